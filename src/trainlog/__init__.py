@@ -1,0 +1,107 @@
+"""trainlog: the flight recorder of reinforcement learning and robotics.
+
+::
+
+    with trainlog.TrainingRecorder("run.flog", "HalfCheetah", "run forward") as log:
+        log.record_stats_frame(None, {"step": 1000, "reward": 12.5})
+
+    trainlog.open("run.flog").table("stats")["reward"]
+
+Names are imported when they are first used, so that ``import trainlog`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from trainlog.codec import Codec as Codec
+    from trainlog.codec import Gap as Gap
+    from trainlog.codec import Reader as Reader
+    from trainlog.codec import Summary as Summary
+    from trainlog.codec import Writer as Writer
+    from trainlog.errors import ClosedLog as ClosedLog
+    from trainlog.errors import CodecClash as CodecClash
+    from trainlog.errors import CodecError as CodecError
+    from trainlog.errors import CorruptLog as CorruptLog
+    from trainlog.errors import DamagedLog as DamagedLog
+    from trainlog.errors import DamagedLogWarning as DamagedLogWarning
+    from trainlog.errors import EmptyLog as EmptyLog
+    from trainlog.errors import LogExists as LogExists
+    from trainlog.errors import LogNotFound as LogNotFound
+    from trainlog.errors import LogWriteError as LogWriteError
+    from trainlog.errors import MissingExtra as MissingExtra
+    from trainlog.errors import TrainlogError as TrainlogError
+    from trainlog.errors import TrainlogWarning as TrainlogWarning
+    from trainlog.errors import TruncatedLog as TruncatedLog
+    from trainlog.errors import UnknownFormat as UnknownFormat
+    from trainlog.errors import UnsupportedFrame as UnsupportedFrame
+    from trainlog.files import Source as Source
+    from trainlog.files import follow as follow
+    from trainlog.files import never as never
+    from trainlog.model import Frame as Frame
+    from trainlog.model import Header as Header
+    from trainlog.model import Kind as Kind
+    from trainlog.model import Variable as Variable
+    from trainlog.pipes import Background as Background
+    from trainlog.pipes import Every as Every
+    from trainlog.pipes import Tee as Tee
+    from trainlog.recorder import TrainingRecorder as TrainingRecorder
+    from trainlog.registry import codecs as codecs
+    from trainlog.registry import convert as convert
+    from trainlog.registry import create as create
+    from trainlog.registry import open as open
+    from trainlog.replay import FlogReplay as FlogReplay
+    from trainlog.stream import StreamCodec as StreamCodec
+    from trainlog.table import Table as Table
+
+_ROOMS = {
+    "codec": ["Codec", "Gap", "Reader", "Summary", "Writer"],
+    "errors": [
+        *[
+            "ClosedLog",
+            "CodecClash",
+            "CodecError",
+            "CorruptLog",
+            "DamagedLog",
+            "DamagedLogWarning",
+            "EmptyLog",
+        ],
+        *[
+            "LogExists",
+            "LogNotFound",
+            "LogWriteError",
+            "MissingExtra",
+            "TrainlogError",
+            "TrainlogWarning",
+            "TruncatedLog",
+        ],
+        *["UnknownFormat", "UnsupportedFrame"],
+    ],
+    "files": ["Source", "follow", "never"],
+    "model": ["Frame", "Header", "Kind", "Variable"],
+    "pipes": ["Background", "Every", "Tee"],
+    "recorder": ["TrainingRecorder"],
+    "registry": ["codecs", "convert", "create", "open"],
+    "replay": ["FlogReplay"],
+    "stream": ["StreamCodec"],
+    "table": ["Table"],
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = ["__version__", *sorted(_ROOM_OF)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'trainlog' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"trainlog.{_ROOM_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,254 @@
+"""What a format has to bring: Codec, Reader, Writer."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import ClassVar, Self
+
+from trainlog.errors import CodecError
+from trainlog.files import Wait, never
+from trainlog.model import Frame, Header, Kind, KindLike
+from trainlog.table import Table, table_of
+
+__all__ = ["Codec", "Gap", "Reader", "Span", "Summary", "Writer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Bytes of a file that are no record.
+
+    Attributes:
+        offset: the first such byte.
+        size: how many bytes until the next record, or until the end of the file.
+        torn: True for an unfinished record at the end of the file: a killed writer, or one that is still writing.
+
+    """
+
+    offset: int
+    size: int
+    torn: bool = False
+
+    def __str__(self) -> str:
+        if self.torn:
+            return f"{self.size:,} bytes of an unfinished record at the end, from byte {self.offset:,}"
+        return f"{self.size:,} bytes that are no record, from byte {self.offset:,} to {self.offset + self.size:,}"
+
+
+@dataclass(slots=True)
+class Span:
+    """What a log holds of one kind of frame.
+
+    Attributes:
+        frames: how many.
+        first, last: times of the first and the last of them in the file's order, in seconds.
+        size: bytes of their payloads, 0 where the format does not tell.
+        keys: every key that occurs, in the order of first sight, with the number of frames that have it.
+
+    """
+
+    frames: int = 0
+    first: float = 0.0
+    last: float = 0.0
+    size: int = 0
+    keys: Counter[str] = field(default_factory=Counter)
+
+    def add(self, frame: Frame, size: int = 0) -> None:
+        """Count *frame*, whose payload took *size* bytes."""
+        if not self.frames:
+            self.first = frame.time
+        self.last = frame.time
+        self.frames += 1
+        self.size += size
+        self.keys.update(map(str, frame.data))
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a log holds, from one pass over all of it.
+
+    Attributes:
+        kinds: by kind of frame, in ascending order.
+        gaps: bytes that are no record, in the file's order.
+        size: bytes of the file.
+        duration: time of the last frame in the file, seconds since the run began; 0.0 when there is none.
+
+    """
+
+    kinds: dict[Kind, Span] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+    size: int = 0
+    duration: float = 0.0
+
+    @property
+    def frames(self) -> int:
+        """Frames of all kinds."""
+        return sum(span.frames for span in self.kinds.values())
+
+    def add(self, frame: Frame, size: int = 0) -> None:
+        """Count *frame*, whose payload took *size* bytes."""
+        span = self.kinds.get(frame.kind)
+        if span is None:
+            span = self.kinds[frame.kind] = Span()
+            self.kinds = dict(sorted(self.kinds.items()))
+        span.add(frame, size)
+        self.duration = frame.time
+
+
+class Reader(ABC):
+    """A log that can be read: a value made of a path and a header.
+
+    It holds no open file, so that it can be iterated afresh, in nested loops, from several threads, and pickled.
+    A codec must bring ``frames``; it may replace the others by faster ones.
+
+    Attributes:
+        path: the log.
+        header: what is true of the whole run.
+
+    """
+
+    path: Path
+    header: Header
+
+    def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
+        self.path = Path(path)
+        self.header = header
+
+    @abstractmethod
+    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
+        """Yield the frames in the file's order.
+
+        Args:
+            kind: only frames of this kind; others are not even decoded where the format allows it.
+            wait: called when the next frame is not there yet. True means that it is worth trying again (it may
+                sleep first, see ``follow``); False ends the iteration.
+            strict: raise on damage. Otherwise the iteration ends quietly at the last whole frame, and bytes in
+                the middle that are no record are skipped with a `DamagedLogWarning` that says where they are.
+
+        Raises:
+            TruncatedLog: strictly, when the file ends inside a record.
+            CorruptLog: strictly, when bytes are no record.
+
+        """
+
+    def table(self, kind: KindLike, *, keys: Sequence[str] | None = None) -> Table:
+        """All frames of one kind as numpy columns, without ever holding them as dicts; see `trainlog.table.Table`.
+
+        Args:
+            kind: of which frames.
+            keys: only these columns, in this order; a nested one by its flattened name (``gait/phase``).
+
+        Raises:
+            KeyError: for a key that no frame has.
+
+        """
+        kind = Kind.of(kind)
+        return table_of(kind, ((frame.time, frame.data) for frame in self.frames(kind)), keys=keys)
+
+    def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
+        """Read all of the log once and say what it holds; *progress* is called with the number of bytes done."""
+        summary = Summary(size=self.path.stat().st_size)
+        for frame in self.frames():
+            summary.add(frame)
+        if progress is not None:
+            progress(summary.size)
+        return summary
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+
+class Writer(ABC):
+    """A log that is being written. Use it in a ``with``; a codec brings ``write`` and ``close``.
+
+    Attributes:
+        losses: what the format could not hold, by a short description, with how often that was so. A value that
+            must not be lost raises instead, see ``write``.
+
+    """
+
+    losses: Mapping[str, int] = MappingProxyType({})
+
+    @abstractmethod
+    def write(self, frame: Frame) -> None:
+        """Write one frame; when this returns, the frame is in the keeping of the operating system.
+
+        Raises:
+            UnsupportedFrame: for a value that the format cannot hold; the log stays as it was.
+            ClosedLog: after ``close``, and in a forked child of the process that made this writer.
+            LogWriteError: when the system does not take the bytes; what was written before is whole.
+
+        """
+
+    def flush(self) -> None:
+        """Make sure that everything written so far survives the death of the process."""
+        return
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish the log; may be called again."""
+
+    def write_all(self, frames: Iterable[Frame]) -> int:
+        """Write each of *frames*, and return how many there were."""
+        count = 0
+        for frame in frames:
+            self.write(frame)
+            count += 1
+        return count
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Codec(ABC):
+    """One format of logs. A third party subclasses this, and names the class in an entry point of the group
+    ``trainlog.codecs``; see docs/writing-a-codec.md.
+
+    Attributes:
+        name: how users call the format, for example ``flog``; unique among all that are installed.
+        suffixes: of the files that it writes, for example ``(".flog",)``; the longest that fits wins.
+        description: one line for ``trainlog codecs``.
+
+    """
+
+    name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+    description: ClassVar[str] = ""
+
+    def accepts(self, path: Path, head: bytes) -> bool:
+        """Whether *path*, which begins with the bytes *head* (at most 4096), is a log of this format."""
+        return path.name.lower().endswith(self.suffixes)
+
+    def read(self, path: Path) -> Reader:
+        """Open the log at *path*.
+
+        Raises:
+            CodecError: when this format can only be written.
+            DamagedLog: when it is no log of this format, or ends inside its header.
+
+        """
+        raise CodecError(f"{self.name} is a format that can only be written", path=path)
+
+    def write(self, path: Path, header: Header) -> Writer:
+        """Begin a new log at *path*, where there is no file yet.
+
+        Raises:
+            CodecError: when this format can only be read.
+            LogExists: when there is one after all.
+            UnsupportedFrame: when the format cannot hold *header*.
+
+        """
+        raise CodecError(f"{self.name} is a format that can only be read", path=path)

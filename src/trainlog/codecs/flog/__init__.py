@@ -1,0 +1,33 @@
+"""FLOG: a header, then msgpack frames with a time, a kind and a length. See docs/formats/flog.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainlog.codec import Codec
+from trainlog.codecs.flog.layout import MAGIC
+from trainlog.codecs.flog.reader import FlogReader
+from trainlog.codecs.flog.writer import FlogWriter
+from trainlog.model import Header
+
+__all__ = ["FlogCodec", "FlogReader", "FlogWriter"]
+
+
+class FlogCodec(Codec):
+    """Files that begin with ``FLOG``; the original trainer calls them ``training_log.bin``."""
+
+    name = "flog"
+    suffixes = (".flog", ".bin")
+    description = "binary file of msgpack frames: evolution, stats, event, creature"
+
+    def accepts(self, path: Path, head: bytes) -> bool:
+        """Whether the file begins with the magic, or is empty and named like a FLOG file."""
+        return head.startswith(MAGIC) or (MAGIC.startswith(head) and super().accepts(path, head))
+
+    def read(self, path: Path) -> FlogReader:
+        """Open the FLOG file at *path*; an empty one is a log without frames."""
+        return FlogReader(path)
+
+    def write(self, path: Path, header: Header) -> FlogWriter:
+        """Begin a FLOG file at *path*."""
+        return FlogWriter(path, header)

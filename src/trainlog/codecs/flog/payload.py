@@ -1,0 +1,252 @@
+"""One frame's data to msgpack and back.
+
+``encode`` takes what training scripts hold: numpy scalars and arrays of any dtype become numbers and lists, never
+text. ormsgpack does the common cases in native code; what it does not take, or would store as something else
+(big-endian arrays come out wrong, datetime64 as text), goes through ``_plain`` first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgpack
+import numpy as np
+import ormsgpack
+
+from trainlog.errors import UnsupportedFrame
+
+__all__ = ["decode", "encode"]
+
+_OPTIONS = (
+    ormsgpack.OPT_SERIALIZE_NUMPY
+    | ormsgpack.OPT_PASSTHROUGH_BIG_INT
+    | ormsgpack.OPT_PASSTHROUGH_DATACLASS
+    | ormsgpack.OPT_PASSTHROUGH_DATETIME
+    | ormsgpack.OPT_PASSTHROUGH_ENUM
+    | ormsgpack.OPT_PASSTHROUGH_UUID
+)
+_packb = ormsgpack.packb
+_unpackb = ormsgpack.unpackb
+
+# What ormsgpack stores as the number, string or bytes that it is.
+_SCALARS = frozenset(
+    [
+        *[float, int, bool, str, bytes, type(None), np.bool_, np.float16, np.float32, np.float64],
+        *[np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64],
+    ]
+)
+_are_scalars = _SCALARS.issuperset
+_NATIVE_DTYPES = frozenset(np.dtype(code) for code in "?bBhHiIlLqQefd")
+_FLOAT64 = np.dtype(np.float64)
+
+# Deeper data than this is taken for a mistake (a list that holds itself): readers of msgpack stop at 512 or 1024.
+_MAX_DEPTH = 500
+
+
+def encode(data: Mapping[Any, Any]) -> bytes:
+    """The msgpack map of one frame's *data*.
+
+    Python and numpy numbers and bools, strings, bytes, ``None``, lists, tuples, maps, and arrays of any shape and
+    memory layout. Complex numbers are stored as ``[re, im]``, ``datetime64`` and ``timedelta64`` as float seconds
+    (NaN for NaT), records as maps, and whatever offers ``__array__`` (tensors) as that array.
+
+    Raises:
+        UnsupportedFrame: for any other value, an int outside of 64 bits, or nesting deeper than 500; ``key`` says
+            where it stands.
+
+    """
+    if type(data) is dict and _is_native(data.values()):
+        try:
+            return _packb(data, None, _OPTIONS)
+        except (TypeError, ValueError):
+            pass  # a key that is no string, an array that is not contiguous, ...
+    if not isinstance(data, Mapping):
+        raise UnsupportedFrame(f"a frame's data is a mapping, not {type(data).__name__}")
+    plain = _plain(data, ())
+    try:
+        return bytes(msgpack.packb(plain, unicode_errors="surrogateescape"))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:  # pragma: no cover
+        raise UnsupportedFrame(f"cannot be stored: {error}") from error
+
+
+def _is_native(values: Iterable[Any]) -> bool:
+    if _are_scalars(map(type, values)):
+        return True
+    for value in values:
+        kind = type(value)
+        if kind is np.ndarray:
+            if value.dtype is not _FLOAT64 and value.dtype not in _NATIVE_DTYPES:
+                return False
+        elif kind is dict:
+            if not _is_native(value.values()):
+                return False
+        elif kind is list or kind is tuple:
+            if not _is_native(value):
+                return False
+        elif kind not in _SCALARS:
+            return False
+    return True
+
+
+def _plain(value: Any, path: tuple[Any, ...]) -> Any:
+    """*value* in terms of what msgpack itself knows; *path* is where it stands."""
+    if len(path) > _MAX_DEPTH:
+        raise _unsupported(path[:3], f"it is nested deeper than {_MAX_DEPTH}")
+    if value is None or isinstance(value, bool | float | bytes | msgpack.ExtType | msgpack.Timestamp):
+        return value if type(value) is not np.float64 and not isinstance(value, np.bytes_) else value.item()
+    if isinstance(value, str):
+        return _text(str(value), path)
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**64:
+            raise _unsupported(path, f"the int {value:.4g} does not fit into 64 bits")
+        return int(value)
+    if isinstance(value, Mapping):
+        return {_key(key, path): _plain(item, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, (*path, i)) for i, item in enumerate(value)]
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, np.ndarray | np.generic) or hasattr(value, "__array__"):
+        return _plain_array(value, path)
+    raise _unsupported(path, f"a {type(value).__name__} cannot be stored; give numbers, strings, lists or maps")
+
+
+def _plain_array(value: Any, path: tuple[Any, ...]) -> Any:
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # whatever a foreign __array__ raises: a tensor on a device, one that needs a gradient
+        raise _unsupported(path, f"a {type(value).__name__} gives no array ({error})") from error
+    if isinstance(value, np.ma.MaskedArray):
+        return _plain(value.tolist(), path)
+    match array.dtype.kind:
+        case "c":
+            array = np.stack([array.real, array.imag], axis=-1)
+        case "M" | "m":
+            nat = np.isnat(array)
+            unit = np.timedelta64(1, "s")
+            since = array - np.datetime64(0, "s") if array.dtype.kind == "M" else array
+            array = np.where(nat, np.nan, since / unit)
+        case "V" if array.dtype.names is not None:
+            return _records(array, path)
+        case "V":
+            return _plain(array.tolist(), path)
+        case "O":
+            if array.ndim == 0 and array.item() is value:
+                raise _unsupported(path, f"a {type(value).__name__} cannot be stored")
+            return _plain(array.tolist(), path)
+        case "U":
+            return _plain(array.tolist(), path)
+        case "f":
+            # longdouble has no Python counterpart: tolist() would keep it as it is.
+            array = array.astype(np.float64) if array.dtype.itemsize > 8 else array
+    return array.tolist()
+
+
+def _records(array: Any, path: tuple[Any, ...]) -> Any:
+    names: Sequence[str] = array.dtype.names
+    if array.ndim == 0:
+        return {name: _plain(array[name], (*path, name)) for name in names}
+    return [_records(row, (*path, i)) for i, row in enumerate(array)]
+
+
+def _key(key: Any, path: tuple[Any, ...]) -> Any:
+    if isinstance(key, np.generic):
+        key = key.item()
+    if isinstance(key, tuple):
+        return tuple(_key(part, path) for part in key)
+    if key is None or isinstance(key, str | bytes | bool | float | int):
+        return _plain(key, (*path, key))
+    raise _unsupported((*path, key), f"a {type(key).__name__} cannot be a key")
+
+
+def _text(value: str, path: tuple[Any, ...]) -> str:
+    try:
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise _unsupported(path, "the string holds a lone surrogate, which UTF-8 cannot spell") from error
+    return value
+
+
+def _unsupported(path: tuple[Any, ...], why: str) -> UnsupportedFrame:
+    key = "/".join(map(str, path))
+    error = UnsupportedFrame(f"the value of {key!r} cannot be stored: {why}" if path else why)
+    error.key = key
+    return error
+
+
+def decode(payload: bytes | memoryview) -> dict[Any, Any]:
+    """The data of one frame: a msgpack map, or a JSON object in UTF-8.
+
+    Every msgpack value survives: strings that are not UTF-8 (by ``surrogateescape``), ext types
+    (`msgpack.ExtType`), timestamps (`msgpack.Timestamp`), and keys that are lists (as tuples).
+
+    Raises:
+        ValueError: when *payload* is not exactly one such map.
+
+    """
+    if not payload:
+        raise ValueError("the payload is empty")
+    if payload[0] == _BRACE:
+        return _decode_json(bytes(payload))
+    try:
+        data, end = _unpackb(b"".join((_PAIR, payload, _END)), ext_hook=msgpack.ExtType, option=_NON_STR_KEYS)
+    except (ValueError, TypeError):
+        return _decode_rarely(bytes(payload))
+    if end != _END_VALUE:
+        raise ValueError("there are bytes left after the map")
+    if type(data) is not dict:
+        raise ValueError(f"the payload is a {type(data).__name__}, not a map")
+    return data
+
+
+# ormsgpack does not mind bytes left over after a value. As the first of a pair whose second element is known, a
+# map that is shorter than its payload shows.
+_PAIR = b"\x92"
+_END_VALUE = b"\x00trainlog"
+_END = b"\xc4\x09" + _END_VALUE
+_NON_STR_KEYS = ormsgpack.OPT_NON_STR_KEYS
+_BRACE = ord("{")
+
+
+def _decode_json(payload: bytes) -> dict[Any, Any]:
+    try:
+        data = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the payload begins like JSON but is none ({error})") from error
+    assert isinstance(data, dict)  # it began with a brace
+    return data
+
+
+def _decode_rarely(payload: bytes) -> dict[Any, Any]:
+    try:
+        data = msgpack.unpackb(
+            payload,
+            strict_map_key=False,
+            unicode_errors="surrogateescape",
+            object_pairs_hook=_map,
+            ext_hook=_any_ext,
+        )
+    except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
+        raise ValueError(f"the payload is not msgpack ({error})") from error
+    if type(data) is not dict:
+        raise ValueError(f"the payload is a {type(data).__name__}, not a map")
+    return data
+
+
+def _any_ext(code: int, data: bytes) -> msgpack.ExtType:
+    # ExtType refuses the codes below zero, which msgpack reserves; a file may hold them all the same.
+    return tuple.__new__(msgpack.ExtType, (code, data))
+
+
+def _map(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    return {_hashable(key): value for key, value in pairs}
+
+
+def _hashable(key: Any) -> Any:
+    if isinstance(key, list):
+        return tuple(map(_hashable, key))
+    if isinstance(key, dict):
+        return tuple((_hashable(name), _hashable(value)) for name, value in key.items())
+    return key

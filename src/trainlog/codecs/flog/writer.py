@@ -1,0 +1,56 @@
+"""Writing a FLOG file: one unbuffered write for each frame."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from trainlog.codec import Writer
+from trainlog.codecs.flog.header import pack_header
+from trainlog.codecs.flog.layout import FRAME, MAX_SIZE
+from trainlog.codecs.flog.payload import encode
+from trainlog.errors import UnsupportedFrame
+from trainlog.files import AppendFile
+from trainlog.model import Frame, Header
+
+__all__ = ["FlogWriter"]
+
+_pack = FRAME.pack
+
+
+class FlogWriter(Writer):
+    """A new FLOG file.
+
+    ``write`` hands each frame to the kernel by one ``os.write``: when it has returned, SIGKILL does not lose the
+    frame. It may be called from several threads; in a forked child it raises `ClosedLog`.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        first = pack_header(header)
+        self._file = AppendFile(path)
+        self._append = self._file.append
+        try:
+            self._append(first)
+        except OSError:
+            self._file.close()
+            path.unlink(missing_ok=True)
+            raise
+
+    def write(self, frame: Frame) -> None:
+        """Write one frame; see `trainlog.codec.Writer.write`."""
+        time, kind, data = frame
+        payload = encode(data)
+        try:
+            self._append(_pack(time, kind, len(payload)) + payload)
+        except struct.error as error:
+            raise UnsupportedFrame(_why(frame, len(payload))) from error
+
+    def close(self) -> None:
+        """Close the file; nothing was kept back."""
+        self._file.close()
+
+
+def _why(frame: Frame, size: int) -> str:
+    if size > MAX_SIZE:
+        return f"a frame holds at most {MAX_SIZE:,} bytes, this one has {size:,}"
+    return f"a frame has a time in seconds and a kind from 0 to 255, not {frame.time!r} and {frame.kind!r}"

@@ -1,0 +1,151 @@
+"""Every error that trainlog raises, and every warning that it gives.
+
+::
+
+    TrainlogError
+    ├── LogNotFound        (FileNotFoundError)   there is nothing at that path
+    ├── LogExists          (FileExistsError)     a log is never overwritten unless the caller says so
+    ├── UnknownFormat      (ValueError)          no codec takes this file
+    ├── CodecError         (ValueError)          a codec cannot do what was asked of it
+    │   └── CodecClash                           two codecs of one name
+    ├── DamagedLog         (ValueError)          the bytes are not what the format says
+    │   ├── TruncatedLog   (EOFError)            ... because they end too early
+    │   └── CorruptLog                           ... because they are something else
+    ├── EmptyLog           (ValueError)          there are no frames of the kind that was asked for
+    ├── UnsupportedFrame   (TypeError)           a value that the format cannot hold
+    ├── ClosedLog          (ValueError)          the writer was closed, or belongs to another process
+    ├── LogWriteError      (OSError)             the system did not take the bytes
+    └── MissingExtra       (ImportError)         an optional dependency is not installed
+
+    TrainlogWarning        (UserWarning)
+    └── DamagedLogWarning                        bytes were skipped; says which
+
+Each one is also the builtin that it resembles, so that ``except FileNotFoundError`` works as expected, and
+knows the ``path`` and the byte ``offset`` that it speaks of (``None`` where there is none).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "ClosedLog",
+    "CodecClash",
+    "CodecError",
+    "CorruptLog",
+    "DamagedLog",
+    "DamagedLogWarning",
+    "EmptyLog",
+    "LogExists",
+    "LogNotFound",
+    "LogWriteError",
+    "MissingExtra",
+    "TrainlogError",
+    "TrainlogWarning",
+    "TruncatedLog",
+    "UnknownFormat",
+    "UnsupportedFrame",
+]
+
+
+class TrainlogError(Exception):
+    """The root of all errors of this library.
+
+    Attributes:
+        message: one sentence: what, where, what to do.
+        path: the file that it speaks of, or None.
+        offset: the byte in that file, or None.
+
+    """
+
+    def __init__(self, message: str, *, path: str | os.PathLike[str] | None = None, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = None if path is None else Path(path)
+        self.offset = offset
+
+    def __str__(self) -> str:
+        where = ""
+        if self.path is not None and str(self.path) not in self.message:
+            where += f"{self.path}: "
+        at = "" if self.offset is None else f" (at byte {self.offset:,})"
+        return f"{where}{self.message}{at}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions cross process borders (pools, queues) by pickle; the default forgets the keywords.
+        return _rebuild, (type(self), self.message, dict(vars(self)))
+
+
+def _rebuild(cls: type[TrainlogError], message: str, state: dict[str, Any]) -> TrainlogError:
+    error = cls(message)
+    vars(error).update(state)
+    return error
+
+
+class LogNotFound(TrainlogError, FileNotFoundError):
+    """There is no log at that path."""
+
+
+class LogExists(TrainlogError, FileExistsError):
+    """A log is there already, and a log is never overwritten unless the caller says so."""
+
+
+class UnknownFormat(TrainlogError, ValueError):
+    """No codec takes this file."""
+
+
+class CodecError(TrainlogError, ValueError):
+    """A codec cannot do what was asked of it, or a plug-in's codec cannot be used."""
+
+
+class CodecClash(CodecError):
+    """Two distributions bring a codec of the same name."""
+
+
+class DamagedLog(TrainlogError, ValueError):
+    """The bytes of the file are not what its format says."""
+
+
+class TruncatedLog(DamagedLog, EOFError):
+    """The file ends inside a record: its writer was killed, or is still writing."""
+
+
+class CorruptLog(DamagedLog):
+    """There are bytes in the file that are no record."""
+
+
+class EmptyLog(TrainlogError, ValueError):
+    """The log is whole, and has no frame of the kind that was asked for."""
+
+
+class UnsupportedFrame(TrainlogError, TypeError):
+    """A value that the format cannot hold.
+
+    Attributes:
+        key: where in the frame's data it stands, nested keys joined by ``/``.
+
+    """
+
+    key: str = ""
+
+
+class ClosedLog(TrainlogError, ValueError):
+    """The writer was closed, or belongs to the process that this one was forked from."""
+
+
+class LogWriteError(TrainlogError, OSError):
+    """The operating system did not take the bytes; what was written before is whole."""
+
+
+class MissingExtra(TrainlogError, ImportError):  # type: ignore[misc]  # both have a path
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+class TrainlogWarning(UserWarning):
+    """The root of all warnings of this library."""
+
+
+class DamagedLogWarning(TrainlogWarning):
+    """Bytes that are no record were skipped; the records before and after them were read."""

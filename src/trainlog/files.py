@@ -1,0 +1,282 @@
+"""The one place where bytes are taken from a log's file (Source) and put into it (AppendFile)."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from trainlog.errors import (
+    ClosedLog,
+    CorruptLog,
+    LogExists,
+    LogNotFound,
+    LogWriteError,
+    TrainlogError,
+    TruncatedLog,
+    UnknownFormat,
+)
+
+__all__ = ["AppendFile", "Source", "Wait", "follow", "never", "written_aside"]
+
+Wait = Callable[[], bool]
+
+
+def never() -> bool:
+    """The ``wait`` of a plain read: bytes that are not there do not come."""
+    return False
+
+
+def follow(interval: float = 0.1, *, until: Callable[[], bool] = never) -> Wait:
+    """A ``wait`` that sleeps *interval* seconds and tries again, until ``until()`` is true."""
+
+    def wait() -> bool:
+        if until():
+            return False
+        time.sleep(interval)
+        return True
+
+    return wait
+
+
+class Source:
+    """The bytes of a log that may still be growing. Holds one open file; close it, or use it in a ``with``.
+
+    Allocates no more than the file really holds, whatever length a damaged record claims.
+
+    Attributes:
+        offset: of the next byte that ``take`` or ``line`` will return.
+
+    """
+
+    CHUNK = 1 << 20
+
+    def __init__(self, path: str | os.PathLike[str], wait: Wait = never) -> None:
+        """Open *path*.
+
+        Raises:
+            LogNotFound: when there is no such file.
+
+        """
+        self.path = Path(path)
+        self.offset = 0
+        self._wait = wait
+        self._ahead = b""
+        self._ahead_from = 0
+        try:
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise LogNotFound("there is no such file", path=path) from error
+        except OSError as error:
+            raise UnknownFormat(f"cannot read it: {error.strerror}", path=path) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; may be called again."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file now."""
+        return os.fstat(self._fd).st_size
+
+    def block(self, offset: int, need: int = 1) -> bytes:
+        """The bytes from *offset* on: a chunk of them, or *need* if that is more and the file holds as many.
+
+        Raises:
+            CorruptLog: when the file has become shorter than *offset*.
+
+        """
+        left = self.size - offset
+        if left < 0:
+            raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
+        count = min(left, self.CHUNK if need > left else max(need, self.CHUNK))
+        part = os.pread(self._fd, count, offset)
+        if len(part) == count:
+            return part
+        parts = [part]
+        while part and (count := count - len(part)):
+            offset += len(part)
+            part = os.pread(self._fd, count, offset)
+            parts.append(part)
+        return b"".join(parts)
+
+    def wait(self) -> bool:
+        """Ask the caller whether to try again for bytes that are not there yet."""
+        return self._wait()
+
+    def take(self, size: int) -> bytes:
+        """The next *size* bytes, waiting for them; ``b""`` when the file ends before the first of them.
+
+        Raises:
+            TruncatedLog: when the file ends inside of them.
+
+        """
+        while self.offset + size > self._ahead_from + len(self._ahead):
+            if self.size - self.offset >= size:
+                self._ahead_from, self._ahead = self.offset, self.block(self.offset, size)
+            elif not self._wait():
+                return self._ended()
+        return self._advance(size)
+
+    def line(self, limit: int = 1 << 26) -> bytes:
+        """The next line with its newline, waiting for it; ``b""`` when the file ends before it.
+
+        Raises:
+            TruncatedLog: when the file ends without a newline.
+            CorruptLog: when there is none within *limit* bytes.
+
+        """
+        searched = 0
+        while True:
+            start = self.offset - self._ahead_from
+            end = self._ahead.find(b"\n", start + searched)
+            if end >= 0:
+                return self._advance(end + 1 - start)
+            searched = len(self._ahead) - start
+            if searched > limit:
+                raise CorruptLog(f"no line ends within {limit:,} bytes", path=self.path, offset=self.offset)
+            if self.size > self.offset + searched:
+                self._ahead_from, self._ahead = self.offset, self.block(self.offset, searched + self.CHUNK)
+                searched = min(searched, len(self._ahead))
+            elif not self._wait():
+                return self._ended()
+
+    def _advance(self, size: int) -> bytes:
+        start = self.offset - self._ahead_from
+        self.offset += size
+        return self._ahead[start : start + size]
+
+    def _ended(self) -> bytes:
+        if self.size > self.offset:
+            raise TruncatedLog("the file ends inside a record", path=self.path, offset=self.offset)
+        return b""
+
+
+@contextmanager
+def written_aside(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file that appears at *path*, replacing what is there, only when the block ends without an error.
+
+    It is written beside its place and renamed, so that nobody ever sees half of it.
+
+    Raises:
+        LogWriteError: when it cannot be written.
+
+    """
+    target = Path(path)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        if isinstance(error, TrainlogError):
+            raise
+        raise LogWriteError(f"cannot write: {error.strerror or error}", path=target) from error
+
+
+class AppendFile:
+    """A new file to which whole records are appended, each by one unbuffered write.
+
+    When ``append`` returns, the record is in the keeping of the kernel, so that the death of the process does not
+    lose it. May be used from several threads. A child that was forked while it was open cannot write to it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Create *path*, and the folders above it.
+
+        Raises:
+            LogExists: when there is something at *path* already.
+            LogWriteError: when it cannot be created.
+
+        """
+        self.path = Path(path)
+        self._closed_because = ""
+        self._fd = -1
+        self._lock = threading.Lock()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LogWriteError(f"cannot create its folder: {error.strerror}", path=path) from error
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        except FileExistsError as error:
+            raise LogExists("there is a file already, and a log is never overwritten unasked", path=path) from error
+        except OSError as error:
+            raise LogWriteError(f"cannot create the log: {error.strerror}", path=path) from error
+        _open_files.add(self)
+
+    def append(self, record: bytes) -> None:
+        """Write *record* at the end of the file, wholly or, when the system refuses it, not at all.
+
+        Raises:
+            ClosedLog: after ``close``, and in a forked child.
+            LogWriteError: when the system does not take the bytes.
+
+        """
+        with self._lock:
+            if self._fd < 0:
+                raise ClosedLog(self._closed_because, path=self.path)
+            try:
+                written = os.write(self._fd, record)
+                if written != len(record):
+                    self._finish(record, written)
+            except OSError as error:
+                raise LogWriteError(f"cannot write: {error.strerror}", path=self.path) from error
+
+    def _finish(self, record: bytes, written: int) -> None:
+        """Write the rest of *record*; if there is no room for it, cut the file back to the last whole record."""
+        end = os.lseek(self._fd, 0, os.SEEK_END)
+        start = end - written
+        try:
+            while written < len(record):
+                written += os.write(self._fd, memoryview(record)[written:])
+        except OSError:
+            os.ftruncate(self._fd, start)
+            raise
+
+    def close(self) -> None:
+        """Close the file; may be called again."""
+        with self._lock:
+            self._leave("this log was closed")
+
+    def _leave(self, because: str) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            self._closed_because = because
+            os.close(fd)
+        _open_files.discard(self)
+
+    def _disown(self) -> None:
+        """Called in a forked child: another thread of the parent may hold the lock, so it is not taken here."""
+        self._lock = threading.Lock()
+        self._leave("this log belongs to the process that this one was forked from; open one of its own")
+
+
+_open_files: weakref.WeakSet[AppendFile] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for file in list(_open_files):
+        file._disown()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,114 @@
+"""The vocabulary that every format is read into and written from: Kind, Frame, Variable, Header."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+__all__ = ["Frame", "Header", "Kind", "KindLike", "Role", "Variable"]
+
+Role = Literal["state", "action", "reward", "stat"]
+
+
+class Kind(enum.IntEnum):
+    """What a frame tells of. A number that is none of the four is kept as it is: ``Kind(7).name == "KIND_7"``.
+
+    ``Kind("stats")``, ``Kind(2)`` and ``Kind.STATS`` are the same.
+
+    Raises:
+        ValueError: for a name that is not known, or a number outside of 0 to 255.
+
+    """
+
+    EVOLUTION = 1
+    STATS = 2
+    EVENT = 3
+    CREATURE = 4
+
+    @classmethod
+    def of(cls, kind: KindLike) -> Kind:
+        """``Kind(kind)``, for type checkers, which do not know that it takes a name as well."""
+        return cls(kind)  # type: ignore[arg-type]
+
+    @classmethod
+    def _missing_(cls, value: object) -> Kind | None:
+        if isinstance(value, str):
+            name = value.upper()
+            if name in cls.__members__:
+                return cls.__members__[name]
+            number = name.removeprefix("KIND_")
+            if number.isdecimal():
+                return cls(int(number))
+            raise ValueError(f"{value!r} is no kind of frame; kinds are {', '.join(map(str, cls))}")
+        if isinstance(value, int) and 0 <= value <= 255:
+            member = int.__new__(cls, value)
+            member._name_ = f"KIND_{value}"
+            member._value_ = value
+            return cls._value2member_map_.setdefault(value, member)  # type: ignore[return-value]
+        return None
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+KindLike = Kind | int | str
+
+
+class Frame(NamedTuple):
+    """One timestamped record.
+
+    Attributes:
+        time: seconds since the run began.
+        kind: what it tells of.
+        data: the values by name; whatever the format can hold.
+
+    """
+
+    time: float
+    kind: Kind
+    data: Mapping[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A declared column of a log.
+
+    Attributes:
+        name: as the experiment calls it; not always unique.
+        role: state, action, reward or stat.
+        unit: for example ``m/s``; empty where none is declared.
+        low, high: the declared range, or None.
+        circular: True for an angle: ``low`` and ``high`` are the same point.
+        key: the column's name in frames and tables, unique in its log.
+
+    """
+
+    name: str
+    role: Role = "stat"
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    circular: bool = False
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is true of the whole run.
+
+    Attributes:
+        meta: whatever the trainer said of the run: creature, task, scene, steps, device, seed, ...
+        phase: a tag of the training phase, 0 to 255.
+        variables: the declared columns, in the log's own order; empty where the format declares none.
+
+    """
+
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    phase: int = 0
+    variables: tuple[Variable, ...] = ()

@@ -1,0 +1,156 @@
+"""Writers made of writers: Tee to several, Every so often, Background in a thread."""
+
+from __future__ import annotations
+
+import atexit
+import queue
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from trainlog.codec import Writer
+from trainlog.errors import ClosedLog
+from trainlog.model import Frame, Kind, KindLike
+
+__all__ = ["Background", "Every", "Tee"]
+
+
+class Tee(Writer):
+    """Writes every frame to each of several writers, and closes them all."""
+
+    def __init__(self, *writers: Writer) -> None:
+        self._writers = writers
+
+    def write(self, frame: Frame) -> None:
+        """Write *frame* to each; the error of one does not keep it from the others."""
+        _each([(writer.write, (frame,)) for writer in self._writers])
+
+    def flush(self) -> None:
+        """Flush each."""
+        _each([(writer.flush, ()) for writer in self._writers])
+
+    def close(self) -> None:
+        """Close each."""
+        _each([(writer.close, ()) for writer in self._writers])
+
+
+def _each(calls: list[tuple[Any, tuple[Any, ...]]]) -> None:
+    errors: list[Exception] = []
+    for call, arguments in calls:
+        try:
+            call(*arguments)
+        except Exception as error:  # noqa: BLE001 - raised below, when the others had their turn
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ExceptionGroup("several of the writers failed", errors)
+
+
+class Every(Writer):
+    """Writes one of every *n* frames of a kind, beginning with the first; frames of other kinds all pass.
+
+    Args:
+        writer: where to.
+        n: 1 for every frame.
+        kind: which kind is thinned; None for each kind by itself.
+
+    """
+
+    def __init__(self, writer: Writer, n: int, kind: KindLike | None = None) -> None:
+        if n < 1:
+            raise ValueError(f"every how many frames? n is at least 1, not {n}")
+        self._writer = writer
+        self._n = n
+        self._kind = None if kind is None else Kind.of(kind)
+        self._seen: Counter[Kind] = Counter()
+
+    def write(self, frame: Frame) -> None:
+        """Write *frame* if it is its turn."""
+        if self._kind is None or frame.kind == self._kind:
+            turn = self._seen[frame.kind] % self._n
+            self._seen[frame.kind] += 1
+            if turn:
+                return
+        self._writer.write(frame)
+
+    def flush(self) -> None:
+        """Flush the writer beneath."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the writer beneath."""
+        self._writer.close()
+
+
+class Background(Writer):
+    """Writes in a thread of its own, for writers that take long; ``write`` only copies the frame into a queue.
+
+    What is in the queue is lost when the process is killed: the FLOG writer needs no such help, and keeps its
+    promise without it. An error of the thread is raised by the next call.
+
+    Args:
+        writer: where to.
+        size: how many frames may wait; when they do, ``write`` waits as well.
+
+    """
+
+    def __init__(self, writer: Writer, size: int = 10_000) -> None:
+        self._writer = writer
+        self._queue: queue.Queue[Frame | None] = queue.Queue(size)
+        self._error: Exception | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="trainlog writer", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def _run(self) -> None:
+        while (frame := self._queue.get()) is not None:
+            try:
+                self._writer.write(frame)
+            except Exception as error:  # noqa: BLE001 - handed to the thread that logs
+                self._error = error
+            self._queue.task_done()
+        self._queue.task_done()
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def write(self, frame: Frame) -> None:
+        """Put a copy of *frame* into the queue; raises what went wrong with an earlier one."""
+        if self._closed:
+            raise ClosedLog("this log was closed")
+        self._raise()
+        self._queue.put(Frame(frame.time, frame.kind, _copied(frame.data)))
+
+    def flush(self) -> None:
+        """Wait until all that is in the queue is written."""
+        self._queue.join()
+        self._writer.flush()
+        self._raise()
+
+    def close(self) -> None:
+        """Write what is in the queue, and close the writer beneath; may be called again."""
+        if not self._closed:
+            self._closed = True
+            atexit.unregister(self.close)
+            self._queue.put(None)
+            self._thread.join()
+            self._writer.close()
+        self._raise()
+
+
+def _copied(value: Any) -> Any:
+    """*value* as it is now: simulators hand out arrays that they change at the next step."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copied(item) for item in value]
+    return value

@@ -1,0 +1,134 @@
+"""TrainingRecorder: the face that a training loop sees."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+import weakref
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from trainlog.codec import Writer
+from trainlog.model import Frame, Kind
+from trainlog.registry import create
+
+__all__ = ["TrainingRecorder"]
+
+
+class TrainingRecorder:
+    """Records a training run, frame by frame; nothing that was recorded is lost when the process dies.
+
+    Every ``record_`` method takes the time of the frame in seconds since the run began, ``None`` for now (by a clock
+    that never steps back). Values may be Python or numpy numbers, arrays, strings, bytes, lists and maps.
+
+    It can be used from several threads, closes itself when the interpreter exits, and refuses to write in a child
+    process that was forked from the one that made it.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        creature_name: str = "unknown",
+        task: str = "",
+        phase: int = 0,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        """Begin the log at *path*.
+
+        Args:
+            path: the suffix decides the format: ``.flog`` or ``.bin`` is FLOG. Folders above it are made.
+            creature_name: what is trained; ``creature`` in the metadata.
+            task: what it learns; ``task`` in the metadata.
+            phase: a tag of the training phase, 0 to 255.
+            metadata: more that is true of the whole run: seed, arguments, versions, ...
+            overwrite: replace a log that is there. Otherwise that is an error.
+
+        Raises:
+            LogExists: when there is a file at *path* already.
+            LogWriteError: when the file cannot be made.
+            UnsupportedFrame: when the metadata cannot be stored.
+
+        """
+        meta = {"creature": creature_name, "task": task, **(metadata or {})}
+        self._writer: Writer = create(path, meta, phase=phase, overwrite=overwrite)
+        self._write = self._writer.write
+        self._began = time.monotonic()
+        self.path = path
+        _open_recorders.add(self)
+
+    def record_creature_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
+        """Record the physical state at a step.
+
+        Keys that viewers know: step, pos (qpos), vel (qvel), com (m), heading (rad), speed (m/s), x, y (m), ball_pos.
+
+        Raises:
+            UnsupportedFrame: for a value that cannot be stored; the log stays as it was, without this frame.
+            ClosedLog: after ``close``, and in a forked child.
+            LogWriteError: when the system does not take the bytes.
+
+        """
+        self._write(Frame(self.now() if timestamp is None else timestamp, Kind.CREATURE, data))
+
+    def record_stats_frame(self, timestamp: float | None, stats: Mapping[str, Any]) -> None:
+        """Record training statistics: step, reward, distance, losses, ...; raises as ``record_creature_frame``."""
+        self._write(Frame(self.now() if timestamp is None else timestamp, Kind.STATS, stats))
+
+    def record_event(
+        self, timestamp: float | None, event_type: str, data: Mapping[str, Any] | str | None = None
+    ) -> None:
+        """Record something that happened: a fall, a new best, a change of curriculum.
+
+        Args:
+            timestamp: seconds since the run began, or None for now.
+            event_type: becomes the key ``type``.
+            data: more keys, or the text of the key ``msg``.
+
+        Raises:
+            As ``record_creature_frame``.
+
+        """
+        event: dict[str, Any] = {"type": event_type}
+        event |= {"msg": data} if isinstance(data, str) else data or {}
+        event["type"] = event_type
+        self._write(Frame(self.now() if timestamp is None else timestamp, Kind.EVENT, event))
+
+    def record_evolution_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
+        """Record a generation: gen, best, avg, pop, dist, stage, diversity; raises as ``record_creature_frame``."""
+        self._write(Frame(self.now() if timestamp is None else timestamp, Kind.EVOLUTION, data))
+
+    def now(self) -> float:
+        """Seconds since this recorder was made."""
+        return time.monotonic() - self._began
+
+    def flush(self) -> None:
+        """Nothing is held back; this is here for loops that call it."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the log; may be called again."""
+        self._writer.close()
+        _open_recorders.discard(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"TrainingRecorder({os.fspath(self.path)!r})"
+
+
+_open_recorders: weakref.WeakSet[TrainingRecorder] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for recorder in list(_open_recorders):
+        recorder.close()

@@ -1,0 +1,270 @@
+"""FlogReplay: the face for reading a run back, with the names that the original reader has."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainlog import registry
+from trainlog.codec import Reader, Summary
+from trainlog.errors import EmptyLog
+from trainlog.files import written_aside
+from trainlog.model import Kind, KindLike
+from trainlog.table import flatten
+
+__all__ = ["FlogReplay"]
+
+# The format's note and the trainers' files do not agree on these names of an evolution frame.
+_EVOLUTION_NAMES = {"best_fitness": "best", "avg_fitness": "avg", "best_distance": "dist"}
+
+
+class FlogReplay:
+    """A recorded run of any format that is installed.
+
+    The methods that yield frames give dicts: the frame's data, and its time as ``timestamp``. They read the file
+    anew each time, so that they take no memory; counts are those of the first look.
+
+    Attributes:
+        path: the log.
+        reader: its `trainlog.Reader`, for tables and all else.
+
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open the log at *path*.
+
+        Raises:
+            LogNotFound, UnknownFormat, DamagedLog: as `trainlog.open`.
+
+        """
+        self.path = Path(path)
+        self.reader: Reader = registry.open(path)
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What the trainer said of the run."""
+        return self.reader.header.meta
+
+    @property
+    def creature(self) -> str:
+        """What was trained; ``unknown`` when the log does not say."""
+        return str(self.meta.get("creature", "unknown"))
+
+    @property
+    def task(self) -> str:
+        """What it learned."""
+        return str(self.meta.get("task", ""))
+
+    @property
+    def skill(self) -> str:
+        """The skill that was trained, where trainers have several."""
+        return str(self.meta.get("skill", ""))
+
+    @cached_property
+    def _summary(self) -> Summary:
+        return self.reader.summary()
+
+    def _count(self, kind: Kind) -> int:
+        span = self._summary.kinds.get(kind)
+        return span.frames if span else 0
+
+    @property
+    def duration_s(self) -> float:
+        """Time of the last frame, in seconds since the run began; 0.0 when there is none."""
+        return self._summary.duration
+
+    @property
+    def total_frames(self) -> int:
+        """Frames of all kinds, of unknown ones too."""
+        return self._summary.frames
+
+    @property
+    def n_physics(self) -> int:
+        """Creature frames."""
+        return self._count(Kind.CREATURE)
+
+    @property
+    def n_stats(self) -> int:
+        """Stats frames."""
+        return self._count(Kind.STATS)
+
+    @property
+    def n_events(self) -> int:
+        """Events."""
+        return self._count(Kind.EVENT)
+
+    @property
+    def n_evolution(self) -> int:
+        """Evolution frames."""
+        return self._count(Kind.EVOLUTION)
+
+    def _dicts(self, kind: KindLike) -> Iterator[dict[str, Any]]:
+        for frame in self.reader.frames(kind):
+            yield {"timestamp": frame.time, **frame.data}
+
+    def stats_frames(self) -> Iterator[dict[str, Any]]:
+        """Yield the training statistics."""
+        return self._dicts(Kind.STATS)
+
+    def creature_frames(self) -> Iterator[dict[str, Any]]:
+        """Yield the physical states."""
+        return self._dicts(Kind.CREATURE)
+
+    physics_frames = creature_frames
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield the events."""
+        return self._dicts(Kind.EVENT)
+
+    def evolution_frames(self) -> Iterator[dict[str, Any]]:
+        """Yield the generations. ``best``, ``avg`` and ``dist`` are there under either of their spellings."""
+        for frame in self._dicts(Kind.EVOLUTION):
+            for long, short in _EVOLUTION_NAMES.items():
+                if long in frame:
+                    frame.setdefault(short, frame[long])
+            yield frame
+
+    def iter_physics(self, fps: float = 30.0) -> Iterator[dict[str, Any]]:
+        """Yield the physical state at a steady rate, for rendering.
+
+        Each is a dict: ``timestamp`` (s), ``qpos`` and ``qvel`` (float64 arrays, linearly interpolated between the
+        logged frames; a quaternion among them is to be normalised, as MuJoCo does by itself), and all else as the
+        frame before has it. Where two frames differ in length, the earlier one is held.
+
+        Raises:
+            ValueError: when *fps* is not a positive number.
+
+        """
+        if not (fps > 0 and np.isfinite(fps)):
+            raise ValueError(f"fps is a number of frames per second above 0, not {fps!r}")
+        frames = map(_with_arrays, self.creature_frames())
+        before = next(frames, None)
+        if before is None:
+            return
+        start = now = before["timestamp"]
+        n = 0
+        for after in frames:
+            while now < after["timestamp"]:
+                yield _between(before, after, now)
+                n += 1
+                now = start + n / fps
+            before = after
+        if now <= before["timestamp"] + 1e-9:
+            yield _between(before, before, now)
+
+    def export_physics_npz(self, output_path: str | os.PathLike[str]) -> None:
+        """Write the physical states as a numpy archive.
+
+        Its arrays: ``qpos`` (frames, nq) and ``qvel`` (frames, nv), float64, NaN where a frame has none;
+        ``timestamps`` (frames,), float64 seconds; ``steps`` (frames,), int64, -1 where a frame has none.
+
+        Raises:
+            EmptyLog: when there are no creature frames with a position.
+            ValueError: when the length of the position changes within the log.
+            LogWriteError: when the file cannot be written.
+
+        """
+        table = self.reader.table(Kind.CREATURE)
+        arrays: dict[str, Any] = {}
+        for name, keys in {"qpos": ("pos", "qpos"), "qvel": ("vel", "qvel")}.items():
+            key = next((key for key in keys if key in table), None)
+            if key is None:
+                if name == "qpos":
+                    raise EmptyLog("there are no creature frames with a position", path=self.path)
+                arrays[name] = np.full((table.rows, 0), np.nan)
+                continue
+            if table[key].ndim != 2:
+                raise ValueError(f"{self.path}: the length of {key!r} changes within the log; it makes no array")
+            arrays[name] = table[key].astype(np.float64, copy=False)
+        steps = np.full(table.rows, -1, np.int64)
+        if "step" in table:
+            known = np.isfinite(numbers := table.numbers("step"))
+            steps[known] = numbers[known].astype(np.int64)
+        with written_aside(output_path) as file:
+            np.savez_compressed(file, **arrays, timestamps=table.time, steps=steps)
+
+    def export_stats_csv(self, output_path: str | os.PathLike[str], keys: Sequence[str] | None = None) -> None:
+        """Write the training statistics as CSV in UTF-8: ``timestamp``, ``step``, then the other keys.
+
+        Numbers are written in full; lists as JSON; a value that a frame lacks is left empty.
+
+        Args:
+            output_path: where to.
+            keys: only these columns, in this order, after ``timestamp``.
+
+        Raises:
+            EmptyLog: when there are no stats frames.
+            LogWriteError: when the file cannot be written.
+
+        """
+        if keys is None:
+            seen: dict[str, None] = {}
+            for frame in self.reader.frames(Kind.STATS):
+                seen.update(dict.fromkeys(flatten(frame.data)))
+            if not seen:
+                raise EmptyLog("there are no stats frames", path=self.path)
+            seen.pop("timestamp", None)
+            keys = sorted(seen, key=lambda key: key != "step")
+        with written_aside(output_path) as file:
+            text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+            rows = csv.writer(text)
+            rows.writerow(["timestamp", *keys])
+            for frame in self.reader.frames(Kind.STATS):
+                flat = flatten(frame.data)
+                rows.writerow([frame.time, *(_cell(flat.get(key)) for key in keys)])
+            text.detach()
+
+    def summary(self) -> str:
+        """What is in the log, for people: one line for each fact and each event."""
+        facts = {
+            "Creature": self.creature,
+            "Task": self.task,
+            "Duration": f"{self.duration_s:.1f} s",
+            "Physics": f"{self.n_physics:,} frames",
+            "Stats": f"{self.n_stats:,} frames",
+            "Evolution": f"{self.n_evolution:,} frames",
+            "Events": f"{self.n_events:,}",
+            "Total": f"{self.total_frames:,} frames, {self._summary.size:,} bytes",
+        }
+        lines = [str(self.path), *(f"  {name + ':':<11}{value}" for name, value in facts.items())]
+        lines += [f"  Damage:    {gap}" for gap in self._summary.gaps]
+        lines += [
+            f"    {event['timestamp']:8.1f} s  [{event.get('type', '?')}] {event.get('msg', '')}".rstrip()
+            for event in self.events()
+        ]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"FlogReplay({str(self.path)!r})"
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, default=str)
+    return "" if value is None else value
+
+
+def _with_arrays(frame: dict[str, Any]) -> dict[str, Any]:
+    """*frame* with its position and velocity as arrays, under MuJoCo's names."""
+    for name, other in (("qpos", "pos"), ("qvel", "vel")):
+        if other in frame or name in frame:
+            frame[name] = np.asarray(frame.pop(other, frame.get(name)), np.float64)
+    return frame
+
+
+def _between(before: dict[str, Any], after: dict[str, Any], now: float) -> dict[str, Any]:
+    span = after["timestamp"] - before["timestamp"]
+    part = (now - before["timestamp"]) / span if span > 0 else 0.0
+    state = {**before, "timestamp": now}
+    for name in ("qpos", "qvel"):
+        if name in before and name in after and before[name].shape == after[name].shape:
+            state[name] = (1 - part) * before[name] + part * after[name]
+    return state
