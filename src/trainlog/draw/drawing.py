@@ -1,0 +1,164 @@
+"""What a picture is made of: a closed set of marks, in pixels, with y growing downwards.
+
+Layout makes marks, and a back end walks them. A back end needs to know nothing but this file; nothing here
+knows what the marks stand for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .color import Color
+
+__all__ = [
+    "Box",
+    "Cells",
+    "Clip",
+    "Dots",
+    "Drawing",
+    "FloatArray",
+    "IntArray",
+    "Mark",
+    "Polygon",
+    "Polyline",
+    "Rect",
+    "Text",
+    "pieces",
+]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+IntArray: TypeAlias = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle on the picture: left, top, width and height."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        """The x of the right edge."""
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> float:
+        """The y of the lower edge."""
+        return self.y + self.height
+
+    def grown(self, by: float) -> Box:
+        """The box with ``by`` more on each of the four sides."""
+        return Box(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Polyline:
+    """One stroke through ``points`` (n, 2), round at joints and ends, of one opacity throughout.
+
+    ``starts`` holds the index of the first point of every piece (the pen is lifted before it); ``None`` is
+    one piece. A piece of a single point is a dot as wide as the stroke.
+    """
+
+    points: FloatArray
+    color: Color
+    width: float = 1.5
+    opacity: float = 1.0
+    dash: tuple[float, ...] = ()
+    starts: IntArray | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Polygon:
+    """A filled area; every piece (see `Polyline`) is a ring that closes by itself."""
+
+    points: FloatArray
+    color: Color
+    opacity: float = 1.0
+    starts: IntArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rect:
+    """A filled rectangle."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    color: Color
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dots:
+    """Filled discs of one radius around ``points`` (n, 2); where they overlap they do not darken."""
+
+    points: FloatArray
+    radius: float
+    color: Color
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One line of text; (x, y) is a point of its base line, the start, middle or end of it by ``anchor``.
+
+    ``vertical`` text is turned a quarter to the left, and reads upwards.
+    """
+
+    x: float
+    y: float
+    text: str
+    size: float
+    color: Color
+    anchor: Literal["start", "middle", "end"] = "start"
+    vertical: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """A box filled by (rows, columns) equal cells; ``index`` (uint8) says which colour of ``palette``."""
+
+    box: Box
+    index: NDArray[np.uint8]
+    palette: tuple[Color, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Marks of which only what lies inside of the box is seen."""
+
+    box: Box
+    marks: tuple[Mark, ...]
+
+
+Mark: TypeAlias = Polyline | Polygon | Rect | Dots | Text | Cells | Clip
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A finished picture, ``width`` by ``height`` pixels, that `svg`, `png` and `gif` can write.
+
+    ``title`` and ``description`` are for those who cannot see it.
+    """
+
+    width: int
+    height: int
+    background: Color
+    marks: tuple[Mark, ...]
+    title: str = ""
+    description: str = ""
+
+
+def pieces(mark: Polyline | Polygon) -> list[FloatArray]:
+    """The pieces of a mark, each (n, 2)."""
+    if mark.starts is None:
+        return [mark.points] if len(mark.points) else []
+    return [piece for piece in np.split(mark.points, mark.starts) if len(piece)]

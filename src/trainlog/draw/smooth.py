@@ -1,0 +1,89 @@
+"""Smoothing, on all of the data and in time that grows with its length alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .drawing import FloatArray
+from .values import as_column
+
+__all__ = ["ema", "moving_average"]
+
+
+def moving_average(values: ArrayLike, window: int) -> FloatArray:
+    """The mean of each value and the ``window - 1`` before it, (n,) float64 from (n,).
+
+    At the beginning the window is as long as there are values. NaN and infinities are left out of it; where
+    it holds nothing else the average is NaN. O(n), and what lies before the window leaves no rounding error in
+    it: nothing is added that has to be subtracted again.
+
+    Raises `ValueError` when ``window`` is smaller than 1 or ``values`` is not one-dimensional.
+    """
+    column = as_column(values, "values")
+    if window < 1:
+        raise ValueError(f"the window of a moving average must be at least 1, not {window}")
+    if not len(column):
+        return column.copy()
+    window = min(int(window), len(column))
+    finite = np.isfinite(column)
+    scaled, exponent = _scaled(np.where(finite, column, 0.0))
+    counts = _window_sums(finite.astype(np.float64), window)
+    with np.errstate(invalid="ignore", under="ignore"):
+        means = _window_sums(scaled, window) / counts
+        averages: FloatArray = np.ldexp(means, exponent)
+    return averages
+
+
+def _scaled(values: FloatArray) -> tuple[FloatArray, int]:
+    """Values that can be summed without overflow or loss, and the power of two that they were divided by."""
+    largest = max(float(values.max()), -float(values.min()))
+    if 1e-200 < largest < 1e200 or largest == 0:
+        return values, 0
+    exponent = math.frexp(largest)[1]
+    with np.errstate(under="ignore"):
+        return np.ldexp(values, -exponent), exponent
+
+
+def _window_sums(values: FloatArray, window: int) -> FloatArray:
+    """Sums of each value and the ``window - 1`` before it; values before the first count as zero.
+
+    The values are cut into blocks of one window. A window then is the tail of one block and the head of the
+    next, and sums over heads and tails are running sums within their block.
+    """
+    blocks = -(-len(values) // window)
+    padded = np.zeros((blocks + 1, window))
+    padded.reshape(-1)[window : window + len(values)] = values
+    heads = np.cumsum(padded[1:], axis=1)
+    tails = np.cumsum(padded[:-1, ::-1], axis=1)[:, ::-1]
+    heads[:, :-1] += tails[:, 1:]
+    return heads.reshape(-1)[: len(values)]
+
+
+def ema(values: ArrayLike, alpha: float) -> FloatArray:
+    """The exponential moving average, (n,) float64 from (n,): a new value counts ``alpha``, the past the rest.
+
+    Debiased: the average of the values so far with weights that sum to one, so that it begins at the first
+    value and not at zero. NaN and infinities do not count, and the average stands still over them; before
+    the first finite value it is NaN. O(n log(1 / alpha)).
+
+    Raises `ValueError` unless ``0 < alpha <= 1``, or when ``values`` is not one-dimensional.
+    """
+    column = as_column(values, "values")
+    if not 0 < alpha <= 1:
+        raise ValueError(f"the alpha of an exponential moving average must lie in (0, 1], not {alpha}")
+    finite = np.isfinite(column)
+    known, exponent = _scaled(column[finite]) if finite.any() else (column[:0], 0)
+    sums, decay, reach = known * alpha, 1.0 - alpha, 1
+    with np.errstate(under="ignore"):
+        # The sum over the last 2m values is that over the last m and, decayed, the one m values ago.
+        while reach < len(sums) and decay > 2.0**-70:
+            sums[reach:] += decay * sums[:-reach]
+            reach, decay = 2 * reach, decay * decay
+        if alpha < 1:
+            sums /= -np.expm1(np.arange(1, len(sums) + 1) * math.log1p(-alpha))
+        sums = np.ldexp(sums, exponent)
+    averages: FloatArray = np.concatenate(([np.nan], sums))[np.cumsum(finite)]
+    return averages

@@ -1,0 +1,92 @@
+"""How a picture looks: its colours and the size of its letters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+from .color import Color, parse_color
+
+__all__ = ["DARK", "LIGHT", "Theme", "find_theme"]
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Colours and letter size of a picture.
+
+    ``palette`` is given out to the marks that name no colour of their own, in order; when it is used up it
+    begins again, with dashes. The two built-in palettes can be told apart with any of the common kinds of
+    colour blindness (they are arranged from the colours that M. Okabe and K. Ito published). ``font_size``
+    is that of labels and legend, in pixels; the title is larger and the tick labels are smaller.
+
+    Raises `ValueError` for a wrong colour, an empty palette, or a font size that is not between 4 and 200.
+    """
+
+    background: Color = "#ffffff"
+    text: Color = "#1b1f24"
+    muted: Color = "#59636e"
+    grid: Color = "#e4e7eb"
+    axis: Color = "#8b949e"
+    missing: Color = "#c9ced4"
+    palette: tuple[Color, ...] = (
+        "#0072b2",
+        "#d55e00",
+        "#009e73",
+        "#cc79a7",
+        "#e69f00",
+        "#56b4e9",
+        "#7a5195",
+        "#6b6b6b",
+    )
+    font_size: float = 13.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name not in ("palette", "font_size"):
+                object.__setattr__(self, field.name, parse_color(getattr(self, field.name)))
+        if not self.palette:
+            raise ValueError("a theme needs at least one colour in its palette")
+        object.__setattr__(self, "palette", tuple(parse_color(color) for color in self.palette))
+        if not 4 <= self.font_size <= 200:
+            raise ValueError(f"a theme's font_size must lie between 4 and 200 pixels, not {self.font_size!r}")
+
+    @property
+    def title_size(self) -> float:
+        """Of the title, in pixels."""
+        return round(self.font_size * 1.25, 1)
+
+    @property
+    def tick_size(self) -> float:
+        """Of tick labels and caption, in pixels."""
+        return round(self.font_size * 0.92, 1)
+
+
+LIGHT: Final = Theme()
+DARK: Final = Theme(
+    background="#14181d",
+    text="#e8ecf1",
+    muted="#a3adb8",
+    grid="#2a3038",
+    axis="#6b7682",
+    missing="#3d4650",
+    palette=(
+        "#4ea6e6",
+        "#ff8a4c",
+        "#2fc79a",
+        "#e893c4",
+        "#f0b73a",
+        "#9fd6ff",
+        "#b795e0",
+        "#b4bcc5",
+    ),
+)
+_NAMED: Final = {"light": LIGHT, "dark": DARK}
+
+
+def find_theme(theme: object) -> Theme:
+    """The theme of that name, or the theme itself. Raises `ValueError` when there is no such theme."""
+    if isinstance(theme, Theme):
+        return theme
+    if isinstance(theme, str) and theme in _NAMED:
+        return _NAMED[theme]
+    raise ValueError(f"there is no theme {theme!r}: choose 'light', 'dark' or give a Theme")

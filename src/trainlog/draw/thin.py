@@ -1,0 +1,101 @@
+"""Honest downsampling: what is left out could not have been seen."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .drawing import FloatArray, IntArray
+from .scale import Scale
+from .values import as_points
+
+__all__ = ["column_extremes", "one_per_cell", "path_corners", "thin"]
+
+# Where x runs back and forth so often that its runs are no help, the points are taken column by column.
+_RUNS_PER_COLUMN = 4
+
+
+def thin(x: ArrayLike | None, y: ArrayLike, columns: int) -> tuple[FloatArray, FloatArray]:
+    """The points (x, y) that a picture ``columns`` pixels wide needs: at most a few for every column.
+
+    Of each of the ``columns`` equal parts of the range of x, the first, the last, the lowest and the highest
+    point are kept, and they keep their order. Points of which x or y is not finite are dropped. ``x`` of
+    ``None`` is the index; it need not be sorted. Only where it jumps about so much that keeping the order
+    would keep nearly every point, those that are kept come column by column.
+
+    Raises `ValueError` when x and y are not one-dimensional and of one length, or ``columns`` is not positive.
+    """
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, not {columns}")
+    places, values = as_points(x, y)
+    good = np.isfinite(places) & np.isfinite(values)
+    places, values = places[good], values[good]
+    if not len(places):
+        return places, values
+    scale = Scale.around(float(places.min()), float(places.max()))
+    column = np.minimum(scale.position(places) * columns, columns - 1).astype(np.intp)
+    keep = column_extremes(column, values, columns)
+    return places[keep], values[keep]
+
+
+def column_extremes(column: IntArray, values: FloatArray, columns: int) -> IntArray:
+    """Indices of the first, last, lowest and highest value of every column.
+
+    ``column`` (n,) is the pixel column of each of the finite ``values`` (n,), about ``columns`` different
+    ones. The indices increase, unless the columns alternate too often for that to save anything.
+    """
+    if len(values) <= 2 * columns:
+        return np.arange(len(values))
+    keep = _run_extremes(column, values)
+    if len(keep) > max(4 * _RUNS_PER_COLUMN * columns, 64):
+        order = np.argsort(column, kind="stable")
+        return order[_run_extremes(column[order], values[order])]
+    return keep
+
+
+def _run_extremes(column: IntArray, values: FloatArray) -> IntArray:
+    """Increasing indices of the first, last, lowest and highest value in every run of equal columns."""
+    starts = np.concatenate(([0], np.flatnonzero(column[1:] != column[:-1]) + 1))
+    ends = np.append(starts[1:], len(values))
+    lengths = ends - starts
+    found = [starts, ends - 1]
+    for extreme in (np.minimum, np.maximum):
+        reached = np.flatnonzero(values == np.repeat(extreme.reduceat(values, starts), lengths))
+        found.append(reached[np.searchsorted(reached, starts)])
+    return np.unique(np.concatenate(found))
+
+
+def path_corners(points: FloatArray, most: int = 8000) -> IntArray:
+    """Increasing indices of the points (n, 2), in pixels, that a path through all of them needs.
+
+    Of points that follow each other within one cell, the first and the last stay, as do the outermost of the
+    path. Cells are half a pixel wide, and wider for a path that would keep more than ``most`` points.
+    """
+    keep = np.arange(len(points))
+    if len(points) <= 2:
+        return keep
+    outermost = np.concatenate((points.argmin(axis=0), points.argmax(axis=0), [0, len(points) - 1]))
+    size = 0.5
+    while len(keep) > most or size == 0.5:
+        cells = np.floor(points[keep] / size)
+        new = (cells[1:] != cells[:-1]).any(axis=1)
+        corner = np.concatenate(([True], new)) | np.concatenate((new, [True]))
+        keep = keep[corner]
+        size *= 2
+    return np.union1d(keep, outermost)
+
+
+def one_per_cell(points: FloatArray, most: int = 6000) -> IntArray:
+    """Increasing indices of points (n, 2), in pixels, so that none is left out that does not nearly lie on another.
+
+    One of every half-pixel cell stays; the cells are wider when more than ``most`` would.
+    """
+    keep: NDArray[np.intp] = np.arange(len(points))
+    size = 0.5
+    while len(keep) and (len(keep) > most or size == 0.5):
+        cells = np.floor(points[keep] / size).astype(np.int64)
+        cells -= cells.min(axis=0)
+        _, first = np.unique(cells[:, 0] * (cells[:, 1].max() + 1) + cells[:, 1], return_index=True)
+        keep = np.sort(keep[first])
+        size *= 2
+    return keep
