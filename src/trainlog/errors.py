@@ -75,12 +75,13 @@ class TrainlogError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions cross process borders (pools, queues) by pickle; the default forgets the keywords.
-        return _rebuild, (type(self), self.message, dict(vars(self)))
+        return _rebuild, (type(self), self.message, {**vars(self), "path": self.path})
 
 
 def _rebuild(cls: type[TrainlogError], message: str, state: dict[str, Any]) -> TrainlogError:
     error = cls(message)
-    vars(error).update(state)
+    for name, value in state.items():
+        setattr(error, name, value)  # not by vars(): ImportError keeps its path elsewhere
     return error
 
 

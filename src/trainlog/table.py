@@ -252,14 +252,18 @@ def _ints(values: list[int]) -> Array:
 
 
 def _lists(values: list[list[Any]]) -> Array:
-    if len(set(map(len, values))) == 1 and _leaf_types(values) in _NUMERIC:
-        try:
-            block = np.array(values)
-        except (ValueError, OverflowError):
-            return objects(values)
-        if block.dtype != object:
-            return block if block.size else block.astype(np.float64)
-    return objects(values)
+    types = _leaf_types(values) if len(set(map(len, values))) == 1 else None
+    if types not in _NUMERIC:
+        return objects(values)
+    try:
+        block = np.array(values)
+    except (ValueError, OverflowError):
+        return objects(values)  # ragged further in, or beyond 64 bits
+    if not block.size:
+        return block.astype(np.float64)
+    if block.dtype.hasobject or (types == {int} and block.dtype.kind == "f"):
+        return objects(values)
+    return block
 
 
 _NUMERIC: Final[tuple[set[type], ...]] = (set(), {float}, {int}, {int, float}, {bool})
@@ -282,8 +286,8 @@ def _common(blocks: list[Array], *, complete: bool) -> tuple[np.dtype[Any], tupl
     shape = shapes.pop()
     if "b" in kinds:
         return (np.dtype(np.bool_), shape) if complete and len(kinds) == 1 else nothing_else
+    if kinds >= {"i", "u"} and any(block.dtype.kind == "i" and block.min() < 0 for block in blocks):
+        return nothing_else
     if "f" in kinds or not complete:
         return np.dtype(np.float64), shape
-    if kinds == {"i", "u"} and any(block.dtype.kind == "i" and block.min() < 0 for block in blocks):
-        return nothing_else
     return np.dtype(np.uint64 if "u" in kinds else np.int64), shape

@@ -43,11 +43,7 @@ def take_header(source: Source) -> tuple[Header, int]:
         raise UnknownFormat(f"this is FLOG version {version}; only version {VERSION} is known", path=source.path)
     text = source.take(size)
     if len(text) < size:
-        raise TruncatedLog(
-            f"the file ends before its metadata, which should have {size:,} bytes",
-            path=source.path,
-            offset=HEADER.size,
-        )
+        raise TruncatedLog("the file ends before its metadata", path=source.path, offset=HEADER.size)
     return _header_of(text, phase, source), HEADER.size + size
 
 

@@ -41,8 +41,8 @@ _are_scalars = _SCALARS.issuperset
 _NATIVE_DTYPES = frozenset(np.dtype(code) for code in "?bBhHiIlLqQefd")
 _FLOAT64 = np.dtype(np.float64)
 
-# Deeper data than this is taken for a mistake (a list that holds itself): readers of msgpack stop at 512 or 1024.
-_MAX_DEPTH = 500
+# Deeper data than this is taken for a mistake: a list that holds itself.
+_MAX_DEPTH = 200
 
 
 def encode(data: Mapping[Any, Any]) -> bytes:
@@ -53,15 +53,15 @@ def encode(data: Mapping[Any, Any]) -> bytes:
     (NaN for NaT), records as maps, and whatever offers ``__array__`` (tensors) as that array.
 
     Raises:
-        UnsupportedFrame: for any other value, an int outside of 64 bits, or nesting deeper than 500; ``key`` says
+        UnsupportedFrame: for any other value, an int outside of 64 bits, or what is nested without end; ``key`` says
             where it stands.
 
     """
-    if type(data) is dict and _is_native(data.values()):
-        try:
+    try:
+        if type(data) is dict and _is_native(data.values()):
             return _packb(data, None, _OPTIONS)
-        except (TypeError, ValueError):
-            pass  # a key that is no string, an array that is not contiguous, ...
+    except (TypeError, ValueError, RecursionError):
+        pass  # a key that is no string, an array that is not contiguous, ...
     if not isinstance(data, Mapping):
         raise UnsupportedFrame(f"a frame's data is a mapping, not {type(data).__name__}")
     plain = _plain(data, ())
@@ -124,10 +124,7 @@ def _plain_array(value: Any, path: tuple[Any, ...]) -> Any:
         case "c":
             array = np.stack([array.real, array.imag], axis=-1)
         case "M" | "m":
-            nat = np.isnat(array)
-            unit = np.timedelta64(1, "s")
-            since = array - np.datetime64(0, "s") if array.dtype.kind == "M" else array
-            array = np.where(nat, np.nan, since / unit)
+            array = _seconds(array, path)
         case "V" if array.dtype.names is not None:
             return _records(array, path)
         case "V":
@@ -142,6 +139,14 @@ def _plain_array(value: Any, path: tuple[Any, ...]) -> Any:
             # longdouble has no Python counterpart: tolist() would keep it as it is.
             array = array.astype(np.float64) if array.dtype.itemsize > 8 else array
     return array.tolist()
+
+
+def _seconds(array: Any, path: tuple[Any, ...]) -> Any:
+    since = array - np.datetime64(0, "s") if array.dtype.kind == "M" else array
+    try:
+        return np.where(np.isnat(array), np.nan, since / np.timedelta64(1, "s"))
+    except TypeError as error:
+        raise _unsupported(path, f"{array.dtype} is no length of time in seconds") from error
 
 
 def _records(array: Any, path: tuple[Any, ...]) -> Any:

@@ -64,8 +64,10 @@ def walk(source: Source, start: int, *, kind: int | None = None, on_gap: Callabl
             if kind is None or number == kind or at < careful:
                 try:
                     data = decode(view[at + _HEAD - base : stop - base])
+                    broken = _swallows_a_frame(source, at, stop, block, base)
                 except ValueError:
                     broken = True
+                if broken:
                     break
                 if kind is None or number == kind:
                     yield Record(at, stop - at, time, number, data)
@@ -94,6 +96,21 @@ def walk(source: Source, start: int, *, kind: int | None = None, on_gap: Callabl
             on_gap(Gap(at, found - at))
             at = proven = found
             searched = 0
+
+
+def _swallows_a_frame(source: Source, at: int, stop: int, block: bytes, base: int) -> bool:
+    """Whether the frame from *at* to *stop*, though it could be decoded, was cut and continues in the next one.
+
+    It is asked only where no frame follows it: then one that begins inside of it is the real one.
+    """
+    after = stop + _HEAD - base
+    if after < len(block):
+        if block[after] in FIRST_BYTES:
+            return False
+    elif stop + _HEAD >= source.size or source.block(stop)[_HEAD] in FIRST_BYTES:
+        return False
+    found = _next_frame(source, at + 1)
+    return found is not None and found < stop
 
 
 def _is_likely(time: float, number: int) -> bool:

@@ -1,0 +1,58 @@
+# Everything that a person or CI does with this project. `make demo` and `make test` need Python 3.11+ and make only.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+WHEEL   = $(firstword $(wildcard dist/*.whl))
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: help demo test check bench format clean
+
+help:
+	@echo "make demo    train a MuJoCo agent and record the run"
+	@echo "make test    lint, types, layers and all tests, against the built wheel"
+	@echo "make check   lint, types and layers only"
+	@echo "make bench   measure against other loggers; writes docs/benchmarks.md"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+# What the wheel is made of; when any of it changes, the wheel is built and installed anew.
+SOURCES := $(shell find src examples -name '*.py' -o -name 'py.typed' -o -path '*/static/*' -type f) pyproject.toml README.md
+
+$(VENV)/.wheel: $(SOURCES) | $(BIN)/python
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m pip install --quiet "$$(ls dist/*.whl)[all]"
+	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall dist/*.whl
+	touch $@
+
+$(VENV)/.tools: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --group test --group check
+	touch $@
+
+demo: $(VENV)/.wheel
+	$(BIN)/trainlog demo $(ARGS)
+
+check: $(VENV)/.wheel $(VENV)/.tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+test: check
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.wheel $(VENV)/.tools
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m benchmarks --write docs/benchmarks.md $(ARGS)
+
+format: $(VENV)/.tools
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf dist build $(VENV)

@@ -1,0 +1,38 @@
+"""``trainlog codecs``: the formats that can be read and written."""
+
+from __future__ import annotations
+
+import click
+
+from trainlog import registry
+from trainlog.cli.output import output_console, strict_json
+
+
+@click.command
+@click.option("--json", "as_json", is_flag=True, help="As a JSON list.")
+def command(as_json: bool) -> None:
+    """List the installed formats, and the distribution that each comes from."""
+    installed = registry.codecs()
+    if as_json:
+        rows = [
+            {
+                "name": one.codec.name,
+                "suffixes": one.codec.suffixes,
+                "reads": one.reads,
+                "writes": one.writes,
+                "description": one.codec.description,
+                "distribution": one.distribution,
+            }
+            for one in installed
+        ]
+        click.echo(strict_json(rows, indent=2))
+        return
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for title in ("name", "suffixes", "reads", "writes", "from", "what"):
+        table.add_column(title)
+    for one in installed:
+        can = ["yes" if able else "" for able in (one.reads, one.writes)]
+        table.add_row(one.codec.name, " ".join(one.codec.suffixes), *can, one.distribution, one.codec.description)
+    output_console().print(table)

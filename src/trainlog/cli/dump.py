@@ -1,0 +1,67 @@
+"""``trainlog dump``: the frames of a log as JSON lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trainlog import registry
+from trainlog.cli.output import strict_json
+from trainlog.model import Frame, Kind
+from trainlog.table import flatten
+
+__all__ = ["command", "frame_options", "line_of"]
+
+
+class KindType(click.ParamType[Kind]):
+    """A kind of frame by name or number."""
+
+    name = "kind"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Kind:
+        try:
+            return Kind.of(int(value) if str(value).isdecimal() else value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class KeysType(click.ParamType[tuple[str, ...]]):
+    """Keys with commas between them."""
+
+    name = "keys"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        return value if isinstance(value, tuple) else tuple(filter(None, map(str.strip, value.split(","))))
+
+
+def frame_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose frames and what is shown of them."""
+    kind = click.option("--kind", type=KindType(), help="Only frames of this kind: stats, event, creature, ...")
+    keys = click.option("--keys", type=KeysType(), help="Only these keys, with commas; nested ones as outer/inner.")
+    return kind(keys(command))
+
+
+def line_of(frame: Frame, keys: tuple[str, ...] | None) -> str:
+    """*frame* as one line of JSON; with *keys*, those that it has, flat."""
+    data: Any = frame.data
+    if keys is not None:
+        flat = flatten(frame.data)
+        data = {key: flat[key] for key in keys if key in flat}
+    return strict_json({"time": frame.time, "kind": str(frame.kind), "data": data})
+
+
+@click.command
+@click.argument("log", type=click.Path(path_type=Path))
+@frame_options
+def command(log: Path, kind: Kind | None, keys: tuple[str, ...] | None) -> None:
+    """Print the frames of a log, one JSON object on each line: time, kind, data.
+
+    NaN and infinities are null, bytes are base64.
+    """
+    for frame in registry.open(log).frames(kind):
+        sys.stdout.write(line_of(frame, keys) + "\n")
+    sys.stdout.flush()

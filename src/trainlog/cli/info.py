@@ -1,0 +1,116 @@
+"""``trainlog info``: what is in a log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trainlog import registry
+from trainlog.cli.output import human_size, human_time, output_console, progress, strict_json
+from trainlog.codec import Reader, Summary
+
+
+@click.command
+@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each log, on a line of its own.")
+def command(logs: tuple[Path, ...], as_json: bool) -> None:
+    """Say what is in a log: frames, keys, time span, rate and size for each kind, and what is damaged."""
+    for path in logs:
+        reader = registry.open(path)
+        with progress(path.name, path.stat().st_size) as update:
+            summary = reader.summary(update)
+        if as_json:
+            click.echo(strict_json(_facts(reader, summary)))
+        else:
+            _show(reader, summary)
+
+
+def _facts(reader: Reader, summary: Summary) -> dict[str, Any]:
+    return {
+        "path": str(reader.path),
+        "codec": _codec_name(reader),
+        "size": summary.size,
+        "frames": summary.frames,
+        "duration": summary.duration,
+        "phase": reader.header.phase,
+        "meta": reader.header.meta,
+        "variables": [
+            {field: getattr(variable, field) for field in variable.__slots__} for variable in reader.header.variables
+        ],
+        "kinds": {
+            str(kind): {
+                "type": int(kind),
+                "frames": span.frames,
+                "first": span.first,
+                "last": span.last,
+                "rate": _rate(span.frames, span.last - span.first),
+                "size": span.size,
+                "keys": dict(span.keys),
+            }
+            for kind, span in summary.kinds.items()
+        },
+        "damage": [{"offset": gap.offset, "size": gap.size, "torn": gap.torn} for gap in summary.gaps],
+    }
+
+
+def _codec_name(reader: Reader) -> str:
+    """The format's name, which is that of the package where its reader lives."""
+    for installed in registry.codecs():
+        if type(installed.codec).__module__.split(".")[:3] == type(reader).__module__.split(".")[:3]:
+            return installed.codec.name
+    return type(reader).__name__
+
+
+def _rate(frames: int, seconds: float) -> float | None:
+    """Frames per second, where there are two of them at different times."""
+    return (frames - 1) / seconds if frames > 1 and seconds > 0 else None
+
+
+def _show(reader: Reader, summary: Summary) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = output_console()
+    console.print(f"[bold]{escape(str(reader.path))}[/]", soft_wrap=True)
+    facts: dict[str, Any] = {**reader.header.meta}
+    if reader.header.phase:
+        facts["phase"] = reader.header.phase
+    grid = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        grid.add_row(f"  {escape(str(name))}", escape(_short(value)))
+    console.print(grid)
+    size, duration = human_size(summary.size), human_time(summary.duration)
+    console.print(f"\n  {summary.frames:,} frames, {size}, {duration}\n")
+    if summary.kinds:
+        table = Table(box=None, padding=(0, 2), header_style="dim")
+        for title in ("kind", "frames", "keys", "from", "to", "per second", "size"):
+            table.add_column(title, justify="left" if title == "kind" else "right", no_wrap=True)
+        for kind, span in summary.kinds.items():
+            rate = _rate(span.frames, span.last - span.first)
+            table.add_row(
+                str(kind),
+                f"{span.frames:,}",
+                f"{len(span.keys):,}",
+                human_time(span.first),
+                human_time(span.last),
+                "" if rate is None else f"{rate:.3g}",
+                human_size(span.size),
+            )
+        console.print(table)
+        for kind, span in summary.kinds.items():
+            names = ", ".join(
+                name if count == span.frames else f"{name} ({count:,})" for name, count in span.keys.items()
+            )
+            console.print(f"\n  [dim]{kind}:[/] {escape(names)}")
+    for variable in reader.header.variables:
+        unit = f" [{variable.unit}]" if variable.unit else ""
+        console.print(f"  [dim]{variable.role}:[/] {escape(variable.name + unit)}")
+    for gap in summary.gaps:
+        console.print(f"\n  [red]damaged:[/] {escape(str(gap))}")
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else strict_json(value)
+    return text if len(text) <= 200 else f"{text[:199]}…"

@@ -1,0 +1,245 @@
+"""CodecContract: the tests that every codec passes, ours and those of third parties.
+
+::
+
+    class TestMyCodec(CodecContract):
+        codec = MyCodec()
+
+Needs pytest. Tests that do not apply, because the codec only reads or only writes, are left out.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import random
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from trainlog.codec import Codec, Reader
+from trainlog.errors import ClosedLog, CodecError, LogExists, TrainlogError, UnsupportedFrame
+from trainlog.files import follow
+from trainlog.model import Frame, Header, Kind
+from trainlog.table import table_of
+
+__all__ = ["CodecContract", "same"]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values of frames are equal, NaN being equal to itself."""
+    if isinstance(a, float) and isinstance(b, float):
+        return a == b or (math.isnan(a) and math.isnan(b))
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return same(np.asarray(a).tolist(), np.asarray(b).tolist())
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
+
+
+class CodecContract:
+    """Subclass this in a test module, and set what is said here.
+
+    Attributes:
+        codec: the codec that is tested.
+        header: a header that it can hold.
+        frames: frames that it can hold, at least three; the default has all four kinds.
+        unsupported: a frame that it cannot hold, or None.
+        max_cuts: a log of more bytes than this is cut at this many places instead of at every one.
+
+    """
+
+    codec: ClassVar[Codec]
+    header: ClassVar[Header] = Header({"creature": "ant", "seed": 7})
+    frames: ClassVar[Sequence[Frame]] = (
+        Frame(0.0, Kind.EVENT, {"type": "start", "msg": "naïve ☂"}),
+        Frame(0.5, Kind.CREATURE, {"step": 0, "pos": [0.0, 0.25, -1.5], "speed": 0.0}),
+        Frame(1.0, Kind.STATS, {"step": 10, "reward": -0.5, "fallen": False, "phase": "walk"}),
+        Frame(1.5, Kind.CREATURE, {"step": 10, "pos": [1e300, 5e-324, 0.1], "speed": math.inf}),
+        Frame(2.0, Kind.STATS, {"step": 20, "reward": math.nan, "fallen": True, "phase": "trot"}),
+        Frame(2.5, Kind.EVOLUTION, {"gen": 0, "best": 1.5, "genome": {"freq": [1, 2]}}),
+    )
+    unsupported: ClassVar[Frame | None] = Frame(3.0, Kind.STATS, {"outer": {"bad": object()}})
+    max_cuts: ClassVar[int] = 2000
+
+    @property
+    def _reads(self) -> bool:
+        return type(self.codec).read is not Codec.read
+
+    @property
+    def _writes(self) -> bool:
+        return type(self.codec).write is not Codec.write
+
+    def _path(self, folder: Path) -> Path:
+        return folder / f"log{self.codec.suffixes[0]}"
+
+    def _written(self, folder: Path) -> Path:
+        path = self._path(folder)
+        with self.codec.write(path, self.header) as writer:
+            assert writer.write_all(self.frames) == len(self.frames)
+        return path
+
+    def _round_trip(self, folder: Path) -> Reader:
+        if not (self._reads and self._writes):
+            pytest.skip(f"{self.codec.name} does not both read and write")
+        return self.codec.read(self._written(folder))
+
+    def test_names_itself(self) -> None:
+        """It has a name, and suffixes in lower case that begin with a dot."""
+        assert self.codec.name.isidentifier()
+        assert self.codec.suffixes
+        assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in self.codec.suffixes)
+        assert self._reads or self._writes
+
+    def test_says_what_it_cannot_do(self, tmp_path: Path) -> None:
+        """A direction that it does not have is a typed error."""
+        if not self._reads:
+            with pytest.raises(CodecError):
+                self.codec.read(self._path(tmp_path))
+        if not self._writes:
+            with pytest.raises(CodecError):
+                self.codec.write(self._path(tmp_path), self.header)
+
+    def test_reads_what_it_wrote(self, tmp_path: Path) -> None:
+        """Every frame comes back, in order, with its time, kind and data; so do the metadata."""
+        reader = self._round_trip(tmp_path)
+        back = list(reader.frames(strict=True))
+        assert [(frame.time, frame.kind) for frame in back] == [(frame.time, frame.kind) for frame in self.frames]
+        for frame, expected in zip(back, self.frames, strict=True):
+            assert same(dict(frame.data), dict(expected.data)), f"{frame} is not {expected}"
+        assert same(dict(reader.header.meta), dict(self.header.meta))
+        assert reader.header.phase == self.header.phase
+        assert reader.header.variables == self.header.variables
+
+    def test_accepts_its_own_file(self, tmp_path: Path) -> None:
+        """The codec knows its own files."""
+        path = self._round_trip(tmp_path).path
+        assert self.codec.accepts(path, path.read_bytes()[:4096])
+
+    def test_reader_is_a_value(self, tmp_path: Path) -> None:
+        """It can be iterated again, in nested loops, and after it was pickled."""
+        reader = self._round_trip(tmp_path)
+        pairs = [(outer.time, inner.time) for outer in reader for inner in reader]
+        assert len(pairs) == len(self.frames) ** 2
+        copy: Reader = pickle.loads(pickle.dumps(reader))
+        assert [frame.time for frame in copy] == [frame.time for frame in self.frames]
+
+    def test_frames_of_one_kind(self, tmp_path: Path) -> None:
+        """``frames(kind)`` is all frames with the others left out, however the kind is named."""
+        reader = self._round_trip(tmp_path)
+        for kind in {frame.kind for frame in self.frames} | {Kind.EVENT, Kind(9)}:
+            expected = [frame.time for frame in self.frames if frame.kind == kind]
+            assert [frame.time for frame in reader.frames(kind)] == expected
+            assert [frame.time for frame in reader.frames(str(kind))] == expected
+
+    def test_table_is_the_frames(self, tmp_path: Path) -> None:
+        """``table(kind)`` holds the same values as the frames."""
+        reader = self._round_trip(tmp_path)
+        for kind in {frame.kind for frame in self.frames} | {Kind(9)}:
+            expected = table_of(kind, ((frame.time, frame.data) for frame in reader.frames(kind)))
+            table = reader.table(kind)
+            assert list(table) == list(expected)
+            assert table.time.tolist() == expected.time.tolist()
+            for key in expected:
+                assert table[key].dtype == expected[key].dtype
+                assert same(table[key].tolist(), expected[key].tolist())
+
+    def test_summary_counts_every_frame(self, tmp_path: Path) -> None:
+        """``summary()`` counts what ``frames()`` yields, and finds no damage."""
+        reader = self._round_trip(tmp_path)
+        summary = reader.summary()
+        assert summary.frames == len(self.frames)
+        assert not summary.gaps
+        assert summary.duration == self.frames[-1].time
+
+    def test_log_without_frames(self, tmp_path: Path) -> None:
+        """A log that was closed at once can be read."""
+        if not (self._reads and self._writes):
+            pytest.skip(f"{self.codec.name} does not both read and write")
+        path = self._path(tmp_path)
+        self.codec.write(path, self.header).close()
+        assert list(self.codec.read(path).frames(strict=True)) == []
+
+    def test_never_overwrites(self, tmp_path: Path) -> None:
+        """A log that is there stays as it is."""
+        if not self._writes:
+            pytest.skip(f"{self.codec.name} does not write")
+        path = self._written(tmp_path)
+        before = path.read_bytes()
+        with pytest.raises(LogExists):
+            self.codec.write(path, self.header)
+        assert path.read_bytes() == before
+
+    def test_closed_log_takes_no_frames(self, tmp_path: Path) -> None:
+        """``close`` may be called again, ``write`` may not."""
+        if not self._writes:
+            pytest.skip(f"{self.codec.name} does not write")
+        writer = self.codec.write(self._path(tmp_path), self.header)
+        writer.close()
+        writer.close()
+        with pytest.raises(ClosedLog):
+            writer.write(self.frames[0])
+
+    def test_unsupported_value_leaves_the_log_whole(self, tmp_path: Path) -> None:
+        """A value that cannot be stored is an error that names its key; the other frames are there."""
+        if self.unsupported is None or not (self._reads and self._writes):
+            pytest.skip("there is nothing that it cannot hold")
+        path = self._path(tmp_path)
+        with self.codec.write(path, self.header) as writer:
+            writer.write(self.frames[0])
+            with pytest.raises(UnsupportedFrame) as caught:
+                writer.write(self.unsupported)
+            assert caught.value.key
+            writer.write(self.frames[1])
+        assert [frame.time for frame in self.codec.read(path).frames(strict=True)] == [
+            frame.time for frame in self.frames[:2]
+        ]
+
+    def test_cut_anywhere(self, tmp_path: Path) -> None:
+        """Of a log that ends too early, the whole frames before the cut are read, or the error is a typed one."""
+        path = self._round_trip(tmp_path).path
+        whole = path.read_bytes()
+        cuts: Sequence[int] = range(len(whole))
+        if len(whole) > self.max_cuts:
+            cuts = sorted(random.Random(0).sample(cuts, self.max_cuts))
+        counts = []
+        for cut in cuts:
+            path.write_bytes(whole[:cut])
+            try:
+                back = list(self.codec.read(path).frames())
+            except TrainlogError:
+                continue
+            for frame, expected in zip(back, self.frames, strict=False):
+                assert (frame.time, frame.kind) == (expected.time, expected.kind)
+                assert same(dict(frame.data), dict(expected.data))
+            counts.append(len(back))
+        assert counts == sorted(counts), "a longer file gave fewer frames"
+
+    def test_follows_a_growing_log(self, tmp_path: Path) -> None:
+        """A reader sees each frame that is written while it waits, and ends when waiting ends."""
+        if not (self._reads and self._writes):
+            pytest.skip(f"{self.codec.name} does not both read and write")
+        path = self._path(tmp_path)
+        done = threading.Event()
+        seen: list[float] = []
+        with self.codec.write(path, self.header) as writer:
+            writer.write(self.frames[0])
+            reader = self.codec.read(path)
+
+            def read() -> None:
+                seen.extend(frame.time for frame in reader.frames(wait=follow(0.001, until=done.is_set)))
+
+            thread = threading.Thread(target=read)
+            thread.start()
+            for frame in self.frames[1:]:
+                writer.write(frame)
+        done.set()
+        thread.join(30)
+        assert not thread.is_alive()
+        assert seen == [frame.time for frame in self.frames]

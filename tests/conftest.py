@@ -1,0 +1,46 @@
+"""What the tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile(
+    "trainlog", deadline=None, max_examples=60, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("trainlog")
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def real_logs() -> Path:
+    """A folder of real logs by the original programs, with their ground truth; not part of this project."""
+    folder = Path(os.environ.get("TRAINLOG_REAL_LOGS", HERE.parents[1] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("there are no real logs here; TRAINLOG_REAL_LOGS names their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def goldens() -> Path:
+    return HERE / "data"
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[[Sequence[bytes] | bytes], Path]:
+    """Write bytes to a new file that is named like a FLOG file."""
+    count = 0
+
+    def write(parts: Sequence[bytes] | bytes) -> Path:
+        nonlocal count
+        count += 1
+        path = tmp_path / f"made-{count}.flog"
+        path.write_bytes(parts if isinstance(parts, bytes) else b"".join(parts))
+        return path
+
+    return write

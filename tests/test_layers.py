@@ -1,0 +1,109 @@
+"""Each room imports only from rooms that stand before it, and heavy dependencies only where they are used."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "trainlog"
+
+# The order of the house. A room may import from those on lines above its own, and from itself.
+ORDER = [
+    "errors",
+    "draw",
+    "model",
+    "files",
+    "table",
+    "codec",
+    "stream",
+    "pipes",
+    "codecs/flog",
+    "episodes",
+    "codecs",
+    "registry",
+    "functions",
+    "recorder",
+    "replay",
+    "curves",
+    "testing",
+    "server",
+    "report",
+    "cli",
+    "__main__",
+]
+
+# Modules that must not be imported at the top of a file, as not everybody has them or needs them.
+LAZY = {"lxml", "PIL", "click", "rich", "gymnasium", "mujoco", "starlette", "uvicorn", "pyarrow", "pandas", "polars"}
+LAZY_MAY_BE_AT_THE_TOP_OF = {"cli": {"click"}}
+
+
+def room_of(module: str) -> str | None:
+    """The room that a dotted name below ``trainlog`` stands in; None for the package itself."""
+    path = "/".join(module.split(".")[1:])
+    rooms = [room for room in ORDER if path == room or path.startswith(f"{room}/")]
+    return max(rooms, key=len, default=None)
+
+
+def imports(tree: ast.AST, *, only_top: bool = False) -> Iterator[str]:
+    """Dotted names that are imported; those below ``if TYPE_CHECKING`` are left out."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            base = node.module or ""
+            yield from (f"{base}.{alias.name}" if base.startswith("trainlog") else base for alias in node.names)
+        elif not only_top or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from imports(node, only_top=only_top)
+
+
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_go_one_way(path: Path) -> None:
+    own = room_of("trainlog." + ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"))
+    assert own is not None, f"{path} is in no room of ORDER"
+    for name in imports(ast.parse(path.read_text())):
+        if name.startswith("trainlog.") and (room := room_of(name)) is not None:
+            assert ORDER.index(room) <= ORDER.index(own), f"{path} imports {name}, which stands after {own}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_optional_and_heavy_imports_are_lazy(path: Path) -> None:
+    room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    allowed = LAZY_MAY_BE_AT_THE_TOP_OF.get(room, set())
+    top = {name.split(".")[0] for name in imports(ast.parse(path.read_text()), only_top=True)}
+    assert not (top & LAZY) - allowed
+
+
+def test_import_trainlog_loads_nothing_heavy() -> None:
+    heavy = sorted(LAZY | {"numpy", "msgpack", "ormsgpack"})
+    code = f"import sys, trainlog; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    import trainlog
+
+    for name in trainlog.__all__:
+        assert getattr(trainlog, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        trainlog.nothing  # noqa: B018
+
+
+def test_public_names_for_people_and_for_type_checkers_are_the_same() -> None:
+    import trainlog
+
+    tree = ast.parse((SOURCE / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {alias.asname for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert typed == set(trainlog.__all__) - {"__version__"}
