@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from .chart import Band, Chart, HLine, Line, Scatter, Strip, VLine
 from .drawing import Drawing
+from .grid import Grid
+from .heatmap import Heatmap
 from .layout import Figure, layout
+from .scene import Scene
 from .smooth import ema, moving_average
 from .theme import DARK, LIGHT, Theme
 from .thin import thin
@@ -33,9 +36,12 @@ __all__ = [
     "Chart",
     "Drawing",
     "Figure",
+    "Grid",
     "HLine",
+    "Heatmap",
     "Line",
     "Scatter",
+    "Scene",
     "Strip",
     "Theme",
     "VLine",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from .text import CAP_HEIGHT, clean, measure, shorten, wrap
 from .theme import Theme
 from .ticks import Ticks, axis_ticks
 
-__all__ = ["Axis", "Frame", "Surroundings", "build_frame"]
+__all__ = ["Axis", "Frame", "Plan", "Surroundings", "build_frame"]
 
 _MOST_LEGEND = 0.4  # of the height
 _LANE_GAP = 4.0
@@ -79,6 +80,15 @@ class Frame:
     def to_y(self, values: FloatArray) -> FloatArray:
         """The y (n,) in pixels of finite values (n,)."""
         return self.plot.bottom - self.y.position(values) * self.plot.height
+
+
+class Plan(Protocol):
+    """A figure that has been read and waits for its place."""
+
+    around: Surroundings
+
+    def draw(self, frame: Frame) -> list[Mark]:
+        """All of its marks, with those of the frame that was built from ``around``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +213,8 @@ def _equal(x: Scale, y: Scale, plot: Box) -> tuple[Scale, Scale]:
 
 
 def _y_ticks(scale: Scale, axis: Axis, plot: Box, theme: Theme) -> Ticks:
-    most = int(plot.height / (theme.tick_size * 3.2))
-    for count in range(min(max(most, 2), 10), 1, -1):
+    most = int(plot.height / (theme.tick_size * 2.6))
+    for count in range(min(max(most, 2), 8), 1, -1):
         ticks = axis_ticks(scale, count, axis.unit)
         places = [scale.place(value) * plot.height for value in ticks.values]
         if all(b - a > theme.tick_size * 1.2 for a, b in pairwise(places)):
@@ -214,10 +224,10 @@ def _y_ticks(scale: Scale, axis: Axis, plot: Box, theme: Theme) -> Ticks:
 
 def _x_ticks(scale: Scale, axis: Axis, plot: Box, theme: Theme) -> Ticks:
     most = int(plot.width / (theme.tick_size * 5))
-    for count in range(min(max(most, 2), 12), 1, -1):
+    for count in range(min(max(most, 2), 10), 1, -1):
         ticks = axis_ticks(scale, count, axis.unit)
         places = [scale.place(value) * plot.width for value in ticks.values]
-        widths = [measure(label, theme.tick_size) + theme.tick_size for label in ticks.labels]
+        widths = [measure(label, theme.tick_size) + 1.5 * theme.tick_size for label in ticks.labels]
         needed = [(a + b) / 2 for a, b in pairwise(widths)]
         if all(b - a >= need for (a, b), need in zip(pairwise(places), needed, strict=True)):
             break

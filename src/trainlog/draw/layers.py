@@ -15,14 +15,15 @@ from .drawing import Box, Dots, FloatArray, IntArray, Mark, Polygon, Polyline
 from .frame import Frame
 from .legend import Entry
 from .series import Series, Tally, split_series
-from .thin import column_extremes, one_per_cell
+from .thin import column_extremes, dot_rows
 
-__all__ = ["Area", "Curve", "Events", "Layer", "Points", "Threshold"]
+__all__ = ["Area", "Curve", "Events", "Layer", "Points", "Threshold", "starts_of", "stroke"]
 
 _THRESHOLD_DASH = (6.0, 4.0)
 _EVENT_DASH = (4.0, 3.0)
 _SPILL = 1010.0  # how far outside of the plot a path is cut off: more than any stroke is wide
 _CLEAR_DOTS = 200
+_CROWD = 8
 
 
 class Layer(Protocol):
@@ -56,7 +57,7 @@ def _columns(frame: Frame, x: FloatArray) -> tuple[IntArray, int]:
     return np.clip(np.floor(place + 1e-9), -1, count).astype(np.intp), count
 
 
-def _pieces_kept(begins: NDArray[np.bool_], keep: IntArray) -> IntArray:
+def starts_of(begins: NDArray[np.bool_], keep: IntArray) -> IntArray:
     """Starts of the pieces of the points that are kept, when ``begins`` marks those of all points."""
     piece = np.cumsum(begins)[keep]
     return np.concatenate(([0], np.flatnonzero(np.diff(piece)) + 1)).astype(np.intp)
@@ -81,6 +82,13 @@ def stroke(
         marks.append(Dots(points[lone], max(width, 2.5), color, opacity))
     points, starts = clip_path(points, starts, _visible(plot))
     return [Polyline(points, color, width, opacity, dash, starts), *marks]
+
+
+def _even_out(points: FloatArray, columns: IntArray, keep: IntArray, left: float) -> None:
+    """Move the points that stand for a crowd to the middle of their column, so that what they fill is even."""
+    crowd = np.bincount(columns + 1)[columns[keep] + 1] > _CROWD
+    crowd[[0, -1]] = False  # the ends of a curve stay where they are
+    points[crowd, 0] = left + columns[keep][crowd] + 0.5
 
 
 class Curve:
@@ -110,8 +118,10 @@ class Curve:
         columns, count = _columns(frame, series.x)
         keep = column_extremes(columns, series.y, count)
         points = np.stack((frame.to_x(series.x[keep]), frame.to_y(series.y[keep])), axis=1)
+        if len(keep) < len(series.x):
+            _even_out(points, columns, keep, frame.plot.x)
         ordered = len(keep) < 2 or bool((keep[1:] > keep[:-1]).all())
-        starts = _pieces_kept(series.begins, keep) if series.begins is not None and ordered else None
+        starts = starts_of(series.begins, keep) if series.begins is not None and ordered else None
         return stroke(points, starts, frame.plot, self.color, line.width, line.opacity, self.dash)
 
 
@@ -162,7 +172,7 @@ class Area:
         seen = ~self.below[keep]
         low[seen] = frame.to_y(self.low[keep][seen])
         high = frame.to_y(self.high[keep])
-        bounds = np.append(_pieces_kept(self.begins, keep), len(keep))
+        bounds = np.append(starts_of(self.begins, keep), len(keep))
         rings = []
         for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             span = slice(first, last)
@@ -207,7 +217,11 @@ class Points:
         points = points[inside]
         if not len(points):
             return []
-        return [Dots(points[one_per_cell(points)], self.scatter.size / 2, self.color, self.scatter.opacity)]
+        strokes, radius = dot_rows(points, self.scatter.size / 2)
+        if len(strokes) == len(points):
+            return [Dots(points, radius, self.color, self.scatter.opacity)]
+        starts = np.arange(0, 2 * len(strokes), 2)
+        return [Polyline(strokes.reshape(-1, 2), self.color, 2 * radius, self.scatter.opacity, starts=starts)]
 
 
 class Threshold:

@@ -9,15 +9,15 @@ from typing import Literal
 import numpy as np
 
 from .color import Color
-from .drawing import Dots, Mark, Polyline, Rect, Text
+from .drawing import Dots, FloatArray, Mark, Polyline, Rect, Text
 from .text import CAP_HEIGHT, clean, measure, shorten
 from .theme import Theme
 
-__all__ = ["Entry", "legend_marks", "legend_rows", "row_height", "unique_entries"]
+__all__ = ["Entry", "legend_marks", "legend_rows", "ring", "row_height", "unique_entries"]
 
 _GAP = 6.0  # between swatch and name
 _BETWEEN = 18.0  # between two entries
-_SWATCH = {"line": 22.0, "event": 6.0, "dot": 9.0, "block": 13.0}
+_SWATCH = {"line": 22.0, "event": 6.0, "dot": 9.0, "ring": 10.0, "block": 13.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Entry:
     """One name and how the mark that has it looks."""
 
     label: str
-    kind: Literal["line", "event", "dot", "block", "more"]
+    kind: Literal["line", "event", "dot", "ring", "block", "more"]
     color: Color
     width: float = 2.0
     opacity: float = 1.0
@@ -93,7 +93,7 @@ def legend_marks(rows: Sequence[Sequence[tuple[float, Entry]]], x: float, y: flo
         middle = y + row_height(theme) / 2
         for start, entry in row:
             left = x + start
-            marks += _swatch(entry, left, middle)
+            marks += _swatch(entry, left, middle, theme)
             marks.append(
                 Text(
                     left + entry.swatch_width(),
@@ -107,7 +107,12 @@ def legend_marks(rows: Sequence[Sequence[tuple[float, Entry]]], x: float, y: flo
     return marks
 
 
-def _swatch(entry: Entry, left: float, middle: float) -> list[Mark]:
+def ring(center: FloatArray, radius: float, color: Color, inside: Color) -> list[Mark]:
+    """A circle around ``center`` (1, 2), two pixels wide."""
+    return [Dots(center, radius, color), Dots(center, radius - 2.0, inside)]
+
+
+def _swatch(entry: Entry, left: float, middle: float, theme: Theme) -> list[Mark]:
     width = _SWATCH.get(entry.kind, 0.0)
     match entry.kind:
         case "line":
@@ -118,6 +123,8 @@ def _swatch(entry: Entry, left: float, middle: float) -> list[Mark]:
             return [Polyline(ends, entry.color, entry.width, entry.opacity, entry.dash)]
         case "dot":
             return [Dots(np.array([[left + width / 2, middle]]), min(max(entry.width / 2, 2.5), 6), entry.color)]
+        case "ring":
+            return ring(np.array([[left + width / 2, middle]]), 4.0, entry.color, theme.background)
         case "block":
             return [Rect(left, middle - 5.5, width, 11.0, entry.color, entry.opacity)]
         case "more":

@@ -23,7 +23,7 @@ from .text import MISSING, spell
 __all__ = ["png", "rasterize"]
 
 _FINEST = 8  # parts of one pixel of the drawing
-_DRAWN = re.compile(f"([−{MISSING}])")
+_DRAWN = re.compile(f"([−–{MISSING}])")
 
 
 def png(drawing: Drawing, scale: float = 2) -> bytes:
@@ -222,15 +222,15 @@ def _overlap(box: Box, other: Box) -> Box:
     return Box(left, top, max(right - left, 0.0), max(bottom - top, 0.0))
 
 
-_DRAWN_WIDTH = {"−": 0.58, MISSING: 0.62}
+_DRAWN_WIDTH = {"−": 0.58, "–": 0.56, MISSING: 0.62}
 
 
 def _draw_letter(pen: ImageDraw.ImageDraw, letter: str, x: float, base: float, size: float) -> None:
-    """A letter that the font lacks: the minus sign, or the box for what cannot be spelt."""
+    """A letter that the font lacks: the minus sign, the dash, or the box for what cannot be spelt."""
     thick = max(round(size * 0.07), 1)
-    if letter == "−":
-        top = round(base - size * 0.34)
-        pen.rectangle((round(x + size * 0.08), top, round(x + size * 0.5), top + thick - 1), fill=255)
+    if letter in "−–":
+        top = round(base - size * (0.34 if letter == "−" else 0.28))
+        pen.rectangle((round(x + size * 0.08), top, round(x + size * 0.48), top + thick - 1), fill=255)
     else:
         box = (round(x + size * 0.06), round(base - size * 0.69), round(x + size * 0.54), round(base))
         pen.rectangle(box, outline=255, width=thick)

@@ -75,13 +75,13 @@ def split_series(x: FloatArray, y: FloatArray, *, x_log: bool, y_log: bool) -> S
     return Series(x[kept], y[kept], begins, nan_at, up_at, down_at, tally)
 
 
-def notes(tallies: Iterable[Tally]) -> list[str]:
+def notes(tallies: Iterable[Tally], where: str = "marked at the edge") -> list[str]:
     """What the caption says about the values that were not drawn; nothing when there are none."""
     nan, up, down, placeless, not_positive = (sum(counts) for counts in zip(Tally(), *tallies, strict=True))
     marked = [f"{count:,} {name}" for count, name in ((nan, "NaN"), (up, "+inf"), (down, "−inf")) if count]
-    parts = [", ".join(marked) + " (marked at the edge)"] if marked else []
+    parts = [", ".join(marked) + f" ({where})"] if marked else []
     if not_positive:
-        parts.append(f"{not_positive:,} not above zero, which a log axis cannot show")
+        parts.append(f"{not_positive:,} not above zero, which a log scale cannot show")
     if placeless:
         parts.append(f"{placeless:,} without a finite x")
     return ["Not drawn: " + "; ".join(parts) + "."] if parts else []

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .drawing import FloatArray, IntArray
 from .scale import Scale
 from .values import as_points
 
-__all__ = ["column_extremes", "one_per_cell", "path_corners", "thin"]
+__all__ = ["column_extremes", "dot_rows", "path_corners", "thin"]
 
 # Where x runs back and forth so often that its runs are no help, the points are taken column by column.
 _RUNS_PER_COLUMN = 4
@@ -85,17 +85,26 @@ def path_corners(points: FloatArray, most: int = 8000) -> IntArray:
     return np.union1d(keep, outermost)
 
 
-def one_per_cell(points: FloatArray, most: int = 6000) -> IntArray:
-    """Increasing indices of points (n, 2), in pixels, so that none is left out that does not nearly lie on another.
+def dot_rows(points: FloatArray, radius: float, most: int = 8000) -> tuple[FloatArray, float]:
+    """Strokes that cover what dots of ``radius`` around points (n, 2), in pixels, cover: (m, 2, 2), and their radius.
 
-    One of every half-pixel cell stays; the cells are wider when more than ``most`` would.
+    Every stroke runs from the first to the last dot of a row of dots that touch. Up to ``most`` points are
+    strokes of no length, exactly where they are; more are moved to the middle of cells of half their radius.
+    Cells grow, and in the end the radius with them, for a cloud that needs more than ``most`` strokes.
     """
-    keep: NDArray[np.intp] = np.arange(len(points))
-    size = 0.5
-    while len(keep) and (len(keep) > most or size == 0.5):
-        cells = np.floor(points[keep] / size).astype(np.int64)
-        cells -= cells.min(axis=0)
-        _, first = np.unique(cells[:, 0] * (cells[:, 1].max() + 1) + cells[:, 1], return_index=True)
-        keep = np.sort(keep[first])
-        size *= 2
-    return keep
+    if len(points) <= most:
+        return np.repeat(points[:, np.newaxis], 2, axis=1), radius
+    size, centers = radius / 2, points
+    while True:
+        cells = np.floor(centers / size).astype(np.int64)
+        left, top = cells.min(axis=0)
+        width = int(cells[:, 0].max() - left) + 2  # one empty column, so that no row runs on into the next
+        filled = np.unique((cells[:, 1] - top) * width + cells[:, 0] - left)
+        breaks = np.flatnonzero(np.diff(filled) > 1)
+        first, last = filled[np.append(0, breaks + 1)], filled[np.append(breaks, len(filled) - 1)]
+        if len(first) <= most:
+            break
+        size *= 1.25
+    ends = np.stack((first, last), axis=1)
+    strokes = np.stack((ends % width + left + 0.5, ends // width + top + 0.5), axis=2) * size
+    return strokes, max(radius, 0.55 * size)

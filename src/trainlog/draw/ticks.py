@@ -71,7 +71,7 @@ def _linear_ticks(low: float, high: float, count: int, suffix: str) -> Ticks:
     found: list[int] = []
     for step, exponent in ((n, top - down) for down in range(4) for n in (5, 2, 1)):
         # The finest of the steps that are not too fine; below it only where that has no two multiples here.
-        if _power(step, exponent) < raw * 0.999 and len(found) >= 2:
+        if _power(step, exponent) < raw * 0.75 and len(found) >= 2:
             break
         found, found_exponent = _multiples(step, exponent, low, high), exponent
     labels, offset = _write_distinct(found, found_exponent)
@@ -87,8 +87,10 @@ def _write_distinct(mantissas: Sequence[int], exponent: int) -> tuple[list[str],
         one_sign = min(mantissas) > 0 or max(mantissas) < 0
         if one_sign and len(str(largest)) - zeros > _MOST_DIGITS:
             room = 10 ** len(str(max(mantissas) - min(mantissas)))
-            sign = 1 if mantissas[0] > 0 else -1
-            base = sign * (min(map(abs, mantissas)) // room * room)
+            middle = (min(mantissas) + max(mantissas)) // 2
+            # The number next to them that is the shortest to write: 1M rather than 999.999k.
+            bases = [min(mantissas) // room * room, (middle + room // 2) // room * room]
+            base = max(bases, key=lambda number: _common_zeros([number]))
             if base:
                 (offset,) = _write([base], exponent)
                 return _write([n - base for n in mantissas], exponent), offset
@@ -108,7 +110,7 @@ def _write(mantissas: Sequence[int], exponent: int) -> list[str]:
     if not largest:
         return ["0"] * len(mantissas)
     top = len(str(largest)) - 1 + exponent
-    if -4 <= top < 4:
+    if -3 <= top < 4:
         unit, suffix = 0, ""
     elif 4 <= top < 15:
         unit = top // 3 * 3
@@ -167,7 +169,7 @@ def _time_ticks(low: float, high: float, count: int) -> Ticks | None:
     raw = (high - low) / count
     if raw < 0.5 or max(abs(low), abs(high)) > 1e5 * _DAY:
         return None
-    turn = next(n for n, step in enumerate(_TIME_STEPS) if step >= raw * 0.999)
+    turn = next(n for n, step in enumerate(_TIME_STEPS) if step >= raw * 0.75)
     found = _multiples(_TIME_STEPS[turn], 0, low, high)
     while len(found) < 2 and turn:
         turn -= 1
