@@ -356,7 +356,8 @@ _DATA = """
 import sys
 import numpy as np
 points = int(sys.argv[1])
-y = np.random.default_rng(0).normal(0, 1, points).cumsum()
+y = np.random.default_rng(0).normal(0, 1, points)
+y = y.cumsum() if sys.argv[2] == "walk" else y
 import time
 began = time.perf_counter()
 """
@@ -383,14 +384,14 @@ print(time.perf_counter() - began, *sizes)
 """
 
 
-def compare_times(points: int, rounds: int = 5) -> None:
+def compare_times(points: int, data: str, rounds: int = 5) -> None:
     """The best of some rounds in fresh processes; numpy is there already, as the data are."""
     best = {}
     for name, script in (("trainlog", _OURS), ("matplotlib", _THEIRS)):
         runs = []
         for _ in range(rounds):
             began = time.perf_counter()
-            command = [sys.executable, "-c", _DATA + script + _REPORT, str(points)]
+            command = [sys.executable, "-c", _DATA + script + _REPORT, str(points), data]
             out = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ).stdout
             inside, svg_size, png_size = out.split()
             runs.append((float(inside), time.perf_counter() - began, int(svg_size), int(png_size)))
@@ -420,9 +421,11 @@ def main(arguments: list[str]) -> None:
                     drawing = layout(PAIRS[name]()[0], WIDTH, HEIGHT, theme)
                     (folder / f"{name}-{theme}.svg").write_text(svg(drawing), encoding="utf-8")
         case ["time"]:
-            compare_times(1_000_000)
+            main(["time", "1000000"])
         case ["time", points]:
-            compare_times(int(points))
+            for data in ("walk", "noise"):
+                print(f"{int(points):,} points, {data}")
+                compare_times(int(points), data)
         case _:
             sys.exit(__doc__)
 

@@ -24,6 +24,7 @@ _EVENT_DASH = (4.0, 3.0)
 _SPILL = 1010.0  # how far outside of the plot a path is cut off: more than any stroke is wide
 _CLEAR_DOTS = 200
 _CROWD = 8
+_BLOCK = 1 << 16
 
 
 class Layer(Protocol):
@@ -53,8 +54,13 @@ def _visible(box: Box) -> Box:
 def _columns(frame: Frame, x: FloatArray) -> tuple[IntArray, int]:
     """The pixel column of every x (n,), and how many columns the plot has. What lies outside shares two more."""
     count = max(int(frame.plot.width), 1)
-    place = frame.x.position(x) * count
-    return np.clip(np.floor(place + 1e-9), -1, count).astype(np.intp), count
+    columns = np.empty(len(x), dtype=np.intp)
+    for first in range(0, len(x), _BLOCK):  # blocks stay in the processor's cache
+        place = frame.x.position(x[first : first + _BLOCK])
+        place *= count
+        place += 1e-9
+        columns[first : first + _BLOCK] = np.clip(np.floor(place, out=place), -1, count, out=place)
+    return columns, count
 
 
 def starts_of(begins: NDArray[np.bool_], keep: IntArray) -> IntArray:
@@ -86,9 +92,12 @@ def stroke(
 
 def _even_out(points: FloatArray, columns: IntArray, keep: IntArray, left: float) -> None:
     """Move the points that stand for a crowd to the middle of their column, so that what they fill is even."""
-    crowd = np.bincount(columns + 1)[columns[keep] + 1] > _CROWD
+    column = columns[keep]
+    firsts = np.concatenate(([0], np.flatnonzero(np.diff(column)) + 1))
+    lasts = np.append(firsts[1:], len(keep)) - 1
+    crowd = np.repeat(np.abs(keep[lasts] - keep[firsts]) >= _CROWD, lasts - firsts + 1)
     crowd[[0, -1]] = False  # the ends of a curve stay where they are
-    points[crowd, 0] = left + columns[keep][crowd] + 0.5
+    points[crowd, 0] = left + column[crowd] + 0.5
 
 
 class Curve:

@@ -87,7 +87,9 @@ class Scale:
                 values = np.log10(values)
             if factor != 1.0:
                 low, high, values = low * factor, high * factor, values * factor
-            return np.clip((values - low) / (high - low), -1e4, 1e4)
+            place: FloatArray = values - low
+            place /= high - low
+            return np.clip(place, -1e4, 1e4, out=place)
 
     def place(self, value: float) -> float:
         """`position` of one value."""
