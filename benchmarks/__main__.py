@@ -1,0 +1,70 @@
+"""``python -m benchmarks``: all topics, or one of them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.measure import FULL, QUICK
+from benchmarks.peers import PEERS
+from benchmarks.report import Table, facts
+
+TOPICS = ("imports", "write", "kill", "read", "grow", "columns", "simion", "pictures")
+
+_LARGE = 4 * 10**9
+
+_HEAD = """# Benchmarks
+
+Written by `make bench`, never by hand. All figures come from one run, so the ratios can be trusted further than the
+times. *To trainlog* is how many times as long as trainlog: above 1 trainlog is faster, below 1 the peer is. Each
+benchmark compares the values that it wrote with those that it read, and says what it compared; no figure is given where
+they differ.
+"""
+
+
+def main() -> None:
+    """Measure, print, and write the report where that is asked for."""
+    arguments = _arguments()
+    scale = QUICK if arguments.quick else FULL
+    if arguments.large:
+        scale = dataclasses.replace(scale, sizes=(*scale.sizes, _LARGE))
+    began = time.monotonic()
+    parts = [_HEAD, str(_who())]
+    print(*parts, sep="\n", flush=True)
+    for name in [arguments.only] if arguments.only else TOPICS:
+        if find_spec(f"benchmarks.{name}") is None:
+            continue
+        topic = importlib.import_module(f"benchmarks.{name}")
+        for table in topic.tables(scale) if hasattr(topic, "tables") else ():
+            parts.append(str(table))
+            print(parts[-1], flush=True)
+    distributions = {name for one in PEERS.values() for name in one.modules} | {"numpy", "ormsgpack"}
+    about = f"{facts(distributions)}\n- **Took**: {time.monotonic() - began:.0f} s\n"
+    print(about)
+    if arguments.write:
+        arguments.write.write_text("\n".join([parts[0], about, *parts[1:]]), encoding="utf-8")
+
+
+def _who() -> Table:
+    rows = [[one.name, one.usage, one.promise or "no logger: a file for reading"] for one in PEERS.values()]
+    return Table("The peers", "", ["peer", "usage", "what is left when the process dies"], rows, frozenset([1, 2]))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m benchmarks", description="Measure trainlog beside its peers.")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one run each: to see that it works")
+    parser.add_argument("--large", action="store_true", help="also open a file of 4 GB")
+    parser.add_argument("--only", choices=TOPICS, metavar="NAME", help=f"one topic: {', '.join(TOPICS)}")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write all of it as Markdown")
+    arguments = parser.parse_args()
+    if arguments.write and (arguments.only or arguments.quick):
+        parser.error("--write is for a whole run, without --only and --quick")
+    return arguments
+
+
+if __name__ == "__main__":
+    main()
