@@ -34,7 +34,7 @@ def test_an_unknown_kind_keeps_its_number() -> None:
 
 @pytest.mark.parametrize("name", ["walk", "kind_", "kind_256", -1, 256, 1.5, None])
 def test_what_is_no_kind(name: object) -> None:
-    with pytest.raises(ValueError, match="kind|valid Kind"):
+    with pytest.raises(ValueError, match=r"kind|valid Kind"):
         Kind(name)  # type: ignore[arg-type]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import time
 import weakref
@@ -74,6 +75,9 @@ class Source:
             raise LogNotFound("there is no such file", path=path) from error
         except OSError as error:
             raise UnknownFormat(f"cannot read it: {error.strerror}", path=path) from error
+        if stat.S_ISDIR(os.fstat(self._fd).st_mode):
+            self.close()
+            raise UnknownFormat("this is a folder, not a log", path=path)
 
     def __enter__(self) -> Self:
         return self
@@ -148,8 +152,10 @@ class Source:
             searched = len(self._ahead) - start
             if searched > limit:
                 raise CorruptLog(f"no line ends within {limit:,} bytes", path=self.path, offset=self.offset)
-            if self.size > self.offset + searched:
-                self._ahead_from, self._ahead = self.offset, self.block(self.offset, searched + self.CHUNK)
+            left = self.size - self.offset
+            if left > searched:
+                need = min(left, searched + self.CHUNK)
+                self._ahead_from, self._ahead = self.offset, self.block(self.offset, need)
                 searched = min(searched, len(self._ahead))
             elif not self._wait():
                 return self._ended()

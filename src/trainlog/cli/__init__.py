@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from trainlog import __version__
 from trainlog.errors import TrainlogError, TrainlogWarning
 
 __all__ = ["cli", "main"]
@@ -39,13 +40,20 @@ class _Verbs(click.Group):
         command: click.Command = importlib.import_module(f"trainlog.cli.{name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TrainlogError as error:
+            # Before click sees it: a TruncatedLog is an EOFError too, which it would take for the end of typed input.
+            raise click.ClickException(str(error)) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_VERBS.items()))
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="trainlog", prog_name="trainlog")
+@click.version_option(__version__, prog_name="trainlog")
 def cli() -> None:
     """The flight recorder of reinforcement learning and robotics."""
 
@@ -58,15 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.exceptions.Abort:
         _say("stopped")
         sys.exit(130)
+    except click.UsageError as error:
+        _say(f"{error.format_message()} (see {error.ctx.command_path if error.ctx else 'trainlog'} --help)")
+        sys.exit(2)
     except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        _say(f"{error.format_message()} (see {context.command_path if context else 'trainlog'} --help)")
+        _say(error.format_message())
         sys.exit(2)
     except BrokenPipeError:
         # The reader of our output (head, less) has seen enough; Python must not complain while it closes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except (TrainlogError, OSError) as error:
+    except OSError as error:
         _say(str(error))
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)

@@ -12,7 +12,7 @@ from trainlog.cli.output import output_console, strict_json
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list.")
 def command(as_json: bool) -> None:
     """List the installed formats, and the distribution that each comes from."""
-    installed = registry.codecs()
+    installed = registry.list_codecs()
     if as_json:
         rows = [
             {

@@ -57,7 +57,7 @@ def _facts(reader: Reader, summary: Summary) -> dict[str, Any]:
 
 def _codec_name(reader: Reader) -> str:
     """The format's name, which is that of the package where its reader lives."""
-    for installed in registry.codecs():
+    for installed in registry.list_codecs():
         if type(installed.codec).__module__.split(".")[:3] == type(reader).__module__.split(".")[:3]:
             return installed.codec.name
     return type(reader).__name__

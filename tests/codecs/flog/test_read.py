@@ -200,9 +200,8 @@ def test_a_file_that_ends_in_its_header(make: Make) -> None:
 def test_metadata_that_are_no_json_object_do_not_hide_the_frames(make: Make, meta: bytes) -> None:
     path = make([Flog.header(meta), *made()[1:]])
     with pytest.warns(DamagedLogWarning, match="the metadata are no JSON object"):
-        log = trainlog.open(path)
-        assert len(list(log)) == len(FRAMES)
-    assert log.header.meta == {}
+        frames = list(trainlog.open(path))
+    assert len(frames) == len(FRAMES)
 
 
 def test_another_version_is_refused(make: Make) -> None:

@@ -1,0 +1,182 @@
+"""The command line as a shell sees it: what is printed where, and exit codes."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import trainlog
+from trainlog import Frame, Kind
+
+COMMAND = [sys.executable, "-m", "trainlog"]
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+
+
+def no_constants(text: str) -> Any:
+    """JSON as the standard has it: NaN and Infinity are refused."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("log") / "run.flog"
+    with trainlog.create(path, {"creature": "ant [bold]", "seed": 7, "nan": math.nan}, phase=1) as writer:
+        writer.write(Frame(0.0, Kind.EVENT, {"type": "start"}))
+        for n in range(20):
+            data = {"step": n * 10, "reward": n * 0.5, "gait": {"phase": n}, "bad": math.inf}
+            writer.write(Frame(n * 0.5, Kind.STATS, data if n else {**data, "once": b"\x00\xff"}))
+        writer.write(Frame(10.0, Kind(9), {"x": [math.nan, -math.inf, 1]}))
+    return path
+
+
+def test_info(log: Path) -> None:
+    done = run("info", log)
+    assert (done.returncode, done.stderr) == (0, "")
+    for fact in ("ant [bold]", "22 frames", "stats", "kind_9", "gait", "once (1)", "9.50 s"):
+        assert fact in done.stdout
+
+
+def test_info_as_json(log: Path) -> None:
+    done = run("info", "--json", log, log)
+    first, second = map(no_constants, done.stdout.splitlines())
+    assert first == second
+    assert first["codec"] == "flog"
+    assert first["frames"] == 22
+    assert first["meta"] == {"creature": "ant [bold]", "seed": 7, "nan": None}
+    assert first["phase"] == 1
+    stats = first["kinds"]["stats"]
+    assert (stats["type"], stats["frames"], stats["first"], stats["last"]) == (2, 20, 0.0, 9.5)
+    assert stats["rate"] == pytest.approx(2.0)
+    assert stats["keys"] == {"step": 20, "reward": 20, "gait": 20, "bad": 20, "once": 1}
+    assert first["damage"] == []
+
+
+def test_info_tells_of_damage(log: Path, tmp_path: Path) -> None:
+    whole = log.read_bytes()
+    torn = tmp_path / "torn.flog"
+    torn.write_bytes(whole[:-5])
+    assert "unfinished record at the end" in run("info", torn).stdout
+    (gap,) = no_constants(run("info", "--json", torn).stdout)["damage"]
+    assert gap["torn"] is True
+    assert gap["offset"] + gap["size"] == len(whole) - 5
+
+
+def test_dump_is_strict_json(log: Path) -> None:
+    done = run("dump", log)
+    lines = [no_constants(line) for line in done.stdout.splitlines()]
+    assert len(lines) == 22
+    assert lines[0] == {"time": 0.0, "kind": "event", "data": {"type": "start"}}
+    assert lines[1]["data"]["once"] == "AP8="
+    assert lines[1]["data"]["bad"] is None
+    assert lines[-1] == {"time": 10.0, "kind": "kind_9", "data": {"x": [None, None, 1]}}
+
+
+def test_dump_of_one_kind_and_some_keys(log: Path) -> None:
+    for kind in ("stats", "2", "STATS"):
+        done = run("dump", log, "--kind", kind, "--keys", "gait/phase, reward")
+        lines = [no_constants(line)["data"] for line in done.stdout.splitlines()]
+        assert lines == [{"gait/phase": n, "reward": n * 0.5} for n in range(20)]
+
+
+def test_dump_into_a_pipe_that_closes(log: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m trainlog dump {log} | head -n 1", shell=True, capture_output=True, text=True, check=True
+    )
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+
+
+def test_tail(log: Path) -> None:
+    lines = run("tail", log, "-n", 3, "--kind", "stats", "--keys", "step").stdout.splitlines()
+    assert [no_constants(line)["data"]["step"] for line in lines] == [170, 180, 190]
+    assert run("tail", log, "-n", 0).stdout == ""
+
+
+def test_tail_follows(tmp_path: Path) -> None:
+    path = tmp_path / "live.flog"
+    with trainlog.create(path) as writer:
+        writer.write(Frame(0.0, Kind.STATS, {"n": 0}))
+        pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen([*COMMAND, "tail", "-f", str(path)], **pipes) as tail:
+            assert tail.stdout is not None
+            assert tail.stderr is not None
+            for n in range(1, 4):
+                assert no_constants(tail.stdout.readline())["data"] == {"n": n - 1}
+                writer.write(Frame(n, Kind.STATS, {"n": n}))
+            assert no_constants(tail.stdout.readline())["data"] == {"n": 3}
+            time.sleep(0.2)
+            tail.send_signal(signal.SIGINT)
+            assert tail.wait(20) == 0
+            assert tail.stderr.read() == ""
+
+
+def test_codecs() -> None:
+    done = run("codecs")
+    assert done.returncode == 0
+    assert "flog" in done.stdout
+    rows = no_constants(run("codecs", "--json").stdout)
+    assert {"name": "flog", "reads": True, "writes": True}.items() <= rows[0].items()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["info", "nowhere.flog"], "nowhere.flog: there is no such file"),
+        (["dump", "nowhere.flog"], "nowhere.flog: there is no such file"),
+        (["tail", "nowhere.flog"], "nowhere.flog: there is no such file"),
+        (["info", "."], "this is a folder, not a log"),
+        (["info", "png"], "no codec takes this file"),
+        (["info", "cut.flog"], "ends inside"),
+        (["info"], "Missing argument"),
+        (["dump", "--kind", "walk", "png"], "'walk' is no kind of frame"),
+        (["tail", "-n", "-1", "png"], "-1"),
+        (["fly"], "No such command 'fly'"),
+        (["--wings"], "No such option"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    arguments: list[str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "png").write_bytes(b"PNG")
+    (tmp_path / "cut.flog").write_bytes(b"FLOG\x01\x00")
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("trainlog: ")
+    assert why in line
+
+
+def test_damage_is_a_note_not_a_traceback(log: Path, tmp_path: Path) -> None:
+    hole = tmp_path / "hole.flog"
+    raw = log.read_bytes()
+    hole.write_bytes(raw + b"\x00" * 50)
+    done = run("dump", hole)
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 22
+    assert done.stderr.startswith("trainlog: note: ")
+    assert "50 bytes" in done.stderr
+
+
+def test_help_and_version() -> None:
+    assert trainlog.__version__ in run("--version").stdout
+    done = run("--help")
+    for verb in ("info", "dump", "tail", "codecs", "convert", "demo"):
+        assert f"  {verb} " in done.stdout
+        assert run(verb, "--help").returncode == 0

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import trainlog
+from trainlog import Background, ClosedLog, Every, Frame, Kind, Tee, Writer
+
+
+class Kept(Writer):
+    """A writer that keeps what it is given; fails where it is told to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.frames: list[Frame] = []
+        self.closed = 0
+        self.flushed = 0
+        self.error = error
+
+    def write(self, frame: Frame) -> None:
+        if self.error is not None:
+            raise self.error
+        self.frames.append(frame)
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def stats(n: float) -> Frame:
+    return Frame(n, Kind.STATS, {"n": n})
+
+
+def test_tee_writes_to_each() -> None:
+    a, b = Kept(), Kept()
+    with Tee(a, b) as tee:
+        tee.write(stats(1))
+        tee.flush()
+    assert a.frames == b.frames == [stats(1)]
+    assert (a.flushed, a.closed, b.flushed, b.closed) == (1, 1, 1, 1)
+
+
+def test_tee_goes_on_when_one_fails() -> None:
+    broken, whole = Kept(OSError("full")), Kept()
+    with pytest.raises(OSError, match="full"):
+        Tee(broken, whole).write(stats(1))
+    assert whole.frames == [stats(1)]
+    with pytest.raises(ExceptionGroup, match="several of the writers"):
+        Tee(broken, Kept(OSError("also full")), whole).write(stats(2))
+    assert whole.frames == [stats(1), stats(2)]
+
+
+def test_every_thins_one_kind_or_each() -> None:
+    events = [Frame(n, Kind.EVENT, {}) for n in range(3)]
+    mixed = [frame for n in range(3) for frame in (stats(n), events[n])]
+    kept = Kept()
+    Every(kept, 2, "stats").write_all(mixed)
+    assert kept.frames == [stats(0), events[0], events[1], stats(2), events[2]]
+    kept = Kept()
+    with Every(kept, 2) as every:
+        every.write_all(mixed)
+        every.flush()
+    assert kept.frames == [stats(0), events[0], stats(2), events[2]]
+    assert (kept.flushed, kept.closed) == (1, 1)
+    with pytest.raises(ValueError, match="at least 1, not 0"):
+        Every(kept, 0)
+
+
+def test_background_writes_all_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    qpos = np.zeros(2)
+    with Background(trainlog.create(path), size=4) as log:
+        for n in range(500):
+            qpos += 1  # simulators change their arrays in place
+            log.write(Frame(n, Kind.CREATURE, {"pos": qpos, "more": {"list": [qpos, 1]}}))
+        log.flush()
+        assert len(list(trainlog.open(path))) == 500
+    assert trainlog.open(path).table("creature")["pos"][:, 0].tolist() == list(range(1, 501))
+    with pytest.raises(ClosedLog):
+        log.write(stats(1))
+
+
+def test_errors_of_the_background_come_with_the_next_call() -> None:
+    kept = Kept(OSError("full"))
+    log = Background(kept)
+    log.write(stats(1))
+    with pytest.raises(OSError, match="full"):
+        log.flush()
+    kept.error = None
+    log.write(stats(2))
+    log.close()
+    log.close()
+    assert kept.frames == [stats(2)]
+    assert kept.closed == 1
+    assert not any(thread.name == "trainlog writer" for thread in threading.enumerate())
+
+
+def test_background_raises_at_close_what_nobody_heard() -> None:
+    log = Background(Kept(OSError("full")))
+    log.write(stats(1))
+    with pytest.raises(OSError, match="full"):
+        log.close()

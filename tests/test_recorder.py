@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+import trainlog
+from trainlog import Kind, TrainingRecorder
+
+
+def test_the_four_kinds_of_frame(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "a.flog"
+    with TrainingRecorder(path, "go2", "walk", 1, {"seed": 7}) as log:
+        log.record_creature_frame(0.5, {"step": 1})
+        log.record_stats_frame(1.0, {"reward": 2.0})
+        log.record_event(1.5, "fall", {"msg": "oops", "height": 0.1})
+        log.record_event(2.0, "note", "text")
+        log.record_event(2.5, "bare")
+        log.record_evolution_frame(3.0, {"gen": 0})
+        log.flush()
+    log = trainlog.open(path)
+    assert log.header == trainlog.Header({"creature": "go2", "task": "walk", "seed": 7}, 1)
+    assert [tuple(frame) for frame in log] == [
+        (0.5, Kind.CREATURE, {"step": 1}),
+        (1.0, Kind.STATS, {"reward": 2.0}),
+        (1.5, Kind.EVENT, {"type": "fall", "msg": "oops", "height": 0.1}),
+        (2.0, Kind.EVENT, {"type": "note", "msg": "text"}),
+        (2.5, Kind.EVENT, {"type": "bare"}),
+        (3.0, Kind.EVOLUTION, {"gen": 0}),
+    ]
+
+
+def test_no_time_means_now(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path) as log:
+        log.record_event(None, "first")
+        time.sleep(0.02)
+        log.record_event(None, "second")
+        assert log.now() >= 0.02
+    first, second = (frame.time for frame in trainlog.open(path))
+    assert 0 <= first < 5
+    assert 0.02 <= second - first < 5
+
+
+def test_the_type_of_an_event_is_what_it_was_called(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path) as log:
+        log.record_event(0.0, "fall", {"type": "of the other one"})
+    assert next(iter(trainlog.open(path))).data == {"type": "fall"}
+
+
+def test_any_format_with_a_suffix(tmp_path: Path) -> None:
+    with TrainingRecorder(tmp_path / "training_log.bin") as log:
+        log.record_event(0.0, "a")
+    assert (tmp_path / "training_log.bin").read_bytes()[:4] == b"FLOG"
+    with pytest.raises(trainlog.UnknownFormat):
+        TrainingRecorder(tmp_path / "training.log")
+    assert repr(log) == f"TrainingRecorder({str(tmp_path / 'training_log.bin')!r})"
+
+
+def test_replaces_a_log_only_when_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    TrainingRecorder(path, "first").close()
+    with pytest.raises(trainlog.LogExists):
+        TrainingRecorder(path, "second")
+    TrainingRecorder(path, "second", overwrite=True).close()
+    assert trainlog.FlogReplay(path).creature == "second"

@@ -1,0 +1,182 @@
+"""Which codec for which file, and codecs of third parties."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import trainlog
+from trainlog import CodecClash, CodecError, Frame, Kind, LogExists, LogNotFound, UnknownFormat, registry
+
+PLUG_IN = '''
+import json
+import trainlog
+
+class Lines(trainlog.StreamCodec):
+    """One JSON list for each frame, on a line of its own."""
+
+    name = "lines"
+    suffixes = (".lines",)
+
+    def decode(self, source):
+        if not (line := source.line()):
+            return
+        yield trainlog.Header(json.loads(line))
+        while line := source.line():
+            time, kind, data = json.loads(line)
+            yield trainlog.Frame(time, trainlog.Kind(kind), data)
+
+    def encode(self, record):
+        if isinstance(record, trainlog.Header):
+            return json.dumps(dict(record.meta)).encode() + b"\\n"
+        return json.dumps([record.time, int(record.kind), dict(record.data)]).encode() + b"\\n"
+'''
+
+
+class Site:
+    """A folder of installed distributions, as pip leaves them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def install(self, distribution: str, entry_points: str, **modules: str) -> None:
+        info = self.folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[trainlog.codecs]\n{entry_points}\n")
+        for name, text in modules.items():
+            (self.folder / f"{name}.py").write_text(text)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    before = set(sys.modules)
+    yield Site(folder)
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_a_third_partys_codec_is_one_class_and_one_entry_point(site: Site, tmp_path: Path) -> None:
+    site.install("lines-for-trainlog", "lines = lines_plugin:Lines", lines_plugin=PLUG_IN)
+    path = tmp_path / "a.lines"
+    frames = [Frame(0.5, Kind.STATS, {"reward": 1.5}), Frame(1.0, Kind.EVENT, {"type": "fall"})]
+    with trainlog.create(path, {"creature": "ant"}) as log:
+        log.write_all(frames)
+    log = trainlog.open(path)
+    assert list(log) == frames
+    assert log.header.meta == {"creature": "ant"}
+    assert log.table("stats")["reward"].tolist() == [1.5]
+    conversion = trainlog.convert(path, tmp_path / "a.flog")
+    assert (conversion.frames, dict(conversion.losses)) == (2, {})
+    assert list(trainlog.open(tmp_path / "a.flog")) == frames
+    assert trainlog.FlogReplay(path).total_frames == 2
+    assert [(one.codec.name, one.distribution) for one in trainlog.list_codecs()][-1] == ("lines", "lines-for-trainlog")
+
+
+def test_a_third_partys_codec_passes_the_contract(site: Site, tmp_path: Path) -> None:
+    """The test-suite that we ship, as a plug-in's author runs it: in a project of its own."""
+    site.install("lines-for-trainlog", "lines = lines_plugin:Lines", lines_plugin=PLUG_IN)
+    test = "from lines_plugin import Lines\nfrom trainlog.testing import CodecContract\n\n\n"
+    test += "class TestLines(CodecContract):\n    codec = Lines()\n    unsupported = None\n"
+    (tmp_path / "test_lines.py").write_text(test)
+    import subprocess
+
+    code = "import sys, pytest; sys.path.insert(0, sys.argv[1]); sys.exit(pytest.main(['-q', 'test_lines.py']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(site.folder)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 skipped" in done.stdout
+
+
+def test_plug_ins_are_not_looked_for_when_ours_match(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.install("broken", "broken = nowhere:Nothing")
+
+    def never(**_: object) -> None:
+        raise AssertionError("entry points were read")
+
+    monkeypatch.setattr(registry, "entry_points", never)
+    trainlog.create(tmp_path / "a.flog").close()
+    assert list(trainlog.open(tmp_path / "a.flog")) == []
+
+
+def test_two_codecs_of_one_name(site: Site, tmp_path: Path) -> None:
+    site.install("first-lines", "lines = lines_plugin:Lines", lines_plugin=PLUG_IN)
+    site.install("second-lines", "lines = lines_plugin:Lines")
+    (tmp_path / "a.lines").write_text("{}\n")
+    for ask in (trainlog.list_codecs, lambda: trainlog.open(tmp_path / "a.lines")):
+        with pytest.raises(CodecClash, match="'lines'") as caught:
+            ask()
+        assert "first-lines" in str(caught.value)
+        assert "second-lines" in str(caught.value)
+
+
+def test_a_name_that_is_ours(site: Site) -> None:
+    site.install("evil-flog", "flog = lines_plugin:Lines", lines_plugin=PLUG_IN)
+    with pytest.raises(CodecClash, match="'flog': trainlog and evil-flog"):
+        trainlog.list_codecs()
+
+
+@pytest.mark.parametrize(
+    ("entry", "module", "why"),
+    [
+        ("broken = plug_in:Nothing", "", "cannot be loaded: AttributeError"),
+        ("broken = plug_in:Thing", "1 / 0", "cannot be loaded: ZeroDivisionError"),
+        ("broken = plug_in:Thing", "Thing = dict", "is no trainlog.Codec but a dict"),
+        ("broken = plug_in:Lines", PLUG_IN, "calls itself 'lines'"),
+    ],
+)
+def test_a_broken_plug_in_does_not_stop_the_others(
+    site: Site, tmp_path: Path, entry: str, module: str, why: str
+) -> None:
+    site.install("broken-thing", entry, plug_in=module)
+    site.install("lines-for-trainlog", "lines = lines_plugin:Lines", lines_plugin=PLUG_IN)
+    (tmp_path / "a.lines").write_text("{}\n")
+    with pytest.warns(trainlog.TrainlogWarning, match="of broken-thing") as caught:
+        assert list(trainlog.open(tmp_path / "a.lines")) == []
+    assert why in str(caught[0].message)
+    with pytest.raises(CodecError, match="broken-thing"):
+        trainlog.open(tmp_path / "a.lines", codec="broken")
+
+
+def test_unknown_names_say_what_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    trainlog.create(path).close()
+    with pytest.raises(UnknownFormat, match=r"no codec called 'flag'; installed are flog"):
+        trainlog.open(path, codec="flag")
+    with pytest.raises(UnknownFormat, match=r"suffixes are \.flog, \.bin"):
+        trainlog.create(tmp_path / "a.xyz")
+
+
+def test_convert_is_complete_or_absent(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.flog", tmp_path / "out" / "b.flog"
+    with trainlog.create(source, {"creature": "ant"}) as log:
+        log.write_all(Frame(n, Kind.STATS, {"n": n}) for n in range(5000))
+    done: list[int] = []
+    assert trainlog.convert(source, target, progress=done.append).frames == 5000
+    assert done == sorted(done)
+    assert target.read_bytes() == source.read_bytes()
+    with pytest.raises(LogExists):
+        trainlog.convert(source, target)
+    trainlog.convert(source, target, overwrite=True)
+
+    class Failing(trainlog.Reader):
+        def frames(self, *_: object, **__: object) -> Iterator[Frame]:
+            yield Frame(0.0, Kind.STATS, {"n": 0})
+            yield Frame(0.0, Kind.STATS, {"n": object()})
+
+    with pytest.raises(trainlog.UnsupportedFrame):
+        trainlog.convert(Failing(source, trainlog.Header()), tmp_path / "out" / "c.flog")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.flog"]
+    with pytest.raises(LogNotFound):
+        trainlog.convert(tmp_path / "nowhere.flog", tmp_path / "d.flog")
+    with pytest.raises(UnknownFormat):
+        trainlog.convert(source, tmp_path / "d.xyz")

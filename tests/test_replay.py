@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trainlog
+from trainlog import EmptyLog, FlogReplay, Frame, Kind
+
+
+def log_of(folder: Path, *frames: tuple[float, Kind, dict[str, Any]], **meta: Any) -> FlogReplay:
+    path = folder / "run.flog"
+    with trainlog.create(path, meta, overwrite=True) as log:
+        log.write_all(Frame(*frame) for frame in frames)
+    return FlogReplay(path)
+
+
+def test_what_the_seed_calls_it(tmp_path: Path) -> None:
+    replay = log_of(
+        tmp_path,
+        (0.5, Kind.CREATURE, {"step": 0, "pos": [0.0]}),
+        (1.0, Kind.STATS, {"step": 10, "distance": 1.5}),
+        (1.5, Kind.EVENT, {"type": "fall", "msg": "oops"}),
+        (2.0, Kind.EVOLUTION, {"gen": 0, "best_fitness": 3.0, "avg_fitness": 1.0, "best_distance": 2.0}),
+        (2.5, Kind.EVOLUTION, {"gen": 1, "best": 4.0}),
+        (3.5, Kind(9), {"x": 1}),
+        creature="go2",
+        task="walk",
+        skill="trot",
+    )
+    assert (replay.creature, replay.task, replay.skill) == ("go2", "walk", "trot")
+    assert (replay.duration_s, replay.total_frames) == (3.5, 6)
+    assert (replay.n_physics, replay.n_stats, replay.n_events, replay.n_evolution) == (1, 1, 1, 2)
+    assert list(replay.stats_frames()) == [{"timestamp": 1.0, "step": 10, "distance": 1.5}]
+    assert list(replay.creature_frames()) == list(replay.physics_frames())
+    assert list(replay.events()) == [{"timestamp": 1.5, "type": "fall", "msg": "oops"}]
+    first, second = replay.evolution_frames()
+    assert (first["best"], first["avg"], first["dist"], first["best_fitness"]) == (3.0, 1.0, 2.0, 3.0)
+    assert second == {"timestamp": 2.5, "gen": 1, "best": 4.0}
+    text = replay.summary()
+    for fact in ("go2", "walk", "3.5 s", "[fall] oops"):
+        assert fact in text
+
+
+def test_a_log_that_says_nothing(tmp_path: Path) -> None:
+    replay = log_of(tmp_path)
+    assert (replay.creature, replay.task, replay.skill) == ("unknown", "", "")
+    assert (replay.duration_s, replay.total_frames) == (0.0, 0)
+    assert list(replay.iter_physics()) == []
+    assert "0 frames" in replay.summary()
+    with pytest.raises(EmptyLog, match="no creature frames"):
+        replay.export_physics_npz(tmp_path / "a.npz")
+    with pytest.raises(EmptyLog, match="no stats frames"):
+        replay.export_stats_csv(tmp_path / "a.csv")
+    assert not (tmp_path / "a.npz").exists()
+
+
+def test_physics_at_a_steady_rate(tmp_path: Path) -> None:
+    replay = log_of(
+        tmp_path,
+        (1.0, Kind.CREATURE, {"step": 0, "pos": [0.0, 10.0], "vel": [1.0], "speed": 0.5}),
+        (2.0, Kind.CREATURE, {"step": 10, "pos": [4.0, 14.0], "vel": [3.0], "speed": 1.5}),
+        (2.1, Kind.STATS, {"between": 1}),
+        (2.5, Kind.CREATURE, {"step": 20, "pos": [0.0, 0.0], "vel": [0.0], "speed": 2.5}),
+    )
+    states = list(replay.iter_physics(4))
+    assert [state["timestamp"] for state in states] == [1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5]
+    assert [state["qpos"].tolist() for state in states[:3]] == [[0.0, 10.0], [1.0, 11.0], [2.0, 12.0]]
+    assert states[1]["qvel"].tolist() == [1.5]
+    assert states[5]["qpos"].tolist() == [2.0, 7.0]
+    assert [state["speed"] for state in states] == [0.5, 0.5, 0.5, 0.5, 1.5, 1.5, 2.5]
+    assert states[-1]["qpos"].tolist() == [0.0, 0.0]
+    assert states[0]["qpos"].dtype == np.float64
+    for fps in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="above 0"):
+            list(replay.iter_physics(fps))
+
+
+def test_physics_holds_where_states_do_not_fit(tmp_path: Path) -> None:
+    replay = log_of(
+        tmp_path,
+        (0.0, Kind.CREATURE, {"qpos": [0.0], "qvel": [0.0]}),
+        (1.0, Kind.CREATURE, {"qpos": [1.0, 2.0]}),
+        (0.5, Kind.CREATURE, {"qpos": [5.0, 5.0]}),  # the clock stepped back
+        (2.0, Kind.CREATURE, {"qpos": [8.0, 8.0]}),
+    )
+    states = list(replay.iter_physics(2))
+    assert [state["timestamp"] for state in states] == [0.0, 0.5, 1.0, 1.5, 2.0]
+    assert states[1]["qpos"].tolist() == [0.0]
+    assert states[-1]["qpos"].tolist() == [8.0, 8.0]
+
+
+def test_physics_archive(tmp_path: Path) -> None:
+    replay = log_of(
+        tmp_path,
+        (0.5, Kind.CREATURE, {"step": 7, "pos": [1.0, 2.0], "vel": [3.0]}),
+        (1.5, Kind.CREATURE, {"pos": [4.0, 5.0]}),
+    )
+    replay.export_physics_npz(tmp_path / "out" / "a.npz")
+    with np.load(tmp_path / "out" / "a.npz") as arrays:
+        assert arrays["qpos"].tolist() == [[1.0, 2.0], [4.0, 5.0]]
+        assert np.array_equal(arrays["qvel"], [[3.0], [np.nan]], equal_nan=True)
+        assert arrays["timestamps"].tolist() == [0.5, 1.5]
+        assert arrays["steps"].tolist() == [7, -1]
+    replay = log_of(tmp_path, (0.0, Kind.CREATURE, {"pos": [1.0]}), (1.0, Kind.CREATURE, {"pos": [1.0, 2.0]}))
+    with pytest.raises(ValueError, match="'pos' changes"):
+        replay.export_physics_npz(tmp_path / "b.npz")
+    assert not (tmp_path / "b.npz").exists()
+
+
+def test_stats_as_csv(tmp_path: Path) -> None:
+    replay = log_of(
+        tmp_path,
+        (0.1, Kind.STATS, {"reward": 0.1, "step": 0, "gait": {"name": "walk, fast"}}),
+        (0.2, Kind.STATS, {"reward": float("inf"), "step": 10, "list": [1, 2], "none": None, "ü": True}),
+    )
+    replay.export_stats_csv(tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["timestamp", "step", "reward", "gait/name", "list", "none", "ü"],
+        ["0.1", "0", "0.1", "walk, fast", "", "", ""],
+        ["0.2", "10", "inf", "", "[1, 2]", "", "True"],
+    ]
+    replay.export_stats_csv(tmp_path / "b.csv", ["reward"])
+    assert (tmp_path / "b.csv").read_text().splitlines() == ["timestamp,reward", "0.1,0.1", "0.2,inf"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv", "run.flog"]
