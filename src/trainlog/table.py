@@ -5,7 +5,8 @@ The rules, which every codec's faster path must keep as well:
 - A nested map is flattened, its keys joined by ``/``. An empty map is a value like any other.
 - Numbers are int64 (uint64, or objects, where they do not fit) or float64; ints and floats together are float64.
 - Bools stay bools, strings are objects. A column of unlike values is an object column and keeps each of them.
-- Lists of numbers that all have one shape are one array of one dimension more. Other lists are objects.
+- Lists of numbers that all have one shape are one array of one dimension more. Other lists are objects. In a list,
+  ints and floats together are floats.
 - Where a frame lacks the key the column holds NaN: numbers become float64, all else objects.
 - ``None`` among numbers is NaN; elsewhere it stays ``None``.
 - Keys that are no strings are named by ``str()``; a name that comes up twice in a frame is numbered, ``key#2``.
@@ -20,9 +21,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.model import Kind
+from trainlog.model import Frame, Kind
 
-__all__ = ["Table", "flatten", "table_of"]
+__all__ = ["Table", "flatten", "joined", "table_of"]
 
 Array = npt.NDArray[Any]
 
@@ -97,6 +98,30 @@ class Table(Mapping[str, Array]):
         """The rows that *mask* (bools, indices or a slice) chooses, as numpy does."""
         return Table(self.kind, self.time[mask], {key: column[mask] for key, column in self._columns.items()})
 
+    def frames(self) -> Iterator[Frame]:
+        """The rows as frames, under the columns' names."""
+        keys = tuple(self._columns)
+        for start in range(0, self.rows, _BATCH):
+            rows = slice(start, start + _BATCH)
+            columns = [column[rows].tolist() for column in self._columns.values()]
+            values = zip(*columns, strict=True) if columns else itertools.repeat(())
+            for time, row in zip(self.time[rows].tolist(), values, strict=False):
+                yield Frame(time, self.kind, dict(zip(keys, row, strict=True)))
+
+
+def joined(kind: Kind, tables: Sequence[Table]) -> Table:
+    """The rows of *tables*, one after another, as one table; by the same rules as if they had been read as one."""
+    if len(tables) == 1:
+        return tables[0]
+    columns: dict[str, Column] = {}
+    done = 0
+    for table in tables:
+        for key, block in table.items():
+            columns.setdefault(key, Column()).put(slice(done, done + table.rows), block)
+        done += table.rows
+    time = np.concatenate([table.time for table in tables]) if tables else np.empty(0)
+    return Table(kind, time, {key: column.array(done) for key, column in columns.items()})
+
 
 def unknown_key(key: str, known: Iterable[str], kind: Kind) -> str:
     """One sentence for a key that is not there, with the nearest ones that are."""
@@ -153,7 +178,7 @@ def table_of(
             if name not in columns:
                 columns[name] = Column()
             if wanted is None or name in wanted:
-                columns[name].extend(done, values)
+                columns[name].extend(slice(done, done + len(batch)), values)
         done += len(batch)
     time = np.concatenate(times) if times else np.empty(0)
     if keys is None:
@@ -184,21 +209,22 @@ class Column:
         self._blocks: list[tuple[Array | slice, Array]] = []
         self._none: list[Array | slice] = []
 
-    def extend(self, start: int, values: list[Any]) -> None:
-        """Add the rows from *start* on; those that are ``_ABSENT`` stay empty."""
+    def extend(self, rows: Array | slice, values: list[Any]) -> None:
+        """Set *rows* (row numbers, or a slice) to *values*; those that are ``_ABSENT`` stay empty."""
         types = set(map(type, values))
         if len(types) == 1:
-            self._put_one_type(slice(start, start + len(values)), values, types.pop())
+            self._put_one_type(rows, values, types.pop())
             return
         for one in types:
-            rows = [i for i, value in enumerate(values) if type(value) is one]
-            self._put_one_type(np.array(rows, np.intp) + start, [values[i] for i in rows], one)
+            chosen = [i for i, value in enumerate(values) if type(value) is one]
+            self._put_one_type(_picked(rows, chosen), [values[i] for i in chosen], one)
 
     def _put_one_type(self, rows: Array | slice, values: list[Any], one: type) -> None:
         if one is type(None):
             self._none.append(rows)
         elif one is not _Absent:
-            self.put(rows, _block_of(values, one))
+            for chosen, block in _blocks_of(values, one):
+                self.put(rows if chosen is None else _picked(rows, chosen), block)
 
     def put(self, rows: Array | slice, block: Array) -> None:
         """Set *rows* (row numbers, or a slice) to *block*, which has as many rows."""
@@ -231,42 +257,63 @@ def objects(values: list[Any]) -> Array:
     return np.fromiter(values, object, len(values))
 
 
-def _block_of(values: list[Any], one: type) -> Array:
-    """*values*, all of type *one*, as the tightest array that keeps each of them."""
+def _picked(rows: Array | slice, chosen: list[int]) -> Array:
+    """The rows that stand at the places *chosen* of *rows*."""
+    if isinstance(rows, slice):
+        return np.array(chosen, np.intp) + int(rows.start)
+    return np.asarray(rows[chosen])
+
+
+_DTYPES: Final[dict[frozenset[type], tuple[type, ...]]] = {
+    frozenset(): (np.float64,),
+    frozenset([float]): (np.float64,),
+    frozenset([int]): (np.int64, np.uint64),
+    frozenset([int, float]): (np.float64,),
+    frozenset([bool]): (np.bool_,),
+}
+
+
+def _blocks_of(values: list[Any], one: type) -> list[tuple[list[int] | None, Array]]:
+    """*values*, all of type *one*, as the tightest arrays that keep each of them; and which values each array holds.
+
+    What a value becomes depends on itself alone, not on those that happen to stand beside it.
+    """
     if one is float or one is bool:
-        return np.array(values, one)
-    if one is int:
-        return _ints(values)
-    if one is list:
-        return _lists(values)
-    return objects(values)
+        return [(None, np.array(values, one))]
+    if one is not int and one is not list:
+        return [(None, objects(values))]
+    types = frozenset([int]) if one is int else frozenset(_leaf_types(values))
+    if types in _DTYPES and len(types) < 2:
+        try:
+            return [(None, np.array(values, _DTYPES[types][0]))]
+        except (ValueError, OverflowError):
+            pass  # lists that are not of one shape, ints that are too large
+    return _blocks_by_value(values)
 
 
-def _ints(values: list[int]) -> Array:
-    low, high = min(values), max(values)
-    if low >= -(2**63) and high < 2**63:
-        return np.array(values, np.int64)
-    if low >= 0 and high < 2**64:
-        return np.array(values, np.uint64)
-    return objects(values)
+def _blocks_by_value(values: list[Any]) -> list[tuple[list[int] | None, Array]]:
+    alike: dict[tuple[np.dtype[Any], tuple[int, ...]], list[int]] = {}
+    for i, value in enumerate(values):
+        array = _tight(value)
+        alike.setdefault((array.dtype, array.shape), []).append(i)
+    blocks: list[tuple[list[int] | None, Array]] = []
+    for (dtype, _), chosen in alike.items():
+        some = [values[i] for i in chosen]
+        blocks.append((chosen, objects(some) if dtype.hasobject else np.array(some, dtype)))
+    return blocks
 
 
-def _lists(values: list[list[Any]]) -> Array:
-    types = _leaf_types(values) if len(set(map(len, values))) == 1 else None
-    if types not in _NUMERIC:
-        return objects(values)
-    try:
-        block = np.array(values)
-    except (ValueError, OverflowError):
-        return objects(values)  # ragged further in, or beyond 64 bits
-    if not block.size:
-        return block.astype(np.float64)
-    if block.dtype.hasobject or (types == {int} and block.dtype.kind == "f"):
-        return objects(values)
-    return block
-
-
-_NUMERIC: Final[tuple[set[type], ...]] = (set(), {float}, {int}, {int, float}, {bool})
+def _tight(value: Any) -> Array:
+    """An int or a list as the tightest array that keeps it, of dtype object when there is none of numbers."""
+    types = frozenset([int]) if type(value) is int else frozenset(_leaf_types([value]))
+    for dtype in _DTYPES.get(types, ()):
+        try:
+            return np.array(value, dtype)
+        except OverflowError:
+            continue
+        except ValueError:
+            break
+    return np.empty((), object)
 
 
 def _leaf_types(values: list[list[Any]]) -> set[type]:
