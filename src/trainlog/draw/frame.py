@@ -6,6 +6,7 @@ y axis, whose labels decide how wide the plot is, then those of the x axis.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -64,14 +65,33 @@ class Surroundings:
 
 @dataclass(slots=True)
 class Frame:
-    """A plot's place, what lies behind the data, and what stands around it."""
+    """A plot's place, what lies behind the data, and what stands around it.
 
+    ``gutter`` is the room that was kept free at the right: none where the picture is too narrow for it.
+    """
+
+    box: Box
     plot: Box
     x: Scale
     y: Scale
+    gutter: float = 0.0
     lanes: list[Box] = field(default_factory=list)
     back: list[Mark] = field(default_factory=list)
     front: list[Mark] = field(default_factory=list)
+    written: list[Box] = field(default_factory=list)
+
+    def write(self, text: Text) -> None:
+        """Add a text, unless it would leave the box or run into one that is there.
+
+        Room is given out so that neither happens, as long as there is any: this is for pictures of a size in
+        which nothing else helps. What matters more is written first.
+        """
+        extent = _text_extent(text)
+        inside = self.box.x <= extent.x and extent.right <= self.box.right
+        inside = inside and self.box.y <= extent.y and extent.bottom <= self.box.bottom
+        if text.text and inside and not any(_overlap(extent, other) for other in self.written):
+            self.written.append(extent)
+            self.front.append(text)
 
     def to_x(self, values: FloatArray) -> FloatArray:
         """The x (n,) in pixels of finite values (n,)."""
@@ -80,6 +100,19 @@ class Frame:
     def to_y(self, values: FloatArray) -> FloatArray:
         """The y (n,) in pixels of finite values (n,)."""
         return self.plot.bottom - self.y.position(values) * self.plot.height
+
+
+def _text_extent(text: Text) -> Box:
+    """From the base line to the height of capitals, and from the first letter to the last."""
+    width, height = measure(text.text, text.size), CAP_HEIGHT * text.size
+    back = {"start": 0.0, "middle": width / 2, "end": width}[text.anchor]
+    if text.vertical:
+        return Box(text.x - height, text.y + back - width, height, width)
+    return Box(text.x - back, text.y - height, width, height)
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a.x < b.right and b.x < a.right and a.y < b.bottom and b.y < a.bottom
 
 
 class Plan(Protocol):
@@ -152,6 +185,8 @@ def _heights(around: Surroundings, box: Box, left: float, offsets: tuple[bool, b
 
 def build_frame(around: Surroundings, box: Box, theme: Theme) -> Frame:
     """Surroundings that fit into the box."""
+    if around.gutter > box.width / 3:
+        around = replace(around, gutter=0.0)
     left, right = box.x + max(around.least_left, 40.0), box.right - _pad(theme) - around.gutter
     offsets = (False, False)
     # Widths depend on heights by way of tick labels and the other way round by way of wrapped lines: what the
@@ -168,12 +203,13 @@ def build_frame(around: Surroundings, box: Box, theme: Theme) -> Frame:
         x_ticks = _x_ticks(x_scale, around.x, plot, theme)
         offsets = (bool(x_ticks.offset), bool(y_ticks.offset))
         left, right = _sides(around, box, plot, x_scale, x_ticks, y_ticks, theme)
-    frame = Frame(plot, x_scale, y_scale)
-    base = _lanes(frame, around, box, theme)
-    _draw_x_axis(frame, around, x_ticks, base, theme)
+    frame = Frame(box, plot, x_scale, y_scale, around.gutter)
+    base = _add_lanes(frame, around, theme)
+    _write_heading(frame, heights, theme)
     if around.y:
-        _draw_y_axis(frame, around.y, y_ticks, box, theme)
-    _draw_texts(frame, heights, x_ticks, box, base, theme)
+        _draw_y_axis(frame, around.y, y_ticks, theme)
+    _draw_x_axis(frame, around.x, x_ticks, base, theme)
+    _write_labels(frame, around, heights, (x_ticks, y_ticks), base, theme)
     return frame
 
 
@@ -184,14 +220,13 @@ def _sides(
     size = theme.tick_size
     labels = [measure(label, size) for label in y_ticks.labels]
     labels += [min(measure(clean(lane), size), box.width * 0.2) for lane in around.lanes]
-    left = _pad(theme) + max(labels, default=0.0) + (8 if labels else 0)
-    if around.y and around.y.title():
-        left += round(theme.font_size * 1.6)
+    title = round(theme.font_size * 1.6) if around.y and around.y.title() else 0
+    left = _pad(theme) + title + max(labels, default=0.0) + (8 if labels else 0)
     right = _pad(theme) + around.gutter
     if x_ticks.values:
         first, last = (x_scale.place(x_ticks.values[n]) for n in (0, -1))
         widths = [measure(x_ticks.labels[n], size) / 2 + 4 for n in (0, -1)]
-        left = max(left, widths[0] - first * plot.width)
+        left = max(left, title + widths[0] - first * plot.width)
         right = max(right, widths[1] - (1 - last) * plot.width)
     left = min(max(left, around.least_left), box.width * 0.45)
     right = min(right, box.width * 0.45)
@@ -202,14 +237,12 @@ def _equal(x: Scale, y: Scale, plot: Box) -> tuple[Scale, Scale]:
     """Both scales with one length for one unit: the one with room to spare shows more."""
     half_x, half_y = x.high / 2 - x.low / 2, y.high / 2 - y.low / 2
     unit = max(half_x / plot.width, half_y / max(plot.height, 1.0))
-    middle_x, middle_y = x.low / 2 + x.high / 2, y.low / 2 + y.high / 2
-    limit = np.finfo(np.float64).max
-    new = [
-        float(np.clip(np.float64(middle) + sign * min(unit * length, limit), -limit, limit))
-        for middle, length in ((middle_x, plot.width), (middle_y, plot.height))
-        for sign in (-1, 1)
-    ]
-    return Scale(new[0], new[1]), Scale(new[2], new[3])
+    return _around_middle(x, unit * plot.width), _around_middle(y, unit * plot.height)
+
+
+def _around_middle(scale: Scale, half: float) -> Scale:
+    middle, limit = scale.low / 2 + scale.high / 2, sys.float_info.max
+    return Scale(max(middle - half, -limit), min(middle + half, limit))
 
 
 def _y_ticks(scale: Scale, axis: Axis, plot: Box, theme: Theme) -> Ticks:
@@ -252,36 +285,30 @@ def _crisp(place: float) -> float:
     return float(np.floor(place + 1e-6))
 
 
-def _lanes(frame: Frame, around: Surroundings, box: Box, theme: Theme) -> float:
+def _add_lanes(frame: Frame, around: Surroundings, theme: Theme) -> float:
     """Make the lanes below the plot, and return where the x axis stands."""
-    base, size = frame.plot.bottom, theme.tick_size
-    for name in around.lanes:
+    base = frame.plot.bottom
+    for _ in around.lanes:
         lane = Box(frame.plot.x, base + _LANE_GAP, frame.plot.width, _lane_height(theme))
         frame.lanes.append(lane)
-        room = frame.plot.x - 8 - box.x - _pad(theme)
-        text = shorten(clean(name), size, room)
-        if text:
-            middle = lane.y + lane.height / 2 + CAP_HEIGHT * size / 2
-            frame.front.append(Text(lane.x - 8, middle, text, size, theme.muted, "end"))
         base = lane.bottom
     return base
 
 
-def _draw_x_axis(frame: Frame, around: Surroundings, ticks: Ticks, base: float, theme: Theme) -> None:
-    plot, size = frame.plot, theme.tick_size
-    if around.x.grid and plot.height:
-        for value in (*ticks.values, *ticks.minor):
-            x = _crisp(plot.x + frame.x.place(value) * plot.width)
-            faint = 0.5 if value in ticks.minor else 1.0
-            frame.back.append(Rect(x, plot.y, 1.0, plot.height, theme.grid, faint))
-    frame.front.append(Rect(plot.x, base, plot.width, 1.0, theme.axis))
-    for value, label in zip(ticks.values, ticks.labels, strict=True):
-        x = plot.x + frame.x.place(value) * plot.width
-        frame.front.append(Rect(_crisp(x), base, 1.0, _TICK, theme.axis))
-        frame.front.append(Text(x, base + _TICK + size * 1.1, label, size, theme.muted, "middle"))
+def _write_heading(frame: Frame, heights: _Heights, theme: Theme) -> None:
+    x, y = frame.plot.x, frame.box.y + _pad(theme)
+    for line in heights.titles:
+        frame.write(Text(x, y + theme.title_size * 0.85, line, theme.title_size, theme.text))
+        y += round(theme.title_size * 1.3)
+    y += 4 if heights.titles else 0
+    for mark in legend_marks(heights.rows, x, y, theme):
+        if isinstance(mark, Text):
+            frame.write(mark)
+        else:
+            frame.front.append(mark)
 
 
-def _draw_y_axis(frame: Frame, axis: Axis, ticks: Ticks, box: Box, theme: Theme) -> None:
+def _draw_y_axis(frame: Frame, axis: Axis, ticks: Ticks, theme: Theme) -> None:
     plot, size = frame.plot, theme.tick_size
     if axis.grid:
         for value in (*ticks.values, *ticks.minor):
@@ -290,39 +317,53 @@ def _draw_y_axis(frame: Frame, axis: Axis, ticks: Ticks, box: Box, theme: Theme)
             frame.back.append(Rect(plot.x, y, plot.width, 1.0, theme.grid, faint))
     for value, label in zip(ticks.values, ticks.labels, strict=True):
         y = plot.bottom - frame.y.place(value) * plot.height
-        frame.front.append(Text(plot.x - 8, y + CAP_HEIGHT * size / 2, label, size, theme.muted, "end"))
-    if ticks.offset:
-        frame.front.append(Text(plot.x, plot.y - size * 0.5, _signed(ticks.offset), size, theme.muted))
-    if title := axis.title():
+        frame.write(Text(plot.x - 8, y + CAP_HEIGHT * size / 2, label, size, theme.muted, "end"))
+
+
+def _draw_x_axis(frame: Frame, axis: Axis, ticks: Ticks, base: float, theme: Theme) -> None:
+    plot, size = frame.plot, theme.tick_size
+    if axis.grid and plot.height:
+        for value in (*ticks.values, *ticks.minor):
+            x = _crisp(plot.x + frame.x.place(value) * plot.width)
+            faint = 0.5 if value in ticks.minor else 1.0
+            frame.back.append(Rect(x, plot.y, 1.0, plot.height, theme.grid, faint))
+    frame.front.append(Rect(plot.x, base, plot.width, 1.0, theme.axis))
+    for value, label in zip(ticks.values, ticks.labels, strict=True):
+        x = plot.x + frame.x.place(value) * plot.width
+        frame.front.append(Rect(_crisp(x), base, 1.0, _TICK, theme.axis))
+        frame.write(Text(x, base + _TICK + size * 1.1, label, size, theme.muted, "middle"))
+
+
+def _write_labels(
+    frame: Frame, around: Surroundings, heights: _Heights, ticks: tuple[Ticks, Ticks], base: float, theme: Theme
+) -> None:
+    """The labels of axes and lanes, what the ticks leave out, and the caption."""
+    box, plot, pad, size = frame.box, frame.plot, _pad(theme), theme.tick_size
+    left, right = box.x + pad, box.right - pad
+    for name, lane in zip(around.lanes, frame.lanes, strict=True):
+        text = shorten(clean(name), size, plot.x - 8 - left)
+        frame.write(Text(lane.x - 8, lane.y + lane.height / 2 + CAP_HEIGHT * size / 2, text, size, theme.muted, "end"))
+    if ticks[1].offset:
+        frame.write(Text(plot.x, plot.y - size * 0.5, _signed(ticks[1].offset), size, theme.muted))
+    if around.y and (title := around.y.title()):
         middle = plot.y + plot.height / 2
-        room = 2 * min(middle - box.y, box.bottom - middle) - 2 * _pad(theme)
-        text = shorten(title, theme.font_size, room)
-        x = box.x + _pad(theme) + theme.font_size * 0.75
-        frame.front.append(Text(x, middle, text, theme.font_size, theme.text, "middle", vertical=True))
-
-
-def _draw_texts(frame: Frame, heights: _Heights, ticks: Ticks, box: Box, base: float, theme: Theme) -> None:
-    plot, pad = frame.plot, _pad(theme)
-    y = box.y + pad
-    for line in heights.titles:
-        frame.front.append(Text(plot.x, y + theme.title_size * 0.85, line, theme.title_size, theme.text))
-        y += round(theme.title_size * 1.3)
-    y += 4 if heights.titles else 0
-    frame.front += legend_marks(heights.rows, plot.x, y, theme)
-    y = base + _TICK + round(theme.tick_size * 1.5)
-    right = box.right - pad
-    if ticks.offset:
-        text = _signed(ticks.offset)
-        frame.front.append(Text(right, y + theme.font_size, text, theme.tick_size, theme.muted, "end"))
-        right -= measure(text, theme.tick_size) + pad
+        below = plot.bottom if around.lanes else box.bottom - pad
+        text = shorten(title, theme.font_size, 2 * min(middle - box.y - pad, below - middle))
+        x = left + theme.font_size * 0.75
+        frame.write(Text(x, middle, text, theme.font_size, theme.text, "middle", vertical=True))
+        left += theme.font_size * 1.25
+    y = base + _TICK + round(size * 1.5)
+    if ticks[0].offset:
+        text = _signed(ticks[0].offset)
+        frame.write(Text(right, y + theme.font_size, text, size, theme.muted, "end"))
+        right -= measure(text, size) + pad
     if heights.x_title:
         middle = plot.x + plot.width / 2
-        room = 2 * min(middle - box.x - pad, right - middle)
-        text = shorten(heights.x_title, theme.font_size, room)
-        frame.front.append(Text(middle, y + theme.font_size, text, theme.font_size, theme.text, "middle"))
-    if heights.x_title or ticks.offset:
+        text = shorten(heights.x_title, theme.font_size, 2 * min(middle - left, right - middle))
+        frame.write(Text(middle, y + theme.font_size, text, theme.font_size, theme.text, "middle"))
+    if heights.x_title or ticks[0].offset:
         y += round(theme.font_size * 1.5)
     y += 4
     for line in heights.notes:
-        y += round(theme.tick_size * 1.4)
-        frame.front.append(Text(plot.x, y - theme.tick_size * 0.35, line, theme.tick_size, theme.muted))
+        y += round(size * 1.4)
+        frame.write(Text(plot.x, y - size * 0.35, line, size, theme.muted))

@@ -58,6 +58,8 @@ def grid_marks(grid: Grid, plans: Sequence[Plan], box: Box, theme: Theme) -> lis
     marks: list[Mark] = []
     pad = round(theme.font_size)
     top, bottom, inner = box.y + pad * 0.5, box.bottom, box.width - 2 * pad
+    if box.height < 150:
+        grid = replace(grid, title="", caption="")  # the figures need the room
     if title := shorten(clean(grid.title), theme.title_size * 1.1, inner):
         size = round(theme.title_size * 1.1, 1)
         marks.append(Text(box.x + pad, top + pad * 0.5 + size * 0.85, title, size, theme.text))
@@ -67,7 +69,7 @@ def grid_marks(grid: Grid, plans: Sequence[Plan], box: Box, theme: Theme) -> lis
         bottom -= round(theme.tick_size * 1.4)
     shared = plans[0].around.entries if len(plans) > 1 else ()
     if shared and all(list(plan.around.entries) == list(shared) for plan in plans):
-        rows = legend_rows(shared, inner, 3, theme)
+        rows = legend_rows(shared, inner, int(box.height * 0.2 / row_height(theme)), theme)
         marks += legend_marks(rows, box.x + pad, top + 4, theme)
         top += len(rows) * row_height(theme) + 4
         arounds = [replace(plan.around, entries=()) for plan in plans]
@@ -77,7 +79,7 @@ def grid_marks(grid: Grid, plans: Sequence[Plan], box: Box, theme: Theme) -> lis
     boxes = _boxes(Box(box.x, top, box.width, max(bottom - top, 1.0)), len(plans), columns)
     small = panel_theme(grid, box.width, theme)
     frames = [build_frame(around, place, small) for around, place in zip(arounds, boxes, strict=True)]
-    for column in range(columns):
+    for column in range(min(columns, len(plans))):
         members = range(column, len(plans), columns)
         least = max(frames[n].plot.x - boxes[n].x for n in members)
         for n in members:

@@ -109,7 +109,6 @@ class HeatmapPlan:
             gutter=gutter if len(known.y) else 0.0,
             square=heatmap.square,
         )
-        self.empty = not len(known.y)
 
     def draw(self, frame: Frame) -> list[Mark]:
         """All marks, with those of the frame around them."""
@@ -124,8 +123,9 @@ class HeatmapPlan:
             shrink = (_MOST_CELLS / (rows * columns)) ** 0.5
             rows, columns = max(int(rows * shrink), 1), max(int(columns * shrink), 1)
         cells = Cells(box, self._index(_averaged(self.matrix, rows, columns)[::-1]), self.colors)
-        marks: list[Mark] = [*frame.back, Clip(frame.plot, (cells,)), *frame.front]
-        return marks if self.empty else marks + self._bar(frame)
+        if frame.gutter:
+            self._add_bar(frame)
+        return [*frame.back, Clip(frame.plot, (cells,)), *frame.front]
 
     def _index(self, values: FloatArray) -> NDArray[np.uint8]:
         """Which colour each of the values has."""
@@ -135,26 +135,19 @@ class HeatmapPlan:
         index[known] = np.minimum(np.floor(place * _LEVELS + 1e-9), _LEVELS - 1).astype(np.uint8)
         return index
 
-    def _bar(self, frame: Frame) -> list[Mark]:
+    def _add_bar(self, frame: Frame) -> None:
+        """Write to the right of the plot which colour stands for what."""
         plot, theme = frame.plot, self.theme
-        size = theme.tick_size
-        x = plot.right + _BAR_GAP
+        size, x = theme.tick_size, plot.right + _BAR_GAP
         column = np.arange(_LEVELS, dtype=np.uint8)[::-1].reshape(-1, 1)
-        marks: list[Mark] = [Cells(Box(x, plot.y, _BAR_WIDTH, plot.height), column, self.colors)]
-        above = float("inf")
+        frame.front.append(Cells(Box(x, plot.y, _BAR_WIDTH, plot.height), column, self.colors))
         for value, label in zip(self.ticks.values, self.ticks.labels, strict=True):
             y = plot.bottom - self.scale.place(value) * plot.height
-            if above - y < size * 1.2:
-                continue
-            above = y
-            marks.append(Rect(x + _BAR_WIDTH, float(np.floor(y + 1e-6)), 3.0, 1.0, theme.axis))
-            marks.append(Text(x + _BAR_WIDTH + 6, y + CAP_HEIGHT * size / 2, label, size, theme.muted))
-        if self.label:
-            text = shorten(self.label, theme.font_size, plot.height + 2 * theme.font_size)
-            right = plot.right + self.around.gutter - theme.font_size * 0.25
-            middle = plot.y + plot.height / 2
-            marks.append(Text(right, middle, text, theme.font_size, theme.text, "middle", vertical=True))
-        return marks
+            frame.front.append(Rect(x + _BAR_WIDTH, float(np.floor(y + 1e-6)), 3.0, 1.0, theme.axis))
+            frame.write(Text(x + _BAR_WIDTH + 6, y + CAP_HEIGHT * size / 2, label, size, theme.muted))
+        text = shorten(self.label, theme.font_size, plot.height)
+        right, middle = plot.right + frame.gutter - theme.font_size * 0.25, plot.y + plot.height / 2
+        frame.write(Text(right, middle, text, theme.font_size, theme.text, "middle", vertical=True))
 
 
 def _join(label: str, offset: str) -> str:

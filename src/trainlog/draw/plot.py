@@ -79,7 +79,7 @@ class ChartPlan:
             else:
                 marks += nothing_to_show(frame.plot, self.theme)
         for (strip, colors), lane in zip(self.strips, frame.lanes, strict=True):
-            marks += strip_marks(strip, colors, lane, frame.x, self.theme)
+            marks += strip_marks(strip, colors, lane, frame, self.theme)
         return marks + frame.front
 
 
@@ -87,13 +87,12 @@ def _layers(chart: Chart, theme: Theme) -> tuple[list[Layer], list[tuple[Strip, 
     """Marks with the colours and dashes that they get."""
     layers: list[Layer] = []
     strips: list[tuple[Strip, list[Color]]] = []
-    looks = [_look(turn, theme) for turn in range(len(chart.marks) + 1)]
     taken = 0
     given: dict[int, tuple[Color, tuple[float, ...]]] = {}
     for n, mark in enumerate(chart.marks):
         if isinstance(mark, Line | Scatter):
             if mark.color is None:
-                given[n] = looks[taken]
+                given[n] = _look(taken, theme)
                 taken += 1
             else:
                 given[n] = (mark.color, ())
@@ -109,7 +108,7 @@ def _layers(chart: Chart, theme: Theme) -> tuple[list[Layer], list[tuple[Strip, 
                 if color is None and line_colors:
                     color = line_colors.pop(0)
                 elif color is None:
-                    color, taken = looks[taken][0], taken + 1
+                    color, taken = _look(taken, theme)[0], taken + 1
                 layers.append(Area(mark, color, x_log=chart.x_log, y_log=chart.y_log))
             case HLine():
                 layers.append(Threshold(mark, mark.color or theme.muted, chart.y_log))

@@ -7,8 +7,8 @@ import numpy as np
 from .chart import Strip
 from .color import Color, contrasting, mix
 from .drawing import Box, FloatArray, IntArray, Mark, Rect, Text
+from .frame import Frame
 from .legend import Entry
-from .scale import Scale
 from .text import CAP_HEIGHT, clean, measure
 from .theme import Theme
 
@@ -37,8 +37,9 @@ def strip_extent(strip: Strip, log: bool) -> FloatArray:
     return strip.x[strip.x > 0] if log else strip.x
 
 
-def strip_marks(strip: Strip, colors: list[Color], lane: Box, scale: Scale, theme: Theme) -> list[Mark]:
-    """The stretches of the strip as rectangles, with their names where they fit."""
+def strip_marks(strip: Strip, colors: list[Color], lane: Box, frame: Frame, theme: Theme) -> list[Mark]:
+    """The stretches of the strip as rectangles; their names are written in the frame where they fit."""
+    scale = frame.x
     marks: list[Mark] = [Rect(lane.x, lane.y, lane.width, lane.height, theme.grid, 0.6)]
     if not len(strip.category):
         return marks
@@ -54,7 +55,7 @@ def strip_marks(strip: Strip, colors: list[Color], lane: Box, scale: Scale, them
         name, size = clean(strip.names[kind]), theme.tick_size
         if measure(name, size) + 10 <= right - left:
             middle = lane.y + lane.height / 2 + CAP_HEIGHT * size / 2
-            marks.append(Text(lane.x + (left + right) / 2, middle, name, size, contrasting(colors[kind]), "middle"))
+            frame.write(Text(lane.x + (left + right) / 2, middle, name, size, contrasting(colors[kind]), "middle"))
     return marks
 
 

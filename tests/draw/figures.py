@@ -1,0 +1,144 @@
+"""What every picture has to keep to, and a few pictures to try it on."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+import numpy as np
+from lxml import etree
+
+from trainlog.draw import (
+    Band,
+    Chart,
+    Drawing,
+    Figure,
+    Grid,
+    Heatmap,
+    HLine,
+    Line,
+    Scatter,
+    Scene,
+    Strip,
+    VLine,
+    svg,
+)
+from trainlog.draw.drawing import Box, Clip, Mark, Text
+from trainlog.draw.text import measure
+
+SVG = "{http://www.w3.org/2000/svg}"
+_NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)")
+_PATH = re.compile(rf"(?:[Mlhz]|{_NUMBER.pattern}| )*")
+_NUMERIC = {"x", "y", "width", "height", "font-size", "stroke-width", "fill-opacity", "stroke-opacity"}
+
+
+def all_marks(marks: tuple[Mark, ...]) -> Iterator[Mark]:
+    for mark in marks:
+        yield mark
+        if isinstance(mark, Clip):
+            yield from all_marks(mark.marks)
+
+
+def text_boxes(drawing: Drawing) -> list[tuple[str, Box]]:
+    """Where every text stands, from its base line to the height of its capitals."""
+    boxes = []
+    for mark in all_marks(drawing.marks):
+        if isinstance(mark, Text):
+            width, height = measure(mark.text, mark.size), mark.size * 0.72
+            back = {"start": 0.0, "middle": width / 2, "end": width}[mark.anchor]
+            if mark.vertical:
+                boxes.append((mark.text, Box(mark.x - height, mark.y + back - width, height, width)))
+            else:
+                boxes.append((mark.text, Box(mark.x - back, mark.y - height, width, height)))
+    return boxes
+
+
+def overlap(a: Box, b: Box) -> bool:
+    return a.x < b.right and b.x < a.right and a.y < b.bottom and b.y < a.bottom
+
+
+def check_texts(drawing: Drawing) -> None:
+    """No text leaves the picture and no two overlap."""
+    boxes = text_boxes(drawing)
+    for text, box in boxes:
+        assert -1 <= box.x <= box.right <= drawing.width + 1, (text, box)
+        assert -1 <= box.y <= box.bottom <= drawing.height + 1, (text, box)
+    for n, (text, box) in enumerate(boxes):
+        for other, place in boxes[:n]:
+            assert not overlap(box, place), (text, box, other, place)
+
+
+def check_svg(drawing: Drawing) -> etree._Element:
+    """The SVG is XML that names itself, and every coordinate in it is a number. Returns its root."""
+    root = etree.fromstring(svg(drawing).encode("utf-8"))
+    assert root.tag == SVG + "svg"
+    assert root.get("role") == "img"
+    assert root.get("aria-label")
+    assert root[0].tag == SVG + "title"
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            if name in _NUMERIC and not value.endswith("%"):
+                assert _NUMBER.fullmatch(value), (name, value)
+                assert math.isfinite(float(value))
+            elif name in ("d", "viewBox", "transform"):
+                assert "n" not in value.replace("rotate(-90", ""), (name, value[:200])
+            if name == "d":
+                assert _PATH.fullmatch(value), value[:200]
+    return root
+
+
+def samples() -> dict[str, Figure]:
+    """One picture of each kind, with round data."""
+    x = np.arange(0, 400)
+    wave = 100 * np.sin(x / 40)
+    holes = wave.copy()
+    holes[50:60], holes[100], holes[200] = np.nan, np.inf, -np.inf
+    chart = Chart(
+        title="Reward & <loss>",
+        x_label="step",
+        y_label="reward",
+        caption="Seed 7.",
+        marks=[
+            Band(x * 5000, wave - 20, wave + 20, "min–max"),
+            Line(x * 5000, holes, "reward", opacity=0.6),
+            Line(x * 5000, wave / 2, "half", width=2.5),
+            HLine(80, "solved"),
+            VLine([500_000, 1_500_000], "checkpoint"),
+            Strip(np.array([0, 500_000, 1_200_000]), ["stand", "walk", "run"], label="gait"),
+        ],
+    )
+    log = Chart(
+        title="log",
+        x_label="time",
+        x_unit="s",
+        y_label="loss",
+        y_log=True,
+        marks=[Line(x * 30, np.abs(wave), "loss"), Scatter(x[::20] * 30, np.full(20, 5.0), "evaluation")],
+    )
+    angle = np.linspace(0, 9, 300)
+    scene = Scene(
+        angle * np.cos(angle),
+        angle * np.sin(angle),
+        title="top view",
+        x_unit="m",
+        y_unit="m",
+        label="path",
+        highlight=200,
+        marks=[Scatter([2, 4], [3, -3], "goals")],
+    )
+    rows, columns = np.mgrid[0:12, 0:20]
+    heat = np.sin(columns / 4) * rows
+    heat[3, 4] = np.nan
+    heatmap = Heatmap(heat, title="values", x_label="position", y_label="velocity", label="Q", color_map="diverging")
+    strips = Chart(title="strips", x_label="step", marks=[Strip(None, list("aabbccab"), label="gait")])
+    grid = Grid([chart, log, scene, heatmap], columns=2, title="all of them")
+    return {
+        "chart": chart,
+        "log": log,
+        "scene": scene,
+        "heatmap": heatmap,
+        "strips": strips,
+        "grid": grid,
+        "empty": Chart(title="empty", marks=[Line([], [], "nothing")]),
+    }
