@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import ClassVar, Self
 
-from trainlog.errors import CodecError
+from trainlog.errors import CodecError, DamagedLogWarning
 from trainlog.files import Wait, never
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.table import Table, table_of
@@ -27,17 +28,21 @@ class Gap:
         offset: the first such byte.
         size: how many bytes until the next record, or until the end of the file.
         torn: True for an unfinished record at the end of the file: a killed writer, or one that is still writing.
+        file: the name of the file, where a log has several.
 
     """
 
     offset: int
     size: int
     torn: bool = False
+    file: str = ""
 
     def __str__(self) -> str:
+        where = f" of {self.file}" if self.file else ""
         if self.torn:
-            return f"{self.size:,} bytes of an unfinished record at the end, from byte {self.offset:,}"
-        return f"{self.size:,} bytes that are no record, from byte {self.offset:,} to {self.offset + self.size:,}"
+            return f"{self.size:,} bytes of an unfinished record at the end{where}, from byte {self.offset:,}"
+        end = self.offset + self.size
+        return f"{self.size:,} bytes that are no record, from byte {self.offset:,} to {end:,}{where}"
 
 
 @dataclass(slots=True)
@@ -150,6 +155,23 @@ class Reader(ABC):
         kind = Kind.of(kind)
         return table_of(kind, ((frame.time, frame.data) for frame in self.frames(kind)), keys=keys)
 
+    def blocks(self, on_gap: Callable[[Gap], object]) -> Iterator[Frame | Table]:
+        """Yield all that a copy of this log must hold, in its order; a run of alike frames may come as a `Table`.
+
+        The rows of such a table are the frames, one each, see `trainlog.table.Table.frames`. A codec replaces this
+        where it is faster so, or where a copy needs more than ``frames`` yields.
+
+        Args:
+            on_gap: told of bytes that are no record and are missing in the copy; where ``frames`` would warn.
+
+        """
+        return self.frames()
+
+    def warn_of(self, gap: Gap) -> None:
+        """Give the `DamagedLogWarning` for *gap*; none for an unfinished record at the end, which a live log has."""
+        if not gap.torn:
+            warnings.warn(DamagedLogWarning(f"{self.path}: skipped {gap}"), stacklevel=3)
+
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
         """Read all of the log once and say what it holds; *progress* is called with the number of bytes done."""
         summary = Summary(size=self.path.stat().st_size)
@@ -204,6 +226,16 @@ class Writer(ABC):
             count += 1
         return count
 
+    def write_table(self, table: Table) -> None:
+        """Write the rows of *table* as frames; a codec may do it for all of them at once.
+
+        Raises:
+            UnsupportedFrame, ClosedLog, LogWriteError: as ``write``.
+
+        """
+        for frame in table.frames():
+            self.write(frame)
+
     def __enter__(self) -> Self:
         return self
 
@@ -252,3 +284,17 @@ class Codec(ABC):
 
         """
         raise CodecError(f"{self.name} is a format that can only be read", path=path)
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """Every file that a log written at *path* may consist of; *path* is the first."""
+        return (path,)
+
+    def suited(self, header: Header, reader: Reader) -> Header:
+        """*header* as this format needs it for a copy of *reader*: what a frame of it cannot say by itself.
+
+        Raises:
+            CodecError: when the caller must say more, for example which keys are to be columns.
+            EmptyLog: when the log does not hold it.
+
+        """
+        return header

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Final
 
-from trainlog.codec import Codec, Reader, Writer
+from trainlog.codec import Codec, Gap, Reader, Writer
 from trainlog.errors import (
     CodecClash,
     CodecError,
     LogExists,
     LogNotFound,
+    LogWriteError,
     TrainlogWarning,
     UnknownFormat,
 )
 from trainlog.model import Frame, Header, Variable
+from trainlog.table import Table
 
-__all__ = ["Conversion", "Installed", "codecs", "convert", "create", "open"]
+__all__ = ["Conversion", "Installed", "convert", "create", "list_codecs", "open"]
 
 GROUP: Final = "trainlog.codecs"
 _OURS: Final = "trainlog"
@@ -32,9 +37,11 @@ _OURS: Final = "trainlog"
 # Where our own are; imported when they are asked for, as a plug-in is.
 _BUILT_IN: Final = {
     "flog": "trainlog.codecs.flog:FlogCodec",
+    "simion": "trainlog.codecs.simion:SimionCodec",
 }
 
-_HEAD = 4096
+_HEAD: Final = 4096
+_REPORTED: Final = 1024  # frames between two calls of `progress`
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class Installed:
     writes: bool
 
 
-def codecs() -> list[Installed]:
+def list_codecs() -> list[Installed]:
     """Every codec that is installed, our own first.
 
     Raises:
@@ -127,8 +134,10 @@ def create(
     """
     path = Path(path)
     chosen = _for_writing(path, codec)
-    if overwrite and path.is_file():
-        path.unlink()
+    if overwrite:
+        for file in chosen.files(path):
+            if file.is_file():
+                file.unlink()
     return chosen.write(path, Header(dict(meta or {}), phase, tuple(variables)))
 
 
@@ -153,6 +162,7 @@ def convert(
     target: str | os.PathLike[str],
     *,
     codec: str | None = None,
+    variables: Iterable[Variable] = (),
     overwrite: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Conversion:
@@ -164,49 +174,86 @@ def convert(
         source: a log of any format, or its reader.
         target: where to; for a format of several files the one that names the others.
         codec: the name of the target's format, where the suffix does not tell.
+        variables: which keys are to be declared columns, for a target that has only such, of a source that
+            declares none.
         overwrite: replace a log that is there. Otherwise that is an error.
         progress: called with the number of frames that are done, now and then.
 
     Raises:
         LogNotFound, UnknownFormat, DamagedLog: for the source.
         LogExists, UnknownFormat, LogWriteError: for the target.
+        CodecError: when the target's format needs to be told more, for example *variables*.
         UnsupportedFrame: when the target's format cannot hold a frame at all.
 
     """
     reader = source if isinstance(source, Reader) else open(source)
     target = Path(target)
     chosen = _for_writing(target, codec)
-    if target.exists() and not overwrite:
-        raise LogExists("there is a file already, and a log is never overwritten unasked", path=target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    if not overwrite:
+        _must_be_free(chosen.files(target))
+    header = reader.header
+    if variables := tuple(variables):
+        header = dataclasses.replace(header, variables=variables)
+    header = chosen.suited(header, reader)
+    gaps: list[Gap] = []
+    with _folder_beside(target) as aside:
+        with chosen.write(aside / target.name, header) as writer:
+            count = _copy(reader.blocks(gaps.append), writer, progress)
+        _move_all(aside, chosen.files(target), overwrite=overwrite)
+    return Conversion(target, count, Counter(map(str, gaps)) + Counter(writer.losses))
+
+
+def _copy(blocks: Iterable[Frame | Table], writer: Writer, progress: Callable[[int], object] | None) -> int:
+    """Write all of *blocks*, and return how many frames they were."""
+    count = reported = 0
+    for block in blocks:
+        if isinstance(block, Table):
+            writer.write_table(block)
+            count += block.rows
+        else:
+            writer.write(block)
+            count += 1
+        if progress is not None and count - reported >= _REPORTED:
+            progress(count)
+            reported = count
+    if progress is not None:
+        progress(count)
+    return count
+
+
+@contextmanager
+def _folder_beside(target: Path) -> Iterator[Path]:
+    """A folder on the same disk as *target*, which is gone in the end."""
     try:
-        with chosen.write(aside / target.name, reader.header) as writer:
-            count = writer.write_all(_counted(reader.frames(), progress))
-        _move_all(aside, target, overwrite=overwrite)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
+    except OSError as error:
+        raise LogWriteError(f"cannot write in its folder: {error.strerror}", path=target) from error
+    try:
+        yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return Conversion(target, count, dict(writer.losses))
 
 
-def _counted(frames: Iterable[Frame], progress: Callable[[int], object] | None) -> Iterator[Frame]:
-    for n, frame in enumerate(frames):
-        if progress is not None and n % 1024 == 0:
-            progress(n)
-        yield frame
+def _must_be_free(files: Iterable[Path]) -> None:
+    for file in files:
+        if file.exists():
+            raise LogExists("there is a file already, and a log is never overwritten unasked", path=file)
 
 
-def _move_all(aside: Path, target: Path, *, overwrite: bool) -> None:
-    """Move what was written in *aside* beside *target*; the target itself last, as it names the others."""
-    written = sorted(aside.iterdir(), key=lambda path: path.name == target.name)
+def _move_all(aside: Path, files: Sequence[Path], *, overwrite: bool) -> None:
+    """Move what was written in *aside* to its place; the first of *files* last, as it names the others."""
+    if not overwrite:
+        _must_be_free(files)
+    written = sorted(aside.iterdir(), key=lambda path: path.name == files[0].name)
     for path in written:
-        destination = target.parent / path.name
-        if destination.exists() and not overwrite:
-            raise LogExists("there is a file already, and a log is never overwritten unasked", path=destination)
         with path.open("rb") as file:
             os.fsync(file.fileno())
+    for old in files:
+        if not (aside / old.name).exists():
+            old.unlink(missing_ok=True)  # a part of the old log that the new one does not have
     for path in written:
-        path.replace(target.parent / path.name)
+        path.replace(files[0].parent / path.name)
 
 
 def _head(path: Path) -> bytes:
@@ -249,7 +296,7 @@ def _for_writing(path: Path, name: str | None) -> Codec:
     best = next((codec for codec in _candidates(path) if _fit(path, codec)), None)
     if best is not None:
         return best
-    known = ", ".join(suffix for codec in codecs() for suffix in codec.codec.suffixes)
+    known = ", ".join(suffix for codec in list_codecs() for suffix in codec.codec.suffixes)
     raise UnknownFormat(f"no codec writes files of this name; suffixes are {known}", path=path)
 
 

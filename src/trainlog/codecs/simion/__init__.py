@@ -1,0 +1,40 @@
+"""RLSimion: an XML descriptor, a file of episodes of steps, a file of functions. See docs/formats/simion.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainlog.codec import Codec
+from trainlog.codecs.simion.layout import EXPERIMENT, FunctionMagic, Magic
+from trainlog.codecs.simion.parts import SUFFIXES, names_of
+from trainlog.codecs.simion.reader import SimionReader
+
+__all__ = ["SimionCodec", "SimionReader"]
+
+_MAGICS = tuple(int(magic).to_bytes(8, "little") for magic in (Magic.EXPERIMENT, FunctionMagic.HEADER))
+
+
+class SimionCodec(Codec):
+    """Logs of RLSimion (SimionZoo), by the path of any of their files."""
+
+    name = "simion"
+    suffixes = SUFFIXES
+    description = "RLSimion: descriptor (.simion.log), data (.bin), learned functions (.functions)"
+
+    def accepts(self, path: Path, head: bytes) -> bool:
+        """Whether the file is a descriptor, or begins as data or as functions do; an empty one by its name."""
+        if b"<ExperimentLogDescriptor" in head:
+            return True
+        if len(head) >= EXPERIMENT.size:
+            return head.startswith(_MAGICS) and head[9:16] == bytes(7)
+        return path.name.lower().endswith(SUFFIXES) and (
+            any(magic.startswith(head[:8]) for magic in _MAGICS) or head.lstrip()[:1] in (b"", b"<")
+        )
+
+    def read(self, path: Path) -> SimionReader:
+        """Open the log."""
+        return SimionReader(path)
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """The descriptor, the data, the functions."""
+        return names_of(path)

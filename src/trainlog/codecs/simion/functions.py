@@ -1,0 +1,227 @@
+"""The function log: what an agent has learned, sampled now and then on a grid. See docs/formats/simion.md."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.codec import Gap
+from trainlog.codecs.simion.layout import (
+    DECLARATION,
+    FUNCTIONS,
+    MAX_FUNCTION_VALUES,
+    SAMPLE,
+    WORD,
+    FunctionMagic,
+)
+from trainlog.errors import CorruptLog, TruncatedLog, UnknownFormat
+from trainlog.files import Source
+
+__all__ = ["Cursor", "Declaration", "FunctionsHead", "Sample", "take_head"]
+
+NAME_SIZE: Final = 128
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A function that is sampled.
+
+    Attributes:
+        id: of its samples.
+        name: for example ``V(angle,angular-velocity)``.
+        shape: values along x, y and z.
+        rest: the bytes of the name's field after its NUL; the original leaves there what its memory held.
+
+    """
+
+    id: int
+    name: str
+    shape: tuple[int, int, int]
+    rest: bytes = b""
+
+    @property
+    def size(self) -> int:
+        """Values of a sample."""
+        x, y, z = self.shape
+        return x * y * z
+
+    def pack(self) -> bytes:
+        """The record."""
+        name = self.name.encode("utf-8", "surrogateescape")
+        field = (name + b"\0" + self.rest)[:NAME_SIZE] if len(name) < NAME_SIZE else name[:NAME_SIZE]
+        return DECLARATION.pack(FunctionMagic.DECLARATION, self.id, field, *self.shape)
+
+    def as_json(self) -> dict[str, Any]:
+        """As it travels in the metadata of other formats."""
+        return {"id": self.id, "name": self.name, "shape": list(self.shape), "rest": self.rest.hex()}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Declaration:
+        """The inverse of `as_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: when it is something else.
+
+        """
+        x, y, z = map(int, entry["shape"])
+        return cls(int(entry.get("id", 0)), str(entry["name"]), (x, y, z), bytes.fromhex(entry.get("rest", "")))
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionsHead:
+    """What a function log says of itself, and the offset of its first sample."""
+
+    count: int
+    declarations: tuple[Declaration, ...]
+    end: int
+
+
+class Sample(NamedTuple):
+    """One function at one moment.
+
+    Attributes:
+        function: which.
+        episode: index of the evaluation that it belongs to; 0 when the run has none.
+        step: of the episode.
+        experiment_step: steps of all episodes since the experiment began.
+        values: float64, shape (x * y * z,), x fastest.
+
+    """
+
+    function: Declaration
+    episode: int
+    step: int
+    experiment_step: int
+    values: npt.NDArray[np.float64]
+
+    def pack(self) -> bytes:
+        """The record."""
+        head = SAMPLE.pack(FunctionMagic.SAMPLE, self.episode, self.step, self.experiment_step, self.function.id)
+        return head + np.ascontiguousarray(self.values, "<f8").tobytes()
+
+
+def take_head(source: Source) -> FunctionsHead | None:
+    """The header of a function log and its declarations, as many as there are; None for an empty file.
+
+    Raises:
+        CorruptLog: when it is something else, or a function's size cannot be right.
+        TruncatedLog: when it ends inside the header.
+        UnknownFormat: for a version that this library does not know.
+
+    """
+    head = source.take(FUNCTIONS.size)
+    if not head:
+        return None
+    magic, version, count = FUNCTIONS.unpack(head)
+    if magic != FunctionMagic.HEADER:
+        raise CorruptLog(f"this is no function log: it begins with {head[:8]!r}", path=source.path, offset=0)
+    if version != VERSION:
+        raise UnknownFormat(f"this is version {version} of function logs; only {VERSION} is known", path=source.path)
+    declarations: list[Declaration] = []
+    while len(declarations) < count:
+        at = source.offset
+        try:
+            record = source.take(DECLARATION.size)
+        except TruncatedLog:
+            break
+        if not record:
+            break
+        if int.from_bytes(record[:WORD], "little") != FunctionMagic.DECLARATION:
+            raise CorruptLog("here a function should be declared, and is not", path=source.path, offset=at)
+        declarations.append(_declaration(record, source, at))
+    return FunctionsHead(count, tuple(declarations), FUNCTIONS.size + len(declarations) * DECLARATION.size)
+
+
+def _declaration(record: bytes, source: Source, at: int) -> Declaration:
+    _, number, field, x, y, z = DECLARATION.unpack(record)
+    if min(x, y, z) < 0 or x * y * z > MAX_FUNCTION_VALUES:
+        raise CorruptLog(
+            f"a function says that it has {x:,} by {y:,} by {z:,} values; {MAX_FUNCTION_VALUES:,} are the most",
+            path=source.path,
+            offset=at,
+        )
+    name, _, rest = field.partition(b"\0")
+    return Declaration(number, name.decode("utf-8", "surrogateescape"), (x, y, z), rest.rstrip(b"\0"))
+
+
+class Cursor:
+    """The samples of a function log, in the file's order, taken as far as the caller wants at a time.
+
+    Holds an open file: close it, or use it in a ``with``. The file may still be growing.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._source = Source(path)
+        self._head: FunctionsHead | None = None
+        self._by_id: dict[int, Declaration] = {}
+        self._at = 0  # where the next sample is
+        self._block, self._from = b"", 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._source.close()
+
+    def __iter__(self) -> Iterator[Sample]:
+        return self.until(lambda _: True)
+
+    def until(self, wanted: Callable[[Sample], bool]) -> Iterator[Sample]:
+        """Yield whole samples up to the first that is not *wanted*; it is the next one again.
+
+        Raises:
+            CorruptLog, UnknownFormat: as `take_head`.
+
+        """
+        if not self._begin():
+            return
+        while (sample := self._next()) is not None and wanted(sample):
+            self._at += SAMPLE.size + sample.function.size * WORD
+            yield sample
+
+    def gap(self) -> Gap | None:
+        """The bytes after the last sample that was taken: when all are, those that are no whole sample."""
+        left = self._source.size - self._at
+        if left <= 0:
+            return None
+        first = self._peek(self._at, WORD)
+        due = (FunctionMagic.HEADER, FunctionMagic.DECLARATION, FunctionMagic.SAMPLE)
+        torn = len(first) < WORD or int.from_bytes(first, "little") in due
+        return Gap(self._at, left, torn=torn, file=self._source.path.name)
+
+    def _begin(self) -> bool:
+        if self._head is None or len(self._head.declarations) < self._head.count:
+            try:
+                with Source(self._source.path) as source:
+                    self._head = take_head(source)
+            except TruncatedLog:
+                return False
+            if self._head is None:
+                return False
+            self._by_id = {declaration.id: declaration for declaration in self._head.declarations}
+            self._at = self._head.end
+        return len(self._head.declarations) >= self._head.count
+
+    def _next(self) -> Sample | None:
+        head = self._peek(self._at, SAMPLE.size)
+        if len(head) < SAMPLE.size:
+            return None
+        magic, episode, step, experiment_step, number = SAMPLE.unpack(head)
+        function = self._by_id.get(number)
+        if magic != FunctionMagic.SAMPLE or function is None:
+            return None
+        values = self._peek(self._at + SAMPLE.size, function.size * WORD)
+        if len(values) < function.size * WORD:
+            return None
+        return Sample(function, episode, step, experiment_step, np.frombuffer(values, "<f8"))
+
+    def _peek(self, at: int, size: int) -> bytes:
+        if not self._from <= at <= at + size <= self._from + len(self._block):
+            self._block, self._from = self._source.block(at, size), at
+        return self._block[at - self._from : at - self._from + size]

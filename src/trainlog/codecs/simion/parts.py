@@ -1,0 +1,96 @@
+"""Which three files make a log: its descriptor, its data, its functions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from trainlog.codecs.simion.descriptor import Descriptor
+from trainlog.errors import CorruptLog, LogNotFound
+
+__all__ = ["SUFFIXES", "Parts", "names_of", "parts_of"]
+
+DATA: Final = ".bin"
+FUNCTIONS: Final = ".functions"
+# The longest that fits decides, so that a name like x.simion.log.bin is ours rather than another format's.
+SUFFIXES: Final = (
+    ".simion.log",
+    ".simion.log.bin",
+    ".simion.log.functions",
+    ".log",
+    ".log.bin",
+    ".log.functions",
+)
+
+
+class Parts(NamedTuple):
+    """The files of a log. One that is missing is None."""
+
+    descriptor: Path | None
+    data: Path | None
+    functions: Path | None
+
+
+def names_of(path: Path) -> tuple[Path, Path, Path]:
+    """Descriptor, data and functions of a log as they are called by rule, given any of the three."""
+    base = path
+    if path.name.lower().endswith((DATA, FUNCTIONS)) and path.stem:
+        base = path.with_suffix("")
+    if base.suffix.lower() == ".xml" or (base == path.with_suffix("") and base.name.endswith("-log") and base != path):
+        # Version 1: experiment-log.xml beside experiment-log.bin.
+        return base.with_suffix(".xml"), base.with_suffix(DATA), base.with_suffix(FUNCTIONS)
+    return base, base.with_name(base.name + DATA), base.with_name(base.name + FUNCTIONS)
+
+
+def descriptor_of(path: Path) -> Path | None:
+    """The descriptor of the log that *path* is one file of, if there is one."""
+    descriptor = names_of(path)[0]
+    return descriptor if descriptor.is_file() else None
+
+
+def parts_of(path: Path, descriptor_path: Path | None, descriptor: Descriptor) -> Parts:
+    """The files of the log that *path* is one of.
+
+    The descriptor's word is taken only for names of files in its own folder; where it names one that is not there
+    (the original drops the first letter when it was started without a folder), the name by rule is tried.
+
+    Raises:
+        CorruptLog: when the descriptor names a file outside of its folder.
+        LogNotFound: when there is no data file.
+
+    """
+    _, data, functions = names_of(path)
+    if descriptor_path is not None:
+        data = _named(descriptor_path, descriptor.data, data, "BinaryDataFile")
+        functions = _named(descriptor_path, descriptor.functions, functions, "FunctionsDataFile")
+    # Whoever opens one of the two by its own name means that one.
+    if path.name.lower().endswith(FUNCTIONS):
+        functions = path
+    elif path != descriptor_path:
+        data = path
+    if not data.is_file():
+        raise LogNotFound(
+            f"the data of this log are missing: there is no {data.name!r} beside it"
+            + (f", and its descriptor names {descriptor.data!r}" if descriptor.data not in (None, data.name) else ""),
+            path=path,
+        )
+    return Parts(descriptor_path, data, functions if functions.is_file() else None)
+
+
+def _named(descriptor: Path, name: str | None, by_rule: Path, attribute: str) -> Path:
+    folder = descriptor.parent
+    if name is not None and re.search(r"[/\\\0]|^[A-Za-z]:|^\.\.?$", name):
+        raise CorruptLog(
+            f"{attribute}={name!r} leads out of the descriptor's folder, or into another one, and is not followed; "
+            "put the data beside the descriptor, and only its name into it",
+            path=descriptor,
+        )
+    chosen = folder / name if name and (folder / name).is_file() else by_rule
+    if chosen.is_symlink() and chosen.resolve().parent not in (folder.resolve(), descriptor.resolve().parent):
+        raise CorruptLog(
+            f"{chosen.name!r} is a link that leads out of the descriptor's folder, and is not followed; "
+            "if you trust it, open that file itself",
+            path=descriptor,
+        )
+    return chosen

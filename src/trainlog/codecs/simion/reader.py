@@ -1,0 +1,254 @@
+"""Reading an RLSimion log."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from trainlog.codec import Gap, Reader, Span, Summary
+from trainlog.codecs.simion.columns import read_columns, table_of_steps
+from trainlog.codecs.simion.descriptor import Descriptor, decoded, key_of, parse
+from trainlog.codecs.simion.frames import Story, frames_of_steps, unfinished
+from trainlog.codecs.simion.functions import Cursor, FunctionsHead, take_head
+from trainlog.codecs.simion.layout import HEAD, STEP_KEYS, Magic
+from trainlog.codecs.simion.parts import Parts, descriptor_of, parts_of
+from trainlog.codecs.simion.walk import Experiment, Steps, episode_of, take_experiment, walk
+from trainlog.episodes import AVERAGED
+from trainlog.errors import CorruptLog, DamagedLog, DamagedLogWarning, LogNotFound, TruncatedLog, UnknownFormat
+from trainlog.files import Source, Wait, never
+from trainlog.model import Frame, Header, Kind, KindLike, Variable
+from trainlog.table import Table
+
+__all__ = ["SimionReader"]
+
+
+class SimionReader(Reader):
+    """An RLSimion log: descriptor, data and functions; see `trainlog.codec.Reader` for what its methods do.
+
+    A step is a creature frame: ``step``, the clocks (seconds), and every variable under its `Variable.key`. The start
+    and the end of an episode, and the samples of functions, are events; before an episode's end comes a stats frame
+    with what the episode comes to.
+
+    Attributes:
+        parts: the paths of its files.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the log that *path*, any of its files, belongs to.
+
+        Raises:
+            LogNotFound: when the data are missing.
+            CorruptLog: when a file is something else, or would have this program read or fill what it must not.
+            UnknownFormat: for a version that this library does not know.
+
+        """
+        path = Path(path)
+        descriptor_path = descriptor_of(path)
+        content = None if descriptor_path is None else _content(descriptor_path)
+        descriptor = Descriptor(problems=("there is no descriptor beside it; the columns are numbered",))
+        if content is not None and descriptor_path is not None:
+            descriptor = parse(content, descriptor_path)
+        self.parts: Parts = parts_of(path, descriptor_path, descriptor)
+        problems = list(descriptor.problems)
+        assert self.parts.data is not None
+        experiment, width = _begin(self.parts.data)
+        variables = _columns(descriptor, width)
+        if width is not None and descriptor_path is not None and width != len(descriptor.variables):
+            problems.append(
+                f"the descriptor names {len(descriptor.variables)} variables, but a step has {width} values"
+            )
+        functions, problem = _functions(self.parts.functions, strict=path == self.parts.functions)
+        if problem:
+            problems.append(problem)
+            self.parts = self.parts._replace(functions=None)
+        for problem in problems:
+            warnings.warn(DamagedLogWarning(f"{path}: {problem}"), stacklevel=2)
+        super().__init__(path, _header(self.parts, descriptor, content, experiment, variables, functions))
+        self._keys = tuple(variable.key for variable in variables)
+
+    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
+        """Yield the frames in the file's order; see `trainlog.codec.Reader.frames`.
+
+        Raises:
+            CorruptLog: when an episode's header says that its steps have less values than none, or too many.
+
+        """
+        wanted = None if kind is None else Kind.of(kind)
+        on_gap = self._raise if strict else self.warn_of
+        for item in self._told(wait, on_gap, tallied=wanted in (None, Kind.STATS)):
+            if isinstance(item, Steps):
+                if wanted in (None, Kind.CREATURE):
+                    yield from frames_of_steps(item, self._keys)
+            elif wanted in (None, item.kind):
+                yield item
+
+    def blocks(self, on_gap: Callable[[Gap], object]) -> Iterator[Frame | Table]:
+        """Yield the frames, runs of steps as tables.
+
+        After the last come, for a run that was killed, the summary of its unfinished episode, and the bytes of the
+        unfinished record as an event, so that a copy can be turned back into the very same files.
+        """
+        for item in self._told(never, on_gap, closing=True):
+            yield table_of_steps(item, self._keys) if isinstance(item, Steps) else item
+
+    def table(self, kind: KindLike, *, keys: Sequence[str] | None = None) -> Table:
+        """All frames of one kind as numpy columns; steps are read as blocks, not one by one."""
+        if Kind.of(kind) == Kind.CREATURE:
+            assert self.parts.data is not None
+            with Source(self.parts.data) as source:
+                table = read_columns(source, self._keys, keys, self.warn_of)
+            if table is not None:
+                return table
+        return super().table(kind, keys=keys)
+
+    def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
+        """Read all of the log once and say what there is, what is damaged, and where."""
+        summary = Summary(size=sum(part.stat().st_size for part in self.parts if part is not None))
+        for item in self._told(never, summary.gaps.append):
+            if isinstance(item, Steps):
+                times = item.doubles[:, 2]
+                _count(summary, len(times), float(times[0]), float(times[-1]), self._keys[: item.words.shape[1] - 16])
+                if progress is not None:
+                    progress(item.offset)
+            else:
+                summary.add(item)
+        return summary
+
+    def _told(
+        self, wait: Wait, on_gap: Callable[[Gap], object], *, tallied: bool = True, closing: bool = False
+    ) -> Iterator[Frame | Steps]:
+        """The log from its beginning to its end: frames, and runs of steps as they lie in the file."""
+        gaps: list[Gap] = []
+
+        def keep(gap: Gap) -> None:
+            gaps.append(gap)
+            if not (closing and gap.torn):
+                on_gap(gap)
+
+        assert self.parts.data is not None
+        with ExitStack() as stack:
+            source = stack.enter_context(Source(self.parts.data, wait))
+            cursor = None if self.parts.functions is None else stack.enter_context(Cursor(self.parts.functions))
+            story = Story(self.header, cursor, tallied=tallied)
+            for record in walk(source, keep):
+                if isinstance(record, Steps):
+                    yield record
+                yield from story.after(record)
+            yield from story.rest()
+            if cursor is not None and (gap := cursor.gap()) is not None:
+                keep(gap)
+            if closing:
+                yield from story.closing()
+                for gap in gaps:
+                    if gap.torn:
+                        path = self.parts.functions if gap.file else self.parts.data
+                        assert path is not None
+                        yield unfinished(path, gap, story.time, "functions" if gap.file else "data")
+
+    def _raise(self, gap: Gap) -> None:
+        assert self.parts.data is not None
+        path = self.parts.functions if gap.file else self.parts.data
+        if gap.torn:
+            message = f"the last record is not all there ({gap.size:,} bytes of it)"
+            raise TruncatedLog(message, path=path, offset=gap.offset)
+        raise CorruptLog(f"{gap.size:,} bytes are no record", path=path, offset=gap.offset)
+
+
+def _count(summary: Summary, rows: int, first: float, last: float, keys: Sequence[str]) -> None:
+    span = summary.kinds.get(Kind.CREATURE)
+    if span is None:
+        span = summary.kinds[Kind.CREATURE] = Span(first=first)
+        summary.kinds = dict(sorted(summary.kinds.items()))
+    span.frames += rows
+    span.last = summary.duration = last
+    span.keys.update(Counter(dict.fromkeys((*STEP_KEYS, *keys), rows)))
+
+
+def _content(descriptor: Path) -> bytes:
+    from trainlog.codecs.simion.descriptor import MAX_SIZE
+
+    try:
+        with descriptor.open("rb") as file:
+            return file.read(MAX_SIZE + 1)
+    except OSError as error:
+        raise LogNotFound(f"cannot read it: {error.strerror}", path=descriptor) from error
+
+
+def _begin(data: Path) -> tuple[Experiment | None, int | None]:
+    """The file's header, and the number of values of a step of the first episode; None for what is not there."""
+    with Source(data) as source:
+        try:
+            experiment = take_experiment(source)
+            head = source.take(HEAD) if experiment else b""
+        except TruncatedLog:
+            return (None, None) if source.offset < HEAD else (experiment, None)
+        if not head or int.from_bytes(head[:8], "little") != Magic.EPISODE:
+            return experiment, None
+        return experiment, episode_of(head, source, HEAD).variables
+
+
+def _columns(descriptor: Descriptor, width: int | None) -> tuple[Variable, ...]:
+    """The declared variables, and numbered ones for values that the descriptor does not name."""
+    named = descriptor.variables
+    seen = Counter(variable.key for variable in named)
+    more = [f"column {i}" for i in range(len(named) + 1, (width or 0) + 1)]
+    return named + tuple(Variable(name, "stat", key=key_of("stat", name, seen)) for name in more)
+
+
+def _functions(path: Path | None, *, strict: bool) -> tuple[FunctionsHead | None, str]:
+    """What the function log declares, and why it cannot be read."""
+    if path is None:
+        return None, ""
+    with Source(path) as source:
+        try:
+            return take_head(source), ""
+        except TruncatedLog:
+            return None, ""
+        except (DamagedLog, UnknownFormat) as error:
+            if strict:
+                raise
+            return None, f"its functions are not read: {error}"
+
+
+_NO_FUNCTIONS: Final[dict[str, Any]] = {"count": None, "declared": []}
+
+
+def _header(
+    parts: Parts,
+    descriptor: Descriptor,
+    content: bytes | None,
+    experiment: Experiment | None,
+    variables: tuple[Variable, ...],
+    functions: FunctionsHead | None,
+) -> Header:
+    """What is true of the run; ``meta["simion"]`` holds what a writer needs to make the same files again."""
+    assert parts.data is not None
+    name = (parts.descriptor or parts.data).name
+    stem = name.removesuffix(".bin").removesuffix(".log").removesuffix(".simion")
+    declared = None
+    if parts.functions is not None:
+        declared = _NO_FUNCTIONS
+        if functions is not None:
+            declared = {"count": functions.count, "declared": [one.as_json() for one in functions.declarations]}
+    meta: dict[str, Any] = {
+        "creature": (descriptor.scene or "unknown").removesuffix(".scene"),
+        "task": stem,
+        "scene": descriptor.scene or "",
+        "episode_types": {str(number): name for number, name in descriptor.episode_types.items()},
+        "episodes_planned": experiment.episodes if experiment else 0,
+        AVERAGED: experiment is not None and experiment.version >= 2,
+        "simion": {
+            "version": experiment.version if experiment else None,
+            "episodes": experiment.episodes if experiment else None,
+            "name": name,
+            "data": parts.data.name,
+            "descriptor": None if content is None else decoded(content),
+            "functions": declared,
+        },
+    }
+    return Header(meta, 0, variables)

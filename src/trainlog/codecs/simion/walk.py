@@ -1,0 +1,238 @@
+"""The walk over the records of a data file that may be damaged, and may still be growing.
+
+Steps come in runs, as blocks of words that are looked at where they lie; there is no Python loop per step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.codec import Gap
+from trainlog.codecs.simion.layout import EPISODE, EXPERIMENT, HEAD, HEAD_WORDS, MAX_VARIABLES, WORD, Magic
+from trainlog.errors import CorruptLog, TruncatedLog, UnknownFormat
+from trainlog.files import Source
+
+__all__ = ["EpisodeEnd", "EpisodeStart", "Experiment", "Record", "Steps", "take_experiment", "walk"]
+
+_INT: Final = np.dtype("<i8")
+_STEP: Final = int(Magic.STEP)
+_FIRST_GUESS: Final = 64
+
+
+class Experiment(NamedTuple):
+    """The header of the file."""
+
+    version: int
+    episodes: int  # planned
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeStart:
+    """The header of an episode."""
+
+    offset: int
+    type: int
+    index: int
+    sub_index: int
+    variables: int
+
+
+class Steps(NamedTuple):
+    """Successive steps of one episode: int64, shape (steps, 16 + variables), little-endian, read-only."""
+
+    offset: int
+    words: npt.NDArray[Any]
+
+    @property
+    def doubles(self) -> npt.NDArray[Any]:
+        """The same memory as float64."""
+        return self.words.view("<f8")
+
+
+class EpisodeEnd(NamedTuple):
+    """The end of an episode."""
+
+    offset: int
+
+
+Record = EpisodeStart | Steps | EpisodeEnd
+
+
+def take_experiment(source: Source) -> Experiment | None:
+    """The header of the file; None when the file is empty, as that of a run killed before its first write is.
+
+    Raises:
+        CorruptLog: when the file begins with something else.
+        TruncatedLog: when it ends inside the header.
+        UnknownFormat: for a version of the format that this library does not know.
+
+    """
+    head = source.take(HEAD)
+    if not head:
+        return None
+    magic, version, episodes = EXPERIMENT.unpack(head)
+    if magic != Magic.EXPERIMENT:
+        raise CorruptLog(f"these are no RLSimion data: they begin with {head[:8]!r}", path=source.path, offset=0)
+    if version not in (1, 2):
+        raise UnknownFormat(f"this is RLSimion version {version}; versions 1 and 2 are known", path=source.path)
+    return Experiment(version, episodes)
+
+
+def episode_of(head: bytes, source: Source, offset: int) -> EpisodeStart:
+    """The header of an episode.
+
+    Raises:
+        CorruptLog: when it says that a step has less than none, or more values than can be.
+
+    """
+    _, kind, index, variables, sub_index = EPISODE.unpack(head)
+    if not 0 <= variables <= MAX_VARIABLES:
+        raise CorruptLog(
+            f"an episode says that its steps have {variables:,} values each; 0 to {MAX_VARIABLES:,} can be",
+            path=source.path,
+            offset=offset,
+        )
+    return EpisodeStart(offset, kind, index, sub_index, variables)
+
+
+def walk(source: Source, on_gap: Callable[[Gap], object]) -> Iterator[Record]:
+    """Yield the records after the file's header, steps in runs.
+
+    ``source.wait`` is asked when the next record is not all there; when it says no, the walk is over. What is no
+    record is told to *on_gap*, in the file's order; the unfinished record at the end (``torn``) as well.
+
+    Raises:
+        CorruptLog: when the file is no RLSimion data file, or the number of values of a step cannot be right.
+
+    """
+    try:
+        if take_experiment(source) is None:
+            return
+    except TruncatedLog:
+        on_gap(Gap(0, source.size, torn=True))
+        return
+    at = HEAD
+    variables: int | None = None  # of the episode that is open
+    block, base = b"", at
+    guess = _FIRST_GUESS
+    while True:
+        have = len(block) - (at - base)
+        need = HEAD
+        magic = int.from_bytes(block[at - base : at - base + WORD], "little") if have >= WORD else 0
+        if magic == Magic.STEP and variables is not None:
+            need = HEAD + WORD * variables
+        if have < need:
+            if source.size - at >= need or (have < WORD <= source.size - at):
+                block, base = source.block(at, need), at
+                continue
+            if magic and not _is_due(magic, variables):
+                need = 0  # there is no use in waiting for the rest of this
+            elif source.wait():
+                continue
+            else:
+                if left := source.size - at:
+                    on_gap(Gap(at, left, torn=True))
+                return
+        if magic == _STEP and variables is not None:
+            run = _run(block, at - base, HEAD_WORDS + variables, guess)
+            guess = max(len(run), _FIRST_GUESS)
+            yield Steps(at, run)
+            at += run.nbytes
+        elif magic == Magic.EPISODE:
+            start = episode_of(block[at - base : at - base + HEAD], source, at)
+            variables = start.variables
+            yield start
+            at += HEAD
+        elif magic == Magic.EPISODE_END and variables is not None:
+            yield EpisodeEnd(at)
+            variables = None
+            at += HEAD
+        else:
+            found = _next_record(source, at + 1, variables)
+            if found is None:
+                # What follows may still come: a writer that is alive is not the one that wrote this.
+                on_gap(Gap(at, source.size - at))
+                return
+            on_gap(Gap(at, found - at))
+            at = found
+            block, base = source.block(at), at
+
+
+def _is_due(magic: int, variables: int | None) -> bool:
+    return magic == Magic.EPISODE or (variables is not None and magic in (Magic.STEP, Magic.EPISODE_END))
+
+
+def _run(block: bytes, start: int, words: int, guess: int) -> npt.NDArray[Any]:
+    """The steps of *words* words each that stand one after another in *block* from byte *start* on; one at least.
+
+    Episodes are often of one length, so the length of the one before is tried first; then twice that, and so on.
+    """
+    count = (len(block) - start) // (words * WORD)
+    records = np.frombuffer(block, _INT, count * words, start).reshape(count, words)
+    done = 1
+    while done < count:
+        ahead = records[done : done + guess, 0] == _STEP
+        if not ahead.all():
+            done += int(ahead.argmin())
+            break
+        done += len(ahead)
+        guess = done
+    return records[:done]
+
+
+# Words 5 to 15 of an episode and of a step are zero, and so are all but the first of an end: nothing else is like it.
+_CANDIDATE: Final = re.compile(rb"[\x02-\x04]\0{7}")
+
+
+def _next_record(source: Source, start: int, variables: int | None) -> int | None:
+    """The first offset from *start* on where a whole record is followed by another, or by the end of the file."""
+    total = source.size
+    while total - start >= HEAD:
+        block = source.block(start)
+
+        def peek(at: int, size: int, block: bytes = block, start: int = start) -> bytes:
+            if at + size > start + len(block):
+                block, start = source.block(at, size), at
+            return block[at - start : at - start + size]
+
+        for match in _CANDIDATE.finditer(block):
+            at = start + match.start()
+            if _is_record(peek(at, HEAD), variables) and _is_followed(peek, at, total, variables):
+                return at
+        start += max(len(block) - WORD + 1, 1)
+    return None
+
+
+def _is_record(head: bytes, variables: int | None) -> bool:
+    if len(head) < HEAD or not _is_due(head[0], variables):
+        return False
+    if head[0] == Magic.EPISODE_END:
+        return not any(head[WORD:])
+    if any(head[5 * WORD :]):
+        return False
+    number: int
+    index: int
+    count: int
+    _, number, index, count, _ = EPISODE.unpack(head)
+    if head[0] == Magic.EPISODE:
+        return 0 <= count <= MAX_VARIABLES and 0 <= number < 256 and index >= 0
+    return number >= 0
+
+
+def _is_followed(peek: Callable[[int, int], bytes], at: int, total: int, variables: int | None) -> bool:
+    head = peek(at, HEAD)
+    size = HEAD
+    if head[0] == Magic.STEP:
+        size += WORD * (variables or 0)
+    else:
+        variables = EPISODE.unpack(head)[3] if head[0] == Magic.EPISODE else None
+    if at + size > total:
+        return False
+    after = peek(at + size, WORD)
+    return len(after) < WORD or _is_due(int.from_bytes(after, "little"), variables)
