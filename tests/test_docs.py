@@ -1,0 +1,62 @@
+"""What the documents show is run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import trainlog
+from trainlog.cli import cli
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_codec_of_the_document_passes_its_own_tests(tmp_path: Path) -> None:
+    codec, test = blocks(ROOT / "docs" / "writing-a-codec.md", "python")
+    (tmp_path / "test_lines.py").write_text(f"{codec}\n\n{test}")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "test_lines.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert " passed, 1 skipped" in done.stdout
+
+
+def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks(ROOT / "README.md", "python")
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert trainlog.open(tmp_path / "runs" / "ant.flog").summary().frames > 0
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text("utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_every_verb_is_in_the_documents() -> None:
+    text = "\n".join(path.read_text("utf-8") for path in DOCUMENTS)
+    for verb in cli.commands or cli.list_commands(None):  # type: ignore[arg-type]
+        assert f"trainlog {verb}" in text, f"no document tells of `trainlog {verb}`"
+
+
+def test_the_version_is_in_the_changelog() -> None:
+    assert f"## [{trainlog.__version__}]" in (ROOT / "CHANGELOG.md").read_text("utf-8") or "## [Unreleased]" in (
+        ROOT / "CHANGELOG.md"
+    ).read_text("utf-8")
