@@ -30,12 +30,13 @@ _TICK = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis before it has its place."""
+    """One axis before it has its place; ``whole`` if it counts, so that there is nothing between two numbers."""
 
     scale: Scale
     label: str = ""
     unit: str | None = None
     grid: bool = True
+    whole: bool = False
 
     def title(self) -> str:
         """Label and unit. Times name their units at the ticks."""
@@ -153,7 +154,7 @@ def _heights(around: Surroundings, box: Box, left: float, offsets: tuple[bool, b
     notes = [line for note in around.notes for line in wrap(clean(note), theme.tick_size, width, 3)]
     x_title = around.x.title()
     lanes = len(around.lanes) * (_lane_height(theme) + _LANE_GAP)
-    least = box.height * 0.3 if around.y is not None else 0.0
+    least = box.height * 0.3 if around.y else lanes
     while True:
         top = box.y + _pad(theme)
         top += len(titles) * round(theme.title_size * 1.3) + (4 if titles else 0)
@@ -161,7 +162,7 @@ def _heights(around: Surroundings, box: Box, left: float, offsets: tuple[bool, b
         top += round(theme.tick_size * 1.5) if offsets[1] else 0
         bottom = box.bottom - _pad(theme) - len(notes) * round(theme.tick_size * 1.4) - (4 if notes else 0)
         bottom -= round(theme.font_size * 1.5) if x_title or offsets[0] else 0
-        bottom -= round(theme.tick_size * 1.5) + _TICK + lanes
+        bottom -= round(theme.tick_size * 1.5) + _TICK + (lanes if around.y else 0)
         if bottom - top >= least:
             break
         if len(notes) > 1:
@@ -204,7 +205,7 @@ def build_frame(around: Surroundings, box: Box, theme: Theme) -> Frame:
         offsets = (bool(x_ticks.offset), bool(y_ticks.offset))
         left, right = _sides(around, box, plot, x_scale, x_ticks, y_ticks, theme)
     frame = Frame(box, plot, x_scale, y_scale, around.gutter)
-    base = _add_lanes(frame, around, theme)
+    base = _add_lanes(frame, around, heights.bottom, theme)
     _write_heading(frame, heights, theme)
     if around.y:
         _draw_y_axis(frame, around.y, y_ticks, theme)
@@ -248,7 +249,7 @@ def _around_middle(scale: Scale, half: float) -> Scale:
 def _y_ticks(scale: Scale, axis: Axis, plot: Box, theme: Theme) -> Ticks:
     most = int(plot.height / (theme.tick_size * 2.6))
     for count in range(min(max(most, 2), 8), 1, -1):
-        ticks = axis_ticks(scale, count, axis.unit)
+        ticks = axis_ticks(scale, count, axis.unit, whole=axis.whole)
         places = [scale.place(value) * plot.height for value in ticks.values]
         if all(b - a > theme.tick_size * 1.2 for a, b in pairwise(places)):
             break
@@ -258,7 +259,7 @@ def _y_ticks(scale: Scale, axis: Axis, plot: Box, theme: Theme) -> Ticks:
 def _x_ticks(scale: Scale, axis: Axis, plot: Box, theme: Theme) -> Ticks:
     most = int(plot.width / (theme.tick_size * 5))
     for count in range(min(max(most, 2), 10), 1, -1):
-        ticks = axis_ticks(scale, count, axis.unit)
+        ticks = axis_ticks(scale, count, axis.unit, whole=axis.whole)
         places = [scale.place(value) * plot.width for value in ticks.values]
         widths = [measure(label, theme.tick_size) + 1.5 * theme.tick_size for label in ticks.labels]
         needed = [(a + b) / 2 for a, b in pairwise(widths)]
@@ -285,11 +286,13 @@ def _crisp(place: float) -> float:
     return float(np.floor(place + 1e-6))
 
 
-def _add_lanes(frame: Frame, around: Surroundings, theme: Theme) -> float:
+def _add_lanes(frame: Frame, around: Surroundings, bottom: float, theme: Theme) -> float:
     """Make the lanes below the plot, and return where the x axis stands."""
-    base = frame.plot.bottom
+    base, height = frame.plot.bottom, _lane_height(theme)
+    if around.y is None:  # there is nothing else to see
+        height = max(height, min(3 * height, round((bottom - base) / len(around.lanes) - _LANE_GAP)))
     for _ in around.lanes:
-        lane = Box(frame.plot.x, base + _LANE_GAP, frame.plot.width, _lane_height(theme))
+        lane = Box(frame.plot.x, base + _LANE_GAP, frame.plot.width, height)
         frame.lanes.append(lane)
         base = lane.bottom
     return base

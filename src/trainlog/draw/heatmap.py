@@ -102,8 +102,8 @@ class HeatmapPlan:
         self.x = Scale(*(heatmap.x_range or (-0.5, max(columns, 1) - 0.5)))
         self.y = Scale(*(heatmap.y_range or (-0.5, max(rows, 1) - 0.5)))
         self.around = Surroundings(
-            x=Axis(self.x, heatmap.x_label, heatmap.x_unit, grid=False),
-            y=Axis(self.y, heatmap.y_label, heatmap.y_unit, grid=False),
+            x=Axis(self.x, heatmap.x_label, heatmap.x_unit, grid=False, whole=heatmap.x_range is None),
+            y=Axis(self.y, heatmap.y_label, heatmap.y_unit, grid=False, whole=heatmap.y_range is None),
             title=heatmap.title,
             notes=[text for text in (heatmap.caption, *notes([known.tally], "grey")) if text],
             gutter=gutter if len(known.y) else 0.0,

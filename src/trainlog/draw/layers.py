@@ -296,6 +296,7 @@ class Events:
         points[:, 0] = np.repeat(x, 2)
         points[0::2, 1], points[1::2, 1] = plot.bottom, plot.y
         # Where events stand closer than can be told apart, they are a tint behind the data and not a wall.
-        opacity = 0.9 if len(x) * 12 < plot.width else 0.35
         starts = np.arange(0, 2 * len(x), 2)
-        return [Polyline(points, self.color, 1.25, opacity, _EVENT_DASH, starts)]
+        if len(x) * 8 > plot.width:
+            return [Polyline(points, self.color, 1.0, 0.2, starts=starts)]
+        return [Polyline(points, self.color, 1.25, 0.9, _EVENT_DASH, starts)]

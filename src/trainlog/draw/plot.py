@@ -24,6 +24,7 @@ __all__ = ["ChartPlan", "extent", "nothing_to_show"]
 _DASHES: tuple[tuple[float, ...], ...] = ((), (7.0, 4.0), (2.0, 4.0), (10.0, 3.0, 2.0, 3.0))
 _PAINT_ORDER = (Area, Events, Threshold, Curve, Points)
 _PAD = 0.05
+_FEW = 100
 
 
 class ChartPlan:
@@ -45,14 +46,14 @@ class ChartPlan:
         low, high = chart.x_range or (None, None)
         low, high = -np.inf if low is None else low, np.inf if high is None else high
         y = [values for layer in self.layers for values in layer.y_extent(low, high)]
-        y_scale = extent(y, chart.y_range, chart.y_log, _PAD)
+        y_scale = extent(y, chart.y_range, chart.y_log, _PAD, to_zero=True)
         entries = [entry for layer in self.layers for entry in layer.entries()]
         named = unique_entries(entries)
         if len(named) == 1 and named[0].label in (chart.y_label, chart.title):
             named = []  # it would only repeat what is written beside it
         blocks = [entry for strip, colors in self.strips for entry in strip_entries(strip, colors)]
         return Surroundings(
-            x=Axis(x_scale, chart.x_label, chart.x_unit),
+            x=Axis(x_scale, chart.x_label, chart.x_unit, whole=_counts(x)),
             y=Axis(y_scale, chart.y_label, chart.y_unit) if drawn or not self.strips else None,
             title=chart.title,
             entries=[*named, *unique_entries(blocks)],
@@ -126,7 +127,12 @@ def _look(turn: int, theme: Theme) -> tuple[Color, tuple[float, ...]]:
     return theme.palette[turn % len(theme.palette)], _DASHES[turn // len(theme.palette) % len(_DASHES)]
 
 
-def extent(values: Iterable[FloatArray], ends: Range | None, log: bool, pad: float) -> Scale:
+def _counts(values: Iterable[FloatArray]) -> bool:
+    """Whether the values are a few whole numbers, such as the indices of episodes."""
+    return all(len(array) <= _FEW and bool((array == np.floor(array)).all()) for array in values)
+
+
+def extent(values: Iterable[FloatArray], ends: Range | None, log: bool, pad: float, to_zero: bool = False) -> Scale:
     """The scale that shows all of the values; from 0 to 1 (1 to 10 when log) where there are none."""
     found = [array for array in values if len(array)]
     if not found:
@@ -134,7 +140,7 @@ def extent(values: Iterable[FloatArray], ends: Range | None, log: bool, pad: flo
         return Scale.around(low, high, log=log, ends=ends)
     low = min(float(array.min()) for array in found)
     high = max(float(array.max()) for array in found)
-    return Scale.around(low, high, log=log, ends=ends, pad=pad)
+    return Scale.around(low, high, log=log, ends=ends, pad=pad, to_zero=to_zero)
 
 
 def nothing_to_show(plot: Box, theme: Theme) -> list[Mark]:

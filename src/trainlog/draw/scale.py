@@ -48,12 +48,19 @@ class Scale:
 
     @classmethod
     def around(
-        cls, low: float, high: float, *, log: bool = False, ends: Range | None = None, pad: float = 0.0
+        cls,
+        low: float,
+        high: float,
+        *,
+        log: bool = False,
+        ends: Range | None = None,
+        pad: float = 0.0,
+        to_zero: bool = False,
     ) -> Scale:
         """The scale that shows the values from ``low`` to ``high``, with ``pad`` of their span on both sides.
 
-        ``ends`` that are given are kept as they are. Values that are all alike get room around them; a span
-        that begins at or above zero is not padded below it.
+        ``ends`` that are given are kept as they are. Values that are all alike get room around them. With
+        ``to_zero``, a span that begins at or above zero is not padded below it.
         """
         first, last = ends or (None, None)
         low = low if first is None else first
@@ -71,7 +78,7 @@ class Scale:
             room = 2 * pad * half
         bottom = low - room if first is None else low
         top = high + room if last is None else high
-        if not log and low >= 0 > bottom and high > low:
+        if to_zero and not log and low >= 0 > bottom and high > low:
             bottom = 0.0
         return cls(max(bottom, -_LARGEST), min(top, _LARGEST), log)
 

@@ -65,7 +65,7 @@ def _run_extremes(column: IntArray, values: FloatArray) -> IntArray:
     return np.unique(np.concatenate(found))
 
 
-def path_corners(points: FloatArray, most: int = 8000) -> IntArray:
+def path_corners(points: FloatArray, most: int = 12000) -> IntArray:
     """Increasing indices of the points (n, 2), in pixels, that a path through all of them needs.
 
     Of points that follow each other within one cell, the first and the last stay, as do the outermost of the

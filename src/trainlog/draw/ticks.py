@@ -19,6 +19,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _TIME_STEPS = [size * n for size in (1, _MINUTE) for n in (1, 2, 5, 10, 15, 30)]
 _TIME_STEPS += [_HOUR * n for n in (1, 2, 3, 6, 12)] + [_DAY * n * 10**k for k in range(6) for n in (1, 2, 5)]
 _MOST_DIGITS = 6
+_MOST_MINOR = 40
 
 
 class Ticks(NamedTuple):
@@ -34,15 +35,19 @@ class Ticks(NamedTuple):
     minor: tuple[float, ...] = ()
 
 
-def axis_ticks(scale: Scale, count: int, unit: str | None = None) -> Ticks:
-    """About ``count`` ticks inside of the scale. The unit ``"s"`` writes seconds as s, min, h and d."""
+def axis_ticks(scale: Scale, count: int, unit: str | None = None, *, whole: bool = False) -> Ticks:
+    """About ``count`` ticks inside of the scale, at whole numbers only if so wished.
+
+    The unit ``"s"`` writes seconds as µs, ms, s, min, h and d.
+    """
     count = max(count, 2)
     if scale.log:
         return _log_ticks(scale, count)
     if unit == "s" and (ticks := _time_ticks(scale.low, scale.high, count)):
         return ticks
-    suffix = "s" if unit == "s" else ""
-    return _linear_ticks(scale.low, scale.high, count, suffix)
+    least = 1.0 if whole else 0.0
+    found, exponent = _linear_choice(scale.low, scale.high, count, least)
+    return _named(found, exponent, "s" if unit == "s" else "")
 
 
 def format_number(value: float, digits: int = 4) -> str:
@@ -63,20 +68,39 @@ def _multiples(step: int, exponent: int, low: float, high: float) -> list[int]:
     return [n for n in candidates if low <= _power(n, exponent) <= high]
 
 
-def _linear_ticks(low: float, high: float, count: int, suffix: str) -> Ticks:
-    raw = high / count - low / count
+def _linear_choice(low: float, high: float, count: int, least: float = 0.0) -> tuple[list[int], int]:
+    """About ``count`` multiples of a round step, in units of a power of ten, and its exponent.
+
+    No step is finer than ``least``.
+    """
+    raw = max(high / count - low / count, least)
     if raw <= 0:
-        return Ticks()
+        return [], 0
     top = math.floor(math.log10(raw)) + 1
     found: list[int] = []
+    found_exponent = 0
     for step, exponent in ((n, top - down) for down in range(4) for n in (5, 2, 1)):
         # The finest of the steps that are not too fine; below it only where that has no two multiples here.
-        if _power(step, exponent) < raw * 0.75 and len(found) >= 2:
+        size = _power(step, exponent)
+        if (size < raw * 0.75 and len(found) >= 2) or size < least:
             break
         found, found_exponent = _multiples(step, exponent, low, high), exponent
-    labels, offset = _write_distinct(found, found_exponent)
-    values = tuple(_power(n, found_exponent) for n in found)
-    return Ticks(values, tuple(label + suffix if label != "0" else label for label in labels), offset)
+    return found, found_exponent
+
+
+def _named(found: Sequence[int], exponent: int, suffix: str) -> Ticks:
+    """The numbers n x 10^exponent as ticks. Below a second, the suffix ``"s"`` becomes ``"ms"`` or ``"µs"``."""
+    shift = 0
+    largest = _power(max(map(abs, found), default=0), exponent)
+    if suffix == "s" and 1e-6 <= largest < 1:
+        shift, suffix = (3, "ms") if largest >= 1e-3 else (6, "µs")
+    labels, offset = _write_distinct(found, exponent + shift)
+    values = tuple(_power(n, exponent) for n in found)
+    return Ticks(
+        values,
+        tuple(label + suffix if label != "0" else label for label in labels),
+        offset + suffix if offset else "",
+    )
 
 
 def _write_distinct(mantissas: Sequence[int], exponent: int) -> tuple[list[str], str]:
@@ -139,12 +163,12 @@ def _log_ticks(scale: Scale, count: int) -> Ticks:
         named = [(1, k) for k in decades if k % stride == 0] or [(1, first)]
         minor = [(n, k) for k in range(first - 1, last + 1) for n in range(2, 10)] if len(decades) <= 8 else []
         if stride > 1:
-            minor = [(1, k) for k in decades if k % stride]
+            minor = [(1, k) for k in decades if k % stride] if len(decades) <= _MOST_MINOR else []
         if len(named) < 3 and count >= 4:
             named = [(n, k) for k in range(first - 1, last + 1) for n in (1, 2, 5)]
     elif scale.low > -300:
         # The axis is too short for powers of ten: a linear choice of values is the clearer one.
-        return _linear_ticks(10.0**scale.low, 10.0 ** min(scale.high, 308.2), count, "")
+        return _named(*_linear_choice(10.0**scale.low, 10.0 ** min(scale.high, 308.2), count), "")
     else:
         named, minor = [(1, k) for k in decades], []
     inside = [(v, n, k) for n, k in named for v in [_power(n, k)] if _within(v, scale)]
