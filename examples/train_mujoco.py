@@ -268,8 +268,9 @@ class Evaluation:
 
     def __call__(self, steps: int) -> None:
         if steps % self.every == 0:
-            pose = self.creature.pose()
-            self.log.record_creature_frame(None, {"step": self.step + steps, "gen": self.gen, **pose})
+            pose, step = self.creature.pose(), self.step + steps
+            now = {"step": step, "sim_time": step * self.creature.dt, "gen": self.gen}
+            self.log.record_creature_frame(None, now | pose)
             self.uprights.append(pose["upright"])
             if pose["upright"] < FLIPPED:
                 self.fall("flipped on its back", steps)
@@ -330,6 +331,7 @@ def train(args: Args, creature: Creature, log: trainlog.TrainingRecorder) -> Res
             distances = np.array([each.distance for each in population])
             stats = {
                 "step": step,
+                "sim_time": step * creature.dt,
                 "episode": gen,
                 **watch.stats(greedy),
                 "reward_train_mean": returns.mean(),

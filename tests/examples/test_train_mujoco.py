@@ -52,7 +52,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 class TestASmallRun:
     def test_the_creature_is_there_every_ten_steps_of_each_evaluation(self, small: tuple[Path, str]) -> None:
         creature = trainlog.open(small[0] / "training_log.flog").table("creature")
-        assert set(creature) == {"step", "gen", "pos", "vel", "com", "heading", "speed", "x", "y", "upright"}
+        state = {"pos", "vel", "com", "heading", "speed", "x", "y", "upright"}
+        assert set(creature) == {"step", "sim_time", "gen", *state}
+        np.testing.assert_allclose(creature["sim_time"], creature["step"] * 0.05)
         assert creature["gen"].tolist() == [gen for gen in range(4) for _ in range(7)]
         for gen in range(4):
             steps = creature["step"][creature["gen"] == gen]
