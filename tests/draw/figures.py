@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from lxml import etree
@@ -22,6 +24,7 @@ from trainlog.draw import (
     Scene,
     Strip,
     VLine,
+    layout,
     svg,
 )
 from trainlog.draw.drawing import Box, Clip, Mark, Text
@@ -90,19 +93,20 @@ def check_svg(drawing: Drawing) -> etree._Element:
 
 def samples() -> dict[str, Figure]:
     """One picture of each kind, with round data."""
-    x = np.arange(0, 400)
-    wave = 100 * np.sin(x / 40)
-    holes = wave.copy()
-    holes[50:60], holes[100], holes[200] = np.nan, np.inf, -np.inf
+    # Nothing but sums, products and quotients, which are the same to the last bit everywhere.
+    x = np.arange(200)
+    wave = 100 - 2.5 * np.abs(x % 80 - 40)
+    holes = wave - x % 7
+    holes[25:30], holes[50], holes[100] = np.nan, np.inf, -np.inf
     chart = Chart(
         title="Reward & <loss>",
         x_label="step",
         y_label="reward",
         caption="Seed 7.",
         marks=[
-            Band(x * 5000, wave - 20, wave + 20, "min–max"),
-            Line(x * 5000, holes, "reward", opacity=0.6),
-            Line(x * 5000, wave / 2, "half", width=2.5),
+            Band(x * 10_000, wave - 20, wave + 20, "min–max"),
+            Line(x * 10_000, holes, "reward", opacity=0.6),
+            Line(x * 10_000, wave / 2, "half", width=2.5),
             HLine(80, "solved"),
             VLine([500_000, 1_500_000], "checkpoint"),
             Strip(np.array([0, 500_000, 1_200_000]), ["stand", "walk", "run"], label="gait"),
@@ -114,21 +118,22 @@ def samples() -> dict[str, Figure]:
         x_unit="s",
         y_label="loss",
         y_log=True,
-        marks=[Line(x * 30, np.abs(wave), "loss"), Scatter(x[::20] * 30, np.full(20, 5.0), "evaluation")],
+        marks=[Line(x * 30, np.abs(wave), "loss"), Scatter(x[::20] * 30, np.full(10, 5.0), "evaluation")],
     )
-    angle = np.linspace(0, 9, 300)
+    turn = np.linspace(-3, 3, 120)
+    circle = (1 - turn**2) / (1 + turn**2), 2 * turn / (1 + turn**2)
     scene = Scene(
-        angle * np.cos(angle),
-        angle * np.sin(angle),
+        circle[0] * (turn + 9),
+        circle[1] * (turn + 9),
         title="top view",
         x_unit="m",
         y_unit="m",
         label="path",
-        highlight=200,
-        marks=[Scatter([2, 4], [3, -3], "goals")],
+        highlight=80,
+        marks=[Scatter([2, 4], [3, -3], "goals"), Line([-2, -2], [-6, 6], "wall", width=4)],
     )
     rows, columns = np.mgrid[0:12, 0:20]
-    heat = np.sin(columns / 4) * rows
+    heat = (columns - 9.5) * rows / 4
     heat[3, 4] = np.nan
     heatmap = Heatmap(heat, title="values", x_label="position", y_label="velocity", label="Q", color_map="diverging")
     strips = Chart(title="strips", x_label="step", marks=[Strip(None, list("aabbccab"), label="gait")])
@@ -142,3 +147,15 @@ def samples() -> dict[str, Figure]:
         "grid": grid,
         "empty": Chart(title="empty", marks=[Line([], [], "nothing")]),
     }
+
+
+def write_goldens(folder: Path) -> None:
+    """Write the pictures that the golden test compares with; to be done by hand, and looked at."""
+    for name, figure in samples().items():
+        for theme in ("light", "dark"):
+            if theme == "light" or name == "chart":
+                (folder / f"{name}-{theme}.svg").write_text(svg(layout(figure, 640, 400, theme)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_goldens(Path(sys.argv[1]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from .raster import rasterize
 __all__ = ["gif"]
 
 _FINENESS = 4
+_ROOM_BESIDE_MAP = 80
 _LEVELS = 32  # of one channel, when colours are looked up
 
 
@@ -63,34 +64,35 @@ def gif(drawings: Iterable[Drawing], fps: float = 20, scale: float = 1) -> bytes
     return file.getvalue()
 
 
-def _colors_of(marks: Iterable[Mark]) -> Iterator[Color]:
+def _colors_of(marks: Iterable[Mark], of_cells: bool) -> Iterator[Color]:
     for mark in marks:
         match mark:
             case Clip():
-                yield from _colors_of(mark.marks)
+                yield from _colors_of(mark.marks, of_cells)
             case Cells():
-                yield from mark.palette
-            case _:
+                yield from mark.palette if of_cells else ()
+            case _ if not of_cells:
                 yield mark.color
 
 
-def _palette(frames: Iterable[Drawing]) -> NDArray[np.uint8]:
-    """256 colours (256, 3): those of the drawings, and steps between them and the background for smooth edges."""
-    background = ""
-    found: dict[Color, None] = {}
-    for frame in frames:
-        background = frame.background
-        found |= dict.fromkeys((background, *_colors_of(frame.marks)))
-    found.pop(background)
-    names = list(found)
-    if len(names) > 128:  # a colour map: a part of it stands for the whole
-        names = names[:: -(-len(names) // 128)]
-    steps = max(255 // max(len(names), 1), 1)
-    chosen = [background] + [mix(background, name, (n + 1) / steps) for name in names for n in range(steps)]
-    chosen = list(dict.fromkeys(chosen))[:256]
+def _palette(frames: Sequence[Drawing]) -> NDArray[np.uint8]:
+    """256 colours (256, 3): those of the drawings, and steps between them and the background for smooth edges.
+
+    Where there is a colour map, its colours take most of the room.
+    """
+    background = frames[0].background
+    marks = [mark for frame in frames for mark in frame.marks]
+    plain = [color for color in dict.fromkeys(_colors_of(marks, of_cells=False)) if color != background]
+    mapped = list(dict.fromkeys(_colors_of(marks, of_cells=True)))
+    room = _ROOM_BESIDE_MAP if mapped else 255
+    plain = plain[:: max(-(-len(plain) // room), 1)]
+    steps = max(room // max(len(plain), 1), 1)
+    chosen = [background, *(mix(background, color, (n + 1) / steps) for color in plain for n in range(steps))]
+    chosen = list(dict.fromkeys(chosen))
+    chosen += mapped[:: max(-(-len(mapped) // (256 - len(chosen))), 1)] if len(chosen) < 256 else []
     table = np.zeros((256, 3), dtype=np.uint8)
+    table[:] = rgb(background)
     table[: len(chosen)] = [rgb(color) for color in chosen]
-    table[len(chosen) :] = rgb(background)
     return table
 
 

@@ -258,7 +258,7 @@ def _y_ticks(scale: Scale, axis: Axis, plot: Box, theme: Theme) -> Ticks:
 
 def _x_ticks(scale: Scale, axis: Axis, plot: Box, theme: Theme) -> Ticks:
     most = int(plot.width / (theme.tick_size * 5))
-    for count in range(min(max(most, 2), 10), 1, -1):
+    for count in range(min(max(most, 2), 8), 1, -1):
         ticks = axis_ticks(scale, count, axis.unit, whole=axis.whole)
         places = [scale.place(value) * plot.width for value in ticks.values]
         widths = [measure(label, theme.tick_size) + 1.5 * theme.tick_size for label in ticks.labels]

@@ -20,6 +20,7 @@ _LARGEST = sys.float_info.max
 _FINEST_RELATIVE = 1e-13
 _FINEST = 1e-303
 _FINEST_LOG = 1e-10
+_FARTHEST = 1e9
 
 
 def check_range(ends: object, name: str, log: bool) -> Range | None:
@@ -83,7 +84,7 @@ class Scale:
         return cls(max(bottom, -_LARGEST), min(top, _LARGEST), log)
 
     def position(self, values: FloatArray) -> FloatArray:
-        """Where the finite values (n,) lie: 0 at the low end, 1 at the high end, at most 10,000 beyond them."""
+        """Where the finite values (n,) lie: 0 at the low end, 1 at the high end, at most a billion spans beyond."""
         low, high, factor = self.low, self.high, 1.0
         if max(abs(low), abs(high)) > 1e300:
             factor = 2.0**-8  # the span itself would be infinite
@@ -96,7 +97,7 @@ class Scale:
                 low, high, values = low * factor, high * factor, values * factor
             place: FloatArray = values - low
             place /= high - low
-            return np.clip(place, -1e4, 1e4, out=place)
+            return np.clip(place, -_FARTHEST, _FARTHEST, out=place)
 
     def place(self, value: float) -> float:
         """`position` of one value."""
