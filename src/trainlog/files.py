@@ -117,6 +117,20 @@ class Source:
             parts.append(part)
         return b"".join(parts)
 
+    def fill(self, buffer: memoryview, offset: int) -> int:
+        """Put the bytes from *offset* on into *buffer*; how many there were: fewer than it holds only at the end.
+
+        Raises:
+            CorruptLog: when the file has become shorter than *offset*.
+
+        """
+        done = 0
+        while done < len(buffer) and (count := os.preadv(self._fd, [buffer[done:]], offset + done)):
+            done += count
+        if not done and offset > self.size:
+            raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
+        return done
+
     def wait(self) -> bool:
         """Ask the caller whether to try again for bytes that are not there yet."""
         return self._wait()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from trainlog.codec import Gap, Reader, Summary
+from trainlog.codecs.flog.columns import read_table
 from trainlog.codecs.flog.header import take_header
 from trainlog.codecs.flog.layout import FRAME
 from trainlog.codecs.flog.scan import walk
 from trainlog.errors import CorruptLog, DamagedLogWarning, TruncatedLog
 from trainlog.files import Source, Wait, never
 from trainlog.model import Frame, Kind, KindLike
+from trainlog.table import Table
 
 __all__ = ["FlogReader"]
 
@@ -35,6 +37,19 @@ class FlogReader(Reader):
             _, start = take_header(source)
             on_gap = self._raise if strict else self._warn
             for record in walk(source, start, kind=wanted, on_gap=on_gap):
+                yield Frame(record.time, _KINDS[record.kind], record.data)
+
+    def table(self, kind: KindLike, *, keys: Sequence[str] | None = None) -> Table:
+        """All frames of one kind as numpy columns; see `trainlog.codec.Reader.table`."""
+        with Source(self.path) as source:
+            _, start = take_header(source)
+            return read_table(source, start, Kind.of(kind), keys=keys, on_gap=self._warn)
+
+    def blocks(self, on_gap: Callable[[Gap], object]) -> Iterator[Frame | Table]:
+        """Yield the frames; see `trainlog.codec.Reader.blocks`."""
+        with Source(self.path) as source:
+            _, start = take_header(source)
+            for record in walk(source, start, on_gap=on_gap):
                 yield Frame(record.time, _KINDS[record.kind], record.data)
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:

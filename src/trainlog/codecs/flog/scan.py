@@ -19,7 +19,7 @@ from trainlog.codecs.flog.layout import FIRST_BYTES, FRAME
 from trainlog.codecs.flog.payload import decode
 from trainlog.files import Source
 
-__all__ = ["Record", "walk"]
+__all__ = ["Leap", "Record", "walk"]
 
 _HEAD: Final = FRAME.size
 _unpack = FRAME.unpack_from
@@ -35,17 +35,40 @@ class Record(NamedTuple):
     data: dict[Any, Any]
 
 
-def walk(source: Source, start: int, *, kind: int | None = None, on_gap: Callable[[Gap], object]) -> Iterator[Record]:
+Leap = Callable[[int, int], tuple[int, int]]
+
+
+def walk(
+    source: Source,
+    start: int,
+    *,
+    kind: int | None = None,
+    on_gap: Callable[[Gap], object],
+    leap: Leap | None = None,
+) -> Iterator[Record]:
     """Yield the frames from byte *start* on; those of other kinds than *kind* are left out undecoded.
 
     ``source.wait`` is asked when the next frame is not all there; when it says no, the walk is over. What is no
     frame is told to *on_gap*, in the file's order; the unfinished frame at the end of the file (``torn``) as well.
+
+    Args:
+        source: the file.
+        start: where the first frame begins.
+        kind: which frames; None for all.
+        on_gap: told of what is no frame.
+        leap: takes frames in a faster way, where the walk stands on sound ground: given ``at`` (where the next frame
+            should begin) and ``proven`` (the end of the last frame that was decoded), it returns both as they are
+            after the frames that it took, which the walk then does not yield. In whatever is doubtful it stops, and
+            leaves the judgement to the walk.
+
     """
     at = start  # where the next frame should begin
     proven = start  # there is no doubt that this is where a frame begins
     careful = start  # frames that begin before here are decoded whatever their kind
     searched = 0  # how much of an unfinished frame was searched for whole ones already
     while True:
+        if leap is not None and at >= careful:
+            at, proven = leap(at, proven)
         block, base = source.block(at), at
         view = memoryview(block)
         broken = False
@@ -93,6 +116,9 @@ def walk(source: Source, start: int, *, kind: int | None = None, on_gap: Callabl
                     on_gap(Gap(at, left, torn=not broken))
                 return
         if found is not None:
+            if proven < at:  # not the end of the file after all: the same doubt as above
+                at, careful = proven, at + 1
+                continue
             on_gap(Gap(at, found - at))
             at = proven = found
             searched = 0

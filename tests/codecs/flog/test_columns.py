@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import json
+import struct
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.handmade import Flog
+
+import trainlog
+from trainlog import DamagedLogWarning, Kind
+from trainlog.codecs.flog import columns, sort
+from trainlog.table import Table, table_of
+
+Make = Callable[[Sequence[bytes] | bytes], Path]
+
+
+def generic(path: Path, kind: int, keys: Sequence[str] | None = None) -> Table:
+    reader = trainlog.open(path, codec="flog")
+    return table_of(Kind(kind), ((frame.time, frame.data) for frame in reader.frames(kind)), keys=keys)
+
+
+def same(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    return bool(one == other or (one != one and other != other))
+
+
+def assert_same(table: Table, expected: Table) -> None:
+    assert list(table) == list(expected)
+    assert table.time.tobytes() == expected.time.tobytes()
+    for key, column in expected.items():
+        assert table[key].dtype == column.dtype, key
+        assert table[key].shape == column.shape, key
+        if column.dtype == object:
+            assert same(table[key].tolist(), column.tolist()), key
+        else:
+            np.testing.assert_array_equal(table[key], column)
+
+
+def check(path: Path, kinds: Sequence[int] = (1, 2, 3, 4, 9)) -> None:
+    """Every kind's table is that of the generic path, and warns of the same."""
+    reader = trainlog.open(path, codec="flog")
+    for kind in kinds:
+        with warnings.catch_warnings(record=True) as expected_warnings:
+            warnings.simplefilter("always")
+            expected = generic(path, kind)
+        with warnings.catch_warnings(record=True) as given_warnings:
+            warnings.simplefilter("always")
+            table = reader.table(kind)
+        assert_same(table, expected)
+        assert [str(one.message) for one in given_warnings] == [str(one.message) for one in expected_warnings]
+        if len(table) > 1:
+            some = list(table)[::-2]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                assert_same(reader.table(kind, keys=some), generic(path, kind, some))
+
+
+@pytest.fixture(autouse=True, params=["as it is", "small"])
+def sizes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Small blocks, and plans for few frames: so that a short file goes all the ways that a long one does."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "small":
+            patch.setattr(columns, "_SMALLEST", 300)
+            patch.setattr(columns, "_LARGEST", 3000)
+            patch.setattr(columns, "_ENOUGH", 8)
+            patch.setattr(sort, "_MANY", 4)
+            patch.setattr(sort, "_FEW", 2)
+        yield
+
+
+def creature(step: int, n: int = 3) -> dict[str, Any]:
+    numbers = np.random.default_rng(step).normal(size=2 * n).tolist()
+    return {"step": step, "pos": numbers[:n], "vel": numbers[n:], "heading": -step / 7, "on": step % 2 == 0}
+
+
+def log_of(frames: Sequence[Any], kind: int = 4) -> list[bytes]:
+    return [Flog.header(), *(Flog.frame(i / 10, kind, data) for i, data in enumerate(frames))]
+
+
+def test_frames_that_are_alike(make: Make) -> None:
+    path = make(log_of([creature(step) for step in range(0, 70_000, 97)]))
+    check(path)
+    table = trainlog.open(path).table("creature")
+    assert table["pos"].shape == (722, 3)
+    assert table["step"].tolist() == list(range(0, 70_000, 97))
+    assert table["pos"].flags.owndata
+
+
+def test_stats_between_creature_frames(make: Make) -> None:
+    parts = [Flog.header()]
+    for step in range(1500):
+        parts.append(Flog.frame(step / 100, 4, creature(step)))
+        if step % 40 == 39:
+            stats = {f"metric_{i}": i * step / 3 for i in range(20 + step // 100)}
+            parts.append(Flog.frame(step / 100, 2, {"step": step, "mode": "run" if step % 3 else "stand", **stats}))
+    check(make(parts))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 200, 70_000, 2**40, -1, -100, -1000, -(2**40), 2**31, -(2**31), 255, 256, -32, -33, 127, 128],
+        [0, 0.5, -3, 7.25, 1000],
+        [1, None, 3],
+        [1.5, None, 2.5],
+        [None, None],
+        [True, False, True],
+        [True, None],
+        [True, 1, 1.0],
+        [2**63, 1, 2**64 - 1],
+        [2**63, -1],
+        [2**63, -1, 0.5],
+        [2**63, 0.5],
+        ["run", "walk", "run", "stand still", "", "\u00e9\u00e8", "x" * 40, "y" * 300, "z" * 70_000],
+        ["a", 1, None, 2.5, True, b"a", b"", b"x" * 300],
+        [[1.0, 2.0], [3.0, 4.0]],
+        [[1.0, 2.0], [3, 4.0], [5, 6]],
+        [[1, 2], [300, 4], [-5, 2**40]],
+        [[1, 2], [3, 4], None],
+        [[1.0], [2.0, 3.0], []],
+        [[1.0, 2.0], 3.0],
+        [[], []],
+        [[], [1.0]],
+        [[True, False], [False, True]],
+        [[True, False], [1, 0]],
+        [[2**63, 1], [1, 2]],
+        [[-1, 2**63], [1, 2]],
+        [[1.0, None], [1.0, 2.0]],
+        [[1.0, "a"], [1.0, 2.0]],
+        [[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]] * 5,
+        [[[1, 2, 3], [4.5, 5, 6]]] * 5,
+        [[[1.0], [2.0, 3.0]]] * 3,
+        [[[], []], [[], []]],
+        [list(range(100))] * 4,
+        [list(range(200, 300))] * 4,
+        [[0.5] * 100, [1.5] * 100, [0.5] * 99 + [1]],
+        [[[0.5] * 100, [1.5] * 100]] * 3,
+        [{"a": 1, "b": {"c": 2.5}}, {"a": 2, "b": {"c": 3.5}}],
+        [{}, {"a": 1}, {}],
+        [{}, {}],
+        [{"a": {}}, {"a": {}}],
+        [{1: 2.0, -7: 3, 1000: 4, "x": 5}] * 3,
+        [{1: 2.0, "1": 3.0}] * 3,
+        [{b"a": 2.0, None: 1, 1.5: 2, True: 3}] * 3,
+        [msgpack.ExtType(5, b"abc"), 1],
+        [msgpack.Timestamp(5, 6), 1],
+        [float("nan"), float("inf"), -0.0],
+        [[{"a": 1}], [{"a": 2}]],
+        [["a", "b"], ["c", "d"]],
+    ],
+)
+def test_any_column(make: Make, values: list[Any]) -> None:
+    """Alone, repeated, in blocks, and with frames that lack the key."""
+    for frames in (
+        [{"x": value} for value in values],
+        [{"step": i, "x": values[i % len(values)], "y": 0.5} for i in range(60)],
+        [{"step": i, "x": values[i * len(values) // 300], "y": 0.5} for i in range(300)],
+        [{"y": i} if i % 3 == 0 else {"x": values[i % len(values)], "y": i / 2} for i in range(60)],
+    ):
+        check(make(log_of(frames, 2)), [2])
+
+
+def test_float32_and_other_widths(make: Make) -> None:
+    def payload(i: int) -> bytes:
+        return (
+            b"\x84\xa1a\xca"
+            + struct.pack(">f", i / 3)
+            + b"\xa1b\xd1"
+            + struct.pack(">h", -i)
+            + b"\xda\x00\x01c\xd2"
+            + struct.pack(">i", i)
+            + b"\xd9\x01d\xdc\x00\x02\xca"
+            + struct.pack(">f", i)
+            + b"\xca"
+            + struct.pack(">f", -i)
+        )
+
+    check(make(log_of([payload(i) for i in range(200)])))
+
+
+def test_keys_twice_in_a_map(make: Make) -> None:
+    check(make(log_of([b"\x82\xa1a" + bytes([i]) + b"\xa1a\x05" for i in range(100)])))
+
+
+def test_text_that_is_not_utf8(make: Make) -> None:
+    check(make(log_of([b"\x82\xa1a\xa2\xff" + bytes([i]) + b"\xa1\xfe\x05" for i in range(100)])))
+
+
+def test_json_payloads(make: Make) -> None:
+    frames = [json.dumps({"step": i, "x": [i / 2, 1]}).encode() for i in range(100)]
+    check(make(log_of(frames)))
+    check(make(log_of([frame if i % 3 else msgpack.packb(json.loads(frame)) for i, frame in enumerate(frames)])))
+
+
+def test_the_keys_that_are_asked_for(make: Make) -> None:
+    path = make(log_of([{"a": i, "b": i / 2, "c": "x"} for i in range(100)], 2))
+    reader = trainlog.open(path)
+    assert list(reader.table("stats", keys=["c", "a"])) == ["c", "a"]
+    assert list(reader.table("stats", keys=[])) == []
+    assert reader.table("stats", keys=[]).rows == 100
+    with pytest.raises(KeyError, match="no stats frame has the key 'bb'; near it: b"):
+        reader.table("stats", keys=["bb"])
+    assert reader.table("event", keys=["msg"])["msg"].shape == (0,)
+
+
+def test_empty_and_headless(make: Make) -> None:
+    check(make(b""))
+    check(make(Flog.header()))
+    check(make(Flog.header() + b"\0" * 5))
+
+
+def test_every_cut(make: Make) -> None:
+    """A file that ends anywhere: whole frames only, as the walk says."""
+    frames = [creature(step) for step in range(12)]
+    raw = b"".join(log_of(frames)) + Flog.frame(2.0, 2, {"a": 1, "b": "text"})
+    for cut in range(len(raw) - 200, len(raw)):
+        check(make(raw[:cut]), [2, 4])
+
+
+def test_every_byte_broken(make: Make) -> None:
+    raw = b"".join(log_of([creature(step, 1) for step in range(8)]))
+    start = len(Flog.header())
+    for at in range(start, len(raw) - 60, 3):
+        for value in (0, 0x7F, 0xFF):
+            check(make(raw[:at] + bytes([value]) + raw[at + 1 :]), [4, 2])
+
+
+def test_hole_in_the_middle(make: Make) -> None:
+    good = [Flog.frame(i / 10, 4, creature(i)) for i in range(400)]
+    orphans = [Flog.frame(20.0, 2, {"a": 1})[:13]] * 6
+    path = make([Flog.header(), *good[:150], *orphans, *good[150:]])
+    with pytest.warns(DamagedLogWarning):
+        assert trainlog.open(path).table("creature").rows == 400
+    check(path)
+
+
+def test_damage_in_frames_of_another_kind(make: Make) -> None:
+    """A broken frame of another kind, that leads astray: the walk goes back, and so must we."""
+    parts = [Flog.header()]
+    for i in range(200):
+        parts.append(Flog.frame(i / 10, 4, creature(i)))
+        stats = Flog.frame(i / 10, 2, {"a": i, "b": "text" * 5})
+        if i in (70, 140):
+            stats = stats[:9] + struct.pack("<I", len(stats) + 40) + stats[13:]
+        parts.append(stats)
+    check(make(parts))
+
+
+json_values = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**64 - 1),
+        st.integers(-200, 200),
+        st.floats(),
+        st.text(max_size=5),
+        st.sampled_from(["run", "walk", "stand"]),
+        st.binary(max_size=3),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+        st.lists(st.floats(), min_size=2, max_size=2),
+        st.lists(st.integers(0, 300), min_size=2, max_size=2),
+    ),
+    max_leaves=5,
+)
+rows = st.dictionaries(st.sampled_from(["step", "reward", "pos", "mode", "x"]), json_values, max_size=4)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> bytes:
+    """Frames that mostly are like others of the file, with some that are not, and some damage."""
+    shapes = draw(st.lists(rows, min_size=1, max_size=4))
+    parts = [Flog.header()]
+    for i, which in enumerate(draw(st.lists(st.integers(0, 5), max_size=40))):
+        data = shapes[which % len(shapes)]
+        if which == 5:
+            data = draw(rows)
+        elif which > 2:
+            data = {**data, "step": draw(st.integers(0, 70_000)), "x": draw(st.floats())}
+        kind = draw(st.sampled_from([2, 2, 2, 4, 200]))
+        if draw(st.integers(0, 30)) == 0:
+            parts.append(Flog.frame(i, kind, json.dumps({"x": i}).encode()))
+        else:
+            parts.append(Flog.frame(i, kind, data))
+    raw = b"".join(parts)
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 3]))):
+        at = draw(st.integers(len(parts[0]), len(raw)))
+        match draw(st.sampled_from(["cut", "insert", "change", "remove"])):
+            case "cut":
+                raw = raw[:at]
+            case "insert":
+                raw = raw[:at] + draw(st.binary(max_size=20)) + raw[at:]
+            case "change":
+                raw = raw[:at] + draw(st.binary(min_size=1, max_size=2)) + raw[at + 1 :]
+            case "remove":
+                raw = raw[:at] + raw[at + draw(st.integers(1, 30)) :]
+    return raw
+
+
+@given(raw=files())
+@settings(max_examples=300)
+def test_any_file(raw: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.flog"
+    path.write_bytes(raw)
+    check(path, [2, 4, 200])
+
+
+def test_real_logs(real_logs: Path) -> None:
+    logs = sorted((real_logs / "flog").glob("*.bin"))
+    assert logs
+    for path in logs:
+        check(path)
