@@ -15,6 +15,9 @@
     ├── UnsupportedFrame   (TypeError)           a value that the format cannot hold
     ├── ClosedLog          (ValueError)          the writer was closed, or belongs to another process
     ├── LogWriteError      (OSError)             the system did not take the bytes
+    ├── SettingError       (ValueError)          an environment variable holds what it cannot mean
+    ├── PlotError          (ValueError)          these logs do not hold what a figure was asked to show
+    ├── ExpressionError    (ValueError)          a gate or score that cannot be read, or cannot be computed
     └── MissingExtra       (ImportError)         an optional dependency is not installed
 
     TrainlogWarning        (UserWarning)
@@ -38,10 +41,13 @@ __all__ = [
     "DamagedLog",
     "DamagedLogWarning",
     "EmptyLog",
+    "ExpressionError",
     "LogExists",
     "LogNotFound",
     "LogWriteError",
     "MissingExtra",
+    "PlotError",
+    "SettingError",
     "TrainlogError",
     "TrainlogWarning",
     "TruncatedLog",
@@ -138,6 +144,27 @@ class ClosedLog(TrainlogError, ValueError):
 
 class LogWriteError(TrainlogError, OSError):
     """The operating system did not take the bytes; what was written before is whole."""
+
+
+class SettingError(TrainlogError, ValueError):
+    """An environment variable holds what it cannot mean; the message names it."""
+
+
+class PlotError(TrainlogError, ValueError):
+    """These logs do not hold what a figure was asked to show."""
+
+
+class ExpressionError(TrainlogError, ValueError):
+    """An expression that cannot be read, or cannot be computed from a log; the message points at the place.
+
+    Attributes:
+        expression: all of it.
+        column: the letter where it goes wrong, from 1.
+
+    """
+
+    expression: str = ""
+    column: int = 1
 
 
 class MissingExtra(TrainlogError, ImportError):  # type: ignore[misc]  # both have a path

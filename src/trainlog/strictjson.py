@@ -1,0 +1,37 @@
+"""JSON that every parser accepts."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["strict_json"]
+
+
+def strict_json(value: Any, *, indent: int | None = None) -> str:
+    """*value* as JSON that every parser accepts: NaN and infinities are null, bytes are base64, keys are strings."""
+    return json.dumps(_strict(value), allow_nan=False, ensure_ascii=False, indent=indent)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode() if not value.isascii() else value
+    if isinstance(value, np.generic | np.ndarray):
+        return _strict(value.tolist())
+    if isinstance(value, Mapping):
+        return {_strict(key) if isinstance(key, str) else str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, bytes):
+        import base64
+
+        return base64.b64encode(value).decode()
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return str(value)
