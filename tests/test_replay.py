@@ -45,6 +45,15 @@ def test_what_the_seed_calls_it(tmp_path: Path) -> None:
         assert fact in text
 
 
+def test_a_summary_of_many_events_is_short(tmp_path: Path) -> None:
+    replay = log_of(tmp_path, *[(float(n), Kind.EVENT, {"type": "fall", "msg": f"no {n}"}) for n in range(100)])
+    text = replay.summary()
+    assert "no 0" in text
+    assert "no 99" in text
+    assert "no 50" not in text
+    assert "and 90 more events" in text
+
+
 def test_a_log_that_says_nothing(tmp_path: Path) -> None:
     replay = log_of(tmp_path)
     assert (replay.creature, replay.task, replay.skill) == ("unknown", "", "")
@@ -77,6 +86,24 @@ def test_physics_at_a_steady_rate(tmp_path: Path) -> None:
     for fps in (0, -1, float("nan")):
         with pytest.raises(ValueError, match="above 0"):
             list(replay.iter_physics(fps))
+
+
+def test_physics_by_a_simulated_clock(tmp_path: Path) -> None:
+    """Two episodes of a simulation that ran faster than the clock on the wall."""
+    replay = log_of(
+        tmp_path,
+        *[
+            (0.001 * n, Kind.CREATURE, {"pos": [float(n)], "sim_time": float(n % 3), "episode": n // 3})
+            for n in range(6)
+        ],
+    )
+    states = list(replay.iter_physics(2, clock="sim_time"))
+    assert [(state["episode"], state["sim_time"], state["qpos"][0]) for state in states] == [
+        *[(0, 0.0, 0.0), (0, 0.5, 0.5), (0, 1.0, 1.0), (0, 1.5, 1.5)],
+        *[(1, 0.0, 3.0), (1, 0.5, 3.5), (1, 1.0, 4.0), (1, 1.5, 4.5), (1, 2.0, 5.0)],
+    ]
+    with pytest.raises(KeyError, match="sim"):
+        list(replay.iter_physics(2, clock="sim"))
 
 
 def test_physics_holds_where_states_do_not_fit(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -24,6 +24,10 @@ __all__ = ["FlogReplay"]
 
 # The format's note and the trainers' files do not agree on these names of an evolution frame.
 _EVOLUTION_NAMES = {"best_fitness": "best", "avg_fitness": "avg", "best_distance": "dist"}
+
+
+# How many events a summary shows of the first ones, and of the last.
+_SHOWN: Final = 5
 
 
 class FlogReplay:
@@ -132,15 +136,22 @@ class FlogReplay:
                     frame.setdefault(short, frame[long])
             yield frame
 
-    def iter_physics(self, fps: float = 30.0) -> Iterator[dict[str, Any]]:
+    def iter_physics(self, fps: float = 30.0, clock: str = "timestamp") -> Iterator[dict[str, Any]]:
         """Yield the physical state at a steady rate, for rendering.
 
         Each is a dict: ``timestamp`` (s), ``qpos`` and ``qvel`` (float64 arrays, linearly interpolated between the
         logged frames; a quaternion among them is to be normalised, as MuJoCo does by itself), and all else as the
         frame before has it. Where two frames differ in length, the earlier one is held.
 
+        Args:
+            fps: states per second of *clock*.
+            clock: the key of the time to go by; the time of logging when left out. A simulated time (s), such as
+                ``sim_time``, gives smooth films of a simulation that ran at another speed. Where it steps back,
+                a new episode begins, and nothing is interpolated between the two.
+
         Raises:
             ValueError: when *fps* is not a positive number.
+            KeyError: when a creature frame lacks the key *clock*.
 
         """
         if not (fps > 0 and np.isfinite(fps)):
@@ -149,16 +160,18 @@ class FlogReplay:
         before = next(frames, None)
         if before is None:
             return
-        start = now = before["timestamp"]
+        start = now = before[clock]
         n = 0
         for after in frames:
-            while now < after["timestamp"]:
-                yield _between(before, after, now)
+            while now < after[clock]:
+                yield _between(before, after, now, clock)
                 n += 1
                 now = start + n / fps
+            if clock != "timestamp" and after[clock] < before[clock]:
+                start, now, n = after[clock], after[clock], 0
             before = after
-        if now <= before["timestamp"] + 1e-9:
-            yield _between(before, before, now)
+        if now <= before[clock] + 1e-9:
+            yield _between(before, before, now, clock)
 
     def export_physics_npz(self, output_path: str | os.PathLike[str]) -> None:
         """Write the physical states as a numpy archive.
@@ -236,14 +249,17 @@ class FlogReplay:
         }
         lines = [str(self.path), *(f"  {name + ':':<11}{value}" for name, value in facts.items())]
         lines += [f"  Damage:    {gap}" for gap in self._summary.gaps]
-        lines += [
-            f"    {event['timestamp']:8.1f} s  [{event.get('type', '?')}] {event.get('msg', '')}".rstrip()
-            for event in self.events()
-        ]
-        return "\n".join(lines)
+        events = [_line(event) for event in self.events()]
+        if len(events) > 2 * _SHOWN:
+            events[_SHOWN:-_SHOWN] = [f"         ...  and {len(events) - 2 * _SHOWN:,} more events ..."]
+        return "\n".join(lines + events)
 
     def __repr__(self) -> str:
         return f"FlogReplay({str(self.path)!r})"
+
+
+def _line(event: dict[str, Any]) -> str:
+    return f"    {event['timestamp']:8.1f} s  [{event.get('type', '?')}] {event.get('msg', '')}".rstrip()
 
 
 def _cell(value: Any) -> Any:
@@ -260,10 +276,10 @@ def _with_arrays(frame: dict[str, Any]) -> dict[str, Any]:
     return frame
 
 
-def _between(before: dict[str, Any], after: dict[str, Any], now: float) -> dict[str, Any]:
-    span = after["timestamp"] - before["timestamp"]
-    part = (now - before["timestamp"]) / span if span > 0 else 0.0
-    state = {**before, "timestamp": now}
+def _between(before: dict[str, Any], after: dict[str, Any], now: float, clock: str) -> dict[str, Any]:
+    span = after[clock] - before[clock]
+    part = (now - before[clock]) / span if span > 0 else 0.0
+    state = {**before, clock: now}
     for name in ("qpos", "qvel"):
         if name in before and name in after and before[name].shape == after[name].shape:
             state[name] = (1 - part) * before[name] + part * after[name]

@@ -334,7 +334,11 @@ def test_damage_never_adds_or_reorders_frames(data: st.DataObject, tmp_path_fact
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DamagedLogWarning)
         back = plain(trainlog.open(path))
-        for kind in (2, 3, 4):
+        # A frame that is left out undecoded is passed by its length alone; should that, of a frame that was cut, end
+        # exactly where a later one begins, then nothing shows that another one was passed with it.
+        begins = {len(b"".join(parts[:n])) for n in range(len(parts))}
+        unseen = len(parts[where]) < len(part) and len(b"".join(parts[:where])) + len(part) in begins
+        for kind in () if unseen else (2, 3, 4):
             assert same(plain(trainlog.open(path).frames(kind)), [frame for frame in back if frame[1] == kind])
     for n, frame in enumerate(frames):
         if n != where:

@@ -2,7 +2,8 @@
 
 ``encode`` takes what training scripts hold: numpy scalars and arrays of any dtype become numbers and lists, never
 text. ormsgpack does the common cases in native code; what it does not take, or would store as something else
-(big-endian arrays come out wrong, datetime64 as text), goes through ``_plain`` first.
+(big-endian arrays come out wrong, datetime64 as text), goes through ``_plain`` first. ``decode`` does not use it:
+it overlooks bytes that are left over after a value, and aborts the process where a list claims four billion elements.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _OPTIONS = (
     | ormsgpack.OPT_PASSTHROUGH_UUID
 )
 _packb = ormsgpack.packb
-_unpackb = ormsgpack.unpackb
+_unpackb = msgpack.unpackb
 
 # What ormsgpack stores as the number, string or bytes that it is.
 _SCALARS = frozenset(
@@ -195,24 +196,21 @@ def decode(payload: bytes | memoryview) -> dict[Any, Any]:
         raise ValueError("the payload is empty")
     if payload[0] == _BRACE:
         return _decode_json(bytes(payload))
+    if len(payload) > _SMALL:
+        _check_counts(payload)
     try:
-        data, end = _unpackb(b"".join((_PAIR, payload, _END)), ext_hook=msgpack.ExtType, option=_NON_STR_KEYS)
-    except (ValueError, TypeError):
-        return _decode_rarely(bytes(payload))
-    if end != _END_VALUE:
-        raise ValueError("there are bytes left after the map")
+        data = _unpackb(payload, strict_map_key=False, unicode_errors="surrogateescape", ext_hook=_any_ext)
+    except TypeError:  # a key that is a list or a map
+        data = _decode_odd_keys(payload)
+    except (*_NO_MSGPACK, RecursionError, MemoryError) as error:
+        raise ValueError(f"the payload is not msgpack ({error or type(error).__name__})") from error
     if type(data) is not dict:
         raise ValueError(f"the payload is a {type(data).__name__}, not a map")
     return data
 
 
-# ormsgpack does not mind bytes left over after a value. As the first of a pair whose second element is known, a
-# map that is shorter than its payload shows.
-_PAIR = b"\x92"
-_END_VALUE = b"\x00trainlog"
-_END = b"\xc4\x09" + _END_VALUE
-_NON_STR_KEYS = ormsgpack.OPT_NON_STR_KEYS
 _BRACE = ord("{")
+_NO_MSGPACK = (ValueError, msgpack.exceptions.UnpackException)
 
 
 def _decode_json(payload: bytes) -> dict[Any, Any]:
@@ -224,20 +222,71 @@ def _decode_json(payload: bytes) -> dict[Any, Any]:
     return data
 
 
-def _decode_rarely(payload: bytes) -> dict[Any, Any]:
+def _decode_odd_keys(payload: bytes | memoryview) -> Any:
     try:
-        data = msgpack.unpackb(
+        return msgpack.unpackb(
             payload,
             strict_map_key=False,
             unicode_errors="surrogateescape",
-            object_pairs_hook=_map,
             ext_hook=_any_ext,
+            object_pairs_hook=_map,
         )
-    except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
+    except (*_NO_MSGPACK, TypeError, RecursionError) as error:
         raise ValueError(f"the payload is not msgpack ({error})") from error
-    if type(data) is not dict:
-        raise ValueError(f"the payload is a {type(data).__name__}, not a map")
-    return data
+
+
+# A decoder makes room for as many elements as a list claims before it reads them. The one of msgpack believes no list
+# of more elements than the payload has bytes; but each of a thousand nested lists may claim as many. Up to this size
+# that does no harm (half a gigabyte of address space, never touched); beyond it the claims are added up first.
+_SMALL = 1 << 16
+
+
+def _check_counts(payload: bytes | memoryview) -> None:
+    """Refuse a payload whose lists and maps claim more elements, all together, than there are bytes for.
+
+    Raises:
+        ValueError: when they do, or the payload ends early.
+
+    """
+    view = memoryview(payload)
+    end, at, due = len(view), 0, 1  # due: elements that are still to come
+    while due:
+        due -= 1
+        if at >= end or due > end - at:
+            raise ValueError("the payload is not msgpack (it claims more elements than it has bytes)")
+        first = view[at]
+        at += 1
+        if first < 0x80 or first >= 0xE0:
+            continue
+        if first < 0x90:
+            due += 2 * (first & 0x0F)
+        elif first < 0xA0:
+            due += first & 0x0F
+        elif first < 0xC0:
+            at += first & 0x1F
+        else:
+            width, fixed, per_count = _SIZES[first - 0xC0]
+            count = int.from_bytes(view[at : at + width], "big")
+            at += width + fixed
+            if per_count:
+                due += per_count * count
+            else:
+                at += count
+
+
+# For the markers from 0xc0 on: bytes of the count that follows, further bytes of fixed size, and how many elements
+# there are for each of that count (0: they are bytes).
+_SIZES = (
+    *[(0, 0, 0)] * 4,  # nil, never used, false, true
+    *[(1, 0, 0), (2, 0, 0), (4, 0, 0)],  # bin
+    *[(1, 1, 0), (2, 1, 0), (4, 1, 0)],  # ext, with its type
+    *[(0, 4, 0), (0, 8, 0)],  # float
+    *[(0, 1, 0), (0, 2, 0), (0, 4, 0), (0, 8, 0)] * 2,  # uint, int
+    *[(0, 2, 0), (0, 3, 0), (0, 5, 0), (0, 9, 0), (0, 17, 0)],  # fixext, with its type
+    *[(1, 0, 0), (2, 0, 0), (4, 0, 0)],  # str
+    *[(2, 0, 1), (4, 0, 1)],  # array
+    *[(2, 0, 2), (4, 0, 2)],  # map
+)
 
 
 def _any_ext(code: int, data: bytes) -> msgpack.ExtType:

@@ -75,12 +75,15 @@ def walk(
         while at + _HEAD - base < len(block):
             time, number, size = _unpack(block, at - base)
             stop = at + _HEAD + size
-            if block[at + _HEAD - base] not in FIRST_BYTES or not size:
+            if (
+                block[at + _HEAD - base] not in FIRST_BYTES
+                or not size
+                or (at > proven and not _is_likely(time, number))
+            ):
                 broken = True
                 break
             if stop - base > len(block):
                 if stop > source.size:
-                    broken = at > proven and not _is_likely(time, number)
                     break
                 block, base = source.block(at, _HEAD + size), at
                 view = memoryview(block)
@@ -104,6 +107,9 @@ def walk(
             continue  # it was only the block that ended
 
         left = source.size - at
+        if 0 < left <= _HEAD and proven < at:  # too little to tell whether it is the beginning of a header
+            at, careful = proven, at + 1
+            continue
         found = None
         if broken or left > max(2 * searched, Source.CHUNK):
             searched = left
