@@ -47,6 +47,8 @@ def main() -> None:
     print(about)
     if arguments.write:
         arguments.write.write_text("\n".join([parts[0], about, *parts[1:]]), encoding="utf-8")
+    if any("failed: " in part for part in parts):
+        raise SystemExit("a benchmark failed; see its table")
 
 
 def _who() -> Table:

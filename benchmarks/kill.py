@@ -66,9 +66,11 @@ def _kept(one: type[Peer], kind: Kind, scale: Scale) -> str:
         except Unmeasured as error:
             return f"failed: {error}"
         try:
-            return f"{in_child(survivors, name=one.name, kind=kind, folder=str(folder)):,}"
+            kept = in_child(survivors, name=one.name, kind=kind, folder=str(folder))
         except Unmeasured as error:
             return f"0 ({error})"
+        broken = one.promise == "every row" and kept < scale.killed
+        return f"failed: {kept:,}" if broken else f"{kept:,}"
 
 
 def _end_helpers(pids: Path) -> None:

@@ -116,11 +116,10 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def median_time(function: Callable[[], object], repeats: int) -> float:
-    """Seconds that *function* takes: the median of *repeats*, after one call to warm up."""
-    function()
-    taken = []
-    for _ in range(repeats):
+def median_time(function: Callable[[], object], repeats: int, enough: float = 2.0) -> float:
+    """Seconds that *function* takes: the median of *repeats*, or of fewer once they took *enough* seconds."""
+    taken: list[float] = []
+    while len(taken) < repeats and sum(taken) < enough:
         start = time.perf_counter()
         function()
         taken.append(time.perf_counter() - start)

@@ -92,6 +92,7 @@ def _table(kind: Kind, what: str, scale: Scale) -> Table:
             table.rows.append([one.name, *["—"] * 7, notes[one.name]])
             continue
         figures = {key: _median(runs[one.name], key) for key in runs[one.name][0]}
+        figures["rows"] = runs[one.name][0]["rows"]  # those that were checked
         table.rows.append(
             [
                 one.name,

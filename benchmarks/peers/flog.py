@@ -1,0 +1,140 @@
+"""FLOG, by trainlog and by the loops that people write themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from benchmarks.frames import Columns, Kind
+from benchmarks.peers.base import Peer, Row, gathered, plain
+
+__all__ = ["FlushedFlog", "OriginalRecorder", "PlainFlog", "Trainlog"]
+
+
+class Trainlog(Peer):
+    name = "trainlog"
+    usage = "`TrainingRecorder`; read by `table()`"
+    promise = "every row"
+    modules: ClassVar = {"trainlog": "trainlog"}
+
+    def open(self, kind: Kind) -> None:
+        import trainlog
+
+        self._recorder = trainlog.TrainingRecorder(self.folder / "log.flog", "benchmark")
+
+    def creature(self, now: float, row: Row) -> None:
+        self._recorder.record_creature_frame(now, row)
+
+    def scalars(self, now: float, row: Row) -> None:
+        self._recorder.record_stats_frame(now, row)
+
+    def close(self) -> None:
+        self._recorder.close()
+
+    def read(self, kind: Kind) -> Columns:
+        import trainlog
+
+        return dict(trainlog.open(self.folder / "log.flog").table("creature" if kind == "creature" else "stats"))
+
+
+class PlainFlog(Peer):
+    """The loop that the format's note amounts to."""
+
+    name = "plain FLOG loop"
+    usage = "buffered file, `struct` and `msgpack.packb`; read by the loop that undoes it, then `np.array`"
+    promise = "all but the last 8 KB"
+    modules: ClassVar = {"msgpack": "msgpack"}
+
+    _FRAME = struct.Struct("<dBI")
+
+    def open(self, kind: Kind) -> None:
+        import msgpack
+
+        self._pack = msgpack.packb
+        meta = json.dumps({"creature": "benchmark", "task": ""}).encode()
+        self._file = self.path.open("wb")
+        self._file.write(struct.pack("<4sHBI", b"FLOG", 1, 0, len(meta)) + meta)
+
+    def creature(self, now: float, row: Row) -> None:
+        self._put(now, 4, row)
+
+    def scalars(self, now: float, row: Row) -> None:
+        self._put(now, 2, row)
+
+    def _put(self, now: float, kind: int, row: Row) -> None:
+        payload = self._pack(plain(row))
+        self._file.write(self._FRAME.pack(now, kind, len(payload)))
+        self._file.write(payload)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def read(self, kind: Kind) -> Columns:
+        return gathered(list(self.frames(self.path)))
+
+    @classmethod
+    def frames(cls, path: Path) -> Iterator[Row]:
+        """The data of every frame, one after another."""
+        import msgpack
+
+        with path.open("rb") as file:
+            file.seek(struct.unpack("<4sHBI", file.read(11))[3], os.SEEK_CUR)
+            while len(head := file.read(cls._FRAME.size)) == cls._FRAME.size:
+                size = cls._FRAME.unpack(head)[2]
+                payload = file.read(size)
+                if len(payload) < size:
+                    return
+                yield msgpack.unpackb(payload)
+
+
+class FlushedFlog(PlainFlog):
+    """The plain loop with trainlog's promise."""
+
+    name = "plain FLOG loop, flushed"
+    usage = "as the plain loop, a flush after each row"
+    promise = "every row"
+    reads = ()
+
+    def _put(self, now: float, kind: int, row: Row) -> None:
+        super()._put(now, kind, row)
+        self._file.flush()
+
+
+class OriginalRecorder(PlainFlog):
+    """What the trainer that the format comes from does: it looks at each value's type and at the clock, and flushes
+    after every hundred frames."""
+
+    name = "original FLOG recorder"
+    usage = "as the plain loop, a check of each value's type, a flush every 100 rows"
+    promise = "all but the last 8 KB, or 100 rows if that is less"
+    reads = ()
+
+    _KNOWN = (list, tuple, int, float, str, bool, type(None))
+
+    def open(self, kind: Kind) -> None:
+        super().open(kind)
+        self._began = time.time()
+        self._count = 0
+
+    def _put(self, now: float, kind: int, row: Row) -> None:
+        clean: Row = {}
+        for key, value in row.items():
+            if isinstance(value, np.ndarray):
+                clean[key] = value.tolist()
+            elif isinstance(value, self._KNOWN):
+                clean[key] = value
+            else:
+                clean[key] = str(value)
+        payload = self._pack(clean, use_bin_type=True)
+        self._file.write(self._FRAME.pack(time.time() - self._began, kind, len(payload)))
+        self._file.write(payload)
+        self._count += 1
+        if self._count % 100 == 0:
+            self._file.flush()
