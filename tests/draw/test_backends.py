@@ -71,6 +71,10 @@ def test_svg_text_is_text() -> None:
     assert "Reward & <loss>" in found
     assert root.get("aria-label") == "Reward & <loss>"
     assert not root.xpath("//@id")
+    (said,) = root.iterchildren(SVG + "desc")
+    assert said.text is not None
+    assert "reward, half" in said.text
+    assert "Seed 7." in said.text
 
 
 def test_svg_drops_what_xml_forbids() -> None:

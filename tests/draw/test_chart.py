@@ -113,6 +113,12 @@ def test_the_extremes_of_a_million_points_are_drawn() -> None:
         assert np.abs(curve.points[curve.points[:, 1] == height, 0] - x).min() <= 1
 
 
+def test_ten_million_points_are_drawn() -> None:
+    y = np.tile(np.arange(100, dtype=np.int8), 100_000)
+    (curve,) = curves(layout(Chart(marks=[Line(None, y)])))
+    assert len(curve.points) < 4000
+
+
 def test_an_svg_of_a_million_points_is_small() -> None:
     rng = np.random.default_rng(0)
     noise, x = rng.normal(0, 1, 1_000_000), rng.uniform(0, 1, 1_000_000)
@@ -211,6 +217,7 @@ def test_none_leaves_a_strip_empty() -> None:
     strip = Strip([0, 1, 2], ["a", None, "a"])
     assert strip.names == ("a",)
     assert strip.category.tolist() == [0, -1, 0]
+    assert Strip(None, [1.0, math.nan, math.nan, 2.0]).names == ("1.0", "2.0")
 
 
 def test_a_scene_has_one_scale() -> None:

@@ -12,22 +12,18 @@ The same data are the same picture on every machine. Pillow is loaded by the fir
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from .chart import Band, Chart, HLine, Line, Scatter, Strip, VLine
-from .drawing import Drawing
-from .grid import Grid
-from .heatmap import Heatmap
-from .layout import Figure, layout
-from .scene import Scene
-from .smooth import ema, moving_average
-from .theme import DARK, LIGHT, Theme
-from .thin import thin
-from .vector import svg
-
-if TYPE_CHECKING:
-    from .animation import gif
-    from .raster import png
+from trainlog.draw.animation import gif
+from trainlog.draw.chart import Band, Chart, HLine, Line, Scatter, Strip, VLine
+from trainlog.draw.drawing import Drawing
+from trainlog.draw.grid import Grid
+from trainlog.draw.heatmap import Heatmap
+from trainlog.draw.layout import Figure, layout
+from trainlog.draw.raster import png
+from trainlog.draw.scene import Scene
+from trainlog.draw.smooth import ema, moving_average
+from trainlog.draw.theme import DARK, LIGHT, Theme
+from trainlog.draw.thin import thin
+from trainlog.draw.vector import svg
 
 __all__ = [
     "DARK",
@@ -53,15 +49,3 @@ __all__ = [
     "svg",
     "thin",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "png":
-        from .raster import png
-
-        return png
-    if name == "gif":
-        from .animation import gif
-
-        return gif
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

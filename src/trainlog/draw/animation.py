@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from .color import Color, mix, rgb
-from .drawing import Cells, Clip, Drawing, Mark
-from .raster import rasterize
+from trainlog.draw.color import Color, mix, rgb
+from trainlog.draw.drawing import Cells, Clip, Drawing, Mark
+from trainlog.draw.raster import rasterize
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["gif"]
 
@@ -29,6 +32,8 @@ def gif(drawings: Iterable[Drawing], fps: float = 20, scale: float = 1) -> bytes
 
     Raises `ValueError` when there is no drawing, their sizes differ, or ``fps`` is not positive.
     """
+    from PIL import Image
+
     frames = list(drawings)
     if not frames:
         raise ValueError("an animation needs at least one drawing")

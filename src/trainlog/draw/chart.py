@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .color import Color, parse_color
-from .drawing import FloatArray, IntArray
-from .scale import Range, check_range
-from .values import as_column, as_points
+from trainlog.draw.color import Color, parse_color
+from trainlog.draw.drawing import FloatArray, IntArray
+from trainlog.draw.scale import Range, check_range
+from trainlog.draw.values import as_column, as_points
 
 __all__ = ["Band", "Chart", "ChartMark", "HLine", "Line", "Scatter", "Strip", "VLine"]
 
@@ -143,8 +143,8 @@ class Strip:
     """What was the case when: ``labels[i]`` holds from ``x[i]`` until the next ``x``, the last until the end.
 
     It gets a lane of its own below the chart, which ``label`` names. ``x`` (n,) are numbers (``None`` is the
-    index) and ``labels`` (n,) anything that can be written; ``None`` leaves the lane empty. ``colors`` maps labels to
-    colours, or is a sequence of colours for the labels in the order of their first appearance.
+    index) and ``labels`` (n,) anything that can be written; ``None`` and NaN leave the lane empty. ``colors``
+    maps labels to colours, or is a sequence of colours for the labels in the order of their first appearance.
 
     Raises `ValueError` when x and labels differ in length, and for a wrong colour.
     """
@@ -178,7 +178,7 @@ class Strip:
         # The last place is kept as well: it says how far the strip reaches.
         self.x = np.append(places[begins], places[-1:])
         found: dict[Any, int] = {None: -1}
-        runs = [found.setdefault(word, len(found) - 1) for word in words[begins].tolist()]
+        runs = [found.setdefault(word if word == word else None, len(found) - 1) for word in words[begins].tolist()]
         self.category = np.array(runs, dtype=np.intp)
         del found[None]
         self.names = tuple(word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .drawing import Box, FloatArray, IntArray
+from trainlog.draw.drawing import Box, FloatArray, IntArray
 
 __all__ = ["clip_path", "clip_ring"]
 

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .color import Color
+from trainlog.draw.color import Color
 
 __all__ = [
     "Box",

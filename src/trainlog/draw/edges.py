@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .color import Color
-from .drawing import FloatArray, IntArray, Mark, Polygon, Polyline
-from .frame import Frame
-from .series import Series
+from trainlog.draw.color import Color
+from trainlog.draw.drawing import FloatArray, IntArray, Mark, Polygon, Polyline
+from trainlog.draw.frame import Frame
+from trainlog.draw.series import Series
 
 __all__ = ["edge_marks"]
 

@@ -14,12 +14,12 @@ from typing import Protocol
 
 import numpy as np
 
-from .drawing import Box, FloatArray, Mark, Rect, Text
-from .legend import Entry, legend_marks, legend_rows, row_height
-from .scale import Scale
-from .text import CAP_HEIGHT, clean, measure, shorten, wrap
-from .theme import Theme
-from .ticks import Ticks, axis_ticks
+from trainlog.draw.drawing import Box, FloatArray, Mark, Rect, Text
+from trainlog.draw.legend import Entry, legend_marks, legend_rows, row_height
+from trainlog.draw.scale import Scale
+from trainlog.draw.text import CAP_HEIGHT, clean, measure, shorten, wrap
+from trainlog.draw.theme import Theme
+from trainlog.draw.ticks import Ticks, axis_ticks
 
 __all__ = ["Axis", "Frame", "Plan", "Surroundings", "build_frame"]
 

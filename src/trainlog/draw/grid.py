@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TypeAlias
 
-from .chart import Chart
-from .drawing import Box, Mark, Text
-from .frame import Plan, build_frame
-from .heatmap import Heatmap
-from .legend import legend_marks, legend_rows, row_height
-from .scene import Scene
-from .text import clean, shorten
-from .theme import Theme
+from trainlog.draw.chart import Chart
+from trainlog.draw.drawing import Box, Mark, Text
+from trainlog.draw.frame import Plan, build_frame
+from trainlog.draw.heatmap import Heatmap
+from trainlog.draw.legend import legend_marks, legend_rows, row_height
+from trainlog.draw.scene import Scene
+from trainlog.draw.text import clean, shorten
+from trainlog.draw.theme import Theme
 
 __all__ = ["Grid", "Panel", "grid_marks", "panel_theme"]
 
@@ -34,7 +34,8 @@ class Grid:
     figures: Sequence[Panel]
     columns: int = 2
     title: str = ""
-    caption: str = field(default="", kw_only=True)
+    _: KW_ONLY
+    caption: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "figures", tuple(self.figures))

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .color import Color, mix, parse_color
-from .drawing import Box, Cells, Clip, FloatArray, Mark, Rect, Text
-from .frame import Axis, Frame, Surroundings
-from .plot import extent, nothing_to_show
-from .scale import Range, Scale, check_range
-from .series import notes, split_series
-from .text import CAP_HEIGHT, clean, measure, shorten
-from .theme import Theme
-from .ticks import axis_ticks
-from .values import as_column
+from trainlog.draw.color import Color, mix, parse_color
+from trainlog.draw.drawing import Box, Cells, Clip, FloatArray, Mark, Rect, Text
+from trainlog.draw.frame import Axis, Frame, Surroundings
+from trainlog.draw.plot import extent, nothing_to_show
+from trainlog.draw.scale import Range, Scale, check_range
+from trainlog.draw.series import notes, split_series
+from trainlog.draw.text import CAP_HEIGHT, clean, measure, shorten
+from trainlog.draw.theme import Theme
+from trainlog.draw.ticks import axis_ticks
+from trainlog.draw.values import as_column
 
 __all__ = ["Heatmap", "HeatmapPlan"]
 
@@ -49,20 +49,21 @@ class Heatmap:
     """
 
     values: ArrayLike
-    title: str = field(default="", kw_only=True)
-    x_label: str = field(default="", kw_only=True)
-    y_label: str = field(default="", kw_only=True)
-    x_unit: str | None = field(default=None, kw_only=True)
-    y_unit: str | None = field(default=None, kw_only=True)
-    x_range: tuple[float, float] | None = field(default=None, kw_only=True)
-    y_range: tuple[float, float] | None = field(default=None, kw_only=True)
-    label: str = field(default="", kw_only=True)
-    unit: str | None = field(default=None, kw_only=True)
-    color_map: str | Sequence[Color] = field(default="viridis", kw_only=True)
-    value_range: Range | None = field(default=None, kw_only=True)
-    value_log: bool = field(default=False, kw_only=True)
-    square: bool = field(default=False, kw_only=True)
-    caption: str = field(default="", kw_only=True)
+    _: KW_ONLY
+    title: str = ""
+    x_label: str = ""
+    y_label: str = ""
+    x_unit: str | None = None
+    y_unit: str | None = None
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
+    label: str = ""
+    unit: str | None = None
+    color_map: str | Sequence[Color] = "viridis"
+    value_range: Range | None = None
+    value_log: bool = False
+    square: bool = False
+    caption: str = ""
 
     def __post_init__(self) -> None:
         matrix = np.ma.filled(np.ma.asanyarray(self.values), np.nan) if np.ma.isMA(self.values) else self.values

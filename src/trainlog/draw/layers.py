@@ -8,14 +8,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .chart import Band, HLine, Line, Scatter, VLine
-from .clip import clip_path, clip_ring
-from .color import Color
-from .drawing import Box, Dots, FloatArray, IntArray, Mark, Polygon, Polyline
-from .frame import Frame
-from .legend import Entry
-from .series import Series, Tally, split_series
-from .thin import column_extremes, dot_rows
+from trainlog.draw.chart import Band, HLine, Line, Scatter, VLine
+from trainlog.draw.clip import clip_path, clip_ring
+from trainlog.draw.color import Color
+from trainlog.draw.drawing import Box, Dots, FloatArray, IntArray, Mark, Polygon, Polyline
+from trainlog.draw.frame import Frame
+from trainlog.draw.legend import Entry
+from trainlog.draw.series import Series, Tally, split_series
+from trainlog.draw.thin import column_extremes, dot_rows
 
 __all__ = ["Area", "Curve", "Events", "Layer", "Points", "Threshold", "starts_of", "stroke"]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from .chart import Chart
-from .drawing import Box, Drawing
-from .frame import Plan, build_frame
-from .grid import Grid, Panel, grid_marks, panel_theme
-from .heatmap import Heatmap, HeatmapPlan
-from .plot import ChartPlan
-from .scene import Scene, ScenePlan
-from .theme import Theme, find_theme
+from trainlog.draw.chart import Chart
+from trainlog.draw.drawing import Box, Drawing
+from trainlog.draw.frame import Plan, build_frame
+from trainlog.draw.grid import Grid, Panel, grid_marks, panel_theme
+from trainlog.draw.heatmap import Heatmap, HeatmapPlan
+from trainlog.draw.plot import ChartPlan
+from trainlog.draw.scene import Scene, ScenePlan
+from trainlog.draw.theme import Theme, find_theme
 
 __all__ = ["Figure", "layout"]
 
@@ -30,11 +30,15 @@ def layout(figure: Figure, width: int = 960, height: int = 540, theme: str | The
     box = Box(0.0, 0.0, float(int(width)), float(int(height)))
     if isinstance(figure, Grid):
         small = panel_theme(figure, box.width, look)
-        marks = grid_marks(figure, [_plan(panel, small) for panel in figure.figures], box, look)
+        plans = [_plan(panel, small) for panel in figure.figures]
+        marks = grid_marks(figure, plans, box, look)
+        said = [*(panel.title for panel in figure.figures), figure.caption]
     else:
         plan = _plan(figure, look)
         marks = plan.draw(build_frame(plan.around, box, look))
-    return Drawing(int(width), int(height), look.background, tuple(marks), figure.title, figure.caption)
+        said = [", ".join(entry.label for entry in plan.around.entries), *plan.around.notes]
+    description = " – ".join(part for part in said if part)
+    return Drawing(int(width), int(height), look.background, tuple(marks), figure.title, description)
 
 
 def _plan(figure: Panel, theme: Theme) -> Plan:

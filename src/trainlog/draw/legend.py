@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from .color import Color
-from .drawing import Dots, FloatArray, Mark, Polyline, Rect, Text
-from .text import CAP_HEIGHT, clean, measure, shorten
-from .theme import Theme
+from trainlog.draw.color import Color
+from trainlog.draw.drawing import Dots, FloatArray, Mark, Polyline, Rect, Text
+from trainlog.draw.text import CAP_HEIGHT, clean, measure, shorten
+from trainlog.draw.theme import Theme
 
 __all__ = ["Entry", "legend_marks", "legend_rows", "ring", "row_height", "unique_entries"]
 

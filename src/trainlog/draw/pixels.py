@@ -12,8 +12,8 @@ import zlib
 
 import numpy as np
 
-from .color import rgb
-from .drawing import Cells
+from trainlog.draw.color import rgb
+from trainlog.draw.drawing import Cells
 
 __all__ = ["cells_as_png"]
 

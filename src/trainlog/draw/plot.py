@@ -6,18 +6,18 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .chart import Band, Chart, HLine, Line, Scatter, Strip, VLine
-from .color import Color
-from .drawing import Box, Clip, FloatArray, Mark, Text
-from .edges import edge_marks
-from .frame import Axis, Frame, Surroundings
-from .layers import Area, Curve, Events, Layer, Points, Threshold
-from .legend import unique_entries
-from .scale import Range, Scale
-from .series import notes
-from .strip import strip_colors, strip_entries, strip_extent, strip_marks
-from .text import measure
-from .theme import Theme
+from trainlog.draw.chart import Band, Chart, HLine, Line, Scatter, Strip, VLine
+from trainlog.draw.color import Color
+from trainlog.draw.drawing import Box, Clip, FloatArray, Mark, Text
+from trainlog.draw.edges import edge_marks
+from trainlog.draw.frame import Axis, Frame, Surroundings
+from trainlog.draw.layers import Area, Curve, Events, Layer, Points, Threshold
+from trainlog.draw.legend import unique_entries
+from trainlog.draw.scale import Range, Scale
+from trainlog.draw.series import notes
+from trainlog.draw.strip import strip_colors, strip_entries, strip_extent, strip_marks
+from trainlog.draw.text import measure
+from trainlog.draw.theme import Theme
 
 __all__ = ["ChartPlan", "extent", "nothing_to_show"]
 

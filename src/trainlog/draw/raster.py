@@ -1,7 +1,8 @@
 """A drawing as pixels.
 
-Shapes are drawn as masks several times as fine as the picture and then averaged, which smooths their edges.
-A mask covers all of a mark, so that its opacity is applied once, however often the mark crosses itself.
+Pillow is loaded by the first picture, not before. Shapes are drawn as masks several times as fine as the
+picture and then averaged, which smooths their edges. A mask covers all of a mark, so that its opacity is
+applied once, however often the mark crosses itself.
 """
 
 from __future__ import annotations
@@ -11,14 +12,30 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
-from .color import Color, rgb
-from .drawing import Box, Cells, Clip, Dots, Drawing, FloatArray, Mark, Polygon, Polyline, Rect, Text, pieces
-from .stroke import dashed
-from .text import MISSING, spell
+from trainlog.draw.color import Color, rgb
+from trainlog.draw.drawing import (
+    Box,
+    Cells,
+    Clip,
+    Dots,
+    Drawing,
+    FloatArray,
+    Mark,
+    Polygon,
+    Polyline,
+    Rect,
+    Text,
+    pieces,
+)
+from trainlog.draw.stroke import dashed
+from trainlog.draw.text import MISSING, spell
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw, ImageFont
 
 __all__ = ["png", "rasterize"]
 
@@ -42,6 +59,8 @@ def rasterize(drawing: Drawing, scale: float = 1, fineness: int | None = None) -
 
     ``fineness`` is the number of parts that a side of a pixel is cut into for smooth edges.
     """
+    from PIL import Image
+
     if not 0.25 <= scale <= 8:
         raise ValueError(f"a picture can be scaled by 0.25 to 8, not by {scale!r}")
     size = (max(round(drawing.width * scale), 1), max(round(drawing.height * scale), 1))
@@ -58,6 +77,8 @@ class _Mask:
     """A fine mask over a part of the picture, to draw shapes on that are given in units of the drawing."""
 
     def __init__(self, area: tuple[int, int, int, int], scale: float, fineness: int) -> None:
+        from PIL import Image, ImageDraw
+
         left, top, right, bottom = area
         self.image = Image.new("L", ((right - left) * fineness, (bottom - top) * fineness))
         self.pen = ImageDraw.Draw(self.image)
@@ -175,6 +196,8 @@ class _Canvas:
         )
 
     def _cells(self, mark: Cells, clip: Box) -> None:
+        from PIL import Image
+
         colors = np.array([rgb(color) for color in mark.palette], dtype=np.uint8)
         box = mark.box
         left, top, right, bottom = (round(edge * self.scale) for edge in (box.x, box.y, box.right, box.bottom))
@@ -183,6 +206,8 @@ class _Canvas:
         self.image.paste(cells, (left, top))
 
     def _text(self, mark: Text) -> None:
+        from PIL import Image, ImageDraw
+
         size = mark.size * self.scale
         font = _font(round(size, 2))
         runs = [run for run in _DRAWN.split(spell(mark.text)) if run]
@@ -238,6 +263,8 @@ def _draw_letter(pen: ImageDraw.ImageDraw, letter: str, x: float, base: float, s
 
 @lru_cache(maxsize=64)
 def _font(size: float) -> ImageFont.FreeTypeFont:
+    from PIL import ImageFont
+
     font = ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise RuntimeError("this Pillow was built without FreeType, which the letters of a picture need")

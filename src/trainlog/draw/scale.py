@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .drawing import FloatArray
+from trainlog.draw.drawing import FloatArray
 
 __all__ = ["Range", "Scale", "check_range"]
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .chart import Line, Scatter
-from .color import Color
-from .drawing import Clip, Dots, FloatArray, Mark
-from .edges import edge_marks
-from .frame import Axis, Frame, Surroundings
-from .layers import Points, starts_of, stroke
-from .legend import Entry, ring, unique_entries
-from .plot import extent, nothing_to_show
-from .scale import Range, check_range
-from .series import Series, notes, split_series
-from .theme import Theme
-from .thin import path_corners
+from trainlog.draw.chart import Line, Scatter
+from trainlog.draw.color import Color
+from trainlog.draw.drawing import Clip, Dots, FloatArray, Mark
+from trainlog.draw.edges import edge_marks
+from trainlog.draw.frame import Axis, Frame, Surroundings
+from trainlog.draw.layers import Points, starts_of, stroke
+from trainlog.draw.legend import Entry, ring, unique_entries
+from trainlog.draw.plot import extent, nothing_to_show
+from trainlog.draw.scale import Range, check_range
+from trainlog.draw.series import Series, notes, split_series
+from trainlog.draw.theme import Theme
+from trainlog.draw.thin import path_corners
 
 __all__ = ["Scene", "ScenePlan"]
 
@@ -43,19 +43,20 @@ class Scene:
 
     x: ArrayLike
     y: ArrayLike
-    title: str = field(default="", kw_only=True)
-    x_label: str = field(default="x", kw_only=True)
-    y_label: str = field(default="y", kw_only=True)
-    x_unit: str | None = field(default=None, kw_only=True)
-    y_unit: str | None = field(default=None, kw_only=True)
-    x_range: Range | None = field(default=None, kw_only=True)
-    y_range: Range | None = field(default=None, kw_only=True)
-    label: str = field(default="", kw_only=True)
-    color: Color | None = field(default=None, kw_only=True)
-    width: float = field(default=2.0, kw_only=True)
-    highlight: int | None = field(default=None, kw_only=True)
-    marks: Sequence[Line | Scatter] = field(default=(), kw_only=True)
-    caption: str = field(default="", kw_only=True)
+    _: KW_ONLY
+    title: str = ""
+    x_label: str = "x"
+    y_label: str = "y"
+    x_unit: str | None = None
+    y_unit: str | None = None
+    x_range: Range | None = None
+    y_range: Range | None = None
+    label: str = ""
+    color: Color | None = None
+    width: float = 2.0
+    highlight: int | None = None
+    marks: Sequence[Line | Scatter] = ()
+    caption: str = ""
 
     def __post_init__(self) -> None:
         path = Line(self.x, self.y, self.label, self.color, self.width)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .drawing import FloatArray
+from trainlog.draw.drawing import FloatArray
 
 __all__ = ["Series", "Tally", "notes", "split_series"]
 

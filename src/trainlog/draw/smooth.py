@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .drawing import FloatArray
-from .values import as_column
+from trainlog.draw.drawing import FloatArray
+from trainlog.draw.values import as_column
 
 __all__ = ["ema", "moving_average"]
 

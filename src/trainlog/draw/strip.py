@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .chart import Strip
-from .color import Color, contrasting, mix
-from .drawing import Box, FloatArray, IntArray, Mark, Rect, Text
-from .frame import Frame
-from .legend import Entry
-from .text import CAP_HEIGHT, clean, measure
-from .theme import Theme
+from trainlog.draw.chart import Strip
+from trainlog.draw.color import Color, contrasting, mix
+from trainlog.draw.drawing import Box, FloatArray, IntArray, Mark, Rect, Text
+from trainlog.draw.frame import Frame
+from trainlog.draw.legend import Entry
+from trainlog.draw.text import CAP_HEIGHT, clean, measure
+from trainlog.draw.theme import Theme
 
 __all__ = ["strip_colors", "strip_entries", "strip_extent", "strip_marks"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .drawing import FloatArray
+from trainlog.draw.drawing import FloatArray
 
 __all__ = ["dashed"]
 

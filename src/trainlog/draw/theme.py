@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Final
 
-from .color import Color, parse_color
+from trainlog.draw.color import Color, parse_color
 
 __all__ = ["DARK", "LIGHT", "Theme", "find_theme"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .drawing import FloatArray, IntArray
-from .scale import Scale
-from .values import as_points
+from trainlog.draw.drawing import FloatArray, IntArray
+from trainlog.draw.scale import Scale
+from trainlog.draw.values import as_points
 
 __all__ = ["column_extremes", "dot_rows", "path_corners", "thin"]
 

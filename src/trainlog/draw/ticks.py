@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from .scale import Scale
+from trainlog.draw.scale import Scale
 
 __all__ = ["Ticks", "axis_ticks", "format_number"]
 

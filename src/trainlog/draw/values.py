@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .drawing import FloatArray
+from trainlog.draw.drawing import FloatArray
 
 __all__ = ["as_column", "as_points"]
 

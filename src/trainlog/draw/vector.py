@@ -8,9 +8,9 @@ from html import escape
 
 import numpy as np
 
-from .drawing import Cells, Clip, Dots, Drawing, FloatArray, Mark, Polygon, Polyline, Rect, Text, pieces
-from .pixels import cells_as_png
-from .text import clean
+from trainlog.draw.drawing import Cells, Clip, Dots, Drawing, FloatArray, Mark, Polygon, Polyline, Rect, Text, pieces
+from trainlog.draw.pixels import cells_as_png
+from trainlog.draw.text import clean
 
 __all__ = ["svg"]
 
