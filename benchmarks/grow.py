@@ -20,6 +20,8 @@ __all__ = ["READERS", "make", "measured", "tables"]
 _ROWS = 4096
 _STATS_EVERY = 100
 
+_PLAIN = "plain FLOG loop, np.array"
+_PLAIN_AT_MOST = 10**9  # its dicts take some six times the file
 _SLOW = 10**8  # files of this size are read once; they take long enough to be timed so
 
 
@@ -83,7 +85,7 @@ READERS: dict[str, Callable[[str], frames.Columns | None]] = {
     "trainlog: open": _header,
     "trainlog: open, first frame": _first_frame,
     "trainlog: open, table of creatures": _trainlog,
-    "plain FLOG loop, np.array": _plain,
+    _PLAIN: _plain,
     "np.fromfile, the bytes alone": _bytes,
 }
 
@@ -130,6 +132,8 @@ def tables(scale: Scale) -> Iterator[Table]:
             count = in_child(make, path=path, size=size)
             results: dict[str, dict[str, float | str]] = {}
             for name in READERS:
+                if name == _PLAIN and size > _PLAIN_AT_MOST:
+                    continue
                 try:
                     runs = [in_child(measured, name=name, path=path, count=count) for _ in range(passes)]
                     results[name] = sorted(runs, key=lambda run: run["seconds"])[passes // 2]
