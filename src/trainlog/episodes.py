@@ -339,7 +339,9 @@ class _Parts:
 
     def add_table(self, table: Table) -> None:
         self._gather()
-        self._tables.append(table)
+        # The columns are views of a block of the file, which would all be kept for the sake of a short episode.
+        columns = {key: column.copy() for key, column in table.items()}
+        self._tables.append(Table(table.kind, table.time.copy(), columns))
 
     def _gather(self) -> None:
         if self._frames:

@@ -8,8 +8,10 @@ from trainlog.codec import Codec
 from trainlog.codecs.simion.layout import EXPERIMENT, FunctionMagic, Magic
 from trainlog.codecs.simion.parts import SUFFIXES, names_of
 from trainlog.codecs.simion.reader import SimionReader
+from trainlog.codecs.simion.writer import SimionWriter
+from trainlog.model import Header
 
-__all__ = ["SimionCodec", "SimionReader"]
+__all__ = ["SimionCodec", "SimionReader", "SimionWriter"]
 
 _MAGICS = tuple(int(magic).to_bytes(8, "little") for magic in (Magic.EXPERIMENT, FunctionMagic.HEADER))
 
@@ -34,6 +36,10 @@ class SimionCodec(Codec):
     def read(self, path: Path) -> SimionReader:
         """Open the log."""
         return SimionReader(path)
+
+    def write(self, path: Path, header: Header) -> SimionWriter:
+        """Begin a log whose descriptor is at *path*."""
+        return SimionWriter(path, header)
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """The descriptor, the data, the functions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Gap
+from trainlog.codecs.simion.frames import keys_for
 from trainlog.codecs.simion.layout import CLOCKS, HEAD, HEAD_WORDS, STEP_CLOCKS, STEP_INDEX, STEP_KEYS, WORD
-from trainlog.codecs.simion.walk import EpisodeStart, Steps, walk
+from trainlog.codecs.simion.walk import EpisodeEnd, EpisodeStart, Steps, walk_steps
 from trainlog.files import Source
 from trainlog.model import Kind
 from trainlog.table import Table, unknown_key
@@ -20,11 +22,11 @@ __all__ = ["read_columns", "table_of_steps"]
 
 def table_of_steps(steps: Steps, keys: Sequence[str]) -> Table:
     """The steps of one run as a table; its columns are views of the run."""
-    width = min(steps.words.shape[1] - HEAD_WORDS, len(keys))
+    keys = keys_for(keys, steps.words.shape[1] - HEAD_WORDS)
     doubles = steps.doubles
     columns: dict[str, npt.NDArray[Any]] = {"step": steps.words[:, STEP_INDEX]}
     columns |= {key: doubles[:, STEP_CLOCKS.start + i] for i, key in enumerate(CLOCKS)}
-    columns |= {key: doubles[:, HEAD_WORDS + i] for i, key in enumerate(keys[:width])}
+    columns |= {key: doubles[:, HEAD_WORDS + i] for i, key in enumerate(keys)}
     return Table(Kind.CREATURE, doubles[:, STEP_CLOCKS.start], columns)
 
 
@@ -33,9 +35,9 @@ def read_columns(
 ) -> Table | None:
     """All steps of a data file as a table; None when its episodes differ in their number of variables.
 
-    The file is read in blocks of a megabyte, which stay in the processor's cache while their columns are taken out.
-    Memory is asked for according to the size of the file, never to what the file says, and the system gives only
-    the part that is filled.
+    The file is read in blocks of some megabytes, which stay in the processor's cache while what is wanted of them is
+    taken out. Memory is asked for according to the size of the file, never to what the file says, and the system
+    gives only the part that is filled. The columns are views of one array, which has a row for each step.
 
     Args:
         source: the data file.
@@ -47,33 +49,41 @@ def read_columns(
         KeyError: for a key that there is none of, if there are steps.
 
     """
-    places: dict[str, int] = dict(zip(STEP_KEYS, range(STEP_INDEX, STEP_CLOCKS.stop), strict=True))
-    places |= {key: HEAD_WORDS + i for i, key in enumerate(keys)}
-    columns: list[npt.NDArray[Any]] | None = None
+    places = _places(keys)
     names = list(places) if wanted is None else list(wanted)
     width = len(keys)
+    most = source.size // (HEAD + WORD * width)
+    pieces = [(slice(0, 4), slice(STEP_INDEX, STEP_CLOCKS.stop)), (slice(4, 4 + width), slice(HEAD_WORDS, None))]
+    if wanted is not None:
+        chosen = [STEP_CLOCKS.start, *(places[name] for name in names if name in places)]
+        pieces = [(slice(i, i + 1), slice(place, place + 1)) for i, place in enumerate(chosen)]
+    words = np.empty((most, pieces[-1][0].stop), np.int64)
     rows = 0
-    for record in walk(source, on_gap):
+    for record in walk_steps(source, on_gap):
         if isinstance(record, EpisodeStart):
             if record.variables != width:
                 return None
-        elif isinstance(record, Steps):
-            if columns is None:
-                for name in names:
-                    if name not in places:
-                        raise KeyError(unknown_key(name, places, Kind.CREATURE))
-                most = source.size // (HEAD + WORD * width)
-                columns = [np.empty(most, np.int64 if name == "step" else np.float64) for name in ("", *names)]
-                indices = [STEP_CLOCKS.start, *(places[name] for name in names)]
-            words = record.words
-            stop = rows + len(words)
-            if stop > len(columns[0]):  # the file has grown since
-                return read_columns(source, keys, wanted, on_gap)
-            doubles = record.doubles
-            for column, index in zip(columns, indices, strict=True):
-                column[rows:stop] = (words if index == STEP_INDEX else doubles)[:, index]
+        elif not isinstance(record, EpisodeEnd):
+            shape = record.words.shape[:-1]
+            stop = rows + math.prod(shape)
+            if stop > most:  # the file has grown since
+                break
+            block = words[rows:stop].reshape(*shape, -1)
+            for target, piece in pieces:
+                block[..., target] = record.words[..., piece]
             rows = stop
-    if columns is None:
+    if not rows:
         return Table(Kind.CREATURE, np.empty(0), {name: np.empty(0) for name in wanted or ()})
-    time, *rest = (column[:rows] for column in columns)
-    return Table(Kind.CREATURE, time, dict(zip(names, rest, strict=True)))
+    if unknown := [name for name in names if name not in places]:
+        raise KeyError(unknown_key(unknown[0], places, Kind.CREATURE))
+    words = words[:rows]
+    doubles = words.view(np.float64)
+    first = 1 if wanted is not None else 0
+    columns = {name: (words if name == "step" else doubles)[:, first + i] for i, name in enumerate(names)}
+    return Table(Kind.CREATURE, doubles[:, 1 - first], columns)
+
+
+def _places(keys: Sequence[str]) -> dict[str, int]:
+    """Which word of a step is which column."""
+    places = {key: STEP_INDEX + i for i, key in enumerate(STEP_KEYS)}
+    return places | {key: HEAD_WORDS + i for i, key in enumerate(keys)}

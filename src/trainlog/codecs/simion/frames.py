@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,12 +11,21 @@ import numpy as np
 
 from trainlog.codec import Gap
 from trainlog.codecs.simion.functions import Cursor, Sample
-from trainlog.codecs.simion.layout import CLOCKS, HEAD_WORDS, STEP_CLOCKS, STEP_INDEX, STEP_KEYS
+from trainlog.codecs.simion.layout import CLOCKS, HEAD_WORDS, STEP_CLOCKS, STEP_INDEX, STEP_KEYS, STEP_PADDING
 from trainlog.codecs.simion.walk import EpisodeEnd, EpisodeStart, Record, Steps
 from trainlog.episodes import END, START, EpisodeType, Tally, is_averaged
 from trainlog.model import Frame, Header, Kind
 
-__all__ = ["FUNCTION_SAMPLE", "UNFINISHED", "Story", "frames_of_steps", "unfinished"]
+__all__ = [
+    "FUNCTION_SAMPLE",
+    "UNFINISHED",
+    "Spare",
+    "Story",
+    "frames_of_steps",
+    "keys_for",
+    "spare_of",
+    "unfinished",
+]
 
 FUNCTION_SAMPLE: Final = "function_sample"
 UNFINISHED: Final = "unfinished"
@@ -25,14 +35,18 @@ _BATCH: Final = 1024
 _MAX_UNFINISHED: Final = 1 << 20
 
 
+def keys_for(keys: Sequence[str], width: int) -> tuple[str, ...]:
+    """The keys of a step that has *width* values; those that the descriptor does not name are numbered."""
+    return (*keys[:width], *(f"stat/column {i}" for i in range(len(keys) + 1, width + 1)))
+
+
 def frames_of_steps(steps: Steps, keys: Sequence[str]) -> Iterator[Frame]:
     """The steps of a run as frames."""
-    width = steps.words.shape[1] - HEAD_WORDS
-    names = (*STEP_KEYS, *keys[:width])
+    names = (*STEP_KEYS, *keys_for(keys, steps.words.shape[1] - HEAD_WORDS))
     for start in range(0, len(steps.words), _BATCH):
         words = steps.words[start : start + _BATCH]
         doubles = words.view("<f8")
-        rows = np.concatenate((doubles[:, STEP_CLOCKS], doubles[:, HEAD_WORDS : HEAD_WORDS + len(keys)]), axis=1)
+        rows = np.concatenate((doubles[:, STEP_CLOCKS], doubles[:, HEAD_WORDS:]), axis=1)
         for step, row in zip(words[:, STEP_INDEX].tolist(), rows.tolist(), strict=True):
             yield Frame(row[0], Kind.CREATURE, dict(zip(names, (step, *row), strict=True)))
 
@@ -41,6 +55,7 @@ def function_frame(sample: Sample, time: float) -> Frame:
     """A sample of a function as an event; ``values`` are flat, x fastest, ``shape`` is (z, y, x)."""
     data = {
         "type": FUNCTION_SAMPLE,
+        "msg": sample.function.name,
         "function": sample.function.name,
         "id": sample.function.id,
         "episode": sample.episode,
@@ -59,6 +74,26 @@ def unfinished(path: Path, gap: Gap, time: float, part: str) -> Frame:
         tail = file.read(gap.size) if gap.size <= _MAX_UNFINISHED else b""
     data = {"type": UNFINISHED, "msg": str(gap), "part": part, "hex": tail.hex()}
     return Frame(time, Kind.EVENT, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Spare(Gap):
+    """Padding that is not zero, which no other format carries."""
+
+    records: int = 0
+
+    def __str__(self) -> str:
+        return f"the padding of {self.records:,} records is not zero, the first at byte {self.offset:,}"
+
+
+def spare_of(record: Record) -> int:
+    """How many of the headers in *record* are padded with something else than zeros."""
+    match record:
+        case Steps():
+            return int(record.words[:, STEP_PADDING].any(axis=1).sum())
+        case EpisodeStart() | EpisodeEnd():
+            return int(not record.is_padded)
+    return 0
 
 
 class Story:
@@ -93,15 +128,15 @@ class Story:
                 self._start = record
                 self._number += 1
                 if record.type == EpisodeType.EVALUATION:
-                    self._evaluation = max(self._evaluation, record.index)
+                    self._evaluation = max(self._evaluation, record.number)
                 if self._tallied:
                     self._tally = Tally(self._header.variables, averaged=is_averaged(self._header))
-                yield Frame(self.time, Kind.EVENT, {"type": START, **self._which()})
+                yield self._event(START)
                 yield from self._samples()
             case EpisodeEnd():
                 if self._tallied:
                     yield self._summary(complete=True)
-                yield Frame(self.time, Kind.EVENT, {"type": END, **self._which()})
+                yield self._event(END)
                 self._abandon()
 
     def rest(self) -> Iterator[Frame]:
@@ -132,13 +167,21 @@ class Story:
         self._last_step = 0
         self._clocks = []
 
+    def _event(self, what: str) -> Frame:
+        which = self._which()
+        part = f".{which['sub_index']}" if which["sub_index"] > 1 else ""
+        return Frame(
+            self.time, Kind.EVENT, {"type": what, "msg": f"{which['episode_type']} {which['index']}{part}", **which}
+        )
+
     def _which(self) -> dict[str, Any]:
         assert self._start is not None
+        kind = EpisodeType.of(self._start.type)
         which = {
             "episode": self._number,
-            "episode_type": str(EpisodeType.of(self._start.type)),
-            "index": self._start.index,
-            "sub_index": self._start.sub_index,
+            "episode_type": str(kind),
+            "index": self._start.number,
+            "sub_index": self._start.sub_number,
         }
         if self._start.variables != len(self._header.variables):
             which["variables"] = self._start.variables

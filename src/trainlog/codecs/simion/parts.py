@@ -18,9 +18,6 @@ SUFFIXES: Final = (
     ".simion.log",
     ".simion.log.bin",
     ".simion.log.functions",
-    ".log",
-    ".log.bin",
-    ".log.functions",
 )
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from trainlog.codec import Gap, Reader, Span, Summary
 from trainlog.codecs.simion.columns import read_columns, table_of_steps
-from trainlog.codecs.simion.descriptor import Descriptor, decoded, key_of, parse
-from trainlog.codecs.simion.frames import Story, frames_of_steps, unfinished
+from trainlog.codecs.simion.descriptor import MAX_SIZE, Descriptor, decoded, parse
+from trainlog.codecs.simion.frames import Spare, Story, frames_of_steps, keys_for, spare_of, unfinished
 from trainlog.codecs.simion.functions import Cursor, FunctionsHead, take_head
-from trainlog.codecs.simion.layout import HEAD, STEP_KEYS, Magic
+from trainlog.codecs.simion.layout import HEAD, HEAD_WORDS, STEP_CLOCKS, STEP_KEYS, Magic
+from trainlog.codecs.simion.origin import KEY, LearnedFunctions, Origin
 from trainlog.codecs.simion.parts import Parts, descriptor_of, parts_of
 from trainlog.codecs.simion.walk import Experiment, Steps, episode_of, take_experiment, walk
 from trainlog.episodes import AVERAGED
@@ -63,8 +63,10 @@ class SimionReader(Reader):
                 f"the descriptor names {len(descriptor.variables)} variables, but a step has {width} values"
             )
         functions, problem = _functions(self.parts.functions, strict=path == self.parts.functions)
-        if problem:
+        self._unread: Gap | None = None
+        if problem and self.parts.functions is not None:
             problems.append(problem)
+            self._unread = Gap(0, self.parts.functions.stat().st_size, file=self.parts.functions.name)
             self.parts = self.parts._replace(functions=None)
         for problem in problems:
             warnings.warn(DamagedLogWarning(f"{path}: {problem}"), stacklevel=2)
@@ -111,8 +113,7 @@ class SimionReader(Reader):
         summary = Summary(size=sum(part.stat().st_size for part in self.parts if part is not None))
         for item in self._told(never, summary.gaps.append):
             if isinstance(item, Steps):
-                times = item.doubles[:, 2]
-                _count(summary, len(times), float(times[0]), float(times[-1]), self._keys[: item.words.shape[1] - 16])
+                _count(summary, item, keys_for(self._keys, item.words.shape[1] - HEAD_WORDS))
                 if progress is not None:
                     progress(item.offset)
             else:
@@ -135,14 +136,22 @@ class SimionReader(Reader):
             source = stack.enter_context(Source(self.parts.data, wait))
             cursor = None if self.parts.functions is None else stack.enter_context(Cursor(self.parts.functions))
             story = Story(self.header, cursor, tallied=tallied)
+            spare, first = 0, 0
             for record in walk(source, keep):
+                if closing and (found := spare_of(record)):
+                    first = first or record.offset
+                    spare += found
                 if isinstance(record, Steps):
                     yield record
                 yield from story.after(record)
             yield from story.rest()
+            if self._unread is not None and closing:
+                on_gap(self._unread)
             if cursor is not None and (gap := cursor.gap()) is not None:
                 keep(gap)
             if closing:
+                if spare:
+                    on_gap(Spare(first, 0, records=spare))
                 yield from story.closing()
                 for gap in gaps:
                     if gap.torn:
@@ -159,19 +168,19 @@ class SimionReader(Reader):
         raise CorruptLog(f"{gap.size:,} bytes are no record", path=path, offset=gap.offset)
 
 
-def _count(summary: Summary, rows: int, first: float, last: float, keys: Sequence[str]) -> None:
+def _count(summary: Summary, steps: Steps, keys: Sequence[str]) -> None:
+    rows = len(steps.words)
+    times = steps.doubles[:, STEP_CLOCKS.start]
     span = summary.kinds.get(Kind.CREATURE)
     if span is None:
-        span = summary.kinds[Kind.CREATURE] = Span(first=first)
+        span = summary.kinds[Kind.CREATURE] = Span(first=float(times[0]))
         summary.kinds = dict(sorted(summary.kinds.items()))
     span.frames += rows
-    span.last = summary.duration = last
-    span.keys.update(Counter(dict.fromkeys((*STEP_KEYS, *keys), rows)))
+    span.last = summary.duration = float(times[-1])
+    span.keys.update(dict.fromkeys((*STEP_KEYS, *keys), rows))
 
 
 def _content(descriptor: Path) -> bytes:
-    from trainlog.codecs.simion.descriptor import MAX_SIZE
-
     try:
         with descriptor.open("rb") as file:
             return file.read(MAX_SIZE + 1)
@@ -195,9 +204,8 @@ def _begin(data: Path) -> tuple[Experiment | None, int | None]:
 def _columns(descriptor: Descriptor, width: int | None) -> tuple[Variable, ...]:
     """The declared variables, and numbered ones for values that the descriptor does not name."""
     named = descriptor.variables
-    seen = Counter(variable.key for variable in named)
-    more = [f"column {i}" for i in range(len(named) + 1, (width or 0) + 1)]
-    return named + tuple(Variable(name, "stat", key=key_of("stat", name, seen)) for name in more)
+    more = keys_for([variable.key for variable in named], width or 0)[len(named) :]
+    return named + tuple(Variable(key.removeprefix("stat/"), "stat", key=key) for key in more)
 
 
 def _functions(path: Path | None, *, strict: bool) -> tuple[FunctionsHead | None, str]:
@@ -215,9 +223,6 @@ def _functions(path: Path | None, *, strict: bool) -> tuple[FunctionsHead | None
             return None, f"its functions are not read: {error}"
 
 
-_NO_FUNCTIONS: Final[dict[str, Any]] = {"count": None, "declared": []}
-
-
 def _header(
     parts: Parts,
     descriptor: Descriptor,
@@ -226,15 +231,21 @@ def _header(
     variables: tuple[Variable, ...],
     functions: FunctionsHead | None,
 ) -> Header:
-    """What is true of the run; ``meta["simion"]`` holds what a writer needs to make the same files again."""
+    """What is true of the run."""
     assert parts.data is not None
     name = (parts.descriptor or parts.data).name
     stem = name.removesuffix(".bin").removesuffix(".log").removesuffix(".simion")
-    declared = None
+    learned = None
     if parts.functions is not None:
-        declared = _NO_FUNCTIONS
-        if functions is not None:
-            declared = {"count": functions.count, "declared": [one.as_json() for one in functions.declarations]}
+        learned = LearnedFunctions(functions.count, functions.declarations) if functions else LearnedFunctions(None)
+    origin = Origin(
+        experiment.version if experiment else None,
+        experiment.episodes if experiment else None,
+        name,
+        parts.data.name,
+        None if content is None else decoded(content),
+        learned,
+    )
     meta: dict[str, Any] = {
         "creature": (descriptor.scene or "unknown").removesuffix(".scene"),
         "task": stem,
@@ -242,13 +253,6 @@ def _header(
         "episode_types": {str(number): name for number, name in descriptor.episode_types.items()},
         "episodes_planned": experiment.episodes if experiment else 0,
         AVERAGED: experiment is not None and experiment.version >= 2,
-        "simion": {
-            "version": experiment.version if experiment else None,
-            "episodes": experiment.episodes if experiment else None,
-            "name": name,
-            "data": parts.data.name,
-            "descriptor": None if content is None else decoded(content),
-            "functions": declared,
-        },
+        KEY: origin.as_json(),
     }
     return Header(meta, 0, variables)

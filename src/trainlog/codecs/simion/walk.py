@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -18,10 +17,21 @@ from trainlog.codecs.simion.layout import EPISODE, EXPERIMENT, HEAD, HEAD_WORDS,
 from trainlog.errors import CorruptLog, TruncatedLog, UnknownFormat
 from trainlog.files import Source
 
-__all__ = ["EpisodeEnd", "EpisodeStart", "Experiment", "Record", "Steps", "take_experiment", "walk"]
+__all__ = [
+    "Alike",
+    "EpisodeEnd",
+    "EpisodeStart",
+    "Experiment",
+    "Record",
+    "Steps",
+    "take_experiment",
+    "walk",
+    "walk_steps",
+]
 
 _INT: Final = np.dtype("<i8")
-_STEP: Final = int(Magic.STEP)
+# As plain ints: looking a member of an enumeration up takes as long as all else that is done for a short episode.
+_EPISODE, _STEP, _END = int(Magic.EPISODE), int(Magic.STEP), int(Magic.EPISODE_END)
 _FIRST_GUESS: Final = 64
 
 
@@ -32,15 +42,15 @@ class Experiment(NamedTuple):
     episodes: int  # planned
 
 
-@dataclass(frozen=True, slots=True)
-class EpisodeStart:
+class EpisodeStart(NamedTuple):
     """The header of an episode."""
 
     offset: int
     type: int
-    index: int
-    sub_index: int
+    number: int  # the format's index
+    sub_number: int
     variables: int
+    is_padded: bool  # with zeros
 
 
 class Steps(NamedTuple):
@@ -59,6 +69,14 @@ class EpisodeEnd(NamedTuple):
     """The end of an episode."""
 
     offset: int
+    is_padded: bool  # with zeros
+
+
+class Alike(NamedTuple):
+    """Successive whole episodes of as many steps each: int64, shape (episodes, steps, 16 + variables), read-only."""
+
+    offset: int
+    words: npt.NDArray[Any]
 
 
 Record = EpisodeStart | Steps | EpisodeEnd
@@ -84,7 +102,7 @@ def take_experiment(source: Source) -> Experiment | None:
     return Experiment(version, episodes)
 
 
-def episode_of(head: bytes, source: Source, offset: int) -> EpisodeStart:
+def episode_of(head: bytes | memoryview, source: Source, offset: int) -> EpisodeStart:
     """The header of an episode.
 
     Raises:
@@ -98,11 +116,23 @@ def episode_of(head: bytes, source: Source, offset: int) -> EpisodeStart:
             path=source.path,
             offset=offset,
         )
-    return EpisodeStart(offset, kind, index, sub_index, variables)
+    return EpisodeStart(offset, kind, index, sub_index, variables, bytes(head[5 * WORD :]) == bytes(11 * WORD))
 
 
 def walk(source: Source, on_gap: Callable[[Gap], object]) -> Iterator[Record]:
     """Yield the records after the file's header, steps in runs.
+
+    For what happens at the end of the file, and where there is damage, see `walk_steps`.
+    """
+    for record in _walk(source, on_gap, together=False):
+        assert not isinstance(record, Alike)
+        yield record
+
+
+def walk_steps(source: Source, on_gap: Callable[[Gap], object]) -> Iterator[Record | Alike]:
+    """Yield the records after the file's header, steps in runs; episodes that are like the one before all at once.
+
+    All are read into the same memory: what is yielded is valid until the next is asked for.
 
     ``source.wait`` is asked when the next record is not all there; when it says no, the walk is over. What is no
     record is told to *on_gap*, in the file's order; the unfinished record at the end (``torn``) as well.
@@ -111,6 +141,10 @@ def walk(source: Source, on_gap: Callable[[Gap], object]) -> Iterator[Record]:
         CorruptLog: when the file is no RLSimion data file, or the number of values of a step cannot be right.
 
     """
+    return _walk(source, on_gap, together=True)
+
+
+def _walk(source: Source, on_gap: Callable[[Gap], object], *, together: bool) -> Iterator[Record | Alike]:
     try:
         if take_experiment(source) is None:
             return
@@ -119,17 +153,21 @@ def walk(source: Source, on_gap: Callable[[Gap], object]) -> Iterator[Record]:
         return
     at = HEAD
     variables: int | None = None  # of the episode that is open
-    block, base = b"", at
+    started = 0
+    shape: tuple[int, int] | None = None  # steps and variables of the episode before
+    block: bytes | memoryview = b""
+    base = at
+    take = _Buffer(source).block if together else source.block
     guess = _FIRST_GUESS
     while True:
         have = len(block) - (at - base)
         need = HEAD
         magic = int.from_bytes(block[at - base : at - base + WORD], "little") if have >= WORD else 0
-        if magic == Magic.STEP and variables is not None:
+        if magic == _STEP and variables is not None:
             need = HEAD + WORD * variables
         if have < need:
             if source.size - at >= need or (have < WORD <= source.size - at):
-                block, base = source.block(at, need), at
+                block, base = take(at, need), at
                 continue
             if magic and not _is_due(magic, variables):
                 need = 0  # there is no use in waiting for the rest of this
@@ -144,13 +182,19 @@ def walk(source: Source, on_gap: Callable[[Gap], object]) -> Iterator[Record]:
             guess = max(len(run), _FIRST_GUESS)
             yield Steps(at, run)
             at += run.nbytes
-        elif magic == Magic.EPISODE:
+        elif magic == _EPISODE:
+            if together and shape is not None and (alike := _alike(block, at - base, *shape)) is not None:
+                yield Alike(at, alike[:, HEAD_WORDS:-HEAD_WORDS].reshape(len(alike), shape[0], -1))
+                at += alike.nbytes
+                variables = None
+                continue
             start = episode_of(block[at - base : at - base + HEAD], source, at)
             variables = start.variables
             yield start
-            at += HEAD
-        elif magic == Magic.EPISODE_END and variables is not None:
-            yield EpisodeEnd(at)
+            at = started = at + HEAD
+        elif magic == _END and variables is not None:
+            yield EpisodeEnd(at, bytes(block[at - base + WORD : at - base + HEAD]) == bytes(15 * WORD))
+            shape = (at - started) // (HEAD + WORD * variables), variables
             variables = None
             at += HEAD
         else:
@@ -161,14 +205,28 @@ def walk(source: Source, on_gap: Callable[[Gap], object]) -> Iterator[Record]:
                 return
             on_gap(Gap(at, found - at))
             at = found
-            block, base = source.block(at), at
+            block, base = take(at, HEAD), at
+
+
+class _Buffer:
+    """Takes blocks of a file into the same memory again and again, which the processor has in its cache then."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._memory = memoryview(bytearray(4 * Source.CHUNK))
+
+    def block(self, offset: int, need: int) -> memoryview:
+        """As `Source.block`; valid until the next call."""
+        if need > len(self._memory):
+            self._memory = memoryview(bytearray(min(need, self._source.size)))
+        return self._memory[: self._source.fill(self._memory, offset)]
 
 
 def _is_due(magic: int, variables: int | None) -> bool:
-    return magic == Magic.EPISODE or (variables is not None and magic in (Magic.STEP, Magic.EPISODE_END))
+    return magic == _EPISODE or (variables is not None and magic in (_STEP, _END))
 
 
-def _run(block: bytes, start: int, words: int, guess: int) -> npt.NDArray[Any]:
+def _run(block: bytes | memoryview, start: int, words: int, guess: int) -> npt.NDArray[Any]:
     """The steps of *words* words each that stand one after another in *block* from byte *start* on; one at least.
 
     Episodes are often of one length, so the length of the one before is tried first; then twice that, and so on.
@@ -184,6 +242,25 @@ def _run(block: bytes, start: int, words: int, guess: int) -> npt.NDArray[Any]:
         done += len(ahead)
         guess = done
     return records[:done]
+
+
+def _alike(block: bytes | memoryview, start: int, steps: int, variables: int) -> npt.NDArray[Any] | None:
+    """The whole episodes of that shape that stand one after another in *block* from byte *start* on, two at least.
+
+    As words: int64, shape (episodes, words of an episode).
+    """
+    step = HEAD_WORDS + variables
+    size = 2 * HEAD_WORDS + steps * step
+    count = (len(block) - start) // (size * WORD)
+    if count < 2 or not steps:
+        return None
+    words = np.frombuffer(block, _INT, count * size, start).reshape(count, size)
+    if words[1, 0] != _EPISODE or words[1, -HEAD_WORDS] != _END:
+        return None
+    good = (words[:, 0] == _EPISODE) & (words[:, 3] == variables) & (words[:, -HEAD_WORDS] == _END)
+    good &= (words[:, HEAD_WORDS:-HEAD_WORDS:step] == _STEP).all(axis=1)
+    count = count if good.all() else int(good.argmin())
+    return words[:count] if count >= 2 else None
 
 
 # Words 5 to 15 of an episode and of a step are zero, and so are all but the first of an end: nothing else is like it.
@@ -212,7 +289,7 @@ def _next_record(source: Source, start: int, variables: int | None) -> int | Non
 def _is_record(head: bytes, variables: int | None) -> bool:
     if len(head) < HEAD or not _is_due(head[0], variables):
         return False
-    if head[0] == Magic.EPISODE_END:
+    if head[0] == _END:
         return not any(head[WORD:])
     if any(head[5 * WORD :]):
         return False
@@ -220,7 +297,7 @@ def _is_record(head: bytes, variables: int | None) -> bool:
     index: int
     count: int
     _, number, index, count, _ = EPISODE.unpack(head)
-    if head[0] == Magic.EPISODE:
+    if head[0] == _EPISODE:
         return 0 <= count <= MAX_VARIABLES and 0 <= number < 256 and index >= 0
     return number >= 0
 
@@ -228,10 +305,10 @@ def _is_record(head: bytes, variables: int | None) -> bool:
 def _is_followed(peek: Callable[[int, int], bytes], at: int, total: int, variables: int | None) -> bool:
     head = peek(at, HEAD)
     size = HEAD
-    if head[0] == Magic.STEP:
+    if head[0] == _STEP:
         size += WORD * (variables or 0)
     else:
-        variables = EPISODE.unpack(head)[3] if head[0] == Magic.EPISODE else None
+        variables = EPISODE.unpack(head)[3] if head[0] == _EPISODE else None
     if at + size > total:
         return False
     after = peek(at + size, WORD)

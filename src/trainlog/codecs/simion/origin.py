@@ -1,0 +1,150 @@
+"""What a copy of an RLSimion log in another format must remember, so that the very same files can be made of it again.
+
+It travels in the header, as ``meta["simion"]``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from trainlog.codecs.simion.descriptor import Descriptor, encoded, parse, render
+from trainlog.codecs.simion.functions import VERSION, Declaration
+from trainlog.codecs.simion.layout import FUNCTIONS, FunctionMagic
+from trainlog.episodes import EpisodeType
+from trainlog.errors import DamagedLog, UnsupportedFrame
+from trainlog.model import Header, Kind
+
+__all__ = ["KEY", "LearnedFunctions", "Origin"]
+
+KEY = "simion"
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedFunctions:
+    """What a function log declares.
+
+    Attributes:
+        count: as its header says; None for a log that is empty.
+        declared: the declarations.
+
+    """
+
+    count: int | None
+    declared: tuple[Declaration, ...] = ()
+
+    def head(self) -> bytes:
+        """The header and the declarations."""
+        if self.count is None:
+            return b""
+        head = FUNCTIONS.pack(FunctionMagic.HEADER, VERSION, self.count)
+        return head + b"".join(declaration.pack() for declaration in self.declared)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a log comes from, and how its files are to be written.
+
+    Attributes:
+        version: of the data file; None when that has no header.
+        episodes: the number that the data file's header claims; None for a log whose episodes are to be counted.
+        name, data: names of the descriptor and of the data file.
+        descriptor: the descriptor's text; None when there is none.
+        functions: the function log; None when there is none.
+        steps_are: the kind of frames that are steps.
+
+    """
+
+    version: int | None = 2
+    episodes: int | None = None
+    name: str | None = None
+    data: str | None = None
+    descriptor: str | None = None
+    functions: LearnedFunctions | None = None
+    steps_are: Kind = Kind.CREATURE
+
+    @property
+    def is_simion(self) -> bool:
+        """Whether the log was an RLSimion log, rather than is to become one."""
+        return self.name is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """As it travels."""
+        functions = self.functions and {
+            "count": self.functions.count,
+            "declared": [declaration.as_json() for declaration in self.functions.declared],
+        }
+        return {
+            "version": self.version,
+            "episodes": self.episodes,
+            "name": self.name,
+            "data": self.data,
+            "descriptor": self.descriptor,
+            "functions": functions,
+            "steps_are": str(self.steps_are),
+        }
+
+    @classmethod
+    def of(cls, header: Header) -> Self:
+        """The inverse, for a header that may say little of this or nothing.
+
+        Raises:
+            UnsupportedFrame: when what it says cannot be.
+
+        """
+        entry = header.meta.get(KEY)
+        if not isinstance(entry, Mapping):
+            return cls()
+        try:
+            version = entry.get("version", 2)
+            if version not in (None, 1, 2):
+                raise ValueError(f"there is no version {version!r}")
+            episodes, text = entry.get("episodes"), entry.get("descriptor")
+            return cls(
+                version,
+                None if episodes is None else int(episodes),
+                entry.get("name"),
+                entry.get("data"),
+                None if text is None else str(text),
+                _functions(entry.get("functions")),
+                Kind.of(entry.get("steps_are", Kind.CREATURE)),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, struct.error) as error:
+            raise UnsupportedFrame(f"the header's {KEY!r} is not what it should be: {error!r}") from error
+
+    def descriptor_for(self, header: Header, path: Path, data: Path, functions: Path) -> bytes:
+        """The content of the descriptor at *path*: the old one when it still holds, otherwise one like it."""
+        old = Descriptor(scene=str(header.meta.get("scene", "")))
+        if self.descriptor is None:
+            names = {int(kind): str(kind).capitalize() for kind in EpisodeType}
+            old = Descriptor(scene=old.scene, episode_types=names)
+        else:
+            content = encoded(self.descriptor)
+            try:
+                old = parse(content, path)
+            except DamagedLog:
+                pass
+            else:
+                if (path.name, data.name) == (self.name, self.data) and _begins(header.variables, old.variables):
+                    return content
+        logged = self.functions is not None or old.functions is not None
+        return render(
+            Descriptor(data.name, functions.name if logged else None, old.scene, old.episode_types, header.variables)
+        )
+
+
+def _begins(whole: tuple[Any, ...], part: tuple[Any, ...]) -> bool:
+    return whole[: len(part)] == part
+
+
+def _functions(entry: Any) -> LearnedFunctions | None:
+    if entry is None:
+        return None
+    declared = tuple(Declaration.from_json({"id": i, **one}) for i, one in enumerate(entry["declared"]))
+    for declaration in declared:
+        declaration.pack()
+    count = entry.get("count", len(declared))
+    return LearnedFunctions(None if count is None else int(count), declared)

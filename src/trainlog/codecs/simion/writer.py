@@ -1,0 +1,257 @@
+"""Writing an RLSimion log that the original program's reader opens."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import nan
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from trainlog.append import AppendFile
+from trainlog.codec import Writer
+from trainlog.codecs.simion.frames import FUNCTION_SAMPLE, UNFINISHED, keys_for
+from trainlog.codecs.simion.functions import Sample
+from trainlog.codecs.simion.layout import (
+    CLOCKS,
+    EPISODE,
+    EPISODE_END,
+    EXPERIMENT,
+    HEAD_WORDS,
+    STEP,
+    STEP_CLOCKS,
+    STEP_INDEX,
+    STEP_KEYS,
+    Magic,
+)
+from trainlog.codecs.simion.origin import KEY, Origin
+from trainlog.codecs.simion.parts import names_of
+from trainlog.codecs.simion.values import getter, leaves, number, unsupported, whole
+from trainlog.episodes import END, START, EpisodeType, is_summary
+from trainlog.errors import UnsupportedFrame
+from trainlog.model import Frame, Header, Kind
+from trainlog.table import Table
+
+__all__ = ["SimionWriter"]
+
+_COUNT_AT: Final = 16  # where in the data file the number of episodes stands
+_OF_A_START: Final = frozenset(["type", "msg", "episode", "episode_type", "index", "sub_index", "variables"])
+
+
+@dataclass(slots=True)
+class _Open:
+    """The episode that is being written."""
+
+    began: float
+    keys: tuple[str, ...]
+    last: int = 0  # step
+
+
+class SimionWriter(Writer):
+    """A new RLSimion log.
+
+    Creature frames become steps, with the values of the header's variables by their keys; events of the types
+    ``episode_start`` (with ``episode_type``, ``index``, ``sub_index``), ``episode_end`` and ``function_sample`` become
+    what they say. Each record is written at once, and the file's count of episodes is set right at the end of each, so
+    that a run that is killed leaves a log that can be read.
+
+    What such a log cannot hold is not written, and counted in ``losses``. A step that comes before any episode begins
+    one for training. Where a step lacks a value, the last one of another frame stands in, or NaN; both are counted.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        """Begin the files.
+
+        Raises:
+            LogExists: when there is one of them already.
+            LogWriteError: when they cannot be created.
+            UnsupportedFrame: when the header declares no variables, or no function log can hold its functions.
+
+        """
+        self._origin = Origin.of(header)
+        if not header.variables and not self._origin.is_simion:
+            raise UnsupportedFrame(
+                "an RLSimion log has declared columns only: say which keys are state, action, reward and statistics"
+            )
+        self._counted: Counter[str] = Counter()
+        self.losses = self._counted
+        if not self._origin.is_simion:
+            self._counted.update(f"header: {key}" for key in header.meta if key not in ("scene", KEY))
+        self._keys = tuple(variable.key for variable in header.variables)
+        self._known = frozenset((*STEP_KEYS, *self._keys))
+        self._values = getter(self._keys)
+        self._latest: dict[str, float] = {}
+        self._open: _Open | None = None
+        self._begun: Counter[int] = Counter()
+        self._ended = 0
+        functions = self._origin.functions
+        self._declared = {one.id: one for one in functions.declared} if functions else {}
+        self._functions: AppendFile | None = None
+        self._begin(names_of(path), header)
+
+    def _begin(self, names: tuple[Path, Path, Path], header: Header) -> None:
+        path, data, learned = names
+        text = self._origin.descriptor_for(header, *names)
+        self._data = AppendFile(data)
+        self._files = [self._data]
+        try:
+            if self._origin.version is not None:
+                self._data.append(EXPERIMENT.pack(Magic.EXPERIMENT, self._origin.version, self._origin.episodes or 0))
+            if self._origin.functions is not None:
+                self._functions = AppendFile(learned)
+                self._files.append(self._functions)
+                self._functions.append(self._origin.functions.head())
+            self._files.append(AppendFile(path))
+            self._files[-1].append(text)
+        except BaseException:
+            for file in self._files:
+                file.close()
+                file.path.unlink(missing_ok=True)
+            raise
+
+    def write(self, frame: Frame) -> None:
+        """Write one frame; see `trainlog.codec.Writer.write`."""
+        if frame.kind == self._origin.steps_are:
+            self._write_step(frame)
+        elif frame.kind == Kind.EVENT:
+            self._write_event(frame)
+        elif frame.kind != Kind.STATS or not is_summary(frame.data):
+            self._leave_out(frame)
+
+    def write_table(self, table: Table) -> None:
+        """Write the rows of *table*; steps that hold just the declared variables all at once."""
+        keys = self._open.keys if self._open else ()
+        is_plain = all(column.ndim == 1 and column.dtype.kind in "if" for column in table.values())
+        if self._open is None or not is_plain or [*table] != [*STEP_KEYS, *keys] or table["step"].dtype.kind != "i":
+            super().write_table(table)
+            return
+        words = np.zeros((table.rows, HEAD_WORDS + len(keys)), "<i8")
+        doubles = words.view("<f8")
+        words[:, 0] = Magic.STEP
+        words[:, STEP_INDEX] = table["step"]
+        for places, names in ((STEP_CLOCKS.start, CLOCKS), (HEAD_WORDS, keys)):
+            for place, name in enumerate(names, places):
+                doubles[:, place] = table[name]
+        self._data.append(words.tobytes())
+        if table.rows:
+            self._open.last = int(words[-1, STEP_INDEX])
+
+    def _write_step(self, frame: Frame) -> None:
+        data = frame.data
+        keys = self._open.keys if self._open else self._keys
+        began = self._open.began if self._open else frame.time
+        values = self._values(data) if data.keys() == self._known else self._values_of(frame, keys)
+        step = data.get("step")
+        if type(step) is not int:
+            step = whole(step) or (self._open.last if self._open else 0) + 1
+        real = data.get(CLOCKS[0], frame.time)
+        sim = data.get(CLOCKS[1], frame.time - began)
+        since = data.get(CLOCKS[2], frame.time - began)
+        try:
+            record = STEP.pack(Magic.STEP, step, real, sim, since) + struct.pack(f"<{len(values)}d", *values)
+        except (struct.error, TypeError, OverflowError) as error:
+            raise unsupported(frame, (*keys, *STEP_KEYS)) from error
+        if self._open is None:
+            self._start(frame, {})
+            assert self._open is not None
+        self._data.append(record)
+        self._open.last = step
+
+    def _values_of(self, frame: Frame, keys: tuple[str, ...]) -> list[Any]:
+        """The values of a step whose frame holds other keys than the declared ones, or nested ones."""
+        flat = leaves(frame.data)
+        for key in flat.keys() - self._known - set(keys):
+            self._counted[f"{frame.kind}: {key}"] += 1
+        values: list[Any] = []
+        for key in keys:
+            if key not in flat:
+                instead = "the last one before was taken" if key in self._latest else "NaN was"
+                self._counted[f"{frame.kind}: a step without {key}, {instead}"] += 1
+            values.append(flat.get(key, self._latest.get(key, nan)))
+        return values
+
+    def _leave_out(self, frame: Frame) -> None:
+        """Count what is lost of a frame that makes no step; its declared keys are kept for the steps that follow."""
+        for key, value in leaves(frame.data).items():
+            as_number = number(value)
+            if key in self._keys and as_number is not None:
+                self._latest[key] = as_number
+            else:
+                self._counted[f"{frame.kind}: {key}"] += 1
+
+    def _write_event(self, frame: Frame) -> None:
+        what = frame.data.get("type")
+        if what == START:
+            self._start(frame, frame.data)
+        elif what == END:
+            self._end(frame)
+        elif what == FUNCTION_SAMPLE:
+            self._write_sample(frame)
+        elif what == UNFINISHED and self._origin.is_simion:
+            self._write_tail(frame)
+        else:
+            self._counted[f"{frame.kind}: {what}"] += 1
+
+    def _start(self, frame: Frame, data: Mapping[Any, Any]) -> None:
+        name = data.get("episode_type", str(EpisodeType.TRAINING))
+        try:
+            kind = EpisodeType.of(name)
+        except (ValueError, AttributeError):
+            kind = EpisodeType.TRAINING
+            self._counted[f"{frame.kind}: episode_type {name!r} became {kind}"] += 1
+        self._counted.update(f"{frame.kind}: {key} of an {START}" for key in data.keys() - _OF_A_START)
+        width = data.get("variables", len(self._keys))
+        index = data.get("index", self._begun[kind] + 1)
+        sub_index = data.get("sub_index", 0 if self._origin.version == 1 else 1)
+        try:
+            self._data.append(EPISODE.pack(Magic.EPISODE, kind, index, width, sub_index))
+        except struct.error as error:
+            raise unsupported(frame, ("index", "sub_index", "variables")) from error
+        self._begun[kind] += 1
+        self._open = _Open(frame.time, keys_for(self._keys, width))
+
+    def _end(self, frame: Frame) -> None:
+        if self._open is None:
+            self._counted[f"{frame.kind}: an {END} without an {START}"] += 1
+            return
+        self._data.append(EPISODE_END.pack(Magic.EPISODE_END))
+        self._open = None
+        self._ended += 1
+        if not self._origin.is_simion and self._ended > (self._origin.episodes or 0):
+            # By a file of its own: one that was opened for appending writes at its end only.
+            with self._data.path.open("r+b", buffering=0) as file:
+                os.pwrite(file.fileno(), struct.pack("<q", self._ended), _COUNT_AT)
+
+    def _write_sample(self, frame: Frame) -> None:
+        data = frame.data
+        function = self._declared.get(data.get("id", -1))
+        if function is None or self._functions is None:
+            self._counted[f"{frame.kind}: {FUNCTION_SAMPLE} of {data.get('function')!r}, which is not declared"] += 1
+            return
+        try:
+            values = np.asarray(data["values"], np.float64).ravel()
+            if values.size != function.size:
+                raise ValueError(f"{values.size} values instead of {function.size}")
+            record = Sample(function, data["episode"], data["step"], data["experiment_step"], values).pack()
+        except (KeyError, TypeError, ValueError, struct.error) as error:
+            raise unsupported(frame, ("values", "episode", "step", "experiment_step")) from error
+        self._functions.append(record)
+
+    def _write_tail(self, frame: Frame) -> None:
+        """The bytes of the record that the original log ends in; nothing comes after them."""
+        file = self._functions if frame.data.get("part") == "functions" else self._data
+        tail = bytes.fromhex(str(frame.data.get("hex", "")))
+        if file is None or not tail:
+            self._counted[str(frame.data.get("msg", UNFINISHED))] += 1
+        else:
+            file.append(tail)
+
+    def close(self) -> None:
+        """Close the files; an episode that was not ended stays without an end."""
+        for file in self._files:
+            file.close()
