@@ -19,14 +19,17 @@ ORDER = [
     "draw",
     "model",
     "files",
+    "append",
     "table",
     "codec",
     "stream",
     "pipes",
+    "spool",
     "codecs/flog",
     "episodes",
     "plot",
     "codecs",
+    "plugins",
     "registry",
     "functions",
     "recorder",
@@ -41,7 +44,7 @@ ORDER = [
 
 # Modules that must not be imported at the top of a file, as not everybody has them or needs them.
 LAZY = {"lxml", "PIL", "click", "rich", "gymnasium", "mujoco", "starlette", "uvicorn", "pyarrow", "pandas", "polars"}
-LAZY_MAY_BE_AT_THE_TOP_OF = {"cli": {"click"}}
+LAZY_MAY_BE_AT_THE_TOP_OF = {"cli": {"click"}, "server": {"starlette", "uvicorn"}}
 
 
 def room_of(module: str) -> str | None:

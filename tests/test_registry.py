@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,8 +86,6 @@ def test_a_third_partys_codec_passes_the_contract(site: Site, tmp_path: Path) ->
     test = "from lines_plugin import Lines\nfrom trainlog.testing import CodecContract\n\n\n"
     test += "class TestLines(CodecContract):\n    codec = Lines()\n    unsupported = None\n"
     (tmp_path / "test_lines.py").write_text(test)
-    import subprocess
-
     code = "import sys, pytest; sys.path.insert(0, sys.argv[1]); sys.exit(pytest.main(['-q', 'test_lines.py']))"
     done = subprocess.run(
         [sys.executable, "-c", code, str(site.folder)], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -103,7 +102,7 @@ def test_plug_ins_are_not_looked_for_when_ours_match(
     def never(**_: object) -> None:
         raise AssertionError("entry points were read")
 
-    monkeypatch.setattr(registry, "entry_points", never)
+    monkeypatch.setattr("trainlog.plugins.entry_points", never)
     trainlog.create(tmp_path / "a.flog").close()
     assert list(trainlog.open(tmp_path / "a.flog")) == []
 
@@ -180,3 +179,22 @@ def test_convert_is_complete_or_absent(tmp_path: Path) -> None:
         trainlog.convert(tmp_path / "nowhere.flog", tmp_path / "d.flog")
     with pytest.raises(UnknownFormat):
         trainlog.convert(source, tmp_path / "d.xyz")
+
+
+def test_suffixes_are_known_without_an_import() -> None:
+    for name, ours in registry._BUILT_IN.items():
+        codec = ours.load()
+        assert (codec.name, codec.suffixes) == (name, ours.suffixes)
+
+
+def test_a_recorder_of_flog_loads_nothing_of_other_formats(tmp_path: Path) -> None:
+    code = """
+import sys, trainlog
+trainlog.TrainingRecorder(sys.argv[1]).record_event(None, "first")
+list(trainlog.open(sys.argv[1]))
+print([name for name in sys.modules if name.startswith("trainlog.codecs.") and "flog" not in name])
+print([name for name in ("importlib.metadata", "lxml", "ssl") if name in sys.modules])
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "a.flog")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "[]"]

@@ -129,7 +129,7 @@ class Reader(ABC):
         """Yield the frames in the file's order.
 
         Args:
-            kind: only frames of this kind; others are not even decoded where the format allows it.
+            kind: only frames of this kind; others are passed undecoded where the format allows it.
             wait: called when the next frame is not there yet. True means that it is worth trying again (it may
                 sleep first, see ``follow``); False ends the iteration.
             strict: raise on damage. Otherwise the iteration ends quietly at the last whole frame, and bytes in
@@ -212,6 +212,17 @@ class Writer(ABC):
 
     def flush(self) -> None:
         """Make sure that everything written so far survives the death of the process."""
+        return
+
+    def sync(self) -> None:
+        """Make sure that everything written so far survives a power cut, where the format can; may take long.
+
+        May be called from another thread than the one that writes, and does not hold it up.
+
+        Raises:
+            LogWriteError: when the disk failed.
+
+        """
         return
 
     @abstractmethod

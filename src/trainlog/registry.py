@@ -7,23 +7,20 @@ import importlib
 import os
 import shutil
 import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from trainlog.append import holder_of
 from trainlog.codec import Codec, Gap, Reader, Writer
 from trainlog.errors import (
-    CodecClash,
-    CodecError,
     LogExists,
+    LogInUse,
     LogNotFound,
     LogWriteError,
-    TrainlogWarning,
     UnknownFormat,
 )
 from trainlog.model import Frame, Header, Variable
@@ -31,13 +28,22 @@ from trainlog.table import Table
 
 __all__ = ["Conversion", "Installed", "convert", "create", "list_codecs", "open"]
 
-GROUP: Final = "trainlog.codecs"
-_OURS: Final = "trainlog"
 
-# Where our own are; imported when they are asked for, as a plug-in is.
+class _Ours(NamedTuple):
+    """Where a codec of ours is, and its suffixes: known without importing it."""
+
+    where: str
+    suffixes: tuple[str, ...]
+
+    def load(self) -> Codec:
+        module, _, name = self.where.partition(":")
+        codec: Codec = getattr(importlib.import_module(module), name)()
+        return codec
+
+
 _BUILT_IN: Final = {
-    "flog": "trainlog.codecs.flog:FlogCodec",
-    "simion": "trainlog.codecs.simion:SimionCodec",
+    "flog": _Ours("trainlog.codecs.flog:FlogCodec", (".flog", ".bin")),
+    "simion": _Ours("trainlog.codecs.simion:SimionCodec", (".simion.log", ".simion.log.bin", ".simion.log.functions")),
 }
 
 _HEAD: Final = 4096
@@ -68,8 +74,10 @@ def list_codecs() -> list[Installed]:
         CodecClash: when two have the same name.
 
     """
-    ours = [(codec, _OURS) for codec in _built_in()]
-    theirs = [(codec, _distribution(entry)) for entry, codec in _plug_ins()]
+    from trainlog.plugins import OURS, plug_ins, whose
+
+    ours = [(codec.load(), OURS) for codec in _BUILT_IN.values()]
+    theirs = [(codec, whose(entry)) for entry, codec in plug_ins(_BUILT_IN)]
     return [
         Installed(
             codec,
@@ -128,6 +136,7 @@ def create(
 
     Raises:
         LogExists: when there is a file at *path* already.
+        LogInUse: when it is to be removed while it is being written; the message says by whom.
         UnknownFormat: when no codec has that suffix.
         LogWriteError: when the file cannot be made.
 
@@ -137,6 +146,7 @@ def create(
     if overwrite:
         for file in chosen.files(path):
             if file.is_file():
+                _must_not_be_written(file)
                 file.unlink()
     return chosen.write(path, Header(dict(meta or {}), phase, tuple(variables)))
 
@@ -241,6 +251,11 @@ def _must_be_free(files: Iterable[Path]) -> None:
             raise LogExists("there is a file already, and a log is never overwritten unasked", path=file)
 
 
+def _must_not_be_written(file: Path) -> None:
+    if who := holder_of(file):
+        raise LogInUse(f"{who} is writing this log; it is not replaced", path=file)
+
+
 def _move_all(aside: Path, files: Sequence[Path], *, overwrite: bool) -> None:
     """Move what was written in *aside* to its place; the first of *files* last, as it names the others."""
     if not overwrite:
@@ -268,32 +283,26 @@ def _head(path: Path) -> bytes:
         raise UnknownFormat(f"cannot read it: {error.strerror}", path=path) from error
 
 
-def _built_in() -> list[Codec]:
-    return [_import(where) for where in _BUILT_IN.values()]
-
-
-def _import(where: str) -> Codec:
-    module, _, name = where.partition(":")
-    codec: Codec = getattr(importlib.import_module(module), name)()
-    return codec
-
-
 def _candidates(path: Path) -> Iterator[Codec]:
     """Ours, and only when nobody stops at one of them those of plug-ins; the best fitting suffix first in each."""
-    for group in (_built_in, _plug_in_codecs):
-        yield from sorted(group(), key=lambda codec: -_fit(path, codec))
+    for ours in sorted(_BUILT_IN.values(), key=lambda ours: -_fit(path, ours.suffixes)):
+        yield ours.load()
+    from trainlog.plugins import plug_ins
+
+    theirs = [codec for _, codec in plug_ins(_BUILT_IN)]
+    yield from sorted(theirs, key=lambda codec: -_fit(path, codec.suffixes))
 
 
-def _fit(path: Path, codec: Codec) -> int:
-    """The length of the longest suffix of *codec* that *path* has, 0 for none."""
+def _fit(path: Path, suffixes: Iterable[str]) -> int:
+    """The length of the longest of *suffixes* that *path* has, 0 for none."""
     name = path.name.lower()
-    return max((len(suffix) for suffix in codec.suffixes if name.endswith(suffix)), default=0)
+    return max((len(suffix) for suffix in suffixes if name.endswith(suffix)), default=0)
 
 
 def _for_writing(path: Path, name: str | None) -> Codec:
     if name is not None:
         return _by_name(name)
-    best = next((codec for codec in _candidates(path) if _fit(path, codec)), None)
+    best = next((codec for codec in _candidates(path) if _fit(path, codec.suffixes)), None)
     if best is not None:
         return best
     known = ", ".join(suffix for codec in list_codecs() for suffix in codec.codec.suffixes)
@@ -302,59 +311,10 @@ def _for_writing(path: Path, name: str | None) -> Codec:
 
 def _by_name(name: str) -> Codec:
     if name in _BUILT_IN:
-        return _import(_BUILT_IN[name])
-    known = list(_BUILT_IN)
-    for entry in _entries():
-        if entry.name == name:
-            return _load(entry)
-        known.append(entry.name)
-    raise UnknownFormat(f"there is no codec called {name!r}; installed are {', '.join(known)}")
+        return _BUILT_IN[name].load()
+    from trainlog.plugins import load, registered
 
-
-def _entries() -> list[EntryPoint]:
-    """The entry points of all plug-ins.
-
-    Raises:
-        CodecClash: when two codecs have one name.
-
-    """
-    whose = dict.fromkeys(_BUILT_IN, _OURS)
-    entries = [entry for entry in entry_points(group=GROUP) if _distribution(entry) != _OURS]
-    for entry in entries:
-        distribution = _distribution(entry)
-        if entry.name in whose:
-            raise CodecClash(
-                f"two installed distributions bring a codec called {entry.name!r}: "
-                f"{whose[entry.name]} and {distribution}; uninstall one of them"
-            )
-        whose[entry.name] = distribution
-    return entries
-
-
-def _plug_ins() -> Iterator[tuple[EntryPoint, Codec]]:
-    for entry in _entries():
-        try:
-            yield entry, _load(entry)
-        except CodecError as error:
-            warnings.warn(TrainlogWarning(str(error)), stacklevel=3)
-
-
-def _plug_in_codecs() -> list[Codec]:
-    return [codec for _, codec in _plug_ins()]
-
-
-def _load(entry: EntryPoint) -> Codec:
-    whose = f"the codec {entry.name!r} of {_distribution(entry)}"
-    try:
-        codec = entry.load()()
-    except Exception as error:
-        raise CodecError(f"{whose} cannot be loaded: {type(error).__name__}: {error}") from error
-    if not isinstance(codec, Codec):
-        raise CodecError(f"{whose} is no trainlog.Codec but a {type(codec).__name__}")
-    if codec.name != entry.name:
-        raise CodecError(f"{whose} calls itself {codec.name!r}; the two names must be the same")
-    return codec
-
-
-def _distribution(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else entry.value
+    entries = {entry.name: entry for entry in registered(_BUILT_IN)}
+    if name in entries:
+        return load(entries[name])
+    raise UnknownFormat(f"there is no codec called {name!r}; installed are {', '.join([*_BUILT_IN, *entries])}")

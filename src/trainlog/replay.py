@@ -250,7 +250,7 @@ class FlogReplay:
         lines = [str(self.path), *(f"  {name + ':':<11}{value}" for name, value in facts.items())]
         lines += [f"  Damage:    {gap}" for gap in self._summary.gaps]
         events = [_line(event) for event in self.events()]
-        if len(events) > 2 * _SHOWN:
+        if len(events) > 2 * _SHOWN + 1:
             events[_SHOWN:-_SHOWN] = [f"         ...  and {len(events) - 2 * _SHOWN:,} more events ..."]
         return "\n".join(lines + events)
 
