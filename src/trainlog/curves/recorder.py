@@ -1,0 +1,371 @@
+"""TrainingCurveRecorder: the curves of a training run, episode by episode."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+import numpy as np
+
+from trainlog import registry
+from trainlog.codec import Reader, Writer
+from trainlog.curves.agent import number, snapshot
+from trainlog.errors import EmptyLog
+from trainlog.files import written_aside
+from trainlog.model import Frame, Kind
+from trainlog.plot.names import file_names
+from trainlog.plot.save import save_figure
+from trainlog.strictjson import strict_json
+from trainlog.table import Table
+
+if TYPE_CHECKING:
+    from trainlog.draw import Chart, Line
+
+__all__ = ["StatsLog", "TrainingCurveRecorder"]
+
+_RAW_OPACITY: Final = 0.25
+_RAW_WIDTH: Final = 1.5
+_AVERAGE_WIDTH: Final = 2.75
+_OTHER_COLOR: Final = "#6b7280"
+_METRIC_COLORS: Final = {
+    "perception_encoder_loss": "#8a5cf6",
+    "value_q_omega_loss": "#c0392b",
+    "value_gvf_loss": "#d35400",
+    "policy_q_loss": "#2980b9",
+    "policy_termination_loss": "#16a085",
+    "model_loss": "#7f8c8d",
+    "model_done_loss": "#34495e",
+}
+_FIGURES: Final = ("reward_curve", "training_state", "reward_history", "reward_history_checkpoint")
+
+# The keys of a stats frame that the recorder writes through to a log. `curve` holds its prefix and marks such a frame.
+_OWN_KEYS: Final = ("curve", "average_window", "episode", "reward", "avg_reward", "epsilon", "options")
+_ASIDE: Final = "metrics/"  # before the name of a metric that is called like one of those
+# How other trainers call the reward of an episode, the best first.
+_REWARDS: Final = ("reward", "return", "episode_reward", "episode_return", "ep_rew_mean", "score")
+
+
+class StatsLog(Protocol):
+    """What a log needs for the recorder to write through it; `trainlog.TrainingRecorder` has it."""
+
+    def record_stats_frame(self, timestamp: float | None, stats: Mapping[str, Any]) -> None:
+        """Record statistics at a time, None for now."""
+        ...
+
+
+class _Episode(NamedTuple):
+    """What an episode came to; None is what nobody said."""
+
+    episode: int
+    reward: float
+    average: float
+    epsilon: float | None
+    options: float | None
+    metrics: Mapping[str, float]
+
+
+@dataclass(slots=True)
+class TrainingCurveRecorder:
+    """Gathers reward, moving average, training state and metrics of every episode; ``save()`` draws them.
+
+    ::
+
+        with trainlog.TrainingRecorder("runs/7/run.flog") as log:
+            curves = trainlog.TrainingCurveRecorder("runs/7", "ant", log=log)
+            for episode in range(1000):
+                ...
+                curves.log_episode(episode, reward, avg_reward, agent)
+            curves.save()
+
+    With a ``log`` nothing is lost when the process dies: ``TrainingCurveRecorder.from_log("runs/7/run.flog").save()``
+    draws the same figures.
+
+    Attributes:
+        output_dir: folder of the figures; made when it is needed.
+        prefix: begins the name of every file.
+        average_window: episodes that the moving averages are taken over.
+        reward_color, average_color, epsilon_color, option_color: ``#rrggbb``.
+        reward_history, average_history, epsilon_history, option_history: a value for each episode, NaN for none.
+        metric_histories: the same by name; NaN for the episodes that lack it.
+        checkpoint_every: ``save_checkpoint`` after so many episodes; 0 for never.
+        metric_colors: colours by name of the metric.
+        episode_history: the number of each episode.
+        log: a `trainlog.TrainingRecorder` or `trainlog.Writer` that every episode is written to at once.
+        width, height: of a figure, in pixels; its PNG has two for each.
+        theme: ``"light"`` or ``"dark"``.
+
+    """
+
+    output_dir: Path
+    prefix: str = "training"
+    average_window: int = 100
+    reward_color: str = "#264653"
+    average_color: str = "#2a9d8f"
+    epsilon_color: str = "#e76f51"
+    option_color: str = "#457b9d"
+    reward_history: list[float] = field(default_factory=list)
+    average_history: list[float] = field(default_factory=list)
+    epsilon_history: list[float] = field(default_factory=list)
+    option_history: list[float] = field(default_factory=list)
+    metric_histories: dict[str, list[float]] = field(default_factory=dict)
+    checkpoint_every: int = 0
+    metric_colors: dict[str, str] = field(default_factory=lambda: dict(_METRIC_COLORS))
+    episode_history: list[int] = field(default_factory=list)
+    log: StatsLog | Writer | None = None
+    width: int = 960
+    height: int = 540
+    theme: str = "light"
+    _began: float = field(default_factory=time.monotonic, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.output_dir = Path(self.output_dir)
+        self.average_window = max(int(self.average_window), 1)
+
+    def log_episode(
+        self,
+        episode: int,
+        reward: float,
+        avg_reward: float | None = None,
+        agent: Any = None,
+        *,
+        epsilon: float | None = None,
+        options: float | None = None,
+        **metrics: float,
+    ) -> None:
+        """Record what an episode came to.
+
+        Args:
+            episode: its number.
+            reward: its return.
+            avg_reward: the trainer's own average; None for the mean of the last ``average_window`` returns.
+            agent: asked for its metrics, see `trainlog.curves.Measured`; may be left out.
+            epsilon: how often the agent explored; goes before what the agent says.
+            options: how many options (skills) it has; goes before what the agent says.
+            metrics: more numbers by name; they go before the agent's of the same name.
+
+        Raises:
+            UnsupportedFrame: when a value is no number; nothing is recorded then.
+            ClosedLog, LogWriteError: from the log, if there is one.
+
+        """
+        said = snapshot(agent)
+        numbers = said.metrics | {name: number(name, value) for name, value in metrics.items()}
+        epsilon = said.epsilon if epsilon is None else number("epsilon", epsilon)
+        options = said.options if options is None else number("options", options)
+        reward = number("reward", reward)
+        if avg_reward is None:
+            recent = [one for one in [*self.reward_history, reward][-self.average_window :] if math.isfinite(one)]
+            avg_reward = math.fsum(recent) / len(recent) if recent else math.nan
+        one = _Episode(int(episode), reward, number("avg_reward", avg_reward), epsilon, options, numbers)
+        self._write_through(one)
+        self._append(one)
+        if self.checkpoint_every > 0 and (one.episode + 1) % self.checkpoint_every == 0:
+            self.save_checkpoint()
+
+    def _append(self, one: _Episode) -> None:
+        before = len(self.reward_history)
+        self.episode_history.append(one.episode)
+        self.reward_history.append(one.reward)
+        self.average_history.append(one.average)
+        self.epsilon_history.append(math.nan if one.epsilon is None else one.epsilon)
+        self.option_history.append(math.nan if one.options is None else one.options)
+        for name in one.metrics:
+            self.metric_histories.setdefault(name, [math.nan] * before)
+        for name, history in self.metric_histories.items():
+            history.append(one.metrics.get(name, math.nan))
+
+    def _write_through(self, one: _Episode) -> None:
+        if self.log is None:
+            return
+        values = (self.prefix, self.average_window, *one[:-1])
+        stats = {key: value for key, value in zip(_OWN_KEYS, values, strict=True) if value is not None}
+        stats |= {_ASIDE + name if name in _OWN_KEYS else name: value for name, value in one.metrics.items()}
+        if isinstance(self.log, Writer):
+            self.log.write(Frame(time.monotonic() - self._began, Kind.STATS, stats))
+        else:
+            self.log.record_stats_frame(None, stats)
+
+    @classmethod
+    def from_log(
+        cls, path: str | os.PathLike[str], output_dir: str | os.PathLike[str] | None = None, **fields: Any
+    ) -> TrainingCurveRecorder:
+        """The recorder as it was when the log ended, however that came about; ``save()`` draws its figures.
+
+        The stats frames that a recorder wrote through to the log are taken. A log that has none is read as a log of
+        episodes all the same: its reward is ``reward`` or ``return``, and every other number is a metric.
+
+        Args:
+            path: a log of any format.
+            output_dir: folder of the figures; that of the log when it is left out.
+            fields: other fields of the recorder. ``prefix`` chooses, where several recorders wrote to the log.
+
+        Raises:
+            LogNotFound, UnknownFormat, DamagedLog: as `trainlog.open`.
+            EmptyLog: when there are no stats frames with a reward, or none of that ``prefix``.
+
+        """
+        path = Path(path)
+        reader = registry.open(path)
+        folder = path.parent if output_dir is None else Path(output_dir)
+        if _has_own_frames(reader):
+            return cls._replayed(reader, folder, fields)
+        recorder = cls(folder, **fields)
+        recorder._take(reader.table(Kind.STATS), path)
+        return recorder
+
+    @classmethod
+    def _replayed(cls, reader: Reader, folder: Path, fields: Mapping[str, Any]) -> TrainingCurveRecorder:
+        """From the frames of a recorder, each as ``log_episode`` had it."""
+        recorder: TrainingCurveRecorder | None = None
+        prefix = fields.get("prefix")
+        for frame in reader.frames(Kind.STATS):
+            if "curve" not in frame.data:
+                continue
+            curve, window, *values = (frame.data.get(key) for key in _OWN_KEYS)
+            if prefix is None:
+                prefix = curve
+            if curve != prefix:
+                continue
+            if recorder is None:
+                recorder = cls(folder, **{"prefix": prefix, "average_window": window, **fields})
+            metrics = {key.removeprefix(_ASIDE): value for key, value in frame.data.items() if key not in _OWN_KEYS}
+            recorder._append(_Episode._make([*values, metrics]))
+        if recorder is None:
+            raise EmptyLog(f"no curve recorder with the prefix {prefix!r} wrote to it", path=reader.path)
+        return recorder
+
+    def _take(self, table: Table, path: Path) -> None:
+        """From the statistics of any trainer."""
+        rewards = next((key for key in _REWARDS if key in table), None)
+        if rewards is None or not table.rows:
+            raise EmptyLog("there are no stats frames with a reward", path=path)
+        numbers = {key: table.numbers(key) for key in table if table[key].ndim == 1}
+        places = np.arange(table.rows, dtype=np.float64)
+        episode = numbers.pop("episode", places)
+        reward = numbers.pop(rewards)
+        nothing = np.full(table.rows, np.nan)
+        self.episode_history += np.where(np.isfinite(episode), episode, places).astype(np.int64).tolist()
+        self.reward_history += reward.tolist()
+        average = numbers.pop("avg_reward", None)
+        self.average_history += (_moving_average(reward, self.average_window) if average is None else average).tolist()
+        self.epsilon_history += numbers.pop("epsilon", nothing).tolist()
+        self.option_history += numbers.pop("options", nothing).tolist()
+        for key, values in numbers.items():
+            if table[key].dtype != object or np.isfinite(values).any():
+                self.metric_histories[key] = values.tolist()
+
+    def save(self) -> list[Path]:
+        """Draw all figures, as SVG and PNG, and write the history; returns what was written, in that order.
+
+        ``{prefix}_reward_curve``, ``{prefix}_training_state`` (where epsilon or options are known),
+        ``{prefix}_{metric}`` for each metric, and ``{prefix}_reward_history.json``. Nothing is written before the
+        first episode.
+
+        Raises:
+            LogWriteError: when a file cannot be written.
+
+        """
+        if not self.reward_history:
+            return []
+        written: list[Path] = []
+        for name, chart in self._charts():
+            stem = self.output_dir / f"{self.prefix}_{name}"
+            written += save_figure(chart, stem, width=self.width, height=self.height, theme=self.theme)
+        written.append(self._write_history("reward_history", self._history()))
+        return written
+
+    def save_checkpoint(self) -> None:
+        """Write the histories alone, as ``{prefix}_reward_history_checkpoint.json``.
+
+        Raises:
+            LogWriteError: when the file cannot be written.
+
+        """
+        if self.reward_history:
+            self._write_history("reward_history_checkpoint", {**self._history(), "checkpoint": True})
+
+    def _write_history(self, name: str, payload: Mapping[str, Any]) -> Path:
+        path = self.output_dir / f"{self.prefix}_{name}.json"
+        with written_aside(path) as file:
+            file.write(f"{strict_json(payload, indent=2)}\n".encode())
+        return path
+
+    def _history(self) -> dict[str, Any]:
+        finite = [reward for reward in self.reward_history if math.isfinite(reward)]
+        return {
+            "average_window": self.average_window,
+            "episodes": len(self.reward_history),
+            "episode_history": self.episode_history,
+            "reward_history": self.reward_history,
+            "average_history": self.average_history,
+            "epsilon_history": self.epsilon_history,
+            "option_history": self.option_history,
+            "metric_histories": self.metric_histories,
+            "best_reward": max(finite, default=None),
+            "final_reward": self.reward_history[-1],
+            "final_average": self.average_history[-1],
+        }
+
+    def _charts(self) -> Iterator[tuple[str, Chart]]:
+        from trainlog.draw import Chart, Line
+
+        def chart(title: str, y_label: str, lines: Sequence[Line]) -> Chart:
+            return Chart(title=f"{self.prefix} {title}", x_label="Episode", y_label=y_label, marks=lines)
+
+        def smoothed(label: str, values: Sequence[float], color: str, average_color: str, raw: str) -> list[Line]:
+            mean = _moving_average(values, self.average_window)
+            return [
+                Line(self._x(values), values, raw, color, _RAW_WIDTH, _RAW_OPACITY),
+                Line(self._x(values), mean, f"{label}avg{self.average_window}", average_color, _AVERAGE_WIDTH),
+            ]
+
+        reward = smoothed(
+            "", self.reward_history, self._color(self.reward_color), self._color(self.average_color), "reward"
+        )
+        yield "reward_curve", chart("reward over episodes", "Reward", reward)
+
+        state = [
+            Line(self._x(values), values, label, self._color(color), width=2.5)
+            for label, values, color in (
+                ("epsilon", self.epsilon_history, self.epsilon_color),
+                ("options", self.option_history, self.option_color),
+            )
+            if not all(map(math.isnan, values))
+        ]
+        if state:
+            yield "training_state", chart("exploration and option count", "Value", state)
+
+        stems = file_names(sorted(self.metric_histories), _FIGURES)
+        for name, stem in stems.items():
+            label, values = name.replace("_", " "), self.metric_histories[name]
+            color = self._color(self.metric_colors.get(name, _OTHER_COLOR))
+            lines = smoothed(f"{label} ", values, color, color, f"{label} raw")
+            yield stem, chart(f"{label} over episodes", label, lines)
+
+    def _color(self, color: str) -> str:
+        """The colours are meant for a light ground; on a dark one they are lightened."""
+        from trainlog.draw.color import mix, parse_color
+
+        return mix(parse_color(color), "#ffffff", 0.45) if self.theme == "dark" else color
+
+    def _x(self, values: Sequence[float]) -> Sequence[int] | None:
+        """The numbers of the episodes; their places for histories that were filled by hand, without numbers."""
+        return self.episode_history if len(self.episode_history) == len(values) else None
+
+
+def _has_own_frames(reader: Reader) -> bool:
+    try:
+        return bool(reader.table(Kind.STATS, keys=["curve"]).rows)
+    except KeyError:
+        return False
+
+
+def _moving_average(values: Sequence[float] | np.ndarray[Any, Any], window: int) -> np.ndarray[Any, Any]:
+    from trainlog.draw import moving_average
+
+    return moving_average(values, window)

@@ -1,0 +1,138 @@
+"""Recorders from environment variables, so that a run is filmed or not without a change of code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from trainlog.curves.animation import EpisodeAnimationRecorder, EpisodeCaptureSchedule
+from trainlog.curves.recorder import TrainingCurveRecorder
+from trainlog.errors import SettingError
+
+__all__ = ["SETTINGS", "Setting", "animation_recorder_from_env", "curve_recorder_from_env"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """An environment variable.
+
+    Attributes:
+        name: of the variable.
+        default: what holds when it is unset or empty.
+        meaning: one line for docs/curves.md, whose table the tests compare with this.
+
+    """
+
+    name: str
+    default: str
+    meaning: str
+
+
+_NO_CURVES: Final = Setting("TRAINLOG_DISABLE_CURVES", "0", "`1`, `true`, `yes` or `on`: no curves are recorded")
+_CURVE_DIR: Final = Setting(
+    "TRAINLOG_CURVE_DIR", "results/training_curves", "folder of the curves, one below it a mode"
+)
+_PLOT_DIR: Final = Setting("TRAINLOG_PLOT_DIR", "", "the same, where `TRAINLOG_CURVE_DIR` is not set")
+_CHECKPOINT: Final = Setting(
+    "TRAINLOG_CURVE_CHECKPOINT_EVERY", "10", "write the history after so many episodes; 0 for only at the end"
+)
+_NO_ANIMATIONS: Final = Setting("TRAINLOG_DISABLE_ANIMATIONS", "0", "`1`, `true`, `yes` or `on`: no episode is filmed")
+_ANIMATION_DIR: Final = Setting(
+    "TRAINLOG_ANIMATION_DIR", "results/animations", "folder of the films, one below it a mode"
+)
+_EPISODES: Final = Setting(
+    "TRAINLOG_ANIMATION_EPISODES", "", "film these episodes, counted from 0, with commas between"
+)
+_EVERY: Final = Setting("TRAINLOG_ANIMATION_EVERY", "100", "film every so many episodes; 0 for none")
+_LAST: Final = Setting("TRAINLOG_ANIMATION_LAST", "1", "film so many at the end of the training")
+_FPS: Final = Setting("TRAINLOG_ANIMATION_FPS", "30", "frames per second of the films")
+_MAX_FRAMES: Final = Setting("TRAINLOG_ANIMATION_MAX_FRAMES", "400", "frames of a film, from its beginning; 0 for all")
+
+SETTINGS: Final = (
+    *(_NO_CURVES, _CURVE_DIR, _PLOT_DIR, _CHECKPOINT),
+    *(_NO_ANIMATIONS, _ANIMATION_DIR, _EPISODES, _EVERY, _LAST, _FPS, _MAX_FRAMES),
+)
+
+
+def curve_recorder_from_env(
+    mode: str, *, average_window: int = 100, environment: Mapping[str, str] | None = None
+) -> TrainingCurveRecorder | None:
+    """A curve recorder as the environment variables say, see docs/curves.md; None where they turn it off.
+
+    Args:
+        mode: of the run (``train``, ``eval``): the prefix of the files, and a folder of their own.
+        average_window: episodes that the moving averages are taken over.
+        environment: instead of that of this process.
+
+    Raises:
+        SettingError: for a variable that holds no number where one is needed; it names the variable.
+
+    """
+    variables = os.environ if environment is None else environment
+    if _switch(_NO_CURVES, variables):
+        return None
+    folder = variables.get(_CURVE_DIR.name, "").strip() or variables.get(_PLOT_DIR.name, "").strip()
+    return TrainingCurveRecorder(
+        output_dir=Path(folder or _CURVE_DIR.default) / mode,
+        prefix=mode,
+        average_window=average_window,
+        checkpoint_every=_count(_CHECKPOINT, variables),
+    )
+
+
+def animation_recorder_from_env(
+    mode: str, *, environment: Mapping[str, str] | None = None
+) -> EpisodeAnimationRecorder | None:
+    """An animation recorder as the environment variables say, see docs/curves.md; None where they turn it off.
+
+    Args:
+        mode: of the run (``train``, ``eval``): the prefix of the files, and a folder of their own.
+        environment: instead of that of this process.
+
+    Raises:
+        SettingError: for a variable that holds no number where one is needed; it names the variable.
+
+    """
+    variables = os.environ if environment is None else environment
+    if _switch(_NO_ANIMATIONS, variables):
+        return None
+    return EpisodeAnimationRecorder(
+        output_dir=Path(_text(_ANIMATION_DIR, variables)) / mode,
+        schedule=EpisodeCaptureSchedule(
+            episode_indices=tuple(
+                _whole(_EPISODES, part) for part in _text(_EPISODES, variables).split(",") if part.strip()
+            ),
+            every_n_episodes=_count(_EVERY, variables) or None,
+            last_n_episodes=_count(_LAST, variables),
+        ),
+        prefix=mode,
+        fps=_count(_FPS, variables),
+        max_frames=_count(_MAX_FRAMES, variables) or None,
+    )
+
+
+def _text(setting: Setting, variables: Mapping[str, str]) -> str:
+    return variables.get(setting.name, "").strip() or setting.default
+
+
+def _switch(setting: Setting, variables: Mapping[str, str]) -> bool:
+    word = _text(setting, variables).lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise SettingError(f"{setting.name} must be 1 (true, yes, on) or 0 (false, no, off), not {word!r}")
+
+
+def _count(setting: Setting, variables: Mapping[str, str]) -> int:
+    return _whole(setting, _text(setting, variables))
+
+
+def _whole(setting: Setting, text: str) -> int:
+    text = text.strip()
+    if not (text.isascii() and text.isdecimal()):
+        raise SettingError(f"{setting.name} must be a whole number that is not negative, not {text!r}")
+    return int(text)

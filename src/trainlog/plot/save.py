@@ -1,0 +1,55 @@
+"""Figures as files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from trainlog.files import written_aside
+
+if TYPE_CHECKING:
+    from trainlog.draw import Figure, Theme
+
+__all__ = ["Format", "save_figure"]
+
+Format = Literal["svg", "png"]
+
+
+def save_figure(
+    figure: Figure,
+    stem: str | os.PathLike[str],
+    *,
+    formats: Sequence[Format] = ("svg", "png"),
+    width: int = 960,
+    height: int = 540,
+    theme: str | Theme = "light",
+    scale: float = 2,
+) -> list[Path]:
+    """Write *figure* as ``stem.svg`` and ``stem.png``; each appears whole or not at all.
+
+    Args:
+        figure: a chart, scene, heat map or grid.
+        stem: the path without its suffix; folders above it are made.
+        formats: which of them.
+        width: in pixels.
+        height: in pixels.
+        theme: ``"light"``, ``"dark"`` or a `trainlog.draw.Theme`.
+        scale: pixels of the PNG for a pixel of the SVG.
+
+    Raises:
+        LogWriteError: when a file cannot be written.
+        ValueError: as `trainlog.draw.layout`.
+
+    """
+    from trainlog.draw import layout, png, svg
+
+    drawing = layout(figure, width=width, height=height, theme=theme)
+    written = []
+    for suffix in formats:
+        path = Path(f"{os.fspath(stem)}.{suffix}")
+        with written_aside(path) as file:
+            file.write(svg(drawing).encode() if suffix == "svg" else png(drawing, scale))
+        written.append(path)
+    return written
