@@ -32,7 +32,7 @@ from trainlog.draw.text import measure
 
 SVG = "{http://www.w3.org/2000/svg}"
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)")
-_PATH = re.compile(rf"(?:[Mlhz]|{_NUMBER.pattern}| )*")
+_PATH = re.compile(rf"(?:[Mlhvz]|{_NUMBER.pattern}| )*")
 _NUMERIC = {"x", "y", "width", "height", "font-size", "stroke-width", "fill-opacity", "stroke-opacity"}
 
 
@@ -48,7 +48,7 @@ def text_boxes(drawing: Drawing) -> list[tuple[str, Box]]:
     boxes = []
     for mark in all_marks(drawing.marks):
         if isinstance(mark, Text):
-            width, height = measure(mark.text, mark.size), mark.size * 0.72
+            width, height = measure(mark.text, mark.size), mark.size * 0.7
             back = {"start": 0.0, "middle": width / 2, "end": width}[mark.anchor]
             if mark.vertical:
                 boxes.append((mark.text, Box(mark.x - height, mark.y + back - width, height, width)))

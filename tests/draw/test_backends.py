@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 import os
 import subprocess
@@ -75,6 +76,20 @@ def test_svg_text_is_text() -> None:
     assert said.text is not None
     assert "reward, half" in said.text
     assert "Seed 7." in said.text
+
+
+@pytest.mark.parametrize("size", [20, 200])
+def test_svg_holds_every_cell(size: int) -> None:
+    index = np.arange(size * size).reshape(size, size) % 3
+    drawing = picture(Cells(Box(10, 10, 40, 20), index.astype(np.uint8), ("#ff0000", "#00ff00", "#0000ff")))
+    root = check_svg(drawing)
+    if size == 20:
+        assert sum(path.get("d", "").count("M") for path in root.iter(SVG + "path")) == 400
+    else:
+        (image,) = root.iter(SVG + "image")
+        data = base64.b64decode(image.get("href", "").partition(",")[2])
+        pixels = np.asarray(Image.open(io.BytesIO(data)))
+        assert np.array_equal(pixels, index)
 
 
 def test_svg_drops_what_xml_forbids() -> None:

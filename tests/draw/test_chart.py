@@ -91,7 +91,7 @@ def test_what_is_no_number_is_marked_at_the_edge() -> None:
 
 def test_points_without_a_place_are_counted() -> None:
     found = texts(layout(Chart(y_log=True, marks=[Line([0, 1, math.nan, 3], [1, -1, 5, 0])])))
-    assert "Not drawn: 2 not above zero, which a log scale cannot show; 1 without a finite x." in found
+    assert "Not drawn: 2 not above zero (log axis); 1 without a finite x." in found
 
 
 def test_a_band_on_a_log_axis_reaches_down_to_the_edge() -> None:

@@ -166,7 +166,7 @@ def _heights(around: Surroundings, box: Box, left: float, offsets: tuple[bool, b
         if bottom - top >= least:
             break
         if len(notes) > 1:
-            notes = notes[:1]
+            notes = wrap(" ".join(map(clean, around.notes)), theme.tick_size, width, len(notes) - 1)
         elif len(titles) > 1:
             titles = wrap(clean(around.title), theme.title_size, width, 1)
         elif len(rows) > 1:

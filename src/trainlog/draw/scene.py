@@ -23,7 +23,7 @@ from trainlog.draw.thin import path_corners
 
 __all__ = ["Scene", "ScenePlan"]
 
-_PAD = 0.06
+_PAD = 0.1
 _FAINT = 0.3
 _END_RADIUS = 4.5
 _RING_RADIUS = 7.0
@@ -127,7 +127,7 @@ class ScenePlan:
         inside += self._main_path(frame)
         for _, series, color in self.paths:
             inside += edge_marks(series, color, frame)
-        shown: list[Mark] = [Clip(frame.plot.grown(2.0), tuple(inside))] if inside else []
+        shown: list[Mark] = [Clip(frame.plot.grown(4.0), tuple(inside))] if inside else []
         return [*frame.back, *(shown or nothing_to_show(frame.plot, self.theme)), *frame.front]
 
     def _main_path(self, frame: Frame) -> list[Mark]:

@@ -81,7 +81,7 @@ def notes(tallies: Iterable[Tally], where: str = "marked at the edge") -> list[s
     marked = [f"{count:,} {name}" for count, name in ((nan, "NaN"), (up, "+inf"), (down, "−inf")) if count]
     parts = [", ".join(marked) + f" ({where})"] if marked else []
     if not_positive:
-        parts.append(f"{not_positive:,} not above zero, which a log scale cannot show")
+        parts.append(f"{not_positive:,} not above zero (log axis)")
     if placeless:
         parts.append(f"{placeless:,} without a finite x")
     return ["Not drawn: " + "; ".join(parts) + "."] if parts else []
