@@ -15,6 +15,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "trainlog"
 # The order of the house. A room may import from those on lines above its own, and from itself.
 ORDER = [
     "errors",
+    "ticker",
     "strictjson",
     "draw",
     "model",

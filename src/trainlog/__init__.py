@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from trainlog.errors import DamagedLogWarning as DamagedLogWarning
     from trainlog.errors import EmptyLog as EmptyLog
     from trainlog.errors import LogExists as LogExists
+    from trainlog.errors import LogInUse as LogInUse
     from trainlog.errors import LogNotFound as LogNotFound
     from trainlog.errors import LogWriteError as LogWriteError
+    from trainlog.errors import LogWriteWarning as LogWriteWarning
     from trainlog.errors import MissingExtra as MissingExtra
     from trainlog.errors import TrainlogError as TrainlogError
     from trainlog.errors import TrainlogWarning as TrainlogWarning
@@ -50,11 +52,12 @@ if TYPE_CHECKING:
     from trainlog.pipes import Every as Every
     from trainlog.pipes import Tee as Tee
     from trainlog.recorder import TrainingRecorder as TrainingRecorder
-    from trainlog.registry import codecs as codecs
     from trainlog.registry import convert as convert
     from trainlog.registry import create as create
+    from trainlog.registry import list_codecs as list_codecs
     from trainlog.registry import open as open
     from trainlog.replay import FlogReplay as FlogReplay
+    from trainlog.spool import Spool as Spool
     from trainlog.stream import StreamCodec as StreamCodec
     from trainlog.table import Table as Table
 
@@ -72,8 +75,10 @@ _ROOMS = {
         ],
         *[
             "LogExists",
+            "LogInUse",
             "LogNotFound",
             "LogWriteError",
+            "LogWriteWarning",
             "MissingExtra",
             "TrainlogError",
             "TrainlogWarning",
@@ -85,8 +90,9 @@ _ROOMS = {
     "model": ["Frame", "Header", "Kind", "Variable"],
     "pipes": ["Background", "Every", "Tee"],
     "recorder": ["TrainingRecorder"],
-    "registry": ["codecs", "convert", "create", "open"],
+    "registry": ["convert", "create", "list_codecs", "open"],
     "replay": ["FlogReplay"],
+    "spool": ["Spool"],
     "stream": ["StreamCodec"],
     "table": ["Table"],
 }

@@ -14,6 +14,7 @@
     ├── EmptyLog           (ValueError)          there are no frames of the kind that was asked for
     ├── UnsupportedFrame   (TypeError)           a value that the format cannot hold
     ├── ClosedLog          (ValueError)          the writer was closed, or belongs to another process
+    ├── LogInUse           (BlockingIOError)     another process is writing this log
     ├── LogWriteError      (OSError)             the system did not take the bytes
     ├── SettingError       (ValueError)          an environment variable holds what it cannot mean
     ├── PlotError          (ValueError)          these logs do not hold what a figure was asked to show
@@ -21,7 +22,8 @@
     └── MissingExtra       (ImportError)         an optional dependency is not installed
 
     TrainlogWarning        (UserWarning)
-    └── DamagedLogWarning                        bytes were skipped; says which
+    ├── DamagedLogWarning                        bytes were skipped; says which
+    └── LogWriteWarning                          a log cannot be written at present; says what is done about it
 
 Each one is also the builtin that it resembles, so that ``except FileNotFoundError`` works as expected, and
 knows the ``path`` and the byte ``offset`` that it speaks of (``None`` where there is none).
@@ -43,8 +45,10 @@ __all__ = [
     "EmptyLog",
     "ExpressionError",
     "LogExists",
+    "LogInUse",
     "LogNotFound",
     "LogWriteError",
+    "LogWriteWarning",
     "MissingExtra",
     "PlotError",
     "SettingError",
@@ -142,6 +146,10 @@ class ClosedLog(TrainlogError, ValueError):
     """The writer was closed, or belongs to the process that this one was forked from."""
 
 
+class LogInUse(TrainlogError, BlockingIOError):
+    """Another process, or another writer of this one, is writing the log; the message names it."""
+
+
 class LogWriteError(TrainlogError, OSError):
     """The operating system did not take the bytes; what was written before is whole."""
 
@@ -177,3 +185,7 @@ class TrainlogWarning(UserWarning):
 
 class DamagedLogWarning(TrainlogWarning):
     """Bytes that are no record were skipped; the records before and after them were read."""
+
+
+class LogWriteWarning(TrainlogWarning):
+    """A log cannot be written as it should be at present; says what becomes of the frames."""

@@ -1,4 +1,4 @@
-"""The one place where bytes are taken from a log's file (Source) and put into it (AppendFile)."""
+"""The one place where bytes are taken from a log's file (Source), and where a file is replaced (written_aside)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import os
 import stat
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from trainlog.errors import (
-    ClosedLog,
     CorruptLog,
-    LogExists,
     LogNotFound,
     LogWriteError,
     TrainlogError,
@@ -23,7 +20,7 @@ from trainlog.errors import (
     UnknownFormat,
 )
 
-__all__ = ["AppendFile", "Source", "Wait", "follow", "never", "written_aside"]
+__all__ = ["Source", "Wait", "follow", "never", "written_aside"]
 
 Wait = Callable[[], bool]
 
@@ -211,92 +208,3 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         if isinstance(error, TrainlogError):
             raise
         raise LogWriteError(f"cannot write: {error.strerror or error}", path=target) from error
-
-
-class AppendFile:
-    """A new file to which whole records are appended, each by one unbuffered write.
-
-    When ``append`` returns, the record is in the keeping of the kernel, so that the death of the process does not
-    lose it. May be used from several threads. A child that was forked while it was open cannot write to it.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Create *path*, and the folders above it.
-
-        Raises:
-            LogExists: when there is something at *path* already.
-            LogWriteError: when it cannot be created.
-
-        """
-        self.path = Path(path)
-        self._closed_because = ""
-        self._fd = -1
-        self._lock = threading.Lock()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LogWriteError(f"cannot create its folder: {error.strerror}", path=path) from error
-        try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        except FileExistsError as error:
-            raise LogExists("there is a file already, and a log is never overwritten unasked", path=path) from error
-        except OSError as error:
-            raise LogWriteError(f"cannot create the log: {error.strerror}", path=path) from error
-        _open_files.add(self)
-
-    def append(self, record: bytes) -> None:
-        """Write *record* at the end of the file, wholly or, when the system refuses it, not at all.
-
-        Raises:
-            ClosedLog: after ``close``, and in a forked child.
-            LogWriteError: when the system does not take the bytes.
-
-        """
-        with self._lock:
-            if self._fd < 0:
-                raise ClosedLog(self._closed_because, path=self.path)
-            try:
-                written = os.write(self._fd, record)
-                if written != len(record):
-                    self._finish(record, written)
-            except OSError as error:
-                raise LogWriteError(f"cannot write: {error.strerror}", path=self.path) from error
-
-    def _finish(self, record: bytes, written: int) -> None:
-        """Write the rest of *record*; if there is no room for it, cut the file back to the last whole record."""
-        end = os.lseek(self._fd, 0, os.SEEK_END)
-        start = end - written
-        try:
-            while written < len(record):
-                written += os.write(self._fd, memoryview(record)[written:])
-        except OSError:
-            os.ftruncate(self._fd, start)
-            raise
-
-    def close(self) -> None:
-        """Close the file; may be called again."""
-        with self._lock:
-            self._leave("this log was closed")
-
-    def _leave(self, because: str) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            self._closed_because = because
-            os.close(fd)
-        _open_files.discard(self)
-
-    def _disown(self) -> None:
-        """Called in a forked child: another thread of the parent may hold the lock, so it is not taken here."""
-        self._lock = threading.Lock()
-        self._leave("this log belongs to the process that this one was forked from; open one of its own")
-
-
-_open_files: weakref.WeakSet[AppendFile] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for file in list(_open_files):
-        file._disown()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -15,7 +15,7 @@ from trainlog.codec import Writer
 from trainlog.errors import ClosedLog
 from trainlog.model import Frame, Kind, KindLike
 
-__all__ = ["Background", "Every", "Tee"]
+__all__ = ["Background", "Every", "Tee", "snapshot"]
 
 
 class Tee(Writer):
@@ -31,6 +31,10 @@ class Tee(Writer):
     def flush(self) -> None:
         """Flush each."""
         _each([(writer.flush, ()) for writer in self._writers])
+
+    def sync(self) -> None:
+        """Sync each."""
+        _each([(writer.sync, ()) for writer in self._writers])
 
     def close(self) -> None:
         """Close each."""
@@ -81,6 +85,10 @@ class Every(Writer):
         """Flush the writer beneath."""
         self._writer.flush()
 
+    def sync(self) -> None:
+        """Sync the writer beneath."""
+        self._writer.sync()
+
     def close(self) -> None:
         """Close the writer beneath."""
         self._writer.close()
@@ -126,13 +134,17 @@ class Background(Writer):
         if self._closed:
             raise ClosedLog("this log was closed")
         self._raise()
-        self._queue.put(Frame(frame.time, frame.kind, _copied(frame.data)))
+        self._queue.put(Frame(frame.time, frame.kind, snapshot(frame.data)))
 
     def flush(self) -> None:
         """Wait until all that is in the queue is written."""
         self._queue.join()
         self._writer.flush()
         self._raise()
+
+    def sync(self) -> None:
+        """Sync the writer beneath; what is still in the queue is not waited for."""
+        self._writer.sync()
 
     def close(self) -> None:
         """Write what is in the queue, and close the writer beneath; may be called again."""
@@ -145,12 +157,19 @@ class Background(Writer):
         self._raise()
 
 
-def _copied(value: Any) -> Any:
-    """*value* as it is now: simulators hand out arrays that they change at the next step."""
+def snapshot(value: Any) -> Any:
+    """*value* as it is now: simulators hand out arrays, trainers tensors, that they change at the next step."""
     if isinstance(value, np.ndarray):
         return value.copy()
     if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
+        return {key: snapshot(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_copied(item) for item in value]
+        return [snapshot(item) for item in value]
+    if isinstance(value, bytearray):
+        return bytes(value)
+    if hasattr(value, "__array__") and not isinstance(value, np.generic):
+        try:
+            return np.array(value)
+        except Exception:  # noqa: BLE001 - whatever a foreign __array__ raises; the writer will say what is wrong
+            return value
     return value

@@ -5,20 +5,29 @@ from __future__ import annotations
 import atexit
 import os
 import time
+import warnings
 import weakref
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from trainlog.codec import Writer
+from trainlog.errors import LogWriteWarning
 from trainlog.model import Frame, Kind
 from trainlog.registry import create
+from trainlog.spool import Spool
+from trainlog.ticker import Ticker
 
-__all__ = ["TrainingRecorder"]
+__all__ = ["OnError", "TrainingRecorder"]
+
+OnError = Literal["warn", "raise"]
 
 
 class TrainingRecorder:
     """Records a training run, frame by frame; nothing that was recorded is lost when the process dies.
+
+    A power cut loses at most the last seconds, and a disk that is full or gone does not end the training; what exactly
+    is promised stands in docs/durability.md.
 
     Every ``record_`` method takes the time of the frame in seconds since the run began, ``None`` for now (by a clock
     that never steps back). Values may be Python or numpy numbers, arrays, strings, bytes, lists and maps.
@@ -36,6 +45,8 @@ class TrainingRecorder:
         metadata: Mapping[str, Any] | None = None,
         *,
         overwrite: bool = False,
+        on_error: OnError = "warn",
+        sync_every: float | None = 5.0,
     ) -> None:
         """Begin the log at *path*.
 
@@ -46,16 +57,31 @@ class TrainingRecorder:
             phase: a tag of the training phase, 0 to 255.
             metadata: more that is true of the whole run: seed, arguments, versions, ...
             overwrite: replace a log that is there. Otherwise that is an error.
+            on_error: what becomes of a frame that the system does not take (a full disk, a folder that is gone).
+                ``warn``: it waits in memory until there is room again, see `trainlog.Spool`, with a warning.
+                ``raise``: the call raises `LogWriteError`, and the frame is not in the log. What goes wrong here, at
+                the beginning, is raised in any case.
+            sync_every: seconds after which frames are on the disk, safe from a power cut; a thread sees to it. None
+                to leave that to the system.
 
         Raises:
             LogExists: when there is a file at *path* already.
+            LogInUse: when it is to be replaced while another process writes it.
             LogWriteError: when the file cannot be made.
             UnsupportedFrame: when the metadata cannot be stored.
 
         """
         meta = {"creature": creature_name, "task": task, **(metadata or {})}
+        if on_error not in ("warn", "raise"):
+            raise ValueError(f"on_error is 'warn' or 'raise', not {on_error!r}")
+        self._warns = on_error == "warn"
         self._writer: Writer = create(path, meta, phase=phase, overwrite=overwrite)
+        if self._warns:
+            self._writer = Spool(self._writer)
         self._write = self._writer.write
+        self._unheard: OSError | None = None  # an error of the thread
+        self._warned = ""
+        self._ticker = None if sync_every is None else Ticker(sync_every, self._sync, "trainlog sync")
         self._began = time.monotonic()
         self.path = path
         _open_recorders.add(self)
@@ -68,7 +94,8 @@ class TrainingRecorder:
         Raises:
             UnsupportedFrame: for a value that cannot be stored; the log stays as it was, without this frame.
             ClosedLog: after ``close``, and in a forked child.
-            LogWriteError: when the system does not take the bytes.
+            LogWriteError: with ``on_error="raise"``, when the system does not take the bytes, or did not bring earlier
+                ones to the disk.
 
         """
         self._write(Frame(self.now() if timestamp is None else timestamp, Kind.CREATURE, data))
@@ -108,10 +135,52 @@ class TrainingRecorder:
         """Nothing is held back; this is here for loops that call it."""
         self._writer.flush()
 
+    def sync(self) -> None:
+        """Wait until all that was recorded is on the disk; after a checkpoint, say. The thread does it by itself.
+
+        Raises:
+            LogWriteError: with ``on_error="raise"``, when the disk failed.
+
+        """
+        self._sync()
+        self._raise_unheard()
+
+    def _sync(self) -> None:
+        """Of the thread: whatever goes wrong is told by a warning, or by the next call."""
+        try:
+            self._writer.sync()
+        except OSError as error:
+            if not self._warns:
+                self._unheard = error
+                self._write = self._raise_then_write
+            elif str(error) != self._warned:
+                self._warned = str(error)
+                warnings.warn(LogWriteWarning(self._warned), stacklevel=2)
+
+    def _raise_then_write(self, frame: Frame) -> None:
+        self._raise_unheard()
+        self._writer.write(frame)
+
+    def _raise_unheard(self) -> None:
+        error, self._unheard = self._unheard, None
+        self._write = self._writer.write
+        if error is not None:
+            raise error
+
     def close(self) -> None:
-        """Close the log; may be called again."""
-        self._writer.close()
+        """Bring everything to the disk, and close the log; may be called again.
+
+        Raises:
+            LogWriteError: with ``on_error="raise"``, when something of it failed that no other call has raised.
+
+        """
         _open_recorders.discard(self)
+        if self._ticker is not None:
+            self._ticker.stop()
+            self._ticker = None
+            self._sync()
+        self._writer.close()
+        self._raise_unheard()
 
     def __enter__(self) -> Self:
         return self

@@ -6,9 +6,10 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
+from trainlog.append import AppendFile
 from trainlog.codec import Codec, Reader, Writer
 from trainlog.errors import TruncatedLog
-from trainlog.files import AppendFile, Source, Wait, never
+from trainlog.files import Source, Wait, never
 from trainlog.model import Frame, Header, Kind, KindLike
 
 __all__ = ["StreamCodec"]
@@ -79,6 +80,9 @@ class _StreamWriter(Writer):
 
     def write(self, frame: Frame) -> None:
         self._file.append(self._encode(frame))
+
+    def sync(self) -> None:
+        self._file.sync()
 
     def close(self) -> None:
         self._file.close()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from trainlog.append import AppendFile
 from trainlog.codec import Writer
+from trainlog.codecs.flog.bulk import pack_table
 from trainlog.codecs.flog.header import pack_header
 from trainlog.codecs.flog.layout import FRAME, MAX_SIZE
 from trainlog.codecs.flog.payload import encode
 from trainlog.errors import UnsupportedFrame
-from trainlog.files import AppendFile
 from trainlog.model import Frame, Header
+from trainlog.table import Table
 
 __all__ = ["FlogWriter"]
 
@@ -44,6 +46,19 @@ class FlogWriter(Writer):
             self._append(_pack(time, kind, len(payload)) + payload)
         except struct.error as error:
             raise UnsupportedFrame(_why(frame, len(payload))) from error
+
+    def write_table(self, table: Table) -> None:
+        """Write the rows of *table* as frames; those of numbers some thousand at a time."""
+        chunks = pack_table(table)
+        if chunks is None:
+            super().write_table(table)
+            return
+        for chunk in chunks:
+            self._append(chunk)
+
+    def sync(self) -> None:
+        """Wait until all frames are on the disk; see `trainlog.append.AppendFile.sync`."""
+        self._file.sync()
 
     def close(self) -> None:
         """Close the file; nothing was kept back."""

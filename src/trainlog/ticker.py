@@ -1,0 +1,48 @@
+"""A thread that does something every so often, as long as the object that it does it for is there."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Ticker"]
+
+
+class Ticker:
+    """Calls a method every so many seconds in a thread of its own, until ``stop``.
+
+    It does not keep the method's object alive, and ends with it.
+    """
+
+    def __init__(self, seconds: float, method: Callable[[], object], name: str) -> None:
+        """Start.
+
+        Args:
+            seconds: between two calls, more than 0.
+            method: a bound method. It must not raise.
+            name: of the thread.
+
+        """
+        if not seconds > 0:
+            raise ValueError(f"every how many seconds? more than 0, not {seconds!r}")
+        self._stop = threading.Event()
+        arguments = (self._stop, seconds, weakref.WeakMethod(method))
+        self._thread = threading.Thread(target=_run, args=arguments, name=name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, and wait until it has; may be called again."""
+        self._stop.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+
+def _run(stop: threading.Event, seconds: float, method: weakref.WeakMethod[Any]) -> None:
+    while not stop.wait(seconds):
+        call = method()
+        if call is None:
+            return
+        call()
+        del call
