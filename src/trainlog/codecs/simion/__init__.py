@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainlog.codec import Codec
+from trainlog.codec import Codec, Reader
+from trainlog.codecs.simion.foreign import suited
 from trainlog.codecs.simion.layout import EXPERIMENT, FunctionMagic, Magic
 from trainlog.codecs.simion.parts import SUFFIXES, names_of
 from trainlog.codecs.simion.reader import SimionReader
@@ -44,3 +45,7 @@ class SimionCodec(Codec):
     def files(self, path: Path) -> tuple[Path, ...]:
         """The descriptor, the data, the functions."""
         return names_of(path)
+
+    def suited(self, header: Header, reader: Reader) -> Header:
+        """*header* with one column for each number that the named keys hold; see `foreign`."""
+        return suited(header, reader)

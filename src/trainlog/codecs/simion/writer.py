@@ -50,6 +50,7 @@ class _Open:
     began: float
     keys: tuple[str, ...]
     last: int = 0  # step
+    is_implied: bool = False  # no event began it, so none will end it
 
 
 class SimionWriter(Writer):
@@ -61,7 +62,8 @@ class SimionWriter(Writer):
     that a run that is killed leaves a log that can be read.
 
     What such a log cannot hold is not written, and counted in ``losses``. A step that comes before any episode begins
-    one for training. Where a step lacks a value, the last one of another frame stands in, or NaN; both are counted.
+    one for training, which ends with the log. Where a step lacks a value, the last one of another frame stands in, or
+    NaN; both are counted.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -156,11 +158,9 @@ class SimionWriter(Writer):
             record = STEP.pack(Magic.STEP, step, real, sim, since) + struct.pack(f"<{len(values)}d", *values)
         except (struct.error, TypeError, OverflowError) as error:
             raise unsupported(frame, (*keys, *STEP_KEYS)) from error
-        if self._open is None:
-            self._start(frame, {})
-            assert self._open is not None
+        episode = self._open or self._start(frame, {})
         self._data.append(record)
-        self._open.last = step
+        episode.last = step
 
     def _values_of(self, frame: Frame, keys: tuple[str, ...]) -> list[Any]:
         """The values of a step whose frame holds other keys than the declared ones, or nested ones."""
@@ -197,7 +197,7 @@ class SimionWriter(Writer):
         else:
             self._counted[f"{frame.kind}: {what}"] += 1
 
-    def _start(self, frame: Frame, data: Mapping[Any, Any]) -> None:
+    def _start(self, frame: Frame, data: Mapping[Any, Any]) -> _Open:
         name = data.get("episode_type", str(EpisodeType.TRAINING))
         try:
             kind = EpisodeType.of(name)
@@ -213,12 +213,16 @@ class SimionWriter(Writer):
         except struct.error as error:
             raise unsupported(frame, ("index", "sub_index", "variables")) from error
         self._begun[kind] += 1
-        self._open = _Open(frame.time, keys_for(self._keys, width))
+        self._open = _Open(frame.time, keys_for(self._keys, width), is_implied=not data)
+        return self._open
 
     def _end(self, frame: Frame) -> None:
         if self._open is None:
             self._counted[f"{frame.kind}: an {END} without an {START}"] += 1
-            return
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
         self._data.append(EPISODE_END.pack(Magic.EPISODE_END))
         self._open = None
         self._ended += 1
@@ -252,6 +256,8 @@ class SimionWriter(Writer):
             file.append(tail)
 
     def close(self) -> None:
-        """Close the files; an episode that was not ended stays without an end."""
+        """Close the files; an episode that an event began, and none ended, stays without an end."""
+        if self._open is not None and self._open.is_implied:
+            self._finish()
         for file in self._files:
             file.close()
