@@ -27,7 +27,7 @@ ORDER = [
     "pipes",
     "spool",
     "codecs/flog",
-    "episodes",
+    "episode",
     "plot",
     "codecs",
     "plugins",

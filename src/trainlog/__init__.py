@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from trainlog.codec import Reader as Reader
     from trainlog.codec import Summary as Summary
     from trainlog.codec import Writer as Writer
+    from trainlog.episode import Episode as Episode
+    from trainlog.episode import EpisodeType as EpisodeType
+    from trainlog.episode import episodes as episodes
     from trainlog.errors import ClosedLog as ClosedLog
     from trainlog.errors import CodecClash as CodecClash
     from trainlog.errors import CodecError as CodecError
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "codec": ["Codec", "Gap", "Reader", "Summary", "Writer"],
+    "episode": ["Episode", "EpisodeType", "episodes"],
     "errors": [
         *[
             "ClosedLog",

@@ -13,7 +13,7 @@ from trainlog.codec import Gap
 from trainlog.codecs.simion.functions import Cursor, Sample
 from trainlog.codecs.simion.layout import CLOCKS, HEAD_WORDS, STEP_CLOCKS, STEP_INDEX, STEP_KEYS, STEP_PADDING
 from trainlog.codecs.simion.walk import EpisodeEnd, EpisodeStart, Record, Steps
-from trainlog.episodes import END, START, EpisodeType, Tally, is_averaged
+from trainlog.episode import END, START, EpisodeType, Tally, is_averaged
 from trainlog.model import Frame, Header, Kind
 
 __all__ = [

@@ -14,7 +14,7 @@ from typing import Any, Self
 from trainlog.codecs.simion.descriptor import Descriptor, encoded, parse, render
 from trainlog.codecs.simion.functions import VERSION, Declaration
 from trainlog.codecs.simion.layout import FUNCTIONS, FunctionMagic
-from trainlog.episodes import EpisodeType
+from trainlog.episode import EpisodeType
 from trainlog.errors import DamagedLog, UnsupportedFrame
 from trainlog.model import Header, Kind
 

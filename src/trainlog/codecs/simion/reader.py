@@ -17,7 +17,7 @@ from trainlog.codecs.simion.layout import HEAD, HEAD_WORDS, STEP_CLOCKS, STEP_KE
 from trainlog.codecs.simion.origin import KEY, LearnedFunctions, Origin
 from trainlog.codecs.simion.parts import Parts, descriptor_of, parts_of
 from trainlog.codecs.simion.walk import Experiment, Steps, episode_of, take_experiment, walk
-from trainlog.episodes import AVERAGED
+from trainlog.episode import AVERAGED
 from trainlog.errors import CorruptLog, DamagedLog, DamagedLogWarning, LogNotFound, TruncatedLog, UnknownFormat
 from trainlog.files import Source, Wait, never
 from trainlog.model import Frame, Header, Kind, KindLike, Variable

@@ -32,7 +32,7 @@ from trainlog.codecs.simion.layout import (
 from trainlog.codecs.simion.origin import KEY, Origin
 from trainlog.codecs.simion.parts import names_of
 from trainlog.codecs.simion.values import getter, leaves, number, unsupported, whole
-from trainlog.episodes import END, START, EpisodeType, is_summary
+from trainlog.episode import END, START, EpisodeType, is_summary
 from trainlog.errors import UnsupportedFrame
 from trainlog.model import Frame, Header, Kind
 from trainlog.table import Table
