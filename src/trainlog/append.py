@@ -285,10 +285,11 @@ def _process(pid: int) -> str:
     if pid == os.getpid():
         return f"process {pid} (this one)"
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").split()
     except OSError:
         return f"process {pid}"
-    return f"process {pid} ({command[:80]})" if command else f"process {pid}"
+    command = " ".join(words)[:80]
+    return f"process {pid} ({command})" if command else f"process {pid}"
 
 
 _open_files: weakref.WeakSet[AppendFile] = weakref.WeakSet()

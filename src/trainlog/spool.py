@@ -80,7 +80,7 @@ class Spool(Writer):
 
     def _keep(self, frame: Frame, error: OSError | None) -> None:
         self._must_be_ours()
-        began = False
+        began = ended = False
         with self._lock:
             if error is not None:
                 began = not self._troubled
@@ -94,9 +94,11 @@ class Spool(Writer):
             while self._held > self._limit:
                 self._drop(*self._waiting.popleft())
             if time.monotonic() >= self._try_again:
-                self._drain(_AT_ONCE)
+                ended = self._drain(_AT_ONCE)
         if began:
             _warn(f"{self._why}; frames wait in memory, at most {self._limit / 1e6:.0f} MB of them")
+        if ended:
+            self._tell_the_end()
 
     def _trouble(self, error: OSError) -> None:
         self._why = str(error)
@@ -110,8 +112,8 @@ class Spool(Writer):
         self.lost[frame.kind] += 1
         self._dropped[1:] = [Frame(frame.time, frame.kind, {})]
 
-    def _drain(self, most: int = sys.maxsize) -> None:
-        """Write what waits, at most so many frames of it; the lock is held."""
+    def _drain(self, most: int) -> bool:
+        """Write what waits, at most so many frames of it, and say whether that was all; the lock is held."""
         try:
             for _ in range(most):
                 if self._dropped_kinds:
@@ -120,7 +122,7 @@ class Spool(Writer):
                     self._dropped_kinds.clear()
                 if not self._waiting:
                     self._troubled = False
-                    return
+                    return True
                 try:
                     self._put(self._waiting[0][0])
                 except UnsupportedFrame as error:
@@ -131,6 +133,7 @@ class Spool(Writer):
                 self._held -= size
         except OSError as error:
             self._trouble(error)
+        return False
 
     def _account(self) -> Frame:
         first, last = self._dropped[0], self._dropped[-1]
@@ -143,14 +146,16 @@ class Spool(Writer):
         if not self._troubled:
             return
         self._must_be_ours()
-        while True:
-            with self._lock:
+        done = False
+        while not done:
+            with self._lock:  # which is let go between, for the training loop
                 before = len(self._waiting)
-                self._drain(_AT_ONCE)  # and let the training loop in between
-                if not self._troubled:
-                    break
-                if len(self._waiting) >= before:
+                done = self._drain(_AT_ONCE)
+                if not done and len(self._waiting) >= before:
                     return
+        self._tell_the_end()
+
+    def _tell_the_end(self) -> None:
         lost = self.lost.total()
         _warn("the log can be written again" + (f"; {lost:,} frames were dropped" if lost else "; nothing was lost"))
 
