@@ -62,7 +62,7 @@ def log(folder: Path, data: bytes, text: bytes | None = None, learned: bytes | N
     """Write the files of a log, and return its descriptor's path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.simion.log"
-    path.write_bytes(descriptor() if text is None else text)
+    path.write_bytes(descriptor(binary=f"{name}.simion.log.bin") if text is None else text)
     path.with_name(path.name + ".bin").write_bytes(data)
     if learned is not None:
         path.with_name(path.name + ".functions").write_bytes(learned)

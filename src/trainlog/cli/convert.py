@@ -143,7 +143,7 @@ def _matching(pattern: str) -> list[tuple[Path, Path]]:
     if path.exists() or not glob.has_magic(pattern):
         return [(path, Path(path.name))]
     base = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
-    found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]
+    found = sorted(base.glob(str(path.relative_to(base))))
     files = [(file, file.relative_to(base)) for file in found if file.is_file()]
     if not files:
         raise click.UsageError(f"no file matches {pattern!r}")

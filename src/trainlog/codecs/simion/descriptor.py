@@ -148,13 +148,14 @@ _ATTRIBUTE: Final = re.compile(
 _REPAIRABLE: Final = 1 << 16
 _AMPERSAND: Final = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d+|#x[0-9a-fA-F]+);)")
 _ANGLE: Final = re.compile(rf"<(?!/?(?:{_NAME})\b)")
+_TORN_TAG: Final = re.compile(r"</?[A-Za-z-]{0,32}\Z")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def _repaired(text: str) -> str:
     """*text* with the characters escaped that the original left as they are in names."""
-    text = _AMPERSAND.sub("&amp;", _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text))
-    text = _ANGLE.sub("&lt;", text)
+    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _TORN_TAG.sub("", text))
+    text = _ANGLE.sub("&lt;", _AMPERSAND.sub("&amp;", text)).replace("]]>", "]]&gt;")
     return _ATTRIBUTE.sub(_quoted, text) if len(text) <= _REPAIRABLE else text
 
 

@@ -58,14 +58,17 @@ def parts_of(path: Path, descriptor_path: Path | None, descriptor: Descriptor) -
 
     """
     _, data, functions = names_of(path)
-    if descriptor_path is not None:
-        data = _named(descriptor_path, descriptor.data, data, "BinaryDataFile")
-        functions = _named(descriptor_path, descriptor.functions, functions, "FunctionsDataFile")
     # Whoever opens one of the two by its own name means that one.
-    if path.name.lower().endswith(FUNCTIONS):
-        functions = path
-    elif path != descriptor_path:
+    opens_functions = path.name.lower().endswith(FUNCTIONS)
+    opens_data = path != descriptor_path and not opens_functions
+    if opens_data:
         data = path
+    elif descriptor_path is not None:
+        data = _named(descriptor_path, descriptor.data, data, "BinaryDataFile")
+    if opens_functions:
+        functions = path
+    elif descriptor_path is not None:
+        functions = _named(descriptor_path, descriptor.functions, functions, "FunctionsDataFile")
     if not data.is_file():
         raise LogNotFound(
             f"the data of this log are missing: there is no {data.name!r} beside it"
