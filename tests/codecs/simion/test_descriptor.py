@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import by_hand_simion as by_hand
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import by_hand_simion as by_hand
 import trainlog
 from trainlog import CorruptLog, DamagedLogWarning, Variable
 from trainlog.codecs.simion.descriptor import Descriptor, parse, render
@@ -22,12 +22,15 @@ LAUGHS = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 10))
 
 def unescaped(names: list[str]) -> bytes:
     """As the original program writes it."""
-    lines = [f'  <State-variable Min="0.00" Max="1.00" Circular="false" Units="m">{name}</State-variable>' for name in names]
+    lines = [
+        f'  <State-variable Min="0.00" Max="1.00" Circular="false" Units="m">{name}</State-variable>' for name in names
+    ]
     return "\n".join([ROOT, *lines, END]).encode()
 
 
 @pytest.mark.parametrize(
-    "name", ["a & b", "a < b", "a<b>", "&", "<", "a>b", 'say "x"', "r/(v-'x')", "a&amp", "x]]>y", "1 < 2 & 3 < 4", "é&ü"]
+    "name",
+    ["a & b", "a < b", "a<b>", "&", "<", "a>b", 'say "x"', "r/(v-'x')", "a&amp", "x]]>y", "1 < 2 & 3 < 4", "é&ü"],
 )
 def test_names_that_are_not_escaped(name: str) -> None:
     found = parse(unescaped([name, "next"]), Path("x"))

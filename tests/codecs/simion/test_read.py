@@ -8,10 +8,10 @@ import time
 import warnings
 from pathlib import Path
 
-import by_hand_simion as by_hand
 import numpy as np
 import pytest
 
+import by_hand_simion as by_hand
 import trainlog
 from trainlog import CorruptLog, DamagedLogWarning, EpisodeType, Kind, LogNotFound, TruncatedLog, UnknownFormat
 
@@ -225,7 +225,9 @@ def test_a_number_of_values_that_cannot_be(tmp_path: Path, count: int) -> None:
         trainlog.open(path)
     assert caught.value.offset == 128
     assert time.perf_counter() - began < 1
-    later = trainlog.open(by_hand.log(tmp_path, by_hand.experiment() + TWO + by_hand.episode(variables=count), name="b"))
+    later = trainlog.open(
+        by_hand.log(tmp_path, by_hand.experiment() + TWO + by_hand.episode(variables=count), name="b")
+    )
     seen = []
     with pytest.raises(CorruptLog, match="values each"):
         seen.extend(frame for frame in later.frames("creature"))

@@ -50,16 +50,16 @@ def whole(value: Any) -> int | None:
     return int(as_number) if as_number is not None and 0 < as_number < 2**63 and as_number % 1 == 0 else None
 
 
-def unsupported(frame: Frame, keys: Sequence[str]) -> UnsupportedFrame:
-    """The error that says which of the values *keys* of *frame* it is that cannot be stored."""
+def unsupported(frame: Frame, keys: Sequence[str], kind: str = "double") -> UnsupportedFrame:
+    """The error that says which of the values *keys* of *frame* it is that cannot be stored as such a number."""
     flat = leaves(frame.data)
     for key in keys:
         if key in flat:
             try:
-                struct.pack("<d", flat[key])
+                struct.pack("<d" if kind == "double" else "<q", flat[key])
             except (struct.error, TypeError, OverflowError):
-                kind = type(flat[key]).__name__
-                error = UnsupportedFrame(f"the value of {key!r} cannot be stored: a {kind} is no double")
+                what = f"a {type(flat[key]).__name__} is no {kind}"
+                error = UnsupportedFrame(f"the value of {key!r} cannot be stored: {what}")
                 error.key = key
                 return error
     error = UnsupportedFrame(f"{', '.join(keys)}: one of these is out of range in this {frame.kind} frame, or missing")

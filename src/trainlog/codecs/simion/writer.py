@@ -211,7 +211,7 @@ class SimionWriter(Writer):
         try:
             self._data.append(EPISODE.pack(Magic.EPISODE, kind, index, width, sub_index))
         except struct.error as error:
-            raise unsupported(frame, ("index", "sub_index", "variables")) from error
+            raise unsupported(frame, ("index", "sub_index", "variables"), "int") from error
         self._begun[kind] += 1
         self._open = _Open(frame.time, keys_for(self._keys, width), is_implied=not data)
         return self._open
@@ -243,7 +243,7 @@ class SimionWriter(Writer):
                 raise ValueError(f"{values.size} values instead of {function.size}")
             record = Sample(function, data["episode"], data["step"], data["experiment_step"], values).pack()
         except (KeyError, TypeError, ValueError, struct.error) as error:
-            raise unsupported(frame, ("values", "episode", "step", "experiment_step")) from error
+            raise unsupported(frame, ("episode", "step", "experiment_step", "values"), "int") from error
         self._functions.append(record)
 
     def _write_tail(self, frame: Frame) -> None:
