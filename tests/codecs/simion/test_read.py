@@ -220,17 +220,16 @@ def test_garbage_inside_of_an_episode_and_at_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [2**60, -1, 2**63 - 1, 65_537])
 def test_a_number_of_values_that_cannot_be(tmp_path: Path, count: int) -> None:
     path = by_hand.log(tmp_path, by_hand.experiment() + by_hand.episode(variables=count))
-    began = time.perf_counter()
     with pytest.raises(CorruptLog, match=f"{count:,} values each; 0 to 65,536 can be") as caught:
         trainlog.open(path)
     assert caught.value.offset == 128
-    assert time.perf_counter() - began < 1
     later = trainlog.open(
         by_hand.log(tmp_path, by_hand.experiment() + TWO + by_hand.episode(variables=count), name="b")
     )
-    seen = []
+    frames = later.frames("creature")
+    assert [next(frames).data["state/x"] for _ in range(3)] == [1.0, 3.0, 5.0]
     with pytest.raises(CorruptLog, match="values each"):
-        seen.extend(frame for frame in later.frames("creature"))
+        next(frames)
     with pytest.raises(CorruptLog, match="values each"):
         later.table("creature")
 

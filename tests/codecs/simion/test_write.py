@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import struct
 import subprocess
@@ -210,7 +209,7 @@ def test_headers_that_cannot_be_held(tmp_path: Path) -> None:
     for meta in ({"version": 5}, {"functions": {"declared": [{"shape": [1, 1, 1]}]}}, {"steps_are": "nonsense"}):
         with pytest.raises(UnsupportedFrame, match="'simion' is not what it should be"):
             trainlog.create(path, {"simion": meta}, variables=COLUMNS)
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_file_of_a_log_is_overwritten(tmp_path: Path) -> None:
@@ -259,9 +258,7 @@ def test_a_log_that_never_was_simion(tmp_path: Path) -> None:
             log.write(Frame(i, Kind.STATS, {"step": 10 * i, "reward": -i, "name": "x"}))
     target = tmp_path / "b.simion.log"
     named = [Variable("pos", "state"), Variable("gait/phase", "action"), Variable("reward", "reward")]
-    with pytest.raises(
-        CodecError, match=r"--state, --action, --reward or --stat .* It has step, pos, gait/phase, reward"
-    ):
+    with pytest.raises(CodecError, match=r"--state, --action, .* It has step, pos, gait/phase, reward"):
         trainlog.convert(tmp_path / "a.flog", target)
     with pytest.raises(CodecError, match="no key 'rewards'; near it: reward"):
         trainlog.convert(tmp_path / "a.flog", target, variables=[Variable("rewards", "reward")])
