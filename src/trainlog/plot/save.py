@@ -11,8 +11,9 @@ from trainlog.files import written_aside
 
 if TYPE_CHECKING:
     from trainlog.draw import Figure, Theme
+    from trainlog.plot.picture import Picture
 
-__all__ = ["Format", "save_figure"]
+__all__ = ["Format", "save_figure", "save_picture"]
 
 Format = Literal["svg", "png"]
 
@@ -53,3 +54,19 @@ def save_figure(
             file.write(svg(drawing).encode() if suffix == "svg" else png(drawing, scale))
         written.append(path)
     return written
+
+
+def save_picture(
+    picture: Picture,
+    folder: str | os.PathLike[str],
+    *,
+    formats: Sequence[Format] = ("svg", "png"),
+    width: int = 960,
+    height: int = 540,
+    theme: str | Theme = "light",
+    scale: float = 2,
+) -> list[Path]:
+    """Write *picture* into *folder* under its name; see `save_figure`. A sheet is larger than a single figure."""
+    across, down = picture.size(width, height)
+    stem = Path(folder) / picture.name
+    return save_figure(picture.figure, stem, formats=formats, width=across, height=down, theme=theme, scale=scale)

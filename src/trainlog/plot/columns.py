@@ -1,0 +1,133 @@
+"""The columns of one kind of frame, and which of them can be drawn."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.codec import Reader
+from trainlog.model import Kind
+from trainlog.plot.axes import Floats, is_clock
+from trainlog.table import Table, flatten
+
+__all__ = ["Columns", "matches"]
+
+Bools = npt.NDArray[np.bool_]
+
+_MOST_WORDS: Final = 12  # different words in a column that says what was the case when
+_GLANCE: Final = 100  # values of a column of objects that tell whether it is worth to look at all of them
+
+
+class Columns:
+    """The frames of one kind, read when they are first asked for.
+
+    Attributes:
+        kind: of which frames.
+
+    """
+
+    def __init__(self, reader: Reader, kind: Kind, only: frozenset[str] = frozenset()) -> None:
+        """Prepare to read the frames of *kind*; where they have all columns of *only*, the others are left out."""
+        self.kind = kind
+        self._reader = reader
+        self._only = only
+        self._numbers: dict[str, Floats | None] = {}
+
+    @cached_property
+    def table(self) -> Table:
+        """The columns as they are."""
+        if self._only and self.kind != Kind.EVENT:
+            first = next(self._reader.frames(self.kind), None)
+            keys = [] if first is None else list(flatten(first.data))
+            if self._only <= set(keys):
+                wanted = self._only | {"episode_type"}
+                return self._reader.table(self.kind, keys=[key for key in keys if key in wanted or is_clock(key)])
+        return self._reader.table(self.kind)
+
+    def is_number(self, key: str) -> bool:
+        """Whether the column holds single numbers, and nothing else but gaps."""
+        return self._as_numbers(key) is not None
+
+    def parts(self, key: str) -> int:
+        """How many numbers each value has, where all are vectors of one length; otherwise 0."""
+        column = self.table[key]
+        return column.shape[1] if column.ndim == 2 and column.dtype != object else 0
+
+    def numbers(self, key: str, part: int | None = None) -> Floats:
+        """A column as float64, shape (rows,); NaN where there is no number."""
+        if part is not None:
+            return self.table[key][:, part].astype(np.float64)
+        numbers = self._as_numbers(key)
+        return np.full(self.table.rows, np.nan) if numbers is None else numbers
+
+    def varies(self, key: str) -> bool:
+        """Whether the column holds numbers, and two different finite ones among them."""
+        numbers = self._as_numbers(key)
+        if numbers is None:
+            return False
+        finite = numbers[np.isfinite(numbers)]
+        return bool(len(finite)) and bool(finite.min() < finite.max())
+
+    def words(self, key: str) -> list[str | None] | None:
+        """The column of words that say what was the case, None where they do not; None when it is no such column."""
+        column = self.table[key]
+        if column.dtype != object or column.ndim != 1:
+            return None
+        words = [value if isinstance(value, str) and value else None for value in column.tolist()]
+        different = set(words) - {None}
+        return words if 2 <= len(different) + (None in words) <= _MOST_WORDS and different else None
+
+    def present(self, key: str) -> Bools:
+        """Which frames have the key; a NaN that was logged counts, ``None`` does not. Bools of shape (rows,)."""
+        missing = self._missing.get(key)
+        present = np.ones(self.table.rows, np.bool_)
+        if missing is not None:
+            present[missing] = False
+        return present
+
+    @cached_property
+    def _missing(self) -> dict[str, npt.NDArray[np.intp]]:
+        """Rows that lack a key, by key. A table says NaN for both; only the frames tell one from the other."""
+        holes = [key for key in self.table if self._has_nan(key)]
+        if not holes:
+            return {}
+        missing: dict[str, list[int]] = {key: [] for key in holes}
+        for row, frame in zip(range(self.table.rows), self._reader.frames(self.kind), strict=False):
+            flat = flatten(frame.data)
+            for key, rows in missing.items():
+                if flat.get(key) is None:
+                    rows.append(row)
+        return {key: np.array(rows, np.intp) for key, rows in missing.items() if rows}
+
+    def _has_nan(self, key: str) -> bool:
+        column = self.table[key]
+        if column.dtype == object:
+            return any(value is None or value != value for value in column.tolist())
+        return column.dtype.kind == "f" and bool(np.isnan(column.reshape(-1)).any())
+
+    def _as_numbers(self, key: str) -> Floats | None:
+        if key not in self._numbers:
+            self._numbers[key] = self._read_numbers(key)
+        return self._numbers[key]
+
+    def _read_numbers(self, key: str) -> Floats | None:
+        column = self.table[key]
+        if column.ndim != 1 or column.dtype.kind not in "biufO":
+            return None
+        if column.dtype != object:
+            return self.table.numbers(key)
+        filled = np.array([value is not None and value == value for value in column.tolist()], np.bool_)
+        some = np.flatnonzero(filled)[:_GLANCE]
+        glance = Table(self.kind, self.table.time[some], {key: column[some]}).numbers(key)
+        if not len(glance) or np.isnan(glance).any():
+            return None
+        numbers = self.table.numbers(key)
+        return None if np.isnan(numbers[filled]).any() else numbers
+
+
+def matches(column: npt.NDArray[Any], word: str) -> Bools:
+    """Where the column holds *word*; bools, shape (rows,)."""
+    return np.fromiter((value == word for value in column.tolist()), np.bool_, len(column))

@@ -1,0 +1,204 @@
+"""One metric of one or more runs as a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.draw import Band, Chart, Line, VLine, moving_average
+from trainlog.draw.chart import ChartMark
+from trainlog.draw.theme import find_theme
+from trainlog.errors import PlotError
+from trainlog.model import Kind
+from trainlog.plot.axes import Axis, Floats
+from trainlog.plot.picture import Block
+from trainlog.plot.run import Metric, Run
+from trainlog.plot.seeds import gathered
+from trainlog.plot.smoothing import fair_window, smoothed, window_extremes, window_std
+from trainlog.plot.wish import Group, Wish
+
+__all__ = ["MetricChart", "labels_of_bands"]
+
+_DASHES: Final = (None, (7.0, 4.0), (2.0, 4.0))
+_MOST_RAW: Final = 4  # curves whose every value is shown faintly behind the smoothed one
+_MOST_MARKS: Final = 40  # events of a type, or episodes, that are marked
+_MOST_TYPES: Final = 6
+_SPREADS: Final = {"std": "mean ± standard deviation", "minmax": "lowest to highest"}
+
+
+def labels_of_bands(wish: Wish) -> str:
+    """What the band around the middle of several runs is."""
+    return _SPREADS.get(wish.band or "ci", f"95 % bootstrap interval of the {_center_name(wish)}")
+
+
+class MetricChart:
+    """Gathers the marks of a chart, the numbers behind them, and what has to be said about them."""
+
+    def __init__(self, metric: Metric, groups: Sequence[Group], axis: Axis, wish: Wish) -> None:
+        """Draw *metric* of *groups*, some of which may lack it.
+
+        Raises:
+            PlotError: when the wish cannot be granted.
+
+        """
+        self.metric, self.axis, self.wish = metric, axis, wish
+        self.blocks: list[Block] = []
+        self._marks: list[ChartMark] = []
+        self._notes: dict[str, None] = {}
+        self._palette = find_theme(wish.theme).palette
+        self._drawn = 0
+        curves = [(group, part, points) for group in groups for part, points in _curves(group, metric, axis).items()]
+        self._several = len(curves) > 1
+        self._many = len(curves) > _MOST_RAW
+        for group, part, points in curves:
+            label = ", ".join(filter(None, (group.label, part)))
+            if len(group.runs) > 1:
+                self._add_group(group, label, points)
+            else:
+                self._add_run(label, *points[0])
+            self._drawn += 1
+        runs = [run for group in groups for run in group.runs]
+        if len(runs) == 1 and self._marks:
+            self._add_events(runs[0])
+        self._unit = runs[0].unit(metric) if runs else None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no run has a value of the metric."""
+        return not self.blocks
+
+    def chart(self, title: str, extra: Sequence[ChartMark] = ()) -> Chart:
+        """The chart by itself, *extra* marks with it."""
+        return self._chart(title, _y_label(self.metric), [*self._marks, *extra], "; ".join(self._notes))
+
+    def panel(self, extra: Sequence[ChartMark] = ()) -> Chart:
+        """The chart as one of a sheet, where its title names the metric, and nothing else has to."""
+        name = _y_label(self.metric)
+        marks = [_unnamed(mark) if isinstance(mark, Line) and mark.label == name else mark for mark in self._marks]
+        return self._chart(name, "", [*marks, *extra], "")
+
+    def _chart(self, title: str, y_label: str, marks: Sequence[ChartMark], caption: str) -> Chart:
+        return Chart(
+            title=title,
+            x_label=self.axis.label,
+            x_unit=self.axis.unit,
+            y_label=y_label,
+            y_unit=self._unit,
+            y_log=self.wish.log_y,
+            caption=caption,
+            marks=marks,
+        )
+
+    def _look(self) -> tuple[str, tuple[float, ...] | None]:
+        turn, place = divmod(self._drawn, len(self._palette))
+        return self._palette[place], _DASHES[turn % len(_DASHES)]
+
+    def _add_run(self, label: str, x: Floats, y: Floats) -> None:
+        color, dash = self._look()
+        band = self.wish.band or "none"
+        if band == "ci":
+            raise PlotError("a 95 % interval is one over several logs, and here is one; --band std and minmax work")
+        smooth = smoothed(
+            y, self.wish.smooth if self.wish.smooth is not None or band == "none" else fair_window(len(y))
+        )
+        columns = {self.axis.name: x, "value": y}
+        if smooth is None:
+            self._marks.append(Line(x, y, label or _y_label(self.metric), color, dash=dash))
+        else:
+            columns["smoothed"] = smooth.values
+            if band != "none":
+                low, high = _window_band(band, y, smooth.window)
+                columns |= {"low": low, "high": high}
+                name = "lowest to highest" if band == "minmax" else "± standard deviation"
+                said = "" if self._drawn else f"{name} of {smooth.window:,}"
+                self._marks.append(Band(x, low, high, said, color))
+            elif not self._many:
+                raw = "" if self._several else _y_label(self.metric)
+                self._marks.append(Line(x, y, raw, color, width=1.25, opacity=0.3, dash=dash))
+            known = np.isfinite(smooth.values)  # gaps are counted once, where the values themselves are drawn
+            mean = (x[known], smooth.values[known]) if band == "none" and not self._many else (x, smooth.values)
+            self._marks.append(Line(*mean, label or smooth.label, color, width=2.25, dash=dash))
+            if self._several:
+                faint = "" if self._many or band != "none" else ", faint: every value"
+                self._notes[f"lines: {smooth.label}{faint}"] = None
+        self.blocks.append(Block(label or str(self.metric), columns))
+
+    def _add_group(self, group: Group, label: str, curves: Sequence[tuple[Floats, Floats]]) -> None:
+        color, dash = self._look()
+        ready = []
+        for x, y in curves:
+            smooth = smoothed(y, self.wish.smooth) if self.wish.smooth is not None else None
+            ready.append((x, y if smooth is None else smooth.values))
+            if smooth is not None:
+                self._notes[f"each smoothed, {smooth.label}"] = None
+        one = gathered(ready, self.wish.center or "mean", self.wish.band or "ci")
+        count = len(curves)
+        what = f"{_center_name(self.wish)} of {count} {group.noun if count > 1 else 'run'}"
+        bands = _stretches(np.isfinite(one.low))
+        for part in bands:
+            said = labels_of_bands(self.wish) if not self._drawn and part is bands[0] else ""
+            self._marks.append(Band(one.x[part], one.low[part], one.high[part], said, color))
+        said = f"{label} ({what})" if label else what
+        for part in _stretches(one.runs == count):
+            self._marks.append(Line(one.x[part], one.center[part], said, color, width=2.25, dash=dash))
+        for part in _stretches(one.runs < count):
+            joined = slice(max(part.start - 1, 0), part.stop + 1)
+            self._marks.append(Line(one.x[joined], one.center[joined], "", color, width=1.5, dash=(5.0, 3.0)))
+            self._notes[f"dashed: not all {group.noun} reach so far"] = None
+        columns = {self.axis.name: one.x, _center_name(self.wish): one.center}
+        columns |= {"low": one.low, "high": one.high} if bands else {}
+        self.blocks.append(Block(label or str(self.metric), {**columns, "runs": one.runs}))
+
+    def _add_events(self, run: Run) -> None:
+        for number, (name, time) in enumerate(run.events().items()):
+            if len(time) > _MOST_MARKS or number >= _MOST_TYPES:
+                self._notes[f"not marked: {name} ({len(time):,} times)"] = None
+                continue
+            self._mark(run, time, name)
+        starts = run.episode_starts
+        if self.metric.kind == Kind.CREATURE and 1 < len(starts) <= _MOST_MARKS:
+            self._mark(run, starts[1:], "episode")
+
+    def _mark(self, run: Run, time: Floats, name: str) -> None:
+
+        places = run.at(time, self.metric.kind, self.axis.name)
+        if len(places):
+            self._marks.append(VLine(places, name))
+
+
+def _curves(group: Group, metric: Metric, axis: Axis) -> dict[str, list[tuple[Floats, Floats]]]:
+    """The curves of a group's runs by what they tell apart, evaluation and training."""
+    found: dict[str, list[tuple[Floats, Floats]]] = {}
+    for run in group.runs:
+        if metric.key in run.columns(metric.kind).table and run.has_axis(metric.kind, axis.name):
+            for part, points in run.points(metric, axis.name).items():
+                found.setdefault(part, []).append(points)
+    return found
+
+
+def _stretches(mask: npt.NDArray[np.bool_]) -> list[slice]:
+    """Where *mask* is true, as slices. What is NaN elsewhere must not be given to a mark, which would count it."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def _window_band(band: str, values: Floats, window: int) -> tuple[Floats, Floats]:
+    if band == "minmax":
+        return window_extremes(values, window)
+    mean, std = moving_average(values, window), window_std(values, window)
+    return mean - std, mean + std
+
+
+def _center_name(wish: Wish) -> str:
+    return {"iqm": "IQM", "median": "median"}.get(wish.center or "mean", "mean")
+
+
+def _unnamed(line: Line) -> Line:
+    return Line(line.x, line.y, "", line.color, line.width, line.opacity, line.dash)
+
+
+def _y_label(metric: Metric) -> str:
+    return metric.key if metric.part is None else f"{metric.key}[{metric.part}]"

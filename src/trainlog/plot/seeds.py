@@ -1,0 +1,140 @@
+"""Several runs as one curve: their middle, and how far they spread or how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.plot.axes import Floats
+
+__all__ = ["BANDS", "CENTERS", "BandName", "CenterName", "Gathered", "center_of", "gathered", "resampled"]
+
+CenterName = Literal["mean", "iqm", "median"]
+BandName = Literal["ci", "std", "minmax", "none"]
+
+CENTERS: Final[tuple[CenterName, ...]] = ("mean", "iqm", "median")
+BANDS: Final[tuple[BandName, ...]] = ("ci", "std", "minmax", "none")
+
+_MOST_PLACES: Final = 500
+_RESAMPLES: Final = 2000
+_AT_ONCE: Final = 2_000_000  # numbers that are held while resampling
+_SURE: Final = (0.025, 0.975)
+
+
+class Gathered(NamedTuple):
+    """Runs as one curve; arrays are float64 of shape (n,), *runs* is int64.
+
+    Attributes:
+        x: where.
+        center: their middle.
+        low: lower edge of the band; NaN where fewer than two runs reach.
+        high: upper edge.
+        runs: how many runs reach so far.
+
+    """
+
+    x: Floats
+    center: Floats
+    low: Floats
+    high: Floats
+    runs: npt.NDArray[np.int64]
+
+
+def gathered(curves: Sequence[tuple[Floats, Floats]], center: CenterName, band: BandName) -> Gathered:
+    """Put *curves* (x, y), of any lengths, together.
+
+    Each is interpolated between its own points, and counts only between its first and its last one, so that a run that
+    ended early neither bends the others' curve nor is made up. Points that are no number are left out.
+
+    The band is the 95 % percentile bootstrap interval of the middle over the runs (``ci``), one standard deviation of
+    the sample around the mean of the runs (``std``), or reaches from the lowest to the highest run (``minmax``).
+    The random numbers are always the same.
+    """
+    cleaned = [one for one in map(_clean, curves) if len(one[0])]
+    if not cleaned:
+        nothing = np.empty(0)
+        return Gathered(nothing, nothing, nothing, nothing, np.empty(0, np.int64))
+    x = _places([one[0] for one in cleaned])
+    values = np.full((len(cleaned), len(x)), np.nan)
+    for row, (places, numbers) in enumerate(cleaned):
+        inside = (x >= places[0]) & (x <= places[-1])
+        values[row, inside] = np.interp(x[inside], places, numbers)
+    low, high, middle = (np.full(len(x), np.nan) for _ in range(3))
+    reached = ~np.isnan(values)
+    patterns, which = np.unique(reached, axis=1, return_inverse=True)
+    for number, pattern in enumerate(patterns.T):
+        columns = np.flatnonzero(which.reshape(-1) == number)
+        there = values[np.ix_(np.flatnonzero(pattern), columns)]
+        if len(there):
+            middle[columns] = center_of(there, center)
+        if len(there) > 1 and band != "none":
+            low[columns], high[columns] = _band(there, center, band)
+    return Gathered(x, middle, low, high, reached.sum(axis=0, dtype=np.int64))
+
+
+def _clean(curve: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Increasing places, each once; of several values at one place the last counts, as the newest."""
+    x, y = curve
+    good = np.isfinite(x) & np.isfinite(y)
+    x, y = x[good], y[good]
+    if len(x) > 1 and not (x[1:] > x[:-1]).all():
+        backwards = x[::-1]
+        places, last = np.unique(backwards, return_index=True)
+        return places, y[::-1][last]
+    return x, y
+
+
+def _places(columns: Sequence[Floats]) -> Floats:
+    """Where all curves are compared: at their own points if these are few, otherwise evenly."""
+    union = columns[0] if len(columns) == 1 else np.unique(np.concatenate(columns))
+    if len(union) <= _MOST_PLACES:
+        return union
+    ends = {float(end) for column in columns for end in (column[0], column[-1])}
+    return np.union1d(np.linspace(union[0], union[-1], _MOST_PLACES), list(ends))
+
+
+def center_of(values: Floats, center: CenterName) -> Floats:
+    """The middle along the first axis: mean, median, or interquartile mean.
+
+    The interquartile mean leaves out the lowest and the highest quarter, each rounded down to whole runs, as
+    ``scipy.stats.trim_mean(values, 0.25)`` does: of fewer than four it is the mean.
+    """
+    if center == "median":
+        return np.asarray(np.median(values, axis=0), np.float64)
+    if center == "iqm" and (cut := len(values) // 4):
+        values = np.sort(values, axis=0)[cut : len(values) - cut]
+    return np.asarray(values.mean(axis=0), np.float64)
+
+
+def _band(values: Floats, center: CenterName, band: BandName) -> tuple[Floats, Floats]:
+    if band == "minmax":
+        return values.min(axis=0), values.max(axis=0)
+    if band == "std":
+        mean, std = values.mean(axis=0), values.std(axis=0, ddof=1)
+        return mean - std, mean + std
+    low, high = np.quantile(resampled(values, lambda some: center_of(some, center)), _SURE, axis=0)
+    return low, high
+
+
+def resampled(values: Floats, statistic: Callable[[Floats], Floats]) -> Floats:
+    """What *statistic* (k, ...) -> (...) is of runs drawn again and again, as many as there are, with replacement.
+
+    Args:
+        values: float64, shape (runs, n).
+        statistic: works along the first axis.
+
+    Returns:
+        float64, shape (2000, n).
+
+    """
+    runs, n = values.shape
+    chosen = np.random.default_rng(0).integers(runs, size=(_RESAMPLES, runs))
+    found = np.empty((_RESAMPLES, n))
+    rows = max(_AT_ONCE // max(runs * n, 1), 1)
+    for start in range(0, _RESAMPLES, rows):
+        some = values[chosen[start : start + rows]]  # (rows, runs, n)
+        found[start : start + rows] = statistic(np.moveaxis(some, 1, 0))
+    return found
