@@ -19,13 +19,16 @@ from trainlog.codec import Reader
 from trainlog.model import Frame, Header, Kind, Variable
 from trainlog.table import Table, joined, table_of
 
-__all__ = ["END", "START", "Episode", "EpisodeType", "Tally", "episodes", "is_averaged", "is_summary"]
+__all__ = ["END", "MOST_STEPS", "START", "Episode", "EpisodeType", "Tally", "episodes", "is_averaged", "is_summary"]
 
 START: Final = "episode_start"
 END: Final = "episode_end"
 
 # In the header's metadata: true when each record is the mean of the steps since the record before it.
 AVERAGED: Final = "averaged"
+
+# An episode's number of steps beyond this is none.
+MOST_STEPS: Final = 2**48
 
 Floats = npt.NDArray[np.float64]
 
@@ -113,7 +116,7 @@ class Tally:
         if self._first is None:
             return 0
         length = self._last if self._averaged else self._last - self._first + 1
-        return length if length >= self.records else self.records
+        return length if self.records <= length < MOST_STEPS else self.records
 
     def means(self, *, circular: bool = True) -> dict[str, float]:
         """The mean of each variable over the steps; NaN where there is none. Angles: see `Episode.means`."""

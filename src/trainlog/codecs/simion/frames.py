@@ -13,7 +13,7 @@ from trainlog.codec import Gap
 from trainlog.codecs.simion.functions import Cursor, Sample
 from trainlog.codecs.simion.layout import CLOCKS, HEAD_WORDS, STEP_CLOCKS, STEP_INDEX, STEP_KEYS, STEP_PADDING
 from trainlog.codecs.simion.walk import EpisodeEnd, EpisodeStart, Record, Steps
-from trainlog.episode import END, START, EpisodeType, Tally, is_averaged
+from trainlog.episode import END, MOST_STEPS, START, EpisodeType, Tally, is_averaged
 from trainlog.model import Frame, Header, Kind
 
 __all__ = [
@@ -159,7 +159,7 @@ class Story:
     def _abandon(self) -> None:
         """Forget the episode that is open."""
         if self._start is not None:
-            self._steps_before += self._last_step
+            self._steps_before += self._last_step if 0 <= self._last_step < MOST_STEPS else 0
         self._start = None
         self._last_step = 0
         self._clocks = []
