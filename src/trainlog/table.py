@@ -140,8 +140,15 @@ def _number(value: Any) -> float:
         return float("nan")
 
 
+_TEXT: Final = frozenset([str])
+
+
 def flatten(data: Mapping[Any, Any]) -> dict[str, Any]:
-    """One frame's data as a flat dict under the column names of `Table`."""
+    """One frame's data as a flat dict under the column names of `Table`; *data* itself where it is flat already."""
+    if type(data) is dict and _TEXT.issuperset(map(type, data)):
+        types = set(map(type, data.values()))
+        if dict not in types and not any(issubclass(one, Mapping) for one in types):
+            return data
     flat: dict[str, Any] = {}
     _flatten_into(flat, data, "")
     return flat

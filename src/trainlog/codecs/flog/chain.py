@@ -9,7 +9,7 @@ is read. Then all the headers that should be there are compared at once, and wha
 from __future__ import annotations
 
 import struct
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +23,15 @@ Ints = npt.NDArray[np.int64]
 
 _HEAD: Final = FRAME.size
 _unpack = struct.Struct("<I").unpack_from  # data_len
+_SIZE: Final = np.uint64(0xFFFFFFFF00)  # data_len, where the kind stands in the lowest byte
+_FIRST: Final = np.uint64(40)  # the first bit of the payload's first byte
 _IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
 
 # A guess that fails costs as much as following the chain for about so many frames.
 _WORTH_GUESSING = 16
 _WORTH_DOUBLING = 128
 _MOST_LENGTHS = 4096
+_HORIZON = 256  # runs that are guessed before the guess is checked, until it fails
 
 
 class Links(NamedTuple):
@@ -62,35 +65,41 @@ class Chain:
         """The frames from byte 0 of *block* on whose header, and first byte of payload, are before byte *stop*.
 
         Args:
-            block: at least 3 bytes more than *stop*.
+            block: at least 16 bytes more than *stop*.
             stop: how many bytes of the block are valid.
 
         """
-        sizes: npt.NDArray[np.uint32] = np.ndarray((len(block) - 3,), "<u4", block, 0, (1,))
+        # Kind, length and first byte of payload of a frame that begins at any byte, as one number.
+        heads: npt.NDArray[np.uint64] = np.ndarray((len(block) - 15,), "<u8", block, 8, (1,))
         view = block.data
-        parts: list[tuple[Ints, Ints]] = []
+        parts: list[tuple[Ints, Ints, npt.NDArray[np.uint64]]] = []
         at = 0
         broken = False
-        horizon = 64
+        horizon = _HORIZON
         while at + _HEAD < stop and not broken:
             length = self._guess(view, at, stop, horizon)
-            ends = at + np.cumsum(length)
+            ends = np.cumsum(length)
+            ends += at
             offset = ends - length
-            size = sizes[offset + 9]
-            good = (size == length - _HEAD) & (size > 0) & _IS_FIRST[block[offset + _HEAD]]
+            head = heads[offset]
+            good = (head & _SIZE == ((length - _HEAD) << 8).view(np.uint64)) & (length > _HEAD)
+            good &= _IS_FIRST[(head >> _FIRST).astype(np.uint8)]
             if good.all():
                 at = int(ends[-1])
                 horizon *= 4
             else:
                 n = int(good.argmin())
                 at = int(offset[n])
-                broken = not (size[n] and _IS_FIRST[block[at + _HEAD]])
-                offset, length = offset[:n], length[:n]
+                broken = not (head[n] & _SIZE and _IS_FIRST[block[at + _HEAD]])
+                offset, length, head = offset[:n], length[:n], head[:n]
                 self._learn(length)
-                horizon = 64
-            parts.append((offset, length))
-        offset, length = _joined(parts)
-        return Links(offset, length, block[offset + 8], at, broken)
+                horizon = _HORIZON
+            parts.append((offset, length, head))
+        if not parts:
+            none = np.empty(0, np.int64)
+            return Links(none, none, none.astype(np.uint8), at, broken)
+        offset, length, head = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        return Links(offset, length, head.astype(np.uint8), at, broken)
 
     def _guess(self, view: memoryview, at: int, stop: int, horizon: int) -> Ints:
         """The lengths of the next frames, whose headers are before *stop* if it is right; at most *horizon* runs."""
@@ -100,13 +109,14 @@ class Chain:
         while at + _HEAD < stop and len(lengths) < horizon:
             length = _HEAD + _unpack(view, at + 9)[0]
             if length == run_length:
-                count = run_count if run_count >= _WORTH_DOUBLING else 1
+                left = runs.get(length, 0) - run_count
+                count = left if left > 0 else run_count if run_count >= _WORTH_DOUBLING else 1
             else:
                 runs[run_length] = run_count
                 run_length, run_count = length, 0
                 count = runs.get(length, 1)
-                if count < _WORTH_GUESSING:
-                    count = 1
+            if count < _WORTH_GUESSING:
+                count = 1
             count = min(count, (stop - _HEAD - 1 - at) // length + 1)
             lengths.append(length)
             counts.append(count)
@@ -124,10 +134,3 @@ class Chain:
             last = int(length[-1])
             others = np.flatnonzero(length != last)
             self._length, self._count = last, len(length) - (int(others[-1]) + 1 if len(others) else 0)
-
-
-def _joined(parts: list[tuple[Ints, Ints]]) -> tuple[Any, Any]:
-    if len(parts) == 1:
-        return parts[0]
-    empty = np.empty(0, np.int64)
-    return np.concatenate([empty, *(part[0] for part in parts)]), np.concatenate([empty, *(part[1] for part in parts)])

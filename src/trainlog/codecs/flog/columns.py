@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Gap
-from trainlog.codecs.flog.chain import Chain
+from trainlog.codecs.flog.chain import Chain, Links
 from trainlog.codecs.flog.filling import Filling
 from trainlog.codecs.flog.layout import FRAME
+from trainlog.codecs.flog.plan import overlapping
 from trainlog.codecs.flog.scan import walk
 from trainlog.codecs.flog.sort import Sorter
 from trainlog.files import Source
@@ -30,9 +31,9 @@ _HEAD: Final = FRAME.size
 _SLACK: Final = 64  # bytes behind the last frame that numpy may look at, but does not use
 
 # A block should fit into the processor's cache; but where frames of the kind are few, it should hold enough of them.
-_SMALLEST: Final = 1 << 20
+_SMALLEST: Final = 2 << 20
 _LARGEST: Final = 16 << 20
-_ENOUGH: Final = 1024
+_ENOUGH: Final = 2048
 
 Choose = Callable[[int, npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
 
@@ -63,47 +64,85 @@ class _Sweep:
 
     def leap(self, at: int, proven: int) -> tuple[int, int]:
         """Take the frames from byte *at* on; see `trainlog.codecs.flog.scan.walk`."""
-        end = self._source.size
         if self._begun < 0:
             self._begun = at
-        while at + _HEAD < end:
-            count = self._fill(at)
-            links = self._chain.follow(self._block, count)
-            offset, length = links.offset, links.length
-            next_at, torn = at + links.next, False
-            if links.next > count:  # the last frame goes on behind the block
-                last = int(offset[-1])
-                if links.kind[-1] == self._kind or next_at > end:
-                    offset, length, next_at = offset[:-1], length[:-1], at + last
-                    torn = next_at + int(links.length[-1]) > end
-            wanted = np.flatnonzero(links.kind[: len(offset)] == self._kind)
-            if len(wanted):
-                offset, length = offset[wanted], length[wanted]
-                batch = self._sorter.sort(self._block, offset, length)
-                good = len(offset) if batch.broken is None else batch.broken
-                if good:
-                    self._expect(at + int(offset[good - 1]), good)
-                    self._filling.add(batch)
-                    proven = at + int(offset[good - 1] + length[good - 1])
-                if batch.broken is not None:
-                    return at + int(offset[good]), proven
-            if links.broken or torn:
-                return next_at, proven
-            if next_at == at:
-                # One frame is larger than the block.
-                need = int(links.length[0]) if len(links.length) else 0
-                if need <= self._size or need > _LARGEST:
-                    return at, proven
-                self._size = min(_LARGEST, 2 * need)
-                continue
-            self._adapt(next_at - at, len(wanted))
-            at = next_at
+        at, proven = self._take(at, proven, self._source.size)
+        # A header alone at the end, as killed writers leave it: the walk would now decode what was left out, to be sure
+        # that this is the place of a header. So is this, and faster.
+        left = self._source.size - at
+        if proven < at and 0 < left <= _HEAD and self._take(proven, proven, at, prove=True)[0] == at:
+            proven = at
         return at, proven
 
-    def _fill(self, at: int) -> int:
+    def _take(self, at: int, proven: int, stop: int, *, prove: bool = False) -> tuple[int, int]:
+        """Take the frames between *at* and *stop*, or make sure that those of all kinds can be decoded."""
+        while at + _HEAD < stop:
+            count = self._fill(at, stop)
+            links = self._chain.follow(self._block, count)
+            wanted = np.ones(len(links.kind), np.bool_) if prove else links.kind == self._kind
+            good = self._sound(links, wanted, count, at, proven, stop)
+            rows = np.flatnonzero(wanted[:good])
+            if len(rows):
+                offset, length = links.offset[rows], links.length[rows]
+                batch = self._sorter.sort(self._block, offset, length)
+                whole = len(rows) if batch.broken is None else batch.broken
+                if whole:
+                    proven = at + int(offset[whole - 1] + length[whole - 1])
+                    if not prove:
+                        self._expect(proven, whole)
+                        self._filling.add(batch)
+                if batch.broken is not None:
+                    return at + int(offset[whole]), proven
+            if good < len(links.kind):
+                reached = int(links.offset[good])
+            else:
+                reached = links.next
+            if reached == 0:
+                if not self._enlarged(links):
+                    return at, proven
+            elif links.broken and good == len(links.kind):
+                return at + reached, proven
+            else:
+                self._adapt(reached, len(rows))
+            at += reached
+        return at, proven
+
+    def _sound(self, links: Links, wanted: npt.NDArray[np.bool_], count: int, at: int, proven: int, stop: int) -> int:
+        """How many of the frames, from the first one on, can be taken without a second look at what is around them."""
+        good = len(links.kind)
+        if not good:
+            return 0
+        end = links.next
+        if end > count and (wanted[-1] or at + end > stop):
+            good, end = good - 1, int(links.offset[-1])  # it is not all there
+        elif end <= count and wanted[-1] and (links.broken or count <= end + _HEAD < stop - at):
+            good, end = good - 1, int(links.offset[-1])  # nobody knows whether a frame follows it
+        # The walk doubts a place that it came to by frames that it did not decode, when there is no likely header.
+        doubtful = np.empty(good, np.bool_)
+        doubtful[:1] = proven < at
+        np.logical_not(wanted[: good - 1], out=doubtful[1:])
+        places = np.flatnonzero(doubtful)
+        if len(places):
+            time = overlapping(self._block, "<f8")[links.offset[places]]
+            size = np.abs(time)
+            likely = (links.kind[places] > 0) & ((time == 0) | ((size > 2.0**-63) & (size < 2.0**41)))
+            if not likely.all():
+                good = int(places[likely.argmin()])
+        return good
+
+    def _enlarged(self, links: Links) -> bool:
+        """Make the block large enough for the first frame, and the head of the next one, if that is all it takes."""
+        need = int(links.length[0]) + _HEAD + 1 if len(links.length) else 0
+        if not self._size < need <= _LARGEST:
+            return False
+        self._size = min(_LARGEST, 2 * need)
+        return True
+
+    def _fill(self, at: int, stop: int) -> int:
+        """Read the block that begins at byte *at*; how much of it is there."""
         if len(self._block) < self._size + _SLACK:
             self._block = np.empty(self._size + _SLACK, np.uint8)
-        return self._source.fill(self._block.data[: self._size], at)
+        return self._source.fill(self._block.data[: min(self._size, stop - at)], at)
 
     def _adapt(self, size: int, found: int) -> None:
         """Choose the size of the next block by what was found in the last one."""

@@ -117,13 +117,15 @@ class Filling:
                     column.put(these, block)
 
     def _add_flat(self, rows: Array, frames: list[dict[str, Any]]) -> None:
-        places: dict[str, list[int]] = {}
-        for i, frame in enumerate(frames):
-            for name in frame:
-                if name in self._columns:
-                    places.setdefault(name, []).append(i)
-        for name, some in places.items():
-            self._columns[name].extend(rows[some], [frames[i][name] for i in some])
+        first = frames[0].keys()
+        if all(frame.keys() == first for frame in frames):
+            for name in first if self._wanted is None else self._wanted & first:
+                self._columns[name].extend(rows, [frame[name] for frame in frames])
+            return
+        for name, column in self._columns.items():
+            some = [i for i, frame in enumerate(frames) if name in frame]
+            if some:
+                column.extend(rows[some], [frames[i][name] for i in some])
 
     def _reserved(self) -> int:
         """For how many rows a column should have room."""
@@ -157,18 +159,19 @@ class _FilledColumn(Column):
 
     def put(self, rows: Rows, block: Array) -> None:
         """Set *rows* to a copy of *block*."""
+        main = self._main
         dtype = _TYPES.get(block.dtype.kind)
         if dtype is None or block.dtype == np.uint64:
             super().put(rows, block)
             return
-        if self._main is None:
-            self._main = np.empty((self._reserved(), *block.shape[1:]), dtype)
-        if self._main.dtype != dtype or self._main.shape[1:] != block.shape[1:]:
+        if main is None:
+            main = self._main = np.empty((self._reserved(), *block.shape[1:]), dtype)
+        if main.dtype != dtype or main.shape[1:] != block.shape[1:]:
             super().put(rows, block.astype(dtype))
             return
-        if len(self._main) < (capacity := self._reserved()):
-            self._main.resize((capacity, *self._main.shape[1:]), refcheck=False)
-        self._main[rows] = block
+        if len(main) < (capacity := self._reserved()):
+            main.resize((capacity, *main.shape[1:]), refcheck=False)
+        main[rows] = block
         self._count += len(block)
         last = self._set[-1] if self._set else None
         if isinstance(rows, slice) and isinstance(last, slice) and last.stop == rows.start:

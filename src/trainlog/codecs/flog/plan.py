@@ -7,7 +7,7 @@ are left out of the matrix, so that all behind them still stands at one place, a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from trainlog.codecs.flog.shape import (
     FIXINT_POSITIVE,
     LENGTHS,
     NIL,
+    UINT64,
     WIDTHS,
     Field,
     Leaf,
@@ -44,7 +45,7 @@ _NUMBERS: Final = {
     0xCC: ("u1", 1),
     0xCD: (">u2", 1),
     0xCE: (">u4", 1),
-    0xCF: (">u8", 1),
+    UINT64: (">u8", 1),
     0xD0: ("i1", 1),
     0xD1: (">i2", 1),
     0xD2: (">i4", 1),
@@ -57,6 +58,9 @@ _MARKERS: Final = np.arange(256, dtype=np.uint8)
 _MARKERS[:0x80] = FIXINT_POSITIVE
 _MARKERS[0xE0:] = FIXINT_NEGATIVE
 _MARKERS[0xC3] = BOOL
+
+_TIME: Final = np.dtype("<f8")
+_OCTET: Final = np.dtype(np.uint8)
 
 # So many rows are taken as one where rows are reduced: numpy's inner loop over a short row takes longer to begin than
 # to end.
@@ -83,6 +87,15 @@ class _Segment(NamedTuple):
     size: int
 
 
+class _Numbers(NamedTuple):
+    """A view of the matrix, but for its first axis."""
+
+    dtype: np.dtype[Any]
+    at: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
 def overlapping(block: Octets, dtype: str) -> Array:
     """A view of *block* with an item of *dtype* at every byte."""
     itemsize = np.dtype(dtype).itemsize
@@ -97,6 +110,7 @@ class Plan:
         loose: which leaves have a type or width of their own in each frame.
         names: the columns, in the frames' order.
         fields: the same, by name.
+        places: of each leaf's marker in a row of the matrix.
 
     """
 
@@ -106,13 +120,14 @@ class Plan:
         self.fields = {field.name: field for field in shape.fields}
         self.names = tuple(self.fields)
         self._segments: list[_Segment] = []
-        self._places: list[int] = []  # of each leaf's marker in a row of the matrix
+        self.places: list[int] = []
+        self._numbers: dict[str, _Numbers | None] = {}
         expected, bits = bytearray(_HEAD), bytearray(_HEAD)
         start = 0
         for i, (fixed, leaf) in enumerate(zip(shape.fixed, shape.leaves, strict=False)):
             expected += fixed
             bits += b"\xff" * len(fixed)
-            self._places.append(len(bits))
+            self.places.append(len(bits))
             if i in self.loose:
                 self._segments.append(_Segment(start, len(bits) - start))
                 start = len(bits)
@@ -138,6 +153,32 @@ class Plan:
             if (ours.marker, ours.width) != (theirs.marker, theirs.width)
         }
         return self if changed <= self.loose else Plan(self.shape, self.loose | changed)
+
+    def numbers(self, field: Field) -> _Numbers | None:
+        """Where the values of *field* stand in a row, if they are numbers of one type at even distances."""
+        if field.name not in self._numbers:
+            self._numbers[field.name] = self._numbers_of(field)
+        return self._numbers[field.name]
+
+    def _numbers_of(self, field: Field) -> _Numbers | None:
+        leaves = self.shape.leaves[field.first : field.last]
+        if not leaves or not self.loose.isdisjoint(range(field.first, field.last)):
+            return None
+        first = leaves[0]
+        if first.marker not in _NUMBERS or first.marker == UINT64:
+            return None
+        if any((leaf.marker, leaf.values) != (first.marker, first.values) for leaf in leaves):
+            return None
+        places = np.array(self.places[field.first : field.last])
+        at = (places[:, None] + np.arange(first.values) * first.width).reshape(field.shape)
+        strides = []
+        for axis in range(at.ndim):
+            steps = set(np.diff(at, axis=axis).flat)
+            if len(steps) > 1:
+                return None
+            strides.append(int(steps.pop()) if steps else 0)
+        dtype, behind = _NUMBERS[first.marker]
+        return _Numbers(np.dtype(dtype), int(places[0]) + behind, field.shape, tuple(strides))
 
     def match(self, block: Octets, offset: Ints, length: Ints) -> tuple[Match, npt.NDArray[np.bool_]]:
         """The frames that have this shape, and which of those at *offset* they are.
@@ -181,12 +222,13 @@ class Plan:
         count = len(offset)
         matrix = np.zeros((count, self._pitch), np.uint8)
         good = np.ones(count, np.bool_)
-        found = []
+        found: list[tuple[Ints, Octets]] = []
         place, end = offset, offset + length
         for i, segment in enumerate(self._segments):
             if segment.size:
                 good &= place + segment.size <= end
                 if not good.any():
+                    found += [(place, block[offset])] * (len(self.loose) - len(found))
                     break
                 source = overlapping(block, f"V{segment.size}")
                 target: Array = np.ndarray((count,), source.dtype, matrix, segment.at, (self._pitch,))
@@ -259,21 +301,20 @@ class Match:
     @property
     def time(self) -> npt.NDArray[np.float64]:
         """The time of each frame."""
-        return self._view("<f8", 0)
+        return self._view(_TIME, 0)
 
-    def pieces(self, field: Field) -> Iterator[Piece] | None:
+    def pieces(self, field: Field) -> Iterable[Piece] | None:
         """The values of *field*; None when they are lists of which some have to be decoded."""
-        leaves = self.plan.shape.leaves[field.first : field.last]
+        numbers = self.plan.numbers(field)
+        if numbers is not None:
+            return (Piece(None, self._view(*numbers)),)
         if field.empty is not None:
-            return iter([self._empty(field)])
+            return (self._empty(field),)
         if not field.shape:
-            return self._leaf(field.first, leaves[0])
-        strides = self._strides(field, leaves)
-        if strides is not None:
-            return iter([self._list(field, leaves[0], strides)])
+            return self._leaf(field.first, self.plan.shape.leaves[field.first])
         return self._mixed(field)
 
-    def _view(self, dtype: str, at: int, shape: tuple[int, ...] = (), strides: tuple[int, ...] = ()) -> Array:
+    def _view(self, dtype: np.dtype[Any], at: int, shape: tuple[int, ...] = (), strides: tuple[int, ...] = ()) -> Array:
         """The values of *dtype* at byte *at* of each row."""
         return np.ndarray((len(self._rows), *shape), dtype, self._rows, at, (self._pitch, *strides))
 
@@ -286,18 +327,20 @@ class Match:
         if i in self._found:
             yield from self._loose(*self._found[i])
             return
-        at = self.plan._places[i]
+        at = self.plan.places[i]
         if leaf.marker in _NUMBERS:
             dtype, behind = _NUMBERS[leaf.marker]
-            yield from _ints_apart(None, self._view(dtype, at + behind))
+            yield from _ints_apart(None, self._view(np.dtype(dtype), at + behind))
         elif leaf.marker == BOOL:
-            yield Piece(None, self._view("u1", at) == 0xC3)
+            yield Piece(None, self._view(_OCTET, at) == 0xC3)
         elif leaf.marker == NIL:
             yield Piece(None, None)
         else:
             head = 1 + LENGTHS.get(leaf.marker, 0)
             size = leaf.width - head
-            yield Piece(None, _texts(self._view(f"V{size}", at + head) if size else None, len(self), leaf.marker))
+            yield Piece(
+                None, _texts(self._view(np.dtype(f"V{size}"), at + head) if size else None, len(self), leaf.marker)
+            )
 
     def _loose(self, place: Ints, marker: Octets) -> Iterator[Piece]:
         """The values of a leaf that has a type and width of its own in each frame."""
@@ -332,31 +375,7 @@ class Match:
     def _texts_at(self, place: Ints, size: int, marker: int) -> Array:
         return _texts(overlapping(self._block, f"V{size}")[place] if size else None, len(place), marker)
 
-    def _strides(self, field: Field, leaves: tuple[Leaf, ...]) -> tuple[int, ...] | None:
-        """The strides of a list whose values all are of one type and stand at even distances, or None."""
-        first = leaves[0]
-        if not self.plan.loose.isdisjoint(range(field.first, field.last)):
-            return None
-        if any((leaf.marker, leaf.values) != (first.marker, first.values) for leaf in leaves) or first.marker == 0xCF:
-            return None
-        places = self.plan._places[field.first : field.last]
-        at: Ints = (np.array(places)[:, None] + np.arange(first.values) * first.width).reshape(field.shape)
-        strides = []
-        for axis in range(at.ndim):
-            step = np.diff(at, axis=axis)
-            if step.size and (step != step.flat[0]).any():
-                return None
-            strides.append(int(step.flat[0]) if step.size else 0)
-        return tuple(strides)
-
-    def _list(self, field: Field, first: Leaf, strides: tuple[int, ...]) -> Piece:
-        at = self.plan._places[field.first]
-        if first.marker == BOOL:
-            return Piece(None, self._view("u1", at, field.shape, strides) == 0xC3)
-        dtype, behind = _NUMBERS[first.marker]
-        return Piece(None, self._view(dtype, at + behind, field.shape, strides))
-
-    def _mixed(self, field: Field) -> Iterator[Piece] | None:
+    def _mixed(self, field: Field) -> list[Piece] | None:
         """Lists whose values differ in type or width, value by value."""
         leaves = self.plan.shape.leaves[field.first : field.last]
         if any(leaf.values > 1 for leaf in leaves):
@@ -381,13 +400,11 @@ class Match:
         if not (all_ints | all_bools | floats).all():
             return None
         blocks = ((all_ints, ints), (all_bools, numbers.astype(np.bool_)), (floats, numbers))
-        return iter(
-            [
-                Piece(np.flatnonzero(which), block[which].reshape(-1, *field.shape))
-                for which, block in blocks
-                if which.any()
-            ]
-        )
+        return [
+            Piece(np.flatnonzero(which), block[which].reshape(-1, *field.shape))
+            for which, block in blocks
+            if which.any()
+        ]
 
 
 def _ints_apart(chosen: Ints | None, block: Array) -> Iterator[Piece]:

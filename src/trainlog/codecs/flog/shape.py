@@ -18,6 +18,7 @@ FIXINT_POSITIVE: Final = 0x00  # stands for 0x00 to 0x7f
 FIXINT_NEGATIVE: Final = 0xE0  # stands for 0xe0 to 0xff
 NIL: Final = 0xC0
 BOOL: Final = 0xC2  # stands for 0xc2 and 0xc3
+UINT64: Final = 0xCF
 
 # Bytes of a value, its marker among them, by its marker; 0 where the marker does not tell.
 WIDTHS: Final = bytes(

@@ -55,6 +55,11 @@ class Sorter:
         """Sort the frames that begin at *offset* of *block*, which holds at least 8 bytes behind the last of them."""
         matches: list[tuple[Ints, Match]] = []
         rest: list[Ints] = []
+        plans = self._of_size.get(int(length[0]))
+        if plans and (length == length[0]).all():  # nearly always, and then nothing else has to be done
+            whole, fits = plans[0].match(block, offset, length)
+            if fits.all():
+                return Sorted([(np.arange(len(length)), whole)], [], None)
         for one in self._by_length(length):
             for rows, match in self._alike(block, offset, length, one):
                 if match is None:
@@ -80,26 +85,27 @@ class Sorter:
 
     def _alike(self, block: Octets, offset: Ints, length: Ints, rows: Ints) -> Iterator[tuple[Ints, Match | None]]:
         """Frames of one length: those of shapes that many of them have, then the others."""
-        if len(rows) >= _MANY:
-            plans = self._of_size.setdefault(int(length[rows[0]]), [])
-            for plan in plans:
-                match, fits = plan.match(block, offset[rows], length[rows])
-                if len(match):
-                    yield rows[fits], match
-                    rows = rows[~fits]
-                if not len(rows):
-                    return
-            while len(rows) >= _MANY and len(plans) < _SAMPLES:
-                shape = self._parsed(block, offset, length, int(rows[len(rows) // 2]))
-                if shape is None:
-                    break
-                match, fits = Plan(shape).match(block, offset[rows], length[rows])
-                if len(match) < _FEW:
-                    break
-                plans.append(match.plan)
+        plans = self._of_size.get(int(length[rows[0]]), [])
+        for plan in plans if len(rows) >= _FEW else []:
+            match, fits = plan.match(block, offset[rows], length[rows])
+            if len(match):
                 yield rows[fits], match
                 rows = rows[~fits]
-        yield rows, None
+                if not len(rows):
+                    return
+        while len(rows) >= _MANY and len(plans) < _SAMPLES:
+            shape = self._parsed(block, offset, length, int(rows[len(rows) // 2]))
+            if shape is None:
+                break
+            match, fits = Plan(shape).match(block, offset[rows], length[rows])
+            if len(match) < _FEW:
+                break
+            plans = [*plans, match.plan]
+            self._of_size[int(length[rows[0]])] = plans
+            yield rows[fits], match
+            rows = rows[~fits]
+        if len(rows):
+            yield rows, None
 
     def _mixed(self, block: Octets, offset: Ints, length: Ints, rows: Ints, matches: list[tuple[Ints, Match]]) -> Ints:
         """Frames of any length: adds to *matches*, and returns those that are left."""
@@ -121,6 +127,10 @@ class Sorter:
 
     def _planned(self, block: Octets, offset: Ints, length: Ints, rows: Ints) -> Plan | None:
         """A plan for as many of *rows* as a few samples can tell; None when these have no shape."""
+        first = self._parsed(block, offset, length, int(rows[0]))
+        if first is not None and (known := self._of_key.get(first.key)) is not None:
+            plan = self._of_key[first.key] = known.loosened(first)
+            return plan
         samples = rows[:: max(1, len(rows) // _SAMPLES)].tolist()
         shapes = [shape for row in samples if (shape := self._parsed(block, offset, length, row)) is not None]
         if not shapes:
