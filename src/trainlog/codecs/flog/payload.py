@@ -38,9 +38,9 @@ _SCALARS = frozenset(
         *[np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64],
     ]
 )
-_are_scalars = _SCALARS.issuperset
 _NATIVE_DTYPES = frozenset(np.dtype(code) for code in "?bBhHiIlLqQefd")
 _FLOAT64 = np.dtype(np.float64)
+_ndarray = np.ndarray
 
 # Deeper data than this is taken for a mistake: a list that holds itself.
 _MAX_DEPTH = 200
@@ -73,21 +73,22 @@ def encode(data: Mapping[Any, Any]) -> bytes:
 
 
 def _is_native(values: Iterable[Any]) -> bool:
-    if _are_scalars(map(type, values)):
-        return True
+    """Whether ormsgpack stores *values* as what they are. Asked for every frame: the commonest types come first."""
     for value in values:
         kind = type(value)
-        if kind is np.ndarray:
-            if value.dtype is not _FLOAT64 and value.dtype not in _NATIVE_DTYPES:
-                return False
-        elif kind is dict:
-            if not _is_native(value.values()):
-                return False
-        elif kind is list or kind is tuple:
-            if not _is_native(value):
+        if kind is float or kind is int:
+            continue
+        if kind is _ndarray:
+            dtype = value.dtype
+            if dtype is not _FLOAT64 and dtype not in _NATIVE_DTYPES:
                 return False
         elif kind not in _SCALARS:
-            return False
+            if kind is dict:
+                value = value.values()
+            elif kind is not list and kind is not tuple:
+                return False
+            if not _is_native(value):
+                return False
     return True
 
 
