@@ -1,0 +1,185 @@
+"""What an agent has learned: functions over its state and action, sampled on a grid now and then while it trained.
+
+RLSimion logs have them, and what was converted from those; so has any log with events of the type
+``function_sample``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.codec import Reader
+from trainlog.errors import EmptyLog
+from trainlog.files import written_aside
+from trainlog.model import Kind, Variable
+
+if TYPE_CHECKING:
+    from trainlog.draw import Figure
+
+__all__ = ["LearnedFunction", "draw_function", "learned_functions"]
+
+_SAMPLE: Final = "function_sample"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LearnedFunction:
+    """One learned function and how it came to be what it is.
+
+    Attributes:
+        name: for example ``V(angle,angular-velocity)``.
+        values: float64, shape (samples, y, x), or (samples, z, y, x) where there are several layers.
+        episode: int64, shape (samples,): index of the evaluation before which each sample was taken; 0 when a run
+            has only training episodes.
+        step: int64, shape (samples,): step of that episode.
+        experiment_step: int64, shape (samples,): steps of all episodes until then.
+        axes: what x and y stand for, as far as the name says, with the range where the log declares it.
+
+    """
+
+    name: str
+    values: npt.NDArray[np.float64]
+    episode: npt.NDArray[np.int64]
+    step: npt.NDArray[np.int64]
+    experiment_step: npt.NDArray[np.int64]
+    axes: tuple[Variable, ...] = ()
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return len(self.values)
+
+    def figure(self, sample: int = -1) -> Figure:
+        """The picture of one sample: a heat map, or a curve for a function of one variable.
+
+        All samples of a function share one scale of values, so that their pictures can be compared.
+        """
+        from trainlog.draw import Chart, Heatmap, Line
+
+        finite = self.values[np.isfinite(self.values)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        is_signed = low < 0 < high
+        if is_signed:
+            low, high = min(low, -high), max(high, -low)  # zero is where the two colours meet
+        span = (low, high) if low < high else None
+        number = range(self.samples)[sample]
+        title = self.name
+        caption = f"sample {number + 1} of {self.samples}, after {int(self.experiment_step[number]) - 1:,} steps"
+        layer = self.values[number] if self.values.ndim == 3 else self.values[number, 0]
+        rows, columns = layer.shape
+        x, y = (*self.axes, Variable("x"), Variable("y"))[:2] if len(self.axes) != 1 else (*self.axes, Variable("y"))
+        if rows == 1:
+            return Chart(
+                title=title,
+                x_label=x.name,
+                x_unit=x.unit or None,
+                y_range=span,
+                caption=caption,
+                marks=[Line(_nodes(x, columns), layer[0])],
+            )
+        return Heatmap(
+            layer,
+            title=title,
+            x_label=x.name,
+            y_label=y.name,
+            x_unit=x.unit or None,
+            y_unit=y.unit or None,
+            x_range=_edges(x, columns),
+            y_range=_edges(y, rows),
+            label=re.sub(r"\(.*", "", self.name),
+            color_map="diverging" if is_signed else "viridis",
+            value_range=span,
+            caption=caption,
+        )
+
+
+def _nodes(axis: Variable, count: int) -> npt.NDArray[np.float64]:
+    """Where the samples along *axis* were taken: from one end of its range to the other."""
+    if axis.low is None or axis.high is None or not axis.low < axis.high:
+        return np.arange(count, dtype=np.float64)
+    return np.linspace(axis.low, axis.high, count)
+
+
+def _edges(axis: Variable, count: int) -> tuple[float, float] | None:
+    """The outer edges of cells that have the samples along *axis* in their middles."""
+    nodes = _nodes(axis, count)
+    if axis.low is None or count < 2:
+        return None
+    half = float(nodes[1] - nodes[0]) / 2
+    return float(nodes[0]) - half, float(nodes[-1]) + half
+
+
+def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
+    """The functions that *log* holds samples of, by name; a name that comes up twice is numbered, ``name#2``."""
+    samples: dict[tuple[Any, ...], list[Mapping[Any, Any]]] = {}
+    for frame in log.frames(Kind.EVENT):
+        data = frame.data
+        if data.get("type") == _SAMPLE and {"function", "values", "shape"} <= data.keys():
+            samples.setdefault((data.get("id"), data["function"], *data["shape"]), []).append(data)
+    functions: dict[str, LearnedFunction] = {}
+    seen: Counter[str] = Counter()
+    for (_, name, *shape), found in samples.items():
+        if len(shape) == 3 and shape[0] == 1:
+            shape = shape[1:]
+        seen[name] += 1
+        functions[name if seen[name] == 1 else f"{name}#{seen[name]}"] = LearnedFunction(
+            name,
+            np.array([data["values"] for data in found], np.float64).reshape(len(found), *shape),
+            _ints(found, "episode"),
+            _ints(found, "step"),
+            _ints(found, "experiment_step"),
+            _axes(name, log.header.variables),
+        )
+    return functions
+
+
+def _ints(samples: list[Mapping[Any, Any]], key: str) -> npt.NDArray[np.int64]:
+    return np.array([data.get(key, 0) for data in samples], np.int64)
+
+
+def _axes(name: str, variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
+    """What the names in the brackets of *name* stand for: variables of the log, states before actions."""
+    inside = re.search(r"\(([^()]*(?:\([^()]*\)[^()]*)*)\)\s*$", name)
+    declared = {variable.name: variable for variable in reversed(variables) if variable.role in ("state", "action")}
+    names = inside[1].split(",") if inside else []
+    return tuple(declared.get(part.strip(), Variable(part.strip())) for part in names)
+
+
+def draw_function(
+    function: LearnedFunction,
+    folder: str | os.PathLike[str],
+    *,
+    width: int = 640,
+    height: int = 520,
+    fps: float = 4,
+    theme: str = "light",
+) -> list[Path]:
+    """Write the last sample of *function* as SVG and PNG, and all of them one after another as GIF, into *folder*.
+
+    Returns:
+        The files, which are named after the function: ``V_angle_angular-velocity.svg``, ...
+
+    Raises:
+        EmptyLog: when it was never sampled.
+        LogWriteError: when a file cannot be written.
+
+    """
+    from trainlog.draw import gif, layout, png, svg
+
+    if not function.samples or not function.values.size:
+        raise EmptyLog(f"the function {function.name!r} has no values")
+    stem = Path(folder) / (re.sub(r"[^\w.+-]+", "_", function.name).strip("_.") or "function")
+    drawings = [layout(function.figure(i), width, height, theme) for i in range(function.samples)]
+    contents = {".svg": svg(drawings[-1]).encode(), ".png": png(drawings[-1], 2), ".gif": gif(drawings, fps)}
+    for suffix, content in contents.items():
+        with written_aside(f"{stem}{suffix}") as file:
+            file.write(content)
+    return [Path(f"{stem}{suffix}") for suffix in contents]
