@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from trainlog.files import Source as Source
     from trainlog.files import follow as follow
     from trainlog.files import never as never
+    from trainlog.functions import LearnedFunction as LearnedFunction
+    from trainlog.functions import learned_functions as learned_functions
     from trainlog.model import Frame as Frame
     from trainlog.model import Header as Header
     from trainlog.model import Kind as Kind
@@ -91,6 +93,7 @@ _ROOMS = {
         *["UnknownFormat", "UnsupportedFrame"],
     ],
     "files": ["Source", "follow", "never"],
+    "functions": ["LearnedFunction", "learned_functions"],
     "model": ["Frame", "Header", "Kind", "Variable"],
     "pipes": ["Background", "Every", "Tee"],
     "recorder": ["TrainingRecorder"],
