@@ -44,6 +44,9 @@ class _Ours(NamedTuple):
 _BUILT_IN: Final = {
     "flog": _Ours("trainlog.codecs.flog:FlogCodec", (".flog", ".bin")),
     "simion": _Ours("trainlog.codecs.simion:SimionCodec", (".simion.log", ".simion.log.bin", ".simion.log.functions")),
+    "svg": _Ours("trainlog.codecs.curves:SvgCodec", (".svg",)),
+    "png": _Ours("trainlog.codecs.curves:PngCodec", (".png",)),
+    "gif": _Ours("trainlog.codecs.curves:GifCodec", (".gif",)),
 }
 
 _HEAD: Final = 4096

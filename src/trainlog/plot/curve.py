@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,14 +18,15 @@ from trainlog.plot.axes import Axis, Floats
 from trainlog.plot.picture import Block
 from trainlog.plot.run import Metric, Run
 from trainlog.plot.seeds import gathered
-from trainlog.plot.smoothing import fair_window, smoothed, window_extremes, window_std
+from trainlog.plot.smoothing import fair_window, fitting_window, smoothed, window_extremes, window_std
 from trainlog.plot.wish import Group, Wish
 
 __all__ = ["MetricChart", "labels_of_bands"]
 
 _DASHES: Final = (None, (7.0, 4.0), (2.0, 4.0))
 _MOST_RAW: Final = 4  # curves whose every value is shown faintly behind the smoothed one
-_MOST_MARKS: Final = 40  # events of a type, or episodes, that are marked
+_MOST_MARKS: Final = 40  # events of a type that are marked
+_MOST_EPISODES: Final = 20
 _MOST_TYPES: Final = 6
 _SPREADS: Final = {"std": "mean ± standard deviation", "minmax": "lowest to highest"}
 
@@ -53,12 +55,13 @@ class MetricChart:
         curves = [(group, part, points) for group in groups for part, points in _curves(group, metric, axis).items()]
         self._several = len(curves) > 1
         self._many = len(curves) > _MOST_RAW
+        self._smooth = self._smoothing([(run, y) for group, _, points in curves for run, (_, y) in points])
         for group, part, points in curves:
             label = ", ".join(filter(None, (group.label, part)))
             if len(group.runs) > 1:
-                self._add_group(group, label, points)
+                self._add_group(group, label, [one for _, one in points])
             else:
-                self._add_run(label, *points[0])
+                self._add_run(label, *points[0][1])
             self._drawn += 1
         runs = [run for group in groups for run in group.runs]
         if len(runs) == 1 and self._marks:
@@ -78,7 +81,9 @@ class MetricChart:
         """The chart as one of a sheet, where its title names the metric, and nothing else has to."""
         name = _y_label(self.metric)
         marks = [_unnamed(mark) if isinstance(mark, Line) and mark.label == name else mark for mark in self._marks]
-        return self._chart(name, "", [*marks, *extra], "")
+        in_words = self._unit if self._unit != "s" else None  # seconds are told by the ticks
+        chart = self._chart(name, in_words or "", [*marks, *extra], "")
+        return dataclasses.replace(chart, y_unit=None) if in_words else chart
 
     def _chart(self, title: str, y_label: str, marks: Sequence[ChartMark], caption: str) -> Chart:
         return Chart(
@@ -101,9 +106,7 @@ class MetricChart:
         band = self.wish.band or "none"
         if band == "ci":
             raise PlotError("a 95 % interval is one over several logs, and here is one; --band std and minmax work")
-        smooth = smoothed(
-            y, self.wish.smooth if self.wish.smooth is not None or band == "none" else fair_window(len(y))
-        )
+        smooth = smoothed(y, self._smooth)
         columns = {self.axis.name: x, "value": y}
         if smooth is None:
             self._marks.append(Line(x, y, label or _y_label(self.metric), color, dash=dash))
@@ -126,11 +129,19 @@ class MetricChart:
                 self._notes[f"lines: {smooth.label}{faint}"] = None
         self.blocks.append(Block(label or str(self.metric), columns))
 
+    def _smoothing(self, curves: Sequence[tuple[Run, Floats]]) -> float:
+        """How all curves are smoothed; one and the same way, so that they can be compared."""
+        if self.wish.smooth is not None:
+            return self.wish.smooth
+        if len(curves) == 1 and self.wish.band not in (None, "none"):
+            return fair_window(len(curves[0][1]))  # the band is that of a window
+        return max((0 if run.is_sampled(self.metric) else fitting_window(y) for run, y in curves), default=0)
+
     def _add_group(self, group: Group, label: str, curves: Sequence[tuple[Floats, Floats]]) -> None:
         color, dash = self._look()
         ready = []
         for x, y in curves:
-            smooth = smoothed(y, self.wish.smooth) if self.wish.smooth is not None else None
+            smooth = smoothed(y, self._smooth)
             ready.append((x, y if smooth is None else smooth.values))
             if smooth is not None:
                 self._notes[f"each smoothed, {smooth.label}"] = None
@@ -157,25 +168,25 @@ class MetricChart:
             if len(time) > _MOST_MARKS or number >= _MOST_TYPES:
                 self._notes[f"not marked: {name} ({len(time):,} times)"] = None
                 continue
-            self._mark(run, time, name)
+            self._mark(run, time, name, self._palette[-number] if number else None)
         starts = run.episode_starts
-        if self.metric.kind == Kind.CREATURE and 1 < len(starts) <= _MOST_MARKS:
+        if self.metric.kind == Kind.CREATURE and 1 < len(starts) <= _MOST_EPISODES:
             self._mark(run, starts[1:], "episode")
 
-    def _mark(self, run: Run, time: Floats, name: str) -> None:
+    def _mark(self, run: Run, time: Floats, name: str, color: str | None = None) -> None:
 
         places = run.at(time, self.metric.kind, self.axis.name)
         if len(places):
-            self._marks.append(VLine(places, name))
+            self._marks.append(VLine(places, name, color))
 
 
-def _curves(group: Group, metric: Metric, axis: Axis) -> dict[str, list[tuple[Floats, Floats]]]:
+def _curves(group: Group, metric: Metric, axis: Axis) -> dict[str, list[tuple[Run, tuple[Floats, Floats]]]]:
     """The curves of a group's runs by what they tell apart, evaluation and training."""
-    found: dict[str, list[tuple[Floats, Floats]]] = {}
+    found: dict[str, list[tuple[Run, tuple[Floats, Floats]]]] = {}
     for run in group.runs:
         if metric.key in run.columns(metric.kind).table and run.has_axis(metric.kind, axis.name):
             for part, points in run.points(metric, axis.name).items():
-                found.setdefault(part, []).append(points)
+                found.setdefault(part, []).append((run, points))
     return found
 
 

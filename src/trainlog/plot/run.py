@@ -201,6 +201,14 @@ class Run:
         names = dict.fromkeys(name for name in types.tolist() if isinstance(name, str))
         return {name: matches(types, name) for name in names} if len(names) > 1 else {}
 
+    def is_sampled(self, metric: Metric) -> bool:
+        """Whether its values are samples of a motion, which an average would misrepresent, not measures of learning."""
+        declared = {variable.key: variable for variable in self.reader.header.variables}
+        variable = declared.get(metric.key.removeprefix("mean/"))
+        if variable is not None and variable.circular:
+            return True
+        return metric.kind == Kind.CREATURE and (variable is None or variable.role in ("state", "action"))
+
     def unit(self, metric: Metric) -> str | None:
         """The unit that the log declares."""
         key = metric.key.removeprefix("mean/") if metric.kind == Kind.STATS else metric.key
@@ -246,17 +254,25 @@ class Run:
 def runs_of(readers: Iterable[Reader], only: Sequence[str] = ()) -> list[Run]:
     """The logs under the shortest names that tell them apart."""
     readers = list(readers)
-    names = [log_name(reader.path) for reader in readers]
-    if len(set(names)) < len(names):
-        folders = [reader.path.absolute().parent.name for reader in readers]
-        same_name = len(set(names)) == 1
-        names = [folder if same_name else f"{folder}/{name}" for folder, name in zip(folders, names, strict=True)]
+    names = _distinct([reader.path.absolute() for reader in readers])
     seen: dict[str, int] = {}
     runs = []
     for reader, name in zip(readers, names, strict=True):
         seen[name] = seen.get(name, 0) + 1
         runs.append(Run(reader, name if seen[name] == 1 else f"{name} #{seen[name]}", only))
     return runs
+
+
+def _distinct(paths: Sequence[Path]) -> list[str]:
+    """The names of the files; with as many of the folders above them as it takes to tell them apart, and no more."""
+    stems = [log_name(path) for path in paths]
+    parts = [[*path.parent.parts, stem] for path, stem in zip(paths, stems, strict=True)]
+    if len(paths) > 1 and len(set(stems)) == 1:
+        parts = [[*path.parent.parts] for path in paths]  # all are called run.flog, say
+    depth = 1
+    while depth < max(map(len, parts), default=1) and len({tuple(one[-depth:]) for one in parts}) < len(parts):
+        depth += 1
+    return ["/".join(one[-depth:]) for one in parts]
 
 
 def log_name(path: Path) -> str:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from trainlog.files import written_aside
+from trainlog.plot.grow import growing
 
 if TYPE_CHECKING:
-    from trainlog.draw import Figure, Theme
+    from trainlog.draw import Drawing, Figure, Theme
     from trainlog.plot.picture import Picture
 
 __all__ = ["Format", "save_figure", "save_picture"]
 
-Format = Literal["svg", "png"]
+Format = Literal["svg", "png", "gif"]
+
+
+GIF_FPS: Final = 20
 
 
 def save_figure(
@@ -28,32 +32,42 @@ def save_figure(
     theme: str | Theme = "light",
     scale: float = 2,
 ) -> list[Path]:
-    """Write *figure* as ``stem.svg`` and ``stem.png``; each appears whole or not at all.
+    """Write *figure* as ``stem.svg``, ``stem.png`` and so on; each appears whole or not at all.
 
     Args:
         figure: a chart, scene, heat map or grid.
         stem: the path without its suffix; folders above it are made.
-        formats: which of them.
+        formats: which of them; a ``gif`` shows the curves growing.
         width: in pixels.
         height: in pixels.
         theme: ``"light"``, ``"dark"`` or a `trainlog.draw.Theme`.
-        scale: pixels of the PNG for a pixel of the SVG.
+        scale: pixels of the PNG for a pixel of the SVG; a GIF has one.
 
     Raises:
         LogWriteError: when a file cannot be written.
         ValueError: as `trainlog.draw.layout`.
 
     """
-    from trainlog.draw import layout, png, svg
+    from trainlog.draw import layout
 
     drawing = layout(figure, width=width, height=height, theme=theme)
     written = []
     for suffix in formats:
         path = Path(f"{os.fspath(stem)}.{suffix}")
         with written_aside(path) as file:
-            file.write(svg(drawing).encode() if suffix == "svg" else png(drawing, scale))
+            file.write(_painted(drawing, suffix, scale))
         written.append(path)
     return written
+
+
+def _painted(drawing: Drawing, suffix: Format, scale: float) -> bytes:
+    from trainlog.draw import gif, png, svg
+
+    if suffix == "svg":
+        return svg(drawing).encode()
+    if suffix == "png":
+        return png(drawing, scale)
+    return gif(growing(drawing), fps=GIF_FPS)
 
 
 def save_picture(

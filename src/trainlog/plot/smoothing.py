@@ -10,7 +10,7 @@ from trainlog.draw import ema, moving_average
 from trainlog.errors import PlotError
 from trainlog.plot.axes import Floats
 
-__all__ = ["Smoothed", "fair_window", "smoothed", "window_extremes", "window_std"]
+__all__ = ["Smoothed", "fair_window", "fitting_window", "smoothed", "window_extremes", "window_std"]
 
 _FEW: Final = 40  # points that need no smoothing
 _RESTLESS: Final = 6.0  # times that a curve runs through its whole range, from which on it is smoothed unasked
@@ -45,7 +45,7 @@ def smoothed(values: Floats, smooth: float | None) -> Smoothed | None:
 
     """
     if smooth is None:
-        smooth = _fitting_window(values)
+        smooth = fitting_window(values)
     if 0 < smooth < 1:
         return Smoothed(ema(values, 1 - smooth), f"exponential mean, {smooth:g}", round(1 / (1 - smooth)))
     window = int(smooth)
@@ -56,7 +56,7 @@ def smoothed(values: Floats, smooth: float | None) -> Smoothed | None:
     return Smoothed(moving_average(values, window), f"mean of {window:,}", window)
 
 
-def _fitting_window(values: Floats) -> int:
+def fitting_window(values: Floats) -> int:
     """A round window for a curve that is restless and long enough, otherwise 0."""
     finite = values[np.isfinite(values)]
     if len(finite) < _FEW:
