@@ -1,0 +1,77 @@
+"""``trainlog serve``: the dashboard."""
+
+from __future__ import annotations
+
+import socket
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trainlog.errors import MissingExtra
+
+PORT = 5050
+
+
+@click.command
+@click.argument("logs", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR|FILE]...")
+@click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0 for any that is free.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Another address than loopback needs a token.")
+@click.option("--token", help="What a browser must know; made up where one is needed and none is given.")
+@click.option("--open", "opening", is_flag=True, help="Open the page in the browser.")
+@click.option("--hostname", "hostnames", multiple=True, help="One more name that this server goes by; may be repeated.")
+def command(
+    logs: tuple[Path, ...], port: int, host: str, token: str | None, opening: bool, hostnames: tuple[str, ...]
+) -> None:
+    """Look at logs in the browser, while they are written and afterwards.
+
+    Serves all logs found in the given folders (the present one, when none is given), of any format.
+    """
+    try:
+        import uvicorn
+
+        from trainlog.server.app import create_app
+        from trainlog.server.security import is_loopback, new_token
+    except ImportError as error:
+        raise MissingExtra(f'the dashboard needs its extra: pip install "trainlog[server]" ({error})') from error
+    if token is not None and len(token) < 8:
+        raise click.UsageError("a token has at least 8 letters")
+    if not is_loopback(host) and token is None:
+        token = new_token()
+    server = _listening(host, port)
+    address, port = server.getsockname()[:2]
+    names = {"127.0.0.1", "localhost", "::1", host.strip("[]"), *hostnames}
+    if address in ("0.0.0.0", "::"):
+        names |= {socket.gethostname(), socket.getfqdn(), *_addresses()}
+    shown = f"[{host}]" if ":" in host else ("localhost" if address in ("0.0.0.0", "127.0.0.1", "::") else host)
+    url = f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+    app = create_app(logs or (Path(),), hosts=names, token=token)
+    click.echo(f"trainlog: {url}", err=True)
+    if opening:
+        webbrowser.open(url)
+    options: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 1}
+    try:
+        uvicorn.Server(uvicorn.Config(app, server_header=False, **options)).run(sockets=[server])
+    except KeyboardInterrupt:
+        return  # this is how one stops serving
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    server = socket.socket(family, socket.SOCK_STREAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        server.bind((host.strip("[]"), port))
+    except OSError as error:
+        server.close()
+        raise click.ClickException(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+    return server
+
+
+def _addresses() -> set[str]:
+    """The addresses of this machine's own name."""
+    try:
+        return {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)}
+    except OSError:
+        return set()

@@ -1,0 +1,340 @@
+"""The stateless API: what a log is, its curves, rows, events, moments and functions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from trainlog.model import Kind
+from trainlog.server.answers import Refused, answer
+from trainlog.server.catalog import Entry
+from trainlog.server.curves import AXES, Window, axes_of, curve, has_episodes, own_axis, window_of
+from trainlog.server.log import Log
+from trainlog.server.query import Query
+from trainlog.server.state import State
+from trainlog.table import flatten
+
+__all__ = ["csv_rows", "events", "rows", "run", "runs", "series", "state_of"]
+
+_RANGE: Final = ("kind", "keys", "x", "from", "to", "where", "span")
+_LONG: Final = 4000  # letters of a text in the metadata or an event
+_BLOCK: Final = 4096
+
+
+def state_of(request: Request) -> State:
+    """What all requests share."""
+    state: State = request.app.state.shared
+    return state
+
+
+def opened(request: Request) -> tuple[State, Entry, Log]:
+    """The run that the address names."""
+    state = state_of(request)
+    entry = state.entry(request.path_params["id"])
+    return state, entry, state.log(entry)
+
+
+def about(entry: Entry, state: State) -> dict[str, Any]:
+    """One line of the list of runs."""
+    digest = entry.digest
+    known = digest is not None and digest.size >= 0
+    return {
+        "id": entry.id,
+        "path": entry.name,
+        "codec": entry.codec,
+        "creature": _word(entry.meta.get("creature")),
+        "task": _word(entry.meta.get("task")),
+        "size": entry.size,
+        "modified": entry.modified,
+        "live": entry.is_live() and not entry.error,
+        "frames": digest.total if digest and known else None,
+        "duration": digest.duration if digest and known else None,
+        "reward": digest.reward if digest and known else None,
+        "step": digest.step if digest and known else None,
+        "error": state.told(ValueError(entry.error)) if entry.error else "",
+    }
+
+
+def _word(value: Any) -> str:
+    return "" if value is None else str(value)[:200]
+
+
+def runs(request: Request) -> Response:
+    """The logs that were found, the newest first."""
+    Query(request, ())
+    state = state_of(request)
+    entries = sorted(state.catalog.entries.values(), key=lambda entry: (-entry.modified, entry.name))
+    return answer(
+        {
+            "version": state.catalog.version,
+            "now": time.time(),
+            "left_out": state.catalog.left_out,
+            "runs": [about(entry, state) for entry in entries],
+        }
+    )
+
+
+def run(request: Request) -> Response:
+    """What one log is: its metadata, kinds, keys, units, axes."""
+    Query(request, ())
+    state, entry, log = opened(request)
+    wanted = {Kind.STATS, Kind.EVOLUTION, Kind.EVENT}
+    with state.reading(log, wanted):
+        kinds = {}
+        for kind, rows in log.feed.rows.items():
+            series = rows.columns.series
+            keys: dict[str, Any] = {
+                key: {"shape": one.shape, "last": one.last, **({"texts": list(one.texts)} if one.texts else {})}
+                for key, one in series.items()
+            }
+            if not keys and len(rows):
+                keys = _keys_of_one(log, kind)
+            own = {axis: own_axis(log, kind, axis) for axis in AXES}
+            axes = {axis: {"key": one[0], "factor": one[1]} for axis, one in own.items() if one is not None}
+            kinds[str(kind)] = {"rows": len(rows), "read": rows.columns.rows, "keys": keys, "axes": axes}
+        header = log.reader.header
+        return answer(
+            {
+                **about(entry, state),
+                "meta": _short(dict(header.meta)),
+                "phase": header.phase,
+                "variables": [
+                    {field: getattr(variable, field) for field in variable.__slots__} for variable in header.variables
+                ],
+                "kinds": kinds,
+                "axes": axes_of(log),
+                "episodes": has_episodes(log),
+                "progress": log.progress(wanted),
+                "duration": log.duration(),
+                "damage": [state.told(ValueError(one)) for one in log.feed.damage[:20]],
+                "cursor": str(log.cursor()),
+            }
+        )
+
+
+def _keys_of_one(log: Log, kind: Kind) -> dict[str, Any]:
+    """The keys of frames that were not decoded yet, from the first of them."""
+    frame = next(iter(log.frames(kind, [0])), None)
+    if frame is None:
+        return {}
+    found = {}
+    for key, value in flatten(frame.data).items():
+        shape = "text" if isinstance(value, str) else "list" if isinstance(value, list) else "number"
+        found[key] = {"shape": shape, "last": None}
+    return found
+
+
+def _short(value: Any) -> Any:
+    """Metadata without the texts that nobody would read on a page."""
+    if isinstance(value, str):
+        return value if len(value) <= _LONG else value[:_LONG] + "…"
+    if isinstance(value, dict):
+        return {key: _short(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_short(item) for item in value[:1000]]
+    return value
+
+
+class _Asked:
+    """The parameters that say which rows are wanted."""
+
+    def __init__(self, request: Request, more: tuple[str, ...] = ()) -> None:
+        query = self.query = Query(request, (*_RANGE, *more))
+        self.kind = query.kind("kind", "stats")
+        self.axis = query.choice("x", AXES, "time")
+        self._low, self._high = query.number("from"), query.number("to")
+        where = query.text("where", "", most=300)
+        key, colon, text = where.partition(":")
+        if where and not (key and colon):
+            raise Refused(400, "parameter", "where is a key, a colon and a text")
+        self._where = (key, text) if where else None
+        self._span = query.pair("span")
+
+    def window(self, log: Log) -> Window:
+        return window_of(log, self.kind, self.axis, self._low, self._high, self._where, self._span)
+
+
+def series(request: Request) -> Response:
+    """Curves for a screen."""
+    asked = _Asked(request, ("points", "smooth"))
+    query, kind = asked.query, asked.kind
+    state, _, log = opened(request)
+    keys = query.names("keys")
+    if not keys:
+        raise Refused(400, "parameter", "the parameter keys is missing")
+    points = query.whole("points", 1600, 1, state.limits.points)
+    if points * len(keys) > state.limits.values:
+        raise Refused(400, "parameter", f"keys times points is more than {state.limits.values}")
+    smooth = query.number("smooth") or 0.0
+    if not 0 <= smooth < 1:
+        raise Refused(400, "parameter", "smooth is from 0 to below 1")
+    with state.reading(log, {kind}):
+        cursor = log.settled({kind})
+        window = asked.window(log)
+        rows = log.rows(kind)
+        known = rows.columns.series if rows is not None else {}
+        curves = {key: curve(log, kind, key, window, points, smooth) for key in keys if key in known}
+        if rows is not None and rows.columns.rows and not curves:
+            raise Refused(404, "key", f"no {kind} frame has the key {keys[0][:80]!r}")
+        return answer(
+            {
+                "run": log.id,
+                "kind": str(kind),
+                "x": asked.axis,
+                "rows": rows.columns.rows if rows is not None else 0,
+                "progress": log.progress({kind}),
+                "cursor": str(cursor),
+                "series": curves,
+            }
+        )
+
+
+def rows(request: Request) -> Response:
+    """Rows of chosen keys, whole: of more rows than ``points`` those at equal distances."""
+    asked = _Asked(request, ("points",))
+    query, kind = asked.query, asked.kind
+    state, _, log = opened(request)
+    points = query.whole("points", 1000, 1, state.limits.points)
+    with state.reading(log, {kind}):
+        keys = _known(log, kind, query.names("keys"))
+        if points * max(len(keys), 1) > state.limits.values:
+            points = max(state.limits.values // len(keys), 1)
+        window = asked.window(log)
+        total = len(window.rows)
+        chosen = np.unique(np.linspace(0, total - 1, min(points, total)).astype(np.intp)) if total else window.rows
+        columns: dict[str, Any] = {}
+        nulls = 0
+        for key in keys:
+            columns[key], lost = _values(log, kind, key, window, chosen)
+            nulls += lost
+        mine = log.rows(kind)
+        times = mine.time.read(*window.span)[window.rows - window.span[0]][chosen] if mine and total else np.empty(0)
+        return answer(
+            {
+                "run": log.id,
+                "kind": str(kind),
+                "x": asked.axis,
+                "total": total,
+                "row": window.rows[chosen].tolist(),
+                "time": times.tolist(),
+                "axis": window.x[chosen].tolist(),
+                "columns": columns,
+                "nulls": nulls,
+                "progress": log.progress({kind}),
+                "cursor": str(log.settled({kind})),
+            }
+        )
+
+
+def _known(log: Log, kind: Kind, keys: list[str] | None) -> list[str]:
+    mine = log.rows(kind)
+    known = mine.columns.series if mine is not None else {}
+    if keys is None:
+        return [key for key, one in known.items() if one.shape != "list"][:200]
+    for key in keys:
+        if key not in known and mine is not None:
+            raise Refused(404, "key", f"no {kind} frame has the key {key[:80]!r}")
+    return [key for key in keys if key in known]
+
+
+def _values(log: Log, kind: Kind, key: str, window: Window, chosen: Any) -> tuple[list[Any], int]:
+    """Values of some rows for JSON, and how many of them it cannot hold."""
+    mine = log.rows(kind)
+    assert mine is not None
+    one = mine.columns.series[key]
+    numbers = window.numbers(log, kind, key)[chosen]
+    finite = np.isfinite(numbers)
+    values = [value if good else None for value, good in zip(numbers.tolist(), finite.tolist(), strict=True)]
+    lost = int((~finite).sum())
+    if one.texts:
+        texts = list(one.texts)
+        for i, code in enumerate(window.codes(log, kind, key)[chosen].tolist()):
+            if code >= 0:
+                values[i] = texts[code]
+                lost -= 1
+    return values, lost
+
+
+def csv_rows(request: Request) -> Response:
+    """All rows of chosen keys, at full resolution, as CSV."""
+    asked = _Asked(request)
+    kind, axis = asked.kind, asked.axis
+    state, entry, log = opened(request)
+    with state.reading(log, {kind}, 60.0):
+        keys = _known(log, kind, asked.query.names("keys"))
+        window = asked.window(log)
+    name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in entry.name)[-80:]
+    headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
+    return StreamingResponse(_csv(log, kind, axis, keys, window), headers=headers, media_type="text/csv; charset=utf-8")
+
+
+def _csv(log: Log, kind: Kind, axis: str, keys: list[str], window: Window) -> Iterator[str]:
+    mine = log.rows(kind)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    own = [axis] if axis != "time" and axis not in keys else []
+    writer.writerow(["time", *own, *(_harmless(key) for key in keys)])
+    for start in range(0, len(window.rows), _BLOCK):
+        part = Window(window.rows[start : start + _BLOCK], window.x[start : start + _BLOCK])
+        low, high = part.span
+        assert mine is not None
+        columns = [mine.time.read(low, high)[part.rows - low].tolist(), *([part.x.tolist()] if own else [])]
+        everything = np.arange(len(part.rows))
+        columns += [_values(log, kind, key, part, everything)[0] for key in keys]
+        writer.writerows(
+            [_harmless(value) if isinstance(value, str) else value for value in row]
+            for row in zip(*columns, strict=True)
+        )
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _harmless(text: str) -> str:
+    """Spreadsheets take a cell that begins so for a formula, and would run it."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def events(request: Request) -> Response:
+    """Events with their message, and where they are on an axis; of too many those at equal distances."""
+    query = Query(request, ("x", "from", "to", "points", "kind"))
+    state, _, log = opened(request)
+    axis = query.choice("x", AXES, "time")
+    points = query.whole("points", 500, 1, 2000)
+    with state.reading(log, {Kind.EVENT, Kind.STATS}):
+        window = window_of(log, Kind.EVENT, axis, query.number("from"), query.number("to"))
+        mine = log.rows(Kind.EVENT)
+        total = len(window.rows)
+        found: list[dict[str, Any]] = []
+        counts: dict[str, int] = {}
+        if mine is not None and total:
+            named = mine.columns.series.get("type")
+            names = list(named.texts) if named is not None else []
+            codes = window.codes(log, Kind.EVENT, "type") if named is not None else np.full(total, -1)
+            for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
+                counts[names[code] if code >= 0 else ""] = int(count)
+            quiet = [names.index(name) for name in ("function_sample",) if name in names]
+            chosen = np.flatnonzero(~np.isin(codes, quiet))
+            if len(chosen) > points:
+                chosen = chosen[np.linspace(0, len(chosen) - 1, points).astype(np.intp)]
+            frames = log.frames(Kind.EVENT, window.rows[chosen].tolist())
+            for x, frame in zip(window.x[chosen].tolist(), frames, strict=False):
+                data = dict(frame.data)
+                found.append(
+                    {
+                        "x": x,
+                        "time": frame.time,
+                        "type": _word(data.pop("type", "")),
+                        "message": str(data.pop("msg", data.pop("message", "")))[:_LONG],
+                        "data": _short({str(key): value for key, value in list(data.items())[:50]}),
+                    }
+                )
+        return answer({"run": log.id, "x": axis, "total": total, "types": counts, "events": found})

@@ -1,0 +1,146 @@
+"""The API of the first FLOG dashboard, with its field names, for programs that know it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+
+from trainlog.model import Frame, Kind
+from trainlog.server.answers import Refused, answer
+from trainlog.server.api import state_of
+from trainlog.server.log import Log
+from trainlog.server.query import Query
+from trainlog.server.state import State
+
+__all__ = ["analyze", "list_logs", "reset", "watch"]
+
+MOST: Final = 5000  # frames of a kind in one answer
+_PLACES: Final = 100  # of a trajectory
+_SPEEDS: Final = 2000  # creature frames that the mean speed is taken over
+
+
+def _named(state: State, path: str) -> Log:
+    place = PurePosixPath(path)
+    if place.is_absolute() or ".." in place.parts or "\\" in path:
+        raise Refused(400, "path", "path is a place below the served folder, as /api/flog/list tells it")
+    entry = state.catalog.named(path)
+    if entry is None:
+        raise Refused(404, "path", "there is no such log; /api/flog/list tells which there are")
+    if entry.error:
+        raise Refused(422, "damaged", state.told(ValueError(entry.error)))
+    return state.log(entry)
+
+
+def list_logs(request: Request) -> Response:
+    """Every log that was found."""
+    Query(request, ())
+    entries = sorted(state_of(request).catalog.entries.values(), key=lambda entry: entry.name)
+    return answer(
+        [
+            {
+                "path": entry.name,
+                "creature": str(entry.meta.get("creature", "")),
+                "version": str(entry.meta.get("version", "")),
+                "task": str(entry.meta.get("task", "")),
+                "size_kb": round(entry.size / 1024, 1),
+            }
+            for entry in entries
+            if not entry.error
+        ]
+    )
+
+
+def analyze(request: Request) -> Response:
+    """All that a log tells; of more frames than an answer can hold, those at equal distances."""
+    state = state_of(request)
+    log = _named(state, Query(request, ("path",)).text("path"))
+    with state.reading(log, {Kind.STATS, Kind.EVOLUTION, Kind.EVENT}, 60.0):
+        counts = {kind: len(rows) for kind, rows in log.feed.rows.items()}
+        parts = {kind: _some(log, kind, MOST) for kind in (Kind.STATS, Kind.EVOLUTION, Kind.EVENT)}
+        physics = _physics(log)
+    return answer(
+        {
+            **_about(log),
+            "skill": str(log.meta.get("skill", "")),
+            "duration_s": round(log.duration(), 1),
+            "total_frames": sum(counts.values()),
+            "n_physics": counts.get(Kind.CREATURE, 0),
+            "n_stats": counts.get(Kind.STATS, 0),
+            "n_evolution": counts.get(Kind.EVOLUTION, 0),
+            "n_events": counts.get(Kind.EVENT, 0),
+            "meta": log.meta,
+            "stats": [_row(frame) for frame in parts[Kind.STATS]],
+            "evolution": [_row(frame) for frame in parts[Kind.EVOLUTION]],
+            "events": [{"timestamp": frame.time, **_text_keys(frame.data)} for frame in parts[Kind.EVENT]],
+            "physics_summary": physics,
+        }
+    )
+
+
+def watch(request: Request) -> Response:
+    """The stats frames from index ``since`` on."""
+    state = state_of(request)
+    query = Query(request, ("path", "since"))
+    since = query.whole("since", 0, 0, 2**53)
+    log = _named(state, query.text("path"))
+    with state.reading(log, {Kind.STATS}):
+        rows = log.rows(Kind.STATS)
+        total = len(rows) if rows is not None else 0
+        frames = log.frames(Kind.STATS, list(range(since, min(total, since + MOST)))) if since < total else []
+    return answer({**_about(log), "stats": [_row(frame) for frame in frames], "total": total})
+
+
+def reset(request: Request) -> Response:
+    """Forget what is known of a log, and read it afresh; of all logs without ``path``."""
+    state = state_of(request)
+    path = Query(request, ("path",)).text("path", "")
+    for id in [_named(state, path).id] if path else list(state.catalog.entries):
+        state.pump.drop(id)
+    return answer({"ok": True})
+
+
+def _about(log: Log) -> dict[str, Any]:
+    return {"creature": str(log.meta.get("creature", "")), "task": str(log.meta.get("task", ""))}
+
+
+def _some(log: Log, kind: Kind, most: int) -> list[Frame]:
+    rows = log.rows(kind)
+    total = len(rows) if rows is not None else 0
+    chosen = np.unique(np.linspace(0, total - 1, min(most, total)).astype(np.int64)) if total else np.empty(0, np.int64)
+    return log.frames(kind, chosen.tolist())
+
+
+def _row(frame: Frame) -> dict[str, Any]:
+    """The time, and every number, bool and string."""
+    flat = {str(key): value for key, value in frame.data.items() if isinstance(value, int | float | bool | str)}
+    return {"timestamp": frame.time, **flat}
+
+
+def _text_keys(data: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(key): value for key, value in data.items()}
+
+
+def _physics(log: Log) -> dict[str, Any]:
+    rows = log.rows(Kind.CREATURE)
+    frames = _some(log, Kind.CREATURE, _SPEEDS)
+    speeds = [frame.data["speed"] for frame in frames if isinstance(frame.data.get("speed"), int | float)]
+    places = frames[:: max(len(frames) // _PLACES, 1)]
+    return {
+        "count": len(rows) if rows is not None else 0,
+        "avg_speed": round(float(np.mean(speeds)), 4) if speeds else 0.0,
+        "max_speed": round(float(np.max(speeds)), 4) if speeds else 0.0,
+        "trajectory": [place for frame in places if (place := _place(frame)) is not None],
+    }
+
+
+def _place(frame: Frame) -> dict[str, float] | None:
+    for key in ("com", "pos"):
+        value = frame.data.get(key)
+        if isinstance(value, list) and len(value) >= 3 and all(isinstance(one, int | float) for one in value[:3]):
+            return {"t": round(frame.time, 1), **{name: round(value[i], 3) for i, name in enumerate("xyz")}}
+    return None

@@ -1,0 +1,132 @@
+"""The application: addresses, errors, the page's own files."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from trainlog.server import api, api_flog, moments
+from trainlog.server.answers import Refused, answer, refusal
+from trainlog.server.catalog import Catalog
+from trainlog.server.openapi import document
+from trainlog.server.pump import Pump
+from trainlog.server.security import Guard
+from trainlog.server.state import Limits, State
+from trainlog.server.stream import stream
+
+__all__ = ["create_app"]
+
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+def create_app(
+    roots: Sequence[Path],
+    *,
+    hosts: Collection[str] = ("127.0.0.1", "localhost", "::1"),
+    token: str | None = None,
+    limits: Limits | None = None,
+    scan_every: float = 1.0,
+) -> ASGIApp:
+    """The dashboard of the logs in *roots* as an ASGI application.
+
+    Args:
+        roots: folders and files to serve; nothing outside of them is ever opened.
+        hosts: names that the server goes by, without ports; a request for another one is refused. Empty for any.
+        token: what a client must know; None when everybody who reaches the server may look.
+        limits: what a client may ask for.
+        scan_every: seconds between two looks for new logs.
+
+    Raises:
+        LogNotFound: when one of *roots* does not exist.
+
+    """
+    catalog = Catalog([Path(root) for root in roots], scan_every)
+    state = State(catalog, Pump(), limits or Limits())
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        state.signal.attach()
+        catalog.start()
+        yield
+        state.pump.close()
+        catalog.close()
+
+    app = Starlette(
+        routes=[
+            *[Route(path, page, methods=["GET"]) for path, page in _ROUTES],
+            *_pages(),
+        ],
+        exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _failed},
+        lifespan=lifespan,
+    )
+    app.state.shared = state
+    return Guard(app, hosts=hosts, token=token)
+
+
+_ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [
+    ("/api/flog/list", api_flog.list_logs),
+    ("/api/flog/analyze", api_flog.analyze),
+    ("/api/flog/watch", api_flog.watch),
+    ("/api/flog/watch/reset", api_flog.reset),
+    ("/api/v1/runs", api.runs),
+    ("/api/v1/runs/{id}", api.run),
+    ("/api/v1/runs/{id}/series", api.series),
+    ("/api/v1/runs/{id}/rows", api.rows),
+    ("/api/v1/runs/{id}/rows.csv", api.csv_rows),
+    ("/api/v1/runs/{id}/events", api.events),
+    ("/api/v1/runs/{id}/frame", moments.frame),
+    ("/api/v1/runs/{id}/path", moments.path),
+    ("/api/v1/runs/{id}/functions", moments.functions),
+    ("/api/v1/runs/{id}/function", moments.function),
+    ("/api/v1/stream", stream),
+    ("/api/v1/openapi.json", lambda request: answer(document())),
+]
+
+
+def _pages() -> list[Route]:
+    """The page's own files, by name: an address is never made into a path."""
+    folder = resources.files("trainlog.server") / "static"
+    routes = []
+    for file in folder.iterdir():
+        kind = _TYPES.get(Path(file.name).suffix)
+        if kind is not None:
+            place = "/" if file.name == "index.html" else f"/static/{file.name}"
+            routes.append(Route(place, _page(file.read_bytes(), kind), methods=["GET"]))
+    return routes
+
+
+def _page(content: bytes, kind: str) -> Callable[[Request], Response]:
+    def page(request: Request) -> Response:
+        return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
+
+    return page
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return refusal(error)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return refusal(Refused(error.status_code, "address", "there is nothing at this address"))
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    """A mistake of ours: the server's own terminal says which."""
+    return refusal(Refused(500, "internal", "the server made a mistake; its terminal says which"))

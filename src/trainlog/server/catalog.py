@@ -1,0 +1,315 @@
+"""Which logs there are below the served folders: found by content, again and again, and never outside of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from trainlog import registry
+from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
+from trainlog.server.summary import Digest, digest_of
+
+__all__ = ["Catalog", "Entry"]
+
+LIVE: Final = 20.0  # a log that grew within so many seconds is being written
+DEPTH: Final = 16
+MOST: Final = 20_000  # files that are looked at
+_HEAD: Final = 4096
+
+
+class Stamp(NamedTuple):
+    """What changes when a file changes."""
+
+    inode: int
+    size: int
+    modified: int
+
+
+@dataclass(slots=True)
+class Entry:
+    """A log that was found.
+
+    Attributes:
+        id: made of its place, so that it is the same after a restart.
+        name: its path below the served folder, with ``/``.
+        path: the file; only for this server's own eyes.
+        codec: the name of its format.
+        stamp: of the file when it was last looked at.
+        grown: when it was last seen to grow, by the clock of this machine; 0 when that was not seen.
+        digest: what the list tells of it.
+        error: why it cannot be read, or empty.
+
+    """
+
+    id: str
+    name: str
+    path: Path
+    codec: str
+    stamp: Stamp
+    files: tuple[Path, ...] = ()
+    size: int = 0
+    modified: float = 0.0
+    grown: float = 0.0
+    digest: Digest | None = None
+    error: str = ""
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def is_live(self) -> bool:
+        """Whether somebody writes it."""
+        now = time.time()
+        return now - self.grown < LIVE or 0 <= now - self.modified < LIVE
+
+
+class Catalog:
+    """All logs below the served folders, looked for by a thread of its own.
+
+    Attributes:
+        entries: by id.
+        version: grows with every change.
+        on_change: called when there is one.
+
+    """
+
+    def __init__(self, roots: list[Path], pause: float = 1.0) -> None:
+        """Serve *roots*, folders and files.
+
+        Raises:
+            LogNotFound: when one of them does not exist.
+
+        """
+        self.roots = []
+        for root in roots:
+            if not root.exists():
+                raise LogNotFound("there is no such file or folder", path=root)
+            self.roots.append(root.resolve())
+        self._several = len(self.roots) > 1
+        self._pause = pause
+        self.entries: dict[str, Entry] = {}
+        self._foreign: dict[Path, Stamp] = {}  # files that are no logs
+        self.version = 0
+        self.left_out = 0
+        self.on_change: Callable[[], object] = lambda: None
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="catalog", daemon=True)
+
+    def start(self) -> None:
+        """Look once, quickly, and go on in the background."""
+        self.scan()
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(10)
+        for entry in self.entries.values():
+            if entry.digest is not None:
+                entry.digest.close()
+
+    def find(self, id: str) -> Entry | None:
+        """The log of that id; only ids that were given out lead to a file."""
+        return self.entries.get(id)
+
+    def named(self, name: str) -> Entry | None:
+        """The log that the list calls by that name; never is a path made of what a client sends."""
+        entry = next((entry for entry in list(self.entries.values()) if entry.name == name), None)
+        if entry is None and not self._closed:
+            self.scan()
+            entry = next((entry for entry in list(self.entries.values()) if entry.name == name), None)
+        return entry
+
+    def is_inside(self, path: Path) -> bool:
+        """Whether *path*, with all symbolic links followed, is one of the served files, or in a served folder."""
+        real = Path(os.path.realpath(path))
+        return any(real == root or (root in real.parents and root.is_dir()) for root in self.roots) or any(
+            root.is_file() and real.parent == root.parent and real.name.startswith(root.name) for root in self.roots
+        )
+
+    def opened(self, entry: Entry) -> Path:
+        """The file of *entry*, after another look at where it leads.
+
+        Raises:
+            LogNotFound: when it has gone, or has become a link that leads out.
+
+        """
+        for path in (entry.path, *entry.files):
+            if path.exists() and not self.is_inside(path):
+                raise LogNotFound("it is not in the served folder any more")
+        if not entry.path.is_file():
+            raise LogNotFound("the file is not there any more")
+        return entry.path
+
+    def _run(self) -> None:
+        while not self._closed:
+            began = time.monotonic()
+            self.scan()
+            self._digest()
+            self._wake.wait(max(self._pause, 5 * (time.monotonic() - began)))
+
+    def scan(self) -> None:
+        """Look for new logs, changed ones, and ones that have gone."""
+        with self._lock:
+            seen: dict[str, Entry] = {}
+            taken: set[Path] = set()
+            changed = False
+            for root, path, status in self._files():
+                if path in taken:
+                    continue
+                stamp = Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
+                name = self._name(root, path)
+                id = hashlib.blake2b(f"{root}\0{name}".encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+                old = self.entries.get(id)
+                if old is not None and old.stamp == stamp:
+                    entry: Entry | None = old
+                elif old is not None and not old.error and old.stamp.inode == stamp.inode:
+                    entry = old
+                    self._touch(old, stamp)
+                    changed = True
+                elif self._foreign.get(path) == stamp:
+                    continue
+                else:
+                    entry = self._look(id, name, path, stamp)
+                    changed = True
+                if entry is None:
+                    self._foreign[path] = stamp
+                    continue
+                self._measure(entry)
+                taken.update(entry.files)
+                seen[id] = entry
+            for entry in list(seen.values()):
+                if any(entry.path in other.files[1:] for other in seen.values() if other is not entry):
+                    del seen[entry.id]
+            changed |= seen.keys() != self.entries.keys()
+            self.entries = seen
+            if changed:
+                self.version += 1
+        if changed:
+            self.on_change()
+
+    def _files(self) -> Iterator[tuple[Path, Path, os.stat_result]]:
+        count = 0
+        for root in self.roots:
+            found = [(root, root.stat())] if root.is_file() else _walk(root, DEPTH)
+            for path, status in found:
+                if path.is_symlink() and not self.is_inside(path):
+                    continue
+                count += 1
+                if count > MOST:
+                    self.left_out = count - MOST
+                    return
+                yield root, path, status
+        self.left_out = 0
+
+    def _name(self, root: Path, path: Path) -> str:
+        if root == path:
+            return path.name
+        name = path.relative_to(root).as_posix()
+        return f"{root.name}/{name}" if self._several else name
+
+    def _look(self, id: str, name: str, path: Path, stamp: Stamp) -> Entry | None:
+        """A new or changed file: the log that it is, or None."""
+        try:
+            with path.open("rb") as file:
+                head = file.read(_HEAD)
+            installed = [one.codec for one in registry.list_codecs() if one.reads]
+            codec = next((codec for codec in installed if codec.accepts(path, head)), None)
+        except (OSError, TrainlogError):
+            return None
+        if codec is None:
+            return None
+        entry = Entry(id, name, path, codec.name, stamp, files=tuple(codec.files(path)))
+        if path not in self.roots and entry.files[0] != path and entry.files[0].is_file():
+            return None  # another file, which will be met too, is the one that names all the others
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                reader = codec.read(path)
+            entry.meta = dict(reader.header.meta)
+            parts = getattr(reader, "parts", None)
+            if isinstance(parts, tuple):
+                entry.files = tuple(part for part in parts if part is not None)
+        except UnknownFormat:
+            if not head:
+                return None
+            entry.error = f"this version of {codec.name} is not known"
+        except TrainlogError as error:
+            entry.error = error.message
+        except Exception as error:  # noqa: BLE001 - a plug-in's reader may raise anything; the page shows it
+            entry.error = f"{type(error).__name__}: {error}"
+        return entry
+
+    def _touch(self, entry: Entry, stamp: Stamp) -> None:
+        if stamp.size < entry.stamp.size and entry.digest is not None:
+            entry.digest.close()
+            entry.digest = None
+        if stamp.size > entry.stamp.size:
+            entry.grown = time.time()
+        entry.stamp = stamp
+
+    def _measure(self, entry: Entry) -> None:
+        """Size and time of change of all files of a log; a descriptor does not grow while the data do."""
+        size, modified = 0, 0.0
+        for path in entry.files or (entry.path,):
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            size += status.st_size
+            modified = max(modified, status.st_mtime)
+        if entry.size and size > entry.size:
+            entry.grown = time.time()
+        entry.size, entry.modified = size, modified
+
+    def _digest(self) -> None:
+        """Bring up to date what the list tells of each log, the newest first."""
+        changed = False
+        for entry in sorted(self.entries.values(), key=lambda entry: -entry.modified):
+            if self._closed:
+                return
+            if entry.error or (entry.digest is not None and entry.digest.size == entry.size):
+                continue
+            try:
+                if entry.digest is None:
+                    entry.digest = digest_of(self.opened(entry))
+                entry.digest.update(entry.size)
+                changed = True
+            except (TrainlogError, OSError, ValueError) as error:
+                entry.error = getattr(error, "message", None) or str(error)
+            except Exception as error:  # noqa: BLE001 - as above
+                entry.error = f"{type(error).__name__}: {error}"
+        if changed:
+            self.version += 1
+            self.on_change()
+
+
+def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, os.stat_result]]:
+    """The files below *folder*, sorted, hidden ones and links to folders left out."""
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return
+    folders = []
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
+            elif entry.is_file():
+                yield Path(entry.path), entry.stat()
+        except OSError:
+            continue
+    if depth > 0:
+        for each in folders:
+            yield from _walk(each, depth - 1)

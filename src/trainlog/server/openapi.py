@@ -1,0 +1,136 @@
+"""The stateless API described for programs, as an OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import trainlog
+from trainlog.server.curves import AXES
+
+__all__ = ["document"]
+
+_KINDS: Final = "evolution, stats, event, creature, or kind_N"
+
+
+def _parameter(name: str, what: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+    place = "path" if name == "id" else "query"
+    return {"name": name, "in": place, "required": required, "description": what, "schema": schema}
+
+
+_TEXT: Final = {"type": "string"}
+_NUMBER: Final = {"type": "number"}
+_ID: Final = _parameter("id", "of the run, from /api/v1/runs", _TEXT, required=True)
+_KIND: Final = _parameter("kind", f"of frames: {_KINDS}", {"type": "string", "default": "stats"})
+_KEYS: Final = _parameter("keys", "with commas; nested ones as outer/inner; at most 200", _TEXT)
+_X: Final = _parameter("x", "the axis", {"type": "string", "enum": list(AXES), "default": "time"})
+_FROM: Final = _parameter("from", "from where on the axis; one row more is given", _NUMBER)
+_TO: Final = _parameter("to", "to where on the axis; one row more is given", _NUMBER)
+_WHERE: Final = _parameter("where", "key:text: only rows whose key has that text", _TEXT)
+
+_SPAN: Final = _parameter("span", "time:time: only rows between these times, for an episode", _TEXT)
+
+
+def _points(most: int, default: int) -> dict[str, Any]:
+    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
+    return _parameter("points", "the most that is wanted", schema)
+
+
+_PATHS: Final[list[tuple[str, str, list[dict[str, Any]], str]]] = [
+    ("/api/v1/runs", "The logs that were found, the newest first.", [], "application/json"),
+    ("/api/v1/runs/{id}", "Metadata, kinds, keys, units, axes, damage, cursor.", [_ID], "application/json"),
+    (
+        "/api/v1/runs/{id}/series",
+        "Curves for a screen. Of more rows than points the first, last, lowest and highest of each part remain.",
+        [
+            *[_ID, _KIND, {**_KEYS, "required": True}, _X, _FROM, _TO, _WHERE, _SPAN, _points(20_000, 1600)],
+            _parameter("smooth", "weight of the past in a debiased moving average, 0 to below 1", _NUMBER),
+        ],
+        "application/json",
+    ),
+    (
+        "/api/v1/runs/{id}/rows",
+        "Whole rows; of more than points those at equal distances.",
+        [_ID, _KIND, _KEYS, _X, _FROM, _TO, _WHERE, _SPAN, _points(20_000, 1000)],
+        "application/json",
+    ),
+    ("/api/v1/runs/{id}/rows.csv", "All rows as CSV.", [_ID, _KIND, _KEYS, _X, _FROM, _TO, _WHERE, _SPAN], "text/csv"),
+    (
+        "/api/v1/runs/{id}/events",
+        "Events, their message, and where they are on the axis.",
+        [_ID, _X, _FROM, _TO, _points(2000, 500)],
+        "application/json",
+    ),
+    (
+        "/api/v1/runs/{id}/frame",
+        "The whole frame at a moment, the last one that is not after it.",
+        [
+            *[_ID, _KIND, _X, _parameter("at", "where on the axis", _NUMBER)],
+            _parameter("row", "its number, instead of at", {"type": "integer", "minimum": 0}),
+        ],
+        "application/json",
+    ),
+    (
+        "/api/v1/runs/{id}/path",
+        "Where the creature was, seen from above; from and to are times.",
+        [_ID, _FROM, _TO, _points(5000, 1500)],
+        "application/json",
+    ),
+    ("/api/v1/runs/{id}/functions", "The learned functions that were logged, and when.", [_ID], "application/json"),
+    (
+        "/api/v1/runs/{id}/function",
+        "One sample of a function as a grid, y by x.",
+        [_ID, _parameter("row", "from /functions", {"type": "integer", "minimum": 0}, required=True)],
+        "application/json",
+    ),
+    (
+        "/api/v1/stream",
+        "New rows as they are written: server-sent events hello, rows, cursor, reset, gone, runs. A row message has "
+        "the numbers of its rows (from, to), so that one that comes again is known. A cursor that does not belong to "
+        "the file any more is answered by reset, and then by all rows from the first.",
+        [
+            _parameter("runs", "ids with commas, at most 32", _TEXT, required=True),
+            _parameter("cursors", "id:cursor, with commas; also taken from the header Last-Event-ID", _TEXT),
+            _parameter("kinds", "with commas", {"type": "string", "default": "stats,evolution,event"}),
+            _KEYS,
+        ],
+        "text/event-stream",
+    ),
+]
+
+
+def document() -> dict[str, Any]:
+    """The description."""
+    error = {
+        "description": "What is wrong with the request.",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    }
+    paths = {}
+    for path, summary, parameters, media in _PATHS:
+        content = {media: {"schema": {"type": "object"} if media == "application/json" else _TEXT}}
+        paths[path] = {
+            "get": {
+                "summary": summary,
+                "parameters": parameters,
+                "responses": {"200": {"description": summary, "content": content}, "4XX": error},
+            }
+        }
+    fields = {"code": _TEXT, "message": _TEXT}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "trainlog",
+            "version": trainlog.__version__,
+            "description": "NaN and infinities are null; the header x-nulls, or the field nulls, counts them.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {
+                "Error": {
+                    "type": "object",
+                    "properties": {"error": {"type": "object", "properties": fields, "required": list(fields)}},
+                    "required": ["error"],
+                }
+            },
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }

@@ -1,0 +1,103 @@
+"""The parameters of a request, each with a limit; what is wrong is refused with a sentence that names it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.requests import Request
+
+from trainlog.model import Kind
+from trainlog.server.answers import Refused
+
+__all__ = ["Query"]
+
+LETTERS: Final = 8192  # of one parameter
+NAMES: Final = 200  # keys in one request
+
+
+class Query:
+    """The parameters of *request*.
+
+    Every method raises `Refused` (400) for what it cannot take.
+    """
+
+    def __init__(self, request: Request, known: Sequence[str]) -> None:
+        self._values: dict[str, str] = {}
+        for name, value in request.query_params.multi_items():
+            if name == "token":
+                continue
+            if name not in known:
+                raise Refused(400, "parameter", f"there is no parameter {name[:40]!r}; there are {', '.join(known)}")
+            if name in self._values:
+                raise Refused(400, "parameter", f"{name} is given twice")
+            if len(value) > LETTERS or "\0" in value:
+                raise Refused(400, "parameter", f"{name} is too long, or no text")
+            self._values[name] = value
+
+    def text(self, name: str, default: str | None = None, *, most: int = 1024) -> str:
+        """A text of at most *most* letters."""
+        value = self._values.get(name, default)
+        if value is None:
+            raise Refused(400, "parameter", f"the parameter {name} is missing")
+        if len(value) > most:
+            raise Refused(400, "parameter", f"{name} is longer than {most} letters")
+        return value
+
+    def names(self, name: str) -> list[str] | None:
+        """Names with commas between them, None when the parameter is missing."""
+        if name not in self._values:
+            return None
+        names = list(dict.fromkeys(filter(None, self._values[name].split(","))))
+        if len(names) > NAMES:
+            raise Refused(400, "parameter", f"{name} has more than {NAMES} names")
+        return names
+
+    def choice(self, name: str, choices: Sequence[str], default: str) -> str:
+        """One of *choices*."""
+        value = self._values.get(name, default)
+        if value not in choices:
+            raise Refused(400, "parameter", f"{name} is one of {', '.join(choices)}")
+        return value
+
+    def whole(self, name: str, default: int, low: int, high: int) -> int:
+        """A whole number from *low* to *high*."""
+        value = self._values.get(name, str(default))
+        if not (value.isascii() and value.removeprefix("-").isdecimal() and len(value) < 19):
+            raise Refused(400, "parameter", f"{name} is a whole number")
+        number = int(value)
+        if not low <= number <= high:
+            raise Refused(400, "parameter", f"{name} is from {low} to {high}")
+        return number
+
+    def number(self, name: str) -> float | None:
+        """A finite number, None when the parameter is missing."""
+        if not self._values.get(name):
+            return None
+        try:
+            number = float(self._values[name])
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise Refused(400, "parameter", f"{name} is a number")
+        return number
+
+    def pair(self, name: str) -> tuple[float, float] | None:
+        """Two finite numbers with a colon between them, None when the parameter is missing."""
+        if not self._values.get(name):
+            return None
+        try:
+            low, high = map(float, self._values[name].split(":"))
+        except ValueError:
+            low = high = math.nan
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise Refused(400, "parameter", f"{name} is two numbers with a colon between them")
+        return low, high
+
+    def kind(self, name: str, default: str) -> Kind:
+        """A kind of frame by its name."""
+        try:
+            return Kind.of(self.text(name, default, most=16).lower())
+        except ValueError as error:
+            raise Refused(400, "parameter", str(error)) from error

@@ -1,0 +1,129 @@
+"""Who may ask: the Host header, the token, and what a browser is told that it must not do."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import secrets
+from collections.abc import Collection
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+from urllib.parse import parse_qs, urlencode
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from trainlog.server.answers import Refused, refusal
+
+__all__ = ["Guard", "is_loopback", "new_token"]
+
+COOKIE: Final = "trainlog_token"
+_HEADERS: Final = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+        "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+_LONGEST: Final = 32_768  # letters of path and query
+
+
+def new_token() -> str:
+    """A token that nobody guesses."""
+    return secrets.token_urlsafe(24)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host* can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """Stands before the application.
+
+    A token comes in the header ``Authorization: Bearer``, in a cookie, or once in the address (``/?token=``), which
+    sets the cookie and is then taken out of the address.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str], token: str | None) -> None:
+        """Let requests to *hosts* through (without ports; empty for any), with *token*, if there is one."""
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or let the application answer."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        response = self._judge(scope)
+        if response is None:
+            await self._app(scope, receive, _with_headers(send))
+        else:
+            await response(scope, receive, _with_headers(send))
+
+    def _judge(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if len(scope["path"]) + len(scope["query_string"]) > _LONGEST:
+            return refusal(Refused(414, "long", "the address is too long"))
+        if self._hosts and _name_of(headers.getlist("host")) not in self._hosts:
+            return refusal(Refused(421, "host", "this server does not go by that name"))
+        if scope["method"] not in ("GET", "HEAD"):
+            return refusal(Refused(405, "method", "this server only answers GET"))
+        if self._token is None:
+            return None
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        if self._fits(query.get("token", [""])[0]):
+            if scope["path"].startswith("/api/"):
+                return None
+            rest = urlencode({name: values[0] for name, values in query.items() if name != "token"})
+            to = RedirectResponse("/" + (f"?{rest}" if rest else ""), 303)
+            to.set_cookie(COOKIE, self._token, httponly=True, samesite="strict", path="/")
+            return to
+        if self._fits(headers.get("authorization", "").removeprefix("Bearer ")) or self._fits(_cookie(headers)):
+            return None
+        return refusal(Refused(401, "token", "this server demands its token; open the address that it printed"))
+
+    def _fits(self, token: str) -> bool:
+        return hmac.compare_digest(token.encode("utf-8", "replace"), (self._token or "").encode())
+
+
+def _name_of(hosts: list[str]) -> str:
+    """The name in the Host header, without its port; empty when there is not exactly one."""
+    if len(hosts) != 1:
+        return ""
+    host = hosts[0].lower().strip()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        cookies = SimpleCookie(headers.get("cookie", ""))
+    except CookieError:
+        return ""
+    return cookies[COOKIE].value if COOKIE in cookies else ""
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers[name] = value
+            headers.setdefault("cache-control", "no-store")
+        await send(message)
+
+    return sending

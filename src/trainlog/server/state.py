@@ -1,0 +1,123 @@
+"""What all requests share: the catalog, the open logs, and who waits for news."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from trainlog.errors import LogNotFound, TrainlogError
+from trainlog.model import Kind
+from trainlog.server.answers import Refused
+from trainlog.server.catalog import Catalog, Entry
+from trainlog.server.log import Log
+from trainlog.server.pump import Pump
+
+__all__ = ["Limits", "Signal", "State"]
+
+PATIENCE: Final = 1.0  # seconds that a request waits for a log that is being read for the first time
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may ask for."""
+
+    points: int = 20_000  # of one curve
+    values: int = 1_000_000  # in one answer
+    streams: int = 100  # at the same time
+    runs: int = 32  # in one stream
+    queries: int = 2  # that read at the same time, as each may take a whole column into memory
+
+
+class Signal:
+    """Wakes everybody who waits for news; may be raised from any thread."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news = asyncio.Event()
+
+    def attach(self) -> None:
+        """Called in the loop where the waiting is done."""
+        self._loop = asyncio.get_running_loop()
+
+    def raise_(self) -> None:
+        """There is news."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._pulse)
+
+    def _pulse(self) -> None:
+        old, self._news = self._news, asyncio.Event()
+        old.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until there is news, at most *seconds*."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), seconds)
+
+
+class State:
+    """See the module."""
+
+    def __init__(self, catalog: Catalog, pump: Pump, limits: Limits) -> None:
+        self.catalog = catalog
+        self.pump = pump
+        self.limits = limits
+        self.signal = Signal()
+        self.streams = 0
+        self._queries = threading.BoundedSemaphore(limits.queries)
+        catalog.on_change = pump.on_change = self.signal.raise_
+
+    def entry(self, id: str) -> Entry:
+        """The log of that id.
+
+        Raises:
+            Refused: when there is none.
+
+        """
+        entry = self.catalog.find(id[:64])
+        if entry is None:
+            raise Refused(404, "run", "there is no such run")
+        return entry
+
+    def log(self, entry: Entry) -> Log:
+        """The log of *entry*, open.
+
+        Raises:
+            Refused: when it cannot be read.
+
+        """
+        log = self.pump.get(entry.id)
+        if log is not None and not log.error:
+            return log
+        try:
+            return self.pump.open(entry.id, entry.name, self.catalog.opened(entry))
+        except LogNotFound as error:
+            raise Refused(404, "run", error.message) from error
+        except (TrainlogError, OSError, ValueError) as error:
+            raise Refused(422, "damaged", self.told(error)) from error
+
+    def told(self, error: Exception) -> str:
+        """What is wrong, without the places of this machine."""
+        message = getattr(error, "message", None) or str(error) or type(error).__name__
+        for root in self.catalog.roots:
+            message = message.replace(f"{root}/", "").replace(str(root), root.name)
+        return message
+
+    @contextmanager
+    def reading(self, log: Log, kinds: Collection[Kind], patience: float = PATIENCE) -> Iterator[None]:
+        """Only some at a time; and not before *log* is read, if that takes no longer than *patience*."""
+        for kind in kinds:
+            log.want(kind)
+        self.pump.wake()
+        log.wait_for(set(kinds), patience)
+        if log.error:
+            raise Refused(409, "replaced", f"the file changed while it was read: {log.error}; ask again")
+        began = time.monotonic()
+        with self._queries:
+            log.used = max(log.used, began)
+            yield

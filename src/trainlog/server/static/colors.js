@@ -1,0 +1,44 @@
+// Colours of runs, of the seed's curves, of behaviours. Each has a shade for light ground and one for dark.
+
+const RUNS = [
+  ["#1c7ed6", "#4dabf7"], ["#e8590c", "#ff922b"], ["#2f9e44", "#51cf66"], ["#ae3ec9", "#da77f2"],
+  ["#0c8599", "#3bc9db"], ["#e03131", "#ff8787"], ["#846358", "#c2a89c"], ["#c2255c", "#f783ac"],
+  ["#5c940d", "#a9e34b"], ["#4263eb", "#91a7ff"],
+];
+
+const NAMED = {
+  blue: ["#1c7ed6", "#4dabf7"], green: ["#2b9a3e", "#51cf66"], orange: ["#e8590c", "#ff922b"],
+  cyan: ["#0b92ab", "#22d3ee"], red: ["#e03131", "#ff6b6b"], violet: ["#7048e8", "#9f7aff"],
+  gold: ["#d08700", "#fcc419"], pink: ["#c2255c", "#f783ac"], teal: ["#099268", "#38d9a9"], gray: ["#868e96", "#868e96"],
+};
+
+const BEHAVIORS = {
+  walk: "green", trot: "teal", chase: "red", sniff: "gold", play: "pink", alert: "orange",
+  stand: "gray", rest: "gray", run: "blue", explore: "cyan",
+};
+
+export const isDark = () => document.documentElement.dataset.theme === "dark";
+const shade = (pair) => pair[isDark() ? 1 : 0];
+
+export const named = (name) => shade(NAMED[name] ?? NAMED.blue);
+export const ofRun = (slot) => shade(RUNS[slot % RUNS.length]);
+
+export function ofText(text, place) {
+  const known = BEHAVIORS[text.toLowerCase()];
+  if (known) return named(known);
+  return shade(RUNS[(place + 3) % RUNS.length]);
+}
+
+export function ground() {
+  const style = getComputedStyle(document.documentElement);
+  const get = (name) => style.getPropertyValue(name).trim();
+  return { card: get("--card"), ink: get("--ink"), dim: get("--dim"), grid: get("--grid"), line: get("--line"), accent: get("--accent") };
+}
+
+// Blue over white to red, for functions; t from 0 to 1.
+const STOPS = [[33, 60, 140], [62, 130, 200], [170, 210, 230], [250, 245, 220], [250, 180, 100], [220, 90, 50], [140, 20, 40]];
+export function heat(t) {
+  const at = Math.min(Math.max(t, 0), 1) * (STOPS.length - 1);
+  const i = Math.min(Math.floor(at), STOPS.length - 2);
+  return STOPS[i].map((from, n) => Math.round(from + (STOPS[i + 1][n] - from) * (at - i)));
+}

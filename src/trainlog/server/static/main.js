@@ -1,0 +1,355 @@
+// The page: everything meets here.
+
+import { Board } from "./board.js";
+import { element } from "./card.js";
+import { named } from "./colors.js";
+import { duration, number, size } from "./format.js";
+import { Hub } from "./hub.js";
+import { Moment } from "./moment.js";
+import { get, Stream } from "./net.js";
+import { Runs } from "./runs.js";
+import { Episodes, Functions } from "./simion.js";
+import { change, view, watch } from "./view.js";
+
+const $ = (id) => document.getElementById(id);
+const infos = new Map(); // of the runs that are shown
+const events = new Map();
+const troubles = new Map();
+let listed = false;
+
+// --- look ---
+
+const wish = localStorage.getItem("trainlog.theme");
+const system = matchMedia("(prefers-color-scheme: dark)");
+function setTheme(theme) { document.documentElement.dataset.theme = theme ?? (system.matches ? "dark" : "light"); }
+setTheme(wish);
+
+function toggleTheme() {
+  const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+  localStorage.setItem("trainlog.theme", next);
+  setTheme(next);
+  repaint();
+}
+
+function repaint() {
+  runs.draw();
+  loadEvents();
+  board.each((card) => card.recolor());
+  moment.draw();
+}
+
+// --- what cards and panels ask for ---
+
+const nameOf = (id) => {
+  const path = runs.get(id)?.path ?? id;
+  return view.runs.length > 1 ? path : path.split("/").at(-1);
+};
+const chosen = () => view.runs.filter(({ id }) => infos.has(id)).map(({ id, slot }) => ({ id, slot, name: nameOf(id) }));
+
+function axis() {
+  const all = [...infos.values()].flatMap((info) => info.axes);
+  if (view.x && all.includes(view.x)) return view.x;
+  return all.includes("step") ? "step" : "time";
+}
+
+const page = {
+  runs: chosen,
+  info: (id) => infos.get(id),
+  events: (id) => events.get(id) ?? [],
+  axis,
+  span: () => null,
+  // Where a moment is on the axis that the charts have.
+  toAxis(run, time, step) {
+    if (axis() === "time") return time;
+    const own = infos.get(run.id)?.kinds.creature?.axes?.[axis()];
+    if (step !== null && own?.key === "step") return step * own.factor;
+    return axis() === "step" && step !== null && !infos.get(run.id)?.episodes ? step : null;
+  },
+};
+const variables = { ...page, events: () => [], span: () => episodes.span() };
+
+const hub = new Hub({
+  onZoom(zoom) { change({ zoom }); },
+  onMoment(x, chart) { openMoment(x, chart); },
+});
+const inner = new Hub({ onZoom() { reloadVariables(); }, onMoment(x, chart) { openMoment(x, chart); } });
+
+const runs = new Runs($("runs"), $("filter"), $("sort"), $("counts"));
+const moment = new Moment($("moment"), page, hub);
+const episodes = new Episodes();
+const functions = new Functions();
+const board = new Board($("board"), { main: page, variables }, { main: hub, variables: inner }, { episodes, functions });
+const stream = new Stream(onEvent, (up) => setLink(up ? "connected" : "reconnecting", up ? "" : "bad"));
+
+const reloadVariables = later(150, () => board.each((card) => card.refresh(), (card) => card.hub === inner));
+const reloadMain = later(120, () => board.each((card) => card.refresh(), (card) => card.hub === hub));
+const reloadAll = later(120, () => board.each((card) => card.refresh()));
+
+function openMoment(x, chart) {
+  const name = chart.series.find((one) => one.run)?.run;
+  const run = chosen().find(({ id }) => id === name) ?? chosen()[0];
+  if (!run) return;
+  const span = chart.hub === inner ? episodes.span() : null;
+  if (span && axis() !== "time") {
+    const line = chart.series[0]; // within an episode steps begin anew: go by the part of it
+    const [low, high] = [line.x[0], line.x.at(-1)];
+    moment.open(run, { x: "time", at: span.from + ((x - low) / (high - low || 1)) * (span.to - span.from) });
+  } else moment.open(run, { x: axis(), at: x });
+}
+
+// --- runs ---
+
+const loadRuns = later(50, async () => {
+  try {
+    const answer = await get("runs");
+    runs.set(answer);
+    if (!listed) {
+      listed = true;
+      const first = answer.runs.find((run) => run.live && !run.error) ?? answer.runs.find((run) => !run.error);
+      if (!view.runs.length && first) change({ runs: [{ id: first.id, slot: 0 }] });
+      else await showRuns();
+    } else about();
+    setLink("connected", "");
+  } catch (error) {
+    setLink(error.status === 401 ? "token needed" : "no server", "bad");
+    if (error.status === 401) empty("This server demands its token", "Open the address that `trainlog serve` printed; it has the token in it.");
+    else if (!listed) setTimeout(loadRuns, 2000);
+  }
+});
+
+async function showRuns() {
+  const wanted = view.runs.map(({ id }) => id);
+  for (const id of infos.keys()) if (!wanted.includes(id)) { infos.delete(id); events.delete(id); }
+  for (const id of troubles.keys()) if (!wanted.includes(id)) troubles.delete(id);
+  runs.draw();
+  await Promise.all(wanted.map(loadInfo));
+  build();
+  reloadAll();
+}
+
+async function loadInfo(id) {
+  try {
+    const info = await get(`runs/${id}`);
+    if (!view.runs.some((run) => run.id === id)) return;
+    infos.set(id, info);
+    troubles.delete(id);
+    if (info.progress < 1) setTimeout(() => view.runs.some((run) => run.id === id) && loadInfo(id).then(build), 400);
+  } catch (error) {
+    infos.delete(id);
+    troubles.set(id, error.message);
+  }
+}
+
+function build() {
+  drawAxes();
+  about();
+  if (!view.runs.length) {
+    board.clear();
+    if (listed && !runs.all.length) beginning();
+    else empty("No run is chosen", "Choose one on the left; Ctrl-click adds more to compare.");
+    return;
+  }
+  board.build([...infos.values()]);
+  follow();
+  loadEvents();
+  loadEpisodes();
+  if (view.at && infos.has(view.at.run) && !moment.isOpen) {
+    moment.open(chosen().find(({ id }) => id === view.at.run), { x: "time", at: view.at.time });
+  }
+}
+
+function follow() {
+  const cursors = new Map();
+  for (const [id, info] of infos) if (info.progress >= 1) cursors.set(id, info.cursor);
+  stream.follow(cursors);
+}
+
+async function loadEpisodes() {
+  const run = chosen().find(({ id }) => infos.get(id).episodes);
+  if (!run) return;
+  const before = JSON.stringify(episodes.span());
+  await episodes.show(run, infos.get(run.id).duration);
+  if (JSON.stringify(episodes.span()) !== before) reloadVariables();
+  functions.show(run).catch(() => {});
+}
+
+const QUIET = new Set(["episode_start", "episode_end", "function_sample"]);
+const loadEvents = later(50, async () => {
+  await Promise.all(chosen().map(async ({ id, slot }) => {
+    if (!infos.get(id)?.kinds.event) return;
+    try {
+      const found = await get(`runs/${id}/events`, { x: axis(), points: 500, from: view.zoom?.[0], to: view.zoom?.[1] });
+      const tones = { fall: "red", error: "red", warning: "orange", milestone: "gold" };
+      events.set(id, found.events.filter(({ type }) => !QUIET.has(type)).map(({ x, type, message }) => (
+        { x, text: [type, message].filter(Boolean).join(": "), color: named(tones[type] ?? "gray"), slot })));
+    } catch { events.delete(id); }
+  }));
+  board.each((card) => card.visible && card.settle(), (card) => card.hub === hub);
+});
+
+// --- around the charts ---
+
+function about() {
+  $("about")?.remove();
+  const place = element("div");
+  place.id = "about";
+  for (const [id, message] of troubles) {
+    const box = element("div", "trouble");
+    box.append(Object.assign(element("h2"), { textContent: `${runs.get(id)?.path ?? "This run"} cannot be shown` }), Object.assign(element("p"), { textContent: message }));
+    place.append(box);
+  }
+  for (const { id, name } of chosen()) {
+    const info = infos.get(id);
+    const run = runs.get(id) ?? info;
+    const line = element("div", "about");
+    line.append(Object.assign(element("b"), { textContent: name, title: info.path }));
+    if (run.live) line.append(Object.assign(element("span", "pill live"), { textContent: "live" }));
+    const task = [info.creature, info.task].filter(Boolean).join(" · ");
+    if (task) line.append(Object.assign(element("span"), { textContent: task }));
+    const facts = { "": duration(run.duration ?? info.duration), frames: run.frames === null ? "…" : number(run.frames), scene: info.meta.scene, seed: info.meta.seed, device: info.meta.device, version: info.meta.version };
+    for (const [key, value] of Object.entries(facts)) {
+      if (value === undefined || value === null || value === "") continue;
+      const pair = element("span", "pair");
+      pair.append(key ? `${key} ` : "", Object.assign(element("i"), { textContent: typeof value === "object" ? JSON.stringify(value) : value }));
+      line.append(pair);
+    }
+    line.append(Object.assign(element("span"), { textContent: size(run.size) }));
+    if (info.damage.length) line.append(Object.assign(element("span", "pill bad"), { textContent: `${info.damage.length} damaged`, title: info.damage.join("\n") }));
+    place.append(line);
+  }
+  $("empty")?.remove();
+  $("board").prepend(place);
+}
+
+function empty(title, text, code = "") {
+  $("empty")?.remove();
+  const box = element("div", "empty");
+  box.id = "empty";
+  box.append(Object.assign(element("h2"), { textContent: title }), Object.assign(element("p"), { textContent: text }));
+  if (code) box.append(Object.assign(element("pre"), { textContent: code }));
+  $("board").append(box);
+}
+
+function beginning() {
+  empty("No logs here yet", "This page finds them by itself as soon as there is one. Record one from your training loop, or run `trainlog demo` in the served folder:",
+    'import trainlog\n\nwith trainlog.TrainingRecorder("runs/first.flog", "go2", "walk") as log:\n    for step in range(1000):\n        log.record_stats_frame(None, {"step": step, "reward": 0.1 * step})');
+}
+
+function setLink(text, tone) {
+  $("link").textContent = text === "connected" ? (runs.all.some((run) => run.live) ? "live" : "connected") : text;
+  $("link").className = `pill ${tone || (text === "connected" ? "live" : "")}`;
+}
+
+function drawAxes() {
+  const names = { step: "step", episode: "episode", time: "time (s)", sim: "simulated time (s)" };
+  const known = ["step", "episode", "time", "sim"].filter((each) => each === "time" || [...infos.values()].some((info) => info.axes.includes(each)));
+  $("axis").replaceChildren(...known.map((each) => new Option(names[each], each)));
+  $("axis").value = axis();
+}
+
+// --- live ---
+
+const infoAgain = later(500, async () => { await Promise.all(view.runs.map(({ id }) => loadInfo(id))); build(); });
+
+function onEvent(name, data) {
+  if (name === "hello") loadRuns();
+  if (name === "runs") loadRuns();
+  if (name === "rows") {
+    const info = infos.get(data.run);
+    if (!info) return;
+    const known = info.kinds[data.kind]?.keys;
+    if (!known || Object.keys(data.columns).some((key) => !known[key])) infoAgain();
+    board.each((card) => card.take(data));
+    if (data.kind === "event") loadEvents();
+    if (info.episodes && data.kind === "stats") infoAgain();
+  }
+  if (name === "cursor") moment.grown();
+  if (name === "reset") { infoAgain(); reloadAll(); }
+  if (name === "gone") { troubles.set(data.run, data.reason ?? "The file is not there any more."); infos.delete(data.run); build(); }
+}
+
+// --- tools and keys ---
+
+watch((fields) => {
+  const has = (name) => fields.includes(name);
+  if (has("runs")) showRuns();
+  if (has("zoom")) { hub.zoom = view.zoom; reloadMain(); loadEvents(); $("unzoom").hidden = !view.zoom; hub.redraw(); }
+  if (has("x")) { hub.range = inner.range = null; hub.zoom = view.zoom = null; $("unzoom").hidden = true; reloadAll(); loadEvents(); }
+  if (has("log")) { $("log").setAttribute("aria-pressed", String(view.log)); board.each((card) => { card.log = null; }); hub.redraw(); inner.redraw(); }
+  if (has("q")) board.search();
+  if (has("episode")) { inner.zoom = inner.range = null; reloadVariables(); }
+  if (has("smooth")) {
+    $("smoothness").value = view.smooth ? view.smooth.toFixed(2) : "off";
+    board.each((card) => { if (card.lines.some((line) => line.thinned)) reloadSmooth(card); else if (card.visible) card.settle(); });
+  }
+});
+const waiting = new Set();
+const smoothNow = later(150, () => { for (const card of waiting) card.refresh(); waiting.clear(); });
+function reloadSmooth(card) { waiting.add(card); smoothNow(); }
+
+$("axis").addEventListener("change", () => change({ x: $("axis").value }));
+$("smooth").value = view.smooth;
+$("smoothness").value = view.smooth ? view.smooth.toFixed(2) : "off";
+$("smooth").addEventListener("input", () => change({ smooth: Number($("smooth").value) }));
+$("log").setAttribute("aria-pressed", String(view.log));
+$("log").addEventListener("click", () => change({ log: !view.log }));
+$("unzoom").addEventListener("click", () => hub.setZoom(null));
+$("unzoom").hidden = !view.zoom;
+hub.zoom = view.zoom;
+$("find").value = view.q;
+$("find").addEventListener("input", () => change({ q: $("find").value }));
+$("theme").addEventListener("click", toggleTheme);
+system.addEventListener("change", () => { if (!localStorage.getItem("trainlog.theme")) { setTheme(null); repaint(); } });
+$("menu").addEventListener("click", () => showSide(!$("side").classList.contains("open")));
+$("board").addEventListener("pointerdown", () => showSide(false));
+
+function showSide(open) {
+  $("side").classList.toggle("open", open);
+  $("menu").setAttribute("aria-expanded", String(open));
+}
+
+const KEYS = {
+  "/": ["find a metric", () => $("find").focus()],
+  r: ["find a run", () => { showSide(true); $("filter").focus(); }],
+  l: ["logarithmic y", () => change({ log: !view.log })],
+  "[": ["less smoothing", () => smoother(-0.1)],
+  "]": ["more smoothing", () => smoother(0.1)],
+  0: ["show the whole range", () => hub.setZoom(null)],
+  " ": ["play the moment, or pause", () => moment.isOpen && moment.toggle()],
+  t: ["light or dark", toggleTheme],
+  "?": ["these keys", () => $("keys").showModal()],
+  Escape: ["close the moment; show the whole range", () => { if (moment.isOpen) moment.close(); else hub.setZoom(null); }],
+};
+const ON_CHARTS = {
+  "← →": "move along the curve", "Shift ← →": "move the range", "+ −": "zoom", Enter: "open the moment",
+  drag: "zoom into a range", "double click": "show the whole range", click: "open the moment",
+};
+
+function smoother(by) {
+  const next = Math.min(Math.max(Math.round((view.smooth + by) * 100) / 100, 0), 0.99);
+  $("smooth").value = next;
+  change({ smooth: next });
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
+  const inside = event.target.closest?.("input, select, textarea, button, summary");
+  if (event.key === "Escape" && inside) { inside.blur(); return; }
+  if (inside && !(inside.type === "range" && event.key.length === 1 && event.key !== " ")) return;
+  const act = KEYS[event.key]?.[1];
+  if (act) { event.preventDefault(); act(); }
+});
+$("help").addEventListener("click", () => $("keys").showModal());
+$("keys").querySelector("dl").append(...[...Object.entries(KEYS).map(([key, [what]]) => [key === " " ? "space" : key, what]), ...Object.entries(ON_CHARTS)]
+  .flatMap(([key, what]) => [Object.assign(element("dt"), { textContent: key }), Object.assign(element("dd"), { textContent: what })]));
+
+new ResizeObserver(() => { hub.redraw(); inner.redraw(); }).observe($("board"));
+
+// At most one call in a while; the last one counts.
+function later(wait, act) {
+  let timer = 0;
+  return () => { timer ||= setTimeout(() => { timer = 0; act(); }, wait); };
+}
+
+loadRuns();
+stream.open();
