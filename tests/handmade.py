@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from typing import Any
 
 import msgpack
@@ -21,6 +22,16 @@ class Flog:
     def frame(time: float, kind: int, data: Any) -> bytes:
         payload = data if isinstance(data, bytes) else msgpack.packb(data)
         return struct.pack("<dBI", time, kind, len(payload)) + payload
+
+    @staticmethod
+    def seal(time: float, before: bytes, start: int = 0) -> bytes:
+        """The checksum frame behind the file's bytes *before*, of those from *start* on."""
+        to = len(before) + 13 + 34
+        payload = (
+            b"\x83\xa4from\xcf" + start.to_bytes(8, "big") + b"\xa2to\xcf" + to.to_bytes(8, "big") + b"\xa5crc32\xce"
+        )
+        head = struct.pack("<dBI", time, 67, len(payload) + 4) + payload
+        return head + zlib.crc32(before[start:] + head).to_bytes(4, "big")
 
     @staticmethod
     def read(raw: bytes) -> tuple[dict[str, Any], list[tuple[float, int, Any]]]:

@@ -62,9 +62,15 @@ if TYPE_CHECKING:
     from trainlog.registry import list_codecs as list_codecs
     from trainlog.registry import open as open
     from trainlog.replay import FlogReplay as FlogReplay
+    from trainlog.rescue import repair as repair
+    from trainlog.rescue import repair_in_place as repair_in_place
+    from trainlog.rescue import verify as verify
     from trainlog.spool import Spool as Spool
     from trainlog.stream import StreamCodec as StreamCodec
     from trainlog.table import Table as Table
+    from trainlog.verdict import Problem as Problem
+    from trainlog.verdict import Repair as Repair
+    from trainlog.verdict import Verdict as Verdict
 
 _ROOMS = {
     "codec": ["Codec", "Gap", "Reader", "Summary", "Writer"],
@@ -99,9 +105,11 @@ _ROOMS = {
     "recorder": ["TrainingRecorder"],
     "registry": ["convert", "create", "list_codecs", "open"],
     "replay": ["FlogReplay"],
+    "rescue": ["repair", "repair_in_place", "verify"],
     "spool": ["Spool"],
     "stream": ["StreamCodec"],
     "table": ["Table"],
+    "verdict": ["Problem", "Repair", "Verdict"],
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import ClassVar, Self
 
-from trainlog.errors import CodecError, DamagedLogWarning
+from trainlog.errors import CodecError, DamagedLog, DamagedLogWarning, TruncatedLog
 from trainlog.files import Wait, never
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.table import Table, table_of
+from trainlog.verdict import Problem, Repair, Verdict, What
 
 __all__ = ["Codec", "Gap", "Reader", "Span", "Summary", "Writer"]
 
@@ -180,6 +181,27 @@ class Reader(ABC):
         if progress is not None:
             progress(summary.size)
         return summary
+
+    def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
+        """Read all of the log and say what is wrong with it; *progress* as in `summary`."""
+        summary = self.summary(progress)
+        verdict = Verdict(self.path, summary.size, Counter({kind: span.frames for kind, span in summary.kinds.items()}))
+        for gap in summary.gaps:
+            what: What = "torn tail" if gap.torn else "hole"
+            verdict.problems.append(Problem(what, gap.offset, gap.size, str(gap), file=gap.file))
+        if not verdict.problems:
+            try:
+                for _ in self.frames(strict=True):
+                    pass
+            except DamagedLog as error:
+                offset = error.offset or 0
+                what = "torn tail" if isinstance(error, TruncatedLog) else "hole"
+                verdict.problems.append(Problem(what, offset, summary.size - offset, error.message))
+        return verdict
+
+    def salvage(self, target: Path) -> Repair | None:
+        """Write what is whole into the new log *target*; None where converting it does the same."""
+        return None
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()

@@ -82,12 +82,16 @@ class Spool(Writer):
         self._must_be_ours()
         began = ended = False
         with self._lock:
+            if error is None and not self._troubled:  # the trouble ended while this call waited for the lock
+                try:
+                    self._put(frame)
+                except OSError as another:
+                    error = another
+                else:
+                    return
             if error is not None:
                 began = not self._troubled
                 self._trouble(error)
-            elif not self._troubled:
-                self._put(frame)  # the trouble ended while this call waited for the lock
-                return
             size = _PER_FRAME + _size(frame.data)
             self._waiting.append((Frame(frame.time, frame.kind, snapshot(frame.data)), size))
             self._held += size

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Final
 
 from trainlog.codec import Gap, Reader, Summary
+from trainlog.codecs.flog.check import check
 from trainlog.codecs.flog.columns import read_table
 from trainlog.codecs.flog.header import take_header
+from trainlog.codecs.flog.integrity import SEAL, is_seal
 from trainlog.codecs.flog.layout import FRAME
+from trainlog.codecs.flog.salvage import salvage
 from trainlog.codecs.flog.scan import walk
 from trainlog.errors import CorruptLog, DamagedLogWarning, TruncatedLog
 from trainlog.files import Source, Wait, never
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.table import Table
+from trainlog.verdict import Repair, Verdict
 
 __all__ = ["FlogReader"]
 
@@ -31,12 +35,17 @@ class FlogReader(Reader):
         super().__init__(path, header)
 
     def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
-        """Yield the frames in the file's order; see `trainlog.codec.Reader.frames`."""
+        """Yield the frames in the file's order; see `trainlog.codec.Reader.frames`.
+
+        Checksums are no frames of the run; ``kind=67`` shows them.
+        """
         wanted = None if kind is None else int(Kind.of(kind))
         with Source(self.path, wait) as source:
             _, start = take_header(source)
             on_gap = self._raise if strict else self._warn
             for record in walk(source, start, kind=wanted, on_gap=on_gap):
+                if record.kind == SEAL and wanted is None and is_seal(record.data):
+                    continue
                 yield Frame(record.time, _KINDS[record.kind], record.data)
 
     def table(self, kind: KindLike, *, keys: Sequence[str] | None = None) -> Table:
@@ -50,6 +59,8 @@ class FlogReader(Reader):
         with Source(self.path) as source:
             _, start = take_header(source)
             for record in walk(source, start, on_gap=on_gap):
+                if record.kind == SEAL and is_seal(record.data):
+                    continue
                 yield Frame(record.time, _KINDS[record.kind], record.data)
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
@@ -58,10 +69,22 @@ class FlogReader(Reader):
             summary = Summary(size=source.size)
             _, start = take_header(source)
             for n, record in enumerate(walk(source, start, on_gap=summary.gaps.append)):
+                if record.kind == SEAL and is_seal(record.data):
+                    continue
                 summary.add(Frame(record.time, _KINDS[record.kind], record.data), record.size - FRAME.size)
                 if progress is not None and n % 1024 == 0:
                     progress(record.offset)
         return summary
+
+    def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
+        """Read all of the file, with its checksums, and say what is wrong with it."""
+        with Source(self.path) as source:
+            return check(source, progress)
+
+    def salvage(self, target: Path) -> Repair:
+        """Write every whole frame into the new FLOG file *target*, as it is."""
+        with Source(self.path) as source:
+            return salvage(source, target)
 
     def _warn(self, gap: Gap) -> None:
         if not gap.torn:

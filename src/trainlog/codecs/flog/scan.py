@@ -19,7 +19,7 @@ from trainlog.codecs.flog.layout import FIRST_BYTES, FRAME
 from trainlog.codecs.flog.payload import decode
 from trainlog.files import Source
 
-__all__ = ["Leap", "Record", "walk"]
+__all__ = ["Leap", "Record", "is_likely", "walk"]
 
 _HEAD: Final = FRAME.size
 _unpack = FRAME.unpack_from
@@ -78,7 +78,7 @@ def walk(
             if (
                 block[at + _HEAD - base] not in FIRST_BYTES
                 or not size
-                or (at > proven and not _is_likely(time, number))
+                or (at > proven and not is_likely(time, number))
             ):
                 broken = True
                 break
@@ -145,7 +145,7 @@ def _swallows_a_frame(source: Source, at: int, stop: int, block: bytes, base: in
     return found is not None and found < stop
 
 
-def _is_likely(time: float, number: int) -> bool:
+def is_likely(time: float, number: int) -> bool:
     """Whether these may be the time and the kind in a real frame's header, rather than any bytes read as such."""
     return number > 0 and (time == 0 or (math.isfinite(time) and 2.0**-63 < abs(time) < 2.0**41))
 
@@ -161,10 +161,10 @@ def _next_frame(source: Source, start: int) -> int | None:
         for i in _candidates(block):
             time, number, size = _unpack(block, i)
             stop = start + i + _HEAD + size
-            if not 0 < size <= total - (stop - size) or not _is_likely(time, number):
+            if not 0 < size <= total - (stop - size) or not is_likely(time, number):
                 continue
             after = source.block(stop)[: _HEAD + 1] if total - stop > _HEAD else b""
-            if after and (after[_HEAD] not in FIRST_BYTES or not _is_likely(*_unpack(after)[:2])):
+            if after and (after[_HEAD] not in FIRST_BYTES or not is_likely(*_unpack(after)[:2])):
                 continue
             try:
                 decode(source.block(start + i, _HEAD + size)[_HEAD : _HEAD + size])
@@ -182,7 +182,7 @@ def _candidates(block: bytes) -> npt.NDArray[np.intp]:
     if last <= 0:
         return np.empty(0, np.intp)
     places = np.flatnonzero(_IS_FIRST[octets[_HEAD:]] & (octets[8 : 8 + last] > 0))
-    # The exponent of a likely time (see _is_likely): nearly all chance hits end here.
+    # The exponent of a likely time (see is_likely): nearly all chance hits end here.
     exponent = ((octets[places + 7].astype(np.uint16) & 0x7F) << 4) | (octets[places + 6] >> 4)
     likely: npt.NDArray[np.bool_] = ((exponent >= 0x3C0) & (exponent <= 0x428)) | (exponent == 0)
     return places[likely]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from trainlog.append import AppendFile
 from trainlog.codec import Writer
 from trainlog.codecs.flog.bulk import pack_table
 from trainlog.codecs.flog.header import pack_header
+from trainlog.codecs.flog.integrity import SealedFile
 from trainlog.codecs.flog.layout import FRAME, MAX_SIZE
 from trainlog.codecs.flog.payload import encode
 from trainlog.errors import UnsupportedFrame
@@ -24,12 +24,13 @@ class FlogWriter(Writer):
     """A new FLOG file.
 
     ``write`` hands each frame to the kernel by one ``os.write``: when it has returned, SIGKILL does not lose the
-    frame. It may be called from several threads; in a forked child it raises `ClosedLog`.
+    frame. It may be called from several threads; in a forked child it raises `ClosedLog`. Every 64 KB, and at the end,
+    a checksum is put behind the frames; see docs/formats/flog.md.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
         first = pack_header(header)
-        self._file = AppendFile(path)
+        self._file = SealedFile(path)
         self._append = self._file.append
         try:
             self._append(first)
@@ -54,14 +55,15 @@ class FlogWriter(Writer):
             super().write_table(table)
             return
         for chunk in chunks:
-            self._append(chunk)
+            frame = FRAME.size + FRAME.unpack_from(chunk)[2]  # they are all of one length
+            self._append(chunk, len(chunk) - frame)
 
     def sync(self) -> None:
         """Wait until all frames are on the disk; see `trainlog.append.AppendFile.sync`."""
         self._file.sync()
 
     def close(self) -> None:
-        """Close the file; nothing was kept back."""
+        """Put a checksum behind the last frame, and close the file; nothing was kept back."""
         self._file.close()
 
 

@@ -1,0 +1,66 @@
+"""``trainlog verify``: what is wrong with a log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trainlog import rescue
+from trainlog.cli.output import human_size, progress
+from trainlog.errors import TrainlogError
+from trainlog.strictjson import strict_json
+from trainlog.verdict import Verdict
+
+_WHOLE, _DAMAGED, _NO_LOG = 0, 1, 2
+
+
+@click.command
+@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each log, on a line of its own.")
+def command(logs: tuple[Path, ...], as_json: bool) -> int:
+    """Say whether logs are whole: torn tails, holes, payloads, lengths, checksums, times that step back.
+
+    Nothing is written. The exit code is 0 when all are whole, 1 when one is damaged, 2 when one is no log.
+    """
+    return max(_verify(path, as_json) for path in logs)
+
+
+def _verify(path: Path, as_json: bool) -> int:
+    try:
+        with progress(path.name, path.stat().st_size if path.is_file() else None) as update:
+            verdict = rescue.verify(path, update)
+    except TrainlogError as error:
+        if as_json:
+            click.echo(strict_json({"path": str(path), "verdict": "no log", "why": str(error)}))
+        else:
+            click.echo(f"trainlog: {error}", err=True)
+        return _NO_LOG
+    if as_json:
+        click.echo(strict_json(_facts(verdict)))
+    else:
+        _show(verdict)
+    return _WHOLE if verdict.whole else _DAMAGED
+
+
+def _facts(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "path": str(verdict.path),
+        "verdict": "whole" if verdict.whole else "damaged",
+        "size": verdict.size,
+        "sealed": verdict.sealed,
+        "kinds": {str(kind): count for kind, count in verdict.kinds.items()},
+        "problems": [{name: getattr(problem, name) for name in problem.__slots__} for problem in verdict.problems],
+    }
+
+
+def _show(verdict: Verdict) -> None:
+    word = "whole" if verdict.whole else "damaged"
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in verdict.kinds.items()) or "no frames"
+    sealed = verdict.sealed / verdict.size if verdict.size else 0.0
+    under = "without checksums" if not sealed else f"{sealed:.1%} under checksums that are right"
+    click.echo(f"{verdict.path}: {word}: {kinds}; {human_size(verdict.size)}, {under}")
+    for problem in verdict.problems:
+        where = f"{problem.file}: " if problem.file else ""
+        click.echo(f"  {'' if problem.damage else 'note: '}{problem.what}: {where}{problem.text}")

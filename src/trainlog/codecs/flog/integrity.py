@@ -1,0 +1,145 @@
+"""Checksums in a FLOG file: frames of kind 67, which other readers skip as a kind that they do not know.
+
+Such a *seal* is a frame like any other, 51 bytes long. Its payload is the map ``{"from": u64, "to": u64, "crc32":
+u32}``: the CRC-32 (zlib's) of the file's bytes from ``from`` up to ``to``, which is where the four bytes of the
+checksum itself begin. The next seal goes on right behind them. So every byte of a sealed file either is under a
+checksum or is part of one.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from zlib import crc32
+
+from trainlog.append import AppendFile
+from trainlog.codecs.flog.layout import FRAME
+from trainlog.errors import LogWriteError
+from trainlog.files import Source
+
+__all__ = ["SEAL", "SEAL_SIZE", "SealedFile", "checksum", "is_seal", "last_seal"]
+
+SEAL: Final = 67  # "C"
+
+# msgpack's bytes, of fixed width, so that all seals are alike.
+_PAYLOAD: Final = struct.Struct(">7sQ4sQ7s")
+_MAP, _TO, _CRC = b"\x83\xa4from\xcf", b"\xa2to\xcf", b"\xa5crc32\xce"
+_CHECKSUM: Final = 4
+_SIZE: Final = _PAYLOAD.size + _CHECKSUM
+SEAL_SIZE: Final = FRAME.size + _SIZE
+_KEYS: Final = {"from", "to", "crc32"}
+
+# After how many bytes a seal is due: it costs one write more, and what is behind the last one cannot be checked.
+_EVERY: Final = 1 << 16
+
+
+def is_seal(data: Mapping[Any, Any]) -> bool:
+    """Whether the payload of a frame of kind 67 is a seal; another program may mean something else by that kind."""
+    return data.keys() == _KEYS
+
+
+class SealedFile(AppendFile):
+    """An `AppendFile` of frames that puts a seal behind every 64 KB, at each ``sync``, and at the end."""
+
+    def _begin(self, path: Path) -> None:
+        super()._begin(path)
+        self._from = 0  # where the next seal's range begins
+        self._crc = 0  # of the bytes from there to ``_at``
+        self._at = 0
+        self._pending: list[bytes] = []  # those behind, which the file holds already
+        self._size = 0  # how many
+        self._last = 0  # where in the last of them the last frame begins
+        self._time = b"\0" * 8  # of the last frame, as the file has it
+
+    def append(self, record: bytes | memoryview, last: int = 0) -> None:
+        """Write *record*; it is whole frames, of which the last one begins at its byte *last*.
+
+        Raises:
+            ClosedLog, LogWriteError: as `AppendFile.append`.
+
+        """
+        with self._lock:
+            self._put(record)
+            self._pending.append(record if type(record) is bytes else bytes(record))
+            self._size += len(record)
+            self._last = last
+            if self._size >= _EVERY:
+                self._seal()
+
+    def go_on(self, start: int, end: int, time: float) -> None:
+        """Take the bytes from *start* to *end*, which the file holds already, under the next seal.
+
+        Args:
+            start: the end of the last seal, 0 when there is none.
+            end: the end of the file.
+            time: of the last frame in it.
+
+        """
+        with Source(self.path) as source:
+            self._crc = checksum(source, start, end)
+        self._from, self._at = start, end
+        self._time = struct.pack("<d", time)
+
+    def _seal(self) -> None:
+        data = b"".join(self._pending)
+        if len(self._pending) > (not self._at):  # the first record of all is no frame but the file's header
+            self._time = self._pending[-1][self._last : self._last + 8]
+        to = self._at + len(data) + FRAME.size + _PAYLOAD.size
+        seal = self._time + FRAME.pack(0.0, SEAL, _SIZE)[8:] + _PAYLOAD.pack(_MAP, self._from, _TO, to, _CRC)
+        self._crc = crc32(data, self._crc)
+        self._at += len(data)
+        self._pending.clear()
+        self._size = 0
+        try:
+            self._put(seal + crc32(seal, self._crc).to_bytes(_CHECKSUM, "big"))
+        except LogWriteError:
+            return  # the frame before it is in the log, and the next seal covers what this one would have
+        self._from = self._at = to + _CHECKSUM
+        self._crc = 0
+
+    def sync(self) -> None:
+        """Put a seal behind the last frame, and wait until all of it is on the disk; raises as `AppendFile.sync`."""
+        with self._lock:
+            self._seal_rest()
+        super().sync()
+
+    def close(self) -> None:
+        """Put a seal behind the last frame, and close the file; may be called again."""
+        with self._sync_lock, self._lock:
+            self._seal_rest()
+            self._leave("this log was closed")
+
+    def _seal_rest(self) -> None:
+        if self._fd >= 0 and self._at + self._size > self._from:
+            self._seal()
+
+
+def checksum(source: Source, start: int, end: int) -> int:
+    """The CRC-32 of the file's bytes from *start* to *end*."""
+    crc = 0
+    while start < end and (block := source.block(start)[: end - start]):
+        crc = crc32(block, crc)
+        start += len(block)
+    return crc
+
+
+def last_seal(source: Source, start: int) -> tuple[int, float]:
+    """The end of the last seal behind byte *start*, and its time; 0 and 0.0 when there is none."""
+    end = source.size
+    while end > start:
+        begin = max(end - source.CHUNK, start)
+        block = source.block(begin)[: end - begin]
+        found = len(block)
+        while (found := block.rfind(_MAP, 0, found)) >= FRAME.size:
+            if len(block) - found < _SIZE:
+                continue
+            time, kind, size = FRAME.unpack_from(block, found - FRAME.size)
+            _, _, between, to, behind = _PAYLOAD.unpack_from(block, found)
+            if (kind, size, between, behind, to) == (SEAL, _SIZE, _TO, _CRC, begin + found + _PAYLOAD.size):
+                return to + _CHECKSUM, time
+        if begin == start:
+            break
+        end = begin + SEAL_SIZE - 1  # one that began before this block is all in the next
+    return 0, 0.0

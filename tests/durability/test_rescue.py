@@ -1,0 +1,204 @@
+"""verify says what is wrong with a log, and repair keeps all that is whole."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+import trainlog
+from handmade import Flog
+from trainlog import Frame, Header, Kind, Source, StreamCodec
+from trainlog.cli import main
+
+Make = Callable[[Sequence[bytes] | bytes], Path]
+
+
+def stats(start: int, stop: int) -> list[bytes]:
+    return [Flog.frame(n / 10, 2, {"step": n, "reward": n * 0.5}) for n in range(start, stop)]
+
+
+ORPHANS = [struct.pack("<dBI", 6.0 + n / 100, kind, 40) for n, kind in enumerate([4, 4, 2, 4, 4, 3])]
+
+
+@pytest.fixture
+def full_disk(make: Make) -> Path:
+    """What the original writer left when the disk filled up and then had room again."""
+    return make([Flog.header({"creature": "go2"}), *stats(0, 61), *ORPHANS, *stats(61, 173)])
+
+
+def run(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out + err
+
+
+def test_the_log_of_a_disk_that_filled_up(full_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = full_disk.read_bytes()
+    hole = sum(map(len, [Flog.header({"creature": "go2"}), *stats(0, 61)]))
+    code, out = run("verify", full_disk, "--json", capsys=capsys)
+    facts = json.loads(out)
+    assert code == 1
+    assert facts["verdict"] == "damaged"
+    assert facts["kinds"] == {"stats": 173}
+    assert [(one["what"], one["offset"], one["size"]) for one in facts["problems"]] == [("hole", hole, 78)]
+
+    target = tmp_path / "b.flog"
+    code, out = run("repair", full_disk, target, capsys=capsys)
+    assert code == 3
+    assert out.splitlines() == [
+        f"{target}: kept 173 stats",
+        "  lost 4 creature, 1 stats, 1 event: 78 bytes that are no whole frame",
+    ]
+    assert full_disk.read_bytes() == before
+    *frames, told = trainlog.open(target).frames(strict=True)
+    assert [frame.data["step"] for frame in frames] == list(range(173))
+    assert told.data["type"] == "repaired"
+    assert told.data["lost"] == {"creature": 4, "stats": 1, "event": 1}
+    assert run("verify", target, capsys=capsys)[0] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([full_disk.name, "b.flog"])
+
+
+def test_whole_frames_are_copied_as_they_are(make: Make, tmp_path: Path) -> None:
+    odd = [
+        Flog.frame(0.0, 2, b'{"json": 1}'),
+        Flog.frame(1.0, 200, {b"\xff": [2**64 - 1]}),
+        Flog.frame(2.0, 3, b"\x80"),
+    ]
+    path = make([Flog.header(b'{"a":  1}', phase=7), *odd])
+    done = trainlog.repair(path, tmp_path / "b.flog")
+    assert done.complete
+    assert done.kept == {Kind.STATS: 1, Kind.EVENT: 1, Kind(200): 1}
+    raw = path.read_bytes()
+    assert (tmp_path / "b.flog").read_bytes() == raw + Flog.seal(2.0, raw)
+
+
+def test_large_logs(make: Make, tmp_path: Path) -> None:
+    frames = [Flog.frame(n, 4, {"step": n, "pad": bytes(n % 700)}) for n in range(3000)]
+    path = make([Flog.header(), *frames[:1500], b"junk", *frames[1500:]])
+    done = trainlog.repair(path, tmp_path / "b.flog")
+    assert (done.kept, done.lost, done.lost_bytes) == ({Kind.CREATURE: 3000}, {"unknown": 1}, 4)
+    assert trainlog.verify(tmp_path / "b.flog").whole
+    assert [frame.time for frame in trainlog.open(tmp_path / "b.flog").frames("creature")] == list(range(3000))
+
+
+def test_a_torn_tail_at_every_byte(make: Make) -> None:
+    raw = b"".join([Flog.header(), *stats(0, 3)])
+    start = len(Flog.header())
+    ends = {start + len(b"".join(stats(0, n))): n for n in range(4)}
+    for size in range(start, len(raw)):
+        path = make(raw[:size])
+        whole = max(end for end in ends if end <= size)
+        verdict = trainlog.verify(path)
+        assert verdict.kinds.total() == ends[whole]
+        assert verdict.whole == (size in ends)
+        assert [(one.what, one.offset, one.size) for one in verdict.problems] == [
+            ("torn tail", whole, size - whole) for _ in [0] if size not in ends
+        ]
+        done = trainlog.repair_in_place(path)
+        assert path.read_bytes() == raw[:whole]
+        assert (done.complete, done.lost_bytes) == (size in ends, size - whole)
+
+
+def test_only_a_torn_tail_is_repaired_in_place(full_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = full_disk.read_bytes()
+    code, out = run("repair", "--in-place", full_disk, capsys=capsys)
+    assert (code, "more than its tail is damaged" in out) == (2, True)
+    assert full_disk.read_bytes() == before
+    assert "either a TARGET" in run("repair", full_disk, capsys=capsys)[1]
+
+
+def test_a_log_that_is_being_written_is_not_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    with trainlog.create(path):
+        with path.open("ab") as file:
+            file.write(b"half a fra")
+        with pytest.raises(trainlog.LogInUse):
+            trainlog.repair_in_place(path)
+
+
+def test_what_is_wrong_is_named(make: Make) -> None:
+    good = stats(0, 2)
+    broken = Flog.frame(1.0, 2, b"\x82\xa1a\xc1\xa1b\x01")
+    long = struct.pack("<dBI", 1.0, 4, 4_000_000_000) + b"\x81\xa1a\x01"
+    path = make([Flog.header(), *good, broken, *good, long, *good, bytes(50), *good])
+    problems = trainlog.verify(path).problems
+    assert [one.what for one in problems if one.damage] == ["payload", "length", "hole"]
+    texts = [one.text for one in problems if one.damage]
+    assert texts[0].startswith("a stats frame from byte")
+    assert "4,000,000,000 bytes of payload" in texts[1]
+    (note,) = [one for one in problems if not one.damage]
+    assert (note.what, "steps back 3 times" in note.text) == ("time", True)
+
+
+def test_times_that_step_back_are_no_damage(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    path = make([Flog.header(), Flog.frame(5.0, 2, {}), Flog.frame(2.0, 2, {}), Flog.frame(3.0, 2, {})])
+    code, out = run("verify", path, capsys=capsys)
+    assert code == 0
+    assert "whole: 3 stats" in out
+    assert "without checksums" in out
+    assert "note: time: the time steps back 1 times, first at byte" in out
+
+
+def test_a_flipped_byte_is_kept_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.flog"
+    with trainlog.create(path) as log:
+        log.write(trainlog.Frame(0.0, Kind.STATS, {"reward": 1.0}))
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(struct.pack(">d", 1.0), struct.pack(">d", 2.0)))
+    code, out = run("repair", path, tmp_path / "b.flog", capsys=capsys)
+    assert code == 3
+    assert f"in doubt: {len(raw):,} bytes from byte 0" in out
+    frame, told = trainlog.open(tmp_path / "b.flog")
+    assert frame.data == {"reward": 2.0}
+    assert told.data["doubtful"] == [[0, len(raw)]]
+
+
+def test_exit_codes(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = make([Flog.header(), *stats(0, 2)])
+    torn = make([Flog.header(), *stats(0, 2), b"half"])
+    head = make(Flog.header()[:-1])
+    alien = tmp_path / "notes.txt"
+    alien.write_text("no log")
+    assert run("verify", whole, capsys=capsys)[0] == 0
+    assert run("verify", whole, torn, capsys=capsys)[0] == 1
+    assert run("verify", head, capsys=capsys)[0] == 1
+    assert run("verify", torn, alien, whole, capsys=capsys)[0] == 2
+    assert run("verify", tmp_path / "none.flog", capsys=capsys)[0] == 2
+    code, out = run("verify", "--json", alien, capsys=capsys)
+    assert (code, json.loads(out)["verdict"]) == (2, "no log")
+    assert run("repair", whole, tmp_path / "c.flog", capsys=capsys)[0] == 0
+    code, out = run("repair", torn, tmp_path / "c.flog", capsys=capsys)
+    assert (code, "never overwritten" in out) == (2, True)
+    code, out = run("repair", "--json", torn, tmp_path / "d.flog", capsys=capsys)
+    assert (code, json.loads(out)["lost"], json.loads(out)["lost_bytes"]) == (3, {"unknown": 1}, 4)
+
+
+class Numbers(StreamCodec):
+    """One number on each line."""
+
+    name = "numbers"
+    suffixes = (".numbers",)
+
+    def decode(self, source: Source) -> Iterator[Header | Frame]:
+        yield Header()
+        while line := source.line():
+            yield Frame(float(line), Kind.STATS, {})
+
+    def encode(self, record: Header | Frame) -> bytes:
+        return b""
+
+
+def test_formats_without_a_repair_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "a.numbers"
+    path.write_bytes(b"1\n2\n3")
+    reader = Numbers().read(path)
+    verdict = reader.verify()
+    assert [(one.what, one.offset, one.size) for one in verdict.problems] == [("torn tail", 4, 1)]
+    done = trainlog.repair(reader, tmp_path / "b.flog")
+    assert (done.kept, done.complete, done.lost_bytes) == ({Kind.STATS: 2}, False, 1)
+    assert [frame.time for frame in trainlog.open(tmp_path / "b.flog")] == [1, 2]
