@@ -31,12 +31,19 @@ def never() -> bool:
 
 
 def follow(interval: float = 0.1, *, until: Callable[[], bool] = never) -> Wait:
-    """A ``wait`` that sleeps *interval* seconds and tries again, until ``until()`` is true."""
+    """A ``wait`` that sleeps *interval* seconds and tries again, until ``until()`` is true, and then once more.
+
+    So what was written before ``until()`` became true is seen in any case.
+    """
+    over = False
 
     def wait() -> bool:
-        if until():
+        nonlocal over
+        if over:
             return False
-        time.sleep(interval)
+        over = until()
+        if not over:
+            time.sleep(interval)
         return True
 
     return wait
