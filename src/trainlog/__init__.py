@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from trainlog.codec import Reader as Reader
     from trainlog.codec import Summary as Summary
     from trainlog.codec import Writer as Writer
+    from trainlog.curves import EpisodeAnimationRecorder as EpisodeAnimationRecorder
+    from trainlog.curves import EpisodeCaptureSchedule as EpisodeCaptureSchedule
+    from trainlog.curves import TrainingCurveRecorder as TrainingCurveRecorder
+    from trainlog.curves import animation_recorder_from_env as animation_recorder_from_env
+    from trainlog.curves import curve_recorder_from_env as curve_recorder_from_env
     from trainlog.episode import Episode as Episode
     from trainlog.episode import EpisodeType as EpisodeType
     from trainlog.episode import episodes as episodes
@@ -74,6 +79,10 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "codec": ["Codec", "Gap", "Reader", "Summary", "Writer"],
+    "curves": [
+        *["EpisodeAnimationRecorder", "EpisodeCaptureSchedule", "TrainingCurveRecorder"],
+        *["animation_recorder_from_env", "curve_recorder_from_env"],
+    ],
     "episode": ["Episode", "EpisodeType", "episodes"],
     "errors": [
         *[
