@@ -74,10 +74,10 @@ def test_places_that_cannot_be_read(tmp_path: Path) -> None:
         Source(tmp_path)
 
 
-def test_follow_ends_when_told() -> None:
+def test_follow_looks_once_more_when_it_is_over() -> None:
     turns = iter([False, False, True])
     wait = follow(0.0, until=lambda: next(turns))
-    assert [wait(), wait(), wait()] == [True, True, False]
+    assert [wait(), wait(), wait(), wait()] == [True, True, True, False]
 
 
 def test_written_aside_is_whole_or_absent(tmp_path: Path) -> None:
