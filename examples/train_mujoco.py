@@ -16,6 +16,7 @@ import argparse
 import importlib
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -23,13 +24,15 @@ from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
 
 import trainlog
 from trainlog.draw import Band, Chart, Line, Strip, layout, moving_average, png, svg
+from trainlog.plot import Wish, runs_of, save_picture
+from trainlog.plot import pictures as figures
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -50,7 +53,7 @@ class Args:
     noise: float = flag(0.05, "how far from the policy its variations are tried (sigma)")
     log_every: int = flag(10, "a creature frame every so many steps of an evaluation")
     out: str = flag("", "folder for the log and the pictures; runs/demo-<env>-s<seed>-<time> when left out")
-    render: bool = flag(False, "film the best policy as gait.gif; needs Pillow and OpenGL")
+    film: bool = flag(True, "film the best policy; needs OpenGL, and is left out where there is none")
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -77,7 +80,7 @@ def parse(argv: Sequence[str] | None) -> Args:
     for each in fields(Args):
         name, shown = "--" + each.name.replace("_", "-"), each.metadata["help"]
         if isinstance(each.default, bool):
-            parser.add_argument(name, action="store_true", help=shown)
+            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=each.default, help=shown)
         else:
             shown += f" (default: {each.default})" if each.default != "" else ""
             parser.add_argument(name, type=type(each.default), default=each.default, help=shown)
@@ -294,11 +297,18 @@ class Evaluation:
         }
 
 
+class Best(NamedTuple):
+    value: float  # its return
+    policy: Policy
+    start: int  # the seed of where it started
+    gen: int
+
+
 @dataclass
 class Result:
     step: int = 0
     returns: list[float] = field(default_factory=list)
-    best: tuple[float, Policy, int] | None = None  # its return, the policy, and where it started
+    best: Best | None = None
     interrupted: bool = False
 
 
@@ -317,8 +327,8 @@ def train(args: Args, creature: Creature, log: trainlog.TrainingRecorder) -> Res
             if greedy.terminated:
                 watch.fall("fell", greedy.steps)
             result.returns.append(greedy.reward)
-            if result.best is None or greedy.reward > result.best[0]:
-                result.best = (greedy.reward, policy, start)
+            if result.best is None or greedy.reward > result.best.value:
+                result.best = Best(greedy.reward, policy, start, gen)
                 event = {"msg": f"return {greedy.reward:.1f}", "return": greedy.reward, "step": step, "gen": gen}
                 log.record_event(None, "new_best", event)
 
@@ -355,10 +365,10 @@ def train(args: Args, creature: Creature, log: trainlog.TrainingRecorder) -> Res
                 log.record_event(None, "warning", event)
                 creature.warnings.clear()
             if gen % max(1, args.iterations // 20) == 0 or gen == args.iterations - 1:
-                show_progress(args, stats, result.best[0], log.now())
+                show_progress(args, stats, result.best.value, log.now())
     except KeyboardInterrupt:
         result.interrupted = True
-    best = result.best[0] if result.best else float("nan")
+    best = result.best.value if result.best else float("nan")
     event = {"msg": f"best return {best:.1f} after {result.step:,} steps", "return": best, "step": result.step}
     log.record_event(None, "interrupted" if result.interrupted else "finished", event)
     return result
@@ -400,7 +410,7 @@ class Stopwatch:
 
 
 def draw_rewards(args: Args, log: Path, smooth: int = 10) -> list[Path]:
-    """The reward curve beside *log*, as SVG and PNG."""
+    """The reward curve beside *log*, as SVG and PNG, and every other figure that `trainlog plot` would make."""
     stats = trainlog.open(log).table("stats")
     if not stats.rows:
         return []
@@ -420,15 +430,15 @@ def draw_rewards(args: Args, log: Path, smooth: int = 10) -> list[Path]:
     pictures: Mapping[str, bytes] = {"reward.svg": svg(drawing).encode(), "reward.png": png(drawing, scale=2)}
     for name, picture in pictures.items():
         log.with_name(name).write_bytes(picture)
+    for figure in figures(runs_of([trainlog.open(log)]), Wish()):
+        save_picture(figure, log.with_name("figures"))
     return [log.with_name(name) for name in pictures]
 
 
-def film(args: Args, policy: Policy, start: int, path: Path, seconds: float = 5.0) -> str:
-    """Film the first *seconds* of an episode of *policy*, in real time, and say how that went."""
+def film(args: Args, best: Best, folder: Path, seconds: float = 5.0) -> str:
+    """Film the first *seconds* of the best episode, in real time, and say how that went."""
     backend = os.environ.setdefault("MUJOCO_GL", "egl" if sys.platform == "linux" else "glfw")  # EGL needs no display
     try:
-        from PIL import Image
-
         importlib.import_module(f"mujoco.{backend}").GLContext(16, 16).free()  # fails early where there is no OpenGL
         creature = Creature(args.env, render_mode="rgb_array", width=320, height=240)
         distance = min(max(4 * creature.height, 3.0), 4.0)
@@ -436,17 +446,16 @@ def film(args: Args, policy: Policy, start: int, path: Path, seconds: float = 5.
         renderer = creature.simulation.mujoco_renderer
         renderer.default_cam_config, renderer.camera_id = camera, None  # type 1 is a tracking camera
         every = max(1, round(0.05 / creature.dt))  # 20 pictures a second
-        pictures: list[Image.Image] = []
+        pictures: list[Any] = []
 
         def watch(steps: int) -> None:
             if steps % every == 0:
-                pixels: Any = creature.env.render()
-                pictures.append(Image.fromarray(pixels).quantize(64, dither=Image.Dither.NONE))
+                pictures.append(creature.env.render())
 
-        rollout(creature, policy, start, min(args.horizon, round(seconds / creature.dt)), watch)
+        rollout(creature, best.policy, best.start, min(args.horizon, round(seconds / creature.dt)), watch)
         creature.env.close()
-        duration = round(1000 * creature.dt * every)
-        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=duration, loop=0)
+        recorder = trainlog.EpisodeAnimationRecorder(folder, prefix="gait", fps=round(1 / (creature.dt * every)))
+        path = recorder.save(pictures, episode=best.gen, reward=best.value)
     except Exception as error:  # noqa: BLE001 - a missing OpenGL shows itself as nearly any error, and the log is safe
         reason = f"{type(error).__name__}: {error}"
         return f"No film: MUJOCO_GL={backend} cannot draw here ({reason}); on Debian, apt-get install libegl1"
@@ -470,7 +479,7 @@ def run(args: Args) -> int:
         "nq": creature.model.nq,
         "nv": creature.model.nv,
         "learner": "ARS V2",
-        "args": {key: value for key, value in asdict(args).items() if key not in ("out", "render")},
+        "args": {key: value for key, value in asdict(args).items() if key not in ("out", "film")},
     }
     task = TASKS.get(creature.name, "maximise the return")
     with trainlog.TrainingRecorder(path, creature.name, task, phase=0, metadata=metadata) as log:
@@ -484,14 +493,17 @@ def run(args: Args) -> int:
     print(f"\n{trainlog.FlogReplay(path).summary()}\n")
     if result.best:
         first, last = result.returns[0], result.returns[-1]
-        print(f"Return:  {first:.1f} untrained, {last:.1f} at the end, {result.best[0]:.1f} at best")
+        print(f"Return:  {first:.1f} untrained, {last:.1f} at the end, {result.best.value:.1f} at best")
     print(price.report(seconds))
     print(f"Log:     {path}")
     for picture in pictures:
         print(f"Curve:   {picture}")
-    if args.render and result.best:
-        print(film(args, *result.best[1:], folder / "gait.gif"))
-    print(f"\nNext:    trainlog info {path}")
+    print(f"Figures: {folder / 'figures'}")
+    if args.film and result.best:
+        print(film(args, result.best, folder))
+    beside = Path(sys.executable).with_name("trainlog")
+    command = "trainlog" if shutil.which("trainlog") or not beside.exists() else os.path.relpath(beside)
+    print(f"\nNext:    {command} info {path}")
     return 130 if result.interrupted else 0
 
 

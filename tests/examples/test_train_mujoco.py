@@ -21,7 +21,7 @@ import trainlog
 from trainlog import Kind
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "train_mujoco.py"
-SMALL = ("--iterations", "4", "--directions", "3", "--elite", "2", "--horizon", "60")
+SMALL = ("--iterations", "4", "--directions", "3", "--elite", "2", "--horizon", "60", "--no-film")
 
 absent = [name for name in ("gymnasium", "mujoco") if importlib.util.find_spec(name) is None]
 needs_mujoco = pytest.mark.skipif(bool(absent), reason=f"needs trainlog[mujoco]: {', '.join(absent)} not installed")
@@ -256,29 +256,31 @@ class TestWrongUse:
 def test_help_needs_no_mujoco_and_names_every_flag(tmp_path: Path) -> None:
     done = demo(tmp_path, "--help")
     assert done.returncode == 0
-    for flag in ("--env", "--seed", "--iterations", "--out", "--log-every", "--render"):
+    for flag in ("--env", "--seed", "--iterations", "--out", "--log-every", "--no-film"):
         assert flag in done.stdout
     assert "(default: HalfCheetah-v5)" in done.stdout
 
 
 @needs_mujoco
 def test_no_film_without_opengl_but_all_the_rest(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), *SMALL, "--iterations", "1", "--out", "dark", "--render"]
+    command = [sys.executable, str(SCRIPT), *SMALL, "--iterations", "1", "--out", "dark", "--film"]
     environment = {**os.environ, "MUJOCO_GL": "no-such-graphics"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "No film: MUJOCO_GL=no-such-graphics cannot draw here" in done.stdout
     assert (tmp_path / "dark" / "reward.png").exists()
-    assert not (tmp_path / "dark" / "gait.gif").exists()
+    assert not list((tmp_path / "dark").glob("*.gif"))
+    assert (tmp_path / "dark" / "figures" / "overview.svg").exists()
 
 
 @needs_mujoco
 def test_the_film_shows_the_creature_moving(tmp_path: Path) -> None:
-    done = demo(tmp_path, *SMALL, "--iterations", "1", "--horizon", "20", "--out", "film", "--render")
+    done = demo(tmp_path, *SMALL, "--iterations", "1", "--horizon", "20", "--out", "film", "--film")
     assert (done.returncode, done.stderr) == (0, "")
     if "No film" in done.stdout:
         pytest.skip(next(line for line in done.stdout.splitlines() if line.startswith("No film")))
-    with Image.open(tmp_path / "film" / "gait.gif") as film:
+    (path,) = (tmp_path / "film").glob("gait_episode_0000_reward_*.gif")
+    with Image.open(path) as film:
         frames = [np.asarray(picture.convert("RGB"), np.int16) for picture in ImageSequence.Iterator(film)]
         assert film.info["duration"] == 50
     assert len(frames) > 10
