@@ -35,7 +35,7 @@ class LearnedFunction:
     """One learned function and how it came to be what it is.
 
     Attributes:
-        name: for example ``V(angle,angular-velocity)``.
+        name: for example ``V(angle,angular-velocity)``; numbered where the log has it twice.
         values: float64, shape (samples, y, x), or (samples, z, y, x) where there are several layers.
         episode: int64, shape (samples,): index of the evaluation before which each sample was taken; 0 when a run
             has only training episodes.
@@ -130,8 +130,9 @@ def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
         if len(shape) == 3 and shape[0] == 1:
             shape = shape[1:]
         seen[name] += 1
-        functions[name if seen[name] == 1 else f"{name}#{seen[name]}"] = LearnedFunction(
-            name,
+        unique = name if seen[name] == 1 else f"{name}#{seen[name]}"
+        functions[unique] = LearnedFunction(
+            unique,
             np.array([data["values"] for data in found], np.float64).reshape(len(found), *shape),
             _ints(found, "episode"),
             _ints(found, "step"),

@@ -98,6 +98,8 @@ def _array_head(count: int) -> bytes:
 
 
 def _laid_out(frame: bytes, places: list[_Place], rows: int) -> Iterator[bytes]:
+    if not rows:
+        return
     size = len(frame)
     many = min(max(_CHUNK // size, 1), rows)
     block = np.empty((many, size), np.uint8)

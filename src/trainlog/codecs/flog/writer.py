@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from trainlog.append import AppendFile
 from trainlog.codec import Writer
 from trainlog.codecs.flog.bulk import pack_table
 from trainlog.codecs.flog.header import pack_header
@@ -25,12 +26,13 @@ class FlogWriter(Writer):
 
     ``write`` hands each frame to the kernel by one ``os.write``: when it has returned, SIGKILL does not lose the
     frame. It may be called from several threads; in a forked child it raises `ClosedLog`. Every 64 KB, and at the end,
-    a checksum is put behind the frames; see docs/formats/flog.md.
+    a checksum is put behind the frames; see docs/formats/flog.md. There are none, and the file holds only the frames
+    that were written, when the metadata say ``"checksums": False``, as those of a converted RLSimion log do.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
         first = pack_header(header)
-        self._file = SealedFile(path)
+        self._file = AppendFile(path) if header.meta.get("checksums") is False else SealedFile(path)
         self._append = self._file.append
         try:
             self._append(first)
@@ -55,8 +57,11 @@ class FlogWriter(Writer):
             super().write_table(table)
             return
         for chunk in chunks:
-            frame = FRAME.size + FRAME.unpack_from(chunk)[2]  # they are all of one length
-            self._append(chunk, len(chunk) - frame)
+            if isinstance(self._file, SealedFile):
+                frame = FRAME.size + FRAME.unpack_from(chunk)[2]  # they are all of one length
+                self._file.append(chunk, len(chunk) - frame)
+            else:
+                self._append(chunk)
 
     def sync(self) -> None:
         """Wait until all frames are on the disk; see `trainlog.append.AppendFile.sync`."""

@@ -253,6 +253,7 @@ def _header(
         "episode_types": {str(number): name for number, name in descriptor.episode_types.items()},
         "episodes_planned": experiment.episodes if experiment else 0,
         AVERAGED: experiment is not None and experiment.version >= 2,
+        "checksums": False,  # a FLOG file made of this log holds frames of the four kinds and no others
         KEY: origin.as_json(),
     }
     return Header(meta, 0, variables)
