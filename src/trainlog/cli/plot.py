@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from trainlog import registry
+from trainlog.cli.learned import draw_functions
 from trainlog.cli.output import progress
 from trainlog.plot import AXES, BANDS, CENTERS, Format, Run, Wish, pictures, runs_of, save_picture
 
@@ -93,11 +94,25 @@ def wish_of(options: dict[str, Any]) -> tuple[Wish, tuple[int, int]]:
 @click.option(
     "--format", "formats", type=FormatsType(), default="svg,png", show_default=True, help="Also gif: growing."
 )
-def command(logs: tuple[Path, ...], output: Path, formats: tuple[Format, ...], **options: Any) -> None:
+@click.option(
+    "--function",
+    "functions",
+    multiple=True,
+    metavar="NAME",
+    help="Instead: what was learned, a heat map of the last sample and a GIF of all. 'all' for each function.",
+)
+def command(
+    logs: tuple[Path, ...], output: Path, formats: tuple[Format, ...], functions: tuple[str, ...], **options: Any
+) -> None:
     """Draw the curves of logs: an overview, one figure for each metric that varies, words, the path from above.
 
     Several logs are laid over each other; --by and --band make one curve of several seeds.
     """
+    if functions:
+        for log in logs:
+            for path in draw_functions(registry.open(log), functions, output, theme=options["theme"]):
+                click.echo(path)
+        return
     wish, size = wish_of(options)
     runs = runs_of([registry.open(path) for path in logs], only=wish.y)
     figures = pictures(runs, wish)
