@@ -13,7 +13,7 @@ from trainlog.cli.learned import draw_functions
 from trainlog.cli.output import progress
 from trainlog.plot import AXES, BANDS, CENTERS, Format, Run, Wish, pictures, runs_of, save_picture
 
-__all__ = ["command", "figure_options", "wish_of"]
+__all__ = ["FormatsType", "command", "figure_options", "wish_of"]
 
 _FORMATS: Final[tuple[Format, ...]] = ("svg", "png", "gif")
 
@@ -41,6 +41,7 @@ class FormatsType(click.ParamType[tuple[str, ...]]):
     name = "formats"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The formats that *value* names."""
         if isinstance(value, tuple):
             return value
         formats = tuple(filter(None, (part.strip().lower().lstrip(".") for part in str(value).split(","))))

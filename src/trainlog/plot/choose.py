@@ -16,9 +16,9 @@ from trainlog.plot.picture import Picture
 from trainlog.plot.rank import IMPORTANT, groups_by_prefix, ranked, tier
 from trainlog.plot.run import Metric, Run
 from trainlog.plot.state import behavior_strip, episode_strip, path_picture, states_picture
-from trainlog.plot.wish import Wish, groups_of
+from trainlog.plot.wish import Group, Wish, groups_of
 
-__all__ = ["main_metric", "metrics_of", "pictures"]
+__all__ = ["figure_of", "main_metric", "metrics_of", "pictures", "title_of"]
 
 _SHEETS: Final = ("overview", "trajectory", "states")  # names that no metric's file may have
 _COLUMNS: Final = 3
@@ -51,7 +51,7 @@ def pictures(runs: Sequence[Run], wish: Wish | None = None) -> list[Picture]:
         if drawn.is_empty:
             continue
         extra = _strips(runs, metric, axes[metric.kind])
-        chart = drawn.chart(_title(runs, str(metric)), extra)
+        chart = drawn.chart(title_of(runs, str(metric)), extra)
         single.append(Picture(names[metric], str(metric), chart, folders[metric], tuple(drawn.blocks)))
         panels[metric] = drawn.panel(extra if tier(metric) == 0 else ())
     if wish.y:
@@ -61,6 +61,21 @@ def pictures(runs: Sequence[Run], wish: Wish | None = None) -> list[Picture]:
         raise PlotError("there is nothing to draw: no number in these logs varies")
     sheets = [*_overview(runs, panels, path), *_sheets(runs, panels, folders)]
     return [*sheets[:1], *single, *(one for one in (path, states) if one is not None), *sheets[1:]]
+
+
+def figure_of(metric: Metric, groups: Sequence[Group], wish: Wish, name: str, title: str) -> Picture:
+    """One metric of groups of runs that the caller made.
+
+    Raises:
+        PlotError: when none of them has it.
+
+    """
+    runs = [run for group in groups for run in group.runs]
+    axis = _axes(runs, [metric.kind], wish)[metric.kind]
+    drawn = MetricChart(metric, groups, axis, wish)
+    if drawn.is_empty:
+        raise PlotError(_unknown(str(metric), runs))
+    return Picture(name, title, drawn.chart(title_of(runs, title)), "", tuple(drawn.blocks))
 
 
 def metrics_of(runs: Sequence[Run], wish: Wish) -> list[Metric]:
@@ -123,15 +138,15 @@ def _axes(runs: Sequence[Run], kinds: Iterable[Kind], wish: Wish) -> dict[Kind, 
     return axes
 
 
-def _title(runs: Sequence[Run], metric: str) -> str:
-    """What all logs have in common: who learned what."""
+def title_of(runs: Sequence[Run], otherwise: str) -> str:
+    """What all logs have in common: who learned what; or the name of the only log, or else *otherwise*."""
     said = {
         (str(run.reader.header.meta.get("creature", "")), str(run.reader.header.meta.get("task", ""))) for run in runs
     }
     if len(said) != 1:
-        return metric
+        return otherwise
     words = ": ".join(word for word in said.pop() if word and word != "unknown")
-    return words or (runs[0].label if len(runs) == 1 else metric)
+    return words or (runs[0].label if len(runs) == 1 else otherwise)
 
 
 def _file_names(folders: Mapping[Metric, str]) -> dict[Metric, str]:
@@ -167,7 +182,7 @@ def _of_one(runs: Sequence[Run], axes: dict[Kind, Axis], wish: Wish) -> tuple[Pi
     axis = axes.get(Kind.STATS)
     if axis is None and (names := run.default_axis(Kind.STATS)):
         axis = run.axis(Kind.STATS, names[0])
-    title = _title(runs, run.label)
+    title = title_of(runs, run.label)
     states = states_picture(run, axis, title, wish.theme) if axis is not None else None
     return path_picture(run, title, wish.theme), states
 
@@ -182,7 +197,7 @@ def _overview(runs: Sequence[Run], panels: dict[Metric, Chart], path: Picture | 
     if path is not None:
         figures.insert(min(len(figures), _COLUMNS - 1), _panel_of(path))
     if len(figures) > 1:
-        yield _sheet("overview", _title(runs, "overview"), figures, "")
+        yield _sheet("overview", title_of(runs, "overview"), figures, "")
 
 
 def _panel_of(path: Picture) -> Scene:
@@ -197,7 +212,7 @@ def _sheets(runs: Sequence[Run], panels: dict[Metric, Chart], folders: dict[Metr
         for start in range(0, len(members), _SHEET):
             name = "/".join([*_safe_path(folder), "overview" + (f"-{start // _SHEET + 1}" if start else "")])
             if len(members) > 1:
-                yield _sheet(name, f"{_title(runs, folder)}: {folder}", members[start : start + _SHEET], folder)
+                yield _sheet(name, f"{title_of(runs, folder)}: {folder}", members[start : start + _SHEET], folder)
 
 
 def _sheet(name: str, title: str, figures: Sequence[Chart | Scene], group: str) -> Picture:

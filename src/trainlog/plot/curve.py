@@ -104,6 +104,8 @@ class MetricChart:
     def _add_run(self, label: str, x: Floats, y: Floats) -> None:
         color, dash = self._look()
         band = self.wish.band or "none"
+        if band == "ci" and self._several:
+            band = "none"  # the other curves have one
         if band == "ci":
             raise PlotError("a 95 % interval is one over several logs, and here is one; --band std and minmax work")
         smooth = smoothed(y, self._smooth)
@@ -168,7 +170,7 @@ class MetricChart:
             if len(time) > _MOST_MARKS or number >= _MOST_TYPES:
                 self._notes[f"not marked: {name} ({len(time):,} times)"] = None
                 continue
-            self._mark(run, time, name, self._palette[-number] if number else None)
+            self._mark(run, time, name, self._palette[number] if number else None)
         starts = run.episode_starts
         if self.metric.kind == Kind.CREATURE and 1 < len(starts) <= _MOST_EPISODES:
             self._mark(run, starts[1:], "episode")

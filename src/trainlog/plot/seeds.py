@@ -119,19 +119,20 @@ def _band(values: Floats, center: CenterName, band: BandName) -> tuple[Floats, F
     return low, high
 
 
-def resampled(values: Floats, statistic: Callable[[Floats], Floats]) -> Floats:
+def resampled(values: Floats, statistic: Callable[[Floats], Floats], *, seed: int = 0) -> Floats:
     """What *statistic* (k, ...) -> (...) is of runs drawn again and again, as many as there are, with replacement.
 
     Args:
         values: float64, shape (runs, n).
         statistic: works along the first axis.
+        seed: of the random numbers; two that are compared must not be drawn alike.
 
     Returns:
         float64, shape (2000, n).
 
     """
     runs, n = values.shape
-    chosen = np.random.default_rng(0).integers(runs, size=(_RESAMPLES, runs))
+    chosen = np.random.default_rng(seed).integers(runs, size=(_RESAMPLES, runs))
     found = np.empty((_RESAMPLES, n))
     rows = max(_AT_ONCE // max(runs * n, 1), 1)
     for start in range(0, _RESAMPLES, rows):

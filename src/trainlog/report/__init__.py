@@ -1,0 +1,9 @@
+"""Reports for CI: figures, the numbers behind them, and gates that a run must pass. See docs/ci.md."""
+
+from __future__ import annotations
+
+from trainlog.report.content import Content, gather
+from trainlog.report.evaluate import Gate, Verdict, judge, measure
+from trainlog.report.write import write_report
+
+__all__ = ["Content", "Gate", "Verdict", "gather", "judge", "measure", "write_report"]

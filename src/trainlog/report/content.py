@@ -1,0 +1,119 @@
+"""All that a report tells, before it is written in any form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainlog.plot import Group, Metric, Picture, Run, Wish, main_metric, metrics_of, pictures
+from trainlog.plot.choose import figure_of, title_of
+from trainlog.plot.seeds import CenterName
+from trainlog.report.baseline import Comparison, Tolerance, compare
+from trainlog.report.evaluate import Gate, Verdict, judge, measure
+from trainlog.report.facts import LogFacts, facts_of
+
+__all__ = ["Content", "gather"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Content:
+    """What a report tells.
+
+    Attributes:
+        title: who learned what.
+        logs: the facts of each.
+        metrics: the names of all metrics, the most important first.
+        verdicts: of every gate in every log.
+        comparison: with the baseline, if there is one.
+        pictures: the figures, in the order of importance.
+        theme: how they look.
+        width: of a figure, in pixels.
+        height: of a figure.
+
+    """
+
+    title: str
+    logs: tuple[LogFacts, ...]
+    metrics: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    comparison: Comparison | None
+    pictures: tuple[Picture, ...]
+    theme: str
+    width: int
+    height: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether all gates are met, and the baseline is."""
+        return all(verdict.passed for verdict in self.verdicts) and (self.comparison is None or self.comparison.passed)
+
+    @property
+    def gated(self) -> bool:
+        """Whether there was anything to pass."""
+        return bool(self.verdicts) or self.comparison is not None
+
+
+def gather(
+    runs: Sequence[Run],
+    wish: Wish,
+    *,
+    requirements: Sequence[str] = (),
+    baseline: Sequence[Run] = (),
+    tolerance: str = "5%",
+    score: str | None = None,
+    title: str | None = None,
+    size: tuple[int, int] = (960, 540),
+) -> Content:
+    """Judge, measure and draw.
+
+    Args:
+        runs: the logs.
+        wish: of the figures.
+        requirements: expressions that every log must meet.
+        baseline: older logs.
+        tolerance: how much worse than those they may be: ``5%`` of the old score, or a number of points.
+        score: the expression whose value is compared, higher is better; the mean of the last tenth of what the
+            training is about when it is left out.
+        title: of the report.
+        size: pixels of a figure.
+
+    Raises:
+        ExpressionError: for an expression that cannot be read or computed.
+        PlotError: when the logs hold nothing that can be drawn.
+
+    """
+    gates = [Gate.of(text) for text in requirements]
+    allowed = Tolerance.of(tolerance)
+    scoring = Gate.of(score) if score is not None else None
+    verdicts = tuple(judge(gate, run) for gate in gates for run in runs)
+    figures = pictures(runs, wish)
+    metrics = metrics_of(runs, wish)
+    comparison = None
+    if baseline:
+        main = main_metric(runs)
+        scoring = scoring or Gate.of(_default_score(main))
+        new, old = ({run.label: measure(scoring, run) for run in side} for side in (runs, baseline))
+        center: CenterName = wish.center or "mean"
+        comparison = compare(scoring.text, new, old, allowed, center)
+        figures.insert(0, _beside(main, runs, baseline, wish))
+    return Content(
+        title or title_of(runs, f"{len(runs)} logs"),
+        tuple(facts_of(run, metrics) for run in runs),
+        tuple(map(str, metrics)),
+        verdicts,
+        comparison,
+        tuple(figures),
+        wish.theme,
+        *size,
+    )
+
+
+def _default_score(metric: Metric) -> str:
+    name = metric.key if metric.key.isidentifier() else f'"{metric.key}"'
+    kind = "" if str(metric) == metric.key else f"{metric.kind}."
+    return f"mean({kind}{name}[-10%:])"
+
+
+def _beside(metric: Metric, new: Sequence[Run], old: Sequence[Run], wish: Wish) -> Picture:
+    groups = [Group("now", tuple(new)), Group("baseline", tuple(old))]
+    return figure_of(metric, groups, wish, "baseline", f"{metric}, now and before")

@@ -1,0 +1,138 @@
+"""What the logs say, as numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainlog.model import Kind
+from trainlog.plot import Metric, Run
+from trainlog.plot.axes import Floats
+
+__all__ = ["LogFacts", "MetricFacts", "facts_of", "human", "sparkline"]
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFacts:
+    """A metric of one log.
+
+    Attributes:
+        count: values that were logged.
+        odd: those of them that are NaN or infinite; the others below leave them out, and are NaN where none is left.
+        first, last, lowest, highest, mean, std: of all values.
+        final: the mean of the last tenth of them.
+        values: float64, shape (count,).
+
+    """
+
+    count: int
+    odd: int
+    first: float
+    last: float
+    lowest: float
+    highest: float
+    mean: float
+    std: float
+    final: float
+    values: Floats
+
+    @classmethod
+    def of(cls, values: Floats) -> MetricFacts:
+        """From all values that were logged."""
+        finite = values[np.isfinite(values)]
+        odd = len(values) - len(finite)
+        if not len(finite):
+            nan = math.nan
+            return cls(len(values), odd, nan, nan, nan, nan, nan, nan, nan, values)
+        tail = values[-max(math.ceil(len(values) / 10), 1) :]
+        with np.errstate(all="ignore"):
+            ends = (float(finite[0]), float(finite[-1]), float(finite.min()), float(finite.max()))
+            mean, std, final = float(finite.mean()), float(finite.std()), _mean(tail[np.isfinite(tail)])
+        return cls(len(values), odd, *ends, mean, std, final, values)
+
+    def as_json(self) -> dict[str, Any]:
+        """For summary.json."""
+        names = ("count", "odd", "first", "last", "lowest", "highest", "mean", "std", "final")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class LogFacts:
+    """A log.
+
+    Attributes:
+        name: as in legends.
+        meta: what the trainer said of it, as far as it is words and numbers.
+        frames: how many, by kind.
+        duration: time of the last frame, in seconds.
+        metrics: by name.
+
+    """
+
+    name: str
+    meta: dict[str, Any]
+    frames: dict[str, int]
+    duration: float
+    metrics: dict[str, MetricFacts]
+
+    def as_json(self) -> dict[str, Any]:
+        """For summary.json."""
+        return {
+            "name": self.name,
+            "meta": self.meta,
+            "frames": self.frames,
+            "duration": self.duration,
+            "metrics": {name: metric.as_json() for name, metric in self.metrics.items()},
+        }
+
+
+def facts_of(run: Run, metrics: Sequence[Metric]) -> LogFacts:
+    """What *run* says of *metrics*; those that it lacks are left out."""
+    tables = {kind: run.columns(kind).table for kind in (Kind.STATS, Kind.EVOLUTION, Kind.EVENT, Kind.CREATURE)}
+    meta = {str(key): value for key, value in run.reader.header.meta.items() if isinstance(value, str | int | float)}
+    found = {}
+    for metric in metrics:
+        columns = run.columns(metric.kind)
+        if metric.key in columns.table:
+            values = columns.numbers(metric.key, metric.part)[columns.present(metric.key)]
+            if len(values):
+                found[str(metric)] = MetricFacts.of(values)
+    return LogFacts(
+        run.label,
+        meta,
+        {str(kind): table.rows for kind, table in tables.items() if table.rows},
+        max((float(table.time[-1]) for table in tables.values() if table.rows), default=0.0),
+        found,
+    )
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else math.nan
+
+
+def human(value: float) -> str:
+    """A number with four digits that count."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    text = f"{value:,.4g}" if 1e-4 <= abs(value) < 1e5 or value == 0 else f"{value:.4g}"
+    if 1e3 <= abs(value) < 1e5:
+        text = f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:,.1f}"
+    return text.replace("-", "−") if "e" not in text else text
+
+
+def sparkline(values: Floats, width: int = 16) -> str:
+    """The curve in letters: each the mean of its part of the finite values."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return ""
+    parts = [part.mean() for part in np.array_split(finite, min(width, len(finite)))]
+    low, high = min(parts), max(parts)
+    if not high > low or not math.isfinite(high - low):
+        return _BLOCKS[3] * len(parts)
+    return "".join(_BLOCKS[min(int((part - low) / (high - low) * len(_BLOCKS)), len(_BLOCKS) - 1)] for part in parts)

@@ -1,0 +1,145 @@
+"""report.html: all of it in one file, which can be mailed and opened without a network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from typing import Final
+
+from trainlog.draw import layout, svg
+from trainlog.draw.theme import find_theme
+from trainlog.plot import Picture
+from trainlog.report.content import Content
+from trainlog.report.tables import Row, baseline_sentence, gate_rows, log_rows, metric_rows, verdict_word
+
+__all__ = ["html"]
+
+_NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_STYLE: Final = """
+:root { color-scheme: %(scheme)s; }
+body { margin: 0 auto; padding: 1.5rem; max-width: 90rem; background: %(background)s; color: %(text)s;
+  font: 1rem/1.5 system-ui, "Helvetica Neue", Arial, sans-serif; }
+h1 { font-size: 1.6rem; margin: 0 0 .5rem; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; }
+table { border-collapse: collapse; font-size: .9rem; }
+.wide { overflow-x: auto; }
+th, td { padding: .25rem .75rem; text-align: left; border-bottom: 1px solid %(grid)s; vertical-align: top; }
+th { color: %(muted)s; font-weight: normal; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+code { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .95em; }
+.passed { color: %(good)s; } .failed { color: %(bad)s; }
+.word { font-weight: 600; padding: .1rem .6rem; border: 1px solid currentColor; border-radius: 1rem; font-size: .9rem; }
+figure { margin: 1rem 0; }
+figure svg { max-width: 100%%; height: auto; display: block; }
+figcaption, .muted { color: %(muted)s; font-size: .85rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(32rem, 100%%), 1fr)); gap: 0 1rem; }
+details { margin: 1rem 0; } summary { cursor: pointer; font-size: 1.05rem; }
+"""
+_COLORS: Final = {"light": ("#00794d", "#b3261e"), "dark": ("#2fc79a", "#ff8a7a")}
+_FEW: Final = 8  # single figures that are shown unfolded
+
+
+def html(content: Content) -> str:
+    """The page; it is well-formed XML as well."""
+    theme = find_theme(content.theme)
+    good, bad = _COLORS[content.theme]
+    style = _STYLE % {
+        "scheme": content.theme,
+        "background": theme.background,
+        "text": theme.text,
+        "muted": theme.muted,
+        "grid": theme.grid,
+        "good": good,
+        "bad": bad,
+    }
+    lines = [
+        "<!DOCTYPE html>",
+        '<html lang="en" xmlns="http://www.w3.org/1999/xhtml">',
+        '<head><meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/>',
+        f"<title>{_safe(content.title)}</title><style>{style}</style></head>",
+        "<body>",
+        f"<h1>{_safe(content.title)}</h1>",
+        *_gates(content),
+        *_figures(content),
+        *_numbers(content),
+        "</body>",
+        "</html>",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _safe(text: str) -> str:
+    return escape(_NOT_XML.sub("�", text), quote=True)
+
+
+def _gates(content: Content) -> Iterator[str]:
+    if not content.gated:
+        return
+    word = verdict_word(content)
+    yield f'<p><span class="word {word}">{word}</span></p>'
+    if content.verdicts:
+        yield '<div class="wide"><table>'
+        yield "<thead><tr><th></th><th>gate</th><th>log</th><th>measured</th></tr></thead><tbody>"
+        for row in gate_rows(content):
+            outcome = "passed" if row.passed else "failed"
+            gate, log, measured = map(_safe, row.cells)
+            yield (
+                f'<tr><td class="{outcome}">{outcome}</td><td><code>{gate}</code></td>'
+                f"<td>{log}</td><td>{measured}</td></tr>"
+            )
+        yield "</tbody></table></div>"
+    if (one := content.comparison) is not None:
+        outcome = "passed" if one.passed else "failed"
+        score, said = _safe(one.score), _safe(baseline_sentence(one))
+        yield f'<p><span class="{outcome}">Baseline</span>, <code>{score}</code>: {said}</p>'
+
+
+def _figures(content: Content) -> Iterator[str]:
+    """The sheet and the most important figures as they are, the others folded, with those that they belong to."""
+    loose = [picture for picture in content.pictures if not picture.group]
+    sheets = [picture for picture in loose if not picture.blocks]
+    single = [picture for picture in loose if picture.blocks]
+    for picture in sheets:
+        yield _figure(picture, content)
+    yield '<div class="pair">'
+    yield from (_figure(picture, content) for picture in single[:_FEW])
+    yield "</div>"
+    yield from _folded("more metrics", single[_FEW:], content)
+    for group in dict.fromkeys(picture.group for picture in content.pictures if picture.group):
+        members = [picture for picture in content.pictures if picture.group == group and picture.blocks]
+        yield from _folded(group, members, content)
+
+
+def _folded(title: str, members: Sequence[Picture], content: Content) -> Iterator[str]:
+    if members:
+        yield f'<details><summary>{_safe(title)} <span class="muted">{len(members)}</span></summary><div class="pair">'
+        yield from (_figure(picture, content) for picture in members)
+        yield "</div></details>"
+
+
+def _figure(picture: Picture, content: Content) -> str:
+    across, down = picture.size(content.width, content.height)
+    drawing = svg(layout(picture.figure, width=across, height=down, theme=content.theme))
+    caption = f"<figcaption>{_safe(picture.title)}</figcaption>" if picture.blocks else ""
+    return f"<figure>{drawing}{caption}</figure>"
+
+
+def _numbers(content: Content) -> Iterator[str]:
+    yield "<h2>Metrics</h2>"
+    yield from _table(("metric", "curve", "first", "last tenth", "lowest", "highest"), metric_rows(content), code=True)
+    yield "<h2>Logs</h2>"
+    yield from _table(("log", "frames", "duration", ""), log_rows(content))
+
+
+def _table(titles: Sequence[str], rows: Iterable[Row], code: bool = False) -> Iterator[str]:
+    """With *code*, the first column is code, and those from the third on are numbers."""
+    head = "".join(f"<th>{_safe(title)}</th>" for title in titles)
+    yield f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>'
+    for row in rows:
+        cells = [f"<td>{_safe(cell)}</td>" for cell in row.cells]
+        if code:
+            cells[0] = f"<td><code>{_safe(row.cells[0])}</code></td>"
+            cells[2:] = [f'<td class="number">{_safe(cell)}</td>' for cell in row.cells[2:]]
+        yield f"<tr>{''.join(cells)}</tr>"
+    yield "</tbody></table></div>"

@@ -1,0 +1,88 @@
+"""report.md: fits a comment on a pull request and the summary of a CI step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from trainlog.report.content import Content
+from trainlog.report.tables import Row, baseline_sentence, gate_rows, log_rows, metric_rows, verdict_word
+
+__all__ = ["markdown"]
+
+_MOST: Final = 60_000  # letters; a comment on GitHub takes 65,536
+_MOST_METRICS: Final = 25
+_MOST_ROWS: Final = 100
+_SIGNS: Final = {True: "✅", False: "❌", None: ""}
+_PICTURES: Final = 4
+
+
+def markdown(content: Content, files: Sequence[str], images: str | None = None) -> str:
+    """The report as GitHub-flavoured Markdown.
+
+    Args:
+        content: what it tells.
+        files: paths of the figures' files, within the report's folder.
+        images: address of that folder, so that the most important figures can be shown; without it only their
+            curves in letters are, as a comment cannot hold pictures.
+
+    """
+    parts = [f"## {_text(content.title)}: {verdict_word(content) if content.gated else 'report'}"]
+    if content.verdicts:
+        rows = [
+            Row((_SIGNS[row.passed], _code(row.cells[0]), *map(_text, row.cells[1:]))) for row in gate_rows(content)
+        ]
+        rows.sort(key=lambda row: row.cells[0] == _SIGNS[True])  # what failed is seen first
+        parts.append(_table(("", "gate", "log", "measured"), rows))
+    if content.comparison is not None:
+        one = content.comparison
+        sign = _SIGNS[one.passed] if one.outcome != "unclear" else "❔"
+        parts.append(f"{sign} **Baseline**, {_code(one.score)}: {_text(baseline_sentence(one))}")
+    if images is not None:
+        shown = [file for file in files if file.endswith(".png")] or [file for file in files if file.endswith(".svg")]
+        parts += [f"![{file}]({images.rstrip('/')}/{file})" for file in shown[:_PICTURES]]
+    metrics = [Row((_code(row.cells[0]), *row.cells[1:])) for row in metric_rows(content)]
+    left = len(metrics) - _MOST_METRICS
+    parts.append(_table(("metric", "curve", "first", "last tenth", "lowest", "highest"), metrics[:_MOST_METRICS]))
+    if left > 0:
+        parts.append(f"{left} more metrics are in summary.json and report.html.")
+    rows = [Row(tuple(map(_text, row.cells))) for row in log_rows(content)]
+    parts.append(
+        _folded(
+            f"{len(content.logs)} log{'s' if len(content.logs) > 1 else ''}",
+            _table(("log", "frames", "duration", ""), rows),
+        )
+    )
+    text = "\n\n".join(part for part in parts if part) + "\n"
+    return text if len(text) <= _MOST else text[: text.rindex("\n", 0, _MOST)] + "\n\nThe rest is in report.html.\n"
+
+
+def _table(titles: Sequence[str], rows: Iterable[Row]) -> str:
+    rows = list(rows)
+    if not rows:
+        return ""
+    lines = [_line(titles), _line(["---"] * len(titles)), *(_line(row.cells) for row in rows[:_MOST_ROWS])]
+    if len(rows) > _MOST_ROWS:
+        lines += ["", f"{len(rows) - _MOST_ROWS:,} more rows are in report.html."]
+    return "\n".join(lines)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _folded(title: str, text: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
+
+
+def _text(text: str) -> str:
+    """Plain text: what Markdown would take for its own is escaped, and line breaks are gone."""
+    return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    """Text as code; a bar ends a cell even there."""
+    plain = " ".join(text.split()).replace("|", "\\|")
+    fence = "``" if "`" in plain else "`"
+    return f"{fence}{' ' if fence == '``' else ''}{plain}{' ' if fence == '``' else ''}{fence}"

@@ -1,0 +1,134 @@
+"""A report as files: the same logs give the same bytes, whenever and wherever it is made."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.files import written_aside
+from trainlog.plot import Format, Picture, save_picture
+from trainlog.report.content import Content
+from trainlog.report.html import html
+from trainlog.report.junit import junit
+from trainlog.report.markdown import markdown
+from trainlog.strictjson import strict_json
+
+__all__ = ["as_json", "csv_of", "write_report"]
+
+
+def write_report(
+    content: Content, folder: Path, *, formats: Sequence[Format] = ("svg",), images: str | None = None
+) -> list[Path]:
+    """Write ``report.md``, ``report.html``, ``summary.json``, ``junit.xml``, and the figures with their CSV.
+
+    Args:
+        content: what the report tells.
+        folder: where to; it is made.
+        formats: of the figures.
+        images: see `trainlog.report.markdown.markdown`.
+
+    Returns:
+        What was written.
+
+    Raises:
+        LogWriteError: when a file cannot be written.
+
+    """
+    figures: dict[str, list[str]] = {}
+    written: list[Path] = []
+    for picture in content.pictures:
+        saved = save_picture(
+            picture,
+            folder / "figures",
+            formats=formats,
+            width=content.width,
+            height=content.height,
+            theme=content.theme,
+        )
+        if picture.blocks:
+            path = folder / "figures" / f"{picture.name}.csv"
+            with written_aside(path) as file:
+                for part in csv_of(picture):
+                    file.write(part)
+            saved.append(path)
+        figures[picture.name] = [path.relative_to(folder).as_posix() for path in saved]
+        written += saved
+    files = [file for names in figures.values() for file in names]
+    texts = {
+        "report.md": markdown(content, files, images),
+        "report.html": html(content),
+        "summary.json": f"{strict_json(as_json(content, figures), indent=2)}\n",
+        "junit.xml": junit(content),
+    }
+    for name, text in texts.items():
+        with written_aside(folder / name) as file:
+            file.write(text.encode("utf-8", "replace"))
+    return [*(folder / name for name in texts), *written]
+
+
+def csv_of(picture: Picture) -> Iterator[bytes]:
+    """The numbers behind *picture*, in full: which curve, what it is drawn over, and what is drawn; UTF-8.
+
+    What a curve does not have is empty, a NaN is ``nan``.
+    """
+    columns = dict.fromkeys(name for block in picture.blocks for name in block.columns)
+    yield _rows([["curve", *columns]])
+    for block in picture.blocks:
+        cells = [_cells(block.columns[name]) if name in block.columns else None for name in columns]
+        count = len(next(iter(block.columns.values())))
+        names = [block.label] * count
+        yield _rows(zip(names, *(column if column is not None else [""] * count for column in cells), strict=True))
+
+
+def _cells(column: npt.NDArray[Any]) -> list[Any]:
+    return ["" if value is None else value for value in np.asarray(column).tolist()]
+
+
+def _rows(rows: Any) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def as_json(content: Content, figures: dict[str, list[str]]) -> dict[str, Any]:
+    """What summary.json holds, see docs/ci.md; *figures* are the files of each, by its name."""
+    one = content.comparison
+    return {
+        "title": content.title,
+        "passed": content.passed,
+        "gates": [
+            {
+                "gate": verdict.gate,
+                "log": verdict.log,
+                "passed": verdict.passed,
+                "measured": [{"what": what, "value": value} for what, value in verdict.measured],
+            }
+            for verdict in content.verdicts
+        ],
+        "baseline": None
+        if one is None
+        else {
+            "score": one.score,
+            "center": one.center,
+            "tolerance": one.tolerance,
+            "allowed": one.allowed,
+            "now": one.new,
+            "before": one.old,
+            "difference": one.difference,
+            "interval": [one.low, one.high],
+            "outcome": one.outcome,
+            "passed": one.passed,
+            "scores": {"now": one.new_scores, "before": one.old_scores},
+        },
+        "logs": [log.as_json() for log in content.logs],
+        "figures": [
+            {"name": picture.name, "title": picture.title, "group": picture.group, "files": figures[picture.name]}
+            for picture in content.pictures
+        ],
+    }
