@@ -24,6 +24,7 @@ _VERBS: Final = {
     "tail": "the last frames of a log, and new ones as they come",
     "convert": "a log in another format",
     "plot": "the curves of a log as pictures",
+    "report": "figures, tables and gates for CI",
     "serve": "the dashboard: logs in the browser, while they are written",
     "watch": "the newest numbers of a log, and small curves, in the terminal",
     "verify": "whether a log is whole",
