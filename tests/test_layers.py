@@ -23,6 +23,7 @@ ORDER = [
     "files",
     "append",
     "table",
+    "rows",
     "codec",
     "stream",
     "pipes",

@@ -12,9 +12,10 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import ClassVar, Self
 
-from trainlog.errors import CodecError, DamagedLog, DamagedLogWarning, TruncatedLog
+from trainlog.errors import CodecError, DamagedLog, DamagedLogWarning, EmptyLog, TruncatedLog
 from trainlog.files import Wait, never
 from trainlog.model import Frame, Header, Kind, KindLike
+from trainlog.rows import Range, Rows
 from trainlog.table import Table, table_of
 from trainlog.verdict import Problem, Repair, Verdict, What
 
@@ -83,6 +84,7 @@ class Summary:
         gaps: bytes that are no record, in the file's order.
         size: bytes of the file.
         duration: time of the last frame in the file, seconds since the run began; 0.0 when there is none.
+        superseded: bytes of frames that are hidden, as training went back to a checkpoint before them.
 
     """
 
@@ -90,6 +92,7 @@ class Summary:
     gaps: list[Gap] = field(default_factory=list)
     size: int = 0
     duration: float = 0.0
+    superseded: int = 0
 
     @property
     def frames(self) -> int:
@@ -142,19 +145,70 @@ class Reader(ABC):
 
         """
 
-    def table(self, kind: KindLike, *, keys: Sequence[str] | None = None) -> Table:
-        """All frames of one kind as numpy columns, without ever holding them as dicts; see `trainlog.table.Table`.
+    def table(
+        self,
+        kind: KindLike,
+        *,
+        keys: Sequence[str] | None = None,
+        time: Range | None = None,
+        steps: Range | None = None,
+        last: int | None = None,
+    ) -> Table:
+        """Frames of one kind as numpy columns, without ever holding them as dicts; see `trainlog.table.Table`.
+
+        The table is made of the rows that are chosen, and of nothing else: a key that only the others have is no
+        column of it.
 
         Args:
             kind: of which frames.
             keys: only these columns, in this order; a nested one by its flattened name (``gait/phase``).
+            time: only frames from the first to before the second, in seconds; None in it for an open end.
+            steps: the same for the frames' ``step``; a frame without one, or whose step is no number, is left out.
+            last: of those, only so many from the end of the log.
 
         Raises:
-            KeyError: for a key that no frame has.
+            KeyError: for a key that none of these frames has.
+            ValueError: for a range that is no pair of numbers, or *last* below 0.
 
         """
         kind = Kind.of(kind)
-        return table_of(kind, ((frame.time, frame.data) for frame in self.frames(kind)), keys=keys)
+        frames = Rows(time, steps, last).of(self.frames(kind))
+        return table_of(kind, ((frame.time, frame.data) for frame in frames), keys=keys)
+
+    def slice(
+        self, start: float | None = None, stop: float | None = None, kind: KindLike | None = None
+    ) -> Iterator[Frame]:
+        """Yield the frames from time *start* to before *stop*, in the log's order; None for an open end.
+
+        Raises:
+            ValueError: when one of them is no number.
+
+        """
+        return iter(Rows((start, stop)).of(self.frames(kind)))
+
+    def at(self, time: float, kind: KindLike = Kind.CREATURE) -> Frame:
+        """The state at a *time* in seconds: the last frame of *kind* in the log that is not later.
+
+        Raises:
+            EmptyLog: when there is none.
+            ValueError: when *time* is no number.
+
+        """
+        kind = Kind.of(kind)
+        if not time == time:
+            raise ValueError(f"time is a number of seconds, not {time!r}")
+        found = self._last_before(time, kind)
+        if found is None:
+            raise EmptyLog(f"there is no {kind} frame until {time:g} s", path=self.path)
+        return found
+
+    def _last_before(self, time: float, kind: Kind) -> Frame | None:
+        """What ``at`` returns, or None."""
+        found = None
+        for frame in self.frames(kind):
+            if frame.time <= time:
+                found = frame
+        return found
 
     def blocks(self, on_gap: Callable[[Gap], object]) -> Iterator[Frame | Table]:
         """Yield all that a copy of this log must hold, in its order; a run of alike frames may come as a `Table`.
@@ -181,6 +235,14 @@ class Reader(ABC):
         if progress is not None:
             progress(summary.size)
         return summary
+
+    def with_superseded(self) -> Reader:
+        """The same log with the frames that are superseded, which are hidden otherwise.
+
+        After ``TrainingRecorder.rewind(step=N)`` the frames before it do not count from the first one on whose
+        ``step`` is above N. In all formats that cannot say so, nothing is hidden.
+        """
+        return self
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
         """Read all of the log and say what is wrong with it; *progress* as in `summary`."""

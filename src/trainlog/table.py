@@ -92,7 +92,7 @@ class Table(Mapping[str, Array]):
         column = self[key]
         if column.dtype != object:
             return column.astype(np.float64, copy=False)
-        return np.fromiter(map(_number, column), np.float64, len(column))
+        return np.fromiter(map(number, column), np.float64, len(column))
 
     def rows_where(self, mask: Array) -> Table:
         """The rows that *mask* (bools, indices or a slice) chooses, as numpy does."""
@@ -131,7 +131,8 @@ def unknown_key(key: str, known: Iterable[str], kind: Kind) -> str:
     return f"no {kind} frame has the key {key!r}" + (f"; near it: {', '.join(near)}" if near else "")
 
 
-def _number(value: Any) -> float:
+def number(value: Any) -> float:
+    """*value* as `Table.numbers` takes it."""
     if isinstance(value, str) and value in ("True", "False"):
         return float(value == "True")
     try:

@@ -14,6 +14,7 @@ from trainlog.codec import Codec, Reader, Writer
 from trainlog.errors import ClosedLog, LogExists
 from trainlog.files import Wait, never, written_aside
 from trainlog.model import Frame, Header, Kind, KindLike
+from trainlog.rows import Range, Rows
 from trainlog.table import Table, flatten, joined, table_of
 
 if TYPE_CHECKING:
@@ -138,7 +139,17 @@ class _Gathered(Reader):
         self._parts.setdefault(part.kind, []).append((part, lacking))
         self._whole.pop(part.kind, None)
 
-    def table(self, kind: KindLike, *, keys: Sequence[str] | None = None) -> Table:
+    def table(
+        self,
+        kind: KindLike,
+        *,
+        keys: Sequence[str] | None = None,
+        time: Range | None = None,
+        steps: Range | None = None,
+        last: int | None = None,
+    ) -> Table:
+        if not Rows(time, steps, last).all:
+            return super().table(kind, keys=keys, time=time, steps=steps, last=last)
         kind = Kind.of(kind)
         self._gather(kind)
         if kind not in self._whole:

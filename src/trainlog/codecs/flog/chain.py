@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from trainlog.codecs.flog.layout import FIRST_BYTES, FRAME
 
-__all__ = ["Chain", "Links", "Octets"]
+__all__ = ["SLACK", "Chain", "Links", "Octets"]
 
 Octets = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -26,6 +26,9 @@ _unpack = struct.Struct("<I").unpack_from  # data_len
 _SIZE: Final = np.uint64(0xFFFFFFFF00)  # data_len, where the kind stands in the lowest byte
 _FIRST: Final = np.uint64(40)  # the first bit of the payload's first byte
 _IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
+
+# Bytes behind the last frame of a block that numpy may look at, but does not use.
+SLACK: Final = 64
 
 # A guess that fails costs as much as following the chain for about so many frames.
 _WORTH_GUESSING = 16
@@ -65,7 +68,7 @@ class Chain:
         """The frames from byte 0 of *block* on whose header, and first byte of payload, are before byte *stop*.
 
         Args:
-            block: at least 16 bytes more than *stop*.
+            block: at least ``SLACK`` bytes more than *stop*.
             stop: how many bytes of the block are valid.
 
         """

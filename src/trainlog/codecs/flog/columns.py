@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Gap
-from trainlog.codecs.flog.chain import Chain, Links
+from trainlog.codecs.flog.chain import SLACK, Chain, Links
 from trainlog.codecs.flog.filling import Filling
+from trainlog.codecs.flog.index import likely
 from trainlog.codecs.flog.layout import FRAME
 from trainlog.codecs.flog.plan import overlapping
 from trainlog.codecs.flog.scan import walk
@@ -25,35 +26,65 @@ from trainlog.files import Source
 from trainlog.model import Kind
 from trainlog.table import Table
 
-__all__ = ["read_table"]
+__all__ = ["Unsound", "read_table"]
 
 _HEAD: Final = FRAME.size
-_SLACK: Final = 64  # bytes behind the last frame that numpy may look at, but does not use
 
 # A block should fit into the processor's cache; but where frames of the kind are few, it should hold enough of them.
 _SMALLEST: Final = 2 << 20
 _LARGEST: Final = 16 << 20
 _ENOUGH: Final = 2048
 
-Choose = Callable[[int, npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
+Mask = npt.NDArray[np.bool_]
+Choose = Callable[[npt.NDArray[np.float64]], Mask]
+
+
+class Unsound(Exception):
+    """An index led to what is no whole frame."""
 
 
 def read_table(
-    source: Source, start: int, kind: Kind, *, keys: Sequence[str] | None, on_gap: Callable[[Gap], object]
+    source: Source,
+    start: int,
+    kind: Kind,
+    *,
+    keys: Sequence[str] | None = None,
+    spans: Sequence[tuple[int, int]] = (),
+    choose: Choose | None = None,
+    on_gap: Callable[[Gap], object],
 ) -> Table:
-    """The frames of *kind* from byte *start* on, as `trainlog.codec.Reader.table` gives them."""
+    """The frames of *kind* as columns, see `trainlog.codec.Reader.table`.
+
+    Args:
+        source: the file.
+        start: from where on all frames are read.
+        kind: of which frames.
+        keys: only these columns.
+        spans: parts of the file before *start*, that are whole frames, which are read first.
+        choose: says by their times which frames to take; it is asked for one batch after another.
+        on_gap: told of what is no frame.
+
+    Raises:
+        Unsound: when what is in *spans* is not whole frames.
+
+    """
     filling = Filling(kind, keys)
-    sweep = _Sweep(source, kind, filling)
+    sweep = _Sweep(source, kind, filling, choose)
+    for begin, end in spans:
+        if sweep.leap(begin, begin, end)[0] != end:
+            raise Unsound
     for record in walk(source, start, kind=kind, on_gap=on_gap, leap=sweep.leap):
-        filling.add_frame(record.time, record.data)
+        if choose is None or choose(np.array([record.time]))[0]:
+            filling.add_frame(record.time, record.data)
     return filling.table()
 
 
 class _Sweep:
     """Takes the frames of one kind, block by block, as long as all is sound."""
 
-    def __init__(self, source: Source, kind: Kind, filling: Filling) -> None:
+    def __init__(self, source: Source, kind: Kind, filling: Filling, choose: Choose | None) -> None:
         self._source = source
+        self._choose = choose
         self._kind = kind
         self._filling = filling
         self._chain = Chain()
@@ -62,11 +93,13 @@ class _Sweep:
         self._size = _SMALLEST
         self._begun = -1
 
-    def leap(self, at: int, proven: int) -> tuple[int, int]:
-        """Take the frames from byte *at* on; see `trainlog.codecs.flog.scan.walk`."""
+    def leap(self, at: int, proven: int, stop: int | None = None) -> tuple[int, int]:
+        """Take the frames from byte *at* on, up to *stop*; see `trainlog.codecs.flog.scan.walk`."""
         if self._begun < 0:
             self._begun = at
-        at, proven = self._take(at, proven, self._source.size)
+        at, proven = self._take(at, proven, self._source.size if stop is None else stop)
+        if stop is not None:
+            return at, proven
         # A header alone at the end, as killed writers leave it: the walk would now decode what was left out, to be sure
         # that this is the place of a header. So is this, and faster.
         left = self._source.size - at
@@ -90,7 +123,7 @@ class _Sweep:
                     proven = at + int(offset[whole - 1] + length[whole - 1])
                     if not prove:
                         self._expect(proven, whole)
-                        self._filling.add(batch)
+                        self._filling.add(batch, self._chosen(offset[:whole]))
                 if batch.broken is not None:
                     return at + int(offset[whole]), proven
             if good < len(links.kind):
@@ -106,6 +139,9 @@ class _Sweep:
                 self._adapt(reached, len(rows))
             at += reached
         return at, proven
+
+    def _chosen(self, offset: npt.NDArray[np.int64]) -> Mask | None:
+        return None if self._choose is None else self._choose(overlapping(self._block, "<f8")[offset])
 
     def _sound(self, links: Links, wanted: npt.NDArray[np.bool_], count: int, at: int, proven: int, stop: int) -> int:
         """How many of the frames, from the first one on, can be taken without a second look at what is around them."""
@@ -123,11 +159,9 @@ class _Sweep:
         np.logical_not(wanted[: good - 1], out=doubtful[1:])
         places = np.flatnonzero(doubtful)
         if len(places):
-            time = overlapping(self._block, "<f8")[links.offset[places]]
-            size = np.abs(time)
-            likely = (links.kind[places] > 0) & ((time == 0) | ((size > 2.0**-63) & (size < 2.0**41)))
-            if not likely.all():
-                good = int(places[likely.argmin()])
+            found = likely(overlapping(self._block, "<f8")[links.offset[places]], links.kind[places])
+            if not found.all():
+                good = int(places[found.argmin()])
         return good
 
     def _enlarged(self, links: Links) -> bool:
@@ -140,8 +174,8 @@ class _Sweep:
 
     def _fill(self, at: int, stop: int) -> int:
         """Read the block that begins at byte *at*; how much of it is there."""
-        if len(self._block) < self._size + _SLACK:
-            self._block = np.empty(self._size + _SLACK, np.uint8)
+        if len(self._block) < self._size + SLACK:
+            self._block = np.empty(self._size + SLACK, np.uint8)
         return self._source.fill(self._block.data[: min(self._size, stop - at)], at)
 
     def _adapt(self, size: int, found: int) -> None:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Final
 
 from trainlog.codec import Gap, Reader, Summary
+from trainlog.codecs.flog.cache import indexed
 from trainlog.codecs.flog.check import check
 from trainlog.codecs.flog.columns import read_table
+from trainlog.codecs.flog.find import last_before, records_between, table_of_rows
 from trainlog.codecs.flog.header import take_header
+from trainlog.codecs.flog.index import Index
 from trainlog.codecs.flog.integrity import SEAL, is_seal
 from trainlog.codecs.flog.layout import FRAME
+from trainlog.codecs.flog.rewind import History, Spliced, placed
 from trainlog.codecs.flog.salvage import salvage
 from trainlog.codecs.flog.scan import walk
 from trainlog.errors import CorruptLog, DamagedLogWarning, TruncatedLog
 from trainlog.files import Source, Wait, never
 from trainlog.model import Frame, Kind, KindLike
+from trainlog.rows import Range, Rows
 from trainlog.table import Table
 from trainlog.verdict import Repair, Verdict
 
@@ -33,6 +39,30 @@ class FlogReader(Reader):
         with Source(path) as source:
             header, _ = take_header(source)
         super().__init__(path, header)
+        self._hides = True
+        self._history = History()
+        self._index: Index | None = None  # what was found out about the file so far
+
+    def with_superseded(self) -> FlogReader:
+        """The same log with the frames that a rewind has superseded; see `trainlog.codec.Reader.with_superseded`."""
+        other = copy(self)
+        other._hides = False
+        return other
+
+    def _open(self, wait: Wait = never) -> tuple[Source, int]:
+        """What is to be seen of the file, and the offset of its first frame."""
+        source = Source(self.path, wait)
+        try:
+            _, start = take_header(source)
+            if self._hides:
+                self._history = self._history.updated(source, start)
+        except BaseException:
+            source.close()
+            raise
+        if not (self._hides and self._history.cuts):
+            return source, start
+        source.close()
+        return Spliced(self.path, wait, self._history.cuts), start
 
     def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
         """Yield the frames in the file's order; see `trainlog.codec.Reader.frames`.
@@ -40,35 +70,84 @@ class FlogReader(Reader):
         Checksums are no frames of the run; ``kind=67`` shows them.
         """
         wanted = None if kind is None else int(Kind.of(kind))
-        with Source(self.path, wait) as source:
-            _, start = take_header(source)
-            on_gap = self._raise if strict else self._warn
+        source, start = self._open(wait)
+        with source:
+            on_gap = placed(source, self._raise if strict else self._warn)
             for record in walk(source, start, kind=wanted, on_gap=on_gap):
                 if record.kind == SEAL and wanted is None and is_seal(record.data):
                     continue
                 yield Frame(record.time, _KINDS[record.kind], record.data)
 
-    def table(self, kind: KindLike, *, keys: Sequence[str] | None = None) -> Table:
-        """All frames of one kind as numpy columns; see `trainlog.codec.Reader.table`."""
-        with Source(self.path) as source:
-            _, start = take_header(source)
-            return read_table(source, start, Kind.of(kind), keys=keys, on_gap=self._warn)
+    def table(
+        self,
+        kind: KindLike,
+        *,
+        keys: Sequence[str] | None = None,
+        time: Range | None = None,
+        steps: Range | None = None,
+        last: int | None = None,
+    ) -> Table:
+        """Frames of one kind as numpy columns; see `trainlog.codec.Reader.table`.
+
+        A range is found through an index of the file, without decoding what is before it. Logs above 256 MB keep
+        that in a small hidden file beside them, where the folder can be written.
+        """
+        kind, rows = Kind.of(kind), Rows(time, steps, last)
+        source, start = self._open()
+        with source:
+            if rows.all:
+                return read_table(source, start, kind, keys=keys, on_gap=placed(source, self._warn))
+            index = self._indexed(source, start)
+            on_gap = placed(source, self._warn)
+            table, self._index = table_of_rows(source, start, kind, rows, keys=keys, index=index, on_gap=on_gap)
+        return table
+
+    def slice(
+        self, start: float | None = None, stop: float | None = None, kind: KindLike | None = None
+    ) -> Iterator[Frame]:
+        """Yield the frames between two times; see `trainlog.codec.Reader.slice`. They are found through the index."""
+        time = (start, stop)
+        Rows(time)  # says what is wrong with them
+        wanted = None if kind is None else Kind.of(kind)
+        return self._between(time, wanted)
+
+    def _between(self, time: Range, kind: Kind | None) -> Iterator[Frame]:
+        source, start = self._open()
+        with source:
+            index = self._index = self._indexed(source, start)
+            for record in records_between(source, start, kind, time, index=index, on_gap=placed(source, self._warn)):
+                if not (kind is None and record.kind == SEAL and is_seal(record.data)):
+                    yield Frame(record.time, _KINDS[record.kind], record.data)
+
+    def _last_before(self, time: float, kind: Kind) -> Frame | None:
+        source, start = self._open()
+        with source:
+            index = self._index = self._indexed(source, start)
+            record = last_before(source, start, kind, time, index=index)
+        return None if record is None else Frame(record.time, kind, record.data)
+
+    def _indexed(self, source: Source, start: int) -> Index | None:
+        if isinstance(source, Spliced):
+            return None  # it is an index of the whole file
+        return indexed(source, start, self._index)
 
     def blocks(self, on_gap: Callable[[Gap], object]) -> Iterator[Frame | Table]:
         """Yield the frames; see `trainlog.codec.Reader.blocks`."""
-        with Source(self.path) as source:
-            _, start = take_header(source)
-            for record in walk(source, start, on_gap=on_gap):
+        source, start = self._open()
+        with source:
+            for record in walk(source, start, on_gap=placed(source, on_gap)):
                 if record.kind == SEAL and is_seal(record.data):
                     continue
                 yield Frame(record.time, _KINDS[record.kind], record.data)
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
         """Decode every frame once and say what there is, what is damaged, and where."""
-        with Source(self.path) as source:
-            summary = Summary(size=source.size)
-            _, start = take_header(source)
-            for n, record in enumerate(walk(source, start, on_gap=summary.gaps.append)):
+        source, start = self._open()
+        with source:
+            cuts = self._history.cuts if self._hides else ()
+            hidden = sum(stop - start for start, stop in cuts)
+            summary = Summary(size=source.size + hidden, superseded=hidden)
+            for n, record in enumerate(walk(source, start, on_gap=placed(source, summary.gaps.append))):
                 if record.kind == SEAL and is_seal(record.data):
                     continue
                 summary.add(Frame(record.time, _KINDS[record.kind], record.data), record.size - FRAME.size)

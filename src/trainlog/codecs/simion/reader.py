@@ -21,6 +21,7 @@ from trainlog.episode import AVERAGED
 from trainlog.errors import CorruptLog, DamagedLog, DamagedLogWarning, LogNotFound, TruncatedLog, UnknownFormat
 from trainlog.files import Source, Wait, never
 from trainlog.model import Frame, Header, Kind, KindLike, Variable
+from trainlog.rows import Range, Rows
 from trainlog.table import Table
 
 __all__ = ["SimionReader"]
@@ -98,15 +99,23 @@ class SimionReader(Reader):
         for item in self._told(never, on_gap, closing=True):
             yield table_of_steps(item, self._keys) if isinstance(item, Steps) else item
 
-    def table(self, kind: KindLike, *, keys: Sequence[str] | None = None) -> Table:
+    def table(
+        self,
+        kind: KindLike,
+        *,
+        keys: Sequence[str] | None = None,
+        time: Range | None = None,
+        steps: Range | None = None,
+        last: int | None = None,
+    ) -> Table:
         """All frames of one kind as numpy columns; steps are read as blocks, not one by one."""
-        if Kind.of(kind) == Kind.CREATURE:
+        if Kind.of(kind) == Kind.CREATURE and Rows(time, steps, last).all:
             assert self.parts.data is not None
             with Source(self.parts.data) as source:
                 table = read_columns(source, self._keys, keys, self.warn_of)
             if table is not None:
                 return table
-        return super().table(kind, keys=keys)
+        return super().table(kind, keys=keys, time=time, steps=steps, last=last)
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
         """Read all of the log once and say what there is, what is damaged, and where."""

@@ -1,0 +1,108 @@
+"""The index of a large FLOG file, kept in a small file beside it, which may be deleted at any time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from trainlog.codecs.flog.index import Index
+from trainlog.errors import TrainlogError
+from trainlog.files import Source, written_aside
+
+__all__ = ["cache_path", "indexed"]
+
+_VERSION: Final = 1
+_PAYS: Final = 256 << 20  # bytes of a log from which on reading the index is worth a file
+_GROWN: Final = 64 << 20  # bytes by which a live log has grown when its index is written anew
+_SAMPLES: Final = 16
+_SAMPLE: Final = 4096
+
+
+def cache_path(log: Path) -> Path:
+    """Where the index of *log* is kept."""
+    return log.with_name(f".{log.name}.trainlog-index")
+
+
+def indexed(source: Source, start: int, known: Index | None = None) -> Index | None:
+    """The index of the file as it is now; None when it cannot have one.
+
+    Args:
+        source: the file.
+        start: where its first frame begins.
+        known: an earlier index of it, if there is one.
+
+    """
+    size = source.size
+    index = known if known is not None and known.end <= size else None
+    if index is None and size >= _PAYS:
+        index = _load(source)
+    before = index or Index.beginning(start)
+    found = before if before.end == size else before.extended(source)
+    if found is not None and found.end - before.end >= (_GROWN if index else 1):
+        save(source, found)
+    return found
+
+
+def save(source: Source, index: Index) -> None:
+    """Keep *index* beside the log, if that pays, and can be done."""
+    if source.size < _PAYS:
+        return
+    arrays: dict[str, Any] = {name: getattr(index, name) for name in ("offset", "frames", "low", "high")}
+    for kind, (low, high) in index.steps.items():
+        arrays[f"steps_{kind}_low"], arrays[f"steps_{kind}_high"] = low, high
+    stat = source.path.stat()
+    file = io.BytesIO()
+    np.savez(
+        file,
+        version=np.array(_VERSION),
+        kinds=np.array(index.kinds, np.int64),
+        stat=np.array([stat.st_size, stat.st_mtime_ns]),
+        content=_content(source, index.end),
+        **arrays,
+    )
+    try:
+        if os.access(source.path.parent, os.W_OK):
+            with written_aside(cache_path(source.path)) as target:
+                target.write(file.getbuffer())
+    except TrainlogError:
+        pass  # no room, no permission: the index is only a help
+
+
+def _load(source: Source) -> Index | None:
+    """The index beside the log, if it is the index of this content."""
+    try:
+        with np.load(cache_path(source.path), allow_pickle=False) as file:
+            if int(file["version"]) != _VERSION:
+                return None
+            steps = {
+                int(name.split("_")[1]): (file[name], file[name.replace("_low", "_high")])
+                for name in file.files
+                if name.startswith("steps_") and name.endswith("_low")
+            }
+            kinds = tuple(file["kinds"].tolist())
+            index = Index(file["offset"], kinds, file["frames"], file["low"], file["high"], steps)
+            size, changed = file["stat"].tolist()
+            content = file["content"]
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    except Exception:  # noqa: BLE001 - zipfile and numpy raise whatever they meet in a damaged archive
+        return None
+    stat = source.path.stat()
+    # A log only ever grows. If it has the same size but was touched, somebody changed it in place.
+    touched = stat.st_size == size and stat.st_mtime_ns != changed
+    if touched or index.end > stat.st_size or not np.array_equal(content, _content(source, index.end)):
+        return None
+    return index
+
+
+def _content(source: Source, end: int) -> Any:
+    """A digest of some of the first *end* bytes: of the first, of the last, and of samples between them."""
+    digest = hashlib.blake2b(digest_size=16)
+    for offset in np.linspace(0, max(0, end - _SAMPLE), _SAMPLES).astype(np.int64).tolist():
+        digest.update(source.block(offset)[: min(_SAMPLE, end - offset)])
+    return np.frombuffer(digest.digest(), np.uint8)

@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.codecs.flog.test_columns import assert_same, creature, files, same
+from tests.handmade import Flog
+
+import trainlog
+from trainlog import EmptyLog, Frame, Kind, Reader
+from trainlog.codecs.flog import FlogReader, cache, columns, index, sort
+from trainlog.codecs.flog.cache import cache_path
+
+Make = Callable[[Sequence[bytes] | bytes], Path]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small() -> Iterator[None]:
+    """Small parts, so that a short file has many, and an index on the disk for files above 4 KB."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index, "_PART", 400)
+        patch.setattr(cache, "_PAYS", 4096)
+        patch.setattr(cache, "_GROWN", 2000)
+        patch.setattr(columns, "_SMALLEST", 300)
+        patch.setattr(columns, "_LARGEST", 3000)
+        patch.setattr(sort, "_MANY", 4)
+        patch.setattr(sort, "_FEW", 2)
+        yield
+
+
+def log_of(steps: Sequence[int], times: Sequence[float] | None = None) -> list[bytes]:
+    parts = [Flog.header()]
+    for i, step in enumerate(steps):
+        time = i / 10 if times is None else times[i]
+        parts.append(Flog.frame(time, 4, creature(step)))
+        if i % 7 == 3:
+            parts.append(Flog.frame(time, 2, {"step": step, "reward": step / 3, f"key_{i % 3}": i}))
+    return parts
+
+
+def frames_of(path: Path) -> list[Frame]:
+    return list(trainlog.open(path, codec="flog").frames())
+
+
+def check(path: Path, kind: int, **ranges: Any) -> None:
+    """What is found through the index is what the generic way finds."""
+    reader = trainlog.open(path, codec="flog")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(2):  # the second time, the reader knows its index
+            assert_same(reader.table(kind, **ranges), Reader.table(reader, kind, **ranges))
+        if "time" in ranges:
+            limits = ranges["time"]
+            for one in (kind, None):
+                given = list(reader.slice(*limits, one))
+                expected = list(Reader.slice(reader, *limits, one))
+                assert [(frame.time, frame.kind) for frame in given] == [(f.time, f.kind) for f in expected]
+                assert all(same(dict(a.data), dict(b.data)) for a, b in zip(given, expected, strict=True))
+            for time in limits:
+                if time is not None:
+                    try:
+                        state = Reader.at(reader, time, kind)
+                    except EmptyLog:
+                        with pytest.raises(EmptyLog):
+                            reader.at(time, kind)
+                    else:
+                        assert reader.at(time, kind).time == state.time
+                        assert same(dict(reader.at(time, kind).data), dict(state.data))
+
+
+@pytest.mark.parametrize("kind", [2, 4, 3])
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        {"time": (3.0, 7.25)},
+        {"time": (None, 0.35)},
+        {"time": (29, None)},
+        {"time": (100, 200)},
+        {"steps": (100, 300)},
+        {"steps": (None, 5)},
+        {"last": 1},
+        {"last": 33},
+        {"last": 0},
+        {"last": 10**6},
+        {"time": (5, 20), "steps": (110, None), "last": 7},
+    ],
+)
+def test_ranges(make: Make, kind: int, ranges: dict[str, Any]) -> None:
+    check(make(log_of(range(0, 600, 2))), kind, **ranges)
+    if kind != 3 and ranges.get("time") != (100, 200):
+        check(make(log_of(range(0, 600, 2))), kind, keys=["step"], **ranges)
+
+
+def test_clock_that_steps_back(make: Make) -> None:
+    times = [i / 10 for i in range(200)] + [i / 10 for i in range(120, 300)] + [-5.0, 3.0, 400.0]
+    path = make(log_of(range(len(times)), times))
+    for limits in ((11, 15), (None, 1), (2.95, 3.05), (-10, 0), (350, None), (19, 31)):
+        check(path, 4, time=limits)
+        check(path, 2, time=limits)
+    assert trainlog.open(path).at(15.0).data["step"] == 381  # the frame of time 3.0 came last
+    assert trainlog.open(path).at(-1.0).data["step"] == 380
+
+
+def test_steps_that_start_again(make: Make) -> None:
+    path = make(log_of([*range(200), *range(150, 300)]))
+    check(path, 4, steps=(160, 170))
+    check(path, 2, steps=(160, 210), last=5)
+
+
+def test_steps_that_are_missing(make: Make) -> None:
+    parts = [Flog.header()]
+    for i in range(300):
+        step: Any = {0: i, 1: str(i), 2: None, 3: [i], 4: float("nan")}[i % 5]
+        parts.append(Flog.frame(i, 4, {"step": step} if i % 11 else {"x": i}))
+    path = make(parts)
+    check(path, 4, steps=(50, 90))
+    check(path, 4, steps=(None, None))
+    parts = [Flog.header(), *(Flog.frame(i, 4, {"x": i}) for i in range(300))]
+    check(make(parts), 4, steps=(50, 90))
+    check(make(parts), 4, steps=(50, 90), keys=["y"])
+
+
+@given(
+    raw=files(),
+    limits=st.tuples(st.none() | st.integers(-1, 45), st.none() | st.integers(-1, 45)),
+    last=st.none() | st.integers(0, 9),
+    steps=st.none() | st.tuples(st.none() | st.integers(0, 70_000), st.none() | st.integers(0, 70_000)),
+)
+@settings(max_examples=150)
+def test_any_whole_file(raw: bytes, limits: Any, last: Any, steps: Any, tmp_path_factory: Any) -> None:
+    path = tmp_path_factory.mktemp("any") / "any.flog"
+    path.write_bytes(raw)
+    for kind in (2, 4):
+        check(path, kind, time=limits)
+        check(path, kind, last=last)
+        check(path, kind, time=limits, last=last, steps=steps)
+
+
+def test_torn_tail(make: Make) -> None:
+    raw = b"".join(log_of(range(300)))
+    for cut in (1, 5, 13, 14, 40, 100):
+        path = make(raw[:-cut])
+        check(path, 4, last=3)
+        check(path, 2, time=(20, None))
+    path = make(raw + Flog.frame(1.0, 2, {"a": 1})[:13])
+    check(path, 2, last=2)
+
+
+def test_damaged_files_are_read_as_ever(make: Make) -> None:
+    parts = log_of(range(300))
+    path = make([*parts[:100], b"\x07" * 50, *parts[100:]])
+    check(path, 4, time=(5, 20))
+    check(path, 2, last=30)
+    broken = bytearray(parts[150])
+    broken[13] = 0x8F  # the header is sound, the payload is not
+    path = make([*parts[:150], bytes(broken), *parts[151:]])
+    check(path, 4, time=(None, 20))
+    check(path, 4, steps=(0, 250))
+
+
+def test_the_index_is_kept_beside_large_logs_only(make: Make) -> None:
+    small = make(log_of(range(10)))
+    assert trainlog.open(small).table("creature", last=1).rows == 1
+    assert not cache_path(small).exists()
+    large = make(log_of(range(300)))
+    assert trainlog.open(large).table("creature").rows == 300
+    assert not cache_path(large).exists()
+    assert trainlog.open(large).table("creature", last=1).rows == 1
+    assert cache_path(large).exists()
+    assert cache_path(large).stat().st_size < 8000
+
+
+class Counting:
+    """Counts the bytes that an index is built from."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.bytes = 0
+        follow = index.Chain.follow
+
+        def counted(chain: Any, block: Any, stop: int) -> Any:
+            self.bytes += stop
+            return follow(chain, block, stop)
+
+        patch.setattr(index.Chain, "follow", counted)
+
+    def of(self, work: Callable[[], object]) -> int:
+        self.bytes = 0
+        work()
+        return self.bytes
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    return Counting(monkeypatch)
+
+
+def last_step(path: Path) -> int:
+    return int(next(iter(trainlog.open(path).slice(29.75, None, "creature"))).data["step"])
+
+
+def test_a_kept_index_is_used(make: Make, counting: Counting) -> None:
+    path = make(log_of(range(300)))
+    assert counting.of(lambda: last_step(path)) > 20_000
+    assert counting.of(lambda: last_step(path)) == 0
+    reader = trainlog.open(path)
+    reader.at(5.0)
+    assert counting.of(lambda: reader.slice(3.0, 4.0)) == 0
+    table = reader.table("creature", steps=(100, 110))
+    again = trainlog.open(path)
+    assert_same(again.table("creature", steps=(100, 110)), table)
+
+
+def test_an_index_grows_with_the_log(make: Make, counting: Counting) -> None:
+    parts = log_of(range(400))
+    path = make(parts[:300])
+    reader = trainlog.open(path)
+    first = reader.table("creature", last=2)
+    written = cache_path(path).read_bytes()
+    with path.open("ab") as file:
+        file.write(b"".join(parts[300:310]) + parts[310][:20])
+    for one in (reader, trainlog.open(path)):
+        assert counting.of(lambda one=one: one.table("creature", last=2)) < 5000
+        check(path, 4, last=3)
+    assert cache_path(path).read_bytes() == written  # not worth writing anew
+    assert reader.table("creature", last=2)["step"][1] > first["step"][1]
+    with path.open("ab") as file:
+        file.write(parts[310][20:] + b"".join(parts[311:]))
+    check(path, 4, last=30)
+    check(path, 2, steps=(390, None))
+    assert cache_path(path).read_bytes() != written
+
+
+@pytest.mark.parametrize("how", ["another log", "changed in place", "cut", "index of nonsense", "index cut", "old"])
+def test_an_index_that_does_not_fit_is_not_used(make: Make, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make(log_of(range(300)))
+    check(path, 4, time=(5, 9))
+    kept = cache_path(path)
+    match how:
+        case "another log":
+            path.write_bytes(b"".join(log_of(range(1000, 1400), [i / 3 for i in range(400)])))
+        case "changed in place":
+            raw = bytearray(path.read_bytes())
+            raw[-1000:-900] = b"\x07" * 100
+            path.write_bytes(raw)
+            os.utime(path, ns=(5, 5))
+        case "cut":
+            path.write_bytes(path.read_bytes()[:9000])
+        case "index of nonsense":
+            kept.write_bytes(b"nonsense")
+        case "index cut":
+            kept.write_bytes(kept.read_bytes()[:-300])
+        case "old":
+            monkeypatch.setattr(cache, "_VERSION", 2)
+    for limits in ((5, 9), (29, None), (100, None)):
+        check(path, 4, time=limits)
+    check(path, 4, last=5)
+
+
+def test_a_folder_that_cannot_be_written(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make(log_of(range(300)))
+    before = set(path.parent.iterdir())
+    monkeypatch.setattr(os, "access", lambda *args: False)
+    check(path, 4, last=5)
+    assert set(path.parent.iterdir()) == before
+
+    def full(*args: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "access", lambda *args: True)
+    monkeypatch.setattr(Path, "replace", full)
+    check(path, 4, last=5)
+    assert set(path.parent.iterdir()) == before
+
+
+def test_index_of_parts(make: Make) -> None:
+    path = make(log_of(range(300)))
+    reader = trainlog.open(path)
+    assert isinstance(reader, FlogReader)
+    reader.table("stats", steps=(0, 10))
+    found = reader._index
+    assert found is not None
+    assert found.kinds == (2, 4)
+    assert found.count(4) == 300
+    assert found.count(9) == 0
+    assert found.end == path.stat().st_size
+    assert found.parts > 20
+    assert (np.diff(found.offset) > 0).all()
+    few = found.having(4, time=(10.0, 10.3))
+    assert 1 <= few.sum() <= 3
+    assert found.having(2, steps=(0, 10)).sum() <= 4
+    assert found.spans(found.having(4)) == [(int(found.offset[0]), found.end)]
+
+
+def test_a_reader_with_an_index_is_a_value(make: Make) -> None:
+    path = make(log_of(range(300)))
+    reader = trainlog.open(path)
+    reader.at(3.0)
+    copy = pickle.loads(pickle.dumps(reader))
+    assert copy.at(3.0).data == reader.at(3.0).data
+
+
+def test_empty_files(make: Make) -> None:
+    for raw in (b"", Flog.header(), Flog.header() + b"\0" * 7):
+        check(make(raw), 4, time=(0, 5))
+        check(make(raw), 4, last=5)
+        check(make(raw), 4, steps=(0, 5))
+
+
+def test_kinds_that_are_named(make: Make) -> None:
+    path = make(log_of(range(50)))
+    assert trainlog.open(path).at(2.0, "stats").kind is Kind.STATS
+    assert {frame.kind for frame in trainlog.open(path).slice(0, 5, 2)} == {Kind.STATS}
+    with pytest.raises(ValueError, match="time is a pair"):
+        trainlog.open(path).slice(float("nan"), 2)

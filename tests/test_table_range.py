@@ -1,0 +1,105 @@
+"""Ranges of rows, as every codec has them by itself; tests/codecs/flog/test_index.py has those through an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainlog import EmptyLog, Frame, Header, Kind, Reader
+from trainlog.files import Wait, never
+from trainlog.model import KindLike
+
+
+class Told(Reader):
+    """A reader that brings nothing but its frames."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        super().__init__(Path("told"), Header())
+        self._told = frames
+
+    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
+        return (frame for frame in self._told if kind is None or frame.kind == Kind.of(kind))
+
+
+def stats(*rows: tuple[float, Any]) -> Reader:
+    return Told([Frame(time, Kind.STATS, data) for time, data in rows])
+
+
+LOG = stats(
+    (0.0, {"step": 0, "a": 1}),
+    (1.0, {"step": 10, "a": 2, "b": "x"}),
+    (2.0, {"step": 20.5, "a": 3}),
+    (3.0, {"step": "30", "a": 4}),
+    (1.5, {"step": 40, "a": 5, "c": 1.5}),
+    (4.0, {"a": 6}),
+)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "rows"),
+    [
+        ({}, [1, 2, 3, 4, 5, 6]),
+        ({"time": (1, 2)}, [2, 5]),
+        ({"time": (None, 1.5)}, [1, 2]),
+        ({"time": (2, None)}, [3, 4, 6]),
+        ({"time": (None, None)}, [1, 2, 3, 4, 5, 6]),
+        ({"time": (5, 9)}, []),
+        ({"time": (2, 1)}, []),
+        ({"steps": (10, 40)}, [2, 3, 4]),
+        ({"steps": (None, None)}, [1, 2, 3, 4, 5]),
+        ({"steps": (20.5, None)}, [3, 4, 5]),
+        ({"last": 2}, [5, 6]),
+        ({"last": 0}, []),
+        ({"last": 100}, [1, 2, 3, 4, 5, 6]),
+        ({"steps": (0, 40), "last": 2}, [3, 4]),
+        ({"time": (1, 3), "steps": (10, None), "last": 2}, [3, 5]),
+    ],
+)
+def test_the_rows_that_are_chosen(ranges: dict[str, Any], rows: list[int]) -> None:
+    table = LOG.table("stats", **ranges)
+    assert table.rows == len(rows)
+    assert (table["a"].tolist() if rows else []) == rows
+
+
+def test_a_table_is_made_of_the_chosen_rows_alone() -> None:
+    assert list(LOG.table("stats", time=(1, 2))) == ["step", "a", "b", "c"]
+    assert list(LOG.table("stats", last=1)) == ["a"]
+    assert LOG.table("stats", steps=(0, 11))["step"].dtype == int
+    with pytest.raises(KeyError, match="no stats frame has the key 'b'"):
+        LOG.table("stats", keys=["b"], last=2)
+    assert LOG.table("stats", keys=["b"], last=0)["b"].shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [{"time": 5}, {"time": (1,)}, {"time": (float("nan"), 2)}, {"steps": ("a", None)}, {"last": -1}],
+)
+def test_ranges_that_are_none(ranges: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(ranges))):
+        LOG.table("stats", **ranges)
+
+
+def test_slice() -> None:
+    assert [frame.data["a"] for frame in LOG.slice(1, 2)] == [2, 5]
+    assert [frame.data["a"] for frame in LOG.slice(stop=1.5, kind="stats")] == [1, 2]
+    assert list(LOG.slice(0, 9, "event")) == []
+    assert len(list(LOG.slice())) == 6
+    with pytest.raises(ValueError, match="time is a pair"):
+        LOG.slice(float("nan"))
+
+
+def test_at() -> None:
+    assert LOG.at(0, "stats").data["a"] == 1
+    assert LOG.at(0.99, "stats").data["a"] == 1
+    # The clock stepped back: what was written last is the state of that time.
+    assert LOG.at(1.9, "stats").data["a"] == 5
+    assert LOG.at(1e9, "stats").data["a"] == 6
+    with pytest.raises(EmptyLog, match="no stats frame until -1 s"):
+        LOG.at(-1, "stats")
+    with pytest.raises(EmptyLog):
+        LOG.at(1)
+    with pytest.raises(ValueError, match="number of seconds"):
+        LOG.at(float("nan"))
