@@ -213,7 +213,7 @@ class _Buffer:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._memory = memoryview(bytearray(4 * Source.CHUNK))
+        self._memory = memoryview(bytearray(min(4 * Source.CHUNK, source.size)))
 
     def block(self, offset: int, need: int) -> memoryview:
         """As `Source.block`; valid until the next call."""
