@@ -26,10 +26,9 @@ class Flog:
     @staticmethod
     def seal(time: float, before: bytes, start: int = 0) -> bytes:
         """The checksum frame behind the file's bytes *before*, of those from *start* on."""
-        to = len(before) + 13 + 34
-        payload = (
-            b"\x83\xa4from\xcf" + start.to_bytes(8, "big") + b"\xa2to\xcf" + to.to_bytes(8, "big") + b"\xa5crc32\xce"
-        )
+        to = len(before) + 13 + 47
+        payload = b"\x84\xa4from\xcf" + start.to_bytes(8, "big") + b"\xa2to\xcf" + to.to_bytes(8, "big")
+        payload += b"\xa7rewinds\xce" + bytes(4) + b"\xa5crc32\xce"
         head = struct.pack("<dBI", time, 67, len(payload) + 4) + payload
         return head + zlib.crc32(before[start:] + head).to_bytes(4, "big")
 

@@ -1,9 +1,10 @@
 """Checksums in a FLOG file: frames of kind 67, which other readers skip as a kind that they do not know.
 
-Such a *seal* is a frame like any other, 51 bytes long. Its payload is the map ``{"from": u64, "to": u64, "crc32":
-u32}``: the CRC-32 (zlib's) of the file's bytes from ``from`` up to ``to``, which is where the four bytes of the
-checksum itself begin. The next seal goes on right behind them. So every byte of a sealed file either is under a
-checksum or is part of one.
+Such a *seal* is a frame like any other, 64 bytes long. Its payload is the map ``{"from": u64, "to": u64, "rewinds":
+u32, "crc32": u32}``: the CRC-32 (zlib's) of the file's bytes from ``from`` up to ``to``, which is where the four bytes
+of the checksum itself begin. The next seal goes on right behind them. So every byte of a sealed file either is under a
+checksum or is part of one. ``rewinds`` is how many there have been so far, so that a reader need not search a large
+file for none.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 from trainlog.append import AppendFile
@@ -19,17 +20,21 @@ from trainlog.codecs.flog.layout import FRAME
 from trainlog.errors import LogWriteError
 from trainlog.files import Source
 
-__all__ = ["SEAL", "SEAL_SIZE", "SealedFile", "checksum", "is_seal", "last_seal"]
+__all__ = ["MAP", "REWIND", "SEAL", "SEAL_SIZE", "Seal", "SealedFile", "checksum", "contains", "is_seal", "last_seal"]
 
 SEAL: Final = 67  # "C"
 
 # msgpack's bytes, of fixed width, so that all seals are alike.
-_PAYLOAD: Final = struct.Struct(">7sQ4sQ7s")
-_MAP, _TO, _CRC = b"\x83\xa4from\xcf", b"\xa2to\xcf", b"\xa5crc32\xce"
+_PAYLOAD: Final = struct.Struct(">7sQ4sQ9sI7s")
+MAP: Final = b"\x84\xa4from\xcf"  # with which the payload of each begins
+_TO, _REWINDS, _CRC = b"\xa2to\xcf", b"\xa7rewinds\xce", b"\xa5crc32\xce"
+_ALL_KEYS: Final = (_TO, _REWINDS, _CRC)
 _CHECKSUM: Final = 4
 _SIZE: Final = _PAYLOAD.size + _CHECKSUM
 SEAL_SIZE: Final = FRAME.size + _SIZE
-_KEYS: Final = {"from", "to", "crc32"}
+_KEYS: Final = {"from", "to", "rewinds", "crc32"}
+
+REWIND: Final = b"\xa4type\xa6rewind"  # in the payload of an event, see `trainlog.codecs.flog.rewind`
 
 # After how many bytes a seal is due: it costs one write more, and what is behind the last one cannot be checked.
 _EVERY: Final = 1 << 16
@@ -51,6 +56,7 @@ class SealedFile(AppendFile):
         self._pending: list[bytes] = []  # those behind, which the file holds already
         self._size = 0  # how many
         self._last = 0  # where in the last of them the last frame begins
+        self._rewinds = 0  # in the file so far
         self._time = b"\0" * 8  # of the last frame, as the file has it
 
     def append(self, record: bytes | memoryview, last: int = 0) -> None:
@@ -68,18 +74,19 @@ class SealedFile(AppendFile):
             if self._size >= _EVERY:
                 self._seal()
 
-    def go_on(self, start: int, end: int, time: float) -> None:
-        """Take the bytes from *start* to *end*, which the file holds already, under the next seal.
+    def go_on(self, seal: Seal, end: int, time: float) -> None:
+        """Take the bytes behind *seal*, which the file holds already, under the next one.
 
         Args:
-            start: the end of the last seal, 0 when there is none.
+            seal: the last one of the file.
             end: the end of the file.
             time: of the last frame in it.
 
         """
         with Source(self.path) as source:
-            self._crc = checksum(source, start, end)
-        self._from, self._at = start, end
+            self._crc = checksum(source, seal.end, end)
+            self._rewinds = seal.rewinds + contains(source, REWIND, seal.end, end)
+        self._from, self._at = seal.end, end
         self._time = struct.pack("<d", time)
 
     def _seal(self) -> None:
@@ -87,7 +94,9 @@ class SealedFile(AppendFile):
         if len(self._pending) > (not self._at):  # the first record of all is no frame but the file's header
             self._time = self._pending[-1][self._last : self._last + 8]
         to = self._at + len(data) + FRAME.size + _PAYLOAD.size
-        seal = self._time + FRAME.pack(0.0, SEAL, _SIZE)[8:] + _PAYLOAD.pack(_MAP, self._from, _TO, to, _CRC)
+        self._rewinds += data.count(REWIND)
+        places = _PAYLOAD.pack(MAP, self._from, _TO, to, _REWINDS, self._rewinds, _CRC)
+        seal = self._time + FRAME.pack(0.0, SEAL, _SIZE)[8:] + places
         self._crc = crc32(data, self._crc)
         self._at += len(data)
         self._pending.clear()
@@ -125,21 +134,49 @@ def checksum(source: Source, start: int, end: int) -> int:
     return crc
 
 
-def last_seal(source: Source, start: int) -> tuple[int, float]:
-    """The end of the last seal behind byte *start*, and its time; 0 and 0.0 when there is none."""
+def contains(source: Source, needle: bytes, start: int, end: int) -> bool:
+    """Whether *needle* is among the file's bytes from *start* to *end*."""
+    while start < end:
+        block = source.block(start)
+        if needle in block[: end - start]:
+            return True
+        if start + len(block) >= end:
+            break
+        start += max(len(block) - len(needle), 1)
+    return False
+
+
+class Seal(NamedTuple):
+    """What a seal says.
+
+    Attributes:
+        end: the byte behind it; 0 when there is none.
+        time: of the frame before it.
+        rewinds: how many there are before it.
+
+    """
+
+    end: int = 0
+    time: float = 0.0
+    rewinds: int = 0
+
+
+def last_seal(source: Source, start: int) -> Seal:
+    """The last seal behind byte *start*."""
     end = source.size
     while end > start:
         begin = max(end - source.CHUNK, start)
         block = source.block(begin)[: end - begin]
         found = len(block)
-        while (found := block.rfind(_MAP, 0, found)) >= FRAME.size:
+        while (found := block.rfind(MAP, 0, found)) >= FRAME.size:
             if len(block) - found < _SIZE:
                 continue
             time, kind, size = FRAME.unpack_from(block, found - FRAME.size)
-            _, _, between, to, behind = _PAYLOAD.unpack_from(block, found)
-            if (kind, size, between, behind, to) == (SEAL, _SIZE, _TO, _CRC, begin + found + _PAYLOAD.size):
-                return to + _CHECKSUM, time
+            _, _, to_key, to, rewinds_key, rewinds, crc_key = _PAYLOAD.unpack_from(block, found)
+            keys = to_key, rewinds_key, crc_key
+            if (kind, size, keys) == (SEAL, _SIZE, _ALL_KEYS) and to == begin + found + _PAYLOAD.size:
+                return Seal(to + _CHECKSUM, time, rewinds)
         if begin == start:
             break
         end = begin + SEAL_SIZE - 1  # one that began before this block is all in the next
-    return 0, 0.0
+    return Seal()

@@ -1,0 +1,163 @@
+"""Frames that are superseded: training went back to a checkpoint, and what came after it in the file does not count.
+
+An event ``{"type": "rewind", "by": "trainlog", "step": N}`` says so. It hides all frames before it, from the first
+one on whose ``step`` is above N. What is hidden is cut out of the bytes that a reader sees (`Spliced`), so that every
+way of reading agrees on it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeGuard
+
+from trainlog.codec import Gap
+from trainlog.codecs.flog.integrity import MAP, REWIND, contains, last_seal
+from trainlog.codecs.flog.scan import walk
+from trainlog.files import Source, Wait
+from trainlog.model import Kind
+
+__all__ = ["History", "Spliced", "placed"]
+
+# A file of ours has a seal in every 64 KB, or behind each frame that is larger than that.
+_SEALS_WITHIN: Final = 16 << 20
+
+_RULE: Final = {"type": "rewind", "by": "trainlog"}
+
+Cut = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class History:
+    """What is superseded in a file, as far as it was looked at.
+
+    Attributes:
+        cuts: ranges of bytes, from and to.
+
+    """
+
+    cuts: tuple[Cut, ...] = ()
+    file: tuple[int, int] = (0, 0)
+    searched: int = 0  # there is no further rewind before this byte
+    walked: int = 0  # up to here frames were looked at for their steps
+    offsets: tuple[int, ...] = ()  # of those frames that raised the highest step so far
+    steps: tuple[float, ...] = ()  # and their steps
+
+    def updated(self, source: Source, start: int) -> History:
+        """The same with what was written since; the first frame of the file begins at byte *start*."""
+        status = source.path.stat()
+        file = status.st_dev, status.st_ino
+        size = source.size
+        old = self if file == self.file and size >= self.searched else History(file=file, searched=start, walked=start)
+        if size == old.searched:
+            return old
+        if not _may_rewind(source, max(old.searched - len(REWIND), start)):
+            return replace(old, searched=size)
+        return old._walk_on(source)
+
+    def _walk_on(self, source: Source) -> History:
+        cuts, offsets, steps = list(self.cuts), list(self.offsets), list(self.steps)
+        end = self.walked
+        for record in walk(source, self.walked, on_gap=_ignore):
+            end = record.offset + record.size
+            step = record.data.get("step")
+            if not _is_number(step):
+                continue
+            if record.kind == Kind.EVENT and _RULE.items() <= record.data.items():
+                first = bisect_right(steps, step)
+                if first < len(steps):
+                    cuts = [cut for cut in cuts if cut[1] <= offsets[first]] + [(offsets[first], record.offset)]
+                    del offsets[first:], steps[first:]
+            elif not steps or step > steps[-1]:
+                offsets.append(record.offset)
+                steps.append(step)
+        return History(tuple(cuts), self.file, end, end, tuple(offsets), tuple(steps))
+
+
+def _is_number(step: Any) -> TypeGuard[float]:
+    return isinstance(step, int | float) and type(step) is not bool and math.isfinite(step)
+
+
+def _ignore(gap: Gap) -> None:
+    """Whoever reads the frames is told of it."""
+
+
+def _may_rewind(source: Source, start: int) -> bool:
+    """Whether there may be a rewind behind byte *start*; the last seal tells, without a look at all of the file."""
+    size = source.size
+    seal = last_seal(source, max(start, size - _SEALS_WITHIN))
+    if seal.end:
+        return seal.rewinds > 0 or contains(source, REWIND, seal.end, size)
+    if size - start > _SEALS_WITHIN and not contains(source, MAP, start, start + _SEALS_WITHIN):
+        return False  # nothing of this is by a writer that knows of rewinds
+    return contains(source, REWIND, start, size)
+
+
+class Spliced(Source):
+    """A file without some of its bytes; what is behind them moves up."""
+
+    def __init__(self, path: str | os.PathLike[str], wait: Wait, cuts: tuple[Cut, ...]) -> None:
+        super().__init__(path, wait)
+        starts = [0, *(stop for _, stop in cuts)]
+        self._cut = sum(stop - start for start, stop in cuts)
+        self._at: list[int] = []  # where each piece begins in what is seen
+        self._from = starts  # and in the file
+        seen = 0
+        for start, stop in zip(starts, [*(start for start, _ in cuts), None], strict=True):
+            self._at.append(seen)
+            seen += (stop or 0) - start
+
+    @property
+    def size(self) -> int:
+        """Bytes that are seen of the file now."""
+        return super().size - self._cut
+
+    def place(self, offset: int) -> int:
+        """Where in the file the byte is that is seen at *offset*."""
+        piece = bisect_right(self._at, offset) - 1
+        return self._from[piece] + offset - self._at[piece]
+
+    def _left(self, offset: int) -> int:
+        """How many bytes its piece holds from *offset* on."""
+        piece = bisect_right(self._at, offset)
+        return self._at[piece] - offset if piece < len(self._at) else self.size - offset
+
+    def block(self, offset: int, need: int = 1) -> bytes:
+        """The bytes from *offset* on, as `Source.block`."""
+        left = self.size - offset
+        need = need if need <= left else 1
+        count = min(left, max(need, self.CHUNK))
+        parts = []
+        while count > 0:
+            most = min(count, self._left(offset))
+            part = super().block(self.place(offset), most)[:most]
+            if not part:
+                break
+            parts.append(part)
+            offset += len(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def fill(self, buffer: memoryview, offset: int) -> int:
+        """Put the bytes from *offset* on into *buffer*, as `Source.fill`."""
+        done = 0
+        while done < len(buffer) and (most := min(len(buffer) - done, self._left(offset + done))) > 0:
+            count = super().fill(buffer[done : done + most], self.place(offset + done))
+            if not count:
+                break
+            done += count
+        return done
+
+
+def placed(source: Source, on_gap: Callable[[Gap], object]) -> Callable[[Gap], object]:
+    """*on_gap*, told where in the file a gap of *source* really is."""
+    if not isinstance(source, Spliced):
+        return on_gap
+
+    def tell(gap: Gap) -> None:
+        on_gap(replace(gap, offset=source.place(gap.offset)))
+
+    return tell
