@@ -36,6 +36,7 @@ figcaption, .muted { color: %(muted)s; font-size: .85rem; }
 details { margin: 1rem 0; } summary { cursor: pointer; font-size: 1.05rem; }
 """
 _COLORS: Final = {"light": ("#00794d", "#b3261e"), "dark": ("#2fc79a", "#ff8a7a")}
+_SHARE: Final = 2 / 3
 _FEW: Final = 8  # single figures that are shown unfolded
 
 
@@ -119,7 +120,9 @@ def _folded(title: str, members: Sequence[Picture], content: Content) -> Iterato
 
 
 def _figure(picture: Picture, content: Content) -> str:
-    across, down = picture.size(content.width, content.height)
+    # Two figures share a line of the page, where letters of a figure made for the whole line would be too small.
+    share = 1.0 if not picture.blocks else _SHARE
+    across, down = picture.size(max(round(content.width * share), 120), max(round(content.height * share), 80))
     drawing = svg(layout(picture.figure, width=across, height=down, theme=content.theme))
     caption = f"<figcaption>{_safe(picture.title)}</figcaption>" if picture.blocks else ""
     return f"<figure>{drawing}{caption}</figure>"

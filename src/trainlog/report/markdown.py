@@ -33,7 +33,6 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
         rows = [
             Row((_SIGNS[row.passed], _code(row.cells[0]), *map(_text, row.cells[1:]))) for row in gate_rows(content)
         ]
-        rows.sort(key=lambda row: row.cells[0] == _SIGNS[True])  # what failed is seen first
         parts.append(_table(("", "gate", "log", "measured"), rows))
     if content.comparison is not None:
         one = content.comparison

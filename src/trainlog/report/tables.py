@@ -29,8 +29,8 @@ def verdict_word(content: Content) -> str:
 
 
 def gate_rows(content: Content) -> Iterator[Row]:
-    """Gate, log, what was measured."""
-    for verdict in content.verdicts:
+    """Gate, log, what was measured; what failed comes first."""
+    for verdict in sorted(content.verdicts, key=lambda verdict: verdict.passed):
         measured = ", ".join(f"{what} = {human(value)}" for what, value in verdict.measured)
         yield Row((verdict.gate, verdict.log, measured), verdict.passed)
 
