@@ -74,6 +74,7 @@ def create_app(
         exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _failed},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
     app.state.shared = state
     return Guard(app, hosts=hosts, token=token)
 

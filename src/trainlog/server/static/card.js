@@ -54,7 +54,7 @@ export class Card {
       this.hub.cards.add(this);
       this.chart ??= new Chart(this.plot, this.hub, this.spec);
       if (this.stale) this.load();
-      else this.hub.redraw(this);
+      else this.settle();
     } else {
       this.hub.cards.delete(this);
       this.chart?.destroy();
@@ -167,20 +167,27 @@ export class Card {
   values = [];
   fillLegend() {
     this.values = [];
-    const several = this.lines.length > 1;
-    const parts = this.lines.map((line) => {
-      const part = element("span");
-      const swatch = element("i", "swatch");
-      swatch.style.background = line.color;
+    const parts = [];
+    for (const line of this.lines) {
       const value = element("b");
       this.values.push(value);
-      const runName = line.several ? line.run.name : "";
-      const text = this.spec.series.length > 1 ? line.one.label : "";
-      const name = [runName, text].filter(Boolean).join(" ");
-      part.title = `${line.run.name}: ${line.one.key}`;
-      part.append(...(this.spec.strip && !line.several ? [] : [swatch]), ...(several || name ? [name] : []), value);
-      return part;
-    });
+      const label = this.spec.series.length > 1 ? line.one.label : "";
+      value.title = `${line.run.name}: ${line.one.key}`;
+      if (line.several && parts.at(-1)?.dataset.run === line.run.id) { // one entry for a run, however many curves
+        parts.at(-1).append(" / ", value);
+        continue;
+      }
+      const part = element("span");
+      part.dataset.run = line.run.id;
+      const swatch = element("i", "swatch");
+      swatch.style.background = line.color;
+      const name = line.several ? Object.assign(element("em"), { textContent: line.run.name, title: line.run.name }) : label;
+      part.append(...(this.spec.strip && !line.several ? [] : [swatch]), name, value);
+      parts.push(part);
+    }
+    if (this.lines.some((line) => line.several) && this.spec.series.length > 1) {
+      parts.push(Object.assign(element("span"), { textContent: this.spec.series.map(({ label }, i) => `${["─", "╌", "┈", "─·"][i % 4]} ${label}`).join("  ") }));
+    }
     if (this.spec.strip) parts.push(...this.textLegend());
     this.legend.replaceChildren(...parts);
   }
@@ -244,12 +251,22 @@ class Line {
     this.rows = answer.rows;
     this.thinned = answer.curve?.thinned ?? false;
     this.smooth = answer.curve?.smooth ?? null;
+    if (spec.floor !== undefined && this.curve?.y) this.cutBelow(spec.floor);
     this.loaded = answer.curve?.x.length ?? 0;
     this.paint();
   }
 
   paint() {
     this.color = this.several || !this.one.color ? ofRun(this.run.slot) : named(this.one.color);
+  }
+
+  // Values below the floor say that there is nothing to measure.
+  cutBelow(floor) {
+    const { x, y } = this.curve;
+    const kept = y.map((value, i) => i).filter((i) => y[i] >= floor);
+    if (kept.length === y.length) return;
+    this.curve = { ...this.curve, x: kept.map((i) => x[i]), y: kept.map((i) => y[i]) };
+    this.smooth = null;
   }
 
   // Add the rows of a message; false when the curve has to be loaded again.
@@ -274,6 +291,7 @@ class Line {
   }
 
   appendNumber(x, y) {
+    if (y < this.spec.floor) return;
     this.curve.x.push(x);
     this.curve.y.push(y);
     if (!this.thinned || !this.smooth) return;

@@ -135,14 +135,18 @@ export class Chart {
       pen.fillText(texts[i], inner.left - 6, at);
     });
     for (const { y, label } of this.options.thresholds ?? []) {
-      if (y < low || y > high) continue;
+      if (y < low || y > high || (log && y <= 0)) continue;
       pen.strokeStyle = tones.dim;
       pen.setLineDash([4, 4]);
       pen.beginPath(); pen.moveTo(inner.left, Y(y)); pen.lineTo(inner.right, Y(y)); pen.stroke();
       pen.setLineDash([]);
+      const wide = pen.measureText(label).width + 8;
+      pen.fillStyle = tones.card;
+      pen.fillRect(inner.right - wide - 4, Y(y) - 7, wide, 14);
+      pen.fillStyle = tones.dim;
       pen.textAlign = "right";
-      pen.textBaseline = "alphabetic";
-      pen.fillText(label, inner.right - 2, Y(y) - 3);
+      pen.textBaseline = "middle";
+      pen.fillText(label, inner.right - 8, Y(y));
     }
     pen.save();
     pen.beginPath();
@@ -158,6 +162,7 @@ export class Chart {
       if (one.smooth) { pen.lineWidth = 2; this.line(pen, one.smooth.x, one.smooth.y, X, Y, log); }
       pen.setLineDash([]);
       const seen = one.x.length;
+      if (one.smooth) continue;
       if (seen && seen <= 60) for (let i = 0; i < seen; i++) dot(pen, X(one.x[i]), Y(one.y[i]), seen === 1 ? 3 : 1.8);
       else if (live && seen) dot(pen, X(one.x[seen - 1]), Y(one.y[seen - 1]), 2.5);
     }

@@ -3,7 +3,8 @@
 const first = (...keys) => keys;
 
 const SIX = [
-  { id: "ball", title: "Ball distance", unit: "m", wide: true, range: [0, 0],
+  // A trainer without a ball logs a distance of -1.
+  { id: "ball", title: "Ball distance", unit: "m", wide: true, range: [0, 0], floor: 0,
     thresholds: [{ y: 1, label: "1.0 m" }, { y: 0.5, label: "0.5 m" }],
     series: [{ keys: first("ball_dist", "ball_distance"), label: "distance", color: "blue" }] },
   { id: "actor", title: "SNN actor vs CPG", range: [0, 1],
@@ -21,6 +22,7 @@ const SIX = [
 // Keys that are places on an axis rather than something to look at.
 const AXES = new Set(["step", "episode", "gen", "index", "sub_index"]);
 const KINDS = { stats: "", evolution: "evolution: ", creature: "creature: " };
+const OF_EPISODES = { stats: "episode: ", evolution: "evolution: ", creature: "" };
 
 // The sections of the page for what is known of the runs: [{id, title, cards: [spec]}]
 export function sections(infos) {
@@ -39,9 +41,9 @@ export function sections(infos) {
   }
   const found = [];
   const used = new Set();
-  const six = sixOf(keys.stats ?? {}, used);
-  if (six.length) found.push({ id: "six", title: "", cards: six });
   const episodes = infos.some((info) => info.episodes);
+  const six = episodes ? [] : sixOf(keys.stats ?? {}, used);
+  if (six.length) found.push({ id: "six", title: "", cards: six });
   if (episodes) found.push({ id: "episodes", title: "Episodes", cards: ofEpisodes(keys.stats ?? {}, used), special: "episodes" });
   if (infos.some((info) => Object.keys(info.kinds.event?.keys ?? {}).includes("function"))) {
     found.push({ id: "functions", title: "Learned functions", cards: [], special: "functions" });
@@ -49,7 +51,7 @@ export function sections(infos) {
   for (const kind of episodes ? ["creature", "evolution", "stats"] : ["evolution", "stats", "creature"]) {
     for (const [prefix, names] of grouped(Object.keys(keys[kind] ?? {}).filter((key) => !(kind === "stats" && used.has(key))))) {
       found.push({
-        id: `${kind}-${prefix}`, title: KINDS[kind] + prefix, variables: kind === "creature" && episodes,
+        id: `${kind}-${prefix}`, title: (episodes ? OF_EPISODES : KINDS)[kind] + prefix, variables: kind === "creature" && episodes,
         closed: kind === "creature" && !episodes,
         cards: names.map((key) => metric(kind, key, keys[kind][key], units[key.replace(/^mean\//, "")])),
       });
@@ -67,7 +69,8 @@ function sixOf(known, used) {
     });
     if (!present.length) continue;
     for (const { key } of present) used.add(key);
-    cards.push({ kind: "stats", ...rest, series: present });
+    const alone = present.length === 1 && series.length > 1;
+    cards.push({ kind: "stats", ...rest, ...(alone ? { title: present[0].label.replace(/^./, (letter) => letter.toUpperCase()) } : {}), series: present });
   }
   return cards;
 }
@@ -86,6 +89,10 @@ function metric(kind, key, about, unit) {
   return { id: `${kind}/${key}`, title: key, unit, kind, strip: about.shape === "text", series: [{ key, label: key }] };
 }
 
+// Of an RLSimion log what was done and what came of it, before its clocks.
+const RANKS = ["state", "action", "reward", "stat"];
+const rank = (prefix) => (RANKS.includes(prefix) ? RANKS.indexOf(prefix) - RANKS.length : 0);
+
 // Keys by what stands before their first / or _; those that are alone go together.
 export function grouped(keys) {
   const groups = new Map();
@@ -96,7 +103,7 @@ export function grouped(keys) {
   }
   const rest = [];
   for (const [prefix, names] of groups) {
-    if (names.length < 2) { rest.push(...names); groups.delete(prefix); }
+    if (names.length < 2 && !names[0].includes("/")) { rest.push(...names); groups.delete(prefix); }
   }
-  return [...(rest.length ? [["general", rest]] : []), ...groups];
+  return [...(rest.length ? [["general", rest]] : []), ...groups].sort(([a], [b]) => (rank(a) - rank(b)));
 }

@@ -40,10 +40,18 @@ function repaint() {
 
 // --- what cards and panels ask for ---
 
-const nameOf = (id) => {
-  const path = runs.get(id)?.path ?? id;
-  return view.runs.length > 1 ? path : path.split("/").at(-1);
-};
+// As much of a run's path as tells it from the others that are shown.
+function nameOf(id) {
+  const path = (runs.get(id)?.path ?? id).split("/");
+  const others = view.runs.filter((run) => run.id !== id).map((run) => (runs.get(run.id)?.path ?? run.id).split("/"));
+  for (let n = 1; n <= path.length; n++) {
+    const tail = path.slice(-n).join("/");
+    if (!others.some((other) => other.slice(-n).join("/") === tail)) {
+      return n === 1 ? tail : path.slice(-n, -1).join("/");
+    }
+  }
+  return path.join("/");
+}
 const chosen = () => view.runs.filter(({ id }) => infos.has(id)).map(({ id, slot }) => ({ id, slot, name: nameOf(id) }));
 
 function axis() {

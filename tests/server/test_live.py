@@ -1,0 +1,300 @@
+"""Logs that are written while somebody looks."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trainlog
+from handmade import Flog
+from trainlog.model import Kind
+from trainlog.server.columns import Columns
+from trainlog.server.cursor import Cursor, FileState, fingerprint
+from trainlog.server.flog_feed import Headers
+from trainlog.server.log import Log
+from trainlog.server.spool import ROWS, Column, Spool
+
+
+def frame(n: int, **more: Any) -> bytes:
+    return Flog.frame(n / 10, 2, {"step": n, "reward": float(n), **more})
+
+
+def rows_of(events: Any, count: int) -> list[float]:
+    """Rewards by row number, until there are *count* of them."""
+    got: dict[int, float] = {}
+    for _, name, data in events:
+        if name == "rows" and data["kind"] == "stats":
+            got |= dict(zip(range(data["from"], data["to"]), data["columns"]["reward"], strict=True))
+        if len(got) == count:
+            return [got[n] for n in sorted(got)]
+    raise AssertionError("the stream ended")
+
+
+def test_new_rows_come_by_themselves_with_a_cursor(serve: Callable[..., Any], runs: Path) -> None:
+    site = serve(runs)
+    with trainlog.TrainingRecorder(runs / "x.flog", "go2") as log:
+        log.record_stats_frame(None, {"step": 0, "reward": 1.0})
+        id = site.id("x.flog")
+        with site.stream(runs=id) as stream:
+            stream.until("hello")
+            site.until(lambda: site.run("x.flog")["progress"] == 1)
+            time.sleep(0.3)
+            log.record_stats_frame(None, {"step": 1, "reward": 2.0, "behavior": "trot"})
+            log.record_event(None, "fall", "it fell")
+            _, rows = stream.until("rows", lambda data: data["kind"] == "stats" and data["to"] == 2)
+            assert rows["columns"] == {"step": [1.0], "reward": [2.0], "behavior": ["trot"]}
+            _, event = stream.until("rows", lambda data: data["kind"] == "event")
+            assert event["columns"] == {"type": ["fall"], "msg": ["it fell"]}
+            place, cursor = stream.until("cursor")
+        assert place == f"{id}:{cursor['cursor']}"
+        log.record_stats_frame(None, {"step": 2, "reward": 3.0})
+        with site.stream({"Last-Event-ID": place}, runs=id) as stream:  # as a browser comes back
+            _, rows = stream.until("rows")
+            assert (rows["from"], rows["columns"]["reward"]) == (2, [3.0])
+
+
+def test_a_client_that_was_away_gets_what_it_missed_and_no_more(serve: Callable[..., Any], runs: Path) -> None:
+    path = runs / "x.flog"
+    path.write_bytes(Flog.header() + b"".join(map(frame, range(50))))
+    site = serve(runs)
+    id = site.id("x.flog")
+    site.until(lambda: site.run("x.flog")["progress"] == 1)
+    cursor = site.run("x.flog")["cursor"]
+    with path.open("ab") as file:
+        file.write(b"".join(map(frame, range(50, 80))))
+    with site.stream(runs=id, cursors=f"{id}:{cursor}", keys="reward") as stream:
+        assert rows_of(stream, 30) == [float(n) for n in range(50, 80)]
+
+
+@pytest.mark.parametrize("how", ["replaced", "cut", "written anew"])
+def test_a_file_that_is_another_one_is_noticed(serve: Callable[..., Any], runs: Path, how: str) -> None:
+    path = runs / "x.flog"
+    path.write_bytes(Flog.header({"creature": "one"}) + b"".join(map(frame, range(20))))
+    site = serve(runs)
+    id = site.id("x.flog")
+    site.until(lambda: site.run("x.flog")["progress"] == 1)
+    cursor = site.run("x.flog")["cursor"]
+    new = Flog.header({"creature": "two"}) + b"".join(frame(n, more=1) for n in range(3))
+    with site.stream(runs=id, cursors=f"{id}:{cursor}") as stream:
+        stream.until("hello")
+        time.sleep(0.2)
+        if how == "replaced":
+            (runs / "aside").write_bytes(new + b"".join(frame(n) for n in range(3, 40)))
+            (runs / "aside").rename(path)
+        elif how == "cut":
+            path.write_bytes(new)
+        else:
+            with path.open("r+b") as file:
+                file.write(new + b"".join(frame(n) for n in range(3, 40)))
+        stream.until("reset", lambda data: data["run"] == id)
+        assert rows_of(stream, 3 if how == "cut" else 40)[:3] == [0, 1, 2]
+    site.until(lambda: site.run("x.flog")["meta"] == {"creature": "two"})
+    with site.stream(runs=id, cursors=f"{id}:{cursor}") as stream:
+        stream.until("reset")
+
+
+def test_many_clients_lose_nothing(serve: Callable[..., Any], runs: Path) -> None:
+    site = serve(runs)
+    count, clients = 300, 12
+    got: list[list[float]] = []
+    with trainlog.TrainingRecorder(runs / "x.flog") as log:
+        log.record_stats_frame(None, {"step": 0, "reward": 0.0})
+        id = site.id("x.flog")
+        cursor = str(Cursor.parse(site.run("x.flog")["cursor"])._replace(offset=0))
+
+        def look() -> None:
+            with site.stream(runs=id, cursors=f"{id}:{cursor}") as stream:
+                got.append(rows_of(stream, count))
+
+        threads = [threading.Thread(target=look) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        for n in range(1, count):
+            log.record_stats_frame(None, {"step": n, "reward": float(n)})
+            time.sleep(0.003)
+        for thread in threads:
+            thread.join(30)
+    assert got == [[float(n) for n in range(count)]] * clients
+
+
+def test_a_run_that_appears_is_announced(serve: Callable[..., Any], runs: Path) -> None:
+    site = serve(runs)
+    with site.stream() as stream:
+        _, hello = stream.until("hello")
+        (runs / "x.flog").write_bytes(Flog.header() + frame(1))
+        _, news = stream.until("runs")
+        assert news["version"] > hello["version"]
+
+
+def test_a_simion_log_that_grows(serve: Callable[..., Any], runs: Path, simion: str) -> None:
+    data = runs / f"{simion}.bin"
+    raw = data.read_bytes()
+    data.write_bytes(raw[: len(raw) // 2 + 11])
+    site = serve(runs)
+    id = site.id(simion)
+    site.until(lambda: site.run(simion)["progress"] == 1)
+    before = site.run(simion)["kinds"]["creature"]["rows"]
+    with site.stream(runs=id, kinds="creature,stats", keys="reward") as stream:
+        stream.until("hello")
+        time.sleep(0.2)
+        with data.open("ab") as file:
+            file.write(raw[len(raw) // 2 + 11 :])
+        stream.until("rows", lambda message: message["kind"] == "stats" and message["to"] == 34)
+    assert before < site.run(simion)["kinds"]["creature"]["rows"] == 1394
+
+
+# --- the parts ---
+
+
+def taken(log: Log) -> dict[str, list[Any]]:
+    while log.advance(time.monotonic() + 1):
+        pass
+    return {str(kind): log.frames(kind, list(range(len(rows)))) for kind, rows in log.feed.rows.items()}
+
+
+GOLDENS = ["plain", "json", "hole", "torn_header", "torn_payload", "unknown_kinds", "values", "header_only", "phase"]
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_a_log_is_what_its_reader_says_however_it_grew(goldens: Path, runs: Path, name: str) -> None:
+    raw = (goldens / "flog" / f"{name}.flog").read_bytes()
+    path = runs / "x.flog"
+    header = len(raw) if name == "header_only" else Headers(goldens / "flog" / f"{name}.flog").start
+    for step in (1, 37):
+        path.write_bytes(raw[:header])
+        log = Log("x", "x", path)
+        for end in range(header, len(raw) + step, step):
+            with path.open("r+b") as file:
+                file.write(raw[:end])
+            log._prefix = 0  # the file is written over, with the same bytes
+            taken(log)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", trainlog.DamagedLogWarning)
+            frames = list(trainlog.open(path).frames())
+        found = taken(log)
+        assert {kind: len(each) for kind, each in found.items()} == {
+            kind: len([one for one in frames if str(one.kind) == kind]) for kind in {str(one.kind) for one in frames}
+        }
+        for kind, each in found.items():
+            assert repr(each) == repr([one for one in frames if str(one.kind) == kind])
+        log.close()
+
+
+def test_a_hole_that_the_disk_made(runs: Path) -> None:
+    """Six orphan headers, as the original writer left them when the disk was full."""
+    orphan = frame(1, note="x" * 300)[:13]
+    before, after = [frame(n) for n in range(60)], [frame(n) for n in range(100, 200)]
+    path = runs / "x.flog"
+    path.write_bytes(Flog.header() + b"".join(before) + 6 * orphan + b"".join(after))
+    log = Log("x", "x", path)
+    assert len(taken(log)["stats"]) == 160
+    assert log.feed.damage
+    log.close()
+
+
+def test_a_long_file_costs_what_is_new_in_it(runs: Path) -> None:
+    path = runs / "x.flog"
+    path.write_bytes(Flog.header() + b"".join(frame(n) for n in range(20_000)))
+    log = Log("x", "x", path)
+    taken(log)
+    read: list[int] = []
+    source = log.feed._source  # type: ignore[attr-defined]
+    block = source.block
+    source.block = lambda offset, need=1: read.append(offset) or block(offset, need)
+    with path.open("ab") as file:
+        file.write(frame(20_000))
+    size = path.stat().st_size
+    taken(log)
+    assert log.values() == 20_001
+    assert min(read) > size - 100
+    assert not log.advance(time.monotonic() + 1)
+    log.close()
+
+
+def test_what_a_log_knows_of_a_long_run_is_on_disk() -> None:
+    spool = Spool()
+    column = Column(spool, start=5)
+    values = np.arange(3 * ROWS + 17, dtype=float)
+    for part in np.array_split(values, 13):
+        column.extend(part)
+    assert spool.size == 3 * ROWS * 8
+    assert len(column) == len(values) + 5
+    assert np.isnan(column.read(0, 5)).all()
+    assert (column.read(5) == values).all()
+    assert (column.read(ROWS - 3, 2 * ROWS + 9) == values[ROWS - 8 : 2 * ROWS + 4]).all()
+    assert column.search(ROWS + 7.5) == ROWS + 8 + 5
+    assert column.search(-1) == 5
+    assert column.search(1e9) == len(column)
+
+
+def test_columns_of_frames_that_differ() -> None:
+    columns = Columns(Spool())
+    columns.extend([{"a": 1, "b": "x"}, {"a": 2.5, "c": {"d": True}}])
+    columns.extend([{"a": "1.5", "e": [1, 2, 3], "b": "y"}, {}, {"a": 10**400}])
+    assert columns.rows == 5
+    np.testing.assert_equal(columns.numbers("a", 0, 5), [1, 2.5, 1.5, math.nan, math.inf])
+    np.testing.assert_equal(columns.numbers("c/d", 0, 5), [math.nan, 1, math.nan, math.nan, math.nan])
+    assert columns.codes("b", 0, 5).tolist() == [0, -1, 1, -1, -1]
+    assert columns.series["e"].shape == "list"
+
+
+def test_a_cursor_is_text_and_back(runs: Path) -> None:
+    path = runs / "x"
+    path.write_bytes(b"12345678")
+    cursor = Cursor(2**40, FileState.of(path).inode, 8, fingerprint(path, 8))
+    assert Cursor.parse(str(cursor)) == cursor
+    for wrong in ("", "1-2-3", "x-1-1-00000000", "1-1-1-0000000g", "-1-1-1-00000000", "1" * 30 + "-1-1-00000000"):
+        with pytest.raises(ValueError, match="cursor"):
+            Cursor.parse(wrong)
+    assert fingerprint(runs / "nothing", 5) == "00000000"
+    assert FileState.of(runs / "nothing").size == -1
+
+
+def test_a_plug_ins_reader_that_fails_is_told_and_others_go_on(
+    serve: Callable[..., Any], runs: Path, monkeypatch: Any
+) -> None:
+    from trainlog.codecs.flog.reader import FlogReader
+    from trainlog.server import log as module
+    from trainlog.server.feed import IterationFeed
+
+    class Broken(FlogReader):
+        def frames(self, *arguments: Any, **options: Any) -> Any:
+            yield next(super().frames(*arguments, **options))
+            raise RuntimeError("a mistake in a plug-in")
+
+    (runs / "bad.flog").write_bytes(Flog.header() + frame(1) + frame(2))
+    (runs / "good.flog").write_bytes(Flog.header() + frame(1))
+    real = module.feed_of
+
+    def feed_of(reader: Any) -> Any:
+        return IterationFeed(Broken(reader.path), reader.path) if reader.path.name == "bad.flog" else real(reader)
+
+    monkeypatch.setattr(module, "feed_of", feed_of)
+    site = serve(runs)
+    answer = site.get(f"/api/v1/runs/{site.id('bad.flog')}")
+    assert answer.status == 409
+    assert "a mistake in a plug-in" in answer.json["error"]["message"]
+    assert site.run("good.flog")["kinds"]["stats"]["rows"] == 1
+
+
+def test_rows_by_iteration_are_those_by_bytes(runs: Path) -> None:
+    from trainlog.server.feed import FlogFeed, IterationFeed
+
+    path = runs / "x.flog"
+    path.write_bytes(Flog.header() + b"".join(frame(n) for n in range(1000)))
+    reader = trainlog.open(path)
+    feeds = FlogFeed(reader), IterationFeed(reader, path)
+    for feed in feeds:
+        while feed.advance(time.monotonic() + 1):
+            pass
+        assert feed.rows[Kind.STATS].columns.numbers("reward", 0, 1000).tolist() == [float(n) for n in range(1000)]
+        assert [one.data["step"] for one in feed.frames(Kind.STATS, [3, 500])] == [3, 500]
+        feed.close()
