@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 import by_hand_simion as by_hand
 import trainlog
 from trainlog import CorruptLog, DamagedLogWarning, EpisodeType, Kind, LogNotFound, TruncatedLog, UnknownFormat
+from trainlog.codec import Reader
 
 TWO = by_hand.episode_of([(1.0, 2.0), (3.0, 4.0)]) + by_hand.episode_of([(5.0, 6.0)], kind=1)
 
@@ -62,6 +64,30 @@ def test_frames_of_two_episodes(tmp_path: Path) -> None:
         assert list(log.frames(kind)) == [frame for frame in frames if frame.kind == kind]
     assert log.summary().frames == len(frames)
     assert dict(log.summary().kinds[Kind.CREATURE].keys) == dict.fromkeys(frames[2].data, 3)
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        {"time": (0.1, None)},
+        {"time": (None, 0.1), "keys": ["reward/r"]},
+        {"steps": (2, 3)},
+        {"steps": (1, 2), "last": 1},
+        {"last": 2, "keys": ["step", "state/x"]},
+        {"last": 0},
+        {"last": 9},
+        {"time": (5.0, 6.0), "keys": ["state/x"]},
+    ],
+)
+def test_some_rows_of_a_table(tmp_path: Path, which: dict[str, Any]) -> None:
+    """As by the plain way over frames."""
+    log = trainlog.open(by_hand.log(tmp_path, by_hand.experiment(2) + TWO))
+    table, plain = log.table("creature", **which), Reader.table(log, "creature", **which)
+    assert list(table) == list(plain)
+    assert table.time.tolist() == plain.time.tolist()
+    assert {key: column.tolist() for key, column in table.items()} == {key: plain[key].tolist() for key in plain}
+    with pytest.raises(KeyError, match="no creature frame has the key 'state/y'; near it: state/x"):
+        log.table("creature", keys=["state/y"], last=1)
 
 
 def test_names_that_come_twice_are_kept_apart(tmp_path: Path) -> None:

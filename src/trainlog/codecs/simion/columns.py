@@ -15,9 +15,10 @@ from trainlog.codecs.simion.layout import CLOCKS, HEAD, HEAD_WORDS, STEP_CLOCKS,
 from trainlog.codecs.simion.walk import EpisodeEnd, EpisodeStart, Steps, walk_steps
 from trainlog.files import Source
 from trainlog.model import Kind
+from trainlog.rows import Rows, inside
 from trainlog.table import Table, unknown_key
 
-__all__ = ["read_columns", "table_of_steps"]
+__all__ = ["chosen", "read_columns", "table_of_steps"]
 
 
 def table_of_steps(steps: Steps, keys: Sequence[str]) -> Table:
@@ -87,3 +88,24 @@ def _places(keys: Sequence[str]) -> dict[str, int]:
     """Which word of a step is which column."""
     places = {key: STEP_INDEX + i for i, key in enumerate(STEP_KEYS)}
     return places | {key: HEAD_WORDS + i for i, key in enumerate(keys)}
+
+
+def chosen(table: Table, rows: Rows, keys: Sequence[str] | None) -> Table:
+    """The rows of a table of steps that are wanted, and the columns.
+
+    Raises:
+        KeyError: for a key that there is none of, if rows are left.
+
+    """
+    wanted = np.ones(table.rows, np.bool_)
+    if rows.time is not None:
+        wanted &= inside(table.time, rows.time)
+    if rows.steps is not None and table.rows:
+        wanted &= inside(table["step"], rows.steps)
+    places = np.flatnonzero(wanted)
+    if rows.last is not None:
+        places = places[max(len(places) - rows.last, 0) :]
+    if not len(places):
+        return Table(Kind.CREATURE, np.empty(0), {key: np.empty(0) for key in keys or ()})
+    columns = {key: table[key] for key in (table if keys is None else keys)}
+    return Table(Kind.CREATURE, table.time, columns).rows_where(places)
