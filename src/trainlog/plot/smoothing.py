@@ -48,9 +48,9 @@ def smoothed(values: Floats, smooth: float | None) -> Smoothed | None:
         smooth = fitting_window(values)
     if 0 < smooth < 1:
         return Smoothed(ema(values, 1 - smooth), f"exponential mean, {smooth:g}", round(1 / (1 - smooth)))
-    window = int(smooth)
-    if window != smooth or window < 0:
+    if not (0 <= smooth < 2**53 and smooth == int(smooth)):
         raise PlotError(f"smoothing takes a whole number of values, or a weight between 0 and 1, not {smooth:g}")
+    window = int(smooth)
     if window < 2 or len(values) < 2:
         return None
     return Smoothed(moving_average(values, window), f"mean of {window:,}", window)

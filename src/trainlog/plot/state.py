@@ -162,7 +162,7 @@ def _jumps(x: Floats, y: Floats) -> list[int]:
     known = moved[np.isfinite(moved) & (moved > 0)]
     if not len(known):
         return []
-    far = max(0.1 * float(np.hypot(np.ptp(x[np.isfinite(x)]), np.ptp(y[np.isfinite(y)]))), 20 * float(np.median(known)))
+    far = max(0.1 * float(np.hypot(np.ptp(x[np.isfinite(x)]), np.ptp(y[np.isfinite(y)]))), 10 * float(np.median(known)))
     with np.errstate(invalid="ignore"):
         return (np.flatnonzero(moved > far) + 1).tolist()
 

@@ -1,0 +1,82 @@
+"""Pictures as formats that can only be written."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+import trainlog
+from made_logs import training, write_log
+from trainlog import CodecError, Frame, Kind, LogExists, PlotError
+from trainlog.plot import Run, pictures, save_picture
+
+
+def test_convert_to_a_sheet(tmp_path: Path) -> None:
+    reader = training(tmp_path / "run.flog")
+    trainlog.convert(reader, tmp_path / "run.svg")
+    text = (tmp_path / "run.svg").read_text()
+    ElementTree.fromstring(text)
+    assert ">reward<" in text
+    sheet = pictures([Run(reader)])[0]
+    (same,) = save_picture(sheet, tmp_path / "same", formats=["svg"])
+    assert same.read_text() == text
+    trainlog.convert(reader, tmp_path / "run.png")
+    with Image.open(tmp_path / "run.png") as image:
+        assert image.size == tuple(2 * side for side in sheet.size(960, 540))
+
+
+def test_convert_to_a_growing_curve_on_axes_that_stand_still(tmp_path: Path) -> None:
+    trainlog.convert(training(tmp_path / "run.flog"), tmp_path / "run.gif")
+    frames = []
+    with Image.open(tmp_path / "run.gif") as film:
+        assert film.size == (960, 540)
+        for n in range(film.n_frames):
+            film.seek(n)
+            frames.append(film.convert("RGB"))
+    assert len(frames) == 60
+    axis = (0, 490, 960, 540)
+    assert len({frame.crop(axis).tobytes() for frame in frames}) == 1
+    assert len({frame.tobytes() for frame in frames}) == 60
+
+    def colored(frame: Image.Image) -> int:
+        pixels = frame.crop((60, 60, 960, 430)).tobytes()
+        return sum(pixels[n] + 60 < pixels[n + 2] for n in range(0, len(pixels), 3))
+
+    blue = [colored(frame) for frame in (frames[0], frames[20], frames[59])]
+    assert 0 < blue[0] < blue[1] < blue[2]
+
+
+def test_a_picture_is_there_when_its_writer_is_closed_and_not_before(tmp_path: Path) -> None:
+    path = tmp_path / "live.svg"
+    with trainlog.create(path, {"creature": "ant"}) as writer:
+        for n in range(5):
+            writer.write(Frame(n, Kind.STATS, {"step": n, "reward": n} if n % 2 else {"step": n, "loss": -n}))
+        assert not path.exists()
+    assert "NaN" not in path.read_text()  # a key that a frame lacks is no NaN
+    with pytest.raises(trainlog.ClosedLog):
+        writer.write(Frame(9, Kind.STATS, {}))
+    with pytest.raises(LogExists):
+        trainlog.create(path)
+    with pytest.raises(CodecError, match="can only be written"):
+        trainlog.open(path)
+
+
+def test_nothing_to_draw_leaves_no_file(tmp_path: Path) -> None:
+    reader = write_log(tmp_path / "empty.flog", [])
+    for suffix in ("svg", "png", "gif"):
+        with pytest.raises(PlotError, match="nothing to draw"):
+            trainlog.convert(reader, tmp_path / f"empty.{suffix}")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.flog"]
+
+
+def test_saved_figures_are_the_formats_that_were_asked_for(tmp_path: Path) -> None:
+    picture = pictures([Run(training(tmp_path / "run.flog"))])[1]
+    written = save_picture(picture, tmp_path / "out", width=400, height=300, theme="dark", scale=1)
+    assert [path.name for path in written] == ["reward.svg", "reward.png"]
+    with Image.open(io.BytesIO(written[1].read_bytes())) as image:
+        assert image.size == (400, 300)
+        assert image.getpixel((1, 1)) == (0x14, 0x18, 0x1D)

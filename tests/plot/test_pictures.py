@@ -1,0 +1,282 @@
+"""The figures that a person gets: which, of what, and that every one of them is a picture."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+import trainlog
+from made_logs import training, write_log
+from trainlog import Kind, PlotError
+from trainlog.codecs.curves import _Gathered
+from trainlog.draw import Grid, Line, Scene, Strip, VLine, layout, svg
+from trainlog.model import Frame, Header
+from trainlog.plot import Picture, Run, Wish, pictures, runs_of, save_picture
+
+
+def drawn(picture: Picture) -> str:
+    """The figure as SVG: XML, without a coordinate that is no number."""
+    text = svg(layout(picture.figure, *picture.size(960, 540)))
+    for element in ElementTree.fromstring(text).iter():
+        for name, value in element.attrib.items():
+            if name not in ("aria-label", "font-family"):
+                assert not re.search(r"\b(nan|inf)", value), (name, value)
+    return text
+
+
+def by_name(found: list[Picture]) -> dict[str, Picture]:
+    names = {picture.name: picture for picture in found}
+    assert len({name.casefold() for name in names}) == len(found)
+    return names
+
+
+def marks(picture: Picture, kind: type) -> list[Any]:
+    return [mark for mark in picture.figure.marks if isinstance(mark, kind)]  # type: ignore[union-attr]
+
+
+def test_without_a_wish_all_that_varies_is_there(tmp_path: Path) -> None:
+    found = by_name(pictures([Run(training(tmp_path / "run.flog"))]))
+    assert list(found) == ["overview", "reward", "policy_loss", "value_loss", "states"]
+    assert isinstance(found["overview"].figure, Grid)
+    text = drawn(found["reward"])
+    for word in ("ant: run forward", ">reward<", ">step<", ">mean of 10<", ">new_best<", ">fall<", ">walk<"):
+        assert word in text
+    assert len({mark.color for mark in marks(found["reward"], VLine)}) == 2
+    for picture in found.values():
+        drawn(picture)
+
+
+def test_metrics_of_one_prefix_are_together(tmp_path: Path) -> None:
+    rows = [
+        {"step": n, **{f"gait_{part}": n * k for k, part in enumerate("abcd", 1)}, "reward": n, "gait": n}
+        for n in range(5)
+    ]
+    found = by_name(pictures([Run(write_log(tmp_path / "run.flog", rows))]))
+    assert {"overview", "reward", "gait"} <= set(found)
+    assert [name for name in found if name.startswith("gait/")] == [
+        *(f"gait/gait_{part}" for part in "abcd"),
+        "gait/overview",
+    ]
+    assert {picture.group for name, picture in found.items() if name.startswith("gait/")} == {"gait"}
+
+
+def test_odd_names_have_files_of_their_own(tmp_path: Path) -> None:
+    names = ["overview", "Overview", "a b", "a_b", "a/b", "../up", "ä", "states", "x" * 300]
+    rows = [{name: n * k for k, name in enumerate(names, 1)} for n in range(3)]
+    found = by_name(pictures([Run(write_log(tmp_path / "run.flog", rows))]))
+    for picture in found.values():
+        (written,) = save_picture(picture, tmp_path / "out", formats=["svg"])
+        assert written.resolve().is_relative_to((tmp_path / "out").resolve())
+
+
+def test_the_goal_comes_first(tmp_path: Path) -> None:
+    names = ["pci", "policy_loss", "curiosity_reward", "max_distance", "distance", "da_reward", "reward", "falls"]
+    rows = [dict.fromkeys(names, n) for n in range(3)]
+    found = [picture.title for picture in pictures([Run(write_log(tmp_path / "run.flog", rows))])][1:]
+    assert found == [
+        "reward",
+        "distance",
+        "falls",
+        "max_distance",
+        "curiosity_reward",
+        "da_reward",
+        "policy_loss",
+        "pci",
+    ]
+
+
+def test_events_that_happen_all_the_time_are_told_and_not_marked(tmp_path: Path) -> None:
+    rows = [{"step": n, "reward": n % 3} for n in range(100)]
+    events = {n / 2: {"type": "step"} for n in range(100)} | {0.25: {"type": "start"}}
+    found = by_name(pictures([Run(write_log(tmp_path / "run.flog", rows, events=events))]))
+    assert [mark.label for mark in marks(found["reward"], VLine)] == ["start"]
+    assert "not marked: step (100 times)" in drawn(found["reward"])
+
+
+def test_events_stand_where_they_happened(tmp_path: Path) -> None:
+    run = Run(training(tmp_path / "run.flog"))
+    for axis, places in (("step", [200, 500]), ("episode", [20, 50]), ("time", [20, 50])):
+        (picture,) = pictures([run], Wish(y=("reward",), x=axis))
+        assert [mark.x.tolist() for mark in marks(picture, VLine)] == [[place] for place in places]
+
+
+def test_words_are_strips_of_one_color_each(tmp_path: Path) -> None:
+    rows = [{"step": n, "left": "up" if n % 2 else "down", "right": "down", "behavior": f"b{n // 2}"} for n in range(6)]
+    rows[3]["right"] = "up"
+    del rows[2]["left"]
+    found = by_name(pictures([Run(write_log(tmp_path / "run.flog", rows))]))
+    assert list(found) == ["states"]
+    strips = marks(found["states"], Strip)
+    assert [strip.label for strip in strips] == ["behavior", "left", "right"]
+    colors = [dict(zip(strip.names, strip.colors, strict=True)) for strip in strips]
+    assert colors[1]["up"] == colors[2]["up"]
+    drawn(found["states"])
+
+
+def test_the_path_is_seen_from_above(tmp_path: Path) -> None:
+    turn = np.linspace(0, 6, 60)
+    creature = [{"pos": [np.cos(t), np.sin(t), 0.3], "ball_pos": [2.0, 0, 0]} for t in turn]
+    found = by_name(pictures([Run(write_log(tmp_path / "run.flog", [{"r": 1}, {"r": 2}], creature=creature))]))
+    scene = found["trajectory"].figure
+    assert isinstance(scene, Scene)
+    assert np.asarray(scene.x).tolist() == np.cos(turn).tolist()
+    assert [mark.label for mark in scene.marks] == ["ball"]
+    drawn(found["trajectory"])
+
+
+def test_a_creature_that_was_put_back_did_not_fly_there(tmp_path: Path) -> None:
+    creature = [{"x": float(n % 20), "y": 0.1 * (n % 20) ** 2} for n in range(60)]
+    found = by_name(pictures([Run(write_log(tmp_path / "run.flog", [], creature=creature))]))
+    scene = found["trajectory"].figure
+    assert isinstance(scene, Scene)
+    assert len(np.asarray(scene.x)) == 20
+    assert [len(mark.x) for mark in scene.marks] == [20, 20]
+    assert "the last of 3 episodes" in drawn(found["trajectory"])
+
+
+def test_a_creature_on_a_line_has_no_path(tmp_path: Path) -> None:
+    creature = [{"x": float(n), "y": 0.0} for n in range(20)]
+    found = by_name(pictures([Run(write_log(tmp_path / "run.flog", [], creature=creature))]))
+    assert list(found) == ["creature/x"]
+
+
+def test_a_sampled_motion_is_not_averaged(tmp_path: Path) -> None:
+    creature = [{"angle": math.sin(n)} for n in range(300)]
+    (picture,) = pictures([Run(write_log(tmp_path / "run.flog", [], creature=creature))])
+    assert len(marks(picture, Line)) == 1
+    (picture,) = pictures([Run(trainlog.open(tmp_path / "run.flog"))], Wish(y=("angle",), smooth=10))
+    assert len(marks(picture, Line)) == 2
+
+
+@pytest.fixture
+def seeds(tmp_path: Path) -> list[Run]:
+    kinds = {"ppo": 100, "sac": 140}
+    return runs_of(
+        training(tmp_path / algo / str(seed) / "run.flog", seed, 100 + 20 * seed, goal, {"algo": algo})
+        for algo, goal in kinds.items()
+        for seed in range(4)
+    )
+
+
+def test_several_logs_are_laid_over_each_other(seeds: list[Run]) -> None:
+    (picture,) = pictures(seeds[:3], Wish(y=("reward",)))
+    text = drawn(picture)
+    assert [block.label for block in picture.blocks] == ["ppo/0", "ppo/1", "ppo/2"]
+    assert ">ppo/1<" in text
+    assert "lines: mean of" in text
+    assert "new_best" not in text
+
+
+def test_more_logs_than_colors_have_dashes(tmp_path: Path) -> None:
+    runs = runs_of(training(tmp_path / f"{n}.flog", n, 30) for n in range(12))
+    (picture,) = pictures(runs, Wish(y=("reward",)))
+    assert len({(line.color, line.dash) for line in marks(picture, Line)}) == 12
+
+
+def test_seeds_are_one_curve_and_the_legend_says_what_the_band_is(seeds: list[Run]) -> None:
+    (picture,) = pictures(seeds, Wish(y=("reward",), by="algo", center="iqm"))
+    text = drawn(picture)
+    for words in ("ppo (IQM of 4 seeds)", "sac (IQM of 4 seeds)", "95 % bootstrap interval of the IQM"):
+        assert f">{words}<" in text
+    assert "dashed: not all seeds reach so far" in text
+    block = picture.blocks[0]
+    assert list(block.columns) == ["step", "IQM", "low", "high", "runs"]
+    assert (block.columns["runs"].max(), block.columns["runs"].min()) == (4, 1)
+    assert np.isnan(block.columns["low"][block.columns["runs"] == 1]).all()
+    assert "NaN" not in text
+
+
+@pytest.mark.parametrize(
+    ("band", "words"), [("std", "mean ± standard deviation"), ("minmax", "lowest to highest"), ("none", None)]
+)
+def test_bands(seeds: list[Run], band: Any, words: str | None) -> None:
+    (picture,) = pictures(seeds[:4], Wish(y=("reward",), band=band))
+    text = drawn(picture)
+    assert ">mean of 4 seeds<" in text
+    assert words is None or f">{words}<" in text
+
+
+def test_a_band_around_one_log_is_that_of_a_window(seeds: list[Run]) -> None:
+    (picture,) = pictures(seeds[:1], Wish(y=("reward",), band="minmax", smooth=7))
+    assert ">lowest to highest of 7<" in drawn(picture)
+    block = picture.blocks[0].columns
+    assert (block["low"] <= block["value"]).all()
+    assert (block["high"] >= block["value"]).all()
+    with pytest.raises(PlotError, match="a 95 % interval is one over several logs"):
+        pictures(seeds[:1], Wish(y=("reward",), band="ci"))
+
+
+def test_what_cannot_be_granted_says_why(seeds: list[Run], tmp_path: Path) -> None:
+    with pytest.raises(PlotError, match="no log has the metric 'rewrad'; near it: reward"):
+        pictures(seeds, Wish(y=("rewrad",)))
+    with pytest.raises(PlotError, match="ppo/0 does not say its 'size'; it says creature, task, seed, algo"):
+        pictures(seeds, Wish(by="size"))
+    with pytest.raises(PlotError, match="say no sim_time"):
+        pictures(seeds, Wish(x="sim_time"))
+    with pytest.raises(PlotError, match="nothing to draw"):
+        pictures([Run(write_log(tmp_path / "empty.flog", []))])
+    with pytest.raises(PlotError, match="nothing to draw"):
+        pictures([Run(write_log(tmp_path / "still.flog", [{"reward": 1.0}, {"reward": 1.0}]))])
+
+
+ANY = st.one_of(st.floats(), st.integers(-(2**63), 2**63 - 1), st.booleans(), st.none(), st.text(max_size=3))
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["step", "reward", "a/b", "behavior"]), ANY, max_size=4), max_size=8),
+    st.booleans(),
+)
+def test_no_values_make_a_figure_fail(rows: list[dict[str, Any]], log_y: bool) -> None:
+    reader = _Gathered(Path("run.flog"), Header())
+    for n, row in enumerate(rows):
+        reader.add(Frame(float(n), Kind.STATS, row))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found: list[Picture] = []
+        with contextlib.suppress(PlotError):  # when nothing varies
+            found = pictures([Run(reader)], Wish(log_y=log_y))
+        for picture in found:
+            drawn(picture)
+
+
+REAL = [
+    "flog/a_go2_ball.bin",
+    "flog/c_go2_hilly_sigkill.bin",
+    "flog/d_go2_readme.bin",
+    "flog/recorder_json.bin",
+    "simion/01-double-pendulum-cacla/double-pendulum-cacla.simion.log",
+    "simion/02-swingup-sarsa/swingup-pendulum-sarsa-tile-coding.simion.log",
+    "simion/09-raincar-special-name/rain car & <é>.simion.log",
+    "simion/10d-sigkill-swingup-sarsa/killed.simion.log",
+]
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_logs(real_logs: Path, name: str) -> None:
+    path = real_logs / name
+    if not path.exists():
+        pytest.skip(f"{name} is not there")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", trainlog.DamagedLogWarning)  # one of them has a broken descriptor
+        found = by_name(pictures([Run(trainlog.open(path))]))
+    first, second, *_ = found
+    assert first == "overview"
+    assert second in ("reward", "return")
+    if name.startswith("flog"):
+        assert {"trajectory", "states", "creature/speed"} <= set(found)
+    if "sarsa-tile" in name:
+        assert [block.label for block in found["return"].blocks] == ["evaluation", "training"]
+        assert found["return"].figure.x_label == "episode"  # type: ignore[union-attr]
+        assert len(marks(found["creature/state_angle"], Strip)) == 1
+    for picture in found.values():
+        drawn(picture)

@@ -1,0 +1,161 @@
+"""What is found in a log: metrics, axes, parts, and gaps that are not NaN."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from made_logs import training, write_log
+from trainlog import Kind, PlotError, Reader
+from trainlog.plot import Metric, Run, runs_of
+
+
+def run_of(tmp_path: Path, *rows: dict, **more) -> Run:
+    return Run(write_log(tmp_path / "run.flog", rows, **more))
+
+
+def points(run: Run, name: str, axis: str = "step") -> tuple[list[float], list[float]]:
+    (metric,) = run.find(name)
+    ((x, y),) = run.points(metric, axis).values()
+    return x.tolist(), y.tolist()
+
+
+def test_metrics_are_the_numbers_that_vary(tmp_path: Path) -> None:
+    run = Run(training(tmp_path / "run.flog"))
+    assert [str(metric) for metric in run.metrics()] == ["reward", "policy_loss", "value_loss"]
+    assert [str(metric) for metric in run.constants()] == ["loss_scale"]
+
+
+def test_numbers_of_every_type_are_metrics(tmp_path: Path) -> None:
+    rows = [
+        {"flag": n % 2 == 0, "text": str(n / 2), "huge": 2**60 * n, "word": "run", "nan": math.nan, "list": [n, n]}
+        for n in range(4)
+    ]
+    run = run_of(tmp_path, *rows)
+    assert {str(metric) for metric in run.metrics()} == {"flag", "text", "huge"}
+    assert points(run, "flag", "time")[1] == [1, 0, 1, 0]
+    assert points(run, "text", "time")[1] == [0, 0.5, 1, 1.5]
+
+
+def test_a_key_that_a_frame_lacks_is_no_gap_but_a_nan_is(tmp_path: Path) -> None:
+    run = run_of(
+        tmp_path,
+        {"step": 0, "reward": 1.0},
+        {"step": 1, "loss": 2.0},
+        {"step": 2, "reward": math.nan},
+        {"step": 3, "loss": 3.0},
+        {"step": 4, "reward": None},
+    )
+    x, y = points(run, "reward")
+    assert x == [0, 2]
+    assert y == [1.0, pytest.approx(math.nan, nan_ok=True)]
+    assert points(run, "loss") == ([1, 3], [2.0, 3.0])
+
+
+def test_names_choose_kind_part_and_pattern(tmp_path: Path) -> None:
+    creature = [{"speed": n / 2, "com": [n, 2 * n, 3], "pos": [0.0] * 12} for n in range(3)]
+    run = run_of(
+        tmp_path, {"speed": 1, "gait/a": 1, "gait/b": 2}, {"speed": 2, "gait/a": 2, "gait/b": 3}, creature=creature
+    )
+    assert run.find("speed") == [Metric(Kind.STATS, "speed")]
+    assert run.find("creature:speed") == [Metric(Kind.CREATURE, "speed")]
+    assert run.find("gait/*") == [Metric(Kind.STATS, "gait/a"), Metric(Kind.STATS, "gait/b")]
+    assert run.find("com") == [Metric(Kind.CREATURE, "com", part) for part in range(3)]
+    assert run.find("com[-2]") == [Metric(Kind.CREATURE, "com", 1)]
+    assert points(run, "com[1]", "time")[1] == [0, 2, 4]
+    assert run.find("nothing") == []
+    with pytest.raises(PlotError, match=r"'pos' has 12 parts: choose some, pos\[0\] to pos\[11\]"):
+        run.find("pos")
+    with pytest.raises(PlotError, match=r"there is no com\[3\]"):
+        run.find("com[3]")
+    with pytest.raises(PlotError, match="'speed' has no parts"):
+        run.find("speed[0]")
+
+
+def test_what_is_no_number_says_so(tmp_path: Path) -> None:
+    with pytest.raises(PlotError, match="'behavior' of the stats frames is no number"):
+        Run(training(tmp_path / "run.flog")).find("behavior")
+
+
+def test_axes(tmp_path: Path) -> None:
+    run = Run(training(tmp_path / "run.flog", episodes=3))
+    assert [points(run, "reward", axis)[0] for axis in ("step", "episode", "time")] == [
+        [0, 10, 20],
+        [0, 1, 2],
+        [0, 1, 2],
+    ]
+    assert run.default_axis(Kind.STATS) == ["step", "episode", "time"]
+    with pytest.raises(
+        PlotError, match="run: its stats frames say no sim_time; they can be drawn over step, episode, time"
+    ):
+        run.places(Kind.STATS, "sim_time")
+
+
+def test_other_names_of_axes(tmp_path: Path) -> None:
+    run = run_of(tmp_path, *({"global_step": n * 5, "iteration": n, "sim_time": n / 4, "y": n} for n in range(3)))
+    assert points(run, "y", "step")[0] == [0, 5, 10]
+    assert points(run, "y", "episode")[0] == [0, 1, 2]
+    assert points(run, "y", "sim_time")[0] == [0, 0.25, 0.5]
+    assert run.axis(Kind.STATS, "step").label == "global step"
+    assert run.axis(Kind.STATS, "sim_time").unit == "s"
+    assert [str(metric) for metric in run.metrics()] == ["y"]
+
+
+def test_steps_that_begin_anew_with_each_episode_are_added_up(tmp_path: Path) -> None:
+    creature = [{"step": step, "speed": n} for n, step in enumerate([1, 2, 3, 1, 2, 1, 2])]
+    events = {time: {"type": "episode_start"} for time in (0.0, 0.25, 0.45)}
+    run = run_of(tmp_path, {"r": 1}, creature=creature, events=events)
+    assert points(run, "creature:speed", "step")[0] == [1, 2, 3, 4, 5, 6, 7]
+    assert points(run, "creature:speed", "episode")[0] == pytest.approx([1, 4 / 3, 5 / 3, 2, 2.5, 3, 3.5])
+
+
+def test_evaluation_and_training_are_apart(tmp_path: Path) -> None:
+    rows = [{"episode": n, "return": n, "episode_type": "evaluation" if n % 3 == 0 else "training"} for n in range(6)]
+    run = run_of(tmp_path, *rows)
+    (metric,) = run.find("return")
+    found = run.points(metric, "episode")
+    assert {name: y.tolist() for name, (_, y) in found.items()} == {"evaluation": [0, 3], "training": [1, 2, 4, 5]}
+
+
+def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
+    reader = training(tmp_path / "run.flog")
+    assert set(Run(reader, only=["reward"]).columns(Kind.STATS).table) == {"reward", "step", "episode"}
+    assert "behavior" in Run(reader, only=["reward", "unknown"]).columns(Kind.STATS).table
+    assert "behavior" in Run(reader, only=["re*"]).columns(Kind.STATS).table
+
+
+@pytest.mark.parametrize(
+    ("paths", "labels"),
+    [
+        (["a.flog", "b.flog"], ["a", "b"]),
+        (["x/run.flog", "y/run.flog"], ["x", "y"]),
+        (["ppo/0/run.flog", "ppo/1/run.flog", "sac/0/run.flog"], ["ppo/0", "ppo/1", "sac/0"]),
+        (["x/a.flog", "y/a.flog", "y/b.flog"], ["x/a", "y/a", "y/b"]),
+        (["killed.simion.log"], ["killed"]),
+        (["v1.2-run.flog"], ["v1.2-run"]),
+        (["a.flog", "a.flog"], ["a", "a #2"]),
+    ],
+)
+def test_labels_tell_logs_apart(tmp_path: Path, paths: list[str], labels: list[str]) -> None:
+    class Named(Reader):
+        def frames(self, kind=None, **_):
+            return iter(())
+
+    from trainlog import Header
+
+    found = [run.label for run in runs_of([Named(tmp_path / path, Header()) for path in paths])]
+    if len(set(paths)) < len(paths):
+        assert len(set(found)) == len(found)
+    else:
+        assert found == labels
+
+
+def test_an_empty_log_has_no_metrics(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    assert run.metrics() == run.constants() == []
+    assert run.find("reward") == []
+    assert run.events() == {}
+    assert np.size(run.episode_starts) == 0
