@@ -38,12 +38,15 @@ if TYPE_CHECKING:
     from trainlog.errors import DamagedLog as DamagedLog
     from trainlog.errors import DamagedLogWarning as DamagedLogWarning
     from trainlog.errors import EmptyLog as EmptyLog
+    from trainlog.errors import ExpressionError as ExpressionError
     from trainlog.errors import LogExists as LogExists
     from trainlog.errors import LogInUse as LogInUse
     from trainlog.errors import LogNotFound as LogNotFound
     from trainlog.errors import LogWriteError as LogWriteError
     from trainlog.errors import LogWriteWarning as LogWriteWarning
     from trainlog.errors import MissingExtra as MissingExtra
+    from trainlog.errors import PlotError as PlotError
+    from trainlog.errors import SettingError as SettingError
     from trainlog.errors import TrainlogError as TrainlogError
     from trainlog.errors import TrainlogWarning as TrainlogWarning
     from trainlog.errors import TruncatedLog as TruncatedLog
@@ -66,6 +69,7 @@ if TYPE_CHECKING:
     from trainlog.registry import create as create
     from trainlog.registry import list_codecs as list_codecs
     from trainlog.registry import open as open
+    from trainlog.registry import resume as resume
     from trainlog.replay import FlogReplay as FlogReplay
     from trainlog.rescue import repair as repair
     from trainlog.rescue import repair_in_place as repair_in_place
@@ -105,14 +109,14 @@ _ROOMS = {
             "TrainlogWarning",
             "TruncatedLog",
         ],
-        *["UnknownFormat", "UnsupportedFrame"],
+        *["ExpressionError", "PlotError", "SettingError", "UnknownFormat", "UnsupportedFrame"],
     ],
     "files": ["Source", "follow", "never"],
     "functions": ["LearnedFunction", "learned_functions"],
     "model": ["Frame", "Header", "Kind", "Variable"],
     "pipes": ["Background", "Every", "Tee"],
     "recorder": ["TrainingRecorder"],
-    "registry": ["convert", "create", "list_codecs", "open"],
+    "registry": ["convert", "create", "list_codecs", "open", "resume"],
     "replay": ["FlogReplay"],
     "rescue": ["repair", "repair_in_place", "verify"],
     "spool": ["Spool"],

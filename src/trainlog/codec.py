@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from trainlog.errors import CodecError, DamagedLog, DamagedLogWarning, EmptyLog, TruncatedLog
 from trainlog.files import Wait, never
@@ -278,10 +278,12 @@ class Writer(ABC):
     Attributes:
         losses: what the format could not hold, by a short description, with how often that was so. A value that
             must not be lost raises instead, see ``write``.
+        resumed_at: of a log that is gone on with, the time of the last frame that it had, seconds; else 0.0.
 
     """
 
     losses: Mapping[str, int] = MappingProxyType({})
+    resumed_at: float = 0.0
 
     @abstractmethod
     def write(self, frame: Frame) -> None:
@@ -379,6 +381,21 @@ class Codec(ABC):
 
         """
         raise CodecError(f"{self.name} is a format that can only be read", path=path)
+
+    def resume(self, path: Path, note: Mapping[str, Any]) -> Writer:
+        """Go on with the log at *path*, behind its last whole frame.
+
+        Args:
+            path: the log.
+            note: what the event in the log that tells of this is to say beside.
+
+        Raises:
+            CodecError: when logs of this format cannot be gone on with.
+            LogInUse: when another process is writing it.
+            DamagedLog, LogWriteError: as they say.
+
+        """
+        raise CodecError(f"a log of the format {self.name} cannot be gone on with", path=path)
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """Every file that a log written at *path* may consist of; *path* is the first."""

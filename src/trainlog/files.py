@@ -149,7 +149,7 @@ class Source:
         while self.offset + size > self._ahead_from + len(self._ahead):
             if self.size - self.offset >= size:
                 self._ahead_from, self._ahead = self.offset, self.block(self.offset, size)
-            elif not self._wait():
+            elif not self.wait():
                 return self._ended()
         return self._advance(size)
 
@@ -175,7 +175,7 @@ class Source:
                 need = min(left, searched + self.CHUNK)
                 self._ahead_from, self._ahead = self.offset, self.block(self.offset, need)
                 searched = min(searched, len(self._ahead))
-            elif not self._wait():
+            elif not self.wait():
                 return self._ended()
 
     def _advance(self, size: int) -> bytes:

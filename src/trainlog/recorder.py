@@ -8,13 +8,14 @@ import time
 import warnings
 import weakref
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from trainlog import registry
 from trainlog.codec import Writer
 from trainlog.errors import LogWriteWarning
 from trainlog.model import Frame, Kind
-from trainlog.registry import create
 from trainlog.spool import Spool
 from trainlog.ticker import Ticker
 
@@ -45,6 +46,7 @@ class TrainingRecorder:
         metadata: Mapping[str, Any] | None = None,
         *,
         overwrite: bool = False,
+        resume: bool = False,
         on_error: OnError = "warn",
         sync_every: float | None = 5.0,
     ) -> None:
@@ -57,6 +59,9 @@ class TrainingRecorder:
             phase: a tag of the training phase, 0 to 255.
             metadata: more that is true of the whole run: seed, arguments, versions, ...
             overwrite: replace a log that is there. Otherwise that is an error.
+            resume: go on with the log that is there, if there is one, as `trainlog.resume` does; its header stays as it
+                is, and metadata that differ from it are in the event of the restart. The clock goes on from its last
+                frame.
             on_error: what becomes of a frame that the system does not take (a full disk, a folder that is gone).
                 ``warn``: it waits in memory until there is room again, see `trainlog.Spool`, with a warning.
                 ``raise``: the call raises `LogWriteError`, and the frame is not in the log. What goes wrong here, at
@@ -75,14 +80,21 @@ class TrainingRecorder:
         if on_error not in ("warn", "raise"):
             raise ValueError(f"on_error is 'warn' or 'raise', not {on_error!r}")
         self._warns = on_error == "warn"
-        self._writer: Writer = create(path, meta, phase=phase, overwrite=overwrite)
+        if resume and overwrite:
+            raise ValueError("a log is either gone on with or replaced: resume or overwrite, not both")
+        if resume and _is_there(path):
+            self._writer: Writer = _resumed(path, meta)
+        else:
+            self._writer = registry.create(
+                path, meta, phase=phase, overwrite=overwrite or (resume and Path(path).exists())
+            )
+        self._began = time.monotonic() - self._writer.resumed_at
         if self._warns:
             self._writer = Spool(self._writer)
         self._write = self._writer.write
         self._unheard: OSError | None = None  # an error of the thread
         self._warned = ""
         self._ticker = None if sync_every is None else Ticker(sync_every, self._sync, "trainlog sync")
-        self._began = time.monotonic()
         self.path = path
         _open_recorders.add(self)
 
@@ -127,8 +139,19 @@ class TrainingRecorder:
         """Record a generation: gen, best, avg, pop, dist, stage, diversity; raises as ``record_creature_frame``."""
         self._write(Frame(self.now() if timestamp is None else timestamp, Kind.EVOLUTION, data))
 
+    def rewind(self, step: int) -> None:
+        """Declare that training went back to a checkpoint, the one of *step*; raises as ``record_creature_frame``.
+
+        All frames so far, from the first one on whose ``step`` is above it, are superseded: readers, tables, curves
+        and pictures leave them out. They stay in the file; `trainlog.Reader.with_superseded` shows them. ``step`` must
+        count the same thing in all frames that have one.
+        """
+        self._write(Frame(self.now(), Kind.EVENT, {"type": "rewind", "by": "trainlog", "step": int(step)}))
+
     def now(self) -> float:
-        """Seconds since this recorder was made."""
+        """Seconds since the run began: since this recorder was made, or, of a log that is gone on with, beside that
+        as long as its frames took.
+        """
         return time.monotonic() - self._began
 
     def flush(self) -> None:
@@ -192,6 +215,19 @@ class TrainingRecorder:
 
     def __repr__(self) -> str:
         return f"TrainingRecorder({os.fspath(self.path)!r})"
+
+
+def _is_there(path: str | os.PathLike[str]) -> bool:
+    try:
+        return Path(path).stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _resumed(path: str | os.PathLike[str], meta: Mapping[str, Any]) -> Writer:
+    old = registry.open(path).header.meta
+    other = {key: value for key, value in meta.items() if str(value) != str(old.get(key))}
+    return registry.resume(path, note={"metadata": other} if other else None)
 
 
 _open_recorders: weakref.WeakSet[TrainingRecorder] = weakref.WeakSet()

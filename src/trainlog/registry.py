@@ -26,7 +26,7 @@ from trainlog.errors import (
 from trainlog.model import Frame, Header, Variable
 from trainlog.table import Table
 
-__all__ = ["Conversion", "Installed", "convert", "create", "list_codecs", "open"]
+__all__ = ["Conversion", "Installed", "convert", "create", "list_codecs", "open", "resume"]
 
 
 class _Ours(NamedTuple):
@@ -44,6 +44,7 @@ class _Ours(NamedTuple):
 _BUILT_IN: Final = {
     "flog": _Ours("trainlog.codecs.flog:FlogCodec", (".flog", ".bin")),
     "simion": _Ours("trainlog.codecs.simion:SimionCodec", (".simion.log", ".simion.log.bin", ".simion.log.functions")),
+    "parquet": _Ours("trainlog.codecs.parquet:ParquetCodec", (".parquet",)),
     "svg": _Ours("trainlog.codecs.curves:SvgCodec", (".svg",)),
     "png": _Ours("trainlog.codecs.curves:PngCodec", (".png",)),
     "gif": _Ours("trainlog.codecs.curves:GifCodec", (".gif",)),
@@ -106,12 +107,16 @@ def open(path: str | os.PathLike[str], *, codec: str | None = None) -> Reader:
 
     """
     path = Path(path)
+    return _codec_of(path, codec).read(path)
+
+
+def _codec_of(path: Path, name: str | None) -> Codec:
     head = _head(path)
-    if codec is not None:
-        return _by_name(codec).read(path)
+    if name is not None:
+        return _by_name(name)
     for candidate in _candidates(path):
         if candidate.accepts(path, head):
-            return candidate.read(path)
+            return candidate
     what = "it is empty" if not head else f"it begins with {head[:8]!r}"
     raise UnknownFormat(
         f"no codec takes this file ({what}); `trainlog codecs` lists those that are installed", path=path
@@ -152,6 +157,33 @@ def create(
                 _must_not_be_written(file)
                 file.unlink()
     return chosen.write(path, Header(dict(meta or {}), phase, tuple(variables)))
+
+
+def resume(path: str | os.PathLike[str], *, codec: str | None = None, note: Mapping[str, Any] | None = None) -> Writer:
+    """Go on with a log whose writer was killed, or closed it; in the same file, behind the last whole frame.
+
+    A torn tail is cut off. An event of the type ``resume`` tells of it: ``cut`` (how many bytes that were), ``wall``
+    (seconds since 1970), ``host``, ``pid``.
+
+    Args:
+        path: the log.
+        codec: the name of the format, where the bytes do not tell.
+        note: what that event is to say beside.
+
+    Returns:
+        A writer. Its ``resumed_at`` is the time of the last frame that is there, to go on from.
+
+    Raises:
+        LogNotFound: when there is nothing at *path*.
+        LogInUse: when another process is writing it; the message says which.
+        UnknownFormat: when no codec takes it.
+        CodecError: when logs of its format cannot be gone on with.
+        DamagedLog: when its header is cut or broken.
+        LogWriteError: when it may not be written.
+
+    """
+    path = Path(path)
+    return _codec_of(path, codec).resume(path, note or {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,11 +57,13 @@ def line_of(frame: Frame, keys: tuple[str, ...] | None) -> str:
 @click.command
 @click.argument("log", type=click.Path(path_type=Path))
 @frame_options
-def command(log: Path, kind: Kind | None, keys: tuple[str, ...] | None) -> None:
+@click.option("--superseded", is_flag=True, help="Also the frames before a rewind that do not count any more.")
+def command(log: Path, kind: Kind | None, keys: tuple[str, ...] | None, superseded: bool) -> None:
     """Print the frames of a log, one JSON object on each line: time, kind, data.
 
     NaN and infinities are null, bytes are base64.
     """
-    for frame in registry.open(log).frames(kind):
+    reader = registry.open(log)
+    for frame in (reader.with_superseded() if superseded else reader).frames(kind):
         sys.stdout.write(line_of(frame, keys) + "\n")
     sys.stdout.flush()

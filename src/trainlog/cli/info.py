@@ -34,6 +34,7 @@ def _facts(reader: Reader, summary: Summary) -> dict[str, Any]:
         "size": summary.size,
         "frames": summary.frames,
         "duration": summary.duration,
+        "superseded": summary.superseded,
         "phase": reader.header.phase,
         "meta": reader.header.meta,
         "variables": [
@@ -83,6 +84,9 @@ def _show(reader: Reader, summary: Summary) -> None:
     console.print(grid)
     size, duration = human_size(summary.size), human_time(summary.duration)
     console.print(f"\n  {summary.frames:,} frames, {size}, {duration}\n")
+    if summary.superseded:
+        hidden = human_size(summary.superseded)
+        console.print(f"  {hidden} of frames are superseded, as training went back; `dump --superseded` shows them\n")
     if summary.kinds:
         table = Table(box=None, padding=(0, 2), header_style="dim")
         for title in ("kind", "frames", "keys", "from", "to", "per second", "size"):

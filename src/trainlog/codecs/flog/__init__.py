@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from trainlog.codec import Codec
 from trainlog.codecs.flog.layout import MAGIC
@@ -31,3 +33,7 @@ class FlogCodec(Codec):
     def write(self, path: Path, header: Header) -> FlogWriter:
         """Begin a FLOG file at *path*."""
         return FlogWriter(path, header)
+
+    def resume(self, path: Path, note: Mapping[str, Any]) -> FlogWriter:
+        """Go on with the FLOG file at *path*, behind its last whole frame."""
+        return FlogWriter.resumed(path, note)

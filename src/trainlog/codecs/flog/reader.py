@@ -55,14 +55,14 @@ class FlogReader(Reader):
         try:
             _, start = take_header(source)
             if self._hides:
-                self._history = self._history.updated(source, start)
+                unsealed = self.header.meta.get("checksums") is False
+                self._history = self._history.updated(source, start, unsealed=unsealed)
         except BaseException:
             source.close()
             raise
         if not (self._hides and self._history.cuts):
             return source, start
-        source.close()
-        return Spliced(self.path, wait, self._history.cuts), start
+        return Spliced(source, self._history.cuts), start
 
     def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
         """Yield the frames in the file's order; see `trainlog.codec.Reader.frames`.

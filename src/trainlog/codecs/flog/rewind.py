@@ -8,7 +8,6 @@ way of reading agrees on it.
 from __future__ import annotations
 
 import math
-import os
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any, Final, TypeGuard
 from trainlog.codec import Gap
 from trainlog.codecs.flog.integrity import MAP, REWIND, contains, last_seal
 from trainlog.codecs.flog.scan import walk
-from trainlog.files import Source, Wait
+from trainlog.files import Source
 from trainlog.model import Kind
 
 __all__ = ["History", "Spliced", "placed"]
@@ -46,15 +45,22 @@ class History:
     offsets: tuple[int, ...] = ()  # of those frames that raised the highest step so far
     steps: tuple[float, ...] = ()  # and their steps
 
-    def updated(self, source: Source, start: int) -> History:
-        """The same with what was written since; the first frame of the file begins at byte *start*."""
+    def updated(self, source: Source, start: int, *, unsealed: bool) -> History:
+        """The same with what was written since.
+
+        Args:
+            source: the file.
+            start: where its first frame begins.
+            unsealed: whether it is one of ours without checksums.
+
+        """
         status = source.path.stat()
         file = status.st_dev, status.st_ino
         size = source.size
         old = self if file == self.file and size >= self.searched else History(file=file, searched=start, walked=start)
         if size == old.searched:
             return old
-        if not _may_rewind(source, max(old.searched - len(REWIND), start)):
+        if not _may_rewind(source, max(old.searched - len(REWIND), start), unsealed=unsealed):
             return replace(old, searched=size)
         return old._walk_on(source)
 
@@ -85,13 +91,13 @@ def _ignore(gap: Gap) -> None:
     """Whoever reads the frames is told of it."""
 
 
-def _may_rewind(source: Source, start: int) -> bool:
+def _may_rewind(source: Source, start: int, *, unsealed: bool) -> bool:
     """Whether there may be a rewind behind byte *start*; the last seal tells, without a look at all of the file."""
     size = source.size
     seal = last_seal(source, max(start, size - _SEALS_WITHIN))
     if seal.end:
         return seal.rewinds > 0 or contains(source, REWIND, seal.end, size)
-    if size - start > _SEALS_WITHIN and not contains(source, MAP, start, start + _SEALS_WITHIN):
+    if size - start > _SEALS_WITHIN and not unsealed and not contains(source, MAP, start, start + _SEALS_WITHIN):
         return False  # nothing of this is by a writer that knows of rewinds
     return contains(source, REWIND, start, size)
 
@@ -99,8 +105,12 @@ def _may_rewind(source: Source, start: int) -> bool:
 class Spliced(Source):
     """A file without some of its bytes; what is behind them moves up."""
 
-    def __init__(self, path: str | os.PathLike[str], wait: Wait, cuts: tuple[Cut, ...]) -> None:
-        super().__init__(path, wait)
+    def __init__(self, whole: Source, cuts: tuple[Cut, ...]) -> None:
+        """Take over *whole*, and leave *cuts* out of it."""
+        self._whole = whole
+        self.path = whole.path
+        self.offset = 0
+        self._ahead, self._ahead_from = b"", 0
         starts = [0, *(stop for _, stop in cuts)]
         self._cut = sum(stop - start for start, stop in cuts)
         self._at: list[int] = []  # where each piece begins in what is seen
@@ -110,10 +120,18 @@ class Spliced(Source):
             self._at.append(seen)
             seen += (stop or 0) - start
 
+    def close(self) -> None:
+        """Close the file; may be called again."""
+        self._whole.close()
+
     @property
     def size(self) -> int:
         """Bytes that are seen of the file now."""
-        return super().size - self._cut
+        return self._whole.size - self._cut
+
+    def wait(self) -> bool:
+        """Ask the caller whether to try again for bytes that are not there yet."""
+        return self._whole.wait()
 
     def place(self, offset: int) -> int:
         """Where in the file the byte is that is seen at *offset*."""
@@ -133,7 +151,7 @@ class Spliced(Source):
         parts = []
         while count > 0:
             most = min(count, self._left(offset))
-            part = super().block(self.place(offset), most)[:most]
+            part = self._whole.block(self.place(offset), most)[:most]
             if not part:
                 break
             parts.append(part)
@@ -145,7 +163,7 @@ class Spliced(Source):
         """Put the bytes from *offset* on into *buffer*, as `Source.fill`."""
         done = 0
         while done < len(buffer) and (most := min(len(buffer) - done, self._left(offset + done))) > 0:
-            count = super().fill(buffer[done : done + most], self.place(offset + done))
+            count = self._whole.fill(buffer[done : done + most], self.place(offset + done))
             if not count:
                 break
             done += count

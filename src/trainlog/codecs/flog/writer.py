@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import struct
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from trainlog.append import AppendFile
-from trainlog.codec import Writer
+from trainlog.codec import Gap, Writer
 from trainlog.codecs.flog.bulk import pack_table
-from trainlog.codecs.flog.header import pack_header
-from trainlog.codecs.flog.integrity import SealedFile
+from trainlog.codecs.flog.header import pack_header, take_header
+from trainlog.codecs.flog.integrity import SealedFile, last_seal
 from trainlog.codecs.flog.layout import FRAME, MAX_SIZE
 from trainlog.codecs.flog.payload import encode
+from trainlog.codecs.flog.scan import walk
 from trainlog.errors import UnsupportedFrame
-from trainlog.model import Frame, Header
+from trainlog.files import Source
+from trainlog.model import Frame, Header, Kind
 from trainlog.table import Table
 
 __all__ = ["FlogWriter"]
@@ -41,12 +48,29 @@ class FlogWriter(Writer):
             path.unlink(missing_ok=True)
             raise
 
+    @classmethod
+    def resumed(cls, path: Path, note: Mapping[str, Any]) -> FlogWriter:
+        """Go on with the FLOG file at *path*; see `trainlog.codec.Codec.resume`."""
+        self = cls.__new__(cls)
+        file = SealedFile.reopen(path)
+        try:
+            cut, self.resumed_at = _go_to_the_end(file)
+        except BaseException:
+            file.leave()
+            raise
+        self._file = file
+        self._append = file.append
+        who = {"host": socket.gethostname(), "pid": os.getpid(), "wall": time.time()}
+        event = {"type": "resume", "by": "trainlog", "cut": cut, **who, **note}
+        self.write(Frame(self.resumed_at, Kind.EVENT, event))
+        return self
+
     def write(self, frame: Frame) -> None:
         """Write one frame; see `trainlog.codec.Writer.write`."""
-        time, kind, data = frame
+        seconds, kind, data = frame
         payload = encode(data)
         try:
-            self._append(_pack(time, kind, len(payload)) + payload)
+            self._append(_pack(seconds, kind, len(payload)) + payload)
         except struct.error as error:
             raise UnsupportedFrame(_why(frame, len(payload))) from error
 
@@ -70,6 +94,26 @@ class FlogWriter(Writer):
     def close(self) -> None:
         """Put a checksum behind the last frame, and close the file; nothing was kept back."""
         self._file.close()
+
+
+def _go_to_the_end(file: SealedFile) -> tuple[int, float]:
+    """Cut a torn tail off; return how many bytes it had, and the time of the last whole frame."""
+    gaps: list[Gap] = []
+    with Source(file.path) as source:
+        _, start = take_header(source)
+        seal = last_seal(source, start)
+        end, seconds = source.size, seal.time
+        for record in walk(source, max(seal.end, start), on_gap=gaps.append):
+            seconds = record.time
+    if not end:
+        file.append(pack_header(Header()))  # its writer was killed before it wrote anything
+        return 0, 0.0
+    cut = 0
+    if gaps and gaps[-1].torn:
+        end, cut = gaps[-1].offset, gaps[-1].size
+        file.cut_back(end)
+    file.go_on(seal, end, seconds)
+    return cut, seconds
 
 
 def _why(frame: Frame, size: int) -> str:
