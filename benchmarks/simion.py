@@ -19,7 +19,8 @@ __all__ = ["CONVERTERS", "READERS", "converted", "make", "read", "tables"]
 _VARIABLES = 11  # as in the logs of a double pendulum
 _LENGTHS = (40, 1000)  # steps of an episode
 _SIZE = 500_000_000
-_BIN, _LOOP = ".bin", 3_000_000
+_QUICK_SIZE = 3_000_000
+_BIN = ".bin"
 
 
 def make(path: str, size: int, length: int) -> int:
@@ -145,7 +146,7 @@ def converted(name: str, path: str, target: str, repeats: int) -> dict[str, Any]
 
 def tables(scale: Scale) -> Iterator[Table]:
     """Reading, for short and for long episodes; converting."""
-    size = _SIZE if scale.passes > 1 else _LOOP
+    size = _SIZE if scale.passes > 1 else _QUICK_SIZE
     for length in _LENGTHS:
         about = (
             f"A log of {size / 1e6:,.0f} MB in episodes of {length:,} steps of {_VARIABLES} variables, in the page "
