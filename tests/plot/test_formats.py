@@ -43,7 +43,7 @@ def test_convert_to_a_growing_curve_on_axes_that_stand_still(tmp_path: Path) -> 
     assert len({frame.tobytes() for frame in frames}) == 60
 
     def colored(frame: Image.Image) -> int:
-        pixels = frame.crop((60, 60, 960, 430)).tobytes()
+        pixels = frame.crop((0, 60, 960, 430)).tobytes()
         return sum(pixels[n] + 60 < pixels[n + 2] for n in range(0, len(pixels), 3))
 
     blue = [colored(frame) for frame in (frames[0], frames[20], frames[59])]
