@@ -22,6 +22,7 @@ ORDER = [
     "verdict",
     "files",
     "append",
+    "arrow",
     "table",
     "rows",
     "codec",

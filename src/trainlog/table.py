@@ -16,12 +16,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from trainlog.arrow import arrow_table, extra, with_time
 from trainlog.model import Frame, Kind
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
 
 __all__ = ["Table", "flatten", "joined", "table_of"]
 
@@ -97,6 +103,40 @@ class Table(Mapping[str, Array]):
     def rows_where(self, mask: Array) -> Table:
         """The rows that *mask* (bools, indices or a slice) chooses, as numpy does."""
         return Table(self.kind, self.time[mask], {key: column[mask] for key, column in self._columns.items()})
+
+    def to_arrow(self) -> pyarrow.Table:
+        """The table as Apache Arrow has it, its first column ``time``; see `trainlog.arrow.arrow_table`.
+
+        Raises:
+            MissingExtra: without pyarrow: ``pip install "trainlog[arrow]"``.
+
+        """
+        return arrow_table(with_time(self.time, self._columns))
+
+    def to_polars(self) -> polars.DataFrame:
+        """The table as a polars frame, its first column ``time``; it shares the memory of the numbers.
+
+        Raises:
+            MissingExtra: without polars and pyarrow: ``pip install polars "trainlog[arrow]"``.
+
+        """
+        frame: polars.DataFrame = extra("polars", 'polars "trainlog[arrow]"').from_arrow(self.to_arrow())
+        return frame
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The table as a pandas frame, its first column ``time``; it shares the memory of the numbers.
+
+        Columns of more dimensions come one by one, ``pos/0``, ``pos/1`` and so on.
+
+        Raises:
+            MissingExtra: without pandas: ``pip install pandas``.
+
+        """
+        flat: dict[str, Array] = {}
+        for name, column in with_time(self.time, self._columns).items():
+            for place in np.ndindex(column.shape[1:]):
+                flat["/".join([name, *map(str, place)])] = column[(slice(None), *place)]
+        return extra("pandas", "pandas").DataFrame(flat, copy=False)
 
     def frames(self) -> Iterator[Frame]:
         """The rows as frames, under the columns' names."""

@@ -1,0 +1,398 @@
+"""Parquet: a whole run as one table, for polars, pandas, DuckDB and all others that read it. The extra ``arrow``.
+
+A row is a frame, in the log's order. The columns:
+
+- ``time``: float64, seconds since the run began;
+- ``kind``: what the frame tells of, as a string (``stats``, ``creature``, ``kind_9``);
+- one for each key of each kind, ``stats/reward``, nested ones flattened: ``stats/gait/phase``. It is null in the
+  rows of other kinds, and where the frame has no such key. Its type is the one that most of its values have: double,
+  int64, bool, string, binary, lists of fixed size (or of any, where their sizes differ) of numbers or bools;
+- ``frame``: the whole frame's data as msgpack, for frames that hold anything that their columns cannot tell: ``None``,
+  nested maps, an int among floats, a string among numbers. Null for all others.
+
+The header is in the schema's metadata, under ``trainlog``, as JSON. So nothing is lost: read back as a log, every
+frame is what it was (its keys may come in another order).
+
+As Parquet wants to know all columns before the first row, frames go to a FLOG file beside the target, which a killed
+process leaves behind, and become Parquet when the writer is closed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.arrow import extra, lists
+from trainlog.codec import Codec, Reader, Writer
+from trainlog.codecs.flog import FlogReader, FlogWriter
+from trainlog.codecs.flog.payload import decode, encode
+from trainlog.errors import CorruptLog, LogExists, LogNotFound, TrainlogError, UnknownFormat
+from trainlog.files import Wait, never, written_aside
+from trainlog.model import Frame, Header, Kind, KindLike, Variable
+from trainlog.table import Table, flatten
+
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["ParquetCodec"]
+
+Array = npt.NDArray[Any]
+
+_MAGIC: Final = b"PAR1"
+_METADATA: Final = b"trainlog"
+_GROUP: Final = 1 << 15  # frames in a row group
+_MOST_COLUMNS: Final = 10_000
+
+_SCALARS: Final = {float: "float64", int: "int64", bool: "bool_", str: "string", bytes: "binary"}
+_LEAVES: Final = frozenset([float, int, bool])
+
+
+class ParquetCodec(Codec):
+    """Parquet files that hold a log."""
+
+    name = "parquet"
+    suffixes = (".parquet",)
+    description = "one table of all frames, for polars, pandas, DuckDB (needs trainlog[arrow])"
+
+    def accepts(self, path: Path, head: bytes) -> bool:
+        """Whether it is a Parquet file."""
+        return head.startswith(_MAGIC)
+
+    def read(self, path: Path) -> Reader:
+        """Open the log at *path*.
+
+        Raises:
+            MissingExtra: without pyarrow.
+            UnknownFormat: when it is a Parquet file that holds no log.
+
+        """
+        return _ParquetReader(path)
+
+    def write(self, path: Path, header: Header) -> Writer:
+        """Begin a log at *path*, which is there when the writer is closed.
+
+        Raises:
+            MissingExtra: without pyarrow.
+
+        """
+        return _ParquetWriter(path, header)
+
+
+def _parquet() -> Any:
+    return extra("pyarrow.parquet", '"trainlog[arrow]"')
+
+
+class _Type(NamedTuple):
+    """The type of a value as far as a column can tell it: what it is, or what its lists are of and how long."""
+
+    of: type
+    shape: tuple[int, ...] = ()
+
+    @property
+    def rank(self) -> tuple[type, int]:
+        """What all values of a column have in common."""
+        return self.of, len(self.shape)
+
+
+def _type_of(value: Any) -> _Type | None:
+    """The type of *value*; None when no column can hold it exactly."""
+    one = type(value)
+    if one is list:
+        return _list_type(value)
+    if one not in _SCALARS or (one is int and not -(2**63) <= value < 2**63) or (one is str and not _is_text(value)):
+        return None
+    return _Type(one)
+
+
+def _list_type(value: list[Any]) -> _Type | None:
+    types = set(map(type, value))
+    if len(types) != 1:
+        return None
+    if types == {list}:
+        inner = set(map(_list_type, value))
+        found = inner.pop()
+        return None if inner or found is None else _Type(found.of, (len(value), *found.shape))
+    (one,) = types
+    if one not in _LEAVES or (one is int and not -(2**63) <= min(value) <= max(value) < 2**63):
+        return None
+    return _Type(one, (len(value),))
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class _Column:
+    """A column as its values are met: what types they have, and how many have each."""
+
+    def __init__(self) -> None:
+        self._types: Counter[_Type] = Counter()
+
+    def meet(self, values: list[Any]) -> None:
+        types = set(map(type, values))
+        if types <= {float, bool, bytes}:  # which are always held exactly
+            self._types.update({_Type(one): sum(type(value) is one for value in values) for one in types})
+        elif types == {int} and -(2**63) <= min(values) <= max(values) < 2**63:
+            self._types[_Type(int)] += len(values)
+        else:
+            self._types.update(found for value in values if (found := _type_of(value)) is not None)
+
+    def kind(self) -> tuple[tuple[type, int], tuple[int, ...] | None] | None:
+        """What the column holds, and the shape that all its values have, if they have one; None for nothing."""
+        ranks: Counter[tuple[type, int]] = Counter()
+        for found, count in self._types.items():
+            ranks[found.rank] += count
+        if not ranks:
+            return None
+        rank = (float, 0) if {(float, 0), (int, 0)} == ranks.keys() else ranks.most_common(1)[0][0]
+        shapes = {found.shape for found in self._types if found.rank == rank}
+        return rank, shapes.pop() if len(shapes) == 1 else None
+
+
+class _Holder:
+    """A column of the file: what of a value it can hold."""
+
+    def __init__(self, rank: tuple[type, int], shape: tuple[int, ...] | None) -> None:
+        self._of, self._depth = rank
+        self._shape = shape if shape is not None and 0 not in shape else None
+
+    def arrow_type(self, pa: Any) -> Any:
+        found = getattr(pa, _SCALARS[self._of])()
+        for size in reversed(self._shape) if self._shape is not None else [None] * self._depth:
+            found = pa.list_(found) if size is None else pa.list_(found, size)
+        return found
+
+    def array(self, pa: Any, values: list[Any], inexact: set[int]) -> pyarrow.Array:
+        """*values* as the column has them, null where it cannot; adds the rows where that is not all to *inexact*."""
+        types = set(map(type, values))
+        if types <= {self._of, _Absent} and self._depth == 0 and self._of in (float, bool, bytes):
+            return pa.array([None if value is _ABSENT else value for value in values], self.arrow_type(pa))
+        held: list[Any] = []
+        for row, value in enumerate(values):
+            if value is _ABSENT:
+                held.append(None)
+                continue
+            found = _type_of(value)
+            if found is not None and found.rank == (self._of, self._depth) and self._shape in (None, found.shape):
+                held.append(value)
+            else:
+                inexact.add(row)
+                held.append(float(value) if found == (int, ()) and (self._of, self._depth) == (float, 0) else None)
+        if self._shape:
+            return self._lists(held)
+        return pa.array(held, self.arrow_type(pa))
+
+    def _lists(self, held: list[Any]) -> pyarrow.Array:
+        assert self._shape is not None
+        empty = np.array([value is None for value in held])
+        block: Array = np.zeros((len(held), *self._shape), {float: np.float64, int: np.int64, bool: np.bool_}[self._of])
+        if not empty.all():
+            block[~empty] = [value for value in held if value is not None]
+        return lists(block, empty)
+
+
+class _Absent:
+    """The value of a key that a frame does not have."""
+
+
+_ABSENT: Final = _Absent()
+
+
+Columns = dict[tuple[Kind, str], _Holder]
+
+
+class _ParquetWriter(Writer):
+    def __init__(self, path: Path, header: Header) -> None:
+        _parquet()
+        if path.exists():
+            raise LogExists("there is a file already, and a log is never overwritten unasked", path=path)
+        self._path = path
+        self._spool = path.with_name(f".{path.name}.{os.getpid()}.flog")
+        self._writer = FlogWriter(self._spool, header)
+        self._done = False
+
+    def write(self, frame: Frame) -> None:
+        self._writer.write(frame)
+
+    def write_table(self, table: Table) -> None:
+        self._writer.write_table(table)
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+        if not self._done:
+            _write(FlogReader(self._spool), self._path)
+            self._done = True
+            self._spool.unlink()
+
+
+def _write(log: Reader, path: Path) -> None:
+    """Write the FLOG file *log* as Parquet."""
+    pa, parquet = extra("pyarrow", '"trainlog[arrow]"'), _parquet()
+    columns = _columns_of(log)
+    schema = pa.schema(
+        [
+            ("time", pa.float64()),
+            ("kind", pa.dictionary(pa.int16(), pa.string())),
+            *((_name(*key), column.arrow_type(pa)) for key, column in columns.items()),
+            ("frame", pa.binary()),
+        ],
+        {_METADATA: _packed(log.header)},
+    )
+    text = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_dictionary(field.type)]
+    with (
+        written_aside(path) as file,
+        parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=text) as writer,
+    ):
+        for batch in _batches(log.frames()):
+            writer.write_table(_group(pa, schema, columns, batch))
+
+
+def _name(kind: Kind, key: str) -> str:
+    return f"{kind}/{key}"
+
+
+def _batches(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    frames = iter(frames)
+    while batch := list(itertools.islice(frames, _GROUP)):
+        yield batch
+
+
+def _columns_of(log: Reader) -> Columns:
+    """The columns that the file will have, in the order of first sight, those of one kind together."""
+    met: dict[tuple[Kind, str], _Column] = {}
+    for batch in _batches(log.frames()):
+        for kind, rows in _by_kind(batch).items():
+            for key, values in _transposed([flatten(batch[row].data) for row in rows]).items():
+                if (kind, key) in met or (len(met) < _MOST_COLUMNS and _is_text(key)):
+                    met.setdefault((kind, key), _Column()).meet([value for value in values if value is not _ABSENT])
+    found = {key: column.kind() for key, column in met.items()}
+    columns = {key: _Holder(*kind) for key, kind in found.items() if kind is not None}
+    return dict(sorted(columns.items(), key=lambda item: item[0][0]))
+
+
+def _by_kind(batch: list[Frame]) -> dict[Kind, list[int]]:
+    rows: dict[Kind, list[int]] = {}
+    for row, frame in enumerate(batch):
+        rows.setdefault(frame.kind, []).append(row)
+    return rows
+
+
+def _transposed(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    names = dict.fromkeys(itertools.chain.from_iterable(rows))
+    return {name: [row.get(name, _ABSENT) for row in rows] for name in names}
+
+
+def _group(pa: Any, schema: Any, columns: Columns, batch: list[Frame]) -> Any:
+    """*batch* as a row group."""
+    arrays: dict[str, Any] = {
+        "time": pa.array([frame.time for frame in batch], pa.float64()),
+        "kind": pa.array([str(frame.kind) for frame in batch]).dictionary_encode().cast(schema.field("kind").type),
+    }
+    raw: list[bytes | None] = [None] * len(batch)
+    for kind, rows in _by_kind(batch).items():
+        data = [batch[row].data for row in rows]
+        flat = [flatten(one) for one in data]
+        inexact = {i for i, (one, other) in enumerate(zip(data, flat, strict=True)) if one is not other}
+        place = np.full(len(batch), -1)
+        place[rows] = np.arange(len(rows))
+        places = pa.array(place, mask=place < 0)
+        for key, values in _transposed(flat).items():
+            column = columns.get((kind, key))
+            if column is None:
+                inexact.update(i for i, value in enumerate(values) if value is not _ABSENT)
+            else:
+                arrays[_name(kind, key)] = column.array(pa, values, inexact).take(places)
+        for i in inexact:
+            raw[rows[i]] = encode(data[i])
+    arrays["frame"] = pa.array(raw, pa.binary())
+    for field in schema:
+        if field.name not in arrays:
+            arrays[field.name] = pa.nulls(len(batch), field.type)
+    return pa.table([arrays[field.name] for field in schema], schema=schema)
+
+
+def _packed(header: Header) -> bytes:
+    said = {
+        "version": 1,
+        "meta": header.meta,
+        "phase": header.phase,
+        "variables": [dataclasses.asdict(variable) for variable in header.variables],
+    }
+    return json.dumps(said).encode()
+
+
+def _header_of(schema: Any, path: Path) -> Header:
+    packed = (schema.metadata or {}).get(_METADATA)
+    if packed is None:
+        raise UnknownFormat("this Parquet file holds no log: its metadata do not say `trainlog`", path=path)
+    try:
+        said = json.loads(packed)
+        variables = tuple(Variable(**variable) for variable in said["variables"])
+        return Header(said["meta"], said["phase"], variables)
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptLog(f"the header in its metadata cannot be understood ({error})", path=path) from error
+
+
+class _ParquetReader(Reader):
+    def __init__(self, path: Path) -> None:
+        pa, parquet = extra("pyarrow", '"trainlog[arrow]"'), _parquet()
+        with _typed(pa, path):
+            schema = parquet.read_schema(path)
+        super().__init__(path, _header_of(schema, path))
+
+    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
+        """Yield the frames; the file is complete, so that there is nothing to wait for."""
+        pa, parquet = extra("pyarrow", '"trainlog[arrow]"'), _parquet()
+        wanted = None if kind is None else str(Kind.of(kind))
+        with _typed(pa, self.path), parquet.ParquetFile(self.path) as file:
+            names = file.schema_arrow.names
+            if wanted is not None:
+                names = [name for name in names if "/" not in name or name.startswith(f"{wanted}/")]
+            for batch in file.iter_batches(_GROUP // 8, columns=names):
+                yield from _frames_of(batch, wanted)
+
+
+def _frames_of(batch: Any, wanted: str | None) -> Iterator[Frame]:
+    times, kinds, raw = (batch.column(name).to_pylist() for name in ("time", "kind", "frame"))
+    data: list[dict[Any, Any]] = [{} for _ in times]
+    rows = {kind: [row for row, one in enumerate(kinds) if one == kind] for kind in set(kinds)}
+    for name in batch.schema.names:
+        kind, found, key = name.partition("/")
+        if found and kind in rows:
+            values = batch.column(name).take(rows[kind]).to_pylist()
+            for row, value in zip(rows[kind], values, strict=True):
+                if value is not None:
+                    data[row][key] = value
+    for time, kind, packed, one in zip(times, kinds, raw, data, strict=True):
+        if wanted is None or kind == wanted:
+            yield Frame(time, Kind.of(kind), one if packed is None else decode(packed))
+
+
+@contextmanager
+def _typed(pa: Any, path: Path) -> Iterator[None]:
+    """Errors of pyarrow as ours."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise LogNotFound("there is no such file", path=path) from error
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, TrainlogError):
+            raise
+        raise CorruptLog(f"this is no whole Parquet file ({error})", path=path) from error
