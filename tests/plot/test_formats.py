@@ -46,7 +46,7 @@ def test_convert_to_a_growing_curve_on_axes_that_stand_still(tmp_path: Path) -> 
         pixels = frame.crop((0, 60, 960, 430)).tobytes()
         return sum(pixels[n] + 60 < pixels[n + 2] for n in range(0, len(pixels), 3))
 
-    blue = [colored(frame) for frame in (frames[0], frames[20], frames[59])]
+    blue = [colored(frame) for frame in (frames[10], frames[30], frames[59])]
     assert 0 < blue[0] < blue[1] < blue[2]
 
 

@@ -1,0 +1,191 @@
+"""The language of gates: what it comes to, and that its errors point at the place."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from made_logs import write_log
+from trainlog import ExpressionError
+from trainlog.plot import Run
+from trainlog.report import Gate, judge, measure
+from trainlog.report.evaluate import FUNCTIONS
+
+DOCS = Path(__file__).parents[2] / "docs" / "ci.md"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    rows = [
+        {"step": n * 10, "reward": float(n), "loss/policy": 1.0 / (n + 1), "word": "run", "stats": n} for n in range(10)
+    ]
+    rows[3]["rare"] = 7.0
+    rows[8]["rare"] = 9.0
+    for n, row in enumerate(rows):
+        row["broken"] = math.nan if n == 5 else 1.0
+    creature = [{"speed": n / 2, "com": [n, n, n]} for n in range(4)]
+    events = {1.0: {"type": "fall"}, 2.5: {"type": "fall"}, 3.0: {"type": "best"}}
+    path = tmp_path_factory.mktemp("log") / "run.flog"
+    return Run(write_log(path, rows, creature=creature, events=events))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1 + 2 * 3", 7),
+        ("(1 + 2) * 3", 9),
+        ("-2 ** 2", -4),
+        ("2 ** -1", 0.5),
+        ("2 ** 3 ** 2", 512),
+        ("10 - 4 - 3", 3),
+        ("8 / 4 / 2", 1),
+        ("1_000 + .5 + 1e2", 1100.5),
+        ("--3", 3),
+        ("mean(reward)", 4.5),
+        ("mean(reward[-2:])", 8.5),
+        ("mean(reward[:2])", 0.5),
+        ("mean(reward[2:4])", 2.5),
+        ("mean(reward[-10%:])", 9),
+        ("mean(reward[:-50%])", 2),
+        ("count(reward[-1%:])", 1),
+        ("sum(reward[50%:])", 35),
+        ("reward[-1]", 9),
+        ("reward[3] + last(reward)", 12),
+        ("median(reward)", 4.5),
+        ("iqm(reward)", 4.5),
+        ("min(reward) + max(reward)", 9),
+        ("std(reward[:2])", 0.5),
+        ("first(step[1:])", 10),
+        ("quantile(reward, 0.5)", 4.5),
+        ("max(smooth(reward, 4))", 7.5),
+        ("count(reward > 5)", 4),
+        ("count(reward)", 10),
+        ("any(reward > 8)", 1),
+        ("all(reward > 8)", 0),
+        ("abs(-3)", 3),
+        ("max(abs(reward - 9))", 9),
+        ('last("loss/policy")', 0.1),
+        ("last(`loss/policy`)", 0.1),
+        ("max(creature.speed)", 1.5),
+        ("max(speed)", 1.5),
+        ("stats.reward[1]", 1),
+        ("max(stats)", 9),
+        ('count(events("fall"))', 2),
+        ("count(events('never'))", 0),
+        ("last(time)", 9),
+        ("mean(rare)", 8),
+        ("count(rare)", 2),
+        ("rare[-1]", 9),
+    ],
+)
+def test_what_an_expression_comes_to(run: Run, text: str, expected: float) -> None:
+    assert measure(Gate.of(text), run) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "passed"),
+    [
+        ("mean(reward) >= 4.5", True),
+        ("mean(reward) > 4.5", False),
+        ("1 < 2 <= 2 == 2 != 3", True),
+        ("1 < 2 < 2", False),
+        ("1 < 2 and not 2 < 1", True),
+        ("1 > 2 or 2 > 1 and 1 > 3", False),
+        ("not (1 > 2)", True),
+        ("all(reward >= 0) == 1", True),
+        ("mean(broken) < 5", False),
+        ("not mean(broken) > 5", False),
+        ("mean(broken) != 1", False),
+        ("max(broken[6:]) == 1", True),
+        ("reward[99] < 5", False),
+        ("mean(reward[20:]) < 5", False),
+        ("1 / 0 > 5", True),
+        ("0 / 0 == 0 / 0", False),
+        ("2 ** 5000 > 1", True),
+    ],
+)
+def test_gates(run: Run, text: str, passed: bool) -> None:
+    assert judge(Gate.of(text), run).passed is passed
+
+
+def test_a_verdict_tells_what_was_measured(run: Run) -> None:
+    verdict = judge(Gate.of("200 <= mean(reward[-2:]) or max(reward) - 1 > 2 * 3"), run)
+    assert verdict.passed
+    assert verdict.measured == (("mean(reward[-2:])", 8.5), ("max(reward) - 1", 8.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "message"),
+    [
+        ("", 1, "the expression ends too early"),
+        ("mean(reward) >=", 16, "the expression ends too early"),
+        ("mean(rewrd) > 1", 6, "run has no column 'rewrd'; near it: reward"),
+        ("maen(reward) > 1", 1, "there is no function 'maen'; did you mean mean?"),
+        ("frobnicate(reward) > 1", 1, "there is no function 'frobnicate'; there are abs, all, any"),
+        ("mean(reward) = 200", 14, "what is '='?; to compare, write =="),
+        ("mean(reward > 1", 16, "')' is missing after the arguments of mean, and here it ends"),
+        ("mean(reward) > 1)", 17, "')' does not belong here"),
+        ("mean(reward[1:2:3]) > 1", 16, "']' is missing after a part of a column, not ':'"),
+        ("mean(reward[]) > 1", 13, "between brackets stands a number"),
+        ("mean(reward[0.5:]) > 1", 13, "a place in a column is a whole number"),
+        ("mean(reward[-10 % :]) > 5 % 2", 27, "'%' does not belong here"),
+        ("reward[mean(reward)%:] > 1", 8, "only a plain number can have a % after it"),
+        ("quantile(reward) > 1", 1, "quantile takes 2 arguments, not 1"),
+        ("quantile(reward, 50) > 1", 18, "a quantile lies between 0 and 1"),
+        ("max(smooth(reward, 0)) > 1", 20, "the window is a whole number"),
+        ("mean(3) > 1", 6, "mean takes a column, and this is one value"),
+        ("reward > 1", 1, "this is a column"),
+        ("mean(reward)", 1, "a gate must be true or false, as mean(reward) >= 200 is; this is a number"),
+        ("1 > 0 and 3", 11, "this must be true or false"),
+        ("mean(word) > 1", 6, "'word' is no column of numbers"),
+        ("mean(com) > 1", 6, "the values of 'com' are lists"),
+        ("mean(creature.reward) > 1", 6, "run has no column 'reward'"),
+        ("mean(reward + speed) > 1", 6, "these columns have 10 and 4 values"),
+        ("events(fall) > 1", 8, "events takes the type of the events in quotes"),
+        ('mean("reward) > 1', 6, "this quotation mark has no partner"),
+        ("mean(reward) > 1e", 17, "'e' does not belong here"),
+        ("1.2.3 > 1", 4, "'.3' does not belong here"),
+        ("__import__('os').system('true')", 17, "'.' does not belong here"),
+        ("__import__('os') > 1", 1, "there is no function '__import__'"),
+        ("reward.__class__ > 1", 7, "'.' does not belong here"),
+        ("(" * 60 + "1" + ")" * 60 + " > 0", 52, "nested more than 50 deep"),
+        ("not " * 60 + "1 > 0", 205, "nested more than 50 deep"),
+        ("+".join(["1"] * 300) + " > 0", 251, "at most 250 names, numbers and signs"),
+        ("1 > 0 " + " " * 3000, 1, "at most 2,000 letters"),
+        ("1 > \n $", 7, r"what is '$'?"),
+    ],
+)
+def test_errors_point_at_the_place(run: Run, text: str, column: int, message: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        judge(Gate.of(text), run)
+    error = caught.value
+    assert error.column == column
+    first, shown, caret = str(error).split("\n")
+    assert first.startswith(f"column {column}: ")
+    assert message in first
+    assert len(caret) == 4 + column
+    assert shown.startswith("    ")
+
+
+def test_a_score_is_one_number(run: Run) -> None:
+    with pytest.raises(ExpressionError, match="a score must be one number"):
+        measure(Gate.of("reward"), run)
+
+
+@given(st.text(alphabet="mean(reward)[]:-10%.*/<>=!\"'` andornot,23e_", max_size=40))
+def test_no_text_is_more_than_an_error(run: Run, text: str) -> None:
+    with contextlib.suppress(ExpressionError):
+        judge(Gate.of(text), run)
+
+
+def test_every_function_is_documented() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)\(x\)` \| (.*?) \|$", DOCS.read_text(), re.MULTILINE))
+    assert {name: what for name, (_, what) in FUNCTIONS.items()} == {name: rows.get(name) for name in FUNCTIONS}
+    for name in ("abs", "quantile", "smooth", "events"):
+        assert f"`{name}(" in DOCS.read_text()
