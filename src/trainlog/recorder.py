@@ -47,6 +47,7 @@ class TrainingRecorder:
         *,
         overwrite: bool = False,
         resume: bool = False,
+        shard: int | None = None,
         on_error: OnError = "warn",
         sync_every: float | None = 5.0,
     ) -> None:
@@ -62,6 +63,8 @@ class TrainingRecorder:
             resume: go on with the log that is there, if there is one, as `trainlog.resume` does; its header stays as it
                 is, and metadata that differ from it are in the event of the restart. The clock goes on from its last
                 frame.
+            shard: the number of this process among several that log one run: *path* becomes a folder in which each
+                of them has a file of its own, and which `trainlog.open` reads as one log.
             on_error: what becomes of a frame that the system does not take (a full disk, a folder that is gone).
                 ``warn``: it waits in memory until there is room again, see `trainlog.Spool`, with a warning.
                 ``raise``: the call raises `LogWriteError`, and the frame is not in the log. What goes wrong here, at
@@ -77,6 +80,9 @@ class TrainingRecorder:
 
         """
         meta = {"creature": creature_name, "task": task, **(metadata or {})}
+        if shard is not None:
+            path = Path(path) / f"{shard}{Path(path).suffix}"
+            meta["shard"] = {"rank": shard, "began": time.time()}
         if on_error not in ("warn", "raise"):
             raise ValueError(f"on_error is 'warn' or 'raise', not {on_error!r}")
         self._warns = on_error == "warn"
@@ -226,7 +232,7 @@ def _is_there(path: str | os.PathLike[str]) -> bool:
 
 def _resumed(path: str | os.PathLike[str], meta: Mapping[str, Any]) -> Writer:
     old = registry.open(path).header.meta
-    other = {key: value for key, value in meta.items() if str(value) != str(old.get(key))}
+    other = {key: value for key, value in meta.items() if key != "shard" and str(value) != str(old.get(key))}
     return registry.resume(path, note={"metadata": other} if other else None)
 
 

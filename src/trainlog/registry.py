@@ -97,7 +97,8 @@ def open(path: str | os.PathLike[str], *, codec: str | None = None) -> Reader:
     """Open a log of any format that is installed; the bytes decide, not the name.
 
     Args:
-        path: the log.
+        path: the log. A folder that is named like one (``run.flog/``), or a pattern (``run-*.flog``), is one log of
+            all the files in it, in the order of their times.
         codec: the name of the format, where the bytes do not tell.
 
     Raises:
@@ -117,6 +118,8 @@ def _codec_of(path: Path, name: str | None) -> Codec:
     for candidate in _candidates(path):
         if candidate.accepts(path, head):
             return candidate
+    if path.is_dir():
+        raise UnknownFormat("this is a folder, not a log", path=path)
     what = "it is empty" if not head else f"it begins with {head[:8]!r}"
     raise UnknownFormat(
         f"no codec takes this file ({what}); `trainlog codecs` lists those that are installed", path=path
@@ -307,13 +310,13 @@ def _move_all(aside: Path, files: Sequence[Path], *, overwrite: bool) -> None:
 
 
 def _head(path: Path) -> bytes:
+    if path.is_dir() or ("*" in path.name and not path.exists()):
+        return b""  # perhaps several files that are one log, which only its name can tell
     try:
         with path.open("rb") as file:
             return file.read(_HEAD)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise LogNotFound("there is no such file", path=path) from error
-    except IsADirectoryError as error:
-        raise UnknownFormat("this is a folder, not a log", path=path) from error
     except OSError as error:
         raise UnknownFormat(f"cannot read it: {error.strerror}", path=path) from error
 

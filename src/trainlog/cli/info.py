@@ -19,7 +19,7 @@ def command(logs: tuple[Path, ...], as_json: bool) -> None:
     """Say what is in a log: frames, keys, time span, rate and size for each kind, and what is damaged."""
     for path in logs:
         reader = registry.open(path)
-        with progress(path.name, path.stat().st_size) as update:
+        with progress(path.name, path.stat().st_size if path.is_file() else None) as update:
             summary = reader.summary(update)
         if as_json:
             click.echo(strict_json(_facts(reader, summary)))

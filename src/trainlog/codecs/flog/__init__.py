@@ -9,10 +9,11 @@ from typing import Any
 from trainlog.codec import Codec
 from trainlog.codecs.flog.layout import MAGIC
 from trainlog.codecs.flog.reader import FlogReader
+from trainlog.codecs.flog.shards import FlogShards, is_several
 from trainlog.codecs.flog.writer import FlogWriter
 from trainlog.model import Header
 
-__all__ = ["FlogCodec", "FlogReader", "FlogWriter"]
+__all__ = ["FlogCodec", "FlogReader", "FlogShards", "FlogWriter"]
 
 
 class FlogCodec(Codec):
@@ -26,9 +27,12 @@ class FlogCodec(Codec):
         """Whether the file begins with the magic, or is empty and named like a FLOG file."""
         return head.startswith(MAGIC) or (MAGIC.startswith(head) and super().accepts(path, head))
 
-    def read(self, path: Path) -> FlogReader:
-        """Open the FLOG file at *path*; an empty one is a log without frames."""
-        return FlogReader(path)
+    def read(self, path: Path) -> FlogReader | FlogShards:
+        """Open the FLOG file at *path*; an empty one is a log without frames.
+
+        A folder of FLOG files, or a pattern of their names, is one log of them all.
+        """
+        return FlogShards(path) if is_several(path) else FlogReader(path)
 
     def write(self, path: Path, header: Header) -> FlogWriter:
         """Begin a FLOG file at *path*."""

@@ -1,0 +1,247 @@
+"""Several FLOG files as one log: a run of several processes, each of which writes a file of its own.
+
+Nothing is shared between the writers, no lock and no database, so that it works on any file system. What belongs
+together is told by the path: a folder that is named like a log (``run.flog/``), or a pattern (``run-*.flog``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from trainlog.codec import Gap, Reader, Span, Summary
+from trainlog.codecs.flog.integrity import SEAL, is_seal
+from trainlog.codecs.flog.reader import FlogReader
+from trainlog.codecs.flog.rewind import placed
+from trainlog.codecs.flog.scan import Record, walk
+from trainlog.errors import LogNotFound
+from trainlog.files import Wait, never
+from trainlog.model import Frame, Header, Kind, KindLike
+from trainlog.rows import Range, Rows
+from trainlog.table import Table, joined
+from trainlog.verdict import Verdict
+
+__all__ = ["FlogShards", "is_several"]
+
+_RANK: Final = "rank"
+_SUFFIXES: Final = (".flog", ".bin")
+
+
+def is_several(path: Path) -> bool:
+    """Whether *path* is a folder, or a pattern."""
+    return path.is_dir() or ("*" in path.name and not path.exists())
+
+
+class FlogShards(Reader):
+    """The frames of several FLOG files in the order of their times.
+
+    Each file's times are moved by when its writer began, which its header says; without that they are taken as they
+    are. Every frame has a key ``rank``, unless it has one already: the number of the writer. Files that appear while
+    somebody follows the log are followed as well.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._shards = {file: _Shard(FlogReader(file), n) for n, file in enumerate(_files(path))}
+        if not self._shards:
+            raise LogNotFound("there are no FLOG files in it" if path.is_dir() else "no file is named so", path=path)
+        first = next(iter(self._shards.values())).reader.header
+        self._zero = min(shard.began for shard in self._shards.values())
+        self._hides = True
+        meta = {key: value for key, value in first.meta.items() if key != "shard"}
+        super().__init__(path, Header({**meta, "shards": len(self._shards)}, first.phase, first.variables))
+
+    def with_superseded(self) -> FlogShards:
+        """The same log with superseded frames; see `trainlog.codec.Reader.with_superseded`."""
+        other = copy(self)
+        other._hides = False
+        other._shards = {file: shard.with_superseded() for file, shard in self._shards.items()}
+        return other
+
+    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
+        """Yield the frames in the order of their times; see `trainlog.codec.Reader.frames`.
+
+        While it is followed, that is the order of those that were written between two looks.
+        """
+        wanted = None if kind is None else Kind.of(kind)
+        cursors: dict[Path, _Cursor] = {}
+        try:
+            while True:
+                for file, shard in self._known():
+                    if file not in cursors:
+                        follows = wait is not never
+                        cursors[file] = _Cursor(shard, self._zero, wanted, strict=strict, follows=follows)
+                for _, frame in heapq.merge(*(one.available() for one in cursors.values()), key=lambda pair: pair[0]):
+                    yield frame
+                if not wait():
+                    break
+            for cursor in cursors.values():
+                cursor.end()
+        finally:
+            for cursor in cursors.values():
+                cursor.close()
+
+    def _known(self) -> Iterator[tuple[Path, _Shard]]:
+        for n, file in enumerate(_files(self.path)):
+            if file not in self._shards and file.stat().st_size:
+                shard = _Shard(FlogReader(file), n)
+                self._shards[file] = shard if self._hides else shard.with_superseded()
+            if file in self._shards:
+                yield file, self._shards[file]
+
+    def table(
+        self,
+        kind: KindLike,
+        *,
+        keys: Sequence[str] | None = None,
+        time: Range | None = None,
+        steps: Range | None = None,
+        last: int | None = None,
+    ) -> Table:
+        """Frames of one kind as numpy columns; see `trainlog.codec.Reader.table`."""
+        kind = Kind.of(kind)
+        if Rows(time, steps, last).all and keys is None:
+            tables = [shard.table(kind, self._zero) for _, shard in self._known()]
+            tables = [table for table in tables if table.rows]
+            if tables and all(list(table) == list(tables[0]) for table in tables):
+                order = np.argsort(
+                    np.concatenate([np.maximum.accumulate(table.time) for table in tables]), kind="stable"
+                )
+                return joined(kind, tables).rows_where(order)
+        return super().table(kind, keys=keys, time=time, steps=steps, last=last)
+
+    def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
+        """Decode every frame once and say what there is, what is damaged, and where."""
+        total = Summary()
+        for _, shard in self._known():
+            one = shard.reader.summary()
+            total.size += one.size
+            total.superseded += one.superseded
+            total.gaps += [dataclasses.replace(gap, file=shard.reader.path.name) for gap in one.gaps]
+            shift = shard.began - self._zero
+            for kind, span in one.kinds.items():
+                total.kinds[kind] = _together(total.kinds.get(kind), span, shift)
+            total.duration = max(total.duration, one.duration + shift if one.frames else 0.0)
+            if progress is not None:
+                progress(total.size)
+        total.kinds = dict(sorted(total.kinds.items()))
+        return total
+
+    def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
+        """Read all of the files, with their checksums, and say what is wrong with them."""
+        total = Verdict(self.path)
+        for _, shard in self._known():
+            one = shard.reader.verify()
+            total.size += one.size
+            total.sealed += one.sealed
+            total.kinds.update(one.kinds)
+            total.problems += [dataclasses.replace(problem, file=shard.reader.path.name) for problem in one.problems]
+            if progress is not None:
+                progress(total.size)
+        return total
+
+
+def _files(path: Path) -> list[Path]:
+    """The files of the log, by the numbers in their names."""
+    found = path.iterdir() if path.is_dir() else path.parent.glob(path.name)
+    files = [
+        file for file in found if file.name.endswith(_SUFFIXES) and not file.name.startswith(".") and file.is_file()
+    ]
+    return sorted(files, key=lambda file: ([int(number) for number in re.findall(r"\d+", file.stem)], file.name))
+
+
+def _together(total: Span | None, span: Span, shift: float) -> Span:
+    first, last = span.first + shift, span.last + shift
+    if total is None:
+        return Span(span.frames, first, last, span.size, span.keys.copy())
+    ends = min(total.first, first), max(total.last, last)
+    return Span(total.frames + span.frames, *ends, total.size + span.size, total.keys + span.keys)
+
+
+class _Shard:
+    """One of the files.
+
+    Attributes:
+        reader: its reader.
+        rank: the number of its writer.
+        began: when that began, seconds since 1970; 0.0 when the file does not say.
+
+    """
+
+    def __init__(self, reader: FlogReader, position: int) -> None:
+        self.reader = reader
+        told = reader.header.meta.get("shard")
+        shard: Mapping[str, Any] = told if isinstance(told, dict) else {}
+        number = re.findall(r"\d+", reader.path.stem)
+        self.rank = shard.get(_RANK, int(number[-1]) if number else position)
+        began = shard.get("began", 0.0)
+        self.began = began if isinstance(began, int | float) else 0.0
+
+    def with_superseded(self) -> _Shard:
+        other = copy(self)
+        other.reader = self.reader.with_superseded()
+        return other
+
+    def table(self, kind: Kind, zero: float) -> Table:
+        table = self.reader.table(kind)
+        columns = dict(table)
+        columns.setdefault(_RANK, np.full(table.rows, self.rank))
+        return Table(kind, table.time + (self.began - zero), columns)
+
+
+class _Cursor:
+    """Reads one of the files, as far as it goes, again and again."""
+
+    def __init__(self, shard: _Shard, zero: float, kind: Kind | None, *, strict: bool, follows: bool) -> None:
+        self._rank = shard.rank
+        self._shift = shard.began - zero
+        self._kind = kind
+        self._tell = shard.reader._raise if strict else shard.reader._warn
+        self._follows = follows
+        self._source, self._at = shard.reader._open()
+        self._latest = float("-inf")
+        self._gaps: dict[int, Gap] = {}
+
+    def available(self) -> Iterator[tuple[float, Frame]]:
+        """Yield what was written since the last time, each with a time that never steps back."""
+        self._gaps = {offset: gap for offset, gap in self._gaps.items() if offset < self._at}
+        # Who follows decodes all, so as not to pass the same frames of other kinds at each look.
+        for record in walk(self._source, self._at, kind=None if self._follows else self._kind, on_gap=self._on_gap):
+            self._at = record.offset + record.size
+            if self._kind is None:
+                if record.kind == SEAL and is_seal(record.data):
+                    continue
+            elif record.kind != self._kind:
+                continue
+            frame = self._frame(record)
+            self._latest = max(self._latest, frame.time)
+            yield self._latest, frame
+
+    def _frame(self, record: Record) -> Frame:
+        data = record.data
+        if _RANK not in data:
+            data = {**data, _RANK: self._rank}
+        return Frame(record.time + self._shift, Kind(record.kind), data)
+
+    def _on_gap(self, gap: Gap) -> None:
+        # The end of a file that is being written may look damaged, until the rest is there.
+        self._gaps[gap.offset] = gap
+
+    def end(self) -> None:
+        """Tell of what is damaged.
+
+        Raises:
+            DamagedLog: strictly.
+
+        """
+        for gap in self._gaps.values():
+            placed(self._source, self._tell)(gap)
+
+    def close(self) -> None:
+        self._source.close()

@@ -1,0 +1,191 @@
+"""A run of several processes: a file for each, one log for the reader."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import trainlog
+from handmade import Flog
+from trainlog import Frame, Kind, LogExists, LogNotFound, TrainingRecorder, UnknownFormat
+from trainlog.cli import main
+from trainlog.table import table_of
+from trainlog.testing import same
+
+
+def shard(path: Path, rank: int, began: float, times: list[float], /, **more: object) -> None:
+    with trainlog.create(path / f"{rank}.flog", {"creature": "ant", "shard": {"rank": rank, "began": began}}) as log:
+        for n, time in enumerate(times):
+            log.write(Frame(time, Kind.STATS, {"n": n, **more}))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    path = tmp_path / "run.flog"
+    shard(path, 0, 1000.0, [0.0, 1.0, 2.0, 3.0])
+    shard(path, 2, 1000.5, [0.0, 1.0, 2.0])
+    shard(path, 10, 1001.0, [0.0, 2.5])
+    return path
+
+
+def test_one_log_in_the_order_of_times(run: Path) -> None:
+    log = trainlog.open(run)
+    assert log.header.meta == {"creature": "ant", "shards": 3}
+    assert [(frame.time, frame.data["rank"], frame.data["n"]) for frame in log.frames(strict=True)] == [
+        *[(0.0, 0, 0), (0.5, 2, 0), (1.0, 0, 1), (1.0, 10, 0), (1.5, 2, 1)],
+        *[(2.0, 0, 2), (2.5, 2, 2), (3.0, 0, 3), (3.5, 10, 1)],
+    ]
+    table = log.table("stats")
+    assert table.time.tolist() == [0.0, 0.5, 1.0, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5]
+    assert table["rank"].tolist() == [0, 2, 0, 10, 2, 0, 2, 0, 10]
+    assert log.table("stats", last=2)["n"].tolist() == [3, 1]
+    assert log.at(2.2, "stats").data == {"n": 2, "rank": 0}
+    summary = log.summary()
+    assert (summary.frames, summary.duration, summary.kinds[Kind.STATS].keys["n"]) == (9, 3.5, 9)
+    assert summary.size == sum(file.stat().st_size for file in run.iterdir())
+    assert list(pickle.loads(pickle.dumps(log))) == list(log)
+
+
+def test_a_pattern(tmp_path: Path) -> None:
+    for rank in (0, 1):
+        (tmp_path / f"run-{rank}.flog").write_bytes(Flog.header() + Flog.frame(1.0 - rank, 2, {"n": rank}))
+    log = trainlog.open(tmp_path / "run-*.flog")
+    assert [(frame.data["n"], frame.data["rank"]) for frame in log] == [(1, 1), (0, 0)]
+    with pytest.raises(LogNotFound, match="no file is named so"):
+        trainlog.open(tmp_path / "walk-*.flog")
+
+
+def test_folders_that_are_no_log(tmp_path: Path) -> None:
+    (tmp_path / "a.flog").mkdir()
+    (tmp_path / "a.flog" / ".hidden.flog").write_bytes(Flog.header())
+    with pytest.raises(LogNotFound, match="no FLOG files in it"):
+        trainlog.open(tmp_path / "a.flog")
+    with pytest.raises(UnknownFormat, match="folder, not a log"):
+        trainlog.open(tmp_path)
+
+
+@pytest.mark.parametrize("more", [[{}, {}, {}], [{"a": 1}, {}, {"b": "x"}], [{"rank": "mine"}] * 3])
+@pytest.mark.parametrize("times", [[0.0, 1.0, 2.0], [5.0, 1.0, 3.0]])
+def test_tables_are_those_of_the_frames(tmp_path: Path, more: list[dict[str, object]], times: list[float]) -> None:
+    path = tmp_path / "run.flog"
+    for rank in range(3):
+        shard(path, rank, 100.0 + 0.3 * rank, times, **more[rank])
+    log = trainlog.open(path)
+    plain = table_of(Kind.STATS, ((frame.time, frame.data) for frame in log.frames("stats")))
+    fast = log.table("stats")
+    assert list(fast) == list(plain)
+    assert same(fast.time, plain.time)
+    assert all(same(fast[key], plain[key]) for key in plain)
+
+
+PROCESS = """
+import sys, trainlog
+path, rank = sys.argv[1], int(sys.argv[2])
+with trainlog.TrainingRecorder(path, "ant", shard=rank) as log:
+    for n in range(300):
+        log.record_stats_frame(None, {"n": n})
+"""
+
+
+def test_several_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run.flog"
+    command = [sys.executable, "-c", PROCESS, str(path)]
+    children = [subprocess.Popen([*command, str(rank)]) for rank in range(4)]
+    assert [child.wait(60) for child in children] == [0] * 4
+    frames = list(trainlog.open(path).frames(strict=True))
+    assert [frame.time for frame in frames] == sorted(frame.time for frame in frames)
+    for rank in range(4):
+        assert [frame.data["n"] for frame in frames if frame.data["rank"] == rank] == list(range(300))
+    for verb in ("info", "verify"):
+        with pytest.raises(SystemExit) as ended:
+            main([verb, str(path)])
+        assert not ended.value.code
+        assert "1,200" in capsys.readouterr().out
+    with pytest.raises(LogExists):
+        TrainingRecorder(path, shard=2)
+    with TrainingRecorder(path, shard=2, resume=True) as log:
+        assert log.now() > 0
+
+
+def test_damage_is_told_with_its_file(run: Path) -> None:
+    with (run / "2.flog").open("ab") as file:
+        file.write(b"half")
+    (problem,) = (one for one in trainlog.verify(run).problems if one.damage)
+    assert (problem.what, problem.file, problem.size) == ("torn tail", "2.flog", 4)
+    assert len(list(trainlog.open(run))) == 9
+    with pytest.raises(trainlog.TruncatedLog, match=r"2\.flog"):
+        list(trainlog.open(run).frames(strict=True))
+    done = trainlog.repair(run, run.parent / "one.flog")
+    assert (done.complete, done.kept) == (False, {Kind.STATS: 9})
+    assert len(list(trainlog.open(run.parent / "one.flog").frames("stats", strict=True))) == 9
+
+
+def test_live_with_a_shard_that_comes_later(tmp_path: Path) -> None:
+    path = tmp_path / "run.flog"
+    logs = [TrainingRecorder(path, shard=0, sync_every=None)]
+    logs[0].record_stats_frame(0.0, {"n": 0})
+    log = trainlog.open(path)
+    turns = iter(range(4))
+    seen: list[list[tuple[int, int]]] = [[]]
+
+    def wait() -> bool:
+        turn = next(turns)
+        seen.append([])
+        if turn == 0:
+            logs.append(TrainingRecorder(path, shard=1, sync_every=None))
+            logs[1].record_stats_frame(2.0, {"n": 1})
+            logs[0].record_stats_frame(1.0, {"n": 1})
+        elif turn == 1:
+            with (path / "0.flog").open("ab") as file:
+                file.write(Flog.frame(3.0, 2, {"n": 2})[:15])
+        elif turn == 2:
+            with (path / "0.flog").open("ab") as file:
+                file.write(Flog.frame(3.0, 2, {"n": 2})[15:])
+        return turn < 3
+
+    for frame in log.frames("stats", wait=wait):
+        seen[-1].append((frame.data["rank"], frame.data["n"]))
+    assert seen == [[(0, 0)], [(0, 1), (1, 1)], [], [(0, 2)], []]
+    for one in logs:
+        one.close()
+
+
+def test_rewinds_are_each_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "run.flog"
+    for rank in (0, 1):
+        with TrainingRecorder(path, shard=rank, sync_every=None) as log:
+            for step in range(4):
+                log.record_stats_frame(None, {"step": step})
+            log.rewind(rank)
+    log = trainlog.open(path)
+    assert sorted((frame.data["rank"], frame.data["step"]) for frame in log.frames("stats")) == [(0, 0), (1, 0), (1, 1)]
+    assert len(list(log.with_superseded().frames("stats"))) == 8
+    assert log.summary().superseded > 0
+
+
+def test_ten_readers_follow_one_writer(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    done = threading.Event()
+    seen: list[list[int]] = [[] for _ in range(10)]
+    with TrainingRecorder(path, sync_every=0.01) as log:
+
+        def follow(mine: list[int]) -> None:
+            wait = trainlog.follow(0.001, until=done.is_set)
+            frames: Iterator[Frame] = trainlog.open(path).frames("stats", wait=wait)
+            mine.extend(frame.data["n"] for frame in frames)
+
+        threads = [threading.Thread(target=follow, args=(mine,)) for mine in seen]
+        for thread in threads:
+            thread.start()
+        for n in range(2000):
+            log.record_stats_frame(None, {"n": n, "pad": b"x" * (n % 500)})
+    done.set()
+    for thread in threads:
+        thread.join(60)
+    assert seen == [list(range(2000))] * 10
