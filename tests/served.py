@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import pytest
 import uvicorn
+
+from trainlog.server.app import create_app
 
 
 @dataclass
@@ -36,6 +41,7 @@ class Site:
         self.port = listening.getsockname()[1]
         config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1)
         self.server = uvicorn.Server(config)
+        self._stop = app.stop
         self._thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listening]}, daemon=True)
         self._thread.start()
         self.until(lambda: self.server.started)
@@ -76,6 +82,7 @@ class Site:
             time.sleep(0.01)
 
     def close(self) -> None:
+        self._stop()
         self.server.should_exit = True
         self._thread.join(15)
 
@@ -111,3 +118,34 @@ class Stream:
             if name == event and is_it(data):
                 return id, data
         raise AssertionError(f"the stream ended before {event}")
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Site]]:
+    sites: list[Site] = []
+
+    def start(*roots: Path, **options: Any) -> Site:
+        sites.append(Site(create_app(roots, scan_every=0.05, **options)))
+        return sites[-1]
+
+    yield start
+    for site in sites:
+        site.close()
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """An empty folder of runs, inside another one that nobody may see."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def simion(real_logs: Path, runs: Path) -> str:
+    """A real RLSimion log in the folder of runs: its path there."""
+    source = real_logs / "simion" / "02-swingup-sarsa"
+    (runs / "pendulum").mkdir()
+    for file in source.glob("*.simion.log*"):
+        shutil.copyfile(file, runs / "pendulum" / file.name)
+    return "pendulum/swingup-pendulum-sarsa-tile-coding.simion.log"

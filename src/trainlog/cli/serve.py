@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,22 @@ def command(
         webbrowser.open(url)
     options: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 1}
     try:
-        uvicorn.Server(uvicorn.Config(app, server_header=False, **options)).run(sockets=[server])
+        running = uvicorn.Server(uvicorn.Config(app, server_header=False, **options))
+        _end_streams_with(running, app.stop)
+        running.run(sockets=[server])
     except KeyboardInterrupt:
         return  # this is how one stops serving
+
+
+def _end_streams_with(server: Any, stop: Callable[[], None]) -> None:
+    """A server that is told to end waits for its clients; those of a live stream would never leave by themselves."""
+    handle_exit = server.handle_exit
+
+    def ending(*signal: Any) -> None:
+        stop()
+        handle_exit(*signal)
+
+    server.handle_exit = ending
 
 
 def _listening(host: str, port: int) -> socket.socket:

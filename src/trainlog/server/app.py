@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from trainlog.server import api, api_flog, moments
 from trainlog.server.answers import Refused, answer, refusal
@@ -41,7 +40,7 @@ def create_app(
     token: str | None = None,
     limits: Limits | None = None,
     scan_every: float = 1.0,
-) -> ASGIApp:
+) -> Guard:
     """The dashboard of the logs in *roots* as an ASGI application.
 
     Args:
@@ -50,6 +49,9 @@ def create_app(
         token: what a client must know; None when everybody who reaches the server may look.
         limits: what a client may ask for.
         scan_every: seconds between two looks for new logs.
+
+    Returns:
+        The application; its ``stop`` ends all live streams, so that the server can shut down at once.
 
     Raises:
         LogNotFound: when one of *roots* does not exist.
@@ -76,7 +78,7 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.shared = state
-    return Guard(app, hosts=hosts, token=token)
+    return Guard(app, hosts=hosts, token=token, stop=state.stop)
 
 
 _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs, urlencode
@@ -55,11 +55,19 @@ class Guard:
     sets the cookie and is then taken out of the address.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str], token: str | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Collection[str],
+        token: str | None,
+        stop: Callable[[], None] = lambda: None,
+    ) -> None:
         """Let requests to *hosts* through (without ports; empty for any), with *token*, if there is one."""
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
         self._token = token
+        self.stop = stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""

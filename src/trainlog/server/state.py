@@ -69,8 +69,14 @@ class State:
         self.limits = limits
         self.signal = Signal()
         self.streams = 0
+        self.stopping = False
         self._queries = threading.BoundedSemaphore(limits.queries)
         catalog.on_change = pump.on_change = self.signal.raise_
+
+    def stop(self) -> None:
+        """End all streams: a server that shuts down would wait for them."""
+        self.stopping = True
+        self.signal.raise_()
 
     def entry(self, id: str) -> Entry:
         """The log of that id.

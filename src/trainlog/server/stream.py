@@ -73,7 +73,7 @@ async def _messages(state: State, followed: list[_Followed]) -> AsyncIterator[st
     try:
         yield "retry: 1000\n\n" + _message("hello", {"version": version})
         spoken = time.monotonic()
-        while True:
+        while not state.stopping:
             parts: list[str] = []
             for one in followed:
                 async for part in one.news():

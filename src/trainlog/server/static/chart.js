@@ -92,7 +92,7 @@ export class Chart {
   paint(pen, width, height, live) {
     const tones = ground();
     const [from, to] = this.xRange();
-    const inner = { left: this.options.strip ? Math.min(LEFT, 12) : LEFT, right: width - RIGHT, top: TOP, bottom: height - BOTTOM };
+    const inner = { left: LEFT, right: width - RIGHT, top: TOP, bottom: height - BOTTOM };
     const X = (x) => inner.left + ((x - from) / (to - from)) * (inner.right - inner.left);
     this.place = { ...inner, from, to, X };
     pen.font = "11px system-ui, sans-serif";

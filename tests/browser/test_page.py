@@ -1,0 +1,322 @@
+"""What a person does with the page, done by a real browser against a log that a process is writing at that moment."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import trainlog
+
+SIX = ["ball", "actor", "learning", "cerebellum", "stability", "behavior"]
+
+
+def test_every_chart_appears(page: Any, writer: Any) -> None:
+    writer.steps(60)
+    page.open()
+    for card in SIX:
+        page.show(page.one(f'[data-card="{card}"]').get_attribute("data-card"))
+        page.drawn(card)
+    titles = [page.text(f'[data-card="{card}"] h3') for card in SIX]
+    assert titles == [
+        *["Ball distance (m)", "SNN actor vs CPG", "Task PE & reward", "Cerebellum", "Stability & speed"],
+        "Behavior timeline",
+    ]
+    groups = [element.text for element in page.all(".group h2 button")]
+    assert [name.lstrip("▾▸ ") for name in groups] == ["loss", "gait", "creature: general"]
+    for card in ("stats/loss/policy", "stats/gait_3"):
+        page.show(card)
+        page.drawn(card)
+
+
+def test_a_new_point_is_on_the_screen_within_a_second(page: Any, writer: Any) -> None:
+    writer.steps(20)
+    page.open("?x=step")
+    page.drawn("learning")
+    page.until(lambda: page.text("#link") == "live")
+    time.sleep(0.5)  # the stream is open
+    for reward in (101.0, 202.0, 303.0):
+        before = page.ink("learning")
+        written = writer.steps(1, reward=reward)
+        page.until(lambda reward=reward: page.values("learning")[0] == f"{reward:.0f}", 1.0)
+        page.until(lambda before=before: page.ink("learning") != before, 1.0)
+        assert time.time() - written < 1.0
+
+
+def test_a_run_that_begins_is_in_the_list_by_itself(page: Any, runs: Path) -> None:
+    page.open()
+    page.until(lambda: "No logs here yet" in page.text("#empty"))
+    with trainlog.TrainingRecorder(runs / "deep" / "er.flog", "hopper", "hop") as log:
+        log.record_stats_frame(None, {"step": 1, "reward": 2.0})
+        page.until(lambda: page.text(".run .name") == "deep/er.flog")
+        page.until(lambda: page.text(".run .mark") == "live")
+        assert "hopper · hop" in page.text(".run .task")
+
+
+def long_run(path: Path, count: int = 30_000) -> None:
+    with trainlog.create(path, {"creature": "long"}) as log:
+        for n in range(count):
+            data = {"step": n, "reward": math.sin(n / 900), "noise": (n * 7919) % 101 / 101}
+            log.write(trainlog.Frame(n / 100, trainlog.Kind.STATS, data))
+
+
+def test_zoom_fetches_the_range_again_at_full_resolution(page: Any, runs: Path) -> None:
+    long_run(runs / "long.flog")
+    page.open("?x=step")
+    page.drawn("stats/noise")
+    page.until(lambda: page.text('[data-card="stats/noise"] .note') == "thinned")
+    before = page.ink("stats/noise")
+    page.drag("learning", 0.5, 0.53)
+    page.until(lambda: "zoom=" in page.driver.current_url)
+    page.until(lambda: page.text('[data-card="stats/noise"] .note') == "")  # linked, and every row is there
+    assert page.ink("stats/noise") != before
+    assert any("from=" in url and "noise" in url for url in page.look_at_requests())
+    page.press("0")
+    page.until(lambda: page.text('[data-card="stats/noise"] .note') == "thinned")
+    assert "zoom=" not in page.driver.current_url
+
+
+def test_hover_is_linked(page: Any, writer: Any) -> None:
+    writer.steps(40)
+    page.open("?x=step")
+    page.drawn("learning")
+    page.drawn("actor")
+    last = page.values("actor")
+    page.point("learning", 0.3)
+    page.until(lambda: page.values("actor") not in (last, ["", ""]))
+    page.point("learning", 0.9)
+    assert page.values("learning")[0] != "–"
+
+
+def test_smoothing_keeps_the_raw_curve_and_begins_without_bias(page: Any, writer: Any) -> None:
+    writer.steps(40)
+    page.open("?x=step")
+    page.drawn("learning")
+    plain = page.ink("learning")
+    page.js("const s = document.querySelector('#smooth'); s.value = 0.9; s.dispatchEvent(new Event('input'))")
+    page.until(lambda: page.ink("learning") != plain)
+    smooth, raw = page.values("learning")[0].rstrip(")").split(" (")
+    assert float(raw) == 5 + 39 % 7
+    weights = [0.9 ** (39 - n) for n in range(40)]
+    mean = sum(w * (5 + n % 7) for n, w in enumerate(weights)) / sum(weights)
+    assert abs(float(smooth) - mean) < 0.01
+    page.until(lambda: "smooth=0.9" in page.driver.current_url)
+
+
+def test_runs_are_compared(page: Any, writer: Any, runs: Path) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    writer.steps(30)
+    long_run(runs / "other.flog", 300)
+    page.open()
+    page.until(lambda: len(page.all(".run")) == 2)
+    page.drawn("learning")
+    other = page.one(".run[aria-pressed=false]")
+    ActionChains(page.driver).key_down(Keys.CONTROL).click(other).key_up(Keys.CONTROL).perform()
+    page.until(lambda: len(page.all('[data-card="learning"] .legend em')) == 2)
+    shown = [element.text for element in page.all('[data-card="learning"] .legend em')]
+    assert sorted(shown) == ["live.flog", "other.flog"]
+    colors = [element.value_of_css_property("background-color") for element in page.all(".run[aria-pressed=true] .dot")]
+    assert len(set(colors)) == 2
+    legend = [one.value_of_css_property("background-color") for one in page.all('[data-card="learning"] .swatch')]
+    assert set(legend) == set(colors)
+    page.until(lambda: page.driver.current_url.count(":") >= 4)
+    page.driver.refresh()
+    page.until(lambda: len(page.all('[data-card="learning"] .legend em')) == 2)
+    page.one(".run[aria-pressed=true]").click()  # this one alone
+    page.until(lambda: len(page.all(".run[aria-pressed=true]")) == 1)
+
+
+def test_the_moment(page: Any, writer: Any) -> None:
+    writer.steps(50)
+    page.open("?x=step")
+    page.drawn("ball")
+    page.point("ball", 0.5, click=True)
+    page.until(lambda: not page.one("#moment").get_attribute("hidden"))
+    page.until(lambda: "pos (qpos), 19 numbers" in page.text("#moment"))
+    assert "vel (qvel), 18 numbers" in page.text("#moment")
+    assert "step 2" in page.text("#moment")
+    page.until(lambda: "at=" in page.driver.current_url)
+    slider = page.one("#moment input[type=range]")
+    page.until(lambda: slider.get_attribute("max") == "49")
+    before = int(slider.get_attribute("value"))
+    assert 20 <= before <= 30
+    page.js("const s = document.querySelector('#moment select'); s.value = '1'")
+    page.js("arguments[0].value = 10; arguments[0].dispatchEvent(new Event('input'))", slider)
+    page.until(lambda: "step 100" in page.text("#moment"))
+    page.press(" ")
+    page.until(lambda: int(slider.get_attribute("value")) > 10)
+    page.driver.refresh()  # the address keeps the moment
+    page.until(lambda: "pos (qpos)" in page.text("#moment"))
+    from selenium.webdriver import Keys
+
+    page.press(Keys.ESCAPE)
+    page.until(lambda: page.one("#moment").get_attribute("hidden"))
+
+
+def test_events_are_marked_with_their_message(page: Any, writer: Any) -> None:
+    writer.steps(20)
+    writer.write(("event", ["fall", "it fell on its nose"]))
+    writer.steps(20)
+    page.open("?x=step")
+    page.drawn("ball")
+
+    def read() -> bool:
+        page.point("ball", 0.5)
+        for place in range(480, 560, 4):
+            page.point("ball", place / 1000)
+            if "it fell on its nose" in page.text(".bubble"):
+                return True
+        return False
+
+    page.until(read)
+
+
+def test_axes_scale_search_and_keys(page: Any, writer: Any) -> None:
+    writer.steps(40)
+    page.open()
+    page.drawn("learning")
+    before = page.ink("learning")
+    assert [option.text for option in page.all("#axis option")] == ["step", "episode", "time (s)", "simulated time (s)"]
+    for axis in ("time", "episode", "sim"):
+        page.js(
+            "const a = document.querySelector('#axis'); a.value = arguments[0]; a.dispatchEvent(new Event('change'))",
+            axis,
+        )
+        page.until(lambda before=before: page.ink("learning") not in (0, before))
+        page.until(lambda axis=axis: f"x={axis}" in page.driver.current_url)
+        before = page.ink("learning")
+    page.press("l")
+    page.until(lambda: page.ink("learning") != before)
+    assert page.one("#log").get_attribute("aria-pressed") == "true"
+    page.press("/")
+    page.press("gait_7", on=page.driver.switch_to.active_element)
+    page.until(lambda: [one.text for one in page.all(".card h3") if one.is_displayed()] == ["gait_7"])
+    page.drawn("stats/gait_7")
+    page.driver.refresh()
+    page.until(lambda: [one.text for one in page.all(".card h3") if one.is_displayed()] == ["gait_7"])
+
+
+def test_a_chart_by_keyboard(page: Any, writer: Any) -> None:
+    from selenium.webdriver import Keys
+
+    writer.steps(40)
+    page.open("?x=step")
+    page.drawn("ball")
+    canvas = page.one('[data-card="ball"] canvas')
+    page.js("arguments[0].focus()", canvas)
+    last = page.values("ball")
+    page.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, on=canvas)
+    page.until(lambda: page.values("ball") != last)
+    page.press("+", on=canvas)
+    page.until(lambda: "zoom=" in page.driver.current_url)
+    page.press(Keys.ENTER, on=canvas)
+    page.until(lambda: "pos (qpos)" in page.text("#moment"))
+    page.press("?")
+    assert page.one("#keys").is_displayed()
+
+
+def test_downloads(page: Any, writer: Any) -> None:
+    writer.steps(30)
+    page.open("?x=step")
+    page.drawn("ball")
+    page.js(
+        "window.kept = []; URL.createObjectURL = (blob) => { window.kept.push(blob); return 'blob:x' }; "
+        "HTMLAnchorElement.prototype.click = () => {}"
+    )
+    for place in (0, 1):
+        page.one('[data-card="ball"] .more summary').click()
+        time.sleep(0.1)  # the menu is made when it opens
+        page.all('[data-card="ball"] .more button')[place].click()
+        page.until(lambda place=place: page.js("return window.kept.length") == place + 1)
+    assert page.js("return window.kept.map((blob) => blob.type)") == ["image/png", "image/svg+xml"]
+    svg = page.driver.execute_async_script("window.kept[1].text().then(arguments[0])")
+    assert svg.startswith("<svg")
+    assert "0.5 m" in svg
+    page.one('[data-card="ball"] .more summary').click()
+    time.sleep(0.1)
+    link = page.one('[data-card="ball"] .more a').get_attribute("href")
+    table = page.site.get(link.partition(str(page.site.port))[2]).body.decode().splitlines()
+    assert table[0] == "time,step,ball_dist"
+    assert len(table) == 31
+
+
+def test_charts_off_the_screen_cost_nothing(page: Any, writer: Any) -> None:
+    writer.steps(20)
+    page.open("?x=step")
+    page.drawn("ball")
+    time.sleep(0.3)
+    assert len(page.all(".card")) > 25
+    assert len(page.all(".card canvas")) < 12
+    assert not any("gait_23" in url for url in page.look_at_requests())
+
+
+def test_simion(page: Any, simion: str) -> None:
+    page.open()
+    page.until(lambda: len(page.all(".episodes button")) == 35)
+    page.drawn("episodes-return")
+    assert page.text('[data-card="episodes-return"] .legend').startswith("evaluation")
+    page.show("creature/state/angle")
+    page.drawn("creature/state/angle")
+    assert "(rad)" in page.text('[data-card="creature/state/angle"] h3')
+    whole = page.ink("creature/state/angle")
+    page.js("document.querySelectorAll('.episodes button')[5].click()")
+    page.until(lambda: page.ink("creature/state/angle") not in (0, whole))
+    page.until(lambda: "episode=" in page.driver.current_url)
+    assert "Episode 5, training" in page.text("#board")
+    page.js("document.querySelector('.heat').scrollIntoView({block: 'center'})")
+    page.until(lambda: "sample 12 of 12" in page.text(".heat"))
+    code = "return document.querySelector('.heat canvas').toDataURL()"
+    page.until(lambda: page.js("return document.querySelector('.heat canvas').width") == 16)
+    last = page.js(code)
+    page.js("const s = document.querySelector('.heat input'); s.value = 3; s.dispatchEvent(new Event('input'))")
+    page.until(lambda: page.js(code) != last)
+    assert "sample 4 of 12" in page.text(".heat")
+
+
+def test_a_damaged_file_says_what_is_wrong(page: Any, runs: Path) -> None:
+    (runs / "cut.flog").write_bytes(b"FLOG\x01\x00\x00\xff\x00\x00\x00{")
+    page.open()
+    page.until(lambda: page.text(".run .wrong"))
+    page.one(".run").click()
+    page.until(lambda: "cannot be shown" in page.text(".trouble"))
+    page.complaints()  # the browser itself notes the refused request
+
+
+def test_a_file_that_is_replaced_begins_anew(page: Any, runs: Path) -> None:
+    long_run(runs / "x.flog", 500)
+    page.open("?x=step")
+    page.drawn("learning")
+    time.sleep(0.5)
+    (runs / "x.flog").unlink()
+    with trainlog.TrainingRecorder(runs / "x.flog") as log:
+        log.record_stats_frame(None, {"step": 1, "reward": 77.0})
+        page.until(lambda: page.values("learning") == ["77"])
+    page.complaints()  # between the two there was no file
+
+
+def test_light_and_dark(page: Any, writer: Any) -> None:
+    writer.steps(20)
+    page.open()
+    page.drawn("ball")
+    light, ink = page.one("body").value_of_css_property("background-color"), page.ink("ball")
+    page.press("t")
+    page.until(lambda: page.one("body").value_of_css_property("background-color") != light)
+    page.until(lambda: page.ink("ball") != ink)
+    page.js("localStorage.clear()")
+    page.scheme("dark")
+    page.driver.refresh()
+    page.until(lambda: page.js("return document.documentElement.dataset.theme") == "dark")
+
+
+def test_a_phones_width(page: Any, writer: Any) -> None:
+    writer.steps(20)
+    page.resize(390, 844)
+    page.open()
+    page.drawn("ball")
+    assert page.js("return document.documentElement.scrollWidth") <= 390
+    assert not page.one(".run").is_displayed()
+    page.one("#menu").click()
+    page.until(lambda: page.one(".run").is_displayed())
+    page.until(lambda: page.js("return document.querySelector('#side').getBoundingClientRect().left") == 0)
