@@ -131,8 +131,9 @@ def sparkline(values: Floats, width: int = 16) -> str:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return ""
-    parts = [part.mean() for part in np.array_split(finite, min(width, len(finite)))]
+    scaled = finite / max(float(np.abs(finite).max()), 1.0) / 2  # so that sums and differences stay finite
+    parts = [float(part.mean()) for part in np.array_split(scaled, min(width, len(scaled)))]
     low, high = min(parts), max(parts)
-    if not high > low or not math.isfinite(high - low):
+    if not high > low:
         return _BLOCKS[3] * len(parts)
     return "".join(_BLOCKS[min(int((part - low) / (high - low) * len(_BLOCKS)), len(_BLOCKS) - 1)] for part in parts)

@@ -1,0 +1,79 @@
+"""``trainlog plot`` as a shell sees it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from made_logs import training
+
+COMMAND = [sys.executable, "-m", "trainlog"]
+
+
+def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("logs")
+    for seed in range(3):
+        training(folder / str(seed) / "run.flog", seed, 60)
+    return [folder / str(seed) / "run.flog" for seed in range(3)]
+
+
+def test_without_options(logs: list[Path], tmp_path: Path) -> None:
+    done = run("plot", logs[0], cwd=tmp_path)
+    assert done.returncode == 0
+    written = [Path(line) for line in done.stdout.splitlines()]
+    assert written[:4] == [
+        Path("figures") / name for name in ("overview.svg", "overview.png", "reward.svg", "reward.png")
+    ]
+    assert all((tmp_path / path).stat().st_size for path in written)
+    assert done.stderr == "never changes, so not drawn: loss_scale\n"
+    with Image.open(tmp_path / "figures" / "reward.png") as image:
+        assert image.size == (1920, 1080)
+
+
+def test_options(logs: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["-y", "reward", "-y", "*_loss", "-x", "episode", "--smooth", 5, "--log-y", "--band", "std"]
+    looks = ["--theme", "dark", "--size", "400x300", "--format", "svg"]
+    done = run("plot", *logs, "-o", out, *options, *looks)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(path.name for path in out.iterdir()) == ["policy_loss.svg", "reward.svg", "value_loss.svg"]
+    text = (out / "reward.svg").read_text()
+    for words in ('width="400" height="300"', "#14181d", ">episode<", ">mean of 3 seeds<", "each smoothed, mean of 5"):
+        assert words in text
+
+
+def test_an_animation(logs: list[Path], tmp_path: Path) -> None:
+    done = run("plot", logs[0], "-y", "reward", "-o", tmp_path, "--format", "gif", "--size", "300x200")
+    assert done.returncode == 0
+    with Image.open(tmp_path / "reward.gif") as film:
+        assert (film.n_frames, film.size) == (60, (300, 200))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-y", "rewrad"], "no log has the metric 'rewrad'; near it: reward"),
+        (["--size", "big"], "'big' is no size; write it like 960x540"),
+        (["--format", "svg,tiff"], "there is no format 'tiff'; there are svg, png, gif"),
+        (["--by", "nothing"], "0 does not say its 'nothing'; it says creature, task, seed"),
+        (["--smooth", "2.5"], "smoothing takes a whole number of values"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    logs: list[Path], tmp_path: Path, options: list[str], message: str
+) -> None:
+    done = run("plot", *logs, "-o", tmp_path / "out", *options)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,225 @@
+"""A report as files, the baseline, and that two reports of the same logs are the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from made_logs import training, write_log
+from trainlog import ExpressionError
+from trainlog.plot import Wish, runs_of
+from trainlog.report import Content, gather, write_report
+from trainlog.report.baseline import Tolerance, compare
+from trainlog.report.facts import human, sparkline
+from trainlog.report.html import html
+from trainlog.report.junit import junit
+from trainlog.report.markdown import markdown
+
+
+def content_of(tmp_path: Path, count: int = 1, wish: Wish | None = None, **more: Any) -> Content:
+    runs = runs_of(training(tmp_path / f"seed-{seed}.flog", seed, 60 + 10 * seed) for seed in range(count))
+    return gather(runs, wish or Wish(), **more)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_files(tmp_path: Path) -> None:
+    content = content_of(tmp_path, requirements=["mean(reward) > 0"])
+    written = write_report(content, tmp_path / "out")
+    found = files(tmp_path / "out")
+    assert {path.relative_to(tmp_path / "out").as_posix() for path in written} == set(found)
+    assert set(found) == {
+        *("report.md", "report.html", "summary.json", "junit.xml", "figures/overview.svg"),
+        *(
+            f"figures/{name}.{suffix}"
+            for name in ("reward", "policy_loss", "value_loss", "states")
+            for suffix in ("svg", "csv")
+        ),
+    }
+    for name, text in found.items():
+        assert b"\0" not in text
+        if name.endswith((".svg", ".xml")):
+            ElementTree.fromstring(text)
+        assert str(tmp_path).encode() not in text
+
+
+def test_two_reports_of_the_same_logs_are_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        # Made anew in another folder: neither place nor time may show.
+        folder = tmp_path / name
+        content = content_of(folder, 3, Wish(band="ci"), requirements=["mean(reward) > 50"])
+        write_report(content, folder / "out", formats=["svg", "png"])
+    one, two = files(tmp_path / "one" / "out"), files(tmp_path / "two" / "out")
+    assert one == two
+
+
+def test_the_numbers_behind_a_figure_are_exact(tmp_path: Path) -> None:
+    rows = [{"step": n, "reward": value} for n, value in enumerate([0.1, 1 / 3, math.nan, math.inf, 1e-300])]
+    rows.append({"step": 5, "loss": 1.0})
+    content = gather(runs_of([write_log(tmp_path / "run.flog", rows)]), Wish())
+    write_report(content, tmp_path / "out")
+    with (tmp_path / "out" / "figures" / "reward.csv").open(newline="") as file:
+        found = list(csv.reader(file))
+    assert found[0] == ["curve", "step", "value"]
+    assert [row[0] for row in found[1:]] == ["reward"] * 5
+    assert [float(row[2]) for row in found[1:]] == pytest.approx(
+        [0.1, 1 / 3, math.nan, math.inf, 1e-300], rel=0, nan_ok=True
+    )
+
+
+def test_csv_of_several_seeds(tmp_path: Path) -> None:
+    content = content_of(tmp_path, 3, Wish(y=("reward",), band="std"))
+    write_report(content, tmp_path / "out")
+    with (tmp_path / "out" / "figures" / "reward.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert list(found[0]) == ["curve", "step", "mean", "low", "high", "runs"]
+    assert found[0]["runs"] == "3"
+    assert found[-1]["runs"] == "1"
+    assert found[-1]["low"] == "nan"
+
+
+def test_markdown(tmp_path: Path) -> None:
+    content = content_of(tmp_path, requirements=["mean(reward) > 1000", 'count(events("fall")) == 1 or 1 > 2'])
+    text = markdown(content, [])
+    assert text.startswith("## ant: run forward: failed\n")
+    assert text.index("❌ | `mean(reward) > 1000`") < text.index("✅ | `count(")
+    assert "| `reward` | ▁" in text
+    assert "![" not in text
+    shown = markdown(content, ["figures/overview.svg", "figures/reward.svg"], "https://example.org/7/")
+    assert "![figures/overview.svg](https://example.org/7/figures/overview.svg)" in shown
+
+
+def test_markdown_fits_a_comment_whatever_the_names(tmp_path: Path) -> None:
+    rows = [{f"a|b`{k}_{'x' * 50}": n * k for k in range(1, 200)} for n in range(3)]
+    readers = [write_log(tmp_path / f"{n}<b>_*.flog", rows) for n in range(3)]
+    requirements = [f"count(time) > {n}" for n in range(60)]
+    text = markdown(gather(runs_of(readers), Wish(y=("a|b`1_*",)), requirements=requirements), [])
+    assert len(text) < 65_000
+    assert "more rows are in report.html" in text
+    for line in text.splitlines():
+        if line.startswith("|") and "a\\|b" in line:
+            assert len(re.findall(r"(?<!\\)\|", line)) == 7
+    assert "<b>" not in text
+
+
+def test_html_is_one_well_formed_file(tmp_path: Path) -> None:
+    meta = {"creature": "<script>alert('ä')</script>\x01", "task": "&"}
+    reader = write_log(tmp_path / "run.flog", [{"<y>": 1, "z": 2}, {"<y>": 2, "z": 3}], meta)
+    for theme in ("light", "dark"):
+        text = html(gather(runs_of([reader]), Wish(theme=theme), requirements=["count(z) < 2"]))
+        ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>"))
+        assert "<script" not in text
+        for outside in ("http://", "https://", "src=", "href=", "@import", "url("):
+            assert outside not in text.replace("http://www.w3.org/", "")
+        assert text.count('role="img"') == 3
+
+
+def test_junit(tmp_path: Path) -> None:
+    content = content_of(tmp_path, 2, requirements=["mean(reward) > 0", "max(reward) > 1e9"])
+    suites = ElementTree.fromstring(junit(content))
+    assert (suites.get("tests"), suites.get("failures")) == ("4", "2")
+    cases = {(case.get("classname"), case.get("name")): case.find("failure") for case in suites.iter("testcase")}
+    assert cases["gate.seed-0", "mean(reward) > 0"] is None
+    failure = cases["gate.seed-1", "max(reward) > 1e9"]
+    assert failure is not None
+    assert str(failure.get("message")).startswith("max(reward) = ")
+    without = ElementTree.fromstring(junit(content_of(tmp_path / "other")))
+    assert [case.get("name") for case in without.iter("testcase")] == ["seed-0"]
+
+
+def test_summary(tmp_path: Path) -> None:
+    rows = [{"step": n, "reward": n if n != 4 else math.nan} for n in range(20)]
+    reader = write_log(tmp_path / "run.flog", rows, {"creature": "ant", "lists": [1], "nan": math.nan})
+    write_report(gather(runs_of([reader]), Wish(), requirements=["last(reward) == 19"]), tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(), parse_constant=pytest.fail)
+    assert summary["passed"] is True
+    assert summary["gates"] == [
+        {
+            "gate": "last(reward) == 19",
+            "log": "run",
+            "passed": True,
+            "measured": [{"what": "last(reward)", "value": 19.0}],
+        }
+    ]
+    (log,) = summary["logs"]
+    assert log["meta"] == {"creature": "ant", "nan": None}
+    assert (log["frames"], log["duration"]) == ({"stats": 20}, 19.0)
+    reward = log["metrics"]["reward"]
+    assert (reward["count"], reward["odd"], reward["first"], reward["last"]) == (20, 1, 0, 19)
+    assert (reward["lowest"], reward["highest"], reward["final"]) == (0, 19, 18.5)
+    assert summary["figures"][0]["files"] == ["figures/reward.svg", "figures/reward.csv"]
+
+
+def scores(*values: float) -> dict[str, float]:
+    return {str(n): value for n, value in enumerate(values)}
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "tolerance", "outcome"),
+    [
+        ([100], [100], "0", "as good"),
+        ([96], [100], "5%", "as good"),
+        ([94], [100], "5%", "worse"),
+        ([94], [100], "7", "as good"),
+        ([-104], [-100], "5%", "as good"),
+        ([-106], [-100], "5%", "worse"),
+        ([100, 101, 99, 100, 102], [100, 99, 101, 100, 98], "5%", "as good"),
+        ([80, 81, 79, 80, 82], [100, 99, 101, 100, 98], "5%", "worse"),
+        ([60, 95, 130, 70, 120], [100, 70, 140, 90, 110], "5%", "unclear"),
+        ([math.nan, 100], [100, 100], "5%", "worse"),
+        ([200, 210], [100], "5%", "as good"),
+    ],
+)
+def test_baseline(new: list[float], old: list[float], tolerance: str, outcome: str) -> None:
+    found = compare("score", scores(*new), scores(*old), Tolerance.of(tolerance))
+    assert found.outcome == outcome
+    assert found.passed is (outcome != "worse")
+    assert np.isnan(found.low) == (len(new) == len(old) == 1 or math.nan in new or bool(np.isnan(new).any()))
+
+
+def test_a_baseline_is_drawn_and_told(tmp_path: Path) -> None:
+    old = runs_of(training(tmp_path / "old" / f"{seed}.flog", seed + 9, 80, 150) for seed in range(2))
+    content = content_of(tmp_path, 2, baseline=old)
+    assert content.comparison is not None
+    assert (content.comparison.score, content.comparison.outcome) == ("mean(reward[-10%:])", "worse")
+    assert not content.passed
+    assert content.pictures[0].name == "baseline"
+    assert [block.label for block in content.pictures[0].blocks] == ["now", "baseline"]
+    assert "It is worse than it was" in markdown(content, [])
+    better = content_of(tmp_path / "again", 2, baseline=old, score="-mean(reward[-10:])", tolerance="3")
+    assert better.passed
+
+
+@pytest.mark.parametrize("text", ["", "five", "-5%", "nan", "inf", "5 %%"])
+def test_what_is_no_tolerance(text: str) -> None:
+    with pytest.raises(ExpressionError, match="a tolerance is"):
+        Tolerance.of(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *[(0, "0"), (1.5, "1.5"), (-2.25, "−2.25"), (12345, "12,345"), (1234.56, "1,234.6"), (1e9, "1e+09")],
+        *[(1e-9, "1e-09"), (math.nan, "NaN"), (math.inf, "∞"), (-math.inf, "−∞")],
+    ],
+)
+def test_numbers_for_people(value: float, text: str) -> None:
+    assert human(value) == text
+
+
+def test_sparklines() -> None:
+    assert sparkline(np.arange(8.0)) == "▁▂▃▄▅▆▇█"
+    assert len(sparkline(np.arange(1000.0))) == 16
+    assert sparkline(np.full(3, 2.0)) == "▄▄▄"
+    assert sparkline(np.array([np.nan])) == ""
+    assert len(sparkline(np.array([1e308, -1e308, np.inf]))) == 2
