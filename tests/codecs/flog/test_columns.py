@@ -73,9 +73,10 @@ def sizes(request: pytest.FixtureRequest) -> Iterator[None]:
     """Small blocks, and plans for few frames: so that a short file goes all the ways that a long one does."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "small":
-            patch.setattr(columns, "_SMALLEST", 300)
+            patch.setattr(columns, "_BLOCK", 300)
             patch.setattr(columns, "_LARGEST", 3000)
             patch.setattr(columns, "_ENOUGH", 8)
+            patch.setattr(columns, "_FULL", 900)
             patch.setattr(sort, "_MANY", 4)
             patch.setattr(sort, "_FEW", 2)
         yield

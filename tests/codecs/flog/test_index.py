@@ -29,7 +29,7 @@ def small() -> Iterator[None]:
         patch.setattr(index, "_PART", 400)
         patch.setattr(cache, "_PAYS", 4096)
         patch.setattr(cache, "_GROWN", 2000)
-        patch.setattr(columns, "_SMALLEST", 300)
+        patch.setattr(columns, "_BLOCK", 300)
         patch.setattr(columns, "_LARGEST", 3000)
         patch.setattr(sort, "_MANY", 4)
         patch.setattr(sort, "_FEW", 2)

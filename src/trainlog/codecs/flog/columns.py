@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Gap
-from trainlog.codecs.flog.chain import SLACK, Chain, Links
+from trainlog.codecs.flog.chain import SLACK, Chain, Links, Octets
 from trainlog.codecs.flog.filling import Filling
+from trainlog.codecs.flog.gather import Gathered
 from trainlog.codecs.flog.index import likely
 from trainlog.codecs.flog.layout import FRAME
 from trainlog.codecs.flog.plan import overlapping
@@ -30,12 +31,14 @@ __all__ = ["Unsound", "read_table"]
 
 _HEAD: Final = FRAME.size
 
-# A block should fit into the processor's cache; but where frames of the kind are few, it should hold enough of them.
-_SMALLEST: Final = 2 << 20
+# A block should fit into the processor's cache. Where frames of the kind are few, they are gathered from several.
+_BLOCK: Final = 2 << 20
 _LARGEST: Final = 16 << 20
 _ENOUGH: Final = 2048
+_FULL: Final = 8 << 20
 
 Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 Choose = Callable[[npt.NDArray[np.float64]], Mask]
 
 
@@ -79,6 +82,14 @@ def read_table(
     return filling.table()
 
 
+class _Broken(Exception):
+    """A frame of the kind cannot be decoded."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(at)
+        self.at = at
+
+
 class _Sweep:
     """Takes the frames of one kind, block by block, as long as all is sound."""
 
@@ -90,8 +101,11 @@ class _Sweep:
         self._chain = Chain()
         self._sorter = Sorter()
         self._block = np.empty(0, np.uint8)
-        self._size = _SMALLEST
+        self._size = _BLOCK
+        self._few = Gathered()
         self._begun = -1
+        self._proven = 0
+        self._proving = False
 
     def leap(self, at: int, proven: int, stop: int | None = None) -> tuple[int, int]:
         """Take the frames from byte *at* on, up to *stop*; see `trainlog.codecs.flog.scan.walk`."""
@@ -109,39 +123,63 @@ class _Sweep:
 
     def _take(self, at: int, proven: int, stop: int, *, prove: bool = False) -> tuple[int, int]:
         """Take the frames between *at* and *stop*, or make sure that those of all kinds can be decoded."""
+        self._proven, self._proving = proven, prove
+        try:
+            at = self._follow(at, proven, stop)
+            self._put(*self._few.take())
+        except _Broken as broken:
+            at = broken.at
+        return at, self._proven
+
+    def _follow(self, at: int, proven: int, stop: int) -> int:
+        """Follow the chain from *at* to *stop*, and put the frames that are wanted; where it ends to be sound."""
         while at + _HEAD < stop:
             count = self._fill(at, stop)
             links = self._chain.follow(self._block, count)
-            wanted = np.ones(len(links.kind), np.bool_) if prove else links.kind == self._kind
+            wanted = np.ones(len(links.kind), np.bool_) if self._proving else links.kind == self._kind
             good = self._sound(links, wanted, count, at, proven, stop)
             rows = np.flatnonzero(wanted[:good])
             if len(rows):
                 offset, length = links.offset[rows], links.length[rows]
-                batch = self._sorter.sort(self._block, offset, length)
-                whole = len(rows) if batch.broken is None else batch.broken
-                if whole:
-                    proven = at + int(offset[whole - 1] + length[whole - 1])
-                    if not prove:
-                        self._expect(proven, whole)
-                        self._filling.add(batch, self._chosen(offset[:whole]))
-                if batch.broken is not None:
-                    return at + int(offset[whole]), proven
-            if good < len(links.kind):
-                reached = int(links.offset[good])
-            else:
-                reached = links.next
-            if reached == 0:
-                if not self._enlarged(links):
-                    return at, proven
-            elif links.broken and good == len(links.kind):
-                return at + reached, proven
-            else:
-                self._adapt(reached, len(rows))
+                proven = at + int(offset[-1] + length[-1])
+                self._sort_in(offset, length, at)
+            reached = int(links.offset[good]) if good < len(links.kind) else links.next
+            if links.broken and good == len(links.kind):
+                return at + reached
+            if not reached and not self._enlarged(links):
+                return at
             at += reached
-        return at, proven
+        return at
 
-    def _chosen(self, offset: npt.NDArray[np.int64]) -> Mask | None:
-        return None if self._choose is None else self._choose(overlapping(self._block, "<f8")[offset])
+    def _sort_in(self, offset: Ints, length: Ints, at: int) -> None:
+        """Put the frames at *offset* of the block, which begins at byte *at*, now or together with later ones."""
+        if len(offset) >= _ENOUGH // 4 or int(length.sum()) > self._size // 4:
+            self._put(*self._few.take())
+            self._put(self._block, offset, length, offset + at)
+            return
+        self._few.add(self._block, offset, length, offset + at)
+        if self._few.rows >= _ENOUGH or self._few.size >= _FULL:
+            self._put(*self._few.take())
+
+    def _put(self, block: Octets, offset: Ints, length: Ints, place: Ints) -> None:
+        """Add frames to the table; *offset* says where in *block* they begin, *place* where in the file.
+
+        Raises:
+            _Broken: when one of them cannot be decoded; those before it were added.
+
+        """
+        if not len(offset):
+            return
+        batch = self._sorter.sort(block, offset, length)
+        whole = len(offset) if batch.broken is None else batch.broken
+        if whole:
+            self._proven = int(place[whole - 1] + length[whole - 1])
+            if not self._proving:
+                self._expect(whole)
+                chosen = None if self._choose is None else self._choose(overlapping(block, "<f8")[offset[:whole]])
+                self._filling.add(batch, chosen)
+        if batch.broken is not None:
+            raise _Broken(int(place[whole]))
 
     def _sound(self, links: Links, wanted: npt.NDArray[np.bool_], count: int, at: int, proven: int, stop: int) -> int:
         """How many of the frames, from the first one on, can be taken without a second look at what is around them."""
@@ -178,14 +216,9 @@ class _Sweep:
             self._block = np.empty(self._size + SLACK, np.uint8)
         return self._source.fill(self._block.data[: min(self._size, stop - at)], at)
 
-    def _adapt(self, size: int, found: int) -> None:
-        """Choose the size of the next block by what was found in the last one."""
-        wish = size * _ENOUGH // max(found, 1)
-        self._size = max(_SMALLEST, min(_LARGEST, wish // _SMALLEST * _SMALLEST))
-
-    def _expect(self, at: int, count: int) -> None:
-        """Guess how many rows there will be, from the *count* that begin before byte *at*."""
-        filling = self._filling
-        done = max(at - self._begun, 1)
-        left = self._source.size - at
-        filling.expected = filling.rows + count + int((filling.rows + count) * left / done * 1.01) + 16
+    def _expect(self, count: int) -> None:
+        """Guess how many rows there will be, when so many are added."""
+        done = max(self._proven - self._begun, 1)
+        left = max(self._source.size - self._proven, 0)
+        rows = self._filling.rows + count
+        self._filling.expected = rows + int(rows * left / done * 1.01) + 16

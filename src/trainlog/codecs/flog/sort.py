@@ -24,7 +24,8 @@ _unpack = FRAME.unpack_from
 
 _MANY = 128  # frames of one length that are worth a plan of their own
 _FEW = 12  # frames that are decoded faster than a plan takes them
-_SAMPLES = 8  # frames that are looked at before a plan is made
+_SAMPLES = 3  # frames that are looked at before a plan is made
+_MOST_ALIKE = 8  # plans for frames of one length
 _MOST_PLANS = 64
 
 
@@ -93,7 +94,7 @@ class Sorter:
                 rows = rows[~fits]
                 if not len(rows):
                     return
-        while len(rows) >= _MANY and len(plans) < _SAMPLES:
+        while len(rows) >= _MANY and len(plans) < _MOST_ALIKE:
             shape = self._parsed(block, offset, length, int(rows[len(rows) // 2]))
             if shape is None:
                 break
