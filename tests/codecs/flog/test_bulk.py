@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as npst
 import trainlog
 from handmade import Flog
 from trainlog import Kind, Table
-from trainlog.codecs.flog.bulk import pack_table
+from trainlog.codecs.flog.bulk import TablePacker
 from trainlog.testing import same
 
 
@@ -28,7 +28,7 @@ def written(path: Path, table: Table, *, bulk: bool) -> list[trainlog.Frame]:
 
 
 def check(folder: Path, table: Table, *, fixed: bool = True) -> None:
-    assert (pack_table(table) is not None) == fixed
+    assert TablePacker().pack(table, lambda frames: None) == fixed
     ours, plain = (written(folder / "a.flog", table, bulk=bulk) for bulk in (True, False))
     assert len(ours) == table.rows
     for one, other in zip(ours, plain, strict=True):
@@ -68,6 +68,19 @@ def test_all_of_them_and_none(tmp_path: Path) -> None:
     check(tmp_path, Table(Kind.STATS, np.arange(5.0), COLUMNS))
     check(tmp_path, Table(Kind(200), np.arange(5.0), {}))
     check(tmp_path, Table(Kind.CREATURE, np.empty(0), {"a": np.empty(0), "b": np.empty(0, np.int64)}))
+
+
+def test_tables_of_one_layout_and_of_others(tmp_path: Path) -> None:
+    tables = []
+    for high in (10, 10, 300, 10):
+        for kind in (Kind.CREATURE, Kind.STATS):
+            step = np.arange(high)
+            tables.append(Table(kind, step / 2, {"step": step, "x": step * 1.5, "y": np.stack([step, -step], axis=1)}))
+    with trainlog.create(tmp_path / "a.flog") as log:
+        for table in tables:
+            log.write_table(table)
+    expected = [frame for table in tables for frame in table.frames()]
+    assert list(trainlog.open(tmp_path / "a.flog").frames(strict=True)) == expected
 
 
 @pytest.mark.parametrize("rows", [1, 3, 2000, 30_011])

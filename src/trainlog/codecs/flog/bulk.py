@@ -2,111 +2,146 @@
 
 Frames of one table all have the same keys, so that each byte of a key, and of what msgpack puts before a value, is at
 the same place in every frame. The bytes of one frame are copied as often as there are rows, and the values written
-over them, column by column.
+over them, column by column. Tables of one layout share those copies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+import math
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.layout import FRAME, MAX_SIZE
+from trainlog.codecs.flog.layout import FRAME
 from trainlog.table import Table
 
-__all__ = ["pack_table"]
+__all__ = ["TablePacker"]
 
 # Frames are laid out as many at a time as stay in the processor's cache.
 _CHUNK: Final = 1 << 19
 
 # msgpack's first byte of a number, by the dtype of the big-endian bytes that follow.
-_FLOAT: Final = (b"\xcb", ">f8")
-_UNSIGNED: Final = ((b"\xcc", ">u1"), (b"\xcd", ">u2"), (b"\xce", ">u4"), (b"\xcf", ">u8"))
-_SIGNED: Final = ((b"\xd0", ">i1"), (b"\xd1", ">i2"), (b"\xd2", ">i4"), (b"\xd3", ">i8"))
+_FIRST: Final = {
+    ">f8": b"\xcb",
+    ">u1": b"\xcc",
+    ">u2": b"\xcd",
+    ">u4": b"\xce",
+    ">u8": b"\xcf",
+    ">i1": b"\xd0",
+    ">i2": b"\xd1",
+    ">i4": b"\xd2",
+    ">i8": b"\xd3",
+}
+_UNSIGNED: Final = (">u1", ">u2", ">u4", ">u8")
+_SIGNED: Final = (">i1", ">i2", ">i4", ">i8")
+_BOOL: Final = "?"
+_FALSE: Final = 0xC2
+
+_Column = npt.NDArray[Any]
+# The kind of the frames; key, form of the numbers, and shape of a row of each column.
+_Shape = tuple[int, tuple[tuple[str, str, tuple[int, ...]], ...]]
 
 
-class _Place(NamedTuple):
-    """Where in a frame the values of a column go."""
+class TablePacker:
+    """Makes frames of tables. Keeps the layout of the last one, as the next is often like it."""
 
-    offset: int
-    dtype: np.dtype[Any]
-    column: npt.NDArray[Any]  # shape (rows,)
+    def __init__(self) -> None:
+        self._layout: _Layout | None = None
+        self._lock = threading.Lock()
 
+    def pack(self, table: Table, put: Callable[[memoryview], object]) -> bool:
+        """Give the rows of *table* to *put*, as the bytes of some thousand frames at a time.
 
-def pack_table(table: Table) -> Iterator[bytes] | None:
-    """The rows of *table* as the bytes of frames, some thousand at a time; None when they have no fixed layout.
+        Columns may be bools, ints and floats of any width, and arrays of them of any shape; ints are stored as wide
+        as the largest of them needs.
 
-    Columns may be bools, ints and floats of any width, and arrays of them of any shape; ints are stored as wide as
-    the largest of them needs.
-    """
-    frame = bytearray(FRAME.size)
-    places: list[_Place] = [_Place(0, np.dtype("<f8"), table.time)]
-    frame += _map_head(len(table))
-    for key, column in table.items():
-        try:
-            frame += msgpack.packb(key, unicode_errors="surrogateescape")
-        except UnicodeEncodeError:
-            return None
-        if not _place(frame, places, column):
-            return None
-    size = len(frame) - FRAME.size
-    if size > MAX_SIZE:
-        return None
-    FRAME.pack_into(frame, 0, 0.0, int(table.kind), size)
-    return _laid_out(bytes(frame), places, table.rows)
+        Args:
+            table: the rows.
+            put: takes the bytes, which change when it has returned.
 
+        Returns:
+            False, and nothing is done, when the rows have no fixed layout.
 
-def _place(frame: bytearray, places: list[_Place], column: npt.NDArray[Any]) -> bool:
-    """Add the values of *column* to *frame*, and to *places* where they go."""
-    if column.dtype.kind not in "biuf" or column.dtype.itemsize > 8:
-        return False
-    if column.ndim > 1:
-        frame += _array_head(column.shape[1])
-        return all(_place(frame, places, column[:, i]) for i in range(column.shape[1]))
-    if column.dtype.kind == "b":
-        places.append(_Place(len(frame), np.dtype("u1"), column.view(np.uint8) + np.uint8(0xC2)))
-        frame.append(0xC2)
+        """
+        forms = [_form(column) for column in table.values()]
+        if None in forms:
+            return False
+        columns = zip(table, forms, table.values(), strict=True)
+        shape: _Shape = (int(table.kind), tuple((key, form or "", column.shape[1:]) for key, form, column in columns))
+        with self._lock:
+            if self._layout is None or self._layout.shape != shape:
+                try:
+                    self._layout = _Layout(shape)
+                except UnicodeEncodeError:
+                    return False
+            for chunk in self._layout.filled(table):
+                put(chunk)
         return True
-    first, code = _FLOAT if column.dtype.kind == "f" else _narrowest(column)
-    dtype = np.dtype(code)
-    frame += first
-    places.append(_Place(len(frame), dtype, column))
-    frame += bytes(dtype.itemsize)
-    return True
 
 
-def _narrowest(column: npt.NDArray[Any]) -> tuple[bytes, str]:
-    low, high = (int(column.min()), int(column.max())) if len(column) else (0, 0)
-    for first, code in _UNSIGNED if low >= 0 else _SIGNED:
-        limits = np.iinfo(code)
-        if limits.min <= low and high <= limits.max:
-            return first, code
-    raise AssertionError("numpy has no wider ints")
+def _form(column: _Column) -> str | None:
+    """How the numbers of *column* are stored; None when they are none."""
+    match column.dtype.kind:
+        case "f" if column.dtype.itemsize <= 8:
+            return ">f8"
+        case "b":
+            return _BOOL
+        case "i" | "u":
+            low, high = (int(column.min()), int(column.max())) if column.size else (0, 0)
+            codes = _UNSIGNED if low >= 0 else _SIGNED
+            return next(code for code in codes if np.iinfo(code).min <= low and high <= np.iinfo(code).max)
+    return None
 
 
-def _map_head(count: int) -> bytes:
-    packer = msgpack.Packer()
-    return bytes(packer.pack_map_header(count))
+class _Layout:
+    """The bytes of frames of one shape, and the places in them where the values go."""
+
+    def __init__(self, shape: _Shape) -> None:
+        self.shape = shape
+        kind, columns = shape
+        frame = bytearray(FRAME.size)
+        places: list[tuple[int, str]] = [(0, "<f8")]
+        packer = msgpack.Packer(unicode_errors="surrogateescape")
+        frame += packer.pack_map_header(len(columns))
+        for key, form, inner in columns:
+            frame += packer.pack(key)
+            _place(frame, places, form, inner, packer)
+        FRAME.pack_into(frame, 0, 0.0, kind, len(frame) - FRAME.size)
+        self._rows = max(_CHUNK // len(frame), 1)
+        self._block = np.empty((self._rows, len(frame)), np.uint8)
+        self._block[:] = np.frombuffer(bytes(frame), np.uint8)
+        strides = (len(frame),)
+        self._targets = [np.ndarray((self._rows,), code, self._block, at, strides) for at, code in places]
+
+    def filled(self, table: Table) -> Iterator[memoryview]:
+        """The rows of *table*, which has this shape."""
+        columns: list[_Column] = [table.time]
+        for column in table.values():
+            numbers = column.view(np.uint8) + np.uint8(_FALSE) if column.dtype.kind == "b" else column
+            columns.extend(numbers.reshape(table.rows, math.prod(column.shape[1:])).T)
+        for start in range(0, table.rows, self._rows):
+            count = min(self._rows, table.rows - start)
+            for target, column in zip(self._targets, columns, strict=True):
+                target[:count] = column[start : start + count]
+            yield self._block[:count].data.cast("B")
 
 
-def _array_head(count: int) -> bytes:
-    packer = msgpack.Packer()
-    return bytes(packer.pack_array_header(count))
-
-
-def _laid_out(frame: bytes, places: list[_Place], rows: int) -> Iterator[bytes]:
-    if not rows:
-        return
-    size = len(frame)
-    many = min(max(_CHUNK // size, 1), rows)
-    block = np.empty((many, size), np.uint8)
-    block[:] = np.frombuffer(frame, np.uint8)
-    targets = [np.ndarray((many,), place.dtype, block, place.offset, (size,)) for place in places]
-    for start in range(0, rows, many):
-        count = min(many, rows - start)
-        for target, place in zip(targets, places, strict=True):
-            target[:count] = place.column[start : start + count]
-        yield block[:count].tobytes()
+def _place(
+    frame: bytearray, places: list[tuple[int, str]], form: str, inner: tuple[int, ...], packer: msgpack.Packer
+) -> None:
+    """Add a value to *frame*, an array of them when *inner* is its shape, and to *places* where its numbers go."""
+    if inner:
+        frame += packer.pack_array_header(inner[0])
+        for _ in range(inner[0]):
+            _place(frame, places, form, inner[1:], packer)
+    elif form == _BOOL:
+        places.append((len(frame), "u1"))
+        frame.append(_FALSE)
+    else:
+        frame += _FIRST[form]
+        places.append((len(frame), form))
+        frame += bytes(np.dtype(form).itemsize)

@@ -12,7 +12,7 @@ from typing import Any
 
 from trainlog.append import AppendFile
 from trainlog.codec import Gap, Writer
-from trainlog.codecs.flog.bulk import pack_table
+from trainlog.codecs.flog.bulk import TablePacker
 from trainlog.codecs.flog.header import pack_header, take_header
 from trainlog.codecs.flog.integrity import SealedFile, last_seal
 from trainlog.codecs.flog.layout import FRAME, MAX_SIZE
@@ -39,6 +39,7 @@ class FlogWriter(Writer):
 
     def __init__(self, path: Path, header: Header) -> None:
         first = pack_header(header)
+        self._packer = TablePacker()
         self._file = AppendFile(path) if header.meta.get("checksums") is False else SealedFile(path)
         self._append = self._file.append
         try:
@@ -52,6 +53,7 @@ class FlogWriter(Writer):
     def resumed(cls, path: Path, note: Mapping[str, Any]) -> FlogWriter:
         """Go on with the FLOG file at *path*; see `trainlog.codec.Codec.resume`."""
         self = cls.__new__(cls)
+        self._packer = TablePacker()
         file = SealedFile.reopen(path)
         try:
             cut, self.resumed_at = _go_to_the_end(file)
@@ -76,16 +78,16 @@ class FlogWriter(Writer):
 
     def write_table(self, table: Table) -> None:
         """Write the rows of *table* as frames; those of numbers some thousand at a time."""
-        chunks = pack_table(table)
-        if chunks is None:
+        if not self._packer.pack(table, self._put_many):
             super().write_table(table)
-            return
-        for chunk in chunks:
-            if isinstance(self._file, SealedFile):
-                frame = FRAME.size + FRAME.unpack_from(chunk)[2]  # they are all of one length
-                self._file.append(chunk, len(chunk) - frame)
-            else:
-                self._append(chunk)
+
+    def _put_many(self, frames: memoryview) -> None:
+        """Write *frames*, which are all of one length."""
+        if isinstance(self._file, SealedFile):
+            last = len(frames) - FRAME.size - FRAME.unpack_from(frames)[2]
+            self._file.append(frames, last)
+        else:
+            self._append(frames)
 
     def sync(self) -> None:
         """Wait until all frames are on the disk; see `trainlog.append.AppendFile.sync`."""
