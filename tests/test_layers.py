@@ -29,6 +29,7 @@ ORDER = [
     "stream",
     "pipes",
     "spool",
+    "background",
     "codecs/flog",
     "episode",
     "plot",

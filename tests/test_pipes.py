@@ -1,13 +1,8 @@
 from __future__ import annotations
 
-import threading
-from pathlib import Path
-
-import numpy as np
 import pytest
 
-import trainlog
-from trainlog import Background, ClosedLog, Every, Frame, Kind, Tee, Writer
+from trainlog import Every, Frame, Kind, Tee, Writer
 
 
 class Kept(Writer):
@@ -68,39 +63,3 @@ def test_every_thins_one_kind_or_each() -> None:
     assert (kept.flushed, kept.closed) == (1, 1)
     with pytest.raises(ValueError, match="at least 1, not 0"):
         Every(kept, 0)
-
-
-def test_background_writes_all_in_order(tmp_path: Path) -> None:
-    path = tmp_path / "a.flog"
-    qpos = np.zeros(2)
-    with Background(trainlog.create(path), size=4) as log:
-        for n in range(500):
-            qpos += 1  # simulators change their arrays in place
-            log.write(Frame(n, Kind.CREATURE, {"pos": qpos, "more": {"list": [qpos, 1]}}))
-        log.flush()
-        assert len(list(trainlog.open(path))) == 500
-    assert trainlog.open(path).table("creature")["pos"][:, 0].tolist() == list(range(1, 501))
-    with pytest.raises(ClosedLog):
-        log.write(stats(1))
-
-
-def test_errors_of_the_background_come_with_the_next_call() -> None:
-    kept = Kept(OSError("full"))
-    log = Background(kept)
-    log.write(stats(1))
-    with pytest.raises(OSError, match="full"):
-        log.flush()
-    kept.error = None
-    log.write(stats(2))
-    log.close()
-    log.close()
-    assert kept.frames == [stats(2)]
-    assert kept.closed == 1
-    assert not any(thread.name == "trainlog writer" for thread in threading.enumerate())
-
-
-def test_background_raises_at_close_what_nobody_heard() -> None:
-    log = Background(Kept(OSError("full")))
-    log.write(stats(1))
-    with pytest.raises(OSError, match="full"):
-        log.close()

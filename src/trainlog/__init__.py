@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from trainlog.background import Background as Background
     from trainlog.codec import Codec as Codec
     from trainlog.codec import Gap as Gap
     from trainlog.codec import Reader as Reader
@@ -61,7 +62,6 @@ if TYPE_CHECKING:
     from trainlog.model import Header as Header
     from trainlog.model import Kind as Kind
     from trainlog.model import Variable as Variable
-    from trainlog.pipes import Background as Background
     from trainlog.pipes import Every as Every
     from trainlog.pipes import Tee as Tee
     from trainlog.recorder import TrainingRecorder as TrainingRecorder
@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from trainlog.verdict import Verdict as Verdict
 
 _ROOMS = {
+    "background": ["Background"],
     "codec": ["Codec", "Gap", "Reader", "Summary", "Writer"],
     "curves": [
         *["EpisodeAnimationRecorder", "EpisodeCaptureSchedule", "TrainingCurveRecorder"],
@@ -114,7 +115,7 @@ _ROOMS = {
     "files": ["Source", "follow", "never"],
     "functions": ["LearnedFunction", "learned_functions"],
     "model": ["Frame", "Header", "Kind", "Variable"],
-    "pipes": ["Background", "Every", "Tee"],
+    "pipes": ["Every", "Tee"],
     "recorder": ["TrainingRecorder"],
     "registry": ["convert", "create", "list_codecs", "open", "resume"],
     "replay": ["FlogReplay"],

@@ -1,10 +1,7 @@
-"""Writers made of writers: Tee to several, Every so often, Background in a thread."""
+"""Writers made of writers: Tee to several, Every so often."""
 
 from __future__ import annotations
 
-import atexit
-import queue
-import threading
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from trainlog.codec import Writer
-from trainlog.errors import ClosedLog
 from trainlog.model import Frame, Kind, KindLike
 
-__all__ = ["Background", "Every", "Tee", "snapshot"]
+__all__ = ["Every", "Tee", "snapshot"]
 
 
 class Tee(Writer):
@@ -92,69 +88,6 @@ class Every(Writer):
     def close(self) -> None:
         """Close the writer beneath."""
         self._writer.close()
-
-
-class Background(Writer):
-    """Writes in a thread of its own, for writers that take long; ``write`` only copies the frame into a queue.
-
-    What is in the queue is lost when the process is killed: the FLOG writer needs no such help, and keeps its
-    promise without it. An error of the thread is raised by the next call.
-
-    Args:
-        writer: where to.
-        size: how many frames may wait; when they do, ``write`` waits as well.
-
-    """
-
-    def __init__(self, writer: Writer, size: int = 10_000) -> None:
-        self._writer = writer
-        self._queue: queue.Queue[Frame | None] = queue.Queue(size)
-        self._error: Exception | None = None
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="trainlog writer", daemon=True)
-        self._thread.start()
-        atexit.register(self.close)
-
-    def _run(self) -> None:
-        while (frame := self._queue.get()) is not None:
-            try:
-                self._writer.write(frame)
-            except Exception as error:  # noqa: BLE001 - handed to the thread that logs
-                self._error = error
-            self._queue.task_done()
-        self._queue.task_done()
-
-    def _raise(self) -> None:
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
-
-    def write(self, frame: Frame) -> None:
-        """Put a copy of *frame* into the queue; raises what went wrong with an earlier one."""
-        if self._closed:
-            raise ClosedLog("this log was closed")
-        self._raise()
-        self._queue.put(Frame(frame.time, frame.kind, snapshot(frame.data)))
-
-    def flush(self) -> None:
-        """Wait until all that is in the queue is written."""
-        self._queue.join()
-        self._writer.flush()
-        self._raise()
-
-    def sync(self) -> None:
-        """Sync the writer beneath; what is still in the queue is not waited for."""
-        self._writer.sync()
-
-    def close(self) -> None:
-        """Write what is in the queue, and close the writer beneath; may be called again."""
-        if not self._closed:
-            self._closed = True
-            atexit.unregister(self.close)
-            self._queue.put(None)
-            self._thread.join()
-            self._writer.close()
-        self._raise()
 
 
 def snapshot(value: Any) -> Any:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from trainlog import registry
+from trainlog.background import Background, Policy
 from trainlog.codec import Writer
 from trainlog.errors import LogWriteWarning
 from trainlog.model import Frame, Kind
@@ -50,6 +51,8 @@ class TrainingRecorder:
         shard: int | None = None,
         on_error: OnError = "warn",
         sync_every: float | None = 5.0,
+        background: int | None = None,
+        when_full: Policy = "block",
     ) -> None:
         """Begin the log at *path*.
 
@@ -71,6 +74,10 @@ class TrainingRecorder:
                 the beginning, is raised in any case.
             sync_every: seconds after which frames are on the disk, safe from a power cut; a thread sees to it. None
                 to leave that to the system.
+            background: write in a thread, and let so many frames wait for it; see `trainlog.Background`. For file
+                systems that are slow: what waits is lost when the process is killed. None, the default, to write
+                every frame before the call returns.
+            when_full: what becomes of a frame when so many wait: ``block``, ``drop_oldest`` or ``spill``.
 
         Raises:
             LogExists: when there is a file at *path* already.
@@ -97,6 +104,8 @@ class TrainingRecorder:
         self._began = time.monotonic() - self._writer.resumed_at
         if self._warns:
             self._writer = Spool(self._writer)
+        if background is not None:
+            self._writer = Background(self._writer, background, when_full)
         self._write = self._writer.write
         self._unheard: OSError | None = None  # an error of the thread
         self._warned = ""

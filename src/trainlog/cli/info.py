@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 from trainlog import registry
 from trainlog.cli.output import human_size, human_time, output_console, progress, strict_json
 from trainlog.codec import Reader, Summary
+from trainlog.model import Frame
 
 
 @click.command
@@ -21,10 +23,36 @@ def command(logs: tuple[Path, ...], as_json: bool) -> None:
         reader = registry.open(path)
         with progress(path.name, path.stat().st_size if path.is_file() else None) as update:
             summary = reader.summary(update)
+        # What the recorder itself has to tell: restarts, what was dropped, how long its calls took.
+        told = [{"time": frame.time, **frame.data} for frame in reader.frames("event") if _is_ours(frame)]
         if as_json:
-            click.echo(strict_json(_facts(reader, summary)))
+            click.echo(strict_json({**_facts(reader, summary), "recorder": told}))
         else:
             _show(reader, summary)
+            for event in told:
+                click.echo(f"\n  {_sentence(event)}")
+
+
+def _is_ours(frame: Frame) -> bool:
+    return frame.data.get("by") == "trainlog" and "type" in frame.data
+
+
+def _sentence(event: Mapping[str, Any]) -> str:
+    kinds = event.get("dropped") or event.get("frames") or event.get("lost") or {}
+    dropped = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "nothing"
+    match event["type"]:
+        case "background":
+            times = ", ".join(f"{name} {event[f'{name}_us']:,.1f} µs" for name in ("p50", "p99", "max"))
+            return f"background: {event['calls']:,} log calls, {times}; dropped {dropped}"
+        case "dropped":
+            return f"dropped: {dropped} from {event['from']:.2f} s to {event['to']:.2f} s: {event['why']}"
+        case "resume":
+            return f"resumed at {event['time']:.2f} s on {event['host']}, {event['cut']:,} bytes cut off"
+        case "rewind":
+            return f"went back to step {event['step']:,} at {event['time']:.2f} s"
+        case "repaired":
+            return f"repaired: lost {dropped}"
+    return f"{event['type']} at {event['time']:.2f} s"
 
 
 def _facts(reader: Reader, summary: Summary) -> dict[str, Any]:

@@ -1,0 +1,222 @@
+"""A writer that takes long does not hold the training up, and what that cost is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import trainlog
+from test_pipes import Kept, stats
+from trainlog import Background, ClosedLog, Frame, Kind, TrainingRecorder, UnsupportedFrame
+from trainlog.background import Latencies, Policy
+from trainlog.cli import main
+
+
+def test_background_writes_all_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    qpos = np.zeros(2)
+    with Background(trainlog.create(path), size=4) as log:
+        for n in range(500):
+            qpos += 1  # simulators change their arrays in place
+            log.write(Frame(n, Kind.CREATURE, {"pos": qpos, "more": {"list": [qpos, 1]}}))
+        log.flush()
+        assert len(list(trainlog.open(path))) == 500
+    assert trainlog.open(path).table("creature")["pos"][:, 0].tolist() == list(range(1, 501))
+    with pytest.raises(ClosedLog):
+        log.write(stats(1))
+
+
+def test_errors_of_the_background_come_with_the_next_call() -> None:
+    kept = Kept(OSError("full"))
+    log = Background(kept)
+    log.write(stats(1))
+    with pytest.raises(OSError, match="full"):
+        log.flush()
+    kept.error = None
+    log.write(stats(2))
+    log.close()
+    log.close()
+    assert kept.frames[0] == stats(2)
+    assert kept.closed == 1
+    assert not any(thread.name == "trainlog writer" for thread in threading.enumerate())
+
+
+def test_background_raises_at_close_what_nobody_heard() -> None:
+    log = Background(Kept(OSError("full")))
+    log.write(stats(1))
+    with pytest.raises(OSError, match="full"):
+        log.close()
+
+
+class Slow(Kept):
+    """A writer that writes only when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = threading.Event()
+        self.began = threading.Event()
+
+    def write(self, frame: Frame) -> None:
+        self.began.set()
+        assert self.may.wait(30)
+        super().write(frame)
+
+
+def overfull(policy: Policy, size: int = 10, frames: int = 100) -> tuple[Slow, Background]:
+    slow = Slow()
+    log = Background(slow, size, policy)
+    log.write(stats(0))
+    assert slow.began.wait(30)  # and is taken out of the queue
+    for n in range(1, frames):
+        log.write(Frame(n, Kind.STATS, {"n": n, "state": np.full(3, n)}))
+    return slow, log
+
+
+def test_drop_oldest() -> None:
+    slow, log = overfull("drop_oldest")
+    slow.may.set()
+    log.close()
+    *frames, told = slow.frames
+    assert [frame.time for frame in frames] == [0, *range(90, 100)]
+    assert log.dropped == {Kind.STATS: 89}
+    assert (told.time, told.kind) == (99, Kind.EVENT)
+    assert told.data["dropped"] == {"stats": 89}
+    assert told.data["calls"] == 100
+    assert 0 < told.data["p50_us"] <= told.data["p99_us"] <= told.data["max_us"]
+
+
+def test_spill() -> None:
+    slow, log = overfull("spill")
+    slow.may.set()
+    log.flush()
+    assert [frame.time for frame in slow.frames] == list(range(100))
+    assert slow.frames[50].data["state"].tolist() == [50, 50, 50]
+    slow.may.clear()
+    for n in range(100, 150):
+        log.write(stats(n))
+    slow.may.set()
+    log.close()
+    *frames, told = slow.frames
+    assert [frame.time for frame in frames] == list(range(150))
+    assert told.data["dropped"] == {}
+    assert log.spilled == told.data["spilled"] >= 89
+
+
+def test_spill_onto_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> object:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    slow, log = overfull("spill")
+    slow.may.set()
+    log.close()
+    assert [frame.time for frame in slow.frames][:-1] == list(range(11))
+    assert slow.frames[-1].data["dropped"] == {"stats": 89}
+
+
+def test_spill_of_what_cannot_be_stored() -> None:
+    slow, log = overfull("spill")
+    with pytest.raises(UnsupportedFrame):
+        log.write(Frame(0, Kind.STATS, {"f": lambda: 0}))
+    slow.may.set()
+    log.close()
+
+
+def test_block() -> None:
+    slow = Slow()
+    log = Background(slow, 1, "block")
+    log.write(stats(0))
+    assert slow.began.wait(30)
+    log.write(stats(1))
+    thread = threading.Thread(target=log.write, args=(stats(2),))
+    thread.start()
+    thread.join(0.05)
+    assert thread.is_alive()
+    slow.may.set()
+    thread.join(30)
+    log.close()
+    assert [frame.time for frame in slow.frames] == [0, 1, 2, 2]
+
+
+def test_who_waits_while_it_is_closed_is_told() -> None:
+    slow = Slow()
+    log = Background(slow, 1)
+    log.write(stats(0))
+    assert slow.began.wait(30)
+    log.write(stats(1))
+    errors: list[Exception] = []
+
+    def write() -> None:
+        try:
+            log.write(stats(2))
+        except ClosedLog as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write), threading.Thread(target=log.close)]
+    for thread in threads:
+        thread.start()
+        thread.join(0.05)
+    slow.may.set()
+    for thread in threads:
+        thread.join(30)
+    assert len(errors) == 1
+    assert [frame.time for frame in slow.frames] == [0, 1, 1]
+
+
+def test_wrong_use() -> None:
+    with pytest.raises(ValueError, match="1 at least, not 0"):
+        Background(Kept(), 0)
+    with pytest.raises(ValueError, match="block, drop_oldest, spill"):
+        Background(Kept(), policy="drop")  # type: ignore[arg-type]
+
+
+def test_a_forked_child_is_refused() -> None:
+    log = Background(Kept())
+    log.write(stats(0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        try:
+            log.write(stats(1))
+        except ClosedLog:
+            log.close()
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    log.close()
+
+
+def test_quantiles() -> None:
+    latencies = Latencies()
+    assert latencies.facts() == {"calls": 0, "p50_us": 0.0, "p99_us": 0.0, "max_us": 0.0}
+    for n in range(1, 10_001):
+        latencies.add(n * 1000)
+    facts = latencies.facts()
+    assert facts["p50_us"] == pytest.approx(5000, rel=0.13)
+    assert facts["p99_us"] == pytest.approx(9900, rel=0.13)
+    assert facts["max_us"] == 10_000
+    latencies.add(2**63)
+    latencies.add(0)
+
+
+def test_info_tells_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path, background=100, when_full="drop_oldest") as log:
+        for n in range(50):
+            log.record_stats_frame(None, {"n": n})
+    with pytest.raises(SystemExit):
+        main(["info", str(path)])
+    out = capsys.readouterr().out
+    assert "background: 50 log calls, p50 " in out
+    assert "dropped nothing" in out
+    with pytest.raises(SystemExit):
+        main(["info", "--json", str(path)])
+    (event,) = json.loads(capsys.readouterr().out)["recorder"]
+    assert (event["type"], event["calls"], event["policy"]) == ("background", 50, "drop_oldest")
