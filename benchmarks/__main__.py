@@ -13,7 +13,7 @@ from benchmarks.measure import FULL, QUICK
 from benchmarks.peers import PEERS
 from benchmarks.report import Table, facts
 
-TOPICS = ("imports", "write", "kill", "read", "grow", "columns", "simion", "pictures")
+TOPICS = ("imports", "write", "kill", "read", "grow", "columns", "simion", "plot", "pictures")
 
 _LARGE = 4 * 10**9
 

@@ -1,0 +1,100 @@
+"""What figures cost: from a log to SVG + PNG, each in a fresh process, imports and reading included."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+import trainlog
+from benchmarks.measure import FULL, Scale, scratch
+from benchmarks.report import Table, ratio
+from trainlog import Kind
+
+__all__ = ["tables"]
+
+_POINTS = {True: 1_000_000, False: 50_000}
+_WINDOW = 1000
+_OURS = ("-y", "reward", "--smooth", str(_WINDOW))
+# What a user of matplotlib writes for the same figure: every value faintly, and its moving average.
+_THEIRS = """
+import sys
+import numpy as np
+import matplotlib
+matplotlib.use("agg")
+from matplotlib.figure import Figure
+import trainlog
+
+log, window, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+table = trainlog.open(log).table("stats", keys=["step", "reward"])
+step, reward = table["step"], table["reward"]
+sums = np.cumsum(np.insert(reward, 0, 0.0))
+mean = (sums[window:] - sums[:-window]) / window
+figure = Figure(figsize=(9.6, 5.4), dpi=200)
+axes = figure.subplots()
+axes.plot(step, reward, alpha=0.3, linewidth=1.25, label="reward")
+axes.plot(step[window - 1 :], mean, linewidth=2.25, label=f"mean of {window}")
+axes.set(title="ant: run", xlabel="step", ylabel="reward")
+axes.legend()
+figure.savefig(f"{folder}/reward.svg")
+figure.savefig(f"{folder}/reward.png")
+"""
+
+
+def tables(scale: Scale) -> Iterator[Table]:
+    """One table: a walk, and noise, which no simplification of paths makes shorter."""
+    points = _POINTS[scale.rows >= FULL.rows]
+    table = Table(
+        "Plotting: from a log to SVG and PNG",
+        f"A log of {points:,} stats frames; `trainlog plot -y reward` beside a script that reads the same log with "
+        "trainlog and draws the same two curves, every value and their moving average, with matplotlib, at the same "
+        f"size. Seconds are those of the whole process, the median of {scale.repeats}; the two take turns.",
+        ["peer", "data", "s", "to trainlog", "SVG kB", "PNG kB"],
+        words=frozenset([1]),
+    )
+    with scratch() as folder:
+        for data in ("walk", "noise"):
+            log = written(folder / f"{data}.flog", data, points)
+            commands = {"trainlog": ["-m", "trainlog", "plot", str(log), *_OURS, "-o"]}
+            if find_spec("matplotlib") is not None:
+                commands["matplotlib"] = ["-c", _THEIRS, str(log), str(_WINDOW)]
+            taken = _taken(
+                {name: [*command, str(folder / f"{data}-{name}")] for name, command in commands.items()}, scale
+            )
+            for name, seconds in taken.items():
+                files = [folder / f"{data}-{name}" / f"reward.{suffix}" for suffix in ("svg", "png")]
+                sizes = [f"{file.stat().st_size / 1000:,.0f}" for file in files]
+                table.rows.append([name, data, f"{seconds:.2f}", ratio(seconds, taken["trainlog"]), *sizes])
+    yield table
+
+
+def _taken(commands: dict[str, list[str]], scale: Scale) -> dict[str, float]:
+    """Seconds that each of the commands takes; they take turns, so that a busy machine is busy for all of them."""
+    runs: dict[str, list[float]] = {name: [] for name in commands}
+    for command in commands.values():
+        Path(command[-1]).mkdir()
+    for _ in range(scale.repeats):
+        for name, command in commands.items():
+            began = time.perf_counter()
+            environment = {**os.environ, "PYTHONWARNINGS": ""}
+            subprocess.run([sys.executable, *command], check=True, capture_output=True, env=environment)
+            runs[name].append(time.perf_counter() - began)
+    return {name: statistics.median(seconds) for name, seconds in runs.items()}
+
+
+def written(path: Path, data: str, points: int) -> Path:
+    """A log of *points* stats frames."""
+    reward = np.random.default_rng(0).normal(0, 1, points)
+    if data == "walk":
+        reward = reward.cumsum()
+    with trainlog.create(path, {"creature": "ant", "task": "run"}) as writer:
+        time_ = np.arange(points) * 0.01
+        writer.write_table(trainlog.Table(Kind.STATS, time_, {"step": np.arange(points), "reward": reward}))
+    return path
