@@ -242,6 +242,21 @@ def test_downloads(page: Any, writer: Any) -> None:
     assert len(table) == 31
 
 
+def test_lines_of_ones_own_are_kept_in_the_address(page: Any, writer: Any) -> None:
+    writer.steps(30)
+    page.open("?x=step")
+    page.drawn("learning")
+    before = page.ink("learning")
+    page.one('[data-card="learning"] .more summary').click()
+    time.sleep(0.1)
+    page.one('[data-card="learning"] .line input').send_keys("8.5, -2\n")
+    page.until(lambda: page.ink("learning") not in (0, before))
+    page.until(lambda: "card=8.5,-2:learning" in page.driver.current_url)
+    after = page.ink("learning")
+    page.driver.refresh()
+    page.until(lambda: page.ink("learning") == after)
+
+
 def test_charts_off_the_screen_cost_nothing(page: Any, writer: Any) -> None:
     writer.steps(20)
     page.open("?x=step")

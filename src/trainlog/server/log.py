@@ -116,6 +116,10 @@ class Log:
         """Frames whose values were read."""
         return sum(rows.columns.rows for rows in self.feed.rows.values())
 
+    def size(self) -> int:
+        """Bytes of the file that grows."""
+        return self._file.size
+
     def duration(self) -> float:
         """Time of the last frame that was seen."""
         times = [float(rows.time.read(len(rows) - 1)[0]) for rows in self.feed.rows.values() if len(rows)]

@@ -19,7 +19,11 @@ from trainlog.server.pump import Pump
 
 __all__ = ["Limits", "Signal", "State"]
 
-PATIENCE: Final = 1.0  # seconds that a request waits for a log that is being read for the first time
+# Seconds that a request waits for a log that is being read for the first time: until it is read, where that cannot
+# take long; else until there is something to show. The answer says how much of the log it is made of.
+PATIENCE: Final = 10.0
+PATIENCE_WITH_LARGE: Final = 0.2
+LARGE: Final = 50_000_000  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +119,13 @@ class State:
         return message
 
     @contextmanager
-    def reading(self, log: Log, kinds: Collection[Kind], patience: float = PATIENCE) -> Iterator[None]:
+    def reading(self, log: Log, kinds: Collection[Kind], patience: float | None = None) -> Iterator[None]:
         """Only some at a time; and not before *log* is read, if that takes no longer than *patience*."""
         for kind in kinds:
             log.want(kind)
         self.pump.wake()
+        if patience is None:
+            patience = PATIENCE if log.size() < LARGE else PATIENCE_WITH_LARGE
         log.wait_for(set(kinds), patience)
         if log.error:
             raise Refused(409, "replaced", f"the file changed while it was read: {log.error}; ask again")

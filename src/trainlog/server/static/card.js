@@ -3,7 +3,7 @@
 import { Chart } from "./chart.js";
 import { named, ofRun, ofText } from "./colors.js";
 import { csvAddress, curve } from "./net.js";
-import { view } from "./view.js";
+import { changeCard, ofCard, view } from "./view.js";
 
 const AGAIN = 300; // milliseconds until the next look at a file that is being read
 
@@ -18,13 +18,12 @@ export class Card {
     this.visible = false;
     this.stale = true;
     this.turn = 0;
-    this.log = null;
     this.build();
   }
 
   build() {
     const { spec } = this;
-    this.element = element("section", `card${spec.wide ? " wide" : ""}`);
+    this.element = element("section", `card${spec.wide || ofCard(spec.id).wide ? " wide" : ""}`);
     this.element.dataset.card = spec.id;
     const head = element("header");
     const title = element("h3");
@@ -38,7 +37,7 @@ export class Card {
     this.menu = element("div");
     this.more.append(summary, this.menu);
     this.more.addEventListener("toggle", () => this.more.open && this.fillMenu());
-    this.more.addEventListener("focusout", (event) => { if (!this.more.contains(event.relatedTarget)) this.more.open = false; });
+    this.more.addEventListener("focusout", (event) => { if (event.relatedTarget && !this.more.contains(event.relatedTarget)) this.more.open = false; });
     head.append(title, this.note, this.more);
     this.legend = element("div", "legend");
     this.plot = element("div", `plot${spec.strip ? " low" : ""}`);
@@ -159,7 +158,9 @@ export class Card {
 
   draw() {
     if (!this.chart) return;
-    this.chart.log = this.log ?? view.log;
+    const { log, lines } = ofCard(this.spec.id);
+    this.chart.log = log ?? view.log;
+    this.chart.lines = lines;
     this.chart.draw();
     this.values.forEach((place, i) => { place.textContent = this.chart.values()[i] ?? ""; });
   }
@@ -208,6 +209,18 @@ export class Card {
 
   // --- menu ---
 
+  lineField(lines) {
+    const label = Object.assign(element("label", "line"), { textContent: "Lines at " });
+    const field = Object.assign(element("input"), { type: "text", value: lines.join(", "), placeholder: "0.5, 1", inputMode: "decimal" });
+    field.addEventListener("change", () => {
+      const places = field.value.split(/[\s,;]+/).filter(Boolean).map(Number).filter(Number.isFinite).slice(0, 8);
+      changeCard(this.spec.id, { lines: places });
+      this.hub.redraw(this);
+    });
+    label.append(field);
+    return label;
+  }
+
   fillMenu() {
     const name = `${this.spec.title}`.replace(/[^\w.-]+/g, "-");
     const button = (text, act) => {
@@ -233,12 +246,19 @@ export class Card {
       items.push(link);
     }
     if (!this.spec.strip) {
-      items.push(button((this.log ?? view.log) ? "Linear y" : "Logarithmic y", () => { this.log = !(this.log ?? view.log); this.hub.redraw(this); }));
+      const { log, lines } = ofCard(this.spec.id);
+      const isLog = log ?? view.log;
+      items.push(button(isLog ? "Linear y" : "Logarithmic y", () => { changeCard(this.spec.id, { log: !isLog }); this.hub.redraw(this); }));
+      items.push(this.lineField(lines));
     }
-    items.push(button(this.element.classList.contains("wide") ? "Narrow" : "Full width", () => {
-      this.element.classList.toggle("wide");
-      this.hub.redraw(this);
-    }));
+    const isWide = this.element.classList.contains("wide");
+    if (!this.spec.wide) {
+      items.push(button(isWide ? "Narrow" : "Full width", () => {
+        this.element.classList.toggle("wide");
+        changeCard(this.spec.id, { wide: !isWide });
+        this.hub.redraw(this);
+      }));
+    }
     this.menu.replaceChildren(...items);
   }
 }

@@ -17,6 +17,7 @@ export class Chart {
     this.series = []; // {label, color, dash, x, y, smooth, strip: {texts, code, colors, end}}
     this.events = []; // {x, text, color}
     this.log = false;
+    this.lines = []; // thresholds that the reader has set
     this.canvas = document.createElement("canvas");
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "img");
@@ -49,6 +50,8 @@ export class Chart {
     return high > low ? [low, high] : [low - 0.5, high + 0.5];
   }
 
+  thresholds() { return [...(this.options.thresholds ?? []), ...this.lines.map((y) => ({ y, label: number(y) }))]; }
+
   yRange([from, to]) {
     let low = Infinity, high = -Infinity;
     const take = (x, y) => {
@@ -65,7 +68,7 @@ export class Chart {
     }
     if (low > high) return this.log ? [0.1, 1] : (this.options.range ?? [0, 1]);
     if (this.log) return low === high ? [low / 2, high * 2] : [low / 1.15, high * 1.15];
-    for (const { y } of this.options.thresholds ?? []) { low = Math.min(low, y); high = Math.max(high, y); }
+    for (const { y } of this.thresholds()) { low = Math.min(low, y); high = Math.max(high, y); }
     if (this.options.range) { low = Math.min(low, this.options.range[0]); high = Math.max(high, this.options.range[1]); }
     const pad = (high - low) * 0.06 || Math.abs(high) * 0.05 || 0.5;
     const zero = low >= 0 && low < pad * 3;
@@ -134,7 +137,7 @@ export class Chart {
       pen.fillStyle = tones.dim;
       pen.fillText(texts[i], inner.left - 6, at);
     });
-    for (const { y, label } of this.options.thresholds ?? []) {
+    for (const { y, label } of this.thresholds()) {
       if (y < low || y > high || (log && y <= 0)) continue;
       pen.strokeStyle = tones.dim;
       pen.setLineDash([4, 4]);

@@ -283,7 +283,7 @@ watch((fields) => {
   if (has("runs")) showRuns();
   if (has("zoom")) { hub.zoom = view.zoom; reloadMain(); loadEvents(); $("unzoom").hidden = !view.zoom; hub.redraw(); }
   if (has("x")) { hub.range = inner.range = null; hub.zoom = view.zoom = null; $("unzoom").hidden = true; reloadAll(); loadEvents(); }
-  if (has("log")) { $("log").setAttribute("aria-pressed", String(view.log)); board.each((card) => { card.log = null; }); hub.redraw(); inner.redraw(); }
+  if (has("log")) { $("log").setAttribute("aria-pressed", String(view.log)); view.cards = Object.fromEntries(Object.entries(view.cards).map(([id, one]) => [id, { ...one, log: null }])); hub.redraw(); inner.redraw(); }
   if (has("q")) board.search();
   if (has("episode")) { inner.zoom = inner.range = null; reloadVariables(); }
   if (has("smooth")) {
@@ -310,6 +310,10 @@ $("theme").addEventListener("click", toggleTheme);
 system.addEventListener("change", () => { if (!localStorage.getItem("trainlog.theme")) { setTheme(null); repaint(); } });
 $("menu").addEventListener("click", () => showSide(!$("side").classList.contains("open")));
 $("board").addEventListener("pointerdown", () => showSide(false));
+
+document.addEventListener("pointerdown", (event) => {
+  for (const menu of document.querySelectorAll(".more[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
 
 function showSide(open) {
   $("side").classList.toggle("open", open);

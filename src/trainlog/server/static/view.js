@@ -1,6 +1,6 @@
 // What the page shows, kept in its address so that a view can be shared.
 
-const DEFAULTS = { x: "", smooth: 0, log: false, q: "", sort: "modified", zoom: null, runs: [], at: null, episode: null };
+const DEFAULTS = { x: "", smooth: 0, log: false, q: "", sort: "modified", zoom: null, runs: [], at: null, episode: null, cards: {} };
 
 export const view = read();
 const watchers = new Set();
@@ -26,6 +26,11 @@ function read() {
       return { id, slot: Number(slot) || 0 };
     }),
     at: moment ? { run: moment[1], time: Number(moment[2]) } : null,
+    cards: Object.fromEntries(from.getAll("card").slice(0, 100).flatMap((text) => {
+      const [, wide, log, lines, id] = /^(w?)([ly]?)([-0-9.e+,]*):(.+)$/.exec(text) ?? [];
+      const places = (lines ?? "").split(",").filter(Boolean).map(Number).filter(Number.isFinite);
+      return id ? [[id, { wide: Boolean(wide), log: log ? log === "l" : null, lines: places }]] : [];
+    })),
     episode: episode ? { run: episode[1], number: Number(episode[2]) } : null,
   };
 }
@@ -43,6 +48,10 @@ function write() {
   if (view.zoom) to.set("zoom", view.zoom.map(short).join(":"));
   if (view.at) to.set("at", `${view.at.run}:${short(view.at.time)}`);
   if (view.episode) to.set("episode", `${view.episode.run}:${view.episode.number}`);
+  for (const [id, { wide, log, lines }] of Object.entries(view.cards)) {
+    const text = `${wide ? "w" : ""}${log === null ? "" : log ? "l" : "y"}${lines.map(short).join(",")}`;
+    if (text) to.append("card", `${text}:${id}`);
+  }
   const text = to.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
   history.replaceState(null, "", text ? `?${text}` : location.pathname);
 }
@@ -55,5 +64,9 @@ export function change(fields) {
   due = setTimeout(write, 100);
   for (const watcher of watchers) watcher(Object.keys(fields));
 }
+
+// What was changed in one chart: {wide, log, lines}
+export const ofCard = (id) => view.cards[id] ?? { wide: null, log: null, lines: [] };
+export const changeCard = (id, fields) => change({ cards: { ...view.cards, [id]: { ...ofCard(id), ...fields } } });
 
 export const watch = (watcher) => watchers.add(watcher);

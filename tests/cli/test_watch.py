@@ -1,0 +1,47 @@
+"""``trainlog watch``."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from handmade import Flog
+from trainlog.cli.watch import _KEPT, _Curve, command
+
+
+def test_numbers_and_curves_of_a_log(tmp_path: Path) -> None:
+    frames = [Flog.frame(n, 2, {"step": n, "other": n % 3, "reward": float(n), "behavior": "trot"}) for n in range(9)]
+    (tmp_path / "x.flog").write_bytes(Flog.header({"creature": "go2", "task": "walk [home]"}) + b"".join(frames))
+    done = CliRunner().invoke(command, [str(tmp_path / "x.flog"), "--once"], catch_exceptions=False)
+    assert done.exit_code == 0
+    lines = done.output.splitlines()
+    assert "go2 · walk [home]" in lines[0]
+    assert "step 8" in lines[0]
+    assert lines[2].split() == ["reward", "8", "0", "8", "▁▁▂▃▄▅▆▇█"]
+    assert lines[3].split() == ["behavior", "trot"]
+    assert "other" in lines[4]
+
+
+def test_only_chosen_keys_and_kinds(tmp_path: Path) -> None:
+    frames = [Flog.frame(0, 2, {"a": 1, "b": {"c": 2}}), Flog.frame(0, 1, {"best": 7.0})]
+    (tmp_path / "x.flog").write_bytes(Flog.header() + b"".join(frames))
+    one = CliRunner().invoke(command, [str(tmp_path / "x.flog"), "--once", "--keys", "b/c"])
+    assert "b/c" in one.output
+    assert " a " not in one.output
+    other = CliRunner().invoke(command, [str(tmp_path / "x.flog"), "--once", "--kind", "evolution"])
+    assert "best" in other.output
+
+
+def test_a_curve_of_a_long_run_stays_small() -> None:
+    curve = _Curve()
+    for n in range(100_000):
+        curve.add(math.nan if n % 10 == 5 else float(n))
+    curve.add(math.inf)
+    assert len(curve._means) < _KEPT
+    assert (curve.low, curve.high) == (0, 99_999)
+    bars = curve.bars(40)
+    assert len(bars) == 40
+    assert list(bars) == sorted(bars)
+    assert _Curve().bars(10) == ""
