@@ -153,7 +153,11 @@ def weights_of(step: npt.NDArray[Any], before: int = 0) -> Floats:
         before: step of the record before the first of them.
 
     """
-    return np.maximum(np.diff(step, prepend=before), 1).astype(np.float64)
+    weights = np.empty(len(step))
+    if len(step):
+        weights[0] = step[0] - before
+        np.subtract(step[1:], step[:-1], out=weights[1:])
+    return np.maximum(weights, 1, out=weights)
 
 
 def period_of(variable: Variable) -> float:

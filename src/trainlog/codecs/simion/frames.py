@@ -89,7 +89,8 @@ class Spare(Gap):
 def spare_of(record: Record) -> int:
     """How many of the headers in *record* are padded with something else than zeros."""
     if isinstance(record, Steps):
-        return int(record.words[:, STEP_PADDING].any(axis=1).sum())
+        padding = record.words[:, STEP_PADDING]
+        return int(padding.any(axis=1).sum()) if np.count_nonzero(padding) else 0
     return int(not record.is_padded)
 
 
