@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,3 +106,16 @@ def test_at() -> None:
         LOG.at(1)
     with pytest.raises(ValueError, match="number of seconds"):
         LOG.at(float("nan"))
+
+
+def test_the_document_says_what_is_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("pyarrow", "polars", "pandas"):
+        pytest.importorskip(library)
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[1] / "docs" / "howto" / "tables.md").read_text("utf-8")
+    pairs = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", text, re.DOTALL)
+    assert len(pairs) == 3
+    for code, expected in pairs:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(compile(code, "tables.md", "exec"), {})
+        assert out.getvalue() == expected

@@ -169,6 +169,9 @@ class Plan:
             return None
         if any((leaf.marker, leaf.values) != (first.marker, first.values) for leaf in leaves):
             return None
+        dtype, behind = _NUMBERS[first.marker]
+        if not field.shape:
+            return _Numbers(np.dtype(dtype), self.places[field.first] + behind, (), ())
         places = np.array(self.places[field.first : field.last])
         at = (places[:, None] + np.arange(first.values) * first.width).reshape(field.shape)
         strides = []
@@ -177,7 +180,6 @@ class Plan:
             if len(steps) > 1:
                 return None
             strides.append(int(steps.pop()) if steps else 0)
-        dtype, behind = _NUMBERS[first.marker]
         return _Numbers(np.dtype(dtype), int(places[0]) + behind, field.shape, tuple(strides))
 
     def match(self, block: Octets, offset: Ints, length: Ints) -> tuple[Match, npt.NDArray[np.bool_]]:
