@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import by_hand_simion as by_hand
 import pytest
 
+import by_hand_simion as by_hand
 import trainlog
 from trainlog import Frame, Kind
 
