@@ -94,11 +94,12 @@ class Columns:
         holes = [key for key in self.table if self._has_nan(key)]
         if not holes:
             return {}
+        nested = not all(key.isidentifier() for key in holes)  # or a key that is no string
         missing: dict[str, list[int]] = {key: [] for key in holes}
         for row, frame in zip(range(self.table.rows), self._reader.frames(self.kind), strict=False):
-            flat = flatten(frame.data)
+            data = flatten(frame.data) if nested else frame.data
             for key, rows in missing.items():
-                if flat.get(key) is None:
+                if data.get(key) is None:
                     rows.append(row)
         return {key: np.array(rows, np.intp) for key, rows in missing.items() if rows}
 

@@ -37,6 +37,7 @@ details { margin: 1rem 0; } summary { cursor: pointer; font-size: 1.05rem; }
 """
 _COLORS: Final = {"light": ("#00794d", "#b3261e"), "dark": ("#2fc79a", "#ff8a7a")}
 _SHARE: Final = 2 / 3
+_CONDUCT: Final = ("trajectory", "states")  # what the creature did
 _FEW: Final = 8  # single figures that are shown unfolded
 
 
@@ -100,13 +101,15 @@ def _figures(content: Content) -> Iterator[str]:
     """The sheet and the most important figures as they are, the others folded, with those that they belong to."""
     loose = [picture for picture in content.pictures if not picture.group]
     sheets = [picture for picture in loose if not picture.blocks]
-    single = [picture for picture in loose if picture.blocks]
+    conduct = [picture for picture in loose if picture.name in _CONDUCT]
+    metrics = [picture for picture in loose if picture.blocks and picture.name not in _CONDUCT]
+    few = _FEW - len(conduct)
     for picture in sheets:
         yield _figure(picture, content)
     yield '<div class="pair">'
-    yield from (_figure(picture, content) for picture in single[:_FEW])
+    yield from (_figure(picture, content) for picture in (*metrics[:few], *conduct))
     yield "</div>"
-    yield from _folded("more metrics", single[_FEW:], content)
+    yield from _folded("more metrics", metrics[few:], content)
     for group in dict.fromkeys(picture.group for picture in content.pictures if picture.group):
         members = [picture for picture in content.pictures if picture.group == group and picture.blocks]
         yield from _folded(group, members, content)
