@@ -264,6 +264,36 @@ def test_an_index_that_does_not_fit_is_not_used(make: Make, how: str, monkeypatc
     check(path, 4, last=5)
 
 
+def test_parts_without_the_kind_are_not_read(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [Flog.frame(3.0, 3, {"msg": "a"}), Flog.frame(9.0, 3, {"msg": "b"})]
+    parts = log_of(range(300))
+    torn = Flog.frame(9.0, 2, {"a": 1})
+    path = make([*parts[:50], events[0], *parts[50:], events[1], torn[:13]])
+    read = 0
+    fill = trainlog.Source.fill
+
+    def counted(source: Any, buffer: Any, offset: int) -> int:
+        nonlocal read
+        count = fill(source, buffer, offset)
+        read += count
+        return count
+
+    monkeypatch.setattr(trainlog.Source, "fill", counted)
+    reader = trainlog.open(path)
+    first = reader.table("event")
+    before, read = read, 0
+    reader.at(5.0)
+    read = 0
+    again = reader.table("event")
+    assert read < before / 5
+    assert_same(again, first)
+    assert again["msg"].tolist() == ["a", "b"]
+    with path.open("ab") as file:
+        file.write(torn[13:] + b"".join(parts[1:9]) + events[0])
+    check(path, 3)
+    assert_same(reader.table("event"), Reader.table(reader, "event"))
+
+
 def test_a_folder_that_cannot_be_written(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make(log_of(range(300)))
     before = set(path.parent.iterdir())

@@ -14,7 +14,7 @@ from trainlog.codecs.flog.index import Index
 from trainlog.errors import TrainlogError
 from trainlog.files import Source, written_aside
 
-__all__ = ["cache_path", "indexed"]
+__all__ = ["cache_path", "indexed", "known_of", "save"]
 
 _VERSION: Final = 1
 _PAYS: Final = 256 << 20  # bytes of a log from which on reading the index is worth a file
@@ -37,15 +37,19 @@ def indexed(source: Source, start: int, known: Index | None = None) -> Index | N
         known: an earlier index of it, if there is one.
 
     """
-    size = source.size
-    index = known if known is not None and known.end <= size else None
-    if index is None and size >= _PAYS:
-        index = _load(source)
+    index = known_of(source, known)
     before = index or Index.beginning(start)
-    found = before if before.end == size else before.extended(source)
+    found = before if before.end == source.size else before.extended(source)
     if found is not None and found.end - before.end >= (_GROWN if index else 1):
         save(source, found)
     return found
+
+
+def known_of(source: Source, known: Index | None) -> Index | None:
+    """The index of the file as far as there is one, without building it."""
+    if known is not None and known.end <= source.size:
+        return known
+    return _load(source) if source.size >= _PAYS else None
 
 
 def save(source: Source, index: Index) -> None:

@@ -64,6 +64,8 @@ def _read(
         if rows.last is not None and rows.time is None and rows.steps is None:
             parts = index.last(kind, rows.last)
     spans = [] if index is None or parts is None else index.spans(parts)
+    if rows.all:
+        return read_table(source, tail, kind, keys=keys, spans=spans, on_gap=on_gap), index
     if rows.steps is None and rows.last is None:
         assert rows.time is not None
         limits = rows.time

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from trainlog.codec import Gap, Reader, Summary
-from trainlog.codecs.flog.cache import indexed
+from trainlog.codecs.flog.cache import indexed, known_of
 from trainlog.codecs.flog.check import check
-from trainlog.codecs.flog.columns import read_table
 from trainlog.codecs.flog.find import last_before, records_between, table_of_rows
 from trainlog.codecs.flog.header import take_header
 from trainlog.codecs.flog.index import Index
@@ -95,9 +94,8 @@ class FlogReader(Reader):
         kind, rows = Kind.of(kind), Rows(time, steps, last)
         source, start = self._open()
         with source:
-            if rows.all:
-                return read_table(source, start, kind, keys=keys, on_gap=placed(source, self._warn))
-            index = self._indexed(source, start)
+            # An index that is there spares the parts without such frames; it is not worth building one for that.
+            index = self._indexed(source, start, build=not rows.all)
             on_gap = placed(source, self._warn)
             table, self._index = table_of_rows(source, start, kind, rows, keys=keys, index=index, on_gap=on_gap)
         return table
@@ -126,10 +124,10 @@ class FlogReader(Reader):
             record = last_before(source, start, kind, time, index=index)
         return None if record is None else Frame(record.time, kind, record.data)
 
-    def _indexed(self, source: Source, start: int) -> Index | None:
+    def _indexed(self, source: Source, start: int, *, build: bool = True) -> Index | None:
         if isinstance(source, Spliced):
             return None  # it is an index of the whole file
-        return indexed(source, start, self._index)
+        return indexed(source, start, self._index) if build else known_of(source, self._index)
 
     def blocks(self, on_gap: Callable[[Gap], object]) -> Iterator[Frame | Table]:
         """Yield the frames; see `trainlog.codec.Reader.blocks`."""
