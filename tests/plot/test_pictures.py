@@ -110,6 +110,23 @@ def test_events_stand_where_they_happened(tmp_path: Path) -> None:
         assert [mark.x.tolist() for mark in marks(picture, VLine)] == [[place] for place in places]
 
 
+def test_an_event_knows_better_than_the_clock_where_it_happened(tmp_path: Path) -> None:
+    rows = [{"step": n * 100, "reward": n} for n in range(5)]
+    late = {0.5: {"type": "best", "step": 100}, 2.5: {"type": "best", "step": 300}, 3.5: {"type": "other"}}
+    (picture,) = pictures([Run(write_log(tmp_path / "late.flog", rows, events=late))])
+    assert [mark.x.tolist() for mark in marks(picture, VLine)] == [[100, 300], [350]]
+    anew = {0.5: {"type": "fall", "step": 60}, 2.5: {"type": "fall", "step": 20}}  # steps of its own episode
+    (picture,) = pictures([Run(write_log(tmp_path / "anew.flog", rows, events=anew))])
+    assert [mark.x.tolist() for mark in marks(picture, VLine)] == [[50, 250]]
+
+
+def test_what_a_creature_did_while_nobody_looked_is_not_made_up(tmp_path: Path) -> None:
+    creature = [{"step": n + 1000 * (n // 10), "speed": float(n % 10)} for n in range(30)]
+    (picture,) = pictures([Run(write_log(tmp_path / "run.flog", [], creature=creature))])
+    assert [len(line.x) for line in marks(picture, Line)] == [10, 10, 10]
+    assert "NaN" not in drawn(picture)
+
+
 def test_words_are_strips_of_one_color_each(tmp_path: Path) -> None:
     rows = [{"step": n, "left": "up" if n % 2 else "down", "right": "down", "behavior": f"b{n // 2}"} for n in range(6)]
     rows[3]["right"] = "up"

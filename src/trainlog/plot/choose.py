@@ -23,6 +23,7 @@ __all__ = ["figure_of", "main_metric", "metrics_of", "pictures", "title_of"]
 _SHEETS: Final = ("overview", "trajectory", "states")  # names that no metric's file may have
 _COLUMNS: Final = 3
 _OVERVIEW: Final = 12  # figures on the sheet of the most important ones
+_FEW: Final = 4  # figures on a sheet that each name the events
 _SHEET: Final = 24  # figures on the sheet of a group
 
 
@@ -53,7 +54,7 @@ def pictures(runs: Sequence[Run], wish: Wish | None = None) -> list[Picture]:
         extra = _strips(runs, metric, axes[metric.kind])
         chart = drawn.chart(title_of(runs, str(metric)), extra)
         single.append(Picture(names[metric], str(metric), chart, folders[metric], tuple(drawn.blocks)))
-        panels[metric] = drawn.panel(extra if tier(metric) == 0 else ())
+        panels[metric] = drawn.panel(extra if tier(metric) == 0 else (), events=len(metrics) <= _FEW or not panels)
     if wish.y:
         return single
     path, states = _of_one(runs, axes, wish)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Final
 
@@ -28,6 +29,8 @@ _MOST_RAW: Final = 4  # curves whose every value is shown faintly behind the smo
 _MOST_MARKS: Final = 40  # events of a type that are marked
 _MOST_EPISODES: Final = 20
 _MOST_TYPES: Final = 6
+_LONG_GAP: Final = 20.0  # times the usual distance between two frames
+_MOST_PIECES: Final = 500
 _SPREADS: Final = {"std": "mean ± standard deviation", "minmax": "lowest to highest"}
 
 
@@ -77,10 +80,13 @@ class MetricChart:
         """The chart by itself, *extra* marks with it."""
         return self._chart(title, _y_label(self.metric), [*self._marks, *extra], "; ".join(self._notes))
 
-    def panel(self, extra: Sequence[ChartMark] = ()) -> Chart:
-        """The chart as one of a sheet, where its title names the metric, and nothing else has to."""
+    def panel(self, extra: Sequence[ChartMark] = (), *, events: bool = True) -> Chart:
+        """The chart as one of a sheet, where its title names the metric, and another one may name the *events*."""
         name = _y_label(self.metric)
-        marks = [_unnamed(mark) if isinstance(mark, Line) and mark.label == name else mark for mark in self._marks]
+        marks = [
+            mark if events or not isinstance(mark, VLine) else VLine(mark.x, "", mark.color) for mark in self._marks
+        ]
+        marks = [_unnamed(mark) if isinstance(mark, Line) and mark.label == name else mark for mark in marks]
         in_words = self._unit if self._unit != "s" else None  # seconds are told by the ticks
         chart = self._chart(name, in_words or "", [*marks, *extra], "")
         return dataclasses.replace(chart, y_unit=None) if in_words else chart
@@ -111,7 +117,8 @@ class MetricChart:
         smooth = smoothed(y, self._smooth)
         columns = {self.axis.name: x, "value": y}
         if smooth is None:
-            self._marks.append(Line(x, y, label or _y_label(self.metric), color, dash=dash))
+            for part in _unbroken(x) if self.metric.kind == Kind.CREATURE else [slice(None)]:
+                self._marks.append(Line(x[part], y[part], label or _y_label(self.metric), color, dash=dash))
         else:
             columns["smoothed"] = smooth.values
             if band != "none":
@@ -166,20 +173,14 @@ class MetricChart:
         self.blocks.append(Block(label or str(self.metric), {**columns, "runs": one.runs}))
 
     def _add_events(self, run: Run) -> None:
-        for number, (name, time) in enumerate(run.events().items()):
-            if len(time) > _MOST_MARKS or number >= _MOST_TYPES:
-                self._notes[f"not marked: {name} ({len(time):,} times)"] = None
-                continue
-            self._mark(run, time, name, self._palette[number] if number else None)
+        for number, (name, places) in enumerate(run.events_at(self.metric.kind, self.axis.name).items()):
+            if len(places) > _MOST_MARKS or number >= _MOST_TYPES:
+                self._notes[f"not marked: {name} ({len(places):,} times)"] = None
+            else:
+                self._marks.append(VLine(places, name, self._palette[number] if number else None))
         starts = run.episode_starts
         if self.metric.kind == Kind.CREATURE and 1 < len(starts) <= _MOST_EPISODES:
-            self._mark(run, starts[1:], "episode")
-
-    def _mark(self, run: Run, time: Floats, name: str, color: str | None = None) -> None:
-
-        places = run.at(time, self.metric.kind, self.axis.name)
-        if len(places):
-            self._marks.append(VLine(places, name, color))
+            self._marks.append(VLine(run.at(starts[1:], self.metric.kind, self.axis.name), "episode"))
 
 
 def _curves(group: Group, metric: Metric, axis: Axis) -> dict[str, list[tuple[Run, tuple[Floats, Floats]]]]:
@@ -196,6 +197,17 @@ def _stretches(mask: npt.NDArray[np.bool_]) -> list[slice]:
     """Where *mask* is true, as slices. What is NaN elsewhere must not be given to a mark, which would count it."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
     return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def _unbroken(x: Floats) -> list[slice]:
+    """The stretches between long gaps: what a creature did while nobody looked is not to be made up."""
+    steps = np.diff(x)
+    usual = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
+    breaks = np.flatnonzero(steps > _LONG_GAP * usual) + 1
+    if not len(breaks) or len(breaks) > _MOST_PIECES:
+        return [slice(None)]
+    ends = [0, *breaks.tolist(), len(x)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
 
 
 def _window_band(band: str, values: Floats, window: int) -> tuple[Floats, Floats]:

@@ -236,11 +236,40 @@ class Run:
     def events(self) -> dict[str, Floats]:
         """Times of what happened, by the events' type; without starts and ends of episodes."""
         table = self.columns(Kind.EVENT).table
+        return {name: table.time[rows] for name, rows in self._events.items()}
+
+    def events_at(self, kind: Kind, name: AxisName) -> dict[str, Floats]:
+        """Where on that axis of the frames of *kind* it happened: as the events say, or else by their time."""
+        table = self.columns(Kind.EVENT).table
+        places = self.at(table.time, kind, name)
+        if not len(places):
+            return {}
+        for key in AXES[name]:
+            if key in table and table[key].ndim == 1:
+                said = table.numbers(key)
+                places = np.where(self._fits(said, kind, name), said, places)
+        return {name: places[rows] for name, rows in self._events.items()}
+
+    def _fits(self, said: Floats, kind: Kind, name: AxisName) -> npt.NDArray[np.bool_]:
+        """Which of *said*, the events' own places, are on the axis; none when they count something else."""
+        known = np.isfinite(said)
+        axis = self.places(kind, name)
+        values = said[known]
+        nothing = np.zeros(len(said), np.bool_)
+        if not len(values) or (values[1:] < values[:-1]).any():
+            return nothing  # steps of an episode, which begin anew with the next
+        low, high = np.nanmin(axis), np.nanmax(axis)
+        slack = 0.1 * (high - low)
+        return known if low - slack <= values[0] and values[-1] <= high + slack else nothing
+
+    @cached_property
+    def _events(self) -> dict[str, npt.NDArray[np.bool_]]:
+        table = self.columns(Kind.EVENT).table
         if "type" not in table:
             return {}
         types = table["type"]
         names = dict.fromkeys(name for name in types.tolist() if isinstance(name, str) and name not in _QUIET)
-        return {name: table.time[matches(types, name)] for name in names}
+        return {name: matches(types, name) for name in names}
 
     def at(self, time: Floats, kind: Kind, name: AxisName) -> Floats:
         """Where on that axis of the frames of *kind* the moments *time* are; float64, of the same shape."""
