@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -120,6 +121,15 @@ class Source:
             part = os.pread(self._fd, count, offset)
             parts.append(part)
         return b"".join(parts)
+
+    def data_from(self, offset: int) -> int:
+        """Where from *offset* on the file holds something else than a hole, as far as the system tells."""
+        try:
+            return os.lseek(self._fd, offset, os.SEEK_DATA)
+        except OSError as error:
+            return self.size if error.errno == errno.ENXIO else offset
+        except AttributeError:  # not every system knows of holes
+            return offset
 
     def fill(self, buffer: memoryview, offset: int) -> int:
         """Put the bytes from *offset* on into *buffer*; how many there were: fewer than it holds only at the end.

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.layout import FIRST_BYTES, FRAME
+from trainlog.codecs.flog.layout import FIRST_BYTES, FRAME, MAX_PAYLOAD
 
 __all__ = ["SLACK", "Chain", "Links", "Octets"]
 
@@ -86,14 +86,14 @@ class Chain:
             offset = ends - length
             head = heads[offset]
             good = (head & _SIZE == ((length - _HEAD) << 8).view(np.uint64)) & (length > _HEAD)
-            good &= _IS_FIRST[(head >> _FIRST).astype(np.uint8)]
+            good &= _IS_FIRST[(head >> _FIRST).astype(np.uint8)] & (length <= _HEAD + MAX_PAYLOAD)
             if good.all():
                 at = int(ends[-1])
                 horizon *= 4
             else:
                 n = int(good.argmin())
                 at = int(offset[n])
-                broken = not (head[n] & _SIZE and _IS_FIRST[block[at + _HEAD]])
+                broken = not (0 < head[n] & _SIZE <= MAX_PAYLOAD << 8 and _IS_FIRST[block[at + _HEAD]])
                 offset, length, head = offset[:n], length[:n], head[:n]
                 self._learn(length)
                 horizon = _HORIZON

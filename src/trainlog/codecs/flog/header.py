@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from trainlog.codecs.flog.layout import HEADER, MAGIC, MAX_SIZE, VERSION
+from trainlog.codecs.flog.layout import HEADER, MAGIC, MAX_PAYLOAD, VERSION
 from trainlog.errors import CorruptLog, DamagedLogWarning, TruncatedLog, UnknownFormat, UnsupportedFrame
 from trainlog.files import Source
 from trainlog.model import Header, Variable
@@ -41,6 +41,8 @@ def take_header(source: Source) -> tuple[Header, int]:
         raise CorruptLog(f"this is no FLOG file: it begins with {magic!r} instead of {MAGIC!r}", path=source.path)
     if version != VERSION:
         raise UnknownFormat(f"this is FLOG version {version}; only version {VERSION} is known", path=source.path)
+    if size > MAX_PAYLOAD:
+        raise CorruptLog(f"its metadata claim {size:,} bytes; {MAX_PAYLOAD:,} is the most", path=source.path, offset=7)
     text = source.take(size)
     if len(text) < size:
         raise TruncatedLog("the file ends before its metadata", path=source.path, offset=HEADER.size)
@@ -91,8 +93,8 @@ def pack_header(header: Header) -> bytes:
         text = json.dumps(meta, default=_json_value).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
         raise UnsupportedFrame(f"the metadata cannot be stored as JSON: {error}") from error
-    if len(text) > MAX_SIZE:
-        raise UnsupportedFrame(f"the metadata take {len(text):,} bytes; {MAX_SIZE:,} is the most")
+    if len(text) > MAX_PAYLOAD:
+        raise UnsupportedFrame(f"the metadata take {len(text):,} bytes; {MAX_PAYLOAD:,} is the most")
     try:
         return HEADER.pack(MAGIC, VERSION, header.phase, len(text)) + text
     except struct.error as error:

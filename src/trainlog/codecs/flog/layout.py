@@ -28,4 +28,5 @@ FRAME: Final = struct.Struct(
 # which writers without msgpack stored instead.
 FIRST_BYTES: Final = frozenset([*range(0x80, 0x90), 0xDE, 0xDF, ord("{")])
 
-MAX_SIZE: Final = 2**32 - 1
+# The most that a payload, or the metadata, may have. A length above it is damage, or malice: it is never allocated.
+MAX_PAYLOAD: Final = 1 << 28

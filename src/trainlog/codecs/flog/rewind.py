@@ -159,6 +159,10 @@ class Spliced(Source):
             count -= len(part)
         return b"".join(parts)
 
+    def data_from(self, offset: int) -> int:
+        """*offset* itself: holes are not told."""
+        return offset
+
     def fill(self, buffer: memoryview, offset: int) -> int:
         """Put the bytes from *offset* on into *buffer*, as `Source.fill`."""
         done = 0

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Gap
-from trainlog.codecs.flog.layout import FIRST_BYTES, FRAME
+from trainlog.codecs.flog.layout import FIRST_BYTES, FRAME, MAX_PAYLOAD
 from trainlog.codecs.flog.payload import decode
 from trainlog.files import Source
 
@@ -75,11 +75,8 @@ def walk(
         while at + _HEAD - base < len(block):
             time, number, size = _unpack(block, at - base)
             stop = at + _HEAD + size
-            if (
-                block[at + _HEAD - base] not in FIRST_BYTES
-                or not size
-                or (at > proven and not is_likely(time, number))
-            ):
+            possible = block[at + _HEAD - base] in FIRST_BYTES and 0 < size <= MAX_PAYLOAD
+            if not possible or (at > proven and not is_likely(time, number)):
                 broken = True
                 break
             if stop - base > len(block):
@@ -161,7 +158,7 @@ def _next_frame(source: Source, start: int) -> int | None:
         for i in _candidates(block):
             time, number, size = _unpack(block, i)
             stop = start + i + _HEAD + size
-            if not 0 < size <= total - (stop - size) or not is_likely(time, number):
+            if not 0 < size <= min(total - (stop - size), MAX_PAYLOAD) or not is_likely(time, number):
                 continue
             after = source.block(stop)[: _HEAD + 1] if total - stop > _HEAD else b""
             if after and (after[_HEAD] not in FIRST_BYTES or not is_likely(*_unpack(after)[:2])):
@@ -171,7 +168,10 @@ def _next_frame(source: Source, start: int) -> int | None:
             except ValueError:
                 continue
             return int(start + i)
-        start += max(len(block) - _HEAD, 1)
+        following = start + max(len(block) - _HEAD, 1)
+        if not block.strip(b"\0"):  # perhaps a hole of many gigabytes
+            following = max(following, source.data_from(start + len(block)) - _HEAD)
+        start = following
     return None
 
 

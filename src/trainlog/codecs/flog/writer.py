@@ -15,7 +15,7 @@ from trainlog.codec import Gap, Writer
 from trainlog.codecs.flog.bulk import TablePacker
 from trainlog.codecs.flog.header import pack_header, take_header
 from trainlog.codecs.flog.integrity import SealedFile, last_seal
-from trainlog.codecs.flog.layout import FRAME, MAX_SIZE
+from trainlog.codecs.flog.layout import FRAME, MAX_PAYLOAD
 from trainlog.codecs.flog.payload import encode
 from trainlog.codecs.flog.scan import walk
 from trainlog.errors import UnsupportedFrame
@@ -71,6 +71,8 @@ class FlogWriter(Writer):
         """Write one frame; see `trainlog.codec.Writer.write`."""
         seconds, kind, data = frame
         payload = encode(data)
+        if len(payload) > MAX_PAYLOAD:
+            raise UnsupportedFrame(_why(frame, len(payload)))
         try:
             self._append(_pack(seconds, kind, len(payload)) + payload)
         except struct.error as error:
@@ -119,6 +121,6 @@ def _go_to_the_end(file: SealedFile) -> tuple[int, float]:
 
 
 def _why(frame: Frame, size: int) -> str:
-    if size > MAX_SIZE:
-        return f"a frame holds at most {MAX_SIZE:,} bytes, this one has {size:,}"
+    if size > MAX_PAYLOAD:
+        return f"a frame holds at most {MAX_PAYLOAD:,} bytes, this one has {size:,}"
     return f"a frame has a time in seconds and a kind from 0 to 255, not {frame.time!r} and {frame.kind!r}"
