@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -51,13 +51,18 @@ class _Result:
         return {**facts, "frames": self.frames, "losses": self.losses, "notes": self.notes}
 
 
-def _run(job: _Job) -> _Result:
+def _run(job: _Job, progress: Callable[[int], object] | None = None) -> _Result:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = _Result(job)
         try:
             done = registry.convert(
-                job.source, job.target, codec=job.codec, variables=job.variables, overwrite=job.overwrite
+                job.source,
+                job.target,
+                codec=job.codec,
+                variables=job.variables,
+                overwrite=job.overwrite,
+                progress=progress,
             )
             result.frames, result.losses = done.frames, dict(done.losses)
         except (TrainlogError, OSError) as error:
@@ -106,14 +111,16 @@ def command(
     _refuse_clashes(plan)
     todo = [_Job(source, target, codec, variables, overwrite) for source, target in plan]
     results: list[_Result] = []
-    with progress("converting", len(todo)) as update:
-        for result in _results(todo, jobs):
+    alone = len(todo) == 1
+    with progress(todo[0].source.name if alone else "converting", None if alone else len(todo)) as update:
+        for result in [_run(todo[0], update)] if alone else _results(todo, jobs):
             results.append(result)
             if report is None:
                 _show(result, many=len(todo) > 1)
             elif result.error is not None:
                 _complain(result.error)
-            update(len(results))
+            if not alone:
+                update(len(results))
     if report == "json":
         click.echo(strict_json([result.as_json() for result in results]))
     return 2 if any(result.error is not None for result in results) else 0
@@ -178,7 +185,7 @@ def _refuse_clashes(plan: list[tuple[Path, Path]]) -> None:
 
 
 def _results(todo: list[_Job], jobs: int) -> Iterator[_Result]:
-    if jobs == 1 or len(todo) == 1:
+    if jobs == 1:
         yield from map(_run, todo)
         return
     import multiprocessing
