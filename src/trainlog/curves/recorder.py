@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StatsLog", "TrainingCurveRecorder"]
 
-_RAW_OPACITY: Final = 0.25
+_RAW_OPACITY: Final = {"light": 0.25, "dark": 0.5}
 _RAW_WIDTH: Final = 1.5
 _AVERAGE_WIDTH: Final = 2.75
 _OTHER_COLOR: Final = "#6b7280"
@@ -320,7 +320,7 @@ class TrainingCurveRecorder:
         def smoothed(label: str, values: Sequence[float], color: str, average_color: str, raw: str) -> list[Line]:
             mean = _moving_average(values, self.average_window)
             return [
-                Line(self._x(values), values, raw, color, _RAW_WIDTH, _RAW_OPACITY),
+                Line(self._x(values), values, raw, color, _RAW_WIDTH, _RAW_OPACITY.get(self.theme, 0.25)),
                 Line(self._x(values), mean, f"{label}avg{self.average_window}", average_color, _AVERAGE_WIDTH),
             ]
 
