@@ -125,6 +125,24 @@ def test_many_clients_lose_nothing(serve: Callable[..., Any], runs: Path) -> Non
     assert got == [[float(n) for n in range(count)]] * clients
 
 
+def test_a_file_that_is_cut_while_it_is_asked_for_is_a_4xx(
+    serve: Callable[..., Any], runs: Path, monkeypatch: Any
+) -> None:
+    from trainlog.errors import CorruptLog
+
+    (runs / "x.flog").write_bytes(Flog.header() + frame(1))
+    site = serve(runs)
+    id = site.id("x.flog")
+
+    def cut(self: Any, kind: Any, rows: Any) -> Any:
+        raise CorruptLog("the file became shorter while it was read", path=runs / "x.flog")
+
+    monkeypatch.setattr(Log, "frames", cut)
+    answer = site.get(f"/api/v1/runs/{id}/frame", kind="stats", row=0)
+    assert (answer.status, answer.json["error"]["code"]) == (409, "changed")
+    assert str(runs) not in answer.json["error"]["message"]
+
+
 def test_a_run_that_appears_is_announced(serve: Callable[..., Any], runs: Path) -> None:
     site = serve(runs)
     with site.stream() as stream:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trainlog.errors import TrainlogError
 from trainlog.server import api, api_flog, moments
 from trainlog.server.answers import Refused, answer, refusal
 from trainlog.server.catalog import Catalog
@@ -73,7 +74,13 @@ def create_app(
             *[Route(path, page, methods=["GET"]) for path, page in _ROUTES],
             *_pages(),
         ],
-        exception_handlers={Refused: _refused, HTTPException: _http_error, Exception: _failed},
+        exception_handlers={
+            Refused: _refused,
+            HTTPException: _http_error,
+            TrainlogError: _changed,
+            OSError: _changed,
+            Exception: _failed,
+        },
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
@@ -123,6 +130,12 @@ def _page(content: bytes, kind: str) -> Callable[[Request], Response]:
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     return refusal(error)
+
+
+def _changed(request: Request, error: Exception) -> Response:
+    """What was read a moment ago cannot be read any more."""
+    told = api.state_of(request).told(error)
+    return refusal(Refused(409, "changed", f"the file changed while it was read ({told}); ask again"))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

@@ -89,6 +89,7 @@ class Catalog:
             if not root.exists():
                 raise LogNotFound("there is no such file or folder", path=root)
             self.roots.append(root.resolve())
+        self._codecs = [one.codec for one in registry.list_codecs() if one.reads]
         self._several = len(self.roots) > 1
         self._pause = pause
         self.entries: dict[str, Entry] = {}
@@ -221,8 +222,7 @@ class Catalog:
         try:
             with path.open("rb") as file:
                 head = file.read(_HEAD)
-            installed = [one.codec for one in registry.list_codecs() if one.reads]
-            codec = next((codec for codec in installed if codec.accepts(path, head)), None)
+            codec = next((codec for codec in self._codecs if codec.accepts(path, head)), None)
         except (OSError, TrainlogError):
             return None
         if codec is None:

@@ -11,9 +11,10 @@ import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from trainlog.model import Kind
-from trainlog.server.answers import Refused, strict
+from trainlog.server.answers import Refused, refusal, strict
 from trainlog.server.api import state_of
 from trainlog.server.cursor import Cursor
 from trainlog.server.log import Log
@@ -49,9 +50,27 @@ async def stream(request: Request) -> Response:
         for kind in kinds:
             log.want(kind)
         followed.append(_Followed(state, name, kinds, keys, cursors.get(name), followed))
-    if state.streams >= state.limits.streams:
-        raise Refused(503, "busy", f"{state.limits.streams} streams are the most; close one")
-    return StreamingResponse(_messages(state, followed), media_type="text/event-stream")
+    return _Streaming(state, _messages(state, followed))
+
+
+class _Streaming(StreamingResponse):
+    """Takes one of the places for streams, and gives it back in the end, however that comes."""
+
+    def __init__(self, state: State, messages: AsyncIterator[str]) -> None:
+        super().__init__(messages, media_type="text/event-stream")
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = self._state
+        if state.streams >= state.limits.streams:
+            busy = Refused(503, "busy", f"{state.limits.streams} streams are the most; close one")
+            await refusal(busy)(scope, receive, send)
+            return
+        state.streams += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            state.streams -= 1
 
 
 def _cursors(text: str) -> dict[str, Cursor]:
@@ -68,30 +87,23 @@ def _cursors(text: str) -> dict[str, Cursor]:
 
 
 async def _messages(state: State, followed: list[_Followed]) -> AsyncIterator[str]:
-    state.streams += 1
     version = state.catalog.version
-    try:
-        yield "retry: 1000\n\n" + _message("hello", {"version": version})
-        spoken = time.monotonic()
-        while not state.stopping:
-            parts: list[str] = []
-            for one in followed:
-                async for part in one.news():
-                    yield part
-                    spoken = time.monotonic()
-            if state.catalog.version != version:
-                version = state.catalog.version
-                parts.append(_message("runs", {"version": version}))
-            if parts:
-                yield "".join(parts)
+    yield "retry: 1000\n\n" + _message("hello", {"version": version})
+    spoken = time.monotonic()
+    while not state.stopping:
+        for one in followed:
+            async for part in one.news():
+                yield part
                 spoken = time.monotonic()
-            elif time.monotonic() - spoken > HEARTBEAT:
-                yield ": still here\n\n"
-                spoken = time.monotonic()
-            await state.signal.wait(1.0)
-            await asyncio.sleep(_GATHER)
-    finally:
-        state.streams -= 1
+        if state.catalog.version != version:
+            version = state.catalog.version
+            yield _message("runs", {"version": version})
+            spoken = time.monotonic()
+        elif time.monotonic() - spoken > HEARTBEAT:
+            yield ": still here\n\n"
+            spoken = time.monotonic()
+        await state.signal.wait(1.0)
+        await asyncio.sleep(_GATHER)
 
 
 def _message(event: str, data: Any, id: str = "") -> str:
