@@ -136,6 +136,7 @@ def converted(name: str, path: str, target: str, repeats: int) -> dict[str, Any]
     import trainlog
 
     convert = CONVERTERS[name]
+    Path(target).unlink(missing_ok=True)  # of the process before
     before = held_memory()
     convert(path, target)
     peak = peak_memory() - before
