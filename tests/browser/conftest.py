@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -34,12 +35,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def chrome() -> Iterator[Any]:
-    missing = "Chromium" if CHROMIUM is None else "chromedriver" if DRIVER is None else ""
+    selenium = importlib.util.find_spec("selenium")
+    missing = "Chromium" if CHROMIUM is None else "chromedriver" if DRIVER is None else "" if selenium else "selenium"
     if missing and os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(f"there is no {missing}, and in CI the tests of the page may not be skipped")
     if missing:
         pytest.skip(f"the page is not tested: there is no {missing} here (Debian: apt-get install chromium-driver)")
-    webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium import webdriver
+
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for flag in (

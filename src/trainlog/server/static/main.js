@@ -136,6 +136,12 @@ async function showRuns() {
 }
 
 async function loadInfo(id) {
+  const known = runs.get(id)?.error;
+  if (known) {
+    infos.delete(id);
+    troubles.set(id, known);
+    return;
+  }
   try {
     const info = await get(`runs/${id}`);
     if (!view.runs.some((run) => run.id === id)) return;
