@@ -86,7 +86,7 @@ def _named(descriptor: Path, name: str | None, by_rule: Path, attribute: str) ->
             "put the data beside the descriptor, and only its name into it",
             path=descriptor,
         )
-    chosen = folder / name if name and (folder / name).is_file() else by_rule
+    chosen = folder / name if name and _is_file(folder / name) else by_rule
     if chosen.is_symlink() and chosen.resolve().parent not in (folder.resolve(), descriptor.resolve().parent):
         raise CorruptLog(
             f"{chosen.name!r} is a link that leads out of the descriptor's folder, and is not followed; "
@@ -94,3 +94,10 @@ def _named(descriptor: Path, name: str | None, by_rule: Path, attribute: str) ->
             path=descriptor,
         )
     return chosen
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a damaged name may be longer than any file's
+        return False
