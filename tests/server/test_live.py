@@ -237,6 +237,24 @@ def test_a_long_file_costs_what_is_new_in_it(runs: Path) -> None:
     log.close()
 
 
+def test_nothing_is_kept_for_ever(runs: Path, monkeypatch: Any) -> None:
+    from trainlog.server import pump as module
+
+    monkeypatch.setattr(module, "MOST", 3)
+    pump = module.Pump(pause=0.01)
+    for n in range(6):
+        (runs / f"{n}.flog").write_bytes(Flog.header() + frame(n))
+        pump.open(str(n), f"{n}.flog", runs / f"{n}.flog").wait_for({Kind.STATS}, 5)
+    assert [n for n in range(6) if pump.get(str(n)) is not None] == [3, 4, 5]
+    monkeypatch.setattr(module, "KEPT", 0.05)
+    time.sleep(0.2)
+    end = time.monotonic() + 10
+    while pump._logs and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not pump._logs
+    pump.close()
+
+
 def test_what_a_log_knows_of_a_long_run_is_on_disk() -> None:
     spool = Spool()
     column = Column(spool, start=5)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from starlette.responses import Response
+
+from trainlog.strictjson import strict_json
 
 __all__ = ["Refused", "answer", "refusal", "strict"]
 
@@ -31,33 +31,15 @@ class Refused(Exception):
         self.message = message
 
 
-class _Strict:
-    """Turns values into those that every JSON parser knows, and counts what cannot be told."""
-
-    def __init__(self) -> None:
-        self.lost = 0
-
-    def plain(self, value: Any) -> Any:
-        if isinstance(value, float):
-            if math.isfinite(value):
-                return float(value)
-            self.lost += 1
-            return None
-        if value is None or isinstance(value, bool | int):
-            return value
-        if isinstance(value, str):
-            return value if value.isascii() else value.encode("utf-8", "replace").decode()
-        if isinstance(value, np.generic | np.ndarray):
-            return self.plain(value.tolist())
-        if isinstance(value, Mapping):
-            return {
-                self.plain(key) if isinstance(key, str) else str(key): self.plain(item) for key, item in value.items()
-            }
-        if isinstance(value, bytes):
-            return base64.b64encode(value).decode()
-        if isinstance(value, list | tuple):
-            return [self.plain(item) for item in value]
-        return str(value)
+def _lost(value: Any) -> int:
+    """How many numbers in *value* JSON cannot hold."""
+    if isinstance(value, float):
+        return int(not math.isfinite(value))
+    if isinstance(value, Mapping):
+        return sum(map(_lost, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(_lost, value))
+    return 0
 
 
 def strict(value: Any) -> tuple[str, int]:
@@ -66,8 +48,7 @@ def strict(value: Any) -> tuple[str, int]:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         text.encode()
     except (ValueError, TypeError):
-        maker = _Strict()
-        return json.dumps(maker.plain(value), allow_nan=False, ensure_ascii=False, separators=(",", ":")), maker.lost
+        return strict_json(value), _lost(value)
     return text, 0
 
 

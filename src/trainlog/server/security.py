@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 import secrets
@@ -18,7 +19,7 @@ from trainlog.server.answers import Refused, refusal
 
 __all__ = ["Guard", "is_loopback", "new_token"]
 
-COOKIE: Final = "trainlog_token"
+COOKIE: Final = "trainlog"
 _HEADERS: Final = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -67,6 +68,8 @@ class Guard:
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
         self._token = token
+        # Cookies do not know ports: two servers of one machine must not overwrite each other's.
+        self._cookie = f"{COOKIE}_{hashlib.blake2b((token or '').encode(), digest_size=4).hexdigest()}"
         self.stop = stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,9 +100,11 @@ class Guard:
                 return None
             rest = urlencode({name: values[0] for name, values in query.items() if name != "token"})
             to = RedirectResponse("/" + (f"?{rest}" if rest else ""), 303)
-            to.set_cookie(COOKIE, self._token, httponly=True, samesite="strict", path="/")
+            to.set_cookie(self._cookie, self._token, httponly=True, samesite="strict", path="/")
             return to
-        if self._fits(headers.get("authorization", "").removeprefix("Bearer ")) or self._fits(_cookie(headers)):
+        if self._fits(headers.get("authorization", "").removeprefix("Bearer ")) or self._fits(
+            _cookie(headers, self._cookie)
+        ):
             return None
         return refusal(Refused(401, "token", "this server demands its token; open the address that it printed"))
 
@@ -117,12 +122,12 @@ def _name_of(hosts: list[str]) -> str:
     return host.partition(":")[0]
 
 
-def _cookie(headers: Headers) -> str:
+def _cookie(headers: Headers, name: str) -> str:
     try:
         cookies = SimpleCookie(headers.get("cookie", ""))
     except CookieError:
         return ""
-    return cookies[COOKIE].value if COOKIE in cookies else ""
+    return cookies[name].value if name in cookies else ""
 
 
 def _with_headers(send: Send) -> Send:
