@@ -55,7 +55,7 @@ def tables(scale: Scale) -> Iterator[Table]:
         "Plotting: from a log to SVG and PNG",
         f"A log of {points:,} stats frames; `trainlog plot -y reward` beside a script that reads the same log with "
         "trainlog and draws the same two curves, every value and their moving average, with matplotlib, at the same "
-        f"size. Seconds are those of the whole process, the median of {scale.repeats}; the two take turns.",
+        f"size. Seconds are those of the whole process, the median of {scale.repeats}; the two take turns, after one of each to warm up.",
         ["peer", "data", "s", "to trainlog", "SVG kB", "PNG kB"],
         words=frozenset([1]),
     )
@@ -80,13 +80,16 @@ def _taken(commands: dict[str, list[str]], scale: Scale) -> dict[str, float]:
     runs: dict[str, list[float]] = {name: [] for name in commands}
     for command in commands.values():
         Path(command[-1]).mkdir()
-    for _ in range(scale.repeats):
-        for name, command in commands.items():
-            began = time.perf_counter()
-            environment = {**os.environ, "PYTHONWARNINGS": ""}
-            subprocess.run([sys.executable, *command], check=True, capture_output=True, env=environment)
-            runs[name].append(time.perf_counter() - began)
-    return {name: statistics.median(seconds) for name, seconds in runs.items()}
+    with scratch() as compiled:
+        # Modules are compiled once, as they are where a package is installed.
+        environment = {**os.environ, "PYTHONWARNINGS": "", "PYTHONPYCACHEPREFIX": str(compiled)}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for _ in range(scale.repeats + 1):
+            for name, command in commands.items():
+                began = time.perf_counter()
+                subprocess.run([sys.executable, *command], check=True, capture_output=True, env=environment)
+                runs[name].append(time.perf_counter() - began)
+    return {name: statistics.median(seconds[1:]) for name, seconds in runs.items()}
 
 
 def written(path: Path, data: str, points: int) -> Path:

@@ -47,18 +47,17 @@ def output_console() -> Console:
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A function to call with what is done of *total*; shows a bar on a terminal, after a second of work."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
+    shown = sys.stderr.isatty()
     began = time.monotonic()
     bar: Any = None
 
     def update(done: int) -> None:
         nonlocal bar
-        if bar is None and console.is_terminal and time.monotonic() - began > _PATIENCE:
+        if bar is None and shown and time.monotonic() - began > _PATIENCE:
+            from rich.console import Console
             from rich.progress import Progress
 
-            bar = Progress(console=console, transient=True)
+            bar = Progress(console=Console(stderr=True), transient=True)
             bar.add_task(what, total=total)
             bar.start()
         if bar is not None:

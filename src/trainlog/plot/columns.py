@@ -35,6 +35,7 @@ class Columns:
         self._reader = reader
         self._only = only
         self._numbers: dict[str, Floats | None] = {}
+        self._varies: dict[str, bool] = {}
 
     @cached_property
     def table(self) -> Table:
@@ -65,11 +66,11 @@ class Columns:
 
     def varies(self, key: str) -> bool:
         """Whether the column holds numbers, and two different finite ones among them."""
-        numbers = self._as_numbers(key)
-        if numbers is None:
-            return False
-        finite = numbers[np.isfinite(numbers)]
-        return bool(len(finite)) and bool(finite.min() < finite.max())
+        if key not in self._varies:
+            numbers = self._as_numbers(key)
+            finite = np.empty(0) if numbers is None else numbers[np.isfinite(numbers)]
+            self._varies[key] = bool(len(finite)) and bool(finite.min() < finite.max())
+        return self._varies[key]
 
     def words(self, key: str) -> list[str | None] | None:
         """The column of words that say what was the case, None where they do not; None when it is no such column."""
