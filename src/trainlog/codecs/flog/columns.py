@@ -20,9 +20,9 @@ from trainlog.codecs.flog.filling import Filling
 from trainlog.codecs.flog.gather import Gathered
 from trainlog.codecs.flog.index import likely
 from trainlog.codecs.flog.layout import FRAME
-from trainlog.codecs.flog.plan import overlapping
 from trainlog.codecs.flog.scan import walk
 from trainlog.codecs.flog.sort import Sorter
+from trainlog.codecs.flog.values import overlapping
 from trainlog.files import Source
 from trainlog.model import Kind
 from trainlog.table import Table

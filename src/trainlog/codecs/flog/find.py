@@ -14,8 +14,8 @@ from trainlog.codecs.flog.columns import Choose, Unsound, read_table
 from trainlog.codecs.flog.index import Index
 from trainlog.codecs.flog.layout import FRAME
 from trainlog.codecs.flog.payload import decode
-from trainlog.codecs.flog.plan import overlapping
 from trainlog.codecs.flog.scan import Record, walk
+from trainlog.codecs.flog.values import overlapping
 from trainlog.files import Source
 from trainlog.model import Kind
 from trainlog.rows import STEP, Range, Rows, inside

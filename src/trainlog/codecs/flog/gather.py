@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codecs.flog.chain import SLACK, Octets
-from trainlog.codecs.flog.plan import overlapping
+from trainlog.codecs.flog.values import overlapping
 
 __all__ = ["Gathered"]
 

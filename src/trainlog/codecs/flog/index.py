@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from trainlog.codecs.flog.chain import SLACK, Chain
 from trainlog.codecs.flog.layout import FRAME
-from trainlog.codecs.flog.plan import overlapping
+from trainlog.codecs.flog.values import overlapping
 from trainlog.files import Source
 from trainlog.rows import Range
 

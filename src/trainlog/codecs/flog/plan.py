@@ -26,9 +26,10 @@ from trainlog.codecs.flog.shape import (
     Leaf,
     Shape,
 )
+from trainlog.codecs.flog.values import NUMBERS, Piece, ints_apart, overlapping, texts
 from trainlog.table import objects
 
-__all__ = ["Match", "Piece", "Plan", "overlapping"]
+__all__ = ["Match", "Plan"]
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -36,21 +37,6 @@ Octets = npt.NDArray[np.uint8]
 
 _HEAD: Final = FRAME.size
 
-# How a number is stored: its dtype, and how many bytes behind its marker.
-_NUMBERS: Final = {
-    FIXINT_POSITIVE: ("u1", 0),
-    FIXINT_NEGATIVE: ("i1", 0),
-    0xCA: (">f4", 1),
-    0xCB: (">f8", 1),
-    0xCC: ("u1", 1),
-    0xCD: (">u2", 1),
-    0xCE: (">u4", 1),
-    UINT64: (">u8", 1),
-    0xD0: ("i1", 1),
-    0xD1: (">i2", 1),
-    0xD2: (">i4", 1),
-    0xD3: (">i8", 1),
-}
 _BITS: Final = {FIXINT_POSITIVE: 0x80, FIXINT_NEGATIVE: 0xE0, BOOL: 0xFE}  # of a marker, that tell its type
 
 _WIDTHS: Final = np.frombuffer(WIDTHS, np.uint8).astype(np.int64)
@@ -67,19 +53,6 @@ _OCTET: Final = np.dtype(np.uint8)
 _FOLD = 8
 
 
-class Piece(NamedTuple):
-    """Some values of a column.
-
-    Attributes:
-        chosen: which rows of the match they are; None for all.
-        block: the values, or None where each is nil.
-
-    """
-
-    chosen: Ints | None
-    block: Array | None
-
-
 class _Segment(NamedTuple):
     """Bytes of a frame that stand at one place of the matrix, up to a loose leaf or the end of the frame."""
 
@@ -94,12 +67,6 @@ class _Numbers(NamedTuple):
     at: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
-
-
-def overlapping(block: Octets, dtype: str) -> Array:
-    """A view of *block* with an item of *dtype* at every byte."""
-    itemsize = np.dtype(dtype).itemsize
-    return np.ndarray((len(block) - itemsize + 1,), dtype, block, 0, (1,))
 
 
 class Plan:
@@ -165,11 +132,11 @@ class Plan:
         if not leaves or not self.loose.isdisjoint(range(field.first, field.last)):
             return None
         first = leaves[0]
-        if first.marker not in _NUMBERS or first.marker == UINT64:
+        if first.marker not in NUMBERS or first.marker == UINT64:
             return None
         if any((leaf.marker, leaf.values) != (first.marker, first.values) for leaf in leaves):
             return None
-        dtype, behind = _NUMBERS[first.marker]
+        dtype, behind = NUMBERS[first.marker]
         if not field.shape:
             return _Numbers(np.dtype(dtype), self.places[field.first] + behind, (), ())
         places = np.array(self.places[field.first : field.last])
@@ -330,9 +297,9 @@ class Match:
             yield from self._loose(*self._found[i])
             return
         at = self.plan.places[i]
-        if leaf.marker in _NUMBERS:
-            dtype, behind = _NUMBERS[leaf.marker]
-            yield from _ints_apart(None, self._view(np.dtype(dtype), at + behind))
+        if leaf.marker in NUMBERS:
+            dtype, behind = NUMBERS[leaf.marker]
+            yield from ints_apart(None, self._view(np.dtype(dtype), at + behind))
         elif leaf.marker == BOOL:
             yield Piece(None, self._view(_OCTET, at) == 0xC3)
         elif leaf.marker == NIL:
@@ -341,7 +308,7 @@ class Match:
             head = 1 + LENGTHS.get(leaf.marker, 0)
             size = leaf.width - head
             yield Piece(
-                None, _texts(self._view(np.dtype(f"V{size}"), at + head) if size else None, len(self), leaf.marker)
+                None, texts(self._view(np.dtype(f"V{size}"), at + head) if size else None, len(self), leaf.marker)
             )
 
     def _loose(self, place: Ints, marker: Octets) -> Iterator[Piece]:
@@ -357,9 +324,9 @@ class Match:
             yield from self._loose_of(one, chosen, place[chosen])
 
     def _loose_of(self, marker: int, chosen: Ints | None, place: Ints) -> Iterator[Piece]:
-        if marker in _NUMBERS:
-            dtype, behind = _NUMBERS[marker]
-            yield from _ints_apart(chosen, overlapping(self._block, dtype)[place + behind])
+        if marker in NUMBERS:
+            dtype, behind = NUMBERS[marker]
+            yield from ints_apart(chosen, overlapping(self._block, dtype)[place + behind])
         elif marker == BOOL:
             yield Piece(chosen, self._block[place] == 0xC3)
         elif marker == NIL:
@@ -369,13 +336,13 @@ class Match:
             size = overlapping(self._block, f">u{head - 1}")[place + 1]
             for one in np.unique(size).tolist():
                 some = np.flatnonzero(size == one)
-                texts = self._texts_at(place[some] + head, one, marker)
-                yield Piece(some if chosen is None else chosen[some], texts)
+                found = self._texts_at(place[some] + head, one, marker)
+                yield Piece(some if chosen is None else chosen[some], found)
         else:
             yield Piece(chosen, self._texts_at(place + 1, marker & 0x1F, marker))
 
     def _texts_at(self, place: Ints, size: int, marker: int) -> Array:
-        return _texts(overlapping(self._block, f"V{size}")[place] if size else None, len(place), marker)
+        return texts(overlapping(self._block, f"V{size}")[place] if size else None, len(place), marker)
 
     def _mixed(self, field: Field) -> list[Piece] | None:
         """Lists whose values differ in type or width, value by value."""
@@ -407,35 +374,3 @@ class Match:
             for which, block in blocks
             if which.any()
         ]
-
-
-def _ints_apart(chosen: Ints | None, block: Array) -> Iterator[Piece]:
-    """*block*, of which ints that are too large for int64 are uint64, and all others are not."""
-    if block.dtype != np.dtype(">u8"):
-        yield Piece(chosen, block)
-        return
-    large = block >= 2**63
-    if not large.any():
-        yield Piece(chosen, block.astype(np.int64))
-        return
-    for which, dtype in ((large, np.uint64), (~large, np.int64)):
-        if which.any():
-            some = np.flatnonzero(which)
-            yield Piece(some if chosen is None else chosen[some], block[some].astype(dtype))
-
-
-class _Known(dict[bytes, str]):
-    """Strings by their bytes: most columns of strings hold few of them, many times."""
-
-    def __missing__(self, text: bytes) -> str:
-        value = self[text] = text.decode("utf-8", "surrogateescape")
-        return value
-
-
-def _texts(block: Array | None, count: int, marker: int) -> Array:
-    """Strings, or bytes where the marker says so, of one length; *block* is None for empty ones."""
-    binary = marker in (0xC4, 0xC5, 0xC6)
-    if block is None:
-        return np.full(count, b"" if binary else "", object)
-    raw = block.tolist()
-    return np.fromiter(raw if binary else map(_Known().__getitem__, raw), object, count)
