@@ -46,7 +46,8 @@ class Peer(ABC):
     @classmethod
     def missing(cls) -> str:
         """The distributions that are not installed, as words; empty when all are."""
-        return ", ".join(name for name, module in cls.modules.items() if find_spec(module) is None)
+        # The first part alone: find_spec imports the parents of a dotted name, which may not be there.
+        return ", ".join(name for name, module in cls.modules.items() if find_spec(module.split(".")[0]) is None)
 
     def load(self) -> None:
         """Import what the peer needs."""

@@ -84,7 +84,9 @@ def test_the_plain_loop_and_trainlog_write_the_same_bytes(tmp_path):
         (path,) = folder.iterdir()
         written.append(path.read_bytes())
     start = [data.index(b"}") for data in written]
-    assert written[0][start[0] :] == written[1][start[1] :]
+    ours, plain = (data[begin:] for data, begin in zip(written, start, strict=True))
+    assert ours.startswith(plain)
+    assert len(ours) < len(plain) + 100, "there is more behind the frames than a checksum"
 
 
 def test_the_tables_name_every_peer_and_those_that_are_not_installed(monkeypatch):

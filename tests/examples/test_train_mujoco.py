@@ -112,7 +112,7 @@ class TestASmallRun:
         summary = trainlog.FlogReplay(folder / "training_log.flog").summary()
         assert summary.partition("\n")[2] in said
         assert re.search(r"Logging cost [\d.]+ µs per call: \d+ calls, [\d.]+% of [\d.]+ s", said)
-        assert said.endswith(f"Next:    trainlog info {shown}\n")
+        assert re.search(rf"^Next: .*trainlog info {shown}$", said, re.MULTILINE)
 
     def test_the_curve_is_drawn_beside_the_log(self, small: tuple[Path, str]) -> None:
         folder, said = small
