@@ -115,12 +115,13 @@ def test_runs_are_compared(page: Any, writer: Any, runs: Path) -> None:
     other = page.one(".run[aria-pressed=false]")
     ActionChains(page.driver).key_down(Keys.CONTROL).click(other).key_up(Keys.CONTROL).perform()
     page.until(lambda: len(page.all('[data-card="learning"] .legend em')) == 2)
-    shown = [element.text for element in page.all('[data-card="learning"] .legend em')]
+    names = "return [...document.querySelectorAll('[data-card=learning] .legend em')].map((one) => one.textContent)"
+    shown = page.js(names)
     assert sorted(shown) == ["live.flog", "other.flog"]
-    colors = [element.value_of_css_property("background-color") for element in page.all(".run[aria-pressed=true] .dot")]
+    fill = "return [...document.querySelectorAll(arguments[0])].map((one) => getComputedStyle(one).backgroundColor)"
+    colors = page.js(fill, ".run[aria-pressed=true] .dot")
     assert len(set(colors)) == 2
-    legend = [one.value_of_css_property("background-color") for one in page.all('[data-card="learning"] .swatch')]
-    assert set(legend) == set(colors)
+    assert set(page.js(fill, "[data-card=learning] .swatch")) == set(colors)
     page.until(lambda: page.driver.current_url.count(":") >= 4)
     page.driver.refresh()
     page.until(lambda: len(page.all('[data-card="learning"] .legend em')) == 2)
@@ -309,6 +310,21 @@ def test_a_file_that_is_replaced_begins_anew(page: Any, runs: Path) -> None:
         log.record_stats_frame(None, {"step": 1, "reward": 77.0})
         page.until(lambda: page.values("learning") == ["77"])
     page.complaints()  # between the two there was no file
+
+
+def test_the_token_of_the_first_address_is_enough(page: Any, writer: Any, serve: Any, runs: Path) -> None:
+    writer.steps(20)
+    page.open("?q=nothing")
+    page.look_at_requests()
+    page.site = serve(runs, token="a-token-of-mine")
+    page.driver.get(f"http://127.0.0.1:{page.site.port}/?token=a-token-of-mine&x=step")
+    page.drawn("ball")
+    assert "token" not in page.driver.current_url
+    page.until(lambda: page.text("#link") == "live")
+    writer.steps(1, reward=404.0)
+    page.until(lambda: page.values("learning")[0] == "404")
+    page.driver.get("about:blank")
+    page.driver.get_log("performance")  # of another server than the fixture's
 
 
 def test_light_and_dark(page: Any, writer: Any) -> None:

@@ -1,6 +1,6 @@
 // The list of runs: search, sort, select.
 
-import { ofRun } from "./colors.js";
+import { isDark, ofRun } from "./colors.js";
 import { duration, number, size } from "./format.js";
 import { element } from "./card.js";
 import { change, view } from "./view.js";
@@ -12,6 +12,7 @@ export class Runs {
     Object.assign(this, { list, filter, sort, counts });
     this.all = [];
     this.leftOut = 0;
+    this.lines = new Map(); // a line stays the same element while it changes, so that no click on it is lost
     filter.addEventListener("input", () => this.draw());
     sort.value = view.sort;
     sort.addEventListener("change", () => { change({ sort: sort.value }); this.draw(); });
@@ -45,6 +46,8 @@ export class Runs {
 
   set({ runs, left_out }) {
     this.all = runs;
+    const ids = new Set(runs.map(({ id }) => id));
+    for (const id of this.lines.keys()) if (!ids.has(id)) this.lines.delete(id);
     this.leftOut = left_out;
     this.draw();
   }
@@ -58,9 +61,12 @@ export class Runs {
     });
     const textual = key === "path" || key === "task";
     shown.sort((a, b) => (textual ? String(a[key]).localeCompare(String(b[key])) : (b[key] ?? -Infinity) - (a[key] ?? -Infinity)));
-    const focused = document.activeElement?.dataset?.run;
-    this.list.replaceChildren(...shown.slice(0, MOST).map((run) => this.line(run)));
-    if (focused) this.list.querySelector(`[data-run="${focused}"]`)?.focus();
+    const lines = shown.slice(0, MOST).map((run) => this.line(run));
+    if (lines.length !== this.list.children.length || lines.some((line, i) => line !== this.list.children[i])) {
+      const focused = document.activeElement?.dataset?.run;
+      this.list.replaceChildren(...lines);
+      if (focused) this.lines.get(focused)?.firstElementChild.focus();
+    }
     const live = this.all.filter((run) => run.live).length;
     this.counts.textContent = [`${shown.length} of ${this.all.length} runs`, live ? `${live} live` : "",
       this.leftOut ? `${this.leftOut} files not looked at` : ""].filter(Boolean).join(", ");
@@ -68,9 +74,21 @@ export class Runs {
 
   line(run) {
     const chosen = view.runs.find(({ id }) => id === run.id);
-    const item = element("li");
-    const button = element("button", "run");
-    button.type = "button";
+    let item = this.lines.get(run.id);
+    if (!item) {
+      item = element("li");
+      item.append(Object.assign(element("button", "run"), { type: "button" }));
+      this.lines.set(run.id, item);
+    }
+    const signature = JSON.stringify([run, chosen, isDark()]);
+    if (item.dataset.shown !== signature) {
+      item.dataset.shown = signature;
+      this.fill(item.firstElementChild, run, chosen);
+    }
+    return item;
+  }
+
+  fill(button, run, chosen) {
     button.dataset.run = run.id;
     button.setAttribute("aria-pressed", String(Boolean(chosen)));
     button.title = `${run.path}\nclick: this run alone; Ctrl-click or click the square: add it`;
@@ -79,7 +97,7 @@ export class Runs {
     const name = Object.assign(element("span", "name"), { textContent: run.path });
     const mark = element("span", run.live ? "mark" : "");
     mark.textContent = run.live ? "live" : "";
-    button.append(dot, name, mark);
+    button.replaceChildren(dot, name, mark);
     if (run.error) {
       button.append(Object.assign(element("span", "wrong"), { textContent: run.error }));
     } else {
@@ -91,7 +109,5 @@ export class Runs {
       facts.append(...parts.map((text) => Object.assign(element("span"), { textContent: text })));
       button.append(facts);
     }
-    item.append(button);
-    return item;
   }
 }
