@@ -38,6 +38,20 @@ def test_line(path: Path) -> None:
         assert source.line() == b""
 
 
+def test_goes_back_when_told(path: Path) -> None:
+    with Source(path) as source:
+        assert source.take(8) == b"one\ntwo\n"
+        source.offset = 4
+        assert source.line() == b"two\n"
+        source.offset = 1
+        assert source.take(2) == b"ne"
+        with Source(path) as other:
+            other.offset = 4
+            assert other.take(3) == b"two"
+            other.offset = 0
+            assert other.line() == b"one\n"
+
+
 def test_lines_and_bytes_across_chunks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Source, "CHUNK", 2)
     path.write_bytes(b"".join(b"%d\n" % n for n in range(50)))

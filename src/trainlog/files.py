@@ -156,7 +156,7 @@ class Source:
             TruncatedLog: when the file ends inside of them.
 
         """
-        while self.offset + size > self._ahead_from + len(self._ahead):
+        while not self._ahead_from <= self.offset <= self._ahead_from + len(self._ahead) - size:
             if self.size - self.offset >= size:
                 self._ahead_from, self._ahead = self.offset, self.block(self.offset, size)
             elif not self.wait():
@@ -172,6 +172,8 @@ class Source:
 
         """
         searched = 0
+        if self.offset < self._ahead_from:
+            self._ahead_from, self._ahead = self.offset, b""
         while True:
             start = self.offset - self._ahead_from
             end = self._ahead.find(b"\n", start + searched)
