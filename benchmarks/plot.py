@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -55,8 +56,9 @@ def tables(scale: Scale) -> Iterator[Table]:
         "Plotting: from a log to SVG and PNG",
         f"A log of {points:,} stats frames; `trainlog plot -y reward` beside a script that reads the same log with "
         "trainlog and draws the same two curves, every value and their moving average, with matplotlib, at the same "
-        f"size. Seconds are those of the whole process, the median of {scale.repeats}; the two take turns, after one of each to warm up.",
-        ["peer", "data", "s", "to trainlog", "SVG kB", "PNG kB"],
+        f"size. Of the whole process, the median of {scale.repeats}; the two take turns, after one of each to warm up. "
+        "*CPU s*: what the process computed, which other work of the machine does not lengthen.",
+        ["peer", "data", "s", "to trainlog", "CPU s", "to trainlog", "SVG kB", "PNG kB"],
         words=frozenset([1]),
     )
     with scratch() as folder:
@@ -68,16 +70,17 @@ def tables(scale: Scale) -> Iterator[Table]:
             taken = _taken(
                 {name: [*command, str(folder / f"{data}-{name}")] for name, command in commands.items()}, scale
             )
-            for name, seconds in taken.items():
+            for name, (seconds, computed) in taken.items():
                 files = [folder / f"{data}-{name}" / f"reward.{suffix}" for suffix in ("svg", "png")]
                 sizes = [f"{file.stat().st_size / 1000:,.0f}" for file in files]
-                table.rows.append([name, data, f"{seconds:.2f}", ratio(seconds, taken["trainlog"]), *sizes])
+                ratios = [ratio(mine, ours) for mine, ours in zip((seconds, computed), taken["trainlog"], strict=True)]
+                table.rows.append([name, data, f"{seconds:.2f}", ratios[0], f"{computed:.2f}", ratios[1], *sizes])
     yield table
 
 
-def _taken(commands: dict[str, list[str]], scale: Scale) -> dict[str, float]:
-    """Seconds that each of the commands takes; they take turns, so that a busy machine is busy for all of them."""
-    runs: dict[str, list[float]] = {name: [] for name in commands}
+def _taken(commands: dict[str, list[str]], scale: Scale) -> dict[str, tuple[float, float]]:
+    """Seconds, and seconds of computing, of each command; they take turns, so that a busy machine is so for all."""
+    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for command in commands.values():
         Path(command[-1]).mkdir()
     with scratch() as compiled:
@@ -86,10 +89,19 @@ def _taken(commands: dict[str, list[str]], scale: Scale) -> dict[str, float]:
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         for _ in range(scale.repeats + 1):
             for name, command in commands.items():
-                began = time.perf_counter()
+                began, computed = time.perf_counter(), _computed()
                 subprocess.run([sys.executable, *command], check=True, capture_output=True, env=environment)
-                runs[name].append(time.perf_counter() - began)
-    return {name: statistics.median(seconds[1:]) for name, seconds in runs.items()}
+                runs[name].append((time.perf_counter() - began, _computed() - computed))
+    medians = {
+        name: [statistics.median(column) for column in zip(*taken[1:], strict=True)] for name, taken in runs.items()
+    }
+    return {name: (seconds, computed) for name, (seconds, computed) in medians.items()}
+
+
+def _computed() -> float:
+    """Seconds that all children so far have computed."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def written(path: Path, data: str, points: int) -> Path:
