@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import os
 import re
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from functools import wraps
@@ -53,6 +56,7 @@ class Args:
     noise: float = flag(0.05, "how far from the policy its variations are tried (sigma)")
     log_every: int = flag(10, "a creature frame every so many steps of an evaluation")
     out: str = flag("", "folder for the log and the pictures; runs/demo-<env>-s<seed>-<time> when left out")
+    dashboard: bool = flag(True, "show the run in the browser while it trains; needs trainlog[server]")
     film: bool = flag(True, "film the best policy; needs OpenGL, and is left out where there is none")
 
     def __post_init__(self) -> None:
@@ -462,6 +466,21 @@ def film(args: Args, best: Best, folder: Path, seconds: float = 5.0) -> str:
     return f"Film:    {path}"
 
 
+@contextmanager
+def dashboard(folder: Path) -> Iterator[str | None]:
+    """The address of a dashboard of *folder*, served by a process of its own; None without the extra for it."""
+    if not all(map(importlib.util.find_spec, ("starlette", "uvicorn"))):
+        yield None
+        return
+    command = [sys.executable, "-m", "trainlog", "serve", str(folder), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            yield server.stderr.readline().strip().removeprefix("trainlog: ") or None
+        finally:
+            server.terminate()
+
+
 def run(args: Args) -> int:
     creature = Creature(args.env)
     now = datetime.now().astimezone()
@@ -479,11 +498,15 @@ def run(args: Args) -> int:
         "nq": creature.model.nq,
         "nv": creature.model.nv,
         "learner": "ARS V2",
-        "args": {key: value for key, value in asdict(args).items() if key not in ("out", "film")},
+        "args": {key: value for key, value in asdict(args).items() if key not in ("out", "film", "dashboard")},
     }
     task = TASKS.get(creature.name, "maximise the return")
-    with trainlog.TrainingRecorder(path, creature.name, task, phase=0, metadata=metadata) as log:
+    with ExitStack() as stack:
+        log = stack.enter_context(trainlog.TrainingRecorder(path, creature.name, task, phase=0, metadata=metadata))
         print(f"{creature.name} learns to {task}; log: {path}", flush=True)
+        watched = stack.enter_context(dashboard(folder)) if args.dashboard else None
+        if watched:
+            print(f"Watch it live: {watched}", flush=True)
         price = Stopwatch(log)
         result = train(args, creature, log)
         seconds = log.now()
@@ -503,7 +526,7 @@ def run(args: Args) -> int:
         print(film(args, result.best, folder))
     beside = Path(sys.executable).with_name("trainlog")
     command = "trainlog" if shutil.which("trainlog") or not beside.exists() else os.path.relpath(beside)
-    print(f"\nNext:    {command} info {path}")
+    print(f"\nNext:    {command} info {path}\n         {command} serve {folder.parent}")
     return 130 if result.interrupted else 0
 
 

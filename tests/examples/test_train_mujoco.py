@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -21,7 +23,7 @@ import trainlog
 from trainlog import Kind
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "train_mujoco.py"
-SMALL = ("--iterations", "4", "--directions", "3", "--elite", "2", "--horizon", "60", "--no-film")
+SMALL = ("--iterations", "4", "--directions", "3", "--elite", "2", "--horizon", "60", "--no-film", "--no-dashboard")
 
 absent = [name for name in ("gymnasium", "mujoco") if importlib.util.find_spec(name) is None]
 needs_mujoco = pytest.mark.skipif(bool(absent), reason=f"needs trainlog[mujoco]: {', '.join(absent)} not installed")
@@ -259,6 +261,27 @@ def test_help_needs_no_mujoco_and_names_every_flag(tmp_path: Path) -> None:
     for flag in ("--env", "--seed", "--iterations", "--out", "--log-every", "--no-film"):
         assert flag in done.stdout
     assert "(default: HalfCheetah-v5)" in done.stdout
+
+
+@needs_mujoco
+def test_it_can_be_watched_while_it_trains(tmp_path: Path) -> None:
+    pytest.importorskip("starlette")
+    pytest.importorskip("uvicorn")
+    command = [sys.executable, str(SCRIPT), "--no-film", "--iterations", "500", "--out", "live"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, encoding="utf-8") as trainer:
+        assert trainer.stdout is not None
+        try:
+            said = trainer.stdout.readline() + trainer.stdout.readline()
+            found = re.search(r"^Watch it live: (http://localhost:\d+/)$", said, re.MULTILINE)
+            assert found, said
+            with urllib.request.urlopen(f"{found[1]}api/flog/list", timeout=20) as answer:
+                (run,) = json.load(answer)
+        finally:
+            trainer.send_signal(signal.SIGINT)
+            trainer.stdout.read()
+    assert (run["creature"], run["task"]) == ("HalfCheetah", "run forward")
+    with pytest.raises(OSError):
+        urllib.request.urlopen(found[1], timeout=5)
 
 
 @needs_mujoco
