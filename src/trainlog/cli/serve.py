@@ -80,6 +80,7 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         server.close()
         raise click.ClickException(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+    server.listen(128)  # who comes before the server runs is kept waiting, not sent away
     return server
 
 
