@@ -50,7 +50,7 @@ def png(drawing: Drawing, scale: float = 2) -> bytes:
     Raises `ValueError` unless ``scale`` lies between 0.25 and 8.
     """
     file = io.BytesIO()
-    rasterize(drawing, scale).save(file, "PNG")
+    rasterize(drawing, scale).save(file, "PNG", compress_level=4)
     return file.getvalue()
 
 

@@ -29,8 +29,12 @@ def moving_average(values: ArrayLike, window: int) -> FloatArray:
         return column.copy()
     window = min(int(window), len(column))
     finite = np.isfinite(column)
-    scaled, exponent = _scaled(np.where(finite, column, 0.0))
-    counts = _window_sums(finite.astype(np.float64), window)
+    if finite.all():
+        scaled, exponent = _scaled(column)
+        counts = np.minimum(np.arange(1.0, len(column) + 1), window)
+    else:
+        scaled, exponent = _scaled(np.where(finite, column, 0.0))
+        counts = _window_sums(finite.astype(np.float64), window)
     with np.errstate(invalid="ignore", under="ignore"):
         means = _window_sums(scaled, window) / counts
         averages: FloatArray = np.ldexp(means, exponent)
