@@ -128,17 +128,19 @@ class Sorter:
 
     def _planned(self, block: Octets, offset: Ints, length: Ints, rows: Ints) -> Plan | None:
         """A plan for as many of *rows* as a few samples can tell; None when these have no shape."""
-        first = self._parsed(block, offset, length, int(rows[0]))
-        if first is not None and (known := self._of_key.get(first.key)) is not None:
-            plan = self._of_key[first.key] = known.loosened(first)
-            return plan
-        samples = rows[:: max(1, len(rows) // _SAMPLES)].tolist()
-        shapes = [shape for row in samples if (shape := self._parsed(block, offset, length, row)) is not None]
+        shapes: list[Shape] = []
+        for row in rows[:: max(1, len(rows) // _SAMPLES)].tolist():
+            shape = self._parsed(block, offset, length, row)
+            if shape is not None and (known := self._of_key.get(shape.key)) is not None:
+                plan = self._of_key[shape.key] = known.loosened(shape)
+                return plan
+            if shape is not None:
+                shapes.append(shape)
         if not shapes:
             return None
         (key, _), *_ = Counter(shape.key for shape in shapes).most_common(1)
         alike = [shape for shape in shapes if shape.key == key]
-        plan = self._of_key.get(key) or Plan(alike[0])
+        plan = Plan(alike[0], alike[0].texts)
         for shape in alike:
             plan = plan.loosened(shape)
         if len(self._of_key) >= _MOST_PLANS:
