@@ -60,3 +60,11 @@ def test_the_version_is_in_the_changelog() -> None:
     assert f"## [{trainlog.__version__}]" in (ROOT / "CHANGELOG.md").read_text("utf-8") or "## [Unreleased]" in (
         ROOT / "CHANGELOG.md"
     ).read_text("utf-8")
+
+
+def test_every_room_is_in_the_architecture() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    for path in (ROOT / "src" / "trainlog").iterdir():
+        room = path.stem
+        if not room.startswith("_") and path.suffix in ("", ".py"):
+            assert f"`{room}`" in text or f"`{room}/`" in text, f"the architecture does not tell of {path.name}"
