@@ -10,7 +10,7 @@ from pathlib import Path
 from trainlog import registry
 from trainlog.append import AppendFile
 from trainlog.codec import Reader
-from trainlog.errors import CodecError, LogExists, LogWriteError, TrainlogError, TruncatedLog
+from trainlog.errors import CodecError, DamagedLog, LogExists, LogWriteError, TrainlogError, TruncatedLog
 from trainlog.verdict import Problem, Repair, Verdict
 
 __all__ = ["repair", "repair_in_place", "verify"]
@@ -30,10 +30,11 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | Non
     """
     try:
         return registry.open(path).verify(progress)
-    except TruncatedLog as error:
-        size = Path(path).stat().st_size
-        problem = Problem("torn tail", error.offset or 0, size - (error.offset or 0), "the file ends inside its header")
-        return Verdict(Path(path), size, problems=[problem])
+    except DamagedLog as error:
+        size, at = Path(path).stat().st_size, error.offset or 0
+        torn = isinstance(error, TruncatedLog)
+        text = "the file ends inside its header" if torn else error.message
+        return Verdict(Path(path), size, problems=[Problem("torn tail" if torn else "hole", at, size - at, text)])
 
 
 def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[str]) -> Repair:
