@@ -53,24 +53,26 @@ class SealedFile(AppendFile):
         self._from = 0  # where the next seal's range begins
         self._crc = 0  # of the bytes from there to ``_at``
         self._at = 0
-        self._pending: list[bytes] = []  # those behind, which the file holds already
-        self._size = 0  # how many
-        self._last = 0  # where in the last of them the last frame begins
+        self._pending: list[bytes | memoryview] = []  # what is behind, as records, of which the last is one frame
+        self._size = 0  # how many bytes that are
         self._rewinds = 0  # in the file so far
         self._time = b"\0" * 8  # of the last frame, as the file has it
 
-    def append(self, record: bytes | memoryview, last: int = 0) -> None:
-        """Write *record*; it is whole frames, of which the last one begins at its byte *last*.
-
-        Raises:
-            ClosedLog, LogWriteError: as `AppendFile.append`.
-
-        """
+    def append(self, record: bytes | memoryview) -> None:
+        """Write *record*, which is one frame; raises as `AppendFile.append`."""
         with self._lock:
             self._put(record)
-            self._pending.append(record if type(record) is bytes else bytes(record))
+            self._pending.append(record)
             self._size += len(record)
-            self._last = last
+            if self._size >= _EVERY:
+                self._seal()
+
+    def extend(self, records: bytes | memoryview, last: int) -> None:
+        """Write *records*, which are whole frames; the last one begins at byte *last*. Raises as ``append``."""
+        with self._lock:
+            self._put(records)
+            self._pending += [bytes(records[:last]), bytes(records[last:])]
+            self._size += len(records)
             if self._size >= _EVERY:
                 self._seal()
 
@@ -92,7 +94,7 @@ class SealedFile(AppendFile):
     def _seal(self) -> None:
         data = b"".join(self._pending)
         if len(self._pending) > (not self._at):  # the first record of all is no frame but the file's header
-            self._time = self._pending[-1][self._last : self._last + 8]
+            self._time = bytes(self._pending[-1][:8])
         to = self._at + len(data) + FRAME.size + _PAYLOAD.size
         self._rewinds += data.count(REWIND)
         places = _PAYLOAD.pack(MAP, self._from, _TO, to, _REWINDS, self._rewinds, _CRC)

@@ -43,8 +43,7 @@ def salvage(source: Source, target: Path) -> Repair:
     file = SealedFile(target)
     try:
         copy = _Copy(source, file)
-        copy.add(0, start)
-        copy.end()
+        file.append(source.block(0, start)[:start])
         time = 0.0
         for record in walk(source, start, on_gap=gaps.append):
             if record.kind == SEAL and is_seal(record.data):
@@ -88,5 +87,5 @@ class _Copy:
         size = self._stop - self._start
         if size:
             block = self._source.block(self._start, size)[:size]
-            self._file.append(block, self._last - self._start)
+            self._file.extend(block, self._last - self._start)
         self._start = self._stop

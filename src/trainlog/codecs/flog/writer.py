@@ -87,7 +87,7 @@ class FlogWriter(Writer):
         """Write *frames*, which are all of one length."""
         if isinstance(self._file, SealedFile):
             last = len(frames) - FRAME.size - FRAME.unpack_from(frames)[2]
-            self._file.append(frames, last)
+            self._file.extend(frames, last)
         else:
             self._append(frames)
 
