@@ -190,6 +190,8 @@ def test_a_file_that_ends_in_its_header(make: Make) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(TruncatedLog, match="ends inside a record"):
+            trainlog.open(make(b"FLOG" + struct.pack("<HBI", 1, 0, 2**28) + b"{}"))
+        with pytest.raises(CorruptLog, match="claim 4,294,967,295 bytes"):
             trainlog.open(make(b"FLOG" + struct.pack("<HBI", 1, 0, 2**32 - 1) + b"{}"))
         assert tracemalloc.get_traced_memory()[1] < 4_000_000
     finally:

@@ -71,13 +71,15 @@ def walk(
             at, proven = leap(at, proven)
         block, base = source.block(at), at
         view = memoryview(block)
-        broken = False
+        broken = endless = False
         while at + _HEAD - base < len(block):
             time, number, size = _unpack(block, at - base)
             stop = at + _HEAD + size
             possible = block[at + _HEAD - base] in FIRST_BYTES and 0 < size <= MAX_PAYLOAD
             if not possible or (at > proven and not is_likely(time, number)):
                 broken = True
+                # It will never be all there; but should nothing follow, it is an unfinished frame like any other.
+                endless = size > MAX_PAYLOAD and stop > source.size and block[at + _HEAD - base] in FIRST_BYTES
                 break
             if stop - base > len(block):
                 if stop > source.size:
@@ -116,7 +118,7 @@ def walk(
                 found = _next_frame(source, at + 1)
             if found is None:
                 if left:
-                    on_gap(Gap(at, left, torn=not broken))
+                    on_gap(Gap(at, left, torn=endless or not broken))
                 return
         if found is not None:
             if proven < at:  # not the end of the file after all: the same doubt as above
