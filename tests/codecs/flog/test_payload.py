@@ -148,7 +148,7 @@ def test_endless_and_deep_nesting_is_refused() -> None:
 
 def test_an_ext_type_of_nonsense_is_refused() -> None:
     with pytest.raises(UnsupportedFrame, match="cannot be stored"):
-        encode({"x": tuple.__new__(msgpack.ExtType, (5, "no bytes"))})
+        encode({"x": tuple.__new__(msgpack.ExtType, (5, None))})
 
 
 def test_only_a_mapping_is_a_frame() -> None:
