@@ -8,13 +8,14 @@ WHEEL   = $(firstword $(wildcard dist/*.whl))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test check bench fuzz fuzz-tools format clean
 
 help:
 	@echo "make demo    train a MuJoCo agent and record the run"
 	@echo "make test    lint, types, layers and all tests, against the built wheel"
 	@echo "make check   lint, types and layers only"
 	@echo "make bench   measure against other loggers; writes docs/benchmarks.md"
+	@echo "make fuzz    fuzz the readers and the language of gates; SECONDS=600 for each of them"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -49,6 +50,12 @@ test: check
 bench: $(VENV)/.wheel $(VENV)/.tools
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks --write docs/benchmarks.md $(ARGS)
+
+fuzz-tools: $(BIN)/python
+	$(BIN)/python -m pip install --quiet --group fuzz
+
+fuzz: $(VENV)/.wheel fuzz-tools
+	for target in flog simion expression; do PYTHONPATH=tests $(BIN)/python -m fuzz $$target --seconds $(or $(SECONDS),600) || exit 1; done
 
 format: $(VENV)/.tools
 	$(BIN)/ruff check --fix .

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("atheris", reason="atheris is not installed (the dependency group fuzz)")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SECONDS = os.environ.get("TRAINLOG_FUZZ_SECONDS", "3")
 
 
