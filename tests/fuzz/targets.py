@@ -23,7 +23,7 @@ from trainlog.testing import same
 
 __all__ = ["TARGETS", "Target"]
 
-DATA = Path(__file__).parent.parent / "tests" / "data"
+DATA = Path(__file__).parents[1] / "data"
 _MOST_ROWS = 1000
 _folder = Path(tempfile.mkdtemp(prefix="trainlog-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
 
