@@ -334,3 +334,24 @@ def test_rows_by_iteration_are_those_by_bytes(runs: Path) -> None:
         assert feed.rows[Kind.STATS].columns.numbers("reward", 0, 1000).tolist() == [float(n) for n in range(1000)]
         assert [one.data["step"] for one in feed.frames(Kind.STATS, [3, 500])] == [3, 500]
         feed.close()
+
+
+def test_what_training_went_back_over_is_hidden(serve: Callable[..., Any], runs: Path) -> None:
+    """Afterwards as well as for those who were looking."""
+    site = serve(runs)
+    with trainlog.TrainingRecorder(runs / "x.flog", "go2") as log:
+        for n in range(10):
+            log.record_stats_frame(float(n), {"step": n, "reward": float(n)})
+        id = site.id("x.flog")
+        with site.stream(runs=id, kinds="stats") as stream:
+            stream.until("hello")
+            site.until(lambda: site.run("x.flog")["progress"] == 1)
+            time.sleep(0.3)  # the stream has begun behind the tenth row
+            log.rewind(step=4)
+            for n in range(5, 8):
+                log.record_stats_frame(float(10 + n), {"step": n, "reward": 10.0 * n})
+            stream.until("reset")
+            assert rows_of(stream, 8) == [0.0, 1.0, 2.0, 3.0, 4.0, 50.0, 60.0, 70.0]
+        site.until(lambda: site.run("x.flog")["frames"] == 9)
+    time.sleep(0.3)
+    assert site.run("x.flog")["frames"] == 9, "a checksum was counted, or what was superseded"

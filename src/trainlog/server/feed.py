@@ -68,6 +68,7 @@ class Feed(ABC):
         rows: by kind.
         wanted: kinds whose values are to be read; of others only times and places are known, where that is cheaper.
         damage: what is wrong with the file, one sentence each.
+        cuts: ranges of bytes whose frames are superseded, each up to the event that says so.
 
     """
 
@@ -79,6 +80,7 @@ class Feed(ABC):
         self.rows: dict[Kind, Rows] = {}
         self.wanted = set(map(Kind, range(256)))
         self.damage: list[str] = []
+        self.cuts: tuple[tuple[int, int], ...] = ()
 
     @abstractmethod
     def advance(self, deadline: float) -> bool:
@@ -120,10 +122,13 @@ class FlogFeed(Feed):
         self._headers = Headers(reader.path)
         self._source = Source(reader.path)
         self.at = self._headers.at
+        self.cuts = self._headers.cuts
 
     def advance(self, deadline: float) -> bool:
         if self._headers.size < self.at:
             raise CorruptLog("the file became shorter", path=self.path)
+        if self._headers.went_back():
+            raise CorruptLog("training went back to a checkpoint", path=self.path)
         new = self._headers.next()
         more = False
         for heads in new:

@@ -12,8 +12,10 @@ import numpy.typing as npt
 from trainlog.codec import Gap
 from trainlog.codecs.flog.chain import Chain, Links
 from trainlog.codecs.flog.header import take_header
+from trainlog.codecs.flog.integrity import SEAL, SEAL_SIZE
 from trainlog.codecs.flog.layout import FRAME
 from trainlog.codecs.flog.payload import decode
+from trainlog.codecs.flog.rewind import History
 from trainlog.codecs.flog.scan import walk
 from trainlog.files import Source
 
@@ -42,6 +44,8 @@ class Headers:
         start: where the first one began.
         gaps: bytes that are no frame.
 
+    Checksums are left out, and frames that are superseded, because training went back to a checkpoint.
+
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,12 +53,32 @@ class Headers:
         self.header, self.at = take_header(self._source)
         self.start = self.at
         self.gaps: list[Gap] = []
+        self._unsealed = self.header.meta.get("checksums") is False
+        self._history = History().updated(self._source, self.start, unsealed=self._unsealed)
         self._chain = Chain()
         self._searched = 0
 
     def close(self) -> None:
         """Close the file."""
         self._source.close()
+
+    @property
+    def cuts(self) -> tuple[tuple[int, int], ...]:
+        """The ranges of bytes whose frames are superseded."""
+        return self._history.cuts
+
+    def went_back(self) -> bool:
+        """Whether frames that were given before are superseded by now."""
+        before = self.cuts
+        self._history = self._history.updated(self._source, self.start, unsealed=self._unsealed)
+        return self.cuts != before
+
+    def _shown(self, heads: Heads, length: Ints) -> Heads:
+        """Those that are data, and count."""
+        shown = (heads.kind != SEAL) | (length != SEAL_SIZE)
+        for start, stop in self.cuts:
+            shown &= (heads.offset < start) | (heads.offset >= stop)
+        return Heads(*(part[shown] for part in heads))
 
     @property
     def size(self) -> int:
@@ -106,7 +130,7 @@ class Headers:
         time = octets[offset[:, np.newaxis] + np.arange(8)].view("<f8").reshape(-1)
         self.at = int(base + offset[-1] + links.length[count - 1])
         self._searched = 0
-        return Heads(base + offset, time, links.kind[:count])
+        return self._shown(Heads(base + offset, time, links.kind[:count]), links.length[:count])
 
     def _is_stuck(self, size: int) -> bool:
         """Whether the unfinished frame at the end has been followed by so much that it will not be finished."""
@@ -116,17 +140,18 @@ class Headers:
         """Decode frame by frame, beyond what is damaged, until the way is clear again."""
         gaps: list[Gap] = []
         began = self.at
-        found: list[tuple[int, float, int]] = []
+        found: list[tuple[int, float, int, int]] = []
         for record in walk(self._source, began, on_gap=gaps.append):
-            found.append((record.offset, record.time, record.kind))
+            found.append((record.offset, record.time, record.kind, record.size))
             self.at = record.offset + record.size
             if (gaps and len(found) > 1) or len(found) >= 4096:
                 break
         self._searched = size - self.at
         self.gaps += [gap for gap in gaps if not gap.torn and gap.offset < self.at]
         if found:
-            offset, time, kind = zip(*found, strict=True)
-            yield Heads(np.array(offset, np.int64), np.array(time), np.array(kind, np.uint8))
+            offset, time, kind, length = zip(*found, strict=True)
+            heads = Heads(np.array(offset, np.int64), np.array(time), np.array(kind, np.uint8))
+            yield self._shown(heads, np.array(length, np.int64))
 
 
 def _whole(links: Links, left: int) -> int:

@@ -152,7 +152,9 @@ class Log:
         return cursor
 
     def holds(self, cursor: Cursor) -> bool:
-        """Whether *cursor* is a place in this very file."""
+        """Whether *cursor* is a place in this very file, and nothing before it was superseded since."""
+        if any(start < cursor.offset <= stop for start, stop in self.feed.cuts):
+            return False
         if cursor.inode != self._file.inode or (self.is_complete(set()) and cursor.offset > self.feed.at):
             return False
         if (cursor.prefix, cursor.checksum) == (self._prefix, self._checksum):

@@ -81,17 +81,22 @@ class _FlogDigest(Digest):
         super().__init__()
         self._path = path
         self._at = 0
+        self._cuts: tuple[tuple[int, int], ...] = ()
 
     def update(self, size: int) -> None:
         headers = Headers(self._path)
         try:
+            if headers.cuts != self._cuts:  # training went back: what was counted is superseded
+                self._at, self._cuts = 0, headers.cuts
+                self.frames.clear()
             headers.at = max(self._at, headers.at)
             stats = generation = -1
             for heads in headers.next():
                 kinds = heads.kind
                 for kind in set(kinds.tolist()):
                     self.frames[kind] += int((kinds == kind).sum())
-                self.duration = float(heads.time[-1])
+                if len(heads.time):
+                    self.duration = float(heads.time[-1])
                 stats = _last(heads.offset[kinds == Kind.STATS], stats)
                 generation = _last(heads.offset[kinds == Kind.EVOLUTION], generation)
                 time.sleep(0)  # others wait for this interpreter
