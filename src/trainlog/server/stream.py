@@ -163,7 +163,10 @@ class _Followed:
                 self._cursor = log.settled(self._kinds)
             elif self._cursor is None or not log.holds(self._cursor):
                 self._cursor = log.cursor()._replace(offset=0)
-                yield _message("reset", {"run": self._id, "reason": "the file was replaced, cut or written anew, or training went back"})
+                yield _message(
+                    "reset",
+                    {"run": self._id, "reason": "the file was replaced, cut or written anew, or training went back"},
+                )
             self._rows = {kind: log.row_after(kind, self._cursor) for kind in self._kinds}
         if log.version == self._version:
             return
