@@ -25,6 +25,10 @@ __all__ = ["OnError", "TrainingRecorder"]
 OnError = Literal["warn", "raise"]
 
 
+# Looked up here once: an attribute of an enum costs more than packing a header.
+_CREATURE, _STATS, _EVENT, _EVOLUTION = Kind.CREATURE, Kind.STATS, Kind.EVENT, Kind.EVOLUTION
+
+
 class TrainingRecorder:
     """Records a training run, frame by frame; nothing that was recorded is lost when the process dies.
 
@@ -125,11 +129,11 @@ class TrainingRecorder:
                 ones to the disk.
 
         """
-        self._write(Frame(self.now() if timestamp is None else timestamp, Kind.CREATURE, data))
+        self._write(Frame(self.now() if timestamp is None else timestamp, _CREATURE, data))
 
     def record_stats_frame(self, timestamp: float | None, stats: Mapping[str, Any]) -> None:
         """Record training statistics: step, reward, distance, losses, ...; raises as ``record_creature_frame``."""
-        self._write(Frame(self.now() if timestamp is None else timestamp, Kind.STATS, stats))
+        self._write(Frame(self.now() if timestamp is None else timestamp, _STATS, stats))
 
     def record_event(
         self, timestamp: float | None, event_type: str, data: Mapping[str, Any] | str | None = None
@@ -148,11 +152,11 @@ class TrainingRecorder:
         event: dict[str, Any] = {"type": event_type}
         event |= {"msg": data} if isinstance(data, str) else data or {}
         event["type"] = event_type
-        self._write(Frame(self.now() if timestamp is None else timestamp, Kind.EVENT, event))
+        self._write(Frame(self.now() if timestamp is None else timestamp, _EVENT, event))
 
     def record_evolution_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
         """Record a generation: gen, best, avg, pop, dist, stage, diversity; raises as ``record_creature_frame``."""
-        self._write(Frame(self.now() if timestamp is None else timestamp, Kind.EVOLUTION, data))
+        self._write(Frame(self.now() if timestamp is None else timestamp, _EVOLUTION, data))
 
     def rewind(self, step: int) -> None:
         """Declare that training went back to a checkpoint, the one of *step*; raises as ``record_creature_frame``.
@@ -161,7 +165,7 @@ class TrainingRecorder:
         and pictures leave them out. They stay in the file; `trainlog.Reader.with_superseded` shows them. ``step`` must
         count the same thing in all frames that have one.
         """
-        self._write(Frame(self.now(), Kind.EVENT, {"type": "rewind", "by": "trainlog", "step": int(step)}))
+        self._write(Frame(self.now(), _EVENT, {"type": "rewind", "by": "trainlog", "step": int(step)}))
 
     def now(self) -> float:
         """Seconds since the run began: since this recorder was made, or, of a log that is gone on with, beside that
