@@ -136,6 +136,19 @@ def test_a_hostile_length_allocates_nothing_and_hides_nothing(make: Make, length
         tracemalloc.stop()
 
 
+def test_a_length_beyond_the_end_far_from_the_end_hides_nothing_of_any_kind(make: Make) -> None:
+    """There is more behind it than is searched at once, and the frames before it were passed undecoded."""
+    many = [(n / 10, 4 if n % 50 else 2, {"step": n, "pos": [n * 0.5] * 100}) for n in range(3000)]
+    parts = [Flog.frame(*frame) for frame in many]
+    parts[120] = struct.pack("<dBI", *many[120][:2], 10**8) + parts[120][13:]
+    path = make([Flog.header(), *parts])
+    assert sum(map(len, parts[121:])) > 2 << 20
+    for kind in (2, 4):
+        with pytest.warns(DamagedLogWarning):
+            back = plain(trainlog.open(path).frames(kind))
+        assert same(back, [frame for n, frame in enumerate(many) if frame[1] == kind and n != 120])
+
+
 def test_a_payload_that_is_no_msgpack_is_skipped_alone(make: Make) -> None:
     parts = made()
     parts[3] = Flog.frame(1.0, 2, b"\x82\xa1a\x01\xa1b\xc1")

@@ -122,7 +122,7 @@ def walk(
                 return
         if found is not None:
             if proven < at:  # not the end of the file after all: the same doubt as above
-                at, careful = proven, at + 1
+                at, careful, searched = proven, at + 1, 0
                 continue
             on_gap(Gap(at, found - at))
             at = proven = found
