@@ -219,9 +219,15 @@ def test_metadata_that_are_no_json_object_do_not_hide_the_frames(make: Make, met
     assert len(frames) == len(FRAMES)
 
 
+def test_version_2_has_the_same_frames(make: Make) -> None:
+    log = trainlog.open(make([Flog.header({"creature": "go2"}, version=2), *made()[1:]]))
+    assert log.header.meta == {"creature": "go2"}
+    assert len(list(log)) == len(FRAMES)
+
+
 def test_another_version_is_refused(make: Make) -> None:
-    with pytest.raises(UnknownFormat, match="FLOG version 2"):
-        trainlog.open(make(Flog.header(version=2)))
+    with pytest.raises(UnknownFormat, match="FLOG version 3; versions 1 and 2 are known"):
+        trainlog.open(make(Flog.header(version=3)))
 
 
 def test_what_is_no_flog_file(make: Make, tmp_path: Path) -> None:

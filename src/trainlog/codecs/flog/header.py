@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from trainlog.codecs.flog.layout import HEADER, MAGIC, MAX_PAYLOAD, VERSION
+from trainlog.codecs.flog.layout import HEADER, MAGIC, MAX_PAYLOAD, VERSION, VERSIONS
 from trainlog.errors import CorruptLog, DamagedLogWarning, TruncatedLog, UnknownFormat, UnsupportedFrame
 from trainlog.files import Source
 from trainlog.model import Header, Variable
@@ -39,8 +39,9 @@ def take_header(source: Source) -> tuple[Header, int]:
     magic, version, phase, size = HEADER.unpack(head)
     if magic != MAGIC:
         raise CorruptLog(f"this is no FLOG file: it begins with {magic!r} instead of {MAGIC!r}", path=source.path)
-    if version != VERSION:
-        raise UnknownFormat(f"this is FLOG version {version}; only version {VERSION} is known", path=source.path)
+    if version not in VERSIONS:
+        known = " and ".join(map(str, VERSIONS))
+        raise UnknownFormat(f"this is FLOG version {version}; versions {known} are known", path=source.path)
     if size > MAX_PAYLOAD:
         raise CorruptLog(f"its metadata claim {size:,} bytes; {MAX_PAYLOAD:,} is the most", path=source.path, offset=7)
     text = source.take(size)
