@@ -1,7 +1,6 @@
 """Columns of a FLOG file, against the plain loop over its frames and against `np.fromfile`.
 
-``python -m benchmarks.columns`` makes a file of some 122 MB in a temporary folder, measures all in turns, so that the
-machine's moods fall on everybody, and prints medians and ratios. All sides are checked to have read the same values.
+``python -m benchmarks.columns`` measures this topic alone, on a file of as many frames as one likes.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ import cProfile
 import pstats
 import statistics
 import struct
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,51 +21,52 @@ import msgpack
 import numpy as np
 
 import trainlog
+from benchmarks.measure import FULL, Scale, Unmeasured, held_memory, in_child, peak_memory, scratch
+from benchmarks.report import Table, ratio
 
-FLOATS = {"pos": 26, "vel": 24}
+__all__ = ["checked", "make", "plain", "profiled", "tables", "timed", "works"]
+
 EVERY = 100  # creature frames between two of stats
 STAGES = 8  # in which the trainer logs more keys, from 20 to 130
-MODES = ("walk", "run", "stand still", "fall")
+MODES = ("walk", "run", "stand still")
+CREATURE, STATS = 4, 2
+NUMBERS = ("heading", "speed", "x", "y")
+
+_ENOUGH = 1.0  # seconds after which a process has repeated a reading often enough
+_LOOP, _RAW = "plain loop, dicts kept", "np.fromfile"
+
+Rows = list[dict[str, Any]]
 
 
-def make(path: Path, frames: int) -> None:
-    """Write the file; its bytes come from msgpack and struct, not from us."""
+def _rows(frames: int) -> Iterator[tuple[float, int, dict[str, Any]]]:
+    """What is logged: the seconds, the kind and the data of each frame, the same ones in every process."""
     rng = np.random.default_rng(0)
-    with path.open("wb") as file:
-        file.write(struct.pack("<4sHBI", b"FLOG", 1, 0, 2) + b"{}")
+    for step in range(frames):
+        values = rng.standard_normal(57).tolist()
+        vectors = {"pos": values[:26], "vel": values[26:50], "com": values[50:53]}
+        yield step / 100, CREATURE, {"step": step} | vectors | dict(zip(NUMBERS, values[53:], strict=True))
+        if step % EVERY == EVERY - 1:
+            keys = 20 + 110 * (STAGES * step // frames) // (STAGES - 1)
+            stats: dict[str, Any] = {"step": step, "reward": values[0], "mode": MODES[step // EVERY % 3]}
+            stats["fallen"] = values[1] > 1.5
+            stats |= {f"metric_{i:03d}": value for i, value in enumerate(rng.standard_normal(keys - 4).tolist())}
+            yield step / 100, STATS, stats
 
-        def put(seconds: float, kind: int, data: dict[str, Any]) -> None:
+
+def make(path: str, frames: int) -> int:
+    """Write the file, and return its size; its bytes come from msgpack and struct, not from us."""
+    with open(path, "wb") as file:
+        file.write(struct.pack("<4sHBI", b"FLOG", 1, 0, 2) + b"{}")
+        for seconds, kind, data in _rows(frames):
             payload = msgpack.packb(data)
             file.write(struct.pack("<dBI", seconds, kind, len(payload)) + payload)
-
-        for step in range(frames):
-            values = rng.standard_normal(57).tolist()
-            put(
-                step / 100,
-                4,
-                {
-                    "step": step,
-                    "pos": values[:26],
-                    "vel": values[26:50],
-                    "com": values[50:53],
-                    "heading": values[53],
-                    "speed": values[54],
-                    "x": values[55],
-                    "y": values[56],
-                },
-            )
-            if step % EVERY == EVERY - 1:
-                keys = 20 + 110 * (STAGES * step // frames) // (STAGES - 1)
-                stats: dict[str, Any] = {"step": step, "reward": values[0], "mode": MODES[step // EVERY % 3]}
-                stats["fallen"] = values[1] > 1.5
-                stats |= {f"metric_{i:03d}": value for i, value in enumerate(rng.standard_normal(keys - 4).tolist())}
-                put(step / 100, 2, stats)
+        return file.tell()
 
 
-def plain(path: Path, *, keep: bool = True) -> list[dict[str, Any]]:
+def plain(path: str, *, keep: bool = True) -> Rows:
     """The loop that the format's note gives: every frame as a dict."""
     frames = []
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         size = struct.unpack("<4sHBI", file.read(11))[3]
         file.read(size)
         while len(head := file.read(13)) == 13:
@@ -77,100 +78,264 @@ def plain(path: Path, *, keep: bool = True) -> list[dict[str, Any]]:
     return frames
 
 
-def check(path: Path) -> None:
-    """Both sides hold the same values: every key of every frame."""
-    frames = plain(path)
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One way to read the file.
+
+    Attributes:
+        start: opens what is kept open, and returns what is timed.
+        check: raises unless the result is what the rows of the file say; returns what it compared.
+        whole: whether it must look at the whole file; else MB/s would be of bytes that it never saw.
+
+    """
+
+    start: Callable[[str], Callable[[], Any]]
+    check: Callable[[Any, Rows], str]
+    whole: bool = True
+
+
+def works(frames: int) -> dict[str, Work]:
+    """All that is measured on a file of so many creature frames."""
+    end = frames / 100
+    return {
+        _LOOP: Work(lambda path: partial(plain, path), _check_dicts),
+        "plain loop, dicts dropped": Work(lambda path: partial(plain, path, keep=False), lambda *_: "nothing is kept"),
+        _RAW: Work(lambda path: partial(np.fromfile, path, np.uint8), lambda *_: "the bytes alone"),
+        "creature, reader kept": _tables_of(CREATURE),
+        "creature, opened anew": _tables_of(CREATURE, anew=True),
+        "creature, one key": _tables_of(CREATURE, keys=["speed"]),
+        "stats, all keys": _tables_of(STATS),
+        "stats, two keys, index known": _tables_of(STATS, indexed=True, keys=["reward", "step"]),
+        "stats, two keys, opened anew": _tables_of(STATS, anew=True, keys=["reward", "step"]),
+        "creature and stats, all keys": _tables_of(CREATURE, STATS),
+        "last 1,000, opened anew": _tables_of(CREATURE, anew=True, last=1000),
+        "one second, index known": _tables_of(CREATURE, indexed=True, whole=False, time=(end / 2, end / 2 + 1)),
+        "state at a time, index known": Work(partial(_state, end / 3), partial(_check_state, end / 3), whole=False),
+    }
+
+
+def _tables_of(*kinds: int, anew: bool = False, indexed: bool = False, whole: bool = True, **options: Any) -> Work:
+    def start(path: str) -> Callable[[], Any]:
+        reader = _indexed(path) if indexed else trainlog.open(path)
+
+        def read() -> list[trainlog.Table]:
+            one = trainlog.open(path) if anew else reader
+            return [one.table(kind, **options) for kind in kinds]
+
+        return read
+
+    def check(result: Any, rows: Rows) -> str:
+        values = 0
+        for kind, table in zip(kinds, result, strict=True):
+            values += _check_table(table, _chosen(rows, kind, **options), options.get("keys"))
+        return f"{values:,} values"
+
+    return Work(start, check, whole)
+
+
+def _indexed(path: str) -> trainlog.Reader:
+    """A reader that was asked for a time before, and so knows where in the file to look for one."""
     reader = trainlog.open(path)
-    for kind in (4, 2):
-        rows = [frame for frame in frames if frame["kind"] == kind]
-        table = reader.table(kind)
-        assert table.rows == len(rows)
-        assert table.time.tolist() == [row["timestamp"] for row in rows]
-        keys = dict.fromkeys(key for row in rows for key in row)
-        assert list(table) == [key for key in keys if key not in ("timestamp", "kind")]
-        for key, column in table.items():
-            for value, row in zip(column.tolist(), rows, strict=True):
-                assert value == row[key] if key in row else value != value, key
-    some = reader.table(2, keys=["reward", "step"])
-    assert (some["reward"] == reader.table(2)["reward"]).all()
-    assert reader.table(4, last=1000)["step"].tolist() == [row["step"] for row in frames if row["kind"] == 4][-1000:]
+    reader.at(0.0)
+    return reader
 
 
-def measure(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """The median time of each, in seconds, taken in turns; the first turn is not counted."""
-    taken: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(repeats + 1):
-        for name, work in works.items():
-            if name.startswith("plain") and turn > 4:
-                continue
-            began = time.perf_counter()
-            result = work()
-            seconds = time.perf_counter() - began
-            del result
-            if turn:
-                taken[name].append(seconds)
-    return {name: statistics.median(times) for name, times in taken.items()}
+def _state(when: float, path: str) -> Callable[[], Any]:
+    return partial(_indexed(path).at, when)
 
 
-def profile(path: Path) -> None:
-    """Show how often functions are called while the creature table is read: none of them once for each frame."""
-    reader = trainlog.open(path)
-    rows = reader.table("creature").rows
+def _chosen(
+    rows: Rows,
+    kind: int,
+    *,
+    keys: Sequence[str] | None = None,
+    time: tuple[float, float] | None = None,
+    last: int | None = None,
+) -> Rows:
+    """The rows that a table with these options must have."""
+    found = [row for row in rows if row["kind"] == kind and (time is None or time[0] <= row["timestamp"] < time[1])]
+    return found if last is None else found[-last:]
+
+
+def _check_table(table: trainlog.Table, rows: Rows, keys: Sequence[str] | None) -> int:
+    """Compare every value of every column, and return how many there are; a key that a row lacks must be NaN."""
+    _same("time", table.time.tolist(), [row["timestamp"] for row in rows])
+    if keys is None:
+        keys = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in ("timestamp", "kind")]
+    _same("the names of the columns", list(table), list(keys))
+    for key, column in table.items():
+        for value, row in zip(column.tolist(), rows, strict=True):
+            if not (value == row[key] if key in row else value != value):
+                _same(key, value, row.get(key))
+    return sum(column.size for column in table.values())
+
+
+def _check_dicts(result: Any, rows: Rows) -> str:
+    for one, row in zip(result, rows, strict=True):
+        _same("a frame", one, row)
+    return f"{len(rows):,} dicts"
+
+
+def _check_state(when: float, result: Any, rows: Rows) -> str:
+    (row,) = [row for row in rows if row["kind"] == CREATURE and row["timestamp"] <= when][-1:]
+    _same("the state", {**result.data, "timestamp": result.time, "kind": int(result.kind)}, row)
+    return "1 frame"
+
+
+def _same(what: str, got: Any, truth: Any) -> None:
+    if got != truth:
+        raise AssertionError(f"{what}: {str(got)[:80]} instead of {str(truth)[:80]}")
+
+
+def checked(path: str, frames: int) -> dict[str, str]:
+    """Compare what each work gives with what was logged, and return what was compared."""
+    rows = [data | {"timestamp": seconds, "kind": kind} for seconds, kind, data in _rows(frames)]
+    notes = {}
+    for name, work in works(frames).items():
+        try:
+            notes[name] = work.check(work.start(path)(), rows)
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error
+    return notes
+
+
+def timed(name: str, path: str, frames: int, repeats: int) -> dict[str, float]:
+    """Do one work once, for its memory and to warm up, and then several times for its median time."""
+    work = works(frames)[name]
+    with scratch() as folder:
+        tiny = str(folder / "tiny.flog")
+        make(tiny, EVERY)
+        works(EVERY)[name].start(tiny)()  # imports and first uses are no part of it
+    before = held_memory()
+    do = work.start(path)
+    result = do()
+    peak = peak_memory() - before
+    held = _held(result)
+    taken: list[float] = []
+    while len(taken) < repeats and sum(taken) < _ENOUGH:
+        del result  # outside of what is timed: it takes long for dicts
+        began = time.perf_counter()
+        result = do()
+        taken.append(time.perf_counter() - began)
+    return {"seconds": statistics.median(taken), "peak": peak, "held": held}
+
+
+def _held(result: Any) -> int:
+    """Bytes of the arrays of a result; 0 where it has none."""
+    if isinstance(result, np.ndarray):
+        return result.nbytes
+    arrays = [[one.time, *one.values()] for one in result if isinstance(one, trainlog.Table)] if result else []
+    return sum(array.nbytes for one in arrays for array in one)
+
+
+def profiled(name: str, path: str, frames: int) -> dict[str, Any]:
+    """How many calls of functions one reading makes, and of which the most."""
+    do = works(frames)[name].start(path)
+    do()  # imports are no part of it
     profiler = cProfile.Profile()
-    profiler.runcall(reader.table, "creature")
-    stats = pstats.Stats(profiler)
-    calls = sorted(((entry[1], place) for place, entry in stats.stats.items()), reverse=True)  # type: ignore[attr-defined]
-    print(f"\n{rows:,} frames; {sum(count for count, _ in calls):,} calls in all. The most frequent:")
-    for count, (file, line, name) in calls[:6]:
-        print(f"  {count:>9,}  {name}  {Path(file).name}:{line}")
+    profiler.runcall(do)
+    # The type stubs know nothing of this dict: (file, line, name) -> (calls that are no recursion, calls, ...).
+    stats: dict[tuple[str, int, str], tuple[int, int]] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+    calls = {_named(*place): entry[1] for place, entry in stats.items()}
+    most = max(calls, key=calls.__getitem__)
+    return {"calls": sum(entry[1] for entry in stats.values()), "most": most, "times": calls[most]}
+
+
+def _named(file: str, line: int, name: str) -> str:
+    return name.strip("<>") if file == "~" else f"{name}, line {line} of {Path(file).name}"
+
+
+def tables(scale: Scale) -> Iterator[Table]:
+    """One table of all ways to read the file, and one of the calls that the columns take."""
+    return _measured(10 * scale.rows, scale.passes, 3 * scale.repeats)
+
+
+def _measured(frames: int, passes: int, repeats: int) -> Iterator[Table]:
+    with scratch() as folder:
+        path = str(folder / "run.flog")
+        size = in_child(make, path=path, frames=frames)
+        yield _times(path, frames, size, passes, repeats)
+        yield _calls(path, frames)
+
+
+def _times(path: str, frames: int, size: int, passes: int, repeats: int) -> Table:
+    table = Table(
+        "Columns of a FLOG file",
+        f"A file of {size / 1e6:,.0f} MB in the page cache, made by msgpack and struct: {frames:,} creature frames of "
+        f"58 numbers, 26 + 24 of them in two vectors, and {frames // EVERY:,} stats frames in between of first 20, at "
+        f"last 130 keys. Each work is done in fresh processes of its own, {passes} of each, which take turns; once to "
+        f"warm up, then {repeats} times (fewer if that takes {_ENOUGH:g} s); the median of the medians. The reader is "
+        "kept where the file is not opened anew. *Speed of the loop*: above 1 it takes less time than the loop that "
+        "keeps dicts. *MB/s*, and *of np.fromfile*, the share of its speed: where the whole file must be looked at. "
+        "*Peak*: what the first time added to the memory of a process that had read a small file before; the result "
+        "and the making of the index are in it. *Checked*: every value, before anything was timed, equal to what was "
+        "logged.",
+        ["work", "ms", "MB/s", "speed of the loop", "of np.fromfile", "peak MB", "result MB", "checked"],
+        words=frozenset([7]),
+    )
+    todo = works(frames)
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in todo}
+    try:
+        notes = in_child(checked, path=path, frames=frames)
+        for _ in range(passes):
+            for name, taken in runs.items():
+                taken.append(in_child(timed, name=name, path=path, frames=frames, repeats=repeats))
+    except Unmeasured as error:
+        table.rows.append(["all", *["—"] * 6, f"failed: {error}"])
+        return table
+    figures = {
+        name: {key: statistics.median(run[key] for run in taken) for key in taken[0]} for name, taken in runs.items()
+    }
+    loop, raw = figures[_LOOP]["seconds"], figures[_RAW]["seconds"]
+    for name, work in todo.items():
+        seconds, peak, held = (figures[name][key] for key in ("seconds", "peak", "held"))
+        table.rows.append(
+            [
+                *(name, f"{seconds * 1e3:,.2f}", f"{size / seconds / 1e6:,.0f}" if work.whole else ""),
+                *(ratio(loop, seconds), f"{raw / seconds:.1%}" if work.whole else ""),
+                *(f"{peak / 1e6:,.1f}", f"{held / 1e6:,.1f}" if held else "", notes[name]),
+            ]
+        )
+    return table
+
+
+def _calls(path: str, frames: int) -> Table:
+    table = Table(
+        "Columns of a FLOG file: calls of functions",
+        "Functions that are called, by `cProfile`, those of Python's built-in types too, while all creature columns of "
+        "the same file are read, and while the loop passes it. Where something is done for each frame, the most "
+        "frequent function is called at least as often as there are frames.",
+        ["work", "creature frames", "calls", "the most frequent", "its calls", "for each frame"],
+        words=frozenset([3]),
+    )
+    for name in ("creature, opened anew", "plain loop, dicts dropped"):
+        try:
+            found = in_child(profiled, name=name, path=path, frames=frames)
+        except Unmeasured as error:
+            table.rows.append([name, f"{frames:,}", "—", f"failed: {error}"])
+            continue
+        times = found["times"]
+        table.rows.append(
+            [
+                *(name, f"{frames:,}", f"{found['calls']:,}"),
+                *(f"`{found['most']}`", f"{times:,}", f"{times / frames:.2f}"),
+            ]
+        )
+    return table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=200_000)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser = argparse.ArgumentParser("python -m benchmarks.columns", description=__doc__)
+    parser.add_argument("--frames", type=int, default=10 * FULL.rows)
+    parser.add_argument("--passes", type=int, default=FULL.passes, help="fresh processes for each figure")
+    parser.add_argument("--repeats", type=int, default=3 * FULL.repeats, help="within one process")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "run.flog"
-        make(path, options.frames)
-        check(path)
-        size = path.stat().st_size
-        reader, indexed = trainlog.open(path), trainlog.open(path)
-        end = options.frames / 100
-
-        def kinds() -> list[object]:
-            return [reader.table(kind) for kind in (4, 2)]
-
-        def first(**ranges: Any) -> object:
-            return trainlog.open(path).table("creature", **ranges)
-
-        works: dict[str, Callable[[], object]] = {
-            "plain loop, dicts kept": lambda: plain(path),
-            "plain loop, dicts dropped": lambda: plain(path, keep=False),
-            "np.fromfile": lambda: np.fromfile(path, np.uint8),
-            "creature": lambda: reader.table("creature"),
-            "creature, one key": lambda: reader.table("creature", keys=["speed"]),
-            "stats": lambda: reader.table("stats"),
-            "stats, two keys": lambda: reader.table("stats", keys=["reward", "step"]),
-            "creature and stats": kinds,
-            "creature, file opened anew": first,
-            "last 1,000, opened anew": lambda: first(last=1000),
-            "last 1,000, index known": lambda: indexed.table("creature", last=1000),
-            "one second, index known": lambda: indexed.table("creature", time=(end / 2, end / 2 + 1)),
-            "state at a time, index known": lambda: indexed.at(end / 3),
-        }
-        taken = measure(works, options.repeats)
-        loop, raw = taken["plain loop, dicts kept"], taken["np.fromfile"]
-        print(f"{size / 1e6:.0f} MB, {options.frames:,} creature frames, {options.frames // EVERY:,} of stats\n")
-        print(f"{'':<30}{'ms':>10}{'MB/s':>10}{'x loop':>10}{'of fromfile':>13}")
-        for name, seconds in taken.items():
-            row = f"{name:<30}{seconds * 1e3:>10.2f}{size / seconds / 1e6:>10,.0f}"
-            print(f"{row}{loop / seconds:>10.1f}{raw / seconds:>13.1%}")
-        both = taken["creature and stats"]
-        print(f"\ntwo keys of stats: {taken['stats, two keys'] / loop:.1%} of the plain loop,", end=" ")
-        print(f"{taken['stats, two keys'] / both:.1%} of all columns of both kinds")
-        profile(path)
+    for table in _measured(options.frames, options.passes, options.repeats):
+        print(table, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    # The processes that measure import the functions by the name of their module, which is none in here.
+    from benchmarks import columns
+
+    columns.main()
