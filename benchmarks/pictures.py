@@ -1,20 +1,17 @@
-"""Our pictures beside those that matplotlib draws from the same data, and the time that both take.
+"""Our pictures beside those that matplotlib draws from the same data, to be looked at by a person.
 
 ::
 
-    python benchmarks/pictures.py pairs OUT        # OUT/<name>-<theme>-<scale>x.png, ours left, matplotlib's right
-    python benchmarks/pictures.py time [POINTS]    # SVG + PNG from an array, each in a fresh process, imports included
+    python -m benchmarks.pictures pairs OUT    # OUT/<name>-<theme>-<scale>x.png, ours left, matplotlib's right
 
-``svg`` instead of ``pairs`` writes ours as SVG, for a browser to be looked at in.
+``svg`` instead of ``pairs`` writes ours as SVG, for a browser to be looked at in. This is no topic of the report: the
+time that both take is measured by `benchmarks.plot`.
 """
 
 from __future__ import annotations
 
 import io
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -177,7 +174,7 @@ def behaviour() -> Pair:
             lane.axvspan(left, right, color=colors[name])
         lane.set(xlabel="time (s)", yticks=[])
 
-    marks = [
+    marks: list[Any] = [
         Line(t, height, "body height"),
         Line(t, speed, "forward speed"),
         Strip(begins, names, label="gait"),
@@ -210,7 +207,7 @@ def trajectory() -> Pair:
         y_unit="m",
         label="path",
         highlight=2500,
-        marks=[Scatter(*goals.T, "goals", size=8)],
+        marks=[Scatter(goals[:, 0], goals[:, 1], "goals", size=8)],
     )
     return scene, theirs
 
@@ -352,58 +349,6 @@ def side_by_side(name: str, theme: str, scale: int) -> bytes:
     return file.getvalue()
 
 
-_DATA = """
-import sys
-import numpy as np
-points = int(sys.argv[1])
-y = np.random.default_rng(0).normal(0, 1, points)
-y = y.cumsum() if sys.argv[2] == "walk" else y
-import time
-began = time.perf_counter()
-"""
-_OURS = """
-from trainlog.draw import Chart, Line, layout, png, svg
-drawing = layout(Chart(title="run", x_label="step", y_label="reward", marks=[Line(None, y, "reward")]))
-sizes = len(svg(drawing)), len(png(drawing, 2))
-"""
-_THEIRS = """
-import io
-from matplotlib.figure import Figure
-figure = Figure(figsize=(9.6, 5.4), dpi=200)
-axes = figure.subplots()
-axes.plot(y, label="reward")
-axes.set(title="run", xlabel="step", ylabel="reward")
-axes.legend()
-files = io.BytesIO(), io.BytesIO()
-figure.savefig(files[0], format="svg")
-figure.savefig(files[1], format="png")
-sizes = tuple(len(file.getvalue()) for file in files)
-"""
-_REPORT = """
-print(time.perf_counter() - began, *sizes)
-"""
-
-
-def compare_times(points: int, data: str, rounds: int = 5) -> None:
-    """The best of some rounds in fresh processes; numpy is there already, as the data are."""
-    best = {}
-    for name, script in (("trainlog", _OURS), ("matplotlib", _THEIRS)):
-        runs = []
-        for _ in range(rounds):
-            began = time.perf_counter()
-            command = [sys.executable, "-c", _DATA + script + _REPORT, str(points), data]
-            out = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ).stdout
-            inside, svg_size, png_size = out.split()
-            runs.append((float(inside), time.perf_counter() - began, int(svg_size), int(png_size)))
-        best[name] = min(runs)
-        inside_s, whole_s, svg_bytes, png_bytes = best[name]
-        print(
-            f"{name:>10}: {inside_s:.3f} s from array to SVG + PNG with imports ({whole_s:.3f} s the process), "
-            f"SVG {svg_bytes / 1000:.0f} kB, PNG {png_bytes / 1000:.0f} kB"
-        )
-    print(f"     ratio: {best['trainlog'][0] / best['matplotlib'][0]:.3f}")
-
-
 def main(arguments: list[str]) -> None:
     match arguments:
         case ["pairs", out, *names]:
@@ -420,12 +365,6 @@ def main(arguments: list[str]) -> None:
                 for theme in ("light", "dark"):
                     drawing = layout(PAIRS[name]()[0], WIDTH, HEIGHT, theme)
                     (folder / f"{name}-{theme}.svg").write_text(svg(drawing), encoding="utf-8")
-        case ["time"]:
-            main(["time", "1000000"])
-        case ["time", points]:
-            for data in ("walk", "noise"):
-                print(f"{int(points):,} points, {data}")
-                compare_times(int(points), data)
         case _:
             sys.exit(__doc__)
 
