@@ -6,14 +6,13 @@ import argparse
 import dataclasses
 import importlib
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.measure import FULL, QUICK
 from benchmarks.peers import PEERS
 from benchmarks.report import Table, facts
 
-TOPICS = ("imports", "write", "kill", "read", "grow", "columns", "simion", "plot", "pictures")
+TOPICS = ("imports", "write", "kill", "read", "grow", "columns", "simion", "plot")
 
 _LARGE = 4 * 10**9
 
@@ -36,10 +35,7 @@ def main() -> None:
     parts = [_HEAD, str(_who())]
     print(*parts, sep="\n", flush=True)
     for name in [arguments.only] if arguments.only else TOPICS:
-        if find_spec(f"benchmarks.{name}") is None:
-            continue
-        topic = importlib.import_module(f"benchmarks.{name}")
-        for table in topic.tables(scale) if hasattr(topic, "tables") else ():
+        for table in importlib.import_module(f"benchmarks.{name}").tables(scale):
             parts.append(str(table))
             print(parts[-1], flush=True)
     distributions = {name for one in PEERS.values() for name in one.modules} | {"numpy", "ormsgpack"}

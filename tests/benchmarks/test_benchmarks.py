@@ -1,7 +1,9 @@
 """Every benchmark runs on a tiny size, and both sides of it agree. No time is asserted."""
 
 import dataclasses
+import importlib
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,7 +115,7 @@ def test_a_child_that_fails_says_why():
 
 
 def test_the_report_is_written_with_the_machine_and_the_versions(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(command, "TOPICS", ("grow", "a_topic_of_the_future"))
+    monkeypatch.setattr(command, "TOPICS", ("grow",))
     monkeypatch.setattr(command, "FULL", TINY)
     path = tmp_path / "benchmarks.md"
     monkeypatch.setattr("sys.argv", ["benchmarks", "--write", str(path)])
@@ -124,6 +126,12 @@ def test_the_report_is_written_with_the_machine_and_the_versions(tmp_path, monke
     assert f"numpy {np.__version__}" in report
     assert "## How it grows" in report
     assert "How it grows" in capsys.readouterr().out
+
+
+def test_the_topics_are_the_modules_that_have_tables():
+    names = [path.stem for path in Path(command.__file__).parent.glob("*.py") if path.stem != "__main__"]
+    modules = {name: importlib.import_module(f"benchmarks.{name}") for name in names}
+    assert sorted(command.TOPICS) == sorted(name for name, module in modules.items() if hasattr(module, "tables"))
 
 
 @pytest.mark.parametrize("arguments", [["--quick"], ["--only", "grow"]])
