@@ -14,7 +14,7 @@ import math
 import pickle
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,12 +22,12 @@ import numpy as np
 import pytest
 
 from trainlog.codec import Codec, Reader
-from trainlog.errors import ClosedLog, CodecError, LogExists, TrainlogError, UnsupportedFrame
+from trainlog.errors import ClosedLog, CodecError, EmptyLog, LogExists, TrainlogError, UnsupportedFrame
 from trainlog.files import follow
 from trainlog.model import Frame, Header, Kind
-from trainlog.table import table_of
+from trainlog.table import Table, table_of
 
-__all__ = ["CodecContract", "same"]
+__all__ = ["CodecContract", "assert_same_table", "same"]
 
 
 def same(a: Any, b: Any) -> bool:
@@ -41,6 +41,18 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(map(same, a, b))
     return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
+
+
+def assert_same_table(table: Table, expected: Table) -> None:
+    """Fail unless *table* is *expected*: its rows, and its columns in their order, with their dtypes and values."""
+    assert table.kind == expected.kind
+    assert list(table) == list(expected)
+    np.testing.assert_array_equal(table.time, expected.time)
+    for key, column in expected.items():
+        assert (table[key].dtype, table[key].shape) == (column.dtype, column.shape), key
+        values, others = table[key].tolist(), column.tolist()
+        assert list(map(type, values)) == list(map(type, others)), key
+        assert same(values, others), key
 
 
 class CodecContract:
@@ -143,12 +155,102 @@ class CodecContract:
         reader = self._round_trip(tmp_path)
         for kind in {frame.kind for frame in self.frames} | {Kind(9)}:
             expected = table_of(kind, ((frame.time, frame.data) for frame in reader.frames(kind)))
-            table = reader.table(kind)
-            assert list(table) == list(expected)
-            assert table.time.tolist() == expected.time.tolist()
-            for key in expected:
-                assert table[key].dtype == expected[key].dtype
-                assert same(table[key].tolist(), expected[key].tolist())
+            assert_same_table(reader.table(kind), expected)
+
+    def test_table_of_some_rows_and_columns(self, tmp_path: Path) -> None:
+        """With keys and ranges, ``table`` is what `trainlog.codec.Reader` makes of the frames."""
+        reader = self._round_trip(tmp_path)
+        for kind in {frame.kind for frame in self.frames} | {Kind(9)}:
+            keys = list(Reader.table(reader, kind))
+            for rows in self._choices(kind):
+                has = list(Reader.table(reader, kind, **rows))
+                for some in (None, [], keys[::-1], *([key] for key in keys), has[::-1], [*has, *has[:1]]):
+                    if some is None or set(some) <= set(has) or not has:
+                        assert_same_table(
+                            reader.table(kind, keys=some, **rows), Reader.table(reader, kind, keys=some, **rows)
+                        )
+                    else:
+                        with pytest.raises(KeyError):
+                            reader.table(kind, keys=some, **rows)
+
+    def test_table_of_an_unknown_key(self, tmp_path: Path) -> None:
+        """A key that no chosen frame has is a KeyError that names it; where no frame is chosen, an empty column."""
+        reader = self._round_trip(tmp_path)
+        for kind in {frame.kind for frame in self.frames}:
+            with pytest.raises(KeyError, match="no such key"):
+                reader.table(kind, keys=["no such key"])
+            with pytest.raises(KeyError, match="no such key"):
+                reader.table(kind, keys=["no such key"], last=1)
+            table = reader.table(kind, keys=["no such key"], last=0)
+            assert (list(table), table["no such key"].shape) == (["no such key"], (0,))
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            {"time": 5},
+            {"time": (1.0,)},
+            {"time": (math.nan, 2.0)},
+            {"time": ("a", None)},
+            {"steps": (1, 2, 3)},
+            {"steps": (None, math.nan)},
+            {"last": -1},
+        ],
+    )
+    def test_ranges_that_are_none(self, tmp_path: Path, rows: dict[str, Any]) -> None:
+        """What is no pair of numbers, and *last* below 0, is a ValueError that names the argument."""
+        reader = self._round_trip(tmp_path)
+        for kind in {frame.kind for frame in self.frames} | {Kind(9)}:
+            with pytest.raises(ValueError, match=next(iter(rows))):
+                reader.table(kind, **rows)
+
+    def test_slice_is_the_frames_between(self, tmp_path: Path) -> None:
+        """``slice`` yields the frames from one time to before another, in the log's order."""
+        reader = self._round_trip(tmp_path)
+        for kind in (None, *{frame.kind for frame in self.frames}, Kind(9)):
+            for start, stop in self._time_ranges():
+                found = list(reader.slice(start, stop, kind))
+                expected = list(Reader.slice(reader, start, stop, kind))
+                assert [(frame.time, frame.kind) for frame in found] == [(one.time, one.kind) for one in expected]
+                assert same([dict(frame.data) for frame in found], [dict(one.data) for one in expected])
+        with pytest.raises(ValueError, match="time"):
+            list(reader.slice(math.nan))
+
+    def test_at_is_the_last_frame_until_then(self, tmp_path: Path) -> None:
+        """``at`` is the last frame of a kind in the log that is not later, and EmptyLog when there is none."""
+        reader = self._round_trip(tmp_path)
+        times = [frame.time for frame in self.frames]
+        for kind in {frame.kind for frame in self.frames} | {Kind(9)}:
+            for time in (*times, *(time - 0.01 for time in times), -math.inf, math.inf):
+                until = [frame for frame in reader.frames(kind) if frame.time <= time]
+                if until:
+                    found = reader.at(time, kind)
+                    assert (found.time, found.kind) == (until[-1].time, kind)
+                    assert same(dict(found.data), dict(until[-1].data))
+                else:
+                    with pytest.raises(EmptyLog):
+                        reader.at(time, kind)
+            with pytest.raises(ValueError, match="time"):
+                reader.at(math.nan, kind)
+
+    def _time_ranges(self) -> Iterator[tuple[float | None, float | None]]:
+        """Ranges that begin and end at the frames' own times, which they hold or just do not."""
+        times = [frame.time for frame in self.frames]
+        yield from [(None, None), (times[-1], times[0]), (times[-1] + 1.0, None), (-math.inf, math.inf)]
+        for time in times:
+            yield from [(time, None), (None, time), (times[1], time)]
+
+    def _choices(self, kind: Kind) -> Iterator[dict[str, Any]]:
+        """Choices of rows for ``table``."""
+        steps = [frame.data["step"] for frame in self.frames if frame.kind == kind and "step" in frame.data]
+        times = list(self._time_ranges())
+        yield {}
+        yield from ({"last": count} for count in (0, 1, 2, 100))
+        yield from ({"time": limits} for limits in times)
+        for limits in [(None, None), *((step, None) for step in steps), *((None, step + 0.5) for step in steps)]:
+            yield {"steps": limits}
+            yield {"steps": limits, "last": 1}
+            yield {"steps": limits, "time": times[-1]}
+        yield from ({"time": limits, "last": 1} for limits in times)
 
     def test_summary_counts_every_frame(self, tmp_path: Path) -> None:
         """``summary()`` counts what ``frames()`` yields, and finds no damage."""
