@@ -8,7 +8,7 @@ import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -108,11 +108,11 @@ class FlushedFlog(PlainFlog):
 
 
 class OriginalRecorder(PlainFlog):
-    """What the trainer that the format comes from does: it looks at each value's type and at the clock, and flushes
-    after every hundred frames."""
+    """What the recorder of the trainer that the format comes from does for each frame: it gathers keyword arguments
+    into a map, looks at each value's type, and at the clock, and flushes every 100 frames."""
 
     name = "original FLOG recorder"
-    usage = "as the plain loop, a check of each value's type, a flush every 100 rows"
+    usage = "as the plain loop, from keyword arguments, a look at each value's type, a flush every 100 rows"
     promise = "all but the last 8 KB, or 100 rows if that is less"
     reads = ()
 
@@ -122,6 +122,25 @@ class OriginalRecorder(PlainFlog):
         super().open(kind)
         self._began = time.time()
         self._count = 0
+
+    def creature(self, now: float, row: Row) -> None:
+        self._creature(row["pos"], row["vel"], row["com"], row["heading"], row["speed"], step=row["step"])
+
+    def _creature(self, pos: Any, vel: Any, com: Any, heading: float, speed: float, **more: Any) -> None:
+        row = {"heading": heading, "speed": speed, **more}
+        for key, values in (("pos", pos), ("vel", vel), ("com", com)):
+            row[key] = values.tolist() if isinstance(values, np.ndarray) else list(values)
+        self._put(0.0, 4, row)
+
+    def scalars(self, now: float, row: Row) -> None:
+        if "gen" in row or "generation" in row or row.get("phase") == "cpg_evolution":
+            self._put(0.0, 1, row)
+        else:
+            named = ("step", "consciousness_level", "spike_count")
+            self._stats(row.get("step", 0), **{key: value for key, value in row.items() if key not in named})
+
+    def _stats(self, step: int, **more: Any) -> None:
+        self._put(0.0, 2, {"step": step, **more})
 
     def _put(self, now: float, kind: int, row: Row) -> None:
         clean: Row = {}
@@ -133,7 +152,8 @@ class OriginalRecorder(PlainFlog):
             else:
                 clean[key] = str(value)
         payload = self._pack(clean, use_bin_type=True)
-        self._file.write(self._FRAME.pack(time.time() - self._began, kind, len(payload)))
+        now = time.time() - self._began
+        self._file.write(struct.pack("<dBI", now, kind, len(payload)))
         self._file.write(payload)
         self._count += 1
         if self._count % 100 == 0:

@@ -112,8 +112,6 @@ class AppendFile:
             self._put(record)
 
     def _put(self, record: bytes | memoryview) -> None:
-        if self._fd < 0:
-            raise ClosedLog(self._closed_because, path=self.path)
         try:
             if self._torn >= 0:
                 self._cut()
@@ -121,6 +119,8 @@ class AppendFile:
             if written != len(record):
                 self._finish(record, written)
         except OSError as error:
+            if self._fd < 0:
+                raise ClosedLog(self._closed_because, path=self.path) from None
             raise LogWriteError(f"cannot write: {error.strerror}", path=self.path) from error
 
     def _finish(self, record: bytes | memoryview, written: int) -> None:

@@ -296,6 +296,12 @@ class Writer(ABC):
 
         """
 
+    def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
+        """``write(Frame(time, kind, data))``; a codec whose ``write`` is on the way of a training loop may do without
+        the `Frame`.
+        """
+        self.write(Frame(time, kind, data))
+
     def flush(self) -> None:
         """Make sure that everything written so far survives the death of the process."""
         return

@@ -16,7 +16,7 @@ from trainlog import registry
 from trainlog.background import Background, Policy
 from trainlog.codec import Writer
 from trainlog.errors import LogWriteWarning
-from trainlog.model import Frame, Kind
+from trainlog.model import Kind
 from trainlog.spool import Spool
 from trainlog.ticker import Ticker
 
@@ -110,7 +110,7 @@ class TrainingRecorder:
             self._writer = Spool(self._writer)
         if background is not None:
             self._writer = Background(self._writer, background, when_full)
-        self._write = self._writer.write
+        self._put = self._writer.put
         self._unheard: OSError | None = None  # an error of the thread
         self._warned = ""
         self._ticker = None if sync_every is None else Ticker(sync_every, self._sync, "trainlog sync")
@@ -129,11 +129,11 @@ class TrainingRecorder:
                 ones to the disk.
 
         """
-        self._write(Frame(self.now() if timestamp is None else timestamp, _CREATURE, data))
+        self._put(self.now() if timestamp is None else timestamp, _CREATURE, data)
 
     def record_stats_frame(self, timestamp: float | None, stats: Mapping[str, Any]) -> None:
         """Record training statistics: step, reward, distance, losses, ...; raises as ``record_creature_frame``."""
-        self._write(Frame(self.now() if timestamp is None else timestamp, _STATS, stats))
+        self._put(self.now() if timestamp is None else timestamp, _STATS, stats)
 
     def record_event(
         self, timestamp: float | None, event_type: str, data: Mapping[str, Any] | str | None = None
@@ -152,11 +152,11 @@ class TrainingRecorder:
         event: dict[str, Any] = {"type": event_type}
         event |= {"msg": data} if isinstance(data, str) else data or {}
         event["type"] = event_type
-        self._write(Frame(self.now() if timestamp is None else timestamp, _EVENT, event))
+        self._put(self.now() if timestamp is None else timestamp, _EVENT, event)
 
     def record_evolution_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
         """Record a generation: gen, best, avg, pop, dist, stage, diversity; raises as ``record_creature_frame``."""
-        self._write(Frame(self.now() if timestamp is None else timestamp, _EVOLUTION, data))
+        self._put(self.now() if timestamp is None else timestamp, _EVOLUTION, data)
 
     def rewind(self, step: int) -> None:
         """Declare that training went back to a checkpoint, the one of *step*; raises as ``record_creature_frame``.
@@ -165,7 +165,7 @@ class TrainingRecorder:
         and pictures leave them out. They stay in the file; `trainlog.Reader.with_superseded` shows them. ``step`` must
         count the same thing in all frames that have one.
         """
-        self._write(Frame(self.now(), _EVENT, {"type": "rewind", "by": "trainlog", "step": int(step)}))
+        self._put(self.now(), _EVENT, {"type": "rewind", "by": "trainlog", "step": int(step)})
 
     def now(self) -> float:
         """Seconds since the run began: since this recorder was made, or, of a log that is gone on with, beside that
@@ -194,18 +194,18 @@ class TrainingRecorder:
         except OSError as error:
             if not self._warns:
                 self._unheard = error
-                self._write = self._raise_then_write
+                self._put = self._raise_then_put
             elif str(error) != self._warned:
                 self._warned = str(error)
                 warnings.warn(LogWriteWarning(self._warned), stacklevel=2)
 
-    def _raise_then_write(self, frame: Frame) -> None:
+    def _raise_then_put(self, time: float, kind: Kind, data: Mapping[str, Any]) -> None:
         self._raise_unheard()
-        self._writer.write(frame)
+        self._put(time, kind, data)
 
     def _raise_unheard(self) -> None:
         error, self._unheard = self._unheard, None
-        self._write = self._writer.write
+        self._put = self._writer.put
         if error is not None:
             raise error
 

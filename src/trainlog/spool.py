@@ -54,7 +54,7 @@ class Spool(Writer):
 
         """
         self._writer = writer
-        self._put = writer.write
+        self._put = writer.put
         self._limit = limit_bytes
         self._troubled = False
         self._why = ""
@@ -70,13 +70,17 @@ class Spool(Writer):
 
     def write(self, frame: Frame) -> None:
         """Write *frame*, or keep a copy of it until it can be written."""
+        self.put(*frame)
+
+    def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
+        """Write this frame, or keep a copy of it until it can be written."""
         if not self._troubled:
             try:
-                self._put(frame)
+                self._put(time, kind, data)
             except OSError as error:
-                self._keep(frame, error)
+                self._keep(Frame(time, kind, data), error)
         else:
-            self._keep(frame, None)
+            self._keep(Frame(time, kind, data), None)
 
     def _keep(self, frame: Frame, error: OSError | None) -> None:
         self._must_be_ours()
@@ -84,7 +88,7 @@ class Spool(Writer):
         with self._lock:
             if error is None and not self._troubled:  # the trouble ended while this call waited for the lock
                 try:
-                    self._put(frame)
+                    self._put(*frame)
                 except OSError as another:
                     error = another
                 else:
@@ -121,14 +125,14 @@ class Spool(Writer):
         try:
             for _ in range(most):
                 if self._dropped_kinds:
-                    self._put(self._account())
+                    self._put(*self._account())
                     self._dropped.clear()
                     self._dropped_kinds.clear()
                 if not self._waiting:
                     self._troubled = False
                     return True
                 try:
-                    self._put(self._waiting[0][0])
+                    self._put(*self._waiting[0][0])
                 except UnsupportedFrame as error:
                     _warn(f"a frame that waited in memory cannot be stored, and is dropped: {error}")
                     self._drop(*self._waiting.popleft())

@@ -19,6 +19,7 @@ from trainlog.append import AppendFile
 from trainlog.codecs.flog.layout import FRAME
 from trainlog.errors import LogWriteError
 from trainlog.files import Source
+from trainlog.model import Kind
 
 __all__ = ["MAP", "REWIND", "SEAL", "SEAL_SIZE", "Seal", "SealedFile", "checksum", "contains", "is_seal", "last_seal"]
 
@@ -31,6 +32,8 @@ _TO, _REWINDS, _CRC = b"\xa2to\xcf", b"\xa7rewinds\xce", b"\xa5crc32\xce"
 _ALL_KEYS: Final = (_TO, _REWINDS, _CRC)
 _CHECKSUM: Final = 4
 _SIZE: Final = _PAYLOAD.size + _CHECKSUM
+_KIND_AT: Final = 8  # in a frame's header
+_EVENT: Final = int(Kind.EVENT)
 SEAL_SIZE: Final = FRAME.size + _SIZE
 _KEYS: Final = {"from", "to", "rewinds", "crc32"}
 
@@ -59,11 +62,13 @@ class SealedFile(AppendFile):
         self._time = b"\0" * 8  # of the last frame, as the file has it
 
     def append(self, record: bytes | memoryview) -> None:
-        """Write *record*, which is one frame; raises as `AppendFile.append`."""
+        """Write *record*, which is one frame, or the file's header; raises as `AppendFile.append`."""
         with self._lock:
             self._put(record)
             self._pending.append(record)
             self._size += len(record)
+            if record[_KIND_AT] == _EVENT and REWIND in record:
+                self._rewinds += 1
             if self._size >= _EVERY:
                 self._seal()
 
@@ -71,8 +76,10 @@ class SealedFile(AppendFile):
         """Write *records*, which are whole frames; the last one begins at byte *last*. Raises as ``append``."""
         with self._lock:
             self._put(records)
-            self._pending += [bytes(records[:last]), bytes(records[last:])]
+            parts = [bytes(records[:last]), bytes(records[last:])]
+            self._pending += parts
             self._size += len(records)
+            self._rewinds += sum(part.count(REWIND) for part in parts)
             if self._size >= _EVERY:
                 self._seal()
 
@@ -96,7 +103,6 @@ class SealedFile(AppendFile):
         if len(self._pending) > (not self._at):  # the first record of all is no frame but the file's header
             self._time = bytes(self._pending[-1][:8])
         to = self._at + len(data) + FRAME.size + _PAYLOAD.size
-        self._rewinds += data.count(REWIND)
         places = _PAYLOAD.pack(MAP, self._from, _TO, to, _REWINDS, self._rewinds, _CRC)
         seal = self._time + FRAME.pack(0.0, SEAL, _SIZE)[8:] + places
         self._crc = crc32(data, self._crc)

@@ -59,8 +59,16 @@ def encode(data: Mapping[Any, Any]) -> bytes:
 
     """
     try:
-        if type(data) is dict and _is_native(data.values()):
-            return _packb(data, None, _OPTIONS)
+        if type(data) is dict:
+            # As _is_native would say it of each; a call for every frame costs as much as packing a few numbers.
+            for value in data.values():
+                kind = type(value)
+                if kind is float or kind is int or (kind is _ndarray and value.dtype is _FLOAT64):
+                    continue
+                if not _is_native(value):
+                    break
+            else:
+                return _packb(data, None, _OPTIONS)
     except (TypeError, ValueError, RecursionError):
         pass  # a key that is no string, an array that is not contiguous, ...
     if not isinstance(data, Mapping):
@@ -72,24 +80,18 @@ def encode(data: Mapping[Any, Any]) -> bytes:
         raise UnsupportedFrame(f"cannot be stored: {error}") from error
 
 
-def _is_native(values: Iterable[Any]) -> bool:
-    """Whether ormsgpack stores *values* as what they are. Asked for every frame: the commonest types come first."""
-    for value in values:
-        kind = type(value)
-        if kind is float or kind is int:
-            continue
-        if kind is _ndarray:
-            dtype = value.dtype
-            if dtype is not _FLOAT64 and dtype not in _NATIVE_DTYPES:
-                return False
-        elif kind not in _SCALARS:
-            if kind is dict:
-                value = value.values()
-            elif kind is not list and kind is not tuple:
-                return False
-            if not _is_native(value):
-                return False
-    return True
+def _is_native(value: Any) -> bool:
+    """Whether ormsgpack stores *value* as what it is."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return True
+    if kind is _ndarray:
+        return value.dtype in _NATIVE_DTYPES
+    if kind is dict:
+        value = value.values()
+    elif kind is not list and kind is not tuple:
+        return False
+    return _SCALARS.issuperset(map(type, value)) or all(map(_is_native, value))
 
 
 def _plain(value: Any, path: tuple[Any, ...]) -> Any:

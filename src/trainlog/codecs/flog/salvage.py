@@ -43,7 +43,8 @@ def salvage(source: Source, target: Path) -> Repair:
     file = SealedFile(target)
     try:
         copy = _Copy(source, file)
-        file.append(source.block(0, start)[:start])
+        if start:
+            file.append(source.block(0, start)[:start])
         time = 0.0
         for record in walk(source, start, on_gap=gaps.append):
             if record.kind == SEAL and is_seal(record.data):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import time
 from collections.abc import Mapping
 from pathlib import Path
+from time import time as wall_time
 from typing import Any
 
 from trainlog.append import AppendFile
@@ -62,21 +62,26 @@ class FlogWriter(Writer):
             raise
         self._file = file
         self._append = file.append
-        who = {"host": socket.gethostname(), "pid": os.getpid(), "wall": time.time()}
+        who = {"host": socket.gethostname(), "pid": os.getpid(), "wall": wall_time()}
         event = {"type": "resume", "by": "trainlog", "cut": cut, **who, **note}
         self.write(Frame(self.resumed_at, Kind.EVENT, event))
         return self
 
     def write(self, frame: Frame) -> None:
         """Write one frame; see `trainlog.codec.Writer.write`."""
-        seconds, kind, data = frame
+        self.put(*frame)
+
+    def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
+        """Write one frame; see `trainlog.codec.Writer.put`."""
         payload = encode(data)
-        if len(payload) > MAX_PAYLOAD:
-            raise UnsupportedFrame(_why(frame, len(payload)))
+        size = len(payload)
         try:
-            self._append(_pack(seconds, kind, len(payload)) + payload)
+            record = _pack(time, kind, size) + payload
         except struct.error as error:
-            raise UnsupportedFrame(_why(frame, len(payload))) from error
+            raise UnsupportedFrame(_why(time, kind, size)) from error
+        if size > MAX_PAYLOAD:
+            raise UnsupportedFrame(_why(time, kind, size))
+        self._append(record)
 
     def write_table(self, table: Table) -> None:
         """Write the rows of *table* as frames; those of numbers some thousand at a time."""
@@ -120,7 +125,7 @@ def _go_to_the_end(file: SealedFile) -> tuple[int, float]:
     return cut, seconds
 
 
-def _why(frame: Frame, size: int) -> str:
+def _why(seconds: object, kind: object, size: int) -> str:
     if size > MAX_PAYLOAD:
         return f"a frame holds at most {MAX_PAYLOAD:,} bytes, this one has {size:,}"
-    return f"a frame has a time in seconds and a kind from 0 to 255, not {frame.time!r} and {frame.kind!r}"
+    return f"a frame has a time in seconds and a kind from 0 to 255, not {seconds!r} and {kind!r}"
