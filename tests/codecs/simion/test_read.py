@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import threading
 import time
@@ -11,11 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import by_hand_simion as by_hand
 import trainlog
 from trainlog import CorruptLog, DamagedLogWarning, EpisodeType, Kind, LogNotFound, TruncatedLog, UnknownFormat
 from trainlog.codec import Reader
+from trainlog.testing import assert_same_table
 
 TWO = by_hand.episode_of([(1.0, 2.0), (3.0, 4.0)]) + by_hand.episode_of([(5.0, 6.0)], kind=1)
 
@@ -82,12 +86,41 @@ def test_frames_of_two_episodes(tmp_path: Path) -> None:
 def test_some_rows_of_a_table(tmp_path: Path, which: dict[str, Any]) -> None:
     """As by the plain way over frames."""
     log = trainlog.open(by_hand.log(tmp_path, by_hand.experiment(2) + TWO))
-    table, plain = log.table("creature", **which), Reader.table(log, "creature", **which)
-    assert list(table) == list(plain)
-    assert table.time.tolist() == plain.time.tolist()
-    assert {key: column.tolist() for key, column in table.items()} == {key: plain[key].tolist() for key in plain}
+    assert_same_table(log.table("creature", **which), Reader.table(log, "creature", **which))
     with pytest.raises(KeyError, match="no creature frame has the key 'state/y'; near it: state/x"):
         log.table("creature", keys=["state/y"], last=1)
+
+
+CLOCKS = st.sampled_from([0.0, 0.5, 1.0, 2.5, -1.0, math.nan, math.inf])
+STEPS = st.sampled_from([0, 1, 2, 3, 50, 2**53 + 1])
+LIMITS = st.none() | st.tuples(*[st.none() | st.sampled_from([-1.0, 0, 0.5, 1, 2.5, 3, 50, math.inf])] * 2)
+
+
+@given(
+    episodes=st.lists(st.lists(st.tuples(STEPS, CLOCKS), max_size=5), max_size=4),
+    repeated=st.integers(1, 4),
+    time=LIMITS,
+    steps=LIMITS,
+    last=st.none() | st.integers(0, 12),
+    keys=st.none() | st.lists(st.sampled_from(["step", "state/x", "reward/r", "episode_sim_time"]), max_size=3),
+)
+def test_any_rows_of_any_steps(
+    tmp_path_factory: pytest.TempPathFactory, episodes: list[list[tuple[int, float]]], repeated: int, **which: Any
+) -> None:
+    """Clocks that step back or are no number, steps in any order, and episodes that are alike."""
+    parts = [by_hand.experiment()]
+    for rows in episodes:
+        block = [by_hand.step(step, (step / 3, clock), real=clock, sim=clock / 2) for step, clock in rows]
+        parts += [by_hand.episode(), *block, by_hand.END] * repeated
+    log = trainlog.open(by_hand.log(tmp_path_factory.mktemp("any"), b"".join(parts)))
+    assert_same_table(log.table("creature", **which), Reader.table(log, "creature", **which))
+
+
+def test_the_last_rows_do_not_keep_the_others(tmp_path: Path) -> None:
+    log = trainlog.open(by_hand.log(tmp_path, by_hand.experiment() + by_hand.episode_of([(1.0, 2.0)] * 1000)))
+    base = log.table("creature", last=2)["state/x"].base
+    assert base is not None
+    assert base.nbytes < 1000
 
 
 def test_names_that_come_twice_are_kept_apart(tmp_path: Path) -> None:

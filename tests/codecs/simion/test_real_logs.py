@@ -14,7 +14,8 @@ import pytest
 
 import trainlog
 from handmade import Flog
-from trainlog import DamagedLogWarning, FlogReplay, TrainlogError, TruncatedLog
+from trainlog import DamagedLogWarning, FlogReplay, Reader, TrainlogError, TruncatedLog
+from trainlog.testing import assert_same_table
 
 PARTS = ("", ".bin", ".functions")
 
@@ -111,6 +112,19 @@ def test_table_is_the_frames(real: tuple[Path, dict[str, Any]]) -> None:
     assert list(some) == [list(table)[4], "step"]
     assert all((some[key] == table[key]).all() for key in some)
     assert (some.time == table.time).all()
+
+
+def test_some_rows_and_columns_are_those_of_the_frames(real: tuple[Path, dict[str, Any]]) -> None:
+    log = trainlog.open(real[0])
+    whole = log.table("creature")
+    early, late = np.quantile(whole.time, [0.4, 0.5]).tolist()
+    key = list(whole)[-1]
+    for rows in (
+        {"time": (early, late)},
+        {"steps": (2, int(np.median(whole["step"]))), "keys": [key, "step"]},
+        {"time": (early, None), "last": 7, "keys": [key]},
+    ):
+        assert_same_table(log.table("creature", **rows), Reader.table(log, "creature", **rows))
 
 
 def test_function_samples_are_the_truth(real: tuple[Path, dict[str, Any]]) -> None:

@@ -18,7 +18,7 @@ from trainlog.model import Kind
 from trainlog.rows import Rows, inside
 from trainlog.table import Table, unknown_key
 
-__all__ = ["chosen", "read_columns", "table_of_steps"]
+__all__ = ["read_columns", "table_of_steps"]
 
 
 def table_of_steps(steps: Steps, keys: Sequence[str]) -> Table:
@@ -32,9 +32,9 @@ def table_of_steps(steps: Steps, keys: Sequence[str]) -> Table:
 
 
 def read_columns(
-    source: Source, keys: Sequence[str], wanted: Sequence[str] | None, on_gap: Callable[[Gap], object]
+    source: Source, keys: Sequence[str], wanted: Sequence[str] | None, rows: Rows, on_gap: Callable[[Gap], object]
 ) -> Table | None:
-    """All steps of a data file as a table; None when its episodes differ in their number of variables.
+    """Steps of a data file as a table; None when its episodes differ in their number of variables.
 
     The file is read in blocks of some megabytes, which stay in the processor's cache while what is wanted of them is
     taken out. Memory is asked for according to the size of the file, never to what the file says, and the system
@@ -44,10 +44,11 @@ def read_columns(
         source: the data file.
         keys: of the variables.
         wanted: only these columns, in this order; None for all.
+        rows: only these steps.
         on_gap: told of bytes that are no record.
 
     Raises:
-        KeyError: for a key that there is none of, if there are steps.
+        KeyError: for a key that there is none of, if there are such steps.
 
     """
     places = _places(keys)
@@ -56,28 +57,32 @@ def read_columns(
     most = source.size // (HEAD + WORD * width)
     pieces = [(slice(0, 4), slice(STEP_INDEX, STEP_CLOCKS.stop)), (slice(4, 4 + width), slice(HEAD_WORDS, None))]
     if wanted is not None:
-        chosen = [STEP_CLOCKS.start, *(places[name] for name in names if name in places)]
-        pieces = [(slice(i, i + 1), slice(place, place + 1)) for i, place in enumerate(chosen)]
+        some = [STEP_CLOCKS.start, *(places[name] for name in names if name in places)]
+        pieces = [(slice(i, i + 1), slice(place, place + 1)) for i, place in enumerate(some)]
     words = np.empty((most, pieces[-1][0].stop), np.int64)
-    rows = 0
+    done = 0
     for record in walk_steps(source, on_gap):
         if isinstance(record, EpisodeStart):
             if record.variables != width:
                 return None
         elif not isinstance(record, EpisodeEnd):
-            shape = record.words.shape[:-1]
-            stop = rows + math.prod(shape)
+            chosen = _chosen(record.words, rows)
+            shape = record.words.shape[:-1] if chosen is None else (int(np.count_nonzero(chosen)),)
+            stop = done + math.prod(shape)
             if stop > most:  # the file has grown since
                 break
-            block = words[rows:stop].reshape(*shape, -1)
-            for target, piece in pieces:
-                block[..., target] = record.words[..., piece]
-            rows = stop
-    if not rows:
+            block = words[done:stop].reshape(*shape, words.shape[1])
+            for target, piece in pieces if stop > done else ():
+                values = record.words[..., piece]
+                block[..., target] = values if chosen is None else values[chosen]
+            done = stop
+    words = words[:done]
+    if rows.last is not None and rows.last < done:
+        words = words[done - rows.last :].copy()  # so that the others are not kept
+    if not len(words):
         return Table(Kind.CREATURE, np.empty(0), {name: np.empty(0) for name in wanted or ()})
     if unknown := [name for name in names if name not in places]:
         raise KeyError(unknown_key(unknown[0], places, Kind.CREATURE))
-    words = words[:rows]
     doubles = words.view(np.float64)
     first = 1 if wanted is not None else 0
     columns = {name: (words if name == "step" else doubles)[:, first + i] for i, name in enumerate(names)}
@@ -90,22 +95,13 @@ def _places(keys: Sequence[str]) -> dict[str, int]:
     return places | {key: HEAD_WORDS + i for i, key in enumerate(keys)}
 
 
-def chosen(table: Table, rows: Rows, keys: Sequence[str] | None) -> Table:
-    """The rows of a table of steps that are wanted, and the columns.
-
-    Raises:
-        KeyError: for a key that there is none of, if rows are left.
-
-    """
-    wanted = np.ones(table.rows, np.bool_)
+def _chosen(words: npt.NDArray[Any], rows: Rows) -> npt.NDArray[np.bool_] | None:
+    """Which of the steps are in the ranges of *rows*; None when there are no ranges."""
+    if rows.time is None and rows.steps is None:
+        return None
+    found = np.ones(words.shape[:-1], np.bool_)
     if rows.time is not None:
-        wanted &= inside(table.time, rows.time)
-    if rows.steps is not None and table.rows:
-        wanted &= inside(table["step"], rows.steps)
-    places = np.flatnonzero(wanted)
-    if rows.last is not None:
-        places = places[max(len(places) - rows.last, 0) :]
-    if not len(places):
-        return Table(Kind.CREATURE, np.empty(0), {key: np.empty(0) for key in keys or ()})
-    columns = {key: table[key] for key in (table if keys is None else keys)}
-    return Table(Kind.CREATURE, table.time, columns).rows_where(places)
+        found &= inside(words[..., STEP_CLOCKS.start].view("<f8"), rows.time)
+    if rows.steps is not None:
+        found &= inside(words[..., STEP_INDEX], rows.steps)
+    return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlog.codec import Gap, Reader, Span, Summary
-from trainlog.codecs.simion.columns import chosen, read_columns, table_of_steps
+from trainlog.codecs.simion.columns import read_columns, table_of_steps
 from trainlog.codecs.simion.descriptor import MAX_SIZE, Descriptor, decoded, parse
 from trainlog.codecs.simion.frames import Spare, Story, frames_of_steps, keys_for, spare_of, unfinished
 from trainlog.codecs.simion.functions import Cursor, FunctionsHead, take_head
@@ -110,15 +110,15 @@ class SimionReader(Reader):
     ) -> Table:
         """Frames of one kind as numpy columns; see `trainlog.codec.Reader.table`.
 
-        Steps are read as blocks, not one by one. Their columns are views of one array, unless rows are chosen.
+        Steps are read as blocks, not one by one. Their columns are views of one array.
         """
         rows = Rows(time, steps, last)
         if Kind.of(kind) == Kind.CREATURE:
             assert self.parts.data is not None
             with Source(self.parts.data) as source:
-                table = read_columns(source, self._keys, keys if rows.all else None, self.warn_of)
+                table = read_columns(source, self._keys, keys, rows, self.warn_of)
             if table is not None:
-                return table if rows.all else chosen(table, rows, keys)
+                return table
         return super().table(kind, keys=keys, time=time, steps=steps, last=last)
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
