@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from trainlog.codecs.flog.index import Index
+from trainlog.codecs.flog.index import Index, Places, Survey
 from trainlog.errors import TrainlogError
 from trainlog.files import Source, written_aside
 
-__all__ = ["cache_path", "indexed", "known_of", "save"]
+__all__ = ["begun", "cache_path", "indexed", "save", "surveyed"]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_WORTH: Final = 1 << 20  # bytes of a log from which on an index is made by the way
 _PAYS: Final = 256 << 20  # bytes of a log from which on reading the index is worth a file
 _GROWN: Final = 64 << 20  # bytes by which a live log has grown when its index is written anew
 _SAMPLES: Final = 16
@@ -37,19 +39,39 @@ def indexed(source: Source, start: int, known: Index | None = None) -> Index | N
         known: an earlier index of it, if there is one.
 
     """
-    index = known_of(source, known)
-    before = index or Index.beginning(start)
+    before = known_of(source, known) or Index.beginning(start)
     found = before if before.end == source.size else before.extended(source)
-    if found is not None and found.end - before.end >= (_GROWN if index else 1):
-        save(source, found)
-    return found
+    return None if found is None else _kept(source, before, found)
+
+
+def begun(source: Source, start: int, known: Index | None = None) -> Index | None:
+    """The index of the file as far as there is one, for who reads all of it anyway; None when it is not worth one."""
+    return known_of(source, known) or (Index.beginning(start) if source.size >= _WORTH else None)
+
+
+def surveyed(source: Source, before: Index, survey: Survey) -> Index | None:
+    """The index that came of a *survey* from where *before* ends; *before* itself when nothing came of it."""
+    found = survey.index()
+    if found is not None and found.end != source.size:
+        found = found.extended(source)
+    return before if found is None else _kept(source, before, found)
 
 
 def known_of(source: Source, known: Index | None) -> Index | None:
     """The index of the file as far as there is one, without building it."""
-    if known is not None and known.end <= source.size:
+    if known is not None and known.end <= source.size and known.content == _content(source, known.end):
         return known
     return _load(source) if source.size >= _PAYS else None
+
+
+def _kept(source: Source, before: Index, found: Index) -> Index:
+    """*found*, which has grown from *before*, for later readers."""
+    if found.end == before.end:
+        return found
+    found = replace(found, content=_content(source, found.end))
+    if found.end - before.end >= (_GROWN if before.parts else 1):
+        save(source, found)
+    return found
 
 
 def save(source: Source, index: Index) -> None:
@@ -59,6 +81,8 @@ def save(source: Source, index: Index) -> None:
     arrays: dict[str, Any] = {name: getattr(index, name) for name in ("offset", "frames", "low", "high")}
     for kind, (low, high) in index.steps.items():
         arrays[f"steps_{kind}_low"], arrays[f"steps_{kind}_high"] = low, high
+    for kind, places in index.places.items():
+        arrays |= {f"places_{kind}_{name}": column for name, column in places._asdict().items()}
     stat = source.path.stat()
     file = io.BytesIO()
     np.savez(
@@ -66,7 +90,7 @@ def save(source: Source, index: Index) -> None:
         version=np.array(_VERSION),
         kinds=np.array(index.kinds, np.int64),
         stat=np.array([stat.st_size, stat.st_mtime_ns]),
-        content=_content(source, index.end),
+        content=np.frombuffer(index.content, np.uint8),
         **arrays,
     )
     try:
@@ -88,10 +112,17 @@ def _load(source: Source) -> Index | None:
                 for name in file.files
                 if name.startswith("steps_") and name.endswith("_low")
             }
-            kinds = tuple(file["kinds"].tolist())
-            index = Index(file["offset"], kinds, file["frames"], file["low"], file["high"], steps)
+            places = {
+                int(name.split("_")[1]): Places(
+                    *(file[name.replace("_offset", f"_{field}")] for field in Places._fields)
+                )
+                for name in file.files
+                if name.startswith("places_") and name.endswith("_offset")
+            }
+            ranges = file["frames"], file["low"], file["high"]
+            kinds, content = tuple(file["kinds"].tolist()), file["content"].tobytes()
+            index = Index(file["offset"], kinds, *ranges, steps, places, content)
             size, changed = file["stat"].tolist()
-            content = file["content"]
     except (OSError, ValueError, KeyError, EOFError):
         return None
     except Exception:  # noqa: BLE001 - zipfile and numpy raise whatever they meet in a damaged archive
@@ -99,14 +130,15 @@ def _load(source: Source) -> Index | None:
     stat = source.path.stat()
     # A log only ever grows. If it has the same size but was touched, somebody changed it in place.
     touched = stat.st_size == size and stat.st_mtime_ns != changed
-    if touched or index.end > stat.st_size or not np.array_equal(content, _content(source, index.end)):
+    if touched or index.end > stat.st_size or index.content != _content(source, index.end):
         return None
     return index
 
 
-def _content(source: Source, end: int) -> Any:
+def _content(source: Source, end: int) -> bytes:
     """A digest of some of the first *end* bytes: of the first, of the last, and of samples between them."""
     digest = hashlib.blake2b(digest_size=16)
-    for offset in np.linspace(0, max(0, end - _SAMPLE), _SAMPLES).astype(np.int64).tolist():
-        digest.update(source.block(offset)[: min(_SAMPLE, end - offset)])
-    return np.frombuffer(digest.digest(), np.uint8)
+    sample = memoryview(bytearray(min(_SAMPLE, end)))
+    for offset in np.linspace(0, end - len(sample), _SAMPLES).astype(np.int64).tolist():
+        digest.update(sample[: source.fill(sample, offset)])
+    return digest.digest()

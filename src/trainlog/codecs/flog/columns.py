@@ -18,7 +18,7 @@ from trainlog.codec import Gap
 from trainlog.codecs.flog.chain import SLACK, Chain, Links, Octets
 from trainlog.codecs.flog.filling import Filling
 from trainlog.codecs.flog.gather import Gathered
-from trainlog.codecs.flog.index import likely
+from trainlog.codecs.flog.index import Known, Places, Survey, likely
 from trainlog.codecs.flog.layout import FRAME
 from trainlog.codecs.flog.scan import walk
 from trainlog.codecs.flog.sort import Sorter
@@ -37,6 +37,8 @@ _LARGEST: Final = 16 << 20
 _ENOUGH: Final = 2048
 _FULL: Final = 8 << 20
 
+_NOTHING: Final = Known()
+
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Choose = Callable[[npt.NDArray[np.float64]], Mask]
@@ -52,8 +54,10 @@ def read_table(
     kind: Kind,
     *,
     keys: Sequence[str] | None = None,
-    spans: Sequence[tuple[int, int]] = (),
+    known: Known = _NOTHING,
     choose: Choose | None = None,
+    survey: Survey | None = None,
+    sorter: Sorter | None = None,
     on_gap: Callable[[Gap], object],
 ) -> Table:
     """The frames of *kind* as columns, see `trainlog.codec.Reader.table`.
@@ -63,19 +67,23 @@ def read_table(
         start: from where on all frames are read.
         kind: of which frames.
         keys: only these columns.
-        spans: parts of the file before *start*, that are whole frames, which are read first.
+        known: what is known of the file before *start*, which is read first.
         choose: says by their times which frames to take; it is asked for one batch after another.
+        survey: is shown the chain of frames from *start* on, as far as it is sound.
+        sorter: that has seen such frames before.
         on_gap: told of what is no frame.
 
     Raises:
-        Unsound: when what is in *spans* is not whole frames.
+        Unsound: when what is *known* is not so.
 
     """
     filling = Filling(kind, keys)
-    sweep = _Sweep(source, kind, filling, choose)
-    for begin, end in spans:
+    sweep = _Sweep(source, kind, filling, choose, survey, sorter or Sorter())
+    for begin, end in known.spans:
         if sweep.leap(begin, begin, end)[0] != end:
             raise Unsound
+    if known.places is not None:
+        sweep.pick(known.places)
     for record in walk(source, start, kind=kind, on_gap=on_gap, leap=sweep.leap):
         if choose is None or choose(np.array([record.time]))[0]:
             filling.add_frame(record.time, record.data)
@@ -93,13 +101,22 @@ class _Broken(Exception):
 class _Sweep:
     """Takes the frames of one kind, block by block, as long as all is sound."""
 
-    def __init__(self, source: Source, kind: Kind, filling: Filling, choose: Choose | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        kind: Kind,
+        filling: Filling,
+        choose: Choose | None,
+        survey: Survey | None,
+        sorter: Sorter,
+    ) -> None:
         self._source = source
+        self._survey = survey
         self._choose = choose
         self._kind = kind
         self._filling = filling
         self._chain = Chain()
-        self._sorter = Sorter()
+        self._sorter = sorter
         self._block = np.empty(0, np.uint8)
         self._size = _BLOCK
         self._few = Gathered()
@@ -121,6 +138,34 @@ class _Sweep:
             proven = at
         return at, proven
 
+    def pick(self, places: Places) -> None:
+        """Take the frames at *places*, each read by itself.
+
+        Raises:
+            Unsound: when one of them is not there.
+
+        """
+        ends = np.cumsum(places.length)
+        first = 0
+        while first < len(ends):
+            begin = int(ends[first] - places.length[first])
+            last = max(first + 1, min(first + _ENOUGH, int(np.searchsorted(ends, begin + _FULL, "right"))))
+            place, length = places.offset[first:last], places.length[first:last]
+            offset = ends[first:last] - length - begin
+            block = np.empty(int(ends[last - 1]) - begin + SLACK, np.uint8)
+            view = block.data
+            for at, size, where in zip(offset.tolist(), length.tolist(), place.tolist(), strict=True):
+                if self._source.fill(view[at : at + size], where) < size:
+                    raise Unsound
+            sizes = overlapping(block, "<u4")[offset + (_HEAD - 4)]
+            if (sizes != length - _HEAD).any() or (block[offset + (_HEAD - 5)] != self._kind).any():
+                raise Unsound
+            try:
+                self._put(block, offset, length, place)
+            except _Broken:
+                raise Unsound from None
+            first = last
+
     def _take(self, at: int, proven: int, stop: int, *, prove: bool = False) -> tuple[int, int]:
         """Take the frames between *at* and *stop*, or make sure that those of all kinds can be decoded."""
         self._proven, self._proving = proven, prove
@@ -138,6 +183,8 @@ class _Sweep:
             links = self._chain.follow(self._block, count)
             wanted = np.ones(len(links.kind), np.bool_) if self._proving else links.kind == self._kind
             good = self._sound(links, wanted, count, at, proven, stop)
+            if self._survey is not None and not self._proving:
+                self._survey.see(at, self._block, links, good)
             rows = np.flatnonzero(wanted[:good])
             if len(rows):
                 offset, length = links.offset[rows], links.length[rows]

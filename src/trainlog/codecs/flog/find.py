@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Gap
-from trainlog.codecs.flog.cache import save
+from trainlog.codecs.flog.cache import save, surveyed
 from trainlog.codecs.flog.chain import SLACK, Chain
 from trainlog.codecs.flog.columns import Choose, Unsound, read_table
-from trainlog.codecs.flog.index import Index
+from trainlog.codecs.flog.index import Index, Known, Survey
 from trainlog.codecs.flog.layout import FRAME
 from trainlog.codecs.flog.payload import decode
 from trainlog.codecs.flog.scan import Record, walk
+from trainlog.codecs.flog.sort import Sorter
 from trainlog.codecs.flog.values import overlapping
 from trainlog.files import Source
 from trainlog.model import Kind
@@ -26,6 +29,8 @@ __all__ = ["last_before", "records_between", "table_of_rows"]
 Mask = npt.NDArray[np.bool_]
 OnGap = Callable[[Gap], object]
 
+_NOTHING: Final = Known()
+
 
 def table_of_rows(
     source: Source,
@@ -35,15 +40,34 @@ def table_of_rows(
     *,
     keys: Sequence[str] | None,
     index: Index | None,
+    sorter: Sorter,
     on_gap: OnGap,
 ) -> tuple[Table, Index | None]:
     """The table of the *rows* that are wanted, and the index, which may know more than before."""
     if index is not None:
         try:
-            return _read(source, start, kind, rows, keys, index, on_gap)
+            return _found(source, kind, rows, keys, index, sorter, on_gap)
         except Unsound:
             pass
-    return _read(source, start, kind, rows, keys, None, on_gap)
+    return _read(source, start, kind, rows, keys, sorter, on_gap=on_gap), None
+
+
+def _found(
+    source: Source,
+    kind: Kind,
+    rows: Rows,
+    keys: Sequence[str] | None,
+    index: Index,
+    sorter: Sorter,
+    on_gap: OnGap,
+) -> tuple[Table, Index | None]:
+    """The same by what is known of the file; what comes behind that is made known, where it is read."""
+    if rows.steps is not None and len(index.steps.get(kind, ((), ()))[0]) < index.parts:
+        index = _with_steps(source, kind, index)
+    known = index.known(kind, time=rows.time, steps=rows.steps, last=rows.last)
+    survey = Survey(index) if rows.all else None
+    table = _read(source, index.end, kind, rows, keys, sorter, known=known, survey=survey, on_gap=on_gap)
+    return table, index if survey is None else surveyed(source, index, survey)
 
 
 def _read(
@@ -52,20 +76,16 @@ def _read(
     kind: Kind,
     rows: Rows,
     keys: Sequence[str] | None,
-    index: Index | None,
+    sorter: Sorter,
+    *,
+    known: Known = _NOTHING,
+    survey: Survey | None = None,
     on_gap: OnGap,
-) -> tuple[Table, Index | None]:
-    tail = start if index is None else index.end
-    parts = None
-    if index is not None:
-        if rows.steps is not None and len(index.steps.get(kind, ((), ()))[0]) < index.parts:
-            index = _with_steps(source, kind, index)
-        parts = index.having(kind, time=rows.time, steps=rows.steps)
-        if rows.last is not None and rows.time is None and rows.steps is None:
-            parts = index.last(kind, rows.last)
-    spans = [] if index is None or parts is None else index.spans(parts)
+) -> Table:
+    """The rows that are wanted of those that are *known*, and of those from byte *start* on."""
+    read = partial(read_table, source, start, kind, known=known, sorter=sorter)
     if rows.all:
-        return read_table(source, tail, kind, keys=keys, spans=spans, on_gap=on_gap), index
+        return read(keys=keys, survey=survey, on_gap=on_gap)
     if rows.steps is None and rows.last is None:
         assert rows.time is not None
         limits = rows.time
@@ -73,22 +93,19 @@ def _read(
         def choose(time: npt.NDArray[np.float64]) -> Mask:
             return inside(time, limits)
 
-        return read_table(source, tail, kind, keys=keys, spans=spans, choose=choose, on_gap=on_gap), index
-    wanted = _wanted(read_steps(source, tail, kind, rows, spans, on_gap), rows)
-    table = read_table(source, tail, kind, keys=keys, spans=spans, choose=_in_turn(wanted), on_gap=_ignore)
-    return table, index
+        return read(keys=keys, choose=choose, on_gap=on_gap)
+    wanted = _wanted(_with_step(read, rows, on_gap), rows)
+    return read(keys=keys, choose=_in_turn(wanted), on_gap=_ignore)
 
 
-def read_steps(
-    source: Source, start: int, kind: Kind, rows: Rows, spans: Sequence[tuple[int, int]], on_gap: OnGap
-) -> Table:
-    """All rows of the spans and from *start* on, with their step if *rows* ask for it and there is one."""
+def _with_step(read: Callable[..., Table], rows: Rows, on_gap: OnGap) -> Table:
+    """All rows that *read* reads, with their step if *rows* ask for it and there is one."""
     if rows.steps is not None:
         try:
-            return read_table(source, start, kind, keys=[STEP], spans=spans, on_gap=on_gap)
+            return read(keys=[STEP], on_gap=on_gap)
         except KeyError:
             pass
-    return read_table(source, start, kind, keys=[], spans=spans, on_gap=on_gap)
+    return read(keys=[], on_gap=on_gap)
 
 
 def _wanted(table: Table, rows: Rows) -> Mask:
@@ -125,8 +142,9 @@ def _in_turn(wanted: Mask) -> Choose:
 
 def _with_steps(source: Source, kind: Kind, index: Index) -> Index:
     """*index*, with the ranges of steps of *kind*, which takes reading them once."""
-    everywhere = [(int(index.offset[0]), index.end)] if index.parts else []
-    table = read_steps(source, index.end, kind, Rows(steps=(None, None)), everywhere, _ignore)
+    everywhere = index.known(kind, time=None, steps=None, last=None)
+    read = partial(read_table, source, index.end, kind, known=everywhere)
+    table = _with_step(read, Rows(steps=(None, None)), _ignore)
     count = index.count(kind)
     if table.rows < count:
         raise Unsound

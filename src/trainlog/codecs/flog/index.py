@@ -2,25 +2,25 @@
 
 It is built from the headers alone, block by block, and only for files whose chain of frames is unbroken from the
 first to the last; a torn tail is left to the walk. Clocks may step back: a part is chosen by the range of its times,
-not by their order.
+not by their order. Of kinds that are few and far between, as stats among creatures are, it knows every frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.chain import SLACK, Chain
+from trainlog.codecs.flog.chain import SLACK, Chain, Links, Octets
 from trainlog.codecs.flog.layout import FRAME
 from trainlog.codecs.flog.values import overlapping
 from trainlog.files import Source
-from trainlog.rows import Range
+from trainlog.rows import Range, inside
 
-__all__ = ["Index", "likely"]
+__all__ = ["Index", "Known", "Places", "Survey", "likely"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -28,6 +28,7 @@ Spans = list[tuple[int, int]]
 
 _HEAD: Final = FRAME.size
 _PART: Final = 1 << 20
+_APART: Final = 1 << 13  # bytes from one frame to the next from which on it is faster to read each by itself
 
 
 def likely(time: Floats, kind: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
@@ -35,6 +36,53 @@ def likely(time: Floats, kind: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     size = np.abs(time)
     found: npt.NDArray[np.bool_] = (kind > 0) & ((size == 0) | ((size > 2.0**-63) & (size < 2.0**41)))
     return found
+
+
+class Places(NamedTuple):
+    """Frames of one kind, in the file's order.
+
+    Attributes:
+        offset: int64, where each begins.
+        length: int64, bytes of each, its header among them.
+        time: float64.
+
+    """
+
+    offset: Ints
+    length: Ints
+    time: Floats
+
+    def take(self, which: npt.NDArray[np.bool_] | slice) -> Places:
+        """Some of them."""
+        return Places(self.offset[which], self.length[which], self.time[which])
+
+
+class Known(NamedTuple):
+    """Where frames are that are wanted.
+
+    Attributes:
+        spans: ranges of bytes that are whole frames, those that are wanted among them.
+        places: or these frames themselves.
+
+    """
+
+    spans: Spans = []  # noqa: RUF012 - nobody changes it
+    places: Places | None = None
+
+
+class Part(NamedTuple):
+    """A part of a file: where it ends, and of each kind how many frames it has, the lowest and the highest time."""
+
+    end: int
+    ranges: dict[int, tuple[int, float, float]]
+
+    def and_then(self, later: Part) -> Part:
+        """One of both, the *later* one right behind it."""
+        ranges = dict(later.ranges)
+        for kind, (frames, low, high) in self.ranges.items():
+            more, lowest, highest = ranges.get(kind, (0, low, high))
+            ranges[kind] = frames + more, min(low, lowest), max(high, highest)
+        return Part(later.end, ranges)
 
 
 @dataclass(frozen=True)
@@ -48,6 +96,8 @@ class Index:
         low, high: float64, shape (parts, kinds), the range of their times; +inf and -inf where there are none.
         steps: for some kinds, the range of the frames' ``step``: two arrays like a column of ``low`` and ``high``,
             for the first parts.
+        places: every frame of those kinds that are few and far between.
+        content: a digest of what the file holds until ``end``.
 
     """
 
@@ -57,6 +107,8 @@ class Index:
     low: Floats = field(default_factory=lambda: np.empty((0, 0)))
     high: Floats = field(default_factory=lambda: np.empty((0, 0)))
     steps: Mapping[int, tuple[Floats, Floats]] = field(default_factory=dict)
+    places: Mapping[int, Places] = field(default_factory=dict)
+    content: bytes = b""
 
     @classmethod
     def beginning(cls, start: int) -> Index:
@@ -75,44 +127,32 @@ class Index:
 
     def extended(self, source: Source) -> Index | None:
         """The index of all that *source* holds by now; None when its frames are no unbroken chain."""
-        at, stop = self.end, source.size
-        offset = [at]
-        found: list[dict[int, tuple[int, float, float]]] = []
+        survey = Survey(self)
+        at, stop = survey.end, source.size
         chain = Chain()
         block = np.empty(_PART + SLACK, np.uint8)
         while at + _HEAD < stop:
             count = source.fill(block.data[: min(len(block) - SLACK, stop - at)], at)
             links = chain.follow(block, count)
-            good, reached = len(links.kind), links.next
-            if good and reached > count and at + reached > stop:
-                good, reached = good - 1, int(links.offset[-1])  # torn
-            if links.broken:
-                return None
-            if not good:
+            good = len(links.kind)
+            if good and links.next > count and at + links.next > stop:
+                good -= 1  # torn
+            survey.see(at, block, links, good)
+            if survey.end == at:
                 break
-            time = overlapping(block, "<f8")[links.offset[:good]]
-            kind = links.kind[:good]
-            if not likely(time, kind).all():
-                return None
-            found.append(
-                {
-                    one: (len(some), float(some.min()), float(some.max()))
-                    for one in np.flatnonzero(np.bincount(kind)).tolist()
-                    if len(some := time[kind == one])
-                }
-            )
-            at += reached
-            offset.append(at)
-            if good < len(links.kind):
-                break
-        return self._with(np.array(offset[1:], np.int64), found)
+            at = survey.end
+        return survey.index()
 
-    def _with(self, offset: Ints, found: list[dict[int, tuple[int, float, float]]]) -> Index:
-        kinds = tuple(sorted({*self.kinds, *(kind for part in found for kind in part)}))
-        shape = len(found), len(kinds)
+    def with_parts(self, parts: Sequence[Part], places: Mapping[int, Places]) -> Index:
+        """The same with some more *parts*, and with these *places*, of all parts."""
+        if parts and self.parts and self.end - int(self.offset[-2]) < _PART // 2:
+            # A log that grows by little has no part for each time that it was looked at.
+            return self._without_last().with_parts([self._last_part().and_then(parts[0]), *parts[1:]], places)
+        kinds = tuple(sorted({*self.kinds, *(kind for part in parts for kind in part.ranges)}))
+        shape = len(parts), len(kinds)
         frames, low, high = np.zeros(shape, np.int64), np.full(shape, np.inf), np.full(shape, -np.inf)
-        for i, part in enumerate(found):
-            for kind, values in part.items():
+        for i, part in enumerate(parts):
+            for kind, values in part.ranges.items():
                 j = kinds.index(kind)
                 frames[i, j], low[i, j], high[i, j] = values
 
@@ -123,12 +163,23 @@ class Index:
 
         return replace(
             self,
-            offset=np.concatenate([self.offset, offset]),
+            offset=np.concatenate([self.offset, np.array([part.end for part in parts], np.int64)]),
             kinds=kinds,
             frames=grown(self.frames, frames, 0),
             low=grown(self.low, low, np.inf),
             high=grown(self.high, high, -np.inf),
+            places=places,
         )
+
+    def _last_part(self) -> Part:
+        values = zip(self.frames[-1].tolist(), self.low[-1].tolist(), self.high[-1].tolist(), strict=True)
+        return Part(self.end, {kind: found for kind, found in zip(self.kinds, values, strict=True) if found[0]})
+
+    def _without_last(self) -> Index:
+        most = self.parts - 1
+        steps = {kind: (low[:most], high[:most]) for kind, (low, high) in self.steps.items()}
+        arrays = {name: getattr(self, name)[:-1] for name in ("offset", "frames", "low", "high")}
+        return replace(self, steps=steps, **arrays)
 
     def with_steps(self, kind: int, steps: Floats) -> Index:
         """The index that also knows the ranges of *steps*: those of all the frames of *kind*, NaN for none."""
@@ -175,10 +226,75 @@ class Index:
         found: npt.NDArray[np.bool_] = (counts > 0) & (behind < rows)
         return found
 
+    def known(self, kind: int, *, time: Range | None, steps: Range | None, last: int | None) -> Known:
+        """Where all frames of *kind* are that may be in these ranges, and among the *last*."""
+        if time is not None or steps is not None:
+            last = None  # they are counted from the end of what is in the ranges
+        if kind in self.places:
+            places = self.places[kind]
+            if time is not None:
+                places = places.take(inside(places.time, time))
+            if last is not None:
+                places = places.take(slice(max(0, len(places.time) - last), None))
+            return Known([], places)
+        parts = self.having(kind, time=time, steps=steps) if last is None else self.last(kind, last)
+        return Known(self.spans(parts))
+
     def spans(self, parts: npt.NDArray[np.bool_]) -> Spans:
         """The bytes of *parts*, those that are neighbours in one."""
         edges = np.flatnonzero(np.diff(np.concatenate([[False], parts, [False]]).astype(np.int8)))
         return [(int(self.offset[first]), int(self.offset[last])) for first, last in edges.reshape(-1, 2).tolist()]
+
+
+class Survey:
+    """An index in the making, by whoever follows the chain of frames.
+
+    Attributes:
+        end: how far it came.
+
+    """
+
+    def __init__(self, known: Index) -> None:
+        """Go on where *known* ends."""
+        self._known = known
+        self.end = known.end
+        self._parts: list[Part] = []
+        self._places = {kind: [places] for kind, places in known.places.items()}
+        self._many = {kind for kind in known.kinds if kind not in known.places}
+        self._broken = False
+
+    def see(self, at: int, block: Octets, links: Links, good: int) -> None:
+        """Add the first *good* frames of *links*, of the block that begins at byte *at* of the file."""
+        if at != self.end or self._broken:
+            return
+        offset, length, kind = links.offset[:good], links.length[:good], links.kind[:good]
+        time = overlapping(block, "<f8")[offset]
+        if links.broken or not likely(time, kind).all():
+            self._broken = True
+            return
+        if not good:
+            return
+        reached = int(offset[-1] + length[-1])
+        ranges = {}
+        for one in np.flatnonzero(np.bincount(kind)).tolist():
+            rows = np.flatnonzero(kind == one)
+            some = time[rows]
+            ranges[one] = len(rows), float(some.min()), float(some.max())
+            if one not in self._many:
+                if len(rows) * _APART > max(reached, _PART):
+                    self._many.add(one)
+                    self._places.pop(one, None)
+                else:
+                    self._places.setdefault(one, []).append(Places(offset[rows] + at, length[rows], some))
+        self.end = at + reached
+        self._parts.append(Part(self.end, ranges))
+
+    def index(self) -> Index | None:
+        """What came of it; None when the frames are no unbroken chain."""
+        if self._broken:
+            return None
+        places = {kind: Places(*map(np.concatenate, zip(*some, strict=True))) for kind, some in self._places.items()}
+        return self._known.with_parts(self._parts, places)
 
 
 def _overlaps(low: Floats, high: Floats, limits: Range) -> npt.NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from trainlog.codec import Gap, Reader, Summary
-from trainlog.codecs.flog.cache import indexed, known_of
+from trainlog.codecs.flog.cache import begun, indexed
 from trainlog.codecs.flog.check import check
 from trainlog.codecs.flog.find import last_before, records_between, table_of_rows
 from trainlog.codecs.flog.header import take_header
@@ -19,6 +19,7 @@ from trainlog.codecs.flog.layout import FRAME
 from trainlog.codecs.flog.rewind import History, Spliced, placed
 from trainlog.codecs.flog.salvage import salvage
 from trainlog.codecs.flog.scan import walk
+from trainlog.codecs.flog.sort import Sorter
 from trainlog.errors import CorruptLog, DamagedLogWarning, TruncatedLog
 from trainlog.files import Source, Wait, never
 from trainlog.model import Frame, Kind, KindLike
@@ -41,6 +42,7 @@ class FlogReader(Reader):
         self._hides = True
         self._history = History()
         self._index: Index | None = None  # what was found out about the file so far
+        self._sorter = Sorter()
 
     def with_superseded(self) -> FlogReader:
         """The same log with the frames that a rewind has superseded; see `trainlog.codec.Reader.with_superseded`."""
@@ -94,10 +96,18 @@ class FlogReader(Reader):
         kind, rows = Kind.of(kind), Rows(time, steps, last)
         source, start = self._open()
         with source:
-            # An index that is there spares the parts without such frames; it is not worth building one for that.
+            # An index that is there spares the parts without such frames; who reads all of it makes one by the way.
             index = self._indexed(source, start, build=not rows.all)
-            on_gap = placed(source, self._warn)
-            table, self._index = table_of_rows(source, start, kind, rows, keys=keys, index=index, on_gap=on_gap)
+            table, self._index = table_of_rows(
+                source,
+                start,
+                kind,
+                rows,
+                keys=keys,
+                index=index,
+                sorter=self._sorter,
+                on_gap=placed(source, self._warn),
+            )
         return table
 
     def slice(
@@ -127,7 +137,7 @@ class FlogReader(Reader):
     def _indexed(self, source: Source, start: int, *, build: bool = True) -> Index | None:
         if isinstance(source, Spliced):
             return None  # it is an index of the whole file
-        return indexed(source, start, self._index) if build else known_of(source, self._index)
+        return indexed(source, start, self._index) if build else begun(source, start, self._index)
 
     def blocks(self, on_gap: Callable[[Gap], object]) -> Iterator[Frame | Table]:
         """Yield the frames; see `trainlog.codec.Reader.blocks`."""

@@ -52,6 +52,10 @@ class Sorter:
         self._of_key: dict[object, Plan] = {}
         self._in_vain = 0  # how often in a row no plan could be made
 
+    def __reduce__(self) -> tuple[type[Sorter], tuple[()]]:
+        """A copy begins anew: what is remembered is found again soon."""
+        return Sorter, ()
+
     def sort(self, block: Octets, offset: Ints, length: Ints) -> Sorted:
         """Sort the frames that begin at *offset* of *block*, which holds at least 8 bytes behind the last of them."""
         matches: list[tuple[Ints, Match]] = []
