@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import warnings
@@ -10,16 +11,17 @@ import msgpack
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.codecs.flog.test_columns import rows
 from tests.codecs.flog.test_columns import same as identical
 from tests.handmade import Flog
 
 import trainlog
 from trainlog import CorruptLog, Frame, Header, Kind, MissingExtra, UnknownFormat, Variable
-from trainlog.codecs import parquet
-from trainlog.codecs.parquet import ParquetCodec
+from trainlog.codec import Reader
+from trainlog.codecs.parquet import ParquetCodec, writer
 from trainlog.table import Table
-from trainlog.testing import CodecContract, same
+from trainlog.testing import CodecContract, assert_same_table, same
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -43,8 +45,8 @@ class TestParquet(CodecContract):
 
 def round_trip(folder: Path, frames: list[Frame]) -> Any:
     path = folder / "log.parquet"
-    with trainlog.create(path, overwrite=True) as writer:
-        writer.write_all(frames)
+    with trainlog.create(path, overwrite=True) as log:
+        log.write_all(frames)
     back = list(trainlog.open(path))
     assert [(frame.time, frame.kind) for frame in back] == [(frame.time, frame.kind) for frame in frames]
     for frame, expected in zip(back, frames, strict=True):
@@ -126,7 +128,7 @@ def test_any_frames(rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPat
 
 
 def test_several_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "_GROUP", 16)
+    monkeypatch.setattr(writer, "GROUP", 16)
     frames = [Frame(i / 10, Kind.CREATURE, {"step": i, "pos": [i / 3] * 3}) for i in range(100)]
     frames += stats(*({"late": str(i)} for i in range(40)))
     table = round_trip(tmp_path, frames)
@@ -135,6 +137,83 @@ def test_several_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert reader.table("creature")["pos"].shape == (100, 3)
     assert [frame.data["late"] for frame in reader.frames("stats")] == [str(i) for i in range(40)]
     assert reader.table("creature", steps=(5, 8))["step"].tolist() == [5, 6, 7]
+
+
+STEPS = st.sampled_from([0, 1, 2, 3, 2.5, 2.0, -1, 2**53 + 1, 2**63, "2", "x", None, True, [1.0], {"a": 1}, math.nan])
+VALUES = st.sampled_from([1, 2.0, 0.5, -1, 2**63, None, "a", True, [1.0, 2.0], [3.0, 4.0], [1], {"a": 0.5}, math.nan])
+TIMES = st.sampled_from([0.0, 0.5, 1.0, 2.5, -1.0, math.nan, math.inf])
+LIMITS = st.none() | st.tuples(*[st.none() | st.sampled_from([-1.0, 0, 0.5, 1, 2.5, 3, 2**53 + 1, math.inf])] * 2)
+KEYS = st.none() | st.lists(st.sampled_from(["step", "x", "y", "z", "z/a", "y/a"]), max_size=3)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Frame]:
+    """Columns that mostly hold values of one type, in frames that step back in time."""
+    some = [draw(st.sampled_from([VALUES, st.floats(), st.integers(-5, 5), st.just({"a": 1.5})])) for _ in range(3)]
+    steps = draw(st.sampled_from([STEPS, st.integers(0, 5), st.floats(0, 5)]))
+    data = st.fixed_dictionaries({"step": steps, "x": some[0]}, optional={"y": some[1], "z": some[2]})
+    rows = draw(st.lists(data | data | st.fixed_dictionaries({}, optional={"y": VALUES, "x": some[0]}), max_size=24))
+    return [Frame(draw(TIMES), Kind(draw(st.sampled_from([2, 2, 4]))), row) for row in rows]
+
+
+@given(frames=logs(), choices=st.lists(st.tuples(LIMITS, LIMITS, st.none() | st.integers(0, 9), KEYS), min_size=5))
+@settings(max_examples=100)
+def test_any_rows_and_columns(
+    frames: list[Frame], choices: list[tuple[Any, ...]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Tables are those that are made of the frames, of whatever row groups and columns they are read."""
+    path = tmp_path_factory.mktemp("any") / "log.parquet"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "GROUP", 5)
+        with trainlog.create(path) as log:
+            log.write_all(frames)
+    reader = trainlog.open(path)
+    for time, steps, last, keys in [(None, None, None, None), *choices]:
+        which = {"time": time, "steps": steps, "last": last, "keys": keys}
+        try:
+            expected = Reader.table(reader, "stats", **which)
+        except KeyError:
+            with pytest.raises(KeyError):
+                reader.table("stats", **which)
+        else:
+            assert_same_table(reader.table("stats", **which), expected)
+        if time is not None:
+            assert [repr(frame) for frame in reader.slice(*time)] == [
+                repr(frame) for frame in Reader.slice(reader, *time)
+            ]
+
+
+def test_only_what_is_wanted_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "GROUP", 100)
+    path = tmp_path / "log.parquet"
+    with trainlog.create(path) as log:
+        for i in range(1000):
+            log.write(Frame(i / 10, Kind.STATS, {"step": i, "x": i / 3, "on": True, "nested": {"a": i}}))
+    read: list[tuple[int, list[str]]] = []
+    plain = pq.ParquetFile.read_row_group
+
+    def read_row_group(self: Any, n: int, columns: list[str]) -> Any:
+        read.append((n, columns))
+        return plain(self, n, columns=columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", read_row_group)
+    reader = trainlog.open(path)
+    assert reader.table("stats", keys=["x"], time=(25, 35))["x"].tolist() == [i / 3 for i in range(250, 350)]
+    assert read == [(n, ["time", "kind", "stats/x"]) for n in (2, 3)]
+    read.clear()
+    assert reader.table("stats", keys=["nested/a", "on"], last=2)["nested/a"].tolist() == [998, 999]
+    assert read == [(9, ["time", "kind", "stats/on", "stats/nested/a"])]
+    read.clear()
+    assert reader.table("stats", keys=["nested/a"], steps=(0, 2))["nested/a"].dtype == np.int64
+    assert {name for _, columns in read for name in columns} == {"time", "kind", "stats/step", "stats/nested/a"}
+
+
+def test_ints_in_a_column_of_floats(tmp_path: Path) -> None:
+    """Where all that are chosen were ints, they are ints."""
+    round_trip(tmp_path, stats({"x": 1}, {"x": 2}, {"x": 3.0}, {"x": 0.5}))
+    reader = trainlog.open(tmp_path / "log.parquet")
+    for time, dtype in (((0, 2), np.int64), ((1, 3), np.float64), ((2, 3), np.float64), ((0, 4), np.float64)):
+        assert reader.table("stats", keys=["x"], time=time)["x"].dtype == dtype
 
 
 def test_convert_there_and_back(tmp_path: Path, real_logs: Path) -> None:

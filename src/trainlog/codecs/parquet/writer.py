@@ -1,95 +1,38 @@
-"""Parquet: a whole run as one table, for polars, pandas, DuckDB and all others that read it. The extra ``arrow``.
-
-A row is a frame, in the log's order. The columns:
-
-- ``time``: float64, seconds since the run began;
-- ``kind``: what the frame tells of, as a string (``stats``, ``creature``, ``kind_9``);
-- one for each key of each kind, ``stats/reward``, nested ones flattened: ``stats/gait/phase``. It is null in the
-  rows of other kinds, and where the frame has no such key. Its type is the one that most of its values have: double,
-  int64, bool, string, binary, lists of fixed size (or of any, where their sizes differ) of numbers or bools;
-- ``frame``: the whole frame's data as msgpack, for frames that hold anything that their columns cannot tell: ``None``,
-  nested maps, an int among floats, a string among numbers. Null for all others.
-
-The header is in the schema's metadata, under ``trainlog``, as JSON. So nothing is lost: read back as a log, every
-frame is what it was (its keys may come in another order).
-
-As Parquet wants to know all columns before the first row, frames go to a FLOG file beside the target, which a killed
-process leaves behind, and become Parquet when the writer is closed.
-"""
+"""Writing a log as Parquet: what types the values of a column have, and what of them it can hold."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.arrow import extra, lists
-from trainlog.codec import Codec, Reader, Writer
+from trainlog.arrow import lists
+from trainlog.codec import Reader, Writer
 from trainlog.codecs.flog import FlogReader, FlogWriter
-from trainlog.codecs.flog.payload import decode, encode
-from trainlog.errors import CorruptLog, LogExists, LogNotFound, TrainlogError, UnknownFormat
-from trainlog.files import Wait, never, written_aside
-from trainlog.model import Frame, Header, Kind, KindLike, Variable
+from trainlog.codecs.flog.payload import encode
+from trainlog.codecs.parquet.layout import GROUP, METADATA, column_name, packed, pyarrow_modules
+from trainlog.errors import LogExists
+from trainlog.files import written_aside
+from trainlog.model import Frame, Header, Kind
 from trainlog.table import Table, flatten
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["ParquetCodec"]
+__all__ = ["ParquetWriter"]
 
 Array = npt.NDArray[Any]
 
-_MAGIC: Final = b"PAR1"
-_METADATA: Final = b"trainlog"
-_GROUP: Final = 1 << 15  # frames in a row group
 _MOST_COLUMNS: Final = 10_000
 
 _SCALARS: Final = {float: "float64", int: "int64", bool: "bool_", str: "string", bytes: "binary"}
 _LEAVES: Final = frozenset([float, int, bool])
-
-
-class ParquetCodec(Codec):
-    """Parquet files that hold a log."""
-
-    name = "parquet"
-    suffixes = (".parquet",)
-    description = "one table of all frames, for polars, pandas, DuckDB (needs trainlog[arrow])"
-
-    def accepts(self, path: Path, head: bytes) -> bool:
-        """Whether it is a Parquet file."""
-        return head.startswith(_MAGIC)
-
-    def read(self, path: Path) -> Reader:
-        """Open the log at *path*.
-
-        Raises:
-            MissingExtra: without pyarrow.
-            UnknownFormat: when it is a Parquet file that holds no log.
-
-        """
-        return _ParquetReader(path)
-
-    def write(self, path: Path, header: Header) -> Writer:
-        """Begin a log at *path*, which is there when the writer is closed.
-
-        Raises:
-            MissingExtra: without pyarrow.
-
-        """
-        return _ParquetWriter(path, header)
-
-
-def _parquet() -> Any:
-    return extra("pyarrow.parquet", '"trainlog[arrow]"')
 
 
 class _Type(NamedTuple):
@@ -215,9 +158,11 @@ _ABSENT: Final = _Absent()
 Columns = dict[tuple[Kind, str], _Holder]
 
 
-class _ParquetWriter(Writer):
+class ParquetWriter(Writer):
+    """A log that becomes Parquet when it is closed, and is a FLOG file beside the target until then."""
+
     def __init__(self, path: Path, header: Header) -> None:
-        _parquet()
+        pyarrow_modules()
         if path.exists():
             raise LogExists("there is a file already, and a log is never overwritten unasked", path=path)
         self._path = path
@@ -226,15 +171,19 @@ class _ParquetWriter(Writer):
         self._done = False
 
     def write(self, frame: Frame) -> None:
+        """Write one frame, which a killed process leaves in the FLOG file."""
         self._writer.write(frame)
 
     def write_table(self, table: Table) -> None:
+        """Write the rows of *table* as frames."""
         self._writer.write_table(table)
 
     def flush(self) -> None:
+        """Make sure that what was written so far is in the FLOG file."""
         self._writer.flush()
 
     def close(self) -> None:
+        """Make the Parquet file; may be called again."""
         self._writer.close()
         if not self._done:
             _write(FlogReader(self._spool), self._path)
@@ -244,16 +193,16 @@ class _ParquetWriter(Writer):
 
 def _write(log: Reader, path: Path) -> None:
     """Write the FLOG file *log* as Parquet."""
-    pa, parquet = extra("pyarrow", '"trainlog[arrow]"'), _parquet()
+    pa, parquet = pyarrow_modules()
     columns = _columns_of(log)
     schema = pa.schema(
         [
             ("time", pa.float64()),
             ("kind", pa.dictionary(pa.int16(), pa.string())),
-            *((_name(*key), column.arrow_type(pa)) for key, column in columns.items()),
+            *((column_name(*key), column.arrow_type(pa)) for key, column in columns.items()),
             ("frame", pa.binary()),
         ],
-        {_METADATA: _packed(log.header)},
+        {METADATA: packed(log.header)},
     )
     text = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_dictionary(field.type)]
     with (
@@ -264,13 +213,9 @@ def _write(log: Reader, path: Path) -> None:
             writer.write_table(_group(pa, schema, columns, batch))
 
 
-def _name(kind: Kind, key: str) -> str:
-    return f"{kind}/{key}"
-
-
 def _batches(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
     frames = iter(frames)
-    while batch := list(itertools.islice(frames, _GROUP)):
+    while batch := list(itertools.islice(frames, GROUP)):
         yield batch
 
 
@@ -318,7 +263,7 @@ def _group(pa: Any, schema: Any, columns: Columns, batch: list[Frame]) -> Any:
             if column is None:
                 inexact.update(i for i, value in enumerate(values) if value is not _ABSENT)
             else:
-                arrays[_name(kind, key)] = column.array(pa, values, inexact).take(places)
+                arrays[column_name(kind, key)] = column.array(pa, values, inexact).take(places)
         for i in inexact:
             raw[rows[i]] = encode(data[i])
     arrays["frame"] = pa.array(raw, pa.binary())
@@ -326,73 +271,3 @@ def _group(pa: Any, schema: Any, columns: Columns, batch: list[Frame]) -> Any:
         if field.name not in arrays:
             arrays[field.name] = pa.nulls(len(batch), field.type)
     return pa.table([arrays[field.name] for field in schema], schema=schema)
-
-
-def _packed(header: Header) -> bytes:
-    said = {
-        "version": 1,
-        "meta": header.meta,
-        "phase": header.phase,
-        "variables": [dataclasses.asdict(variable) for variable in header.variables],
-    }
-    return json.dumps(said).encode()
-
-
-def _header_of(schema: Any, path: Path) -> Header:
-    packed = (schema.metadata or {}).get(_METADATA)
-    if packed is None:
-        raise UnknownFormat("this Parquet file holds no log: its metadata do not say `trainlog`", path=path)
-    try:
-        said = json.loads(packed)
-        variables = tuple(Variable(**variable) for variable in said["variables"])
-        return Header(said["meta"], said["phase"], variables)
-    except (ValueError, TypeError, KeyError) as error:
-        raise CorruptLog(f"the header in its metadata cannot be understood ({error})", path=path) from error
-
-
-class _ParquetReader(Reader):
-    def __init__(self, path: Path) -> None:
-        pa, parquet = extra("pyarrow", '"trainlog[arrow]"'), _parquet()
-        with _typed(pa, path):
-            schema = parquet.read_schema(path)
-        super().__init__(path, _header_of(schema, path))
-
-    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
-        """Yield the frames; the file is complete, so that there is nothing to wait for."""
-        pa, parquet = extra("pyarrow", '"trainlog[arrow]"'), _parquet()
-        wanted = None if kind is None else str(Kind.of(kind))
-        with _typed(pa, self.path), parquet.ParquetFile(self.path) as file:
-            names = file.schema_arrow.names
-            if wanted is not None:
-                names = [name for name in names if "/" not in name or name.startswith(f"{wanted}/")]
-            for batch in file.iter_batches(_GROUP // 8, columns=names):
-                yield from _frames_of(batch, wanted)
-
-
-def _frames_of(batch: Any, wanted: str | None) -> Iterator[Frame]:
-    times, kinds, raw = (batch.column(name).to_pylist() for name in ("time", "kind", "frame"))
-    data: list[dict[Any, Any]] = [{} for _ in times]
-    rows = {kind: [row for row, one in enumerate(kinds) if one == kind] for kind in set(kinds)}
-    for name in batch.schema.names:
-        kind, found, key = name.partition("/")
-        if found and kind in rows:
-            values = batch.column(name).take(rows[kind]).to_pylist()
-            for row, value in zip(rows[kind], values, strict=True):
-                if value is not None:
-                    data[row][key] = value
-    for time, kind, packed, one in zip(times, kinds, raw, data, strict=True):
-        if wanted is None or kind == wanted:
-            yield Frame(time, Kind.of(kind), one if packed is None else decode(packed))
-
-
-@contextmanager
-def _typed(pa: Any, path: Path) -> Iterator[None]:
-    """Errors of pyarrow as ours."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise LogNotFound("there is no such file", path=path) from error
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, TrainlogError):
-            raise
-        raise CorruptLog(f"this is no whole Parquet file ({error})", path=path) from error

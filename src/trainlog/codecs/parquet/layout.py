@@ -1,0 +1,78 @@
+"""What the writer and the reader of Parquet files agree on: names of columns, the header, row groups."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from trainlog.arrow import extra
+from trainlog.errors import CorruptLog, LogNotFound, TrainlogError, UnknownFormat
+from trainlog.model import Header, Kind, Variable
+
+__all__ = ["column_name", "header_of", "packed", "pyarrow_modules", "typed"]
+
+MAGIC: Final = b"PAR1"
+METADATA: Final = b"trainlog"
+GROUP: Final = 1 << 15  # frames in a row group
+
+
+def pyarrow_modules() -> tuple[Any, Any]:
+    """Pyarrow and pyarrow.parquet.
+
+    Raises:
+        MissingExtra: when they are not installed.
+
+    """
+    return extra("pyarrow", '"trainlog[arrow]"'), extra("pyarrow.parquet", '"trainlog[arrow]"')
+
+
+def column_name(kind: Kind, key: str) -> str:
+    """The column of a key of one kind."""
+    return f"{kind}/{key}"
+
+
+def packed(header: Header) -> bytes:
+    """*header* as the schema's metadata have it."""
+    said = {
+        "version": 1,
+        "meta": header.meta,
+        "phase": header.phase,
+        "variables": [dataclasses.asdict(variable) for variable in header.variables],
+    }
+    return json.dumps(said).encode()
+
+
+def header_of(schema: Any, path: Path) -> Header:
+    """The header of a log with this *schema*.
+
+    Raises:
+        UnknownFormat: when it is no log.
+        CorruptLog: when the header cannot be understood.
+
+    """
+    said_packed = (schema.metadata or {}).get(METADATA)
+    if said_packed is None:
+        raise UnknownFormat("this Parquet file holds no log: its metadata do not say `trainlog`", path=path)
+    try:
+        said = json.loads(said_packed)
+        variables = tuple(Variable(**variable) for variable in said["variables"])
+        return Header(said["meta"], said["phase"], variables)
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptLog(f"the header in its metadata cannot be understood ({error})", path=path) from error
+
+
+@contextmanager
+def typed(pa: Any, path: Path) -> Iterator[None]:
+    """Errors of pyarrow as ours."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise LogNotFound("there is no such file", path=path) from error
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, TrainlogError):
+            raise
+        raise CorruptLog(f"this is no whole Parquet file ({error})", path=path) from error

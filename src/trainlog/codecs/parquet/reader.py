@@ -1,0 +1,83 @@
+"""Reading a log in Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainlog.codec import Reader
+from trainlog.codecs.flog.payload import decode
+from trainlog.codecs.parquet.columns import groups_of, read_columns
+from trainlog.codecs.parquet.layout import GROUP, column_name, header_of, pyarrow_modules, typed
+from trainlog.files import Wait, never
+from trainlog.model import Frame, Kind, KindLike
+from trainlog.rows import Range, Rows
+from trainlog.table import Table
+
+__all__ = ["ParquetReader"]
+
+
+class ParquetReader(Reader):
+    """A log in Parquet; see `trainlog.codec.Reader` for what its methods do."""
+
+    def __init__(self, path: Path) -> None:
+        pa, parquet = pyarrow_modules()
+        with typed(pa, path):
+            schema = parquet.read_schema(path)
+        super().__init__(path, header_of(schema, path))
+
+    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
+        """Yield the frames; the file is complete, so that there is nothing to wait for."""
+        return self._frames(None if kind is None else Kind.of(kind), Rows())
+
+    def slice(
+        self, start: float | None = None, stop: float | None = None, kind: KindLike | None = None
+    ) -> Iterator[Frame]:
+        """Yield the frames between two times; row groups that have none are not read."""
+        rows = Rows((start, stop))
+        return iter(rows.of(self._frames(None if kind is None else Kind.of(kind), rows)))
+
+    def _frames(self, kind: Kind | None, rows: Rows) -> Iterator[Frame]:
+        """The frames of the row groups that may hold such *rows*."""
+        pa, parquet = pyarrow_modules()
+        with typed(pa, self.path), parquet.ParquetFile(self.path) as file:
+            names = file.schema_arrow.names
+            if kind is not None:
+                names = [name for name in names if "/" not in name or name.startswith(column_name(kind, ""))]
+            for batch in file.iter_batches(GROUP // 8, groups_of(file, kind, rows), names):
+                yield from _frames_of(batch, None if kind is None else str(kind))
+
+    def table(
+        self,
+        kind: KindLike,
+        *,
+        keys: Sequence[str] | None = None,
+        time: Range | None = None,
+        steps: Range | None = None,
+        last: int | None = None,
+    ) -> Table:
+        """Frames of one kind as numpy columns; see `trainlog.codec.Reader.table`.
+
+        Only these columns are read, of the row groups that may hold such rows.
+        """
+        pa, parquet = pyarrow_modules()
+        rows = Rows(time, steps, last)
+        with typed(pa, self.path), parquet.ParquetFile(self.path) as file:
+            return read_columns(file, Kind.of(kind), rows, keys)
+
+
+def _frames_of(batch: Any, wanted: str | None) -> Iterator[Frame]:
+    times, kinds, raw = (batch.column(name).to_pylist() for name in ("time", "kind", "frame"))
+    data: list[dict[Any, Any]] = [{} for _ in times]
+    rows = {kind: [row for row, one in enumerate(kinds) if one == kind] for kind in set(kinds)}
+    for name in batch.schema.names:
+        kind, found, key = name.partition("/")
+        if found and kind in rows:
+            values = batch.column(name).take(rows[kind]).to_pylist()
+            for row, value in zip(rows[kind], values, strict=True):
+                if value is not None:
+                    data[row][key] = value
+    for time, kind, packed, one in zip(times, kinds, raw, data, strict=True):
+        if wanted is None or kind == wanted:
+            yield Frame(time, Kind.of(kind), one if packed is None else decode(packed))
