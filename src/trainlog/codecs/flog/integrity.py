@@ -21,7 +21,10 @@ from trainlog.errors import LogWriteError
 from trainlog.files import Source
 from trainlog.model import Kind
 
-__all__ = ["MAP", "REWIND", "SEAL", "SEAL_SIZE", "Seal", "SealedFile", "checksum", "contains", "is_seal", "last_seal"]
+__all__ = [
+    *("EVERY", "MAP", "REWIND", "SEAL", "SEAL_SIZE", "Seal", "SealedFile"),
+    *("checksum", "contains", "is_seal", "last_seal"),
+]
 
 SEAL: Final = 67  # "C"
 
@@ -40,7 +43,7 @@ _KEYS: Final = {"from", "to", "rewinds", "crc32"}
 REWIND: Final = b"\xa4type\xa6rewind"  # in the payload of an event, see `trainlog.codecs.flog.rewind`
 
 # After how many bytes a seal is due: it costs one write more, and what is behind the last one cannot be checked.
-_EVERY: Final = 1 << 16
+EVERY: Final = 1 << 16
 
 
 def is_seal(data: Mapping[Any, Any]) -> bool:
@@ -69,7 +72,7 @@ class SealedFile(AppendFile):
             self._size += len(record)
             if record[_KIND_AT] == _EVENT and REWIND in record:
                 self._rewinds += 1
-            if self._size >= _EVERY:
+            if self._size >= EVERY:
                 self._seal()
 
     def extend(self, records: bytes | memoryview, last: int) -> None:
@@ -80,7 +83,7 @@ class SealedFile(AppendFile):
             self._pending += parts
             self._size += len(records)
             self._rewinds += sum(part.count(REWIND) for part in parts)
-            if self._size >= _EVERY:
+            if self._size >= EVERY:
                 self._seal()
 
     def go_on(self, seal: Seal, end: int, time: float) -> None:

@@ -13,16 +13,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeGuard
 
+import numpy as np
+
 from trainlog.codec import Gap
-from trainlog.codecs.flog.integrity import MAP, REWIND, contains, last_seal
-from trainlog.codecs.flog.scan import walk
+from trainlog.codecs.flog.chain import SLACK, Chain
+from trainlog.codecs.flog.integrity import EVERY, MAP, REWIND, contains, last_seal
+from trainlog.codecs.flog.scan import next_frame, walk
 from trainlog.files import Source
 from trainlog.model import Kind
 
 __all__ = ["History", "Spliced", "placed"]
 
-# A file of ours has a seal in every 64 KB, or behind each frame that is larger than that.
-_SEALS_WITHIN: Final = 16 << 20
+# A file of ours has a seal in every 64 KB, or behind each frame that is larger than that. So there is one in the last
+# of these ranges, but for large frames at the end, for which the second is searched.
+_SEALS_WITHIN: Final = 192 << 10, 16 << 20
+
+_HEAD: Final = 4096
 
 _RULE: Final = {"type": "rewind", "by": "trainlog"}
 
@@ -40,6 +46,7 @@ class History:
 
     cuts: tuple[Cut, ...] = ()
     file: tuple[int, int] = (0, 0)
+    head: bytes = b""  # with which it begins: where a log was replaced, the system may give the same numbers again
     searched: int = 0  # there is no further rewind before this byte
     walked: int = 0  # up to here frames were looked at for their steps
     offsets: tuple[int, ...] = ()  # of those frames that raised the highest step so far
@@ -57,7 +64,12 @@ class History:
         status = source.path.stat()
         file = status.st_dev, status.st_ino
         size = source.size
-        old = self if file == self.file and size >= self.searched else History(file=file, searched=start, walked=start)
+        head = bytearray(min(size, _HEAD))
+        source.fill(memoryview(head), 0)
+        old = self
+        if file != self.file or size < self.searched or not head.startswith(self.head):
+            old = History(file=file, searched=start, walked=start)
+        old = replace(old, head=bytes(head))
         if size == old.searched:
             return old
         if not _may_rewind(source, max(old.searched - len(REWIND), start), unsealed=unsealed):
@@ -80,7 +92,7 @@ class History:
             elif not steps or step > steps[-1]:
                 offsets.append(record.offset)
                 steps.append(step)
-        return History(tuple(cuts), self.file, end, end, tuple(offsets), tuple(steps))
+        return History(tuple(cuts), self.file, self.head, end, end, tuple(offsets), tuple(steps))
 
 
 def _is_number(step: Any) -> TypeGuard[float]:
@@ -94,12 +106,25 @@ def _ignore(gap: Gap) -> None:
 def _may_rewind(source: Source, start: int, *, unsealed: bool) -> bool:
     """Whether there may be a rewind behind byte *start*; the last seal tells, without a look at all of the file."""
     size = source.size
-    seal = last_seal(source, max(start, size - _SEALS_WITHIN))
-    if seal.end:
-        return seal.rewinds > 0 or contains(source, REWIND, seal.end, size)
-    if size - start > _SEALS_WITHIN and not unsealed and not contains(source, MAP, start, start + _SEALS_WITHIN):
-        return False  # nothing of this is by a writer that knows of rewinds
-    return contains(source, REWIND, start, size)
+    for within in _SEALS_WITHIN:
+        seal = last_seal(source, max(start, size - within))
+        if seal.end:
+            return seal.rewinds > 0 or contains(source, REWIND, seal.end, size)
+        if unsealed or size - start <= within:
+            return contains(source, REWIND, start, size)
+        if _is_foreign(source, size - within):
+            return False
+    return contains(source, MAP, start, start + within) and contains(source, REWIND, start, size)
+
+
+def _is_foreign(source: Source, start: int) -> bool:
+    """Whether the frames behind byte *start*, among which there is no seal, are by a writer that puts none."""
+    found = next_frame(source, start)
+    if found is None:
+        return False
+    block = np.empty(source.size - found + SLACK, np.uint8)
+    links = Chain().follow(block, source.fill(block.data[:-SLACK], found))
+    return not links.broken and links.next >= EVERY + int(links.length.max())
 
 
 class Spliced(Source):

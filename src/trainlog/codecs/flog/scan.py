@@ -19,7 +19,7 @@ from trainlog.codecs.flog.layout import FIRST_BYTES, FRAME, MAX_PAYLOAD
 from trainlog.codecs.flog.payload import decode
 from trainlog.files import Source
 
-__all__ = ["Leap", "Record", "is_likely", "walk"]
+__all__ = ["Leap", "Record", "is_likely", "next_frame", "walk"]
 
 _HEAD: Final = FRAME.size
 _unpack = FRAME.unpack_from
@@ -112,10 +112,10 @@ def walk(
         found = None
         if broken or left > max(2 * searched, Source.CHUNK):
             searched = left
-            found = _next_frame(source, at + 1)
+            found = next_frame(source, at + 1)
         if found is None and not source.wait():
             if not broken and left > searched:
-                found = _next_frame(source, at + 1)
+                found = next_frame(source, at + 1)
             if found is None:
                 if left:
                     on_gap(Gap(at, left, torn=endless or not broken))
@@ -140,7 +140,7 @@ def _swallows_a_frame(source: Source, at: int, stop: int, block: bytes, base: in
             return False
     elif stop + _HEAD >= source.size or source.block(stop)[_HEAD] in FIRST_BYTES:
         return False
-    found = _next_frame(source, at + 1)
+    found = next_frame(source, at + 1)
     return found is not None and found < stop
 
 
@@ -152,7 +152,7 @@ def is_likely(time: float, number: int) -> bool:
 _IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
 
 
-def _next_frame(source: Source, start: int) -> int | None:
+def next_frame(source: Source, start: int) -> int | None:
     """The first offset from *start* on where a whole frame is followed by another, or by the end of the file."""
     total = source.size
     while total - start > _HEAD:
