@@ -263,6 +263,41 @@ def test_large_logs_with_and_without(tmp_path: Path) -> None:
     assert steps(trainlog.open(path)) == list(range(400))
 
 
+@pytest.mark.parametrize("pad", [10, 1000, 50_000, 300_000])
+def test_large_logs_that_end_in_the_middle_of_a_frame(tmp_path: Path, pad: int) -> None:
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path, sync_every=None) as log:
+        for n in range(3_000_000 // pad if pad > 100 else 4000):
+            log.record_stats_frame(None, {"step": n, "pad": bytes(pad)})
+            if n == 5:
+                log.rewind(2)
+    whole = path.read_bytes()
+    shown = steps(trainlog.open(path))
+    assert shown[:5] == [0, 1, 2, 6, 7]
+    for torn in (Flog.frame(1.0, 2, {"step": 0, "pad": bytes(250_000)}), Flog.frame(1.0, 2, {"pad": bytes(9)})):
+        path.write_bytes(whole + torn[:-1])
+        assert steps(trainlog.open(path)) == shown
+
+
+def test_opening_a_large_log_of_another_program_reads_little_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.flog"
+    path.write_bytes(Flog.header() + b"".join(Flog.frame(n, 2, {"step": n, "pad": bytes(200)}) for n in range(100_000)))
+    read = 0
+    block = trainlog.Source.block
+
+    def counted(source: trainlog.Source, offset: int, need: int = 1) -> bytes:
+        nonlocal read
+        found = block(source, offset, need)
+        read += len(found)
+        return found
+
+    monkeypatch.setattr(trainlog.Source, "block", counted)
+    assert next(trainlog.open(path).frames()).data["step"] == 0
+    assert read < path.stat().st_size / 4
+
+
 def test_the_command_line_hides_them_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = recorded(tmp_path / "a.flog").path
     for arguments, count in (["dump"], 9), (["dump", "--superseded"], 16):
