@@ -16,8 +16,9 @@ from tests.handmade import Flog
 
 import trainlog
 from trainlog import EmptyLog, Frame, Kind, Reader, TrainlogError
-from trainlog.codecs.flog import FlogReader, cache, columns, index, sort
+from trainlog.codecs.flog import cache, columns, index, sort
 from trainlog.codecs.flog.cache import cache_path
+from trainlog.codecs.flog.reader import FlogReader
 
 Make = Callable[[Sequence[bytes] | bytes], Path]
 

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainlog.codec import Codec
+from trainlog.codec import Codec, Reader
 from trainlog.codecs.flog.layout import MAGIC
-from trainlog.codecs.flog.reader import FlogReader
-from trainlog.codecs.flog.shards import FlogShards, is_several
 from trainlog.codecs.flog.writer import FlogWriter
 from trainlog.model import Header
 
-__all__ = ["FlogCodec", "FlogReader", "FlogShards", "FlogWriter"]
+__all__ = ["FlogCodec", "FlogWriter"]
 
 
 class FlogCodec(Codec):
@@ -27,11 +25,15 @@ class FlogCodec(Codec):
         """Whether the file begins with the magic, or is empty and named like a FLOG file."""
         return head.startswith(MAGIC) or (MAGIC.startswith(head) and super().accepts(path, head))
 
-    def read(self, path: Path) -> FlogReader | FlogShards:
+    def read(self, path: Path) -> Reader:
         """Open the FLOG file at *path*; an empty one is a log without frames.
 
         A folder of FLOG files, or a pattern of their names, is one log of them all.
         """
+        # Here, as a training script that only writes waits for each import.
+        from trainlog.codecs.flog.reader import FlogReader
+        from trainlog.codecs.flog.shards import FlogShards, is_several
+
         return FlogShards(path) if is_several(path) else FlogReader(path)
 
     def write(self, path: Path, header: Header) -> FlogWriter:

@@ -97,7 +97,7 @@ class Index:
         steps: for some kinds, the range of the frames' ``step``: two arrays like a column of ``low`` and ``high``,
             for the first parts.
         places: every frame of those kinds that are few and far between.
-        content: a digest of what the file holds until ``end``.
+        content: checksums of samples of what the file holds until ``end``.
 
     """
 

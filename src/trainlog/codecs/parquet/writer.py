@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from trainlog.arrow import lists
 from trainlog.codec import Reader, Writer
-from trainlog.codecs.flog import FlogReader, FlogWriter
+from trainlog.codecs.flog import FlogWriter
 from trainlog.codecs.flog.payload import encode
+from trainlog.codecs.flog.reader import FlogReader
 from trainlog.codecs.parquet.layout import GROUP, METADATA, column_name, packed, pyarrow_modules
 from trainlog.errors import LogExists
 from trainlog.files import written_aside
