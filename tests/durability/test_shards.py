@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import trainlog
 from handmade import Flog
-from trainlog import Frame, Kind, LogExists, LogNotFound, TrainingRecorder, UnknownFormat
+from trainlog import Frame, Kind, LogExists, LogNotFound, Reader, TrainingRecorder, UnknownFormat
 from trainlog.cli import main
 from trainlog.table import table_of
-from trainlog.testing import same
+from trainlog.testing import assert_same_table, same
 
 
 def shard(path: Path, rank: int, began: float, times: list[float], /, **more: object) -> None:
@@ -82,6 +86,71 @@ def test_tables_are_those_of_the_frames(tmp_path: Path, more: list[dict[str, obj
     assert list(fast) == list(plain)
     assert same(fast.time, plain.time)
     assert all(same(fast[key], plain[key]) for key in plain)
+
+
+VALUES = st.sampled_from([1, 2.0, 0.5, -1, 2**63, None, "a", True, [1.0, 2.0], [1], {"a": 0.5}, math.nan])
+DATA = st.fixed_dictionaries(
+    {"step": st.integers(0, 5) | st.floats(0, 5)},
+    optional={"x": st.floats() | st.integers(-3, 3), "y": VALUES, "z": st.just(1.5)},
+)
+ODD = st.fixed_dictionaries(
+    {}, optional={"step": VALUES, "y": VALUES, "rank": st.sampled_from([7, 0.5, None, "a"]), "w": st.just(1)}
+)
+TIMES = st.sampled_from([0.0, 0.1, 0.2, 0.3, 1.0, 2.5, -1.0, math.nan, math.inf])
+LIMITS = st.none() | st.tuples(*[st.none() | st.sampled_from([-1.0, 0, 0.1, 0.3, 0.4, 1, 2.5, 3, math.inf])] * 2)
+KEYS = st.none() | st.lists(st.sampled_from(["step", "x", "y", "z", "y/a", "rank"]), max_size=3)
+
+
+@st.composite
+def shards(draw: st.DrawFn) -> list[tuple[float, list[bytes]]]:
+    """Files that mostly are alike: when each began, and its frames."""
+    one = draw(st.sampled_from([DATA, DATA, DATA | ODD, st.just({"step": 1, "x": 0.5}), st.just({"step": 2, "x": 3})]))
+    times = draw(st.sampled_from([TIMES, st.floats(0, 3)]))
+    frame = st.builds(Flog.frame, times, st.sampled_from([2, 2, 2, 4]), one)
+    return draw(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.3, 1e9 / 3]), st.lists(frame, max_size=8)), min_size=1))
+
+
+@given(files=shards(), choices=st.lists(st.tuples(LIMITS, LIMITS, st.none() | st.integers(0, 9), KEYS), min_size=4))
+@settings(max_examples=150)
+def test_any_rows_and_columns(
+    files: list[tuple[float, list[bytes]]],
+    choices: list[tuple[Any, ...]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "run.flog"
+    path.mkdir()
+    for n, (began, frames) in enumerate(files):
+        meta = {"creature": "ant", "shard": {"rank": n, "began": began}}
+        (path / f"{n}.flog").write_bytes(Flog.header(meta) + b"".join(frames))
+    log = trainlog.open(path)
+    for time, steps, last, keys in [(None, None, None, None), *choices]:
+        which = {"time": time, "steps": steps, "last": last, "keys": keys}
+        try:
+            expected = Reader.table(log, "stats", **which)
+        except KeyError:
+            with pytest.raises(KeyError):
+                log.table("stats", **which)
+        else:
+            assert_same_table(log.table("stats", **which), expected)
+
+
+@pytest.mark.parametrize(
+    "which", [{}, {"keys": ["n", "rank"]}, {"last": 3}, {"time": (0.5, 2.5)}, {"steps": (1, None)}]
+)
+def test_files_that_are_alike_are_read_as_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: dict[str, Any]
+) -> None:
+    """Also where a key comes later, and where only one of them has it but it is named."""
+    path = tmp_path / "run.flog"
+    for rank in range(3):
+        meta = {"creature": "ant", "shard": {"rank": rank, "began": 100.0 + 0.3 * rank}}
+        with trainlog.create(path / f"{rank}.flog", meta) as log:
+            log.write(Frame(0.0, Kind.STATS, {"n": 0, "step": 0}))
+            log.write_all(Frame(n, Kind.STATS, {"n": n, "step": n, "loss": n / 3}) for n in (1.0, 2.0, 3.0))
+    read = trainlog.open(path)
+    expected = Reader.table(read, "stats", **which)
+    monkeypatch.setattr(type(read), "frames", None)
+    assert_same_table(read.table("stats", **which), expected)
 
 
 PROCESS = """

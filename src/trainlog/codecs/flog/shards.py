@@ -14,10 +14,9 @@ from copy import copy
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from trainlog.codec import Gap, Reader, Span, Summary
 from trainlog.codecs.flog.integrity import SEAL, is_seal
+from trainlog.codecs.flog.merge import RANK, Part, Unsettled, merged
 from trainlog.codecs.flog.reader import FlogReader
 from trainlog.codecs.flog.rewind import placed
 from trainlog.codecs.flog.scan import Record, walk
@@ -25,12 +24,11 @@ from trainlog.errors import LogNotFound
 from trainlog.files import Wait, never
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.rows import Range, Rows
-from trainlog.table import Table, joined
+from trainlog.table import Table
 from trainlog.verdict import Verdict
 
 __all__ = ["FlogShards", "is_several"]
 
-_RANK: Final = "rank"
 _SUFFIXES: Final = (".flog", ".bin")
 
 
@@ -104,17 +102,17 @@ class FlogShards(Reader):
         steps: Range | None = None,
         last: int | None = None,
     ) -> Table:
-        """Frames of one kind as numpy columns; see `trainlog.codec.Reader.table`."""
-        kind = Kind.of(kind)
-        if Rows(time, steps, last).all and keys is None:
-            tables = [shard.table(kind, self._zero) for _, shard in self._known()]
-            tables = [table for table in tables if table.rows]
-            if tables and all(list(table) == list(tables[0]) for table in tables):
-                order = np.argsort(
-                    np.concatenate([np.maximum.accumulate(table.time) for table in tables]), kind="stable"
-                )
-                return joined(kind, tables).rows_where(order)
-        return super().table(kind, keys=keys, time=time, steps=steps, last=last)
+        """Frames of one kind as numpy columns; see `trainlog.codec.Reader.table`.
+
+        Each file's table is read by itself, and only of such rows; where those do not settle what the table of all
+        is (a value is NaN, and may be none), it is made of the frames.
+        """
+        kind, rows = Kind.of(kind), Rows(time, steps, last)
+        parts = [Part(shard.reader, shard.rank, shard.began - self._zero) for _, shard in self._known()]
+        try:
+            return merged(parts, kind, rows, keys)
+        except Unsettled:
+            return super().table(kind, keys=keys, time=time, steps=steps, last=last)
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
         """Decode every frame once and say what there is, what is damaged, and where."""
@@ -179,7 +177,7 @@ class _Shard:
         told = reader.header.meta.get("shard")
         shard: Mapping[str, Any] = told if isinstance(told, dict) else {}
         number = re.findall(r"\d+", reader.path.stem)
-        self.rank = shard.get(_RANK, int(number[-1]) if number else position)
+        self.rank = shard.get(RANK, int(number[-1]) if number else position)
         began = shard.get("began", 0.0)
         self.began = began if isinstance(began, int | float) else 0.0
 
@@ -187,12 +185,6 @@ class _Shard:
         other = copy(self)
         other.reader = self.reader.with_superseded()
         return other
-
-    def table(self, kind: Kind, zero: float) -> Table:
-        table = self.reader.table(kind)
-        columns = dict(table)
-        columns.setdefault(_RANK, np.full(table.rows, self.rank))
-        return Table(kind, table.time + (self.began - zero), columns)
 
 
 class _Cursor:
@@ -225,8 +217,8 @@ class _Cursor:
 
     def _frame(self, record: Record) -> Frame:
         data = record.data
-        if _RANK not in data:
-            data = {**data, _RANK: self._rank}
+        if RANK not in data:
+            data = {**data, RANK: self._rank}
         return Frame(record.time + self._shift, Kind(record.kind), data)
 
     def _on_gap(self, gap: Gap) -> None:
