@@ -22,7 +22,7 @@ def test_the_table():
 def test_a_log_that_lacks_something_is_no_figure(tmp_path, monkeypatch):
     monkeypatch.setattr(path.FlogWriter, "put", lambda *frame: None)
     with pytest.raises(AssertionError, match="did not come back"):
-        path.timed(str(tmp_path), 100, 1)
+        path.timed(str(tmp_path), 100, 2)
 
 
 def test_a_step_that_fails_is_told(tmp_path):
