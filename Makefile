@@ -49,7 +49,7 @@ test: check
 
 bench: $(VENV)/.wheel $(VENV)/.tools
 	$(BIN)/python -m pip install --quiet --group bench
-	$(BIN)/python -m benchmarks --write docs/benchmarks.md $(ARGS)
+	$(BIN)/python -m benchmarks --large --write docs/benchmarks.md $(ARGS)
 
 fuzz-tools: $(BIN)/python
 	$(BIN)/python -m pip install --quiet --group fuzz

@@ -60,6 +60,15 @@ def _trainlog(path: str) -> frames.Columns:
     return dict(trainlog.open(path).table("creature"))
 
 
+def _stats(path: str) -> None:
+    import trainlog
+
+    table = trainlog.open(path).table("stats", keys=["step", "reward"])
+    # All stats frames are copies of one row.
+    row = frames.columns("scalars", 1)
+    frames.same({key: row[key].repeat(table.rows) for key in table}, table)
+
+
 def _plain(path: str) -> frames.Columns:
     rows = [row for row in PlainFlog.frames(Path(path)) if "pos" in row]
     return {name: np.array([row[name] for row in rows]) for name in frames.WIDTHS}
@@ -84,6 +93,8 @@ def _bytes(path: str) -> None:
 READERS: dict[str, Callable[[str], frames.Columns | None]] = {
     "trainlog: open": _header,
     "trainlog: open, first frame": _first_frame,
+    "trainlog: open, two stats": _stats,
+    "trainlog: open, two stats again": _stats,
     "trainlog: open, table of creatures": _trainlog,
     _PLAIN: _plain,
     "np.fromfile, the bytes alone": _bytes,
@@ -120,8 +131,9 @@ def tables(scale: Scale) -> Iterator[Table]:
         "How it grows: opening a log, and its first table",
         f"FLOG files of creature frames as above, with a stats frame after every {_STATS_EVERY}, made by the format's "
         "note alone; in the page cache. Each is read once, in a fresh process that has read a small one before; the "
-        f"median of {scale.passes} processes, of one above {_SLOW / 1e6:,.0f} MB. *Peak*: what that added to the "
-        "memory of the process at most. *Checked*: every value of every column.",
+        f"median of {scale.passes} processes, of one above {_SLOW / 1e6:,.0f} MB. What the first table made known of "
+        "the largest files is beside them for the next process. *Peak*: what that added to the memory of the process "
+        "at most. *Checked*: every value of every column.",
         ["reader", "file MB", "ms", "MB/s", "to trainlog's table", "peak MB", "checked"],
         words=frozenset([6]),
     )
