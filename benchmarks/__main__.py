@@ -55,7 +55,7 @@ def _who() -> Table:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description="Measure trainlog beside its peers.")
     parser.add_argument("--quick", action="store_true", help="small sizes, one run each: to see that it works")
-    parser.add_argument("--large", action="store_true", help="also open a file of 4 GB, which takes as much of the disk")
+    parser.add_argument("--large", action="store_true", help="also open a file of 4 GB; the disk must hold it")
     parser.add_argument("--only", choices=TOPICS, metavar="NAME", help=f"one topic: {', '.join(TOPICS)}")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write all of it as Markdown")
     arguments = parser.parse_args()
