@@ -22,7 +22,7 @@ import msgpack
 import numpy as np
 
 import trainlog
-from benchmarks.measure import FULL, Scale, Unmeasured, held_memory, in_child, peak_memory, scratch
+from benchmarks.measure import FULL, Scale, Unmeasured, held_memory, in_child, peak_memory, scratch, settle
 from benchmarks.report import Table, ratio
 
 __all__ = ["checked", "make", "plain", "profiled", "tables", "timed", "works"]
@@ -61,6 +61,7 @@ def make(path: str, frames: int) -> int:
         for seconds, kind, data in _rows(frames):
             payload = msgpack.packb(data)
             file.write(struct.pack("<dBI", seconds, kind, len(payload)) + payload)
+        settle(file)
         return file.tell()
 
 

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 __all__ = [
     *("FULL", "QUICK", "Killed", "Scale", "Unmeasured"),
-    *("held_memory", "in_child", "median_time", "peak_memory", "scratch"),
+    *("held_memory", "in_child", "median_time", "peak_memory", "scratch", "settle"),
 ]
 
 _ROOT = Path(__file__).parent.parent
@@ -132,6 +132,12 @@ def peak_memory() -> int:
     ``ru_maxrss`` would be inherited from the parent, which is larger than many of the children.
     """
     return _status("VmHWM")
+
+
+def settle(file: BinaryIO) -> None:
+    """Bring *file* to the disk, so that nobody is measured while the system still writes it."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def held_memory() -> int:
