@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import os
 import pstats
 import statistics
 import struct
@@ -80,6 +81,22 @@ def plain(path: str, *, keep: bool = True) -> Rows:
     return frames
 
 
+def least(path: str, frames: int) -> np.ndarray:
+    """The least that a table of creatures costs in one thread: all bytes are read, by blocks that fit into the cache,
+    and as many numbers as it has are copied from them. It knows where they would be, and looks at nothing."""
+    result = np.empty((frames, 57))
+    block = np.empty(2 << 20, np.uint8)
+    with open(path, "rb", buffering=0) as file:
+        pitch = os.fstat(file.fileno()).st_size // frames
+        numbers = np.ndarray((len(block) // pitch, 57), ">f8", block, 30, (pitch, 9))
+        row = 0
+        while count := file.readinto(block.data):
+            some = result[row : row + count // pitch]
+            some[...] = numbers[: len(some)]
+            row += len(some)
+    return result
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """One way to read the file.
@@ -103,6 +120,7 @@ def works(frames: int) -> dict[str, Work]:
         _LOOP: Work(lambda path: partial(plain, path), _check_dicts),
         "plain loop, dicts dropped": Work(lambda path: partial(plain, path, keep=False), lambda *_: "nothing is kept"),
         _RAW: Work(lambda path: partial(np.fromfile, path, np.uint8), lambda *_: "the bytes alone"),
+        "read and copied, nothing else": Work(lambda path: partial(least, path, frames), lambda *_: "as many numbers"),
         "creature, reader kept": _tables_of(CREATURE),
         "creature, opened anew": _tables_of(CREATURE, anew=True),
         "creature, one key": _tables_of(CREATURE, keys=["speed"]),

@@ -35,7 +35,7 @@ _HEAD: Final = FRAME.size
 _BLOCK: Final = 2 << 20
 _LARGEST: Final = 16 << 20
 _ENOUGH: Final = 2048
-_FULL: Final = 8 << 20
+_FULL: Final = 1 << 20  # bytes; more would be taken from memory that nobody has touched yet
 
 _NOTHING: Final = Known()
 
