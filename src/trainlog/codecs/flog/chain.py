@@ -109,8 +109,9 @@ class Chain:
         lengths: list[int] = []
         counts: list[int] = []
         runs, run_length, run_count = self._runs, self._length, self._count
-        while at + _HEAD < stop and len(lengths) < horizon:
-            length = _HEAD + _unpack(view, at + 9)[0]
+        unpack, last = _unpack, stop - _HEAD - 1
+        while at <= last and len(lengths) < horizon:
+            length = _HEAD + unpack(view, at + 9)[0]
             if length == run_length:
                 left = runs.get(length, 0) - run_count
                 count = left if left > 0 else run_count if run_count >= _WORTH_DOUBLING else 1
@@ -120,7 +121,8 @@ class Chain:
                 count = runs.get(length, 1)
             if count < _WORTH_GUESSING:
                 count = 1
-            count = min(count, (stop - _HEAD - 1 - at) // length + 1)
+            elif at + (count - 1) * length > last:
+                count = (last - at) // length + 1
             lengths.append(length)
             counts.append(count)
             run_count += count

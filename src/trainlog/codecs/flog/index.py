@@ -28,13 +28,14 @@ Spans = list[tuple[int, int]]
 
 _HEAD: Final = FRAME.size
 _PART: Final = 1 << 20
+_SHORTEST, _LONGEST = 2.0**-63, 2.0**41  # seconds
 _APART: Final = 1 << 13  # bytes from one frame to the next from which on it is faster to read each by itself
 
 
 def likely(time: Floats, kind: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Which headers may be those of real frames; as the walk says it of one, see `trainlog.codecs.flog.scan`."""
     size = np.abs(time)
-    found: npt.NDArray[np.bool_] = (kind > 0) & ((size == 0) | ((size > 2.0**-63) & (size < 2.0**41)))
+    found: npt.NDArray[np.bool_] = (kind > 0) & ((size == 0) | ((size > _SHORTEST) & (size < _LONGEST)))
     return found
 
 
@@ -268,18 +269,22 @@ class Survey:
         if at != self.end or self._broken:
             return
         offset, length, kind = links.offset[:good], links.length[:good], links.kind[:good]
-        time = overlapping(block, "<f8")[offset]
-        if links.broken or not likely(time, kind).all():
+        if links.broken:
             self._broken = True
+        if self._broken or not good:
             return
-        if not good:
-            return
+        time = overlapping(block, "<f8")[offset]
         reached = int(offset[-1] + length[-1])
         ranges = {}
         for one in np.flatnonzero(np.bincount(kind)).tolist():
             rows = np.flatnonzero(kind == one)
             some = time[rows]
-            ranges[one] = len(rows), float(some.min()), float(some.max())
+            low, high = float(some.min()), float(some.max())
+            # Nearly always the range tells that all of them are likely.
+            if not (one and low > _SHORTEST and high < _LONGEST) and not likely(some, kind[rows]).all():
+                self._broken = True
+                return
+            ranges[one] = len(rows), low, high
             if one not in self._many:
                 if len(rows) * _APART > max(reached, _PART):
                     self._many.add(one)
