@@ -317,7 +317,13 @@ def test_an_index_grows_with_the_log(make: Make, counting: Counting) -> None:
     assert cache_path(path).read_bytes() != written
 
 
-@pytest.mark.parametrize("how", ["another log", "changed in place", "cut", "index of nonsense", "index cut", "old"])
+_MISFITS = (
+    *("another log", "changed in place", "cut"),
+    *("index of nonsense", "index cut", "places beyond the end", "old"),
+)
+
+
+@pytest.mark.parametrize("how", _MISFITS)
 def test_an_index_that_does_not_fit_is_not_used(make: Make, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make(log_of(range(300)))
     check(path, 4, time=(5, 9))
@@ -336,8 +342,16 @@ def test_an_index_that_does_not_fit_is_not_used(make: Make, how: str, monkeypatc
             kept.write_bytes(b"nonsense")
         case "index cut":
             kept.write_bytes(kept.read_bytes()[:-300])
+        case "places beyond the end":
+            with np.load(kept) as file:
+                arrays = dict(file)
+            assert "places_2_length" in arrays
+            arrays["places_2_length"] += 10**12
+            with kept.open("wb") as target:
+                np.savez(target, **arrays)
         case "old":
             monkeypatch.setattr(cache, "_VERSION", 3)
+    check(path, 2)
     for limits in ((5, 9), (29, None), (100, None)):
         check(path, 4, time=limits)
     check(path, 4, last=5)

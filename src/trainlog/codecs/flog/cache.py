@@ -132,7 +132,15 @@ def _load(source: Source) -> Index | None:
     touched = stat.st_size == size and stat.st_mtime_ns != changed
     if touched or index.end > stat.st_size or index.content != _content(source, index.end):
         return None
-    return index
+    return index if all(_fits(some, index.end) for some in places.values()) else None
+
+
+def _fits(places: Places, end: int) -> bool:
+    """Whether these may be places of frames before byte *end*; nobody makes room for what a damaged file claims."""
+    offset, length, time = places
+    if not offset.shape == length.shape == time.shape or offset.dtype != np.int64 or length.dtype != np.int64:
+        return False
+    return not len(offset) or bool(offset.min() >= 0 and length.min() > 0 and (length <= end - offset).all())
 
 
 def _content(source: Source, end: int) -> bytes:
