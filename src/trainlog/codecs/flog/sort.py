@@ -27,6 +27,7 @@ _FEW = 12  # frames that are decoded faster than a plan takes them
 _SAMPLES = 3  # frames that are looked at before a plan is made
 _MOST_ALIKE = 8  # plans for frames of one length
 _MOST_PLANS = 64
+_MOST_LENGTHS = 256
 
 
 class Sorted(NamedTuple):
@@ -106,6 +107,8 @@ class Sorter:
             if len(match) < _FEW:
                 break
             plans = [*plans, match.plan]
+            if len(self._of_size) >= _MOST_LENGTHS:
+                self._of_size.clear()
             self._of_size[int(length[rows[0]])] = plans
             yield rows[fits], match
             rows = rows[~fits]
