@@ -284,3 +284,28 @@ def test_no_bytes_do_harm(payload: bytes) -> None:
     except ValueError:
         return
     assert isinstance(data, dict)
+
+
+@pytest.mark.parametrize(
+    "beside", [{}, {"pos": np.arange(2.0)}, {"speed": np.float32(1.5)}, {"name": "x", "to": [1.5]}]
+)
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.array([1.5, -2.0], ">f8"), [1.5, -2.0]),
+        (np.array([3, 4], ">i4"), [3, 4]),
+        (np.datetime64("1970-01-02"), 86400.0),
+        (np.array(["1970-01-02"], "datetime64[s]"), [86400.0]),
+        (np.arange(6.0)[::2], [0.0, 2.0, 4.0]),
+        (np.float32(0.5), 0.5),
+        (np.int16(-7), -7),
+    ],
+)
+def test_what_is_of_numpy_is_a_number_wherever_it_stands(beside: dict[str, Any], value: Any, expected: Any) -> None:
+    for data, found in (
+        ({"x": value}, lambda frame: frame["x"]),
+        ({"x": [1, value]}, lambda frame: frame["x"][1]),
+        ({"x": {"y": (value,)}}, lambda frame: frame["x"]["y"][0]),
+    ):
+        for whole in ({**beside, **data}, {**data, **beside}):
+            assert found(msgpack.unpackb(encode(whole))) == expected

@@ -20,24 +20,28 @@ from trainlog.errors import UnsupportedFrame
 
 __all__ = ["decode", "encode"]
 
-_OPTIONS = (
-    ormsgpack.OPT_SERIALIZE_NUMPY
-    | ormsgpack.OPT_PASSTHROUGH_BIG_INT
+_NO_NUMPY = (  # refuses whatever is of numpy
+    ormsgpack.OPT_PASSTHROUGH_BIG_INT
     | ormsgpack.OPT_PASSTHROUGH_DATACLASS
     | ormsgpack.OPT_PASSTHROUGH_DATETIME
     | ormsgpack.OPT_PASSTHROUGH_ENUM
     | ormsgpack.OPT_PASSTHROUGH_UUID
 )
+_NUMPY = _NO_NUMPY | ormsgpack.OPT_SERIALIZE_NUMPY
+_REFUSED = (TypeError, ValueError, RecursionError)
 _packb = ormsgpack.packb
 _unpackb = msgpack.unpackb
 
 # What ormsgpack stores as the number, string or bytes that it is.
-_SCALARS = frozenset(
+_NUMPY_SCALARS = frozenset(
     [
-        *[float, int, bool, str, bytes, type(None), np.bool_, np.float16, np.float32, np.float64],
+        *[np.bool_, np.float16, np.float32, np.float64],
         *[np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64],
     ]
 )
+_SIMPLE = frozenset([float, int, bool, str, bytes, type(None)])
+_SCALARS = _NUMPY_SCALARS | _SIMPLE
+_OF_NUMPY = _NUMPY_SCALARS | {np.ndarray}
 _NATIVE_DTYPES = frozenset(np.dtype(code) for code in "?bBhHiIlLqQefd")
 _FLOAT64 = np.dtype(np.float64)
 _ndarray = np.ndarray
@@ -58,19 +62,28 @@ def encode(data: Mapping[Any, Any]) -> bytes:
             where it stands.
 
     """
-    try:
-        if type(data) is dict:
-            # As _is_native would say it of each; a call for every frame costs as much as packing a few numbers.
-            for value in data.values():
+    if type(data) is dict:
+        try:
+            options = _NO_NUMPY
+            for value in data.values():  # for every frame: the commonest types come first, and nothing is called
                 kind = type(value)
-                if kind is float or kind is int or (kind is _ndarray and value.dtype is _FLOAT64):
+                if kind is float or kind is int:
                     continue
-                if not _is_native(value):
+                if kind is _ndarray and value.dtype is _FLOAT64:
+                    options = _NUMPY
+                elif kind not in _SIMPLE:
                     break
             else:
-                return _packb(data, None, _OPTIONS)
-    except (TypeError, ValueError, RecursionError):
-        pass  # a key that is no string, an array that is not contiguous, ...
+                return _packb(data, None, options)
+            if options is _NO_NUMPY and kind not in _OF_NUMPY:
+                return _packb(data, None, _NO_NUMPY)  # lists and maps, of which nothing has to be asked
+        except _REFUSED:
+            pass  # something of numpy deeper inside, a key that is no string, ...
+        try:
+            if _is_native(data.values()):
+                return _packb(data, None, _NUMPY)
+        except _REFUSED:
+            pass  # an array that is not contiguous, ...
     if not isinstance(data, Mapping):
         raise UnsupportedFrame(f"a frame's data is a mapping, not {type(data).__name__}")
     plain = _plain(data, ())
@@ -80,18 +93,24 @@ def encode(data: Mapping[Any, Any]) -> bytes:
         raise UnsupportedFrame(f"cannot be stored: {error}") from error
 
 
-def _is_native(value: Any) -> bool:
-    """Whether ormsgpack stores *value* as what it is."""
-    kind = type(value)
-    if kind in _SCALARS:
-        return True
-    if kind is _ndarray:
-        return value.dtype in _NATIVE_DTYPES
-    if kind is dict:
-        value = value.values()
-    elif kind is not list and kind is not tuple:
-        return False
-    return _SCALARS.issuperset(map(type, value)) or all(map(_is_native, value))
+def _is_native(values: Iterable[Any]) -> bool:
+    """Whether ormsgpack stores *values*, of which some are of numpy, as what they are."""
+    for value in values:
+        kind = type(value)
+        if kind is float or kind is int:
+            continue
+        if kind is _ndarray:
+            dtype = value.dtype
+            if dtype is not _FLOAT64 and dtype not in _NATIVE_DTYPES:
+                return False
+        elif kind not in _SCALARS:
+            if kind is dict:
+                value = value.values()
+            elif kind is not list and kind is not tuple:
+                return False
+            if not _is_native(value):
+                return False
+    return True
 
 
 def _plain(value: Any, path: tuple[Any, ...]) -> Any:
