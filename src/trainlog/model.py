@@ -49,6 +49,10 @@ class Kind(enum.IntEnum):
             return cls._value2member_map_.setdefault(value, member)  # type: ignore[return-value]
         return None
 
+    def __reduce_ex__(self, protocol: object) -> tuple[type[Kind], tuple[int]]:
+        """By number: some versions of Python 3.11 pickle by name, which a number that is none of the four has not."""
+        return Kind, (int(self),)
+
     def __str__(self) -> str:
         return self.name.lower()
 

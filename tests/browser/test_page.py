@@ -95,6 +95,7 @@ def test_smoothing_keeps_the_raw_curve_and_begins_without_bias(page: Any, writer
     page.drawn("learning")
     plain = page.ink("learning")
     page.js("const s = document.querySelector('#smooth'); s.value = 0.9; s.dispatchEvent(new Event('input'))")
+    page.until(lambda: " (" in page.values("learning")[0])
     page.until(lambda: page.ink("learning") != plain)
     smooth, raw = page.values("learning")[0].rstrip(")").split(" (")
     assert float(raw) == 5 + 39 % 7
