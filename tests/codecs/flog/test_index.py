@@ -217,6 +217,7 @@ def test_a_log_that_grows_by_little_has_few_parts(make: Make) -> None:
         assert reader.table("creature", last=1).rows == 1
     assert reader._index is not None
     assert reader._index.parts <= 2 * path.stat().st_size / 200
+    assert list(reader._index.places) == [2], "creatures came one by one, but are not few"
     check(path, 4, steps=(100, 103))
     assert_same(reader.table("creature", time=(3, 7)), Reader.table(reader, "creature", time=(3, 7)))
 

@@ -298,7 +298,10 @@ class Survey:
         """What came of it; None when the frames are no unbroken chain."""
         if self._broken:
             return None
-        places = {kind: Places(*map(np.concatenate, zip(*some, strict=True))) for kind, some in self._places.items()}
+        # A log that is looked at often grows by few frames of any kind, however many they are in the end.
+        most = max(self.end - int(self._known.offset[0]), _PART) // _APART
+        few = {kind: some for kind, some in self._places.items() if sum(len(one.time) for one in some) <= most}
+        places = {kind: Places(*map(np.concatenate, zip(*some, strict=True))) for kind, some in few.items()}
         return self._known.with_parts(self._parts, places)
 
 
