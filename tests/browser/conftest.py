@@ -57,6 +57,17 @@ def chrome() -> Iterator[Any]:
     driver.quit()
 
 
+# The pixels of the chart of a card, its name being the first argument; 0 is returned while it is empty.
+_PIXELS = """
+    const canvas = document.querySelector(`[data-card="${arguments[0]}"] canvas`);
+    if (!canvas || !canvas.width) return 0;
+    const copy = new OffscreenCanvas(canvas.width, canvas.height);
+    const pen = copy.getContext("2d", {willReadFrequently: true});
+    pen.drawImage(canvas, 0, 0);
+    const pixels = pen.getImageData(0, 0, canvas.width, canvas.height).data;
+"""
+
+
 class Page:
     """The dashboard in a browser. Nothing here knows how the page is made, beyond what is written on it."""
 
@@ -103,12 +114,8 @@ class Page:
         """A number that changes with every pixel of a chart; 0 while it is empty."""
         return int(
             self.js(
-                """const canvas = document.querySelector(`[data-card="${arguments[0]}"] canvas`);
-                if (!canvas || !canvas.width) return 0;
-                const copy = new OffscreenCanvas(canvas.width, canvas.height);
-                const pen = copy.getContext("2d", {willReadFrequently: true});
-                pen.drawImage(canvas, 0, 0);
-                const pixels = pen.getImageData(0, 0, canvas.width, canvas.height).data;
+                _PIXELS
+                + """
                 let sum = 0;
                 for (let i = 0; i < pixels.length; i++) sum = (sum * 31 + pixels[i]) % 1000000007;
                 return sum;""",
@@ -120,12 +127,8 @@ class Page:
         """How many pixels of a chart are neither ground nor grey."""
         return int(
             self.js(
-                """const canvas = document.querySelector(`[data-card="${arguments[0]}"] canvas`);
-                if (!canvas || !canvas.width) return 0;
-                const copy = new OffscreenCanvas(canvas.width, canvas.height);
-                const pen = copy.getContext("2d", {willReadFrequently: true});
-                pen.drawImage(canvas, 0, 0);
-                const pixels = pen.getImageData(0, 0, canvas.width, canvas.height).data;
+                _PIXELS
+                + """
                 let count = 0;
                 for (let i = 0; i < pixels.length; i += 4) {
                   const [r, g, b, a] = pixels.slice(i, i + 4);
