@@ -279,11 +279,27 @@ def test_large_logs_that_end_in_the_middle_of_a_frame(tmp_path: Path, pad: int) 
         assert steps(trainlog.open(path)) == shown
 
 
+def test_a_log_that_was_killed_before_the_checksum_of_a_whole_table(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path, sync_every=None) as log:
+        for n in range(20_000):
+            log.record_stats_frame(None, {"step": n, "pad": bytes(100)})
+            if n == 5:
+                log.rewind(2)
+    shown = steps(trainlog.open(path))
+    assert shown[:5] == [0, 1, 2, 6, 7]
+    more = [Flog.frame(1.0, 2, {"step": n, "pad": bytes(100)}) for n in range(20_000, 23_950)]
+    assert 500_000 < len(b"".join(more)) < 1 << 19
+    with path.open("ab") as file:
+        file.write(b"".join(more))
+    assert steps(trainlog.open(path)) == [*shown, *range(20_000, 23_950)]
+
+
 def test_opening_a_large_log_of_another_program_reads_little_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.flog"
-    path.write_bytes(Flog.header() + b"".join(Flog.frame(n, 2, {"step": n, "pad": bytes(200)}) for n in range(100_000)))
+    path.write_bytes(Flog.header() + b"".join(Flog.frame(n, 2, {"step": n, "pad": bytes(200)}) for n in range(200_000)))
     read = 0
     block = trainlog.Source.block
 

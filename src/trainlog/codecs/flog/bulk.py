@@ -16,13 +16,14 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
+from trainlog.codecs.flog.integrity import AT_ONCE
 from trainlog.codecs.flog.layout import FRAME
 from trainlog.table import Table
 
 __all__ = ["TablePacker"]
 
 # Frames are laid out as many at a time as stay in the processor's cache.
-_CHUNK: Final = 1 << 19
+_CHUNK: Final = AT_ONCE
 
 # msgpack's first byte of a number, by the dtype of the big-endian bytes that follow.
 _FIRST: Final = {

@@ -22,7 +22,7 @@ from trainlog.files import Source
 from trainlog.model import Kind
 
 __all__ = [
-    *("EVERY", "MAP", "REWIND", "SEAL", "SEAL_SIZE", "Seal", "SealedFile"),
+    *("AT_ONCE", "EVERY", "MAP", "REWIND", "SEAL", "SEAL_SIZE", "Seal", "SealedFile"),
     *("checksum", "contains", "is_seal", "last_seal"),
 ]
 
@@ -44,6 +44,9 @@ REWIND: Final = b"\xa4type\xa6rewind"  # in the payload of an event, see `trainl
 
 # After how many bytes a seal is due: it costs one write more, and what is behind the last one cannot be checked.
 EVERY: Final = 1 << 16
+
+# The most that is written at once, before a seal is put behind it; a single frame may be larger.
+AT_ONCE: Final = 1 << 19
 
 
 def is_seal(data: Mapping[Any, Any]) -> bool:

@@ -17,16 +17,16 @@ import numpy as np
 
 from trainlog.codec import Gap
 from trainlog.codecs.flog.chain import SLACK, Chain
-from trainlog.codecs.flog.integrity import EVERY, MAP, REWIND, contains, last_seal
+from trainlog.codecs.flog.integrity import AT_ONCE, EVERY, MAP, REWIND, contains, last_seal
 from trainlog.codecs.flog.scan import next_frame, walk
 from trainlog.files import Source
 from trainlog.model import Kind
 
 __all__ = ["History", "Spliced", "placed"]
 
-# A file of ours has a seal in every 64 KB, or behind each frame that is larger than that. So there is one in the last
-# of these ranges, but for large frames at the end, for which the second is searched.
-_SEALS_WITHIN: Final = 192 << 10, 16 << 20
+# A file of ours has a seal in every 64 KB, or behind what was written at once. So there is one in the last of these
+# ranges, but for large frames at the end, for which the second is searched.
+_SEALS_WITHIN: Final = 768 << 10, 16 << 20
 
 _HEAD: Final = 4096
 
@@ -124,7 +124,7 @@ def _is_foreign(source: Source, start: int) -> bool:
         return False
     block = np.empty(source.size - found + SLACK, np.uint8)
     links = Chain().follow(block, source.fill(block.data[:-SLACK], found))
-    return not links.broken and links.next >= EVERY + int(links.length.max())
+    return not links.broken and links.next >= EVERY + AT_ONCE + int(links.length.max())
 
 
 class Spliced(Source):
