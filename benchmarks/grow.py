@@ -63,7 +63,7 @@ def _trainlog(path: str) -> frames.Columns:
 
 
 def _stats_anew(path: str) -> None:
-    from trainlog.codecs.flog.cache import cache_path
+    from trainlog.codecs.flog.index.index_file import cache_path
 
     cache_path(Path(path)).unlink(missing_ok=True)
     _stats(path)

@@ -18,12 +18,12 @@ from benchmarks import frames
 from benchmarks.measure import Scale, Unmeasured, in_child, scratch
 from benchmarks.peers import peer
 from benchmarks.report import Table, ratio
-from trainlog import Kind, Spool
-from trainlog.append import AppendFile
-from trainlog.codecs.flog.integrity import SealedFile
-from trainlog.codecs.flog.payload import encode
+from trainlog import Kind, RetryingWriter
+from trainlog.codecs.flog.integrity.seals import SealedFile
+from trainlog.codecs.flog.wire.payload import encode
 from trainlog.codecs.flog.writer import FlogWriter
 from trainlog.model import Header
+from trainlog.storage.append import AppendFile
 
 __all__ = ["tables", "timed"]
 
@@ -75,7 +75,7 @@ def _steps(folder: Path) -> dict[str, Step]:
         flog("full.flog"),
         flog("under.flog"),
     )
-    spool = Spool(under)
+    spool = RetryingWriter(under)
     recorder = trainlog.TrainingRecorder(folder / "recorder.flog", "benchmark")
     creature = Kind.CREATURE
     steps = {
@@ -94,7 +94,7 @@ def _steps(folder: Path) -> dict[str, Step]:
             lambda now, row: bare.put(now, creature, row), bare.close, bare_path
         ),
         "`FlogWriter.put`": Step(lambda now, row: full.put(now, creature, row), full.close, full_path),
-        "`Spool.put`, for disks that are full": Step(
+        "`RetryingWriter.put`, for disks that are full": Step(
             lambda now, row: spool.put(now, creature, row), spool.close, under_path
         ),
         _OURS: Step(recorder.record_creature_frame, recorder.close, folder / "recorder.flog"),

@@ -34,7 +34,7 @@ import numpy.typing as npt
 
 import trainlog
 from trainlog.draw import Band, Chart, Line, Strip, layout, moving_average, png, svg
-from trainlog.plot import Wish, runs_of, save_picture
+from trainlog.plot import PlotOptions, runs_of, save_picture
 from trainlog.plot import pictures as figures
 
 FloatArray = npt.NDArray[np.float64]
@@ -434,7 +434,7 @@ def draw_rewards(args: Args, log: Path, smooth: int = 10) -> list[Path]:
     pictures: Mapping[str, bytes] = {"reward.svg": svg(drawing).encode(), "reward.png": png(drawing, scale=2)}
     for name, picture in pictures.items():
         log.with_name(name).write_bytes(picture)
-    for figure in figures(runs_of([trainlog.open(log)]), Wish()):
+    for figure in figures(runs_of([trainlog.open(log)]), PlotOptions()):
         save_picture(figure, log.with_name("figures"))
     return [log.with_name(name) for name in pictures]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainlog import CorruptLog, LogNotFound, LogWriteError, TruncatedLog, UnknownFormat
-from trainlog.files import Source, follow, written_aside
+from trainlog.storage.source import Source, follow, written_aside
 
 
 @pytest.fixture

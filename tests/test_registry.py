@@ -16,7 +16,7 @@ PLUG_IN = '''
 import json
 import trainlog
 
-class Lines(trainlog.StreamCodec):
+class Lines(trainlog.SimpleCodec):
     """One JSON list for each frame, on a line of its own."""
 
     name = "lines"

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from trainlog import EmptyLog, Frame, Header, Kind, Reader
-from trainlog.files import Wait, never
 from trainlog.model import KindLike
+from trainlog.storage.source import Wait, never
 
 
 class Told(Reader):

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from trainlog.background import Background as Background
     from trainlog.codec import Codec as Codec
     from trainlog.codec import Gap as Gap
     from trainlog.codec import Reader as Reader
@@ -53,17 +52,12 @@ if TYPE_CHECKING:
     from trainlog.errors import TruncatedLog as TruncatedLog
     from trainlog.errors import UnknownFormat as UnknownFormat
     from trainlog.errors import UnsupportedFrame as UnsupportedFrame
-    from trainlog.files import Source as Source
-    from trainlog.files import follow as follow
-    from trainlog.files import never as never
     from trainlog.functions import LearnedFunction as LearnedFunction
     from trainlog.functions import learned_functions as learned_functions
     from trainlog.model import Frame as Frame
     from trainlog.model import Header as Header
     from trainlog.model import Kind as Kind
     from trainlog.model import Variable as Variable
-    from trainlog.pipes import Every as Every
-    from trainlog.pipes import Tee as Tee
     from trainlog.recorder import TrainingRecorder as TrainingRecorder
     from trainlog.registry import convert as convert
     from trainlog.registry import create as create
@@ -71,18 +65,24 @@ if TYPE_CHECKING:
     from trainlog.registry import open as open
     from trainlog.registry import resume as resume
     from trainlog.replay import FlogReplay as FlogReplay
-    from trainlog.rescue import repair as repair
-    from trainlog.rescue import repair_in_place as repair_in_place
-    from trainlog.rescue import verify as verify
-    from trainlog.spool import Spool as Spool
-    from trainlog.stream import StreamCodec as StreamCodec
-    from trainlog.table import Table as Table
-    from trainlog.verdict import Problem as Problem
-    from trainlog.verdict import Repair as Repair
-    from trainlog.verdict import Verdict as Verdict
+    from trainlog.simple_codec import SimpleCodec as SimpleCodec
+    from trainlog.storage.source import Source as Source
+    from trainlog.storage.source import follow as follow
+    from trainlog.storage.source import never as never
+    from trainlog.table.table import Table as Table
+    from trainlog.verification import repair as repair
+    from trainlog.verification import repair_in_place as repair_in_place
+    from trainlog.verification import verify as verify
+    from trainlog.verify_report import Problem as Problem
+    from trainlog.verify_report import Repair as Repair
+    from trainlog.verify_report import Verdict as Verdict
+    from trainlog.writers.background import Background as Background
+    from trainlog.writers.combine import Every as Every
+    from trainlog.writers.combine import Tee as Tee
+    from trainlog.writers.retrying import RetryingWriter as RetryingWriter
 
 _ROOMS = {
-    "background": ["Background"],
+    "writers.background": ["Background"],
     "codec": ["Codec", "Gap", "Reader", "Summary", "Writer"],
     "curves": [
         *["EpisodeAnimationRecorder", "EpisodeCaptureSchedule", "TrainingCurveRecorder"],
@@ -112,18 +112,18 @@ _ROOMS = {
         ],
         *["ExpressionError", "PlotError", "SettingError", "UnknownFormat", "UnsupportedFrame"],
     ],
-    "files": ["Source", "follow", "never"],
+    "storage.source": ["Source", "follow", "never"],
     "functions": ["LearnedFunction", "learned_functions"],
     "model": ["Frame", "Header", "Kind", "Variable"],
-    "pipes": ["Every", "Tee"],
+    "writers.combine": ["Every", "Tee"],
     "recorder": ["TrainingRecorder"],
     "registry": ["convert", "create", "list_codecs", "open", "resume"],
     "replay": ["FlogReplay"],
-    "rescue": ["repair", "repair_in_place", "verify"],
-    "spool": ["Spool"],
-    "stream": ["StreamCodec"],
-    "table": ["Table"],
-    "verdict": ["Problem", "Repair", "Verdict"],
+    "verification": ["repair", "repair_in_place", "verify"],
+    "writers.retrying": ["RetryingWriter"],
+    "simple_codec": ["SimpleCodec"],
+    "table.table": ["Table"],
+    "verify_report": ["Problem", "Repair", "Verdict"],
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -13,11 +13,11 @@ from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
 from trainlog.errors import CodecError, DamagedLog, DamagedLogWarning, EmptyLog, TruncatedLog
-from trainlog.files import Wait, never
 from trainlog.model import Frame, Header, Kind, KindLike
-from trainlog.rows import Range, Rows
-from trainlog.table import Table, table_of
-from trainlog.verdict import Problem, Repair, Verdict, What
+from trainlog.storage.source import Wait, never
+from trainlog.table.rows import Range, Rows
+from trainlog.table.table import Table, table_of
+from trainlog.verify_report import Problem, Repair, Verdict, What
 
 __all__ = ["Codec", "Gap", "Reader", "Span", "Summary", "Writer"]
 
@@ -154,7 +154,7 @@ class Reader(ABC):
         steps: Range | None = None,
         last: int | None = None,
     ) -> Table:
-        """Frames of one kind as numpy columns, without ever holding them as dicts; see `trainlog.table.Table`.
+        """Frames of one kind as numpy columns, without ever holding them as dicts; see `trainlog.table.table.Table`.
 
         The table is made of the rows that are chosen, and of nothing else: a key that only the others have is no
         column of it.

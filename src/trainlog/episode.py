@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from trainlog.codec import Reader
 from trainlog.model import Frame, Header, Kind, Variable
-from trainlog.table import Table, joined, table_of
+from trainlog.table.table import Table, joined, table_of
 
 __all__ = ["END", "MOST_STEPS", "START", "Episode", "EpisodeType", "Tally", "episodes", "is_averaged", "is_summary"]
 

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from trainlog.codec import Reader
 from trainlog.errors import EmptyLog
-from trainlog.files import written_aside
 from trainlog.model import Kind, Variable
+from trainlog.storage.source import written_aside
 
 if TYPE_CHECKING:
     from trainlog.draw import Figure

@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from trainlog import registry
-from trainlog.background import Background, Policy
 from trainlog.codec import Writer
 from trainlog.errors import LogWriteWarning
 from trainlog.model import Kind
-from trainlog.spool import Spool
-from trainlog.ticker import Ticker
+from trainlog.writers.background import Background, Policy
+from trainlog.writers.retrying import RetryingWriter
+from trainlog.writers.ticker import Ticker
 
 __all__ = ["OnError", "TrainingRecorder"]
 
@@ -73,7 +73,7 @@ class TrainingRecorder:
             shard: the number of this process among several that log one run: *path* becomes a folder in which each
                 of them has a file of its own, and which `trainlog.open` reads as one log.
             on_error: what becomes of a frame that the system does not take (a full disk, a folder that is gone).
-                ``warn``: it waits in memory until there is room again, see `trainlog.Spool`, with a warning.
+                ``warn``: it waits in memory until there is room again, see `trainlog.RetryingWriter`, with a warning.
                 ``raise``: the call raises `LogWriteError`, and the frame is not in the log. What goes wrong here, at
                 the beginning, is raised in any case.
             sync_every: seconds after which frames are on the disk, safe from a power cut; a thread sees to it. None
@@ -107,7 +107,7 @@ class TrainingRecorder:
             )
         self._began = time.monotonic() - self._writer.resumed_at
         if self._warns:
-            self._writer = Spool(self._writer)
+            self._writer = RetryingWriter(self._writer)
         if background is not None:
             self._writer = Background(self._writer, background, when_full)
         self._put = self._writer.put

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from trainlog.append import holder_of
 from trainlog.codec import Codec, Gap, Reader, Writer
 from trainlog.errors import (
     LogExists,
@@ -24,7 +23,8 @@ from trainlog.errors import (
     UnknownFormat,
 )
 from trainlog.model import Frame, Header, Variable
-from trainlog.table import Table
+from trainlog.storage.append import holder_of
+from trainlog.table.table import Table
 
 __all__ = ["Conversion", "Installed", "convert", "create", "list_codecs", "open", "resume"]
 
@@ -45,9 +45,9 @@ _BUILT_IN: Final = {
     "flog": _Ours("trainlog.codecs.flog:FlogCodec", (".flog", ".bin")),
     "simion": _Ours("trainlog.codecs.simion:SimionCodec", (".simion.log", ".simion.log.bin", ".simion.log.functions")),
     "parquet": _Ours("trainlog.codecs.parquet:ParquetCodec", (".parquet",)),
-    "svg": _Ours("trainlog.codecs.curves:SvgCodec", (".svg",)),
-    "png": _Ours("trainlog.codecs.curves:PngCodec", (".png",)),
-    "gif": _Ours("trainlog.codecs.curves:GifCodec", (".gif",)),
+    "svg": _Ours("trainlog.plot.codec:SvgCodec", (".svg",)),
+    "png": _Ours("trainlog.plot.codec:PngCodec", (".png",)),
+    "gif": _Ours("trainlog.plot.codec:GifCodec", (".gif",)),
 }
 
 _HEAD: Final = 4096

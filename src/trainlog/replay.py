@@ -16,9 +16,9 @@ import numpy as np
 from trainlog import registry
 from trainlog.codec import Reader, Summary
 from trainlog.errors import EmptyLog
-from trainlog.files import written_aside
 from trainlog.model import Kind, KindLike
-from trainlog.table import flatten
+from trainlog.storage.source import written_aside
+from trainlog.table.table import flatten
 
 __all__ = ["FlogReplay"]
 

@@ -23,9 +23,9 @@ import pytest
 
 from trainlog.codec import Codec, Reader
 from trainlog.errors import ClosedLog, CodecError, EmptyLog, LogExists, TrainlogError, UnsupportedFrame
-from trainlog.files import follow
 from trainlog.model import Frame, Header, Kind
-from trainlog.table import Table, table_of
+from trainlog.storage.source import follow
+from trainlog.table.table import Table, table_of
 
 __all__ = ["CodecContract", "assert_same_table", "same"]
 

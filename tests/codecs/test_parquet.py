@@ -20,7 +20,7 @@ import trainlog
 from trainlog import CorruptLog, Frame, Header, Kind, MissingExtra, UnknownFormat, Variable
 from trainlog.codec import Reader
 from trainlog.codecs.parquet import ParquetCodec, writer
-from trainlog.table import Table
+from trainlog.table.table import Table
 from trainlog.testing import CodecContract, assert_same_table, same
 
 pa = pytest.importorskip("pyarrow")

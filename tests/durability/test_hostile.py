@@ -13,7 +13,7 @@ import pytest
 import trainlog
 from handmade import Flog
 from trainlog import Frame, Kind, UnsupportedFrame
-from trainlog.codecs.flog.layout import MAX_PAYLOAD
+from trainlog.codecs.flog.wire.layout import MAX_PAYLOAD
 
 # Reads a log in every way, and says how much memory that took at most beside what the program itself needs.
 READ = """

@@ -11,8 +11,8 @@ import pytest
 import trainlog
 from handmade import Flog
 from trainlog import Frame, Kind, Table, TrainingRecorder
-from trainlog.codecs.flog.integrity import last_seal
-from trainlog.files import Source
+from trainlog.codecs.flog.integrity.seals import last_seal
+from trainlog.storage.source import Source
 
 
 def recorded(path: Path, frames: int = 3, pad: int = 0) -> Path:

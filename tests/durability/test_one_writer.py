@@ -14,7 +14,7 @@ import pytest
 
 import trainlog
 from trainlog import LogExists, LogInUse, LogNotFound
-from trainlog.append import AppendFile, holder_of
+from trainlog.storage.append import AppendFile, holder_of
 
 HOLDER = """
 import sys, trainlog

@@ -11,7 +11,7 @@ import pytest
 
 import trainlog
 from handmade import Flog
-from trainlog import Frame, Header, Kind, Source, StreamCodec
+from trainlog import Frame, Header, Kind, SimpleCodec, Source
 from trainlog.cli import main
 
 Make = Callable[[Sequence[bytes] | bytes], Path]
@@ -178,7 +178,7 @@ def test_exit_codes(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert (code, json.loads(out)["lost"], json.loads(out)["lost_bytes"]) == (3, {"unknown": 1}, 4)
 
 
-class Numbers(StreamCodec):
+class Numbers(SimpleCodec):
     """One number on each line."""
 
     name = "numbers"

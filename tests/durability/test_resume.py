@@ -16,7 +16,7 @@ import trainlog
 from handmade import Flog
 from trainlog import CodecError, Frame, Kind, LogInUse, LogNotFound, TrainingRecorder
 from trainlog.cli import main
-from trainlog.table import table_of
+from trainlog.table.table import table_of
 from trainlog.testing import same
 
 

@@ -19,7 +19,7 @@ import trainlog
 from handmade import Flog
 from trainlog import Frame, Kind, LogExists, LogNotFound, Reader, TrainingRecorder, UnknownFormat
 from trainlog.cli import main
-from trainlog.table import table_of
+from trainlog.table.table import table_of
 from trainlog.testing import assert_same_table, same
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import trainlog
-from trainlog import ClosedLog, Frame, Kind, LogWriteError, LogWriteWarning, Spool, UnsupportedFrame, Writer
+from trainlog import ClosedLog, Frame, Kind, LogWriteError, LogWriteWarning, RetryingWriter, UnsupportedFrame, Writer
 
 
 class Disk(Writer):
@@ -39,7 +39,7 @@ class Disk(Writer):
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call tries again at once."""
-    monkeypatch.setattr("trainlog.spool._FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("trainlog.writers.retrying._FIRST_PAUSE", 0.0)
 
 
 def stats(n: float) -> Frame:
@@ -48,7 +48,7 @@ def stats(n: float) -> Frame:
 
 def test_frames_wait_in_order_and_as_they_were(no_pause: None) -> None:
     disk = Disk()
-    spool = Spool(disk)
+    spool = RetryingWriter(disk)
     state = np.zeros(3)
     spool.write(stats(0))
     disk.full = True
@@ -70,7 +70,7 @@ def test_frames_wait_in_order_and_as_they_were(no_pause: None) -> None:
 
 def test_the_next_call_finds_that_there_is_room_again(no_pause: None) -> None:
     disk = Disk()
-    spool = Spool(disk)
+    spool = RetryingWriter(disk)
     disk.full = True
     with pytest.warns(LogWriteWarning):
         spool.write(stats(0))
@@ -82,7 +82,7 @@ def test_the_next_call_finds_that_there_is_room_again(no_pause: None) -> None:
 
 def test_memory_is_bounded_and_what_was_dropped_is_an_event() -> None:
     disk = Disk()
-    spool = Spool(disk, limit_bytes=1_000_000)
+    spool = RetryingWriter(disk, limit_bytes=1_000_000)
     disk.full = True
     with pytest.warns(LogWriteWarning, match="at most 1 MB"):
         spool.write(stats(0))
@@ -106,7 +106,7 @@ def test_memory_is_bounded_and_what_was_dropped_is_an_event() -> None:
 
 def test_a_frame_larger_than_the_limit_is_accounted_for() -> None:
     disk = Disk()
-    spool = Spool(disk, limit_bytes=1000)
+    spool = RetryingWriter(disk, limit_bytes=1000)
     disk.full = True
     with pytest.warns(LogWriteWarning):
         spool.write(Frame(7, Kind.STATS, {"text": "x" * 5000}))
@@ -119,7 +119,7 @@ def test_a_frame_larger_than_the_limit_is_accounted_for() -> None:
 
 def test_what_cannot_be_written_even_at_the_end_is_told() -> None:
     disk = Disk()
-    spool = Spool(disk)
+    spool = RetryingWriter(disk)
     disk.full = True
     with pytest.warns(LogWriteWarning, match="wait in memory"):
         spool.write(stats(0))
@@ -132,7 +132,7 @@ def test_what_cannot_be_written_even_at_the_end_is_told() -> None:
 
 def test_mistakes_of_the_caller_are_raised(no_pause: None) -> None:
     disk = Disk()
-    spool = Spool(disk)
+    spool = RetryingWriter(disk)
     with pytest.raises(UnsupportedFrame):
         spool.write(Frame(0, Kind.STATS, {"bad": 1}))
     disk.full = True
@@ -149,7 +149,7 @@ def test_mistakes_of_the_caller_are_raised(no_pause: None) -> None:
 
 def test_several_threads_while_the_disk_comes_and_goes(no_pause: None) -> None:
     disk = Disk()
-    spool = Spool(disk)
+    spool = RetryingWriter(disk)
 
     def work(worker: int) -> None:
         for n in range(500):
@@ -171,7 +171,7 @@ def test_several_threads_while_the_disk_comes_and_goes(no_pause: None) -> None:
 
 def test_a_forked_child_has_nothing_to_do_with_it(tmp_path: Path) -> None:
     disk = Disk()
-    spool = Spool(disk)
+    spool = RetryingWriter(disk)
     disk.full = True
     with pytest.warns(LogWriteWarning):
         spool.write(stats(0))
@@ -194,7 +194,7 @@ def test_a_forked_child_has_nothing_to_do_with_it(tmp_path: Path) -> None:
 def test_it_costs_no_copy_while_all_is_well() -> None:
     disk = Disk()
     frame = Frame(0, Kind.CREATURE, {"pos": np.zeros(3)})
-    Spool(disk).write(frame)
+    RetryingWriter(disk).write(frame)
     assert disk.frames[0].data is frame.data
 
 

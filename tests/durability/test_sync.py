@@ -15,8 +15,8 @@ import pytest
 
 import trainlog
 from trainlog import Frame, Kind, LogWriteError, LogWriteWarning, TrainingRecorder
-from trainlog.append import AppendFile
-from trainlog.ticker import Ticker
+from trainlog.storage.append import AppendFile
+from trainlog.writers.ticker import Ticker
 
 
 def eventually(true: Callable[[], bool]) -> None:
@@ -37,7 +37,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> list[tuple[threading.Thread, int]]:
         real(fd)
         synced.append((threading.current_thread(), size))
 
-    monkeypatch.setattr("trainlog.append._fdatasync", fdatasync)
+    monkeypatch.setattr("trainlog.storage.append._fdatasync", fdatasync)
     return synced
 
 
@@ -85,7 +85,7 @@ def test_frames_are_written_while_the_disk_takes_its_time(tmp_path: Path, monkey
         began.set()
         assert go_on.wait(20)
 
-    monkeypatch.setattr("trainlog.append._fdatasync", slow)
+    monkeypatch.setattr("trainlog.storage.append._fdatasync", slow)
     with trainlog.create(tmp_path / "a.flog") as log:
         thread = threading.Thread(target=log.sync)
         thread.start()
@@ -101,7 +101,7 @@ def fail(fd: int) -> None:
 
 
 def test_a_disk_that_fails_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainlog.append._fdatasync", fail)
+    monkeypatch.setattr("trainlog.storage.append._fdatasync", fail)
     log = TrainingRecorder(tmp_path / "a.flog", sync_every=None)
     with pytest.warns(LogWriteWarning, match="cannot bring it to the disk: Input/output error"):
         log.sync()
@@ -112,7 +112,7 @@ def test_a_disk_that_fails_is_told_once(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_or_comes_back_with_the_next_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainlog.append._fdatasync", fail)
+    monkeypatch.setattr("trainlog.storage.append._fdatasync", fail)
     log = TrainingRecorder(tmp_path / "a.flog", sync_every=0.01, on_error="raise")
     eventually(lambda: log._unheard is not None)
     with pytest.raises(LogWriteError, match="Input/output error"):

@@ -18,7 +18,7 @@ from trainlog import TrainlogError
 from trainlog.codecs.flog import FlogCodec
 from trainlog.codecs.simion import SimionCodec
 from trainlog.report.language import parse
-from trainlog.table import table_of
+from trainlog.table.table import table_of
 from trainlog.testing import same
 
 __all__ = ["TARGETS", "Target"]

@@ -18,10 +18,10 @@ from hypothesis import given
 import trainlog
 from made_logs import training, write_log
 from trainlog import Kind, PlotError
-from trainlog.codecs.curves import _Gathered
 from trainlog.draw import Grid, Line, Scene, Strip, VLine, layout, svg
 from trainlog.model import Frame, Header
-from trainlog.plot import Picture, Run, Wish, pictures, runs_of, save_picture
+from trainlog.plot import Picture, PlotOptions, Run, pictures, runs_of, save_picture
+from trainlog.plot.codec import _Gathered
 
 
 def drawn(picture: Picture) -> str:
@@ -106,7 +106,7 @@ def test_events_that_happen_all_the_time_are_told_and_not_marked(tmp_path: Path)
 def test_events_stand_where_they_happened(tmp_path: Path) -> None:
     run = Run(training(tmp_path / "run.flog"))
     for axis, places in (("step", [200, 500]), ("episode", [20, 50]), ("time", [20, 50])):
-        (picture,) = pictures([run], Wish(y=("reward",), x=axis))
+        (picture,) = pictures([run], PlotOptions(y=("reward",), x=axis))
         assert [mark.x.tolist() for mark in marks(picture, VLine)] == [[place] for place in places]
 
 
@@ -171,7 +171,7 @@ def test_a_sampled_motion_is_not_averaged(tmp_path: Path) -> None:
     creature = [{"angle": math.sin(n)} for n in range(300)]
     (picture,) = pictures([Run(write_log(tmp_path / "run.flog", [], creature=creature))])
     assert len(marks(picture, Line)) == 1
-    (picture,) = pictures([Run(trainlog.open(tmp_path / "run.flog"))], Wish(y=("angle",), smooth=10))
+    (picture,) = pictures([Run(trainlog.open(tmp_path / "run.flog"))], PlotOptions(y=("angle",), smooth=10))
     assert len(marks(picture, Line)) == 2
 
 
@@ -186,7 +186,7 @@ def seeds(tmp_path: Path) -> list[Run]:
 
 
 def test_several_logs_are_laid_over_each_other(seeds: list[Run]) -> None:
-    (picture,) = pictures(seeds[:3], Wish(y=("reward",)))
+    (picture,) = pictures(seeds[:3], PlotOptions(y=("reward",)))
     text = drawn(picture)
     assert [block.label for block in picture.blocks] == ["ppo/0", "ppo/1", "ppo/2"]
     assert ">ppo/1<" in text
@@ -196,12 +196,12 @@ def test_several_logs_are_laid_over_each_other(seeds: list[Run]) -> None:
 
 def test_more_logs_than_colors_have_dashes(tmp_path: Path) -> None:
     runs = runs_of(training(tmp_path / f"{n}.flog", n, 30) for n in range(12))
-    (picture,) = pictures(runs, Wish(y=("reward",)))
+    (picture,) = pictures(runs, PlotOptions(y=("reward",)))
     assert len({(line.color, line.dash) for line in marks(picture, Line)}) == 12
 
 
 def test_seeds_are_one_curve_and_the_legend_says_what_the_band_is(seeds: list[Run]) -> None:
-    (picture,) = pictures(seeds, Wish(y=("reward",), by="algo", center="iqm"))
+    (picture,) = pictures(seeds, PlotOptions(y=("reward",), by="algo", center="iqm"))
     text = drawn(picture)
     for words in ("ppo (IQM of 4 seeds)", "sac (IQM of 4 seeds)", "95 % bootstrap interval of the IQM"):
         assert f">{words}<" in text
@@ -217,29 +217,29 @@ def test_seeds_are_one_curve_and_the_legend_says_what_the_band_is(seeds: list[Ru
     ("band", "words"), [("std", "mean ± standard deviation"), ("minmax", "lowest to highest"), ("none", None)]
 )
 def test_bands(seeds: list[Run], band: Any, words: str | None) -> None:
-    (picture,) = pictures(seeds[:4], Wish(y=("reward",), band=band))
+    (picture,) = pictures(seeds[:4], PlotOptions(y=("reward",), band=band))
     text = drawn(picture)
     assert ">mean of 4 seeds<" in text
     assert words is None or f">{words}<" in text
 
 
 def test_a_band_around_one_log_is_that_of_a_window(seeds: list[Run]) -> None:
-    (picture,) = pictures(seeds[:1], Wish(y=("reward",), band="minmax", smooth=7))
+    (picture,) = pictures(seeds[:1], PlotOptions(y=("reward",), band="minmax", smooth=7))
     assert ">lowest to highest of 7<" in drawn(picture)
     block = picture.blocks[0].columns
     assert (block["low"] <= block["value"]).all()
     assert (block["high"] >= block["value"]).all()
     with pytest.raises(PlotError, match="a 95 % interval is one over several logs"):
-        pictures(seeds[:1], Wish(y=("reward",), band="ci"))
+        pictures(seeds[:1], PlotOptions(y=("reward",), band="ci"))
 
 
 def test_what_cannot_be_granted_says_why(seeds: list[Run], tmp_path: Path) -> None:
     with pytest.raises(PlotError, match="no log has the metric 'rewrad'; near it: reward"):
-        pictures(seeds, Wish(y=("rewrad",)))
+        pictures(seeds, PlotOptions(y=("rewrad",)))
     with pytest.raises(PlotError, match="ppo/0 does not say its 'size'; it says creature, task, seed, algo"):
-        pictures(seeds, Wish(by="size"))
+        pictures(seeds, PlotOptions(by="size"))
     with pytest.raises(PlotError, match="say no sim_time"):
-        pictures(seeds, Wish(x="sim_time"))
+        pictures(seeds, PlotOptions(x="sim_time"))
     with pytest.raises(PlotError, match="nothing to draw"):
         pictures([Run(write_log(tmp_path / "empty.flog", []))])
     with pytest.raises(PlotError, match="nothing to draw"):
@@ -261,7 +261,7 @@ def test_no_values_make_a_figure_fail(rows: list[dict[str, Any]], log_y: bool) -
         warnings.simplefilter("error")
         found: list[Picture] = []
         with contextlib.suppress(PlotError):  # when nothing varies
-            found = pictures([Run(reader)], Wish(log_y=log_y))
+            found = pictures([Run(reader)], PlotOptions(log_y=log_y))
         for picture in found:
             drawn(picture)
 

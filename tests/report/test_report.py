@@ -15,7 +15,7 @@ import pytest
 
 from made_logs import training, write_log
 from trainlog import ExpressionError
-from trainlog.plot import Wish, runs_of
+from trainlog.plot import PlotOptions, runs_of
 from trainlog.report import Content, gather, write_report
 from trainlog.report.baseline import Tolerance, compare
 from trainlog.report.facts import human, sparkline
@@ -24,9 +24,9 @@ from trainlog.report.junit import junit
 from trainlog.report.markdown import markdown
 
 
-def content_of(tmp_path: Path, count: int = 1, wish: Wish | None = None, **more: Any) -> Content:
+def content_of(tmp_path: Path, count: int = 1, wish: PlotOptions | None = None, **more: Any) -> Content:
     runs = runs_of(training(tmp_path / f"seed-{seed}.flog", seed, 60 + 10 * seed) for seed in range(count))
-    return gather(runs, wish or Wish(), **more)
+    return gather(runs, wish or PlotOptions(), **more)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -57,7 +57,7 @@ def test_two_reports_of_the_same_logs_are_the_same_bytes(tmp_path: Path) -> None
     for name in ("one", "two"):
         # Made anew in another folder: neither place nor time may show.
         folder = tmp_path / name
-        content = content_of(folder, 3, Wish(band="ci"), requirements=["mean(reward) > 50"])
+        content = content_of(folder, 3, PlotOptions(band="ci"), requirements=["mean(reward) > 50"])
         write_report(content, folder / "out", formats=["svg", "png"])
     one, two = files(tmp_path / "one" / "out"), files(tmp_path / "two" / "out")
     assert one == two
@@ -66,7 +66,7 @@ def test_two_reports_of_the_same_logs_are_the_same_bytes(tmp_path: Path) -> None
 def test_the_numbers_behind_a_figure_are_exact(tmp_path: Path) -> None:
     rows = [{"step": n, "reward": value} for n, value in enumerate([0.1, 1 / 3, math.nan, math.inf, 1e-300])]
     rows.append({"step": 5, "loss": 1.0})
-    content = gather(runs_of([write_log(tmp_path / "run.flog", rows)]), Wish())
+    content = gather(runs_of([write_log(tmp_path / "run.flog", rows)]), PlotOptions())
     write_report(content, tmp_path / "out")
     with (tmp_path / "out" / "figures" / "reward.csv").open(newline="") as file:
         found = list(csv.reader(file))
@@ -78,7 +78,7 @@ def test_the_numbers_behind_a_figure_are_exact(tmp_path: Path) -> None:
 
 
 def test_csv_of_several_seeds(tmp_path: Path) -> None:
-    content = content_of(tmp_path, 3, Wish(y=("reward",), band="std"))
+    content = content_of(tmp_path, 3, PlotOptions(y=("reward",), band="std"))
     write_report(content, tmp_path / "out")
     with (tmp_path / "out" / "figures" / "reward.csv").open(newline="") as file:
         found = list(csv.DictReader(file))
@@ -103,7 +103,7 @@ def test_markdown_fits_a_comment_whatever_the_names(tmp_path: Path) -> None:
     rows = [{f"a|b`{k}_{'x' * 50}": n * k for k in range(1, 200)} for n in range(3)]
     readers = [write_log(tmp_path / f"{n}<b>_*.flog", rows) for n in range(3)]
     requirements = [f"count(time) > {n}" for n in range(60)]
-    text = markdown(gather(runs_of(readers), Wish(y=("a|b`1_*",)), requirements=requirements), [])
+    text = markdown(gather(runs_of(readers), PlotOptions(y=("a|b`1_*",)), requirements=requirements), [])
     assert len(text) < 65_000
     assert "more rows are in report.html" in text
     for line in text.splitlines():
@@ -116,7 +116,7 @@ def test_html_is_one_well_formed_file(tmp_path: Path) -> None:
     meta = {"creature": "<script>alert('ä')</script>\x01", "task": "&"}
     reader = write_log(tmp_path / "run.flog", [{"<y>": 1, "z": 2}, {"<y>": 2, "z": 3}], meta)
     for theme in ("light", "dark"):
-        text = html(gather(runs_of([reader]), Wish(theme=theme), requirements=["count(z) < 2"]))
+        text = html(gather(runs_of([reader]), PlotOptions(theme=theme), requirements=["count(z) < 2"]))
         ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>"))
         assert "<script" not in text
         for outside in ("http://", "https://", "src=", "href=", "@import", "url("):
@@ -140,7 +140,7 @@ def test_junit(tmp_path: Path) -> None:
 def test_summary(tmp_path: Path) -> None:
     rows = [{"step": n, "reward": n if n != 4 else math.nan} for n in range(20)]
     reader = write_log(tmp_path / "run.flog", rows, {"creature": "ant", "lists": [1], "nan": math.nan})
-    write_report(gather(runs_of([reader]), Wish(), requirements=["last(reward) == 19"]), tmp_path / "out")
+    write_report(gather(runs_of([reader]), PlotOptions(), requirements=["last(reward) == 19"]), tmp_path / "out")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(), parse_constant=pytest.fail)
     assert summary["passed"] is True
     assert summary["gates"] == [

@@ -16,11 +16,11 @@ import pytest
 import trainlog
 from handmade import Flog
 from trainlog.model import Kind
+from trainlog.server.column_file import ROWS, Column, ColumnFile
 from trainlog.server.columns import Columns
 from trainlog.server.cursor import Cursor, FileState, fingerprint
 from trainlog.server.flog_feed import Headers
 from trainlog.server.log import Log
-from trainlog.server.spool import ROWS, Column, Spool
 
 
 def frame(n: int, **more: Any) -> bytes:
@@ -238,10 +238,10 @@ def test_a_long_file_costs_what_is_new_in_it(runs: Path) -> None:
 
 
 def test_nothing_is_kept_for_ever(runs: Path, monkeypatch: Any) -> None:
-    from trainlog.server import pump as module
+    from trainlog.server import log_poller as module
 
     monkeypatch.setattr(module, "MOST", 3)
-    pump = module.Pump(pause=0.01)
+    pump = module.LogPoller(pause=0.01)
     for n in range(6):
         (runs / f"{n}.flog").write_bytes(Flog.header() + frame(n))
         pump.open(str(n), f"{n}.flog", runs / f"{n}.flog").wait_for({Kind.STATS}, 5)
@@ -256,7 +256,7 @@ def test_nothing_is_kept_for_ever(runs: Path, monkeypatch: Any) -> None:
 
 
 def test_what_a_log_knows_of_a_long_run_is_on_disk() -> None:
-    spool = Spool()
+    spool = ColumnFile()
     column = Column(spool, start=5)
     values = np.arange(3 * ROWS + 17, dtype=float)
     for part in np.array_split(values, 13):
@@ -272,7 +272,7 @@ def test_what_a_log_knows_of_a_long_run_is_on_disk() -> None:
 
 
 def test_columns_of_frames_that_differ() -> None:
-    columns = Columns(Spool())
+    columns = Columns(ColumnFile())
     columns.extend([{"a": 1, "b": "x"}, {"a": 2.5, "c": {"d": True}}])
     columns.extend([{"a": "1.5", "e": [1, 2, 3], "b": "y"}, {}, {"a": 10**400}])
     assert columns.rows == 5

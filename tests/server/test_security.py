@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from handmade import Flog
 from served import Site
 from trainlog.server.app import create_app
+from trainlog.server.app_state import Limits
 from trainlog.server.security import is_loopback, new_token
-from trainlog.server.state import Limits
 
 LOG = Flog.header({"creature": "go2"}) + Flog.frame(0.5, 2, {"step": 1, "reward": 2.0})
 SECRET = Flog.header({"creature": "secret"}) + Flog.frame(0.5, 2, {"step": 1, "secret": 7.0})

@@ -11,7 +11,7 @@ import click
 from trainlog import registry
 from trainlog.cli.learned import draw_functions
 from trainlog.cli.output import progress
-from trainlog.plot import AXES, BANDS, CENTERS, Format, Run, Wish, pictures, runs_of, save_picture
+from trainlog.plot import AXES, BANDS, CENTERS, Format, PlotOptions, Run, pictures, runs_of, save_picture
 
 __all__ = ["FormatsType", "command", "figure_options", "wish_of"]
 
@@ -74,11 +74,11 @@ def figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def wish_of(options: dict[str, Any]) -> tuple[Wish, tuple[int, int]]:
+def wish_of(options: dict[str, Any]) -> tuple[PlotOptions, tuple[int, int]]:
     """What the options of `figure_options` say, taken out of *options*."""
     size: tuple[int, int] = options.pop("size")
     names = ("y", "x", "smooth", "log_y", "by", "center", "band", "theme")
-    return Wish(**{name: options.pop(name) for name in names}), size
+    return PlotOptions(**{name: options.pop(name) for name in names}), size
 
 
 @click.command
@@ -128,7 +128,7 @@ def command(
     _say_what_is_missing(runs, wish)
 
 
-def _say_what_is_missing(runs: Sequence[Run], wish: Wish) -> None:
+def _say_what_is_missing(runs: Sequence[Run], wish: PlotOptions) -> None:
     constant = list(dict.fromkeys(str(metric) for run in runs for metric in run.constants())) if not wish.y else []
     if constant:
         shown = ", ".join(constant[:8]) + (f" and {len(constant) - 8} more" if len(constant) > 8 else "")

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from trainlog import rescue
+from trainlog import verification
 from trainlog.strictjson import strict_json
-from trainlog.verdict import Repair
+from trainlog.verify_report import Repair
 
 _COMPLETE, _LOST = 0, 3
 
@@ -27,7 +27,7 @@ def command(log: Path, target: Path | None, in_place: bool, as_json: bool) -> in
     """
     if in_place == (target is not None):
         raise click.UsageError("give either a TARGET, or --in-place")
-    done = rescue.repair_in_place(log) if target is None else rescue.repair(log, target)
+    done = verification.repair_in_place(log) if target is None else verification.repair(log, target)
     if as_json:
         click.echo(strict_json(_facts(done)))
     else:

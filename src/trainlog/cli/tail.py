@@ -9,8 +9,8 @@ import click
 
 from trainlog import registry
 from trainlog.cli.dump import frame_options, line_of
-from trainlog.files import follow
 from trainlog.model import Frame, Kind
+from trainlog.storage.source import follow
 
 
 @click.command

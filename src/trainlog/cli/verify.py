@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from trainlog import rescue
+from trainlog import verification
 from trainlog.cli.output import human_size, progress
 from trainlog.errors import TrainlogError
 from trainlog.strictjson import strict_json
-from trainlog.verdict import Verdict
+from trainlog.verify_report import Verdict
 
 _WHOLE, _DAMAGED, _NO_LOG = 0, 1, 2
 
@@ -30,7 +30,7 @@ def command(logs: tuple[Path, ...], as_json: bool) -> int:
 def _verify(path: Path, as_json: bool) -> int:
     try:
         with progress(path.name, path.stat().st_size if path.is_file() else None) as update:
-            verdict = rescue.verify(path, update)
+            verdict = verification.verify(path, update)
     except TrainlogError as error:
         if as_json:
             click.echo(strict_json({"path": str(path), "verdict": "no log", "why": str(error)}))

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from trainlog.curves.images import images_of
 from trainlog.errors import TrainlogWarning
-from trainlog.files import written_aside
+from trainlog.storage.source import written_aside
 from trainlog.strictjson import strict_json
 
 __all__ = ["EpisodeAnimationRecorder", "EpisodeCaptureSchedule", "EpisodeTrace"]

@@ -16,12 +16,12 @@ from trainlog import registry
 from trainlog.codec import Reader, Writer
 from trainlog.curves.agent import number, snapshot
 from trainlog.errors import EmptyLog
-from trainlog.files import written_aside
 from trainlog.model import Frame, Kind
 from trainlog.plot.names import file_names
 from trainlog.plot.save import save_figure
+from trainlog.storage.source import written_aside
 from trainlog.strictjson import strict_json
-from trainlog.table import Table
+from trainlog.table.table import Table
 
 if TYPE_CHECKING:
     from trainlog.draw import Chart, Line

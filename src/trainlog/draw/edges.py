@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from trainlog.draw.axes import Frame
 from trainlog.draw.color import Color
 from trainlog.draw.drawing import FloatArray, IntArray, Mark, Polygon, Polyline
-from trainlog.draw.frame import Frame
 from trainlog.draw.series import Series
 
 __all__ = ["edge_marks"]

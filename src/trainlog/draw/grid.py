@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import TypeAlias
 
+from trainlog.draw.axes import Plan, build_frame
 from trainlog.draw.chart import Chart
 from trainlog.draw.drawing import Box, Mark, Text
-from trainlog.draw.frame import Plan, build_frame
 from trainlog.draw.heatmap import Heatmap
 from trainlog.draw.legend import legend_marks, legend_rows, row_height
 from trainlog.draw.scene import Scene

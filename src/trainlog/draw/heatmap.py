@@ -8,9 +8,9 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from trainlog.draw.axes import AxesSpec, Axis, Frame
 from trainlog.draw.color import Color, mix, parse_color
 from trainlog.draw.drawing import Box, Cells, Clip, FloatArray, Mark, Rect, Text
-from trainlog.draw.frame import Axis, Frame, Surroundings
 from trainlog.draw.plot import extent, nothing_to_show
 from trainlog.draw.scale import Range, Scale, check_range
 from trainlog.draw.series import notes, split_series
@@ -102,7 +102,7 @@ class HeatmapPlan:
         rows, columns = self.matrix.shape
         self.x = Scale(*(heatmap.x_range or (-0.5, max(columns, 1) - 0.5)))
         self.y = Scale(*(heatmap.y_range or (-0.5, max(rows, 1) - 0.5)))
-        self.around = Surroundings(
+        self.around = AxesSpec(
             x=Axis(self.x, heatmap.x_label, heatmap.x_unit, grid=False, whole=heatmap.x_range is None),
             y=Axis(self.y, heatmap.y_label, heatmap.y_unit, grid=False, whole=heatmap.y_range is None),
             title=heatmap.title,

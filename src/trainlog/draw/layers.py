@@ -8,11 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from trainlog.draw.axes import Frame
 from trainlog.draw.chart import Band, HLine, Line, Scatter, VLine
 from trainlog.draw.clip import clip_path, clip_ring
 from trainlog.draw.color import Color
 from trainlog.draw.drawing import Box, Dots, FloatArray, IntArray, Mark, Polygon, Polyline
-from trainlog.draw.frame import Frame
 from trainlog.draw.legend import Entry
 from trainlog.draw.series import Series, Tally, split_series
 from trainlog.draw.thin import column_extremes, dot_rows

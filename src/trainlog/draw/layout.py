@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from trainlog.draw.axes import Plan, build_frame
 from trainlog.draw.chart import Chart
 from trainlog.draw.drawing import Box, Drawing
-from trainlog.draw.frame import Plan, build_frame
 from trainlog.draw.grid import Grid, Panel, grid_marks, panel_theme
 from trainlog.draw.heatmap import Heatmap, HeatmapPlan
 from trainlog.draw.plot import ChartPlan

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from trainlog.draw.axes import AxesSpec, Axis, Frame
 from trainlog.draw.chart import Band, Chart, HLine, Line, Scatter, Strip, VLine
 from trainlog.draw.color import Color
 from trainlog.draw.drawing import Box, Clip, FloatArray, Mark, Text
 from trainlog.draw.edges import edge_marks
-from trainlog.draw.frame import Axis, Frame, Surroundings
 from trainlog.draw.layers import Area, Curve, Events, Layer, Points, Threshold
 from trainlog.draw.legend import unique_entries
 from trainlog.draw.scale import Range, Scale
@@ -35,7 +35,7 @@ class ChartPlan:
         self.layers, self.strips = _layers(chart, theme)
         self.around = self._surroundings()
 
-    def _surroundings(self) -> Surroundings:
+    def _surroundings(self) -> AxesSpec:
         chart = self.chart
         drawn = [mark for mark in chart.marks if not isinstance(mark, Strip)]
         x = [values for layer in self.layers for values in layer.x_extent()]
@@ -52,7 +52,7 @@ class ChartPlan:
         if len(named) == 1 and named[0].label in (chart.y_label, chart.title):
             named = []  # it would only repeat what is written beside it
         blocks = [entry for strip, colors in self.strips for entry in strip_entries(strip, colors)]
-        return Surroundings(
+        return AxesSpec(
             x=Axis(x_scale, chart.x_label, chart.x_unit, whole=_counts(x)),
             y=Axis(y_scale, chart.y_label, chart.y_unit) if drawn or not self.strips else None,
             title=chart.title,

@@ -8,11 +8,11 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from trainlog.draw.axes import AxesSpec, Axis, Frame
 from trainlog.draw.chart import Line, Scatter
 from trainlog.draw.color import Color
 from trainlog.draw.drawing import Clip, Dots, FloatArray, Mark
 from trainlog.draw.edges import edge_marks
-from trainlog.draw.frame import Axis, Frame, Surroundings
 from trainlog.draw.layers import Points, starts_of, stroke
 from trainlog.draw.legend import Entry, ring, unique_entries
 from trainlog.draw.plot import extent, nothing_to_show
@@ -96,7 +96,7 @@ class ScenePlan:
         self.paths.append((path, split_series(path.x, path.y, x_log=False, y_log=False), own))
         self.around = self._surroundings()
 
-    def _surroundings(self) -> Surroundings:
+    def _surroundings(self) -> AxesSpec:
         scene, own = self.scene, self.paths[-1][2]
         series = [part for _, part, _ in self.paths] + [points.series for points in self.places]
         x = extent([part.x for part in series], scene.x_range, False, _PAD)
@@ -108,7 +108,7 @@ class ScenePlan:
         if len(self.paths[-1][1].x) > 1:
             entries += [Entry("start", "ring", own), Entry("end", "dot", own, 2 * _END_RADIUS)]
         counted = notes(part.tally for part in series)
-        return Surroundings(
+        return AxesSpec(
             x=Axis(x, scene.x_label, scene.x_unit),
             y=Axis(y, scene.y_label, scene.y_unit),
             title=scene.title,

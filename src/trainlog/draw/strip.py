@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from trainlog.draw.axes import Frame
 from trainlog.draw.chart import Strip
 from trainlog.draw.color import Color, contrasting, mix
 from trainlog.draw.drawing import Box, FloatArray, IntArray, Mark, Rect, Text
-from trainlog.draw.frame import Frame
 from trainlog.draw.legend import Entry
 from trainlog.draw.text import CAP_HEIGHT, clean, measure
 from trainlog.draw.theme import Theme

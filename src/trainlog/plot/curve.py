@@ -16,11 +16,11 @@ from trainlog.draw.theme import find_theme
 from trainlog.errors import PlotError
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis, Floats
+from trainlog.plot.options import Group, PlotOptions
 from trainlog.plot.picture import Block
 from trainlog.plot.run import Metric, Run
 from trainlog.plot.seeds import gathered
 from trainlog.plot.smoothing import fair_window, fitting_window, smoothed, window_extremes, window_std
-from trainlog.plot.wish import Group, Wish
 
 __all__ = ["MetricChart", "labels_of_bands"]
 
@@ -34,7 +34,7 @@ _MOST_PIECES: Final = 500
 _SPREADS: Final = {"std": "mean ± standard deviation", "minmax": "lowest to highest"}
 
 
-def labels_of_bands(wish: Wish) -> str:
+def labels_of_bands(wish: PlotOptions) -> str:
     """What the band around the middle of several runs is."""
     return _SPREADS.get(wish.band or "ci", f"95 % bootstrap interval of the {_center_name(wish)}")
 
@@ -42,7 +42,7 @@ def labels_of_bands(wish: Wish) -> str:
 class MetricChart:
     """Gathers the marks of a chart, the numbers behind them, and what has to be said about them."""
 
-    def __init__(self, metric: Metric, groups: Sequence[Group], axis: Axis, wish: Wish) -> None:
+    def __init__(self, metric: Metric, groups: Sequence[Group], axis: Axis, wish: PlotOptions) -> None:
         """Draw *metric* of *groups*, some of which may lack it.
 
         Raises:
@@ -217,7 +217,7 @@ def _window_band(band: str, values: Floats, window: int) -> tuple[Floats, Floats
     return mean - std, mean + std
 
 
-def _center_name(wish: Wish) -> str:
+def _center_name(wish: PlotOptions) -> str:
     return {"iqm": "IQM", "median": "median"}.get(wish.center or "mean", "mean")
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from trainlog.files import written_aside
-from trainlog.plot.grow import growing
+from trainlog.plot.animation import growing
+from trainlog.storage.source import written_aside
 
 if TYPE_CHECKING:
     from trainlog.draw import Drawing, Figure, Theme

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainlog.plot import Group, Metric, Picture, Run, Wish, main_metric, metrics_of, pictures
-from trainlog.plot.choose import figure_of, title_of
+from trainlog.plot import Group, Metric, Picture, PlotOptions, Run, main_metric, metrics_of, pictures
+from trainlog.plot.figures import figure_of, title_of
 from trainlog.plot.seeds import CenterName
 from trainlog.report.baseline import Comparison, Tolerance, compare
 from trainlog.report.evaluate import Gate, Verdict, judge, measure
@@ -55,7 +55,7 @@ class Content:
 
 def gather(
     runs: Sequence[Run],
-    wish: Wish,
+    wish: PlotOptions,
     *,
     requirements: Sequence[str] = (),
     baseline: Sequence[Run] = (),
@@ -114,6 +114,6 @@ def _default_score(metric: Metric) -> str:
     return f"mean({kind}{name}[-10%:])"
 
 
-def _beside(metric: Metric, new: Sequence[Run], old: Sequence[Run], wish: Wish) -> Picture:
+def _beside(metric: Metric, new: Sequence[Run], old: Sequence[Run], wish: PlotOptions) -> Picture:
     groups = [Group("now", tuple(new)), Group("baseline", tuple(old))]
     return figure_of(metric, groups, wish, "baseline", f"{metric}, now and before")

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.files import written_aside
 from trainlog.plot import Format, Picture, save_picture
 from trainlog.report.content import Content
 from trainlog.report.html import html
 from trainlog.report.junit import junit
 from trainlog.report.markdown import markdown
+from trainlog.storage.source import written_aside
 from trainlog.strictjson import strict_json
 
 __all__ = ["as_json", "csv_of", "write_report"]

@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from trainlog.model import Kind
-from trainlog.server.answers import Refused, answer
+from trainlog.server.app_state import State
 from trainlog.server.catalog import Entry
 from trainlog.server.curves import AXES, Window, axes_of, curve, has_episodes, own_axis, window_of
 from trainlog.server.log import Log
 from trainlog.server.query import Query
-from trainlog.server.state import State
-from trainlog.table import flatten
+from trainlog.server.responses import ApiError, json_response
+from trainlog.table.table import flatten
 
 __all__ = ["csv_rows", "events", "rows", "run", "runs", "series", "state_of"]
 
@@ -58,7 +58,7 @@ def about(entry: Entry, state: State) -> dict[str, Any]:
         "duration": digest.duration if digest and known else None,
         "reward": digest.reward if digest and known else None,
         "step": digest.step if digest and known else None,
-        "error": state.told(ValueError(entry.error)) if entry.error else "",
+        "error": state.redact(ValueError(entry.error)) if entry.error else "",
     }
 
 
@@ -71,7 +71,7 @@ def runs(request: Request) -> Response:
     Query(request, ())
     state = state_of(request)
     entries = sorted(state.catalog.entries.values(), key=lambda entry: (-entry.modified, entry.name))
-    return answer(
+    return json_response(
         {
             "version": state.catalog.version,
             "now": time.time(),
@@ -100,7 +100,7 @@ def run(request: Request) -> Response:
             axes = {axis: {"key": one[0], "factor": one[1]} for axis, one in own.items() if one is not None}
             kinds[str(kind)] = {"rows": len(rows), "read": rows.columns.rows, "keys": keys, "axes": axes}
         header = log.reader.header
-        return answer(
+        return json_response(
             {
                 **about(entry, state),
                 "meta": _short(dict(header.meta)),
@@ -113,7 +113,7 @@ def run(request: Request) -> Response:
                 "episodes": has_episodes(log),
                 "progress": log.progress(wanted),
                 "duration": log.duration(),
-                "damage": [state.told(ValueError(one)) for one in log.feed.damage[:20]],
+                "damage": [state.redact(ValueError(one)) for one in log.feed.damage[:20]],
                 "cursor": str(log.cursor()),
             }
         )
@@ -153,7 +153,7 @@ class _Asked:
         where = query.text("where", "", most=300)
         key, colon, text = where.partition(":")
         if where and not (key and colon):
-            raise Refused(400, "parameter", "where is a key, a colon and a text")
+            raise ApiError(400, "parameter", "where is a key, a colon and a text")
         self._where = (key, text) if where else None
         self._span = query.pair("span")
 
@@ -168,13 +168,13 @@ def series(request: Request) -> Response:
     state, _, log = opened(request)
     keys = query.names("keys")
     if not keys:
-        raise Refused(400, "parameter", "the parameter keys is missing")
-    points = query.whole("points", 1600, 1, state.limits.points)
+        raise ApiError(400, "parameter", "the parameter keys is missing")
+    points = query.parse_int("points", 1600, 1, state.limits.points)
     if points * len(keys) > state.limits.values:
-        raise Refused(400, "parameter", f"keys times points is more than {state.limits.values}")
+        raise ApiError(400, "parameter", f"keys times points is more than {state.limits.values}")
     smooth = query.number("smooth") or 0.0
     if not 0 <= smooth < 1:
-        raise Refused(400, "parameter", "smooth is from 0 to below 1")
+        raise ApiError(400, "parameter", "smooth is from 0 to below 1")
     with state.reading(log, {kind}):
         cursor = log.settled({kind})
         window = asked.window(log)
@@ -182,8 +182,8 @@ def series(request: Request) -> Response:
         known = rows.columns.series if rows is not None else {}
         curves = {key: curve(log, kind, key, window, points, smooth) for key in keys if key in known}
         if rows is not None and rows.columns.rows and not curves:
-            raise Refused(404, "key", f"no {kind} frame has the key {keys[0][:80]!r}")
-        return answer(
+            raise ApiError(404, "key", f"no {kind} frame has the key {keys[0][:80]!r}")
+        return json_response(
             {
                 "run": log.id,
                 "kind": str(kind),
@@ -201,7 +201,7 @@ def rows(request: Request) -> Response:
     asked = _Asked(request, ("points",))
     query, kind = asked.query, asked.kind
     state, _, log = opened(request)
-    points = query.whole("points", 1000, 1, state.limits.points)
+    points = query.parse_int("points", 1000, 1, state.limits.points)
     with state.reading(log, {kind}):
         keys = _known(log, kind, query.names("keys"))
         if points * max(len(keys), 1) > state.limits.values:
@@ -216,7 +216,7 @@ def rows(request: Request) -> Response:
             nulls += lost
         mine = log.rows(kind)
         times = mine.time.read(*window.span)[window.rows - window.span[0]][chosen] if mine and total else np.empty(0)
-        return answer(
+        return json_response(
             {
                 "run": log.id,
                 "kind": str(kind),
@@ -240,7 +240,7 @@ def _known(log: Log, kind: Kind, keys: list[str] | None) -> list[str]:
         return [key for key, one in known.items() if one.shape != "list"][:200]
     for key in keys:
         if key not in known and mine is not None:
-            raise Refused(404, "key", f"no {kind} frame has the key {key[:80]!r}")
+            raise ApiError(404, "key", f"no {kind} frame has the key {key[:80]!r}")
     return [key for key in keys if key in known]
 
 
@@ -308,7 +308,7 @@ def events(request: Request) -> Response:
     query = Query(request, ("x", "from", "to", "points", "kind"))
     state, _, log = opened(request)
     axis = query.choice("x", AXES, "time")
-    points = query.whole("points", 500, 1, 2000)
+    points = query.parse_int("points", 500, 1, 2000)
     with state.reading(log, {Kind.EVENT, Kind.STATS}):
         window = window_of(log, Kind.EVENT, axis, query.number("from"), query.number("to"))
         mine = log.rows(Kind.EVENT)
@@ -337,4 +337,4 @@ def events(request: Request) -> Response:
                         "data": _short({str(key): value for key, value in list(data.items())[:50]}),
                     }
                 )
-        return answer({"run": log.id, "x": axis, "total": total, "types": counts, "events": found})
+        return json_response({"run": log.id, "x": axis, "total": total, "types": counts, "events": found})

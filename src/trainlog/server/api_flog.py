@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trainlog.model import Frame, Kind
-from trainlog.server.answers import Refused, answer
 from trainlog.server.api import state_of
+from trainlog.server.app_state import State
 from trainlog.server.log import Log
 from trainlog.server.query import Query
-from trainlog.server.state import State
+from trainlog.server.responses import ApiError, json_response
 
 __all__ = ["analyze", "list_logs", "reset", "watch"]
 
@@ -27,12 +27,12 @@ _SPEEDS: Final = 2000  # creature frames that the mean speed is taken over
 def _named(state: State, path: str) -> Log:
     place = PurePosixPath(path)
     if place.is_absolute() or ".." in place.parts or "\\" in path:
-        raise Refused(400, "path", "path is a place below the served folder, as /api/flog/list tells it")
+        raise ApiError(400, "path", "path is a place below the served folder, as /api/flog/list tells it")
     entry = state.catalog.named(path)
     if entry is None:
-        raise Refused(404, "path", "there is no such log; /api/flog/list tells which there are")
+        raise ApiError(404, "path", "there is no such log; /api/flog/list tells which there are")
     if entry.error:
-        raise Refused(422, "damaged", state.told(ValueError(entry.error)))
+        raise ApiError(422, "damaged", state.redact(ValueError(entry.error)))
     return state.log(entry)
 
 
@@ -40,7 +40,7 @@ def list_logs(request: Request) -> Response:
     """Every log that was found."""
     Query(request, ())
     entries = sorted(state_of(request).catalog.entries.values(), key=lambda entry: entry.name)
-    return answer(
+    return json_response(
         [
             {
                 "path": entry.name,
@@ -63,7 +63,7 @@ def analyze(request: Request) -> Response:
         counts = {kind: len(rows) for kind, rows in log.feed.rows.items()}
         parts = {kind: _some(log, kind, MOST) for kind in (Kind.STATS, Kind.EVOLUTION, Kind.EVENT)}
         physics = _physics(log)
-    return answer(
+    return json_response(
         {
             **_about(log),
             "skill": str(log.meta.get("skill", "")),
@@ -86,13 +86,13 @@ def watch(request: Request) -> Response:
     """The stats frames from index ``since`` on."""
     state = state_of(request)
     query = Query(request, ("path", "since"))
-    since = query.whole("since", 0, 0, 2**53)
+    since = query.parse_int("since", 0, 0, 2**53)
     log = _named(state, query.text("path"))
     with state.reading(log, {Kind.STATS}):
         rows = log.rows(Kind.STATS)
         total = len(rows) if rows is not None else 0
         frames = log.frames(Kind.STATS, list(range(since, min(total, since + MOST)))) if since < total else []
-    return answer({**_about(log), "stats": [_row(frame) for frame in frames], "total": total})
+    return json_response({**_about(log), "stats": [_row(frame) for frame in frames], "total": total})
 
 
 def reset(request: Request) -> Response:
@@ -101,7 +101,7 @@ def reset(request: Request) -> Response:
     path = Query(request, ("path",)).text("path", "")
     for id in [_named(state, path).id] if path else list(state.catalog.entries):
         state.pump.drop(id)
-    return answer({"ok": True})
+    return json_response({"ok": True})
 
 
 def _about(log: Log) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trainlog.errors import TrainlogError
-from trainlog.server import api, api_flog, moments
-from trainlog.server.answers import Refused, answer, refusal
+from trainlog.server import api, api_flog, moment_api
+from trainlog.server.app_state import Limits, State
 from trainlog.server.catalog import Catalog
+from trainlog.server.log_poller import LogPoller
 from trainlog.server.openapi import document
-from trainlog.server.pump import Pump
+from trainlog.server.responses import ApiError, json_response, refusal
 from trainlog.server.security import Guard
-from trainlog.server.state import Limits, State
 from trainlog.server.stream import stream
 
 __all__ = ["create_app"]
@@ -59,7 +59,7 @@ def create_app(
 
     """
     catalog = Catalog([Path(root) for root in roots], scan_every)
-    state = State(catalog, Pump(), limits or Limits())
+    state = State(catalog, LogPoller(), limits or Limits())
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -75,7 +75,7 @@ def create_app(
             *_pages(),
         ],
         exception_handlers={
-            Refused: _refused,
+            ApiError: _refused,
             HTTPException: _http_error,
             TrainlogError: _changed,
             OSError: _changed,
@@ -99,12 +99,12 @@ _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [
     ("/api/v1/runs/{id}/rows", api.rows),
     ("/api/v1/runs/{id}/rows.csv", api.csv_rows),
     ("/api/v1/runs/{id}/events", api.events),
-    ("/api/v1/runs/{id}/frame", moments.frame),
-    ("/api/v1/runs/{id}/path", moments.path),
-    ("/api/v1/runs/{id}/functions", moments.functions),
-    ("/api/v1/runs/{id}/function", moments.function),
+    ("/api/v1/runs/{id}/frame", moment_api.frame),
+    ("/api/v1/runs/{id}/path", moment_api.path),
+    ("/api/v1/runs/{id}/functions", moment_api.functions),
+    ("/api/v1/runs/{id}/function", moment_api.function),
     ("/api/v1/stream", stream),
-    ("/api/v1/openapi.json", lambda request: answer(document())),
+    ("/api/v1/openapi.json", lambda request: json_response(document())),
 ]
 
 
@@ -128,21 +128,21 @@ def _page(content: bytes, kind: str) -> Callable[[Request], Response]:
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+    assert isinstance(error, ApiError)
     return refusal(error)
 
 
 def _changed(request: Request, error: Exception) -> Response:
     """What was read a moment ago cannot be read any more."""
-    told = api.state_of(request).told(error)
-    return refusal(Refused(409, "changed", f"the file changed while it was read ({told}); ask again"))
+    told = api.state_of(request).redact(error)
+    return refusal(ApiError(409, "changed", f"the file changed while it was read ({told}); ask again"))
 
 
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return refusal(Refused(error.status_code, "address", "there is nothing at this address"))
+    return refusal(ApiError(error.status_code, "address", "there is nothing at this address"))
 
 
 def _failed(request: Request, error: Exception) -> Response:
     """A mistake of ours: the server's own terminal says which."""
-    return refusal(Refused(500, "internal", "the server made a mistake; its terminal says which"))
+    return refusal(ApiError(500, "internal", "the server made a mistake; its terminal says which"))

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.server.spool import Column, Spool
-from trainlog.table import flatten
+from trainlog.server.column_file import Column, ColumnFile
+from trainlog.table.table import flatten
 
 __all__ = ["Columns", "Series"]
 
@@ -33,7 +33,7 @@ class Series:
 
     """
 
-    def __init__(self, spool: Spool, start: int) -> None:
+    def __init__(self, spool: ColumnFile, start: int) -> None:
         self._spool = spool
         self.numbers = Column(spool, start=start)
         self.codes: Column | None = None
@@ -117,12 +117,12 @@ class Columns:
 
     Attributes:
         rows: how many frames there are.
-        series: by key, nested ones as in `trainlog.table.Table`.
+        series: by key, nested ones as in `trainlog.table.table.Table`.
         left_out: keys beyond the first ``MOST_KEYS``.
 
     """
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: ColumnFile) -> None:
         self._spool = spool
         self.rows = 0
         self.series: dict[str, Series] = {}

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from trainlog.draw import ema, thin
 from trainlog.model import Kind
-from trainlog.server.answers import Refused
 from trainlog.server.log import Log
+from trainlog.server.responses import ApiError
 
 __all__ = ["AXES", "Window", "axes_of", "axis_values", "curve", "has_episodes", "own_axis", "window_of"]
 
@@ -81,7 +81,7 @@ def axis_values(log: Log, kind: Kind, axis: str, start: int, stop: int, *, withi
         if good.any():
             order = np.argsort(known[good], kind="stable")
             return np.interp(time, known[good][order], values[good][order])
-    raise Refused(400, "axis", f"this log has no {axis} that its {kind} frames could be shown on")
+    raise ApiError(400, "axis", f"this log has no {axis} that its {kind} frames could be shown on")
 
 
 class Window:
@@ -144,7 +144,7 @@ def window_of(
     if where is not None:
         key, text = where
         if key not in rows.columns.series:
-            raise Refused(400, "key", f"no {kind} frame has the key {key!r}")
+            raise ApiError(400, "key", f"no {kind} frame has the key {key!r}")
         code = rows.columns.series[key].texts.get(text, -2)
         chosen &= rows.columns.codes(key, 0, total) == code
     inside = chosen.copy()
@@ -170,7 +170,7 @@ def curve(log: Log, kind: Kind, key: str, window: Window, points: int, smooth: f
     assert rows is not None
     series = rows.columns.series.get(key)
     if series is None:
-        raise Refused(404, "key", f"no {kind} frame has the key {key!r}")
+        raise ApiError(404, "key", f"no {kind} frame has the key {key!r}")
     if series.texts:
         return _strip(window.codes(log, kind, key), window.x, list(series.texts), points)
     values = window.numbers(log, kind, key)

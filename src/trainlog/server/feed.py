@@ -17,11 +17,11 @@ from trainlog.codec import Reader
 from trainlog.codecs.flog.reader import FlogReader
 from trainlog.codecs.simion import SimionReader
 from trainlog.errors import CorruptLog, TrainlogWarning
-from trainlog.files import Source
 from trainlog.model import Frame, Kind
+from trainlog.server.column_file import Column, ColumnFile
 from trainlog.server.columns import Columns
 from trainlog.server.flog_feed import Headers, read_frame, read_frames
-from trainlog.server.spool import Column, Spool
+from trainlog.storage.source import Source
 
 __all__ = ["Feed", "Rows", "feed_of"]
 
@@ -38,7 +38,7 @@ class Rows:
 
     """
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: ColumnFile) -> None:
         self.time = Column(spool)
         self.where = Column(spool, np.int64)
         self.columns = Columns(spool)
@@ -76,7 +76,7 @@ class Feed(ABC):
         self.reader = reader
         self.path = path
         self.at = 0
-        self.spool = Spool()
+        self.spool = ColumnFile()
         self.rows: dict[Kind, Rows] = {}
         self.wanted = set(map(Kind, range(256)))
         self.damage: list[str] = []

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Gap
-from trainlog.codecs.flog.chain import Chain, Links
-from trainlog.codecs.flog.header import take_header
-from trainlog.codecs.flog.integrity import SEAL, SEAL_SIZE
-from trainlog.codecs.flog.layout import FRAME
-from trainlog.codecs.flog.payload import decode
-from trainlog.codecs.flog.rewind import History
-from trainlog.codecs.flog.scan import walk
-from trainlog.files import Source
+from trainlog.codecs.flog.integrity.rewinds import History
+from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_SIZE
+from trainlog.codecs.flog.scanning.chain import Chain, Links
+from trainlog.codecs.flog.scanning.walk import walk
+from trainlog.codecs.flog.wire.header import take_header
+from trainlog.codecs.flog.wire.layout import FRAME
+from trainlog.codecs.flog.wire.payload import decode
+from trainlog.storage.source import Source
 
 __all__ = ["Headers", "Heads", "read_frame", "read_frames"]
 

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.requests import Request
 
 from trainlog.model import Kind
-from trainlog.server.answers import Refused
+from trainlog.server.responses import ApiError
 
 __all__ = ["Query"]
 
@@ -20,7 +20,7 @@ NAMES: Final = 200  # keys in one request
 class Query:
     """The parameters of *request*.
 
-    Every method raises `Refused` (400) for what it cannot take.
+    Every method raises `ApiError` (400) for what it cannot take.
     """
 
     def __init__(self, request: Request, known: Sequence[str]) -> None:
@@ -29,20 +29,20 @@ class Query:
             if name == "token":
                 continue
             if name not in known:
-                raise Refused(400, "parameter", f"there is no parameter {name[:40]!r}; there are {', '.join(known)}")
+                raise ApiError(400, "parameter", f"there is no parameter {name[:40]!r}; there are {', '.join(known)}")
             if name in self._values:
-                raise Refused(400, "parameter", f"{name} is given twice")
+                raise ApiError(400, "parameter", f"{name} is given twice")
             if len(value) > LETTERS or "\0" in value:
-                raise Refused(400, "parameter", f"{name} is too long, or no text")
+                raise ApiError(400, "parameter", f"{name} is too long, or no text")
             self._values[name] = value
 
     def text(self, name: str, default: str | None = None, *, most: int = 1024) -> str:
         """A text of at most *most* letters."""
         value = self._values.get(name, default)
         if value is None:
-            raise Refused(400, "parameter", f"the parameter {name} is missing")
+            raise ApiError(400, "parameter", f"the parameter {name} is missing")
         if len(value) > most:
-            raise Refused(400, "parameter", f"{name} is longer than {most} letters")
+            raise ApiError(400, "parameter", f"{name} is longer than {most} letters")
         return value
 
     def names(self, name: str) -> list[str] | None:
@@ -51,24 +51,24 @@ class Query:
             return None
         names = list(dict.fromkeys(filter(None, self._values[name].split(","))))
         if len(names) > NAMES:
-            raise Refused(400, "parameter", f"{name} has more than {NAMES} names")
+            raise ApiError(400, "parameter", f"{name} has more than {NAMES} names")
         return names
 
     def choice(self, name: str, choices: Sequence[str], default: str) -> str:
         """One of *choices*."""
         value = self._values.get(name, default)
         if value not in choices:
-            raise Refused(400, "parameter", f"{name} is one of {', '.join(choices)}")
+            raise ApiError(400, "parameter", f"{name} is one of {', '.join(choices)}")
         return value
 
-    def whole(self, name: str, default: int, low: int, high: int) -> int:
+    def parse_int(self, name: str, default: int, low: int, high: int) -> int:
         """A whole number from *low* to *high*."""
         value = self._values.get(name, str(default))
         if not (value.isascii() and value.removeprefix("-").isdecimal() and len(value) < 19):
-            raise Refused(400, "parameter", f"{name} is a whole number")
+            raise ApiError(400, "parameter", f"{name} is a whole number")
         number = int(value)
         if not low <= number <= high:
-            raise Refused(400, "parameter", f"{name} is from {low} to {high}")
+            raise ApiError(400, "parameter", f"{name} is from {low} to {high}")
         return number
 
     def number(self, name: str) -> float | None:
@@ -80,7 +80,7 @@ class Query:
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise Refused(400, "parameter", f"{name} is a number")
+            raise ApiError(400, "parameter", f"{name} is a number")
         return number
 
     def pair(self, name: str) -> tuple[float, float] | None:
@@ -92,7 +92,7 @@ class Query:
         except ValueError:
             low = high = math.nan
         if not (math.isfinite(low) and math.isfinite(high)):
-            raise Refused(400, "parameter", f"{name} is two numbers with a colon between them")
+            raise ApiError(400, "parameter", f"{name} is two numbers with a colon between them")
         return low, high
 
     def kind(self, name: str, default: str) -> Kind:
@@ -100,4 +100,4 @@ class Query:
         try:
             return Kind.of(self.text(name, default, most=16).lower())
         except ValueError as error:
-            raise Refused(400, "parameter", str(error)) from error
+            raise ApiError(400, "parameter", str(error)) from error

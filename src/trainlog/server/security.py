@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trainlog.server.answers import Refused, refusal
+from trainlog.server.responses import ApiError, refusal
 
 __all__ = ["Guard", "is_loopback", "new_token"]
 
@@ -87,11 +87,11 @@ class Guard:
     def _judge(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         if len(scope["path"]) + len(scope["query_string"]) > _LONGEST:
-            return refusal(Refused(414, "long", "the address is too long"))
+            return refusal(ApiError(414, "long", "the address is too long"))
         if self._hosts and _name_of(headers.getlist("host")) not in self._hosts:
-            return refusal(Refused(421, "host", "this server does not go by that name"))
+            return refusal(ApiError(421, "host", "this server does not go by that name"))
         if scope["method"] not in ("GET", "HEAD"):
-            return refusal(Refused(405, "method", "this server only answers GET"))
+            return refusal(ApiError(405, "method", "this server only answers GET"))
         if self._token is None:
             return None
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -106,7 +106,7 @@ class Guard:
             _cookie(headers, self._cookie)
         ):
             return None
-        return refusal(Refused(401, "token", "this server demands its token; open the address that it printed"))
+        return refusal(ApiError(401, "token", "this server demands its token; open the address that it printed"))
 
     def _fits(self, token: str) -> bool:
         return hmac.compare_digest(token.encode("utf-8", "replace"), (self._token or "").encode())

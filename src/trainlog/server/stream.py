@@ -14,12 +14,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from trainlog.model import Kind
-from trainlog.server.answers import Refused, refusal, strict
 from trainlog.server.api import state_of
+from trainlog.server.app_state import State
 from trainlog.server.cursor import Cursor
 from trainlog.server.log import Log
 from trainlog.server.query import Query
-from trainlog.server.state import State
+from trainlog.server.responses import ApiError, refusal, strict
 
 __all__ = ["stream"]
 
@@ -34,14 +34,14 @@ async def stream(request: Request) -> Response:
     query = Query(request, ("runs", "cursors", "kinds", "keys"))
     names = query.names("runs") or []
     if len(names) > state.limits.runs:
-        raise Refused(400, "parameter", f"runs has more than {state.limits.runs} names")
+        raise ApiError(400, "parameter", f"runs has more than {state.limits.runs} names")
     # A browser that lost the connection says itself where it was.
     text = request.headers.get("last-event-id") or query.text("cursors", "", most=4096)
     cursors = _cursors(text)
     try:
         kinds = {Kind.of(name.lower()) for name in query.names("kinds") or ["stats", "evolution", "event"]}
     except ValueError as error:
-        raise Refused(400, "parameter", str(error)) from error
+        raise ApiError(400, "parameter", str(error)) from error
     keys = query.names("keys")
     followed: list[_Followed] = []
     for name in names:
@@ -63,7 +63,7 @@ class _Streaming(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = self._state
         if state.streams >= state.limits.streams:
-            busy = Refused(503, "busy", f"{state.limits.streams} streams are the most; close one")
+            busy = ApiError(503, "busy", f"{state.limits.streams} streams are the most; close one")
             await refusal(busy)(scope, receive, send)
             return
         state.streams += 1
@@ -82,7 +82,7 @@ def _cursors(text: str) -> dict[str, Cursor]:
                 raise ValueError("a cursor is a run, a colon and a place")
             found[name] = Cursor.parse(cursor)
         except ValueError as error:
-            raise Refused(400, "cursor", str(error)) from error
+            raise ApiError(400, "cursor", str(error)) from error
     return found
 
 
@@ -146,7 +146,7 @@ class _Followed:
                 return
             try:
                 log = await run_in_threadpool(self._state.log, entry)
-            except Refused as error:
+            except ApiError as error:
                 if not self._gone:
                     self._gone = True
                     yield _message("gone", {"run": self._id, "reason": error.message})

@@ -14,9 +14,9 @@ from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.codecs.flog.reader import FlogReader
 from trainlog.errors import TrainlogWarning
-from trainlog.files import Source
 from trainlog.model import Kind
 from trainlog.server.flog_feed import Headers, read_frame
+from trainlog.storage.source import Source
 
 __all__ = ["Digest", "digest_of"]
 

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as npst
 import trainlog
 from handmade import Flog
 from trainlog import Kind, Table
-from trainlog.codecs.flog.bulk import TablePacker
+from trainlog.codecs.flog.columns.table_packer import TablePacker
 from trainlog.testing import same
 
 

@@ -16,8 +16,9 @@ from tests.handmade import Flog
 
 import trainlog
 from trainlog import DamagedLogWarning, Kind
-from trainlog.codecs.flog import columns, sort
-from trainlog.table import Table, table_of
+from trainlog.codecs.flog.columns import read as columns
+from trainlog.codecs.flog.columns import sorter as sort
+from trainlog.table.table import Table, table_of
 
 Make = Callable[[Sequence[bytes] | bytes], Path]
 

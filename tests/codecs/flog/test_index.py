@@ -16,8 +16,11 @@ from tests.handmade import Flog
 
 import trainlog
 from trainlog import EmptyLog, Frame, Kind, Reader, TrainlogError
-from trainlog.codecs.flog import cache, columns, index, sort
-from trainlog.codecs.flog.cache import cache_path
+from trainlog.codecs.flog.columns import read as columns
+from trainlog.codecs.flog.columns import sorter as sort
+from trainlog.codecs.flog.index import index
+from trainlog.codecs.flog.index import index_file as cache
+from trainlog.codecs.flog.index.index_file import cache_path
 from trainlog.codecs.flog.reader import FlogReader
 
 Make = Callable[[Sequence[bytes] | bytes], Path]

@@ -66,7 +66,7 @@ def test_only_one_kind_is_decoded(make: Make, kind: int, monkeypatch: pytest.Mon
         return msgpack.unpackb(payload)
 
     path = make(made())
-    monkeypatch.setattr("trainlog.codecs.flog.scan.decode", counting)
+    monkeypatch.setattr("trainlog.codecs.flog.scanning.walk.decode", counting)
     expected = [frame for frame in FRAMES if frame[1] == kind]
     assert same(plain(trainlog.open(path).frames(kind)), expected)
     assert decoded == len(expected)

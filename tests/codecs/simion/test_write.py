@@ -20,7 +20,7 @@ import by_hand_simion as by_hand
 import trainlog
 from trainlog import CodecError, Frame, Header, Kind, LogExists, UnsupportedFrame, Variable
 from trainlog.codecs.simion import SimionCodec, SimionReader
-from trainlog.table import Table
+from trainlog.table.table import Table
 from trainlog.testing import CodecContract
 
 COLUMNS = (Variable("x", "state", "m", -3.14, 3.14, key="state/x"), Variable("r", "reward", key="reward/r"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlog.codec import Codec, Reader
-from trainlog.codecs.flog.layout import MAGIC
+from trainlog.codecs.flog.wire.layout import MAGIC
 from trainlog.codecs.flog.writer import FlogWriter
 from trainlog.model import Header
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from trainlog.codec import Reader
 from trainlog.model import Kind
-from trainlog.rows import STEP, Rows, inside
-from trainlog.table import Table, flatten, joined
+from trainlog.table.rows import STEP, Rows, inside
+from trainlog.table.table import Table, flatten, joined
 
 __all__ = ["RANK", "Part", "Unsettled", "merged"]
 

@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Final
 
 from trainlog.codec import Gap, Reader, Summary
-from trainlog.codecs.flog.cache import begun, indexed
-from trainlog.codecs.flog.check import check
-from trainlog.codecs.flog.find import last_before, records_between, table_of_rows
-from trainlog.codecs.flog.header import take_header
-from trainlog.codecs.flog.index import Index
-from trainlog.codecs.flog.integrity import SEAL, is_seal
-from trainlog.codecs.flog.layout import FRAME
-from trainlog.codecs.flog.rewind import History, Spliced, placed
-from trainlog.codecs.flog.salvage import salvage
-from trainlog.codecs.flog.scan import walk
-from trainlog.codecs.flog.sort import Sorter
+from trainlog.codecs.flog.columns.sorter import Sorter
+from trainlog.codecs.flog.index.find import last_before, records_between, table_of_rows
+from trainlog.codecs.flog.index.index import Index
+from trainlog.codecs.flog.index.index_file import begun, indexed
+from trainlog.codecs.flog.integrity.check import check
+from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History, placed
+from trainlog.codecs.flog.integrity.salvage import salvage
+from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
+from trainlog.codecs.flog.scanning.walk import walk
+from trainlog.codecs.flog.wire.header import take_header
+from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.errors import CorruptLog, DamagedLogWarning, TruncatedLog
-from trainlog.files import Source, Wait, never
 from trainlog.model import Frame, Kind, KindLike
-from trainlog.rows import Range, Rows
-from trainlog.table import Table
-from trainlog.verdict import Repair, Verdict
+from trainlog.storage.source import Source, Wait, never
+from trainlog.table.rows import Range, Rows
+from trainlog.table.table import Table
+from trainlog.verify_report import Repair, Verdict
 
 __all__ = ["FlogReader"]
 
@@ -63,7 +63,7 @@ class FlogReader(Reader):
             raise
         if not (self._hides and self._history.cuts):
             return source, start
-        return Spliced(source, self._history.cuts), start
+        return FilteredSource(source, self._history.cuts), start
 
     def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
         """Yield the frames in the file's order; see `trainlog.codec.Reader.frames`.
@@ -135,7 +135,7 @@ class FlogReader(Reader):
         return None if record is None else Frame(record.time, kind, record.data)
 
     def _indexed(self, source: Source, start: int, *, build: bool = True) -> Index | None:
-        if isinstance(source, Spliced):
+        if isinstance(source, FilteredSource):
             return None  # it is an index of the whole file
         return indexed(source, start, self._index) if build else begun(source, start, self._index)
 

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from trainlog.codec import Gap, Reader, Span, Summary
-from trainlog.codecs.flog.integrity import SEAL, is_seal
+from trainlog.codecs.flog.integrity.rewinds import placed
+from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
 from trainlog.codecs.flog.merge import RANK, Part, Unsettled, merged
 from trainlog.codecs.flog.reader import FlogReader
-from trainlog.codecs.flog.rewind import placed
-from trainlog.codecs.flog.scan import Record, walk
+from trainlog.codecs.flog.scanning.walk import Record, walk
 from trainlog.errors import LogNotFound
-from trainlog.files import Wait, never
 from trainlog.model import Frame, Header, Kind, KindLike
-from trainlog.rows import Range, Rows
-from trainlog.table import Table
-from trainlog.verdict import Verdict
+from trainlog.storage.source import Wait, never
+from trainlog.table.rows import Range, Rows
+from trainlog.table.table import Table
+from trainlog.verify_report import Verdict
 
 __all__ = ["FlogShards", "is_several"]
 

@@ -10,18 +10,18 @@ from pathlib import Path
 from time import time as wall_time
 from typing import Any
 
-from trainlog.append import AppendFile
 from trainlog.codec import Gap, Writer
-from trainlog.codecs.flog.bulk import TablePacker
-from trainlog.codecs.flog.header import pack_header, take_header
-from trainlog.codecs.flog.integrity import SealedFile, last_seal
-from trainlog.codecs.flog.layout import FRAME, MAX_PAYLOAD
-from trainlog.codecs.flog.payload import encode
-from trainlog.codecs.flog.scan import walk
+from trainlog.codecs.flog.columns.table_packer import TablePacker
+from trainlog.codecs.flog.integrity.seals import SealedFile, last_seal
+from trainlog.codecs.flog.scanning.walk import walk
+from trainlog.codecs.flog.wire.header import pack_header, take_header
+from trainlog.codecs.flog.wire.layout import FRAME, MAX_PAYLOAD
+from trainlog.codecs.flog.wire.payload import encode
 from trainlog.errors import UnsupportedFrame
-from trainlog.files import Source
 from trainlog.model import Frame, Header, Kind
-from trainlog.table import Table
+from trainlog.storage.append import AppendFile
+from trainlog.storage.source import Source
+from trainlog.table.table import Table
 
 __all__ = ["FlogWriter"]
 
@@ -97,7 +97,7 @@ class FlogWriter(Writer):
             self._append(frames)
 
     def sync(self) -> None:
-        """Wait until all frames are on the disk; see `trainlog.append.AppendFile.sync`."""
+        """Wait until all frames are on the disk; see `trainlog.storage.append.AppendFile.sync`."""
         self._file.sync()
 
     def close(self) -> None:

@@ -14,11 +14,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.payload import decode
+from trainlog.codecs.flog.wire.payload import decode
 from trainlog.codecs.parquet.layout import column_name, pyarrow_modules
 from trainlog.model import Kind
-from trainlog.rows import STEP, Range, Rows, inside
-from trainlog.table import Column, Table, flatten, number, unknown_key
+from trainlog.table.rows import STEP, Range, Rows, inside
+from trainlog.table.table import Column, Table, flatten, number, unknown_key
 
 __all__ = ["groups_of", "read_columns"]
 

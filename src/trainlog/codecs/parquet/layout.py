@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from trainlog.arrow import extra
 from trainlog.errors import CorruptLog, LogNotFound, TrainlogError, UnknownFormat
 from trainlog.model import Header, Kind, Variable
+from trainlog.table.arrow import extra
 
 __all__ = ["column_name", "header_of", "packed", "pyarrow_modules", "typed"]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from trainlog.codec import Reader
-from trainlog.codecs.flog.payload import decode
+from trainlog.codecs.flog.wire.payload import decode
 from trainlog.codecs.parquet.columns import groups_of, read_columns
 from trainlog.codecs.parquet.layout import GROUP, column_name, header_of, pyarrow_modules, typed
-from trainlog.files import Wait, never
 from trainlog.model import Frame, Kind, KindLike
-from trainlog.rows import Range, Rows
-from trainlog.table import Table
+from trainlog.storage.source import Wait, never
+from trainlog.table.rows import Range, Rows
+from trainlog.table.table import Table
 
 __all__ = ["ParquetReader"]
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.arrow import lists
 from trainlog.codec import Reader, Writer
 from trainlog.codecs.flog import FlogWriter
-from trainlog.codecs.flog.payload import encode
 from trainlog.codecs.flog.reader import FlogReader
+from trainlog.codecs.flog.wire.payload import encode
 from trainlog.codecs.parquet.layout import GROUP, METADATA, column_name, packed, pyarrow_modules
 from trainlog.errors import LogExists
-from trainlog.files import written_aside
 from trainlog.model import Frame, Header, Kind
-from trainlog.table import Table, flatten
+from trainlog.storage.source import written_aside
+from trainlog.table.arrow import lists
+from trainlog.table.table import Table, flatten
 
 if TYPE_CHECKING:
     import pyarrow
@@ -107,7 +107,7 @@ class _Column:
         return rank, shapes.pop() if len(shapes) == 1 else None
 
 
-class _Holder:
+class ColumnEncoder:
     """A column of the file: what of a value it can hold."""
 
     def __init__(self, rank: tuple[type, int], shape: tuple[int, ...] | None) -> None:
@@ -156,7 +156,7 @@ class _Absent:
 _ABSENT: Final = _Absent()
 
 
-Columns = dict[tuple[Kind, str], _Holder]
+Columns = dict[tuple[Kind, str], ColumnEncoder]
 
 
 class ParquetWriter(Writer):
@@ -229,7 +229,7 @@ def _columns_of(log: Reader) -> Columns:
                 if (kind, key) in met or (len(met) < _MOST_COLUMNS and _is_text(key)):
                     met.setdefault((kind, key), _Column()).meet([value for value in values if value is not _ABSENT])
     found = {key: column.kind() for key, column in met.items()}
-    columns = {key: _Holder(*kind) for key, kind in found.items() if kind is not None}
+    columns = {key: ColumnEncoder(*kind) for key, kind in found.items() if kind is not None}
     return dict(sorted(columns.items(), key=lambda item: item[0][0]))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainlog.codec import Codec, Reader
-from trainlog.codecs.simion.foreign import suited
+from trainlog.codecs.simion.declare_columns import suited
 from trainlog.codecs.simion.layout import EXPERIMENT, FunctionMagic, Magic
-from trainlog.codecs.simion.parts import SUFFIXES, names_of
+from trainlog.codecs.simion.log_files import SUFFIXES, names_of
 from trainlog.codecs.simion.reader import SimionReader
 from trainlog.codecs.simion.writer import SimionWriter
 from trainlog.model import Header

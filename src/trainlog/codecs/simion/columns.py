@@ -13,10 +13,10 @@ from trainlog.codec import Gap
 from trainlog.codecs.simion.frames import keys_for
 from trainlog.codecs.simion.layout import CLOCKS, HEAD, HEAD_WORDS, STEP_CLOCKS, STEP_INDEX, STEP_KEYS, WORD
 from trainlog.codecs.simion.walk import EpisodeEnd, EpisodeStart, Steps, walk_steps
-from trainlog.files import Source
 from trainlog.model import Kind
-from trainlog.rows import Rows, inside
-from trainlog.table import Table, unknown_key
+from trainlog.storage.source import Source
+from trainlog.table.rows import Rows, inside
+from trainlog.table.table import Table, unknown_key
 
 __all__ = ["read_columns", "table_of_steps"]
 

@@ -20,7 +20,7 @@ __all__ = [
     "FUNCTION_SAMPLE",
     "UNFINISHED",
     "Spare",
-    "Story",
+    "FrameConverter",
     "frames_of_steps",
     "keys_for",
     "spare_of",
@@ -94,7 +94,7 @@ def spare_of(record: Record) -> int:
     return int(not record.is_padded)
 
 
-class Story:
+class FrameConverter:
     """Tells the frames that come between the steps: starts and ends of episodes, what they come to, functions.
 
     Attributes:

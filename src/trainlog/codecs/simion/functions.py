@@ -20,7 +20,7 @@ from trainlog.codecs.simion.layout import (
     FunctionMagic,
 )
 from trainlog.errors import CorruptLog, TruncatedLog, UnknownFormat
-from trainlog.files import Source
+from trainlog.storage.source import Source
 
 __all__ = ["Cursor", "Declaration", "FunctionsHead", "Sample", "take_head"]
 

@@ -11,18 +11,18 @@ from typing import Any
 from trainlog.codec import Gap, Reader, Span, Summary
 from trainlog.codecs.simion.columns import read_columns, table_of_steps
 from trainlog.codecs.simion.descriptor import MAX_SIZE, Descriptor, decoded, parse
-from trainlog.codecs.simion.frames import Spare, Story, frames_of_steps, keys_for, spare_of, unfinished
+from trainlog.codecs.simion.frames import FrameConverter, Spare, frames_of_steps, keys_for, spare_of, unfinished
 from trainlog.codecs.simion.functions import Cursor, FunctionsHead, take_head
 from trainlog.codecs.simion.layout import HEAD, HEAD_WORDS, STEP_CLOCKS, STEP_KEYS, Magic
-from trainlog.codecs.simion.origin import KEY, LearnedFunctions, Origin
-from trainlog.codecs.simion.parts import Parts, descriptor_of, parts_of
+from trainlog.codecs.simion.log_files import Parts, descriptor_of, parts_of
+from trainlog.codecs.simion.provenance import KEY, LearnedFunctions, Origin
 from trainlog.codecs.simion.walk import Experiment, Steps, episode_of, take_experiment, walk
 from trainlog.episode import AVERAGED
 from trainlog.errors import CorruptLog, DamagedLog, DamagedLogWarning, LogNotFound, TruncatedLog, UnknownFormat
-from trainlog.files import Source, Wait, never
 from trainlog.model import Frame, Header, Kind, KindLike, Variable
-from trainlog.rows import Range, Rows
-from trainlog.table import Table
+from trainlog.storage.source import Source, Wait, never
+from trainlog.table.rows import Range, Rows
+from trainlog.table.table import Table
 
 __all__ = ["SimionReader"]
 
@@ -148,7 +148,7 @@ class SimionReader(Reader):
         with ExitStack() as stack:
             source = stack.enter_context(Source(self.parts.data, wait))
             cursor = None if self.parts.functions is None else stack.enter_context(Cursor(self.parts.functions))
-            story = Story(self.header, cursor, tallied=tallied)
+            story = FrameConverter(self.header, cursor, tallied=tallied)
             spare, first = 0, 0
             for record in walk(source, keep):
                 if closing and (found := spare_of(record)):

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from trainlog.codec import Gap
 from trainlog.codecs.simion.layout import EPISODE, EXPERIMENT, HEAD, HEAD_WORDS, MAX_VARIABLES, WORD, Magic
 from trainlog.errors import CorruptLog, TruncatedLog, UnknownFormat
-from trainlog.files import Source
+from trainlog.storage.source import Source
 
 __all__ = [
     "Alike",

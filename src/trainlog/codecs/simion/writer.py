@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from trainlog.append import AppendFile
 from trainlog.codec import Writer
 from trainlog.codecs.simion.frames import FUNCTION_SAMPLE, UNFINISHED, keys_for
 from trainlog.codecs.simion.functions import Sample
@@ -29,13 +28,14 @@ from trainlog.codecs.simion.layout import (
     STEP_KEYS,
     Magic,
 )
-from trainlog.codecs.simion.origin import KEY, Origin
-from trainlog.codecs.simion.parts import names_of
-from trainlog.codecs.simion.values import getter, leaves, number, unsupported, whole
+from trainlog.codecs.simion.log_files import names_of
+from trainlog.codecs.simion.provenance import KEY, Origin
+from trainlog.codecs.simion.step_values import getter, leaves, number, unsupported, whole
 from trainlog.episode import END, START, EpisodeType, is_summary
 from trainlog.errors import UnsupportedFrame
 from trainlog.model import Frame, Header, Kind
-from trainlog.table import Table
+from trainlog.storage.append import AppendFile
+from trainlog.table.table import Table
 
 __all__ = ["SimionWriter"]
 

@@ -1,0 +1,1 @@
+"""Columns from many frames at once, and frames from columns."""

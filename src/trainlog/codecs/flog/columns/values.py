@@ -1,0 +1,84 @@
+"""The values of many frames: how they are stored, and as numpy blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.codecs.flog.columns.record_shape import FIXINT_NEGATIVE, FIXINT_POSITIVE, UINT64
+
+__all__ = ["NUMBERS", "Piece", "ints_apart", "overlapping", "texts"]
+
+Array = npt.NDArray[Any]
+Ints = npt.NDArray[np.int64]
+Octets = npt.NDArray[np.uint8]
+
+# How a number is stored: its dtype, and how many bytes behind its marker.
+NUMBERS: Final = {
+    FIXINT_POSITIVE: ("u1", 0),
+    FIXINT_NEGATIVE: ("i1", 0),
+    0xCA: (">f4", 1),
+    0xCB: (">f8", 1),
+    0xCC: ("u1", 1),
+    0xCD: (">u2", 1),
+    0xCE: (">u4", 1),
+    UINT64: (">u8", 1),
+    0xD0: ("i1", 1),
+    0xD1: (">i2", 1),
+    0xD2: (">i4", 1),
+    0xD3: (">i8", 1),
+}
+
+
+class Piece(NamedTuple):
+    """Some values of a column.
+
+    Attributes:
+        chosen: which rows of the match they are; None for all.
+        block: the values, or None where each is nil.
+
+    """
+
+    chosen: Ints | None
+    block: Array | None
+
+
+def overlapping(block: Octets, dtype: str) -> Array:
+    """A view of *block* with an item of *dtype* at every byte."""
+    itemsize = np.dtype(dtype).itemsize
+    return np.ndarray((len(block) - itemsize + 1,), dtype, block, 0, (1,))
+
+
+def ints_apart(chosen: Ints | None, block: Array) -> Iterator[Piece]:
+    """*block*, of which ints that are too large for int64 are uint64, and all others are not."""
+    if block.dtype != np.dtype(">u8"):
+        yield Piece(chosen, block)
+        return
+    large = block >= 2**63
+    if not large.any():
+        yield Piece(chosen, block.astype(np.int64))
+        return
+    for which, dtype in ((large, np.uint64), (~large, np.int64)):
+        if which.any():
+            some = np.flatnonzero(which)
+            yield Piece(some if chosen is None else chosen[some], block[some].astype(dtype))
+
+
+class _Known(dict[bytes, str]):
+    """Strings by their bytes: most columns of strings hold few of them, many times."""
+
+    def __missing__(self, text: bytes) -> str:
+        value = self[text] = text.decode("utf-8", "surrogateescape")
+        return value
+
+
+def texts(block: Array | None, count: int, marker: int) -> Array:
+    """Strings, or bytes where the marker says so, of one length; *block* is None for empty ones."""
+    binary = marker in (0xC4, 0xC5, 0xC6)
+    if block is None:
+        return np.full(count, b"" if binary else "", object)
+    raw = block.tolist()
+    return np.fromiter(raw if binary else map(_Known().__getitem__, raw), object, count)

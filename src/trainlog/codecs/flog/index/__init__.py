@@ -1,0 +1,1 @@
+"""Where in a large file which frames are."""

@@ -1,0 +1,150 @@
+"""The index of a large FLOG file, kept in a small file beside it, which may be deleted at any time."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+from zlib import crc32
+
+import numpy as np
+
+from trainlog.codecs.flog.index.index import Index, Places, Survey
+from trainlog.errors import TrainlogError
+from trainlog.storage.source import Source, written_aside
+
+__all__ = ["begun", "cache_path", "indexed", "save", "surveyed"]
+
+_VERSION: Final = 2
+_WORTH: Final = 1 << 20  # bytes of a log from which on an index is made by the way
+_PAYS: Final = 256 << 20  # bytes of a log from which on reading the index is worth a file
+_GROWN: Final = 64 << 20  # bytes by which a live log has grown when its index is written anew
+_SAMPLES: Final = 16
+_SAMPLE: Final = 4096
+
+
+def cache_path(log: Path) -> Path:
+    """Where the index of *log* is kept."""
+    return log.with_name(f".{log.name}.trainlog-index")
+
+
+def indexed(source: Source, start: int, known: Index | None = None) -> Index | None:
+    """The index of the file as it is now; None when it cannot have one.
+
+    Args:
+        source: the file.
+        start: where its first frame begins.
+        known: an earlier index of it, if there is one.
+
+    """
+    before = known_of(source, known) or Index.beginning(start)
+    found = before if before.end == source.size else before.extended(source)
+    return None if found is None else _kept(source, before, found)
+
+
+def begun(source: Source, start: int, known: Index | None = None) -> Index | None:
+    """The index of the file as far as there is one, for who reads all of it anyway; None when it is not worth one."""
+    return known_of(source, known) or (Index.beginning(start) if source.size >= _WORTH else None)
+
+
+def surveyed(source: Source, before: Index, survey: Survey) -> Index | None:
+    """The index that came of a *survey* from where *before* ends; *before* itself when nothing came of it."""
+    found = survey.index()
+    if found is not None and found.end != source.size:
+        found = found.extended(source)
+    return before if found is None else _kept(source, before, found)
+
+
+def known_of(source: Source, known: Index | None) -> Index | None:
+    """The index of the file as far as there is one, without building it."""
+    if known is not None and known.end <= source.size and known.content == _content(source, known.end):
+        return known
+    return _load(source) if source.size >= _PAYS else None
+
+
+def _kept(source: Source, before: Index, found: Index) -> Index:
+    """*found*, which has grown from *before*, for later readers."""
+    if found.end == before.end:
+        return found
+    found = replace(found, content=_content(source, found.end))
+    if found.end - before.end >= (_GROWN if before.parts else 1):
+        save(source, found)
+    return found
+
+
+def save(source: Source, index: Index) -> None:
+    """Keep *index* beside the log, if that pays, and can be done."""
+    if source.size < _PAYS:
+        return
+    arrays: dict[str, Any] = {name: getattr(index, name) for name in ("offset", "frames", "low", "high")}
+    for kind, (low, high) in index.steps.items():
+        arrays[f"steps_{kind}_low"], arrays[f"steps_{kind}_high"] = low, high
+    for kind, places in index.places.items():
+        arrays |= {f"places_{kind}_{name}": column for name, column in places._asdict().items()}
+    stat = source.path.stat()
+    file = io.BytesIO()
+    np.savez(
+        file,
+        version=np.array(_VERSION),
+        kinds=np.array(index.kinds, np.int64),
+        stat=np.array([stat.st_size, stat.st_mtime_ns]),
+        content=np.frombuffer(index.content, np.uint8),
+        **arrays,
+    )
+    try:
+        if os.access(source.path.parent, os.W_OK):
+            with written_aside(cache_path(source.path)) as target:
+                target.write(file.getbuffer())
+    except TrainlogError:
+        pass  # no room, no permission: the index is only a help
+
+
+def _load(source: Source) -> Index | None:
+    """The index beside the log, if it is the index of this content."""
+    try:
+        with np.load(cache_path(source.path), allow_pickle=False) as file:
+            if int(file["version"]) != _VERSION:
+                return None
+            steps = {
+                int(name.split("_")[1]): (file[name], file[name.replace("_low", "_high")])
+                for name in file.files
+                if name.startswith("steps_") and name.endswith("_low")
+            }
+            places = {
+                int(name.split("_")[1]): Places(
+                    *(file[name.replace("_offset", f"_{field}")] for field in Places._fields)
+                )
+                for name in file.files
+                if name.startswith("places_") and name.endswith("_offset")
+            }
+            ranges = file["frames"], file["low"], file["high"]
+            kinds, content = tuple(file["kinds"].tolist()), file["content"].tobytes()
+            index = Index(file["offset"], kinds, *ranges, steps, places, content)
+            size, changed = file["stat"].tolist()
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    except Exception:  # noqa: BLE001 - zipfile and numpy raise whatever they meet in a damaged archive
+        return None
+    stat = source.path.stat()
+    # A log only ever grows. If it has the same size but was touched, somebody changed it in place.
+    touched = stat.st_size == size and stat.st_mtime_ns != changed
+    if touched or index.end > stat.st_size or index.content != _content(source, index.end):
+        return None
+    return index if all(_fits(some, index.end) for some in places.values()) else None
+
+
+def _fits(places: Places, end: int) -> bool:
+    """Whether these may be places of frames before byte *end*; nobody makes room for what a damaged file claims."""
+    offset, length, time = places
+    if not offset.shape == length.shape == time.shape or offset.dtype != np.int64 or length.dtype != np.int64:
+        return False
+    return not len(offset) or bool(offset.min() >= 0 and length.min() > 0 and (length <= end - offset).all())
+
+
+def _content(source: Source, end: int) -> bytes:
+    """Checksums of some of the first *end* bytes: of the first, of the last, and of samples between them."""
+    sample = memoryview(bytearray(min(_SAMPLE, end)))
+    offsets = np.linspace(0, end - len(sample), _SAMPLES).astype(np.int64).tolist()
+    return b"".join(crc32(sample[: source.fill(sample, offset)]).to_bytes(4, "big") for offset in offsets)

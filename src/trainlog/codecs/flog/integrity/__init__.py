@@ -1,0 +1,1 @@
+"""Checksums, rewinds, and what is done about damage."""

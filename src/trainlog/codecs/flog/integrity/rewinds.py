@@ -1,0 +1,210 @@
+"""Frames that are superseded: training went back to a checkpoint, and what came after it in the file does not count.
+
+An event ``{"type": "rewind", "by": "trainlog", "step": N}`` says so. It hides all frames before it, from the first
+one on whose ``step`` is above N. What is hidden is cut out of the bytes that a reader sees (`FilteredSource`), so that
+every way of reading agrees on it.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeGuard
+
+import numpy as np
+
+from trainlog.codec import Gap
+from trainlog.codecs.flog.integrity.seals import AT_ONCE, EVERY, MAP, REWIND, contains, last_seal
+from trainlog.codecs.flog.scanning.chain import SLACK, Chain
+from trainlog.codecs.flog.scanning.walk import next_frame, walk
+from trainlog.model import Kind
+from trainlog.storage.source import Source
+
+__all__ = ["History", "FilteredSource", "placed"]
+
+# A file of ours has a seal in every 64 KB, or behind what was written at once. So there is one in the last of these
+# ranges, but for large frames at the end, for which the second is searched.
+_SEALS_WITHIN: Final = 768 << 10, 16 << 20
+
+_HEAD: Final = 4096
+
+_RULE: Final = {"type": "rewind", "by": "trainlog"}
+
+Cut = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class History:
+    """What is superseded in a file, as far as it was looked at.
+
+    Attributes:
+        cuts: ranges of bytes, from and to.
+
+    """
+
+    cuts: tuple[Cut, ...] = ()
+    file: tuple[int, int] = (0, 0)
+    head: bytes = b""  # with which it begins: where a log was replaced, the system may give the same numbers again
+    searched: int = 0  # there is no further rewind before this byte
+    walked: int = 0  # up to here frames were looked at for their steps
+    offsets: tuple[int, ...] = ()  # of those frames that raised the highest step so far
+    steps: tuple[float, ...] = ()  # and their steps
+
+    def updated(self, source: Source, start: int, *, unsealed: bool) -> History:
+        """The same with what was written since.
+
+        Args:
+            source: the file.
+            start: where its first frame begins.
+            unsealed: whether it is one of ours without checksums.
+
+        """
+        status = source.path.stat()
+        file = status.st_dev, status.st_ino
+        size = source.size
+        head = bytearray(min(size, _HEAD))
+        source.fill(memoryview(head), 0)
+        old = self
+        if file != self.file or size < self.searched or not head.startswith(self.head):
+            old = History(file=file, searched=start, walked=start)
+        old = replace(old, head=bytes(head))
+        if size == old.searched:
+            return old
+        if not _may_rewind(source, max(old.searched - len(REWIND), start), unsealed=unsealed):
+            return replace(old, searched=size)
+        return old._walk_on(source)
+
+    def _walk_on(self, source: Source) -> History:
+        cuts, offsets, steps = list(self.cuts), list(self.offsets), list(self.steps)
+        end = self.walked
+        for record in walk(source, self.walked, on_gap=_ignore):
+            end = record.offset + record.size
+            step = record.data.get("step")
+            if not _is_number(step):
+                continue
+            if record.kind == Kind.EVENT and _RULE.items() <= record.data.items():
+                first = bisect_right(steps, step)
+                if first < len(steps):
+                    cuts = [cut for cut in cuts if cut[1] <= offsets[first]] + [(offsets[first], record.offset)]
+                    del offsets[first:], steps[first:]
+            elif not steps or step > steps[-1]:
+                offsets.append(record.offset)
+                steps.append(step)
+        return History(tuple(cuts), self.file, self.head, end, end, tuple(offsets), tuple(steps))
+
+
+def _is_number(step: Any) -> TypeGuard[float]:
+    return isinstance(step, int | float) and type(step) is not bool and math.isfinite(step)
+
+
+def _ignore(gap: Gap) -> None:
+    """Whoever reads the frames is told of it."""
+
+
+def _may_rewind(source: Source, start: int, *, unsealed: bool) -> bool:
+    """Whether there may be a rewind behind byte *start*; the last seal tells, without a look at all of the file."""
+    size = source.size
+    for within in _SEALS_WITHIN:
+        seal = last_seal(source, max(start, size - within))
+        if seal.end:
+            return seal.rewinds > 0 or contains(source, REWIND, seal.end, size)
+        if unsealed or size - start <= within:
+            return contains(source, REWIND, start, size)
+        if _is_foreign(source, size - within):
+            return False
+    return contains(source, MAP, start, start + within) and contains(source, REWIND, start, size)
+
+
+def _is_foreign(source: Source, start: int) -> bool:
+    """Whether the frames behind byte *start*, among which there is no seal, are by a writer that puts none."""
+    found = next_frame(source, start)
+    if found is None:
+        return False
+    block = np.empty(source.size - found + SLACK, np.uint8)
+    links = Chain().follow(block, source.fill(block.data[:-SLACK], found))
+    return not links.broken and links.next >= EVERY + AT_ONCE + int(links.length.max())
+
+
+class FilteredSource(Source):
+    """A file without some of its bytes; what is behind them moves up."""
+
+    def __init__(self, whole: Source, cuts: tuple[Cut, ...]) -> None:
+        """Take over *whole*, and leave *cuts* out of it."""
+        self._whole = whole
+        self.path = whole.path
+        self.offset = 0
+        self._ahead, self._ahead_from = b"", 0
+        starts = [0, *(stop for _, stop in cuts)]
+        self._cut = sum(stop - start for start, stop in cuts)
+        self._at: list[int] = []  # where each piece begins in what is seen
+        self._from = starts  # and in the file
+        seen = 0
+        for start, stop in zip(starts, [*(start for start, _ in cuts), None], strict=True):
+            self._at.append(seen)
+            seen += (stop or 0) - start
+
+    def close(self) -> None:
+        """Close the file; may be called again."""
+        self._whole.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes that are seen of the file now."""
+        return self._whole.size - self._cut
+
+    def wait(self) -> bool:
+        """Ask the caller whether to try again for bytes that are not there yet."""
+        return self._whole.wait()
+
+    def place(self, offset: int) -> int:
+        """Where in the file the byte is that is seen at *offset*."""
+        piece = bisect_right(self._at, offset) - 1
+        return self._from[piece] + offset - self._at[piece]
+
+    def _left(self, offset: int) -> int:
+        """How many bytes its piece holds from *offset* on."""
+        piece = bisect_right(self._at, offset)
+        return self._at[piece] - offset if piece < len(self._at) else self.size - offset
+
+    def block(self, offset: int, need: int = 1) -> bytes:
+        """The bytes from *offset* on, as `Source.block`."""
+        left = self.size - offset
+        need = need if need <= left else 1
+        count = min(left, max(need, self.CHUNK))
+        parts = []
+        while count > 0:
+            most = min(count, self._left(offset))
+            part = self._whole.block(self.place(offset), most)[:most]
+            if not part:
+                break
+            parts.append(part)
+            offset += len(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def data_from(self, offset: int) -> int:
+        """*offset* itself: holes are not told."""
+        return offset
+
+    def fill(self, buffer: memoryview, offset: int) -> int:
+        """Put the bytes from *offset* on into *buffer*, as `Source.fill`."""
+        done = 0
+        while done < len(buffer) and (most := min(len(buffer) - done, self._left(offset + done))) > 0:
+            count = self._whole.fill(buffer[done : done + most], self.place(offset + done))
+            if not count:
+                break
+            done += count
+        return done
+
+
+def placed(source: Source, on_gap: Callable[[Gap], object]) -> Callable[[Gap], object]:
+    """*on_gap*, told where in the file a gap of *source* really is."""
+    if not isinstance(source, FilteredSource):
+        return on_gap
+
+    def tell(gap: Gap) -> None:
+        on_gap(replace(gap, offset=source.place(gap.offset)))
+
+    return tell

@@ -1,0 +1,92 @@
+"""Copying what is whole out of a damaged FLOG file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from trainlog.codec import Gap
+from trainlog.codecs.flog.integrity.check import check, lost_in
+from trainlog.codecs.flog.integrity.seals import SEAL, SealedFile, is_seal
+from trainlog.codecs.flog.scanning.walk import walk
+from trainlog.codecs.flog.wire.header import take_header
+from trainlog.codecs.flog.wire.layout import FRAME
+from trainlog.codecs.flog.wire.payload import encode
+from trainlog.model import Kind
+from trainlog.storage.source import Source
+from trainlog.verify_report import Repair
+
+__all__ = ["salvage"]
+
+_AT_ONCE = 1 << 18  # bytes
+
+
+def salvage(source: Source, target: Path) -> Repair:
+    """Write every whole frame of *source* into the new file *target*, byte by byte as it is, under new checksums.
+
+    Where something was lost or is in doubt an event at the end says so: its ``type`` is ``repaired``.
+
+    Raises:
+        DamagedLog: when the source has no whole header.
+        LogExists, LogWriteError: for the target.
+
+    """
+    doubtful = tuple(
+        (problem.offset, problem.size)
+        for problem in check(source).problems
+        if problem.what == "checksum" and problem.damage
+    )
+    source.offset = 0
+    _, start = take_header(source)
+    kept: Counter[Kind] = Counter()
+    gaps: list[Gap] = []
+    file = SealedFile(target)
+    try:
+        copy = _Copy(source, file)
+        if start:
+            file.append(source.block(0, start)[:start])
+        time = 0.0
+        for record in walk(source, start, on_gap=gaps.append):
+            if record.kind == SEAL and is_seal(record.data):
+                continue
+            copy.add(record.offset, record.size)
+            kept[Kind(record.kind)] += 1
+            time = record.time
+        copy.end()
+        lost: Counter[str] = Counter()
+        for gap in gaps:
+            lost += lost_in(source, gap)
+        size = sum(gap.size for gap in gaps)
+        if lost or doubtful:
+            ranges = [list(pair) for pair in doubtful]
+            event = {"type": "repaired", "by": "trainlog", "lost": dict(lost), "lost_bytes": size, "doubtful": ranges}
+            payload = encode(event)
+            file.append(FRAME.pack(time, Kind.EVENT, len(payload)) + payload)
+        file.sync()
+    finally:
+        file.close()
+    return Repair(target, dict(sorted(kept.items())), dict(lost), size, doubtful)
+
+
+class _Copy:
+    """Copies ranges of a file, neighbours together."""
+
+    def __init__(self, source: Source, file: SealedFile) -> None:
+        self._source = source
+        self._file = file
+        self._start = self._stop = self._last = 0
+
+    def add(self, offset: int, size: int) -> None:
+        """Copy *size* bytes from *offset* on."""
+        if offset != self._stop or self._stop - self._start >= _AT_ONCE:
+            self.end()
+            self._start = offset
+        self._stop, self._last = offset + size, offset
+
+    def end(self) -> None:
+        """Write what was not written yet."""
+        size = self._stop - self._start
+        if size:
+            block = self._source.block(self._start, size)[:size]
+            self._file.extend(block, self._last - self._start)
+        self._start = self._stop

@@ -1,0 +1,1 @@
+"""Finding the frames of a file, damaged or not."""

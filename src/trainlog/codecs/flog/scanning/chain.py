@@ -1,0 +1,141 @@
+"""The chain of frames in a block of a FLOG file, found by guesses that numpy checks.
+
+Each frame says where the next one begins, so that following the chain is one step of Python for each frame. But
+training logs repeat themselves: a hundred frames of one length, another one, a hundred again. So a run is guessed
+to be as long as the last one of its length was, or twice as long as it is by now; only where a guess ends a header
+is read. Then all the headers that should be there are compared at once, and what was wrongly guessed is dropped.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.codecs.flog.wire.layout import FIRST_BYTES, FRAME, MAX_PAYLOAD
+
+__all__ = ["SLACK", "Chain", "Links", "Octets"]
+
+Octets = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+
+_HEAD: Final = FRAME.size
+_unpack = struct.Struct("<I").unpack_from  # data_len
+_SIZE: Final = np.uint64(0xFFFFFFFF00)  # data_len, where the kind stands in the lowest byte
+_FIRST: Final = np.uint64(40)  # the first bit of the payload's first byte
+_IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
+
+# Bytes behind the last frame of a block that numpy may look at, but does not use.
+SLACK: Final = 64
+
+# A guess that fails costs as much as following the chain for about so many frames.
+_WORTH_GUESSING = 16
+_WORTH_DOUBLING = 128
+_MOST_LENGTHS = 4096
+_HORIZON = 256  # runs that are guessed before the guess is checked, until it fails
+
+
+class Links(NamedTuple):
+    """Frames that follow one another.
+
+    Attributes:
+        offset: int64, where in the block each frame begins.
+        length: int64, bytes of each, its header among them.
+        kind: uint8.
+        next: where in the block the next frame should begin; past its end when the last one goes on there.
+        broken: True when there is no frame at ``next``, but bytes that cannot be one.
+
+    """
+
+    offset: Ints
+    length: Ints
+    kind: Octets
+    next: int
+    broken: bool
+
+
+class Chain:
+    """Follows the chain through one block after another, and learns how long runs are."""
+
+    def __init__(self) -> None:
+        self._runs: dict[int, int] = {}  # frames in the last run, by the length of a frame
+        self._length = 0  # of the frames in the run that is going on
+        self._count = 0  # how many there were
+
+    def follow(self, block: Octets, stop: int) -> Links:
+        """The frames from byte 0 of *block* on whose header, and first byte of payload, are before byte *stop*.
+
+        Args:
+            block: at least ``SLACK`` bytes more than *stop*.
+            stop: how many bytes of the block are valid.
+
+        """
+        # Kind, length and first byte of payload of a frame that begins at any byte, as one number.
+        heads: npt.NDArray[np.uint64] = np.ndarray((len(block) - 15,), "<u8", block, 8, (1,))
+        view = block.data
+        parts: list[tuple[Ints, Ints, npt.NDArray[np.uint64]]] = []
+        at = 0
+        broken = False
+        horizon = _HORIZON
+        while at + _HEAD < stop and not broken:
+            length = self._guess(view, at, stop, horizon)
+            ends = np.cumsum(length)
+            ends += at
+            offset = ends - length
+            head = heads[offset]
+            good = (head & _SIZE == ((length - _HEAD) << 8).view(np.uint64)) & (length > _HEAD)
+            good &= _IS_FIRST[(head >> _FIRST).astype(np.uint8)] & (length <= _HEAD + MAX_PAYLOAD)
+            if good.all():
+                at = int(ends[-1])
+                horizon *= 4
+            else:
+                n = int(good.argmin())
+                at = int(offset[n])
+                broken = not (0 < head[n] & _SIZE <= MAX_PAYLOAD << 8 and _IS_FIRST[block[at + _HEAD]])
+                offset, length, head = offset[:n], length[:n], head[:n]
+                self._learn(length)
+                horizon = _HORIZON
+            parts.append((offset, length, head))
+        if not parts:
+            none = np.empty(0, np.int64)
+            return Links(none, none, none.astype(np.uint8), at, broken)
+        offset, length, head = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        return Links(offset, length, head.astype(np.uint8), at, broken)
+
+    def _guess(self, view: memoryview, at: int, stop: int, horizon: int) -> Ints:
+        """The lengths of the next frames, whose headers are before *stop* if it is right; at most *horizon* runs."""
+        lengths: list[int] = []
+        counts: list[int] = []
+        runs, run_length, run_count = self._runs, self._length, self._count
+        unpack, last = _unpack, stop - _HEAD - 1
+        while at <= last and len(lengths) < horizon:
+            length = _HEAD + unpack(view, at + 9)[0]
+            if length == run_length:
+                left = runs.get(length, 0) - run_count
+                count = left if left > 0 else run_count if run_count >= _WORTH_DOUBLING else 1
+            else:
+                runs[run_length] = run_count
+                run_length, run_count = length, 0
+                count = runs.get(length, 1)
+            if count < _WORTH_GUESSING:
+                count = 1
+            elif at + (count - 1) * length > last:
+                count = (last - at) // length + 1
+            lengths.append(length)
+            counts.append(count)
+            run_count += count
+            at += count * length
+        self._length, self._count = run_length, run_count
+        if len(runs) > _MOST_LENGTHS:
+            runs.clear()
+        return np.repeat(np.array(lengths, np.int64), counts)
+
+    def _learn(self, length: Ints) -> None:
+        """Set right what is known of runs, when of a guess only these frames were there."""
+        self._length = self._count = 0
+        if len(length):
+            last = int(length[-1])
+            others = np.flatnonzero(length != last)
+            self._length, self._count = last, len(length) - (int(others[-1]) + 1 if len(others) else 0)

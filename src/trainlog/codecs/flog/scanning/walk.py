@@ -1,0 +1,190 @@
+"""The walk over the frames of a FLOG file that may be damaged, and may still be growing.
+
+FLOG has no checksum and no index: a frame is found by the length of the one before it. So the walk decodes what it
+passes; where that fails, the bytes are no frame, and the walk searches for the next place where a whole frame is
+followed by another one, or by the end of the file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.codec import Gap
+from trainlog.codecs.flog.wire.layout import FIRST_BYTES, FRAME, MAX_PAYLOAD
+from trainlog.codecs.flog.wire.payload import decode
+from trainlog.storage.source import Source
+
+__all__ = ["Leap", "Record", "is_likely", "next_frame", "walk"]
+
+_HEAD: Final = FRAME.size
+_unpack = FRAME.unpack_from
+
+
+class Record(NamedTuple):
+    """A frame, and where in the file it stands."""
+
+    offset: int
+    size: int
+    time: float
+    kind: int
+    data: dict[Any, Any]
+
+
+Leap = Callable[[int, int], tuple[int, int]]
+
+
+def walk(
+    source: Source,
+    start: int,
+    *,
+    kind: int | None = None,
+    on_gap: Callable[[Gap], object],
+    leap: Leap | None = None,
+) -> Iterator[Record]:
+    """Yield the frames from byte *start* on; those of other kinds than *kind* are left out undecoded.
+
+    ``source.wait`` is asked when the next frame is not all there; when it says no, the walk is over. What is no
+    frame is told to *on_gap*, in the file's order; the unfinished frame at the end of the file (``torn``) as well.
+
+    Args:
+        source: the file.
+        start: where the first frame begins.
+        kind: which frames; None for all.
+        on_gap: told of what is no frame.
+        leap: takes frames in a faster way, where the walk stands on sound ground: given ``at`` (where the next frame
+            should begin) and ``proven`` (the end of the last frame that was decoded), it returns both as they are
+            after the frames that it took, which the walk then does not yield. In whatever is doubtful it stops, and
+            leaves the judgement to the walk.
+
+    """
+    at = start  # where the next frame should begin
+    proven = start  # there is no doubt that this is where a frame begins
+    careful = start  # frames that begin before here are decoded whatever their kind
+    searched = 0  # how much of an unfinished frame was searched for whole ones already
+    while True:
+        if leap is not None and at >= careful:
+            at, proven = leap(at, proven)
+        block, base = source.block(at), at
+        view = memoryview(block)
+        broken = endless = False
+        while at + _HEAD - base < len(block):
+            time, number, size = _unpack(block, at - base)
+            stop = at + _HEAD + size
+            possible = block[at + _HEAD - base] in FIRST_BYTES and 0 < size <= MAX_PAYLOAD
+            if not possible or (at > proven and not is_likely(time, number)):
+                broken = True
+                # It will never be all there; but should nothing follow, it is an unfinished frame like any other.
+                endless = size > MAX_PAYLOAD and stop > source.size and block[at + _HEAD - base] in FIRST_BYTES
+                break
+            if stop - base > len(block):
+                if stop > source.size:
+                    break
+                block, base = source.block(at, _HEAD + size), at
+                view = memoryview(block)
+            if kind is None or number == kind or at < careful:
+                try:
+                    data = decode(view[at + _HEAD - base : stop - base])
+                    broken = _swallows_a_frame(source, at, stop, block, base)
+                except ValueError:
+                    broken = True
+                if broken:
+                    break
+                if kind is None or number == kind:
+                    yield Record(at, stop - at, time, number, data)
+                proven = stop
+            at = stop
+        if broken and proven < at:
+            # A frame that was left out undecoded may be the broken one, and this a place inside of another.
+            at, careful = proven, at + 1
+            continue
+        if at > base and not broken:
+            continue  # it was only the block that ended
+
+        left = source.size - at
+        if 0 < left <= _HEAD and proven < at:  # too little to tell whether it is the beginning of a header
+            at, careful = proven, at + 1
+            continue
+        found = None
+        if broken or left > max(2 * searched, Source.CHUNK):
+            searched = left
+            found = next_frame(source, at + 1)
+        if found is None and not source.wait():
+            if not broken and left > searched:
+                found = next_frame(source, at + 1)
+            if found is None:
+                if left:
+                    on_gap(Gap(at, left, torn=endless or not broken))
+                return
+        if found is not None:
+            if proven < at:  # not the end of the file after all: the same doubt as above
+                at, careful, searched = proven, at + 1, 0
+                continue
+            on_gap(Gap(at, found - at))
+            at = proven = found
+            searched = 0
+
+
+def _swallows_a_frame(source: Source, at: int, stop: int, block: bytes, base: int) -> bool:
+    """Whether the frame from *at* to *stop*, though it could be decoded, was cut and continues in the next one.
+
+    It is asked only where no frame follows it: then one that begins inside of it is the real one.
+    """
+    after = stop + _HEAD - base
+    if after < len(block):
+        if block[after] in FIRST_BYTES:
+            return False
+    elif stop + _HEAD >= source.size or source.block(stop)[_HEAD] in FIRST_BYTES:
+        return False
+    found = next_frame(source, at + 1)
+    return found is not None and found < stop
+
+
+def is_likely(time: float, number: int) -> bool:
+    """Whether these may be the time and the kind in a real frame's header, rather than any bytes read as such."""
+    return number > 0 and (time == 0 or (math.isfinite(time) and 2.0**-63 < abs(time) < 2.0**41))
+
+
+_IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
+
+
+def next_frame(source: Source, start: int) -> int | None:
+    """The first offset from *start* on where a whole frame is followed by another, or by the end of the file."""
+    total = source.size
+    while total - start > _HEAD:
+        block = source.block(start)
+        for i in _candidates(block):
+            time, number, size = _unpack(block, i)
+            stop = start + i + _HEAD + size
+            if not 0 < size <= min(total - (stop - size), MAX_PAYLOAD) or not is_likely(time, number):
+                continue
+            after = source.block(stop)[: _HEAD + 1] if total - stop > _HEAD else b""
+            if after and (after[_HEAD] not in FIRST_BYTES or not is_likely(*_unpack(after)[:2])):
+                continue
+            try:
+                decode(source.block(start + i, _HEAD + size)[_HEAD : _HEAD + size])
+            except ValueError:
+                continue
+            return int(start + i)
+        following = start + max(len(block) - _HEAD, 1)
+        if not block.strip(b"\0"):  # perhaps a hole of many gigabytes
+            following = max(following, source.data_from(start + len(block)) - _HEAD)
+        start = following
+    return None
+
+
+def _candidates(block: bytes) -> npt.NDArray[np.intp]:
+    """Where in *block* the bytes of a frame's kind, and of the beginning of its payload, are possible ones."""
+    octets = np.frombuffer(block, np.uint8)
+    last = len(octets) - _HEAD
+    if last <= 0:
+        return np.empty(0, np.intp)
+    places = np.flatnonzero(_IS_FIRST[octets[_HEAD:]] & (octets[8 : 8 + last] > 0))
+    # The exponent of a likely time (see is_likely): nearly all chance hits end here.
+    exponent = ((octets[places + 7].astype(np.uint16) & 0x7F) << 4) | (octets[places + 6] >> 4)
+    likely: npt.NDArray[np.bool_] = ((exponent >= 0x3C0) & (exponent <= 0x428)) | (exponent == 0)
+    return places[likely]

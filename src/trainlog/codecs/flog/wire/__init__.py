@@ -1,0 +1,1 @@
+"""The bytes of FLOG: layout, header, payloads."""

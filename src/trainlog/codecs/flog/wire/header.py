@@ -1,0 +1,117 @@
+"""The header of a FLOG file to and from `trainlog.model.Header`."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import struct
+import uuid
+import warnings
+from typing import Any
+
+import numpy as np
+
+from trainlog.codecs.flog.wire.layout import HEADER, MAGIC, MAX_PAYLOAD, VERSION, VERSIONS
+from trainlog.errors import CorruptLog, DamagedLogWarning, TruncatedLog, UnknownFormat, UnsupportedFrame
+from trainlog.model import Header, Variable
+from trainlog.storage.source import Source
+
+__all__ = ["pack_header", "take_header"]
+
+# Declared columns travel in the metadata, under this key, as a list of objects with the fields of `Variable`.
+_VARIABLES = "variables"
+
+
+def take_header(source: Source) -> tuple[Header, int]:
+    """The header, and the offset of the first frame. An empty file has an empty header, and frames from byte 0.
+
+    Raises:
+        CorruptLog: when the file begins with something else.
+        TruncatedLog: when it ends inside the header.
+        UnknownFormat: for a version of the format that this library does not know.
+
+    """
+    head = source.take(HEADER.size)
+    if not head:
+        return Header(), 0
+    magic, version, phase, size = HEADER.unpack(head)
+    if magic != MAGIC:
+        raise CorruptLog(f"this is no FLOG file: it begins with {magic!r} instead of {MAGIC!r}", path=source.path)
+    if version not in VERSIONS:
+        known = " and ".join(map(str, VERSIONS))
+        raise UnknownFormat(f"this is FLOG version {version}; versions {known} are known", path=source.path)
+    if size > MAX_PAYLOAD:
+        raise CorruptLog(f"its metadata claim {size:,} bytes; {MAX_PAYLOAD:,} is the most", path=source.path, offset=7)
+    text = source.take(size)
+    if len(text) < size:
+        raise TruncatedLog("the file ends before its metadata", path=source.path, offset=HEADER.size)
+    return _header_of(text, phase, source), HEADER.size + size
+
+
+def _header_of(text: bytes, phase: int, source: Source) -> Header:
+    try:
+        meta = json.loads(text) if text else {}
+        if not isinstance(meta, dict):
+            raise ValueError(f"they are a {type(meta).__name__}")
+    except (ValueError, RecursionError) as error:
+        warnings.warn(
+            DamagedLogWarning(f"{source.path}: the metadata are no JSON object ({error}); the frames are read"),
+            stacklevel=2,
+        )
+        return Header({}, phase)
+    variables = _variables_of(meta.get(_VARIABLES))
+    if variables:
+        del meta[_VARIABLES]
+    return Header(meta, phase, variables)
+
+
+def _variables_of(entries: Any) -> tuple[Variable, ...]:
+    """The declared columns; none when another program meant something else by that key."""
+    names = {field.name for field in dataclasses.fields(Variable)}
+    if not isinstance(entries, list):
+        return ()
+    for entry in entries:
+        if not (isinstance(entry, dict) and {"name", "role"} <= entry.keys() <= names):
+            return ()
+        if not isinstance(entry["name"], str) or entry["role"] not in ("state", "action", "reward", "stat"):
+            return ()
+    return tuple(Variable(**entry) for entry in entries)
+
+
+def pack_header(header: Header) -> bytes:
+    """The bytes of *header*.
+
+    Raises:
+        UnsupportedFrame: when the metadata cannot be stored as JSON, or the phase not in a byte.
+
+    """
+    meta = dict(header.meta)
+    if header.variables:
+        meta[_VARIABLES] = [dataclasses.asdict(variable) for variable in header.variables]
+    try:
+        text = json.dumps(meta, default=_json_value).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnsupportedFrame(f"the metadata cannot be stored as JSON: {error}") from error
+    if len(text) > MAX_PAYLOAD:
+        raise UnsupportedFrame(f"the metadata take {len(text):,} bytes; {MAX_PAYLOAD:,} is the most")
+    try:
+        return HEADER.pack(MAGIC, VERSION, header.phase, len(text)) + text
+    except struct.error as error:
+        raise UnsupportedFrame(f"the phase is a number from 0 to 255, not {header.phase!r}") from error
+
+
+def _json_value(value: Any) -> Any:
+    """What trainers put into their metadata beside JSON's own values; arguments hold paths, configurations dates."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, datetime.date | datetime.time | uuid.UUID | np.dtype):
+        return str(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    raise TypeError(f"a {type(value).__name__} is no JSON value")

@@ -1,0 +1,91 @@
+"""What an RLSimion log needs to know of a log that never was one: which of its keys are columns, what makes a step."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+from collections.abc import Iterator
+from typing import Any, Final
+
+from trainlog.codec import Reader
+from trainlog.codecs.simion.provenance import KEY, Origin
+from trainlog.codecs.simion.step_values import leaves, number
+from trainlog.errors import CodecError
+from trainlog.model import Header, Kind, Variable
+from trainlog.table.table import flatten
+
+__all__ = ["suited"]
+
+_SHOWN: Final = 1000  # frames that are looked at to say which keys there are
+
+
+def suited(header: Header, reader: Reader) -> Header:
+    """*header* with a column for each number that its variables stand for, and with the kind of frame that is a step.
+
+    A key whose values are lists becomes as many columns, ``pos/0``, ``pos/1``, ...
+
+    Raises:
+        CodecError: when no keys were named, or one of them is not in the log or holds no numbers.
+
+    """
+    origin = Origin.of(header)
+    if origin.is_simion:
+        return header
+    if not header.variables:
+        raise CodecError(
+            "this log declares no columns, and an RLSimion log has no others: name its keys as --state, --action, "
+            f"--reward or --stat (in Python, variables=[...]). It has {_shortened(_keys(reader))}",
+            path=reader.path,
+        )
+    variables: list[Variable] = []
+    kinds: list[Kind] = []
+    for variable, (kind, value) in zip(header.variables, _values(reader, header.variables), strict=True):
+        kinds.append(kind)
+        for key, leaf in leaves({variable.key: value}).items():
+            if number(leaf) is None:
+                what = type(leaf).__name__
+                raise CodecError(f"{key!r} cannot be a column: its values are of type {what}", path=reader.path)
+            name = variable.name + key.removeprefix(variable.key)
+            variables.append(dataclasses.replace(variable, name=name, key=key))
+    steps_are = Kind.CREATURE if Kind.CREATURE in kinds else max(kinds, key=kinds.count)
+    meta = {**header.meta, KEY: dataclasses.replace(origin, steps_are=steps_are).as_json()}
+    return dataclasses.replace(header, meta=meta, variables=tuple(variables))
+
+
+def _values(reader: Reader, variables: tuple[Variable, ...]) -> Iterator[tuple[Kind, Any]]:
+    """For each variable the kind of frame that has it, and its first value."""
+    missing = {variable.key for variable in variables}
+    found: dict[str, tuple[Kind, Any]] = {}
+    for frame in reader.frames():
+        if frame.kind == Kind.EVENT:
+            continue
+        flat = flatten(frame.data)
+        if missing.isdisjoint(flat):
+            flat = leaves(frame.data)
+        for key in missing & flat.keys():
+            if flat[key] is not None:
+                found[key] = frame.kind, flat[key]
+                missing.remove(key)
+        if not missing:
+            break
+    for variable in variables:
+        if variable.key not in found:
+            keys = _keys(reader)
+            near = difflib.get_close_matches(variable.key, keys, 3, 0.5)
+            has = f"near it: {', '.join(near)}" if near else f"it has {_shortened(keys)}"
+            raise CodecError(f"this log has no key {variable.key!r}; {has}", path=reader.path)
+        yield found[variable.key]
+
+
+def _keys(reader: Reader) -> list[str]:
+    keys: dict[str, None] = {}
+    for frame in itertools.islice(reader.frames(), _SHOWN):
+        if frame.kind != Kind.EVENT:
+            keys |= dict.fromkeys(flatten(frame.data))
+    return list(keys)
+
+
+def _shortened(keys: list[str], most: int = 20) -> str:
+    more = f" and {len(keys) - most} more" if len(keys) > most else ""
+    return (", ".join(keys[:most]) or "no keys") + more

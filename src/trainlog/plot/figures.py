@@ -1,0 +1,222 @@
+"""The figures that a person wants of logs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from trainlog.draw import Chart, Grid, Scene, Strip
+from trainlog.errors import PlotError
+from trainlog.model import Kind
+from trainlog.plot.axes import Axis
+from trainlog.plot.behavior import behavior_strip, episode_strip, path_picture, states_picture
+from trainlog.plot.curve import MetricChart
+from trainlog.plot.names import file_names, file_safe
+from trainlog.plot.options import Group, PlotOptions, groups_of
+from trainlog.plot.picture import Picture
+from trainlog.plot.rank import IMPORTANT, groups_by_prefix, ranked, tier
+from trainlog.plot.run import Metric, Run
+
+__all__ = ["figure_of", "main_metric", "metrics_of", "pictures", "title_of"]
+
+_SHEETS: Final = ("overview", "trajectory", "states")  # names that no metric's file may have
+_COLUMNS: Final = 3
+_OVERVIEW: Final = 12  # figures on the sheet of the most important ones
+_FEW: Final = 4  # figures on a sheet that each name the events
+_SHEET: Final = 24  # figures on the sheet of a group
+
+
+def pictures(runs: Sequence[Run], wish: PlotOptions | None = None) -> list[Picture]:
+    """The figures of *runs*: an overview, one for each metric, sheets of those that belong together, words, the path.
+
+    Args:
+        runs: one or more logs, see `trainlog.plot.runs_of`.
+        wish: what is wanted of them; without ``y`` it is every metric that varies, the most important first.
+
+    Raises:
+        PlotError: when the logs do not hold what is wanted, or nothing that can be drawn.
+
+    """
+    wish = wish or PlotOptions()
+    metrics = metrics_of(runs, wish)
+    axes = _axes(runs, {metric.kind for metric in metrics}, wish)
+    metrics = [metric for metric in metrics if metric.kind in axes]
+    groups = groups_of(runs, wish)
+    folders = groups_by_prefix(metrics)
+    names = _file_names(folders)
+    single: list[Picture] = []
+    panels: dict[Metric, Chart] = {}
+    for metric in metrics:
+        drawn = MetricChart(metric, groups, axes[metric.kind], wish)
+        if drawn.is_empty:
+            continue
+        extra = _strips(runs, metric, axes[metric.kind])
+        chart = drawn.chart(title_of(runs, str(metric)), extra)
+        single.append(Picture(names[metric], str(metric), chart, folders[metric], tuple(drawn.blocks)))
+        panels[metric] = drawn.panel(extra if tier(metric) == 0 else (), events=len(metrics) <= _FEW or not panels)
+    if wish.y:
+        return single
+    path, states = _of_one(runs, axes, wish)
+    if not single and path is None and states is None:
+        raise PlotError("there is nothing to draw: no number in these logs varies")
+    sheets = [*_overview(runs, panels, path), *_sheets(runs, panels, folders)]
+    return [*sheets[:1], *single, *(one for one in (path, states) if one is not None), *sheets[1:]]
+
+
+def figure_of(metric: Metric, groups: Sequence[Group], wish: PlotOptions, name: str, title: str) -> Picture:
+    """One metric of groups of runs that the caller made.
+
+    Raises:
+        PlotError: when none of them has it.
+
+    """
+    runs = [run for group in groups for run in group.runs]
+    axis = _axes(runs, [metric.kind], wish)[metric.kind]
+    drawn = MetricChart(metric, groups, axis, wish)
+    if drawn.is_empty:
+        raise PlotError(_unknown(str(metric), runs))
+    return Picture(name, title, drawn.chart(title_of(runs, title)), "", tuple(drawn.blocks))
+
+
+def metrics_of(runs: Sequence[Run], wish: PlotOptions) -> list[Metric]:
+    """What is drawn: what is wished for, in that order; or all that varies in any of the logs, as ranked.
+
+    Raises:
+        PlotError: for a name that no log has, or that is no number.
+
+    """
+    if not wish.y:
+        return ranked(_unique(metric for run in runs for metric in run.metrics()))
+    chosen: list[Metric] = []
+    for name in wish.y:
+        found = _unique(metric for run in runs for metric in run.find(name))
+        if not found:
+            raise PlotError(_unknown(name, runs))
+        chosen += found
+    return _unique(chosen)
+
+
+def main_metric(runs: Sequence[Run]) -> Metric:
+    """What a training is about: the reward, or whatever comes next to it.
+
+    Raises:
+        PlotError: when nothing varies.
+
+    """
+    metrics = metrics_of(runs, PlotOptions())
+    if not metrics:
+        raise PlotError("there is nothing to draw: no number in these logs varies")
+    return metrics[0]
+
+
+def _unique(metrics: Iterable[Metric]) -> list[Metric]:
+    return list(dict.fromkeys(metrics))
+
+
+def _unknown(name: str, runs: Sequence[Run]) -> str:
+    import difflib
+
+    known = [str(metric) for run in runs for metric in (*run.metrics(), *run.constants())]
+    near = difflib.get_close_matches(name, dict.fromkeys(known), 3, 0.5)
+    return f"no log has the metric {name!r}" + (f"; near it: {', '.join(near)}" if near else "")
+
+
+def _axes(runs: Sequence[Run], kinds: Iterable[Kind], wish: PlotOptions) -> dict[Kind, Axis]:
+    """What the frames of each kind are drawn over; kinds that do not have the axis that is wished for are left out."""
+    axes: dict[Kind, Axis] = {}
+    for kind in kinds:
+        having = [run for run in runs if run.columns(kind).table.rows]
+        order = [wish.x] if wish.x is not None else having[0].default_axis(kind)
+        for name in order:
+            if all(run.has_axis(kind, name) for run in having):
+                axes[kind] = having[0].axis(kind, name)
+                break
+    if wish.x is not None and not axes:
+        for kind in kinds:
+            for run in runs:
+                run.places(kind, wish.x)  # says what is missing
+    return axes
+
+
+def title_of(runs: Sequence[Run], otherwise: str) -> str:
+    """What all logs have in common: who learned what; or the name of the only log, or else *otherwise*."""
+    said = {
+        (str(run.reader.header.meta.get("creature", "")), str(run.reader.header.meta.get("task", ""))) for run in runs
+    }
+    if len(said) != 1:
+        return otherwise
+    words = ": ".join(word for word in said.pop() if word and word != "unknown")
+    return words or (runs[0].label if len(runs) == 1 else otherwise)
+
+
+def _file_names(folders: Mapping[Metric, str]) -> dict[Metric, str]:
+    """The path of each metric's picture, by the folder that it belongs to."""
+    names: dict[Metric, str] = {}
+    for folder in dict.fromkeys(folders.values()):
+        keys = {str(metric._replace(kind=Kind.STATS)): metric for metric, own in folders.items() if own == folder}
+        for key, safe in file_names(keys, _SHEETS).items():
+            names[keys[key]] = "/".join([*_safe_path(folder), safe])
+    return names
+
+
+def _safe_path(folder: str) -> list[str]:
+    return [file_safe(part) for part in folder.split("/") if part]
+
+
+def _strips(runs: Sequence[Run], metric: Metric, axis: Axis) -> list[Strip]:
+    if len(runs) != 1:
+        return []
+    run = runs[0]
+    if metric.kind == Kind.CREATURE:
+        strip = episode_strip(run, metric.kind, axis)
+    else:
+        strip = behavior_strip(run, metric.kind, axis) if tier(metric) <= 1 else None
+    return [strip] if strip is not None else []
+
+
+def _of_one(runs: Sequence[Run], axes: dict[Kind, Axis], wish: PlotOptions) -> tuple[Picture | None, Picture | None]:
+    """The path and the words of a log that is alone."""
+    if len(runs) != 1:
+        return None, None
+    run = runs[0]
+    axis = axes.get(Kind.STATS)
+    if axis is None and (names := run.default_axis(Kind.STATS)):
+        axis = run.axis(Kind.STATS, names[0])
+    title = title_of(runs, run.label)
+    states = states_picture(run, axis, title, wish.theme) if axis is not None else None
+    return path_picture(run, title, wish.theme), states
+
+
+def _overview(runs: Sequence[Run], panels: dict[Metric, Chart], path: Picture | None) -> Iterator[Picture]:
+    room = _OVERVIEW - (path is not None)
+    first = [metric for metric in panels if tier(metric) <= IMPORTANT]
+    rest = [metric for metric in panels if tier(metric) > IMPORTANT]
+    if len(first) < 6:
+        first += rest[: 6 - len(first)]
+    figures: list[Chart | Scene] = [panels[metric] for metric in first[:room]]
+    if path is not None:
+        figures.insert(min(len(figures), _COLUMNS - 1), _panel_of(path))
+    if len(figures) > 1:
+        yield _sheet("overview", title_of(runs, "overview"), figures, "")
+
+
+def _panel_of(path: Picture) -> Scene:
+    scene = path.figure
+    assert isinstance(scene, Scene)
+    return dataclasses.replace(scene, title="path seen from above", caption="")
+
+
+def _sheets(runs: Sequence[Run], panels: dict[Metric, Chart], folders: dict[Metric, str]) -> Iterator[Picture]:
+    for folder in dict.fromkeys(folder for folder in folders.values() if folder):
+        members = [chart for metric, chart in panels.items() if folders[metric] == folder]
+        for start in range(0, len(members), _SHEET):
+            name = "/".join([*_safe_path(folder), "overview" + (f"-{start // _SHEET + 1}" if start else "")])
+            if len(members) > 1:
+                yield _sheet(name, f"{title_of(runs, folder)}: {folder}", members[start : start + _SHEET], folder)
+
+
+def _sheet(name: str, title: str, figures: Sequence[Chart | Scene], group: str) -> Picture:
+    columns = min(_COLUMNS, len(figures)) if len(figures) != 4 else 2
+    grid = Grid(figures, columns, title)
+    return Picture(name, f"{len(figures)} figures", grid, group, (), columns, -(-len(figures) // columns))

@@ -1,0 +1,135 @@
+"""What all requests share: the catalog, the open logs, and who waits for news."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from trainlog.errors import LogNotFound, TrainlogError
+from trainlog.model import Kind
+from trainlog.server.catalog import Catalog, Entry
+from trainlog.server.log import Log
+from trainlog.server.log_poller import LogPoller
+from trainlog.server.responses import ApiError
+
+__all__ = ["Limits", "Signal", "State"]
+
+# Seconds that a request waits for a log that is being read for the first time: until it is read, where that cannot
+# take long; else until there is something to show. The answer says how much of the log it is made of.
+PATIENCE: Final = 10.0
+PATIENCE_WITH_LARGE: Final = 0.2
+LARGE: Final = 50_000_000  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may ask for."""
+
+    points: int = 20_000  # of one curve
+    values: int = 1_000_000  # in one answer
+    streams: int = 100  # at the same time
+    runs: int = 32  # in one stream
+    queries: int = 2  # that read at the same time, as each may take a whole column into memory
+
+
+class Signal:
+    """Wakes everybody who waits for news; may be raised from any thread."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news = asyncio.Event()
+
+    def attach(self) -> None:
+        """Called in the loop where the waiting is done."""
+        self._loop = asyncio.get_running_loop()
+
+    def raise_(self) -> None:
+        """There is news."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._pulse)
+
+    def _pulse(self) -> None:
+        old, self._news = self._news, asyncio.Event()
+        old.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until there is news, at most *seconds*."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), seconds)
+
+
+class State:
+    """See the module."""
+
+    def __init__(self, catalog: Catalog, pump: LogPoller, limits: Limits) -> None:
+        self.catalog = catalog
+        self.pump = pump
+        self.limits = limits
+        self.signal = Signal()
+        self.streams = 0
+        self.stopping = False
+        self._queries = threading.BoundedSemaphore(limits.queries)
+        catalog.on_change = pump.on_change = self.signal.raise_
+
+    def stop(self) -> None:
+        """End all streams: a server that shuts down would wait for them."""
+        self.stopping = True
+        self.signal.raise_()
+
+    def entry(self, id: str) -> Entry:
+        """The log of that id.
+
+        Raises:
+            ApiError: when there is none.
+
+        """
+        entry = self.catalog.find(id[:64])
+        if entry is None:
+            raise ApiError(404, "run", "there is no such run")
+        return entry
+
+    def log(self, entry: Entry) -> Log:
+        """The log of *entry*, open.
+
+        Raises:
+            ApiError: when it cannot be read.
+
+        """
+        log = self.pump.get(entry.id)
+        if log is not None and not log.error:
+            return log
+        try:
+            return self.pump.open(entry.id, entry.name, self.catalog.opened(entry))
+        except LogNotFound as error:
+            raise ApiError(404, "run", error.message) from error
+        except (TrainlogError, OSError, ValueError) as error:
+            raise ApiError(422, "damaged", self.redact(error)) from error
+
+    def redact(self, error: Exception) -> str:
+        """What is wrong, without the places of this machine."""
+        message = getattr(error, "message", None) or str(error) or type(error).__name__
+        for root in self.catalog.roots:
+            message = message.replace(f"{root}/", "").replace(str(root), root.name)
+        return message
+
+    @contextmanager
+    def reading(self, log: Log, kinds: Collection[Kind], patience: float | None = None) -> Iterator[None]:
+        """Only some at a time; and not before *log* is read, if that takes no longer than *patience*."""
+        for kind in kinds:
+            log.want(kind)
+        self.pump.wake()
+        if patience is None:
+            patience = PATIENCE if log.size() < LARGE else PATIENCE_WITH_LARGE
+        log.wait_for(set(kinds), patience)
+        if log.error:
+            raise ApiError(409, "replaced", f"the file changed while it was read: {log.error}; ask again")
+        began = time.monotonic()
+        with self._queries:
+            log.used = max(log.used, began)
+            yield

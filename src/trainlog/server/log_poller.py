@@ -1,0 +1,131 @@
+"""Keeps the logs that somebody looks at up to date, from one thread, a slice of time for each in turn."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from trainlog.errors import CorruptLog, TrainlogError
+from trainlog.server.log import Log
+
+__all__ = ["LogPoller"]
+
+SLICE: Final = 0.05  # seconds
+WATCHED: Final = 60.0  # a log that nobody has asked for so long is not read on ...
+KEPT: Final = 600.0  # ... and after so long forgotten
+MOST: Final = 32  # logs that are kept
+
+
+class LogPoller:
+    """The open logs.
+
+    Attributes:
+        on_change: called, from the pump's thread, when there is something new in any log.
+
+    """
+
+    def __init__(self, pause: float = 0.05) -> None:
+        self._pause = pause
+        self._logs: dict[str, Log] = {}
+        self._dropped: deque[Log] = deque()  # this thread may be reading them now: it closes them itself
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closed = False
+        self.on_change: Callable[[], object] = lambda: None
+        self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
+        self._thread.start()
+
+    def open(self, id: str, name: str, path: Path) -> Log:
+        """The log of that *id*, opened when it is not.
+
+        Raises:
+            TrainlogError: when it cannot be read.
+
+        """
+        with self._lock:
+            log = self._logs.get(id)
+            if log is None:
+                log = self._logs[id] = Log(id, name, path)
+                self._make_room()
+            elif time.monotonic() - log.used > WATCHED:
+                log.version = 0
+            log.used = time.monotonic()
+        self._wake.set()
+        return log
+
+    def get(self, id: str) -> Log | None:
+        """The log of that *id* when it is open; this counts as a look at it."""
+        log = self._logs.get(id)
+        if log is not None:
+            log.used = time.monotonic()
+        return log
+
+    def drop(self, id: str) -> None:
+        """Forget a log, so that it is read afresh."""
+        with self._lock:
+            log = self._logs.pop(id, None)
+        if log is not None:
+            log.error = log.error or "it is read afresh"
+            self._dropped.append(log)
+            self._wake.set()
+
+    def wake(self) -> None:
+        """Do not wait: there is something to do."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """End the thread, and forget all logs."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join(5)
+        for id in list(self._logs):
+            self.drop(id)
+        self._close_dropped()
+
+    def _close_dropped(self) -> None:
+        while self._dropped:
+            self._dropped.popleft().close()
+
+    def _make_room(self) -> None:
+        if len(self._logs) > MOST:
+            oldest = min(self._logs.values(), key=lambda log: log.used)
+            del self._logs[oldest.id]
+            oldest.error = "others were looked at since"
+            self._dropped.append(oldest)
+
+    def _run(self) -> None:
+        while not self._closed:
+            more = changed = False
+            self._close_dropped()
+            now = time.monotonic()
+            for log in list(self._logs.values()):
+                if now - log.used > KEPT:
+                    self.drop(log.id)
+                elif now - log.used <= WATCHED:
+                    version = log.version
+                    more |= self._advance(log)
+                    changed |= log.version != version or bool(log.error)
+            if changed:
+                self.on_change()
+            if not more:
+                self._wake.wait(self._pause)
+                self._wake.clear()
+
+    def _advance(self, log: Log) -> bool:
+        try:
+            return log.advance(time.monotonic() + SLICE)
+        except CorruptLog as error:
+            log.error = error.message
+        except (TrainlogError, OSError, ValueError) as error:
+            log.error = str(error) or type(error).__name__
+        except Exception as error:  # noqa: BLE001 - a plug-in's reader may raise anything, and the others go on
+            log.error = f"{type(error).__name__}: {error}"
+        log.version += 1
+        self.drop(log.id)
+        with log.changed:
+            log.changed.notify_all()
+        return False

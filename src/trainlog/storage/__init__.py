@@ -1,0 +1,1 @@
+"""The one place where the bytes of logs are read, appended to, or replaced."""

@@ -1,0 +1,1 @@
+"""Writers made of writers: to several, every n-th frame, retrying, in the background."""
