@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainlog import Kind, Table
-from trainlog.table.table import flatten, table_of
+from trainlog.table.builder import table_of
+from trainlog.table.values import flatten
 from trainlog.testing import same
 
 
@@ -121,9 +122,9 @@ def test_does_not_depend_on_how_many_rows_come_at_once(monkeypatch: pytest.Monke
 
     @given(st.lists(st.dictionaries(st.sampled_from("ab"), st.sampled_from(values), max_size=2), max_size=12))
     def check(rows: list[dict[str, Any]]) -> None:
-        monkeypatch.setattr("trainlog.table.table._BATCH", 4096)
+        monkeypatch.setattr("trainlog.table.builder.BATCH", 4096)
         whole = table(*rows)
-        monkeypatch.setattr("trainlog.table.table._BATCH", 2)
+        monkeypatch.setattr("trainlog.table.builder.BATCH", 2)
         parts = table(*rows)
         assert list(whole) == list(parts)
         for key in whole:

@@ -13,6 +13,7 @@ import pytest
 
 from trainlog import EmptyLog, Frame, Header, Kind, Reader
 from trainlog.model import KindLike
+from trainlog.scan import OnDamage
 from trainlog.storage.source import Wait, never
 
 
@@ -23,7 +24,9 @@ class Told(Reader):
         super().__init__(Path("told"), Header())
         self._told = frames
 
-    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
+    def frames(
+        self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
+    ) -> Iterator[Frame]:
         return (frame for frame in self._told if kind is None or frame.kind == Kind.of(kind))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import os
-import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,39 +12,20 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
-from trainlog.errors import CodecError, DamagedLog, DamagedLogWarning, EmptyLog, TruncatedLog
+import numpy as np
+
+from trainlog.errors import CodecError, DamagedLog, EmptyLog, TruncatedLog
 from trainlog.model import Frame, Header, Kind, KindLike
+from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, Scan, batches_of
 from trainlog.storage.source import Wait, never
-from trainlog.table.rows import Range, Rows
-from trainlog.table.table import Table, table_of
+from trainlog.table.builder import BATCH
+from trainlog.table.table import Table
+from trainlog.table.values import Range, unknown_key
 from trainlog.verify_report import Problem, Repair, Verdict, What
 
-__all__ = ["Codec", "Gap", "Reader", "Span", "Summary", "Writer"]
+__all__ = ["Batch", "Codec", "Gap", "OnDamage", "Position", "Reader", "Scan", "Span", "Summary", "Writer"]
 
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Bytes of a file that are no record.
-
-    Attributes:
-        offset: the first such byte.
-        size: how many bytes until the next record, or until the end of the file.
-        torn: True for an unfinished record at the end of the file: a killed writer, or one that is still writing.
-        file: the name of the file, where a log has several.
-
-    """
-
-    offset: int
-    size: int
-    torn: bool = False
-    file: str = ""
-
-    def __str__(self) -> str:
-        where = f" of {self.file}" if self.file else ""
-        if self.torn:
-            return f"{self.size:,} bytes of an unfinished record at the end{where}, from byte {self.offset:,}"
-        end = self.offset + self.size
-        return f"{self.size:,} bytes that are no record, from byte {self.offset:,} to {end:,}{where}"
+_SUMMARY_ROWS = 1024  # of a batch: in a hostile log every frame has keys of its own
 
 
 @dataclass(slots=True)
@@ -53,9 +34,10 @@ class Span:
 
     Attributes:
         frames: how many.
-        first, last: times of the first and the last of them in the file's order, in seconds.
-        size: bytes of their payloads, 0 where the format does not tell.
-        keys: every key that occurs, in the order of first sight, with the number of frames that have it.
+        first, last: times of the first and the last of them in the log's order, in seconds.
+        size: bytes of them, 0 where the format does not tell.
+        keys: every key that occurs, nested ones as in tables, in the order of first sight, with the number of frames
+            that have it.
 
     """
 
@@ -65,14 +47,15 @@ class Span:
     size: int = 0
     keys: Counter[str] = field(default_factory=Counter)
 
-    def add(self, frame: Frame, size: int = 0) -> None:
-        """Count *frame*, whose payload took *size* bytes."""
+    def add(self, batch: Batch) -> None:
+        """Count the rows of *batch*."""
+        table = batch.table
         if not self.frames:
-            self.first = frame.time
-        self.last = frame.time
-        self.frames += 1
-        self.size += size
-        self.keys.update(map(str, frame.data))
+            self.first = float(table.time[0])
+        self.last = float(table.time[-1])
+        self.frames += table.rows
+        self.size += batch.size
+        self.keys.update({key: int(np.count_nonzero(table.column(key).present)) for key in table})
 
 
 @dataclass(slots=True)
@@ -99,21 +82,13 @@ class Summary:
         """Frames of all kinds."""
         return sum(span.frames for span in self.kinds.values())
 
-    def add(self, frame: Frame, size: int = 0) -> None:
-        """Count *frame*, whose payload took *size* bytes."""
-        span = self.kinds.get(frame.kind)
-        if span is None:
-            span = self.kinds[frame.kind] = Span()
-            self.kinds = dict(sorted(self.kinds.items()))
-        span.add(frame, size)
-        self.duration = frame.time
-
 
 class Reader(ABC):
     """A log that can be read: a value made of a path and a header.
 
     It holds no open file, so that it can be iterated afresh, in nested loops, from several threads, and pickled.
-    A codec must bring ``frames``; it may replace the others by faster ones.
+    A codec must bring ``frames``. All else is made of ``scan``, which is made of ``frames`` where a codec brings
+    nothing faster.
 
     Attributes:
         path: the log.
@@ -129,21 +104,54 @@ class Reader(ABC):
         self.header = header
 
     @abstractmethod
-    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
+    def frames(
+        self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
+    ) -> Iterator[Frame]:
         """Yield the frames in the file's order.
 
         Args:
             kind: only frames of this kind; others are passed undecoded where the format allows it.
             wait: called when the next frame is not there yet. True means that it is worth trying again (it may
                 sleep first, see ``follow``); False ends the iteration.
-            strict: raise on damage. Otherwise the iteration ends quietly at the last whole frame, and bytes in
-                the middle that are no record are skipped with a `DamagedLogWarning` that says where they are.
+            on_damage: what to do about bytes that are no record, see `trainlog.scan.OnDamage`. The iteration goes on
+                behind them.
 
         Raises:
-            TruncatedLog: strictly, when the file ends inside a record.
-            CorruptLog: strictly, when bytes are no record.
+            TruncatedLog: with ``on_damage="raise"``, when the file ends inside a record.
+            CorruptLog: with ``on_damage="raise"``, when bytes are no record.
 
         """
+
+    def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
+        """Yield what *scan* asks for, in batches of columns, each with the position behind it.
+
+        A scan of one kind, with ``batch_rows=None``, is one batch.
+
+        Raises:
+            InvalidPosition: when ``scan.after`` does not fit the log, or does not any more.
+            TruncatedLog, CorruptLog: with ``on_damage="raise"``, as ``frames``.
+
+        """
+        reader = self.with_superseded() if scan.superseded else self
+        place = Place(0, 0) if scan.after is None else Place.parse(scan.after)
+        counter = FrameCounter(reader.frames(on_damage=scan.on_damage), place, self.path)
+        return batches_of(counter, scan, place, counter.check)
+
+    def take(self, orders: Iterable[int]) -> Iterator[Frame]:
+        """Yield the whole frames at *orders*, which rise: those of `Batch.order`, of any kinds, of this log.
+
+        *orders* may be an iterator; it is advanced as the frames are taken. What is not there any more is left out.
+        """
+        wanted = iter(orders)
+        order = next(wanted, None)
+        if order is None:
+            return
+        for number, frame in enumerate(self.frames(on_damage="ignore")):
+            if number == order:
+                yield frame
+                order = next(wanted, None)
+                if order is None:
+                    return
 
     def table(
         self,
@@ -154,7 +162,7 @@ class Reader(ABC):
         steps: Range | None = None,
         last: int | None = None,
     ) -> Table:
-        """Frames of one kind as numpy columns, without ever holding them as dicts; see `trainlog.table.table.Table`.
+        """Frames of one kind as numpy columns, without ever holding them as dicts; see `trainlog.table.Table`.
 
         The table is made of the rows that are chosen, and of nothing else: a key that only the others have is no
         column of it.
@@ -172,8 +180,13 @@ class Reader(ABC):
 
         """
         kind = Kind.of(kind)
-        frames = Rows(time, steps, last).of(self.frames(kind))
-        return table_of(kind, ((frame.time, frame.data) for frame in frames), keys=keys)
+        (batch,) = self.scan(Scan(kinds=kind, columns=keys, time=time, steps=steps, last=last, batch_rows=None))
+        if batch.table.rows:
+            for key in keys or ():
+                if key not in batch.table:
+                    first = next(self.scan(Scan(kinds=kind, on_damage="ignore", batch_rows=BATCH)))
+                    raise KeyError(unknown_key(key, first.table, kind))
+        return batch.table.select(keys)
 
     def slice(
         self, start: float | None = None, stop: float | None = None, kind: KindLike | None = None
@@ -184,7 +197,7 @@ class Reader(ABC):
             ValueError: when one of them is no number.
 
         """
-        return iter(Rows((start, stop)).of(self.frames(kind)))
+        return self.take(self._orders(Scan(kinds=kind, columns=(), time=(start, stop))))
 
     def at(self, time: float, kind: KindLike = Kind.CREATURE) -> Frame:
         """The state at a *time* in seconds: the last frame of *kind* in the log that is not later.
@@ -197,44 +210,50 @@ class Reader(ABC):
         kind = Kind.of(kind)
         if not time == time:
             raise ValueError(f"time is a number of seconds, not {time!r}")
-        found = self._last_before(time, kind)
+        until = None if time == math.inf else math.nextafter(time, math.inf)
+        scan = Scan(kinds=kind, columns=(), time=(None, until), last=1, on_damage="ignore")
+        found = next(self.take(self._orders(scan)), None)
         if found is None:
             raise EmptyLog(f"there is no {kind} frame until {time:g} s", path=self.path)
         return found
 
-    def _last_before(self, time: float, kind: Kind) -> Frame | None:
-        """What ``at`` returns, or None."""
-        found = None
-        for frame in self.frames(kind):
-            if frame.time <= time:
-                found = frame
-        return found
+    def _orders(self, scan: Scan) -> Iterator[int]:
+        """Yield where the rows stand that *scan* asks for, those of all kinds together, rising."""
+        stretch = []
+        for batch in self.scan(scan):
+            stretch.append(batch.order)
+            if not batch.more:
+                yield from np.sort(np.concatenate(stretch)).tolist()
+                stretch.clear()
 
-    def blocks(self, on_gap: Callable[[Gap], object]) -> Iterator[Frame | Table]:
+    def contents(self, on_damage: OnDamage = "warn") -> Iterator[Frame | Table]:
         """Yield all that a copy of this log must hold, in its order; a run of alike frames may come as a `Table`.
 
         The rows of such a table are the frames, one each, see `trainlog.table.Table.frames`. A codec replaces this
-        where it is faster so, or where a copy needs more than ``frames`` yields.
-
-        Args:
-            on_gap: told of bytes that are no record and are missing in the copy; where ``frames`` would warn.
-
+        where a copy is faster so, or needs more than ``frames`` yields.
         """
-        return self.frames()
-
-    def warn_of(self, gap: Gap) -> None:
-        """Give the `DamagedLogWarning` for *gap*; none for an unfinished record at the end, which a live log has."""
-        if not gap.torn:
-            warnings.warn(DamagedLogWarning(f"{self.path}: skipped {gap}"), stacklevel=3)
+        return self.frames(on_damage=on_damage)
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
         """Read all of the log once and say what it holds; *progress* is called with the number of bytes done."""
-        summary = Summary(size=self.path.stat().st_size)
-        for frame in self.frames():
-            summary.add(frame)
+        summary = Summary(size=self._size())
+        done, end = 0, -1
+        for batch in self.scan(Scan(on_damage=summary.gaps.append, batch_rows=_SUMMARY_ROWS)):
+            if batch.table.rows:
+                summary.kinds.setdefault(batch.table.kind, Span()).add(batch)
+                if batch.order[-1] > end:
+                    end, summary.duration = int(batch.order[-1]), float(batch.table.time[-1])
+            done += batch.size
+            if progress is not None:
+                progress(done)
+        summary.kinds = dict(sorted(summary.kinds.items()))
         if progress is not None:
             progress(summary.size)
         return summary
+
+    def _size(self) -> int:
+        """Bytes of the log's files."""
+        return self.path.stat().st_size
 
     def with_superseded(self) -> Reader:
         """The same log with the frames that are superseded, which are hidden otherwise.
@@ -253,7 +272,7 @@ class Reader(ABC):
             verdict.problems.append(Problem(what, gap.offset, gap.size, str(gap), file=gap.file))
         if not verdict.problems:
             try:
-                for _ in self.frames(strict=True):
+                for _ in self.frames(on_damage="raise"):
                     pass
             except DamagedLog as error:
                 offset = error.offset or 0
@@ -278,7 +297,7 @@ class Writer(ABC):
     Attributes:
         losses: what the format could not hold, by a short description, with how often that was so. A value that
             must not be lost raises instead, see ``write``.
-        resumed_at: of a log that is gone on with, the time of the last frame that it had, seconds; else 0.0.
+        resumed_at: of a resumed log, the time of the last frame that it had, seconds; else 0.0.
 
     """
 
@@ -396,18 +415,18 @@ class Codec(ABC):
             note: what the event in the log that tells of this is to say beside.
 
         Raises:
-            CodecError: when logs of this format cannot be gone on with.
+            CodecError: when logs of this format cannot be resumed.
             LogInUse: when another process is writing it.
             DamagedLog, LogWriteError: as they say.
 
         """
-        raise CodecError(f"a log of the format {self.name} cannot be gone on with", path=path)
+        raise CodecError(f"a log of the format {self.name} cannot be resumed", path=path)
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """Every file that a log written at *path* may consist of; *path* is the first."""
         return (path,)
 
-    def suited(self, header: Header, reader: Reader) -> Header:
+    def declare_columns(self, header: Header, reader: Reader) -> Header:
         """*header* as this format needs it for a copy of *reader*: what a frame of it cannot say by itself.
 
         Raises:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from trainlog.codec import Reader
 from trainlog.model import Frame, Header, Kind, Variable
-from trainlog.table.table import Table, joined, table_of
+from trainlog.table.builder import joined, table_of
+from trainlog.table.table import Table
 
 __all__ = ["END", "MOST_STEPS", "START", "Episode", "EpisodeType", "Tally", "episodes", "is_averaged", "is_summary"]
 
@@ -285,7 +286,7 @@ def episodes(log: Reader) -> Iterator[Episode]:
     number = 0
     start: Mapping[Any, Any] | None = None
     parts = _Parts()
-    for block in log.blocks(log.warn_of):
+    for block in log.contents():
         if isinstance(block, Table):
             if start is not None and block.kind == Kind.CREATURE:
                 parts.add_table(block)

@@ -11,6 +11,7 @@
     ├── DamagedLog         (ValueError)          the bytes are not what the format says
     │   ├── TruncatedLog   (EOFError)            ... because they end too early
     │   └── CorruptLog                           ... because they are something else
+    ├── InvalidPosition    (ValueError)          a position that is not in this log, or not any more
     ├── EmptyLog           (ValueError)          there are no frames of the kind that was asked for
     ├── UnsupportedFrame   (TypeError)           a value that the format cannot hold
     ├── ClosedLog          (ValueError)          the writer was closed, or belongs to another process
@@ -44,6 +45,7 @@ __all__ = [
     "DamagedLogWarning",
     "EmptyLog",
     "ExpressionError",
+    "InvalidPosition",
     "LogExists",
     "LogInUse",
     "LogNotFound",
@@ -125,6 +127,10 @@ class TruncatedLog(DamagedLog, EOFError):
 
 class CorruptLog(DamagedLog):
     """There are bytes in the file that are no record."""
+
+
+class InvalidPosition(TrainlogError, ValueError):
+    """A position that does not fit the log: it was replaced or cut since, or training went back."""
 
 
 class EmptyLog(TrainlogError, ValueError):

@@ -180,7 +180,7 @@ def resume(path: str | os.PathLike[str], *, codec: str | None = None, note: Mapp
         LogNotFound: when there is nothing at *path*.
         LogInUse: when another process is writing it; the message says which.
         UnknownFormat: when no codec takes it.
-        CodecError: when logs of its format cannot be gone on with.
+        CodecError: when logs of its format cannot be resumed.
         DamagedLog: when its header is cut or broken.
         LogWriteError: when it may not be written.
 
@@ -242,11 +242,11 @@ def convert(
     header = reader.header
     if variables := tuple(variables):
         header = dataclasses.replace(header, variables=variables)
-    header = chosen.suited(header, reader)
+    header = chosen.declare_columns(header, reader)
     gaps: list[Gap] = []
     with _folder_beside(target) as aside:
         with chosen.write(aside / target.name, header) as writer:
-            count = _copy(reader.blocks(gaps.append), writer, progress)
+            count = _copy(reader.contents(gaps.append), writer, progress)
         _move_all(aside, chosen.files(target), overwrite=overwrite)
     return Conversion(target, count, Counter(map(str, gaps)) + Counter(writer.losses))
 

@@ -18,7 +18,7 @@ from trainlog.codec import Reader, Summary
 from trainlog.errors import EmptyLog
 from trainlog.model import Kind, KindLike
 from trainlog.storage.source import written_aside
-from trainlog.table.table import flatten
+from trainlog.table.values import flatten
 
 __all__ = ["FlogReplay"]
 

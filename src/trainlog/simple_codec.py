@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trainlog.codec import Codec, Reader, Writer
 from trainlog.errors import TruncatedLog
 from trainlog.model import Frame, Header, Kind, KindLike
+from trainlog.scan import Batch, Gap, OnDamage, Place, Scan, batches_of, damage_handler
 from trainlog.storage.append import AppendFile
 from trainlog.storage.source import Source, Wait, never
 
@@ -26,6 +27,8 @@ class SimpleCodec(Codec):
         """Yield the header, then the frames, taking bytes by ``source.take(n)`` or ``source.line()``.
 
         Both return ``b""`` at the end of the file, and raise `TruncatedLog` when it ends inside of what was asked.
+        A record is taken when it is yielded, and not before; what was taken for one record says nothing about the
+        next, as reading may go on at any record: a live dashboard does so.
 
         Raises:
             CorruptLog: when the bytes are no record.
@@ -59,16 +62,46 @@ class _SimpleReader(Reader):
         super().__init__(path, header)
         self._codec = codec
 
-    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
+    def frames(
+        self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
+    ) -> Iterator[Frame]:
         wanted = None if kind is None else Kind.of(kind)
         with Source(self.path, wait) as source:
-            try:
-                for record in self._codec.decode(source):
-                    if isinstance(record, Frame) and (wanted is None or record.kind == wanted):
-                        yield record
-            except TruncatedLog:
-                if strict:
-                    raise
+            for _, _, frame in self._frames(source, 0, on_damage):
+                if wanted is None or frame.kind == wanted:
+                    yield frame
+
+    def _frames(self, source: Source, start: int, on_damage: OnDamage) -> Iterator[tuple[int, int, Frame]]:
+        """Yield the frames from byte *start* on, or from the first, each with the byte where it begins and ends."""
+        records = self._codec.decode(source)
+        end = start
+        try:
+            if next(records, None) is None:
+                return
+            end = source.offset = max(start, source.offset)
+            for record in records:
+                if isinstance(record, Frame):
+                    yield end, source.offset, record
+                end = source.offset
+        except TruncatedLog:
+            damage_handler(on_damage, self.path)(Gap(end, source.size - end, torn=True))
+
+    def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
+        place = Place(0, 0) if scan.after is None else Place.parse(scan.after)
+        with Source(self.path) as source:
+            source.check(place.ahead, place.check)
+            yield from batches_of(self._frames(source, place.start, scan.on_damage), scan, place, source.checksum)
+
+    def take(self, orders: Iterable[int]) -> Iterator[Frame]:
+        with Source(self.path) as source:
+            records = self._codec.decode(source)
+            if next(records, None) is None:
+                return
+            for order in orders:
+                source.offset = order
+                frame = next(records, None)
+                if isinstance(frame, Frame):
+                    yield frame
 
 
 class _SimpleWriter(Writer):

@@ -55,7 +55,7 @@ def test_the_log_of_a_disk_that_filled_up(full_disk: Path, tmp_path: Path, capsy
         "  lost 4 creature, 1 stats, 1 event: 78 bytes that are no whole frame",
     ]
     assert full_disk.read_bytes() == before
-    *frames, told = trainlog.open(target).frames(strict=True)
+    *frames, told = trainlog.open(target).frames(on_damage="raise")
     assert [frame.data["step"] for frame in frames] == list(range(173))
     assert told.data["type"] == "repaired"
     assert told.data["lost"] == {"creature": 4, "stats": 1, "event": 1}

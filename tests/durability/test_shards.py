@@ -19,7 +19,7 @@ import trainlog
 from handmade import Flog
 from trainlog import Frame, Kind, LogExists, LogNotFound, Reader, TrainingRecorder, UnknownFormat
 from trainlog.cli import main
-from trainlog.table.table import table_of
+from trainlog.table.builder import table_of
 from trainlog.testing import assert_same_table, same
 
 
@@ -41,7 +41,7 @@ def run(tmp_path: Path) -> Path:
 def test_one_log_in_the_order_of_times(run: Path) -> None:
     log = trainlog.open(run)
     assert log.header.meta == {"creature": "ant", "shards": 3}
-    assert [(frame.time, frame.data["rank"], frame.data["n"]) for frame in log.frames(strict=True)] == [
+    assert [(frame.time, frame.data["rank"], frame.data["n"]) for frame in log.frames(on_damage="raise")] == [
         *[(0.0, 0, 0), (0.5, 2, 0), (1.0, 0, 1), (1.0, 10, 0), (1.5, 2, 1)],
         *[(2.0, 0, 2), (2.5, 2, 2), (3.0, 0, 3), (3.5, 10, 1)],
     ]
@@ -167,7 +167,7 @@ def test_several_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     command = [sys.executable, "-c", PROCESS, str(path)]
     children = [subprocess.Popen([*command, str(rank)]) for rank in range(4)]
     assert [child.wait(60) for child in children] == [0] * 4
-    frames = list(trainlog.open(path).frames(strict=True))
+    frames = list(trainlog.open(path).frames(on_damage="raise"))
     assert [frame.time for frame in frames] == sorted(frame.time for frame in frames)
     for rank in range(4):
         assert [frame.data["n"] for frame in frames if frame.data["rank"] == rank] == list(range(300))
@@ -189,10 +189,10 @@ def test_damage_is_told_with_its_file(run: Path) -> None:
     assert (problem.what, problem.file, problem.size) == ("torn tail", "2.flog", 4)
     assert len(list(trainlog.open(run))) == 9
     with pytest.raises(trainlog.TruncatedLog, match=r"2\.flog"):
-        list(trainlog.open(run).frames(strict=True))
+        list(trainlog.open(run).frames(on_damage="raise"))
     done = trainlog.repair(run, run.parent / "one.flog")
     assert (done.complete, done.kept) == (False, {Kind.STATS: 9})
-    assert len(list(trainlog.open(run.parent / "one.flog").frames("stats", strict=True))) == 9
+    assert len(list(trainlog.open(run.parent / "one.flog").frames("stats", on_damage="raise"))) == 9
 
 
 def test_live_with_a_shard_that_comes_later(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from trainlog import TrainlogError
 from trainlog.codecs.flog import FlogCodec
 from trainlog.codecs.simion import SimionCodec
 from trainlog.report.language import parse
-from trainlog.table.table import table_of
+from trainlog.table.builder import table_of
 from trainlog.testing import same
 
 __all__ = ["TARGETS", "Target"]
@@ -65,7 +65,7 @@ def flog(data: bytes) -> None:
     done = trainlog.repair(log, target)
     assert done.kept == dict(verdict.kinds)
     try:
-        for _ in log.frames(strict=True):
+        for _ in log.frames(on_damage="raise"):
             pass
     except TrainlogError:
         assert log.summary().gaps

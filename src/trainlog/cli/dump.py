@@ -12,7 +12,7 @@ import click
 from trainlog import registry
 from trainlog.cli.output import strict_json
 from trainlog.model import Frame, Kind
-from trainlog.table.table import flatten
+from trainlog.table.values import flatten
 
 __all__ = ["command", "frame_options", "line_of"]
 

@@ -17,7 +17,7 @@ from trainlog.cli.output import human_size, human_time
 from trainlog.codec import Reader
 from trainlog.errors import TrainlogWarning
 from trainlog.model import Kind
-from trainlog.table.table import flatten
+from trainlog.table.values import flatten
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -10,12 +10,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from trainlog.codec import Codec, Reader, Writer
+import numpy as np
+
+from trainlog.codec import Codec, OnDamage, Reader, Writer
 from trainlog.errors import ClosedLog, LogExists
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.storage.source import Wait, never, written_aside
-from trainlog.table.rows import Range, Rows
-from trainlog.table.table import Table, flatten, joined, table_of
+from trainlog.table.builder import BATCH, TableBuilder
+from trainlog.table.table import Table
+from trainlog.table.values import Range
 
 if TYPE_CHECKING:
     from trainlog.draw import Drawing
@@ -24,7 +27,6 @@ __all__ = ["GifCodec", "PngCodec", "SvgCodec"]
 
 _WIDTH: Final = 960
 _HEIGHT: Final = 540
-_BATCH: Final = 4096
 
 
 class PictureCodec(Codec):
@@ -107,37 +109,44 @@ def _sheet(run: Reader) -> Drawing:
     return layout(picture.figure, *picture.size(_WIDTH, _HEIGHT))
 
 
-class _Gathered(Reader):
-    """Frames in memory, as a log: tables of some thousand frames, with the rows that lack a key."""
+class _MemoryLog(Reader):
+    """The tables of a log that was never read from a file."""
 
     def __init__(self, path: Path, header: Header) -> None:
         super().__init__(path, header)
-        self._frames: dict[Kind, list[Frame]] = {}
-        self._parts: dict[Kind, list[tuple[Table, dict[str, set[int]]]]] = {}
-        self._whole: dict[Kind, Table] = {}
+        self._builders: dict[Kind, TableBuilder] = {}
+        self._pending: dict[Kind, list[Frame]] = {}
+        self._tables: dict[Kind, Table] = {}
 
     def add(self, frame: Frame) -> None:
-        frames = self._frames.setdefault(frame.kind, [])
-        frames.append(Frame(frame.time, frame.kind, flatten(frame.data)))
-        if len(frames) == _BATCH:
-            self._gather(frame.kind)
+        """Add a row."""
+        frames = self._pending.setdefault(frame.kind, [])
+        frames.append(frame)
+        if len(frames) == BATCH:
+            self._builder(frame.kind)
 
     def add_table(self, table: Table) -> None:
-        self._gather(table.kind)
-        self._add_part(table, {})
+        """Add the rows of *table*."""
+        self._builder(table.kind).add_table(table)
 
-    def _gather(self, kind: Kind) -> None:
-        frames = self._frames.pop(kind, [])
-        if not frames:
-            return
-        keys = dict.fromkeys(key for frame in frames for key in frame.data)
-        lacking = {key: {row for row, frame in enumerate(frames) if key not in frame.data} for key in keys}
-        part = table_of(kind, ((frame.time, frame.data) for frame in frames))
-        self._add_part(part, {key: rows for key, rows in lacking.items() if rows})
+    def _builder(self, kind: Kind) -> TableBuilder:
+        """The table of *kind* so far; frames are added to it a few thousand at a time."""
+        builder = self._builders.setdefault(kind, TableBuilder(kind))
+        if frames := self._pending.pop(kind, []):
+            builder.add_frames([frame.time for frame in frames], [frame.data for frame in frames])
+        return builder
 
-    def _add_part(self, part: Table, lacking: dict[str, set[int]]) -> None:
-        self._parts.setdefault(part.kind, []).append((part, lacking))
-        self._whole.pop(part.kind, None)
+    def finish(self) -> None:
+        """All frames are there."""
+        for kind in {*self._builders, *self._pending}:
+            self._tables[kind] = self._builder(kind).finish()
+
+    def frames(
+        self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
+    ) -> Iterator[Frame]:
+        for one in sorted(self._tables) if kind is None else [Kind.of(kind)]:
+            if one in self._tables:
+                yield from self._tables[one].frames()
 
     def table(
         self,
@@ -148,31 +157,17 @@ class _Gathered(Reader):
         steps: Range | None = None,
         last: int | None = None,
     ) -> Table:
-        if not Rows(time, steps, last).all:
+        if time is not None or steps is not None or last is not None:
             return super().table(kind, keys=keys, time=time, steps=steps, last=last)
         kind = Kind.of(kind)
-        self._gather(kind)
-        if kind not in self._whole:
-            parts = [part for part, _ in self._parts.get(kind, [])]
-            self._whole[kind] = joined(kind, parts) if parts else table_of(kind, ())
-        whole = self._whole[kind]
-        return whole if keys is None else Table(kind, whole.time, {key: whole[key] for key in keys})
-
-    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
-        kinds = sorted({*self._parts, *self._frames}) if kind is None else [Kind.of(kind)]
-        for one in kinds:
-            self._gather(one)
-            for part, lacking in self._parts.get(one, []):
-                for row, frame in enumerate(part.frames()):
-                    here = {key: value for key, value in frame.data.items() if row not in lacking.get(key, ())}
-                    yield Frame(frame.time, one, here)
+        return self._tables.get(kind, Table(kind, np.empty(0), {})).select(keys)
 
 
 class _PictureWriter(Writer):
     def __init__(self, codec: PictureCodec, path: Path, header: Header) -> None:
         self._codec = codec
         self._path = path
-        self._run: _Gathered | None = _Gathered(path, header)
+        self._run: _MemoryLog | None = _MemoryLog(path, header)
 
     def write(self, frame: Frame) -> None:
         self._open_run().add(frame)
@@ -180,7 +175,7 @@ class _PictureWriter(Writer):
     def write_table(self, table: Table) -> None:
         self._open_run().add_table(table)
 
-    def _open_run(self) -> _Gathered:
+    def _open_run(self) -> _MemoryLog:
         if self._run is None:
             raise ClosedLog("this picture is drawn already", path=self._path)
         return self._run
@@ -188,6 +183,7 @@ class _PictureWriter(Writer):
     def close(self) -> None:
         run, self._run = self._run, None
         if run is not None:
+            run.finish()
             picture = self._codec.paint(run)
             with written_aside(self._path) as file:
                 file.write(picture)

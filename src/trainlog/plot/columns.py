@@ -11,7 +11,8 @@ import numpy.typing as npt
 from trainlog.codec import Reader
 from trainlog.model import Kind
 from trainlog.plot.axes import Floats, is_clock
-from trainlog.table.table import Table, flatten
+from trainlog.table.table import Table
+from trainlog.table.values import flatten
 
 __all__ = ["Columns", "matches"]
 

@@ -10,7 +10,7 @@ from trainlog.errors import PlotError
 from trainlog.plot.axes import AxisName
 from trainlog.plot.run import Run
 from trainlog.plot.seeds import BandName, CenterName
-from trainlog.table.table import flatten
+from trainlog.table.values import flatten
 
 __all__ = ["Group", "PlotOptions", "groups_of"]
 

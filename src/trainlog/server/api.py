@@ -19,7 +19,7 @@ from trainlog.server.curves import AXES, Window, axes_of, curve, has_episodes, o
 from trainlog.server.log import Log
 from trainlog.server.query import Query
 from trainlog.server.responses import ApiError, json_response
-from trainlog.table.table import flatten
+from trainlog.table.values import flatten
 
 __all__ = ["csv_rows", "events", "rows", "run", "runs", "series", "state_of"]
 

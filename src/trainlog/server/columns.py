@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.server.column_file import Column, ColumnFile
-from trainlog.table.table import flatten
+from trainlog.table.values import flatten
 
 __all__ = ["Columns", "Series"]
 

@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import BinaryIO, Self
 
 from trainlog.errors import (
     CorruptLog,
+    InvalidPosition,
     LogNotFound,
     LogWriteError,
     TrainlogError,
@@ -24,6 +26,8 @@ from trainlog.errors import (
 __all__ = ["Source", "Wait", "follow", "never", "written_aside"]
 
 Wait = Callable[[], bool]
+
+_SAMPLE = 4096  # bytes
 
 
 def never() -> bool:
@@ -144,6 +148,26 @@ class Source:
         if not done and offset > self.size:
             raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
         return done
+
+    def checksum(self, end: int) -> str:
+        """A checksum of what is before byte *end*: of the first 4096 bytes, and of the last."""
+        sample = memoryview(bytearray(min(_SAMPLE, end)))
+        crc = 0
+        for offset in (0, end - len(sample)):
+            crc = zlib.crc32(sample[: self.fill(sample, offset)], crc)
+        return f"{crc:08x}" if end else ""
+
+    def check(self, end: int, checksum: str) -> None:
+        """Make sure that the file still holds what it held before byte *end* when `checksum` was asked.
+
+        Raises:
+            InvalidPosition: when it is shorter by now, or another file.
+
+        """
+        if end > self.size:
+            raise InvalidPosition("the log is shorter than what was read of it; read it anew", path=self.path)
+        if self.checksum(end) != checksum:
+            raise InvalidPosition("the log is another than the one that was read; read it anew", path=self.path)
 
     def wait(self) -> bool:
         """Ask the caller whether to try again for bytes that are not there yet."""

@@ -1,4 +1,4 @@
-"""numpy columns as Apache Arrow's, sharing their memory where the two lay values out alike."""
+"""Columns as Apache Arrow, polars and pandas have them, sharing memory where they lay values out alike."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.errors import MissingExtra
+from trainlog.table.column import VALUE, Column
 
 if TYPE_CHECKING:
+    import pandas
+    import polars
     import pyarrow
 
-__all__ = ["arrow_column", "arrow_table", "extra", "lists", "with_time"]
+__all__ = ["arrow_column", "arrow_table", "extra", "lists", "pandas_frame", "polars_frame", "with_time"]
 
 Array = npt.NDArray[Any]
 
@@ -34,25 +37,14 @@ def extra(module: str, install: str) -> Any:
         raise MissingExtra(f"{module} is not installed: pip install {install} ({error})") from error
 
 
-def with_time(time: Array, columns: Mapping[str, Array]) -> dict[str, Array]:
+def with_time(time: Array, columns: Mapping[str, Column]) -> dict[str, Column]:
     """*columns* behind one called ``time``; a column that is called so itself is numbered, ``time#2``.
 
     Names are spelled in UTF-8, as others need them.
     """
     names = (f"time#{n}" for n in itertools.count(2) if f"time#{n}" not in columns)
     renamed = {next(names) if name == "time" else _utf8(name): column for name, column in columns.items()}
-    return {"time": time, **renamed}
-
-
-def arrow_table(columns: Mapping[str, Array]) -> pyarrow.Table:
-    """*columns*, each of shape (rows, ...), as one Arrow table.
-
-    Numbers share their memory with the numpy arrays; arrays of more dimensions become fixed-size lists. Bools are
-    packed. In columns of objects, NaN and None are null; strings, bytes, bools, and lists become that type of
-    Arrow, and what are unlike values becomes JSON text.
-    """
-    pa = extra("pyarrow", '"trainlog[arrow]"')
-    return pa.table({name: arrow_column(column) for name, column in columns.items()})
+    return {"time": Column(time), **renamed}
 
 
 def _utf8(name: str) -> str:
@@ -60,12 +52,25 @@ def _utf8(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def arrow_column(column: Array) -> pyarrow.Array:
+def arrow_table(columns: Mapping[str, Column]) -> pyarrow.Table:
+    """*columns*, each of shape (rows, ...), as one Arrow table.
+
+    Numbers share their memory with the numpy arrays; arrays of more dimensions become fixed-size lists. Bools are
+    packed. What is absent or null is null; NaN stays NaN. Among objects, strings, bytes, bools, and lists become that
+    type of Arrow, and unlike values become JSON text.
+    """
+    pa = extra("pyarrow", '"trainlog[arrow]"')
+    return pa.table({name: arrow_column(column) for name, column in columns.items()})
+
+
+def arrow_column(column: Column) -> pyarrow.Array:
     """One column of `arrow_table`."""
     pa = extra("pyarrow", '"trainlog[arrow]"')
-    if column.dtype == object:
-        return _objects(pa, column)
-    return pa.array(column) if column.ndim == 1 else lists(column)
+    values, state = column
+    mask = None if state is None else state != VALUE
+    if values.dtype == object:
+        return _objects(pa, values, mask)
+    return pa.array(values, mask=mask) if values.ndim == 1 else lists(values, mask)
 
 
 def lists(block: Array, mask: Array | None = None) -> pyarrow.Array:
@@ -80,8 +85,10 @@ def lists(block: Array, mask: Array | None = None) -> pyarrow.Array:
     return array
 
 
-def _objects(pa: Any, column: Array) -> pyarrow.Array:
-    values = [None if isinstance(value, float) and value != value else value for value in column.tolist()]
+def _objects(pa: Any, column: Array, mask: Array | None) -> pyarrow.Array:
+    values = column.tolist()
+    if mask is not None:
+        values = [None if gap else value for value, gap in zip(values, mask.tolist(), strict=True)]
     types = set(map(type, values)) - {type(None)}
     if len(types) < 2:
         try:
@@ -97,3 +104,26 @@ def _json(value: Any) -> str:
 
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def polars_frame(columns: Mapping[str, Column]) -> polars.DataFrame:
+    """*columns* as a polars frame."""
+    frame: polars.DataFrame = extra("polars", 'polars "trainlog[arrow]"').from_arrow(arrow_table(columns))
+    return frame
+
+
+def pandas_frame(columns: Mapping[str, Column]) -> pandas.DataFrame:
+    """*columns* as a pandas frame; those of more dimensions one by one."""
+    pd = extra("pandas", "pandas")
+    masked = {"f": pd.arrays.FloatingArray, "i": pd.arrays.IntegerArray, "u": pd.arrays.IntegerArray}
+    masked["b"] = pd.arrays.BooleanArray
+    flat: dict[str, Any] = {}
+    for name, (values, state) in columns.items():
+        for place in np.ndindex(values.shape[1:]):
+            array = values[(slice(None), *place)]
+            if state is not None and array.dtype != object:
+                array = masked[array.dtype.kind](array, state != VALUE)
+            elif state is not None:
+                array = np.where(state == VALUE, array, None)
+            flat["/".join([name, *map(str, place)])] = array
+    return pd.DataFrame(flat, copy=False)

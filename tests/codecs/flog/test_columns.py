@@ -18,7 +18,8 @@ import trainlog
 from trainlog import DamagedLogWarning, Kind
 from trainlog.codecs.flog.columns import read as columns
 from trainlog.codecs.flog.columns import sorter as sort
-from trainlog.table.table import Table, table_of
+from trainlog.table.builder import table_of
+from trainlog.table.table import Table
 
 Make = Callable[[Sequence[bytes] | bytes], Path]
 

@@ -45,7 +45,7 @@ def plain(frames: Any) -> list[tuple[float, int, Any]]:
 
 def test_every_frame_of_a_whole_file(make: Make) -> None:
     log = trainlog.open(make(made()))
-    assert same(plain(log.frames(strict=True)), FRAMES)
+    assert same(plain(log.frames(on_damage="raise")), FRAMES)
     assert log.header.meta == {"creature": "ant"}
     assert [str(frame.kind) for frame in log] == ["event", "creature", "stats", "creature", "evolution", "kind_9"]
     assert isinstance(next(iter(log)), Frame)
@@ -80,7 +80,7 @@ def test_a_torn_tail_ends_quietly_or_strictly_raises(make: Make) -> None:
         log = trainlog.open(path)
         assert len(list(log.frames())) == len(FRAMES) - 1
         with pytest.raises(TruncatedLog) as caught:
-            list(log.frames(strict=True))
+            list(log.frames(on_damage="raise"))
         assert caught.value.path == path
         assert caught.value.offset == len(whole) - last
         (gap,) = log.summary().gaps
@@ -97,7 +97,7 @@ def test_a_hole_is_passed_and_told(make: Make) -> None:
     with pytest.warns(DamagedLogWarning, match=f"78 bytes that are no record, from byte {start:,} to {start + 78:,}"):
         assert same(plain(log.frames()), FRAMES)
     with pytest.raises(CorruptLog) as caught:
-        list(log.frames(strict=True))
+        list(log.frames(on_damage="raise"))
     assert caught.value.offset == start
     (gap,) = log.summary().gaps
     assert (gap.offset, gap.size, gap.torn) == (start, 78, False)
@@ -163,19 +163,19 @@ def test_rubbish_at_the_end(make: Make) -> None:
     with pytest.warns(DamagedLogWarning, match="100 bytes"):
         assert len(list(trainlog.open(path))) == len(FRAMES)
     with pytest.raises(CorruptLog):
-        list(trainlog.open(path).frames(strict=True))
+        list(trainlog.open(path).frames(on_damage="raise"))
 
 
 def test_json_payloads(make: Make) -> None:
     path = make([Flog.header(), *(Flog.frame(t, k, json.dumps(d).encode()) for t, k, d in FRAMES)])
-    assert same(plain(trainlog.open(path).frames(strict=True)), FRAMES)
+    assert same(plain(trainlog.open(path).frames(on_damage="raise")), FRAMES)
     assert trainlog.open(path).table("stats")["best"].tolist() == [math.inf]
 
 
 def test_json_and_msgpack_in_one_file(make: Make) -> None:
     parts = made()
     parts[2] = Flog.frame(FRAMES[1][0], 4, json.dumps(FRAMES[1][2]).encode())
-    assert same(plain(trainlog.open(make(parts)).frames(strict=True)), FRAMES)
+    assert same(plain(trainlog.open(make(parts)).frames(on_damage="raise")), FRAMES)
 
 
 def test_numbers_as_strings_are_kept_and_coerced_when_asked(make: Make) -> None:
@@ -189,7 +189,7 @@ def test_empty_and_header_only_files(make: Make, tmp_path: Path) -> None:
     for path in (make(b""), make(Flog.header({"creature": "ant"})), tmp_path / "training_log.bin"):
         path.touch()
         log = trainlog.open(path)
-        assert list(log.frames(strict=True)) == []
+        assert list(log.frames(on_damage="raise")) == []
         assert log.summary().frames == 0
         assert log.table("stats").rows == 0
     assert trainlog.open(make(Flog.header({"creature": "ant"}))).header.meta == {"creature": "ant"}

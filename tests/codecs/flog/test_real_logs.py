@@ -86,5 +86,5 @@ def test_the_original_servers_answer_can_be_made_of_it(real_logs: Path) -> None:
 def test_the_killed_one_ends_quietly_and_strictly_says_where(real_logs: Path) -> None:
     path = real_logs / "flog" / "c_go2_hilly_sigkill.bin"
     with pytest.raises(TruncatedLog) as caught:
-        list(trainlog.open(path).frames(strict=True))
+        list(trainlog.open(path).frames(on_damage="raise"))
     assert (caught.value.path, caught.value.offset) == (path, 507_870)

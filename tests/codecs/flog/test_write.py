@@ -91,7 +91,7 @@ def test_a_frame_that_cannot_be_stored_leaves_the_file_as_it_was(tmp_path: Path)
                 log.write(bad)
         assert path.read_bytes() == before
         log.write(Frame(2.0, Kind.STATS, {"a": 2}))
-    assert len(list(trainlog.open(path).frames(strict=True))) == 2
+    assert len(list(trainlog.open(path).frames(on_damage="raise"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_several_threads(tmp_path: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    frames = [frame.data for frame in trainlog.open(path).frames(strict=True)]
+    frames = [frame.data for frame in trainlog.open(path).frames(on_damage="raise")]
     for worker in range(8):
         assert [data["n"] for data in frames if data["worker"] == worker] == list(range(500))
 
@@ -156,7 +156,7 @@ log.record_event(2.0, "parent")
 """
     done = run(code, path)
     assert "belongs to the process that this one was forked from" in done.stdout, done.stderr
-    assert [frame.data["type"] for frame in trainlog.open(path).frames(strict=True)] == ["parent", "parent"]
+    assert [frame.data["type"] for frame in trainlog.open(path).frames(on_damage="raise")] == ["parent", "parent"]
 
 
 def test_closes_at_interpreter_exit_and_loses_nothing(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ for n in range(100):
 """
     done = run(code, path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(list(trainlog.open(path).frames(strict=True))) == 100
+    assert len(list(trainlog.open(path).frames(on_damage="raise"))) == 100
 
 
 def test_a_full_disk_leaves_whole_frames(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ log.write(trainlog.Frame(-1.0, trainlog.Kind.EVENT, {"type": "there is room agai
     count, is_os_error, message = done.stdout.split(maxsplit=2)
     assert is_os_error == "True"
     assert "cannot write: File too large" in message
-    frames = list(trainlog.open(path).frames(strict=True))
+    frames = list(trainlog.open(path).frames(on_damage="raise"))
     assert [frame.time for frame in frames] == [*range(int(count)), -1.0]
 
 

@@ -30,7 +30,7 @@ def values(path: Path) -> list[list[float]]:
 
 def test_frames_of_two_episodes(tmp_path: Path) -> None:
     log = trainlog.open(by_hand.log(tmp_path, by_hand.experiment(2) + TWO))
-    frames = list(log.frames(strict=True))
+    frames = list(log.frames(on_damage="raise"))
     assert [(frame.kind, frame.data.get("type")) for frame in frames] == [
         (Kind.EVENT, "episode_start"),
         (Kind.CREATURE, None),
@@ -245,7 +245,7 @@ def test_an_episode_without_an_end(tmp_path: Path) -> None:
     assert (last.complete, last.type, last.index, last.steps.rows) == (False, EpisodeType.TRAINING, 2, 1)
     assert "incomplete" in repr(last)
     with pytest.raises(TruncatedLog, match="100 bytes") as caught:
-        list(log.frames(strict=True))
+        list(log.frames(on_damage="raise"))
     assert caught.value.offset == len(data)
     # An episode that begins before another one has ended.
     again = by_hand.log(tmp_path, data + TWO, name="b")
@@ -259,7 +259,7 @@ def test_bytes_that_are_no_record_are_skipped(tmp_path: Path, garbage: bytes) ->
     with pytest.warns(DamagedLogWarning, match=f"skipped {len(garbage):,} bytes"):
         assert values(path) == values(by_hand.log(tmp_path, by_hand.experiment() + TWO + TWO, name="b"))
     with pytest.raises(CorruptLog) as caught:
-        list(trainlog.open(path).frames(strict=True))
+        list(trainlog.open(path).frames(on_damage="raise"))
     assert caught.value.offset == len(first)
     conversion = trainlog.convert(path, tmp_path / "a.flog")
     assert [f"{len(garbage):,} bytes that are no record" in loss for loss in conversion.losses] == [True]

@@ -9,25 +9,25 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from pathlib import Path
 from typing import Any, Final
 
-from trainlog.codec import Gap, Reader, Span, Summary
+from trainlog.codec import Gap, OnDamage, Reader
 from trainlog.codecs.flog.integrity.rewinds import placed
 from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
-from trainlog.codecs.flog.merge import RANK, Part, Unsettled, merged
 from trainlog.codecs.flog.reader import FlogReader
 from trainlog.codecs.flog.scanning.walk import Record, walk
 from trainlog.errors import LogNotFound
 from trainlog.model import Frame, Header, Kind, KindLike
+from trainlog.scan import damage_handler
 from trainlog.storage.source import Wait, never
-from trainlog.table.rows import Range, Rows
-from trainlog.table.table import Table
 from trainlog.verify_report import Verdict
 
 __all__ = ["FlogShards", "is_several"]
+
+RANK: Final = "rank"
 
 _SUFFIXES: Final = (".flog", ".bin")
 
@@ -62,7 +62,9 @@ class FlogShards(Reader):
         other._shards = {file: shard.with_superseded() for file, shard in self._shards.items()}
         return other
 
-    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
+    def frames(
+        self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
+    ) -> Iterator[Frame]:
         """Yield the frames in the order of their times; see `trainlog.codec.Reader.frames`.
 
         While it is followed, that is the order of those that were written between two looks.
@@ -74,7 +76,7 @@ class FlogShards(Reader):
                 for file, shard in self._known():
                     if file not in cursors:
                         follows = wait is not never
-                        cursors[file] = _Cursor(shard, self._zero, wanted, strict=strict, follows=follows)
+                        cursors[file] = _Cursor(shard, self._zero, wanted, on_damage, follows=follows)
                 for _, frame in heapq.merge(*(one.available() for one in cursors.values()), key=lambda pair: pair[0]):
                     yield frame
                 if not wait():
@@ -93,43 +95,8 @@ class FlogShards(Reader):
             if file in self._shards:
                 yield file, self._shards[file]
 
-    def table(
-        self,
-        kind: KindLike,
-        *,
-        keys: Sequence[str] | None = None,
-        time: Range | None = None,
-        steps: Range | None = None,
-        last: int | None = None,
-    ) -> Table:
-        """Frames of one kind as numpy columns; see `trainlog.codec.Reader.table`.
-
-        Each file's table is read by itself, and only of such rows; where those do not settle what the table of all
-        is (a value is NaN, and may be none), it is made of the frames.
-        """
-        kind, rows = Kind.of(kind), Rows(time, steps, last)
-        parts = [Part(shard.reader, shard.rank, shard.began - self._zero) for _, shard in self._known()]
-        try:
-            return merged(parts, kind, rows, keys)
-        except Unsettled:
-            return super().table(kind, keys=keys, time=time, steps=steps, last=last)
-
-    def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
-        """Decode every frame once and say what there is, what is damaged, and where."""
-        total = Summary()
-        for _, shard in self._known():
-            one = shard.reader.summary()
-            total.size += one.size
-            total.superseded += one.superseded
-            total.gaps += [dataclasses.replace(gap, file=shard.reader.path.name) for gap in one.gaps]
-            shift = shard.began - self._zero
-            for kind, span in one.kinds.items():
-                total.kinds[kind] = _together(total.kinds.get(kind), span, shift)
-            total.duration = max(total.duration, one.duration + shift if one.frames else 0.0)
-            if progress is not None:
-                progress(total.size)
-        total.kinds = dict(sorted(total.kinds.items()))
-        return total
+    def _size(self) -> int:
+        return sum(file.stat().st_size for file, _ in self._known())
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
         """Read all of the files, with their checksums, and say what is wrong with them."""
@@ -152,14 +119,6 @@ def _files(path: Path) -> list[Path]:
         file for file in found if file.name.endswith(_SUFFIXES) and not file.name.startswith(".") and file.is_file()
     ]
     return sorted(files, key=lambda file: ([int(number) for number in re.findall(r"\d+", file.stem)], file.name))
-
-
-def _together(total: Span | None, span: Span, shift: float) -> Span:
-    first, last = span.first + shift, span.last + shift
-    if total is None:
-        return Span(span.frames, first, last, span.size, span.keys.copy())
-    ends = min(total.first, first), max(total.last, last)
-    return Span(total.frames + span.frames, *ends, total.size + span.size, total.keys + span.keys)
 
 
 class _Shard:
@@ -190,11 +149,11 @@ class _Shard:
 class _Cursor:
     """Reads one of the files, as far as it goes, again and again."""
 
-    def __init__(self, shard: _Shard, zero: float, kind: Kind | None, *, strict: bool, follows: bool) -> None:
+    def __init__(self, shard: _Shard, zero: float, kind: Kind | None, on_damage: OnDamage, *, follows: bool) -> None:
         self._rank = shard.rank
         self._shift = shard.began - zero
         self._kind = kind
-        self._tell = shard.reader._raise if strict else shard.reader._warn
+        self._tell = damage_handler(on_damage, shard.reader.path)
         self._follows = follows
         self._source, self._at = shard.reader._open()
         self._latest = float("-inf")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trainlog.codec import Reader
+from trainlog.codec import OnDamage, Reader
 from trainlog.codecs.flog.wire.payload import decode
-from trainlog.codecs.parquet.columns import groups_of, read_columns
 from trainlog.codecs.parquet.layout import GROUP, column_name, header_of, pyarrow_modules, typed
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.storage.source import Wait, never
-from trainlog.table.rows import Range, Rows
-from trainlog.table.table import Table
 
 __all__ = ["ParquetReader"]
 
@@ -27,44 +24,18 @@ class ParquetReader(Reader):
             schema = parquet.read_schema(path)
         super().__init__(path, header_of(schema, path))
 
-    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
-        """Yield the frames; the file is complete, so that there is nothing to wait for."""
-        return self._frames(None if kind is None else Kind.of(kind), Rows())
-
-    def slice(
-        self, start: float | None = None, stop: float | None = None, kind: KindLike | None = None
+    def frames(
+        self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
     ) -> Iterator[Frame]:
-        """Yield the frames between two times; row groups that have none are not read."""
-        rows = Rows((start, stop))
-        return iter(rows.of(self._frames(None if kind is None else Kind.of(kind), rows)))
-
-    def _frames(self, kind: Kind | None, rows: Rows) -> Iterator[Frame]:
-        """The frames of the row groups that may hold such *rows*."""
+        """Yield the frames; the file is complete, so that there is nothing to wait for."""
+        wanted = None if kind is None else Kind.of(kind)
         pa, parquet = pyarrow_modules()
         with typed(pa, self.path), parquet.ParquetFile(self.path) as file:
             names = file.schema_arrow.names
-            if kind is not None:
-                names = [name for name in names if "/" not in name or name.startswith(column_name(kind, ""))]
-            for batch in file.iter_batches(GROUP // 8, groups_of(file, kind, rows), names):
-                yield from _frames_of(batch, None if kind is None else str(kind))
-
-    def table(
-        self,
-        kind: KindLike,
-        *,
-        keys: Sequence[str] | None = None,
-        time: Range | None = None,
-        steps: Range | None = None,
-        last: int | None = None,
-    ) -> Table:
-        """Frames of one kind as numpy columns; see `trainlog.codec.Reader.table`.
-
-        Only these columns are read, of the row groups that may hold such rows.
-        """
-        pa, parquet = pyarrow_modules()
-        rows = Rows(time, steps, last)
-        with typed(pa, self.path), parquet.ParquetFile(self.path) as file:
-            return read_columns(file, Kind.of(kind), rows, keys)
+            if wanted is not None:
+                names = [name for name in names if "/" not in name or name.startswith(column_name(wanted, ""))]
+            for batch in file.iter_batches(GROUP // 8, None, names):
+                yield from _frames_of(batch, None if wanted is None else str(wanted))
 
 
 def _frames_of(batch: Any, wanted: str | None) -> Iterator[Frame]:

@@ -21,7 +21,8 @@ from trainlog.errors import LogExists
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.source import written_aside
 from trainlog.table.arrow import lists
-from trainlog.table.table import Table, flatten
+from trainlog.table.table import Table
+from trainlog.table.values import flatten
 
 if TYPE_CHECKING:
     import pyarrow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainlog.codec import Codec, Reader
-from trainlog.codecs.simion.declare_columns import suited
+from trainlog.codecs.simion.declare_columns import declare_columns
 from trainlog.codecs.simion.layout import EXPERIMENT, FunctionMagic, Magic
 from trainlog.codecs.simion.log_files import SUFFIXES, names_of
 from trainlog.codecs.simion.reader import SimionReader
@@ -46,6 +46,6 @@ class SimionCodec(Codec):
         """The descriptor, the data, the functions."""
         return names_of(path)
 
-    def suited(self, header: Header, reader: Reader) -> Header:
+    def declare_columns(self, header: Header, reader: Reader) -> Header:
         """*header* with one column for each number that the named keys hold; see `foreign`."""
-        return suited(header, reader)
+        return declare_columns(header, reader)

@@ -13,14 +13,14 @@ from trainlog.codecs.simion.provenance import KEY, Origin
 from trainlog.codecs.simion.step_values import leaves, number
 from trainlog.errors import CodecError
 from trainlog.model import Header, Kind, Variable
-from trainlog.table.table import flatten
+from trainlog.table.values import flatten
 
-__all__ = ["suited"]
+__all__ = ["declare_columns"]
 
 _SHOWN: Final = 1000  # frames that are looked at to say which keys there are
 
 
-def suited(header: Header, reader: Reader) -> Header:
+def declare_columns(header: Header, reader: Reader) -> Header:
     """*header* with a column for each number that its variables stand for, and with the kind of frame that is a step.
 
     A key whose values are lists becomes as many columns, ``pos/0``, ``pos/1``, ...

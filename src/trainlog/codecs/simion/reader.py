@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from trainlog.codec import Gap, Reader, Span, Summary
-from trainlog.codecs.simion.columns import read_columns, table_of_steps
+from trainlog.codec import Gap, OnDamage, Reader
+from trainlog.codecs.simion.columns import table_of_steps
 from trainlog.codecs.simion.descriptor import MAX_SIZE, Descriptor, decoded, parse
 from trainlog.codecs.simion.frames import FrameConverter, Spare, frames_of_steps, keys_for, spare_of, unfinished
 from trainlog.codecs.simion.functions import Cursor, FunctionsHead, take_head
-from trainlog.codecs.simion.layout import HEAD, HEAD_WORDS, STEP_CLOCKS, STEP_KEYS, Magic
+from trainlog.codecs.simion.layout import HEAD, Magic
 from trainlog.codecs.simion.log_files import Parts, descriptor_of, parts_of
 from trainlog.codecs.simion.provenance import KEY, LearnedFunctions, Origin
 from trainlog.codecs.simion.walk import Experiment, Steps, episode_of, take_experiment, walk
 from trainlog.episode import AVERAGED
-from trainlog.errors import CorruptLog, DamagedLog, DamagedLogWarning, LogNotFound, TruncatedLog, UnknownFormat
+from trainlog.errors import DamagedLog, DamagedLogWarning, LogNotFound, TruncatedLog, UnknownFormat
 from trainlog.model import Frame, Header, Kind, KindLike, Variable
+from trainlog.scan import damage_handler
 from trainlog.storage.source import Source, Wait, never
-from trainlog.table.rows import Range, Rows
 from trainlog.table.table import Table
 
 __all__ = ["SimionReader"]
@@ -74,7 +74,9 @@ class SimionReader(Reader):
         super().__init__(path, _header(self.parts, descriptor, content, experiment, variables, functions))
         self._keys = tuple(variable.key for variable in variables)
 
-    def frames(self, kind: KindLike | None = None, *, wait: Wait = never, strict: bool = False) -> Iterator[Frame]:
+    def frames(
+        self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
+    ) -> Iterator[Frame]:
         """Yield the frames in the file's order; see `trainlog.codec.Reader.frames`.
 
         Raises:
@@ -82,7 +84,7 @@ class SimionReader(Reader):
 
         """
         wanted = None if kind is None else Kind.of(kind)
-        on_gap = self._raise if strict else self.warn_of
+        on_gap = damage_handler(on_damage, self.path)
         for item in self._told(wait, on_gap, tallied=wanted in (None, Kind.STATS)):
             if isinstance(item, Steps):
                 if wanted in (None, Kind.CREATURE):
@@ -90,48 +92,17 @@ class SimionReader(Reader):
             elif wanted in (None, item.kind):
                 yield item
 
-    def blocks(self, on_gap: Callable[[Gap], object]) -> Iterator[Frame | Table]:
+    def contents(self, on_damage: OnDamage = "warn") -> Iterator[Frame | Table]:
         """Yield the frames, runs of steps as tables.
 
         After the last come, for a run that was killed, the summary of its unfinished episode, and the bytes of the
         unfinished record as an event, so that a copy can be turned back into the very same files.
         """
-        for item in self._told(never, on_gap, closing=True):
+        for item in self._told(never, damage_handler(on_damage, self.path), closing=True):
             yield table_of_steps(item, self._keys) if isinstance(item, Steps) else item
 
-    def table(
-        self,
-        kind: KindLike,
-        *,
-        keys: Sequence[str] | None = None,
-        time: Range | None = None,
-        steps: Range | None = None,
-        last: int | None = None,
-    ) -> Table:
-        """Frames of one kind as numpy columns; see `trainlog.codec.Reader.table`.
-
-        Steps are read as blocks, not one by one. Their columns are views of one array.
-        """
-        rows = Rows(time, steps, last)
-        if Kind.of(kind) == Kind.CREATURE:
-            assert self.parts.data is not None
-            with Source(self.parts.data) as source:
-                table = read_columns(source, self._keys, keys, rows, self.warn_of)
-            if table is not None:
-                return table
-        return super().table(kind, keys=keys, time=time, steps=steps, last=last)
-
-    def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
-        """Read all of the log once and say what there is, what is damaged, and where."""
-        summary = Summary(size=sum(part.stat().st_size for part in self.parts if part is not None))
-        for item in self._told(never, summary.gaps.append):
-            if isinstance(item, Steps):
-                _count(summary, item, keys_for(self._keys, item.words.shape[1] - HEAD_WORDS))
-                if progress is not None:
-                    progress(item.offset)
-            else:
-                summary.add(item)
-        return summary
+    def _size(self) -> int:
+        return sum(part.stat().st_size for part in self.parts if part is not None)
 
     def _told(
         self, wait: Wait, on_gap: Callable[[Gap], object], *, tallied: bool = True, closing: bool = False
@@ -171,26 +142,6 @@ class SimionReader(Reader):
                         path = self.parts.functions if gap.file else self.parts.data
                         assert path is not None
                         yield unfinished(path, gap, story.time, "functions" if gap.file else "data")
-
-    def _raise(self, gap: Gap) -> None:
-        assert self.parts.data is not None
-        path = self.parts.functions if gap.file else self.parts.data
-        if gap.torn:
-            message = f"the last record is not all there ({gap.size:,} bytes of it)"
-            raise TruncatedLog(message, path=path, offset=gap.offset)
-        raise CorruptLog(f"{gap.size:,} bytes are no record", path=path, offset=gap.offset)
-
-
-def _count(summary: Summary, steps: Steps, keys: Sequence[str]) -> None:
-    rows = len(steps.words)
-    times = steps.doubles[:, STEP_CLOCKS.start]
-    span = summary.kinds.get(Kind.CREATURE)
-    if span is None:
-        span = summary.kinds[Kind.CREATURE] = Span(first=float(times[0]))
-        summary.kinds = dict(sorted(summary.kinds.items()))
-    span.frames += rows
-    span.last = summary.duration = float(times[-1])
-    span.keys.update(dict.fromkeys((*STEP_KEYS, *keys), rows))
 
 
 def _content(descriptor: Path) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 
 from trainlog.errors import UnsupportedFrame
 from trainlog.model import Frame
-from trainlog.table.table import flatten
+from trainlog.table.values import flatten
 
 __all__ = ["getter", "leaves", "number", "unsupported", "whole"]
 

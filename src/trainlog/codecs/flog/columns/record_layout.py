@@ -27,7 +27,7 @@ from trainlog.codecs.flog.columns.record_shape import (
 )
 from trainlog.codecs.flog.columns.values import NUMBERS, Piece, ints_apart, overlapping, texts
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.table.table import objects
+from trainlog.table.values import objects
 
 __all__ = ["Match", "Plan"]
 

@@ -18,7 +18,7 @@ from trainlog.codecs.flog.columns.values import overlapping
 from trainlog.codecs.flog.scanning.chain import SLACK, Chain, Links, Octets
 from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.storage.source import Source
-from trainlog.table.rows import Range, inside
+from trainlog.table.values import Range, in_range
 
 __all__ = ["Index", "Known", "Places", "Survey", "likely"]
 
@@ -234,7 +234,7 @@ class Index:
         if kind in self.places:
             places = self.places[kind]
             if time is not None:
-                places = places.take(inside(places.time, time))
+                places = places.take(in_range(places.time, time))
             if last is not None:
                 places = places.take(slice(max(0, len(places.time) - last), None))
             return Known([], places)

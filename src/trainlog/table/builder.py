@@ -1,0 +1,352 @@
+"""Tables that grow, block by block: from frames, from columns of values, from other tables.
+
+The rules by which values become columns are those of `trainlog.table.table`; they stand in this module alone. Types are
+kept apart until all rows are known, so that the result does not depend on where the blocks begin.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.model import Kind
+from trainlog.table.column import ABSENT, NULL, VALUE, Column
+from trainlog.table.table import Table
+from trainlog.table.values import blocks_of, flatten, objects
+
+__all__ = ["BATCH", "ColumnBuilder", "Rows", "TableBuilder", "batched", "joined", "pick_rows", "table_of"]
+
+Array = npt.NDArray[Any]
+Ints = npt.NDArray[np.integer[Any]]
+T = TypeVar("T")
+
+Rows = Ints | slice
+"""Row numbers, or a slice of them."""
+
+BATCH: Final = 4096
+"""Frames that are made into columns at once."""
+
+SPARSE_BYTES: Final = 64 << 20
+"""A column of arrays that would take more than this, and is empty in three rows of four, is one of objects."""
+
+# So many bytes of a table may be reserved in vain, when more rows come than were expected.
+_SPARE: Final = 16 << 20
+_DENSE: Final = 256  # rows that tell whether a column of arrays has a value in most of them
+
+
+def pick_rows(rows: Rows, chosen: Any) -> Ints:
+    """The row numbers at the places *chosen* of *rows*."""
+    if isinstance(rows, slice):
+        return np.asarray(chosen, np.intp) + int(rows.start)
+    return np.asarray(rows[chosen])
+
+
+def _expected_nothing() -> int:
+    return 0
+
+
+class ColumnBuilder:
+    """One column as it grows.
+
+    Most columns are numbers of one type: these go to their place in the result at once, so that they are never held
+    twice. All else is kept as blocks, each with the rows that it fills.
+    """
+
+    def __init__(self, expected: Callable[[], int] = _expected_nothing) -> None:
+        """Begin; *expected* says for how many rows a column should have room."""
+        self._expected = expected
+        self._main: Array | None = None
+        self._main_rows: list[Rows] = []  # those that are set in the main array
+        self._main_count = 0
+        self._blocks: list[tuple[Rows, Array]] = []
+        self._nulls: list[Rows] = []
+
+    @property
+    def row_size(self) -> int:
+        """Bytes of a row of the main array."""
+        return 0 if self._main is None else self._main.itemsize * math.prod(self._main.shape[1:])
+
+    def extend(self, rows: Rows, values: list[Any]) -> None:
+        """Set *rows* to *values*, Python values of any type; None is null."""
+        types = set(map(type, values))
+        for one in types:
+            some, these = values, rows
+            if len(types) > 1:
+                chosen = [i for i, value in enumerate(values) if type(value) is one]
+                some, these = [values[i] for i in chosen], pick_rows(rows, chosen)
+            if one is type(None):
+                self._nulls.append(these)
+                continue
+            for places, block in blocks_of(some, one):
+                self.put(these if places is None else pick_rows(these, places), block)
+
+    def put_nulls(self, rows: Rows) -> None:
+        """Set *rows* to null."""
+        self._nulls.append(rows)
+
+    def put(self, rows: Rows, block: Array) -> None:
+        """Set *rows* to a copy of *block*, which has as many rows.
+
+        Floats of single precision stay so in arrays; all other floats are float64, and all ints int64 or uint64.
+        """
+        dtype = _dtype_of(block)
+        if dtype.hasobject or dtype == np.uint64 or not self._fits_main(rows, block, dtype):
+            self._blocks.append((rows, block if block.dtype == dtype else block.astype(dtype)))
+            return
+        assert self._main is not None
+        self._main[rows] = block
+        self._main_count += len(block)
+        last = self._main_rows[-1] if self._main_rows else None
+        if isinstance(rows, slice) and isinstance(last, slice) and last.stop == rows.start:
+            self._main_rows[-1] = slice(last.start, rows.stop)
+        else:
+            self._main_rows.append(rows)
+
+    def _fits_main(self, rows: Rows, block: Array, dtype: np.dtype[Any]) -> bool:
+        """Whether *block* goes to the main array, which has room for its rows then."""
+        main, shape = self._main, block.shape[1:]
+        if main is not None and (main.dtype != dtype or main.shape[1:] != shape):
+            return False
+        end = int(rows.stop) if isinstance(rows, slice) else int(rows[-1]) + 1 if len(rows) else 0
+        size = dtype.itemsize * math.prod(shape)
+        is_dense = 4 * (self._main_count + len(block)) >= end
+        if shape and not is_dense and end * size > SPARSE_BYTES:
+            return False
+        if main is None and self._blocks:
+            return False  # what came first decides
+        if main is None or len(main) < end:
+            wanted = max(end, self._expected())
+            if shape and not (is_dense and end >= _DENSE):
+                wanted = max(end, min(wanted, SPARSE_BYTES // max(size, 1)))
+            if main is None:
+                self._main = np.empty((wanted, *shape), dtype)
+            else:
+                main.resize((wanted, *shape), refcheck=False)
+        return True
+
+    def finish(self, total: int) -> Column:
+        """The column of *total* rows; the builder is spent."""
+        blocks = self._blocks
+        count = self._main_count + sum(len(block) for _, block in blocks)
+        state = self._state(total) if count < total else None
+        main, self._main = self._main, None
+        if main is not None:
+            if not blocks and not self._is_sparse(main, count, total):
+                main.resize((total, *main.shape[1:]), refcheck=False)
+                return Column(_with_gaps(main, state), state)
+            blocks = [*((rows, main[rows]) for rows in self._main_rows), *blocks]
+        dtype, shape = _common([block for _, block in blocks])
+        if dtype.hasobject:
+            return Column(self._objects([(rows, _items(block)) for rows, block in blocks], total), state)
+        if self._is_sparse(blocks[0][1], count, total):
+            return Column(self._objects([(rows, objects(list(block))) for rows, block in blocks], total), state)
+        if len(blocks) == 1 and state is None and blocks[0][1].dtype == dtype:
+            return Column(blocks[0][1])
+        out = np.empty((total, *shape), dtype)
+        for rows, block in blocks:
+            out[rows] = block
+        return Column(_with_gaps(out, state), state)
+
+    @staticmethod
+    def _is_sparse(block: Array, count: int, total: int) -> bool:
+        size = block.itemsize * math.prod(block.shape[1:])
+        return block.ndim > 1 and 4 * count < total and total * size > SPARSE_BYTES
+
+    def _state(self, total: int) -> npt.NDArray[np.uint8]:
+        state = np.full(total, ABSENT, np.uint8)
+        for rows in (*self._main_rows, *(rows for rows, _ in self._blocks)):
+            state[rows] = VALUE
+        for rows in self._nulls:
+            state[rows] = NULL
+        return state
+
+    def _objects(self, blocks: list[tuple[Rows, Array]], total: int) -> Array:
+        out = np.full(total, np.nan, object)
+        for rows, block in blocks:
+            out[rows] = block
+        for rows in self._nulls:
+            out[rows] = None
+        return out
+
+
+def _items(block: Array) -> Array:
+    """The rows of *block* as Python values."""
+    return block if block.dtype == object else objects(block.tolist())
+
+
+def _dtype_of(block: Array) -> np.dtype[Any]:
+    """The dtype that a column keeps values of *block* in."""
+    match block.dtype.kind:
+        case "f":
+            return np.dtype(np.float32 if block.dtype.itemsize == 4 and block.ndim > 1 else np.float64)
+        case "i" | "u":
+            return np.dtype(np.uint64 if block.dtype == np.uint64 else np.int64)
+        case "b":
+            return np.dtype(np.bool_)
+    return np.dtype(object)
+
+
+def _with_gaps(values: Array, state: npt.NDArray[np.uint8] | None) -> Array:
+    """*values* with what stands where there is none."""
+    if state is not None:
+        values[state != VALUE] = np.nan if values.dtype.kind == "f" else 0
+    return values
+
+
+def _common(blocks: list[Array]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """The dtype and the shape of a row that hold all of *blocks*; objects where nothing else does."""
+    dtypes = {block.dtype for block in blocks}
+    kinds = {dtype.kind for dtype in dtypes}
+    shapes = {block.shape[1:] for block in blocks}
+    nothing_else = np.dtype(object), ()
+    if len(shapes) != 1 or "O" in kinds or ("b" in kinds and len(kinds) > 1):
+        return nothing_else
+    shape = shapes.pop()
+    if len(dtypes) == 1:
+        return dtypes.pop(), shape
+    if kinds >= {"i", "u"} and any(block.dtype.kind == "i" and block.min() < 0 for block in blocks):
+        return nothing_else
+    return np.dtype(np.float64 if "f" in kinds else np.uint64), shape
+
+
+class TableBuilder:
+    """The table of one kind of frame, as it grows.
+
+    Attributes:
+        rows: how many rows there are by now.
+        expected: how many there will be, as far as one can tell. Memory that is reserved and not used is never
+            touched, so that it costs nothing.
+        columns: by name, in the order of first sight; those that are wanted.
+
+    """
+
+    def __init__(self, kind: Kind, wanted: Sequence[str] | None = None) -> None:
+        """Begin a table of *kind*; of all columns, or of those that are *wanted*."""
+        self.kind = kind
+        self.rows = 0
+        self.expected = 0
+        self.columns: dict[str, ColumnBuilder] = {}
+        self.time = ColumnBuilder(self._reserved)
+        self._wanted = None if wanted is None else list(dict.fromkeys(wanted))
+        self._wanted_set = None if wanted is None else frozenset(wanted)
+        self._capacity = 0
+
+    def names(self, names: Iterable[str]) -> Iterable[str]:
+        """Those of *names* that are wanted."""
+        return names if self._wanted_set is None else [name for name in names if name in self._wanted_set]
+
+    def column(self, name: str) -> ColumnBuilder:
+        """The column of that name; it is begun when it is met for the first time."""
+        found = self.columns.get(name)
+        if found is None:
+            found = self.columns[name] = ColumnBuilder(self._reserved)
+        return found
+
+    def meet(self, frames: Iterable[tuple[int, Iterable[str]]]) -> None:
+        """Begin the columns in the order of first sight.
+
+        Args:
+            frames: row numbers, in any order, each with the names that the frame has.
+
+        """
+        for _, names in sorted(frames, key=lambda frame: frame[0]):
+            for name in self.names(names):
+                if name not in self.columns:
+                    self.column(name)
+
+    def add_frames(self, times: Sequence[float], data: Sequence[Mapping[Any, Any]]) -> None:
+        """Add a row for each frame: its time in seconds, its data."""
+        rows = slice(self.rows, self.rows + len(times))
+        self.rows = rows.stop
+        self.time.put(rows, np.fromiter(times, np.float64, len(times)))
+        self.put_frames(rows, [flatten(one) for one in data])
+
+    def put_frames(self, rows: Rows, frames: Sequence[dict[str, Any]]) -> None:
+        """Set *rows* to the values of *frames*, which are flat; their times are not."""
+        if not frames:
+            return
+        first = frames[0].keys()
+        if all(frame.keys() == first for frame in frames):
+            for name in self.names(first):
+                self.column(name).extend(rows, [frame[name] for frame in frames])
+            return
+        for name in self.names(dict.fromkeys(itertools.chain.from_iterable(frames))):
+            chosen = [i for i, frame in enumerate(frames) if name in frame]
+            self.column(name).extend(pick_rows(rows, chosen), [frames[i][name] for i in chosen])
+
+    def add_table(self, table: Table) -> None:
+        """Add the rows of *table*."""
+        rows = slice(self.rows, self.rows + table.rows)
+        self.rows = rows.stop
+        self.time.put(rows, table.time)
+        for name in self.names(table):
+            column, (values, state) = self.column(name), table.column(name)
+            if state is None:
+                column.put(rows, values)
+                continue
+            for which, put in ((VALUE, column.put), (NULL, None)):
+                chosen = np.flatnonzero(state == which)
+                if len(chosen) and put is not None:
+                    put(pick_rows(rows, chosen), values[chosen])
+                elif len(chosen):
+                    column.put_nulls(pick_rows(rows, chosen))
+
+    def finish(self) -> Table:
+        """The table; the builder is spent. Columns that are wanted, and that no row has, are left out."""
+        names = self._wanted if self._wanted is not None else list(self.columns)
+        time = self.time.finish(self.rows).values if self.rows else np.empty(0)
+        columns = {name: self.columns[name].finish(self.rows) for name in names if name in self.columns}
+        return Table(self.kind, time, columns)
+
+    def _reserved(self) -> int:
+        """For how many rows a column should have room."""
+        if self.rows > self._capacity:
+            if not self._capacity:
+                self._capacity = max(self.rows, self.expected)
+            else:
+                row = 8 + sum(column.row_size for column in self.columns.values())
+                self._capacity = max(self.rows, min(self.expected, self._capacity + _SPARE // row))
+        return self._capacity
+
+
+def table_of(
+    kind: Kind, frames: Iterable[tuple[float, Mapping[Any, Any]]], *, keys: Sequence[str] | None = None
+) -> Table:
+    """The table of *frames*, pairs of time and data. This is the rule that every faster way of reading must keep.
+
+    Args:
+        kind: of the frames.
+        frames: taken a few thousand at a time, so that they never all exist as dicts.
+        keys: only these columns, in this order.
+
+    Raises:
+        KeyError: when there are rows, and none has one of *keys*.
+
+    """
+    builder = TableBuilder(kind)
+    for batch in batched(frames, BATCH):
+        builder.add_frames([time for time, _ in batch], [data for _, data in batch])
+    return builder.finish().select(keys)
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """*items* as lists of *size* each; the last may be shorter."""
+    items = iter(items)
+    while batch := list(itertools.islice(items, size)):
+        yield batch
+
+
+def joined(kind: Kind, tables: Sequence[Table]) -> Table:
+    """The rows of *tables*, one after another, as one table."""
+    if len(tables) == 1:
+        return tables[0]
+    builder = TableBuilder(kind)
+    builder.expected = sum(table.rows for table in tables)
+    for table in tables:
+        builder.add_table(table)
+    return builder.finish()

@@ -1,0 +1,65 @@
+"""One column: its values, and which rows have one."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["ABSENT", "NULL", "VALUE", "Column"]
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+
+VALUE: Final = 0
+NULL: Final = 1
+ABSENT: Final = 2
+
+
+class Column(NamedTuple):
+    """The values of a column, and the state of each row.
+
+    Absent (the frame has no such key), null (the frame says ``None``) and NaN (a value like any other) are three
+    things.
+
+    Attributes:
+        values: shape (rows, ...), of the dtype that was logged. Where there is no value: NaN among floats, 0 among
+            ints, False among bools, and None or NaN among objects.
+        state: uint8, shape (rows,): ``VALUE``, ``NULL`` or ``ABSENT``; None when every row has a value.
+
+    """
+
+    values: Array
+    state: npt.NDArray[np.uint8] | None = None
+
+    @property
+    def valid(self) -> Bools:
+        """Which rows have a value: bools, shape (rows,)."""
+        return np.ones(len(self.values), np.bool_) if self.state is None else self.state == VALUE
+
+    @property
+    def present(self) -> Bools:
+        """Which rows have the key, be its value ``None``: bools, shape (rows,)."""
+        return np.ones(len(self.values), np.bool_) if self.state is None else self.state != ABSENT
+
+    def take(self, rows: Any) -> Self:
+        """The rows that *rows* (bools, indices or a slice) chooses, as numpy does."""
+        state = None if self.state is None else self.state[rows]
+        return self._replace(values=self.values[rows], state=state if state is not None and state.any() else None)
+
+    def array(self) -> Array:
+        """The column as one numpy array: NaN where there is no value, which makes floats of ints and objects of bools.
+
+        Among objects a null is ``None``.
+        """
+        if self.state is None or self.values.dtype.kind in "fO":
+            return self.values
+        if self.values.dtype.kind == "b":
+            out = self.values.astype(object)
+            out[self.state == ABSENT] = np.nan
+            out[self.state == NULL] = None
+            return out
+        out = self.values.astype(np.float64)
+        out[self.state != VALUE] = np.nan
+        return out

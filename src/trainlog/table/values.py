@@ -1,0 +1,157 @@
+"""Values of frames: flat names for nested ones, numbers out of anything, ranges, and lists of values as arrays."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.model import Kind
+
+__all__ = ["STEP", "Range", "blocks_of", "check_range", "flatten", "in_range", "number", "objects", "unknown_key"]
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+
+Range = tuple[float | None, float | None]
+"""From the first to before the second; None for an open end."""
+
+STEP: Final = "step"
+"""The key that ranges of steps go by."""
+
+_TEXT: Final = frozenset([str])
+
+
+def flatten(data: Mapping[Any, Any]) -> dict[str, Any]:
+    """One frame's data as a flat dict under the column names of `Table`; *data* itself where it is flat already."""
+    if type(data) is dict and _TEXT.issuperset(map(type, data)):
+        types = set(map(type, data.values()))
+        if dict not in types and not any(issubclass(one, Mapping) for one in types):
+            return data
+    flat: dict[str, Any] = {}
+    _flatten_into(flat, data, "")
+    return flat
+
+
+def _flatten_into(flat: dict[str, Any], data: Mapping[Any, Any], prefix: str) -> None:
+    for key, value in data.items():
+        name = prefix + key if type(key) is str else f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            _flatten_into(flat, value, f"{name}/")
+            continue
+        if name in flat:
+            name = next(f"{name}#{n}" for n in itertools.count(2) if f"{name}#{n}" not in flat)
+        flat[name] = value
+
+
+def number(value: Any) -> float:
+    """*value* as `Table.numbers` takes it."""
+    if isinstance(value, str) and value in ("True", "False"):
+        return float(value == "True")
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
+def check_range(name: str, limits: Range | None) -> None:
+    """Refuse what is no range.
+
+    Raises:
+        ValueError: when *limits* is neither None nor a pair of numbers or None.
+
+    """
+    if limits is not None and not (
+        isinstance(limits, tuple | list)
+        and len(limits) == 2
+        and all(limit is None or (isinstance(limit, int | float) and limit == limit) for limit in limits)
+    ):
+        raise ValueError(f"{name} is a pair (from, to) of numbers, None for an open end; not {limits!r}")
+
+
+def in_range(values: Any, limits: Range | None) -> Bools:
+    """Which of *values* (floats, any shape) are inside of *limits*; NaN never is."""
+    values = np.asarray(values, np.float64)
+    found: Bools = ~np.isnan(values)
+    low, high = (None, None) if limits is None else limits
+    if low is not None:
+        found &= values >= low
+    if high is not None:
+        found &= values < high
+    return found
+
+
+def unknown_key(key: str, known: Iterable[str], kind: Kind) -> str:
+    """One sentence for a key that is not there, with the nearest ones that are."""
+    import difflib
+
+    near = difflib.get_close_matches(key, list(known), 3, 0.5)
+    return f"no {kind} frame has the key {key!r}" + (f"; near it: {', '.join(near)}" if near else "")
+
+
+def objects(values: list[Any]) -> Array:
+    """A 1-D object array of *values*, which may be lists themselves."""
+    return np.fromiter(values, object, len(values))
+
+
+_DTYPES: Final[dict[frozenset[type], tuple[type, ...]]] = {
+    frozenset(): (np.float64,),
+    frozenset([float]): (np.float64,),
+    frozenset([int]): (np.int64, np.uint64),
+    frozenset([int, float]): (np.float64,),
+    frozenset([bool]): (np.bool_,),
+}
+
+
+def blocks_of(values: list[Any], one: type) -> list[tuple[list[int] | None, Array]]:
+    """*values*, all of type *one*, as the tightest arrays that keep each of them; and which values each array holds.
+
+    What a value becomes depends on itself alone, not on those that happen to stand beside it.
+    """
+    if one is float or one is bool:
+        return [(None, np.array(values, one))]
+    if one is not int and one is not list and one is not np.ndarray:
+        return [(None, objects(values))]
+    if one is not np.ndarray:
+        types = frozenset([int]) if one is int else frozenset(_leaf_types(values))
+        if types in _DTYPES and len(types) < 2:
+            try:
+                return [(None, np.array(values, _DTYPES[types][0]))]
+            except (ValueError, OverflowError):
+                pass  # lists that are not of one shape, ints that are too large
+    return _blocks_by_value(values)
+
+
+def _blocks_by_value(values: list[Any]) -> list[tuple[list[int] | None, Array]]:
+    alike: dict[tuple[np.dtype[Any], tuple[int, ...]], list[int]] = {}
+    for i, value in enumerate(values):
+        array = value if type(value) is np.ndarray else _tight(value)
+        alike.setdefault((array.dtype, array.shape), []).append(i)
+    blocks: list[tuple[list[int] | None, Array]] = []
+    for (dtype, _), chosen in alike.items():
+        some = [values[i] for i in chosen]
+        blocks.append((chosen, objects(some) if dtype.hasobject else np.array(some, dtype)))
+    return blocks
+
+
+def _tight(value: Any) -> Array:
+    """An int or a list as the tightest array that keeps it, of dtype object when there is none of numbers."""
+    types = frozenset([int]) if type(value) is int else frozenset(_leaf_types([value]))
+    for dtype in _DTYPES.get(types, ()):
+        try:
+            return np.array(value, dtype)
+        except OverflowError:
+            continue
+        except ValueError:
+            break
+    return np.empty((), object)
+
+
+def _leaf_types(values: list[list[Any]]) -> set[type]:
+    types = set(map(type, itertools.chain.from_iterable(values)))
+    if types == {list}:
+        return _leaf_types(list(itertools.chain.from_iterable(values)))
+    return types
