@@ -114,10 +114,10 @@ def test_gates(run: Run, text: str, passed: bool) -> None:
     assert judge(Gate.of(text), run).passed is passed
 
 
-def test_a_verdict_tells_what_was_measured(run: Run) -> None:
-    verdict = judge(Gate.of("200 <= mean(reward[-2:]) or max(reward) - 1 > 2 * 3"), run)
-    assert verdict.passed
-    assert verdict.measured == (("mean(reward[-2:])", 8.5), ("max(reward) - 1", 8.0))
+def test_a_result_tells_what_was_measured(run: Run) -> None:
+    result = judge(Gate.of("200 <= mean(reward[-2:]) or max(reward) - 1 > 2 * 3"), run)
+    assert result.passed
+    assert result.measured == (("mean(reward[-2:])", 8.5), ("max(reward) - 1", 8.0))
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from trainlog.report.language import (
     parse,
 )
 
-__all__ = ["FUNCTIONS", "Gate", "Verdict", "judge", "measure"]
+__all__ = ["FUNCTIONS", "Gate", "GateResult", "judge", "measure"]
 
 Floats = npt.NDArray[np.float64]
 Value = float | bool | Floats
@@ -88,8 +88,8 @@ _ARGUMENTS: Final = {"abs": 1, "quantile": 2, "smooth": 2, "events": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a gate came to in a log.
+class GateResult:
+    """The result of a gate in a log.
 
     Attributes:
         gate: the expression.
@@ -129,7 +129,7 @@ class Gate:
         return cls(text, parse(text))
 
 
-def judge(gate: Gate, run: Run) -> Verdict:
+def judge(gate: Gate, run: Run) -> GateResult:
     """Whether *run* meets the condition.
 
     Raises:
@@ -141,7 +141,7 @@ def judge(gate: Gate, run: Run) -> Verdict:
     if not isinstance(value, bool | np.bool_):
         what = "a column" if isinstance(value, np.ndarray) else "a number"
         raise fail(gate.text, gate.tree.at, f"a gate must be true or false, as mean(reward) >= 200 is; this is {what}")
-    return Verdict(gate.text, run.label, bool(value) and not work.nan, tuple(work.measured.items()))
+    return GateResult(gate.text, run.label, bool(value) and not work.nan, tuple(work.measured.items()))
 
 
 def measure(score: Gate, run: Run) -> float:
