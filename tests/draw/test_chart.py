@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from draw.figures import all_marks, check_svg, check_texts, overlap, samples, text_boxes
+from draw.figures import all_marks, check_svg, check_texts, samples, text_boxes
 from trainlog.draw import (
     Band,
     Chart,
@@ -18,7 +18,7 @@ from trainlog.draw import (
     Line,
     Scatter,
     Scene,
-    Strip,
+    StateTimeline,
     Theme,
     VLine,
     layout,
@@ -38,7 +38,7 @@ def data_marks(drawing: Drawing) -> list[Any]:
 
 def plot_of(drawing: Drawing) -> Box:
     (clip,) = [mark for mark in drawing.marks if isinstance(mark, Clip)]
-    return clip.box.grown(-2.0)
+    return clip.box.expanded(-2.0)
 
 
 def curves(drawing: Drawing) -> list[Polyline]:
@@ -129,7 +129,7 @@ def test_an_svg_of_a_million_points_is_small() -> None:
         Chart(marks=[Scatter(x, noise)]),
         Scene(np.cumsum(noise), np.cumsum(x - 0.5)),
         Heatmap(noise.reshape(1000, 1000)),
-        Chart(marks=[Strip(None, rng.integers(0, 4, 1_000_000))]),
+        Chart(marks=[StateTimeline(None, rng.integers(0, 4, 1_000_000))]),
     ]
     for figure in figures:
         assert len(svg(layout(figure))) < 200_000
@@ -163,7 +163,7 @@ def test_the_legend_covers_no_data(name: str) -> None:
     found = [(text, box) for text, box in text_boxes(drawing) if text in labels and box.height < box.width]
     legend = [box for text, box in found if box.bottom < plot.y]
     assert len(legend) >= 2
-    assert not any(overlap(box, plot) for box in legend)
+    assert not any(box.overlaps(plot) for box in legend)
 
 
 def test_twelve_entries_all_have_room_and_differ() -> None:
@@ -196,7 +196,7 @@ def test_colours_and_theme_are_obeyed() -> None:
 
 
 def test_a_strip_shows_what_was_when() -> None:
-    strip = Strip([0, 10, 30], ["stand", "walk", "stand"], colors={"walk": "#ff0000"}, label="gait")
+    strip = StateTimeline([0, 10, 30], ["stand", "walk", "stand"], colors={"walk": "#ff0000"}, label="gait")
     drawing = layout(Chart(x_range=(0, 40), marks=[strip]))
     stretches = [mark for mark in all_marks(drawing.marks) if isinstance(mark, Rect) and mark.color == "#ff0000"]
     swatch, walk = sorted(stretches, key=lambda mark: mark.width)
@@ -208,16 +208,16 @@ def test_a_strip_shows_what_was_when() -> None:
 
 def test_a_strip_of_many_changes_shows_what_held_for_longest() -> None:
     names = np.array(["a", "a", "a", "b"])[np.arange(200_000) % 4]
-    drawing = layout(Chart(marks=[Strip(None, names, colors=["#ff0000", "#00ff00"])]))
+    drawing = layout(Chart(marks=[StateTimeline(None, names, colors=["#ff0000", "#00ff00"])]))
     shown = [m for m in all_marks(drawing.marks) if isinstance(m, Rect) and m.color == "#ff0000" and m.width > 500]
     assert len(shown) == 1
 
 
 def test_none_leaves_a_strip_empty() -> None:
-    strip = Strip([0, 1, 2], ["a", None, "a"])
+    strip = StateTimeline([0, 1, 2], ["a", None, "a"])
     assert strip.names == ("a",)
     assert strip.category.tolist() == [0, -1, 0]
-    assert Strip(None, [1.0, math.nan, math.nan, 2.0]).names == ("1.0", "2.0")
+    assert StateTimeline(None, [1.0, math.nan, math.nan, 2.0]).names == ("1.0", "2.0")
 
 
 def test_a_scene_has_one_scale() -> None:
@@ -297,7 +297,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Line(None, [1], opacity=2), "opacity"),
     (lambda: Line(None, [1], dash=(1, -1)), "dash"),
     (lambda: Band(None, [1], [1, 2]), "low has 1 values and high has 2"),
-    (lambda: Strip([1], ["a", "b"]), "x has 1 values"),
+    (lambda: StateTimeline([1], ["a", "b"]), "x has 1 values"),
     (lambda: Chart(marks=[7]), "not int"),  # type: ignore[list-item]
     (lambda: Chart(y_range=(1, 0)), "y_range must hold two finite numbers"),
     (lambda: Chart(x_log=True, x_range=(0, 1)), "x_range must be positive"),

@@ -1,4 +1,4 @@
-"""Colours: read, checked, mixed."""
+"""Colours: parsing, mixing, contrast."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 __all__ = ["Color", "contrasting", "mix", "parse_color", "rgb"]
 
 Color = str
-"""A colour as ``"#rrggbb"``, in lower case once it has been through `parse_color`."""
+"""A colour as ``"#rrggbb"``, in lower case when `parse_color` made it."""
 
 _NAMES: Final = {
     "black": "#000000",
@@ -48,7 +48,9 @@ _HEX: Final = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 def parse_color(text: object) -> Color:
     """``"#rgb"``, ``"#rrggbb"`` or one of thirty CSS names, as ``"#rrggbb"``.
 
-    Raises `ValueError` for anything else.
+    Raises:
+        ValueError: for anything else.
+
     """
     if isinstance(text, str):
         word = text.strip().lower()
@@ -64,13 +66,13 @@ def rgb(color: Color) -> tuple[int, int, int]:
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
-def mix(color: Color, other: Color, share: float) -> Color:
-    """``color`` with ``share`` (0 … 1) of ``other`` blended in, channel by channel in sRGB."""
-    blended = (a + (b - a) * share for a, b in zip(rgb(color), rgb(other), strict=True))
+def mix(color: Color, other: Color, fraction: float) -> Color:
+    """``color`` with ``fraction`` (0 … 1) of ``other`` blended in, channel by channel in sRGB."""
+    blended = (a + (b - a) * fraction for a, b in zip(rgb(color), rgb(other), strict=True))
     return "#" + "".join(f"{int(channel + 0.5):02x}" for channel in blended)
 
 
 def contrasting(color: Color) -> Color:
-    """Black or white, whichever is read better on ``color``."""
+    """Black or white, whichever is easier to read on ``color``."""
     red, green, blue = rgb(color)
     return "#000000" if 299 * red + 587 * green + 114 * blue > 140_000 else "#ffffff"
