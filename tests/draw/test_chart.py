@@ -264,6 +264,11 @@ def test_a_diverging_map_has_zero_in_the_middle() -> None:
     assert cells.index[0, 1] == 127
 
 
+def test_the_edges_of_a_heat_map_may_be_whole_numbers() -> None:
+    whole, real = (layout(Heatmap([[1, 2]], x_range=edges, y_range=edges)) for edges in ((0, 4), (0.0, 4.0)))
+    assert svg(whole) == svg(real)
+
+
 def test_small_multiples_share_their_legend_and_line_up() -> None:
     charts = [Chart(title=f"t{n}", marks=[Line(None, [0, 10**n], "raw"), Line(None, [1, 2], "mean")]) for n in range(4)]
     drawing = layout(Grid(charts, columns=2))

@@ -85,6 +85,7 @@ class Heatmap:
             limits = check_range(getattr(self, name), name, False)
             if limits is not None and None in limits:
                 raise ValueError(f"the {name} of a heat map must hold both ends")
+            object.__setattr__(self, name, limits)
         check_range(self.value_range, "value_range", self.value_log)
         if isinstance(self.color_map, str) and self.color_map not in _COLOR_MAPS:
             raise ValueError(f"there is no colour map {self.color_map!r}: choose one of {', '.join(_COLOR_MAPS)}")
