@@ -234,6 +234,12 @@ def test_a_highlight_parts_the_path_into_past_and_future() -> None:
     assert len(strong.points) == 4
 
 
+def test_a_dashed_path_of_a_scene_is_dashed_in_the_legend() -> None:
+    drawing = layout(Scene([0, 1], [0, 1], marks=[Line([0, 1], [1, 0], "wall", dash=(3, 2))]))
+    dashed = [mark for mark in all_marks(drawing.marks) if isinstance(mark, Polyline) and mark.dash == (3, 2)]
+    assert len(dashed) == 2
+
+
 def test_the_first_row_of_a_heat_map_is_at_the_bottom() -> None:
     drawing = layout(Heatmap([[0, 0], [0, 1]], label="v"))
     cells, bar = sorted(

@@ -90,8 +90,7 @@ class _PathLayer(SeriesLayer):
     zorder = 0
 
     def __init__(self, line: Line, color: Color) -> None:
-        entry = LegendEntry(line.label, "line", color, line.width, line.opacity)
-        self._dash = line.dash or ()
+        entry = LegendEntry(line.label, "line", color, line.width, line.opacity, line.dash or ())
         super().__init__(split_series(line.x, line.y), entry)
 
     def marks(self, axes: Axes) -> list[Mark]:
@@ -102,7 +101,7 @@ class _PathLayer(SeriesLayer):
         keep = simplify_path(points)
         starts = None if series.gap_before is None else piece_starts(series.gap_before, keep)
         opacity *= entry.opacity
-        return path_marks(points[keep], starts, axes.plot, entry.color, entry.width, opacity, self._dash)
+        return path_marks(points[keep], starts, axes.plot, entry.color, entry.width, opacity, entry.dash)
 
 
 class SceneLayout:
