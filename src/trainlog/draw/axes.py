@@ -202,7 +202,7 @@ def build_axes(spec: AxesSpec, box: Box, theme: Theme) -> Axes:
     if spec.right_margin > box.width / 3:
         spec = replace(spec, right_margin=0.0)
     left, right = box.x + max(spec.min_left, 40.0), box.right - theme.padding - spec.right_margin
-    offsets = (False, False)
+    offsets, size = (False, False), theme.tick_size
     # Widths depend on heights through tick labels, and heights on widths through wrapped lines. Each round uses the
     # results of the one before.
     for _ in range(3):
@@ -211,8 +211,12 @@ def build_axes(spec: AxesSpec, box: Box, theme: Theme) -> Axes:
         x_scale, y_scale = spec.x.scale, spec.y.scale if spec.y else Scale(0.0, 1.0)
         if spec.equal_aspect:
             x_scale, y_scale = _equal_aspect(x_scale, y_scale, plot)
-        y_ticks = _y_ticks(y_scale, spec.y, plot, theme) if spec.y else Ticks()
-        x_ticks = _x_ticks(x_scale, spec.x, plot, theme)
+        y_ticks = Ticks()
+        if spec.y:
+            y_ticks = _fitting_ticks(y_scale, spec.y, plot.height, size * 2.6, lambda label: size * 1.2)
+        x_ticks = _fitting_ticks(
+            x_scale, spec.x, plot.width, size * 5, lambda label: text_width(label, size) + 1.5 * size
+        )
         offsets = (bool(x_ticks.offset), bool(y_ticks.offset))
         left, right = _plot_sides(spec, box, plot, x_scale, x_ticks, y_ticks, theme)
     axes = Axes(box, plot, x_scale, y_scale, spec.right_margin)
@@ -257,29 +261,18 @@ def _with_half_span(scale: Scale, half: float) -> Scale:
     return Scale(max(middle - half, -limit), min(middle + half, limit))
 
 
-def _y_ticks(scale: Scale, axis: Axis, plot: Box, theme: Theme) -> Ticks:
-    limit = int(plot.height / (theme.tick_size * 2.6))
-    return _fitting_ticks(scale, axis, plot.height, limit, lambda label: theme.tick_size * 1.2)
-
-
-def _x_ticks(scale: Scale, axis: Axis, plot: Box, theme: Theme) -> Ticks:
-    limit = int(plot.width / (theme.tick_size * 5))
-    size = theme.tick_size
-    return _fitting_ticks(scale, axis, plot.width, limit, lambda label: text_width(label, size) + 1.5 * size)
-
-
-def _fitting_ticks(scale: Scale, axis: Axis, length: float, limit: int, space: Callable[[str], float]) -> Ticks:
-    """As many ticks as have labels that do not overlap.
+def _fitting_ticks(scale: Scale, axis: Axis, length: float, distance: float, space: Callable[[str], float]) -> Ticks:
+    """As many ticks as have labels that do not overlap; all lengths are in pixels along the axis.
 
     Args:
         scale: of the axis.
         axis: whose ticks they are.
-        length: of the axis, in pixels.
-        limit: the most ticks.
-        space: the pixels along the axis that a label needs.
+        length: of the axis.
+        distance: between ticks, about.
+        space: what a label needs.
 
     """
-    for count in range(min(max(limit, 2), 8), 1, -1):
+    for count in range(min(max(int(length / distance), 2), 8), 1, -1):
         ticks = axis_ticks(scale, count, axis.unit, whole=axis.whole)
         places = [scale.position_of(value) * length for value in ticks.values]
         spaces = list(map(space, ticks.labels))

@@ -13,7 +13,7 @@ from trainlog.draw.color import Color, parse_color
 from trainlog.draw.data import as_column, as_points
 from trainlog.draw.scale import Range, check_range
 
-__all__ = ["Band", "Chart", "ChartMark", "HLine", "Line", "Scatter", "StateTimeline", "VLine"]
+__all__ = ["Band", "Chart", "ChartMark", "HLine", "Line", "Panel", "Scatter", "StateTimeline", "VLine"]
 
 
 def _optional_color(color: object) -> Color | None:
@@ -194,24 +194,18 @@ ChartMark: TypeAlias = Line | Band | HLine | VLine | StateTimeline | Scatter
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Chart:
-    """Marks over two axes.
+class Panel:
+    """A figure with one pair of axes.
 
     Values that the axes cannot show (NaN, infinities, values that are not positive on a log axis) are counted below
     the caption.
 
     Attributes:
-        title: above the chart.
+        title: above the plot.
         x_label, y_label: of the axes.
         x_unit, y_unit: in brackets after the labels; ``"s"`` writes times as s, min, h and d instead.
-        x_log, y_log: whether the axes are logarithmic.
         x_range, y_range: ``(low, high)`` in values; None for a limit that follows from the data.
-        caption: below the chart.
-        marks: lines and others.
-
-    Raises:
-        ValueError: for a range that is not two finite numbers in order, positive on a log axis, and for an object that
-            is no mark.
+        caption: below the plot.
 
     """
 
@@ -220,11 +214,27 @@ class Chart:
     y_label: str = ""
     x_unit: str | None = None
     y_unit: str | None = None
-    x_log: bool = False
-    y_log: bool = False
     x_range: Range | None = None
     y_range: Range | None = None
     caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chart(Panel):
+    """Marks over two axes.
+
+    Attributes:
+        x_log, y_log: whether the axes are logarithmic.
+        marks: lines and others.
+
+    Raises:
+        ValueError: for a range that is not two finite numbers in order, positive on a log axis, and for an object that
+            is no mark.
+
+    """
+
+    x_log: bool = False
+    y_log: bool = False
     marks: Sequence[ChartMark] = ()
 
     def __post_init__(self) -> None:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import TypeAlias
 
 from trainlog.draw.axes import PanelLayout, build_axes
-from trainlog.draw.chart import Chart
+from trainlog.draw.chart import Panel
 from trainlog.draw.drawing import Box, Mark, Text
-from trainlog.draw.heatmap import Heatmap
 from trainlog.draw.legend import legend_marks, legend_rows
-from trainlog.draw.scene import Scene
 from trainlog.draw.text import clean, shorten
 from trainlog.draw.theme import Theme
 
-__all__ = ["Grid", "Panel", "grid_marks", "panel_theme"]
-
-Panel: TypeAlias = Chart | Scene | Heatmap
+__all__ = ["Grid", "grid_marks", "panel_theme"]
 
 _GAP = 6.0
 _MIN_WIDTH_OF_FULL_FONT = 420.0

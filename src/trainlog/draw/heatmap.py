@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trainlog.draw.axes import Axes, AxesSpec, Axis
+from trainlog.draw.chart import Panel
 from trainlog.draw.chart_layout import fit_scale, no_data_marks
 from trainlog.draw.color import Color, mix, parse_color
 from trainlog.draw.data import as_column, caption_lines, split_series
@@ -34,16 +35,13 @@ _BAR_GAP = 16.0
 
 
 @dataclass(frozen=True, eq=False)
-class Heatmap:
+class Heatmap(Panel):
     """A matrix as colours.
 
     Cells without a finite value are grey, and counted below the caption. A matrix finer than the picture is averaged.
 
     Attributes:
         values: (rows, columns), the first row at the low end of the y axis.
-        title: above the heat map.
-        x_label, y_label: of the axes.
-        x_unit, y_unit: in brackets after the labels.
         x_range, y_range: the outer edges of the matrix; None to count columns and rows from 0, in the middle of cells.
         label: of the values.
         unit: of the values.
@@ -51,7 +49,6 @@ class Heatmap:
         value_range: the values at the ends of the colour map.
         value_log: whether the values are spaced logarithmically.
         square: whether a unit is equally long on both axes.
-        caption: below the heat map.
 
     Raises:
         ValueError: when ``values`` are not a matrix of numbers, and for a wrong range, map or colour.
@@ -60,11 +57,6 @@ class Heatmap:
 
     values: ArrayLike
     _: KW_ONLY
-    title: str = ""
-    x_label: str = ""
-    y_label: str = ""
-    x_unit: str | None = None
-    y_unit: str | None = None
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
     label: str = ""
@@ -73,7 +65,6 @@ class Heatmap:
     value_range: Range | None = None
     value_log: bool = False
     square: bool = False
-    caption: str = ""
 
     def __post_init__(self) -> None:
         matrix = np.ma.filled(np.ma.asanyarray(self.values), np.nan) if np.ma.isMA(self.values) else self.values
@@ -103,7 +94,10 @@ class HeatmapLayout:
         self._matrix: FloatArray = np.asarray(heatmap.values, dtype=np.float64)
         flat = self._matrix.reshape(-1)
         series = split_series(np.zeros(len(flat)), flat, y_log=heatmap.value_log)
-        self._scale = _value_scale(heatmap, series.y)
+        values = [series.y]
+        if heatmap.color_map == "diverging" and heatmap.value_range is None and not heatmap.value_log:
+            values.append(-series.y)  # zero is in the middle of the map
+        self._scale = fit_scale(values, heatmap.value_range, heatmap.value_log)
         self._colors = _sample_colors(heatmap.color_map, theme)
         self._ticks = axis_ticks(self._scale, 6, heatmap.unit)
         label, offset = Axis(self._scale, heatmap.label, heatmap.unit).title(), self._ticks.offset
@@ -158,13 +152,6 @@ class HeatmapLayout:
         text = shorten(self._label, theme.font_size, plot.height)
         right, middle = plot.right + axes.right_margin - theme.font_size * 0.25, plot.y + plot.height / 2
         axes.add_text(Text(right, middle, text, theme.font_size, theme.text, "middle", vertical=True))
-
-
-def _value_scale(heatmap: Heatmap, values: FloatArray) -> Scale:
-    if heatmap.color_map == "diverging" and heatmap.value_range is None and len(values) and not heatmap.value_log:
-        largest = max(float(values.max()), -float(values.min()))
-        return Scale.fit(-largest, largest)
-    return fit_scale([values], heatmap.value_range, heatmap.value_log)
 
 
 def _sample_colors(color_map: str | Sequence[Color], theme: Theme) -> tuple[Color, ...]:

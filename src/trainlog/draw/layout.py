@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from trainlog.draw.axes import PanelLayout, build_axes
-from trainlog.draw.chart import Chart
+from trainlog.draw.chart import Chart, Panel
 from trainlog.draw.chart_layout import ChartLayout
 from trainlog.draw.drawing import Box, Drawing
-from trainlog.draw.grid import Grid, Panel, grid_marks, panel_theme
+from trainlog.draw.grid import Grid, grid_marks, panel_theme
 from trainlog.draw.heatmap import Heatmap, HeatmapLayout
 from trainlog.draw.scene import Scene, SceneLayout
 from trainlog.draw.theme import Theme, find_theme

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainlog.draw.axes import Axes, AxesSpec, Axis
-from trainlog.draw.chart import Line, Scatter
+from trainlog.draw.chart import Line, Panel, Scatter
 from trainlog.draw.chart_layout import fit_scale, no_data_marks
 from trainlog.draw.color import Color
 from trainlog.draw.data import Series, caption_lines, split_series
@@ -17,7 +17,7 @@ from trainlog.draw.downsample import simplify_path
 from trainlog.draw.drawing import Clip, Dots, Mark
 from trainlog.draw.layers import ScatterLayer, SeriesLayer, path_marks, piece_starts
 from trainlog.draw.legend import LegendEntry, ring_marks, unique_entries
-from trainlog.draw.scale import Range, check_range
+from trainlog.draw.scale import check_range
 from trainlog.draw.theme import Theme
 
 __all__ = ["Scene", "SceneLayout"]
@@ -29,21 +29,16 @@ _HIGHLIGHT_RADIUS = 7.0
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class Scene(Panel):
     """The path (x, y) on axes of equal scale, with its start (a ring) and its end (a disc).
 
     Attributes:
         x, y: (n,) of any numeric type; NaN is a gap.
-        title: above the scene.
-        x_label, y_label: of the axes.
-        x_unit, y_unit: in brackets after the labels.
-        x_range, y_range: ``(low, high)`` in values; None for a limit that follows from the data.
         label: of the path in the legend.
         color: of the path; None for the first one of the theme.
         width: of the path, in pixels.
         highlight: index of the current point of an animation; the path is faint after it.
         marks: further paths (`Line`) and places (`Scatter`), drawn below the path.
-        caption: below the scene.
 
     Raises:
         ValueError: as `Line`, for a wrong range, and for a ``highlight`` that is no index of the path.
@@ -53,19 +48,13 @@ class Scene:
     x: ArrayLike
     y: ArrayLike
     _: KW_ONLY
-    title: str = ""
     x_label: str = "x"
     y_label: str = "y"
-    x_unit: str | None = None
-    y_unit: str | None = None
-    x_range: Range | None = None
-    y_range: Range | None = None
     label: str = ""
     color: Color | None = None
     width: float = 2.0
     highlight: int | None = None
     marks: Sequence[Line | Scatter] = ()
-    caption: str = ""
 
     def __post_init__(self) -> None:
         path = Line(self.x, self.y, self.label, self.color, self.width)
