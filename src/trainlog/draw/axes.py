@@ -262,15 +262,9 @@ def _with_half_span(scale: Scale, half: float) -> Scale:
 
 
 def _fitting_ticks(scale: Scale, axis: Axis, length: float, distance: float, space: Callable[[str], float]) -> Ticks:
-    """As many ticks as have labels that do not overlap; all lengths are in pixels along the axis.
+    """As many ticks, about ``distance`` pixels apart, as have labels that do not overlap.
 
-    Args:
-        scale: of the axis.
-        axis: whose ticks they are.
-        length: of the axis.
-        distance: between ticks, about.
-        space: what a label needs.
-
+    ``length`` is that of the axis in pixels, and ``space`` gives the pixels along it that a label needs.
     """
     for count in range(min(max(int(length / distance), 2), 8), 1, -1):
         ticks = axis_ticks(scale, count, axis.unit, whole=axis.whole)

@@ -42,8 +42,10 @@ class ChartLayout:
         if len(entries) == 1 and entries[0].label in (chart.y_label, chart.title):
             entries = []  # the label is there already
         entries += unique_entries([entry for timeline in self._timelines for entry in timeline.entries])
+        # A few whole numbers, such as the indices of episodes, have nothing between them.
+        whole = all(len(values) <= _MAX_COUNTED and bool((values == np.floor(values)).all()) for values in x)
         self.spec = AxesSpec(
-            x=Axis(fit_scale(x, chart.x_range, chart.x_log, x_pad), chart.x_label, chart.x_unit, whole=_are_counts(x)),
+            x=Axis(fit_scale(x, chart.x_range, chart.x_log, x_pad), chart.x_label, chart.x_unit, whole=whole),
             y=Axis(y_scale, chart.y_label, chart.y_unit) if self._layers or not self._timelines else None,
             title=chart.title,
             legend=entries,
@@ -66,11 +68,6 @@ class ChartLayout:
         for timeline, row in zip(self._timelines, axes.timelines, strict=True):
             marks += timeline.marks(row, axes)
         return marks + axes.marks_above
-
-
-def _are_counts(values: Iterable[FloatArray]) -> bool:
-    """Whether the values are a few whole numbers, such as the indices of episodes."""
-    return all(len(array) <= _MAX_COUNTED and bool((array == np.floor(array)).all()) for array in values)
 
 
 def fit_scale(

@@ -119,11 +119,7 @@ def split_series(x: FloatArray, y: FloatArray, *, x_log: bool = False, y_log: bo
 def caption_lines(caption: str, counts: Iterable[Skipped], where: str = "marked at the edge") -> list[str]:
     """The caption, and a line about the values that were skipped; without those that would be empty.
 
-    Args:
-        caption: as the caller gave it.
-        counts: the values that were skipped, of each part of the picture.
-        where: how the picture shows values that are not finite.
-
+    ``where`` says how the picture shows values that are not finite.
     """
     total = Skipped(*(sum(column) for column in zip(Skipped(), *counts, strict=True)))
     marked = [f"{count:,} {name}" for count, name in zip(total, ("NaN", "+inf", "−inf"), strict=False) if count]

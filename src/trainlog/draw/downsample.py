@@ -45,16 +45,10 @@ def downsample(x: ArrayLike | None, y: ArrayLike, columns: int) -> tuple[FloatAr
 
 
 def column_extremes(column: IntArray, values: FloatArray, columns: int) -> IntArray:
-    """Indices of the first, last, lowest and highest value of every column.
+    """Indices of the first, last, lowest and highest of the finite values (n,) of every column.
 
-    Args:
-        column: the pixel column of each value (n,).
-        values: finite (n,).
-        columns: about how many different columns there are.
-
-    Returns:
-        Indices that increase, unless the columns alternate too often for that to drop any point.
-
+    ``column`` (n,) is the pixel column of each value, of about ``columns`` different ones. The indices increase, unless
+    the columns alternate so often that nearly all values would be kept.
     """
     if len(values) <= 2 * columns:
         return np.arange(len(values))
@@ -97,20 +91,11 @@ def simplify_path(points: FloatArray, limit: int = 12000) -> IntArray:
 
 
 def merge_dots(points: FloatArray, radius: float, limit: int = 8000) -> tuple[FloatArray, float]:
-    """Strokes that cover the same area as dots.
+    """Strokes that cover the same area as dots around points (n, 2), in pixels: their ends (m, 2, 2), and their radius.
 
     A stroke runs from the first to the last dot of a row of dots that touch. Up to ``limit`` points are strokes of no
     length, exactly where they are; more are moved to the middle of cells of half their radius. Cells grow, and in the
     end the radius with them, for a cloud that needs more than ``limit`` strokes.
-
-    Args:
-        points: the centers of the dots (n, 2), in pixels.
-        radius: of the dots.
-        limit: the most strokes.
-
-    Returns:
-        The ends of the strokes (m, 2, 2), and their radius.
-
     """
     if len(points) <= limit:
         return np.repeat(points[:, np.newaxis], 2, axis=1), radius

@@ -70,16 +70,10 @@ class Box:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Polyline:
-    """One stroke through points, round at joints and ends, of one opacity throughout.
+    """One stroke through ``points`` (n, 2), round at joints and ends, of one opacity throughout.
 
-    Attributes:
-        points: (n, 2). A piece of a single point is a dot as wide as the stroke.
-        color: of the stroke.
-        width: of the stroke.
-        opacity: from 0 to 1.
-        dash: lengths that are drawn and left out in turn.
-        starts: the index of the first point of every piece, None for one piece.
-
+    ``starts`` holds the index of the first point of every piece; None is one piece. A piece of a single point is a dot
+    as wide as the stroke.
     """
 
     points: FloatArray

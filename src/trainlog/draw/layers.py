@@ -16,7 +16,7 @@ from trainlog.draw.data import Series, Skipped, split_series
 from trainlog.draw.downsample import column_extremes, merge_dots
 from trainlog.draw.drawing import Box, Dots, FloatArray, IntArray, Mark, Polygon, Polyline
 from trainlog.draw.legend import LegendEntry
-from trainlog.draw.paths import clip_path, clip_ring
+from trainlog.draw.paths import clip_path
 from trainlog.draw.theme import Theme
 from trainlog.draw.timeline import TimelineRow
 
@@ -240,7 +240,8 @@ class _BandLayer(Layer):
                 piece_x = piece_x + np.array([-1.0, 1.0])
                 piece_low, piece_high = np.repeat(piece_low, 2), np.repeat(piece_high, 2)
             upper, lower = np.stack((piece_x, piece_high), axis=1), np.stack((piece_x, piece_low), axis=1)
-            rings.append(clip_ring(np.concatenate((upper, lower[::-1])), axes.plot.expanded(_CLIP_MARGIN)))
+            ring = np.concatenate((upper, lower[::-1], upper[:1]))
+            rings.append(clip_path(ring, None, axes.plot.expanded(_CLIP_MARGIN))[0])
         ring_starts = np.cumsum([0, *map(len, rings[:-1])]).astype(np.intp)
         return [Polygon(np.concatenate(rings), self.entry.color, self.entry.opacity, ring_starts)]
 

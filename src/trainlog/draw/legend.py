@@ -48,14 +48,9 @@ def unique_entries(entries: Sequence[LegendEntry]) -> list[LegendEntry]:
 
 
 def legend_rows(entries: Sequence[LegendEntry], width: float, limit: int, theme: Theme) -> list[LegendRow]:
-    """Entries in rows, and in columns when there are more rows than one.
+    """Entries in at most ``limit`` rows, and in columns when there are more rows than one.
 
-    Args:
-        entries: of the legend.
-        width: of the legend, in pixels.
-        limit: the most rows; the last entry says how many others do not fit.
-        theme: of the picture.
-
+    The last entry says how many others do not fit.
     """
     if not entries or limit < 1:
         return []

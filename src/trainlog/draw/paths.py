@@ -6,23 +6,14 @@ import numpy as np
 
 from trainlog.draw.drawing import Box, FloatArray, IntArray
 
-__all__ = ["clip_path", "clip_ring", "dashed"]
+__all__ = ["clip_path", "dashed"]
 
 
 def clip_path(points: FloatArray, starts: IntArray | None, box: Box) -> tuple[FloatArray, IntArray | None]:
-    """Move a path onto the edge of the box where it lies outside.
+    """A path (n, 2) and the starts of its pieces, moved onto the edge of the box where it lies outside.
 
-    A point is added where a segment crosses an edge. The parts that run along the edge are not part of the path:
-    the box must be larger than what is seen of it.
-
-    Args:
-        points: (n, 2).
-        starts: the index of the first point of every piece, None for one piece.
-        box: what the path is clipped to.
-
-    Returns:
-        The new points and starts.
-
+    A point is added where a segment crosses an edge. The parts that run along the edge are not part of the path: the
+    box must be larger than the visible area.
     """
     edges = ((0, box.x, -1.0), (0, box.right, 1.0), (1, box.y, -1.0), (1, box.bottom, 1.0))
     for axis, edge, outward in edges:
@@ -40,12 +31,6 @@ def clip_path(points: FloatArray, starts: IntArray | None, box: Box) -> tuple[Fl
             starts = starts + np.searchsorted(before, starts)
         points[:, axis] = np.minimum(points[:, axis] * outward, edge * outward) * outward
     return points, starts
-
-
-def clip_ring(points: FloatArray, box: Box) -> FloatArray:
-    """A closed ring (n, 2), moved onto the edge of the box where it lies outside."""
-    closed, _ = clip_path(np.concatenate((points, points[:1])), None, box)
-    return closed
 
 
 def dashed(points: FloatArray, pattern: tuple[float, ...]) -> list[FloatArray]:

@@ -60,12 +60,7 @@ def png(drawing: Drawing, scale: float = 2) -> bytes:
 
 
 def rasterize(drawing: Drawing, scale: float = 1, subpixels: int | None = None) -> Image.Image:
-    """The drawing as an RGB image.
-
-    Args:
-        drawing: what to draw.
-        scale: the size of the image relative to the drawing.
-        subpixels: how many parts the side of a pixel has, for smooth edges; None for enough of them.
+    """The drawing as an RGB image of ``scale`` times its size, smoothed with ``subpixels`` per side of a pixel.
 
     Raises:
         ValueError: unless ``scale`` lies between 0.25 and 8.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,6 +39,7 @@ class Scene(Panel):
         width: of the path, in pixels.
         highlight: index of the current point of an animation; the path is faint after it.
         marks: further paths (`Line`) and places (`Scatter`), drawn below the path.
+        path: x and y as a line.
 
     Raises:
         ValueError: as `Line`, for a wrong range, and for a ``highlight`` that is no index of the path.
@@ -55,10 +56,11 @@ class Scene(Panel):
     width: float = 2.0
     highlight: int | None = None
     marks: Sequence[Line | Scatter] = ()
+    path: Line = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         path = Line(self.x, self.y, self.label, self.color, self.width)
-        object.__setattr__(self, "_path", path)
+        object.__setattr__(self, "path", path)
         object.__setattr__(self, "marks", tuple(self.marks))
         object.__setattr__(self, "x_range", check_range(self.x_range, "x_range", False))
         object.__setattr__(self, "y_range", check_range(self.y_range, "y_range", False))
@@ -68,12 +70,6 @@ class Scene(Panel):
         if self.highlight is not None and not -len(path.x) <= self.highlight < len(path.x):
             raise ValueError(f"highlight {self.highlight} is no index of a path of {len(path.x)} points")
 
-    @property
-    def path(self) -> Line:
-        """The path as a line."""
-        path: Line = self.__dict__["_path"]
-        return path
-
 
 class _PathLayer(SeriesLayer):
     zorder = 0
@@ -82,10 +78,8 @@ class _PathLayer(SeriesLayer):
         entry = LegendEntry(line.label, "line", color, line.width, line.opacity, line.dash or ())
         super().__init__(split_series(line.x, line.y), entry)
 
-    def marks(self, axes: Axes) -> list[Mark]:
-        return self.part_marks(self.series, axes)
-
-    def part_marks(self, series: Series, axes: Axes, opacity: float = 1.0) -> list[Mark]:
+    def marks(self, axes: Axes, series: Series | None = None, opacity: float = 1.0) -> list[Mark]:
+        series = series or self.series
         points, entry = axes.to_points(series.x, series.y), self.entry
         keep = simplify_path(points)
         starts = None if series.gap_before is None else piece_starts(series.gap_before, keep)
@@ -144,7 +138,7 @@ class SceneLayout:
         else:
             highlight %= len(x)
             past = split_series(x[: highlight + 1], y[: highlight + 1])
-            marks = self._path.part_marks(series, axes, _FUTURE_OPACITY) + self._path.part_marks(past, axes)
+            marks = self._path.marks(axes, opacity=_FUTURE_OPACITY) + self._path.marks(axes, past)
         ends = axes.to_points(series.x[[0, -1]], series.y[[0, -1]])
         if len(series.x) > 1:
             marks += ring_marks(ends[:1], _END_RADIUS, color, background)

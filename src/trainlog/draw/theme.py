@@ -9,6 +9,8 @@ from trainlog.draw.color import Color, parse_color
 
 __all__ = ["DARK", "LIGHT", "Theme", "find_theme"]
 
+_PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#6b6b6b")
+
 
 @dataclass(frozen=True, slots=True)
 class Theme:
@@ -37,16 +39,7 @@ class Theme:
     grid: Color = "#e4e7eb"
     axis: Color = "#8b949e"
     missing: Color = "#c9ced4"
-    palette: tuple[Color, ...] = (
-        "#0072b2",
-        "#d55e00",
-        "#009e73",
-        "#cc79a7",
-        "#e69f00",
-        "#56b4e9",
-        "#7a5195",
-        "#6b6b6b",
-    )
+    palette: tuple[Color, ...] = _PALETTE
     font_size: float = 13.0
 
     def __post_init__(self) -> None:

@@ -43,14 +43,9 @@ class Ticks(NamedTuple):
 
 
 def axis_ticks(scale: Scale, count: int, unit: str | None = None, *, whole: bool = False) -> Ticks:
-    """About ``count`` ticks inside of the scale.
+    """About ``count`` ticks inside of the scale, at whole numbers only if they are to be ``whole``.
 
-    Args:
-        scale: of the axis.
-        count: how many there should be.
-        unit: ``"s"`` writes seconds as µs, ms, s, min, h and d.
-        whole: whether only whole numbers have ticks.
-
+    The unit ``"s"`` writes seconds as µs, ms, s, min, h and d.
     """
     count = max(count, 2)
     if scale.log:

@@ -16,13 +16,7 @@ __all__ = ["TimelineRow"]
 
 
 class TimelineRow:
-    """A `StateTimeline` with its colours.
-
-    Args:
-        timeline: what to draw.
-        used_colors: how many colours of the theme the chart uses before.
-        x_log: whether the x axis is logarithmic.
-        theme: of the picture.
+    """A `StateTimeline` with its colours: its own, or softened ones of the theme after the ``used_colors`` first.
 
     Attributes:
         label: of the row.
