@@ -20,7 +20,7 @@ from trainlog.draw.paths import clip_path
 from trainlog.draw.theme import Theme
 from trainlog.draw.timeline import TimelineRow
 
-__all__ = ["Layer", "ScatterLayer", "SeriesLayer", "chart_layers", "path_marks", "piece_starts"]
+__all__ = ["Layer", "ScatterLayer", "SeriesLayer", "chart_layers", "piece_starts"]
 
 _Dash = tuple[float, ...]
 
@@ -92,6 +92,18 @@ class SeriesLayer(Layer):
                 marks.append(Polygon(corners, color, starts=np.arange(0, 3 * len(x), 3)))
         return marks
 
+    def path_marks(self, points: FloatArray, starts: IntArray | None, plot: Box, opacity: float = 1.0) -> list[Mark]:
+        """A path in pixels as marks; dots make its lone points visible."""
+        entry, opacity = self.entry, self.entry.opacity * opacity
+        if not len(points):
+            return []
+        bounds = np.append(np.array([0]) if starts is None else starts, len(points))
+        lone = bounds[:-1][np.diff(bounds) == 1]
+        dots = [Dots(points[lone], max(entry.width, 2.5), entry.color, opacity)] if len(lone) else []
+        points, starts = clip_path(points, starts, plot.expanded(_CLIP_MARGIN))
+        line = Polyline(points, entry.color, entry.width, opacity, entry.dash, starts)
+        return [line, *dots] if len(lone) <= _MAX_LONE_DOTS else [line]
+
 
 def _vertical_lines(
     x: FloatArray, start: float, end: float, color: Color, width: float = 1.5, opacity: float = 1.0, dash: _Dash = ()
@@ -104,27 +116,6 @@ def piece_starts(gap_before: NDArray[np.bool_], keep: IntArray) -> IntArray:
     """Starts of the pieces of the points whose indices are kept; ``gap_before`` is that of all points."""
     piece = np.cumsum(gap_before)[keep]
     return np.concatenate(([0], np.flatnonzero(np.diff(piece)) + 1)).astype(np.intp)
-
-
-def path_marks(
-    points: FloatArray,
-    starts: IntArray | None,
-    plot: Box,
-    color: Color,
-    width: float,
-    opacity: float = 1.0,
-    dash: _Dash = (),
-) -> list[Mark]:
-    """A path in pixels as marks; dots make its lone points visible."""
-    if not len(points):
-        return []
-    marks: list[Mark] = []
-    bounds = np.append(np.array([0]) if starts is None else starts, len(points))
-    lone = bounds[:-1][np.diff(bounds) == 1]
-    if 0 < len(lone) <= _MAX_LONE_DOTS:
-        marks.append(Dots(points[lone], max(width, 2.5), color, opacity))
-    points, starts = clip_path(points, starts, plot.expanded(_CLIP_MARGIN))
-    return [Polyline(points, color, width, opacity, dash, starts), *marks]
 
 
 def _column_indices(axes: Axes, x: FloatArray) -> tuple[IntArray, int]:
@@ -158,7 +149,7 @@ class _LineLayer(SeriesLayer):
         super().__init__(split_series(line.x, line.y, x_log=x_log, y_log=y_log), entry)
 
     def marks(self, axes: Axes) -> list[Mark]:
-        series, entry = self.series, self.entry
+        series = self.series
         columns, count = _column_indices(axes, series.x)
         keep = column_extremes(columns, series.y, count)
         points = axes.to_points(series.x[keep], series.y[keep])
@@ -166,7 +157,7 @@ class _LineLayer(SeriesLayer):
             _center_dense_columns(points, columns, keep, axes.plot.x)
         ordered = bool((keep[1:] > keep[:-1]).all())
         starts = piece_starts(series.gap_before, keep) if series.gap_before is not None and ordered else None
-        return path_marks(points, starts, axes.plot, entry.color, entry.width, entry.opacity, entry.dash)
+        return self.path_marks(points, starts, axes.plot)
 
 
 class ScatterLayer(SeriesLayer):

@@ -93,7 +93,6 @@ class _Mask:
         return points * self._scale - self._origin
 
     def lines(self, lines: Sequence[FloatArray], width: float, is_round: bool) -> None:
-        """Lines, round at ends and joints or not."""
         thickness = max(round(width * self._scale), 1)
         for points in lines:
             if len(points) > 1:
@@ -103,18 +102,15 @@ class _Mask:
                 self.discs(points, width / 2)
 
     def discs(self, points: FloatArray, radius: float) -> None:
-        """Discs around points."""
         radius = max(radius * self._scale, 0.5)
         for x, y in np.floor(self._to_mask(points) + 1e-6).tolist():
             self._pen.ellipse((x - radius, y - radius, x + radius - 1, y + radius - 1), fill=255)
 
     def polygons(self, rings: Sequence[FloatArray]) -> None:
-        """Filled rings."""
         for points in rings:
             self._pen.polygon((self._to_mask(points) - 0.5).reshape(-1).tolist(), fill=255)
 
     def rectangle(self, corners: FloatArray) -> None:
-        """A filled rectangle from its upper left and lower right corner."""
         (left, top), (right, bottom) = np.round(self._to_mask(corners)).tolist()
         self._pen.rectangle((left, top, max(right - 1, left), max(bottom - 1, top)), fill=255)
 
@@ -151,13 +147,7 @@ class _Canvas:
                     self.draw(mark.marks, mark.box.intersection(clip))
 
     def _blend(
-        self,
-        shape: Callable[[_Mask], None],
-        points: FloatArray,
-        margin: float,
-        color: Color,
-        opacity: float,
-        clip: Box,
+        self, shape: Callable[[_Mask], None], points: FloatArray, margin: float, color: Color, opacity: float, clip: Box
     ) -> None:
         """Blend a shape, which lies within ``margin`` of its points, once."""
         if not len(points) or opacity <= 0:

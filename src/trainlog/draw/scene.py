@@ -15,7 +15,7 @@ from trainlog.draw.color import Color
 from trainlog.draw.data import Series, caption_lines, split_series
 from trainlog.draw.downsample import simplify_path
 from trainlog.draw.drawing import Clip, Dots, Mark
-from trainlog.draw.layers import ScatterLayer, SeriesLayer, path_marks, piece_starts
+from trainlog.draw.layers import ScatterLayer, SeriesLayer, piece_starts
 from trainlog.draw.legend import LegendEntry, ring_marks, unique_entries
 from trainlog.draw.scale import check_range
 from trainlog.draw.theme import Theme
@@ -80,11 +80,10 @@ class _PathLayer(SeriesLayer):
 
     def marks(self, axes: Axes, series: Series | None = None, opacity: float = 1.0) -> list[Mark]:
         series = series or self.series
-        points, entry = axes.to_points(series.x, series.y), self.entry
+        points = axes.to_points(series.x, series.y)
         keep = simplify_path(points)
         starts = None if series.gap_before is None else piece_starts(series.gap_before, keep)
-        opacity *= entry.opacity
-        return path_marks(points[keep], starts, axes.plot, entry.color, entry.width, opacity, entry.dash)
+        return self.path_marks(points[keep], starts, axes.plot, opacity)
 
 
 class SceneLayout:

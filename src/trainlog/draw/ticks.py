@@ -183,16 +183,13 @@ def _time_ticks(low: float, high: float, count: int) -> Ticks | None:
 
 
 def _time_units(largest: int, step: int) -> list[tuple[int, str]]:
-    units = []
-    if largest >= 2 * _DAY:
-        units.append((_DAY, "d"))
-    if largest >= 2 * _HOUR:
-        units.append((_HOUR, "h"))
-    if largest >= 2 * _MINUTE and (largest < 2 * _HOUR or step % _HOUR):
-        units.append((_MINUTE, "min"))
-    if largest < 2 * _MINUTE or step % _MINUTE:
-        units.append((1, "s"))
-    return units
+    units = (
+        (_DAY, "d", largest >= 2 * _DAY),
+        (_HOUR, "h", largest >= 2 * _HOUR),
+        (_MINUTE, "min", largest >= 2 * _MINUTE and (largest < 2 * _HOUR or step % _HOUR)),
+        (1, "s", largest < 2 * _MINUTE or step % _MINUTE),
+    )
+    return [(size, name) for size, name, is_needed in units if is_needed]
 
 
 def _format_time(seconds: int, units: Sequence[tuple[int, str]]) -> str:
