@@ -195,28 +195,28 @@ def test_colours_and_theme_are_obeyed() -> None:
     assert [curve.color for curve in curves(drawing)] == ["#abcdef", "#ff6347"]
 
 
-def test_a_strip_shows_what_was_when() -> None:
-    strip = StateTimeline([0, 10, 30], ["stand", "walk", "stand"], colors={"walk": "#ff0000"}, label="gait")
-    drawing = layout(Chart(x_range=(0, 40), marks=[strip]))
+def test_a_timeline_shows_which_state_held_when() -> None:
+    timeline = StateTimeline([0, 10, 30], ["stand", "walk", "stand"], colors={"walk": "#ff0000"}, label="gait")
+    drawing = layout(Chart(x_range=(0, 40), marks=[timeline]))
     stretches = [mark for mark in all_marks(drawing.marks) if isinstance(mark, Rect) and mark.color == "#ff0000"]
     swatch, walk = sorted(stretches, key=lambda mark: mark.width)
     whole = max(mark.width for mark in all_marks(drawing.marks) if isinstance(mark, Rect))
     assert swatch.width < 20
     assert walk.width == pytest.approx(whole / 2)
-    assert texts(drawing).count("stand") == 3  # twice in the lane, once in the legend
+    assert texts(drawing).count("stand") == 3  # twice in the row, once in the legend
 
 
-def test_a_strip_of_many_changes_shows_what_held_for_longest() -> None:
+def test_a_timeline_of_many_changes_shows_what_held_for_longest() -> None:
     names = np.array(["a", "a", "a", "b"])[np.arange(200_000) % 4]
     drawing = layout(Chart(marks=[StateTimeline(None, names, colors=["#ff0000", "#00ff00"])]))
     shown = [m for m in all_marks(drawing.marks) if isinstance(m, Rect) and m.color == "#ff0000" and m.width > 500]
     assert len(shown) == 1
 
 
-def test_none_leaves_a_strip_empty() -> None:
-    strip = StateTimeline([0, 1, 2], ["a", None, "a"])
-    assert strip.names == ("a",)
-    assert strip.category.tolist() == [0, -1, 0]
+def test_none_leaves_a_timeline_empty() -> None:
+    timeline = StateTimeline([0, 1, 2], ["a", None, "a"])
+    assert timeline.names == ("a",)
+    assert timeline.category.tolist() == [0, -1, 0]
     assert StateTimeline(None, [1.0, math.nan, math.nan, 2.0]).names == ("1.0", "2.0")
 
 

@@ -325,10 +325,8 @@ class TrainingCurveRecorder:
             ]
 
         colors = self._color(self.reward_color), self._color(self.average_color)
-        yield (
-            "reward_curve",
-            chart("reward over episodes", "Reward", smoothed("", self.reward_history, *colors, "reward")),
-        )
+        reward = smoothed("", self.reward_history, *colors, "reward")
+        yield "reward_curve", chart("reward over episodes", "Reward", reward)
 
         state = [
             Line(self._x(values), values, label, self._color(color), width=2.5)

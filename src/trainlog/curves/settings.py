@@ -31,27 +31,21 @@ class Setting:
     meaning: str
 
 
-_NO_CURVES: Final = Setting("TRAINLOG_DISABLE_CURVES", "0", "`1`, `true`, `yes` or `on`: no curves are recorded")
+_NO_CURVES: Final = Setting("TRAINLOG_DISABLE_CURVES", "0", "`1`, `true`, `yes` or `on`: no curves")
 _CURVE_DIR: Final = Setting(
-    "TRAINLOG_CURVE_DIR", "results/training_curves", "folder of the curves, with a subfolder for each mode"
+    "TRAINLOG_CURVE_DIR", "results/training_curves", "folder of the curves; each mode has a subfolder"
 )
 _PLOT_DIR: Final = Setting("TRAINLOG_PLOT_DIR", "", "the same, used when `TRAINLOG_CURVE_DIR` is not set")
-_CHECKPOINT: Final = Setting(
-    "TRAINLOG_CURVE_CHECKPOINT_EVERY", "10", "episodes between checkpoints of the history; 0 for none"
-)
-_NO_ANIMATIONS: Final = Setting(
-    "TRAINLOG_DISABLE_ANIMATIONS", "0", "`1`, `true`, `yes` or `on`: no episode is recorded"
-)
+_CHECKPOINT: Final = Setting("TRAINLOG_CURVE_CHECKPOINT_EVERY", "10", "episodes between checkpoints; 0 for none")
+_NO_ANIMATIONS: Final = Setting("TRAINLOG_DISABLE_ANIMATIONS", "0", "`1`, `true`, `yes` or `on`: no animations")
 _ANIMATION_DIR: Final = Setting(
-    "TRAINLOG_ANIMATION_DIR", "results/animations", "folder of the animations, with a subfolder for each mode"
+    "TRAINLOG_ANIMATION_DIR", "results/animations", "folder of the animations; each mode has a subfolder"
 )
-_EPISODES: Final = Setting("TRAINLOG_ANIMATION_EPISODES", "", "episodes to record, counted from 0, separated by commas")
+_EPISODES: Final = Setting("TRAINLOG_ANIMATION_EPISODES", "", "episodes to record, separated by commas")
 _EVERY: Final = Setting("TRAINLOG_ANIMATION_EVERY", "100", "record every n-th episode; 0 for none")
 _LAST: Final = Setting("TRAINLOG_ANIMATION_LAST", "1", "episodes to record at the end of the training")
 _FPS: Final = Setting("TRAINLOG_ANIMATION_FPS", "30", "frames per second of the animations")
-_MAX_FRAMES: Final = Setting(
-    "TRAINLOG_ANIMATION_MAX_FRAMES", "400", "frames of an animation, from the first one; 0 for all"
-)
+_MAX_FRAMES: Final = Setting("TRAINLOG_ANIMATION_MAX_FRAMES", "400", "maximum number of frames; 0 for all")
 
 SETTINGS: Final = (
     *(_NO_CURVES, _CURVE_DIR, _PLOT_DIR, _CHECKPOINT),

@@ -7,7 +7,6 @@ whose labels decide how wide the plot is, then the ticks of the x axis.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -253,12 +252,7 @@ def _equal_aspect(x: Scale, y: Scale, plot: Box) -> tuple[Scale, Scale]:
     """Both scales with one length for one unit: the one with space to spare shows more."""
     half_x, half_y = x.high / 2 - x.low / 2, y.high / 2 - y.low / 2
     unit = max(half_x / plot.width, half_y / max(plot.height, 1.0))
-    return _with_half_span(x, unit * plot.width), _with_half_span(y, unit * plot.height)
-
-
-def _with_half_span(scale: Scale, half: float) -> Scale:
-    middle, limit = scale.low / 2 + scale.high / 2, sys.float_info.max
-    return Scale(max(middle - half, -limit), min(middle + half, limit))
+    return x.centered(unit * plot.width), y.centered(unit * plot.height)
 
 
 def _fitting_ticks(scale: Scale, axis: Axis, length: float, distance: float, space: Callable[[str], float]) -> Ticks:

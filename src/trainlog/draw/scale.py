@@ -94,6 +94,11 @@ class Scale:
             bottom = 0.0
         return cls(max(bottom, -_MAX_FLOAT), min(top, _MAX_FLOAT), log)
 
+    def centered(self, half: float) -> Scale:
+        """A linear scale with the same middle, from ``half`` below to ``half`` above it."""
+        middle = self.low / 2 + self.high / 2
+        return Scale(max(middle - half, -_MAX_FLOAT), min(middle + half, _MAX_FLOAT))
+
     def position(self, values: FloatArray) -> FloatArray:
         """Where finite values (n,) lie: 0 at the low end, 1 at the high end, at most a billion spans beyond."""
         low, high, factor = self.low, self.high, 1.0
