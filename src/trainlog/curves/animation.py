@@ -150,8 +150,8 @@ class EpisodeAnimationRecorder:
             stem += f"_avg_{_rounded(average)}"
         saved = frames[: self.max_frames] if self.max_frames is not None and self.max_frames > 0 else frames
         path = self.output_dir / f"{stem}.gif"
-        metadata = {"episode": episode, "episode_reward": reward, "avg_reward": average, "frame_count": len(frames)}
-        metadata |= {"frames_saved": len(saved), **details}
+        results = {"episode": episode, "episode_reward": reward, "avg_reward": average, "frame_count": len(frames)}
+        metadata = {**results, "frames_saved": len(saved), **details}
         if saved:
             self._write_gif(path, saved)
         else:

@@ -80,7 +80,8 @@ class Axes:
         plot: the place of the data.
         x: scale of the x axis.
         y: scale of the y axis.
-        right_margin: the space at the right; none where the picture is too narrow for it.
+        spec: what is drawn around the data; without a right margin where the picture is too narrow for it.
+        theme: of the picture.
         timelines: the places of the timelines.
         marks_below: marks that the data cover.
         marks_above: marks that cover the data.
@@ -92,7 +93,8 @@ class Axes:
     plot: Box
     x: Scale
     y: Scale
-    right_margin: float = 0.0
+    spec: AxesSpec
+    theme: Theme
     timelines: list[Box] = field(default_factory=list)
     marks_below: list[Mark] = field(default_factory=list)
     marks_above: list[Mark] = field(default_factory=list)
@@ -218,13 +220,13 @@ def build_axes(spec: AxesSpec, box: Box, theme: Theme) -> Axes:
         )
         offsets = (bool(x_ticks.offset), bool(y_ticks.offset))
         left, right = _plot_sides(spec, box, plot, x_scale, x_ticks, y_ticks, theme)
-    axes = Axes(box, plot, x_scale, y_scale, spec.right_margin)
-    base = _place_timelines(axes, spec, heights.bottom, theme)
-    _add_heading(axes, heights, theme)
+    axes = Axes(box, plot, x_scale, y_scale, spec, theme)
+    base = _place_timelines(axes, heights.bottom)
+    _add_heading(axes, heights)
     if spec.y:
-        _add_y_axis(axes, spec.y, y_ticks, theme)
-    _add_x_axis(axes, spec.x, x_ticks, base, theme)
-    _add_labels(axes, spec, heights, x_ticks.offset, y_ticks.offset, base, theme)
+        _add_y_axis(axes, spec.y, y_ticks)
+    _add_x_axis(axes, spec.x, x_ticks, base)
+    _add_labels(axes, heights, x_ticks.offset, y_ticks.offset, base)
     return axes
 
 
@@ -278,9 +280,9 @@ def _pixel_edge(place: float) -> float:
     return float(math.floor(place + 1e-6))
 
 
-def _place_timelines(axes: Axes, spec: AxesSpec, bottom: float, theme: Theme) -> float:
+def _place_timelines(axes: Axes, bottom: float) -> float:
     """Place the timelines below the plot, and return the y of the x axis."""
-    base, height = axes.plot.bottom, _timeline_height(theme)
+    spec, base, height = axes.spec, axes.plot.bottom, _timeline_height(axes.theme)
     if spec.y is None:  # the timelines have the whole picture
         height = max(height, min(3 * height, round((bottom - base) / len(spec.timelines) - _TIMELINE_GAP)))
     for _ in spec.timelines:
@@ -289,7 +291,8 @@ def _place_timelines(axes: Axes, spec: AxesSpec, bottom: float, theme: Theme) ->
     return base
 
 
-def _add_heading(axes: Axes, heights: _Heights, theme: Theme) -> None:
+def _add_heading(axes: Axes, heights: _Heights) -> None:
+    theme = axes.theme
     x, y = axes.plot.x, axes.box.y + theme.padding
     for line in heights.title:
         axes.add_text(Text(x, y + theme.title_size * 0.85, line, theme.title_size, theme.text))
@@ -302,8 +305,8 @@ def _add_heading(axes: Axes, heights: _Heights, theme: Theme) -> None:
             axes.marks_above.append(mark)
 
 
-def _add_y_axis(axes: Axes, axis: Axis, ticks: Ticks, theme: Theme) -> None:
-    plot, size = axes.plot, theme.tick_size
+def _add_y_axis(axes: Axes, axis: Axis, ticks: Ticks) -> None:
+    plot, theme, size = axes.plot, axes.theme, axes.theme.tick_size
     if axis.grid:
         for value in (*ticks.values, *ticks.minor):
             y = _pixel_edge(plot.bottom - axes.y.position_of(value) * plot.height)
@@ -313,8 +316,8 @@ def _add_y_axis(axes: Axes, axis: Axis, ticks: Ticks, theme: Theme) -> None:
         axes.add_text(Text(plot.x - 8, y + CAP_HEIGHT * size / 2, label, size, theme.muted, "end"))
 
 
-def _add_x_axis(axes: Axes, axis: Axis, ticks: Ticks, base: float, theme: Theme) -> None:
-    plot, size = axes.plot, theme.tick_size
+def _add_x_axis(axes: Axes, axis: Axis, ticks: Ticks, base: float) -> None:
+    plot, theme, size = axes.plot, axes.theme, axes.theme.tick_size
     if axis.grid and plot.height:
         for value in (*ticks.values, *ticks.minor):
             x = _pixel_edge(plot.x + axes.x.position_of(value) * plot.width)
@@ -326,11 +329,10 @@ def _add_x_axis(axes: Axes, axis: Axis, ticks: Ticks, base: float, theme: Theme)
         axes.add_text(Text(x, base + _TICK_LENGTH + size * 1.1, label, size, theme.muted, "middle"))
 
 
-def _add_labels(
-    axes: Axes, spec: AxesSpec, heights: _Heights, x_offset: str, y_offset: str, base: float, theme: Theme
-) -> None:
+def _add_labels(axes: Axes, heights: _Heights, x_offset: str, y_offset: str, base: float) -> None:
     """Add the labels of axes and timelines, the offsets of tick labels, and the caption."""
-    box, plot, padding, size = axes.box, axes.plot, theme.padding, theme.tick_size
+    box, plot, spec, theme = axes.box, axes.plot, axes.spec, axes.theme
+    padding, size = theme.padding, theme.tick_size
     left, right = box.x + padding, box.right - padding
     for label, row in zip(spec.timelines, axes.timelines, strict=True):
         text = shorten(clean(label), size, plot.x - 8 - left)

@@ -9,7 +9,7 @@ import numpy as np
 from trainlog.draw.axes import Axes, AxesSpec, Axis
 from trainlog.draw.chart import Chart
 from trainlog.draw.data import caption_lines
-from trainlog.draw.drawing import Box, Clip, FloatArray, Mark, Text
+from trainlog.draw.drawing import Clip, FloatArray, Mark, Text
 from trainlog.draw.layers import ScatterLayer, chart_layers
 from trainlog.draw.legend import unique_entries
 from trainlog.draw.scale import Range, Scale
@@ -27,7 +27,6 @@ class ChartLayout:
     """A chart whose data are read, before it has its place."""
 
     def __init__(self, chart: Chart, theme: Theme) -> None:
-        self._theme = theme
         self._layers, self._timelines = chart_layers(chart, theme)
         x = [values for layer in self._layers for values in layer.x_values]
         self._has_data = any(map(len, x))
@@ -64,7 +63,7 @@ class ChartLayout:
             if self._has_data and inside:
                 marks.append(Clip(axes.plot.expanded(2.0), tuple(inside)))
             else:
-                marks += no_data_marks(axes.plot, self._theme)
+                marks += no_data_marks(axes)
         for timeline, row in zip(self._timelines, axes.timelines, strict=True):
             marks += timeline.marks(row, axes)
         return marks + axes.marks_above
@@ -82,9 +81,11 @@ def fit_scale(
     return Scale.fit(low, high, log=log, limits=limits, pad=pad, stop_at_zero=stop_at_zero)
 
 
-def no_data_marks(plot: Box, theme: Theme) -> list[Mark]:
+def no_data_marks(axes: Axes) -> list[Mark]:
     """The text of an empty plot, if there is space for it."""
-    text, size = "no data", theme.font_size
+    text, plot, size = "no data", axes.plot, axes.theme.font_size
     if text_width(text, size) > plot.width or size * 2 > plot.height:
         return []
-    return [Text(plot.x + plot.width / 2, plot.y + plot.height / 2 + size * 0.35, text, size, theme.muted, "middle")]
+    return [
+        Text(plot.x + plot.width / 2, plot.y + plot.height / 2 + size * 0.35, text, size, axes.theme.muted, "middle")
+    ]

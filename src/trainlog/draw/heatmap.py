@@ -90,7 +90,6 @@ class HeatmapLayout:
     """A heat map whose data are read, before it has its place."""
 
     def __init__(self, heatmap: Heatmap, theme: Theme) -> None:
-        self._theme = theme
         self._matrix: FloatArray = np.asarray(heatmap.values, dtype=np.float64)
         flat = self._matrix.reshape(-1)
         series = split_series(np.zeros(len(flat)), flat, y_log=heatmap.value_log)
@@ -119,7 +118,7 @@ class HeatmapLayout:
     def marks(self, axes: Axes) -> list[Mark]:
         """All marks, with those of the axes."""
         if not self._matrix.size:
-            return [*axes.marks_below, *no_data_marks(axes.plot, self._theme), *axes.marks_above]
+            return [*axes.marks_below, *no_data_marks(axes), *axes.marks_above]
         left, right = axes.to_x(np.array([self._x.low, self._x.high])).tolist()
         bottom, top = axes.to_y(np.array([self._y.low, self._y.high])).tolist()
         box = Box(left, top, right - left, bottom - top)
@@ -129,7 +128,7 @@ class HeatmapLayout:
             factor = (_MAX_CELLS / (rows * columns)) ** 0.5
             rows, columns = max(int(rows * factor), 1), max(int(columns * factor), 1)
         cells = Cells(box, self._color_indices(_block_means(self._matrix, rows, columns)[::-1]), self._colors)
-        if axes.right_margin:
+        if axes.spec.right_margin:
             self._add_color_bar(axes)
         return [*axes.marks_below, Clip(axes.plot, (cells,)), *axes.marks_above]
 
@@ -141,7 +140,7 @@ class HeatmapLayout:
         return indices
 
     def _add_color_bar(self, axes: Axes) -> None:
-        plot, theme = axes.plot, self._theme
+        plot, theme = axes.plot, axes.theme
         size, x = theme.tick_size, plot.right + _BAR_GAP
         column = np.arange(_LEVELS, dtype=np.uint8)[::-1].reshape(-1, 1)
         axes.marks_above.append(Cells(Box(x, plot.y, _BAR_WIDTH, plot.height), column, self._colors))
@@ -150,7 +149,7 @@ class HeatmapLayout:
             axes.marks_above.append(Rect(x + _BAR_WIDTH, float(np.floor(y + 1e-6)), 3.0, 1.0, theme.axis))
             axes.add_text(Text(x + _BAR_WIDTH + 6, y + CAP_HEIGHT * size / 2, label, size, theme.muted))
         text = shorten(self._label, theme.font_size, plot.height)
-        right, middle = plot.right + axes.right_margin - theme.font_size * 0.25, plot.y + plot.height / 2
+        right, middle = plot.right + axes.spec.right_margin - theme.font_size * 0.25, plot.y + plot.height / 2
         axes.add_text(Text(right, middle, text, theme.font_size, theme.text, "middle", vertical=True))
 
 

@@ -19,13 +19,7 @@ Figure: TypeAlias = Chart | Scene | Heatmap | Grid
 
 
 def layout(figure: Figure, width: int = 960, height: int = 540, theme: str | Theme = "light") -> Drawing:
-    """Arrange a figure on ``width`` by ``height`` pixels.
-
-    Args:
-        figure: what to draw.
-        width: in pixels.
-        height: in pixels.
-        theme: ``"light"``, ``"dark"`` or a `Theme`.
+    """Arrange a figure on ``width`` by ``height`` pixels; ``theme`` is ``"light"``, ``"dark"`` or a `Theme`.
 
     Raises:
         ValueError: for an unknown theme, and for a size that is not between 120 x 80 and 16384 x 16384.

@@ -63,16 +63,10 @@ class Scale:
         pad: float = 0.0,
         stop_at_zero: bool = False,
     ) -> Scale:
-        """The scale that shows the values from ``low`` to ``high``; values that are all alike get space around them.
+        """The scale that shows the values from ``low`` to ``high``, with ``pad`` of their span on both sides.
 
-        Args:
-            low: the lowest value.
-            high: the highest value.
-            log: whether the scale is logarithmic.
-            limits: kept as they are where they are not None.
-            pad: space on both sides, as a fraction of the span.
-            stop_at_zero: whether values that are all above or at zero are not padded below it.
-
+        ``limits`` are kept as they are where they are not None. Values that are all alike get space around them. With
+        ``stop_at_zero``, values that are all at or above zero are not padded below it.
         """
         first, last = limits or (None, None)
         low = low if first is None else first

@@ -90,7 +90,7 @@ class SceneLayout:
     """A scene whose data are read, before it has its place."""
 
     def __init__(self, scene: Scene, theme: Theme) -> None:
-        self._scene, self._theme = scene, theme
+        self._scene = scene
         colors = iter(theme.palette * (len(scene.marks) + 1))
         self._path = _PathLayer(scene.path, scene.path.color or next(colors))
         self._other_paths: list[_PathLayer] = []
@@ -123,11 +123,11 @@ class SceneLayout:
         inside += self._main_path(axes)
         inside += [mark for layer in (*self._other_paths, self._path) for mark in layer.edge_marks(axes)]
         if not inside:
-            return [*axes.marks_below, *no_data_marks(axes.plot, self._theme), *axes.marks_above]
+            return [*axes.marks_below, *no_data_marks(axes), *axes.marks_above]
         return [*axes.marks_below, Clip(axes.plot.expanded(4.0), tuple(inside)), *axes.marks_above]
 
     def _main_path(self, axes: Axes) -> list[Mark]:
-        series, color, background = self._path.series, self._path.entry.color, self._theme.background
+        series, color, background = self._path.series, self._path.entry.color, axes.theme.background
         if not len(series.x):
             return []
         x, y = self._scene.path.x, self._scene.path.y
