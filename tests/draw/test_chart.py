@@ -193,6 +193,7 @@ def test_colours_and_theme_are_obeyed() -> None:
     drawing = layout(Chart(marks=[Line(None, [1, 2]), Line(None, [2, 3], color="Tomato")]), theme=theme)
     assert drawing.background == "#000000"
     assert [curve.color for curve in curves(drawing)] == ["#abcdef", "#ff6347"]
+    assert [Line(None, [1], color=name).color for name in ("grey", "RebeccaPurple ")] == ["#808080", "#663399"]
 
 
 def test_a_timeline_shows_which_state_held_when() -> None:

@@ -7,7 +7,8 @@
     Path("reward.svg").write_text(svg(drawing), encoding="utf-8")
     Path("reward.png").write_bytes(png(drawing, scale=2))
 
-The same data are the same picture on every machine. Pillow is loaded by the first `png` or `gif`, not before.
+The same data are the same picture on every machine. Pillow is loaded by the first `png`, `gif` or name of a
+colour, not before.
 """
 
 from __future__ import annotations

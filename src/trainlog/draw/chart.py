@@ -134,8 +134,8 @@ class StateTimeline:
     """States over time: ``labels[i]`` holds from ``x[i]`` until the next ``x``, the last until the end of the axis.
 
     Every timeline is a row of its own below the chart. ``x`` (n,) are numbers, or None for the index. ``labels`` (n,)
-    have any type with a text form; None and NaN leave the row empty. ``colors`` maps labels to colours, or is a sequence
-    of colours for the labels in the order of their first appearance.
+    have any type with a text form; None and NaN leave the row empty. ``colors`` maps labels to colours, or is a
+    sequence of colours for the labels in the order of their first appearance.
 
     Attributes:
         x: where each run of one state begins, increasing, and the last place of all.

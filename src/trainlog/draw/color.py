@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Final
 
 __all__ = ["Color", "contrasting", "mix", "parse_color", "rgb"]
@@ -10,54 +11,24 @@ __all__ = ["Color", "contrasting", "mix", "parse_color", "rgb"]
 Color = str
 """A colour as ``"#rrggbb"``, in lower case when `parse_color` made it."""
 
-_NAMES: Final = {
-    "black": "#000000",
-    "white": "#ffffff",
-    "gray": "#808080",
-    "grey": "#808080",
-    "silver": "#c0c0c0",
-    "red": "#ff0000",
-    "green": "#008000",
-    "blue": "#0000ff",
-    "yellow": "#ffff00",
-    "orange": "#ffa500",
-    "purple": "#800080",
-    "magenta": "#ff00ff",
-    "cyan": "#00ffff",
-    "brown": "#a52a2a",
-    "pink": "#ffc0cb",
-    "navy": "#000080",
-    "teal": "#008080",
-    "olive": "#808000",
-    "maroon": "#800000",
-    "lime": "#00ff00",
-    "gold": "#ffd700",
-    "crimson": "#dc143c",
-    "tomato": "#ff6347",
-    "steelblue": "#4682b4",
-    "royalblue": "#4169e1",
-    "darkgreen": "#006400",
-    "darkorange": "#ff8c00",
-    "darkred": "#8b0000",
-    "indigo": "#4b0082",
-    "violet": "#ee82ee",
-}
 _HEX: Final = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 
 
 def parse_color(text: object) -> Color:
-    """``"#rgb"``, ``"#rrggbb"`` or one of thirty CSS names, as ``"#rrggbb"``.
+    """``"#rgb"``, ``"#rrggbb"`` or a CSS name, as ``"#rrggbb"``.
 
     Raises:
         ValueError: for anything else.
 
     """
-    if isinstance(text, str):
-        word = text.strip().lower()
-        if word in _NAMES:
-            return _NAMES[word]
-        if _HEX.fullmatch(word):
-            return word if len(word) == 7 else "#" + "".join(digit * 2 for digit in word[1:])
+    word = text.strip().lower() if isinstance(text, str) else ""
+    if _HEX.fullmatch(word):
+        return word if len(word) == 7 else "#" + "".join(digit * 2 for digit in word[1:])
+    if word.isalpha():
+        from PIL import ImageColor  # which few pictures need
+
+        with suppress(ValueError):
+            return "#{:02x}{:02x}{:02x}".format(*ImageColor.getrgb(word))
     raise ValueError(f"{text!r} is no colour: give '#rrggbb', '#rgb' or a CSS name such as 'steelblue'")
 
 

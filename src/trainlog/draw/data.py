@@ -25,10 +25,8 @@ def as_column(values: ArrayLike, name: str) -> FloatArray:
         if isinstance(values, np.ma.MaskedArray):
             values = np.ma.filled(values.astype(np.float64), np.nan)
         array = np.asarray(values)
-        if array.dtype.kind not in "biufO":
-            if array.size:
-                raise TypeError
-            array = array.astype(np.float64)
+        if array.size and array.dtype.kind not in "biufO":
+            raise TypeError
         with np.errstate(all="ignore"):
             column = np.asarray(array, dtype=np.float64)
     except OverflowError:

@@ -26,7 +26,7 @@ class TimelineRow:
     """
 
     def __init__(self, timeline: StateTimeline, used_colors: int, x_log: bool, theme: Theme) -> None:
-        self._timeline, self._theme = timeline, theme
+        self._timeline = timeline
         self._colors = []
         for color in timeline.colors:
             if color is None:
@@ -42,8 +42,8 @@ class TimelineRow:
 
     def marks(self, row: Box, axes: Axes) -> list[Mark]:
         """The runs of one state as rectangles in the row; their names are added to the axes where they fit."""
-        timeline, size = self._timeline, self._theme.tick_size
-        marks: list[Mark] = [Rect(row.x, row.y, row.width, row.height, self._theme.grid, 0.6)]
+        timeline, size = self._timeline, axes.theme.tick_size
+        marks: list[Mark] = [Rect(row.x, row.y, row.width, row.height, axes.theme.grid, 0.6)]
         if not len(timeline.category):
             return marks
         # On a log axis, what is not positive lies at the low end.
