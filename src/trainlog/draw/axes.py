@@ -48,8 +48,7 @@ class AxesSpec:
     """What to draw around a plot.
 
     Attributes:
-        x: the x axis.
-        y: the y axis; None for a picture of timelines alone, without a plot.
+        x, y: the axes; ``y`` is None for a picture of timelines alone, without a plot.
         title: above the plot.
         legend: entries below the title.
         caption: lines at the lower end.
@@ -78,8 +77,7 @@ class Axes:
     Attributes:
         box: the place of the plot and all around it.
         plot: the place of the data.
-        x: scale of the x axis.
-        y: scale of the y axis.
+        x, y: scales of the axes.
         spec: what is drawn around the data; without a right margin where the picture is too narrow for it.
         theme: of the picture.
         timelines: the places of the timelines.

@@ -75,12 +75,9 @@ class Series:
     """The points (x, y) that can be drawn, and where the others are.
 
     Attributes:
-        x: of the points that can be drawn (n,).
-        y: of the points that can be drawn (n,).
+        x, y: of the points that can be drawn (n,).
         gap_before: true (n,) for a point before which points were skipped; None when none were.
-        nan_x: the x of NaN.
-        positive_infinity_x: the x of +inf.
-        negative_infinity_x: the x of -inf.
+        nan_x, positive_infinity_x, negative_infinity_x: the x of NaN, +inf and -inf.
         skipped: how many points cannot be drawn.
 
     """

@@ -43,8 +43,7 @@ class Heatmap(Panel):
     Attributes:
         values: (rows, columns), the first row at the low end of the y axis.
         x_range, y_range: the outer edges of the matrix; None to count columns and rows from 0, in the middle of cells.
-        label: of the values.
-        unit: of the values.
+        label, unit: of the values.
         color_map: ``"viridis"``, ``"diverging"`` (its middle is zero), ``"gray"``, or colours from low to high.
         value_range: the values at the ends of the colour map.
         value_log: whether the values are spaced logarithmically.
@@ -177,5 +176,4 @@ def _block_means(matrix: FloatArray, rows: int, columns: int) -> FloatArray:
         starts = np.arange(count) * matrix.shape[axis] // count
         sums, counts = np.add.reduceat(sums, starts, axis=axis), np.add.reduceat(counts, starts, axis=axis)
     with np.errstate(invalid="ignore"):
-        means: FloatArray = sums / counts / factor
-    return means
+        return sums / counts / factor

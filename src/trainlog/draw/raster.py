@@ -60,12 +60,7 @@ def png(drawing: Drawing, scale: float = 2) -> bytes:
 
 
 def rasterize(drawing: Drawing, scale: float = 1, subpixels: int | None = None) -> Image.Image:
-    """The drawing as an RGB image of ``scale`` times its size, smoothed with ``subpixels`` per side of a pixel.
-
-    Raises:
-        ValueError: unless ``scale`` lies between 0.25 and 8.
-
-    """
+    """The drawing as an RGB image of ``scale`` times its size, smoothed with ``subpixels`` per side of a pixel."""
     from PIL import Image
 
     if not 0.25 <= scale <= 8:

@@ -27,17 +27,14 @@ class TimelineRow:
 
     def __init__(self, timeline: StateTimeline, used_colors: int, x_log: bool, theme: Theme) -> None:
         self._timeline = timeline
-        self._colors = []
-        for color in timeline.colors:
+        self.label = timeline.label
+        self.entries: list[LegendEntry] = []
+        for name, color in zip(timeline.names, timeline.colors, strict=True):
             if color is None:
                 turn, place = divmod(used_colors, len(theme.palette))
                 color = mix(theme.palette[place], theme.background, min(0.25 + 0.25 * turn, 0.75))
                 used_colors += 1
-            self._colors.append(color)
-        self.label = timeline.label
-        self.entries = [
-            LegendEntry(name, "block", color) for name, color in zip(timeline.names, self._colors, strict=True)
-        ]
+            self.entries.append(LegendEntry(name, "block", color))
         self.x_values = timeline.x[timeline.x > 0] if x_log else timeline.x
 
     def marks(self, row: Box, axes: Axes) -> list[Mark]:
@@ -53,7 +50,7 @@ class TimelineRow:
         for left, right, index in zip(edges[:-1].tolist(), edges[1:].tolist(), category.tolist(), strict=True):
             if index < 0 or right <= left:
                 continue
-            color, name = self._colors[index], clean(timeline.names[index])
+            color, name = self.entries[index].color, clean(timeline.names[index])
             marks.append(Rect(row.x + left, row.y, right - left, row.height, color))
             if text_width(name, size) + 10 <= right - left:
                 baseline = row.y + row.height / 2 + CAP_HEIGHT * size / 2
