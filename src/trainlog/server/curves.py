@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.draw import ema, thin
+from trainlog.draw import downsample, ema
 from trainlog.model import Kind
 from trainlog.server.log import Log
 from trainlog.server.responses import ApiError
@@ -177,7 +177,7 @@ def curve(log: Log, kind: Kind, key: str, window: Window, points: int, smooth: f
     finite = np.isfinite(values)
     thinned = int(finite.sum()) > points
     columns = max(points // 4, 1)
-    x, y = thin(window.x, values, columns) if thinned else (window.x[finite], values[finite])
+    x, y = downsample(window.x, values, columns) if thinned else (window.x[finite], values[finite])
     out: dict[str, Any] = {
         "x": x.tolist(),
         "y": y.tolist(),
@@ -188,7 +188,7 @@ def curve(log: Log, kind: Kind, key: str, window: Window, points: int, smooth: f
     }
     if thinned and smooth > 0:
         smoothed = ema(values, 1 - smooth)
-        sx, sy = thin(window.x, smoothed, columns)
+        sx, sy = downsample(window.x, smoothed, columns)
         out["smooth"] = {"x": sx.tolist(), "y": sy.tolist(), "last": float(smoothed[-1]), "count": int(finite.sum())}
     return out
 
