@@ -140,7 +140,8 @@ _CONDUCT: Final = frozenset(
 _LEARNING: Final = frozenset(
     {"loss", "losses", "entropy", "kl", "lr", "epsilon", "grad", "error", "accuracy", "acc", "learning", "norm"}
 )
-# What the dashboard of the first FLOG trainer shows beside the reward and the conduct of the robot.
+_COST: Final = frozenset({"loss", "losses", "error"})
+# What the dashboard of the first FLOG trainer shows beside the reward and the behaviour of the robot.
 _FLOG_LEARNING: Final = frozenset(
     {"actor_competence", "cpg_weight", "task_pe", "pred_error", "pf_pkc_weight", "correction_mag", "grc_sparseness"}
 )
@@ -293,6 +294,11 @@ class Conventions:
         tier = self.tier(kind, key)
         _, place = self._ranks.get(key, (tier, len(self._ranks)))
         return tier, place if tier == 0 else 0, len(_words(key)) if tier < 4 else 0
+
+    @staticmethod
+    def lower_is_better(key: str) -> bool:
+        """Whether a metric is a loss or an error."""
+        return not _COST.isdisjoint(_words(key))
 
     @staticmethod
     def groups(keys: Iterable[str]) -> dict[str, str]:

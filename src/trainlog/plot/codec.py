@@ -1,6 +1,6 @@
 """Pictures as formats that can only be written: ``trainlog convert run.flog run.svg``.
 
-They show what a training is about. All of the frames are gathered in memory, and drawn when the writer is closed.
+They show the most important figures. All frames are kept in memory, and drawn when the writer is closed.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class PngCodec(PictureCodec):
 
 
 class GifCodec(PictureCodec):
-    """The curve that a training is about, growing on axes that are fixed from the whole."""
+    """The curve of the main metric as it grows, on the axes of the whole curve."""
 
     name = "gif"
     suffixes = (".gif",)

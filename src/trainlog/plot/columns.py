@@ -9,16 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Reader
+from trainlog.conventions import Conventions
 from trainlog.model import Kind
-from trainlog.plot.axes import Floats, is_clock
+from trainlog.plot.axes import Floats
 from trainlog.table.table import Table, flatten
 
 __all__ = ["Columns", "matches"]
 
 Bools = npt.NDArray[np.bool_]
 
-_MOST_WORDS: Final = 12  # different words in a column that says what was the case when
-_GLANCE: Final = 100  # values of a column of objects that tell whether it is worth to look at all of them
+_MOST_WORDS: Final = 12  # different words in a column that is drawn as a strip
+_GLANCE: Final = 100  # values of a column of objects that are looked at before all of them are
 
 
 class Columns:
@@ -29,10 +30,13 @@ class Columns:
 
     """
 
-    def __init__(self, reader: Reader, kind: Kind, only: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, reader: Reader, kind: Kind, conventions: Conventions, only: frozenset[str] = frozenset()
+    ) -> None:
         """Prepare to read the frames of *kind*; where they have all columns of *only*, the others are left out."""
         self.kind = kind
         self._reader = reader
+        self._conventions = conventions
         self._only = only
         self._numbers: dict[str, Floats | None] = {}
         self._varies: dict[str, bool] = {}
@@ -45,7 +49,8 @@ class Columns:
             keys = [] if first is None else list(flatten(first.data))
             if self._only <= set(keys):
                 wanted = self._only | {"episode_type"}
-                return self._reader.table(self.kind, keys=[key for key in keys if key in wanted or is_clock(key)])
+                chosen = [key for key in keys if key in wanted or self._conventions.is_clock(key)]
+                return self._reader.table(self.kind, keys=chosen)
         return self._reader.table(self.kind)
 
     def is_number(self, key: str) -> bool:
@@ -72,8 +77,19 @@ class Columns:
             self._varies[key] = bool(len(finite)) and bool(finite.min() < finite.max())
         return self._varies[key]
 
+    def sample(self) -> dict[str, float | list[float]]:
+        """A frame as `Conventions.position` takes it: numbers, and the first vector of each column that is known."""
+        found: dict[str, float | list[float]] = {}
+        for key, column in self.table.items():
+            if self.parts(key) > 1 and column.dtype.kind in "biuf":
+                known = np.flatnonzero(np.isfinite(column).all(axis=1))
+                found[key] = column[known[0]].astype(np.float64).tolist() if len(known) else []
+            elif self.is_number(key):
+                found[key] = 0.0
+        return found
+
     def words(self, key: str) -> list[str | None] | None:
-        """The column of words that say what was the case, None where they do not; None when it is no such column."""
+        """A column of few different words, None where a frame has none; None when it is no such column."""
         column = self.table[key]
         if column.dtype != object or column.ndim != 1:
             return None
