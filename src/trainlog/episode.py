@@ -16,13 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Reader
+from trainlog.conventions import EPISODE_END as END
+from trainlog.conventions import EPISODE_START as START
 from trainlog.model import Frame, Header, Kind, Variable
 from trainlog.table.table import Table, joined, table_of
 
 __all__ = ["END", "MOST_STEPS", "START", "Episode", "EpisodeType", "Tally", "episodes", "is_averaged", "is_summary"]
-
-START: Final = "episode_start"
-END: Final = "episode_end"
 
 # In the header's metadata: true when each record is the mean of the steps since the record before it.
 AVERAGED: Final = "averaged"
