@@ -244,7 +244,7 @@ class Conventions:
 
     @staticmethod
     def axis_order(*, summaries: bool = False) -> tuple[AxisName, ...]:
-        """The axes that metrics are shown over unasked, the best first.
+        """The axes that metrics are shown over by default, the best first.
 
         Args:
             summaries: whether each frame tells of a whole episode.

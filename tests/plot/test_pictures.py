@@ -21,7 +21,7 @@ from trainlog import Kind, PlotError
 from trainlog.draw import Grid, Line, Scene, Strip, VLine, layout, svg
 from trainlog.model import Frame, Header
 from trainlog.plot import Picture, PlotOptions, Run, pictures, runs_of, save_picture
-from trainlog.plot.codec import _Gathered
+from trainlog.plot.codec import _MemoryReader
 
 
 def drawn(picture: Picture) -> str:
@@ -283,7 +283,7 @@ ANY = st.one_of(st.floats(), st.integers(-(2**63), 2**63 - 1), st.booleans(), st
     st.booleans(),
 )
 def test_no_values_make_a_figure_fail(rows: list[dict[str, Any]], log_y: bool) -> None:
-    reader = _Gathered(Path("run.flog"), Header())
+    reader = _MemoryReader(Path("run.flog"), Header())
     for n, row in enumerate(rows):
         reader.add(Frame(float(n), Kind.STATS, row))
     with warnings.catch_warnings():

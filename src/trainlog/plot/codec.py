@@ -47,7 +47,7 @@ class PictureCodec(Codec):
 
         """
         if path.exists():
-            raise LogExists("there is a file already, and a log is never overwritten unasked", path=path)
+            raise LogExists("there is a file already, and a log is never overwritten by default", path=path)
         return _PictureWriter(self, path, header)
 
 
@@ -107,7 +107,7 @@ def _sheet(run: Reader) -> Drawing:
     return layout(picture.figure, *picture.size(_WIDTH, _HEIGHT))
 
 
-class _Gathered(Reader):
+class _MemoryReader(Reader):
     """Frames in memory, as a log: tables of some thousand frames, with the rows that lack a key."""
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -172,7 +172,7 @@ class _PictureWriter(Writer):
     def __init__(self, codec: PictureCodec, path: Path, header: Header) -> None:
         self._codec = codec
         self._path = path
-        self._run: _Gathered | None = _Gathered(path, header)
+        self._run: _MemoryReader | None = _MemoryReader(path, header)
 
     def write(self, frame: Frame) -> None:
         self._open_run().add(frame)
@@ -180,7 +180,7 @@ class _PictureWriter(Writer):
     def write_table(self, table: Table) -> None:
         self._open_run().add_table(table)
 
-    def _open_run(self) -> _Gathered:
+    def _open_run(self) -> _MemoryReader:
         if self._run is None:
             raise ClosedLog("this picture is drawn already", path=self._path)
         return self._run

@@ -40,6 +40,7 @@ class Columns:
         self._only = only
         self._numbers: dict[str, Floats | None] = {}
         self._varies: dict[str, bool] = {}
+        self._words: dict[str, list[str | None] | None] = {}
 
     @cached_property
     def table(self) -> Table:
@@ -90,6 +91,11 @@ class Columns:
 
     def words(self, key: str) -> list[str | None] | None:
         """A column of few different words, None where a frame has none; None when it is no such column."""
+        if key not in self._words:
+            self._words[key] = self._read_words(key)
+        return self._words[key]
+
+    def _read_words(self, key: str) -> list[str | None] | None:
         column = self.table[key]
         if column.dtype != object or column.ndim != 1:
             return None
@@ -107,7 +113,7 @@ class Columns:
 
     @cached_property
     def _missing(self) -> dict[str, npt.NDArray[np.intp]]:
-        """Rows that lack a key, by key. A table says NaN for both; only the frames tell one from the other."""
+        """Rows that lack a key, by key. A table has NaN in either case; only the frames distinguish them."""
         holes = [key for key in self.table if self._has_nan(key)]
         if not holes:
             return {}

@@ -19,8 +19,8 @@ from trainlog.plot.axes import Axis, Floats
 from trainlog.plot.options import Group, PlotOptions
 from trainlog.plot.picture import Block
 from trainlog.plot.run import Metric, Run
-from trainlog.plot.seeds import gathered
-from trainlog.plot.smoothing import fair_window, fitting_window, smoothed, window_extremes, window_std
+from trainlog.plot.seeds import aggregate
+from trainlog.plot.smoothing import default_window, round_window, smoothed, window_extremes, window_std
 
 __all__ = ["MetricChart", "band_label"]
 
@@ -145,8 +145,8 @@ class MetricChart:
         if self.options.smooth is not None:
             return self.options.smooth
         if len(curves) == 1 and self.options.band not in (None, "none"):
-            return fair_window(len(curves[0][1]))  # the band is that of a window
-        return max((0 if run.is_sampled(self.metric) else fitting_window(y) for run, y in curves), default=0)
+            return round_window(len(curves[0][1]))  # the band is that of a window
+        return max((0 if run.is_sampled(self.metric) else default_window(y) for run, y in curves), default=0)
 
     def _add_group(self, group: Group, label: str, curves: Sequence[tuple[Floats, Floats]]) -> None:
         color, dash = self._style()
@@ -156,7 +156,7 @@ class MetricChart:
             ready.append((x, y if smooth is None else smooth.values))
             if smooth is not None:
                 self._notes[f"each smoothed, {smooth.label}"] = None
-        one = gathered(ready, self.options.center or "mean", self.options.band or "ci")
+        one = aggregate(ready, self.options.center or "mean", self.options.band or "ci")
         count = len(curves)
         what = f"{_center_name(self.options)} of {count} {group.noun if count > 1 else 'run'}"
         bands = _true_ranges(np.isfinite(one.low))

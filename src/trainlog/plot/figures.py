@@ -59,7 +59,7 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
         panels[metric] = curve.panel(strips, events=len(metrics) <= _FEW or not panels)
     if options.y:
         return single
-    path, states = _of_one(runs, axes, options)
+    path, states = _path_and_states(runs, axes, options)
     if not single and path is None and states is None:
         raise PlotError("there is nothing to draw: no number in these logs varies")
     sheets = [*_overview(runs, panels, path), *_sheets(runs, panels, folders)]
@@ -202,7 +202,9 @@ def _strips(runs: Sequence[Run], metric: Metric, axis: Axis) -> list[Strip]:
     return [strip] if strip is not None else []
 
 
-def _of_one(runs: Sequence[Run], axes: dict[Kind, Axis], options: PlotOptions) -> tuple[Picture | None, Picture | None]:
+def _path_and_states(
+    runs: Sequence[Run], axes: dict[Kind, Axis], options: PlotOptions
+) -> tuple[Picture | None, Picture | None]:
     """The path and the states of a single log."""
     if len(runs) != 1:
         return None, None

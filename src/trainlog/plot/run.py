@@ -136,7 +136,7 @@ class Run:
         return self._axis_key(kind, name) is not None
 
     def default_axes(self, kind: Kind) -> list[AxisName]:
-        """The axes that the frames of *kind* are drawn over unasked, the best first."""
+        """The axes that the frames of *kind* are drawn over by default, the best first."""
         summaries = kind == Kind.STATS and is_summary(dict.fromkeys(self.columns(kind).table))
         return [name for name in self.conventions.axis_order(summaries=summaries) if self.has_axis(kind, name)]
 
