@@ -16,14 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Reader
+from trainlog.conventions import EPISODE_END as END
+from trainlog.conventions import EPISODE_START as START
 from trainlog.model import Frame, Header, Kind, Variable
 from trainlog.table.builder import joined, table_of
 from trainlog.table.table import Table
 
 __all__ = ["END", "MOST_STEPS", "START", "Episode", "EpisodeType", "Tally", "episodes", "is_averaged", "is_summary"]
-
-START: Final = "episode_start"
-END: Final = "episode_end"
 
 # In the header's metadata: true when each record is the mean of the steps since the record before it.
 AVERAGED: Final = "averaged"
