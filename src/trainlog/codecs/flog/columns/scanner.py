@@ -1,7 +1,7 @@
 """Scans of a FLOG file, without a dict or a step of Python for each frame.
 
 The file is read in blocks. In each, the frames are found (`scanning.chain`), sorted by shape (`sorter`), and their
-values copied to where they stand in the result (`record_layout`, `extract`). Whatever is no sound frame is left to the
+values copied to where they stand in the result (`record_layout`). Whatever is no sound frame is left to the
 walk (`scanning.walk`), which goes on from the same place in the same state as if it had come there by itself: so the
 rows are those of ``frames``, on every file.
 """
@@ -14,7 +14,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.columns.extract import add_frames, numbers_of
 from trainlog.codecs.flog.columns.frame_buffer import FrameBuffer, LastFrames
 from trainlog.codecs.flog.columns.sorter import FrameSorter, SortedFrames
 from trainlog.codecs.flog.columns.values import overlapping
@@ -75,7 +74,7 @@ class _KindRows:
 
     def add(self, frames: SortedFrames, offset: Ints, length: Ints, chosen: Mask | None) -> None:
         """Add *frames*, which begin at byte *offset* of the file; only those that are *chosen*."""
-        add_frames(self.builder, frames, chosen)
+        frames.add_to(self.builder, chosen)
         self._offsets.append(offset if chosen is None else offset[chosen])
         self._size += int((length if chosen is None else length[chosen]).sum()) - _HEAD * len(self._offsets[-1])
 
@@ -331,7 +330,7 @@ class ColumnScanner:
         if scan.time is not None:
             masks.append(in_range(time, scan.time))
         if scan.steps is not None:
-            steps = numbers_of(frames, len(time), STEP)
+            steps = frames.numbers(len(time), STEP)
             mine = slice(None) if self._only is not None else kinds == kind
             self.steps.setdefault(kind, []).append((places[mine], steps[mine]))
             masks.append(in_range(steps, scan.steps))
