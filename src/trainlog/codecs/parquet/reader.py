@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlog.codec import OnDamage, Reader
-from trainlog.codecs.flog.wire.payload import decode
+from trainlog.codecs.frame_payload import decode
 from trainlog.codecs.parquet.layout import GROUP, column_name, header_of, pyarrow_modules, typed
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.storage.source import Wait, never

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from trainlog.codec import Reader, Writer
 from trainlog.codecs.flog import FlogWriter
 from trainlog.codecs.flog.reader import FlogReader
-from trainlog.codecs.flog.wire.payload import encode
+from trainlog.codecs.frame_payload import encode
 from trainlog.codecs.parquet.layout import GROUP, METADATA, column_name, packed, pyarrow_modules
 from trainlog.errors import LogExists
 from trainlog.model import Frame, Header, Kind

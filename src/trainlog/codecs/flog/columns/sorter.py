@@ -12,7 +12,7 @@ import numpy.typing as npt
 from trainlog.codecs.flog.columns.record_layout import Match, Plan
 from trainlog.codecs.flog.columns.record_shape import Shape, parse
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.codecs.flog.wire.payload import decode
+from trainlog.codecs.frame_payload import decode
 
 __all__ = ["Sorted", "Sorter"]
 

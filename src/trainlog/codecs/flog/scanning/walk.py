@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from trainlog.codec import Gap
 from trainlog.codecs.flog.wire.layout import FIRST_BYTES, FRAME, MAX_PAYLOAD
-from trainlog.codecs.flog.wire.payload import decode
+from trainlog.codecs.frame_payload import decode
 from trainlog.storage.source import Source
 
 __all__ = ["Leap", "Record", "is_likely", "next_frame", "walk"]
