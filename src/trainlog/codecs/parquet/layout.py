@@ -17,6 +17,7 @@ __all__ = ["column_name", "header_of", "packed", "pyarrow_modules", "typed"]
 
 MAGIC: Final = b"PAR1"
 METADATA: Final = b"trainlog"
+FRAME: Final = "frame"  # the column of whole frames
 GROUP: Final = 1 << 15  # frames in a row group
 
 
@@ -72,7 +73,7 @@ def typed(pa: Any, path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise LogNotFound("there is no such file", path=path) from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, TrainlogError):
             raise
         raise CorruptLog(f"this is no whole Parquet file ({error})", path=path) from error

@@ -1,0 +1,250 @@
+"""Row groups as columns: only what a scan asks for, without a Python loop per row.
+
+Frames of which the columns do not tell all are in the column ``frame`` as well. They are decoded one by one, but only
+where what is wanted of them is not plain from the columns.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import zlib
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.codecs.frame_payload import decode
+from trainlog.codecs.parquet.layout import FRAME, column_name, pyarrow_modules
+from trainlog.model import Kind
+from trainlog.scan import Place, Scan
+from trainlog.table.builder import ColumnBuilder, Rows, TableBuilder
+from trainlog.table.values import STEP, Range, flatten, in_range, number
+
+__all__ = ["LogFile", "RowGroup", "split"]
+
+Ints = npt.NDArray[np.int64]
+
+
+class LogFile:
+    """A log in Parquet that is open.
+
+    Attributes:
+        file: the `pyarrow.parquet.ParquetFile`.
+        starts: the row that each row group begins with, and how many rows there are.
+
+    """
+
+    def __init__(self, file: Any, source: Any) -> None:
+        self.file = file
+        self._source = source
+        self._metadata = metadata = file.metadata
+        sizes = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+        self.starts = list(itertools.accumulate(sizes, initial=0))
+        # The metadata's own names of columns; those of lists are others than in the schema.
+        self._places = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
+
+    def checksum(self) -> str:
+        """A checksum of the footer, which says where each column of each row group is, and what is in it."""
+        end = self._source.size() - 8
+        size = int.from_bytes(self._source.read_at(4, end), "little")
+        return f"{zlib.crc32(self._source.read_at(size, end - size)):08x}"
+
+    def columns(self, kinds: Collection[Kind] | None, keys: Collection[str] | None = None) -> list[str]:
+        """The names of the columns of *kinds* with these *keys*; all for None."""
+        texts = None if kinds is None else set(map(str, kinds))
+        parts = ((name, *name.partition("/")) for name in self.file.schema_arrow.names)
+        return [
+            name
+            for name, kind, slash, key in parts
+            if slash and (texts is None or kind in texts) and (keys is None or key in keys)
+        ]
+
+    def groups(self, scan: Scan, place: Place) -> list[int]:
+        """The row groups that may hold rows of *scan* from *place* on, by their statistics."""
+        groups = [group for group, end in enumerate(self.starts[1:]) if end > place.start]
+        groups = [group for group in groups if self._meets(group, "time", scan.time)]
+        if scan.steps is None:
+            return groups
+        names = self.columns(scan.wanted, [STEP])
+        return [  # a step that its column cannot hold is in `frame` alone
+            group
+            for group in groups
+            if not self.is_null(group, FRAME) or any(self._meets(group, name, scan.steps) for name in names)
+        ]
+
+    def _meets(self, group: int, name: str, limits: Range | None) -> bool:
+        """Whether that column of a row group may have numbers inside of *limits*; its statistics leave NaN out."""
+        if limits is None or name not in self._places:
+            return True
+        if self.is_null(group, name):
+            return False
+        statistics = self._metadata.row_group(group).column(self._places[name]).statistics
+        if statistics is None or not statistics.has_min_max or not isinstance(statistics.min, int | float):
+            return True
+        low, high = limits
+        return (low is None or float(statistics.max) >= low) and (high is None or float(statistics.min) < high)
+
+    def is_null(self, group: int, name: str) -> bool:
+        """Whether that column of a row group is known to be null in every row."""
+        rows = self._metadata.row_group(group)
+        statistics = rows.column(self._places[name]).statistics
+        return bool(statistics is not None and statistics.has_null_count and statistics.null_count == rows.num_rows)
+
+
+class RowGroup:
+    """What a scan asks for of one row group.
+
+    Attributes:
+        start: the number of its first row in the file.
+
+    """
+
+    def __init__(self, log: LogFile, group: int, scan: Scan) -> None:
+        pa, _ = pyarrow_modules()
+        self._log = log
+        self._group = group
+        self._scan = scan
+        self.start = log.starts[group]
+        keys = scan.columns if scan.columns is None or scan.steps is None else {*scan.columns, STEP}
+        names = log.columns(scan.wanted, keys)
+        table = log.file.read_row_group(group, columns=["time", "kind", *names])
+        self._time: npt.NDArray[np.float64] = table["time"].to_numpy()
+        kinds = table["kind"].combine_chunks()
+        self._kinds = kinds if pa.types.is_dictionary(kinds.type) else kinds.dictionary_encode()
+        self._arrays = {name: table[name].combine_chunks() for name in names}
+
+    def select(self, place: Place) -> dict[Kind, Ints]:
+        """The rows of the group that the scan asks for from *place* on, by their kind."""
+        scan, codes = self._scan, self._kinds.indices.to_numpy()
+        found = {}
+        for code, text in enumerate(self._kinds.dictionary.to_pylist()):
+            if not scan.wants(kind := Kind.of(text)):
+                continue
+            rows = np.flatnonzero(codes == code)
+            rows = rows[np.searchsorted(rows, (place.ahead if kind in place.done else place.start) - self.start) :]
+            if scan.time is not None:
+                rows = rows[in_range(self._time[rows], scan.time)]
+            if scan.steps is not None:
+                rows = rows[in_range(self._steps(kind, rows), scan.steps)]
+            found[kind] = rows
+        return found
+
+    def put(self, builder: TableBuilder, rows: Ints) -> None:
+        """Add *rows*, which are of the builder's kind, to its table."""
+        start, keys, prefix = builder.rows, self._scan.columns, column_name(builder.kind, "")
+        builder.rows += len(rows)
+        builder.time.put(slice(start, builder.rows), self._time[rows])
+        names = self._log.columns([builder.kind], keys)
+        arrays = {name.removeprefix(prefix): self._taken(name, rows) for name in names}
+        is_plain = keys is not None and all(key in arrays and _is_plain(arrays[key]) for key in keys)
+        frames = {} if is_plain else {row: flatten(data) for row, data in self._frames(rows).items()}
+        told = np.ones(len(rows), np.bool_)
+        told[list(frames)] = False
+        met = {row: list(data) for row, data in frames.items()}
+        held = {key: array.is_valid().to_numpy(zero_copy_only=False) for key, array in arrays.items()}
+        for key, array in arrays.items():
+            first = int(np.argmax(held[key] & told))
+            if told[first] and held[key][first]:
+                met.setdefault(first, []).append(key)
+            if _may_be_int(array):  # what it has as 2.0 may be 2 in the frame; all else is what it was
+                held[key] &= told
+        builder.meet(met.items())
+        for key, array in arrays.items():
+            chosen = np.flatnonzero(held[key])
+            if len(chosen) == len(rows):
+                _put(builder.column(key), slice(start, builder.rows), array)
+            elif len(chosen):
+                _put(builder.column(key), chosen + start, array.take(chosen))
+        rest = [
+            {key: value for key, value in data.items() if key not in held or not held[key][row]}
+            for row, data in frames.items()
+        ]
+        builder.put_frames(np.fromiter(frames, np.intp, len(frames)) + start, rest)
+
+    def _taken(self, name: str, rows: Ints) -> Any:
+        array = self._arrays[name]
+        return array if len(rows) == len(array) else array.take(rows)
+
+    def _steps(self, kind: Kind, rows: Ints) -> npt.NDArray[np.float64]:
+        """The step of each of *rows* as a number; NaN where it is none."""
+        steps = np.full(len(rows), np.nan)
+        name = column_name(kind, STEP)
+        array = self._taken(name, rows) if name in self._arrays else None
+        if array is not None and str(array.type) in ("double", "int64"):
+            steps[:] = array.to_numpy(zero_copy_only=False)
+        elif array is not None:
+            steps[:] = [number(value) for value in array.to_pylist()]
+        if array is None or array.null_count:
+            for row, data in self._frames(rows).items():
+                steps[row] = number(data.get(STEP))
+        return steps
+
+    def _frames(self, rows: Ints) -> dict[int, dict[Any, Any]]:
+        """The data of those of *rows* that are in ``frame``, by their place among *rows*."""
+        if self._log.is_null(self._group, FRAME):
+            return {}
+        return {i: decode(one) for i, one in enumerate(self._packed.take(rows).to_pylist()) if one is not None}
+
+    @functools.cached_property
+    def _packed(self) -> Any:
+        return self._log.file.read_row_group(self._group, columns=[FRAME])[FRAME].combine_chunks()
+
+
+def _is_plain(array: Any) -> bool:
+    """Whether the column tells all of its values, also those of frames that are in ``frame`` as well.
+
+    It does not tell whether a null is a value that it could not hold, nor whether what it has as 2.0 was 2.
+    """
+    if array.null_count or not _may_be_int(array):
+        return not array.null_count
+    leaf, _ = _leaf_of(array)
+    if str(leaf.type) != "double":
+        return False  # lists of any length stay what they are, each for itself
+    values = leaf.to_numpy()
+    return bool((np.trunc(values) != values).any())  # an int beside a float becomes one in the table anyway
+
+
+def _may_be_int(array: Any) -> bool:
+    """Whether what is a float in *array* may have been an int."""
+    pa, _ = pyarrow_modules()
+    leaf = array.type
+    while pa.types.is_nested(leaf):
+        leaf = leaf.value_type
+    return bool(pa.types.is_float64(leaf))
+
+
+def _leaf_of(array: Any) -> tuple[Any, list[int]]:
+    """What the lists of fixed size in *array* hold, and how long they are."""
+    pa, _ = pyarrow_modules()
+    shape = []
+    while pa.types.is_fixed_size_list(array.type):
+        shape.append(array.type.list_size)
+        array = array.flatten()
+    return array, shape
+
+
+def _put(column: ColumnBuilder, rows: Rows, array: Any) -> None:
+    """Set *rows* of *column* to the values of *array*, none of which is null."""
+    pa, _ = pyarrow_modules()
+    leaf, shape = _leaf_of(array)
+    if pa.types.is_nested(leaf.type) or len(leaf) != len(array) * math.prod(shape):
+        column.extend(rows, array.to_pylist())
+    else:
+        column.put(rows, leaf.to_numpy(zero_copy_only=False).reshape(len(array), *shape))
+
+
+def split(rows: dict[Kind, Ints], first: int, size: int) -> Iterator[tuple[dict[Kind, Ints], int | None]]:
+    """Yield *rows* in pieces: one of *first* rows of all kinds, then of *size* each, with the row behind their last.
+
+    The last piece has less rows, perhaps none, and None with it.
+    """
+    is_cut = sum(map(len, rows.values())) >= first
+    order = np.sort(np.concatenate(list(rows.values()))) if is_cut else np.empty(0, np.int64)
+    low = 0
+    for end in [*(order[first - 1 :: size] + 1).tolist(), None]:
+        limits = (low, 1 << 62 if end is None else end)
+        yield {kind: some[slice(*np.searchsorted(some, limits))] for kind, some in rows.items()}, end
+        low = limits[1]
