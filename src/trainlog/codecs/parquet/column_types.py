@@ -1,0 +1,152 @@
+"""The types of the file's columns: which one fits the values of a key, and what of a value a column can hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.table.arrow import lists
+from trainlog.table.column import NULL, VALUE, Column
+
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["ColumnType", "common_type", "count_types", "is_text"]
+
+Bools = npt.NDArray[np.bool_]
+
+_DTYPES: Final = {"double": np.float64, "float": np.float32, "int64": np.int64, "bool": np.bool_}
+_BY_DTYPE: Final = {np.dtype(dtype): leaf for leaf, dtype in _DTYPES.items()}
+_BY_TYPE: Final = {float: "double", int: "int64", bool: "bool", str: "string", bytes: "binary"}
+_FLOATS: Final = frozenset(["double", "float"])
+
+
+class ColumnType(NamedTuple):
+    """The type of a value, or of a column.
+
+    Attributes:
+        leaf: Arrow's name of what it is, or of what its lists are of.
+        shape: how long the lists are, from the outermost to the innermost; None in it where lists differ in that.
+
+    """
+
+    leaf: str
+    shape: tuple[int | None, ...] = ()
+
+    def arrow(self, pa: Any) -> pyarrow.DataType:
+        """The same as a type of Arrow."""
+        found = pa.type_for_alias(self.leaf)
+        for size in reversed(self.shape):
+            found = pa.list_(found, -1 if size is None else size)
+        return found
+
+    def holds(self, value: Any) -> bool:
+        """Whether a column of this type holds *value* exactly."""
+        found = _type_of(value)
+        return (
+            found is not None
+            and len(found.shape) == len(self.shape)
+            and (found.shape == self.shape or None in self.shape)
+            and (found.leaf == self.leaf or {found.leaf, self.leaf} == _FLOATS)
+        )
+
+    def encode(self, pa: Any, column: Column) -> tuple[pyarrow.Array, Bools]:
+        """*column* as this type, null where it has no value or one that does not fit; and which rows are doubtful.
+
+        In the others, the column tells exactly what the frames hold. A table has made floats of ints that stood among
+        floats, so that only the frame can tell whether 2.0 was 2.
+        """
+        values, state = column
+        gaps = np.zeros(len(values), np.bool_) if state is None else state != VALUE
+        doubtful = np.zeros(len(values), np.bool_) if state is None else state == NULL
+        leaf = _BY_DTYPE.get(values.dtype)
+        if values.shape[1:] == self.shape and (leaf == self.leaf or (leaf, self.leaf) == ("float", "double")):
+            if leaf == "double":
+                integral = np.isfinite(values) & (np.trunc(values) == values)
+                doubtful |= ~gaps & integral.reshape(len(values), -1).any(axis=1)
+        elif (leaf, values.ndim, self) == ("int64", 1, _DOUBLE):
+            doubtful |= ~gaps
+        else:
+            return self._encode_objects(pa, values, gaps, doubtful), doubtful
+        values = values.astype(_DTYPES[self.leaf], copy=False)
+        return (lists(values, gaps) if self.shape else pa.array(values, mask=gaps)), doubtful
+
+    def _encode_objects(self, pa: Any, values: npt.NDArray[Any], gaps: Bools, doubtful: Bools) -> pyarrow.Array:
+        """*values*, of any types, as `encode` does; adds to *doubtful*."""
+        held: list[Any] = [None if gap else value for value, gap in zip(values.tolist(), gaps.tolist(), strict=True)]
+        if not self.shape and {_BY_TYPE.get(one) for one in {*map(type, held)} - {type(None)}} == {self.leaf}:
+            try:
+                return pa.array(held, self.arrow(pa))
+            except (UnicodeEncodeError, OverflowError, pa.ArrowInvalid):
+                pass  # one of them does not fit
+        for row, value in enumerate(held):
+            if value is None:
+                continue
+            held[row] = value.tolist() if isinstance(value, np.ndarray) else value
+            if not self.holds(value):
+                held[row] = float(value) if self == _DOUBLE and _type_of(value) == _INT else None
+                doubtful[row] = True
+            elif self.shape and self.leaf == "double":
+                doubtful[row] = True
+        return pa.array(held, self.arrow(pa))
+
+
+_DOUBLE: Final = ColumnType("double")
+_INT: Final = ColumnType("int64")
+
+
+def _type_of(value: Any) -> ColumnType | None:
+    """The type of *value*; None when no column can hold it exactly."""
+    one = type(value)
+    if one is np.ndarray:
+        leaf = _BY_DTYPE.get(value.dtype)
+        return None if leaf is None or 0 in value.shape else ColumnType(leaf, value.shape)
+    if one is list:
+        types = set(map(type, value))
+        items = set(map(_type_of, value if types != {float} else value[:1]))
+        item = items.pop() if len(items) == 1 else None
+        return None if item is None or item.leaf not in _DTYPES else ColumnType(item.leaf, (len(value), *item.shape))
+    if one not in _BY_TYPE or (one is int and not -(2**63) <= value < 2**63) or (one is str and not is_text(value)):
+        return None
+    return ColumnType(_BY_TYPE[one])
+
+
+def is_text(value: str) -> bool:
+    """Whether UTF-8 can spell *value*."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def count_types(counts: Counter[ColumnType], column: Column) -> None:
+    """Add the types of the values of *column* to *counts*."""
+    values = column.values if column.state is None else column.values[column.state == VALUE]
+    leaf = _BY_DTYPE.get(values.dtype)
+    if leaf is None:
+        counts.update(found for found in map(_type_of, values.tolist()) if found is not None)
+    elif len(values) and 0 not in values.shape:
+        counts[ColumnType(leaf, values.shape[1:])] += len(values)
+
+
+def common_type(counts: Counter[ColumnType]) -> ColumnType | None:
+    """The type that most values have; None when there are none.
+
+    Ints and floats together are floats. What all values have in common is what they are and how deep their lists are.
+    """
+    ranks: Counter[tuple[str, int]] = Counter()
+    for one, count in counts.items():
+        ranks[one.leaf, len(one.shape)] += count
+    for leaf, depth in list(ranks):
+        if leaf == "float" and ("double", depth) in ranks:
+            ranks["double", depth] += ranks.pop((leaf, depth))
+    if not ranks:
+        return None
+    leaf, depth = ("double", 0) if ranks.keys() == {("double", 0), ("int64", 0)} else ranks.most_common(1)[0][0]
+    leaves = _FLOATS if leaf == "double" else {leaf}
+    shapes = {one.shape for one in counts if one.leaf in leaves and len(one.shape) == depth} - {()} or {()}
+    return ColumnType(leaf, shapes.pop() if len(shapes) == 1 else (None,) * depth)
