@@ -148,9 +148,10 @@ def test_any_values(tmp_path: Path, values: list[Any]) -> None:
 
 
 def test_keys_that_are_no_text(tmp_path: Path) -> None:
-    round_trip(
-        tmp_path, stats({1: 2.0, b"k": 3, None: 1}, {"1": 2.0}, {"\udcff": 1.0}, {"a/b": 1.0}, {"a": {"b": 1.0}})
-    )
+    for value in (1.5, "text"):
+        keys = [1, b"k", None, True, 1.5, math.inf, (1, 2), "\udcff", "a/b", ""]
+        round_trip(tmp_path, stats(*({key: value} for key in keys), *({str(key): value} for key in keys)))
+        round_trip(tmp_path, stats(*({key: value, str(key): value} for key in keys), {"a": {"b": value}, "x": {}}))
 
 
 @given(rows=rows.flatmap(lambda first: rows.map(lambda second: [first, second, first])))
@@ -301,7 +302,7 @@ def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def table() -> Table:
-    columns = {
+    columns: dict[str, Any] = {
         "step": np.arange(4),
         "reward": np.array([0.5, np.nan, 1.5, 2.5]),
         "pos": np.arange(12.0).reshape(4, 3),
@@ -468,9 +469,12 @@ def test_take_reads_these_rows_only(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     reader = small_groups(tmp_path / "log.parquet", frames)
     read: list[int] = []
     plain = pq.ParquetFile.read_row_group
-    monkeypatch.setattr(
-        pq.ParquetFile, "read_row_group", lambda self, n, columns: (read.append(n), plain(self, n, columns=columns))[1]
-    )
+
+    def read_row_group(self: Any, n: int, columns: list[str]) -> Any:
+        read.append(n)
+        return plain(self, n, columns=columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", read_row_group)
     for orders in ([], [0], [39], [3, 4, 5, 6, 21], range(40), [38, 40, 1000]):
         assert list(map(repr, reader.take(iter(orders)))) == [repr(frames[i]) for i in orders if i < 40]
     read.clear()
@@ -482,7 +486,7 @@ def test_take_reads_these_rows_only(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_absent_null_and_nan(tmp_path: Path) -> None:
-    data = [{"x": 1.5, "n": 1}, {"x": None, "n": 2}, {}, {"x": math.nan, "n": None}, {"x": 2.0}]
+    data: list[dict[str, Any]] = [{"x": 1.5, "n": 1}, {"x": None, "n": 2}, {}, {"x": math.nan, "n": None}, {"x": 2.0}]
     reader = small_groups(tmp_path / "log.parquet", stats(*data))
     table = reader.table("stats")
     assert table.column("x").state.tolist() == [VALUE, NULL, ABSENT, VALUE, VALUE]
@@ -495,7 +499,7 @@ def test_absent_null_and_nan(tmp_path: Path) -> None:
 def test_the_mean_of_a_column_with_gaps(tmp_path: Path) -> None:
     """The file itself, and its table in polars, say the same."""
     polars = pytest.importorskip("polars")
-    data = [{"x": i / 3} if i % 3 else {"x": None} if i % 2 else {} for i in range(100)]
+    data: list[dict[str, Any]] = [{"x": i / 3} if i % 3 else {"x": None} if i % 2 else {} for i in range(100)]
     path = tmp_path / "log.parquet"
     round_trip(tmp_path, [*stats(*data), Frame(0.0, Kind.EVENT, {"y": 1})])
     frame = polars.read_parquet(path).filter(polars.col("kind") == "stats")
@@ -538,7 +542,7 @@ def test_single_precision(tmp_path: Path) -> None:
     reader = trainlog.open(path)
     for keys in (None, ["mat", "pos"]):
         table = reader.table("creature", keys=keys)
-        assert (table["pos"].dtype, table["mat"].dtype) == (np.float32, np.float32)
+        assert [str(table[key].dtype) for key in ("pos", "mat")] == ["float32", "float32"]
         assert table["pos"].tolist() == [frame.data["pos"].tolist() for frame in frames]
         assert table["mat"].shape == (12, 2, 2)
     assert [same(frame.data, one.data) for frame, one in zip(reader, frames, strict=True)] == [True] * 12
@@ -551,7 +555,8 @@ def test_parquet_keeps_the_dtypes_of_the_spool(tmp_path: Path) -> None:
         with trainlog.create(tmp_path / name) as log:
             log.write_all(stats(*data))
         tables.append(trainlog.open(tmp_path / name).table("stats"))
-    assert_same_table(*tables)
+    flog, parquet = ({key: column.dtype for key, column in table.items()} for table in tables)
+    assert parquet == flog
 
 
 def test_a_frame_that_cannot_be_decoded(tmp_path: Path) -> None:

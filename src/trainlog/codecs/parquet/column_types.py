@@ -36,6 +36,15 @@ class ColumnType(NamedTuple):
     leaf: str
     shape: tuple[int | None, ...] = ()
 
+    @classmethod
+    def of(cls, arrow: pyarrow.DataType) -> ColumnType:
+        """The type of a column in the file."""
+        shape: list[int | None] = []
+        while arrow.num_fields:
+            shape.append(getattr(arrow, "list_size", None))
+            arrow = arrow.value_type
+        return cls(str(arrow), tuple(shape))
+
     def arrow(self, pa: Any) -> pyarrow.DataType:
         """The same as a type of Arrow."""
         found = pa.type_for_alias(self.leaf)
@@ -138,15 +147,14 @@ def common_type(counts: Counter[ColumnType]) -> ColumnType | None:
 
     Ints and floats together are floats. What all values have in common is what they are and how deep their lists are.
     """
+    wider = {"float": "double"} if any(one.leaf == "double" for one in counts) else {}
     ranks: Counter[tuple[str, int]] = Counter()
-    for one, count in counts.items():
-        ranks[one.leaf, len(one.shape)] += count
-    for leaf, depth in list(ranks):
-        if leaf == "float" and ("double", depth) in ranks:
-            ranks["double", depth] += ranks.pop((leaf, depth))
+    shapes: dict[tuple[str, int], set[tuple[int | None, ...]]] = {}
+    for (leaf, shape), count in counts.items():
+        rank = wider.get(leaf, leaf), len(shape)
+        ranks[rank] += count
+        shapes.setdefault(rank, set()).add(shape)
     if not ranks:
         return None
-    leaf, depth = ("double", 0) if ranks.keys() == {("double", 0), ("int64", 0)} else ranks.most_common(1)[0][0]
-    leaves = _FLOATS if leaf == "double" else {leaf}
-    shapes = {one.shape for one in counts if one.leaf in leaves and len(one.shape) == depth} - {()} or {()}
-    return ColumnType(leaf, shapes.pop() if len(shapes) == 1 else (None,) * depth)
+    rank = ("double", 0) if ranks.keys() == {("double", 0), ("int64", 0)} else ranks.most_common(1)[0][0]
+    return ColumnType(rank[0], shapes[rank].pop() if len(shapes[rank]) == 1 else (None,) * rank[1])

@@ -113,7 +113,7 @@ class _Pending(dict[Kind, tuple[TableBuilder, list[Ints]]]):
                 if kind not in self:
                     self[kind] = TableBuilder(kind, scan.columns), []
                     self[kind][0].expected = 0 if scan.has_ranges or scan.last is not None else expected
-                group.put(self[kind][0], some)
+                group.put(self[kind][0], some, scan.columns)
                 self[kind][1].append(some + group.start)
         return sum(map(len, rows.values()))
 

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trainlog.codecs.frame_payload import decode
+from trainlog.codecs.parquet.column_types import ColumnType
 from trainlog.codecs.parquet.layout import FRAME, column_name, pyarrow_modules
 from trainlog.model import Kind
 from trainlog.scan import Place, Scan
-from trainlog.table.builder import ColumnBuilder, Rows, TableBuilder
-from trainlog.table.values import STEP, Range, flatten, in_range, number
+from trainlog.table.builder import TableBuilder
+from trainlog.table.values import STEP, Range, flatten, in_range
 
 __all__ = ["LogFile", "RowGroup", "split"]
 
@@ -40,6 +40,7 @@ class LogFile:
     def __init__(self, file: Any, source: Any) -> None:
         self.file = file
         self._source = source
+        self._names = {name: name.partition("/") for name in file.schema_arrow.names}
         self._metadata = metadata = file.metadata
         sizes = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
         self.starts = list(itertools.accumulate(sizes, initial=0))
@@ -55,10 +56,9 @@ class LogFile:
     def columns(self, kinds: Collection[Kind] | None, keys: Collection[str] | None = None) -> list[str]:
         """The names of the columns of *kinds* with these *keys*; all for None."""
         texts = None if kinds is None else set(map(str, kinds))
-        parts = ((name, *name.partition("/")) for name in self.file.schema_arrow.names)
         return [
             name
-            for name, kind, slash, key in parts
+            for name, (kind, slash, key) in self._names.items()
             if slash and (texts is None or kind in texts) and (keys is None or key in keys)
         ]
 
@@ -127,18 +127,20 @@ class RowGroup:
             rows = rows[np.searchsorted(rows, (place.ahead if kind in place.done else place.start) - self.start) :]
             if scan.time is not None:
                 rows = rows[in_range(self._time[rows], scan.time)]
-            if scan.steps is not None:
+            if scan.steps is not None and len(rows):
                 rows = rows[in_range(self._steps(kind, rows), scan.steps)]
             found[kind] = rows
         return found
 
-    def put(self, builder: TableBuilder, rows: Ints) -> None:
-        """Add *rows*, which are of the builder's kind, to its table."""
-        start, keys, prefix = builder.rows, self._scan.columns, column_name(builder.kind, "")
+    def put(self, builder: TableBuilder, rows: Ints, keys: Sequence[str] | None) -> None:
+        """Add *rows*, which are of the builder's kind, to its table; of all columns, or of those of *keys*."""
+        start, prefix = builder.rows, column_name(builder.kind, "")
         builder.rows += len(rows)
         builder.time.put(slice(start, builder.rows), self._time[rows])
-        names = self._log.columns([builder.kind], keys)
-        arrays = {name.removeprefix(prefix): self._taken(name, rows) for name in names}
+        names = [name for name in self._log.columns([builder.kind], keys) if name in self._arrays]
+        arrays = {name.removeprefix(prefix): self._arrays[name] for name in names}
+        if len(rows) < len(self._time):
+            arrays = {key: array.take(rows) for key, array in arrays.items()}
         is_plain = keys is not None and all(key in arrays and _is_plain(arrays[key]) for key in keys)
         frames = {} if is_plain else {row: flatten(data) for row, data in self._frames(rows).items()}
         told = np.ones(len(rows), np.bool_)
@@ -149,38 +151,30 @@ class RowGroup:
             first = int(np.argmax(held[key] & told))
             if told[first] and held[key][first]:
                 met.setdefault(first, []).append(key)
-            if _may_be_int(array):  # what it has as 2.0 may be 2 in the frame; all else is what it was
+            if ColumnType.of(array.type).leaf == "double":  # what it has as 2.0 may be 2 in the frame
                 held[key] &= told
         builder.meet(met.items())
         for key, array in arrays.items():
-            chosen = np.flatnonzero(held[key])
-            if len(chosen) == len(rows):
-                _put(builder.column(key), slice(start, builder.rows), array)
-            elif len(chosen):
-                _put(builder.column(key), chosen + start, array.take(chosen))
+            if len(chosen := np.flatnonzero(held[key])):
+                is_all, column = len(chosen) == len(rows), builder.column(key)
+                places = slice(start, builder.rows) if is_all else chosen + start
+                values = _values(array if is_all else array.take(chosen))
+                if isinstance(values, list):
+                    column.extend(places, values)
+                else:
+                    column.put(places, values)
         rest = [
             {key: value for key, value in data.items() if key not in held or not held[key][row]}
             for row, data in frames.items()
         ]
         builder.put_frames(np.fromiter(frames, np.intp, len(frames)) + start, rest)
 
-    def _taken(self, name: str, rows: Ints) -> Any:
-        array = self._arrays[name]
-        return array if len(rows) == len(array) else array.take(rows)
-
     def _steps(self, kind: Kind, rows: Ints) -> npt.NDArray[np.float64]:
         """The step of each of *rows* as a number; NaN where it is none."""
-        steps = np.full(len(rows), np.nan)
-        name = column_name(kind, STEP)
-        array = self._taken(name, rows) if name in self._arrays else None
-        if array is not None and str(array.type) in ("double", "int64"):
-            steps[:] = array.to_numpy(zero_copy_only=False)
-        elif array is not None:
-            steps[:] = [number(value) for value in array.to_pylist()]
-        if array is None or array.null_count:
-            for row, data in self._frames(rows).items():
-                steps[row] = number(data.get(STEP))
-        return steps
+        builder = TableBuilder(kind, [STEP])
+        self.put(builder, rows, [STEP])
+        steps = table.numbers(STEP) if STEP in (table := builder.finish()) else np.empty(0)
+        return steps if steps.shape == rows.shape else np.full(len(rows), np.nan)
 
     def _frames(self, rows: Ints) -> dict[int, dict[Any, Any]]:
         """The data of those of *rows* that are in ``frame``, by their place among *rows*."""
@@ -198,42 +192,22 @@ def _is_plain(array: Any) -> bool:
 
     It does not tell whether a null is a value that it could not hold, nor whether what it has as 2.0 was 2.
     """
-    if array.null_count or not _may_be_int(array):
+    if array.null_count or ColumnType.of(array.type).leaf != "double":
         return not array.null_count
-    leaf, _ = _leaf_of(array)
-    if str(leaf.type) != "double":
-        return False  # lists of any length stay what they are, each for itself
-    values = leaf.to_numpy()
-    return bool((np.trunc(values) != values).any())  # an int beside a float becomes one in the table anyway
+    values = _values(array)
+    # An int beside a float becomes one in the table anyway; but lists of any length stay what they are.
+    return isinstance(values, np.ndarray) and bool((np.trunc(values) != values).any())
 
 
-def _may_be_int(array: Any) -> bool:
-    """Whether what is a float in *array* may have been an int."""
-    pa, _ = pyarrow_modules()
-    leaf = array.type
-    while pa.types.is_nested(leaf):
-        leaf = leaf.value_type
-    return bool(pa.types.is_float64(leaf))
-
-
-def _leaf_of(array: Any) -> tuple[Any, list[int]]:
-    """What the lists of fixed size in *array* hold, and how long they are."""
-    pa, _ = pyarrow_modules()
-    shape = []
-    while pa.types.is_fixed_size_list(array.type):
-        shape.append(array.type.list_size)
-        array = array.flatten()
-    return array, shape
-
-
-def _put(column: ColumnBuilder, rows: Rows, array: Any) -> None:
-    """Set *rows* of *column* to the values of *array*, none of which is null."""
-    pa, _ = pyarrow_modules()
-    leaf, shape = _leaf_of(array)
-    if pa.types.is_nested(leaf.type) or len(leaf) != len(array) * math.prod(shape):
-        column.extend(rows, array.to_pylist())
-    else:
-        column.put(rows, leaf.to_numpy(zero_copy_only=False).reshape(len(array), *shape))
+def _values(array: Any) -> npt.NDArray[Any] | list[Any]:
+    """The values of *array*, none of which is null; lists of any length as they are."""
+    shape = ColumnType.of(array.type).shape
+    if None in shape:
+        return array.to_pylist()  # type: ignore[no-any-return]
+    leaves = array
+    for _ in shape:
+        leaves = leaves.flatten()
+    return leaves.to_numpy(zero_copy_only=False).reshape(len(array), *shape)  # type: ignore[no-any-return]
 
 
 def split(rows: dict[Kind, Ints], first: int, size: int) -> Iterator[tuple[dict[Kind, Ints], int | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import Counter
@@ -93,11 +94,12 @@ def _write(log: Reader, path: Path) -> None:
         parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=text) as writer,
     ):
         for batches in _stretches(log):
-            writer.write_table(_row_group(pa, schema, types, log, batches))
+            table = _rows_of(pa, schema, types, log, batches)
+            writer.write_table(table, math.ceil(len(table) / max(round(len(table) / GROUP), 1)))
 
 
 def _stretches(log: Reader) -> Iterator[list[Batch]]:
-    """Yield the whole *log*, about as many rows at a time as a row group has."""
+    """Yield the whole *log*, about as many rows at a time as a row group has, or some times as many."""
     batches: list[Batch] = []
     for batch in log.scan(Scan(batch_rows=GROUP)):
         if batch.table.rows:
@@ -120,8 +122,8 @@ def _column_types(log: Reader) -> ColumnTypes:
     return {name: one for name, one in found if one is not None}
 
 
-def _row_group(pa: Any, schema: Any, types: ColumnTypes, log: Reader, batches: list[Batch]) -> Any:
-    """*batches*, which are one stretch of *log*, as a row group."""
+def _rows_of(pa: Any, schema: Any, types: ColumnTypes, log: Reader, batches: list[Batch]) -> Any:
+    """*batches*, which are one stretch of *log*, as rows of the file."""
     order = np.sort(np.concatenate([batch.order for batch in batches]))
     total = len(order)
     time, kinds, doubtful = np.empty(total), np.empty(total, np.int16), np.zeros(total, np.bool_)
