@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.table.arrow import lists
-from trainlog.table.column import NULL, VALUE, Column
+from trainlog.table.column import VALUE, Column
 
 if TYPE_CHECKING:
     import pyarrow
@@ -63,28 +63,27 @@ class ColumnType(NamedTuple):
         )
 
     def encode(self, pa: Any, column: Column) -> tuple[pyarrow.Array, Bools]:
-        """*column* as this type, null where it has no value or one that does not fit; and which rows are doubtful.
+        """*column* as this type, null where it has no value or one that does not fit; and what may have been an int.
 
-        In the others, the column tells exactly what the frames hold. A table has made floats of ints that stood among
-        floats, so that only the frame can tell whether 2.0 was 2.
+        A table has made floats of ints that stood among floats, so that only the frame can tell whether 2.0 was 2.
         """
         values, state = column
         gaps = np.zeros(len(values), np.bool_) if state is None else state != VALUE
-        doubtful = np.zeros(len(values), np.bool_) if state is None else state == NULL
+        may_be_int = np.zeros(len(values), np.bool_)
         leaf = _BY_DTYPE.get(values.dtype)
         if values.shape[1:] == self.shape and (leaf == self.leaf or (leaf, self.leaf) == ("float", "double")):
             if leaf == "double":
                 integral = np.isfinite(values) & (np.trunc(values) == values)
-                doubtful |= ~gaps & integral.reshape(len(values), -1).any(axis=1)
+                may_be_int = ~gaps & integral.any(axis=tuple(range(1, values.ndim)))
         elif (leaf, values.ndim, self) == ("int64", 1, _DOUBLE):
-            doubtful |= ~gaps
+            may_be_int = ~gaps
         else:
-            return self._encode_objects(pa, values, gaps, doubtful), doubtful
+            return self._encode_objects(pa, values, gaps, may_be_int), may_be_int
         values = values.astype(_DTYPES[self.leaf], copy=False)
-        return (lists(values, gaps) if self.shape else pa.array(values, mask=gaps)), doubtful
+        return (lists(values, gaps) if self.shape else pa.array(values, mask=gaps)), may_be_int
 
-    def _encode_objects(self, pa: Any, values: npt.NDArray[Any], gaps: Bools, doubtful: Bools) -> pyarrow.Array:
-        """*values*, of any types, as `encode` does; adds to *doubtful*."""
+    def _encode_objects(self, pa: Any, values: npt.NDArray[Any], gaps: Bools, may_be_int: Bools) -> pyarrow.Array:
+        """*values*, of any types, as `encode` does; sets *may_be_int*."""
         held: list[Any] = [None if gap else value for value, gap in zip(values.tolist(), gaps.tolist(), strict=True)]
         if not self.shape and {_BY_TYPE.get(one) for one in {*map(type, held)} - {type(None)}} == {self.leaf}:
             try:
@@ -92,14 +91,12 @@ class ColumnType(NamedTuple):
             except (UnicodeEncodeError, OverflowError, pa.ArrowInvalid):
                 pass  # one of them does not fit
         for row, value in enumerate(held):
-            if value is None:
-                continue
-            held[row] = value.tolist() if isinstance(value, np.ndarray) else value
-            if not self.holds(value):
-                held[row] = float(value) if self == _DOUBLE and _type_of(value) == _INT else None
-                doubtful[row] = True
-            elif self.shape and self.leaf == "double":
-                doubtful[row] = True
+            fits = value is not None and self.holds(value)
+            may_be_int[row] = self.leaf == "double" and ((fits and self.shape != ()) or _type_of(value) == _INT)
+            if isinstance(value, np.ndarray):
+                held[row] = value.tolist()
+            if not fits:
+                held[row] = float(value) if may_be_int[row] and not self.shape else None
         return pa.array(held, self.arrow(pa))
 
 

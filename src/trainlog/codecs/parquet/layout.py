@@ -17,6 +17,8 @@ __all__ = ["column_name", "header_of", "packed", "pyarrow_modules", "typed"]
 
 MAGIC: Final = b"PAR1"
 METADATA: Final = b"trainlog"
+# A list of the columns that do not tell all of their values exactly, and of the kinds with keys that have no column.
+INEXACT: Final = b"trainlog.inexact"
 FRAME: Final = "frame"  # the column of whole frames
 GROUP: Final = 1 << 15  # frames in a row group
 

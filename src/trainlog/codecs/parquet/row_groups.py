@@ -1,13 +1,14 @@
 """Row groups as columns: only what a scan asks for, without a Python loop per row.
 
 Frames of which the columns do not tell all are in the column ``frame`` as well. They are decoded one by one, but only
-where what is wanted of them is not plain from the columns.
+where columns are wanted that do not tell all of their values.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import json
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from trainlog.codecs.frame_payload import decode
 from trainlog.codecs.parquet.column_types import ColumnType
-from trainlog.codecs.parquet.layout import FRAME, column_name, pyarrow_modules
+from trainlog.codecs.parquet.layout import FRAME, INEXACT, pyarrow_modules
 from trainlog.model import Kind
 from trainlog.scan import Place, Scan
 from trainlog.table.builder import TableBuilder
@@ -40,6 +41,8 @@ class LogFile:
     def __init__(self, file: Any, source: Any) -> None:
         self.file = file
         self._source = source
+        listed = file.metadata.metadata.get(INEXACT)
+        self._inexact = None if listed is None else frozenset(json.loads(listed))
         self._names = {name: name.partition("/") for name in file.schema_arrow.names}
         self._metadata = metadata = file.metadata
         sizes = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
@@ -61,6 +64,10 @@ class LogFile:
             for name, (kind, slash, key) in self._names.items()
             if slash and (texts is None or kind in texts) and (keys is None or key in keys)
         ]
+
+    def is_inexact(self, name: str) -> bool:
+        """Whether that column does not tell all of its values, or that kind of frame has keys without a column."""
+        return self._inexact is None or name in self._inexact
 
     def groups(self, scan: Scan, place: Place) -> list[int]:
         """The row groups that may hold rows of *scan* from *place* on, by their statistics."""
@@ -134,25 +141,25 @@ class RowGroup:
 
     def put(self, builder: TableBuilder, rows: Ints, keys: Sequence[str] | None) -> None:
         """Add *rows*, which are of the builder's kind, to its table; of all columns, or of those of *keys*."""
-        start, prefix = builder.rows, column_name(builder.kind, "")
+        log, start, kind = self._log, builder.rows, builder.kind
         builder.rows += len(rows)
         builder.time.put(slice(start, builder.rows), self._time[rows])
-        names = [name for name in self._log.columns([builder.kind], keys) if name in self._arrays]
-        arrays = {name.removeprefix(prefix): self._arrays[name] for name in names}
+        names = {name.partition("/")[2]: name for name in log.columns([kind], keys) if name in self._arrays}
+        arrays = {key: self._arrays[name] for key, name in names.items()}
         if len(rows) < len(self._time):
             arrays = {key: array.take(rows) for key, array in arrays.items()}
-        is_plain = keys is not None and all(key in arrays and _is_plain(arrays[key]) for key in keys)
-        frames = {} if is_plain else {row: flatten(data) for row, data in self._frames(rows).items()}
+        needed = [names.get(key, str(kind)) for key in keys] if keys is not None else [*names.values(), str(kind)]
+        frames = self._frames(rows) if any(map(log.is_inexact, needed)) else {}
         told = np.ones(len(rows), np.bool_)
         told[list(frames)] = False
         met = {row: list(data) for row, data in frames.items()}
         held = {key: array.is_valid().to_numpy(zero_copy_only=False) for key, array in arrays.items()}
-        for key, array in arrays.items():
+        for key, name in names.items():
             first = int(np.argmax(held[key] & told))
             if told[first] and held[key][first]:
                 met.setdefault(first, []).append(key)
-            if ColumnType.of(array.type).leaf == "double":  # what it has as 2.0 may be 2 in the frame
-                held[key] &= told
+            if log.is_inexact(name) and ColumnType.of(arrays[key].type).leaf == "double":
+                held[key] &= told  # what it has as 2.0 may be 2 in the frame; all else that it has is exact
         builder.meet(met.items())
         for key, array in arrays.items():
             if len(chosen := np.flatnonzero(held[key])):
@@ -176,27 +183,16 @@ class RowGroup:
         steps = table.numbers(STEP) if STEP in (table := builder.finish()) else np.empty(0)
         return steps if steps.shape == rows.shape else np.full(len(rows), np.nan)
 
-    def _frames(self, rows: Ints) -> dict[int, dict[Any, Any]]:
-        """The data of those of *rows* that are in ``frame``, by their place among *rows*."""
+    def _frames(self, rows: Ints) -> dict[int, dict[str, Any]]:
+        """The data, flat, of those of *rows* that are in ``frame``, by their place among *rows*."""
         if self._log.is_null(self._group, FRAME):
             return {}
-        return {i: decode(one) for i, one in enumerate(self._packed.take(rows).to_pylist()) if one is not None}
+        packed = self._packed.take(rows).to_pylist()
+        return {i: flatten(decode(one)) for i, one in enumerate(packed) if one is not None}
 
     @functools.cached_property
     def _packed(self) -> Any:
         return self._log.file.read_row_group(self._group, columns=[FRAME])[FRAME].combine_chunks()
-
-
-def _is_plain(array: Any) -> bool:
-    """Whether the column tells all of its values, also those of frames that are in ``frame`` as well.
-
-    It does not tell whether a null is a value that it could not hold, nor whether what it has as 2.0 was 2.
-    """
-    if array.null_count or ColumnType.of(array.type).leaf != "double":
-        return not array.null_count
-    values = _values(array)
-    # An int beside a float becomes one in the table anyway; but lists of any length stay what they are.
-    return isinstance(values, np.ndarray) and bool((np.trunc(values) != values).any())
 
 
 def _values(array: Any) -> npt.NDArray[Any] | list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -15,12 +16,13 @@ import numpy as np
 from trainlog.codec import Codec, Reader, Writer
 from trainlog.codecs.frame_payload import encode
 from trainlog.codecs.parquet.column_types import ColumnType, common_type, count_types, is_text
-from trainlog.codecs.parquet.layout import FRAME, GROUP, METADATA, column_name, packed, pyarrow_modules
+from trainlog.codecs.parquet.layout import FRAME, GROUP, INEXACT, METADATA, column_name, packed, pyarrow_modules
 from trainlog.errors import LogExists
 from trainlog.model import Frame, Header, Kind
 from trainlog.scan import Batch, Scan
 from trainlog.storage.source import written_aside
 from trainlog.table.table import Table
+from trainlog.table.values import flatten
 
 __all__ = ["ParquetWriter"]
 
@@ -93,9 +95,11 @@ def _write(log: Reader, path: Path) -> None:
         written_aside(path) as file,
         parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=text) as writer,
     ):
+        inexact: set[str] = set()
         for batches in _stretches(log):
-            table = _rows_of(pa, schema, types, log, batches)
+            table = _rows_of(pa, schema, types, log, batches, inexact)
             writer.write_table(table, math.ceil(len(table) / max(round(len(table) / GROUP), 1)))
+        writer.add_key_value_metadata({INEXACT: json.dumps(sorted(inexact))})
 
 
 def _stretches(log: Reader) -> Iterator[list[Batch]]:
@@ -122,11 +126,12 @@ def _column_types(log: Reader) -> ColumnTypes:
     return {name: one for name, one in found if one is not None}
 
 
-def _rows_of(pa: Any, schema: Any, types: ColumnTypes, log: Reader, batches: list[Batch]) -> Any:
-    """*batches*, which are one stretch of *log*, as rows of the file."""
+def _rows_of(pa: Any, schema: Any, types: ColumnTypes, log: Reader, batches: list[Batch], inexact: set[str]) -> Any:
+    """*batches*, which are one stretch of *log*, as rows of the file; adds to *inexact*, see `layout.INEXACT`."""
     order = np.sort(np.concatenate([batch.order for batch in batches]))
     total = len(order)
-    time, kinds, doubtful = np.empty(total), np.empty(total, np.int16), np.zeros(total, np.bool_)
+    time, kinds = np.empty(total), np.empty(total, np.int16)
+    lost, doubtful = np.zeros((2, total), np.bool_)
     arrays: dict[str, Any] = {}
     for i, batch in enumerate(batches):
         table, rows = batch.table, np.searchsorted(order, batch.order)
@@ -135,27 +140,25 @@ def _rows_of(pa: Any, schema: Any, types: ColumnTypes, log: Reader, batches: lis
         place[rows] = np.arange(table.rows)
         places = pa.array(place, mask=place < 0)
         for key in table:
-            column, one = table.column(key), types.get((table.kind, key))
-            doubt = column.present
+            column, one, name = table.column(key), types.get((table.kind, key)), str(table.kind)
+            missing = column.present
             if one is not None:
-                array, some = one.encode(pa, column)
-                arrays[column_name(table.kind, key)] = array if table.rows == total else array.take(places)
-                doubt = doubt if _AMBIGUOUS.match(key) else some
-            doubtful[rows] |= doubt
+                name = column_name(table.kind, key)
+                array, may_be_int = one.encode(pa, column)
+                arrays[name] = array if table.rows == total else array.take(places)
+                doubtful[rows] |= missing if _AMBIGUOUS.match(key) else may_be_int
+                missing = missing & array.is_null().to_numpy(zero_copy_only=False)
+            if missing.any():
+                inexact.add(name)
+                lost[rows] |= missing
     raw: list[bytes | None] = [None] * total
-    found = np.flatnonzero(doubtful)
-    for row, frame in zip(found.tolist(), log.take(order[found].tolist()), strict=True):
-        if not _is_told(frame, types):
-            raw[row] = encode(frame.data)
+    found = np.flatnonzero(lost | doubtful)
+    for row, (_, kind, data) in zip(found.tolist(), log.take(order[found].tolist()), strict=True):
+        flat = flatten(data)
+        unlike = [key for key, value in flat.items() if (one := types.get((kind, key))) and not one.holds(value)]
+        inexact.update(column_name(kind, key) for key in unlike)
+        if lost[row] or unlike or flat is not data:
+            raw[row] = encode(data)
     arrays |= {"time": pa.array(time), FRAME: pa.array(raw, pa.binary())}
     arrays["kind"] = pa.DictionaryArray.from_arrays(pa.array(kinds), [str(batch.table.kind) for batch in batches])
     return pa.table([arrays.get(field.name, pa.nulls(total, field.type)) for field in schema], schema=schema)
-
-
-def _is_told(frame: Frame, types: ColumnTypes) -> bool:
-    """Whether the columns tell all of *frame*."""
-    for key, value in frame.data.items():
-        one = types.get((frame.kind, key)) if type(key) is str else None
-        if one is None or not one.holds(value):
-            return False
-    return True
