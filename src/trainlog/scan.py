@@ -276,7 +276,11 @@ def _flushed(
 def stretch(
     tables: dict[Kind, tuple[Table, Ints, int]], scan: Scan, start: int, end: int, check: str
 ) -> Iterator[Batch]:
-    """The batches of one stretch of the log, from *start* to *end*: the table, the order and the size of each kind."""
+    """The batches of one stretch of the log, from *start* to *end*: the table, the order and the size of each kind.
+
+    Without any row that is one batch.
+    """
+    tables = {kind: found for kind, found in tables.items() if found[0].rows}
     if not tables:
         kinds = sorted(scan.wanted or (Kind.STATS,))
         tables = {kinds[0]: (Table(kinds[0], np.empty(0), {}), np.empty(0, np.int64), 0)}

@@ -27,7 +27,7 @@ from trainlog.codecs.flog.columns.record_shape import (
 )
 from trainlog.codecs.flog.columns.values import NUMBERS, Piece, ints_apart, overlapping, texts
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.codecs.flog.wire.payload import decode, float32_lists
+from trainlog.codecs.frame_payload import decode, float32_lists
 from trainlog.table.builder import Rows, TableBuilder, pick_rows
 from trainlog.table.values import flatten, objects
 

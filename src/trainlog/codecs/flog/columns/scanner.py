@@ -22,7 +22,7 @@ from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
 from trainlog.codecs.flog.scanning.chain import SLACK, Chain, Links, Octets
 from trainlog.codecs.flog.scanning.walk import FrameWalk, Record
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.codecs.flog.wire.payload import float32_lists, with_float32
+from trainlog.codecs.frame_payload import float32_lists, with_float32
 from trainlog.model import Kind
 from trainlog.scan import Batch, Gap, Place, Scan, stretch
 from trainlog.storage.source import Source

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from trainlog.codecs.flog.columns.record_layout import RecordBatch, RecordLayout
 from trainlog.codecs.flog.columns.record_shape import Shape, parse
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.codecs.flog.wire.payload import decode, float32_lists, with_float32
+from trainlog.codecs.frame_payload import decode, float32_lists, with_float32
 from trainlog.table.builder import Rows, TableBuilder
 from trainlog.table.values import flatten, number
 
