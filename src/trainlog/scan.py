@@ -25,7 +25,19 @@ from trainlog.table.builder import BATCH, TableBuilder, batched
 from trainlog.table.table import Table
 from trainlog.table.values import STEP, Range, check_range, in_range, number
 
-__all__ = ["Batch", "FrameCounter", "Gap", "OnDamage", "Place", "Position", "Scan", "batches_of", "damage_handler"]
+__all__ = [
+    "Batch",
+    "FrameCounter",
+    "Gap",
+    "OnDamage",
+    "Place",
+    "Position",
+    "Scan",
+    "batches_of",
+    "damage_handler",
+    "stretch",
+    "stretches",
+]
 
 Ints = npt.NDArray[np.int64]
 
@@ -290,6 +302,16 @@ def stretch(
         more = len(done) < len(tables)
         place = Place(start, end, frozenset(done), check) if more else Place(end, end, check=check)
         yield Batch(table, place.position, order, size, more)
+
+
+def stretches(batches: Iterable[Batch]) -> Iterator[dict[Kind, Batch]]:
+    """Yield the batches of a scan by kind, those of one stretch of the log together."""
+    found: dict[Kind, Batch] = {}
+    for batch in batches:
+        found[batch.table.kind] = batch
+        if not batch.more:
+            yield found
+            found = {}
 
 
 class FrameCounter:
