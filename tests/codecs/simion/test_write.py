@@ -341,7 +341,7 @@ def test_any_log_survives_the_way_through_flog(
     # The plain path gives the same frames as the bulk path.
     reader = trainlog.open(path)
     frames: list[Frame] = []
-    for block in reader.blocks(lambda gap: None):
+    for block in reader.contents(lambda gap: None):
         frames += block.frames() if isinstance(block, Table) else [block]
     assert repr(list(trainlog.open(folder / "a.flog"))) == repr(frames)
     assert repr(frames[: len(list(reader))]) == repr(list(reader))

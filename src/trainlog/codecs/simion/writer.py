@@ -20,6 +20,7 @@ from trainlog.codecs.simion.layout import (
     CLOCKS,
     EPISODE,
     EPISODE_END,
+    EPISODES_AT,
     EXPERIMENT,
     HEAD_WORDS,
     STEP,
@@ -39,7 +40,6 @@ from trainlog.table.table import Table
 
 __all__ = ["SimionWriter"]
 
-_COUNT_AT: Final = 16  # where in the data file the number of episodes stands
 _OF_A_START: Final = frozenset(["type", "msg", "episode", "episode_type", "index", "sub_index", "variables"])
 
 
@@ -229,7 +229,7 @@ class SimionWriter(Writer):
         if not self._origin.is_simion and self._ended > (self._origin.episodes or 0):
             # By a file of its own: one that was opened for appending writes at its end only.
             with self._data.path.open("r+b", buffering=0) as file:
-                os.pwrite(file.fileno(), struct.pack("<q", self._ended), _COUNT_AT)
+                os.pwrite(file.fileno(), struct.pack("<q", self._ended), EPISODES_AT)
 
     def _write_sample(self, frame: Frame) -> None:
         data = frame.data
