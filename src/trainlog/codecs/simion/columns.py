@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -76,14 +76,14 @@ class StepColumns:
         self._parts: deque[_Part] = deque()
         self._copied: dict[int, list[tuple[slice, slice]]] = {}
 
-    def add(self, words: npt.NDArray[Any], order: Ints, chosen: Bools | None, expected: int) -> None:
+    def add(self, words: npt.NDArray[Any], order: Ints, chosen: Bools | None, expected: Callable[[], int]) -> None:
         """Add steps, copied.
 
         Args:
             words: int64, shape (..., words of a step).
             order: where they stand among the frames of the log, shape (...).
             chosen: which of them, shape (...); None for all.
-            expected: how many rows there may be from here on.
+            expected: says how many rows there may be, these included.
 
         """
         count = order.size if chosen is None else int(np.count_nonzero(chosen))
@@ -94,7 +94,7 @@ class StepColumns:
         variables = words.shape[-1] - HEAD_WORDS
         part = self._parts[-1] if self._parts else None
         if part is None or part.variables != variables or part.rows + count > len(part.order):
-            size = count if self._last is not None else max(count, expected)
+            size = count if self._last is not None else max(count, expected())
             width = self._slices(variables)[-1][0].stop
             part = _Part(variables, np.empty((size, width), np.int64), np.empty(size, np.int64))
             self._parts.append(part)

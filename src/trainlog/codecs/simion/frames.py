@@ -300,9 +300,9 @@ class FrameConverter:
         state, count = self.state, len(episodes.words)
         steps = episodes.steps
         self._close()
-        state.due = int(self._due_at(episodes)[-1])
+        due, steps_before = self._due_at(episodes)
+        state.due, state.steps_before = int(due[-1]), int(steps_before[-1])
         state.episodes += count
-        state.steps_before += int(_steps_of(episodes).sum())
         state.frames += count * (steps.shape[1] + 3)
         state.time = float(steps[-1, -1, STEP_CLOCKS.start].view("<f8"))
         state.data = episodes.offset + episodes.words.nbytes
@@ -312,7 +312,8 @@ class FrameConverter:
         while len(episodes.words):
             count = min(most(episodes), len(episodes.words))
             if count > 0 and self._functions is not None and (sample := self._functions.next()) is not None:
-                count = int(np.searchsorted(self._due_at(episodes.split(count)[0]), self._due_of(sample)))
+                due, _ = self._due_at(episodes.split(count)[0])
+                count = int(np.searchsorted(due, self._due_of(sample)))
             if count > 0:
                 first, episodes = episodes.split(count)
                 yield first
@@ -348,15 +349,16 @@ class FrameConverter:
     def _due_of(self, sample: Sample) -> int:
         return sample.episode if self._by_evaluation else sample.experiment_step
 
-    def _due_at(self, episodes: EqualEpisodes) -> npt.NDArray[np.int64]:
-        """`ReadState.due` at the start of each of *episodes*: rising."""
+    def _due_at(self, episodes: EqualEpisodes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """What `ReadState.due` is at the start of each of *episodes*, and ``steps_before`` after its end: rising."""
         state, starts = self.state, episodes.starts
+        last = episodes.words[:, 1 - 2 * HEAD_WORDS - episodes.variables]
+        steps = np.where((last >= 0) & (last < MOST_STEPS), last, 0)
+        after = min(self._steps_so_far(), _MAX_SUM) + np.cumsum(steps)
         if self._by_evaluation:
             numbers = np.where(starts[:, 1] == EpisodeType.EVALUATION, starts[:, 2], state.due)
-            return np.maximum(np.maximum.accumulate(numbers), state.due)
-        steps = _steps_of(episodes)
-        before = min(self._steps_so_far(), _MAX_SUM) + np.cumsum(steps) - steps
-        return np.asarray(before + state.episodes + np.arange(1, len(starts) + 1))
+            return np.maximum(np.maximum.accumulate(numbers), state.due), after
+        return after - steps + np.arange(state.episodes + 1, state.episodes + 1 + len(starts)), after
 
     def _event(self, what: str) -> Frame:
         which = self._which()
@@ -399,9 +401,3 @@ class FrameConverter:
                 break
             tally.add(record)
         return tally
-
-
-def _steps_of(episodes: EqualEpisodes) -> npt.NDArray[np.int64]:
-    """How many steps each of *episodes* has."""
-    last = episodes.steps[:, -1, STEP_INDEX]
-    return np.where((last >= 0) & (last < MOST_STEPS), last, 0)

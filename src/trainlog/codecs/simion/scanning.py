@@ -7,7 +7,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -70,7 +70,7 @@ class LogPosition(NamedTuple):
     @property
     def position(self) -> Position:
         """As text."""
-        *numbers, time = astuple(self.state)
+        *numbers, time = (getattr(self.state, name) for name in ReadState.__slots__)
         done = f"+{self.data}.{self.functions}:{'.'.join(map(str, sorted(self.done)))}" if self.done else ""
         return Position(f"{'.'.join(map(str, numbers))}.{struct.pack('<d', time).hex()}{done}-{self.check}")
 
@@ -229,7 +229,7 @@ class LogScan:
         """How many of *episodes* the batch has room for; 0 when other kinds of frames are asked for, too."""
         if self._scan.wanted != _STEPS_ALONE or self._place.was_given(Kind.CREATURE, episodes.offset):
             return 0
-        return (self._most - self._rows) // int(episodes.steps.shape[1])
+        return int((self._most - self._rows) // episodes.steps.shape[1])
 
     def _add_episodes(self, episodes: EqualEpisodes) -> None:
         count, steps, _ = episodes.steps.shape
@@ -240,9 +240,11 @@ class LogScan:
     def _add_columns(
         self, words: npt.NDArray[Any], order: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_] | None
     ) -> None:
+        def expected() -> int:
+            bytes_left = self._source.size - self._state.data
+            return min(self._most - self._rows, bytes_left // (words.shape[-1] * WORD) + 1)
+
         before = self._steps.rows
-        bytes_left = self._source.size - self._state.data
-        expected = min(self._most - self._rows, bytes_left // (words.shape[-1] * WORD) + 1)
         self._steps.add(words, order, chosen, expected)
         self._rows += self._steps.rows - before
 
