@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from trainlog.codecs.simion.frames import FUNCTION_SAMPLE, keys_for
 from trainlog.codecs.simion.layout import (
-    CLOCKS,
     HEAD,
     HEAD_WORDS,
     SAMPLE,
@@ -38,12 +37,17 @@ Rows = tuple[Table, Ints, int]
 
 def table_of_steps(steps: Steps, keys: Sequence[str]) -> Table:
     """The steps of one run as a table; its columns are views of the run."""
-    keys = keys_for(keys, steps.words.shape[1] - HEAD_WORDS)
-    doubles = steps.doubles
-    columns: dict[str, npt.NDArray[Any]] = {"step": steps.words[:, STEP_INDEX]}
-    columns |= {key: doubles[:, STEP_CLOCKS.start + i] for i, key in enumerate(CLOCKS)}
-    columns |= {key: doubles[:, HEAD_WORDS + i] for i, key in enumerate(keys)}
-    return Table(Kind.CREATURE, doubles[:, STEP_CLOCKS.start], columns)
+    columns = {
+        name: (steps.words if name == "step" else steps.doubles)[:, place]
+        for name, place in _places(keys, steps.words.shape[1] - HEAD_WORDS).items()
+    }
+    return Table(Kind.CREATURE, steps.doubles[:, STEP_CLOCKS.start], columns)
+
+
+def _places(keys: Sequence[str], variables: int) -> dict[str, int]:
+    """Which word of a step is which column."""
+    places = {key: STEP_INDEX + i for i, key in enumerate(STEP_KEYS)}
+    return places | {key: HEAD_WORDS + i for i, key in enumerate(keys_for(keys, variables))}
 
 
 @dataclass(slots=True)
@@ -136,11 +140,6 @@ class StepColumns:
             builder.add_table(table)
         return builder.finish(), np.concatenate(orders), size
 
-    def _places(self, variables: int) -> dict[str, int]:
-        """Which word of a step is which column."""
-        places = {key: STEP_INDEX + i for i, key in enumerate(STEP_KEYS)}
-        return places | {key: HEAD_WORDS + i for i, key in enumerate(keys_for(self._keys, variables))}
-
     def _slices(self, variables: int) -> list[tuple[slice, slice]]:
         """Which columns of the array are which words of a step; without all columns, the time is the first."""
         if variables not in self._copied:
@@ -149,14 +148,14 @@ class StepColumns:
                 behind = slice(len(STEP_KEYS), len(STEP_KEYS) + variables), slice(HEAD_WORDS, None)
                 self._copied[variables] = [all_of_head, behind]
             else:
-                places = self._places(variables)
+                places = _places(self._keys, variables)
                 words = [STEP_CLOCKS.start, *(places[name] for name in self._wanted if name in places)]
                 self._copied[variables] = [(slice(i, i + 1), slice(word, word + 1)) for i, word in enumerate(words)]
         return self._copied[variables]
 
     def _table(self, values: Ints, variables: int) -> Table:
         doubles = values.view(np.float64)
-        places = self._places(variables)
+        places = _places(self._keys, variables)
         names = list(places) if self._wanted is None else [name for name in self._wanted if name in places]
         first = 0 if self._wanted is None else 1
         columns = {name: (values if name == "step" else doubles)[:, first + i] for i, name in enumerate(names)}

@@ -31,7 +31,6 @@ from trainlog.codecs.simion.walk import (
     Steps,
     read_start,
     walk,
-    walk_episodes,
 )
 from trainlog.episode import END, MOST_STEPS, START, EpisodeType, Tally, is_averaged
 from trainlog.errors import InvalidPosition
@@ -113,10 +112,10 @@ class NonZeroPadding(Gap):
 
 def count_non_zero_padding(record: Record) -> int:
     """How many of the headers in *record* are padded with something else than zeros."""
-    if isinstance(record, Steps):
-        padding = record.words[:, STEP_PADDING]
-        return int(padding.any(axis=1).sum()) if np.count_nonzero(padding) else 0
-    return int(not record.is_padded)
+    if isinstance(record, EpisodeStart | EpisodeEnd):
+        return int(not record.is_padded)
+    padding = record.words[:, STEP_PADDING]
+    return int(padding.any(axis=1).sum()) if np.count_nonzero(padding) else 0
 
 
 @dataclass(slots=True)
@@ -223,13 +222,24 @@ class FrameConverter:
             if self._start is None:
                 raise InvalidPosition("the log is another than the one that was read; read it anew", path=source.path)
 
-    def records(self, on_gap: Callable[[Gap], object]) -> Iterator[Record]:
-        """Yield the records that follow."""
-        return walk(self._source, on_gap, self.state.data, self._variables)
+    def records(
+        self, on_gap: Callable[[Gap], object], at_once: Callable[[EqualEpisodes], int] | None = None
+    ) -> Iterator[Record]:
+        """Yield the records that follow; each is to be converted before the next is asked for.
 
-    def records_and_episodes(self, on_gap: Callable[[Gap], object]) -> Iterator[Record | EqualEpisodes]:
-        """Yield the records that follow, equal episodes at once; each is valid until the next is asked for."""
-        return walk_episodes(self._source, on_gap, self.state.data, self._variables)
+        Args:
+            on_gap: called with the bytes that are no record.
+            at_once: says how many of some equal episodes may come at once, as their frames are not asked for. None
+                where all records are to come one by one, each in memory of its own.
+
+        """
+        variables = None if self._start is None else self._start.variables
+        together = at_once is not None
+        for record in walk(self._source, on_gap, self.state.data, variables, together=together):
+            if at_once is not None and isinstance(record, EqualEpisodes):
+                yield from self._split(record, at_once)
+            else:
+                yield record
 
     def items(self, records: Iterable[Record], on_gap: Callable[[Gap], object]) -> Iterator[tuple[int, Frame | Steps]]:
         """Yield all that *records* make, and the samples of functions between: frames, and the steps as they come.
@@ -246,16 +256,14 @@ class FrameConverter:
         if self._functions is not None and (gap := self._functions.gap()) is not None:
             on_gap(gap)
 
-    @property
-    def _variables(self) -> int | None:
-        return None if self._start is None else self._start.variables
-
     def convert(self, record: Record) -> list[tuple[int, Frame]]:
-        """The frames that *record* makes, with their numbers; none for steps, which are converted elsewhere."""
+        """The frames that *record* makes, with their numbers. Steps, and equal episodes, are only counted."""
         state, frames = self.state, []
         match record:
             case Steps():
-                self._add(record)
+                self._count_steps(record)
+            case EqualEpisodes():
+                self._count_episodes(record)
             case EpisodeStart():
                 self._close()
                 self._start = record
@@ -295,8 +303,21 @@ class FrameConverter:
             if self._wants(Kind.EVENT):
                 yield self.state.frames - 1, function_frame(sample, self.state.time)
 
-    def skip(self, episodes: EqualEpisodes) -> None:
-        """Count whole *episodes*, whose frames are not asked for, and which come before the next sample."""
+    def finish(self) -> Iterator[Frame]:
+        """The summary of an episode that has no end."""
+        if self._start is not None:
+            yield self._summary(self.state.data, complete=False)
+
+    def _count_steps(self, steps: Steps) -> None:
+        state = self.state
+        state.frames += len(steps.words)
+        state.data = steps.offset + steps.words.nbytes
+        state.last_step = int(steps.words[-1, STEP_INDEX])
+        state.time = float(steps.doubles[-1, STEP_CLOCKS.start])
+        if self._tally is not None:
+            self._tally.add(steps)
+
+    def _count_episodes(self, episodes: EqualEpisodes) -> None:
         state, count = self.state, len(episodes.words)
         steps = episodes.steps
         self._close()
@@ -307,8 +328,8 @@ class FrameConverter:
         state.time = float(steps[-1, -1, STEP_CLOCKS.start].view("<f8"))
         state.data = episodes.offset + episodes.words.nbytes
 
-    def split(self, episodes: EqualEpisodes, most: Callable[[EqualEpisodes], int]) -> Iterator[Record | EqualEpisodes]:
-        """Yield *episodes*: up to *most* of them at once, and one by one those that are followed by a sample."""
+    def _split(self, episodes: EqualEpisodes, most: Callable[[EqualEpisodes], int]) -> Iterator[Record]:
+        """Yield *episodes*: up to *most* of them at once, and record by record those that samples belong to."""
         while len(episodes.words):
             count = min(most(episodes), len(episodes.words))
             if count > 0 and self._functions is not None and (sample := self._functions.next()) is not None:
@@ -320,20 +341,6 @@ class FrameConverter:
             else:
                 first, episodes = episodes.split(1)
                 yield from first.records()
-
-    def finish(self) -> Iterator[Frame]:
-        """The summary of an episode that has no end."""
-        if self._start is not None:
-            yield self._summary(self.state.data, complete=False)
-
-    def _add(self, steps: Steps) -> None:
-        state = self.state
-        state.frames += len(steps.words)
-        state.data = steps.offset + steps.words.nbytes
-        state.last_step = int(steps.words[-1, STEP_INDEX])
-        state.time = float(steps.doubles[-1, STEP_CLOCKS.start])
-        if self._tally is not None:
-            self._tally.add(steps)
 
     def _close(self) -> None:
         """Forget the episode that is open."""

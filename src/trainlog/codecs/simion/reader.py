@@ -126,18 +126,8 @@ class SimionReader(Reader):
             def episodes_before(episodes: EqualEpisodes) -> int:
                 return ((order or 0) - converter.state.frames) // (int(episodes.steps.shape[1]) + 3)
 
-            def records() -> Iterator[Record]:
-                for record in converter.records_and_episodes(lambda _: None):
-                    if not isinstance(record, EqualEpisodes):
-                        yield record
-                        continue
-                    for part in converter.split(record, episodes_before):
-                        if isinstance(part, EqualEpisodes):
-                            converter.skip(part)
-                        else:
-                            yield part
-
-            for number, item in converter.items(records(), lambda _: None):
+            records = converter.records(lambda _: None, episodes_before)
+            for number, item in converter.items(records, lambda _: None):
                 end = number + (len(item.words) if isinstance(item, Steps) else 1)
                 rows: list[int] = []
                 while order is not None and order < end:

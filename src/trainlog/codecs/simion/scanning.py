@@ -18,7 +18,7 @@ from trainlog.codecs.simion.columns import FrameColumns, Rows, StepColumns
 from trainlog.codecs.simion.frames import FrameConverter, ReadState
 from trainlog.codecs.simion.functions import FunctionSamples
 from trainlog.codecs.simion.layout import EPISODES_AT, STEP_CLOCKS, STEP_INDEX, WORD
-from trainlog.codecs.simion.walk import EpisodeStart, EqualEpisodes, Record, Steps
+from trainlog.codecs.simion.walk import EpisodeStart, EqualEpisodes, Steps
 from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Header, Kind
 from trainlog.scan import Batch, Position, Scan
@@ -165,31 +165,21 @@ class LogScan:
     def _read(self, on_gap: Callable[[Gap], object]) -> Iterator[None]:
         """Read the log, and stop wherever a batch may end."""
         yield from self._samples()
-        converter = self._converter
-        for record in converter.records_and_episodes(on_gap):
+        for record in self._converter.records(on_gap, self._episodes_at_once):
+            if isinstance(record, Steps):
+                yield from self._add_steps(record)
+                continue
             if isinstance(record, EqualEpisodes):
-                for part in converter.split(record, self._episodes_at_once):
-                    if isinstance(part, EqualEpisodes):
-                        self._add_episodes(part)
-                        yield
-                    else:
-                        yield from self._record(part)
-            else:
-                yield from self._record(record)
+                self._add_episodes(record)
+            for number, frame in self._converter.convert(record):
+                if not self._place.was_given(frame.kind, record.offset):
+                    self._add(number, frame)
+            yield
+            if isinstance(record, EpisodeStart):
+                yield from self._samples()
         yield from self._samples(until_end=True)
         if self._functions is not None and (gap := self._functions.gap()) is not None:
             on_gap(gap)
-
-    def _record(self, record: Record) -> Iterator[None]:
-        if isinstance(record, Steps):
-            yield from self._add_steps(record)
-            return
-        for number, frame in self._converter.convert(record):
-            if not self._place.was_given(frame.kind, record.offset):
-                self._add(number, frame)
-        yield
-        if isinstance(record, EpisodeStart):
-            yield from self._samples()
 
     def _samples(self, *, until_end: bool = False) -> Iterator[None]:
         for number, frame in self._converter.samples(until_end=until_end):
@@ -235,14 +225,13 @@ class LogScan:
         count, steps, _ = episodes.steps.shape
         starts = self._state.frames + (steps + 3) * np.arange(count)
         self._add_columns(episodes.steps, np.add.outer(starts + 1, np.arange(steps)), self._chosen(episodes.steps))
-        self._converter.skip(episodes)
 
     def _add_columns(
         self, words: npt.NDArray[Any], order: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_] | None
     ) -> None:
         def expected() -> int:
             bytes_left = self._source.size - self._state.data
-            return min(self._most - self._rows, bytes_left // (words.shape[-1] * WORD) + 1)
+            return int(min(self._most - self._rows, bytes_left // (words.shape[-1] * WORD) + 1))
 
         before = self._steps.rows
         self._steps.add(words, order, chosen, expected)

@@ -28,7 +28,6 @@ __all__ = [
     "read_start",
     "take_experiment",
     "walk",
-    "walk_episodes",
 ]
 
 _INT: Final = np.dtype("<i8")
@@ -83,9 +82,6 @@ class EpisodeEnd(NamedTuple):
     is_padded: bool  # with zeros
 
 
-Record = EpisodeStart | Steps | EpisodeEnd
-
-
 class EqualEpisodes(NamedTuple):
     """Successive whole episodes of as many steps and variables each: int64, shape (episodes, words of an episode)."""
 
@@ -114,6 +110,9 @@ class EqualEpisodes(NamedTuple):
         yield _start_of(head.tobytes(), self.offset)
         yield Steps(self.offset + HEAD, self.steps[0])
         yield EpisodeEnd(self.offset + self.words[0].nbytes - HEAD, not end[1:].any())
+
+
+Record = EpisodeStart | Steps | EpisodeEnd | EqualEpisodes
 
 
 def take_experiment(source: Source) -> Experiment | None:
@@ -167,7 +166,12 @@ def read_start(source: Source, offset: int) -> EpisodeStart | None:
 
 
 def walk(
-    source: Source, on_gap: Callable[[Gap], object], start: int = 0, variables: int | None = None
+    source: Source,
+    on_gap: Callable[[Gap], object],
+    start: int = 0,
+    variables: int | None = None,
+    *,
+    together: bool = False,
 ) -> Iterator[Record]:
     """Yield the records from byte *start* on, steps in runs.
 
@@ -179,29 +183,13 @@ def walk(
             end (``torn``).
         start: where a record begins; 0 for the file's header.
         variables: of the episode that is open there; None when none is.
+        together: episodes of as many steps as the one before come all at once, as `EqualEpisodes`. All is read into
+            the same memory then: what is yielded is valid until the next is asked for.
 
     Raises:
         CorruptLog: when the file is no RLSimion data file, or the number of values of a step cannot be right.
 
     """
-    for record in _walk(source, on_gap, start, variables, together=False):
-        assert not isinstance(record, EqualEpisodes)
-        yield record
-
-
-def walk_episodes(
-    source: Source, on_gap: Callable[[Gap], object], start: int = 0, variables: int | None = None
-) -> Iterator[Record | EqualEpisodes]:
-    """As `walk`; episodes of as many steps as the one before come all at once.
-
-    All are read into the same memory: what is yielded is valid until the next is asked for.
-    """
-    return _walk(source, on_gap, start, variables, together=True)
-
-
-def _walk(
-    source: Source, on_gap: Callable[[Gap], object], start: int, variables: int | None, *, together: bool
-) -> Iterator[Record | EqualEpisodes]:
     if not start:
         try:
             if take_experiment(source) is None:
