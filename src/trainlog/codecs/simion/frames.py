@@ -252,7 +252,7 @@ class FrameConverter:
             yield from self.convert(record)
             if isinstance(record, EpisodeStart):
                 yield from self.samples()
-        yield from self.samples(until_end=True)
+        yield from self.samples(are_due=False)
         if self._functions is not None and (gap := self._functions.gap()) is not None:
             on_gap(gap)
 
@@ -289,19 +289,25 @@ class FrameConverter:
                 self._close()
         return frames
 
-    def samples(self, *, until_end: bool = False) -> Iterator[tuple[int, Frame]]:
-        """The samples of functions that come before the next record, or all, with their numbers.
+    def samples(self, until: int = sys.maxsize, *, are_due: bool = True) -> Iterator[tuple[int, Frame]]:
+        """The samples of functions before byte *until* of their file, with their numbers.
 
-        The original takes them at the first step of an episode.
+        Of those only the ones that come before the next record, when they must be due; the original takes them at the
+        first step of an episode.
         """
-        if self._functions is None or not (until_end or self.state.episodes):
+        state, functions = self.state, self._functions
+        if functions is None:
             return
-        due = sys.maxsize if until_end else self.state.due
-        for sample in self._functions.until(lambda sample: self._due_of(sample) <= due):
-            self.state.frames += 1
-            self.state.functions = self._functions.offset
+
+        def is_wanted(sample: Sample) -> bool:
+            is_due = state.episodes > 0 and self._due_of(sample) <= state.due
+            return functions.offset < until and (is_due or not are_due)
+
+        for sample in functions.until(is_wanted):
+            state.frames += 1
+            state.functions = functions.offset
             if self._wants(Kind.EVENT):
-                yield self.state.frames - 1, function_frame(sample, self.state.time)
+                yield state.frames - 1, function_frame(sample, state.time)
 
     def finish(self) -> Iterator[Frame]:
         """The summary of an episode that has no end."""

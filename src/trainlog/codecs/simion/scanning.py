@@ -87,10 +87,6 @@ class LogPosition(NamedTuple):
         if self.check != _checksum(source, self.data) + _checksum(learned, self.functions):
             raise InvalidPosition("the log is another than the one that was read; read it anew", path=source.path)
 
-    def was_given(self, kind: Kind, offset: int) -> bool:
-        """Whether the rows of *kind* that the record at *offset* of the data file makes were given before."""
-        return kind in self.done and offset < self.data
-
 
 _POSITION: Final = re.compile(
     r"(\d{1,18}(?:\.\d{1,30}){6}\.-?\d{1,19})\.([0-9a-f]{16})"
@@ -139,13 +135,16 @@ class LogScan:
         self._scan = scan
         self._source = source
         self._functions = functions
-        self._place = LogPosition(ReadState(), 0, 0, frozenset(), "")
+        self._place: LogPosition | None = None  # until the end of the stretch that it is in
+        state = ReadState()
         if scan.after is not None:
-            self._place = LogPosition.parse(scan.after)
-            self._place.verify(source, functions)
+            place = LogPosition.parse(scan.after)
+            place.verify(source, functions)
+            state = place.state
             if functions is not None:
-                functions.offset = self._place.state.functions
-        self._converter = FrameConverter(header, source, functions, self._place.state, wants=scan.wants)
+                functions.offset = state.functions
+            self._place = place if place.done else None
+        self._converter = FrameConverter(header, source, functions, state, wants=scan.wants)
         self._state = self._converter.state
         self._steps = StepColumns(keys, scan.columns, scan.last)
         self._others: dict[Kind, FrameColumns] = {}
@@ -157,13 +156,23 @@ class LogScan:
         """The answer; *on_gap* is called with the bytes that are no record."""
         start = replace(self._state)
         for _ in self._read(on_gap):
-            if self._rows >= self._most:
-                yield from self._taken(start)
+            is_full = self._rows >= self._most
+            if place := self._place:
+                if self._state.data < place.data:
+                    continue
+                for _ in self._samples(are_due=False):  # it may have been the end of the log
+                    pass
+                is_full = self._scan.last is None and len(self._scan.wanted or Kind) > 1
+            if is_full:
+                if self._rows:
+                    yield from self._flush(start)
                 start = replace(self._state)
-        yield from self._taken(start)
+            self._place = None
+        yield from self._flush(start)
 
     def _read(self, on_gap: Callable[[Gap], object]) -> Iterator[None]:
         """Read the log, and stop wherever a batch may end."""
+        yield
         yield from self._samples()
         for record in self._converter.records(on_gap, self._episodes_at_once):
             if isinstance(record, Steps):
@@ -172,21 +181,25 @@ class LogScan:
             if isinstance(record, EqualEpisodes):
                 self._add_episodes(record)
             for number, frame in self._converter.convert(record):
-                if not self._place.was_given(frame.kind, record.offset):
+                if not self._was_given(frame.kind):
                     self._add(number, frame)
             yield
             if isinstance(record, EpisodeStart):
                 yield from self._samples()
-        yield from self._samples(until_end=True)
+        yield from self._samples(are_due=False)
         if self._functions is not None and (gap := self._functions.gap()) is not None:
             on_gap(gap)
 
-    def _samples(self, *, until_end: bool = False) -> Iterator[None]:
-        for number, frame in self._converter.samples(until_end=until_end):
-            was_given = Kind.EVENT in self._place.done and self._state.functions <= self._place.functions
-            if not was_given:
+    def _samples(self, *, are_due: bool = True) -> Iterator[None]:
+        until = self._place.functions if self._place else sys.maxsize
+        for number, frame in self._converter.samples(until, are_due=are_due):
+            if not self._was_given(Kind.EVENT):
                 self._add(number, frame)
             yield
+
+    def _was_given(self, kind: Kind) -> bool:
+        """Whether the rows of *kind* were given before, in a stretch of which others were not."""
+        return self._place is not None and kind in self._place.done
 
     def _add(self, number: int, frame: Frame) -> None:
         if self._scan.selects(frame):
@@ -198,13 +211,11 @@ class LogScan:
     def _add_steps(self, steps: Steps) -> Iterator[None]:
         """Add the steps that are asked for, as many at a time as a batch may have."""
         while count := len(steps.words):
-            if not self._scan.wants(Kind.CREATURE):
-                pass
-            elif self._place.was_given(Kind.CREATURE, steps.offset):
-                count = min((self._place.data - steps.offset) // steps.words[0].nbytes, count)
-            else:
-                chosen = self._chosen(steps.words)
-                room = self._most - self._rows
+            room = self._most - self._rows
+            if self._place:  # such a stretch is one batch of each kind
+                count = room = min(max((self._place.data - steps.offset) // steps.words[0].nbytes, 1), count)
+            if self._scan.wants(Kind.CREATURE) and not self._was_given(Kind.CREATURE):
+                chosen = self._chosen(steps.words[:count])
                 if chosen is None:
                     count = min(count, room)
                 elif len(rows := np.flatnonzero(chosen)) > room:
@@ -217,7 +228,7 @@ class LogScan:
 
     def _episodes_at_once(self, episodes: EqualEpisodes) -> int:
         """How many of *episodes* the batch has room for; 0 when other kinds of frames are asked for, too."""
-        if self._scan.wanted != _STEPS_ALONE or self._place.was_given(Kind.CREATURE, episodes.offset):
+        if self._scan.wanted != _STEPS_ALONE or self._place:
             return 0
         return int((self._most - self._rows) // episodes.steps.shape[1])
 
@@ -248,7 +259,7 @@ class LogScan:
             found &= in_range(words[..., STEP_INDEX], self._scan.steps)
         return found
 
-    def _taken(self, start: ReadState) -> Iterator[Batch]:
+    def _flush(self, start: ReadState) -> Iterator[Batch]:
         """The batches of the rows since *start*."""
         end = replace(self._state)
         tables: dict[Kind, Rows] = {kind: columns.finish() for kind, columns in self._others.items()}
@@ -260,10 +271,10 @@ class LogScan:
             tables[kind] = Table(kind, np.empty(0), {}), np.empty(0, np.int64), 0
         learned = None if self._functions is None else self._functions.source
         check = _checksum(self._source, end.data) + _checksum(learned, end.functions)
-        done: set[int] = set()
-        for kind, (table, order, size) in sorted(tables.items()):
+        done = set(self._place.done if self._place else ())
+        for n, (kind, (table, order, size)) in enumerate(sorted(tables.items()), 1):
             done.add(int(kind))
-            more = len(done) < len(tables)
+            more = n < len(tables)
             state, kinds = (start, frozenset(done)) if more else (end, frozenset[int]())
             place = LogPosition(state, end.data, end.functions, kinds, check)
             yield Batch(table, place.position, order, size, more)
