@@ -92,7 +92,7 @@ def function_frame(sample: Sample, time: float) -> Frame:
 
 
 def unfinished_record(path: Path, gap: Gap, time: float, part: str) -> Frame:
-    """The event that tells of, and keeps, the unfinished record at the end of a file."""
+    """The event that holds the unfinished record at the end of a file."""
     with path.open("rb") as file:
         file.seek(gap.offset)
         tail = file.read(gap.size) if gap.size <= _MAX_UNFINISHED else b""
@@ -120,7 +120,7 @@ def count_non_zero_padding(record: Record) -> int:
 
 @dataclass(slots=True)
 class ReadState:
-    """How far a log was read, and what must be known of the records before to go on from there.
+    """How far a log was read, and what must be known of the records before it to resume there.
 
     Attributes:
         data, functions: offsets of the next record and of the next sample.
@@ -196,7 +196,7 @@ class FrameConverter:
         *,
         wants: Callable[[Kind], bool] = lambda _: True,
     ) -> None:
-        """Begin, or go on from *state*.
+        """Begin, or resume from *state*.
 
         Args:
             header: of the log.

@@ -162,7 +162,7 @@ class FunctionSamples:
     """
 
     def __init__(self, path: str | os.PathLike[str], offset: int = 0) -> None:
-        """Open *path*, and go on from the sample at *offset*; 0 for the first."""
+        """Open *path*, and resume at the sample at *offset*; 0 for the first."""
         self.source = Source(path)
         self.offset = offset
         self._head: FunctionsHead | None = None

@@ -40,7 +40,7 @@ class SimionReader(Reader):
 
     A step is a creature frame: ``step``, the clocks (seconds), and every variable under its `Variable.key`. The start
     and the end of an episode, and the samples of functions, are events; before an episode's end comes a stats frame
-    with what the episode comes to.
+    with the episode's summary.
 
     Attributes:
         parts: the paths of its files.

@@ -36,7 +36,7 @@ class LogPosition(NamedTuple):
     """What a `Position` in an RLSimion log says.
 
     Attributes:
-        state: where to go on.
+        state: where to resume.
         data, functions: offsets in the files, until which all rows of the kinds that are ``done`` were given.
         done: kinds, while batches of others of the same stretch of the log are still to come.
         check: checksums of both files until there.

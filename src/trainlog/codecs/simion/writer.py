@@ -89,7 +89,7 @@ class SimionWriter(Writer):
         self._values = getter(self._keys)
         self._latest: dict[str, float] = {}
         self._open: _Open | None = None
-        self._begun: Counter[int] = Counter()
+        self._started: Counter[int] = Counter()
         self._ended = 0
         functions = self._origin.functions
         self._declared = {one.id: one for one in functions.declared} if functions else {}
@@ -206,13 +206,13 @@ class SimionWriter(Writer):
             self._counted[f"{frame.kind}: episode_type {name!r} became {kind}"] += 1
         self._counted.update(f"{frame.kind}: {key} of an {START}" for key in data.keys() - _OF_A_START)
         width = data.get("variables", len(self._keys))
-        index = data.get("index", self._begun[kind] + 1)
+        index = data.get("index", self._started[kind] + 1)
         sub_index = data.get("sub_index", 0 if self._origin.version == 1 else 1)
         try:
             self._data.append(EPISODE.pack(Magic.EPISODE, kind, index, width, sub_index))
         except struct.error as error:
             raise unsupported(frame, ("index", "sub_index", "variables"), "int") from error
-        self._begun[kind] += 1
+        self._started[kind] += 1
         self._open = _Open(frame.time, keys_for(self._keys, width), is_implied=not data)
         return self._open
 
