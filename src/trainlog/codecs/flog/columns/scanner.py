@@ -137,44 +137,55 @@ class ColumnScanner:
         self._read_candidates(candidates)
         walk = FrameWalk(self._source, start, self._kinds, on_gap)
         begin = candidates.begin if candidates.begin >= 0 else start
+        ahead, done = -1, frozenset[int]()
         if self._place is not None:
-            self._resume(walk)
-            begin = walk.proven
+            begin, ahead = self._resume(walk)
+            done = self._place.done
         most = self._scan.batch_rows if self._scan.last is None else None
         while not walk.ended:
             if walk.is_sure:
-                for _ in self._read_blocks(walk, self._source.size):
-                    if most is not None and self._count >= most:
+                for _ in self._read_blocks(walk, ahead if walk.at < ahead and done else self._source.size):
+                    if most is not None and self._count >= most and not done:
                         yield from self._flush(begin, walk)
                         begin = walk.at
                 self._prove_last_header(walk)
+            if done and walk.at >= ahead:  # a stretch that was given in part ends where it ended before
+                yield from self._flush(begin, walk, done)
+                begin, done = walk.at, frozenset()
+                continue
             for record in walk.read_block():
+                if done and record.offset >= ahead:
+                    yield from self._flush(begin, walk, done)
+                    begin, done = walk.at, frozenset()
                 self._add_record(record)
-                if most is not None and self._count >= most:
+                if most is not None and self._count >= most and not done:
                     yield from self._flush(begin, walk)
                     begin = walk.at
-        yield from self._flush(begin, walk)
+        yield from self._flush(begin, walk, done)
 
-    def _resume(self, walk: FrameWalk) -> None:
-        """Go on where an earlier scan ended: it passed the frames behind the proven place undecoded."""
+    def _resume(self, walk: FrameWalk) -> tuple[int, int]:
+        """Go on where an earlier scan ended; return its proven place, and how far it came.
+
+        It passed the frames between the two undecoded, or gave some kinds of them only.
+        """
         assert self._place is not None
         start, ahead = map(self._source.from_file_offset, (self._place.start, self._place.ahead))
         walk.at = walk.proven = walk.careful = start
-        if self._place.done or start == ahead:
-            return
-        if self._prove(start, ahead):
-            walk.at = walk.proven = walk.careful = ahead
-        else:
-            walk.careful = ahead
+        if not self._place.done and start < ahead:
+            if self._prove(start, ahead):
+                walk.at = walk.proven = walk.careful = ahead
+            else:
+                walk.careful = ahead
+        return walk.proven, ahead
 
-    def _flush(self, begin: int, walk: FrameWalk) -> Iterator[Batch]:
+    def _flush(self, begin: int, walk: FrameWalk, done: frozenset[int] = frozenset()) -> Iterator[Batch]:
         """Yield the batches of the stretch from byte *begin* to where the walk is."""
         rows, self._rows, self._count = self._rows, {}, 0
         found = {Kind(kind): one.finish(self._sorter) for kind, one in sorted(rows.items())}
         to_file = self._source.to_file_offset
         begin, proven, end = to_file(begin), to_file(walk.proven), to_file(walk.at)
         check = self._source.checksum(walk.at)
-        for batch in stretch(found, self._scan, begin, end, check):
+        for batch in stretch(found, self._scan, begin, end, check, done):
             place = Place(proven, end, check=check)
             yield batch if batch.more else batch._replace(position=place.position)
 
