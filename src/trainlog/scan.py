@@ -227,8 +227,8 @@ class Batch(NamedTuple):
     """A piece of the answer: rows of one kind.
 
     The rows of each kind come in the log's order. Batches of several kinds may tell of one stretch of the log; then
-    ``more`` is True for all but the last of them. The last batch of a scan may have no rows: its position says how far
-    the log was read.
+    ``more`` is True for all but the last of them. A scan that finds no row is one batch without rows and columns, whose
+    position says how far the log was read.
 
     Attributes:
         table: the rows.
@@ -261,22 +261,22 @@ def batches_of(
     """
     start = end = place.start
     done = place.done  # a stretch that was given in part ends where it ended before
-    rows = 0
+    rows, given = 0, False
     pending: dict[Kind, deque[tuple[int, Frame]]] = {}
     for order, behind, frame in frames:
         if done and order >= place.ahead:
             yield from _flushed(pending, scan, start, place.ahead, place.check, done)
-            pending, rows, start, done = {}, 0, place.ahead, frozenset()
+            pending, rows, start, done, given = {}, 0, place.ahead, frozenset(), True
         if scan.selects(frame) and not place.skips(frame.kind, order):
             pending.setdefault(frame.kind, deque(maxlen=scan.last)).append((order, frame))
             rows += 1
         end = behind
         if not done and scan.last is None and scan.batch_rows is not None and rows >= scan.batch_rows:
             yield from _flushed(pending, scan, start, end, check(end))
-            pending, rows, start = {}, 0, end
+            pending, rows, start, given = {}, 0, end, True
     if done:
         yield from _flushed(pending, scan, start, place.ahead, place.check, done)
-    else:
+    elif pending or not given:
         yield from _flushed(pending, scan, start, end, check(end))
 
 

@@ -326,6 +326,18 @@ class CodecContract:
                             [dict(frame.data) for _, frame in rest.get(kind, [])], [dict(f.data) for _, f in left]
                         )
 
+    def test_scans_of_one_batch_each(self, tmp_path: Path) -> None:
+        """Scans of which only the first batch is taken, each after the position of the one before, give all rows."""
+        reader = self._round_trip(tmp_path)
+        for sizes in ((1,), (2, 1), (None, 1), (1, None)):
+            seen: list[int] = []
+            position: Position | None = None
+            for size in sizes * (2 * len(self.frames) + 2):
+                batch = next(reader.scan(Scan(after=position, batch_rows=size)))
+                seen += batch.order.tolist()
+                position = batch.position
+            assert sorted(seen) == sorted(order for rows in self._rows(reader, Scan()).values() for order, _ in rows)
+
     def test_take_finds_the_frames_of_a_scan(self, tmp_path: Path) -> None:
         """``take`` yields the whole frames at the orders that a scan gave."""
         reader = self._round_trip(tmp_path)

@@ -120,7 +120,8 @@ class Columns:
             return None
         if values.dtype == object:
             # A logged NaN says that it is no number as much as a gap does.
-            filled = column.valid & np.fromiter((value == value for value in values.tolist()), np.bool_, len(values))
+            no_number = [isinstance(value, float) and value != value for value in values.tolist()]
+            filled = column.valid & ~np.array(no_number, np.bool_)
             some = np.flatnonzero(filled)[:_GLANCE]
             glance = Table(self.kind, self.table.time[some], {key: values[some]}).numbers(key)
             if not len(glance) or np.isnan(glance).any() or np.isnan(self.table.numbers(key)[filled]).any():
@@ -130,4 +131,4 @@ class Columns:
 
 def matches(column: npt.NDArray[Any], word: str) -> Bools:
     """Where the column holds *word*; bools, shape (rows,)."""
-    return np.fromiter((value == word for value in column.tolist()), np.bool_, len(column))
+    return np.fromiter((isinstance(value, str) and value == word for value in column), np.bool_, len(column))

@@ -74,14 +74,24 @@ class ParquetReader(Reader):
                 raise InvalidPosition("the log is another than the one that was read; read it anew", path=self.path)
             size = total + 1 if scan.batch_rows is None or scan.last is not None else max(scan.batch_rows, 1)
             pending, left, start = _Pending(), size, place.start
+            done, given = place.done, False
             for group, chosen in _chosen(log, scan, place):
+                if done:  # a stretch that was given in part ends where it ended before
+                    before = {kind: rows[rows + group.start < place.ahead] for kind, rows in chosen.items()}
+                    pending.add(group, before, scan, 0)
+                    chosen = {kind: rows[len(before[kind]) :] for kind, rows in chosen.items()}
+                    if group.end < place.ahead:
+                        continue
+                    yield from stretch(pending.tables(), scan, start, place.ahead, check, done)
+                    pending, start, done, given = _Pending(), place.ahead, frozenset(), True
                 for rows, cut in split(chosen, left, size):
                     left -= pending.add(group, rows, scan, min(size, total))
                     if cut is not None:
                         end = group.start + cut
                         yield from stretch(pending.tables(), scan, start, end, check)
-                        pending, left, start = _Pending(), size, end
-            yield from stretch(pending.tables(), scan, start, total, check)
+                        pending, left, start, given = _Pending(), size, end, True
+            if pending or not given:
+                yield from stretch(pending.tables(), scan, start, place.ahead if done else total, check, done)
 
 
 def _chosen(log: LogFile, scan: Scan, place: Place) -> Iterable[tuple[RowGroup, dict[Kind, Ints]]]:

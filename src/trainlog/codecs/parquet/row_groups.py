@@ -105,7 +105,7 @@ class RowGroup:
     """What a scan asks for of one row group.
 
     Attributes:
-        start: the number of its first row in the file.
+        start, end: the number of its first row in the file, and of the first behind it.
 
     """
 
@@ -114,7 +114,7 @@ class RowGroup:
         self._log = log
         self._group = group
         self._scan = scan
-        self.start = log.starts[group]
+        self.start, self.end = log.starts[group], log.starts[group + 1]
         keys = scan.columns if scan.columns is None or scan.steps is None else {*scan.columns, STEP}
         names = log.columns(scan.wanted, keys)
         table = log.file.read_row_group(group, columns=["time", "kind", *names])

@@ -103,6 +103,7 @@ class ColumnScanner:
         self._kinds: frozenset[int] | None = kinds
         self._rows: dict[int, _KindRows] = {}
         self._count = 0  # rows that were gathered for the next batch
+        self._given = False  # whether there was a batch already
         self._chain = Chain()
         self._block = np.empty(0, np.uint8)
         self._size = _BLOCK
@@ -161,7 +162,8 @@ class ColumnScanner:
                 if most is not None and self._count >= most and not done:
                     yield from self._flush(begin, walk)
                     begin = walk.at
-        yield from self._flush(begin, walk, done)
+        if self._count or not self._given:
+            yield from self._flush(begin, walk, done)
 
     def _resume(self, walk: FrameWalk) -> tuple[int, int]:
         """Go on where an earlier scan ended; return its proven place, and how far it came.
@@ -180,7 +182,7 @@ class ColumnScanner:
 
     def _flush(self, begin: int, walk: FrameWalk, done: frozenset[int] = frozenset()) -> Iterator[Batch]:
         """Yield the batches of the stretch from byte *begin* to where the walk is."""
-        rows, self._rows, self._count = self._rows, {}, 0
+        rows, self._rows, self._count, self._given = self._rows, {}, 0, True
         found = {Kind(kind): one.finish(self._sorter) for kind, one in sorted(rows.items())}
         to_file = self._source.to_file_offset
         begin, proven, end = to_file(begin), to_file(walk.proven), to_file(walk.at)
