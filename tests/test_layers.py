@@ -16,6 +16,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "trainlog"
 ORDER = [
     "errors",
     "model",
+    "conventions",
     "strictjson",
     "draw",
     "storage",

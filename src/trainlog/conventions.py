@@ -1,0 +1,480 @@
+"""What the keys of a log mean: which are steps, rewards, positions, clocks; which matter most, which belong together.
+
+The names are those of Stable-Baselines3, CleanRL, RLlib, Lightning, Brax, rsl_rl and mjlab, RLSimion, and the first
+FLOG trainer. A log may say otherwise in its metadata::
+
+    {"conventions": {"reward": "my_return", "step": ["env_frames"], "position": ["base_x", "base_y"]}}
+
+These keys go before the known ones. ``docs/conventions.md`` has all of them in a table.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, get_args
+
+from trainlog.errors import TrainlogWarning
+from trainlog.model import Header, Kind
+
+__all__ = [
+    "AXES",
+    "AXIS_ALIASES",
+    "EPISODE_END",
+    "EPISODE_START",
+    "EVOLUTION_NAMES",
+    "FUNCTION_SAMPLE",
+    "AxisKey",
+    "AxisName",
+    "Conventions",
+    "Event",
+    "Meaning",
+]
+
+AxisName = Literal["step", "episode", "time", "sim_time"]
+
+AXES: Final[tuple[AxisName, ...]] = get_args(AxisName)
+"""What metrics can be shown over; ``time`` is that of the frames themselves, and has no key."""
+
+AXIS_ALIASES: Final[Mapping[str, AxisName]] = MappingProxyType({"sim": "sim_time"})
+"""Other names of axes, which programs that know an older version send."""
+
+Meaning = Literal[
+    "step",
+    "episode",
+    "sim_time",
+    "clock",
+    "reward",
+    "length",
+    "important",
+    "position",
+    "qpos",
+    "qvel",
+    "heading",
+    "speed",
+    "behavior",
+    "objects",
+    "event_type",
+    "event_message",
+    "quiet_events",
+]
+
+EPISODE_START: Final = "episode_start"
+EPISODE_END: Final = "episode_end"
+FUNCTION_SAMPLE: Final = "function_sample"
+
+EVOLUTION_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {"best_fitness": "best", "avg_fitness": "avg", "best_distance": "dist"}
+)
+"""The FLOG format's own names of an evolution frame, and the names that its first trainer writes."""
+
+# The keys of each meaning, the best first. Position is not among them, as it takes one key or two.
+_KEYS: Final[Mapping[Meaning, tuple[str, ...]]] = MappingProxyType(
+    {
+        "step": (
+            *("step", "global_step", "trainer/global_step", "env_step", "env_steps", "total_steps"),
+            *("timesteps", "total_timesteps", "time/total_timesteps", "timesteps_total"),
+            *("num_env_steps_sampled_lifetime", "env_runners/num_env_steps_sampled_lifetime", "num_env_steps_sampled"),
+            *("agent_timesteps_total", "num_steps", "tot_timesteps", "experiment_step"),
+        ),
+        "episode": (
+            *("episode", "episodes", "time/episodes", "episodes_total", "env_runners/num_episodes_lifetime"),
+            *("ball_episode", "gen", "generation", "iteration", "iterations", "it", "time/iterations"),
+            *("training_iteration", "epoch"),
+        ),
+        "sim_time": ("sim_time", "simulation_time", "simulated_time", "experiment_sim_time", "episode_sim_time"),
+        # Wall clocks and counters: nothing is shown over them, and they are nothing to look at.
+        "clock": (
+            *("time", "timestamp", "walltime", "wall_time", "time_elapsed", "time/time_elapsed", "time_total_s"),
+            *("tot_time", "training/walltime", "eval/walltime", "experiment_real_time", "episode_real_time"),
+            *("index", "sub_index", "n_updates", "train/n_updates"),
+        ),
+        # What whole episodes came to, then what may be the reward of a step or an average, then evolution.
+        "reward": (
+            *("return", "episode_return", "episode_reward", "episodic_return", "charts/episodic_return"),
+            *("ep_rew_mean", "rollout/ep_rew_mean", "episode_reward_mean", "env_runners/episode_return_mean"),
+            *("episode_return_mean", "env_runners/episode_reward_mean", "sampler_results/episode_reward_mean"),
+            *("Train/mean_reward", "eval/episode_reward", "episode/sum_reward", "eval/mean_reward"),
+            *("eval/episodic_return", "reward", "mean_reward", "reward_mean", "avg_reward", "score"),
+            *("best_fitness", "best", "fitness"),
+        ),
+        "length": (
+            *("length", "episode_length", "ep_len_mean", "rollout/ep_len_mean", "eval/mean_ep_length"),
+            *("episodic_length", "charts/episodic_length", "episode_len_mean", "env_runners/episode_len_mean"),
+            *("sampler_results/episode_len_mean", "Train/mean_episode_length", "eval/avg_episode_length"),
+            "episode/length",
+        ),
+        "important": (),
+        "qpos": ("pos", "qpos"),
+        "qvel": ("vel", "qvel"),
+        "heading": ("heading", "yaw"),
+        "speed": ("speed", "vel_mps", "velocity"),
+        "behavior": (
+            *("behavior", "behaviour", "skill", "phase", "stage", "gait", "mode", "posture_state", "state", "action"),
+        ),
+        "objects": (),
+        "event_type": ("type",),
+        "event_message": ("msg", "message"),
+        "quiet_events": (EPISODE_START, EPISODE_END, FUNCTION_SAMPLE),
+    }
+)
+# Generalized coordinates begin with a place only where the first joint is free, so that the centre of mass goes first.
+_POSITIONS: Final[tuple[tuple[str, ...], ...]] = (("x", "y"), ("com",), ("pos",), ("qpos",))
+_STATE_MEANINGS: Final[tuple[Meaning, ...]] = ("qpos", "qvel", "heading", "speed", "behavior")
+
+_CLOCK_ENDS: Final = ("real_time", "sim_time", "timestamp", "walltime", "_lifetime", "_since_restore")
+_OBJECT_END: Final = "_pos"
+_NO_OBJECTS: Final = frozenset({"joint_pos", "dof_pos", "motor_pos"})
+
+_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+_GOAL: Final = frozenset({"reward", "rewards", "rew", "return", "returns", "score", "success", "fitness", "best"})
+_MEAN: Final = frozenset({"episode", "episodic", "ep", "mean", "avg", "average", "total", "sum", "cumulative", "rate"})
+_CONDUCT: Final = frozenset(
+    {"distance", "dist", "velocity", "vel", "speed", "upright", "falls", "length", "steps", "solved"}
+)
+_LEARNING: Final = frozenset(
+    {"loss", "losses", "entropy", "kl", "lr", "epsilon", "grad", "error", "accuracy", "acc", "learning", "norm"}
+)
+# What the dashboard of the first FLOG trainer shows beside the reward and the conduct of the robot.
+_FLOG_LEARNING: Final = frozenset(
+    {"actor_competence", "cpg_weight", "task_pe", "pred_error", "pf_pkc_weight", "correction_mag", "grc_sparseness"}
+)
+_FEWEST: Final = 3  # keys that share a first word and make a group
+
+Usable = Callable[[str], bool]
+
+
+class AxisKey(NamedTuple):
+    """Where the values of an axis are.
+
+    Attributes:
+        key: of the column.
+        factor: what its values are multiplied by: seconds of a step for simulated time, otherwise 1.
+
+    """
+
+    key: str
+    factor: float = 1.0
+
+
+class Event(NamedTuple):
+    """An event's frame, taken apart.
+
+    Attributes:
+        type: what happened; empty where the frame does not say.
+        message: for people; empty where there is none.
+        data: all else.
+
+    """
+
+    type: str
+    message: str
+    data: Mapping[str, Any]
+
+
+def _always(key: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conventions:
+    """What the keys of a log mean.
+
+    Attributes:
+        keys: of each meaning but ``position``, the best first.
+        positions: what this log says of them: one key of a vector, or the two keys of x and y, the best first.
+        dt: seconds of simulated time in a step, or None.
+
+    """
+
+    keys: Mapping[Meaning, tuple[str, ...]] = field(default_factory=lambda: _KEYS)
+    positions: tuple[tuple[str, ...], ...] = ()
+    dt: float | None = None
+    _clocks: frozenset[str] = field(init=False, repr=False)
+    _ranks: Mapping[str, tuple[int, int]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        clocks = {key for meaning in ("step", "episode", "sim_time", "clock") for key in self.keys[meaning]}
+        ranks = dict.fromkeys(self.keys["length"], (1, 0)) | dict.fromkeys(_FLOG_LEARNING, (3, 0))
+        goals = (*self.keys["reward"], *self.keys["important"])
+        ranks |= {key: (0, place) for place, key in reversed(list(enumerate(goals)))}
+        object.__setattr__(self, "_clocks", frozenset(clocks))
+        object.__setattr__(self, "_ranks", ranks)
+
+    @classmethod
+    def of(cls, header: Header) -> Conventions:
+        """The conventions of a log: those of its metadata first, then its declared variables, then the known ones.
+
+        What is wrong in the metadata is left out with a `TrainlogWarning`.
+        """
+        keys, positions = _with_declared(header)
+        for meaning, own in _overrides(header.meta.get("conventions")):
+            if meaning == "position":
+                positions = (own, *positions)
+            else:
+                keys[meaning] = tuple(dict.fromkeys((*own, *keys[meaning])))
+        dt: Any = header.meta.get("dt")
+        return cls(MappingProxyType(keys), positions, float(dt) if _is_number(dt) and 0 < dt < math.inf else None)
+
+    def find(self, meaning: Meaning, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
+        """The best of *keys* that has the meaning and is usable."""
+        there = frozenset(keys)
+        return next((key for key in self.keys[meaning] if key in there and is_usable(key)), None)
+
+    # --- axes ---
+
+    def axis(self, name: AxisName, keys: Iterable[str], is_usable: Usable = _always) -> AxisKey | None:
+        """Where *keys* have the axis of that name; None where they do not, and for the time of the frames."""
+        if name == "time":
+            return None
+        keys = frozenset(keys)
+        if (key := self.find(name, keys, is_usable)) is not None:
+            return AxisKey(key)
+        if name == "sim_time" and self.dt is not None and (step := self.find("step", keys, is_usable)) is not None:
+            return AxisKey(step, self.dt)
+        return None
+
+    @staticmethod
+    def axis_order(*, summaries: bool = False) -> tuple[AxisName, ...]:
+        """The axes that metrics are shown over unasked, the best first.
+
+        Args:
+            summaries: whether each frame tells of a whole episode.
+
+        """
+        return ("episode", "step", "time") if summaries else ("step", "episode", "time")
+
+    @staticmethod
+    def restarts(key: str) -> bool:
+        """Whether a clock begins anew with each episode."""
+        return key.startswith("episode_")
+
+    def is_clock(self, key: str) -> bool:
+        """Whether a key is a clock or a counter, which metrics are shown over, and which is not shown itself."""
+        return key in self._clocks or key.endswith(_CLOCK_ENDS)
+
+    # --- metrics ---
+
+    def reward(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
+        """The key of the return or reward: the best known one, or else the first that is called so."""
+        keys = list(keys)
+        known = self.find("reward", keys, is_usable)
+        return known or next((key for key in keys if _is_goal(key) and is_usable(key)), None)
+
+    def length(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
+        """The key of the length of episodes."""
+        return self.find("length", keys, is_usable)
+
+    def tier(self, kind: Kind, key: str) -> int:
+        """How much a metric matters.
+
+        0 is what the training is about, 1 how the robot behaves, 2 what is close to the goal (terms of the reward),
+        3 the learning itself, 4 all else, 5 the physical state.
+        """
+        if kind == Kind.CREATURE:
+            return 5
+        if key in self._ranks:
+            return self._ranks[key][0]
+        last = _words(key.rpartition("/")[2]) or [key]
+        if _is_goal(key):
+            return 2 if "/" in key else 0
+        if last[0] in _CONDUCT or last[-1] in _CONDUCT:
+            return 2 if "/" in key else 1
+        words = {*last, *_words(key)}
+        return 2 if words & _GOAL else 3 if words & _LEARNING else 4
+
+    def rank(self, kind: Kind, key: str) -> tuple[int, int, int]:
+        """What metrics are sorted by, the most important first: the tier, the best reward, the shortest name."""
+        tier = self.tier(kind, key)
+        _, place = self._ranks.get(key, (tier, len(self._ranks)))
+        return tier, place if tier == 0 else 0, len(_words(key)) if tier < 4 else 0
+
+    @staticmethod
+    def groups(keys: Iterable[str]) -> dict[str, str]:
+        """The group of each key, ``""`` for none.
+
+        What stands before the first ``/`` is the trainer's own group. Other keys are one when at least three begin
+        with the same word.
+        """
+        firsts = {key: key.partition("/")[0] if "/" in key else re.split(r"[_.]", key, maxsplit=1)[0] for key in keys}
+        counts = Counter(firsts.values())
+        return {
+            key: first if "/" in key or (first != key and counts[first] >= _FEWEST) else ""
+            for key, first in firsts.items()
+        }
+
+    # --- the physical state ---
+
+    def position(self, sample: Mapping[str, Any]) -> tuple[str, ...]:
+        """The keys of the place of the robot: those of x and y, or that of a vector that begins with them.
+
+        ``pos`` and ``qpos`` are generalized coordinates. They count when they begin with the coordinates of a free
+        joint (a place and a unit quaternion); ``pos`` also when it has two or three numbers only.
+
+        Args:
+            sample: a frame of physical state: numbers, and lists of numbers.
+
+        Returns:
+            one key or two; none where the frame has no place.
+
+        """
+        for keys in self.positions:  # the log says so, and is taken at its word
+            if self.coordinates(sample, keys) is not None:
+                return keys
+        for keys in _POSITIONS:
+            if self.coordinates(sample, keys) is not None and _is_place(keys[0], sample[keys[0]]):
+                return keys
+        return ()
+
+    @staticmethod
+    def coordinates(sample: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[float, float] | None:
+        """The x and y that *keys*, from `position`, have in a frame; None where it lacks them."""
+        values: list[Any] = [sample.get(key) for key in keys]
+        if len(values) == 1 and isinstance(values[0], Sequence):
+            values = list(values[0][:2])
+        return (float(values[0]), float(values[1])) if len(values) == 2 and all(map(_is_number, values)) else None
+
+    def qpos(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
+        """The key of the generalized positions, ``qpos`` of MuJoCo."""
+        return self.find("qpos", keys, is_usable)
+
+    def qvel(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
+        """The key of the generalized velocities, ``qvel`` of MuJoCo."""
+        return self.find("qvel", keys, is_usable)
+
+    def heading(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
+        """The key of the direction that the robot looks in, in radians."""
+        return self.find("heading", keys, is_usable)
+
+    def speed(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
+        """The key of the speed."""
+        return self.find("speed", keys, is_usable)
+
+    def behavior(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
+        """The key that tells in words what the robot does."""
+        return self.find("behavior", keys, is_usable)
+
+    def objects(self, sample: Mapping[str, Any]) -> dict[str, str]:
+        """The other things whose place is in a frame, by name, and the keys of it: vectors of two or three numbers."""
+        positions = {key for keys in (*self.positions, *_POSITIONS) for key in keys}
+        return {
+            key.removesuffix(_OBJECT_END): key
+            for key, value in sample.items()
+            if (key in self.keys["objects"] or (key.endswith(_OBJECT_END) and key not in positions | _NO_OBJECTS))
+            and self.coordinates(sample, (key,)) is not None
+            and len(value) <= 3
+        }
+
+    # --- events ---
+
+    def event(self, data: Mapping[Any, Any]) -> Event:
+        """The frame of an event, taken apart."""
+        keys = [key for key in data if isinstance(key, str)]
+        kind, message = self.find("event_type", keys), self.find("event_message", keys)
+        rest = {str(key): value for key, value in data.items() if key not in (kind, message)}
+        return Event(_text(data.get(kind)), _text(data.get(message)), rest)
+
+    def event_type(self, keys: Iterable[str]) -> str | None:
+        """The key of an event's type."""
+        return self.find("event_type", keys)
+
+    def is_quiet(self, event_type: str) -> bool:
+        """Whether events of that type are left out of charts: they are shown otherwise, or are no news."""
+        return event_type in self.keys["quiet_events"]
+
+    # --- for other programs ---
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it but the rules, for a page that is no Python: names of axes, and the keys of each meaning."""
+        return {
+            "axes": list(AXES),
+            "axis_order": list(self.axis_order()),
+            "axis_aliases": dict(AXIS_ALIASES),
+            "keys": {meaning: list(keys) for meaning, keys in self.keys.items()},
+            "positions": [list(keys) for keys in (*self.positions, *_POSITIONS)],
+            "dt": self.dt,
+        }
+
+    def describe(self, kind: Kind, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """What a page has to know of each of *keys*, the most important first.
+
+        Returns:
+            by key: ``clock``, whether it is one; ``tier``; ``group``, see `groups`.
+
+        """
+        keys = list(keys)
+        groups = self.groups(key for key in keys if not self.is_clock(key))
+        return {
+            key: {"clock": self.is_clock(key), "tier": self.tier(kind, key), "group": groups.get(key, "")}
+            for key in sorted(keys, key=lambda key: self.rank(kind, key))
+        }
+
+
+def _words(key: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(key)]
+
+
+def _is_goal(key: str) -> bool:
+    """Whether the last part of a key says nothing but that it is a reward: ``mean_reward``, ``agent/return``."""
+    words = set(_words(key.rpartition("/")[2]))
+    return bool(words & _GOAL) and words <= _GOAL | _MEAN
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_place(key: str, value: Any) -> bool:
+    """Whether generalized coordinates begin with a place: with three coordinates and a unit quaternion."""
+    if key not in ("pos", "qpos") or (key == "pos" and len(value) <= 3):
+        return True
+    turn = value[3:7]
+    return len(turn) == 4 and all(map(_is_number, turn)) and abs(math.hypot(*turn) - 1) < 1e-2
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _with_declared(header: Header) -> tuple[dict[Meaning, tuple[str, ...]], tuple[tuple[str, ...], ...]]:
+    """The known keys, and those of declared variables that are rewards, or states that are called like a known one."""
+    keys = dict(_KEYS)
+    rewards = [variable.key for variable in header.variables if variable.role == "reward"]
+    if rewards:  # they are those of a step, as `reward` is; what an episode came to goes before
+        place = keys["reward"].index("reward")
+        keys["reward"] = tuple(dict.fromkeys((*keys["reward"][:place], *rewards, *keys["reward"][place:])))
+    states = {variable.name: variable.key for variable in header.variables if variable.role in ("state", "stat")}
+    for meaning in _STATE_MEANINGS:
+        own = [states[name] for name in keys[meaning] if name in states]
+        keys[meaning] = tuple(dict.fromkeys((*own, *keys[meaning])))
+    named = [names for names in _POSITIONS if states.keys() >= set(names) and names[0] not in ("pos", "qpos")]
+    return keys, tuple(tuple(states[name] for name in names) for names in named)
+
+
+def _overrides(said: Any) -> Iterable[tuple[Meaning, tuple[str, ...]]]:
+    """What the metadata says, as far as it can be understood."""
+    if said is None:
+        return
+    if not isinstance(said, Mapping):
+        _warn(f"conventions are a mapping from meanings to keys, not {said!r:.80}")
+        return
+    meanings: tuple[Meaning, ...] = get_args(Meaning)
+    for name, value in said.items():
+        keys = [value] if isinstance(value, str) else value
+        if name not in meanings:
+            _warn(f"{name!r:.80} is no meaning of a key; meanings are {', '.join(meanings)}")
+        elif not (isinstance(keys, list | tuple) and keys and all(isinstance(key, str) and key for key in keys)):
+            _warn(f"the keys of {name!r} are a name or a list of names, not {value!r:.80}")
+        elif name == "position" and len(keys) > 2:
+            _warn(f"a position is the key of a vector, or the two keys of x and y, not {value!r:.80}")
+        else:
+            yield name, tuple(keys)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(f"metadata of the log: {message}; this is ignored", TrainlogWarning, stacklevel=4)
