@@ -16,11 +16,11 @@ import pytest
 import trainlog
 from handmade import Flog
 from trainlog.model import Kind
-from trainlog.server.column_file import ROWS, Column, ColumnFile
+from trainlog.server.column_file import MISSING, ROWS, ColumnFile, StoredColumn, is_nan
 from trainlog.server.columns import Columns
-from trainlog.server.cursor import Cursor, FileState, fingerprint
-from trainlog.server.flog_feed import Headers
+from trainlog.server.cursor import START, Cursor, Mark
 from trainlog.server.log import Log
+from trainlog.table.builder import table_of
 
 
 def frame(n: int, **more: Any) -> bytes:
@@ -108,7 +108,7 @@ def test_many_clients_lose_nothing(serve: Callable[..., Any], runs: Path) -> Non
     with trainlog.TrainingRecorder(runs / "x.flog") as log:
         log.record_stats_frame(None, {"step": 0, "reward": 0.0})
         id = site.id("x.flog")
-        cursor = str(Cursor.parse(site.run("x.flog")["cursor"])._replace(offset=0))
+        cursor = str(Cursor.parse(site.run("x.flog")["cursor"])._replace(marks=(START, START)))
 
         def look() -> None:
             with site.stream(runs=id, cursors=f"{id}:{cursor}") as stream:
@@ -175,7 +175,7 @@ def test_a_simion_log_that_grows(serve: Callable[..., Any], runs: Path, simion: 
 def taken(log: Log) -> dict[str, list[Any]]:
     while log.advance(time.monotonic() + 1):
         pass
-    return {str(kind): log.frames(kind, list(range(len(rows)))) for kind, rows in log.feed.rows.items()}
+    return {str(kind): log.frames(kind, list(range(len(rows)))) for kind, rows in log.rows.items()}
 
 
 GOLDENS = ["plain", "json", "hole", "torn_header", "torn_payload", "unknown_kinds", "values", "header_only", "phase"]
@@ -214,7 +214,7 @@ def test_a_hole_that_the_disk_made(runs: Path) -> None:
     path.write_bytes(Flog.header() + b"".join(before) + 6 * orphan + b"".join(after))
     log = Log("x", "x", path)
     assert len(taken(log)["stats"]) == 160
-    assert log.feed.damage
+    assert log.damage
     log.close()
 
 
@@ -257,7 +257,7 @@ def test_nothing_is_kept_for_ever(runs: Path, monkeypatch: Any) -> None:
 
 def test_what_a_log_knows_of_a_long_run_is_on_disk() -> None:
     spool = ColumnFile()
-    column = Column(spool, start=5)
+    column = StoredColumn(spool, start=5)
     values = np.arange(3 * ROWS + 17, dtype=float)
     for part in np.array_split(values, 13):
         column.extend(part)

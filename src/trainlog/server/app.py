@@ -66,7 +66,7 @@ def create_app(
         state.signal.attach()
         catalog.start()
         yield
-        state.pump.close()
+        state.poller.close()
         catalog.close()
 
     app = Starlette(

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from trainlog import registry
 from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
-from trainlog.server.summary import Digest, digest_of
+from trainlog.server.summary import Digest
 
 __all__ = ["Catalog", "Entry"]
 
@@ -113,9 +113,6 @@ class Catalog:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(10)
-        for entry in self.entries.values():
-            if entry.digest is not None:
-                entry.digest.close()
 
     def find(self, id: str) -> Entry | None:
         """The log of that id; only ids that were given out lead to a file."""
@@ -249,8 +246,7 @@ class Catalog:
         return entry
 
     def _touch(self, entry: Entry, stamp: Stamp) -> None:
-        if stamp.size < entry.stamp.size and entry.digest is not None:
-            entry.digest.close()
+        if stamp.size < entry.stamp.size:
             entry.digest = None
         if stamp.size > entry.stamp.size:
             entry.grown = time.time()
@@ -280,9 +276,8 @@ class Catalog:
                 continue
             try:
                 if entry.digest is None:
-                    entry.digest = digest_of(self.opened(entry))
-                entry.digest.update(entry.size)
-                changed = True
+                    entry.digest = Digest(self.opened(entry))
+                changed |= entry.digest.update(entry.size)
             except (TrainlogError, OSError, ValueError) as error:
                 entry.error = getattr(error, "message", None) or str(error)
             except Exception as error:  # noqa: BLE001 - as above

@@ -12,12 +12,22 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Column", "ColumnFile"]
+__all__ = ["MISSING", "ColumnFile", "StoredColumn", "is_nan"]
 
 ROWS: Final = 4096  # of a chunk; only the last one, which is not full, is in memory
 _FIRST: Final = 64  # rows that a column has room for at first
 
 Array = npt.NDArray[Any]
+
+_MISSING_BITS: Final = 0x7FF8_0000_6D69_7373
+MISSING: Final = np.array([_MISSING_BITS], np.int64).view(np.float64)[0]
+"""Stands in a column of floats where a frame has no number: a NaN of its own bits, which `is_nan` tells from others."""
+
+
+def is_nan(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which of *values* are NaN in the log; those that are `MISSING` are not."""
+    found: npt.NDArray[np.bool_] = np.isnan(values) & (values.view(np.int64) != _MISSING_BITS)
+    return found
 
 
 class ColumnFile:
@@ -53,21 +63,21 @@ class ColumnFile:
         return self._size
 
 
-class Column:
+class StoredColumn:
     """One column, of one dtype, that only grows. One thread may extend it while others read.
 
     Attributes:
-        start: rows before this one were there before the column was; reading yields NaN (or -1) for them.
+        start: rows before this one were there before the column was; reading yields `MISSING` (or -1) for them.
 
     """
 
-    def __init__(self, spool: ColumnFile, dtype: npt.DTypeLike = np.float64, start: int = 0) -> None:
-        self._spool = spool
+    def __init__(self, file: ColumnFile, dtype: npt.DTypeLike = np.float64, start: int = 0) -> None:
+        self._file = file
         self._chunks: list[int] = []
         self._firsts: list[float] = []
         self._tail = np.empty(_FIRST, dtype)
         self._length = 0
-        self._absent = np.array(np.nan if self._tail.dtype.kind == "f" else -1, dtype)
+        self.missing = MISSING if self._tail.dtype.kind == "f" else np.array(-1, dtype)[()]
         self._lock = threading.Lock()
         self.start = start
 
@@ -79,6 +89,16 @@ class Column:
         done = 0
         while done < len(values):
             used = self._length % ROWS
+            whole = 0 if used else (len(values) - done) // ROWS
+            if whole:
+                chunks = np.ascontiguousarray(values[done : done + whole * ROWS], self._tail.dtype)
+                at = self._file.put(chunks)
+                with self._lock:
+                    self._chunks += range(at, at + chunks.nbytes, ROWS * chunks.itemsize)
+                    self._firsts += chunks[::ROWS].tolist()
+                    self._length += len(chunks)
+                done += len(chunks)
+                continue
             count = min(ROWS - used, len(values) - done)
             if used + count > len(self._tail):
                 grown = np.empty(min(ROWS, max(2 * len(self._tail), used + count)), self._tail.dtype)
@@ -88,25 +108,24 @@ class Column:
             done += count
             with self._lock:
                 if used + count == ROWS:
-                    self._chunks.append(self._spool.put(self._tail))
+                    self._chunks.append(self._file.put(self._tail))
                     self._firsts.append(float(self._tail[0]))
                     self._tail = np.empty(ROWS, self._tail.dtype)
                 self._length += count
 
     def pad_to(self, length: int) -> None:
-        """Fill up with absent values, so that the column has *length* rows."""
-        missing = length - len(self)
-        if missing > 0:
-            self.extend(np.full(missing, self._absent, self._tail.dtype))
+        """Fill up with missing values, so that the column has *length* rows."""
+        count = length - len(self)
+        if count > 0:
+            self.extend(np.full(count, self.missing, self._tail.dtype))
 
     def read(self, start: int = 0, stop: int | None = None) -> Array:
-        """Rows *start* to *stop*."""
+        """Rows *start* to *stop*, as far as there are any."""
         stop = len(self) if stop is None else min(stop, len(self))
         start = min(max(start, 0), max(stop, 0))
-        out = np.full(stop - start, self._absent, self._tail.dtype)
-        skipped = max(self.start - start, 0)
+        out = np.full(stop - start, self.missing, self._tail.dtype)
         first, last = max(start - self.start, 0), stop - self.start
-        at = skipped
+        at = max(self.start - start, 0)
         while first < last:
             chunk, used = divmod(first, ROWS)
             count = min(ROWS - used, last - first)
@@ -117,12 +136,22 @@ class Column:
             if tail is None:
                 if used or count < ROWS:
                     whole = np.empty(ROWS, self._tail.dtype)
-                    self._spool.get(self._chunks[chunk], whole)
+                    self._file.get(self._chunks[chunk], whole)
                     out[at : at + count] = whole[used : used + count]
                 else:
-                    self._spool.get(self._chunks[chunk], out[at : at + count])
+                    self._file.get(self._chunks[chunk], out[at : at + count])
             first += count
             at += count
+        return out
+
+    def pick(self, rows: npt.NDArray[np.integer[Any]]) -> Array:
+        """The values in *rows*, which rise; those beyond the end are left out."""
+        rows = rows[rows < len(self)]
+        out = np.empty(len(rows), self._tail.dtype)
+        chunks = np.asarray(rows) // ROWS
+        for chunk in np.unique(chunks).tolist():
+            chosen = chunks == chunk
+            out[chosen] = self.read(chunk * ROWS, (chunk + 1) * ROWS)[rows[chosen] - chunk * ROWS]
         return out
 
     def search(self, value: float) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +19,7 @@ from trainlog.server.api import state_of
 from trainlog.server.app_state import State
 from trainlog.server.cursor import Cursor
 from trainlog.server.log import Log
-from trainlog.server.query import Query
+from trainlog.server.query import LETTERS, Query
 from trainlog.server.responses import ApiError, refusal, strict
 
 __all__ = ["stream"]
@@ -36,7 +37,7 @@ async def stream(request: Request) -> Response:
     if len(names) > state.limits.runs:
         raise ApiError(400, "parameter", f"runs has more than {state.limits.runs} names")
     # A browser that lost the connection says itself where it was.
-    text = request.headers.get("last-event-id") or query.text("cursors", "", most=4096)
+    text = request.headers.get("last-event-id") or query.text("cursors", "", most=LETTERS)
     cursors = _cursors(text)
     try:
         kinds = {Kind.of(name.lower()) for name in query.names("kinds") or ["stats", "evolution", "event"]}
@@ -47,9 +48,8 @@ async def stream(request: Request) -> Response:
     for name in names:
         entry = state.entry(name)
         log = await run_in_threadpool(state.log, entry)
-        for kind in kinds:
-            log.want(kind)
-        followed.append(_Followed(state, name, kinds, keys, cursors.get(name), followed))
+        log.want(kinds)
+        followed.append(_Followed(state, name, kinds, keys, cursors.get(name)))
     return _Streaming(state, _messages(state, followed))
 
 
@@ -107,8 +107,7 @@ async def _messages(state: State, followed: list[_Followed]) -> AsyncIterator[st
 
 
 def _message(event: str, data: Any, id: str = "") -> str:
-    text, _ = strict(data)
-    return (f"id: {id}\n" if id else "") + f"event: {event}\ndata: {text}\n\n"
+    return (f"id: {id}\n" if id else "") + f"event: {event}\ndata: {strict(data)}\n\n"
 
 
 class _Followed:
@@ -121,22 +120,21 @@ class _Followed:
         kinds: set[Kind],
         keys: list[str] | None,
         cursor: Cursor | None,
-        peers: list[_Followed],
     ) -> None:
         self._state = state
         self._id = id
         self._kinds = kinds
         self._keys = keys
         self._cursor = cursor
-        self._peers = peers
+        self._begin = cursor  # rows before it are not sent
         self._log: Log | None = None
         self._version = -1
-        self._rows: dict[Kind, int] = {}
+        self._sent: dict[Kind, int] = {}
         self._gone = False
 
     async def news(self) -> AsyncIterator[str]:
         """What the client does not know yet."""
-        log = self._state.pump.get(self._id)
+        log = self._state.poller.get(self._id)
         if log is None:
             entry = self._state.catalog.find(self._id)
             if entry is None:
@@ -155,62 +153,65 @@ class _Followed:
         if log is not self._log:
             if not log.version:
                 return
-            for kind in self._kinds:
-                log.want(kind)
-            was_open, self._log = self._log is not None, log
-            self._version = -1
-            if self._cursor is None and not was_open:
-                self._cursor = log.settled(self._kinds)
-            elif self._cursor is None or not log.holds(self._cursor):
-                self._cursor = log.cursor()._replace(offset=0)
-                yield _message(
-                    "reset",
-                    {"run": self._id, "reason": "the file was replaced, cut or written anew, or training went back"},
-                )
-            self._rows = {kind: log.row_after(kind, self._cursor) for kind in self._kinds}
-        if log.version == self._version:
+            log.want(self._kinds)
+            before, self._log, self._version = self._log, log, -1
+            if self._cursor is None and before is None:
+                self._cursor = self._begin = log.cursor()
+            elif await self._is_another(log, before):
+                self._cursor = self._begin = log.beginning()
+                reason = "the file was replaced, cut or written anew, or training went back"
+                yield _message("reset", {"run": self._id, "reason": reason})
+            self._sent = {}
+        if log.version == self._version or self._cursor is None or self._begin is None:
             return
         self._version = log.version
-        cursor = log.settled(self._kinds)
+        settled = log.settled()
         for kind in sorted(self._kinds):
-            rows = log.rows(kind)
+            rows = log.rows.get(kind)
             if rows is None:
                 continue
-            stop = min(rows.columns.rows, log.row_after(kind, cursor))
+            # A log that was opened a moment ago may not be read as far as the client has seen it.
+            start = max(self._sent.get(kind, 0), log.row_after(kind, self._begin))
+            stop = min(rows.columns.rows, log.row_after(kind, settled))
             width = len(self._keys or rows.columns.series) + 1
             step = max(_VALUES // width, 1)
-            for first in range(self._rows.get(kind, 0), stop, step):
+            for first in range(start, stop, step):
                 last = min(first + step, stop)
                 yield _shared(log, kind, first, last, self._keys)
-                self._rows[kind] = last
-        before, self._cursor = self._cursor, cursor
-        if cursor != before:
+                self._sent[kind] = last
+        before_cursor, self._cursor = self._cursor, self._cursor.advanced(settled)
+        if self._cursor != before_cursor:
             yield _message(
-                "cursor", {"run": self._id, "cursor": str(cursor), "duration": log.duration()}, self._place()
+                "cursor",
+                {"run": self._id, "cursor": str(self._cursor), "duration": log.duration()},
+                f"{self._id}:{self._cursor}",
             )
 
-    def _place(self) -> str:
-        return f"{self._id}:{self._cursor}"
+    async def _is_another(self, log: Log, before: Log | None) -> bool:
+        """Whether *log* is not the one that the client knows, or not as it was."""
+        if self._cursor is None or (before is not None and before.is_replaced):
+            return True
+        return not await run_in_threadpool(log.holds, self._cursor)
 
 
-_made: dict[tuple[Any, ...], str] = {}
+_made: WeakKeyDictionary[Log, dict[tuple[Any, ...], str]] = WeakKeyDictionary()
 
 
 def _shared(log: Log, kind: Kind, first: int, last: int, keys: list[str] | None) -> str:
     """The message with these rows; the clients of one run all want the same, so it is made once."""
-    which = (id(log), log.id, kind, first, last, tuple(keys) if keys is not None else None)
-    message = _made.get(which)
+    made = _made.setdefault(log, {})
+    which = (kind, first, last, tuple(keys) if keys is not None else None)
+    message = made.get(which)
     if message is None:
         message = _rows_message(log, kind, first, last, keys)
-        while len(_made) >= 32:
-            _made.pop(next(iter(_made)))
-        _made[which] = message
+        while len(made) >= 8:
+            made.pop(next(iter(made)))
+        made[which] = message
     return message
 
 
 def _rows_message(log: Log, kind: Kind, first: int, last: int, keys: list[str] | None) -> str:
-    rows = log.rows(kind)
-    assert rows is not None
+    rows = log.rows[kind]
     columns: dict[str, Any] = {}
     for key, series in rows.columns.series.items():
         if keys is not None and key not in keys:
