@@ -181,7 +181,7 @@ def test_axes_scale_search_and_keys(page: Any, writer: Any) -> None:
     page.drawn("learning")
     before = page.ink("learning")
     assert [option.text for option in page.all("#axis option")] == ["step", "episode", "time (s)", "simulated time (s)"]
-    for axis in ("time", "episode", "sim"):
+    for axis in ("time", "episode", "sim_time"):
         page.js(
             "const a = document.querySelector('#axis'); a.value = arguments[0]; a.dispatchEvent(new Event('change'))",
             axis,

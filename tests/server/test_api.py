@@ -123,7 +123,9 @@ def test_smoothing_of_a_thinned_curve_is_that_of_all_its_rows(serve: Callable[..
     assert smooth["y"][0] == pytest.approx(expected[0])  # no bias at the start
 
 
-@pytest.mark.parametrize(("axis", "last"), [("step", 90), ("time", 0.9), ("episode", 4), ("sim_time", 0.9), ("sim", 0.9)])
+@pytest.mark.parametrize(
+    ("axis", "last"), [("step", 90), ("time", 0.9), ("episode", 4), ("sim_time", 0.9), ("sim", 0.9)]
+)
 def test_each_axis(serve: Callable[..., Any], runs: Path, axis: str, last: float) -> None:
     frames = [Flog.frame(n / 10, 2, {"step": 10 * n, "episode": n // 2, "r": n}) for n in range(10)]
     frames.append(Flog.frame(0.45, 3, {"type": "fall", "msg": "it fell"}))

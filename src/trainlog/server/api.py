@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
 from trainlog.model import Kind
 from trainlog.server.app_state import State
-from trainlog.server.cards import cards_of, episode_keys, keys_of
+from trainlog.server.cards import cards_of, episode_keys, has_functions, keys_of
 from trainlog.server.catalog import Entry
 from trainlog.server.column_file import is_nan
 from trainlog.server.curves import Window, axes_of, curve, own_axis, window_of
@@ -116,10 +116,12 @@ def run(request: Request) -> Response:
                 ],
                 "kinds": kinds,
                 "axes": axes_of(log),
+                "all_axes": AXES,
                 "axis_order": log.conventions.axis_order(),
                 "axis_aliases": dict(AXIS_ALIASES),
                 "cards": cards_of(log),
                 "episodes": episode_keys(log),
+                "functions": has_functions(log),
                 "progress": log.progress(_READ_FIRST),
                 "duration": log.duration(),
                 "damage": [state.redact(one) for one in log.damage[:20]],

@@ -10,7 +10,10 @@ from trainlog.model import Kind
 from trainlog.server.curves import has_episodes
 from trainlog.server.log import Log
 
-__all__ = ["cards_of", "episode_keys", "keys_of"]
+__all__ = ["FUNCTION", "cards_of", "episode_keys", "has_functions", "keys_of"]
+
+FUNCTION: Final = "function"
+"""The key of the name of a learned function, in the events that have a sample of it."""
 
 
 class _Curve(NamedTuple):
@@ -149,10 +152,14 @@ def episode_keys(log: Log) -> dict[str, str] | None:
     return {
         "number": "episode",
         "type": "episode_type",
-        "index": "index",
         "return": "return",
         "length": "length",
     }
+
+
+def has_functions(log: Log) -> bool:
+    """Whether samples of learned functions were logged."""
+    return Kind.EVENT in log.rows and FUNCTION in log.rows[Kind.EVENT].columns.series
 
 
 def keys_of(log: Log, kind: Kind, shapes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

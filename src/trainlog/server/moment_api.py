@@ -12,6 +12,7 @@ from starlette.responses import Response
 from trainlog.conventions import FUNCTION_SAMPLE, AxisName, Conventions
 from trainlog.model import Frame, Kind
 from trainlog.server.api import opened
+from trainlog.server.cards import FUNCTION
 from trainlog.server.columns import Rows
 from trainlog.server.curves import axis_values
 from trainlog.server.log import Log
@@ -21,7 +22,6 @@ from trainlog.table.values import flatten
 
 __all__ = ["frame", "function", "functions", "path"]
 
-_FUNCTION: Final = "function"
 _ITEMS: Final = 20_000
 _LETTERS: Final = 10_000
 
@@ -168,13 +168,13 @@ def _functions(log: Log) -> list[dict[str, Any]]:
     mine = log.rows.get(Kind.EVENT)
     series = {} if mine is None else mine.columns.series
     key = log.conventions.event_type(series)
-    if mine is None or key is None or _FUNCTION not in series:
+    if mine is None or key is None or FUNCTION not in series:
         return []
     rows = mine.columns.rows
     is_sample = mine.columns.codes(key, 0, rows) == series[key].texts.get(FUNCTION_SAMPLE, -2)
-    codes = mine.columns.codes(_FUNCTION, 0, rows)
+    codes = mine.columns.codes(FUNCTION, 0, rows)
     found = []
-    for name, code in series[_FUNCTION].texts.items():
+    for name, code in series[FUNCTION].texts.items():
         at = np.flatnonzero(is_sample & (codes == code))
         if not len(at):
             continue
