@@ -305,7 +305,7 @@ def test_a_cursor_is_text_and_back() -> None:
     assert Cursor.parse(str(cursor)) == cursor
     assert not set(str(cursor)) & set(",: \n")
     for wrong in ("", "0123abcd", "0123abcd.1", "0123abcg.1.", "0123abcd.-1.", "0123abcd.1.==", "0123abcd.1.__"):
-        with pytest.raises(ValueError, match="cursor|codec"):
+        with pytest.raises(ValueError, match=r"cursor|codec"):
             Cursor.parse(wrong)
     further = Cursor("0123abcd", (Mark(2, "x"), Mark(7, "y")))
     assert cursor.advanced(further).marks == (cursor.marks[0], further.marks[1])
