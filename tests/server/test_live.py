@@ -16,7 +16,7 @@ import pytest
 import trainlog
 from handmade import Flog
 from trainlog.model import Kind
-from trainlog.server.column_file import MISSING, ROWS, ColumnFile, StoredColumn, is_nan
+from trainlog.server.column_file import ROWS, ColumnFile, StoredColumn, codes_of, is_nan, no_numbers
 from trainlog.server.columns import Columns
 from trainlog.server.cursor import START, Cursor, Mark
 from trainlog.server.log import Log
@@ -293,9 +293,13 @@ def test_columns_of_frames_that_differ() -> None:
 
 def test_what_is_missing_is_told_from_nan_on_disk_too() -> None:
     column = StoredColumn(ColumnFile(), start=3)
-    column.extend(np.where(np.arange(2 * ROWS) % 2, math.nan, MISSING))
+    column.extend(np.where(np.arange(2 * ROWS) % 2, math.nan, no_numbers(-1)))
     column.pad_to(2 * ROWS + 10)
     assert is_nan(column.read()).sum() == ROWS
+    column.extend(no_numbers([0, -1, 255]))
+    column.extend(np.array([1.5, -math.inf, math.nan]))
+    assert codes_of(column.read())[-6:].tolist() == [0, -1, 255, -1, -1, -1]
+    assert (codes_of(column.read())[:-6] == -1).all()
     rows = np.arange(0, len(column), 97)
     np.testing.assert_equal(column.pick(rows), column.read()[rows])
 

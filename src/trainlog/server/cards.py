@@ -16,80 +16,39 @@ FUNCTION: Final = "function"
 """The key of the name of a learned function, in the events that have a sample of it."""
 
 
-class _Curve(NamedTuple):
-    """One curve of a chart: its label and color, and the keys that it may have, the best first."""
-
-    label: str
-    color: str
-    keys: tuple[str, ...] = ()
-    meaning: Meaning | None = None
-
-
 class _Card(NamedTuple):
-    """A chart of stats: its title, its curves, and how it looks where that is not the usual way."""
+    """A chart of stats: its curves (label, color, keys or a meaning), and how it looks where that is not the usual."""
 
     id: str
     title: str
-    curves: tuple[_Curve, ...]
+    curves: tuple[tuple[str, str, tuple[str, ...] | Meaning], ...]
     look: dict[str, Any]
 
 
+_LINES: Final = ({"y": 1, "label": "1.0 m"}, {"y": 0.5, "label": "0.5 m"})
+
 # The charts of the dashboard of the first FLOG trainer. A trainer without a ball logs a distance of -1.
+# fmt: off
 _CARDS: Final = (
-    _Card(
-        "ball",
-        "Ball distance",
-        (_Curve("distance", "blue", ("ball_dist", "ball_distance")),),
-        {
-            "unit": "m",
-            "wide": True,
-            "range": [0, 0],
-            "floor": 0,
-            "thresholds": [{"y": 1, "label": "1.0 m"}, {"y": 0.5, "label": "0.5 m"}],
-        },
-    ),
-    _Card(
-        "actor",
-        "SNN actor vs CPG",
-        (
-            _Curve("actor competence", "green", ("actor_competence",)),
-            _Curve("CPG weight", "orange", ("cpg_weight",)),
-        ),
-        {"range": [0, 1]},
-    ),
-    _Card(
-        "learning",
-        "Task PE & reward",
-        (
-            _Curve("reward", "cyan", meaning="reward"),
-            _Curve("task PE", "red", ("task_pe",)),
-            _Curve("prediction error", "violet", ("pred_error", "prediction_error")),
-        ),
-        {},
-    ),
-    _Card(
-        "cerebellum",
-        "Cerebellum",
-        (
-            _Curve("PF→PkC weight", "gold", ("pf_pkc_weight",)),
-            _Curve("correction", "pink", ("correction_mag",)),
-            _Curve("GrC sparseness", "teal", ("grc_sparseness",)),
-        ),
-        {},
-    ),
-    _Card(
-        "stability",
-        "Stability & speed",
-        (_Curve("upright", "green", ("upright",)), _Curve("velocity (m/s)", "blue", meaning="speed")),
-        {},
-    ),
-    _Card(
-        "behavior",
-        "Behavior timeline",
-        (_Curve("behavior", "", meaning="behavior"),),
-        {"wide": True, "strip": True},
-    ),
+    _Card("ball", "Ball distance", (("distance", "blue", ("ball_dist", "ball_distance")),),
+          {"unit": "m", "wide": True, "range": [0, 0], "floor": 0, "thresholds": _LINES}),
+    _Card("actor", "SNN actor vs CPG", (
+        ("actor competence", "green", ("actor_competence",)), ("CPG weight", "orange", ("cpg_weight",)),
+    ), {"range": [0, 1]}),
+    _Card("learning", "Task PE & reward", (
+        ("reward", "cyan", "reward"), ("task PE", "red", ("task_pe",)),
+        ("prediction error", "violet", ("pred_error", "prediction_error")),
+    ), {}),
+    _Card("cerebellum", "Cerebellum", (
+        ("PF→PkC weight", "gold", ("pf_pkc_weight",)), ("correction", "pink", ("correction_mag",)),
+        ("GrC sparseness", "teal", ("grc_sparseness",)),
+    ), {}),
+    _Card("stability", "Stability & speed", (
+        ("upright", "green", ("upright",)), ("velocity (m/s)", "blue", "speed"),
+    ), {}),
+    _Card("behavior", "Behavior timeline", (("behavior", "", "behavior"),), {"wide": True, "strip": True}),
 )
+# fmt: on
 
 # Of the summaries of episodes, see `trainlog.episode.Tally.summary`.
 _EPISODE_TITLES: Final = {"return": "Return", "reward": "Mean reward of a step", "length": "Length of an episode"}
@@ -102,30 +61,21 @@ def cards_of(log: Log) -> list[dict[str, Any]]:
     rows = log.rows.get(Kind.STATS)
     shapes = {} if rows is None else {key: series.shape for key, series in rows.columns.series.items()}
     if has_episodes(log):
-        return [_episode_card(key, title) for key, title in _EPISODE_TITLES.items() if key in shapes]
+        titles = {key: title for key, title in _EPISODE_TITLES.items() if key in shapes}
+        return [_episode_card(key, title) for key, title in titles.items()]
     cards = []
-    for card in _CARDS:
-        shape = "text" if card.look.get("strip") else "number"
-        keys = [key for key, one in shapes.items() if one == shape]
+    for id, title, curves, look in _CARDS:
+        keys = [key for key, shape in shapes.items() if shape == ("text" if look.get("strip") else "number")]
         series = []
-        for curve in card.curves:
-            if curve.meaning is not None:
-                key = log.conventions.find(curve.meaning, keys)
+        for label, color, wanted in curves:
+            if isinstance(wanted, str):
+                key = log.conventions.find(wanted, keys)
             else:
-                key = next((one for one in curve.keys if one in keys), None)
+                key = next((one for one in wanted if one in keys), None)
             if key is not None:
-                series.append({"key": key, "label": curve.label, "color": curve.color})
+                series.append({"key": key, "label": label, "color": color})
         if series:
-            cards.append(
-                {
-                    "id": card.id,
-                    "title": card.title,
-                    "kind": str(Kind.STATS),
-                    "most": len(card.curves),
-                    "series": series,
-                    **card.look,
-                }
-            )
+            cards.append({"id": id, "title": title, "kind": "stats", "most": len(curves), "series": series, **look})
     return cards
 
 
@@ -135,26 +85,14 @@ def _episode_card(key: str, title: str) -> dict[str, Any]:
         for type, color in _EPISODE_COLORS.items()
     ]
     unit = "steps" if key == "length" else ""
-    return {
-        "id": f"episodes-{key}",
-        "title": title,
-        "kind": str(Kind.STATS),
-        "most": len(series),
-        "series": series,
-        "unit": unit,
-    }
+    return {"id": f"episodes-{key}", "title": title, "kind": "stats", "most": 2, "series": series, "unit": unit}
 
 
 def episode_keys(log: Log) -> dict[str, str] | None:
     """The keys of a summary of an episode; None for a log whose stats are no summaries."""
     if not has_episodes(log):
         return None
-    return {
-        "number": "episode",
-        "type": "episode_type",
-        "return": "return",
-        "length": "length",
-    }
+    return {"number": "episode", "type": "episode_type", "return": "return", "length": "length"}
 
 
 def has_functions(log: Log) -> bool:

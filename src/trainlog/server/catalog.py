@@ -10,10 +10,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from trainlog import registry
 from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
+from trainlog.server.log import FileState
 from trainlog.server.summary import Digest
 
 __all__ = ["Catalog", "Entry"]
@@ -22,14 +23,6 @@ LIVE: Final = 20.0  # a log that grew within so many seconds is being written
 DEPTH: Final = 16
 MOST: Final = 20_000  # files that are looked at
 _HEAD: Final = 4096
-
-
-class Stamp(NamedTuple):
-    """What changes when a file changes."""
-
-    inode: int
-    size: int
-    modified: int
 
 
 @dataclass(slots=True)
@@ -52,7 +45,7 @@ class Entry:
     name: str
     path: Path
     codec: str
-    stamp: Stamp
+    stamp: FileState
     files: tuple[Path, ...] = ()
     size: int = 0
     modified: float = 0.0
@@ -93,7 +86,7 @@ class Catalog:
         self._several = len(self.roots) > 1
         self._pause = pause
         self.entries: dict[str, Entry] = {}
-        self._foreign: dict[Path, Stamp] = {}  # files that are no logs
+        self._foreign: dict[Path, FileState] = {}  # files that are no logs
         self.version = 0
         self.left_out = 0
         self.on_change: Callable[[], object] = lambda: None
@@ -163,13 +156,13 @@ class Catalog:
             for root, path, status in self._files():
                 if path in taken:
                     continue
-                stamp = Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
+                stamp = FileState.of_status(status)
                 name = self._name(root, path)
                 id = hashlib.blake2b(f"{root}\0{name}".encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
                 old = self.entries.get(id)
                 if old is not None and old.stamp == stamp:
                     entry: Entry | None = old
-                elif old is not None and not old.error and old.stamp.inode == stamp.inode:
+                elif old is not None and not old.error and old.stamp[:2] == stamp[:2]:
                     entry = old
                     self._touch(old, stamp)
                     changed = True
@@ -214,7 +207,7 @@ class Catalog:
         name = path.relative_to(root).as_posix()
         return f"{root.name}/{name}" if self._several else name
 
-    def _look(self, id: str, name: str, path: Path, stamp: Stamp) -> Entry | None:
+    def _look(self, id: str, name: str, path: Path, stamp: FileState) -> Entry | None:
         """A new or changed file: the log that it is, or None."""
         try:
             with path.open("rb") as file:
@@ -245,7 +238,7 @@ class Catalog:
             entry.error = f"{type(error).__name__}: {error}"
         return entry
 
-    def _touch(self, entry: Entry, stamp: Stamp) -> None:
+    def _touch(self, entry: Entry, stamp: FileState) -> None:
         if stamp.size < entry.stamp.size:
             entry.digest = None
         if stamp.size > entry.stamp.size:
@@ -254,17 +247,11 @@ class Catalog:
 
     def _measure(self, entry: Entry) -> None:
         """Size and time of change of all files of a log; a descriptor does not grow while the data do."""
-        size, modified = 0, 0.0
-        for path in entry.files or (entry.path,):
-            try:
-                status = path.stat()
-            except OSError:
-                continue
-            size += status.st_size
-            modified = max(modified, status.st_mtime)
+        states = [state for state in map(FileState.of, entry.files or (entry.path,)) if state.size >= 0]
+        size = sum(state.size for state in states)
         if entry.size and size > entry.size:
             entry.grown = time.time()
-        entry.size, entry.modified = size, modified
+        entry.size, entry.modified = size, max((state.modified / 1e9 for state in states), default=0.0)
 
     def _digest(self) -> None:
         """Bring up to date what the list tells of each log, the newest first."""

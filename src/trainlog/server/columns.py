@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Batch
-from trainlog.server.column_file import MISSING, ColumnFile, StoredColumn
+from trainlog.server.column_file import ColumnFile, StoredColumn, codes_of, no_numbers
 from trainlog.table.column import VALUE, Column
 from trainlog.table.table import Table
 
@@ -25,11 +25,11 @@ Codes = npt.NDArray[np.int32]
 
 
 class Series:
-    """One key: its numbers, and its texts as numbers of places in ``texts``.
+    """One key: its numbers, and texts as numbers of places in ``texts``.
 
     Attributes:
-        numbers: `MISSING` where there is none. Bools are 1 and 0; a string that spells a number is that number.
-        codes: which text; -1 where there is none, None when the key never had any.
+        values: numbers, and where there is none the codes of texts. Bools are 1 and 0; a string that spells a number
+            is that number.
         texts: the texts in the order of first sight.
         last: the newest value that is not NaN.
         size: how many numbers a frame has, where the values are lists; these are not kept.
@@ -37,9 +37,7 @@ class Series:
     """
 
     def __init__(self, file: ColumnFile, start: int) -> None:
-        self._file = file
-        self.numbers = StoredColumn(file, start=start)
-        self.codes: StoredColumn | None = None
+        self.values = StoredColumn(file, start=start)
         self.texts: dict[str, int] = {}
         self.last: float | str | bool | None = None
         self.size = 0
@@ -58,45 +56,42 @@ class Series:
             self.size = max(self.size, math.prod(values.shape[1:]))
             return
         if values.dtype == object:
-            numbers = self._parse(first, values)
+            numbers = self._parse(values)
         else:
             numbers = values.astype(np.float64, copy=state is not None)
         if state is not None:
-            numbers[state != VALUE] = MISSING
-        self.numbers.pad_to(first)
-        self.numbers.extend(numbers)
-        if values.dtype != object and (known := _last_number(numbers)) >= 0:
-            self.last = values[known].item()
+            numbers[state != VALUE] = no_numbers(-1)
+        self.values.pad_to(first)
+        self.values.extend(numbers)
+        if values.dtype != object and len(known := np.flatnonzero(numbers == numbers)):
+            self.last = values[known[-1]].item()
 
-    def _parse(self, first: int, values: npt.NDArray[np.object_]) -> Floats:
-        """The numbers among Python values of any type; texts become codes. Each distinct value is looked at once."""
+    def _parse(self, values: npt.NDArray[np.object_]) -> Floats:
+        """Python values of any type as numbers and codes of texts. Each distinct value is looked at once."""
         items = values.tolist()
         if not _SCALARS.issuperset(map(type, items)):
             self.size = max(self.size, *(len(item) for item in items if isinstance(item, list)), 0)
             items = [_scalar(item) for item in items]
-        different = list(dict.fromkeys(items))
-        places = dict(zip(different, itertools.count(), strict=False))
+        distinct = list(dict.fromkeys(items))
+        places = dict(zip(distinct, itertools.count(), strict=False))
         which = np.fromiter(map(places.__getitem__, items), np.intp, len(items))
-        parsed = [_number(item) for item in different]
-        numbers = np.array([math.nan if number is None else number for number in parsed])
-        numbers[[number is None for number in parsed]] = MISSING
-        codes = np.full(len(parsed), -1, np.int32)
-        for place, item in enumerate(different):
-            if parsed[place] is None and isinstance(item, str):
-                codes[place] = self._code(item)
-        known = np.flatnonzero(((codes >= 0) | ~np.isnan(numbers))[which])
+        parsed = [_number(item) for item in distinct]
+        codes = np.array(
+            [self._code(item) if number is None else -1 for item, number in zip(distinct, parsed, strict=True)]
+        )
+        is_number = [number is not None for number in parsed]
+        numbers = no_numbers(codes)
+        numbers[is_number] = [number for number in parsed if number is not None]
+        known = np.flatnonzero(((numbers == numbers) | (codes >= 0))[which])
         if len(known):
-            place = int(which[known[-1]])
-            self.last = different[place][:MOST_LETTERS] if codes[place] >= 0 else parsed[place]
-        if self.texts:
-            if self.codes is None:
-                self.codes = StoredColumn(self._file, np.int32, first)
-            self.codes.pad_to(first)
-            self.codes.extend(codes[which])
+            place = which[known[-1]]
+            self.last = distinct[place][:MOST_LETTERS] if codes[place] >= 0 else parsed[place]
         return numbers[which]
 
-    def _code(self, text: str) -> int:
-        text = text[:MOST_LETTERS]
+    def _code(self, item: str | None) -> int:
+        if item is None:
+            return -1
+        text = item[:MOST_LETTERS]
         if text not in self.texts and len(self.texts) < MOST_TEXTS:
             self.texts[text] = len(self.texts)
         return self.texts.get(text, -1)
@@ -129,14 +124,6 @@ def _number(item: str | float | None) -> float | None:
         return math.inf if int(item) > 0 else -math.inf
 
 
-def _last_number(numbers: Floats) -> int:
-    """The last place that is not NaN; -1 when all are."""
-    if len(numbers) and numbers[-1] == numbers[-1]:
-        return len(numbers) - 1
-    known = np.flatnonzero(~np.isnan(numbers))
-    return int(known[-1]) if len(known) else -1
-
-
 class Columns:
     """All series of one kind. One thread may extend it while others read rows below ``rows``.
 
@@ -162,20 +149,14 @@ class Columns:
         self.rows += table.rows
 
     def numbers(self, key: str, start: int, stop: int) -> Floats:
-        """The numbers of *key* in rows *start* to *stop*; `MISSING` where there are none."""
-        return _filled(self.series[key].numbers, start, stop)
+        """The numbers of *key* in rows *start* to *stop*; NaN where there are none, see `is_nan`."""
+        values: Floats = self.series[key].values.read(start, stop)
+        missing = stop - start - len(values)  # later frames do not have this key any more
+        return np.concatenate((values, no_numbers(np.full(missing, -1)))) if missing > 0 else values
 
     def codes(self, key: str, start: int, stop: int) -> Codes:
         """The texts of *key* by their numbers in rows *start* to *stop*; -1 where there is none."""
-        codes = self.series[key].codes
-        return np.full(stop - start, -1, np.int32) if codes is None else _filled(codes, start, stop)
-
-
-def _filled(column: StoredColumn, start: int, stop: int) -> npt.NDArray[Any]:
-    """Rows of a column that ends earlier when later frames do not have its key any more."""
-    values = column.read(start, stop)
-    more = np.full(stop - start - len(values), column.missing, values.dtype)
-    return np.concatenate((values, more)) if len(more) else values
+        return codes_of(self.numbers(key, start, stop))
 
 
 class Rows:
@@ -206,11 +187,4 @@ class Rows:
 
     def at(self, moment: float) -> int:
         """The last frame that is not after *moment*; the first one when all are. Times may step back."""
-        low, high = 0, len(self)
-        while low < high:
-            middle = (low + high) // 2
-            if self.time.read(middle, middle + 1)[0] <= moment:
-                low = middle + 1
-            else:
-                high = middle
-        return max(low - 1, 0)
+        return max(self.time.search(moment) - 1, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import zlib
@@ -48,9 +49,13 @@ class FileState(NamedTuple):
     def of(cls, path: Path) -> Self:
         """The state of the file at *path* now."""
         try:
-            status = path.stat()
+            return cls.of_status(path.stat())
         except OSError:
             return cls(0, 0, -1, 0)
+
+    @classmethod
+    def of_status(cls, status: os.stat_result) -> Self:
+        """What the system's answer *status* says."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
@@ -299,10 +304,6 @@ class Log:
         # An order is a byte in most formats; where it counts frames this is too little, until it is all.
         ends = [part.mark.end for part in self._parts if not part.has_values and not part.kinds.isdisjoint(kinds)]
         return min(0.999, min(ends, default=0) / max(self.size, 1))
-
-    def total(self) -> int:
-        """Frames of all kinds."""
-        return sum(map(len, self.rows.values()))
 
     def duration(self) -> float:
         """Time of the last frame that was seen."""
