@@ -221,7 +221,6 @@ def test_a_log_is_what_its_reader_says_however_it_grew(goldens: Path, runs: Path
             assert rows.columns.rows == table.rows
             assert rows.time.read().tolist() == table.time.tolist()
             assert set(table) == set(rows.columns.series)
-        log.close()
 
 
 def test_a_hole_that_the_disk_made(runs: Path) -> None:
@@ -233,7 +232,6 @@ def test_a_hole_that_the_disk_made(runs: Path) -> None:
     log = Log("x", "x", path)
     assert len(taken(log)["stats"]) == 160
     assert log.damage
-    log.close()
 
 
 def test_nothing_is_kept_for_ever(runs: Path, monkeypatch: Any) -> None:

@@ -151,7 +151,7 @@ def _short(value: Any) -> Any:
     return value
 
 
-class _Asked:
+class _RowsQuery:
     """The parameters that say which rows are wanted."""
 
     def __init__(self, request: Request, more: tuple[str, ...] = ()) -> None:
@@ -172,8 +172,8 @@ class _Asked:
 
 def series(request: Request) -> Response:
     """Curves for a screen."""
-    asked = _Asked(request, ("points", "smooth"))
-    query, kind = asked.query, asked.kind
+    rows_query = _RowsQuery(request, ("points", "smooth"))
+    query, kind = rows_query.query, rows_query.kind
     state, _, log = opened(request)
     keys = query.names("keys")
     if not keys:
@@ -186,7 +186,7 @@ def series(request: Request) -> Response:
         raise ApiError(400, "parameter", "smooth is from 0 to below 1")
     with state.reading(log, {kind}):
         cursor = log.settled()
-        window = asked.window(log)
+        window = rows_query.window(log)
         rows = log.rows.get(kind)
         known = rows.columns.series if rows is not None else {}
         curves = {key: curve(log, kind, key, window, points, smooth) for key in keys if key in known}
@@ -196,7 +196,7 @@ def series(request: Request) -> Response:
             {
                 "run": log.id,
                 "kind": str(kind),
-                "x": asked.axis,
+                "x": rows_query.axis,
                 "rows": rows.columns.rows if rows is not None else 0,
                 "progress": log.progress({kind}),
                 "cursor": str(cursor),
@@ -207,15 +207,15 @@ def series(request: Request) -> Response:
 
 def rows(request: Request) -> Response:
     """Rows of chosen keys, whole: of more rows than ``points`` those at equal distances."""
-    asked = _Asked(request, ("points",))
-    query, kind = asked.query, asked.kind
+    rows_query = _RowsQuery(request, ("points",))
+    query, kind = rows_query.query, rows_query.kind
     state, _, log = opened(request)
     points = query.parse_int("points", 1000, 1, state.limits.points)
     with state.reading(log, {kind}):
         keys = _known(log, kind, query.names("keys"))
         if points * max(len(keys), 1) > state.limits.values:
             points = max(state.limits.values // len(keys), 1)
-        window = asked.window(log)
+        window = rows_query.window(log)
         total = len(window.rows)
         chosen = np.unique(np.linspace(0, total - 1, min(points, total)).astype(np.intp)) if total else window.rows
         columns: dict[str, Any] = {}
@@ -229,7 +229,7 @@ def rows(request: Request) -> Response:
             {
                 "run": log.id,
                 "kind": str(kind),
-                "x": asked.axis,
+                "x": rows_query.axis,
                 "total": total,
                 "row": window.rows[chosen].tolist(),
                 "time": times.tolist(),
@@ -270,12 +270,12 @@ def _values(log: Log, kind: Kind, key: str, window: Window, chosen: Any) -> tupl
 
 def csv_rows(request: Request) -> Response:
     """All rows of chosen keys, at full resolution, as CSV."""
-    asked = _Asked(request)
-    kind, axis = asked.kind, asked.axis
+    rows_query = _RowsQuery(request)
+    kind, axis = rows_query.kind, rows_query.axis
     state, entry, log = opened(request)
     with state.reading(log, {kind}, patience=60.0):
-        keys = _known(log, kind, asked.query.names("keys"))
-        window = asked.window(log)
+        keys = _known(log, kind, rows_query.query.names("keys"))
+        window = rows_query.window(log)
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in entry.name)[-80:]
     headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
     return StreamingResponse(_csv(log, kind, axis, keys, window), headers=headers, media_type="text/csv; charset=utf-8")

@@ -11,7 +11,7 @@ from trainlog.conventions import AXES, AxisKey, AxisName
 from trainlog.draw import ema, thin
 from trainlog.episode import is_summary
 from trainlog.model import Kind
-from trainlog.server.column_file import is_nan
+from trainlog.server.column_file import codes_of, is_nan
 from trainlog.server.log import Log
 from trainlog.server.responses import ApiError
 
@@ -101,9 +101,7 @@ class Window:
 
     def codes(self, log: Log, kind: Kind, key: str) -> npt.NDArray[np.int32]:
         """The texts of *key* in these rows, by number."""
-        start, stop = self.span
-        codes = log.rows[kind].columns.codes(key, start, stop)
-        return codes if len(codes) == len(self.rows) else codes[self.rows - start]
+        return codes_of(self.numbers(log, kind, key))
 
 
 def window_of(

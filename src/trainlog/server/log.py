@@ -81,7 +81,7 @@ class _Part:
         self._batches: Iterator[Batch] | None = None
         self._batch_rows = 0
         self._stamp: Stamp | None = None  # of the files when the last scan began
-        self._polls = False  # whether the scan looks for more, rather than reading what is known to be there
+        self._began = 0.0  # when the scan did, where it looks for more rather than reads what is known to be there
         self._not_before = 0.0
 
     @property
@@ -97,13 +97,13 @@ class _Part:
 
         """
         if self.wants_values and not self._reads_values:
-            self.close()
-            self._reads_values, self.mark, self._stamp, self.is_current = True, START, None, False
+            self._batches, self._stamp, self._not_before = None, None, 0.0
+            self._reads_values, self.mark, self.is_current = True, START, False
         if self._batches is None:
             if stamp == self._stamp or time.monotonic() < self._not_before:
                 return False
             self._stamp = stamp
-            self._polls = bool(self.mark.position)
+            self._began = time.monotonic() if self.mark.position else 0.0
             self._begin()
         while stretch := self._next_stretch():
             for batch in stretch:
@@ -119,13 +119,9 @@ class _Part:
             if time.monotonic() > deadline:
                 self.is_current = False
                 return True
-        self.close()
+        self._batches = None
         self.is_current = self.knows_times = True
         return False
-
-    def close(self) -> None:
-        """End the scan that is under way."""
-        self._batches = None
 
     def _begin(self) -> None:
         self._batch_rows = self._rows_wanted()
@@ -149,18 +145,16 @@ class _Part:
     def _next_stretch(self) -> list[Batch]:
         """The next batches up to one after which all kinds were read equally far; none at the end of the log."""
         assert self._batches is not None
-        began = time.monotonic()
         stretch: list[Batch] = []
         for batch in self._batches:
             stretch.append(batch)
             if not batch.more:
                 break
-        if self._polls:
-            # Some readers pass all that comes before a position, which must not be their only work. A full batch
-            # is worth what it costs.
-            if sum(batch.table.rows for batch in stretch) < self._batch_rows:
-                self._not_before = time.monotonic() + _REST * (time.monotonic() - began)
-            self._polls = False
+        if self._began and sum(batch.table.rows for batch in stretch) < self._batch_rows:
+            # Some readers pass all that comes before a position, which must not become the only work.
+            now = time.monotonic()
+            self._not_before = now + _REST * (now - self._began)
+        self._began = 0.0
         return stretch
 
 
@@ -247,11 +241,6 @@ class Log:
             with self.changed:
                 self.changed.notify_all()
         return more
-
-    def close(self) -> None:
-        """End the scans that are under way."""
-        for part in self._parts:
-            part.close()
 
     def rows_of(self, kind: Kind) -> Rows:
         """The rows of *kind*, to be extended."""

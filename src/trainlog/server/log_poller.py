@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -31,7 +30,6 @@ class LogPoller:
     def __init__(self, pause: float = 0.05) -> None:
         self._pause = pause
         self._logs: dict[str, Log] = {}
-        self._dropped: deque[Log] = deque()  # this thread may be reading them now: it closes them itself
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closed = False
@@ -70,8 +68,6 @@ class LogPoller:
             log = self._logs.pop(id, None)
         if log is not None:
             log.error = log.error or "it is read afresh"
-            self._dropped.append(log)
-            self._wake.set()
 
     def wake(self) -> None:
         """Do not wait: there is something to do."""
@@ -84,23 +80,16 @@ class LogPoller:
         self._thread.join(5)
         for id in list(self._logs):
             self.drop(id)
-        self._close_dropped()
-
-    def _close_dropped(self) -> None:
-        while self._dropped:
-            self._dropped.popleft().close()
 
     def _make_room(self) -> None:
         if len(self._logs) > MOST:
             oldest = min(self._logs.values(), key=lambda log: log.used)
             del self._logs[oldest.id]
             oldest.error = "others were looked at since"
-            self._dropped.append(oldest)
 
     def _run(self) -> None:
         while not self._closed:
             more = changed = False
-            self._close_dropped()
             now = time.monotonic()
             for log in list(self._logs.values()):
                 if now - log.used > KEPT:

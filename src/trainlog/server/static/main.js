@@ -8,7 +8,7 @@ import { Hub } from "./hub.js";
 import { Moment } from "./moment.js";
 import { get, Stream } from "./net.js";
 import { Runs } from "./runs.js";
-import { Episodes, Functions } from "./simion.js";
+import { Episodes, Functions } from "./episodes.js";
 import { change, view, watch } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
@@ -19,10 +19,10 @@ let listed = false;
 
 // --- look ---
 
-const wish = localStorage.getItem("trainlog.theme");
+const savedTheme = localStorage.getItem("trainlog.theme");
 const system = matchMedia("(prefers-color-scheme: dark)");
 function setTheme(theme) { document.documentElement.dataset.theme = theme ?? (system.matches ? "dark" : "light"); }
-setTheme(wish);
+setTheme(savedTheme);
 
 function toggleTheme() {
   const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
