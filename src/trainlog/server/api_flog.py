@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -76,7 +75,10 @@ def analyze(request: Request) -> Response:
             "meta": log.meta,
             "stats": [_row(frame) for frame in parts[Kind.STATS]],
             "evolution": [_row(frame) for frame in parts[Kind.EVOLUTION]],
-            "events": [{"timestamp": frame.time, **_text_keys(frame.data)} for frame in parts[Kind.EVENT]],
+            "events": [
+                {"timestamp": frame.time, **{str(key): value for key, value in frame.data.items()}}
+                for frame in parts[Kind.EVENT]
+            ],
             "physics_summary": physics,
         }
     )
@@ -121,10 +123,6 @@ def _row(frame: Frame) -> dict[str, Any]:
     """The time, and every number, bool and string."""
     flat = {str(key): value for key, value in frame.data.items() if isinstance(value, int | float | bool | str)}
     return {"timestamp": frame.time, **flat}
-
-
-def _text_keys(data: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(key): value for key, value in data.items()}
 
 
 def _physics(log: Log) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import threading
 import time
 import warnings
@@ -190,7 +191,7 @@ class Catalog:
     def _files(self) -> Iterator[tuple[Path, Path, os.stat_result]]:
         count = 0
         for root in self.roots:
-            found = [(root, root.stat())] if root.is_file() else _walk(root, DEPTH)
+            found = [(root, root.stat())] if root.is_file() else _walk(root)
             for path, status in found:
                 if path.is_symlink() and not self.is_inside(path):
                     continue
@@ -274,24 +275,16 @@ class Catalog:
             self.on_change()
 
 
-def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, os.stat_result]]:
-    """The files below *folder*, sorted, hidden ones and links to folders left out."""
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError:
-        return
-    folders = []
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(Path(entry.path))
-            elif entry.is_file():
-                yield Path(entry.path), entry.stat()
-        except OSError:
-            continue
-    if depth > 0:
-        for each in folders:
-            yield from _walk(each, depth - 1)
+def _walk(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The files below *root*, sorted, hidden ones and links to folders left out."""
+    for name, folders, files in os.walk(root):
+        folder = Path(name)
+        is_deep = len(folder.relative_to(root).parts) >= DEPTH
+        folders[:] = [] if is_deep else sorted(one for one in folders if not one.startswith("."))
+        for path in (folder / one for one in sorted(files) if not one.startswith(".")):
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield path, status

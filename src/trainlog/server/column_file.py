@@ -123,13 +123,9 @@ class StoredColumn:
 
     def pick(self, rows: npt.NDArray[np.integer[Any]]) -> Array:
         """The values in *rows*, which rise; those beyond the end are left out."""
-        rows = rows[rows < len(self)]
-        out = np.empty(len(rows), self._dtype)
-        chunks = rows // ROWS
-        for chunk in np.unique(chunks).tolist():
-            chosen = chunks == chunk
-            out[chosen] = self.read(chunk * ROWS, (chunk + 1) * ROWS)[rows[chosen] - chunk * ROWS]
-        return out
+        if len(rows) and rows[-1] - rows[0] < 4 * len(rows):
+            return self.read(int(rows[0]), int(rows[-1]) + 1)[rows[rows < len(self)] - rows[0]]
+        return np.concatenate([self.read(row, row + 1) for row in rows.tolist()] or [self.read(0, 0)])
 
     def search(self, value: float) -> int:
         """How many rows, of a column that rises, are at most *value*."""

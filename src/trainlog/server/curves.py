@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -74,18 +74,17 @@ def axis_values(log: Log, kind: Kind, axis: AxisName, start: int, stop: int, *, 
     raise ApiError(400, "axis", f"this log has no {axis} that its {kind} frames could be shown on")
 
 
-class Window:
+class Window(NamedTuple):
     """Rows of one kind that are asked for: those between two places of an axis, with one more on each side.
 
     Attributes:
-        x: where each row is on the axis.
         rows: their numbers.
+        x: where each row is on the axis.
 
     """
 
-    def __init__(self, rows: npt.NDArray[np.intp], x: Floats) -> None:
-        self.rows = rows
-        self.x = x
+    rows: npt.NDArray[np.intp]
+    x: Floats
 
     @property
     def span(self) -> tuple[int, int]:
