@@ -28,7 +28,7 @@ from trainlog.draw import (
     Line,
     Scatter,
     Scene,
-    Strip,
+    StateTimeline,
     VLine,
     layout,
     moving_average,
@@ -177,8 +177,8 @@ def behaviour() -> Pair:
     marks: list[Any] = [
         Line(t, height, "body height"),
         Line(t, speed, "forward speed"),
-        Strip(begins, names, label="gait"),
-        Strip([0, 42, 130], ["flat", "uphill", "flat"], label="terrain"),
+        StateTimeline(begins, names, label="gait"),
+        StateTimeline([0, 42, 130], ["flat", "uphill", "flat"], label="terrain"),
     ]
     chart = Chart(title="Go2 on hilly ground", x_label="time", x_unit="s", y_label="m, m/s", marks=marks)
     return chart, theirs

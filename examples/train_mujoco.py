@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 import trainlog
-from trainlog.draw import Band, Chart, Line, Strip, layout, moving_average, png, svg
+from trainlog.draw import Band, Chart, Line, StateTimeline, layout, moving_average, png, svg
 from trainlog.plot import PlotOptions, runs_of, save_picture
 from trainlog.plot import pictures as figures
 
@@ -427,7 +427,7 @@ def draw_rewards(args: Args, log: Path, smooth: int = 10) -> list[Path]:
             Band(step, mean - std, mean + std, label="population, mean ± std"),
             Line(step, reward, label="policy", opacity=0.35),
             Line(step, moving_average(reward, smooth), label=f"policy, mean of {smooth}"),
-            Strip(step, stats["behavior"], label="behavior"),
+            StateTimeline(step, stats["behavior"], label="behavior"),
         ],
     )
     drawing = layout(chart, width=960, height=540, theme="light")

@@ -35,7 +35,7 @@ class Span:
     Attributes:
         frames: how many.
         first, last: times of the first and the last of them in the log's order, in seconds.
-        size: bytes of them, 0 where the format does not tell.
+        size: bytes of their payloads, 0 where the format does not tell.
         keys: every key that occurs, nested ones as in tables, in the order of first sight, with the number of frames
             that have it.
 

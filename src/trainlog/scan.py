@@ -109,7 +109,7 @@ class Place(NamedTuple):
     Attributes:
         start: where to go on: a byte, or the number of a frame.
         ahead: the end of the stretch.
-        done: kinds of which all rows before ``ahead`` were given.
+        done: kinds of which all rows before ``ahead`` were given; empty when those of all kinds were.
         check: a checksum of what is before ``ahead``.
 
     """
@@ -137,12 +137,12 @@ class Place(NamedTuple):
     @property
     def position(self) -> Position:
         """As text."""
-        ahead = f"+{self.ahead}:{'.'.join(map(str, sorted(self.done)))}" if self.done else ""
+        ahead = f"+{self.ahead}:{'.'.join(map(str, sorted(self.done)))}" if self.ahead != self.start else ""
         return Position(f"{self.start}{ahead}-{self.check}")
 
     def skips(self, kind: int, order: int) -> bool:
         """Whether the row of *kind* at *order* was given already."""
-        return order < self.ahead and (kind in self.done or order < self.start)
+        return order < self.ahead and (not self.done or kind in self.done)
 
 
 _POSITION: Final = re.compile(r"(\d{1,18})(?:\+(\d{1,18}):([\d.]{0,1023}))?-([0-9a-f]{0,64})", re.ASCII)
@@ -223,7 +223,7 @@ class Batch(NamedTuple):
         position: behind the last of them; a scan after it yields the rest.
         order: int64, shape (rows,), rising: where each row stands among those of all kinds. `Reader.take` finds the
             frames by it.
-        size: bytes that the rows take in the log, 0 where the format does not tell.
+        size: bytes of the rows' payloads in the log, 0 where the format does not tell.
         more: whether batches of other kinds of the same stretch follow.
 
     """

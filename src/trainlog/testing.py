@@ -23,12 +23,27 @@ import pytest
 
 from trainlog.codec import Codec, Reader
 from trainlog.errors import ClosedLog, CodecError, EmptyLog, LogExists, TrainlogError, UnsupportedFrame
-from trainlog.model import Frame, Header, Kind
-from trainlog.storage.source import follow
+from trainlog.model import Frame, Header, Kind, KindLike
+from trainlog.scan import OnDamage
+from trainlog.storage.source import Wait, follow, never
 from trainlog.table.builder import table_of
 from trainlog.table.table import Table
 
-__all__ = ["CodecContract", "assert_same_table", "same"]
+__all__ = ["CodecContract", "FramesOnly", "assert_same_table", "same"]
+
+
+class FramesOnly(Reader):
+    """The log of another reader, of which nothing but ``frames`` is used: what every faster way is compared with."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(reader.path, reader.header)
+        self._reader = reader
+
+    def frames(
+        self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
+    ) -> Iterator[Frame]:
+        """The frames of the reader."""
+        return self._reader.frames(kind, wait=wait, on_damage=on_damage)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -50,8 +65,13 @@ def assert_same_table(table: Table, expected: Table) -> None:
     assert list(table) == list(expected)
     np.testing.assert_array_equal(table.time, expected.time)
     for key, column in expected.items():
-        assert (table[key].dtype, table[key].shape) == (column.dtype, column.shape), key
-        values, others = table[key].tolist(), column.tolist()
+        given = table[key]
+        if given.dtype == np.float32 and given.ndim > 1:  # frames do not tell how wide the floats of a list were
+            given = given.astype(np.float64)
+        assert (given.dtype, given.shape) == (column.dtype, column.shape), key
+        np.testing.assert_array_equal(table.valid(key), expected.valid(key), key)
+        np.testing.assert_array_equal(table.column(key).present, expected.column(key).present, key)
+        values, others = given.tolist(), column.tolist()
         assert list(map(type, values)) == list(map(type, others)), key
         assert same(values, others), key
 
@@ -161,15 +181,14 @@ class CodecContract:
     def test_table_of_some_rows_and_columns(self, tmp_path: Path) -> None:
         """With keys and ranges, ``table`` is what `trainlog.codec.Reader` makes of the frames."""
         reader = self._round_trip(tmp_path)
+        oracle = FramesOnly(reader)
         for kind in {frame.kind for frame in self.frames} | {Kind(9)}:
-            keys = list(Reader.table(reader, kind))
+            keys = list(oracle.table(kind))
             for rows in self._choices(kind):
-                has = list(Reader.table(reader, kind, **rows))
+                has = list(oracle.table(kind, **rows))
                 for some in (None, [], keys[::-1], *([key] for key in keys), has[::-1], [*has, *has[:1]]):
                     if some is None or set(some) <= set(has) or not has:
-                        assert_same_table(
-                            reader.table(kind, keys=some, **rows), Reader.table(reader, kind, keys=some, **rows)
-                        )
+                        assert_same_table(reader.table(kind, keys=some, **rows), oracle.table(kind, keys=some, **rows))
                     else:
                         with pytest.raises(KeyError):
                             reader.table(kind, keys=some, **rows)
@@ -207,10 +226,11 @@ class CodecContract:
     def test_slice_is_the_frames_between(self, tmp_path: Path) -> None:
         """``slice`` yields the frames from one time to before another, in the log's order."""
         reader = self._round_trip(tmp_path)
+        oracle = FramesOnly(reader)
         for kind in (None, *{frame.kind for frame in self.frames}, Kind(9)):
             for start, stop in self._time_ranges():
                 found = list(reader.slice(start, stop, kind))
-                expected = list(Reader.slice(reader, start, stop, kind))
+                expected = list(oracle.slice(start, stop, kind))
                 assert [(frame.time, frame.kind) for frame in found] == [(one.time, one.kind) for one in expected]
                 assert same([dict(frame.data) for frame in found], [dict(one.data) for one in expected])
         with pytest.raises(ValueError, match="time"):

@@ -1,4 +1,4 @@
-"""Films of episodes: names, frames of all types, schedules, and what is said when there is nothing to show."""
+"""Animations of episodes: names, frames of all types, schedules, and what is said when there is nothing to show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from trainlog import EpisodeAnimationRecorder, EpisodeCaptureSchedule, TrainlogWarning
-from trainlog.curves import images_of
+from trainlog.curves import to_images
 
 
 @dataclass
@@ -110,13 +110,13 @@ def test_an_episode_without_frames_warns(tmp_path: Path) -> None:
     ],
 )
 def test_frames_of_every_type(frame: Any, pixel: tuple[int, int, int]) -> None:
-    (image,) = images_of([frame])
+    (image,) = to_images([frame])
     assert (image.mode, image.size) == ("RGB", (3, 2))
     assert image.getpixel((0, 0)) == pytest.approx(pixel, abs=1)
 
 
 def test_a_dark_frame_does_not_flash_in_a_film_of_levels() -> None:
-    dark, bright = images_of([np.full((2, 2), 0.9), np.full((2, 2), 200.0)])
+    dark, bright = to_images([np.full((2, 2), 0.9), np.full((2, 2), 200.0)])
     assert dark.getpixel((0, 0)) == (0, 0, 0)
     assert bright.getpixel((0, 0)) == (200, 200, 200)
 
@@ -134,7 +134,7 @@ def test_a_dark_frame_does_not_flash_in_a_film_of_levels() -> None:
 )
 def test_what_is_no_picture_is_refused(frames: list[Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        images_of(frames)
+        to_images(frames)
 
 
 def test_schedule() -> None:

@@ -22,13 +22,13 @@ from trainlog.draw import (
     Line,
     Scatter,
     Scene,
-    Strip,
+    StateTimeline,
     VLine,
     layout,
     svg,
 )
 from trainlog.draw.drawing import Box, Clip, Mark, Text
-from trainlog.draw.text import measure
+from trainlog.draw.text import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)")
@@ -48,17 +48,13 @@ def text_boxes(drawing: Drawing) -> list[tuple[str, Box]]:
     boxes = []
     for mark in all_marks(drawing.marks):
         if isinstance(mark, Text):
-            width, height = measure(mark.text, mark.size), mark.size * 0.7
+            width, height = text_width(mark.text, mark.size), mark.size * 0.7
             back = {"start": 0.0, "middle": width / 2, "end": width}[mark.anchor]
             if mark.vertical:
                 boxes.append((mark.text, Box(mark.x - height, mark.y + back - width, height, width)))
             else:
                 boxes.append((mark.text, Box(mark.x - back, mark.y - height, width, height)))
     return boxes
-
-
-def overlap(a: Box, b: Box) -> bool:
-    return a.x < b.right and b.x < a.right and a.y < b.bottom and b.y < a.bottom
 
 
 def check_texts(drawing: Drawing) -> None:
@@ -69,7 +65,7 @@ def check_texts(drawing: Drawing) -> None:
         assert -1 <= box.y <= box.bottom <= drawing.height + 1, (text, box)
     for n, (text, box) in enumerate(boxes):
         for other, place in boxes[:n]:
-            assert not overlap(box, place), (text, box, other, place)
+            assert not box.overlaps(place), (text, box, other, place)
 
 
 def check_svg(drawing: Drawing) -> etree._Element:
@@ -109,7 +105,7 @@ def samples() -> dict[str, Figure]:
             Line(x * 10_000, wave / 2, "half", width=2.5),
             HLine(80, "solved"),
             VLine([500_000, 1_500_000], "checkpoint"),
-            Strip(np.array([0, 500_000, 1_200_000]), ["stand", "walk", "run"], label="gait"),
+            StateTimeline(np.array([0, 500_000, 1_200_000]), ["stand", "walk", "run"], label="gait"),
         ],
     )
     log = Chart(
@@ -136,7 +132,7 @@ def samples() -> dict[str, Figure]:
     heat = (columns - 9.5) * rows / 4
     heat[3, 4] = np.nan
     heatmap = Heatmap(heat, title="values", x_label="position", y_label="velocity", label="Q", color_map="diverging")
-    strips = Chart(title="strips", x_label="step", marks=[Strip(None, list("aabbccab"), label="gait")])
+    strips = Chart(title="strips", x_label="step", marks=[StateTimeline(None, list("aabbccab"), label="gait")])
     grid = Grid([chart, log, scene, heatmap], columns=2, title="all of them")
     return {
         "chart": chart,

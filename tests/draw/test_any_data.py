@@ -9,7 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from draw.figures import check_svg, check_texts
-from trainlog.draw import Band, Chart, Figure, Grid, Heatmap, HLine, Line, Scatter, Scene, Strip, VLine, layout, png
+from trainlog.draw import (
+    Band,
+    Chart,
+    Figure,
+    Grid,
+    Heatmap,
+    HLine,
+    Line,
+    Scatter,
+    Scene,
+    StateTimeline,
+    VLine,
+    layout,
+    png,
+)
 
 ODD = [0.0, -0.0, 1.0, 5e-324, 1e-300, -1e-300, 1e300, -1e300, 1.7976931348623157e308, 1e6, 1e6 + 1e-3, np.inf, np.nan]
 VALUE = st.one_of(st.floats(), st.sampled_from(ODD), st.floats(width=16))
@@ -43,7 +57,7 @@ def marks(draw: st.DrawFn) -> Any:
         case 4:
             return VLine(y, label)
         case _:
-            return Strip(x, ["abcdefghijk"[n % 11] for n in range(len(y))], label=label)
+            return StateTimeline(x, ["abcdefghijk"[n % 11] for n in range(len(y))], label=label)
 
 
 @st.composite

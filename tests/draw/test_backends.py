@@ -15,7 +15,7 @@ from PIL import Image
 from draw.figures import SVG, check_svg, samples
 from trainlog.draw import Band, Chart, Drawing, HLine, Line, gif, layout, png, svg
 from trainlog.draw.drawing import Box, Cells, Clip, Dots, Mark, Polygon, Polyline, Rect, Text
-from trainlog.draw.stroke import dashed
+from trainlog.draw.paths import dashed
 
 GOLDENS = Path(__file__).parent / "golden"
 

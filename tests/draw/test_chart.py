@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from draw.figures import all_marks, check_svg, check_texts, overlap, samples, text_boxes
+from draw.figures import all_marks, check_svg, check_texts, samples, text_boxes
 from trainlog.draw import (
     Band,
     Chart,
@@ -18,7 +18,7 @@ from trainlog.draw import (
     Line,
     Scatter,
     Scene,
-    Strip,
+    StateTimeline,
     Theme,
     VLine,
     layout,
@@ -38,7 +38,7 @@ def data_marks(drawing: Drawing) -> list[Any]:
 
 def plot_of(drawing: Drawing) -> Box:
     (clip,) = [mark for mark in drawing.marks if isinstance(mark, Clip)]
-    return clip.box.grown(-2.0)
+    return clip.box.expanded(-2.0)
 
 
 def curves(drawing: Drawing) -> list[Polyline]:
@@ -129,7 +129,7 @@ def test_an_svg_of_a_million_points_is_small() -> None:
         Chart(marks=[Scatter(x, noise)]),
         Scene(np.cumsum(noise), np.cumsum(x - 0.5)),
         Heatmap(noise.reshape(1000, 1000)),
-        Chart(marks=[Strip(None, rng.integers(0, 4, 1_000_000))]),
+        Chart(marks=[StateTimeline(None, rng.integers(0, 4, 1_000_000))]),
     ]
     for figure in figures:
         assert len(svg(layout(figure))) < 200_000
@@ -163,7 +163,7 @@ def test_the_legend_covers_no_data(name: str) -> None:
     found = [(text, box) for text, box in text_boxes(drawing) if text in labels and box.height < box.width]
     legend = [box for text, box in found if box.bottom < plot.y]
     assert len(legend) >= 2
-    assert not any(overlap(box, plot) for box in legend)
+    assert not any(box.overlaps(plot) for box in legend)
 
 
 def test_twelve_entries_all_have_room_and_differ() -> None:
@@ -193,31 +193,32 @@ def test_colours_and_theme_are_obeyed() -> None:
     drawing = layout(Chart(marks=[Line(None, [1, 2]), Line(None, [2, 3], color="Tomato")]), theme=theme)
     assert drawing.background == "#000000"
     assert [curve.color for curve in curves(drawing)] == ["#abcdef", "#ff6347"]
+    assert [Line(None, [1], color=name).color for name in ("grey", "RebeccaPurple ")] == ["#808080", "#663399"]
 
 
-def test_a_strip_shows_what_was_when() -> None:
-    strip = Strip([0, 10, 30], ["stand", "walk", "stand"], colors={"walk": "#ff0000"}, label="gait")
-    drawing = layout(Chart(x_range=(0, 40), marks=[strip]))
+def test_a_timeline_shows_which_state_held_when() -> None:
+    timeline = StateTimeline([0, 10, 30], ["stand", "walk", "stand"], colors={"walk": "#ff0000"}, label="gait")
+    drawing = layout(Chart(x_range=(0, 40), marks=[timeline]))
     stretches = [mark for mark in all_marks(drawing.marks) if isinstance(mark, Rect) and mark.color == "#ff0000"]
     swatch, walk = sorted(stretches, key=lambda mark: mark.width)
     whole = max(mark.width for mark in all_marks(drawing.marks) if isinstance(mark, Rect))
     assert swatch.width < 20
     assert walk.width == pytest.approx(whole / 2)
-    assert texts(drawing).count("stand") == 3  # twice in the lane, once in the legend
+    assert texts(drawing).count("stand") == 3  # twice in the row, once in the legend
 
 
-def test_a_strip_of_many_changes_shows_what_held_for_longest() -> None:
+def test_a_timeline_of_many_changes_shows_what_held_for_longest() -> None:
     names = np.array(["a", "a", "a", "b"])[np.arange(200_000) % 4]
-    drawing = layout(Chart(marks=[Strip(None, names, colors=["#ff0000", "#00ff00"])]))
+    drawing = layout(Chart(marks=[StateTimeline(None, names, colors=["#ff0000", "#00ff00"])]))
     shown = [m for m in all_marks(drawing.marks) if isinstance(m, Rect) and m.color == "#ff0000" and m.width > 500]
     assert len(shown) == 1
 
 
-def test_none_leaves_a_strip_empty() -> None:
-    strip = Strip([0, 1, 2], ["a", None, "a"])
-    assert strip.names == ("a",)
-    assert strip.category.tolist() == [0, -1, 0]
-    assert Strip(None, [1.0, math.nan, math.nan, 2.0]).names == ("1.0", "2.0")
+def test_none_leaves_a_timeline_empty() -> None:
+    timeline = StateTimeline([0, 1, 2], ["a", None, "a"])
+    assert timeline.names == ("a",)
+    assert timeline.category.tolist() == [0, -1, 0]
+    assert StateTimeline(None, [1.0, math.nan, math.nan, 2.0]).names == ("1.0", "2.0")
 
 
 def test_a_scene_has_one_scale() -> None:
@@ -232,6 +233,12 @@ def test_a_highlight_parts_the_path_into_past_and_future() -> None:
     faint, strong = curves(drawing)
     assert faint.opacity < strong.opacity
     assert len(strong.points) == 4
+
+
+def test_a_dashed_path_of_a_scene_is_dashed_in_the_legend() -> None:
+    drawing = layout(Scene([0, 1], [0, 1], marks=[Line([0, 1], [1, 0], "wall", dash=(3, 2))]))
+    dashed = [mark for mark in all_marks(drawing.marks) if isinstance(mark, Polyline) and mark.dash == (3, 2)]
+    assert len(dashed) == 2
 
 
 def test_the_first_row_of_a_heat_map_is_at_the_bottom() -> None:
@@ -262,6 +269,11 @@ def test_a_diverging_map_has_zero_in_the_middle() -> None:
     drawing = layout(Heatmap([[-1, 0, 3]], color_map="diverging"))
     cells = max((mark for mark in all_marks(drawing.marks) if isinstance(mark, Cells)), key=lambda m: m.box.width)
     assert cells.index[0, 1] == 127
+
+
+def test_the_edges_of_a_heat_map_may_be_whole_numbers() -> None:
+    whole, real = (layout(Heatmap([[1, 2]], x_range=edges, y_range=edges)) for edges in ((0, 4), (0.0, 4.0)))
+    assert svg(whole) == svg(real)
 
 
 def test_small_multiples_share_their_legend_and_line_up() -> None:
@@ -297,7 +309,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Line(None, [1], opacity=2), "opacity"),
     (lambda: Line(None, [1], dash=(1, -1)), "dash"),
     (lambda: Band(None, [1], [1, 2]), "low has 1 values and high has 2"),
-    (lambda: Strip([1], ["a", "b"]), "x has 1 values"),
+    (lambda: StateTimeline([1], ["a", "b"]), "x has 1 values"),
     (lambda: Chart(marks=[7]), "not int"),  # type: ignore[list-item]
     (lambda: Chart(y_range=(1, 0)), "y_range must hold two finite numbers"),
     (lambda: Chart(x_log=True, x_range=(0, 1)), "x_range must be positive"),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from lxml import etree
 from PIL import ImageFont
 
-from trainlog.draw.text import MISSING, clean, measure, shorten, spell, wrap
+from trainlog.draw.text import MISSING_GLYPH, clean, shorten, text_width, transliterate, wrap
 
 FONT = ImageFont.load_default(100)
 TEXT = st.text(st.characters(codec=None), max_size=60)
@@ -22,7 +22,7 @@ def test_clean_text_can_stand_in_xml(text: str) -> None:
 @given(TEXT, st.floats(0, 500))
 def test_a_shortened_text_fits(text: str, width: float) -> None:
     short = shorten(clean(text), 12, width)
-    assert measure(short, 12) <= width or short == ""
+    assert text_width(short, 12) <= width or short == ""
     assert short in ("", clean(text)) or short.endswith("…")
 
 
@@ -30,21 +30,21 @@ def test_a_shortened_text_fits(text: str, width: float) -> None:
 def test_wrapped_lines_fit_and_are_few(text: str, width: float, most: int) -> None:
     lines = wrap(clean(text), 12, width, most)
     assert len(lines) <= most
-    assert all(measure(line, 12) <= width for line in lines)
+    assert all(text_width(line, 12) <= width for line in lines)
 
 
 @given(st.text(max_size=40))
 def test_the_font_has_every_letter_that_is_spelt(text: str) -> None:
     assert isinstance(FONT, ImageFont.FreeTypeFont)
     absent = bytes(FONT.getmask("\uffff"))
-    for letter in set(spell(clean(text))) - {MISSING, "−", "–", " "}:
+    for letter in set(transliterate(clean(text))) - {MISSING_GLYPH, "−", "–", " "}:
         assert bytes(FONT.getmask(letter)) != absent
 
 
 def test_the_letters_of_the_png_are_no_wider_than_their_room() -> None:
     assert isinstance(FONT, ImageFont.FreeTypeFont)
     for letter in map(chr, range(32, 127)):
-        assert FONT.getlength(letter) <= measure(letter, 100) + 1
+        assert FONT.getlength(letter) <= text_width(letter, 100) + 1
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_the_letters_of_the_png_are_no_wider_than_their_room() -> None:
         ("café", "cafe"),
         ("α = 0.1", "alpha = 0.1"),
         ("µm, m²", "um, m^2"),
-        ("日", MISSING),
+        ("日", MISSING_GLYPH),
         ("−5 … 3 °", "−5 … 3 °"),
         ("Straße → Øst", "Strasse -> Ost"),
     ],
 )
 def test_other_letters_are_spelt_or_boxed(text: str, expected: str) -> None:
-    assert spell(text) == expected
-    assert measure(text, 10) >= 0.9 * measure(expected, 10)
+    assert transliterate(text) == expected
+    assert text_width(text, 10) >= 0.9 * text_width(expected, 10)

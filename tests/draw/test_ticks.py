@@ -15,7 +15,7 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def labels(low: float, high: float, count: int = 6, unit: str | None = None, *, log: bool = False) -> list[str]:
-    return list(axis_ticks(Scale.around(low, high, log=log), count, unit).labels)
+    return list(axis_ticks(Scale.fit(low, high, log=log), count, unit).labels)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_time_of_hours_names_hours_and_minutes() -> None:
 
 
 def test_a_tiny_range_far_from_zero_says_once_what_all_ticks_share() -> None:
-    ticks = axis_ticks(Scale.around(1e6 - 0.001, 1e6 + 0.001), 5)
+    ticks = axis_ticks(Scale.fit(1e6 - 0.001, 1e6 + 0.001), 5)
     assert ticks.offset == "1M"
     assert ticks.labels == ("−0.001", "−0.0005", "0", "0.0005", "0.001")
 
@@ -71,15 +71,15 @@ def test_log_ticks_are_powers_of_ten() -> None:
 
 
 def test_a_long_log_axis_skips_decades_evenly() -> None:
-    ticks = axis_ticks(Scale.around(1e-300, 1e300, log=True), 8)
+    ticks = axis_ticks(Scale.fit(1e-300, 1e300, log=True), 8)
     exponents = [round(math.log10(value)) for value in ticks.values]
     assert len({b - a for a, b in pairwise(exponents)}) == 1
     assert not ticks.minor
 
 
 def test_whole_numbers_have_nothing_between_them() -> None:
-    assert axis_ticks(Scale.around(0, 3), 8, whole=True).labels == ("0", "1", "2", "3")
-    assert axis_ticks(Scale.around(-0.5, 0.5), 8, whole=True).labels == ("0",)
+    assert axis_ticks(Scale.fit(0, 3), 8, whole=True).labels == ("0", "1", "2", "3")
+    assert axis_ticks(Scale.fit(-0.5, 0.5), 8, whole=True).labels == ("0",)
 
 
 @given(FLOATS, FLOATS, st.integers(2, 12), st.sampled_from([None, "s"]), st.booleans())
@@ -87,12 +87,12 @@ def test_ticks_are_distinct_and_inside(low: float, high: float, count: int, unit
     low, high = sorted((low, high))
     if log:
         low, high = (max(value, 5e-324) for value in sorted((abs(low), abs(high))))
-    scale = Scale.around(low, high, log=log, pad=0.05)
+    scale = Scale.fit(low, high, log=log, pad=0.05)
     ticks = axis_ticks(scale, count, unit)
     assert len(ticks.values) == len(ticks.labels)
     assert list(ticks.values) == sorted(set(ticks.values))
     assert len(set(ticks.labels)) == len(ticks.labels)
-    assert all(-1e-9 <= scale.place(value) <= 1 + 1e-9 for value in (*ticks.values, *ticks.minor))
+    assert all(-1e-9 <= scale.position_of(value) <= 1 + 1e-9 for value in (*ticks.values, *ticks.minor))
     if not log:
         assert 2 <= len(ticks.values) <= 2 * count + 2
 
@@ -100,24 +100,24 @@ def test_ticks_are_distinct_and_inside(low: float, high: float, count: int, unit
 @given(FLOATS, FLOATS)
 def test_every_range_has_room(low: float, high: float) -> None:
     low, high = sorted((low, high))
-    scale = Scale.around(low, high, pad=0.05)
+    scale = Scale.fit(low, high, pad=0.05)
     assert scale.low < scale.high
-    assert 0 <= scale.place(low) <= scale.place(high) <= 1
+    assert 0 <= scale.position_of(low) <= scale.position_of(high) <= 1
 
 
 def test_extreme_values_keep_their_places() -> None:
     largest = sys.float_info.max
-    scale = Scale.around(-largest, largest)
-    assert [scale.place(value) for value in (-largest, 0.0, largest)] == [0.0, 0.5, 1.0]
-    scale = Scale.around(0, 4e-300)
-    assert scale.place(1e-300) == pytest.approx(0.25)
+    scale = Scale.fit(-largest, largest)
+    assert [scale.position_of(value) for value in (-largest, 0.0, largest)] == [0.0, 0.5, 1.0]
+    scale = Scale.fit(0, 4e-300)
+    assert scale.position_of(1e-300) == pytest.approx(0.25)
 
 
 def test_given_ends_are_kept_and_the_other_end_follows_the_data() -> None:
-    scale = Scale.around(3, 50, ends=(0, None), pad=0.1)
+    scale = Scale.fit(3, 50, limits=(0, None), pad=0.1)
     assert scale.low == 0
     assert scale.high == 55
-    beyond = Scale.around(3, 5, ends=(10, None))
+    beyond = Scale.fit(3, 5, limits=(10, None))
     assert beyond.low <= 10 < beyond.high
 
 

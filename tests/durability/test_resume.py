@@ -102,7 +102,7 @@ def test_what_cannot_be_gone_on_with(tmp_path: Path) -> None:
         trainlog.resume(path)
     assert path.read_bytes() == Flog.header()[:9]
     (tmp_path / "b.simion.log").write_text("")
-    with pytest.raises(CodecError, match="simion cannot be gone on with"):
+    with pytest.raises(CodecError, match="simion cannot be resumed"):
         trainlog.resume(tmp_path / "b.simion.log", codec="simion")
 
 

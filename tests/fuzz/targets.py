@@ -121,6 +121,7 @@ def _expression_seeds() -> Iterator[bytes]:
         "mean(reward[-100:]) >= 200",
         "max(stats.'loss/actor') < 1e3 and not (last(reward) == min(reward))",
         "reward[10%:] / 2 + -3 ** 2 > .5 or `a b`.x != 1_000",
+        "count(events('fall')) == 0 and 1 < quantile(creature.speed[-10 % : 5], 9 ** 9 ** 9) <= 1e999",
     ):
         yield text.encode()
 

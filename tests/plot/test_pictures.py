@@ -18,7 +18,7 @@ from hypothesis import given
 import trainlog
 from made_logs import training, write_log
 from trainlog import Kind, PlotError
-from trainlog.draw import Grid, Line, Scene, Strip, VLine, layout, svg
+from trainlog.draw import Grid, Line, Scene, StateTimeline, VLine, layout, svg
 from trainlog.model import Frame, Header
 from trainlog.plot import Picture, PlotOptions, Run, pictures, runs_of, save_picture
 from trainlog.plot.codec import _Gathered
@@ -133,7 +133,7 @@ def test_words_are_strips_of_one_color_each(tmp_path: Path) -> None:
     del rows[2]["left"]
     found = by_name(pictures([Run(write_log(tmp_path / "run.flog", rows))]))
     assert list(found) == ["states"]
-    strips = marks(found["states"], Strip)
+    strips = marks(found["states"], StateTimeline)
     assert [strip.label for strip in strips] == ["behavior", "left", "right"]
     colors = [dict(zip(strip.names, strip.colors, strict=True)) for strip in strips]
     assert colors[1]["up"] == colors[2]["up"]
@@ -294,6 +294,6 @@ def test_real_logs(real_logs: Path, name: str) -> None:
     if "sarsa-tile" in name:
         assert [block.label for block in found["return"].blocks] == ["evaluation", "training"]
         assert found["return"].figure.x_label == "episode"  # type: ignore[union-attr]
-        assert len(marks(found["creature/state_angle"], Strip)) == 1
+        assert len(marks(found["creature/state_angle"], StateTimeline)) == 1
     for picture in found.values():
         drawn(picture)

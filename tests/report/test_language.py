@@ -14,7 +14,7 @@ from hypothesis import given
 from made_logs import write_log
 from trainlog import ExpressionError
 from trainlog.plot import Run
-from trainlog.report import Gate, judge, measure
+from trainlog.report import Gate, judge, language, measure
 from trainlog.report.evaluate import FUNCTIONS
 
 DOCS = Path(__file__).parents[2] / "docs" / "ci.md"
@@ -31,6 +31,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         row["broken"] = math.nan if n == 5 else 1.0
     creature = [{"speed": n / 2, "com": [n, n, n]} for n in range(4)]
     events = {1.0: {"type": "fall"}, 2.5: {"type": "fall"}, 3.0: {"type": "best"}}
+    for key in ("lambda", "None", "is"):
+        rows[0][key] = 2
+    rows[0] |= {"def\\d": 4, "a.b": 5}
     path = tmp_path_factory.mktemp("log") / "run.flog"
     return Run(write_log(path, rows, creature=creature, events=events))
 
@@ -82,6 +85,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         ("mean(rare)", 8),
         ("count(rare)", 2),
         ("rare[-1]", 9),
+        ("lambda[0] + None[0] + is[0]", 6),
+        ('"def\\d"[0] + "a.b"[0]', 9),
+        ("stats . reward[1]", 1),
+        ("stats.'loss/policy'[0]", 1),
+        ("007 + .5", 7.5),
+        ("\n count ( reward [ - 10 % : ] ) \t", 1),
+        ("count(reward[-200%:])", 10),
+        ("sum((reward > 5) - (reward > 7))", 2),
+        ("median(reward > 2) + quantile(reward > 5, 0.5)", 1),
+        ("max(smooth(reward > 5, 2)) + iqm(reward > 8)", 1),
+        ("first(reward > 5) + last(-(reward > 5))", -1),
     ],
 )
 def test_what_an_expression_comes_to(run: Run, text: str, expected: float) -> None:
@@ -108,16 +122,22 @@ def test_what_an_expression_comes_to(run: Run, text: str, expected: float) -> No
         ("1 / 0 > 5", True),
         ("0 / 0 == 0 / 0", False),
         ("2 ** 5000 > 1", True),
+        ("9 ** 9 ** 9 > 1", True),
+        ("9" * 1900 + " > 1", True),
+        ("-1e999 < 1e999", True),
+        ("1e999 - 1e999 < 1", False),
+        ("1 > 2or 2 > 1and 3 > 2", True),
+        ("not not 1 > 0 and (1 > 0) == (2 > 1)", True),
     ],
 )
 def test_gates(run: Run, text: str, passed: bool) -> None:
     assert judge(Gate.of(text), run).passed is passed
 
 
-def test_a_verdict_tells_what_was_measured(run: Run) -> None:
-    verdict = judge(Gate.of("200 <= mean(reward[-2:]) or max(reward) - 1 > 2 * 3"), run)
-    assert verdict.passed
-    assert verdict.measured == (("mean(reward[-2:])", 8.5), ("max(reward) - 1", 8.0))
+def test_a_result_tells_what_was_measured(run: Run) -> None:
+    result = judge(Gate.of("200 <= mean(reward[-2:]) or max(reward) - 1 > 2 * 3"), run)
+    assert result.passed
+    assert result.measured == (("mean(reward[-2:])", 8.5), ("max(reward) - 1", 8.0))
 
 
 @pytest.mark.parametrize(
@@ -128,14 +148,18 @@ def test_a_verdict_tells_what_was_measured(run: Run) -> None:
         ("mean(rewrd) > 1", 6, "run has no column 'rewrd'; near it: reward"),
         ("maen(reward) > 1", 1, "there is no function 'maen'; did you mean mean?"),
         ("frobnicate(reward) > 1", 1, "there is no function 'frobnicate'; there are abs, all, any"),
-        ("mean(reward) = 200", 14, "what is '='?; to compare, write =="),
-        ("mean(reward > 1", 16, "')' is missing after the arguments of mean, and here it ends"),
+        ("mean(reward) = 200", 14, "'=' does not belong here; to compare, write =="),
+        ("mean(reward > 1", 16, "')' is missing, and here the expression ends"),
         ("mean(reward) > 1)", 17, "')' does not belong here"),
-        ("mean(reward[1:2:3]) > 1", 16, "']' is missing after a part of a column, not ':'"),
+        (
+            "mean(reward[1:2:3]) > 1",
+            16,
+            "':' does not belong here; one ':' can stand between brackets, as in reward[10:20]",
+        ),
         ("mean(reward[]) > 1", 13, "between brackets stands a number"),
         ("mean(reward[0.5:]) > 1", 13, "a place in a column is a whole number"),
         ("mean(reward[-10 % :]) > 5 % 2", 27, "'%' does not belong here"),
-        ("reward[mean(reward)%:] > 1", 8, "only a plain number can have a % after it"),
+        ("reward[mean(reward)%:] > 1", 20, "only a plain number can have a % after it"),
         ("quantile(reward) > 1", 1, "quantile takes 2 arguments, not 1"),
         ("quantile(reward, 50) > 1", 18, "a quantile lies between 0 and 1"),
         ("max(smooth(reward, 0)) > 1", 20, "the window is a whole number"),
@@ -158,7 +182,49 @@ def test_a_verdict_tells_what_was_measured(run: Run) -> None:
         ("not " * 60 + "1 > 0", 205, "nested more than 50 deep"),
         ("+".join(["1"] * 300) + " > 0", 251, "at most 250 names, numbers and signs"),
         ("1 > 0 " + " " * 3000, 1, "at most 2,000 letters"),
-        ("1 > \n $", 7, r"what is '$'?"),
+        ("mean(reward[1:2:]) > 1", 16, "':' does not belong here"),
+        ("mean(reward[:::]) > 1", 14, "':' does not belong here"),
+        ("mean((1:2)) > 1", 8, "':' does not belong here"),
+        ("mean(reward[1, 2]) > 1", 14, "',' does not belong here"),
+        ("mean(reward,) > 1", 13, "')' does not belong here"),
+        ("mean(*reward) > 1", 6, "'*' does not belong here"),
+        ("mean(**reward) > 1", 6, "'**' does not belong here"),
+        ("1, 2", 2, "',' does not belong here"),
+        ("()", 2, "')' does not belong here"),
+        ("[1] > 0", 1, "'[' does not belong here"),
+        ("{1} > 0", 1, "'{' does not belong here"),
+        ("mean(reward] > 1", 12, "')' is missing before ']'"),
+        ("mean(x for x in reward) > 1", 8, "'for' does not belong here"),
+        ("1 if reward else 2", 3, "'if' does not belong here"),
+        ("(a := 1) > 0", 4, "':' does not belong here"),
+        ("lambda: 1", 7, "':' does not belong here"),
+        ("f'{reward}' > 1", 2, """"'{reward}'" does not belong here"""),
+        ("'a' 'b' > 1", 5, """"'b'" does not belong here"""),
+        ("'mean'(reward) > 1", 7, "'(' does not belong here"),
+        ("7 // 2 > 1", 4, "'/' does not belong here"),
+        ("7 <> 2", 4, "'>' does not belong here"),
+        ("1 << 2 > 1", 4, "'<' does not belong here"),
+        ("~1 > 0", 1, "'~' does not belong here"),
+        ("1 + not 2", 5, "'not' does not belong here"),
+        ("1 not in reward", 3, "'not' does not belong here"),
+        ("reward > 0 # more", 12, "'#' does not belong here"),
+        ("reward > \\\n 0", 10, "does not belong here"),
+        ("\0 > 1", 1, "does not belong here"),
+        ("0x10 > 1", 2, "'x10' does not belong here"),
+        ("1__0 > 1", 1, "'1__0' is no number"),
+        ("1j > 1", 2, "'j' does not belong here"),
+        ("10% > 1", 3, "'%' does not belong here"),
+        ("mean(reward[5 + 10%:]) > 1", 17, "'10%' does not belong here"),
+        ("mean(reward[5 -10%:]) > 1", 15, "'-10%' does not belong here"),
+        ("mean(reward[--10%:]) > 1", 14, "'-10%' does not belong here"),
+        ("mean(reward[reward:]) > 1", 13, "one number must stand here, not a column"),
+        ("reward[1 > 0] > 1", 8, "one number must stand here, not a column or a condition"),
+        ("    mean(rewrd) > 1", 10, "run has no column 'rewrd'"),
+        ("mean(größe) + mean(rewrd) > 1", 6, "run has no column 'größe'"),
+        ("'größe €'[0] > 1", 1, "run has no column 'größe €'"),
+        ("'größe' > 1 1", 13, "'1' does not belong here"),
+        ("reward < 1 < speed", 1, "these columns have 10 and 4 values"),
+        ("1 > \n $", 7, "'$' does not belong here"),
     ],
 )
 def test_errors_point_at_the_place(run: Run, text: str, column: int, message: str) -> None:
@@ -171,6 +237,87 @@ def test_errors_point_at_the_place(run: Run, text: str, column: int, message: st
     assert message in first
     assert len(caret) == 4 + column
     assert shown.startswith("    ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "reward[1e999%:]",
+        "reward[:-1e999%]",
+        "reward[1e999:]",
+        "reward[1e999]",
+        "reward[-9 ** 9 ** 9]",
+        "reward[0 / 0:]",
+        "smooth(reward, 1e999)",
+        "smooth(reward, 0 / 0)",
+        "quantile(reward, 1e999)",
+        "(" * 1000 + "1" + ")" * 1000,
+        "(" * 1000,
+        "[" * 1000,
+        "reward[" * 250,
+        "abs(" * 400,
+        "-" * 1000 + "1",
+        "not " * 400 + "1",
+        "9 ** " * 300 + "9",
+        "1_" * 500,
+        "9" * 10_000,
+        "'" * 1999,
+        "\ud800",
+    ],
+)
+def test_hostile_text_is_an_error(run: Run, text: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        measure(Gate.of(text), run)
+    assert 1 <= caught.value.column <= len(text) + 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 50 + "1" + ")" * 50,
+        "(---" * 40 + "1" + ")" * 40,
+        "abs(" * 50 + "1" + ")" * 50,
+        "-9 ** " * 80 + "1",
+        "+".join("1" * 125),
+        "reward" + "[:]" * 49 + "[0]",
+        "reward[reward[" * 25 + "0" + "]]" * 25,
+    ],
+)
+def test_what_is_within_the_limits_is_computed(run: Run, text: str) -> None:
+    measure(Gate.of(text), run)
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError])
+def test_a_parser_without_memory_is_an_error(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    def parse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("ast.parse", parse)
+    with pytest.raises(ExpressionError, match="nested too deep"):
+        Gate.of("1 > 0")
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [("1 + (1, 2)", 5), ("mean([1])", 6), ("mean(*x)", 6), ("mean(**x)", 6), ("x[1, 2]", 3), ("1 (", 4), ("x : 1", 3)],
+)
+def test_the_white_list_holds_without_the_check_of_tokens(
+    monkeypatch: pytest.MonkeyPatch, text: str, column: int
+) -> None:
+    monkeypatch.setattr(language, "_check", lambda expression, tokens: None)
+    with pytest.raises(ExpressionError) as caught:
+        Gate.of(text)
+    assert caught.value.column == column
+
+
+def test_gates_of_the_same_text_are_equal() -> None:
+    assert Gate.of("1 > 0") == Gate.of("1 > 0") != Gate.of("1 > 1")
+
+
+def test_a_share_is_rounded_up_to_whole_values_only(tmp_path: Path) -> None:
+    run = Run(write_log(tmp_path / "run.flog", [{"reward": float(n)} for n in range(100)]))
+    for percent in range(1, 101):
+        assert measure(Gate.of(f"count(reward[-{percent}%:])"), run) == percent
 
 
 def test_a_score_is_one_number(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""What the curve recorder asks of an agent."""
+"""What the curve recorder reads from an agent."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from trainlog.errors import UnsupportedFrame
 
-__all__ = ["COMPONENTS", "Measured", "Snapshot", "number", "snapshot"]
+__all__ = ["AgentMetrics", "SupportsTrainingMetrics", "agent_metrics", "to_float"]
 
-# The parts of an agent that are asked for metrics besides the agent itself, in this order.
-COMPONENTS: Final = ("perception", "value_function", "reactive_policy", "transition_model")
+# The parts of an agent whose metrics are read after those of the agent itself, in this order.
+_PARTS: Final = ("perception", "value_function", "reactive_policy", "transition_model")
 
 
-class Measured(Protocol):
-    """An agent, or a part of one, that can say how its learning goes.
+class SupportsTrainingMetrics(Protocol):
+    """An agent, or a part of one, that has metrics of its learning.
 
-    An agent needs nothing at all: what it does not have is not recorded. Looked at are
+    An agent needs nothing of this: what it does not have is not recorded. The recorder reads
 
-    - ``agent.training_metrics()``, and that of each of the parts ``agent.perception``, ``agent.value_function``,
-      ``agent.reactive_policy`` and ``agent.transition_model`` that there are. Of two of one name the later counts.
+    - ``agent.training_metrics()``, and those of the parts ``agent.perception``, ``agent.value_function``,
+      ``agent.reactive_policy`` and ``agent.transition_model``. Of two metrics of one name the later counts.
     - ``agent.reactive_policy.epsilon``, or else ``agent.epsilon``: how often the agent explores.
     - ``agent.reactive_policy.options``, or ``._options``, or else ``agent.options``: how many options (skills) it
       has; a number, or a collection of them.
     """
 
     def training_metrics(self) -> Mapping[str, float]:
-        """Numbers by name, as they are now: losses, entropies, ... They may change from call to call."""
+        """The current numbers by name: losses, entropies, ... They may change from call to call."""
         ...
 
 
-class Snapshot(NamedTuple):
-    """What an agent said of itself; None is what it did not say."""
+class AgentMetrics(NamedTuple):
+    """The current metrics of an agent; None for what it does not have."""
 
     epsilon: float | None
     options: float | None
     metrics: dict[str, float]
 
 
-def number(name: str, value: Any) -> float:
+def to_float(name: str, value: Any) -> float:
     """*value* as a float.
 
     Raises:
-        UnsupportedFrame: when it is no number.
+        UnsupportedFrame: when it is no number; it calls the value *name*.
 
     """
     try:
@@ -51,32 +51,32 @@ def number(name: str, value: Any) -> float:
         raise UnsupportedFrame(f"{name} must be a number, not {value!r}") from error
 
 
-def snapshot(agent: Any) -> Snapshot:
-    """Ask *agent*, which may be None.
+def agent_metrics(agent: Any) -> AgentMetrics:
+    """The current metrics of *agent*, which may be None.
 
     Raises:
         UnsupportedFrame: when a metric is no number.
 
     """
     metrics: dict[str, float] = {}
-    for part in (agent, *(getattr(agent, name, None) for name in COMPONENTS)):
-        measure = getattr(part, "training_metrics", None)
-        if callable(measure):
-            metrics |= {str(name): number(str(name), value) for name, value in measure().items()}
+    for part in (agent, *(getattr(agent, name, None) for name in _PARTS)):
+        read_metrics = getattr(part, "training_metrics", None)
+        if callable(read_metrics):
+            metrics |= {str(name): to_float(str(name), value) for name, value in read_metrics().items()}
+    epsilon, options = _number_or_size(agent, "epsilon"), _number_or_size(agent, "options")
     policy = getattr(agent, "reactive_policy", None)
-    if policy is None:
-        return Snapshot(_number_of(agent, "epsilon"), _number_of(agent, "options"), metrics)
-    epsilon = _number_of(policy, "epsilon", _number_of(agent, "epsilon", 0.0))
-    options = _number_of(policy, "options", _number_of(policy, "_options", _number_of(agent, "options", 0.0)))
-    return Snapshot(epsilon, options, metrics)
+    if policy is not None:
+        epsilon = _number_or_size(policy, "epsilon", epsilon or 0.0)
+        options = _number_or_size(policy, "options", _number_or_size(policy, "_options", options or 0.0))
+    return AgentMetrics(epsilon, options, metrics)
 
 
-def _number_of(thing: Any, name: str, otherwise: float | None = None) -> float | None:
-    """An attribute that is a number, or how many there are in one that is a collection."""
-    value = getattr(thing, name, None)
+def _number_or_size(owner: Any, name: str, default: float | None = None) -> float | None:
+    """An attribute that is a number, or the size of one that is a collection."""
+    value = getattr(owner, name, None)
     if value is None or callable(value):
-        return otherwise
+        return default
     try:
         return float(len(value))
     except TypeError:
-        return number(name, value)
+        return to_float(name, value)

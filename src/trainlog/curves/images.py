@@ -1,4 +1,4 @@
-"""Frames of an episode as pictures."""
+"""Frames of an episode as images."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["images_of"]
+__all__ = ["to_images"]
 
 
-def images_of(frames: Sequence[Any]) -> list[Image]:
+def to_images(frames: Sequence[Any]) -> list[Image]:
     """*frames* as RGB images of one size.
 
     A frame is a PIL image, or an array of any numeric type of the shape (height, width), (height, width, 1), (…, 3) or
-    (…, 4): gray, RGB, RGBA; what is transparent shows white. Integers, and floats in general, are levels from 0 to 255;
-    what lies outside is clipped. Floats of which none in all frames is below 0 or above 1 are levels from 0 to 1.
-    Bools are black and white, and NaN is black.
+    (…, 4): gray, RGB, RGBA, on a white background. Integers, and floats in general, are levels from 0 to 255, and are
+    clipped to that range. Floats are levels from 0 to 1 when none in all frames is below 0 or above 1. Bools are black
+    and white, and NaN is black.
 
     Raises:
         ValueError: for a frame of another shape or type, or of another size than the first.
@@ -28,11 +28,11 @@ def images_of(frames: Sequence[Any]) -> list[Image]:
     """
     from PIL import Image
 
-    arrays = [None if isinstance(frame, Image.Image) else _pixels(frame, n) for n, frame in enumerate(frames)]
-    unit = _is_unit_range([array for array in arrays if array is not None])
+    arrays = [None if isinstance(frame, Image.Image) else _checked_array(frame, n) for n, frame in enumerate(frames)]
+    is_unit = _is_unit_range([array for array in arrays if array is not None])
     images = []
     for n, (frame, array) in enumerate(zip(frames, arrays, strict=True)):
-        image = frame if array is None else Image.fromarray(_levels(array, unit))
+        image = frame if array is None else Image.fromarray(_to_levels(array, is_unit))
         if image.has_transparency_data:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
         images.append(image.convert("RGB"))
@@ -42,7 +42,7 @@ def images_of(frames: Sequence[Any]) -> list[Image]:
     return images
 
 
-def _pixels(frame: Any, n: int) -> npt.NDArray[Any]:
+def _checked_array(frame: Any, n: int) -> npt.NDArray[Any]:
     array = np.asarray(frame)
     if array.dtype.kind not in "buif" or not array.size:
         raise ValueError(f"frame {n} is no picture: it holds {array.dtype} of the shape {array.shape}")
@@ -56,19 +56,19 @@ def _pixels(frame: Any, n: int) -> npt.NDArray[Any]:
 
 
 def _is_unit_range(arrays: Sequence[npt.NDArray[Any]]) -> bool:
-    """Whether floats are levels from 0 to 1; one frame cannot tell, as a dark one of 0 to 255 looks the same."""
+    """Whether floats are levels from 0 to 1. All frames are needed: a dark one may have levels from 0 to 255."""
     floats = [array for array in arrays if array.dtype.kind == "f"]
     with np.errstate(invalid="ignore"):
         return bool(floats) and not any((array < 0).any() or (array > 1).any() for array in floats)
 
 
-def _levels(array: npt.NDArray[Any], unit: bool) -> npt.NDArray[np.uint8]:
+def _to_levels(array: npt.NDArray[Any], is_unit: bool) -> npt.NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
     if array.dtype.kind == "b":
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype.kind == "f":
-        array = np.nan_to_num(np.asarray(array, np.float64) * (255.0 if unit else 1.0), nan=0.0, posinf=255, neginf=0)
-        array = np.floor(array + 0.5) if unit else array
+        array = np.nan_to_num(np.asarray(array, np.float64), nan=0.0, posinf=255, neginf=0)
+        array = np.floor(array * 255 + 0.5) if is_unit else array
     levels: npt.NDArray[np.uint8] = np.clip(array, 0, 255).astype(np.uint8)
     return levels

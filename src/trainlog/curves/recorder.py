@@ -14,7 +14,7 @@ import numpy as np
 
 from trainlog import registry
 from trainlog.codec import Reader, Writer
-from trainlog.curves.agent import number, snapshot
+from trainlog.curves.agent import agent_metrics, to_float
 from trainlog.errors import EmptyLog
 from trainlog.model import Frame, Kind
 from trainlog.plot.names import file_names
@@ -31,7 +31,7 @@ __all__ = ["StatsLog", "TrainingCurveRecorder"]
 _RAW_OPACITY: Final = {"light": 0.25, "dark": 0.5}
 _RAW_WIDTH: Final = 1.5
 _AVERAGE_WIDTH: Final = 2.75
-_OTHER_COLOR: Final = "#6b7280"
+_DEFAULT_METRIC_COLOR: Final = "#6b7280"
 _METRIC_COLORS: Final = {
     "perception_encoder_loss": "#8a5cf6",
     "value_q_omega_loss": "#c0392b",
@@ -41,7 +41,7 @@ _METRIC_COLORS: Final = {
     "model_loss": "#7f8c8d",
     "model_done_loss": "#34495e",
 }
-_FIGURES: Final = ("reward_curve", "training_state", "reward_history", "reward_history_checkpoint")
+_RESERVED_NAMES: Final = ("reward_curve", "training_state", "reward_history", "reward_history_checkpoint")
 
 # The keys of a stats frame that the recorder writes through to a log. `curve` holds its prefix and marks such a frame.
 _OWN_KEYS: Final = ("curve", "average_window", "episode", "reward", "avg_reward", "epsilon", "options")
@@ -51,15 +51,15 @@ _REWARDS: Final = ("reward", "return", "episode_reward", "episode_return", "ep_r
 
 
 class StatsLog(Protocol):
-    """What a log needs for the recorder to write through it; `trainlog.TrainingRecorder` has it."""
+    """A log that the recorder can write to, such as `trainlog.TrainingRecorder`."""
 
     def record_stats_frame(self, timestamp: float | None, stats: Mapping[str, Any]) -> None:
-        """Record statistics at a time, None for now."""
+        """Record statistics at a time; None is the current time."""
         ...
 
 
 class _Episode(NamedTuple):
-    """What an episode came to; None is what nobody said."""
+    """The results of an episode; None for unknown ones."""
 
     episode: int
     reward: float
@@ -71,7 +71,7 @@ class _Episode(NamedTuple):
 
 @dataclass(slots=True)
 class TrainingCurveRecorder:
-    """Gathers reward, moving average, training state and metrics of every episode; ``save()`` draws them.
+    """Collects reward, moving average, training state and metrics of every episode; ``save()`` draws them.
 
     ::
 
@@ -82,21 +82,21 @@ class TrainingCurveRecorder:
                 curves.log_episode(episode, reward, avg_reward, agent)
             curves.save()
 
-    With a ``log`` nothing is lost when the process dies: ``TrainingCurveRecorder.from_log("runs/7/run.flog").save()``
-    draws the same figures.
+    With a ``log``, nothing is lost when the process is killed: the same figures are drawn by
+    ``TrainingCurveRecorder.from_log("runs/7/run.flog").save()``.
 
     Attributes:
-        output_dir: folder of the figures; made when it is needed.
+        output_dir: folder of the figures; created when it is needed.
         prefix: begins the name of every file.
-        average_window: episodes that the moving averages are taken over.
+        average_window: number of episodes in the moving averages.
         reward_color, average_color, epsilon_color, option_color: ``#rrggbb``.
-        reward_history, average_history, epsilon_history, option_history: a value for each episode, NaN for none.
-        metric_histories: the same by name; NaN for the episodes that lack it.
-        checkpoint_every: ``save_checkpoint`` after so many episodes; 0 for never.
+        reward_history, average_history, epsilon_history, option_history: a value for each episode; NaN for none.
+        metric_histories: the same for each metric, by name.
+        checkpoint_every: number of episodes between calls of ``save_checkpoint``; 0 for never.
         metric_colors: colours by name of the metric.
         episode_history: the number of each episode.
-        log: a `trainlog.TrainingRecorder` or `trainlog.Writer` that every episode is written to at once.
-        width, height: of a figure, in pixels; its PNG has two for each.
+        log: a `trainlog.TrainingRecorder` or `trainlog.Writer`; every episode is written to it at once.
+        width, height: of a figure, in pixels; those of its PNG are twice as large.
         theme: ``"light"`` or ``"dark"``.
 
     """
@@ -120,7 +120,7 @@ class TrainingCurveRecorder:
     width: int = 960
     height: int = 540
     theme: str = "light"
-    _began: float = field(default_factory=time.monotonic, init=False, repr=False, compare=False)
+    _start_time: float = field(default_factory=time.monotonic, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.output_dir = Path(self.output_dir)
@@ -137,56 +137,56 @@ class TrainingCurveRecorder:
         options: float | None = None,
         **metrics: float,
     ) -> None:
-        """Record what an episode came to.
+        """Record the results of an episode.
 
         Args:
-            episode: its number.
-            reward: its return.
+            episode: the number of the episode.
+            reward: the return of the episode.
             avg_reward: the trainer's own average; None for the mean of the last ``average_window`` returns.
-            agent: asked for its metrics, see `trainlog.curves.Measured`; may be left out.
-            epsilon: how often the agent explored; goes before what the agent says.
-            options: how many options (skills) it has; goes before what the agent says.
-            metrics: more numbers by name; they go before the agent's of the same name.
+            agent: its metrics are recorded, see `trainlog.curves.SupportsTrainingMetrics`; None for none.
+            epsilon: how often the agent explored; replaces the number of the agent.
+            options: how many options (skills) the agent has; replaces the number of the agent.
+            metrics: more numbers by name; they replace those of the agent.
 
         Raises:
-            UnsupportedFrame: when a value is no number; nothing is recorded then.
+            UnsupportedFrame: when a value is no number; then nothing is recorded.
             ClosedLog, LogWriteError: from the log, if there is one.
 
         """
-        said = snapshot(agent)
-        numbers = said.metrics | {name: number(name, value) for name, value in metrics.items()}
-        epsilon = said.epsilon if epsilon is None else number("epsilon", epsilon)
-        options = said.options if options is None else number("options", options)
-        reward = number("reward", reward)
+        known = agent_metrics(agent)
+        numbers = known.metrics | {name: to_float(name, value) for name, value in metrics.items()}
+        epsilon = known.epsilon if epsilon is None else to_float("epsilon", epsilon)
+        options = known.options if options is None else to_float("options", options)
+        reward = to_float("reward", reward)
         if avg_reward is None:
-            recent = [one for one in [*self.reward_history, reward][-self.average_window :] if math.isfinite(one)]
+            recent = list(filter(math.isfinite, [*self.reward_history, reward][-self.average_window :]))
             avg_reward = math.fsum(recent) / len(recent) if recent else math.nan
-        one = _Episode(int(episode), reward, number("avg_reward", avg_reward), epsilon, options, numbers)
-        self._write_through(one)
-        self._append(one)
-        if self.checkpoint_every > 0 and (one.episode + 1) % self.checkpoint_every == 0:
+        results = _Episode(int(episode), reward, to_float("avg_reward", avg_reward), epsilon, options, numbers)
+        self._write_to_log(results)
+        self._append(results)
+        if self.checkpoint_every > 0 and (results.episode + 1) % self.checkpoint_every == 0:
             self.save_checkpoint()
 
-    def _append(self, one: _Episode) -> None:
-        before = len(self.reward_history)
-        self.episode_history.append(one.episode)
-        self.reward_history.append(one.reward)
-        self.average_history.append(one.average)
-        self.epsilon_history.append(math.nan if one.epsilon is None else one.epsilon)
-        self.option_history.append(math.nan if one.options is None else one.options)
-        for name in one.metrics:
-            self.metric_histories.setdefault(name, [math.nan] * before)
+    def _append(self, results: _Episode) -> None:
+        earlier = len(self.reward_history)
+        self.episode_history.append(results.episode)
+        self.reward_history.append(results.reward)
+        self.average_history.append(results.average)
+        self.epsilon_history.append(math.nan if results.epsilon is None else results.epsilon)
+        self.option_history.append(math.nan if results.options is None else results.options)
+        for name in results.metrics:
+            self.metric_histories.setdefault(name, [math.nan] * earlier)
         for name, history in self.metric_histories.items():
-            history.append(one.metrics.get(name, math.nan))
+            history.append(results.metrics.get(name, math.nan))
 
-    def _write_through(self, one: _Episode) -> None:
+    def _write_to_log(self, results: _Episode) -> None:
         if self.log is None:
             return
-        values = (self.prefix, self.average_window, *one[:-1])
+        values = (self.prefix, self.average_window, *results[:-1])
         stats = {key: value for key, value in zip(_OWN_KEYS, values, strict=True) if value is not None}
-        stats |= {_ASIDE + name if name in _OWN_KEYS else name: value for name, value in one.metrics.items()}
+        stats |= {_ASIDE + name if name in _OWN_KEYS else name: value for name, value in results.metrics.items()}
         if isinstance(self.log, Writer):
-            self.log.write(Frame(time.monotonic() - self._began, Kind.STATS, stats))
+            self.log.write(Frame(time.monotonic() - self._start_time, Kind.STATS, stats))
         else:
             self.log.record_stats_frame(None, stats)
 
@@ -260,11 +260,11 @@ class TrainingCurveRecorder:
                 self.metric_histories[key] = values.tolist()
 
     def save(self) -> list[Path]:
-        """Draw all figures, as SVG and PNG, and write the history; returns what was written, in that order.
+        """Draw all figures, as SVG and PNG, and write the history. Nothing is written before the first episode.
 
-        ``{prefix}_reward_curve``, ``{prefix}_training_state`` (where epsilon or options are known),
-        ``{prefix}_{metric}`` for each metric, and ``{prefix}_reward_history.json``. Nothing is written before the
-        first episode.
+        Returns:
+            The files: ``{prefix}_reward_curve``, ``{prefix}_training_state`` (if epsilon or options are known),
+            ``{prefix}_{metric}`` for each metric, and ``{prefix}_reward_history.json``.
 
         Raises:
             LogWriteError: when a file cannot be written.
@@ -280,7 +280,7 @@ class TrainingCurveRecorder:
         return written
 
     def save_checkpoint(self) -> None:
-        """Write the histories alone, as ``{prefix}_reward_history_checkpoint.json``.
+        """Write only the histories, as ``{prefix}_reward_history_checkpoint.json``.
 
         Raises:
             LogWriteError: when the file cannot be written.
@@ -324,9 +324,8 @@ class TrainingCurveRecorder:
                 Line(self._x(values), mean, f"{label}avg{self.average_window}", average_color, _AVERAGE_WIDTH),
             ]
 
-        reward = smoothed(
-            "", self.reward_history, self._color(self.reward_color), self._color(self.average_color), "reward"
-        )
+        colors = self._color(self.reward_color), self._color(self.average_color)
+        reward = smoothed("", self.reward_history, *colors, "reward")
         yield "reward_curve", chart("reward over episodes", "Reward", reward)
 
         state = [
@@ -340,21 +339,21 @@ class TrainingCurveRecorder:
         if state:
             yield "training_state", chart("exploration and option count", "Value", state)
 
-        stems = file_names(sorted(self.metric_histories), _FIGURES)
+        stems = file_names(sorted(self.metric_histories), _RESERVED_NAMES)
         for name, stem in stems.items():
             label, values = name.replace("_", " "), self.metric_histories[name]
-            color = self._color(self.metric_colors.get(name, _OTHER_COLOR))
+            color = self._color(self.metric_colors.get(name, _DEFAULT_METRIC_COLOR))
             lines = smoothed(f"{label} ", values, color, color, f"{label} raw")
             yield stem, chart(f"{label} over episodes", label, lines)
 
     def _color(self, color: str) -> str:
-        """The colours are meant for a light ground; on a dark one they are lightened."""
+        """The colour, which is lightened for a dark background."""
         from trainlog.draw.color import mix, parse_color
 
         return mix(parse_color(color), "#ffffff", 0.45) if self.theme == "dark" else color
 
     def _x(self, values: Sequence[float]) -> Sequence[int] | None:
-        """The numbers of the episodes; their places for histories that were filled by hand, without numbers."""
+        """The numbers of the episodes; None when the caller filled the histories without them."""
         return self.episode_history if len(self.episode_history) == len(values) else None
 
 

@@ -7,13 +7,15 @@
     Path("reward.svg").write_text(svg(drawing), encoding="utf-8")
     Path("reward.png").write_bytes(png(drawing, scale=2))
 
-The same data are the same picture on every machine. Pillow is loaded by the first `png` or `gif`, not before.
+The same data are the same picture on every machine. Pillow is loaded by the first `png`, `gif` or name of a
+colour, not before.
 """
 
 from __future__ import annotations
 
 from trainlog.draw.animation import gif
-from trainlog.draw.chart import Band, Chart, HLine, Line, Scatter, Strip, VLine
+from trainlog.draw.chart import Band, Chart, HLine, Line, Scatter, StateTimeline, VLine
+from trainlog.draw.downsample import downsample
 from trainlog.draw.drawing import Drawing
 from trainlog.draw.grid import Grid
 from trainlog.draw.heatmap import Heatmap
@@ -22,7 +24,6 @@ from trainlog.draw.raster import png
 from trainlog.draw.scene import Scene
 from trainlog.draw.smooth import ema, moving_average
 from trainlog.draw.theme import DARK, LIGHT, Theme
-from trainlog.draw.thin import thin
 from trainlog.draw.vector import svg
 
 __all__ = [
@@ -38,14 +39,14 @@ __all__ = [
     "Line",
     "Scatter",
     "Scene",
-    "Strip",
+    "StateTimeline",
     "Theme",
     "VLine",
+    "downsample",
     "ema",
     "gif",
     "layout",
     "moving_average",
     "png",
     "svg",
-    "thin",
 ]

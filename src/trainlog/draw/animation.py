@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 
 __all__ = ["gif"]
 
-_FINENESS = 4
-_ROOM_BESIDE_MAP = 80
+_SUBPIXELS = 4
+_MAX_COLORS_BESIDE_MAP = 80
 _LEVELS = 32  # of one channel, when colours are looked up
 
 
 def gif(drawings: Iterable[Drawing], fps: float = 20, scale: float = 1) -> bytes:
-    """The drawings one after the other, over and over, as a GIF of ``scale`` times their size.
+    """The drawings one after the other, in an endless loop, as a GIF.
 
-    All frames share one palette, which is made from the colours of the drawings and of nothing else. The
-    format counts in hundredths of a second and viewers slow down what is faster than 50 frames a second:
-    ``fps`` is rounded accordingly.
+    All frames share one palette, which is made from the colours of the drawings.
 
-    Raises `ValueError` when there is no drawing, their sizes differ, or ``fps`` is not positive.
+    Args:
+        drawings: the frames, all of one size.
+        fps: frames per second. It is rounded, because the format counts in hundredths of a second and viewers slow
+            down animations of more than 50 frames a second.
+        scale: the size of the GIF relative to the drawings.
+
+    Raises:
+        ValueError: when there is no drawing, their sizes differ, or ``fps`` is not positive.
+
     """
     from PIL import Image
 
@@ -41,39 +47,30 @@ def gif(drawings: Iterable[Drawing], fps: float = 20, scale: float = 1) -> bytes
         raise ValueError("all drawings of an animation must be of one size")
     if not 0 < fps < float("inf"):
         raise ValueError(f"fps must be a positive number of frames per second, not {fps!r}")
-    colors = _palette(frames)
-    nearest = _nearest(colors)
+    palette = _palette(frames)
+    nearest = _nearest_colors(palette)
 
     def images() -> Iterator[Image.Image]:
         for frame in frames:
-            pixels = np.asarray(rasterize(frame, scale, _FINENESS)) >> 3
-            codes = (pixels[..., 0].astype(np.uint16) << 10) | (pixels[..., 1].astype(np.uint16) << 5) | pixels[..., 2]
+            levels = np.asarray(rasterize(frame, scale, _SUBPIXELS)) >> 3
+            codes = (levels[..., 0].astype(np.uint16) << 10) | (levels[..., 1].astype(np.uint16) << 5) | levels[..., 2]
             image = Image.fromarray(nearest[codes])
-            image.putpalette(colors.tobytes())
+            image.putpalette(palette.tobytes())
             yield image
 
     file = io.BytesIO()
     stream = images()
-    first = next(stream)
-    hundredths = max(round(100 / fps), 2)
-    first.save(
-        file,
-        "GIF",
-        save_all=True,
-        append_images=stream,
-        duration=10 * hundredths,
-        loop=0,
-        optimize=False,
-        disposal=1,
-    )
+    duration = 10 * max(round(100 / fps), 2)
+    options = {"duration": duration, "loop": 0, "optimize": False, "disposal": 1}
+    next(stream).save(file, "GIF", save_all=True, append_images=stream, **options)
     return file.getvalue()
 
 
-def _colors_of(marks: Iterable[Mark], of_cells: bool) -> Iterator[Color]:
+def _colors(marks: Iterable[Mark], of_cells: bool) -> Iterator[Color]:
     for mark in marks:
         match mark:
             case Clip():
-                yield from _colors_of(mark.marks, of_cells)
+                yield from _colors(mark.marks, of_cells)
             case Cells():
                 yield from mark.palette if of_cells else ()
             case _ if not of_cells:
@@ -83,31 +80,32 @@ def _colors_of(marks: Iterable[Mark], of_cells: bool) -> Iterator[Color]:
 def _palette(frames: Sequence[Drawing]) -> NDArray[np.uint8]:
     """256 colours (256, 3): those of the drawings, and steps between them and the background for smooth edges.
 
-    Where there is a colour map, its colours take most of the room.
+    If there is a colour map, most of the colours are those of the map.
     """
     background = frames[0].background
     marks = [mark for frame in frames for mark in frame.marks]
-    plain = [color for color in dict.fromkeys(_colors_of(marks, of_cells=False)) if color != background]
-    mapped = list(dict.fromkeys(_colors_of(marks, of_cells=True)))
-    room = _ROOM_BESIDE_MAP if mapped else 255
-    plain = plain[:: max(-(-len(plain) // room), 1)]
-    steps = max(room // max(len(plain), 1), 1)
-    chosen = [background, *(mix(background, color, (n + 1) / steps) for color in plain for n in range(steps))]
-    chosen = list(dict.fromkeys(chosen))
-    chosen += mapped[:: max(-(-len(mapped) // (256 - len(chosen))), 1)] if len(chosen) < 256 else []
-    table = np.zeros((256, 3), dtype=np.uint8)
+    plain = [color for color in dict.fromkeys(_colors(marks, of_cells=False)) if color != background]
+    mapped = list(dict.fromkeys(_colors(marks, of_cells=True)))
+    limit = _MAX_COLORS_BESIDE_MAP if mapped else 255
+    plain = plain[:: max(-(-len(plain) // limit), 1)]
+    steps = max(limit // max(len(plain), 1), 1)
+    mixed = (mix(background, color, (n + 1) / steps) for color in plain for n in range(steps))
+    chosen = list(dict.fromkeys([background, *mixed]))
+    if len(chosen) < 256:
+        chosen += mapped[:: max(-(-len(mapped) // (256 - len(chosen))), 1)]
+    table = np.empty((256, 3), dtype=np.uint8)
     table[:] = rgb(background)
     table[: len(chosen)] = [rgb(color) for color in chosen]
     return table
 
 
-def _nearest(palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _nearest_colors(palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """For every colour of 5 bits a channel, the index of the nearest one of the palette (256, 3)."""
     level = (np.arange(_LEVELS) * 255 + _LEVELS // 2) // (_LEVELS - 1)
     red, green, blue = np.meshgrid(level, level, level, indexing="ij")
     colors = np.stack((red, green, blue), axis=-1).reshape(-1, 3).astype(np.int32)
     known = palette.astype(np.int32)
-    # |c - p|² less the part that is the same for all of the palette.
+    # |c - p|² without |c|², which is the same for the whole palette.
     distance = (known**2).sum(axis=1) - 2 * (colors @ known.T)
     nearest: NDArray[np.uint8] = distance.argmin(axis=1).astype(np.uint8)
     return nearest

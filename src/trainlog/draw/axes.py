@@ -1,36 +1,35 @@
 """Everything around the data: title, legend, axes with their ticks and labels, caption.
 
-Room is given out from the outside inwards, so that no two texts meet: heights first, then the ticks of the
-y axis, whose labels decide how wide the plot is, then those of the x axis.
+Space is assigned from the outside inwards, so that no two texts overlap: heights first, then the ticks of the y axis,
+whose labels decide how wide the plot is, then the ticks of the x axis.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 
 from trainlog.draw.drawing import Box, FloatArray, Mark, Rect, Text
-from trainlog.draw.legend import Entry, legend_marks, legend_rows, row_height
+from trainlog.draw.legend import LegendEntry, LegendRow, legend_marks, legend_rows
 from trainlog.draw.scale import Scale
-from trainlog.draw.text import CAP_HEIGHT, clean, measure, shorten, wrap
+from trainlog.draw.text import CAP_HEIGHT, clean, shorten, text_width, wrap
 from trainlog.draw.theme import Theme
 from trainlog.draw.ticks import Ticks, axis_ticks
 
-__all__ = ["Axis", "Frame", "Plan", "AxesSpec", "build_frame"]
+__all__ = ["Axes", "AxesSpec", "Axis", "PanelLayout", "build_axes"]
 
-_MOST_LEGEND = 0.4  # of the height
-_LANE_GAP = 4.0
-_TICK = 4.0
+_MAX_LEGEND_HEIGHT = 0.4  # of the picture's
+_TIMELINE_GAP = 4.0
+_TICK_LENGTH = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis before it has its place; ``whole`` if it counts, so that there is nothing between two numbers."""
+    """One axis before it has its place; ``whole`` if its values are whole numbers, with no ticks between them."""
 
     scale: Scale
     label: str = ""
@@ -39,60 +38,82 @@ class Axis:
     whole: bool = False
 
     def title(self) -> str:
-        """Label and unit. Times name their units at the ticks."""
+        """Label and unit. The tick labels of times have their own units."""
         label, unit = clean(self.label), clean(self.unit or "")
         return f"{label} ({unit})".strip() if unit and unit != "s" else label
 
 
 @dataclass(frozen=True, slots=True)
 class AxesSpec:
-    """What is to stand around a plot.
+    """What to draw around a plot.
 
-    ``y`` of ``None`` leaves no room for a plot, only for the ``lanes``. ``gutter`` is room kept free at the
-    right, ``square`` makes a unit equally long on both axes, ``least_left`` aligns plots that stand below
-    each other.
+    Attributes:
+        x, y: the axes; ``y`` is None for a picture of timelines alone, without a plot.
+        title: above the plot.
+        legend: entries below the title.
+        caption: lines at the lower end.
+        timelines: labels of the timelines below the plot.
+        right_margin: space at the right of the plot.
+        equal_aspect: whether a unit is equally long on both axes.
+        min_left: the smallest distance of the plot from the left, which aligns plots below each other.
+
     """
 
     x: Axis
     y: Axis | None
     title: str = ""
-    entries: Sequence[Entry] = ()
-    notes: Sequence[str] = ()
-    lanes: Sequence[str] = ()
-    gutter: float = 0.0
-    square: bool = False
-    least_left: float = 0.0
+    legend: Sequence[LegendEntry] = ()
+    caption: Sequence[str] = ()
+    timelines: Sequence[str] = ()
+    right_margin: float = 0.0
+    equal_aspect: bool = False
+    min_left: float = 0.0
 
 
 @dataclass(slots=True)
-class Frame:
-    """A plot's place, what lies behind the data, and what stands around it.
+class Axes:
+    """A plot with its place in the picture, its scales, and the marks behind and around the data.
 
-    ``gutter`` is the room that was kept free at the right: none where the picture is too narrow for it.
+    Attributes:
+        box: the place of the plot and all around it.
+        plot: the place of the data.
+        x, y: scales of the axes.
+        spec: what is drawn around the data; without a right margin where the picture is too narrow for it.
+        theme: of the picture.
+        timelines: the places of the timelines.
+        marks_below: marks that the data cover.
+        marks_above: marks that cover the data.
+        text_boxes: the places of all texts.
+
     """
 
     box: Box
     plot: Box
     x: Scale
     y: Scale
-    gutter: float = 0.0
-    lanes: list[Box] = field(default_factory=list)
-    back: list[Mark] = field(default_factory=list)
-    front: list[Mark] = field(default_factory=list)
-    written: list[Box] = field(default_factory=list)
+    spec: AxesSpec
+    theme: Theme
+    timelines: list[Box] = field(default_factory=list)
+    marks_below: list[Mark] = field(default_factory=list)
+    marks_above: list[Mark] = field(default_factory=list)
+    text_boxes: list[Box] = field(default_factory=list)
 
-    def write(self, text: Text) -> None:
-        """Add a text, unless it would leave the box or run into one that is there.
+    def add_text(self, text: Text) -> None:
+        """Add a text, unless it would leave the box or overlap an earlier one; important texts come first.
 
-        Room is given out so that neither happens, as long as there is any: this is for pictures of a size in
-        which nothing else helps. What matters more is written first.
+        This happens only in pictures that are too small for all of their texts.
         """
-        extent = _text_extent(text)
+        width, height = text_width(text.text, text.size), CAP_HEIGHT * text.size
+        offset = {"start": 0.0, "middle": width / 2, "end": width}[text.anchor]
+        if text.vertical:
+            extent = Box(text.x - height, text.y + offset - width, height, width)
+        else:
+            extent = Box(text.x - offset, text.y - height, width, height)
         inside = self.box.x <= extent.x and extent.right <= self.box.right
         inside = inside and self.box.y <= extent.y and extent.bottom <= self.box.bottom
-        if text.text and inside and not any(_overlap(extent, other) for other in self.written):
-            self.written.append(extent)
-            self.front.append(text)
+        if text.text and inside and not any(map(extent.overlaps, self.text_boxes)):
+            self.text_boxes.append(extent)
+            self.marks_above.append(text)
 
     def to_x(self, values: FloatArray) -> FloatArray:
         """The x (n,) in pixels of finite values (n,)."""
@@ -102,271 +123,239 @@ class Frame:
         """The y (n,) in pixels of finite values (n,)."""
         return self.plot.bottom - self.y.position(values) * self.plot.height
 
+    def to_points(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """The points (n, 2) in pixels of finite values (n,)."""
+        return np.stack((self.to_x(x), self.to_y(y)), axis=1)
 
-def _text_extent(text: Text) -> Box:
-    """From the base line to the height of capitals, and from the first letter to the last."""
-    width, height = measure(text.text, text.size), CAP_HEIGHT * text.size
-    back = {"start": 0.0, "middle": width / 2, "end": width}[text.anchor]
-    if text.vertical:
-        return Box(text.x - height, text.y + back - width, height, width)
-    return Box(text.x - back, text.y - height, width, height)
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return a.x < b.right and b.x < a.right and a.y < b.bottom and b.y < a.bottom
+    def pixel_columns(self, values: FloatArray) -> FloatArray:
+        """The middles of the pixel columns of finite x values, each once, without those outside of the plot."""
+        x = np.unique(np.floor(self.to_x(values) + 1e-6)) + 0.5
+        return x[(x >= self.plot.x - 1) & (x <= self.plot.right + 1)]
 
 
-class Plan(Protocol):
-    """A figure that has been read and waits for its place."""
+class PanelLayout(Protocol):
+    """A chart, scene or heat map whose data are read, before it has its place."""
 
-    around: AxesSpec
+    spec: AxesSpec
 
-    def draw(self, frame: Frame) -> list[Mark]:
-        """All of its marks, with those of the frame that was built from ``around``."""
+    def marks(self, axes: Axes) -> list[Mark]:
+        """All marks, with those of the axes, which were built from ``spec``."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Heights:
-    """Which parts there are, from top to bottom, and where the plot lies between them."""
+    """The parts from top to bottom, and the upper and lower end of the plot between them."""
 
-    titles: list[str]
-    rows: list[list[tuple[float, Entry]]]
-    notes: list[str]
+    title: list[str]
+    legend: list[LegendRow]
+    caption: list[str]
     x_title: str
     top: float
     bottom: float
 
 
-def _pad(theme: Theme) -> float:
-    return round(theme.font_size)
-
-
-def _lane_height(theme: Theme) -> float:
+def _timeline_height(theme: Theme) -> float:
     return round(theme.tick_size * 1.5)
 
 
-def _heights(around: AxesSpec, box: Box, left: float, offsets: tuple[bool, bool], theme: Theme) -> _Heights:
-    """Give out the height. When the plot would get too little, caption, legend and labels give way, in this order."""
-    width = box.right - _pad(theme) - left
-    titles = wrap(clean(around.title), theme.title_size, width, 2)
-    most = int(box.height * _MOST_LEGEND / row_height(theme))
-    rows = legend_rows(around.entries, width, most, theme)
-    notes = [line for note in around.notes for line in wrap(clean(note), theme.tick_size, width, 3)]
-    x_title = around.x.title()
-    lanes = len(around.lanes) * (_lane_height(theme) + _LANE_GAP)
-    least = box.height * 0.3 if around.y else lanes
+def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, bool], theme: Theme) -> _Heights:
+    """Assign the height. When the plot would get too little, caption, legend and labels shrink, in this order."""
+    width = box.right - theme.padding - left
+    title = wrap(clean(spec.title), theme.title_size, width, 2)
+    legend = legend_rows(spec.legend, width, int(box.height * _MAX_LEGEND_HEIGHT / theme.legend_row_height), theme)
+    caption = [line for text in spec.caption for line in wrap(clean(text), theme.tick_size, width, 3)]
+    x_title = spec.x.title()
+    timelines = len(spec.timelines) * (_timeline_height(theme) + _TIMELINE_GAP)
+    min_height = box.height * 0.3 if spec.y else timelines
     while True:
-        top = box.y + _pad(theme)
-        top += len(titles) * round(theme.title_size * 1.3) + (4 if titles else 0)
-        top += len(rows) * row_height(theme) + (6 if rows else 0)
+        top = box.y + theme.padding
+        top += len(title) * round(theme.title_size * 1.3) + (4 if title else 0)
+        top += len(legend) * theme.legend_row_height + (6 if legend else 0)
         top += round(theme.tick_size * 1.5) if offsets[1] else 0
-        bottom = box.bottom - _pad(theme) - len(notes) * round(theme.tick_size * 1.4) - (4 if notes else 0)
+        bottom = box.bottom - theme.padding - len(caption) * round(theme.tick_size * 1.4) - (4 if caption else 0)
         bottom -= round(theme.font_size * 1.5) if x_title or offsets[0] else 0
-        bottom -= round(theme.tick_size * 1.5) + _TICK + (lanes if around.y else 0)
-        if bottom - top >= least:
+        bottom -= round(theme.tick_size * 1.5) + _TICK_LENGTH + (timelines if spec.y else 0)
+        if bottom - top >= min_height:
             break
-        if len(notes) > 1:
-            notes = wrap(" ".join(map(clean, around.notes)), theme.tick_size, width, len(notes) - 1)
-        elif len(titles) > 1:
-            titles = wrap(clean(around.title), theme.title_size, width, 1)
-        elif len(rows) > 1:
-            rows = legend_rows(around.entries, width, len(rows) - 1, theme)
-        elif notes:
-            notes = []
-        elif rows:
-            rows = []
+        if len(caption) > 1:
+            caption = wrap(" ".join(map(clean, spec.caption)), theme.tick_size, width, len(caption) - 1)
+        elif len(title) > 1:
+            title = wrap(clean(spec.title), theme.title_size, width, 1)
+        elif len(legend) > 1:
+            legend = legend_rows(spec.legend, width, len(legend) - 1, theme)
+        elif caption:
+            caption = []
+        elif legend:
+            legend = []
         elif x_title:
             x_title = ""
-        elif titles:
-            titles = []
+        elif title:
+            title = []
         else:
             break
-    return _Heights(titles, rows, notes, x_title, round(top), round(max(bottom, top + 2)))
+    return _Heights(title, legend, caption, x_title, round(top), round(max(bottom, top + 2)))
 
 
-def build_frame(around: AxesSpec, box: Box, theme: Theme) -> Frame:
-    """AxesSpec that fit into the box."""
-    if around.gutter > box.width / 3:
-        around = replace(around, gutter=0.0)
-    left, right = box.x + max(around.least_left, 40.0), box.right - _pad(theme) - around.gutter
-    offsets = (False, False)
-    # Widths depend on heights by way of tick labels and the other way round by way of wrapped lines: what the
-    # first rounds find, the last one uses.
+def build_axes(spec: AxesSpec, box: Box, theme: Theme) -> Axes:
+    """The axes that fit into the box, with their marks."""
+    if spec.right_margin > box.width / 3:
+        spec = replace(spec, right_margin=0.0)
+    left, right = box.x + max(spec.min_left, 40.0), box.right - theme.padding - spec.right_margin
+    offsets, size = (False, False), theme.tick_size
+    # Widths depend on heights through tick labels, and heights on widths through wrapped lines. Each round uses the
+    # results of the one before.
     for _ in range(3):
-        heights = _heights(around, box, left, offsets, theme)
-        plot = Box(left, heights.top, max(right - left, 2.0), heights.bottom - heights.top)
-        if around.y is None:
-            plot = replace(plot, height=0.0)
-        x_scale, y_scale = around.x.scale, around.y.scale if around.y else Scale(0.0, 1.0)
-        if around.square:
-            x_scale, y_scale = _equal(x_scale, y_scale, plot)
-        y_ticks = _y_ticks(y_scale, around.y, plot, theme) if around.y else Ticks()
-        x_ticks = _x_ticks(x_scale, around.x, plot, theme)
+        heights = _assign_heights(spec, box, left, offsets, theme)
+        plot = Box(left, heights.top, max(right - left, 2.0), heights.bottom - heights.top if spec.y else 0.0)
+        x_scale, y_scale = spec.x.scale, spec.y.scale if spec.y else Scale(0.0, 1.0)
+        if spec.equal_aspect:
+            x_scale, y_scale = _equal_aspect(x_scale, y_scale, plot)
+        y_ticks = Ticks()
+        if spec.y:
+            y_ticks = _fitting_ticks(y_scale, spec.y, plot.height, size * 2.6, lambda label: size * 1.2)
+        x_ticks = _fitting_ticks(
+            x_scale, spec.x, plot.width, size * 5, lambda label: text_width(label, size) + 1.5 * size
+        )
         offsets = (bool(x_ticks.offset), bool(y_ticks.offset))
-        left, right = _sides(around, box, plot, x_scale, x_ticks, y_ticks, theme)
-    frame = Frame(box, plot, x_scale, y_scale, around.gutter)
-    base = _add_lanes(frame, around, heights.bottom, theme)
-    _write_heading(frame, heights, theme)
-    if around.y:
-        _draw_y_axis(frame, around.y, y_ticks, theme)
-    _draw_x_axis(frame, around.x, x_ticks, base, theme)
-    _write_labels(frame, around, heights, (x_ticks, y_ticks), base, theme)
-    return frame
+        left, right = _plot_sides(spec, box, plot, x_scale, x_ticks, y_ticks, theme)
+    axes = Axes(box, plot, x_scale, y_scale, spec, theme)
+    base = _place_timelines(axes, heights.bottom)
+    _add_heading(axes, heights)
+    if spec.y:
+        _add_y_axis(axes, spec.y, y_ticks)
+    _add_x_axis(axes, spec.x, x_ticks, base)
+    _add_labels(axes, heights, x_ticks.offset, y_ticks.offset, base)
+    return axes
 
 
-def _sides(
-    around: AxesSpec, box: Box, plot: Box, x_scale: Scale, x_ticks: Ticks, y_ticks: Ticks, theme: Theme
+def _plot_sides(
+    spec: AxesSpec, box: Box, plot: Box, x_scale: Scale, x_ticks: Ticks, y_ticks: Ticks, theme: Theme
 ) -> tuple[float, float]:
-    """The left and right edge of the plot that leave room for labels."""
+    """The left and right edge of the plot that leave space for labels."""
     size = theme.tick_size
-    labels = [measure(label, size) for label in y_ticks.labels]
-    labels += [min(measure(clean(lane), size), box.width * 0.2) for lane in around.lanes]
-    title = round(theme.font_size * 1.6) if around.y and around.y.title() else 0
-    left = _pad(theme) + title + max(labels, default=0.0) + (8 if labels else 0)
-    right = _pad(theme) + around.gutter
+    labels = [text_width(label, size) for label in y_ticks.labels]
+    labels += [min(text_width(clean(label), size), box.width * 0.2) for label in spec.timelines]
+    title = round(theme.font_size * 1.6) if spec.y and spec.y.title() else 0
+    left = theme.padding + title + max(labels, default=0.0) + (8 if labels else 0)
+    right = theme.padding + spec.right_margin
     if x_ticks.values:
-        first, last = (x_scale.place(x_ticks.values[n]) for n in (0, -1))
-        widths = [measure(x_ticks.labels[n], size) / 2 + 4 for n in (0, -1)]
+        first, last = (x_scale.position_of(x_ticks.values[n]) for n in (0, -1))
+        widths = [text_width(x_ticks.labels[n], size) / 2 + 4 for n in (0, -1)]
         left = max(left, title + widths[0] - first * plot.width)
         right = max(right, widths[1] - (1 - last) * plot.width)
-    left = min(max(left, around.least_left), box.width * 0.45)
+    left = min(max(left, spec.min_left), box.width * 0.45)
     right = min(right, box.width * 0.45)
-    return box.x + float(np.ceil(left)), box.right - float(np.ceil(right))
+    return box.x + float(math.ceil(left)), box.right - float(math.ceil(right))
 
 
-def _equal(x: Scale, y: Scale, plot: Box) -> tuple[Scale, Scale]:
-    """Both scales with one length for one unit: the one with room to spare shows more."""
+def _equal_aspect(x: Scale, y: Scale, plot: Box) -> tuple[Scale, Scale]:
+    """Both scales with one length for one unit: the one with space to spare shows more."""
     half_x, half_y = x.high / 2 - x.low / 2, y.high / 2 - y.low / 2
     unit = max(half_x / plot.width, half_y / max(plot.height, 1.0))
-    return _around_middle(x, unit * plot.width), _around_middle(y, unit * plot.height)
+    return x.centered(unit * plot.width), y.centered(unit * plot.height)
 
 
-def _around_middle(scale: Scale, half: float) -> Scale:
-    middle, limit = scale.low / 2 + scale.high / 2, sys.float_info.max
-    return Scale(max(middle - half, -limit), min(middle + half, limit))
+def _fitting_ticks(scale: Scale, axis: Axis, length: float, distance: float, space: Callable[[str], float]) -> Ticks:
+    """As many ticks, about ``distance`` pixels apart, as have labels that do not overlap.
 
-
-def _y_ticks(scale: Scale, axis: Axis, plot: Box, theme: Theme) -> Ticks:
-    most = int(plot.height / (theme.tick_size * 2.6))
-    for count in range(min(max(most, 2), 8), 1, -1):
+    ``length`` is that of the axis in pixels, and ``space`` gives the pixels along it that a label needs.
+    """
+    for count in range(min(max(int(length / distance), 2), 8), 1, -1):
         ticks = axis_ticks(scale, count, axis.unit, whole=axis.whole)
-        places = [scale.place(value) * plot.height for value in ticks.values]
-        if all(b - a > theme.tick_size * 1.2 for a, b in pairwise(places)):
+        places = [scale.position_of(value) * length for value in ticks.values]
+        spaces = list(map(space, ticks.labels))
+        if all(places[n] - places[n - 1] >= (spaces[n - 1] + spaces[n]) / 2 for n in range(1, len(places))):
             break
-    return _without_crowding(ticks, places, [theme.tick_size * 1.2] * len(places))
-
-
-def _x_ticks(scale: Scale, axis: Axis, plot: Box, theme: Theme) -> Ticks:
-    most = int(plot.width / (theme.tick_size * 5))
-    for count in range(min(max(most, 2), 8), 1, -1):
-        ticks = axis_ticks(scale, count, axis.unit, whole=axis.whole)
-        places = [scale.place(value) * plot.width for value in ticks.values]
-        widths = [measure(label, theme.tick_size) + 1.5 * theme.tick_size for label in ticks.labels]
-        needed = [(a + b) / 2 for a, b in pairwise(widths)]
-        if all(b - a >= need for (a, b), need in zip(pairwise(places), needed, strict=True)):
-            break
-    return _without_crowding(ticks, places, widths)
-
-
-def _without_crowding(ticks: Ticks, places: Sequence[float], room: Sequence[float]) -> Ticks:
-    """The ticks whose labels do not run into the one before."""
     kept: list[int] = []
     for n, place in enumerate(places):
-        if not kept or place - places[kept[-1]] >= (room[n] + room[kept[-1]]) / 2:
+        if not kept or place - places[kept[-1]] >= (spaces[n] + spaces[kept[-1]]) / 2:
             kept.append(n)
     return ticks._replace(values=tuple(ticks.values[n] for n in kept), labels=tuple(ticks.labels[n] for n in kept))
 
 
-def _signed(offset: str) -> str:
-    return offset if offset.startswith("−") else "+" + offset
+def _pixel_edge(place: float) -> float:
+    """The left or upper edge of the pixel that holds the place."""
+    return float(math.floor(place + 1e-6))
 
 
-def _crisp(place: float) -> float:
-    """The left or upper edge of a line of one pixel near the place."""
-    return float(np.floor(place + 1e-6))
-
-
-def _add_lanes(frame: Frame, around: AxesSpec, bottom: float, theme: Theme) -> float:
-    """Make the lanes below the plot, and return where the x axis stands."""
-    base, height = frame.plot.bottom, _lane_height(theme)
-    if around.y is None:  # there is nothing else to see
-        height = max(height, min(3 * height, round((bottom - base) / len(around.lanes) - _LANE_GAP)))
-    for _ in around.lanes:
-        lane = Box(frame.plot.x, base + _LANE_GAP, frame.plot.width, height)
-        frame.lanes.append(lane)
-        base = lane.bottom
+def _place_timelines(axes: Axes, bottom: float) -> float:
+    """Place the timelines below the plot, and return the y of the x axis."""
+    spec, base, height = axes.spec, axes.plot.bottom, _timeline_height(axes.theme)
+    if spec.y is None:  # the timelines have the whole picture
+        height = max(height, min(3 * height, round((bottom - base) / len(spec.timelines) - _TIMELINE_GAP)))
+    for _ in spec.timelines:
+        axes.timelines.append(Box(axes.plot.x, base + _TIMELINE_GAP, axes.plot.width, height))
+        base = axes.timelines[-1].bottom
     return base
 
 
-def _write_heading(frame: Frame, heights: _Heights, theme: Theme) -> None:
-    x, y = frame.plot.x, frame.box.y + _pad(theme)
-    for line in heights.titles:
-        frame.write(Text(x, y + theme.title_size * 0.85, line, theme.title_size, theme.text))
+def _add_heading(axes: Axes, heights: _Heights) -> None:
+    theme = axes.theme
+    x, y = axes.plot.x, axes.box.y + theme.padding
+    for line in heights.title:
+        axes.add_text(Text(x, y + theme.title_size * 0.85, line, theme.title_size, theme.text))
         y += round(theme.title_size * 1.3)
-    y += 4 if heights.titles else 0
-    for mark in legend_marks(heights.rows, x, y, theme):
+    y += 4 if heights.title else 0
+    for mark in legend_marks(heights.legend, x, y, theme):
         if isinstance(mark, Text):
-            frame.write(mark)
+            axes.add_text(mark)
         else:
-            frame.front.append(mark)
+            axes.marks_above.append(mark)
 
 
-def _draw_y_axis(frame: Frame, axis: Axis, ticks: Ticks, theme: Theme) -> None:
-    plot, size = frame.plot, theme.tick_size
+def _add_y_axis(axes: Axes, axis: Axis, ticks: Ticks) -> None:
+    plot, theme, size = axes.plot, axes.theme, axes.theme.tick_size
     if axis.grid:
         for value in (*ticks.values, *ticks.minor):
-            y = _crisp(plot.bottom - frame.y.place(value) * plot.height)
-            faint = 0.5 if value in ticks.minor else 1.0
-            frame.back.append(Rect(plot.x, y, plot.width, 1.0, theme.grid, faint))
+            y = _pixel_edge(plot.bottom - axes.y.position_of(value) * plot.height)
+            axes.marks_below.append(Rect(plot.x, y, plot.width, 1.0, theme.grid, 0.5 if value in ticks.minor else 1.0))
     for value, label in zip(ticks.values, ticks.labels, strict=True):
-        y = plot.bottom - frame.y.place(value) * plot.height
-        frame.write(Text(plot.x - 8, y + CAP_HEIGHT * size / 2, label, size, theme.muted, "end"))
+        y = plot.bottom - axes.y.position_of(value) * plot.height
+        axes.add_text(Text(plot.x - 8, y + CAP_HEIGHT * size / 2, label, size, theme.muted, "end"))
 
 
-def _draw_x_axis(frame: Frame, axis: Axis, ticks: Ticks, base: float, theme: Theme) -> None:
-    plot, size = frame.plot, theme.tick_size
+def _add_x_axis(axes: Axes, axis: Axis, ticks: Ticks, base: float) -> None:
+    plot, theme, size = axes.plot, axes.theme, axes.theme.tick_size
     if axis.grid and plot.height:
         for value in (*ticks.values, *ticks.minor):
-            x = _crisp(plot.x + frame.x.place(value) * plot.width)
-            faint = 0.5 if value in ticks.minor else 1.0
-            frame.back.append(Rect(x, plot.y, 1.0, plot.height, theme.grid, faint))
-    frame.front.append(Rect(plot.x, base, plot.width, 1.0, theme.axis))
+            x = _pixel_edge(plot.x + axes.x.position_of(value) * plot.width)
+            axes.marks_below.append(Rect(x, plot.y, 1.0, plot.height, theme.grid, 0.5 if value in ticks.minor else 1.0))
+    axes.marks_above.append(Rect(plot.x, base, plot.width, 1.0, theme.axis))
     for value, label in zip(ticks.values, ticks.labels, strict=True):
-        x = plot.x + frame.x.place(value) * plot.width
-        frame.front.append(Rect(_crisp(x), base, 1.0, _TICK, theme.axis))
-        frame.write(Text(x, base + _TICK + size * 1.1, label, size, theme.muted, "middle"))
+        x = plot.x + axes.x.position_of(value) * plot.width
+        axes.marks_above.append(Rect(_pixel_edge(x), base, 1.0, _TICK_LENGTH, theme.axis))
+        axes.add_text(Text(x, base + _TICK_LENGTH + size * 1.1, label, size, theme.muted, "middle"))
 
 
-def _write_labels(
-    frame: Frame, around: AxesSpec, heights: _Heights, ticks: tuple[Ticks, Ticks], base: float, theme: Theme
-) -> None:
-    """The labels of axes and lanes, what the ticks leave out, and the caption."""
-    box, plot, pad, size = frame.box, frame.plot, _pad(theme), theme.tick_size
-    left, right = box.x + pad, box.right - pad
-    for name, lane in zip(around.lanes, frame.lanes, strict=True):
-        text = shorten(clean(name), size, plot.x - 8 - left)
-        frame.write(Text(lane.x - 8, lane.y + lane.height / 2 + CAP_HEIGHT * size / 2, text, size, theme.muted, "end"))
-    if ticks[1].offset:
-        frame.write(Text(plot.x, plot.y - size * 0.5, _signed(ticks[1].offset), size, theme.muted))
-    if around.y and (title := around.y.title()):
+def _add_labels(axes: Axes, heights: _Heights, x_offset: str, y_offset: str, base: float) -> None:
+    """Add the labels of axes and timelines, the offsets of tick labels, and the caption."""
+    box, plot, spec, theme = axes.box, axes.plot, axes.spec, axes.theme
+    padding, size = theme.padding, theme.tick_size
+    left, right = box.x + padding, box.right - padding
+    for label, row in zip(spec.timelines, axes.timelines, strict=True):
+        text = shorten(clean(label), size, plot.x - 8 - left)
+        baseline = row.y + row.height / 2 + CAP_HEIGHT * size / 2
+        axes.add_text(Text(row.x - 8, baseline, text, size, theme.muted, "end"))
+    x_offset, y_offset = (f"+{offset}" if offset and offset[0] != "−" else offset for offset in (x_offset, y_offset))
+    axes.add_text(Text(plot.x, plot.y - size * 0.5, y_offset, size, theme.muted))
+    if spec.y and (title := spec.y.title()):
         middle = plot.y + plot.height / 2
-        below = plot.bottom if around.lanes else box.bottom - pad
-        text = shorten(title, theme.font_size, 2 * min(middle - box.y - pad, below - middle))
+        lower_end = plot.bottom if spec.timelines else box.bottom - padding
+        text = shorten(title, theme.font_size, 2 * min(middle - box.y - padding, lower_end - middle))
         x = left + theme.font_size * 0.75
-        frame.write(Text(x, middle, text, theme.font_size, theme.text, "middle", vertical=True))
+        axes.add_text(Text(x, middle, text, theme.font_size, theme.text, "middle", vertical=True))
         left += theme.font_size * 1.25
-    y = base + _TICK + round(size * 1.5)
-    if ticks[0].offset:
-        text = _signed(ticks[0].offset)
-        frame.write(Text(right, y + theme.font_size, text, size, theme.muted, "end"))
-        right -= measure(text, size) + pad
+    y = base + _TICK_LENGTH + round(size * 1.5)
+    if x_offset:
+        axes.add_text(Text(right, y + theme.font_size, x_offset, size, theme.muted, "end"))
+        right -= text_width(x_offset, size) + padding
     if heights.x_title:
         middle = plot.x + plot.width / 2
         text = shorten(heights.x_title, theme.font_size, 2 * min(middle - left, right - middle))
-        frame.write(Text(middle, y + theme.font_size, text, theme.font_size, theme.text, "middle"))
-    if heights.x_title or ticks[0].offset:
+        axes.add_text(Text(middle, y + theme.font_size, text, theme.font_size, theme.text, "middle"))
+    if heights.x_title or x_offset:
         y += round(theme.font_size * 1.5)
     y += 4
-    for line in heights.notes:
+    for line in heights.caption:
         y += round(size * 1.4)
-        frame.write(Text(plot.x, y - size * 0.35, line, size, theme.muted))
+        axes.add_text(Text(plot.x, y - size * 0.35, line, size, theme.muted))

@@ -1,4 +1,4 @@
-"""What a chart says: curves and the like over two axes. Nothing in here knows of pixels but widths and sizes."""
+"""A chart as data: lines and other marks over two axes. The only pixels here are widths and sizes."""
 
 from __future__ import annotations
 
@@ -10,45 +10,44 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trainlog.draw.color import Color, parse_color
-from trainlog.draw.drawing import FloatArray, IntArray
+from trainlog.draw.data import as_column, as_points
 from trainlog.draw.scale import Range, check_range
-from trainlog.draw.values import as_column, as_points
 
-__all__ = ["Band", "Chart", "ChartMark", "HLine", "Line", "Scatter", "Strip", "VLine"]
+__all__ = ["Band", "Chart", "ChartMark", "HLine", "Line", "Panel", "Scatter", "StateTimeline", "VLine"]
 
 
 def _optional_color(color: object) -> Color | None:
     return None if color is None else parse_color(color)
 
 
-def _positive(value: float, name: str) -> float:
+def _checked_length(value: float, name: str) -> float:
     if not 0 < value <= 1000:
         raise ValueError(f"{name} must be a positive number of pixels up to 1000, not {value!r}")
     return float(value)
 
 
-def _share(value: float) -> float:
+def _checked_opacity(value: float) -> float:
     if not 0 <= value <= 1:
         raise ValueError(f"opacity must lie between 0 and 1, not {value!r}")
     return float(value)
 
 
-def _dash(dash: Iterable[float] | None) -> tuple[float, ...] | None:
-    return None if dash is None else tuple(_positive(length, "a dash") for length in dash)
-
-
 class Line:
-    """A curve through the points (x, y); NaN is a gap in it.
+    """A line through the points (x, y).
 
-    ``x`` and ``y`` are (n,) of any numeric type, ``x=None`` is the index 0 … n-1. ``width`` is in pixels,
-    ``dash`` is lengths in pixels, drawn and left out in turn. Without a ``color`` it takes the next one of the
-    theme.
+    Args:
+        x: (n,) of any numeric type; None for the index 0 … n-1.
+        y: (n,) of any numeric type; NaN is a gap in the line.
+        label: in the legend.
+        color: None for the next one of the theme.
+        width: in pixels.
+        opacity: from 0 to 1.
+        dash: lengths in pixels, drawn and left out in turn.
 
-    Raises `ValueError` when x and y differ in length or are no numbers, and for a wrong colour, width,
-    opacity or dash.
+    Raises:
+        ValueError: when x and y differ in length or are no numbers, and for a wrong colour, width, opacity or dash.
+
     """
-
-    __slots__ = ("color", "dash", "label", "opacity", "width", "x", "y")
 
     def __init__(
         self,
@@ -63,18 +62,16 @@ class Line:
         self.x, self.y = as_points(x, y)
         self.label = label
         self.color = _optional_color(color)
-        self.width = _positive(width, "width")
-        self.opacity = _share(opacity)
-        self.dash = _dash(dash)
+        self.width = _checked_length(width, "width")
+        self.opacity = _checked_opacity(opacity)
+        self.dash = None if dash is None else tuple(_checked_length(length, "a dash") for length in dash)
 
 
 class Band:
-    """The area between ``low`` and ``high`` (n,) over ``x``, as of a spread over seeds; NaN is a gap in it.
+    """The area between ``low`` and ``high`` (n,) over ``x``, such as a spread over seeds; NaN is a gap in it.
 
-    Without a ``color``, the n-th such band of a chart takes the colour of its n-th `Line`.
+    Without a ``color``, the n-th such band of a chart has the colour of its n-th `Line`.
     """
-
-    __slots__ = ("color", "high", "label", "low", "opacity", "x")
 
     def __init__(
         self,
@@ -93,13 +90,11 @@ class Band:
             )
         self.label = label
         self.color = _optional_color(color)
-        self.opacity = _share(opacity)
+        self.opacity = _checked_opacity(opacity)
 
 
 class HLine:
-    """A threshold: a dashed line all across the chart at ``value``."""
-
-    __slots__ = ("color", "label", "value")
+    """A threshold: a dashed horizontal line across the whole chart at ``value``."""
 
     def __init__(self, value: float, label: str = "", color: Color | None = None) -> None:
         self.value = float(value)
@@ -108,9 +103,7 @@ class HLine:
 
 
 class VLine:
-    """An event: an upright line at ``x``, or at every one of several ``x`` (n,)."""
-
-    __slots__ = ("color", "label", "x")
+    """An event: a vertical line at ``x``, or at each of several ``x`` (n,)."""
 
     def __init__(self, x: ArrayLike, label: str = "", color: Color | None = None) -> None:
         self.x = as_column(np.atleast_1d(np.asarray(x)), "x")
@@ -120,8 +113,6 @@ class VLine:
 
 class Scatter:
     """Dots at (x, y), ``size`` pixels across."""
-
-    __slots__ = ("color", "label", "opacity", "size", "x", "y")
 
     def __init__(
         self,
@@ -135,27 +126,28 @@ class Scatter:
         self.x, self.y = as_points(x, y)
         self.label = label
         self.color = _optional_color(color)
-        self.size = _positive(size, "size")
-        self.opacity = _share(opacity)
+        self.size = _checked_length(size, "size")
+        self.opacity = _checked_opacity(opacity)
 
 
-class Strip:
-    """What was the case when: ``labels[i]`` holds from ``x[i]`` until the next ``x``, the last until the end.
+class StateTimeline:
+    """States over time: ``labels[i]`` holds from ``x[i]`` until the next ``x``, the last until the end of the axis.
 
-    It gets a lane of its own below the chart, which ``label`` names. ``x`` (n,) are numbers (``None`` is the
-    index) and ``labels`` (n,) anything that can be written; ``None`` and NaN leave the lane empty. ``colors``
-    maps labels to colours, or is a sequence of colours for the labels in the order of their first appearance.
+    Every timeline is a row of its own below the chart. ``x`` (n,) are numbers, or None for the index. ``labels`` (n,)
+    have any type with a text form; None and NaN leave the row empty. ``colors`` maps labels to colours, or is a
+    sequence of colours for the labels in the order of their first appearance.
 
-    Raises `ValueError` when x and labels differ in length, and for a wrong colour.
+    Attributes:
+        x: where each run of one state begins, increasing, and the last place of all.
+        category: the index of the name of each run; -1 for none.
+        names: the texts of the labels.
+        colors: of the names; None for those of the theme.
+        label: of the row.
+
+    Raises:
+        ValueError: when x and labels differ in length, and for a wrong colour.
+
     """
-
-    __slots__ = ("category", "colors", "label", "names", "x")
-
-    x: FloatArray
-    """Where each stretch begins, increasing."""
-    category: IntArray
-    """Which of the names holds there; -1 is none."""
-    names: tuple[str, ...]
 
     def __init__(
         self,
@@ -164,47 +156,53 @@ class Strip:
         colors: Mapping[Any, Color] | Sequence[Color] | None = None,
         label: str = "",
     ) -> None:
-        words = np.asarray(labels)
-        if words.ndim != 1 or words.dtype.kind not in "biuUSO":
-            words = np.empty(len(labels), dtype=object)
-            words[:] = list(labels)
-        places, _ = as_points(x, np.zeros(len(words)))
+        states = np.asarray(labels)
+        if states.ndim != 1 or states.dtype.kind not in "biuUSO":
+            states = np.empty(len(labels), dtype=object)
+            states[:] = list(labels)
+        places, _ = as_points(x, np.zeros(len(states)))
         finite = np.isfinite(places)
-        places, words = places[finite], words[finite]
+        places, states = places[finite], states[finite]
         if (places[1:] < places[:-1]).any():
             order = np.argsort(places, kind="stable")
-            places, words = places[order], words[order]
-        begins = np.concatenate((np.ones(min(len(words), 1), dtype=bool), words[1:] != words[:-1]))
-        # The last place is kept as well: it says how far the strip reaches.
+            places, states = places[order], states[order]
+        begins = np.concatenate((np.ones(min(len(states), 1), dtype=bool), states[1:] != states[:-1]))
+        # The axis must show the last place as well.
         self.x = np.append(places[begins], places[-1:])
-        found: dict[Any, int] = {None: -1}
-        runs = [found.setdefault(word if word == word else None, len(found) - 1) for word in words[begins].tolist()]
-        self.category = np.array(runs, dtype=np.intp)
-        del found[None]
-        self.names = tuple(word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word) for word in found)
+        indices: dict[Any, int] = {None: -1}
+        runs = states[begins].tolist()
+        category = [indices.setdefault(state if state == state else None, len(indices) - 1) for state in runs]
+        self.category = np.array(category, dtype=np.intp)
+        del indices[None]
+        self.names = tuple(
+            state.decode("utf-8", "replace") if isinstance(state, bytes) else str(state) for state in indices
+        )
         self.label = label
-        if colors is None:
-            self.colors: tuple[Color | None, ...] = (None,) * len(found)
-        elif isinstance(colors, Mapping):
-            self.colors = tuple(_optional_color(colors.get(word)) for word in found)
+        self.colors: tuple[Color | None, ...]
+        if isinstance(colors, Mapping):
+            self.colors = tuple(_optional_color(colors.get(state)) for state in indices)
         else:
-            given = [parse_color(color) for color in colors]
-            self.colors = tuple(given[n] if n < len(given) else None for n in range(len(found)))
+            given = [] if colors is None else [parse_color(color) for color in colors]
+            self.colors = tuple(given[n] if n < len(given) else None for n in range(len(indices)))
 
 
-ChartMark: TypeAlias = Line | Band | HLine | VLine | Strip | Scatter
+ChartMark: TypeAlias = Line | Band | HLine | VLine | StateTimeline | Scatter
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Chart:
-    """Marks over two axes.
+class Panel:
+    """A figure with one pair of axes.
 
-    ``x_unit`` and ``y_unit`` are added to the labels; the unit ``"s"`` names times as s, min, h and d. The
-    ranges are ``(low, high)`` in values, with ``None`` for an end that the data decide. What the axis cannot
-    show (NaN, infinities, values that are not positive on a log axis) is counted below the ``caption``.
+    Values that the axes cannot show (NaN, infinities, values that are not positive on a log axis) are counted below
+    the caption.
 
-    Raises `ValueError` for a range that is not two finite numbers in order, positive on a log axis, and for a
-    mark that is none.
+    Attributes:
+        title: above the plot.
+        x_label, y_label: of the axes.
+        x_unit, y_unit: in brackets after the labels; ``"s"`` writes times as s, min, h and d instead.
+        x_range, y_range: ``(low, high)`` in values; None for a limit that follows from the data.
+        caption: below the plot.
+
     """
 
     title: str = ""
@@ -212,11 +210,27 @@ class Chart:
     y_label: str = ""
     x_unit: str | None = None
     y_unit: str | None = None
-    x_log: bool = False
-    y_log: bool = False
     x_range: Range | None = None
     y_range: Range | None = None
     caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chart(Panel):
+    """Marks over two axes.
+
+    Attributes:
+        x_log, y_log: whether the axes are logarithmic.
+        marks: lines and others.
+
+    Raises:
+        ValueError: for a range that is not two finite numbers in order, positive on a log axis, and for an object that
+            is no mark.
+
+    """
+
+    x_log: bool = False
+    y_log: bool = False
     marks: Sequence[ChartMark] = ()
 
     def __post_init__(self) -> None:
@@ -226,5 +240,5 @@ class Chart:
         for mark in self.marks:
             if not isinstance(mark, ChartMark):
                 raise ValueError(
-                    f"a chart is made of Line, Band, HLine, VLine, Strip and Scatter, not {type(mark).__name__}"
+                    f"a chart is made of Line, Band, HLine, VLine, StateTimeline and Scatter, not {type(mark).__name__}"
                 )

@@ -1,7 +1,7 @@
 """What a picture is made of: a closed set of marks, in pixels, with y growing downwards.
 
-Layout makes marks, and a back end walks them. A back end needs to know nothing but this file; nothing here
-knows what the marks stand for.
+Layout makes marks, and back ends walk marks. A back end needs to know only this module. Nothing here knows what the
+marks stand for.
 """
 
 from __future__ import annotations
@@ -53,17 +53,27 @@ class Box:
         """The y of the lower edge."""
         return self.y + self.height
 
-    def grown(self, by: float) -> Box:
-        """The box with ``by`` more on each of the four sides."""
-        return Box(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
+    def expanded(self, margin: float) -> Box:
+        """The box with ``margin`` more on each of the four sides."""
+        return Box(self.x - margin, self.y - margin, self.width + 2 * margin, self.height + 2 * margin)
+
+    def overlaps(self, other: Box) -> bool:
+        """Whether the boxes have an area in common."""
+        return self.x < other.right and other.x < self.right and self.y < other.bottom and other.y < self.bottom
+
+    def intersection(self, other: Box) -> Box:
+        """The area that the boxes have in common; of no width or height where they have none."""
+        left, top = max(self.x, other.x), max(self.y, other.y)
+        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
+        return Box(left, top, max(right - left, 0.0), max(bottom - top, 0.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Polyline:
     """One stroke through ``points`` (n, 2), round at joints and ends, of one opacity throughout.
 
-    ``starts`` holds the index of the first point of every piece (the pen is lifted before it); ``None`` is
-    one piece. A piece of a single point is a dot as wide as the stroke.
+    ``starts`` holds the index of the first point of every piece; None is one piece. A piece of a single point is a dot
+    as wide as the stroke.
     """
 
     points: FloatArray
@@ -76,7 +86,7 @@ class Polyline:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Polygon:
-    """A filled area; every piece (see `Polyline`) is a ring that closes by itself."""
+    """A filled area. Every piece (see `Polyline`) is a ring that closes by itself."""
 
     points: FloatArray
     color: Color
@@ -108,7 +118,7 @@ class Dots:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One line of text; (x, y) is a point of its base line, the start, middle or end of it by ``anchor``.
+    """One line of text. The point (x, y) is the start, middle or end of its base line, by ``anchor``.
 
     ``vertical`` text is turned a quarter to the left, and reads upwards.
     """
@@ -124,7 +134,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """A box filled by (rows, columns) equal cells; ``index`` (uint8) says which colour of ``palette``."""
+    """A box of (rows, columns) equal cells; ``index`` (uint8) is the place of each cell's colour in ``palette``."""
 
     box: Box
     index: NDArray[np.uint8]
@@ -133,7 +143,7 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Marks of which only what lies inside of the box is seen."""
+    """Marks of which only the part inside of the box is visible."""
 
     box: Box
     marks: tuple[Mark, ...]
@@ -146,7 +156,7 @@ Mark: TypeAlias = Polyline | Polygon | Rect | Dots | Text | Cells | Clip
 class Drawing:
     """A finished picture, ``width`` by ``height`` pixels, that `svg`, `png` and `gif` can write.
 
-    ``title`` and ``description`` are for those who cannot see it.
+    ``title`` and ``description`` are for people who cannot see it.
     """
 
     width: int

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import TypeAlias
 
-from trainlog.draw.axes import Plan, build_frame
-from trainlog.draw.chart import Chart
+from trainlog.draw.axes import PanelLayout, build_axes
+from trainlog.draw.chart import Panel
 from trainlog.draw.drawing import Box, Mark, Text
-from trainlog.draw.heatmap import Heatmap
-from trainlog.draw.legend import legend_marks, legend_rows, row_height
-from trainlog.draw.scene import Scene
+from trainlog.draw.legend import legend_marks, legend_rows
 from trainlog.draw.text import clean, shorten
 from trainlog.draw.theme import Theme
 
-__all__ = ["Grid", "Panel", "grid_marks", "panel_theme"]
-
-Panel: TypeAlias = Chart | Scene | Heatmap
+__all__ = ["Grid", "grid_marks", "panel_theme"]
 
 _GAP = 6.0
-_NARROW = 420.0
+_MIN_WIDTH_OF_FULL_FONT = 420.0
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Figures side by side, row after row, ``columns`` in each row, below one title.
+    """Figures in rows of ``columns``, below one title and above one caption.
 
-    Plots that stand below each other are as wide as each other. A legend that all figures have in common is
-    shown once, above them. Raises `ValueError` when ``columns`` is not positive or a figure is none.
+    Plots below each other are equally wide. A legend that all figures have in common is shown once, above them.
+
+    Raises:
+        ValueError: when ``columns`` is not positive, or one of the figures is not a Chart, Scene or Heatmap.
+
     """
 
     figures: Sequence[Panel]
@@ -47,58 +45,50 @@ class Grid:
 
 
 def panel_theme(grid: Grid, width: float, theme: Theme) -> Theme:
-    """The theme of the figures in a grid: with smaller letters where they are narrow."""
+    """The theme of the figures in a grid: with a smaller font where they are narrow."""
     columns = min(grid.columns, max(len(grid.figures), 1))
-    if width / columns >= _NARROW:
+    if width / columns >= _MIN_WIDTH_OF_FULL_FONT:
         return theme
     return replace(theme, font_size=max(round(theme.font_size * 0.85, 1), 4.0))
 
 
-def grid_marks(grid: Grid, plans: Sequence[Plan], box: Box, theme: Theme) -> list[Mark]:
-    """The marks of a grid, whose figures have been read as ``plans``, within the box."""
+def grid_marks(grid: Grid, layouts: Sequence[PanelLayout], box: Box, theme: Theme) -> list[Mark]:
+    """The marks of a grid within the box; ``layouts`` are those of its figures."""
     marks: list[Mark] = []
-    pad = round(theme.font_size)
-    top, bottom, inner = box.y + pad * 0.5, box.bottom, box.width - 2 * pad
+    padding = theme.padding
+    top, bottom, inner_width = box.y + padding * 0.5, box.bottom, box.width - 2 * padding
     if box.height < 150:
-        grid = replace(grid, title="", caption="")  # the figures need the room
-    if title := shorten(clean(grid.title), theme.title_size * 1.1, inner):
+        grid = replace(grid, title="", caption="")  # the figures need the space
+    if title := shorten(clean(grid.title), theme.title_size * 1.1, inner_width):
         size = round(theme.title_size * 1.1, 1)
-        marks.append(Text(box.x + pad, top + pad * 0.5 + size * 0.85, title, size, theme.text))
-        top += pad * 0.5 + round(size * 1.4)
-    if caption := shorten(clean(grid.caption), theme.tick_size, inner):
-        marks.append(Text(box.x + pad, bottom - pad * 0.75, caption, theme.tick_size, theme.muted))
+        marks.append(Text(box.x + padding, top + padding * 0.5 + size * 0.85, title, size, theme.text))
+        top += padding * 0.5 + round(size * 1.4)
+    if caption := shorten(clean(grid.caption), theme.tick_size, inner_width):
+        marks.append(Text(box.x + padding, bottom - padding * 0.75, caption, theme.tick_size, theme.muted))
         bottom -= round(theme.tick_size * 1.4)
-    shared = plans[0].around.entries if len(plans) > 1 else ()
-    if shared and all(list(plan.around.entries) == list(shared) for plan in plans):
-        rows = legend_rows(shared, inner, int(box.height * 0.2 / row_height(theme)), theme)
-        marks += legend_marks(rows, box.x + pad, top + 4, theme)
-        top += len(rows) * row_height(theme) + 4
-        arounds = [replace(plan.around, entries=()) for plan in plans]
-    else:
-        arounds = [plan.around for plan in plans]
-    columns = max(min(grid.columns, len(plans)), 1)
-    boxes = _boxes(Box(box.x, top, box.width, max(bottom - top, 1.0)), len(plans), columns)
+    specs = [layout.spec for layout in layouts]
+    shared = specs[0].legend if len(specs) > 1 else ()
+    if shared and all(list(spec.legend) == list(shared) for spec in specs):
+        rows = legend_rows(shared, inner_width, int(box.height * 0.2 / theme.legend_row_height), theme)
+        marks += legend_marks(rows, box.x + padding, top + 4, theme)
+        top += len(rows) * theme.legend_row_height + 4
+        specs = [replace(spec, legend=()) for spec in specs]
+    columns = max(min(grid.columns, len(specs)), 1)
+    boxes = _panel_boxes(Box(box.x, top, box.width, max(bottom - top, 1.0)), len(specs), columns)
     small = panel_theme(grid, box.width, theme)
-    frames = [build_frame(around, place, small) for around, place in zip(arounds, boxes, strict=True)]
-    for column in range(min(columns, len(plans))):
-        members = range(column, len(plans), columns)
-        least = max(frames[n].plot.x - boxes[n].x for n in members)
-        for n in members:
-            frames[n] = build_frame(replace(arounds[n], least_left=least), boxes[n], small)
-            marks += plans[n].draw(frames[n])
+    lefts = [build_axes(spec, panel, small).plot.x - panel.x for spec, panel in zip(specs, boxes, strict=True)]
+    for column in range(columns):
+        for n in range(column, len(specs), columns):
+            axes = build_axes(replace(specs[n], min_left=max(lefts[column::columns])), boxes[n], small)
+            marks += layouts[n].marks(axes)
     return marks
 
 
-def _boxes(box: Box, count: int, columns: int) -> list[Box]:
+def _panel_boxes(box: Box, count: int, columns: int) -> list[Box]:
     rows = max(-(-count // columns), 1)
     width = (box.width - _GAP * (columns - 1)) / columns
     height = (box.height - _GAP * (rows - 1)) / rows
     return [
-        Box(
-            round(box.x + (n % columns) * (width + _GAP)),
-            round(box.y + (n // columns) * (height + _GAP)),
-            int(width),
-            int(height),
-        )
-        for n in range(count)
+        Box(round(box.x + column * (width + _GAP)), round(box.y + row * (height + _GAP)), int(width), int(height))
+        for row, column in (divmod(n, columns) for n in range(count))
     ]

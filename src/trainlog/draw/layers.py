@@ -1,302 +1,316 @@
-"""The marks of a chart once they have been read: each knows its extent, its name in the legend, and how it is drawn."""
+"""The marks of a chart with their colours, ready to be drawn: each knows its extent, its legend entry and its shape."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainlog.draw.axes import Frame
-from trainlog.draw.chart import Band, HLine, Line, Scatter, VLine
-from trainlog.draw.clip import clip_path, clip_ring
+from trainlog.draw.axes import Axes
+from trainlog.draw.chart import Band, Chart, HLine, Line, Scatter, StateTimeline, VLine
 from trainlog.draw.color import Color
+from trainlog.draw.data import Series, Skipped, split_series
+from trainlog.draw.downsample import column_extremes, merge_dots
 from trainlog.draw.drawing import Box, Dots, FloatArray, IntArray, Mark, Polygon, Polyline
-from trainlog.draw.legend import Entry
-from trainlog.draw.series import Series, Tally, split_series
-from trainlog.draw.thin import column_extremes, dot_rows
+from trainlog.draw.legend import LegendEntry
+from trainlog.draw.paths import clip_path
+from trainlog.draw.theme import Theme
+from trainlog.draw.timeline import TimelineRow
 
-__all__ = ["Area", "Curve", "Events", "Layer", "Points", "Threshold", "starts_of", "stroke"]
+__all__ = ["Layer", "ScatterLayer", "SeriesLayer", "chart_layers", "piece_starts"]
 
+_Dash = tuple[float, ...]
+
+_DASHES: tuple[_Dash, ...] = ((), (7.0, 4.0), (2.0, 4.0), (10.0, 3.0, 2.0, 3.0))
 _THRESHOLD_DASH = (6.0, 4.0)
 _EVENT_DASH = (4.0, 3.0)
-_SPILL = 1010.0  # how far outside of the plot a path is cut off: more than any stroke is wide
-_CLEAR_DOTS = 200
-_CROWD = 8
+_CLIP_MARGIN = 1010.0  # how far outside of the plot a path is clipped: more than the width of any stroke
+_MAX_LONE_DOTS = 200
+_MIN_DENSE_POINTS = 8
 _BLOCK = 1 << 16
+_EDGE_MARK_LENGTH = 7.0
 
 
-class Layer(Protocol):
-    """What a chart asks of its marks. The arrays hold values, all finite, and positive on a log axis."""
+class Layer(ABC):
+    """A mark of a chart with its colour. All arrays hold values that the axes can show.
 
-    @property
-    def tally(self) -> Tally:
-        """What cannot be drawn."""
+    Attributes:
+        zorder: layers with a higher number cover those with a lower.
+        entry: of the legend.
+        skipped: how many values cannot be drawn.
+        x_values: arrays that the x axis must show.
 
-    def x_extent(self) -> Sequence[FloatArray]:
-        """Arrays whose values the x axis is to show."""
+    """
 
-    def y_extent(self, low: float, high: float) -> Sequence[FloatArray]:
-        """Arrays whose values the y axis is to show, of what lies between low and high on the x axis."""
+    zorder: ClassVar[int]
+    entry: LegendEntry
+    skipped: Skipped
+    x_values: Sequence[FloatArray] = ()
 
-    def entries(self) -> list[Entry]:
-        """What the legend says."""
+    def y_values(self, low: float, high: float) -> Sequence[FloatArray]:
+        """Arrays that the y axis must show when the x axis runs from ``low`` to ``high``."""
+        return ()
 
-    def draw(self, frame: Frame) -> list[Mark]:
+    @abstractmethod
+    def marks(self, axes: Axes) -> list[Mark]:
         """The marks, in pixels."""
 
+    def edge_marks(self, axes: Axes) -> list[Mark]:
+        """Marks at the edge of the plot for values that are not finite."""
+        return []
 
-def _visible(box: Box) -> Box:
-    return box.grown(_SPILL)
+
+class SeriesLayer(Layer):
+    """A mark that is made of points."""
+
+    def __init__(self, series: Series, entry: LegendEntry) -> None:
+        self.series, self.entry, self.skipped = series, entry, series.skipped
+        self.x_values = [series.x, series.nan_x, series.positive_infinity_x, series.negative_infinity_x]
+
+    def y_values(self, low: float, high: float) -> Sequence[FloatArray]:
+        """Arrays that the y axis must show when the x axis runs from ``low`` to ``high``."""
+        x, y = self.series.x, self.series.y
+        return [y if low == -np.inf and high == np.inf else y[(x >= low) & (x <= high)]]
+
+    def edge_marks(self, axes: Axes) -> list[Mark]:
+        """A tick at the lower edge for NaN, and an arrow at the upper or lower edge for an infinity."""
+        plot, color = axes.plot, self.entry.color
+        marks: list[Mark] = []
+        if len(x := axes.pixel_columns(self.series.nan_x)):
+            marks.append(_vertical_lines(x, plot.bottom, plot.bottom - _EDGE_MARK_LENGTH, color))
+        for values, tip, base in (
+            (self.series.positive_infinity_x, plot.y, plot.y + _EDGE_MARK_LENGTH),
+            (self.series.negative_infinity_x, plot.bottom, plot.bottom - _EDGE_MARK_LENGTH),
+        ):
+            if len(x := axes.pixel_columns(values)):
+                half = _EDGE_MARK_LENGTH / 2
+                corners_x = np.repeat(x, 3) + np.tile((-half, 0.0, half), len(x))
+                corners = np.stack((corners_x, np.tile((base, tip, base), len(x))), axis=1)
+                marks.append(Polygon(corners, color, starts=np.arange(0, 3 * len(x), 3)))
+        return marks
+
+    def path_marks(self, points: FloatArray, starts: IntArray | None, plot: Box, opacity: float = 1.0) -> list[Mark]:
+        """A path in pixels as marks; dots make its lone points visible."""
+        entry, opacity = self.entry, self.entry.opacity * opacity
+        if not len(points):
+            return []
+        bounds = np.append(np.array([0]) if starts is None else starts, len(points))
+        lone = bounds[:-1][np.diff(bounds) == 1]
+        dots = [Dots(points[lone], max(entry.width, 2.5), entry.color, opacity)] if len(lone) else []
+        points, starts = clip_path(points, starts, plot.expanded(_CLIP_MARGIN))
+        line = Polyline(points, entry.color, entry.width, opacity, entry.dash, starts)
+        return [line, *dots] if len(lone) <= _MAX_LONE_DOTS else [line]
 
 
-def _columns(frame: Frame, x: FloatArray) -> tuple[IntArray, int]:
-    """The pixel column of every x (n,), and how many columns the plot has. What lies outside shares two more."""
-    count = max(int(frame.plot.width), 1)
+def _vertical_lines(
+    x: FloatArray, start: float, end: float, color: Color, width: float = 1.5, opacity: float = 1.0, dash: _Dash = ()
+) -> Polyline:
+    points = np.stack((np.repeat(x, 2), np.tile((start, end), len(x))), axis=1)
+    return Polyline(points, color, width, opacity, dash, np.arange(0, 2 * len(x), 2))
+
+
+def piece_starts(gap_before: NDArray[np.bool_], keep: IntArray) -> IntArray:
+    """Starts of the pieces of the points whose indices are kept; ``gap_before`` is that of all points."""
+    piece = np.cumsum(gap_before)[keep]
+    return np.concatenate(([0], np.flatnonzero(np.diff(piece)) + 1)).astype(np.intp)
+
+
+def _column_indices(axes: Axes, x: FloatArray) -> tuple[IntArray, int]:
+    """The pixel column of every x (n,), and how many columns the plot has. There is one more on either side."""
+    count = max(int(axes.plot.width), 1)
     columns = np.empty(len(x), dtype=np.intp)
     for first in range(0, len(x), _BLOCK):  # blocks stay in the processor's cache
-        place = frame.x.position(x[first : first + _BLOCK])
+        place = axes.x.position(x[first : first + _BLOCK])
         place *= count
         place += 1e-9
         columns[first : first + _BLOCK] = np.clip(np.floor(place, out=place), -1, count, out=place)
     return columns, count
 
 
-def starts_of(begins: NDArray[np.bool_], keep: IntArray) -> IntArray:
-    """Starts of the pieces of the points that are kept, when ``begins`` marks those of all points."""
-    piece = np.cumsum(begins)[keep]
-    return np.concatenate(([0], np.flatnonzero(np.diff(piece)) + 1)).astype(np.intp)
-
-
-def stroke(
-    points: FloatArray,
-    starts: IntArray | None,
-    plot: Box,
-    color: Color,
-    width: float,
-    opacity: float = 1.0,
-    dash: tuple[float, ...] = (),
-) -> list[Mark]:
-    """A path in pixels as marks: its lone points are dots that can be seen."""
-    if not len(points):
-        return []
-    marks: list[Mark] = []
-    bounds = np.append(np.array([0]) if starts is None else starts, len(points))
-    lone = bounds[:-1][np.diff(bounds) == 1]
-    if 0 < len(lone) <= _CLEAR_DOTS:
-        marks.append(Dots(points[lone], max(width, 2.5), color, opacity))
-    points, starts = clip_path(points, starts, _visible(plot))
-    return [Polyline(points, color, width, opacity, dash, starts), *marks]
-
-
-def _even_out(points: FloatArray, columns: IntArray, keep: IntArray, left: float) -> None:
-    """Move the points that stand for a crowd to the middle of their column, so that what they fill is even."""
+def _center_dense_columns(points: FloatArray, columns: IntArray, keep: IntArray, left: float) -> None:
+    """Move the points of a column that stand for many to its middle, so that the filled area looks even."""
     column = columns[keep]
     firsts = np.concatenate(([0], np.flatnonzero(np.diff(column)) + 1))
     lasts = np.append(firsts[1:], len(keep)) - 1
-    crowd = np.repeat(np.abs(keep[lasts] - keep[firsts]) >= _CROWD, lasts - firsts + 1)
-    crowd[[0, -1]] = False  # the ends of a curve stay where they are
-    points[crowd, 0] = left + column[crowd] + 0.5
+    dense = np.repeat(np.abs(keep[lasts] - keep[firsts]) >= _MIN_DENSE_POINTS, lasts - firsts + 1)
+    dense[[0, -1]] = False  # the ends of a line stay where they are
+    points[dense, 0] = left + column[dense] + 0.5
 
 
-class Curve:
-    """A `Line`."""
+class _LineLayer(SeriesLayer):
+    zorder = 3
 
-    def __init__(self, line: Line, color: Color, dash: tuple[float, ...], x_log: bool, y_log: bool) -> None:
-        self.line, self.color, self.dash = line, color, line.dash if line.dash is not None else dash
-        self.series: Series = split_series(line.x, line.y, x_log=x_log, y_log=y_log)
-        self.tally = self.series.tally
+    def __init__(self, line: Line, color: Color, dash: _Dash, x_log: bool, y_log: bool) -> None:
+        dash = dash if line.dash is None else line.dash
+        entry = LegendEntry(line.label, "line", color, line.width, line.opacity, dash)
+        super().__init__(split_series(line.x, line.y, x_log=x_log, y_log=y_log), entry)
 
-    def x_extent(self) -> Sequence[FloatArray]:
-        """Values that the x axis is to show."""
-        return self.series.places()
-
-    def y_extent(self, low: float, high: float) -> Sequence[FloatArray]:
-        """Values that the y axis is to show."""
-        return [self.series.y_between(low, high)]
-
-    def entries(self) -> list[Entry]:
-        """What the legend says."""
-        line = self.line
-        return [Entry(line.label, "line", self.color, line.width, line.opacity, self.dash)]
-
-    def draw(self, frame: Frame) -> list[Mark]:
-        """The marks, in pixels."""
-        series, line = self.series, self.line
-        columns, count = _columns(frame, series.x)
+    def marks(self, axes: Axes) -> list[Mark]:
+        series = self.series
+        columns, count = _column_indices(axes, series.x)
         keep = column_extremes(columns, series.y, count)
-        points = np.stack((frame.to_x(series.x[keep]), frame.to_y(series.y[keep])), axis=1)
+        points = axes.to_points(series.x[keep], series.y[keep])
         if len(keep) < len(series.x):
-            _even_out(points, columns, keep, frame.plot.x)
-        ordered = len(keep) < 2 or bool((keep[1:] > keep[:-1]).all())
-        starts = starts_of(series.begins, keep) if series.begins is not None and ordered else None
-        return stroke(points, starts, frame.plot, self.color, line.width, line.opacity, self.dash)
+            _center_dense_columns(points, columns, keep, axes.plot.x)
+        ordered = bool((keep[1:] > keep[:-1]).all())
+        starts = piece_starts(series.gap_before, keep) if series.gap_before is not None and ordered else None
+        return self.path_marks(points, starts, axes.plot)
 
 
-class Area:
-    """A `Band`. On a log axis, one that begins at or below zero goes down to the edge."""
+class ScatterLayer(SeriesLayer):
+    """A `Scatter` with its colour."""
 
-    def __init__(self, band: Band, color: Color, x_log: bool, y_log: bool) -> None:
-        self.band, self.color = band, color
-        order = np.argsort(band.x, kind="stable") if (band.x[1:] < band.x[:-1]).any() else slice(None)
-        x, low, high = band.x[order], band.low[order], band.high[order]
-        upper = split_series(x, high, x_log=x_log, y_log=y_log)
-        lower = split_series(x, low, x_log=x_log, y_log=False)
-        good = np.isfinite(x) & np.isfinite(low) & np.isfinite(high)
-        not_positive = 0
-        if x_log:
-            good &= x > 0
-        if y_log:
-            good &= high > 0
-            not_positive = int(np.count_nonzero(good & (low <= 0)))
-        kept = np.flatnonzero(good)
-        self.begins = np.diff(kept, prepend=-1) > 1
-        self.x, self.low, self.high = x[kept], low[kept], high[kept]
-        self.below = self.low <= 0 if y_log else np.zeros(len(kept), dtype=bool)
-        odd = [np.maximum(a, b) for a, b in zip(upper.tally, lower.tally, strict=True)]
-        self.tally = Tally(*map(int, odd))._replace(not_positive=int(odd[4]) + not_positive)
+    zorder = 4
 
-    def x_extent(self) -> Sequence[FloatArray]:
-        """Values that the x axis is to show."""
-        return [self.x]
+    def __init__(self, scatter: Scatter, color: Color, x_log: bool = False, y_log: bool = False) -> None:
+        entry = LegendEntry(scatter.label, "dot", color, scatter.size, scatter.opacity)
+        super().__init__(split_series(scatter.x, scatter.y, x_log=x_log, y_log=y_log), entry)
 
-    def y_extent(self, low: float, high: float) -> Sequence[FloatArray]:
-        """Values that the y axis is to show."""
-        inside = (self.x >= low) & (self.x <= high)
-        return [self.low[inside & ~self.below], self.high[inside]]
-
-    def entries(self) -> list[Entry]:
-        """What the legend says."""
-        return [Entry(self.band.label, "block", self.color, opacity=self.band.opacity)]
-
-    def draw(self, frame: Frame) -> list[Mark]:
-        """The marks, in pixels."""
-        if not len(self.x):
-            return []
-        columns, count = _columns(frame, self.x)
-        keep = np.union1d(column_extremes(columns, self.low, count), column_extremes(columns, self.high, count))
-        x = frame.to_x(self.x[keep])
-        low = np.full(len(keep), frame.plot.bottom + _SPILL)
-        seen = ~self.below[keep]
-        low[seen] = frame.to_y(self.low[keep][seen])
-        high = frame.to_y(self.high[keep])
-        bounds = np.append(starts_of(self.begins, keep), len(keep))
-        rings = []
-        for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-            span = slice(first, last)
-            if last - first == 1:  # one point is an area as wide as a stroke
-                side = np.array([-1.0, 1.0])
-                upper, lower = (
-                    np.stack((x[span] + side, high[span] + 0 * side), 1),
-                    np.stack((x[span] + side, low[span] + 0 * side), 1),
-                )
-            else:
-                upper, lower = np.stack((x[span], high[span]), 1), np.stack((x[span], low[span]), 1)
-            rings.append(clip_ring(np.concatenate((upper, lower[::-1])), _visible(frame.plot)))
-        starts = np.cumsum([0, *map(len, rings[:-1])]).astype(np.intp)
-        return [Polygon(np.concatenate(rings), self.color, self.band.opacity, starts)]
-
-
-class Points:
-    """A `Scatter`."""
-
-    def __init__(self, scatter: Scatter, color: Color, x_log: bool, y_log: bool) -> None:
-        self.scatter, self.color = scatter, color
-        self.series = split_series(scatter.x, scatter.y, x_log=x_log, y_log=y_log)
-        self.tally = self.series.tally
-
-    def x_extent(self) -> Sequence[FloatArray]:
-        """Values that the x axis is to show."""
-        return self.series.places()
-
-    def y_extent(self, low: float, high: float) -> Sequence[FloatArray]:
-        """Values that the y axis is to show."""
-        return [self.series.y_between(low, high)]
-
-    def entries(self) -> list[Entry]:
-        """What the legend says."""
-        return [Entry(self.scatter.label, "dot", self.color, self.scatter.size, self.scatter.opacity)]
-
-    def draw(self, frame: Frame) -> list[Mark]:
-        """The marks, in pixels."""
-        points = np.stack((frame.to_x(self.series.x), frame.to_y(self.series.y)), axis=1)
-        seen = frame.plot.grown(self.scatter.size)
-        inside = (points >= (seen.x, seen.y)).all(axis=1) & (points <= (seen.right, seen.bottom)).all(axis=1)
-        points = points[inside]
+    def marks(self, axes: Axes) -> list[Mark]:
+        """The dots, or strokes that cover the same area where there are many."""
+        entry = self.entry
+        points = axes.to_points(self.series.x, self.series.y)
+        visible = axes.plot.expanded(entry.width)
+        inside = (points >= (visible.x, visible.y)) & (points <= (visible.right, visible.bottom))
+        points = points[inside.all(axis=1)]
         if not len(points):
             return []
-        strokes, radius = dot_rows(points, self.scatter.size / 2)
+        strokes, radius = merge_dots(points, entry.width / 2)
         if len(strokes) == len(points):
-            return [Dots(points, radius, self.color, self.scatter.opacity)]
+            return [Dots(points, radius, entry.color, entry.opacity)]
         starts = np.arange(0, 2 * len(strokes), 2)
-        return [Polyline(strokes.reshape(-1, 2), self.color, 2 * radius, self.scatter.opacity, starts=starts)]
+        return [Polyline(strokes.reshape(-1, 2), entry.color, 2 * radius, entry.opacity, starts=starts)]
 
 
-class Threshold:
-    """An `HLine`."""
+class _BandLayer(Layer):
+    """On a log axis, a band that begins at or below zero continues to the lower edge."""
+
+    zorder = 0
+
+    def __init__(self, band: Band, color: Color, x_log: bool, y_log: bool) -> None:
+        self.entry = LegendEntry(band.label, "block", color, opacity=band.opacity)
+        order = np.argsort(band.x, kind="stable") if (band.x[1:] < band.x[:-1]).any() else slice(None)
+        x, low, high = band.x[order], band.low[order], band.high[order]
+        upper = split_series(x, high, x_log=x_log, y_log=y_log).skipped
+        lower = split_series(x, low, x_log=x_log).skipped
+        drawable = np.isfinite(x) & np.isfinite(low) & np.isfinite(high)
+        if x_log:
+            drawable &= x > 0
+        if y_log:
+            drawable &= high > 0
+        kept = np.flatnonzero(drawable)
+        self.gap_before = np.diff(kept, prepend=-1) > 1
+        self.x, self.low, self.high = x[kept], low[kept], high[kept]
+        self.to_edge = (self.low <= 0) & y_log
+        skipped = Skipped(*map(max, upper, lower))
+        self.skipped = skipped._replace(not_positive=skipped.not_positive + int(np.count_nonzero(self.to_edge)))
+        self.x_values = [self.x]
+
+    def y_values(self, low: float, high: float) -> Sequence[FloatArray]:
+        inside = (self.x >= low) & (self.x <= high)
+        return [self.low[inside & ~self.to_edge], self.high[inside]]
+
+    def marks(self, axes: Axes) -> list[Mark]:
+        if not len(self.x):
+            return []
+        columns, count = _column_indices(axes, self.x)
+        keep = np.union1d(column_extremes(columns, self.low, count), column_extremes(columns, self.high, count))
+        x, high = axes.to_x(self.x[keep]), axes.to_y(self.high[keep])
+        low = np.full(len(keep), axes.plot.bottom + _CLIP_MARGIN)
+        on_axis = ~self.to_edge[keep]
+        low[on_axis] = axes.to_y(self.low[keep][on_axis])
+        rings = []
+        starts = piece_starts(self.gap_before, keep)[1:]
+        for piece_x, piece_low, piece_high in zip(
+            *(np.split(values, starts) for values in (x, low, high)), strict=True
+        ):
+            if len(piece_x) == 1:  # one point is an area as wide as a stroke
+                piece_x = piece_x + np.array([-1.0, 1.0])
+                piece_low, piece_high = np.repeat(piece_low, 2), np.repeat(piece_high, 2)
+            upper, lower = np.stack((piece_x, piece_high), axis=1), np.stack((piece_x, piece_low), axis=1)
+            ring = np.concatenate((upper, lower[::-1], upper[:1]))
+            rings.append(clip_path(ring, None, axes.plot.expanded(_CLIP_MARGIN))[0])
+        ring_starts = np.cumsum([0, *map(len, rings[:-1])]).astype(np.intp)
+        return [Polygon(np.concatenate(rings), self.entry.color, self.entry.opacity, ring_starts)]
+
+
+class _HLineLayer(Layer):
+    zorder = 2
 
     def __init__(self, line: HLine, color: Color, y_log: bool) -> None:
-        self.line, self.color = line, color
-        single = split_series(np.zeros(1), np.array([line.value]), x_log=False, y_log=y_log)
-        self.value = single.y
-        self.tally = single.tally
+        self.entry = LegendEntry(line.label, "line", color, 1.5, dash=_THRESHOLD_DASH)
+        series = split_series(np.zeros(1), np.array([line.value]), y_log=y_log)
+        self.value, self.skipped = series.y, series.skipped
 
-    def x_extent(self) -> Sequence[FloatArray]:
-        """Values that the x axis is to show."""
-        return []
-
-    def y_extent(self, low: float, high: float) -> Sequence[FloatArray]:
-        """Values that the y axis is to show."""
+    def y_values(self, low: float, high: float) -> Sequence[FloatArray]:
         return [self.value]
 
-    def entries(self) -> list[Entry]:
-        """What the legend says."""
-        return [Entry(self.line.label, "line", self.color, 1.5, dash=_THRESHOLD_DASH)]
-
-    def draw(self, frame: Frame) -> list[Mark]:
-        """The marks, in pixels."""
-        plot = frame.plot
-        y = [float(place) for place in frame.to_y(self.value) if plot.y - 1 <= place <= plot.bottom + 1]
+    def marks(self, axes: Axes) -> list[Mark]:
+        plot = axes.plot
         return [
-            Polyline(np.array([[plot.x, place], [plot.right, place]]), self.color, 1.5, dash=_THRESHOLD_DASH)
-            for place in y
+            Polyline(np.array([[plot.x, y], [plot.right, y]]), self.entry.color, 1.5, dash=_THRESHOLD_DASH)
+            for y in axes.to_y(self.value).tolist()
+            if plot.y - 1 <= y <= plot.bottom + 1
         ]
 
 
-class Events:
-    """A `VLine`."""
+class _VLineLayer(Layer):
+    zorder = 1
 
     def __init__(self, line: VLine, color: Color, x_log: bool) -> None:
-        self.line, self.color = line, color
-        series = split_series(line.x, np.ones(len(line.x)), x_log=x_log, y_log=False)
-        self.x = series.x
-        self.tally = series.tally
+        self.entry = LegendEntry(line.label, "event", color, 1.25, dash=_EVENT_DASH)
+        series = split_series(line.x, np.ones(len(line.x)), x_log=x_log)
+        self.x, self.skipped = series.x, series.skipped
+        self.x_values = [self.x]
 
-    def x_extent(self) -> Sequence[FloatArray]:
-        """Values that the x axis is to show."""
-        return [self.x]
-
-    def y_extent(self, low: float, high: float) -> Sequence[FloatArray]:
-        """Values that the y axis is to show."""
-        return []
-
-    def entries(self) -> list[Entry]:
-        """What the legend says."""
-        return [Entry(self.line.label, "event", self.color, 1.25, dash=_EVENT_DASH)]
-
-    def draw(self, frame: Frame) -> list[Mark]:
-        """The marks, in pixels."""
-        plot = frame.plot
-        x = np.unique(np.floor(frame.to_x(self.x) + 1e-6)) + 0.5
-        x = x[(x >= plot.x - 1) & (x <= plot.right + 1)]
+    def marks(self, axes: Axes) -> list[Mark]:
+        plot, color = axes.plot, self.entry.color
+        x = axes.pixel_columns(self.x)
         if not len(x):
             return []
-        points = np.empty((2 * len(x), 2))
-        points[:, 0] = np.repeat(x, 2)
-        points[0::2, 1], points[1::2, 1] = plot.bottom, plot.y
-        # Where events stand closer than can be told apart, they are a tint behind the data and not a wall.
-        starts = np.arange(0, 2 * len(x), 2)
+        # Events that are too close to be distinguished are a tint behind the data, not a solid area.
         if len(x) * 8 > plot.width:
-            return [Polyline(points, self.color, 1.0, 0.2, starts=starts)]
-        return [Polyline(points, self.color, 1.25, 0.9, _EVENT_DASH, starts)]
+            return [_vertical_lines(x, plot.bottom, plot.y, color, 1.0, 0.2)]
+        return [_vertical_lines(x, plot.bottom, plot.y, color, 1.25, 0.9, _EVENT_DASH)]
+
+
+def chart_layers(chart: Chart, theme: Theme) -> tuple[list[Layer], list[TimelineRow]]:
+    """The marks of a chart with the colours and dashes that they get."""
+    used_colors = 0
+
+    def next_style() -> tuple[Color, _Dash]:
+        nonlocal used_colors
+        turn, place = divmod(used_colors, len(theme.palette))
+        used_colors += 1
+        return theme.palette[place], _DASHES[turn % len(_DASHES)]
+
+    # Lines and dots get their colours first, so that these do not depend on bands and timelines between them.
+    styles = {
+        n: next_style() if mark.color is None else (mark.color, ())
+        for n, mark in enumerate(chart.marks)
+        if isinstance(mark, Line | Scatter)
+    }
+    band_colors = [styles[n][0] for n, mark in enumerate(chart.marks) if isinstance(mark, Line)][::-1]
+    x_log, y_log = chart.x_log, chart.y_log
+    layers: list[Layer] = []
+    timelines: list[TimelineRow] = []
+    for n, mark in enumerate(chart.marks):
+        match mark:
+            case Line():
+                layers.append(_LineLayer(mark, *styles[n], x_log, y_log))
+            case Scatter():
+                layers.append(ScatterLayer(mark, styles[n][0], x_log, y_log))
+            case Band():
+                color = mark.color or (band_colors.pop() if band_colors else next_style()[0])
+                layers.append(_BandLayer(mark, color, x_log, y_log))
+            case HLine():
+                layers.append(_HLineLayer(mark, mark.color or theme.muted, y_log))
+            case VLine():
+                layers.append(_VLineLayer(mark, mark.color or theme.muted, x_log))
+            case StateTimeline():
+                timelines.append(TimelineRow(mark, used_colors, x_log, theme))
+                used_colors += len(mark.colors)
+    return layers, timelines

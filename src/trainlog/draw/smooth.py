@@ -1,4 +1,4 @@
-"""Smoothing, on all of the data and in time that grows with its length alone."""
+"""Smoothing of all of the data, in time that does not depend on the window."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from trainlog.draw.data import as_column
 from trainlog.draw.drawing import FloatArray
-from trainlog.draw.values import as_column
 
 __all__ = ["ema", "moving_average"]
 
@@ -16,11 +16,13 @@ __all__ = ["ema", "moving_average"]
 def moving_average(values: ArrayLike, window: int) -> FloatArray:
     """The mean of each value and the ``window - 1`` before it, (n,) float64 from (n,).
 
-    At the beginning the window is as long as there are values. NaN and infinities are left out of it; where
-    it holds nothing else the average is NaN. O(n), and what lies before the window leaves no rounding error in
-    it: nothing is added that has to be subtracted again.
+    The first windows hold only the values that there are. NaN and infinities do not count; the average of a window
+    of nothing else is NaN. O(n). Values before the window leave no rounding error, because nothing is added and
+    subtracted again.
 
-    Raises `ValueError` when ``window`` is smaller than 1 or ``values`` is not one-dimensional.
+    Raises:
+        ValueError: when ``window`` is smaller than 1 or ``values`` is not one-dimensional.
+
     """
     column = as_column(values, "values")
     if window < 1:
@@ -42,7 +44,7 @@ def moving_average(values: ArrayLike, window: int) -> FloatArray:
 
 
 def _scaled(values: FloatArray) -> tuple[FloatArray, int]:
-    """Values that can be summed without overflow or loss, and the power of two that they were divided by."""
+    """Values that can be summed without overflow or loss, and the power of two by which they were divided."""
     largest = max(float(values.max()), -float(values.min()))
     if 1e-200 < largest < 1e200 or largest == 0:
         return values, 0
@@ -54,8 +56,8 @@ def _scaled(values: FloatArray) -> tuple[FloatArray, int]:
 def _window_sums(values: FloatArray, window: int) -> FloatArray:
     """Sums of each value and the ``window - 1`` before it; values before the first count as zero.
 
-    The values are cut into blocks of one window. A window then is the tail of one block and the head of the
-    next, and sums over heads and tails are running sums within their block.
+    The values are cut into blocks of one window. A window is the tail of one block and the head of the next, and the
+    sums of heads and tails are running sums within their block.
     """
     blocks = -(-len(values) // window)
     padded = np.zeros((blocks + 1, window))
@@ -67,25 +69,27 @@ def _window_sums(values: FloatArray, window: int) -> FloatArray:
 
 
 def ema(values: ArrayLike, alpha: float) -> FloatArray:
-    """The exponential moving average, (n,) float64 from (n,): a new value counts ``alpha``, the past the rest.
+    """The exponential moving average, (n,) float64 from (n,): a new value has the weight ``alpha``, the past the rest.
 
-    Debiased: the average of the values so far with weights that sum to one, so that it begins at the first
-    value and not at zero. NaN and infinities do not count, and the average stands still over them; before
-    the first finite value it is NaN. O(n log(1 / alpha)).
+    The average is debiased: the weights of the values so far sum to one, so that it begins at the first value and
+    not at zero. NaN and infinities do not count, and the average does not change there; before the first finite
+    value it is NaN. O(n log(1 / alpha)).
 
-    Raises `ValueError` unless ``0 < alpha <= 1``, or when ``values`` is not one-dimensional.
+    Raises:
+        ValueError: unless ``0 < alpha <= 1``, or when ``values`` is not one-dimensional.
+
     """
     column = as_column(values, "values")
     if not 0 < alpha <= 1:
         raise ValueError(f"the alpha of an exponential moving average must lie in (0, 1], not {alpha}")
     finite = np.isfinite(column)
-    known, exponent = _scaled(column[finite]) if finite.any() else (column[:0], 0)
-    sums, decay, reach = known * alpha, 1.0 - alpha, 1
+    scaled, exponent = _scaled(column[finite]) if finite.any() else (column[:0], 0)
+    sums, decay, length = scaled * alpha, 1.0 - alpha, 1
     with np.errstate(under="ignore"):
-        # The sum over the last 2m values is that over the last m and, decayed, the one m values ago.
-        while reach < len(sums) and decay > 2.0**-70:
-            sums[reach:] += decay * sums[:-reach]
-            reach, decay = 2 * reach, decay * decay
+        # The sum of the last 2m values is the sum of the last m plus the decayed sum of m values ago.
+        while length < len(sums) and decay > 2.0**-70:
+            sums[length:] += decay * sums[:-length]
+            length, decay = 2 * length, decay * decay
         if alpha < 1:
             sums /= -np.expm1(np.arange(1, len(sums) + 1) * math.log1p(-alpha))
         sums = np.ldexp(sums, exponent)

@@ -1,4 +1,4 @@
-"""How a picture looks: its colours and the size of its letters."""
+"""The look of a picture: its colours and font size."""
 
 from __future__ import annotations
 
@@ -9,17 +9,28 @@ from trainlog.draw.color import Color, parse_color
 
 __all__ = ["DARK", "LIGHT", "Theme", "find_theme"]
 
+_PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#6b6b6b")
+
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Colours and letter size of a picture.
+    """Colours and font size of a picture.
 
-    ``palette`` is given out to the marks that name no colour of their own, in order; when it is used up it
-    begins again, with dashes. The two built-in palettes can be told apart with any of the common kinds of
-    colour blindness (they are arranged from the colours that M. Okabe and K. Ito published). ``font_size``
-    is that of labels and legend, in pixels; the title is larger and the tick labels are smaller.
+    Attributes:
+        background: of the picture.
+        text: colour of title, labels and legend.
+        muted: colour of tick labels, caption, thresholds and events.
+        grid: colour of grid lines.
+        axis: colour of axes and ticks.
+        missing: colour of the cells of a heat map that have no value.
+        palette: colours for the marks that have none of their own, in order, then again with dashes. The colours of
+            the two built-in palettes differ for people with any of the common kinds of colour blindness; they are
+            arranged from those that M. Okabe and K. Ito published.
+        font_size: of labels and legend, in pixels. The title is larger and the tick labels are smaller.
 
-    Raises `ValueError` for a wrong colour, an empty palette, or a font size that is not between 4 and 200.
+    Raises:
+        ValueError: for a wrong colour, an empty palette, or a font size that is not between 4 and 200.
+
     """
 
     background: Color = "#ffffff"
@@ -28,16 +39,7 @@ class Theme:
     grid: Color = "#e4e7eb"
     axis: Color = "#8b949e"
     missing: Color = "#c9ced4"
-    palette: tuple[Color, ...] = (
-        "#0072b2",
-        "#d55e00",
-        "#009e73",
-        "#cc79a7",
-        "#e69f00",
-        "#56b4e9",
-        "#7a5195",
-        "#6b6b6b",
-    )
+    palette: tuple[Color, ...] = _PALETTE
     font_size: float = 13.0
 
     def __post_init__(self) -> None:
@@ -52,13 +54,23 @@ class Theme:
 
     @property
     def title_size(self) -> float:
-        """Of the title, in pixels."""
+        """Font size of the title, in pixels."""
         return round(self.font_size * 1.25, 1)
 
     @property
     def tick_size(self) -> float:
-        """Of tick labels and caption, in pixels."""
+        """Font size of tick labels and caption, in pixels."""
         return round(self.font_size * 0.92, 1)
+
+    @property
+    def padding(self) -> float:
+        """Distance between the border of the picture and its contents, in pixels."""
+        return round(self.font_size)
+
+    @property
+    def legend_row_height(self) -> float:
+        """Height of one row of the legend, in pixels."""
+        return round(self.font_size * 1.55)
 
 
 LIGHT: Final = Theme()
@@ -69,24 +81,20 @@ DARK: Final = Theme(
     grid="#2a3038",
     axis="#6b7682",
     missing="#3d4650",
-    palette=(
-        "#4ea6e6",
-        "#ff8a4c",
-        "#2fc79a",
-        "#e893c4",
-        "#f0b73a",
-        "#9fd6ff",
-        "#b795e0",
-        "#b4bcc5",
-    ),
+    palette=("#4ea6e6", "#ff8a4c", "#2fc79a", "#e893c4", "#f0b73a", "#9fd6ff", "#b795e0", "#b4bcc5"),
 )
-_NAMED: Final = {"light": LIGHT, "dark": DARK}
+_BY_NAME: Final = {"light": LIGHT, "dark": DARK}
 
 
 def find_theme(theme: object) -> Theme:
-    """The theme of that name, or the theme itself. Raises `ValueError` when there is no such theme."""
+    """The theme of that name, or the theme itself.
+
+    Raises:
+        ValueError: when there is no such theme.
+
+    """
     if isinstance(theme, Theme):
         return theme
-    if isinstance(theme, str) and theme in _NAMED:
-        return _NAMED[theme]
+    if isinstance(theme, str) and theme in _BY_NAME:
+        return _BY_NAME[theme]
     raise ValueError(f"there is no theme {theme!r}: choose 'light', 'dark' or give a Theme")

@@ -1,32 +1,39 @@
-"""Which values an axis names, and how it writes them in as few digits as tell them apart.
+"""Tick positions and their labels, which have as few digits as distinguish them.
 
-Ticks are kept as whole numbers times a power of ten until they are written, so that 0.1 + 0.2 never shows.
+Ticks are whole numbers (mantissas) times a power of ten until they are written, so that rounding errors such as that
+of 0.1 + 0.2 never show.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
 
 from trainlog.draw.scale import Scale
 
-__all__ = ["Ticks", "axis_ticks", "format_number"]
+__all__ = ["Ticks", "axis_ticks"]
 
 _SUFFIXES = {3: "k", 6: "M", 9: "B", 12: "T"}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _TIME_STEPS = [size * n for size in (1, _MINUTE) for n in (1, 2, 5, 10, 15, 30)]
 _TIME_STEPS += [_HOUR * n for n in (1, 2, 3, 6, 12)] + [_DAY * n * 10**k for k in range(6) for n in (1, 2, 5)]
-_MOST_DIGITS = 6
-_MOST_MINOR = 40
+_DECADE_STEPS = [n * 10**k for k in range(3) for n in (1, 2, 3, 5)]  # a log axis has at most 633 decades
+_MAX_DIGITS = 6
+_MAX_MINOR = 40
 
 
 class Ticks(NamedTuple):
-    """Ticks of one axis: their values, what is written at them, and what has to be added to that.
+    """Ticks of one axis.
 
-    ``offset`` is empty, or the number that all labels leave out (as in 1M + 0.0002). ``minor`` ticks have no
-    label.
+    Attributes:
+        values: where the ticks are.
+        labels: what is written at them.
+        offset: a number to be added to all labels, as in 1M + 0.0002; empty when there is none.
+        minor: the values of ticks without a label.
+
     """
 
     values: tuple[float, ...] = ()
@@ -36,7 +43,7 @@ class Ticks(NamedTuple):
 
 
 def axis_ticks(scale: Scale, count: int, unit: str | None = None, *, whole: bool = False) -> Ticks:
-    """About ``count`` ticks inside of the scale, at whole numbers only if so wished.
+    """About ``count`` ticks inside of the scale, at whole numbers only if they are to be ``whole``.
 
     The unit ``"s"`` writes seconds as µs, ms, s, min, h and d.
     """
@@ -45,15 +52,8 @@ def axis_ticks(scale: Scale, count: int, unit: str | None = None, *, whole: bool
         return _log_ticks(scale, count)
     if unit == "s" and (ticks := _time_ticks(scale.low, scale.high, count)):
         return ticks
-    least = 1.0 if whole else 0.0
-    found, exponent = _linear_choice(scale.low, scale.high, count, least)
-    return _named(found, exponent, "s" if unit == "s" else "")
-
-
-def format_number(value: float, digits: int = 4) -> str:
-    """A finite value with at most ``digits`` digits, as an axis would write it: 1234567 as 1.235M."""
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return _write([int(mantissa.replace(".", ""))], int(exponent) - digits + 1)[0]
+    mantissas, exponent = _linear_ticks(scale.low, scale.high, count, min_step=1.0 if whole else 0.0)
+    return _labeled(mantissas, exponent, "s" if unit == "s" else "")
 
 
 def _power(mantissa: int, exponent: int) -> float:
@@ -68,120 +68,100 @@ def _multiples(step: int, exponent: int, low: float, high: float) -> list[int]:
     return [n for n in candidates if low <= _power(n, exponent) <= high]
 
 
-def _linear_choice(low: float, high: float, count: int, least: float = 0.0) -> tuple[list[int], int]:
-    """About ``count`` multiples of a round step, in units of a power of ten, and its exponent.
-
-    No step is finer than ``least``.
-    """
-    raw = max(high / count - low / count, least)
-    if raw <= 0:
+def _linear_ticks(low: float, high: float, count: int, min_step: float = 0.0) -> tuple[list[int], int]:
+    """About ``count`` multiples of a round step that is not below ``min_step``: their mantissas and exponent."""
+    ideal = max(high / count - low / count, min_step)
+    if ideal <= 0:
         return [], 0
-    top = math.floor(math.log10(raw)) + 1
-    found: list[int] = []
-    found_exponent = 0
+    top = math.floor(math.log10(ideal)) + 1
+    mantissas: list[int] = []
+    chosen = 0
     for step, exponent in ((n, top - down) for down in range(4) for n in (5, 2, 1)):
-        # The finest of the steps that are not too fine; below it only where that has no two multiples here.
+        # The finest of the steps that are not too fine; a finer one only where that has no two multiples.
         size = _power(step, exponent)
-        if (size < raw * 0.75 and len(found) >= 2) or size < least:
+        if (size < ideal * 0.75 and len(mantissas) >= 2) or size < min_step:
             break
-        found, found_exponent = _multiples(step, exponent, low, high), exponent
-    return found, found_exponent
+        mantissas, chosen = _multiples(step, exponent, low, high), exponent
+    return mantissas, chosen
 
 
-def _named(found: Sequence[int], exponent: int, suffix: str) -> Ticks:
-    """The numbers n x 10^exponent as ticks. Below a second, the suffix ``"s"`` becomes ``"ms"`` or ``"µs"``."""
+def _labeled(mantissas: Sequence[int], exponent: int, suffix: str) -> Ticks:
+    """Ticks with their labels; a suffix of ``"s"`` becomes ms or µs for small values."""
+    largest = _power(max(map(abs, mantissas), default=0), exponent)
     shift = 0
-    largest = _power(max(map(abs, found), default=0), exponent)
     if suffix == "s" and 1e-6 <= largest < 1:
         shift, suffix = (3, "ms") if largest >= 1e-3 else (6, "µs")
-    labels, offset = _write_distinct(found, exponent + shift)
-    values = tuple(_power(n, exponent) for n in found)
+    labels, offset = _labels_and_offset(mantissas, exponent + shift)
     return Ticks(
-        values,
-        tuple(label + suffix if label != "0" else label for label in labels),
-        offset + suffix if offset else "",
+        values=tuple(_power(mantissa, exponent) for mantissa in mantissas),
+        labels=tuple(label + suffix if label != "0" else label for label in labels),
+        offset=offset + suffix if offset else "",
     )
 
 
-def _write_distinct(mantissas: Sequence[int], exponent: int) -> tuple[list[str], str]:
-    """Labels, and the number that they leave out because they all begin with it."""
+def _labels_and_offset(mantissas: Sequence[int], exponent: int) -> tuple[list[str], str]:
+    """Labels, and the offset that they leave out where the numbers differ only in their last digits."""
     if len(mantissas) > 1:
-        largest = max(map(abs, mantissas))
-        zeros = _common_zeros(mantissas)
-        one_sign = min(mantissas) > 0 or max(mantissas) < 0
-        if one_sign and len(str(largest)) - zeros > _MOST_DIGITS:
-            room = 10 ** len(str(max(mantissas) - min(mantissas)))
-            middle = (min(mantissas) + max(mantissas)) // 2
-            # The number next to them that is the shortest to write: 1M rather than 999.999k.
-            bases = [min(mantissas) // room * room, (middle + room // 2) // room * room]
-            base = max(bases, key=lambda number: _common_zeros([number]))
-            if base:
-                (offset,) = _write([base], exponent)
-                return _write([n - base for n in mantissas], exponent), offset
-    return _write(mantissas, exponent), ""
+        lowest, highest = min(mantissas), max(mantissas)
+        digits = len(str(max(abs(lowest), abs(highest)))) - _common_zeros(mantissas)
+        if (lowest > 0 or highest < 0) and digits > _MAX_DIGITS:
+            unit = 10 ** len(str(highest - lowest))
+            middle = (lowest + highest) // 2
+            # The number near them with the shortest label: 1M rather than 999.999k.
+            candidates = [lowest // unit * unit, (middle + unit // 2) // unit * unit]
+            offset = max(candidates, key=lambda number: _common_zeros([number]))
+            if offset:
+                return _format([n - offset for n in mantissas], exponent), _format([offset], exponent)[0]
+    return _format(mantissas, exponent), ""
 
 
 def _common_zeros(mantissas: Sequence[int]) -> int:
-    zeros = 0
-    while any(mantissas) and all(n % 10 ** (zeros + 1) == 0 for n in mantissas):
-        zeros += 1
-    return zeros
+    """How many zeros all of the numbers end in."""
+    digits = str(math.gcd(*mantissas) or 1)
+    return len(digits) - len(digits.rstrip("0"))
 
 
-def _write(mantissas: Sequence[int], exponent: int) -> list[str]:
-    """The numbers mantissa x 10^exponent, all with the same suffix, without a digit too many."""
+def _format(mantissas: Sequence[int], exponent: int) -> list[str]:
+    """The numbers mantissa x 10^exponent, all with the same suffix, and with as few digits as possible."""
     largest = max(map(abs, mantissas), default=0)
-    if not largest:
-        return ["0"] * len(mantissas)
-    top = len(str(largest)) - 1 + exponent
-    if -3 <= top < 4:
+    magnitude = len(str(largest)) - 1 + exponent
+    if -3 <= magnitude < 4:
         unit, suffix = 0, ""
-    elif 4 <= top < 15:
-        unit = top // 3 * 3
+    elif 4 <= magnitude < 15:
+        unit = magnitude // 3 * 3
         suffix = _SUFFIXES[unit]
     else:
-        unit, suffix = top, f"e{top}".replace("-", "−")
-    return [_fixed(n, exponent - unit) + suffix if n else "0" for n in mantissas]
+        unit, suffix = magnitude, f"e{magnitude}".replace("-", "−")
+    return [_decimal(n, exponent - unit) + suffix if n else "0" for n in mantissas]
 
 
-def _fixed(mantissa: int, exponent: int) -> str:
+def _decimal(mantissa: int, exponent: int) -> str:
     """Mantissa x 10^exponent in plain decimals."""
-    sign = "−" if mantissa < 0 else ""
-    digits = str(abs(mantissa))
-    if exponent >= 0:
-        return sign + digits + "0" * exponent
-    digits = digits.rjust(1 - exponent, "0")
-    whole, part = digits[:exponent], digits[exponent:].rstrip("0")
-    return sign + whole + ("." + part if part else "")
+    text = f"{Decimal(f'{mantissa}e{exponent}'):f}".replace("-", "−")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _log_ticks(scale: Scale, count: int) -> Ticks:
     first, last = math.ceil(scale.low), math.floor(scale.high)
     decades = range(first, last + 1)
+    minor: list[tuple[int, int]] = []
     if len(decades) >= 2:
-        stride = next(s for s in _strides() if len(decades) / s <= count)
-        named = [(1, k) for k in decades if k % stride == 0] or [(1, first)]
-        minor = [(n, k) for k in range(first - 1, last + 1) for n in range(2, 10)] if len(decades) <= 8 else []
-        if stride > 1:
-            minor = [(1, k) for k in decades if k % stride] if len(decades) <= _MOST_MINOR else []
-        if len(named) < 3 and count >= 4:
-            named = [(n, k) for k in range(first - 1, last + 1) for n in (1, 2, 5)]
+        step = next(step for step in _DECADE_STEPS if len(decades) / step <= count)
+        major = [(1, k) for k in decades if k % step == 0] or [(1, first)]
+        if step > 1:
+            minor = [(1, k) for k in decades if k % step] if len(decades) <= _MAX_MINOR else []
+        elif len(decades) <= 8:
+            minor = [(n, k) for k in range(first - 1, last + 1) for n in range(2, 10)]
+        if len(major) < 3 and count >= 4:
+            major = [(n, k) for k in range(first - 1, last + 1) for n in (1, 2, 5)]
     elif scale.low > -300:
-        # The axis is too short for powers of ten: a linear choice of values is the clearer one.
-        return _named(*_linear_choice(10.0**scale.low, 10.0 ** min(scale.high, 308.2), count), "")
+        # The axis is too short for powers of ten: the ticks of a linear axis are clearer.
+        return _labeled(*_linear_ticks(10.0**scale.low, 10.0 ** min(scale.high, 308.2), count), "")
     else:
-        named, minor = [(1, k) for k in decades], []
-    inside = [(v, n, k) for n, k in named for v in [_power(n, k)] if _within(v, scale)]
-    labels = tuple(_write([n], k)[0] for _, n, k in inside)
-    lesser = sorted({v for n, k in minor for v in [_power(n, k)] if _within(v, scale)} - {v for v, _, _ in inside})
-    return Ticks(tuple(v for v, _, _ in inside), labels, minor=tuple(lesser))
-
-
-def _strides() -> Iterator[int]:
-    power = 1
-    while True:
-        yield from (power, 2 * power, 3 * power, 5 * power)
-        power *= 10
+        major = [(1, k) for k in decades]
+    labels = {_power(n, k): _format([n], k)[0] for n, k in major if _within(_power(n, k), scale)}
+    others = {_power(n, k) for n, k in minor if _within(_power(n, k), scale)} - labels.keys()
+    return Ticks(tuple(labels), tuple(labels.values()), minor=tuple(sorted(others)))
 
 
 def _within(value: float, scale: Scale) -> bool:
@@ -189,41 +169,36 @@ def _within(value: float, scale: Scale) -> bool:
 
 
 def _time_ticks(low: float, high: float, count: int) -> Ticks | None:
-    """Ticks at round times, or None where a plain number of seconds is rounder or the times are beyond reason."""
-    raw = (high - low) / count
-    if raw < 0.5 or max(abs(low), abs(high)) > 1e5 * _DAY:
+    """Ticks at round times, or None where a plain number of seconds is rounder or the times are too large."""
+    ideal = (high - low) / count
+    if ideal < 0.5 or max(abs(low), abs(high)) > 1e5 * _DAY:
         return None
-    turn = next(n for n, step in enumerate(_TIME_STEPS) if step >= raw * 0.75)
-    found = _multiples(_TIME_STEPS[turn], 0, low, high)
-    while len(found) < 2 and turn:
-        turn -= 1
-        found = _multiples(_TIME_STEPS[turn], 0, low, high)
-    if len(found) < 2:
-        return None
-    units = _time_units(max(map(abs, found)), min(b - a for a, b in pairwise(found)))
-    return Ticks(tuple(map(float, found)), tuple(_write_time(seconds, units) for seconds in found))
+    chosen = next(n for n, step in enumerate(_TIME_STEPS) if step >= ideal * 0.75)
+    for step in reversed(_TIME_STEPS[: chosen + 1]):
+        times = _multiples(step, 0, low, high)
+        if len(times) >= 2:
+            units = _time_units(max(map(abs, times)), min(b - a for a, b in pairwise(times)))
+            return Ticks(tuple(map(float, times)), tuple(_format_time(seconds, units) for seconds in times))
+    return None
 
 
 def _time_units(largest: int, step: int) -> list[tuple[int, str]]:
-    units = []
-    if largest >= 2 * _DAY:
-        units.append((_DAY, "d"))
-    if largest >= 2 * _HOUR:
-        units.append((_HOUR, "h"))
-    if largest >= 2 * _MINUTE and (largest < 2 * _HOUR or step % _HOUR):
-        units.append((_MINUTE, "min"))
-    if largest < 2 * _MINUTE or step % _MINUTE:
-        units.append((1, "s"))
-    return units
+    units = (
+        (_DAY, "d", largest >= 2 * _DAY),
+        (_HOUR, "h", largest >= 2 * _HOUR),
+        (_MINUTE, "min", largest >= 2 * _MINUTE and (largest < 2 * _HOUR or step % _HOUR)),
+        (1, "s", largest < 2 * _MINUTE or step % _MINUTE),
+    )
+    return [(size, name) for size, name, is_needed in units if is_needed]
 
 
-def _write_time(seconds: int, units: Sequence[tuple[int, str]]) -> str:
+def _format_time(seconds: int, units: Sequence[tuple[int, str]]) -> str:
     if not seconds:
         return "0"
-    left = abs(seconds)
+    remaining = abs(seconds)
     text = "−" if seconds < 0 else ""
     for size, name in units:
-        amount, left = divmod(left, size)
+        amount, remaining = divmod(remaining, size)
         if amount:
             text += f"{amount}{name}"
     return text

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.draw import Chart, Line, Scatter, Scene, Strip
+from trainlog.draw import Chart, Line, Scatter, Scene, StateTimeline
 from trainlog.draw.color import mix
 from trainlog.draw.theme import find_theme
 from trainlog.model import Kind
@@ -37,21 +37,21 @@ _MOST_EPISODES: Final = 200
 _STILL: Final = 1e-3  # of the path's length: a creature that moves sideways no more than that runs along a line
 
 
-def behavior_strip(run: Run, kind: Kind, axis: Axis) -> Strip | None:
+def behavior_strip(run: Run, kind: Kind, axis: Axis) -> StateTimeline | None:
     """The most telling column of words, as a strip over that axis."""
     columns = run.columns(kind)
     for key in _BEHAVIOR:
         if key in columns.table and (words := columns.words(key)) is not None:
-            return Strip(*_told(run, kind, key, axis, words), label=_short(key))
+            return StateTimeline(*_told(run, kind, key, axis, words), label=_short(key))
     return None
 
 
-def episode_strip(run: Run, kind: Kind, axis: Axis) -> Strip | None:
+def episode_strip(run: Run, kind: Kind, axis: Axis) -> StateTimeline | None:
     """Which episodes were evaluations, where there are others too."""
     types = run.episode_types
     if len(set(types)) < 2:
         return None
-    return Strip(run.at(run.episode_starts, kind, axis.name), types, label="episodes")
+    return StateTimeline(run.at(run.episode_starts, kind, axis.name), types, label="episodes")
 
 
 def states_picture(run: Run, axis: Axis, title: str, theme: str) -> Picture | None:
@@ -68,7 +68,7 @@ def states_picture(run: Run, axis: Axis, title: str, theme: str) -> Picture | No
         title=title,
         x_label=axis.label,
         x_unit=axis.unit,
-        marks=[Strip(*told[key], colors, _short(key)) for key in order],
+        marks=[StateTimeline(*told[key], colors, _short(key)) for key in order],
         caption="" if len(order) == len(found) else f"not shown: {', '.join(key for key in found if key not in order)}",
     )
     blocks = tuple(Block(key, {axis.name: told[key][0], "value": told[key][1]}) for key in order)

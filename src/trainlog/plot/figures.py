@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from trainlog.draw import Chart, Grid, Scene, Strip
+from trainlog.draw import Chart, Grid, Scene, StateTimeline
 from trainlog.errors import PlotError
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis
@@ -164,7 +164,7 @@ def _safe_path(folder: str) -> list[str]:
     return [file_safe(part) for part in folder.split("/") if part]
 
 
-def _strips(runs: Sequence[Run], metric: Metric, axis: Axis) -> list[Strip]:
+def _strips(runs: Sequence[Run], metric: Metric, axis: Axis) -> list[StateTimeline]:
     if len(runs) != 1:
         return []
     run = runs[0]

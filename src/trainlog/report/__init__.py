@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainlog.report.content import Content, gather
-from trainlog.report.evaluate import Gate, Verdict, judge, measure
+from trainlog.report.evaluate import Gate, GateResult, judge, measure
 from trainlog.report.write import write_report
 
-__all__ = ["Content", "Gate", "Verdict", "gather", "judge", "measure", "write_report"]
+__all__ = ["Content", "Gate", "GateResult", "gather", "judge", "measure", "write_report"]

@@ -9,7 +9,7 @@ from trainlog.plot import Group, Metric, Picture, PlotOptions, Run, main_metric,
 from trainlog.plot.figures import figure_of, title_of
 from trainlog.plot.seeds import CenterName
 from trainlog.report.baseline import Comparison, Tolerance, compare
-from trainlog.report.evaluate import Gate, Verdict, judge, measure
+from trainlog.report.evaluate import Gate, GateResult, judge, measure
 from trainlog.report.facts import LogFacts, facts_of
 
 __all__ = ["Content", "gather"]
@@ -23,7 +23,7 @@ class Content:
         title: who learned what.
         logs: the facts of each.
         metrics: the names of all metrics, the most important first.
-        verdicts: of every gate in every log.
+        results: of every gate in every log.
         comparison: with the baseline, if there is one.
         pictures: the figures, in the order of importance.
         theme: how they look.
@@ -35,7 +35,7 @@ class Content:
     title: str
     logs: tuple[LogFacts, ...]
     metrics: tuple[str, ...]
-    verdicts: tuple[Verdict, ...]
+    results: tuple[GateResult, ...]
     comparison: Comparison | None
     pictures: tuple[Picture, ...]
     theme: str
@@ -45,12 +45,12 @@ class Content:
     @property
     def passed(self) -> bool:
         """Whether all gates are met, and the baseline is."""
-        return all(verdict.passed for verdict in self.verdicts) and (self.comparison is None or self.comparison.passed)
+        return all(result.passed for result in self.results) and (self.comparison is None or self.comparison.passed)
 
     @property
     def gated(self) -> bool:
         """Whether there was anything to pass."""
-        return bool(self.verdicts) or self.comparison is not None
+        return bool(self.results) or self.comparison is not None
 
 
 def gather(
@@ -85,7 +85,7 @@ def gather(
     gates = [Gate.of(text) for text in requirements]
     allowed = Tolerance.of(tolerance)
     scoring = Gate.of(score) if score is not None else None
-    verdicts = tuple(judge(gate, run) for gate in gates for run in runs)
+    results = tuple(judge(gate, run) for gate in gates for run in runs)
     figures = pictures(runs, wish)
     metrics = metrics_of(runs, wish)
     comparison = None
@@ -100,7 +100,7 @@ def gather(
         title or title_of(runs, f"{len(runs)} logs"),
         tuple(facts_of(run, metrics) for run in runs),
         tuple(map(str, metrics)),
-        verdicts,
+        results,
         comparison,
         tuple(figures),
         wish.theme,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import math
 import operator
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,51 +15,39 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.draw import moving_average
+from trainlog.errors import ExpressionError
 from trainlog.model import Kind
 from trainlog.plot import Run
 from trainlog.plot.columns import Columns
 from trainlog.plot.seeds import center_of
-from trainlog.report.language import (
-    Binary,
-    Call,
-    Column,
-    Compare,
-    Item,
-    Logic,
-    Node,
-    Number,
-    Part,
-    Share,
-    Unary,
-    Word,
-    fail,
-    parse,
-)
+from trainlog.report.language import Share, fail, parse
 
-__all__ = ["FUNCTIONS", "Gate", "Verdict", "judge", "measure"]
+__all__ = ["FUNCTIONS", "Gate", "GateResult", "judge", "measure"]
 
 Floats = npt.NDArray[np.float64]
 Value = float | bool | Floats
 
 _KINDS: Final = (Kind.STATS, Kind.EVOLUTION, Kind.CREATURE)
-_SIGNS: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "+": np.add,
-    "-": np.subtract,
-    "*": np.multiply,
-    "/": np.divide,
-    "**": np.power,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
+# A kind, and a name without or with quotes: what parse leaves as the id of a name.
+_COLUMN: Final = re.compile(r"(?:(\w+)\s*\.\s*)?(?:(\w+)|.(.*).)", re.DOTALL)
+_OPERATORS: Final[dict[type[ast.AST], Callable[[Any, Any], Any]]] = {
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.divide,
+    ast.Pow: np.power,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
 }
 
 
 def _of_some(function: Callable[[Floats], Any]) -> Callable[[Floats], float]:
     """*function*, NaN for a column without values."""
-    return lambda values: float(function(values)) if len(values) else math.nan
+    return lambda values: float(function(values.astype(np.float64))) if len(values) else math.nan
 
 
 def _iqm(values: Floats) -> float:
@@ -88,8 +78,8 @@ _ARGUMENTS: Final = {"abs": 1, "quantile": 2, "smooth": 2, "events": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a gate came to in a log.
+class GateResult:
+    """The result of a gate in a log.
 
     Attributes:
         gate: the expression.
@@ -111,16 +101,22 @@ class Gate:
 
     Attributes:
         text: as the user wrote it.
-        tree: as it was read.
+        tree: as `parse` made it of the text.
 
     """
 
     text: str
-    tree: Node
+    tree: ast.expr = field(compare=False)
 
     @classmethod
     def of(cls, text: str) -> Gate:
-        """Read *text*.
+        """Parse a condition or a score.
+
+        Args:
+            text: as the user wrote it.
+
+        Returns:
+            The gate.
 
         Raises:
             ExpressionError: when it is no expression.
@@ -129,193 +125,196 @@ class Gate:
         return cls(text, parse(text))
 
 
-def judge(gate: Gate, run: Run) -> Verdict:
-    """Whether *run* meets the condition.
+def judge(gate: Gate, run: Run) -> GateResult:
+    """Evaluate a condition in a log.
+
+    Args:
+        gate: the condition.
+        run: the log.
+
+    Returns:
+        Whether the log meets it, and what was measured.
 
     Raises:
         ExpressionError: for a column that the log does not have, and for what cannot be computed, or is no condition.
 
     """
     work = _Work(gate.text, run)
-    value = work.value(gate.tree)
-    if not isinstance(value, bool | np.bool_):
-        what = "a column" if isinstance(value, np.ndarray) else "a number"
-        raise fail(gate.text, gate.tree.at, f"a gate must be true or false, as mean(reward) >= 200 is; this is {what}")
-    return Verdict(gate.text, run.label, bool(value) and not work.nan, tuple(work.measured.items()))
+    with np.errstate(all="ignore"):
+        passed = work.truth(gate.tree, "a gate")
+    return GateResult(gate.text, run.label, passed and not work.nan, tuple(work.measured.items()))
 
 
 def measure(score: Gate, run: Run) -> float:
-    """The number that *score* comes to in *run*.
+    """Evaluate a score in a log.
+
+    Args:
+        score: the expression.
+        run: the log.
+
+    Returns:
+        The number that it comes to.
 
     Raises:
         ExpressionError: for a column that the log does not have, and for what cannot be computed, or is no number.
 
     """
-    value = _Work(score.text, run).value(score.tree)
+    work = _Work(score.text, run)
+    with np.errstate(all="ignore"):
+        value = work.value(score.tree)
     if isinstance(value, np.ndarray):
-        raise fail(score.text, score.tree.at, "a score must be one number, and this is a column; take its mean(...)")
+        raise work.fail(score.tree, "a score must be one number, and this is a column; take its mean(...)")
     return float(value)
 
 
 @dataclass(slots=True)
 class _Work:
-    """Walks a tree; columns are arrays, all else is a number or a truth."""
+    """Walks a tree; columns are arrays, all else is a number or a truth value."""
 
     text: str
     run: Run
     nan: bool = False
     measured: dict[str, float] = field(default_factory=dict)
 
-    def value(self, node: Node) -> Value:
-        with np.errstate(all="ignore"):
-            return self._value(node)
+    def fail(self, node: ast.expr, message: str) -> ExpressionError:
+        return fail(self.text, node.col_offset, message)
 
-    def _value(self, node: Node) -> Value:
+    def value(self, node: ast.expr) -> Value:
         match node:
-            case Number():
-                return node.value
-            case Column():
+            case ast.Constant(value=float(number)):
+                return number
+            case ast.Name():
                 return self._column(node)
-            case Call():
-                return self._call(node)
-            case Item() | Part():
+            case ast.Call(func=ast.Name(id=name), args=arguments):
+                return self._call(node, name, arguments)
+            case ast.Subscript():
                 return self._part(node)
-            case Unary(sign="not"):
-                return not self._truth(node.value)
-            case Unary():
-                value = self._value(node.value)
-                return value if node.sign == "+" else 0.0 - value
-            case Binary():
-                return self._plain(_SIGNS[node.sign](*self._matching(node, node.left, node.right)))
-            case Compare():
+            case ast.UnaryOp(op=ast.Not()):
+                return not self.truth(node.operand)
+            case ast.UnaryOp():
+                value = self.value(node.operand)
+                return value if isinstance(node.op, ast.UAdd) else 0.0 - value
+            case ast.BinOp(left=left, op=sign, right=right):
+                one, two = self._matching(node, self.value(left), self.value(right))
+                return self._plain(_OPERATORS[type(sign)](one, two))
+            case ast.Compare():
                 return self._compare(node)
-            case Logic():
-                left, right = self._truth(node.left), self._truth(node.right)  # both, so that both are told of
-                return (left and right) if node.sign == "and" else (left or right)
+            case ast.BoolOp():
+                truths = [self.truth(value) for value in node.values]  # all, so that all are told of
+                return all(truths) if isinstance(node.op, ast.And) else any(truths)
             case _:
-                raise fail(self.text, node.at, "a number or a column must stand here")
+                raise self.fail(node, "a number or a column must stand here")
 
     @staticmethod
     def _plain(value: Any) -> Value:
         return value if isinstance(value, np.ndarray) else float(value)
 
-    def _matching(self, node: Node, left: Node, right: Node) -> tuple[Any, Any]:
-        """Both values; two columns must be of one length."""
-        one, two = self._value(left), self._value(right)
+    def _matching(self, node: ast.expr, one: Value, two: Value) -> tuple[Any, Any]:
+        """Both values as numbers; two columns must be of one length."""
         if isinstance(one, np.ndarray) and isinstance(two, np.ndarray) and len(one) != len(two):
-            raise fail(self.text, node.at, f"these columns have {len(one):,} and {len(two):,} values")
-        one, two = (value if isinstance(value, np.ndarray) else np.float64(value) for value in (one, two))
-        return one, two
+            raise self.fail(node, f"these columns have {len(one):,} and {len(two):,} values")
+        return np.float64(one), np.float64(two)  # of columns too: NumPy does not subtract truth values
 
-    def _compare(self, node: Compare) -> Value:
-        result: Any = True
-        for sign, left, right in zip(node.signs, node.values[:-1], node.values[1:], strict=True):
+    def _compare(self, node: ast.Compare) -> Value:
+        result: Value = True
+        sides = [node.left, *node.comparators]
+        values = [self.value(side) for side in sides]
+        for side, value in zip(sides, values, strict=True):
+            if not isinstance(value, np.ndarray):
+                self.nan |= math.isnan(value)
+                if any(isinstance(part, ast.Name) for part in ast.walk(side)):
+                    self.measured[self.text[side.col_offset : side.end_col_offset]] = float(value)
+        for sign, left, right in zip(node.ops, values[:-1], values[1:], strict=True):
             one, two = self._matching(node, left, right)
-            for side, value in ((left, one), (right, two)):
-                if not isinstance(value, np.ndarray):
-                    self.nan |= bool(np.isnan(value))
-                    if not _is_constant(side):
-                        self.measured[self.text[side.at : side.end]] = float(value)
-            result = np.logical_and(result, _SIGNS[sign](one, two))
+            result = np.logical_and(*self._matching(node, result, _OPERATORS[type(sign)](one, two)))
         return result if isinstance(result, np.ndarray) else bool(result)
 
-    def _truth(self, node: Node) -> bool:
-        value = self._value(node)
+    def truth(self, node: ast.expr, subject: str = "this") -> bool:
+        value = self.value(node)
         if isinstance(value, bool | np.bool_):
             return bool(value)
         what = "a column" if isinstance(value, np.ndarray) else "a number"
-        raise fail(self.text, node.at, f"this must be true or false, as a comparison of two numbers is, and is {what}")
+        raise self.fail(node, f"{subject} must be true or false, as mean(reward) >= 200 is; this is {what}")
 
-    def _column(self, node: Column) -> Floats:
-        kinds = [Kind.of(node.kind)] if node.kind else list(_KINDS)
-        for kind in kinds:
-            columns = self.run.columns(kind)
-            if node.name in columns.table:
-                return self._numbers(node, columns)
-        if node.name == "time" and node.kind is None:
+    def _column(self, node: ast.Name) -> Floats:
+        [(kind, word, quoted)] = _COLUMN.findall(node.id)
+        name = word or quoted
+        kinds = [Kind.of(kind)] if kind else list(_KINDS)
+        for columns in map(self.run.columns, kinds):
+            if name in columns.table:
+                return self._numbers(node, name, columns)
+        if name == "time" and not kind:
             return self.run.columns(Kind.STATS).table.time
-        known = [key for kind in kinds for key in self.run.columns(kind).table]
-        near = difflib.get_close_matches(node.name, dict.fromkeys(known), 3, 0.5)
+        known = [key for one in kinds for key in self.run.columns(one).table]
+        near = difflib.get_close_matches(name, dict.fromkeys(known), 3, 0.5)
         hint = f"; near it: {', '.join(near)}" if near else ""
-        raise fail(self.text, node.at, f"{self.run.label} has no column {node.name!r}{hint}")
+        raise self.fail(node, f"{self.run.label} has no column {name!r}{hint}")
 
-    def _numbers(self, node: Column, columns: Columns) -> Floats:
+    def _numbers(self, node: ast.Name, name: str, columns: Columns) -> Floats:
         """What was logged under that name: frames that lack it do not count, a NaN that was logged does."""
-        if columns.parts(node.name):
-            raise fail(self.text, node.at, f"the values of {node.name!r} are lists, which cannot be compared")
-        if not columns.is_number(node.name):
-            raise fail(self.text, node.at, f"{node.name!r} is no column of numbers")
-        return columns.numbers(node.name)[columns.present(node.name)]
+        if columns.parts(name):
+            raise self.fail(node, f"the values of {name!r} are lists, which cannot be compared")
+        if not columns.is_number(name):
+            raise self.fail(node, f"{name!r} is no column of numbers")
+        return columns.numbers(name)[columns.present(name)]
 
-    def _call(self, node: Call) -> Value:
-        if node.name not in FUNCTIONS and node.name not in _ARGUMENTS:
+    def _call(self, node: ast.Call, name: str, arguments: list[ast.expr]) -> Value:
+        if name not in FUNCTIONS and name not in _ARGUMENTS:
             names = [*FUNCTIONS, *_ARGUMENTS]
-            near = difflib.get_close_matches(node.name, names, 1, 0.5)
+            near = difflib.get_close_matches(name, names, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
-            raise fail(self.text, node.at, f"there is no function {node.name!r}; {hint}")
-        wanted = _ARGUMENTS.get(node.name, 1)
-        if len(node.arguments) != wanted:
+            raise self.fail(node, f"there is no function {name!r}; {hint}")
+        wanted = _ARGUMENTS.get(name, 1)
+        if len(arguments) != wanted:
             count = f"{wanted} argument{'s' if wanted > 1 else ''}"
-            raise fail(self.text, node.at, f"{node.name} takes {count}, not {len(node.arguments)}")
-        if node.name == "events":
-            return self._events(node)
-        value = self._value(node.arguments[0])
-        if node.name == "abs":
+            raise self.fail(node, f"{name} takes {count}, not {len(arguments)}")
+        if name == "events":
+            return self._events(arguments[0])
+        value = self.value(arguments[0])
+        if name == "abs":
             return self._plain(np.abs(value))
         if not isinstance(value, np.ndarray):
-            raise fail(self.text, node.arguments[0].at, f"{node.name} takes a column, and this is one value")
-        if node.name in FUNCTIONS:
-            return FUNCTIONS[node.name][0](value)
-        number = self._one_number(node.arguments[1])
-        if node.name == "smooth":
-            if not (number >= 1 and number == int(number)):
-                raise fail(self.text, node.arguments[1].at, "the window is a whole number, at least 1")
+            raise self.fail(arguments[0], f"{name} takes a column, and this is one value")
+        if name in FUNCTIONS:
+            return FUNCTIONS[name][0](value)
+        value = value.astype(np.float64)  # NumPy has no quantile of truth values
+        number = self._one_number(arguments[1])
+        if name == "smooth":
+            if not (number >= 1 and number.is_integer()):
+                raise self.fail(arguments[1], "the window is a whole number, at least 1")
             return moving_average(value, int(number))
         if not 0 <= number <= 1:
-            raise fail(self.text, node.arguments[1].at, "a quantile lies between 0 and 1")
+            raise self.fail(arguments[1], "a quantile lies between 0 and 1")
         return float(np.quantile(value, number)) if len(value) else math.nan
 
-    def _events(self, node: Call) -> Floats:
+    def _events(self, node: ast.expr) -> Floats:
         """Times when events of a type happened; none is no error, as that is what one wants of falls."""
-        word = node.arguments[0]
-        if not isinstance(word, Word):
-            raise fail(self.text, word.at, 'events takes the type of the events in quotes, as in events("fall")')
-        return self.run.events().get(word.text, np.empty(0))
+        if not isinstance(node, ast.Name) or node.id[0] not in "\"'`":
+            raise self.fail(node, 'events takes the type of the events in quotes, as in events("fall")')
+        return self.run.events().get(node.id[1:-1], np.empty(0))
 
-    def _part(self, node: Item | Part) -> Value:
-        value = self._value(node.value)
+    def _part(self, node: ast.Subscript) -> Value:
+        value = self.value(node.value)
         if not isinstance(value, np.ndarray):
-            raise fail(self.text, node.value.at, "only a column has parts, and this is one value")
-        if isinstance(node, Part):
-            start = None if node.start is None else self._place(node.start, len(value))
-            stop = None if node.stop is None else self._place(node.stop, len(value))
-            return value[start:stop]
-        place = self._place(node.index, len(value))
+            raise self.fail(node.value, "only a column has parts, and this is one value")
+        if isinstance(node.slice, ast.Slice):
+            bounds = (node.slice.lower, node.slice.upper)
+            return value[slice(*(bound and self._place(bound, len(value)) for bound in bounds))]
+        place = self._place(node.slice, len(value))
         return float(value[place]) if -len(value) <= place < len(value) else math.nan
 
-    def _place(self, node: Node, length: int) -> int:
-        if isinstance(node, Share):
+    def _place(self, node: ast.expr, length: int) -> int:
+        share = node.value if isinstance(node, ast.Constant) and isinstance(node.value, Share) else None
+        number = self._one_number(node) if share is None else share * length / 100
+        if share is not None and math.isfinite(number):
             # At least one value, so that the last 10 % of a short column are not nothing.
-            return int(math.copysign(math.ceil(abs(node.value) * length), node.value))
-        number = self._one_number(node)
-        if not math.isfinite(number) or number != int(number):
-            raise fail(self.text, node.at, "a place in a column is a whole number, or a share such as 10%")
+            return int(math.copysign(math.ceil(abs(number)), number))
+        if not number.is_integer():  # nor are NaN and infinities
+            raise self.fail(node, "a place in a column is a whole number, or a share such as 10%")
         return int(number)
 
-    def _one_number(self, node: Node) -> float:
-        value = self._value(node)
-        if isinstance(value, np.ndarray):
-            raise fail(self.text, node.at, "one number must stand here, and this is a column")
-        return float(value)
-
-
-def _is_constant(node: Node) -> bool:
-    match node:
-        case Number():
-            return True
-        case Unary():
-            return _is_constant(node.value)
-        case Binary():
-            return _is_constant(node.left) and _is_constant(node.right)
-        case _:
-            return False
+    def _one_number(self, node: ast.expr) -> float:
+        value = self.value(node)
+        if not isinstance(value, float):
+            raise self.fail(node, "one number must stand here, not a column or a condition")
+        return value

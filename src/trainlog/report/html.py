@@ -11,7 +11,7 @@ from trainlog.draw import layout, svg
 from trainlog.draw.theme import find_theme
 from trainlog.plot import Picture
 from trainlog.report.content import Content
-from trainlog.report.tables import Row, baseline_sentence, gate_rows, log_rows, metric_rows, verdict_word
+from trainlog.report.tables import Row, baseline_sentence, gate_rows, log_rows, metric_rows, outcome_word
 
 __all__ = ["html"]
 
@@ -78,9 +78,9 @@ def _safe(text: str) -> str:
 def _gates(content: Content) -> Iterator[str]:
     if not content.gated:
         return
-    word = verdict_word(content)
+    word = outcome_word(content)
     yield f'<p><span class="word {word}">{word}</span></p>'
-    if content.verdicts:
+    if content.results:
         yield '<div class="wide"><table>'
         yield "<thead><tr><th></th><th>gate</th><th>log</th><th>measured</th></tr></thead><tbody>"
         for row in gate_rows(content):

@@ -18,9 +18,9 @@ _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U001
 def junit(content: Content) -> str:
     """The document; without gates it has one test, that the logs could be read."""
     cases: list[tuple[str, str, str | None]] = []
-    for verdict in content.verdicts:
-        measured = ", ".join(f"{what} = {human(value)}" for what, value in verdict.measured) or "it is false"
-        cases.append((f"gate.{verdict.log}", verdict.gate, None if verdict.passed else measured))
+    for result in content.results:
+        measured = ", ".join(f"{what} = {human(value)}" for what, value in result.measured) or "it is false"
+        cases.append((f"gate.{result.log}", result.gate, None if result.passed else measured))
     if content.comparison is not None:
         one = content.comparison
         cases.append(("baseline", one.score, None if one.passed else baseline_sentence(one)))

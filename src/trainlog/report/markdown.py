@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from trainlog.report.content import Content
-from trainlog.report.tables import Row, baseline_sentence, gate_rows, log_rows, metric_rows, verdict_word
+from trainlog.report.tables import Row, baseline_sentence, gate_rows, log_rows, metric_rows, outcome_word
 
 __all__ = ["markdown"]
 
@@ -28,8 +28,8 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
             curves in letters are, as a comment cannot hold pictures.
 
     """
-    parts = [f"## {_text(content.title)}: {verdict_word(content) if content.gated else 'report'}"]
-    if content.verdicts:
+    parts = [f"## {_text(content.title)}: {outcome_word(content) if content.gated else 'report'}"]
+    if content.results:
         rows = [
             Row((_SIGNS[row.passed], _code(row.cells[0]), *map(_text, row.cells[1:]))) for row in gate_rows(content)
         ]

@@ -11,7 +11,7 @@ from trainlog.report.baseline import Comparison
 from trainlog.report.content import Content
 from trainlog.report.facts import human, sparkline
 
-__all__ = ["Row", "baseline_sentence", "gate_rows", "log_rows", "metric_rows", "verdict_word"]
+__all__ = ["Row", "baseline_sentence", "gate_rows", "log_rows", "metric_rows", "outcome_word"]
 
 
 class Row(NamedTuple):
@@ -21,7 +21,7 @@ class Row(NamedTuple):
     passed: bool | None = None
 
 
-def verdict_word(content: Content) -> str:
+def outcome_word(content: Content) -> str:
     """The outcome of all, in a word or two."""
     if not content.gated:
         return "no gates"
@@ -30,9 +30,9 @@ def verdict_word(content: Content) -> str:
 
 def gate_rows(content: Content) -> Iterator[Row]:
     """Gate, log, what was measured; what failed comes first."""
-    for verdict in sorted(content.verdicts, key=lambda verdict: verdict.passed):
-        measured = ", ".join(f"{what} = {human(value)}" for what, value in verdict.measured)
-        yield Row((verdict.gate, verdict.log, measured), verdict.passed)
+    for result in sorted(content.results, key=lambda result: result.passed):
+        measured = ", ".join(f"{what} = {human(value)}" for what, value in result.measured)
+        yield Row((result.gate, result.log, measured), result.passed)
 
 
 def baseline_sentence(one: Comparison) -> str:

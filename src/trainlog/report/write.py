@@ -104,12 +104,12 @@ def as_json(content: Content, figures: dict[str, list[str]]) -> dict[str, Any]:
         "passed": content.passed,
         "gates": [
             {
-                "gate": verdict.gate,
-                "log": verdict.log,
-                "passed": verdict.passed,
-                "measured": [{"what": what, "value": value} for what, value in verdict.measured],
+                "gate": result.gate,
+                "log": result.log,
+                "passed": result.passed,
+                "measured": [{"what": what, "value": value} for what, value in result.measured],
             }
-            for verdict in content.verdicts
+            for result in content.results
         ],
         "baseline": None
         if one is None

@@ -124,7 +124,8 @@ class StoredColumn:
     def pick(self, rows: npt.NDArray[np.integer[Any]]) -> Array:
         """The values in *rows*, which rise; those beyond the end are left out."""
         if len(rows) and rows[-1] - rows[0] < 4 * len(rows):
-            return self.read(int(rows[0]), int(rows[-1]) + 1)[rows[rows < len(self)] - rows[0]]
+            found: Array = self.read(int(rows[0]), int(rows[-1]) + 1)[rows[rows < len(self)] - rows[0]]
+            return found
         return np.concatenate([self.read(row, row + 1) for row in rows.tolist()] or [self.read(0, 0)])
 
     def search(self, value: float) -> int:

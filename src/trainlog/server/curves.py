@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.conventions import AXES, AxisKey, AxisName
-from trainlog.draw import ema, thin
+from trainlog.draw import downsample, ema
 from trainlog.episode import is_summary
 from trainlog.model import Kind
 from trainlog.server.column_file import codes_of, is_nan
@@ -159,7 +159,7 @@ def curve(log: Log, kind: Kind, key: str, window: Window, points: int, smooth: f
     finite = np.isfinite(values)
     thinned = int(finite.sum()) > points
     columns = max(points // 4, 1)
-    x, y = thin(window.x, values, columns) if thinned else (window.x[finite], values[finite])
+    x, y = downsample(window.x, values, columns) if thinned else (window.x[finite], values[finite])
     out: dict[str, Any] = {
         "x": x.tolist(),
         "y": y.tolist(),
@@ -170,7 +170,7 @@ def curve(log: Log, kind: Kind, key: str, window: Window, points: int, smooth: f
     }
     if thinned and smooth > 0:
         smoothed = ema(values, 1 - smooth)
-        sx, sy = thin(window.x, smoothed, columns)
+        sx, sy = downsample(window.x, smoothed, columns)
         out["smooth"] = {"x": sx.tolist(), "y": sy.tolist(), "last": float(smoothed[-1]), "count": int(finite.sum())}
     return out
 

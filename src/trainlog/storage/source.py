@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from trainlog.errors import (
     CorruptLog,
@@ -22,6 +22,10 @@ from trainlog.errors import (
     TruncatedLog,
     UnknownFormat,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = ["Source", "Wait", "follow", "never", "written_aside"]
 
@@ -78,6 +82,7 @@ class Source:
         self._wait = wait
         self._ahead = b""
         self._ahead_from = 0
+        self._limit: int | None = None
         try:
             self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -102,8 +107,14 @@ class Source:
 
     @property
     def size(self) -> int:
-        """Bytes in the file now."""
-        return os.fstat(self._fd).st_size
+        """Bytes in the file now; no more than there were at the time of ``freeze``."""
+        size = os.fstat(self._fd).st_size
+        return size if self._limit is None else min(size, self._limit)
+
+    def freeze(self) -> Self:
+        """See no more of the file than it has now, however it grows."""
+        self._limit = self.size
+        return self
 
     def block(self, offset: int, need: int = 1) -> bytes:
         """The bytes from *offset* on: a chunk of them, or *need* if that is more and the file holds as many.
@@ -125,6 +136,11 @@ class Source:
             part = os.pread(self._fd, count, offset)
             parts.append(part)
         return b"".join(parts)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """At most *size* bytes from *offset* on, as many as there are."""
+        buffer = bytearray(max(min(size, self.size - offset), 0))
+        return bytes(buffer[: self.fill(memoryview(buffer), offset)])
 
     def data_from(self, offset: int) -> int:
         """Where from *offset* on the file holds something else than a hole, as far as the system tells."""
@@ -168,6 +184,18 @@ class Source:
             raise InvalidPosition("the log is shorter than what was read of it; read it anew", path=self.path)
         if self.checksum(end) != checksum:
             raise InvalidPosition("the log is another than the one that was read; read it anew", path=self.path)
+
+    def from_file_offset(self, offset: int) -> int:
+        """Where the byte is read that stands at *offset* of the file."""
+        return offset
+
+    def to_file_offset(self, offset: int) -> int:
+        """Where in the file the byte stands that is read at *offset*."""
+        return offset
+
+    def to_file_offsets(self, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """`to_file_offset` of many."""
+        return offsets
 
     def wait(self) -> bool:
         """Ask the caller whether to try again for bytes that are not there yet."""

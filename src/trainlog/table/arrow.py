@@ -124,6 +124,6 @@ def pandas_frame(columns: Mapping[str, Column]) -> pandas.DataFrame:
             if state is not None and array.dtype != object:
                 array = masked[array.dtype.kind](array, state != VALUE)
             elif state is not None:
-                array = np.where(state == VALUE, array, None)
+                array = np.where(state == VALUE, array, np.array(None, object))
             flat["/".join([name, *map(str, place)])] = array
     return pd.DataFrame(flat, copy=False)

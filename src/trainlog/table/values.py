@@ -57,7 +57,7 @@ def number(value: Any) -> float:
         return float("nan")
 
 
-def check_range(name: str, limits: Range | None) -> None:
+def check_range(name: str, limits: Any) -> None:
     """Refuse what is no range.
 
     Raises:

@@ -16,7 +16,7 @@ from tests.handmade import Flog
 
 import trainlog
 from trainlog import DamagedLogWarning, Kind
-from trainlog.codecs.flog.columns import read as columns
+from trainlog.codecs.flog.columns import scanner as columns
 from trainlog.codecs.flog.columns import sorter as sort
 from trainlog.table.builder import table_of
 from trainlog.table.table import Table
@@ -43,12 +43,15 @@ def assert_same(table: Table, expected: Table) -> None:
     assert list(table) == list(expected)
     assert table.time.tobytes() == expected.time.tobytes()
     for key, column in expected.items():
-        assert table[key].dtype == column.dtype, key
-        assert table[key].shape == column.shape, key
+        given = table[key].astype(np.float64) if table[key].dtype == np.float32 else table[key]
+        assert given.dtype == column.dtype, key
+        assert given.shape == column.shape, key
+        np.testing.assert_array_equal(table.valid(key), expected.valid(key), key)
+        np.testing.assert_array_equal(table.column(key).present, expected.column(key).present, key)
         if column.dtype == object:
-            assert same(table[key].tolist(), column.tolist()), key
+            assert same(given.tolist(), column.tolist()), key
         else:
-            np.testing.assert_array_equal(table[key], column)
+            np.testing.assert_array_equal(given, column)
 
 
 def check(path: Path, kinds: Sequence[int] = (1, 2, 3, 4, 9)) -> None:

@@ -15,13 +15,15 @@ from tests.codecs.flog.test_columns import assert_same, creature, files, same
 from tests.handmade import Flog
 
 import trainlog
-from trainlog import EmptyLog, Frame, Kind, Reader, TrainlogError
-from trainlog.codecs.flog.columns import read as columns
+from trainlog import EmptyLog, Frame, Kind, TrainlogError
+from trainlog.codecs.flog.columns import scanner as columns
 from trainlog.codecs.flog.columns import sorter as sort
 from trainlog.codecs.flog.index import index
 from trainlog.codecs.flog.index import index_file as cache
 from trainlog.codecs.flog.index.index_file import cache_path
 from trainlog.codecs.flog.reader import FlogReader
+from trainlog.storage import source
+from trainlog.testing import FramesOnly
 
 Make = Callable[[Sequence[bytes] | bytes], Path]
 
@@ -34,6 +36,7 @@ def small() -> Iterator[None]:
         patch.setattr(index, "_APART", 300)
         patch.setattr(cache, "_WORTH", 0)
         patch.setattr(cache, "_SAMPLE", 64)
+        patch.setattr(source, "_SAMPLE", 64)
         patch.setattr(cache, "_PAYS", 4096)
         patch.setattr(cache, "_GROWN", 2000)
         patch.setattr(columns, "_BLOCK", 300)
@@ -63,18 +66,18 @@ def check(path: Path, kind: int, **ranges: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _ in range(2):  # the second time, the reader knows its index
-            assert_same(reader.table(kind, **ranges), Reader.table(reader, kind, **ranges))
+            assert_same(reader.table(kind, **ranges), FramesOnly(reader).table(kind, **ranges))
         if "time" in ranges:
             limits = ranges["time"]
             for one in (kind, None):
                 given = list(reader.slice(*limits, one))
-                expected = list(Reader.slice(reader, *limits, one))
+                expected = list(FramesOnly(reader).slice(*limits, one))
                 assert [(frame.time, frame.kind) for frame in given] == [(f.time, f.kind) for f in expected]
                 assert all(same(dict(a.data), dict(b.data)) for a, b in zip(given, expected, strict=True))
             for time in limits:
                 if time is not None:
                     try:
-                        state = Reader.at(reader, time, kind)
+                        state = FramesOnly(reader).at(time, kind)
                     except EmptyLog:
                         with pytest.raises(EmptyLog):
                             reader.at(time, kind)
@@ -173,7 +176,7 @@ def test_any_damaged_file(raw: bytes, hits: Any, kinds: Any, tmp_path_factory: A
             return
         for _ in range(2):  # what one reading made known serves the next one
             for kind in kinds:
-                assert_same(reader.table(kind), Reader.table(reader, kind))
+                assert_same(reader.table(kind), FramesOnly(reader).table(kind))
 
 
 def test_frames_that_are_few_are_read_by_themselves(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +208,7 @@ def test_a_reader_that_is_kept_notices_another_log(make: Make) -> None:
     path.write_bytes(b"".join(log_of(range(5000, 5700))))
     for _ in range(2):
         for kind in ("stats", "creature"):
-            assert_same(reader.table(kind), Reader.table(reader, kind))
+            assert_same(reader.table(kind), FramesOnly(reader).table(kind))
     assert reader.table("stats").rows > before.rows
 
 
@@ -220,9 +223,9 @@ def test_a_log_that_grows_by_little_has_few_parts(make: Make) -> None:
         assert reader.table("creature", last=1).rows == 1
     assert reader._index is not None
     assert reader._index.parts <= 2 * path.stat().st_size / 200
-    assert list(reader._index.places) == [2], "creatures came one by one, but are not few"
+    assert list(reader._index.offsets) == [2], "creatures came one by one, but are not few"
     check(path, 4, steps=(100, 103))
-    assert_same(reader.table("creature", time=(3, 7)), Reader.table(reader, "creature", time=(3, 7)))
+    assert_same(reader.table("creature", time=(3, 7)), FramesOnly(reader).table("creature", time=(3, 7)))
 
 
 def test_torn_tail(make: Make) -> None:
@@ -292,7 +295,7 @@ def last_step(path: Path) -> int:
 def test_a_kept_index_is_used(make: Make, counting: Counting) -> None:
     path = make(log_of(range(300)))
     assert counting.of(lambda: last_step(path)) > 20_000
-    assert counting.of(lambda: last_step(path)) == 0
+    assert counting.of(lambda: last_step(path)) < 1000  # the part that holds it
     reader = trainlog.open(path)
     reader.at(5.0)
     assert counting.of(lambda: reader.slice(3.0, 4.0)) == 0
@@ -349,12 +352,12 @@ def test_an_index_that_does_not_fit_is_not_used(make: Make, how: str, monkeypatc
         case "places beyond the end":
             with np.load(kept) as file:
                 arrays = dict(file)
-            assert "places_2_length" in arrays
-            arrays["places_2_length"] += 10**12
+            assert "offsets_2_length" in arrays
+            arrays["offsets_2_length"] += 10**12
             with kept.open("wb") as target:
                 np.savez(target, **arrays)
         case "old":
-            monkeypatch.setattr(cache, "_VERSION", 3)
+            monkeypatch.setattr(cache, "_VERSION", 99)
     check(path, 2)
     for limits in ((5, 9), (29, None), (100, None)):
         check(path, 4, time=limits)
@@ -388,7 +391,7 @@ def test_parts_without_the_kind_are_not_read(make: Make, monkeypatch: pytest.Mon
     with path.open("ab") as file:
         file.write(torn[13:] + b"".join(parts[1:9]) + events[0])
     check(path, 3)
-    assert_same(reader.table("event"), Reader.table(reader, "event"))
+    assert_same(reader.table("event"), FramesOnly(reader).table("event"))
 
 
 def test_a_folder_that_cannot_be_written(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 import by_hand_simion as by_hand
 import trainlog
 from trainlog import CorruptLog, DamagedLogWarning, EpisodeType, Kind, LogNotFound, TruncatedLog, UnknownFormat
-from trainlog.codec import Reader
-from trainlog.testing import assert_same_table
+from trainlog.testing import FramesOnly, assert_same_table
 
 TWO = by_hand.episode_of([(1.0, 2.0), (3.0, 4.0)]) + by_hand.episode_of([(5.0, 6.0)], kind=1)
 
@@ -86,7 +85,7 @@ def test_frames_of_two_episodes(tmp_path: Path) -> None:
 def test_some_rows_of_a_table(tmp_path: Path, which: dict[str, Any]) -> None:
     """As by the plain way over frames."""
     log = trainlog.open(by_hand.log(tmp_path, by_hand.experiment(2) + TWO))
-    assert_same_table(log.table("creature", **which), Reader.table(log, "creature", **which))
+    assert_same_table(log.table("creature", **which), FramesOnly(log).table("creature", **which))
     with pytest.raises(KeyError, match="no creature frame has the key 'state/y'; near it: state/x"):
         log.table("creature", keys=["state/y"], last=1)
 
@@ -113,7 +112,7 @@ def test_any_rows_of_any_steps(
         block = [by_hand.step(step, (step / 3, clock), real=clock, sim=clock / 2) for step, clock in rows]
         parts += [by_hand.episode(), *block, by_hand.END] * repeated
     log = trainlog.open(by_hand.log(tmp_path_factory.mktemp("any"), b"".join(parts)))
-    assert_same_table(log.table("creature", **which), Reader.table(log, "creature", **which))
+    assert_same_table(log.table("creature", **which), FramesOnly(log).table("creature", **which))
 
 
 def test_the_last_rows_do_not_keep_the_others(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 import trainlog
 from handmade import Flog
-from trainlog import DamagedLogWarning, FlogReplay, Reader, TrainlogError, TruncatedLog
-from trainlog.testing import assert_same_table
+from trainlog import DamagedLogWarning, FlogReplay, TrainlogError, TruncatedLog
+from trainlog.testing import FramesOnly, assert_same_table
 
 PARTS = ("", ".bin", ".functions")
 
@@ -124,7 +124,7 @@ def test_some_rows_and_columns_are_those_of_the_frames(real: tuple[Path, dict[st
         {"steps": (2, int(np.median(whole["step"]))), "keys": [key, "step"]},
         {"time": (early, None), "last": 7, "keys": [key]},
     ):
-        assert_same_table(log.table("creature", **rows), Reader.table(log, "creature", **rows))
+        assert_same_table(log.table("creature", **rows), FramesOnly(log).table("creature", **rows))
 
 
 def test_function_samples_are_the_truth(real: tuple[Path, dict[str, Any]]) -> None:

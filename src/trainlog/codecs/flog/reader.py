@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from trainlog.codec import Reader
-from trainlog.codecs.flog.columns.sorter import Sorter
-from trainlog.codecs.flog.index.index import Index
+import numpy as np
+
+from trainlog.codec import Reader, Summary
+from trainlog.codecs.flog.columns.scanner import ColumnScanner, StaleIndex
+from trainlog.codecs.flog.columns.sorter import FrameSorter
+from trainlog.codecs.flog.index.index import Index, IndexBuilder
+from trainlog.codecs.flog.index.index_file import finish, load_or_start
 from trainlog.codecs.flog.integrity.check import check
-from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History, placed
+from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History
 from trainlog.codecs.flog.integrity.salvage import salvage
 from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
 from trainlog.codecs.flog.scanning.walk import walk
-from trainlog.codecs.flog.wire.header import take_header
+from trainlog.codecs.flog.wire.header import take_fixed_header, take_header
+from trainlog.codecs.flog.wire.layout import FRAME
+from trainlog.codecs.flog.wire.payload import decode
+from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Kind, KindLike
-from trainlog.scan import OnDamage, damage_handler
+from trainlog.scan import Batch, Gap, OnDamage, Place, Scan, damage_handler
 from trainlog.storage.source import Source, Wait, never
 from trainlog.verify_report import Repair, Verdict
 
 __all__ = ["FlogReader"]
 
 _KINDS: Final = tuple(map(Kind, range(256)))
+_NEAR: Final = 1 << 14  # bytes that are read at once, for frames that may stand beside one another
 
 
 class FlogReader(Reader):
-    """A FLOG file; see `trainlog.codec.Reader` for what its methods do."""
+    """A FLOG file; see `trainlog.codec.Reader` for what its methods do.
+
+    ``Batch.order`` is the byte where each frame begins. Ranges are found through an index of the file, without decoding
+    what is before them; any full read builds the index as a side effect. Logs above 256 MB keep it in a small hidden
+    file beside them, where the folder can be written.
+    """
 
     def __init__(self, path: Path) -> None:
         with Source(path) as source:
@@ -36,7 +50,7 @@ class FlogReader(Reader):
         self._hides = True
         self._history = History()
         self._index: Index | None = None  # what was found out about the file so far
-        self._sorter = Sorter()
+        self._sorter = FrameSorter()
 
     def with_superseded(self) -> FlogReader:
         """The same log with the frames that a rewind has superseded; see `trainlog.codec.Reader.with_superseded`."""
@@ -44,18 +58,25 @@ class FlogReader(Reader):
         other._hides = False
         return other
 
-    def _open(self, wait: Wait = never) -> tuple[Source, int]:
-        """What is to be seen of the file, and the offset of its first frame."""
-        source = Source(self.path, wait)
+    def _open(self, wait: Wait | None, *, hides: bool = True) -> tuple[Source, int]:
+        """What is to be seen of the file, and the offset of its first frame.
+
+        Without *wait* the file does not grow any more: what is written while it is read belongs to the next scan.
+        """
+        source = Source(self.path, wait or never)
+        if wait is None:
+            source.freeze()
+        hides = hides and self._hides
         try:
-            _, start = take_header(source)
-            if self._hides:
+            _, start = take_fixed_header(source)
+            source.take(start - source.offset)  # which waits for the metadata
+            if hides:
                 unsealed = self.header.meta.get("checksums") is False
                 self._history = self._history.updated(source, start, unsealed=unsealed)
         except BaseException:
             source.close()
             raise
-        if not (self._hides and self._history.cuts):
+        if not (hides and self._history.cuts):
             return source, start
         return FilteredSource(source, self._history.cuts), start
 
@@ -69,11 +90,98 @@ class FlogReader(Reader):
         wanted = None if kind is None else int(Kind.of(kind))
         source, start = self._open(wait)
         with source:
-            on_gap = placed(source, damage_handler(on_damage, self.path))
-            for record in walk(source, start, kind=wanted, on_gap=on_gap):
+            for record in walk(source, start, kind=wanted, on_gap=self._on_gap(source, on_damage)):
                 if record.kind == SEAL and wanted is None and is_seal(record.data):
                     continue
                 yield Frame(record.time, _KINDS[record.kind], record.data)
+
+    def _on_gap(self, source: Source, on_damage: OnDamage) -> Callable[[Gap], object]:
+        """*on_damage*, told where in the file a gap of *source* really is."""
+        handle = damage_handler(on_damage, self.path)
+        return lambda gap: handle(replace(gap, offset=source.to_file_offset(gap.offset)))
+
+    def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
+        """Yield what is asked for; see `trainlog.codec.Reader.scan`."""
+        place = None if scan.after is None else Place.parse(scan.after)
+        source, start = self._open(None, hides=not scan.superseded)
+        with source:
+            on_gap = self._on_gap(source, scan.on_damage)
+            if place is not None:
+                place = self._checked(source, place, start)
+            elif not isinstance(source, FilteredSource):  # an index is one of the whole file
+                try:
+                    done = yield from self._indexed(source, start, scan, on_gap)
+                except StaleIndex:
+                    self._index, done = None, False
+                if done:
+                    return
+            yield from ColumnScanner(source, scan, self._sorter, place).batches(start, on_gap)
+
+    def _checked(self, source: Source, place: Place, start: int) -> Place:
+        """*place* as *source* has it, which may leave out some of the file."""
+        whole = source.whole if isinstance(source, FilteredSource) else source
+        whole.check(place.ahead, place.check)
+        if place.start < start:
+            place = place._replace(start=start, ahead=max(start, place.ahead))
+        if not isinstance(source, FilteredSource):
+            return place
+        if any(first < place.ahead <= last for first, last in self._history.cuts):
+            raise InvalidPosition("training went back to a checkpoint before it; read the log anew", path=self.path)
+        return place
+
+    def _indexed(
+        self, source: Source, start: int, scan: Scan, on_gap: Callable[[Gap], object]
+    ) -> Generator[Batch, None, bool]:
+        """Yield the answer with the help of an index; return False, without one, where it is of no help."""
+        before = load_or_start(source, start, self._index)
+        is_range = scan.has_ranges or scan.last is not None
+        index = before if before is None or not is_range else finish(source, before, before)
+        if before is None or index is None:
+            return False
+        builder = None if is_range else IndexBuilder(index)
+        candidates = index.candidates(scan)
+        if scan.batch_rows is not None and not is_range and candidates.spans:
+            return False  # what an index leads to is one batch
+        scanner = ColumnScanner(source, scan, self._sorter)
+        yield from scanner.batches(index.end, on_gap, candidates, builder)
+        found = index if builder is None else builder.index()
+        if found is not None and scan.time is None:
+            for kind, parts in scanner.steps.items():
+                offset, steps = map(np.concatenate, zip(*parts, strict=True))
+                found = found.with_steps(kind, offset, steps)
+        self._index = finish(source, index, found)
+        return True
+
+    def take(self, orders: Iterable[int]) -> Iterator[Frame]:
+        """Yield the frames that begin at these bytes; see `trainlog.codec.Reader.take`."""
+        with Source(self.path) as source:
+            block, base = b"", 0
+            for at in orders:
+                if not base <= at <= base + len(block) - FRAME.size:
+                    block, base = source.read(at, _NEAR), at
+                if len(block) - (at - base) < FRAME.size:
+                    return
+                time, kind, size = FRAME.unpack_from(block, at - base)
+                end = at - base + FRAME.size + size
+                if end > len(block):
+                    block, base = source.read(at, FRAME.size + size), at
+                    end = FRAME.size + size
+                try:
+                    data = decode(block[end - size : end])
+                except ValueError:
+                    continue
+                yield Frame(time, _KINDS[kind], data)
+
+    def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
+        """What there is, what is damaged, and where; see `trainlog.codec.Reader.summary`."""
+        summary = super().summary(progress)
+        summary.superseded = self.superseded
+        return summary
+
+    @property
+    def superseded(self) -> int:
+        """Bytes of the frames that are hidden, as far as the file was read."""
+        return sum(stop - start for start, stop in self._history.cuts) if self._hides else 0
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
         """Read all of the file, with its checksums, and say what is wrong with it."""

@@ -8,26 +8,37 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import json
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from trainlog.codec import Gap, OnDamage, Reader
-from trainlog.codecs.flog.integrity.rewinds import placed
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.codec import Reader, Summary
 from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
 from trainlog.codecs.flog.reader import FlogReader
 from trainlog.codecs.flog.scanning.walk import Record, walk
-from trainlog.errors import LogNotFound
+from trainlog.errors import InvalidPosition, LogNotFound
 from trainlog.model import Frame, Header, Kind, KindLike
-from trainlog.scan import damage_handler
+from trainlog.scan import Batch, Gap, OnDamage, Place, Position, Scan, damage_handler, stretch
 from trainlog.storage.source import Wait, never
+from trainlog.table.builder import TableBuilder
+from trainlog.table.table import Table
 from trainlog.verify_report import Verdict
 
 __all__ = ["FlogShards", "is_several"]
 
 RANK: Final = "rank"
+_BEGIN: Final = "0-"  # the position before the first frame
+_NO_ROWS: Final = np.empty(0, np.int64)
+
+Ints = npt.NDArray[np.int64]
 
 _SUFFIXES: Final = (".flog", ".bin")
 
@@ -95,8 +106,44 @@ class FlogShards(Reader):
             if file in self._shards:
                 yield file, self._shards[file]
 
+    def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
+        """Yield what is asked for, one batch for each kind; see `trainlog.codec.Reader.scan`.
+
+        Each file is scanned twice: for the times of all its frames, by which they are merged, and for what is asked
+        for. A scan after a position gives what was written since, in the order of its times; ``take`` knows the orders
+        of scans from the beginning only. Where columns are named, a frame whose own ``rank`` is a map gets one all the
+        same.
+        """
+        count, before = _parse(scan.after)
+        looks = [
+            _Look(shard, shard.began - self._zero, scan, before.get(file.name, _BEGIN) if scan.after else None)
+            for file, shard in self._known()
+        ]
+        latest = np.concatenate([np.empty(0), *(look.latest for look in looks)])
+        number = np.empty(len(latest), np.int64)
+        number[np.argsort(latest, kind="stable")] = np.arange(count, count + len(latest))
+        ends = np.cumsum([len(look.latest) for look in looks])
+        for look, end in zip(looks, ends.tolist(), strict=True):
+            look.number = number[end - len(look.latest) : end]
+        if scan.last is not None:
+            _keep_last(looks, scan.last)
+        kinds = sorted({kind for look in looks for kind in look.tables})
+        found = {kind: _merged(kind, [look for look in looks if kind in look.tables], scan) for kind in kinds}
+        for batch in stretch(found, scan, 0, 0, ""):
+            done = kinds[: kinds.index(batch.table.kind) + 1] if batch.more else []
+            after = {look.shard.reader.path.name: look.position(done) for look in looks}
+            text = json.dumps([count if done else count + len(latest), after], separators=(",", ":"))
+            yield batch._replace(position=Position(text))
+
     def _size(self) -> int:
         return sum(file.stat().st_size for file, _ in self._known())
+
+    def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
+        """What there is, what is damaged, and where; see `trainlog.codec.Reader.summary`."""
+        summary = super().summary(progress)
+        if self._hides:
+            summary.superseded = sum(shard.reader.superseded for _, shard in self._known())
+        return summary
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
         """Read all of the files, with their checksums, and say what is wrong with them."""
@@ -140,22 +187,201 @@ class _Shard:
         began = shard.get("began", 0.0)
         self.began = began if isinstance(began, int | float) else 0.0
 
+    def with_rank(self, data: Mapping[Any, Any]) -> Mapping[Any, Any]:
+        """The *data* of a frame, with the rank where it brings none."""
+        return data if RANK in data else {**data, RANK: self.rank}
+
     def with_superseded(self) -> _Shard:
         other = copy(self)
         other.reader = self.reader.with_superseded()
         return other
 
 
+class _Look:
+    """What one file has that was asked for.
+
+    Attributes:
+        shard: the file.
+        latest: float64, shape (frames,): of every frame, of all kinds, the latest time until it. The files are merged
+            by that, as times may step back.
+        number: int64, shape (frames,): the place of every frame among those of all files.
+        tables: by kind: the rows, the times moved, and where in the file they stand.
+
+    """
+
+    def __init__(self, shard: _Shard, shift: float, scan: Scan, after: str | None) -> None:
+        self.shard = shard
+        self.number = np.empty(0, np.int64)
+        self._after = Place.parse(after or _BEGIN)
+        every = Scan(columns=(), after=after, superseded=scan.superseded, on_damage="ignore", batch_rows=None)
+        times, offsets, self._end = _columns_of(shard.reader.scan(every))
+        self._offset = np.sort(offsets)
+        time = times[np.argsort(offsets)] + shift
+        self.latest = np.maximum.accumulate(np.where(np.isnan(time), -np.inf, time))
+        self._asked = replace(
+            scan,
+            columns=scan.columns if scan.columns is None or RANK in scan.columns else (*scan.columns, RANK),
+            time=None if scan.time is None else (_as_logged(scan.time[0], shift), _as_logged(scan.time[1], shift)),
+            after=after,
+            batch_rows=None,
+            on_damage=lambda gap: damage_handler(scan.on_damage, shard.reader.path)(replace(gap, file=gap_file)),
+        )
+        gap_file = shard.reader.path.name
+        self._shift = shift
+        self.tables: dict[Kind, tuple[Table, Ints, int]] = {}
+        self.read(self._asked)
+
+    def read(self, scan: Scan) -> None:
+        """Read what *scan* asks of the file."""
+        for batch in self.shard.reader.scan(scan):
+            table = batch.table
+            if table.rows:
+                moved = Table(table.kind, table.time + self._shift, {key: table.column(key) for key in table})
+                self.tables[table.kind] = moved, batch.order, batch.size
+
+    def keep_last(self, kind: Kind, count: int) -> None:
+        """Keep of one kind the last *count* rows only, as if nothing else had been read."""
+        if kind in self.tables and count < self.tables[kind][0].rows:
+            del self.tables[kind]
+            if count:
+                self.read(replace(self._asked, kinds=kind, last=count, on_damage="ignore"))
+
+    def numbers(self, offset: Ints) -> Ints:
+        """The places of the frames that begin at these bytes."""
+        return self.number[np.searchsorted(self._offset, offset)]
+
+    def position(self, done: Sequence[Kind]) -> str:
+        """Where the next scan of the file goes on, when of this one only the kinds that are *done* were given."""
+        if not done:
+            return self._end
+        end = Place.parse(self._end)
+        return Place(self._after.start, end.ahead, frozenset(map(int, done)), end.check).position
+
+
+def _columns_of(batches: Iterable[Batch]) -> tuple[npt.NDArray[np.float64], Ints, Position]:
+    """Times and offsets of all rows, and the last position."""
+    found = list(batches)
+    times = np.concatenate([batch.table.time for batch in found])
+    return times, np.concatenate([batch.order for batch in found]), found[-1].position
+
+
+def _as_logged(limit: float | None, shift: float) -> float | None:
+    """The least time that is *limit* or more once it is moved by *shift*, exactly: sums are rounded."""
+    if limit is None or not math.isfinite(limit) or not math.isfinite(shift):
+        return limit
+    around = 4 * math.ulp(max(abs(limit), abs(shift)))
+    low, high = limit - shift - around, limit - shift + around
+    while low < (middle := low + (high - low) / 2) < high:
+        low, high = (low, middle) if middle + shift >= limit else (middle, high)
+    return high
+
+
+def _keep_last(looks: Sequence[_Look], last: int) -> None:
+    """Keep the last rows of each kind, of all files together."""
+    for kind in {kind for look in looks for kind in look.tables}:
+        numbers = [look.numbers(look.tables[kind][1]) if kind in look.tables else _NO_ROWS for look in looks]
+        merged = np.sort(np.concatenate(numbers))
+        first = merged[-last] if 0 < last < len(merged) else merged[0] if last else merged[-1] + 1
+        for look, number in zip(looks, numbers, strict=True):
+            look.keep_last(kind, int(np.count_nonzero(number >= first)))
+
+
+def _merged(kind: Kind, looks: Sequence[_Look], scan: Scan) -> tuple[Table, Ints, int]:
+    """The rows of one kind of all files as one table, in the order of their times."""
+    builder = TableBuilder(kind)
+    for look in looks:
+        table, rank = look.tables[kind][0], look.shard.rank
+        own = [table.column(key).present for key in table if key == RANK or key.startswith(f"{RANK}/")]
+        rows = np.flatnonzero(~np.any(own, axis=0)) if own else np.arange(table.rows)
+        builder.add_table(table)
+        builder.column(RANK).extend(rows + builder.rows - table.rows, [rank] * len(rows))
+    size = sum(look.tables[kind][2] for look in looks)
+    numbers = np.concatenate([look.numbers(look.tables[kind][1]) for look in looks])
+    order = np.argsort(numbers)
+    table = builder.finish()
+    if not all(_is_settled(table[name], [look.tables[kind][0] for look in looks], name) for name in table):
+        return _from_frames(kind, looks, scan), numbers[order], size
+    which = np.repeat(np.arange(len(looks)), [look.tables[kind][0].rows for look in looks])[order]
+    places = [{name: n for n, name in enumerate(look.tables[kind][0])} for look in looks]
+    return _in_order_of_sight(table.rows_where(order), scan.columns, which, places), numbers[order], size
+
+
+def _is_settled(column: npt.NDArray[Any], tables: Sequence[Table], name: str) -> bool:
+    """Whether *column*, made of those of *tables*, is what it would be if it had been made of the frames.
+
+    Floats may have been ints that stood beside floats: such are ints among objects, or beside ints above 2**63.
+    """
+    kinds = {table.column(name).values.dtype.kind for table in tables if name in table}
+    if len(tables) == 1 or "f" not in kinds:
+        return True
+    return kinds <= {"i", "u", "f"} and column.dtype != object and not ((column >= 2**63) & (column <= 2**64)).any()
+
+
+def _from_frames(kind: Kind, looks: Sequence[_Look], scan: Scan) -> Table:
+    """The same table, made of the frames one by one."""
+    rows: list[tuple[int, float, Mapping[Any, Any]]] = []
+    for look in looks:
+        table, offset, _ = look.tables[kind]
+        frames = look.shard.reader.take(offset.tolist())
+        for number, time, frame in zip(look.numbers(offset).tolist(), table.time.tolist(), frames, strict=False):
+            rows.append((number, time, look.shard.with_rank(frame.data)))
+    rows.sort(key=lambda row: row[0])
+    builder = TableBuilder(kind, scan.columns)
+    builder.add_frames([time for _, time, _ in rows], [data for _, _, data in rows])
+    return builder.finish()
+
+
+def _in_order_of_sight(
+    table: Table, columns: Sequence[str] | None, which: Ints, places: Sequence[Mapping[str, int]]
+) -> Table:
+    """The columns that some row has, as they come up in the rows; or those of *columns*, in that order.
+
+    Args:
+        table: the rows.
+        columns: those that are asked for.
+        which: of each row, the number of its file.
+        places: of each file, the order of its columns.
+
+    """
+    if columns is not None:
+        names = [name for name in dict.fromkeys(columns) if name in table and table.column(name).present.any()]
+        return table.select(names)
+    present = {name: table.column(name).present for name in table}
+    first = {name: int(rows.argmax()) for name, rows in present.items() if rows.any()}
+    own = {
+        name: places[which[row]].get(name, len(table)) for name, row in first.items()
+    }  # a rank that was added is last
+    return table.select(sorted(first, key=lambda name: (first[name], own[name])))
+
+
+def _parse(position: str | None) -> tuple[int, dict[str, str]]:
+    """How many frames were given, and the position in each file.
+
+    Raises:
+        InvalidPosition: for a text that is no position in such a log.
+
+    """
+    if position is None:
+        return 0, {}
+    try:
+        count, after = json.loads(position)
+        if type(count) is int and all(isinstance(one, str) for one in after.values()):
+            return count, after
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise InvalidPosition(f"{position[:80]!r} is no position in a log of several files")
+
+
 class _Cursor:
     """Reads one of the files, as far as it goes, again and again."""
 
     def __init__(self, shard: _Shard, zero: float, kind: Kind | None, on_damage: OnDamage, *, follows: bool) -> None:
-        self._rank = shard.rank
+        self._shard = shard
         self._shift = shard.began - zero
         self._kind = kind
-        self._tell = damage_handler(on_damage, shard.reader.path)
         self._follows = follows
-        self._source, self._at = shard.reader._open()
+        self._source, self._at = shard.reader._open(never)
+        self._tell = shard.reader._on_gap(self._source, on_damage)
         self._latest = float("-inf")
         self._gaps: dict[int, Gap] = {}
 
@@ -175,10 +401,7 @@ class _Cursor:
             yield self._latest, frame
 
     def _frame(self, record: Record) -> Frame:
-        data = record.data
-        if RANK not in data:
-            data = {**data, RANK: self._rank}
-        return Frame(record.time + self._shift, Kind(record.kind), data)
+        return Frame(record.time + self._shift, Kind(record.kind), self._shard.with_rank(record.data))
 
     def _on_gap(self, gap: Gap) -> None:
         # The end of a file that is being written may look damaged, until the rest is there.
@@ -192,7 +415,7 @@ class _Cursor:
 
         """
         for gap in self._gaps.values():
-            placed(self._source, self._tell)(gap)
+            self._tell(gap)
 
     def close(self) -> None:
         self._source.close()

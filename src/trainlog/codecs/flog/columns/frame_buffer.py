@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -10,14 +12,14 @@ import numpy.typing as npt
 from trainlog.codecs.flog.columns.values import overlapping
 from trainlog.codecs.flog.scanning.chain import SLACK, Octets
 
-__all__ = ["Gathered"]
+__all__ = ["FrameBuffer", "LastFrames"]
 
 Ints = npt.NDArray[np.int64]
 
 _PIECE: Final = 64  # bytes that are copied at once; a block has as many behind its last frame
 
 
-class Gathered:
+class FrameBuffer:
     """Copies of frames, and where they are from.
 
     Attributes:
@@ -31,33 +33,60 @@ class Gathered:
 
     def _clear(self) -> None:
         self.rows = self.size = 0
-        self._parts: list[Octets] = []
-        self._offset: list[Ints] = []
-        self._length: list[Ints] = []
-        self._place: list[Ints] = []
+        self._blocks: list[Octets] = []
+        self._columns: list[tuple[Ints, Ints, Ints, Octets]] = []
+
+    def add(self, block: Octets, offset: Ints, length: Ints, place: Ints, kind: Octets) -> None:
+        """Copy the frames at *offset* of *block*; *place* says where in the file they are."""
+        copy, starts = copied(block, offset, length)
+        self._blocks.append(copy)
+        self._columns.append((starts + self.size, length, place, kind))
+        self.rows += len(offset)
+        self.size += len(copy)
+
+    def take(self) -> tuple[Octets, Ints, Ints, Ints, Octets]:
+        """All of them: a block with slack behind it, where each begins, its length, its place in the file, its kind."""
+        nothing = np.empty(0, np.int64)
+        block = np.concatenate([*self._blocks, np.zeros(SLACK, np.uint8)])
+        columns = [(nothing, nothing, nothing, nothing.astype(np.uint8)), *self._columns]
+        offset, length, place, kind = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+        self._clear()
+        return block, offset, length, place, kind
+
+
+class LastFrames:
+    """Copies of the last frames of one kind, so that what is not wanted need not be made into columns."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._parts: deque[tuple[Octets, Ints, Ints, Ints]] = deque()
+        self._rows = 0
 
     def add(self, block: Octets, offset: Ints, length: Ints, place: Ints) -> None:
-        """Copy the frames at *offset* of *block*; *place* says where in the file they are."""
-        pieces = -(-length // _PIECE)
-        ends = np.cumsum(pieces)
-        starts = ends - pieces
-        within = np.arange(int(ends[-1])) - np.repeat(starts, pieces)
-        source = np.repeat(offset, pieces) + within * _PIECE
-        self._parts.append(overlapping(block, f"V{_PIECE}")[source].view(np.uint8))
-        self._offset.append(starts * _PIECE + self.size)
-        self._length.append(length)
-        self._place.append(place)
-        self.rows += len(offset)
-        self.size += len(self._parts[-1])
+        """Copy the last of the frames at *offset* of *block*, and forget earlier ones."""
+        first = max(len(offset) - self._most, 0)
+        if not self._most or not len(offset):
+            return
+        copy, starts = copied(block, offset[first:], length[first:])
+        self._parts.append((copy, starts, length[first:], place[first:]))
+        self._rows += len(starts)
+        while self._rows - len(self._parts[0][1]) >= self._most:
+            self._rows -= len(self._parts.popleft()[1])
 
-    def take(self) -> tuple[Octets, Ints, Ints, Ints]:
-        """All of them: a block with slack behind it, where each begins, its length, and where it is in the file."""
-        none = np.empty(0, np.int64)
-        found = (
-            np.concatenate([*self._parts, np.zeros(SLACK, np.uint8)]),
-            np.concatenate([none, *self._offset]),
-            np.concatenate([none, *self._length]),
-            np.concatenate([none, *self._place]),
-        )
-        self._clear()
-        return found
+    def take(self) -> Iterator[tuple[Octets, Ints, Ints, Ints]]:
+        """Yield them: a block with slack behind it, where each begins, its length, and its place in the file."""
+        surplus = self._rows - self._most
+        for block, offset, length, place in self._parts:
+            first, surplus = max(surplus, 0), 0
+            block = np.concatenate([block, np.zeros(SLACK, np.uint8)])
+            yield block, offset[first:], length[first:], place[first:]
+
+
+def copied(block: Octets, offset: Ints, length: Ints) -> tuple[Octets, Ints]:
+    """A copy of the frames at *offset* of *block*, and where in the copy each begins."""
+    pieces = -(-length // _PIECE)
+    ends = np.cumsum(pieces)
+    starts = ends - pieces
+    within = np.arange(int(ends[-1])) - np.repeat(starts, pieces)
+    source = np.repeat(offset, pieces) + within * _PIECE
+    return overlapping(block, f"V{_PIECE}")[source].view(np.uint8), starts * _PIECE

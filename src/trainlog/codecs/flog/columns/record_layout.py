@@ -1,6 +1,6 @@
-"""From frames of one shape to columns: a Plan says where the values stand, a Match is the frames that fit it.
+"""From frames of one shape to columns: a RecordLayout says where values stand, a RecordBatch is the frames that fit.
 
-The frames are gathered as the rows of a matrix of bytes. That all of them have the plan's shape is one comparison of
+The frames are gathered as the rows of a matrix of bytes. That all of them have the layout's shape is one comparison of
 that matrix; a column is then a strided view of it. Values whose width changes from frame to frame (strings, ints)
 are left out of the matrix, so that all behind them still stands at one place, and are taken from the block itself.
 """
@@ -29,7 +29,7 @@ from trainlog.codecs.flog.columns.values import NUMBERS, Piece, ints_apart, over
 from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.table.values import objects
 
-__all__ = ["Match", "Plan"]
+__all__ = ["RecordBatch", "RecordLayout"]
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -69,7 +69,7 @@ class _Numbers(NamedTuple):
     strides: tuple[int, ...]
 
 
-class Plan:
+class RecordLayout:
     """Where the values of frames of one shape stand.
 
     Attributes:
@@ -112,14 +112,14 @@ class Plan:
         self._expected = np.frombuffer(bytes(expected) + padding, np.uint64)
         self._bits = np.frombuffer(bytes(bits) + padding, np.uint64)
 
-    def loosened(self, shape: Shape) -> Plan:
-        """The plan itself, or one that also takes frames of *shape*, which has the same key."""
+    def loosened(self, shape: Shape) -> RecordLayout:
+        """The layout itself, or one that also takes frames of *shape*, which has the same key."""
         changed = {
             i
             for i, (ours, theirs) in enumerate(zip(self.shape.leaves, shape.leaves, strict=True))
             if (ours.marker, ours.width) != (theirs.marker, theirs.width)
         }
-        return self if changed <= self.loose else Plan(self.shape, self.loose | changed)
+        return self if changed <= self.loose else RecordLayout(self.shape, self.loose | changed)
 
     def numbers(self, field: Field) -> _Numbers | None:
         """Where the values of *field* stand in a row, if they are numbers of one type at even distances."""
@@ -149,7 +149,7 @@ class Plan:
             strides.append(int(steps.pop()) if steps else 0)
         return _Numbers(np.dtype(dtype), int(places[0]) + behind, field.shape, tuple(strides))
 
-    def match(self, block: Octets, offset: Ints, length: Ints) -> tuple[Match, npt.NDArray[np.bool_]]:
+    def match(self, block: Octets, offset: Ints, length: Ints) -> tuple[RecordBatch, npt.NDArray[np.bool_]]:
         """The frames that have this shape, and which of those at *offset* they are.
 
         Args:
@@ -168,7 +168,7 @@ class Plan:
                 fits[fits] = some
                 return match, fits
             rows = overlapping(block, f"V{self._pitch}")[offset].view(np.uint64).reshape(len(offset), -1)
-        match = Match(self, block, offset, length, rows, found)
+        match = RecordBatch(self, block, offset, length, rows, found)
         if not self._all_fit(rows):
             fits &= ~((rows ^ self._expected) & self._bits).any(axis=1)
         return (match if fits.all() else match.take(fits)), fits
@@ -228,39 +228,41 @@ def _lengths(block: Octets, place: Ints, marker: int, end: Ints) -> Ints:
     return lengths
 
 
-class Match:
-    """Frames of a plan's shape.
+class RecordBatch:
+    """Frames of a layout's shape.
 
     Attributes:
-        plan: the plan.
+        layout: the layout.
         offset, length: where in the block each frame begins, and how many bytes it has.
 
     """
 
     def __init__(
         self,
-        plan: Plan,
+        layout: RecordLayout,
         block: Octets,
         offset: Ints,
         length: Ints,
         rows: Array,
         found: list[tuple[Ints, Octets]],
     ) -> None:
-        self.plan = plan
+        self.layout = layout
         self.offset = offset
         self.length = length
         self._block = block
         self._rows = rows
         self._pitch = rows.shape[1] * 8
-        self._found = dict(zip(sorted(plan.loose), found, strict=True))
+        self._found = dict(zip(sorted(layout.loose), found, strict=True))
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def take(self, chosen: Array) -> Match:
+    def take(self, chosen: Array) -> RecordBatch:
         """Only the *chosen* frames."""
         found = [(place[chosen], marker[chosen]) for place, marker in self._found.values()]
-        return Match(self.plan, self._block, self.offset[chosen], self.length[chosen], self._rows[chosen], found)
+        return RecordBatch(
+            self.layout, self._block, self.offset[chosen], self.length[chosen], self._rows[chosen], found
+        )
 
     def payload(self, row: int) -> memoryview:
         """The payload of one frame."""
@@ -274,13 +276,13 @@ class Match:
 
     def pieces(self, field: Field) -> Iterable[Piece] | None:
         """The values of *field*; None when they are lists of which some have to be decoded."""
-        numbers = self.plan.numbers(field)
+        numbers = self.layout.numbers(field)
         if numbers is not None:
             return (Piece(None, self._view(*numbers)),)
         if field.empty is not None:
             return (self._empty(field),)
         if not field.shape:
-            return self._leaf(field.first, self.plan.shape.leaves[field.first])
+            return self._leaf(field.first, self.layout.shape.leaves[field.first])
         return self._mixed(field)
 
     def _view(self, dtype: np.dtype[Any], at: int, shape: tuple[int, ...] = (), strides: tuple[int, ...] = ()) -> Array:
@@ -296,7 +298,7 @@ class Match:
         if i in self._found:
             yield from self._loose(*self._found[i])
             return
-        at = self.plan.places[i]
+        at = self.layout.places[i]
         if leaf.marker in NUMBERS:
             dtype, behind = NUMBERS[leaf.marker]
             yield from ints_apart(None, self._view(np.dtype(dtype), at + behind))
@@ -346,7 +348,7 @@ class Match:
 
     def _mixed(self, field: Field) -> list[Piece] | None:
         """Lists whose values differ in type or width, value by value."""
-        leaves = self.plan.shape.leaves[field.first : field.last]
+        leaves = self.layout.shape.leaves[field.first : field.last]
         if any(leaf.values > 1 for leaf in leaves):
             return None
         count = len(self)
@@ -358,19 +360,25 @@ class Match:
                 which = slice(None) if chosen is None else chosen
                 if block is None or block.dtype.kind not in "iufb" or block.dtype == np.uint64:
                     return None
-                kind = "i" if block.dtype.kind == "u" else block.dtype.kind
+                kind: str = "i" if block.dtype.kind == "u" else block.dtype.kind
+                if kind == "f" and block.dtype.itemsize == 4:
+                    kind = "s"  # of single precision
                 types[which, i] = kind
                 numbers[which, i] = block
                 if kind == "i":
                     ints[which, i] = block
         all_ints = (types == b"i").all(axis=1)
         all_bools = (types == b"b").all(axis=1)
-        floats = ~all_ints & ~(types == b"b").any(axis=1)
-        if not (all_ints | all_bools | floats).all():
+        all_single = (types == b"s").all(axis=1)
+        floats = ~(all_ints | all_single) & ~(types == b"b").any(axis=1)
+        if not (all_ints | all_bools | all_single | floats).all():
             return None
-        blocks = ((all_ints, ints), (all_bools, numbers.astype(np.bool_)), (floats, numbers))
+        dtypes = (
+            *((all_ints, np.int64, ints), (all_bools, np.bool_, numbers)),
+            *((all_single, np.float32, numbers), (floats, np.float64, numbers)),
+        )
         return [
-            Piece(np.flatnonzero(which), block[which].reshape(-1, *field.shape))
-            for which, block in blocks
+            Piece(np.flatnonzero(which), values[which].astype(dtype).reshape(-1, *field.shape))
+            for which, dtype, values in dtypes
             if which.any()
         ]

@@ -9,28 +9,29 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.columns.record_layout import Match, Plan
+from trainlog.codecs.flog.columns.record_layout import RecordBatch, RecordLayout
 from trainlog.codecs.flog.columns.record_shape import Shape, parse
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.codecs.flog.wire.payload import decode
+from trainlog.codecs.flog.wire.payload import decode, float32_lists, with_float32
 
-__all__ = ["Sorted", "Sorter"]
+__all__ = ["FrameSorter", "SortedFrames"]
 
 Ints = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
+Matches = list[tuple[Ints, RecordBatch]]
 
 _HEAD: Final = FRAME.size
 _unpack = FRAME.unpack_from
 
-_MANY = 128  # frames of one length that are worth a plan of their own
-_FEW = 12  # frames that are decoded faster than a plan takes them
-_SAMPLES = 3  # frames that are looked at before a plan is made
-_MOST_ALIKE = 8  # plans for frames of one length
-_MOST_PLANS = 64
+_MANY = 128  # frames of one length that are worth a layout of their own
+_FEW = 12  # frames that are decoded faster than a layout takes them
+_SAMPLES = 3  # frames that are looked at before a layout is made
+_MOST_ALIKE = 8  # layouts for frames of one length
+_MOST_LAYOUTS = 64
 _MOST_LENGTHS = 256
 
 
-class Sorted(NamedTuple):
+class SortedFrames(NamedTuple):
     """The frames of a block, in no order.
 
     Attributes:
@@ -40,32 +41,32 @@ class Sorted(NamedTuple):
 
     """
 
-    matches: list[tuple[Ints, Match]]
+    matches: list[tuple[Ints, RecordBatch]]
     decoded: list[tuple[int, float, dict[Any, Any]]]
     broken: int | None
 
 
-class Sorter:
+class FrameSorter:
     """Sorts frames, and remembers the shapes that it saw."""
 
     def __init__(self) -> None:
-        self._of_size: dict[int, list[Plan]] = {}
-        self._of_key: dict[object, Plan] = {}
-        self._in_vain = 0  # how often in a row no plan could be made
+        self._of_size: dict[int, list[RecordLayout]] = {}
+        self._of_key: dict[object, RecordLayout] = {}
+        self._in_vain = 0  # how often in a row no layout could be made
 
-    def __reduce__(self) -> tuple[type[Sorter], tuple[()]]:
+    def __reduce__(self) -> tuple[type[FrameSorter], tuple[()]]:
         """A copy begins anew: what is remembered is found again soon."""
-        return Sorter, ()
+        return FrameSorter, ()
 
-    def sort(self, block: Octets, offset: Ints, length: Ints) -> Sorted:
+    def sort(self, block: Octets, offset: Ints, length: Ints) -> SortedFrames:
         """Sort the frames that begin at *offset* of *block*, which holds at least 8 bytes behind the last of them."""
-        matches: list[tuple[Ints, Match]] = []
+        matches: list[tuple[Ints, RecordBatch]] = []
         rest: list[Ints] = []
-        plans = self._of_size.get(int(length[0]))
-        if plans and (length == length[0]).all():  # nearly always, and then nothing else has to be done
-            whole, fits = plans[0].match(block, offset, length)
+        layouts = self._of_size.get(int(length[0]))
+        if layouts and (length == length[0]).all():  # nearly always, and then nothing else has to be done
+            whole, fits = layouts[0].match(block, offset, length)
             if fits.all():
-                return Sorted([(np.arange(len(length)), whole)], [], None)
+                return SortedFrames([(np.arange(len(length)), whole)], [], None)
         for one in self._by_length(length):
             for rows, match in self._alike(block, offset, length, one):
                 if match is None:
@@ -77,7 +78,7 @@ class Sorter:
         decoded, broken = self._decoded(block, offset[single], length[single], single)
         if broken is not None:
             matches = [(rows[before], match.take(before)) for rows, match in matches if (before := rows < broken).any()]
-        return Sorted(matches, decoded, broken)
+        return SortedFrames(matches, decoded, broken)
 
     @staticmethod
     def _by_length(length: Ints) -> Iterator[Ints]:
@@ -89,38 +90,42 @@ class Sorter:
         order = np.argsort(which, kind="stable")
         yield from np.split(order, np.cumsum(counts)[:-1])
 
-    def _alike(self, block: Octets, offset: Ints, length: Ints, rows: Ints) -> Iterator[tuple[Ints, Match | None]]:
+    def _alike(
+        self, block: Octets, offset: Ints, length: Ints, rows: Ints
+    ) -> Iterator[tuple[Ints, RecordBatch | None]]:
         """Frames of one length: those of shapes that many of them have, then the others."""
-        plans = self._of_size.get(int(length[rows[0]]), [])
-        for plan in plans if len(rows) >= _FEW else []:
-            match, fits = plan.match(block, offset[rows], length[rows])
+        layouts = self._of_size.get(int(length[rows[0]]), [])
+        for layout in layouts if len(rows) >= _FEW else []:
+            match, fits = layout.match(block, offset[rows], length[rows])
             if len(match):
                 yield rows[fits], match
                 rows = rows[~fits]
                 if not len(rows):
                     return
-        while len(rows) >= _MANY and len(plans) < _MOST_ALIKE:
+        while len(rows) >= _MANY and len(layouts) < _MOST_ALIKE:
             shape = self._parsed(block, offset, length, int(rows[len(rows) // 2]))
             if shape is None:
                 break
-            match, fits = Plan(shape).match(block, offset[rows], length[rows])
+            match, fits = RecordLayout(shape).match(block, offset[rows], length[rows])
             if len(match) < _FEW:
                 break
-            plans = [*plans, match.plan]
+            layouts = [*layouts, match.layout]
             if len(self._of_size) >= _MOST_LENGTHS:
                 self._of_size.clear()
-            self._of_size[int(length[rows[0]])] = plans
+            self._of_size[int(length[rows[0]])] = layouts
             yield rows[fits], match
             rows = rows[~fits]
         if len(rows):
             yield rows, None
 
-    def _mixed(self, block: Octets, offset: Ints, length: Ints, rows: Ints, matches: list[tuple[Ints, Match]]) -> Ints:
+    def _mixed(
+        self, block: Octets, offset: Ints, length: Ints, rows: Ints, matches: list[tuple[Ints, RecordBatch]]
+    ) -> Ints:
         """Frames of any length: adds to *matches*, and returns those that are left."""
         left: list[Ints] = []
         while len(rows) >= _FEW and self._in_vain < 4:
-            plan = self._planned(block, offset, length, rows)
-            match, fits = (None, None) if plan is None else plan.match(block, offset[rows], length[rows])
+            layout = self._layout_for(block, offset, length, rows)
+            match, fits = (None, None) if layout is None else layout.match(block, offset[rows], length[rows])
             if match is None or fits is None or len(match) < _FEW:
                 self._in_vain += 1
                 left.append(rows[:1])
@@ -133,27 +138,27 @@ class Sorter:
         self._in_vain = (self._in_vain + 1) % 32 if self._in_vain >= 4 else self._in_vain
         return np.sort(np.concatenate([rows, *left]))
 
-    def _planned(self, block: Octets, offset: Ints, length: Ints, rows: Ints) -> Plan | None:
-        """A plan for as many of *rows* as a few samples can tell; None when these have no shape."""
+    def _layout_for(self, block: Octets, offset: Ints, length: Ints, rows: Ints) -> RecordLayout | None:
+        """A layout for as many of *rows* as a few samples can tell; None when these have no shape."""
         shapes: list[Shape] = []
         for row in rows[:: max(1, len(rows) // _SAMPLES)].tolist():
             shape = self._parsed(block, offset, length, row)
             if shape is not None and (known := self._of_key.get(shape.key)) is not None:
-                plan = self._of_key[shape.key] = known.loosened(shape)
-                return plan
+                layout = self._of_key[shape.key] = known.loosened(shape)
+                return layout
             if shape is not None:
                 shapes.append(shape)
         if not shapes:
             return None
         (key, _), *_ = Counter(shape.key for shape in shapes).most_common(1)
         alike = [shape for shape in shapes if shape.key == key]
-        plan = Plan(alike[0], alike[0].texts)
+        layout = RecordLayout(alike[0], alike[0].texts)
         for shape in alike:
-            plan = plan.loosened(shape)
-        if len(self._of_key) >= _MOST_PLANS:
+            layout = layout.loosened(shape)
+        if len(self._of_key) >= _MOST_LAYOUTS:
             self._of_key.clear()
-        self._of_key[key] = plan
-        return plan
+        self._of_key[key] = layout
+        return layout
 
     @staticmethod
     def _parsed(block: Octets, offset: Ints, length: Ints, row: int) -> Shape | None:
@@ -171,5 +176,7 @@ class Sorter:
                 data = decode(view[start + _HEAD : start + size])
             except ValueError:
                 return decoded, row
+            if names := float32_lists(view[start + _HEAD : start + size]):
+                data = with_float32(data, names)
             decoded.append((row, _unpack(view, start)[0], data))
         return decoded, None

@@ -17,10 +17,11 @@ import numpy.typing as npt
 from trainlog.codecs.flog.columns.values import overlapping
 from trainlog.codecs.flog.scanning.chain import SLACK, Chain, Links, Octets
 from trainlog.codecs.flog.wire.layout import FRAME
+from trainlog.scan import Scan
 from trainlog.storage.source import Source
 from trainlog.table.values import Range, in_range
 
-__all__ = ["Index", "Known", "Places", "Survey", "likely"]
+__all__ = ["Index", "Candidates", "FrameOffsets", "IndexBuilder", "likely"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -39,36 +40,40 @@ def likely(time: Floats, kind: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     return found
 
 
-class Places(NamedTuple):
-    """Frames of one kind, in the file's order.
+class FrameOffsets(NamedTuple):
+    """Frames, in the file's order.
 
     Attributes:
         offset: int64, where each begins.
         length: int64, bytes of each, its header among them.
         time: float64.
+        kind: uint8.
 
     """
 
     offset: Ints
     length: Ints
     time: Floats
+    kind: Octets
 
-    def take(self, which: npt.NDArray[np.bool_] | slice) -> Places:
+    def take(self, which: npt.NDArray[Any] | slice) -> FrameOffsets:
         """Some of them."""
-        return Places(self.offset[which], self.length[which], self.time[which])
+        return FrameOffsets(self.offset[which], self.length[which], self.time[which], self.kind[which])
 
 
-class Known(NamedTuple):
-    """Where frames are that are wanted.
+class Candidates(NamedTuple):
+    """Where frames may be that are wanted.
 
     Attributes:
         spans: ranges of bytes that are whole frames, those that are wanted among them.
-        places: or these frames themselves.
+        offsets: or these frames themselves.
+        begin: where the part of the file begins that they stand for; -1 for nothing.
 
     """
 
     spans: Spans = []  # noqa: RUF012 - nobody changes it
-    places: Places | None = None
+    offsets: FrameOffsets | None = None
+    begin: int = -1
 
 
 class Part(NamedTuple):
@@ -97,7 +102,7 @@ class Index:
         low, high: float64, shape (parts, kinds), the range of their times; +inf and -inf where there are none.
         steps: for some kinds, the range of the frames' ``step``: two arrays like a column of ``low`` and ``high``,
             for the first parts.
-        places: every frame of those kinds that are few and far between.
+        offsets: every frame of those kinds that are few and far between.
         content: checksums of samples of what the file holds until ``end``.
 
     """
@@ -108,7 +113,7 @@ class Index:
     low: Floats = field(default_factory=lambda: np.empty((0, 0)))
     high: Floats = field(default_factory=lambda: np.empty((0, 0)))
     steps: Mapping[int, tuple[Floats, Floats]] = field(default_factory=dict)
-    places: Mapping[int, Places] = field(default_factory=dict)
+    offsets: Mapping[int, FrameOffsets] = field(default_factory=dict)
     content: bytes = b""
 
     @classmethod
@@ -128,7 +133,7 @@ class Index:
 
     def extended(self, source: Source) -> Index | None:
         """The index of all that *source* holds by now; None when its frames are no unbroken chain."""
-        survey = Survey(self)
+        survey = IndexBuilder(self)
         at, stop = survey.end, source.size
         chain = Chain()
         block = np.empty(_PART + SLACK, np.uint8)
@@ -144,11 +149,11 @@ class Index:
             at = survey.end
         return survey.index()
 
-    def with_parts(self, parts: Sequence[Part], places: Mapping[int, Places]) -> Index:
-        """The same with some more *parts*, and with these *places*, of all parts."""
+    def with_parts(self, parts: Sequence[Part], offsets: Mapping[int, FrameOffsets]) -> Index:
+        """The same with some more *parts*, and with these *offsets*, of all parts."""
         if parts and self.parts and self.end - int(self.offset[-2]) < _PART // 2:
             # A log that grows by little has no part for each time that it was looked at.
-            return self._without_last().with_parts([self._last_part().and_then(parts[0]), *parts[1:]], places)
+            return self._without_last().with_parts([self._last_part().and_then(parts[0]), *parts[1:]], offsets)
         kinds = tuple(sorted({*self.kinds, *(kind for part in parts for kind in part.ranges)}))
         shape = len(parts), len(kinds)
         frames, low, high = np.zeros(shape, np.int64), np.full(shape, np.inf), np.full(shape, -np.inf)
@@ -169,7 +174,7 @@ class Index:
             frames=grown(self.frames, frames, 0),
             low=grown(self.low, low, np.inf),
             high=grown(self.high, high, -np.inf),
-            places=places,
+            offsets=offsets,
         )
 
     def _last_part(self) -> Part:
@@ -182,15 +187,23 @@ class Index:
         arrays = {name: getattr(self, name)[:-1] for name in ("offset", "frames", "low", "high")}
         return replace(self, steps=steps, **arrays)
 
-    def with_steps(self, kind: int, steps: Floats) -> Index:
-        """The index that also knows the ranges of *steps*: those of all the frames of *kind*, NaN for none."""
-        counts = self.column(self.frames, kind)
+    def with_steps(self, kind: int, offset: Ints, steps: Floats) -> Index:
+        """The index that also knows the ranges of *steps*.
+
+        Args:
+            kind: of which frames.
+            offset: where frames begin: all of the kind, but for those of parts whose range is known.
+            steps: the step of each; NaN for none.
+
+        """
         low, high = np.full(self.parts, np.inf), np.full(self.parts, -np.inf)
-        some = np.flatnonzero(counts)
-        if len(some):
-            starts = (np.cumsum(counts) - counts)[some]
-            low[some] = np.minimum.reduceat(np.where(np.isnan(steps), np.inf, steps), starts)
-            high[some] = np.maximum.reduceat(np.where(np.isnan(steps), -np.inf, steps), starts)
+        part = np.searchsorted(self.offset, offset, side="right") - 1
+        inside = (part < self.parts) & ~np.isnan(steps)
+        np.minimum.at(low, part[inside], steps[inside])
+        np.maximum.at(high, part[inside], steps[inside])
+        if kind in self.steps:
+            known = len(self.steps[kind][0])
+            low[:known], high[:known] = self.steps[kind]
         return replace(self, steps={**self.steps, kind: (low, high)})
 
     def column(self, values: npt.NDArray[Any], kind: int) -> npt.NDArray[Any]:
@@ -227,19 +240,26 @@ class Index:
         found: npt.NDArray[np.bool_] = (counts > 0) & (behind < rows)
         return found
 
-    def known(self, kind: int, *, time: Range | None, steps: Range | None, last: int | None) -> Known:
-        """Where all frames of *kind* are that may be in these ranges, and among the *last*."""
-        if time is not None or steps is not None:
-            last = None  # they are counted from the end of what is in the ranges
-        if kind in self.places:
-            places = self.places[kind]
-            if time is not None:
-                places = places.take(in_range(places.time, time))
+    def candidates(self, scan: Scan) -> Candidates:
+        """Where all frames are that *scan* may ask for."""
+        kinds = self.kinds if scan.wanted is None else [kind for kind in sorted(scan.wanted) if kind in self.kinds]
+        # The last ones are counted from the end of what is in the ranges.
+        last = None if scan.has_ranges else scan.last
+        begin = int(self.offset[0])
+        if all(kind in self.offsets for kind in kinds):
+            found = [self.offsets[kind] for kind in kinds]
             if last is not None:
-                places = places.take(slice(max(0, len(places.time) - last), None))
-            return Known([], places)
-        parts = self.having(kind, time=time, steps=steps) if last is None else self.last(kind, last)
-        return Known(self.spans(parts))
+                found = [some.take(slice(max(0, len(some.time) - last), None)) for some in found]
+            if scan.time is not None:
+                found = [some.take(in_range(some.time, scan.time)) for some in found]
+            if not found:
+                return Candidates(begin=begin)
+            frames = FrameOffsets(*map(np.concatenate, zip(*found, strict=True)))
+            return Candidates([], frames.take(np.argsort(frames.offset)) if len(found) > 1 else frames, begin)
+        parts = np.zeros(self.parts, np.bool_)
+        for kind in kinds:
+            parts |= self.having(kind, time=scan.time, steps=scan.steps) if last is None else self.last(kind, last)
+        return Candidates(self.spans(parts), None, begin)
 
     def spans(self, parts: npt.NDArray[np.bool_]) -> Spans:
         """The bytes of *parts*, those that are neighbours in one."""
@@ -247,7 +267,7 @@ class Index:
         return [(int(self.offset[first]), int(self.offset[last])) for first, last in edges.reshape(-1, 2).tolist()]
 
 
-class Survey:
+class IndexBuilder:
     """An index in the making, by whoever follows the chain of frames.
 
     Attributes:
@@ -260,8 +280,8 @@ class Survey:
         self._known = known
         self.end = known.end
         self._parts: list[Part] = []
-        self._places = {kind: [places] for kind, places in known.places.items()}
-        self._many = {kind for kind in known.kinds if kind not in known.places}
+        self._offsets = {kind: [some] for kind, some in known.offsets.items()}
+        self._many = {kind for kind in known.kinds if kind not in known.offsets}
         self._broken = False
 
     def see(self, at: int, block: Octets, links: Links, good: int) -> None:
@@ -288,9 +308,11 @@ class Survey:
             if one not in self._many:
                 if len(rows) * _APART > max(reached, _PART):
                     self._many.add(one)
-                    self._places.pop(one, None)
+                    self._offsets.pop(one, None)
                 else:
-                    self._places.setdefault(one, []).append(Places(offset[rows] + at, length[rows], some))
+                    self._offsets.setdefault(one, []).append(
+                        FrameOffsets(offset[rows] + at, length[rows], some, kind[rows])
+                    )
         self.end = at + reached
         self._parts.append(Part(self.end, ranges))
 
@@ -300,9 +322,9 @@ class Survey:
             return None
         # A log that is looked at often grows by few frames of any kind, however many they are in the end.
         most = max(self.end - int(self._known.offset[0]), _PART) // _APART
-        few = {kind: some for kind, some in self._places.items() if sum(len(one.time) for one in some) <= most}
-        places = {kind: Places(*map(np.concatenate, zip(*some, strict=True))) for kind, some in few.items()}
-        return self._known.with_parts(self._parts, places)
+        few = {kind: some for kind, some in self._offsets.items() if sum(len(one.time) for one in some) <= most}
+        offsets = {kind: FrameOffsets(*map(np.concatenate, zip(*some, strict=True))) for kind, some in few.items()}
+        return self._known.with_parts(self._parts, offsets)
 
 
 def _overlaps(low: Floats, high: Floats, limits: Range) -> npt.NDArray[np.bool_]:

@@ -11,18 +11,19 @@ from zlib import crc32
 
 import numpy as np
 
-from trainlog.codecs.flog.index.index import Index, Places, Survey
+from trainlog.codecs.flog.index.index import FrameOffsets, Index
 from trainlog.errors import TrainlogError
 from trainlog.storage.source import Source, written_aside
 
-__all__ = ["begun", "cache_path", "indexed", "save", "surveyed"]
+__all__ = ["cache_path", "finish", "load_or_start"]
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _WORTH: Final = 1 << 20  # bytes of a log from which on an index is made by the way
 _PAYS: Final = 256 << 20  # bytes of a log from which on reading the index is worth a file
 _GROWN: Final = 64 << 20  # bytes by which a live log has grown when its index is written anew
 _SAMPLES: Final = 16
 _SAMPLE: Final = 4096
+_INT: Final = np.dtype(np.int64)
 
 
 def cache_path(log: Path) -> Path:
@@ -30,8 +31,8 @@ def cache_path(log: Path) -> Path:
     return log.with_name(f".{log.name}.trainlog-index")
 
 
-def indexed(source: Source, start: int, known: Index | None = None) -> Index | None:
-    """The index of the file as it is now; None when it cannot have one.
+def load_or_start(source: Source, start: int, known: Index | None = None) -> Index | None:
+    """The index of the file as far as there is one; None where the file is too small to be worth one.
 
     Args:
         source: the file.
@@ -39,50 +40,38 @@ def indexed(source: Source, start: int, known: Index | None = None) -> Index | N
         known: an earlier index of it, if there is one.
 
     """
-    before = known_of(source, known) or Index.beginning(start)
-    found = before if before.end == source.size else before.extended(source)
-    return None if found is None else _kept(source, before, found)
-
-
-def begun(source: Source, start: int, known: Index | None = None) -> Index | None:
-    """The index of the file as far as there is one, for who reads all of it anyway; None when it is not worth one."""
-    return known_of(source, known) or (Index.beginning(start) if source.size >= _WORTH else None)
-
-
-def surveyed(source: Source, before: Index, survey: Survey) -> Index | None:
-    """The index that came of a *survey* from where *before* ends; *before* itself when nothing came of it."""
-    found = survey.index()
-    if found is not None and found.end != source.size:
-        found = found.extended(source)
-    return before if found is None else _kept(source, before, found)
-
-
-def known_of(source: Source, known: Index | None) -> Index | None:
-    """The index of the file as far as there is one, without building it."""
     if known is not None and known.end <= source.size and known.content == _content(source, known.end):
         return known
-    return _load(source) if source.size >= _PAYS else None
+    if source.size < _WORTH:
+        return None
+    return (_load(source) if source.size >= _PAYS else None) or Index.beginning(start)
 
 
-def _kept(source: Source, before: Index, found: Index) -> Index:
-    """*found*, which has grown from *before*, for later readers."""
-    if found.end == before.end:
+def finish(source: Source, before: Index, found: Index | None) -> Index | None:
+    """*found*, which has grown from *before*, made to reach to the end of the file and kept for later readers.
+
+    Returns:
+        None when the frames of the file are no unbroken chain.
+
+    """
+    if found is not None and found.end != source.size:
+        found = found.extended(source)
+    if found is None or (found.end == before.end and found.steps is before.steps):
         return found
     found = replace(found, content=_content(source, found.end))
-    if found.end - before.end >= (_GROWN if before.parts else 1):
-        save(source, found)
+    grown = found.end - before.end >= (_GROWN if before.parts else 1)
+    if source.size >= _PAYS and (grown or found.steps is not before.steps):
+        _save(source, found)
     return found
 
 
-def save(source: Source, index: Index) -> None:
-    """Keep *index* beside the log, if that pays, and can be done."""
-    if source.size < _PAYS:
-        return
+def _save(source: Source, index: Index) -> None:
+    """Keep *index* beside the log, if that can be done."""
     arrays: dict[str, Any] = {name: getattr(index, name) for name in ("offset", "frames", "low", "high")}
     for kind, (low, high) in index.steps.items():
         arrays[f"steps_{kind}_low"], arrays[f"steps_{kind}_high"] = low, high
-    for kind, places in index.places.items():
-        arrays |= {f"places_{kind}_{name}": column for name, column in places._asdict().items()}
+    for kind, frames in index.offsets.items():
+        arrays |= {f"offsets_{kind}_{name}": column for name, column in frames._asdict().items()}
     stat = source.path.stat()
     file = io.BytesIO()
     np.savez(
@@ -112,16 +101,16 @@ def _load(source: Source) -> Index | None:
                 for name in file.files
                 if name.startswith("steps_") and name.endswith("_low")
             }
-            places = {
-                int(name.split("_")[1]): Places(
-                    *(file[name.replace("_offset", f"_{field}")] for field in Places._fields)
+            offsets = {
+                int(name.split("_")[1]): FrameOffsets(
+                    *(file[name.removesuffix("offset") + field] for field in FrameOffsets._fields)
                 )
                 for name in file.files
-                if name.startswith("places_") and name.endswith("_offset")
+                if name.startswith("offsets_") and name.endswith("_offset")
             }
             ranges = file["frames"], file["low"], file["high"]
             kinds, content = tuple(file["kinds"].tolist()), file["content"].tobytes()
-            index = Index(file["offset"], kinds, *ranges, steps, places, content)
+            index = Index(file["offset"], kinds, *ranges, steps, offsets, content)
             size, changed = file["stat"].tolist()
     except (OSError, ValueError, KeyError, EOFError):
         return None
@@ -132,13 +121,13 @@ def _load(source: Source) -> Index | None:
     touched = stat.st_size == size and stat.st_mtime_ns != changed
     if touched or index.end > stat.st_size or index.content != _content(source, index.end):
         return None
-    return index if all(_fits(some, index.end) for some in places.values()) else None
+    return index if all(_fits(some, index.end) for some in offsets.values()) else None
 
 
-def _fits(places: Places, end: int) -> bool:
-    """Whether these may be places of frames before byte *end*; nobody makes room for what a damaged file claims."""
-    offset, length, time = places
-    if not offset.shape == length.shape == time.shape or offset.dtype != np.int64 or length.dtype != np.int64:
+def _fits(frames: FrameOffsets, end: int) -> bool:
+    """Whether these may be frames before byte *end*; no memory is taken for what a damaged file claims."""
+    offset, length, time, kind = frames
+    if not offset.shape == length.shape == time.shape == kind.shape or {offset.dtype, length.dtype} != {_INT}:
         return False
     return not len(offset) or bool(offset.min() >= 0 and length.min() > 0 and (length <= end - offset).all())
 

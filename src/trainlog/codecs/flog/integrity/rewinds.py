@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeGuard
 
 import numpy as np
+import numpy.typing as npt
 
-from trainlog.codec import Gap
 from trainlog.codecs.flog.integrity.seals import AT_ONCE, EVERY, MAP, REWIND, contains, last_seal
 from trainlog.codecs.flog.scanning.chain import SLACK, Chain
 from trainlog.codecs.flog.scanning.walk import next_frame, walk
 from trainlog.model import Kind
+from trainlog.scan import Gap
 from trainlog.storage.source import Source
 
-__all__ = ["History", "FilteredSource", "placed"]
+__all__ = ["FilteredSource", "History"]
 
 # A file of ours has a seal in every 64 KB, or behind what was written at once. So there is one in the last of these
 # ranges, but for large frames at the end, for which the second is searched.
@@ -132,7 +132,7 @@ class FilteredSource(Source):
 
     def __init__(self, whole: Source, cuts: tuple[Cut, ...]) -> None:
         """Take over *whole*, and leave *cuts* out of it."""
-        self._whole = whole
+        self.whole = whole
         self.path = whole.path
         self.offset = 0
         self._ahead, self._ahead_from = b"", 0
@@ -147,21 +147,37 @@ class FilteredSource(Source):
 
     def close(self) -> None:
         """Close the file; may be called again."""
-        self._whole.close()
+        self.whole.close()
 
     @property
     def size(self) -> int:
         """Bytes that are seen of the file now."""
-        return self._whole.size - self._cut
+        return self.whole.size - self._cut
 
     def wait(self) -> bool:
         """Ask the caller whether to try again for bytes that are not there yet."""
-        return self._whole.wait()
+        return self.whole.wait()
 
-    def place(self, offset: int) -> int:
-        """Where in the file the byte is that is seen at *offset*."""
+    def to_file_offset(self, offset: int) -> int:
+        """Where in the file the byte stands that is seen at *offset*."""
         piece = bisect_right(self._at, offset) - 1
         return self._from[piece] + offset - self._at[piece]
+
+    def to_file_offsets(self, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """`to_file_offset` of many."""
+        piece = np.searchsorted(self._at, offsets, side="right") - 1
+        moved: npt.NDArray[np.int64] = offsets + (np.array(self._from) - np.array(self._at))[piece]
+        return moved
+
+    def from_file_offset(self, offset: int) -> int:
+        """Where the byte is seen that stands at *offset* of the file; the next that is seen, when it is left out."""
+        piece = bisect_right(self._from, offset) - 1
+        seen = self._at[piece] + offset - self._from[piece]
+        return min(seen, self._at[piece + 1]) if piece + 1 < len(self._at) else seen
+
+    def checksum(self, end: int) -> str:
+        """As `Source.checksum`, of the file as it is."""
+        return self.whole.checksum(self.to_file_offset(end))
 
     def _left(self, offset: int) -> int:
         """How many bytes its piece holds from *offset* on."""
@@ -176,7 +192,7 @@ class FilteredSource(Source):
         parts = []
         while count > 0:
             most = min(count, self._left(offset))
-            part = self._whole.block(self.place(offset), most)[:most]
+            part = self.whole.block(self.to_file_offset(offset), most)[:most]
             if not part:
                 break
             parts.append(part)
@@ -192,19 +208,8 @@ class FilteredSource(Source):
         """Put the bytes from *offset* on into *buffer*, as `Source.fill`."""
         done = 0
         while done < len(buffer) and (most := min(len(buffer) - done, self._left(offset + done))) > 0:
-            count = self._whole.fill(buffer[done : done + most], self.place(offset + done))
+            count = self.whole.fill(buffer[done : done + most], self.to_file_offset(offset + done))
             if not count:
                 break
             done += count
         return done
-
-
-def placed(source: Source, on_gap: Callable[[Gap], object]) -> Callable[[Gap], object]:
-    """*on_gap*, told where in the file a gap of *source* really is."""
-    if not isinstance(source, FilteredSource):
-        return on_gap
-
-    def tell(gap: Gap) -> None:
-        on_gap(replace(gap, offset=source.place(gap.offset)))
-
-    return tell

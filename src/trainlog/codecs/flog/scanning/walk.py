@@ -14,12 +14,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codec import Gap
 from trainlog.codecs.flog.wire.layout import FIRST_BYTES, FRAME, MAX_PAYLOAD
 from trainlog.codecs.flog.wire.payload import decode
+from trainlog.scan import Gap
 from trainlog.storage.source import Source
 
-__all__ = ["Leap", "Record", "is_likely", "next_frame", "walk"]
+__all__ = ["FrameWalk", "Record", "is_likely", "next_frame", "walk"]
 
 _HEAD: Final = FRAME.size
 _unpack = FRAME.unpack_from
@@ -35,48 +35,58 @@ class Record(NamedTuple):
     data: dict[Any, Any]
 
 
-Leap = Callable[[int, int], tuple[int, int]]
-
-
-def walk(
-    source: Source,
-    start: int,
-    *,
-    kind: int | None = None,
-    on_gap: Callable[[Gap], object],
-    leap: Leap | None = None,
-) -> Iterator[Record]:
+def walk(source: Source, start: int, *, kind: int | None = None, on_gap: Callable[[Gap], object]) -> Iterator[Record]:
     """Yield the frames from byte *start* on; those of other kinds than *kind* are left out undecoded.
 
     ``source.wait`` is asked when the next frame is not all there; when it says no, the walk is over. What is no
     frame is told to *on_gap*, in the file's order; the unfinished frame at the end of the file (``torn``) as well.
+    """
+    steps = FrameWalk(source, start, None if kind is None else frozenset([kind]), on_gap)
+    while not steps.ended:
+        yield from steps.read_block()
 
-    Args:
-        source: the file.
-        start: where the first frame begins.
-        kind: which frames; None for all.
-        on_gap: told of what is no frame.
-        leap: takes frames in a faster way, where the walk stands on sound ground: given ``at`` (where the next frame
-            should begin) and ``proven`` (the end of the last frame that was decoded), it returns both as they are
-            after the frames that it took, which the walk then does not yield. In whatever is doubtful it stops, and
-            leaves the judgement to the walk.
+
+class FrameWalk:
+    """Reads a file frame by frame, and finds its way behind damage; see `walk`.
+
+    Whoever has a faster way may take it where the walk ``is_sure`` of its place, and moves ``at`` and ``proven`` on; in
+    whatever is doubtful it stops, and leaves the judgement to `read_block`.
+
+    Attributes:
+        at: where the next frame should begin.
+        proven: the end of the last frame that was decoded: there is no doubt that a frame begins there.
+        careful: frames that begin before here are decoded whatever their kind.
+        ended: whether the walk is over.
 
     """
-    at = start  # where the next frame should begin
-    proven = start  # there is no doubt that this is where a frame begins
-    careful = start  # frames that begin before here are decoded whatever their kind
-    searched = 0  # how much of an unfinished frame was searched for whole ones already
-    while True:
-        if leap is not None and at >= careful:
-            at, proven = leap(at, proven)
-        block, base = source.block(at), at
+
+    def __init__(
+        self, source: Source, start: int, wanted: frozenset[int] | None, on_gap: Callable[[Gap], object]
+    ) -> None:
+        """Begin at byte *start*; frames of other kinds than those *wanted* are passed undecoded; None for none."""
+        self._source = source
+        self._wanted = wanted
+        self._on_gap = on_gap
+        self._searched = 0  # how much of an unfinished frame was searched for whole ones already
+        self.at = self.proven = self.careful = start
+        self.ended = False
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether frames of other kinds may be passed undecoded from here on."""
+        return self.at >= self.careful
+
+    def read_block(self) -> Iterator[Record]:
+        """Yield the wanted frames of one block of the file, and judge the place where they end."""
+        source, wanted = self._source, self._wanted
+        block, base = source.block(self.at), self.at
         view = memoryview(block)
         broken = endless = False
-        while at + _HEAD - base < len(block):
+        while (at := self.at) + _HEAD - base < len(block):
             time, number, size = _unpack(block, at - base)
             stop = at + _HEAD + size
             possible = block[at + _HEAD - base] in FIRST_BYTES and 0 < size <= MAX_PAYLOAD
-            if not possible or (at > proven and not is_likely(time, number)):
+            if not possible or (at > self.proven and not is_likely(time, number)):
                 broken = True
                 # It will never be all there; but should nothing follow, it is an unfinished frame like any other.
                 endless = size > MAX_PAYLOAD and stop > source.size and block[at + _HEAD - base] in FIRST_BYTES
@@ -86,7 +96,7 @@ def walk(
                     break
                 block, base = source.block(at, _HEAD + size), at
                 view = memoryview(block)
-            if kind is None or number == kind or at < careful:
+            if wanted is None or number in wanted or at < self.careful:
                 try:
                     data = decode(view[at + _HEAD - base : stop - base])
                     broken = _swallows_a_frame(source, at, stop, block, base)
@@ -94,39 +104,49 @@ def walk(
                     broken = True
                 if broken:
                     break
-                if kind is None or number == kind:
+                self.at = self.proven = stop
+                if wanted is None or number in wanted:
                     yield Record(at, stop - at, time, number, data)
-                proven = stop
-            at = stop
-        if broken and proven < at:
+            else:
+                self.at = stop
+        if broken and self.proven < self.at:
             # A frame that was left out undecoded may be the broken one, and this a place inside of another.
-            at, careful = proven, at + 1
-            continue
-        if at > base and not broken:
-            continue  # it was only the block that ended
+            self._go_back()
+        elif self.at == base or broken:  # else it was only the block that ended
+            self._look_for_the_next(broken=broken, endless=endless)
 
+    def _go_back(self) -> None:
+        """Decode from the last proven place on all that was passed undecoded."""
+        self.at, self.careful = self.proven, self.at + 1
+
+    def _look_for_the_next(self, *, broken: bool, endless: bool) -> None:
+        """Decide how to go on where no whole frame stands: search, wait, or end."""
+        source, at = self._source, self.at
         left = source.size - at
-        if 0 < left <= _HEAD and proven < at:  # too little to tell whether it is the beginning of a header
-            at, careful = proven, at + 1
-            continue
+        if 0 < left <= _HEAD and self.proven < at:  # too little to tell whether it is the beginning of a header
+            self._go_back()
+            return
         found = None
-        if broken or left > max(2 * searched, Source.CHUNK):
-            searched = left
+        if broken or left > max(2 * self._searched, Source.CHUNK):
+            self._searched = left
             found = next_frame(source, at + 1)
-        if found is None and not source.wait():
-            if not broken and left > searched:
+        if found is None:
+            if source.wait():
+                return
+            if not broken and left > self._searched:
                 found = next_frame(source, at + 1)
             if found is None:
                 if left:
-                    on_gap(Gap(at, left, torn=endless or not broken))
+                    self._on_gap(Gap(at, left, torn=endless or not broken))
+                self.ended = True
                 return
-        if found is not None:
-            if proven < at:  # not the end of the file after all: the same doubt as above
-                at, careful, searched = proven, at + 1, 0
-                continue
-            on_gap(Gap(at, found - at))
-            at = proven = found
-            searched = 0
+        if self.proven < at:  # not the end of the file after all: the same doubt as above
+            self._go_back()
+            self._searched = 0
+            return
+        self._on_gap(Gap(at, found - at))
+        self.at = self.proven = found
+        self._searched = 0
 
 
 def _swallows_a_frame(source: Source, at: int, stop: int, block: bytes, base: int) -> bool:

@@ -18,7 +18,7 @@ from trainlog.errors import CorruptLog, DamagedLogWarning, TruncatedLog, Unknown
 from trainlog.model import Header, Variable
 from trainlog.storage.source import Source
 
-__all__ = ["pack_header", "take_header"]
+__all__ = ["pack_header", "take_fixed_header", "take_header"]
 
 # Declared columns travel in the metadata, under this key, as a list of objects with the fields of `Variable`.
 _VARIABLES = "variables"
@@ -33,9 +33,20 @@ def take_header(source: Source) -> tuple[Header, int]:
         UnknownFormat: for a version of the format that this library does not know.
 
     """
+    phase, start = take_fixed_header(source)
+    if not start:
+        return Header(), 0
+    text = source.take(start - HEADER.size)
+    if len(text) < start - HEADER.size:
+        raise TruncatedLog("the file ends before its metadata", path=source.path, offset=HEADER.size)
+    return _header_of(text, phase, source), start
+
+
+def take_fixed_header(source: Source) -> tuple[int, int]:
+    """The phase, and the offset of the first frame, without a look at the metadata; raises as `take_header`."""
     head = source.take(HEADER.size)
     if not head:
-        return Header(), 0
+        return 0, 0
     magic, version, phase, size = HEADER.unpack(head)
     if magic != MAGIC:
         raise CorruptLog(f"this is no FLOG file: it begins with {magic!r} instead of {MAGIC!r}", path=source.path)
@@ -44,10 +55,7 @@ def take_header(source: Source) -> tuple[Header, int]:
         raise UnknownFormat(f"this is FLOG version {version}; versions {known} are known", path=source.path)
     if size > MAX_PAYLOAD:
         raise CorruptLog(f"its metadata claim {size:,} bytes; {MAX_PAYLOAD:,} is the most", path=source.path, offset=7)
-    text = source.take(size)
-    if len(text) < size:
-        raise TruncatedLog("the file ends before its metadata", path=source.path, offset=HEADER.size)
-    return _header_of(text, phase, source), HEADER.size + size
+    return phase, HEADER.size + size
 
 
 def _header_of(text: bytes, phase: int, source: Source) -> Header:

@@ -9,7 +9,7 @@ it overlooks bytes that are left over after a value, and aborts the process wher
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -18,7 +18,7 @@ import ormsgpack
 
 from trainlog.errors import UnsupportedFrame
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "float32_lists", "with_float32"]
 
 _NO_NUMPY = (  # refuses whatever is of numpy
     ormsgpack.OPT_PASSTHROUGH_BIG_INT
@@ -229,6 +229,66 @@ def decode(payload: bytes | memoryview) -> dict[Any, Any]:
     if type(data) is not dict:
         raise ValueError(f"the payload is a {type(data).__name__}, not a map")
     return data
+
+
+_FLOAT32 = 0xCA
+
+
+def float32_lists(payload: bytes | memoryview) -> frozenset[str]:
+    """The keys of *payload*, a whole one, whose value is a list of floats of four bytes alone; nested ones joined.
+
+    Decoders make Python floats of floats of four bytes and of eight; a table tells them apart in lists.
+    """
+    raw = bytes(payload)
+    if _FLOAT32 not in raw or raw[0] == _BRACE:
+        return frozenset()
+    return frozenset(_float32_lists(raw, ""))
+
+
+def with_float32(data: Mapping[Any, Any], names: frozenset[str], prefix: str = "") -> dict[Any, Any]:
+    """*data* with the lists of those *names*, which `float32_lists` found, as float32 arrays."""
+    return {
+        key: with_float32(value, names, f"{prefix}{key}/")
+        if isinstance(value, Mapping)
+        else np.array(value, np.float32)
+        if type(value) is list and f"{prefix}{key}" in names
+        else value
+        for key, value in data.items()
+    }
+
+
+def _float32_lists(raw: bytes, prefix: str) -> Iterator[str]:
+    unpacker = msgpack.Unpacker(strict_map_key=False, unicode_errors="surrogateescape", max_buffer_size=len(raw) + 1)
+    unpacker.feed(raw)
+    for _ in range(unpacker.read_map_header()):
+        name = f"{prefix}{unpacker.unpack()}"
+        start = unpacker.tell()
+        unpacker.skip()
+        value = raw[start : unpacker.tell()]
+        if 0x80 <= value[0] < 0x90 or value[0] in (0xDE, 0xDF):
+            yield from _float32_lists(value, f"{name}/")
+        elif _end_of_floats(value, 0) == len(value):
+            yield name
+
+
+def _end_of_floats(raw: bytes, at: int) -> int:
+    """Where the list at byte *at* ends, when it and its lists hold floats of four bytes alone; else -1."""
+    marker = raw[at]
+    if 0x90 <= marker < 0xA0:
+        count, at = marker & 0x0F, at + 1
+    elif marker in (0xDC, 0xDD):
+        width = 2 if marker == 0xDC else 4
+        count, at = int.from_bytes(raw[at + 1 : at + 1 + width], "big"), at + 1 + width
+    else:
+        return -1
+    if count and raw[at] == _FLOAT32:
+        end = at + 5 * count
+        return end if raw[at:end:5] == bytes([_FLOAT32]) * count else -1
+    for _ in range(count):
+        at = _end_of_floats(raw, at)
+        if at < 0:
+            return -1
+    return at if count else -1
 
 
 _BRACE = ord("{")

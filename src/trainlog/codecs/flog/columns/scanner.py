@@ -1,0 +1,413 @@
+"""Scans of a FLOG file, without a dict or a step of Python for each frame.
+
+The file is read in blocks. In each, the frames are found (`scanning.chain`), sorted by shape (`sorter`), and their
+values copied to where they stand in the result (`record_layout`, `extract`). Whatever is no sound frame is left to the
+walk (`scanning.walk`), which goes on from the same place in the same state as if it had come there by itself: so the
+rows are those of ``frames``, on every file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.codecs.flog.columns.extract import add_frames, numbers_of
+from trainlog.codecs.flog.columns.frame_buffer import FrameBuffer, LastFrames
+from trainlog.codecs.flog.columns.sorter import FrameSorter, SortedFrames
+from trainlog.codecs.flog.columns.values import overlapping
+from trainlog.codecs.flog.index.index import Candidates, FrameOffsets, IndexBuilder, likely
+from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
+from trainlog.codecs.flog.scanning.chain import SLACK, Chain, Links, Octets
+from trainlog.codecs.flog.scanning.walk import FrameWalk, Record
+from trainlog.codecs.flog.wire.layout import FRAME
+from trainlog.codecs.flog.wire.payload import float32_lists, with_float32
+from trainlog.model import Kind
+from trainlog.scan import Batch, Gap, Place, Scan, stretch
+from trainlog.storage.source import Source
+from trainlog.table.builder import TableBuilder
+from trainlog.table.table import Table
+from trainlog.table.values import STEP, in_range
+
+__all__ = ["ColumnScanner", "StaleIndex"]
+
+_HEAD: Final = FRAME.size
+
+# A block should fit into the processor's cache. Where frames of the kind are few, they are gathered from several.
+_BLOCK: Final = 2 << 20
+_LARGEST: Final = 16 << 20
+_ENOUGH: Final = 2048
+_FULL: Final = 1 << 20  # bytes; more would be taken from memory that nobody has touched yet
+
+_NOTHING: Final = Candidates()
+
+Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+
+class StaleIndex(Exception):
+    """An index led to what is no whole frame; no batch was given yet."""
+
+
+class _BrokenFrame(Exception):
+    """A frame that is wanted cannot be decoded.
+
+    Attributes:
+        at: where it begins.
+
+    """
+
+    def __init__(self, at: int) -> None:
+        super().__init__(at)
+        self.at = at
+
+
+class _KindRows:
+    """The rows of one kind, as they are gathered for a batch."""
+
+    def __init__(self, kind: int, scan: Scan) -> None:
+        self.builder = TableBuilder(Kind(kind), scan.columns)
+        self.last = None if scan.last is None else LastFrames(scan.last)
+        self._offsets: list[Ints] = []
+        self._size = 0
+
+    def add(self, frames: SortedFrames, offset: Ints, length: Ints, chosen: Mask | None) -> None:
+        """Add *frames*, which begin at byte *offset* of the file; only those that are *chosen*."""
+        add_frames(self.builder, frames, chosen)
+        self._offsets.append(offset if chosen is None else offset[chosen])
+        self._size += int((length if chosen is None else length[chosen]).sum()) - _HEAD * len(self._offsets[-1])
+
+    def finish(self, sorter: FrameSorter) -> tuple[Table, Ints, int]:
+        """The table, where in the file its rows are, and how many bytes they take."""
+        if self.last is not None:
+            for block, offset, length, place in self.last.take():
+                self.add(sorter.sort(block, offset, length), place, length, None)
+        return self.builder.finish(), np.concatenate([np.empty(0, np.int64), *self._offsets]), self._size
+
+
+class ColumnScanner:
+    """One scan of one file."""
+
+    def __init__(self, source: Source, scan: Scan, sorter: FrameSorter, place: Place | None = None) -> None:
+        """Prepare to answer *scan*; *place* says what of it was answered before."""
+        self._source = source
+        self._scan = scan
+        self._sorter = sorter
+        self._place = place
+        kinds = scan.wanted
+        self._wanted = np.ones(256, np.bool_)
+        if kinds is not None:
+            self._wanted = np.isin(np.arange(256), list(kinds))
+        self._only = next(iter(kinds)) if kinds is not None and len(kinds) == 1 else None
+        self._kinds: frozenset[int] | None = kinds
+        self._rows: dict[int, _KindRows] = {}
+        self._count = 0  # rows that were gathered for the next batch
+        self._chain = Chain()
+        self._block = np.empty(0, np.uint8)
+        self._size = _BLOCK
+        self._few = FrameBuffer()
+        self._begin = -1
+        self._proven = 0
+        self._proving = False
+        self._index: IndexBuilder | None = None
+        self.steps: dict[int, list[tuple[Ints, npt.NDArray[np.float64]]]] = {}
+        """By kind: offsets of frames, and their steps, where the scan asks for a range of steps."""
+
+    def batches(
+        self,
+        start: int,
+        on_gap: Callable[[Gap], object],
+        candidates: Candidates = _NOTHING,
+        index: IndexBuilder | None = None,
+    ) -> Iterator[Batch]:
+        """Yield the answer.
+
+        Args:
+            start: from where on all frames are read.
+            on_gap: told of what is no frame.
+            candidates: what an index tells of the file before *start*, which is read first, all at once.
+            index: is shown the frames from *start* on, as far as they are sound.
+
+        Raises:
+            StaleIndex: when the index was wrong.
+
+        """
+        self._index = index
+        self._read_candidates(candidates)
+        walk = FrameWalk(self._source, start, self._kinds, on_gap)
+        begin = candidates.begin if candidates.begin >= 0 else start
+        if self._place is not None:
+            self._resume(walk)
+            begin = walk.proven
+        most = self._scan.batch_rows if self._scan.last is None else None
+        while not walk.ended:
+            if walk.is_sure:
+                for _ in self._read_blocks(walk, self._source.size):
+                    if most is not None and self._count >= most:
+                        yield from self._flush(begin, walk)
+                        begin = walk.at
+                self._prove_last_header(walk)
+            for record in walk.read_block():
+                self._add_record(record)
+                if most is not None and self._count >= most:
+                    yield from self._flush(begin, walk)
+                    begin = walk.at
+        yield from self._flush(begin, walk)
+
+    def _resume(self, walk: FrameWalk) -> None:
+        """Go on where an earlier scan ended: it passed the frames behind the proven place undecoded."""
+        assert self._place is not None
+        start, ahead = map(self._source.from_file_offset, (self._place.start, self._place.ahead))
+        walk.at = walk.proven = walk.careful = start
+        if self._place.done or start == ahead:
+            return
+        if self._prove(start, ahead):
+            walk.at = walk.proven = walk.careful = ahead
+        else:
+            walk.careful = ahead
+
+    def _flush(self, begin: int, walk: FrameWalk) -> Iterator[Batch]:
+        """Yield the batches of the stretch from byte *begin* to where the walk is."""
+        rows, self._rows, self._count = self._rows, {}, 0
+        found = {Kind(kind): one.finish(self._sorter) for kind, one in sorted(rows.items())}
+        to_file = self._source.to_file_offset
+        begin, proven, end = to_file(begin), to_file(walk.proven), to_file(walk.at)
+        check = self._source.checksum(walk.at)
+        for batch in stretch(found, self._scan, begin, end, check):
+            place = Place(proven, end, check=check)
+            yield batch if batch.more else batch._replace(position=place.position)
+
+    def _read_candidates(self, candidates: Candidates) -> None:
+        for begin, end in candidates.spans:
+            walk = FrameWalk(self._source, begin, None, _ignore)
+            for _ in self._read_blocks(walk, end):
+                pass
+            if walk.at != end:
+                raise StaleIndex
+        if candidates.offsets is not None:
+            self._read_single(candidates.offsets)
+
+    def _read_single(self, frames: FrameOffsets) -> None:
+        """Take *frames*, each read by itself.
+
+        Raises:
+            StaleIndex: when one of them is not there.
+
+        """
+        ends = np.cumsum(frames.length)
+        first = 0
+        while first < len(ends):
+            begin = int(ends[first] - frames.length[first])
+            last = max(first + 1, min(first + _ENOUGH, int(np.searchsorted(ends, begin + _FULL, "right"))))
+            place, length, kind = frames.offset[first:last], frames.length[first:last], frames.kind[first:last]
+            offset = ends[first:last] - length - begin
+            block = np.empty(int(ends[last - 1]) - begin + SLACK, np.uint8)
+            view = block.data
+            for at, size, where in zip(offset.tolist(), length.tolist(), place.tolist(), strict=True):
+                if self._source.fill(view[at : at + size], where) < size:
+                    raise StaleIndex
+            sizes = overlapping(block, "<u4")[offset + (_HEAD - 4)]
+            if (sizes != length - _HEAD).any() or (block[offset + (_HEAD - 5)] != kind).any():
+                raise StaleIndex
+            try:
+                self._put(block, offset, length, place, kind)
+            except _BrokenFrame:
+                raise StaleIndex from None
+            first = last
+
+    def _read_blocks(self, walk: FrameWalk, stop: int) -> Iterator[None]:
+        """Take the frames from where *walk* is up to byte *stop*, as long as all is sound; pauses after each block.
+
+        Then the walk is where it ended to be sound.
+        """
+        if self._begin < 0:
+            self._begin = walk.at
+        proven = self._proven = walk.proven
+        try:
+            while walk.at + _HEAD < stop:
+                at = walk.at
+                count = self._fill(at, stop)
+                links = self._chain.follow(self._block, count)
+                wanted = self._wanted[links.kind]
+                good = self._sound(links, wanted, count, at, proven, stop)
+                if self._index is not None and not self._proving:
+                    self._index.see(at, self._block, links, good)
+                rows = np.flatnonzero(wanted[:good])
+                if len(rows):
+                    offset, length = links.offset[rows], links.length[rows]
+                    proven = at + int(offset[-1] + length[-1])
+                    self._gather(offset, length, links.kind[rows], at)
+                reached = int(links.offset[good]) if good < len(links.kind) else links.next
+                walk.at = at + reached
+                if (links.broken and good == len(links.kind)) or not (reached or self._enlarged(links)):
+                    break
+                if self._scan.batch_rows is not None and self._count + self._few.rows >= self._scan.batch_rows:
+                    self._put(*self._few.take())
+                    walk.proven = self._proven
+                    yield
+            self._put(*self._few.take())
+            walk.proven = self._proven
+        except _BrokenFrame as broken:
+            walk.at, walk.proven = broken.at, self._proven
+
+    def _prove_last_header(self, walk: FrameWalk) -> None:
+        """Judge a header alone at the end, as killed writers leave it, faster than the walk would.
+
+        The walk would decode what was left out, to be sure that this is the place of a header.
+        """
+        left = self._source.size - walk.at
+        if walk.proven < walk.at and 0 < left <= _HEAD and self._prove(walk.proven, walk.at):
+            walk.proven = walk.at
+
+    def _prove(self, begin: int, end: int) -> bool:
+        """Whether the bytes from *begin* to *end* are whole frames of whatever kinds."""
+        walk = FrameWalk(self._source, begin, None, _ignore)
+        wanted, self._wanted, self._proving = self._wanted, np.ones(256, np.bool_), True
+        for _ in self._read_blocks(walk, end):
+            pass
+        self._wanted, self._proving = wanted, False
+        return walk.at == end
+
+    def _gather(self, offset: Ints, length: Ints, kind: Octets, at: int) -> None:
+        """Put the frames at *offset* of the block, which begins at byte *at*, now or together with later ones."""
+        if len(offset) >= _ENOUGH // 4 or int(length.sum()) > self._size // 4:
+            self._put(*self._few.take())
+            self._put(self._block, offset, length, offset + at, kind)
+            return
+        self._few.add(self._block, offset, length, offset + at, kind)
+        if self._few.rows >= _ENOUGH or self._few.size >= _FULL:
+            self._put(*self._few.take())
+
+    def _put(self, block: Octets, offset: Ints, length: Ints, place: Ints, kind: Octets) -> None:
+        """Add frames to their tables; *offset* says where in *block* they begin, *place* where in the file.
+
+        Raises:
+            _BrokenFrame: when one of them cannot be decoded; those before it were added.
+
+        """
+        if not len(offset):
+            return
+        frames = self._sorter.sort(block, offset, length)
+        whole = len(offset) if frames.broken is None else frames.broken
+        if whole:
+            self._proven = int(place[whole - 1] + length[whole - 1])
+            if not self._proving:
+                self._collect(frames, block, offset[:whole], length[:whole], place[:whole], kind[:whole])
+        if frames.broken is not None:
+            raise _BrokenFrame(int(place[whole]))
+
+    def _collect(
+        self, frames: SortedFrames, block: Octets, offset: Ints, length: Ints, place: Ints, kind: Octets
+    ) -> None:
+        """Add the whole *frames* that are asked for to the rows of their kinds."""
+        time = overlapping(block, "<f8")[offset]
+        places = self._source.to_file_offsets(place)
+        for one in [int(self._only)] if self._only is not None else np.unique(kind).tolist():
+            chosen = self._chosen(one, frames, time, places, kind)
+            count = len(offset) if chosen is None else int(np.count_nonzero(chosen))
+            if not count:
+                continue
+            self._count += count
+            rows = self._rows.get(one)
+            if rows is None:
+                rows = self._rows[one] = _KindRows(one, self._scan)
+            if rows.last is None:
+                if len(offset) > 1:
+                    self._expect(rows.builder, count)
+                rows.add(frames, places, length, chosen)
+            elif chosen is None:
+                rows.last.add(block, offset, length, places)
+            else:
+                rows.last.add(block, offset[chosen], length[chosen], places[chosen])
+
+    def _chosen(
+        self, kind: int, frames: SortedFrames, time: npt.NDArray[np.float64], places: Ints, kinds: Octets
+    ) -> Mask | None:
+        """Which of the frames are of *kind*, and asked for; None when all are."""
+        scan = self._scan
+        masks = [] if self._only is not None else [kinds == kind]
+        if scan.time is not None:
+            masks.append(in_range(time, scan.time))
+        if scan.steps is not None:
+            steps = numbers_of(frames, len(time), STEP)
+            mine = slice(None) if self._only is not None else kinds == kind
+            self.steps.setdefault(kind, []).append((places[mine], steps[mine]))
+            masks.append(in_range(steps, scan.steps))
+        if self._place is not None and (not self._place.done or kind in self._place.done):
+            masks.append(places >= self._place.ahead)
+        if kind == SEAL and self._only is None:
+            masks.append(~_seals(frames, len(time)))
+        return np.logical_and.reduce(masks) if masks else None
+
+    def _add_record(self, record: Record) -> None:
+        """Add a frame that the walk decoded."""
+        if self._proving or not self._wanted[record.kind]:
+            return
+        raw = self._source.block(record.offset, record.size)[: record.size]
+        data = record.data
+        if names := float32_lists(raw[_HEAD:]):
+            data = with_float32(data, names)
+        frames = SortedFrames([], [(0, record.time, data)], None)
+        block = np.frombuffer(raw + bytes(SLACK), np.uint8)
+        one = np.array([record.size])
+        self._collect(frames, block, one - record.size, one, one - one + record.offset, block[8:9])
+
+    def _sound(self, links: Links, wanted: Mask, count: int, at: int, proven: int, stop: int) -> int:
+        """How many of the frames, from the first one on, can be taken without a second look at what is around them."""
+        good = len(links.kind)
+        if not good:
+            return 0
+        end = links.next
+        if end > count and (wanted[-1] or at + end > stop):
+            good, end = good - 1, int(links.offset[-1])  # it is not all there
+        elif end <= count and wanted[-1] and (links.broken or count <= end + _HEAD < stop - at):
+            good, end = good - 1, int(links.offset[-1])  # nobody knows whether a frame follows it
+        # The walk doubts a place that it came to by frames that it did not decode, when there is no likely header.
+        doubtful = np.empty(good, np.bool_)
+        doubtful[:1] = proven < at
+        np.logical_not(wanted[: good - 1], out=doubtful[1:])
+        places = np.flatnonzero(doubtful)
+        if len(places):
+            found = likely(overlapping(self._block, "<f8")[links.offset[places]], links.kind[places])
+            if not found.all():
+                good = int(places[found.argmin()])
+        return good
+
+    def _enlarged(self, links: Links) -> bool:
+        """Make the block large enough for the first frame, and the head of the next one, if that is all it takes."""
+        need = int(links.length[0]) + _HEAD + 1 if len(links.length) else 0
+        if not self._size < need <= _LARGEST:
+            return False
+        self._size = min(_LARGEST, 2 * need)
+        return True
+
+    def _fill(self, at: int, stop: int) -> int:
+        """Read the block that begins at byte *at*; how much of it is there."""
+        if len(self._block) < self._size + SLACK:
+            self._block = np.empty(self._size + SLACK, np.uint8)
+        return self._source.fill(self._block.data[: min(self._size, stop - at)], at)
+
+    def _expect(self, builder: TableBuilder, count: int) -> None:
+        """Guess how many rows there will be, when so many are added."""
+        done = max(self._proven - self._begin, 1)
+        left = max(self._source.size - self._proven, 0)
+        rows = builder.rows + count
+        expected = rows + int(rows * left / done * 1.01) + 16
+        most = self._scan.batch_rows
+        builder.expected = expected if most is None else min(expected, 2 * max(most, rows))
+
+
+def _seals(frames: SortedFrames, count: int) -> Mask:
+    """Which of *count* frames are checksums, no frames of the run."""
+    found = np.zeros(count, np.bool_)
+    for rows, match in frames.matches:
+        found[rows] = is_seal(match.layout.fields)
+    for row, _, data in frames.decoded:
+        found[row] = is_seal(data)
+    return found
+
+
+def _ignore(gap: Gap) -> None:
+    """Whoever reads the frames is told of it."""

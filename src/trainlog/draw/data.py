@@ -1,0 +1,126 @@
+"""The caller's numbers as arrays of floats, and which of the points can be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from trainlog.draw.drawing import FloatArray
+
+__all__ = ["Series", "Skipped", "as_column", "as_points", "caption_lines", "split_series"]
+
+
+def as_column(values: ArrayLike, name: str) -> FloatArray:
+    """A one-dimensional float64 array; a masked value or ``None`` becomes NaN, what is too large infinite.
+
+    Raises:
+        ValueError: when the values are no numbers or not one-dimensional; it calls them ``name``.
+
+    """
+    try:
+        if isinstance(values, np.ma.MaskedArray):
+            values = np.ma.filled(values.astype(np.float64), np.nan)
+        array = np.asarray(values)
+        if array.size and array.dtype.kind not in "biufO":
+            raise TypeError
+        with np.errstate(all="ignore"):
+            column = np.asarray(array, dtype=np.float64)
+    except OverflowError:
+        column = np.array([_clamped(value) for value in np.asarray(values, dtype=object).ravel()])
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a sequence of real numbers") from None
+    if column.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional, and has the shape {column.shape}")
+    return column
+
+
+def _clamped(value: float) -> float:
+    """The value as a float; whole numbers beyond all floats are infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
+
+
+def as_points(x: ArrayLike | None, y: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Two columns of one length; an ``x`` of ``None`` is the index.
+
+    Raises:
+        ValueError: as `as_column`, and when the lengths differ.
+
+    """
+    y_column = as_column(y, "y")
+    x_column = np.arange(len(y_column), dtype=np.float64) if x is None else as_column(x, "x")
+    if len(x_column) != len(y_column):
+        raise ValueError(f"x has {len(x_column)} values and y has {len(y_column)}: they must be of one length")
+    return x_column, y_column
+
+
+class Skipped(NamedTuple):
+    """How many values cannot be drawn, by reason."""
+
+    nan: int = 0
+    positive_infinity: int = 0
+    negative_infinity: int = 0
+    no_finite_x: int = 0
+    not_positive: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """The points (x, y) that can be drawn, and where the others are.
+
+    Attributes:
+        x, y: of the points that can be drawn (n,).
+        gap_before: true (n,) for a point before which points were skipped; None when none were.
+        nan_x, positive_infinity_x, negative_infinity_x: the x of NaN, +inf and -inf.
+        skipped: how many points cannot be drawn.
+
+    """
+
+    x: FloatArray
+    y: FloatArray
+    gap_before: NDArray[np.bool_] | None
+    nan_x: FloatArray
+    positive_infinity_x: FloatArray
+    negative_infinity_x: FloatArray
+    skipped: Skipped
+
+
+def split_series(x: FloatArray, y: FloatArray, *, x_log: bool = False, y_log: bool = False) -> Series:
+    """Separate the points (n,) that can be drawn on the axes from those that cannot."""
+    has_x = np.isfinite(x)
+    drawable = has_x & np.isfinite(y)
+    if x_log:
+        drawable &= x > 0
+    if y_log:
+        drawable &= y > 0
+    if drawable.all():
+        return Series(x, y, None, x[:0], x[:0], x[:0], Skipped())
+    no_finite_x = int(np.count_nonzero(~has_x))
+    if x_log:
+        has_x &= x > 0
+    nan, positive, negative = (x[has_x & condition] for condition in (np.isnan(y), y == np.inf, y == -np.inf))
+    kept = np.flatnonzero(drawable)
+    not_positive = len(x) - len(kept) - no_finite_x - len(nan) - len(positive) - len(negative)
+    skipped = Skipped(len(nan), len(positive), len(negative), no_finite_x, not_positive)
+    return Series(x[kept], y[kept], np.diff(kept, prepend=-1) > 1, nan, positive, negative, skipped)
+
+
+def caption_lines(caption: str, counts: Iterable[Skipped], where: str = "marked at the edge") -> list[str]:
+    """The caption, and a line about the values that were skipped; without those that would be empty.
+
+    ``where`` says how the picture shows values that are not finite.
+    """
+    total = Skipped(*(sum(column) for column in zip(Skipped(), *counts, strict=True)))
+    marked = [f"{count:,} {name}" for count, name in zip(total, ("NaN", "+inf", "−inf"), strict=False) if count]
+    reasons = [", ".join(marked) + f" ({where})"] if marked else []
+    if total.not_positive:
+        reasons.append(f"{total.not_positive:,} not above zero (log axis)")
+    if total.no_finite_x:
+        reasons.append(f"{total.no_finite_x:,} without a finite x")
+    return [line for line in (caption, f"Not drawn: {'; '.join(reasons)}." if reasons else "") if line]
