@@ -20,6 +20,7 @@ from trainlog.server.column_file import ROWS, ColumnFile, StoredColumn, codes_of
 from trainlog.server.columns import Columns
 from trainlog.server.cursor import START, Cursor, Mark
 from trainlog.server.log import Log
+from trainlog.storage.source import Source
 from trainlog.table.builder import table_of
 
 
@@ -232,6 +233,35 @@ def test_a_hole_that_the_disk_made(runs: Path) -> None:
     log = Log("x", "x", path)
     assert len(taken(log)["stats"]) == 160
     assert log.damage
+
+
+def test_a_long_file_costs_what_is_new_in_it(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = runs / "x.flog"
+    path.write_bytes(Flog.header() + b"".join(frame(n, note="x" * 1500) for n in range(20_000)))
+    log = Log("x", "x", path)
+    read_all(log)
+    read: list[int] = []
+    block, fill = Source.block, Source.fill
+
+    def counted_block(self: Source, offset: int, need: int = 1) -> bytes:
+        found = block(self, offset, need)
+        read.append(len(found))
+        return found
+
+    def counted_fill(self: Source, buffer: memoryview, offset: int) -> int:
+        read.append(fill(self, buffer, offset))
+        return read[-1]
+
+    monkeypatch.setattr(Source, "block", counted_block)
+    monkeypatch.setattr(Source, "fill", counted_fill)
+    with path.open("ab") as file:
+        file.write(frame(20_000))
+    read_all(log)
+    assert log.rows[Kind.STATS].columns.rows == 20_001
+    assert 0 < sum(read) < path.stat().st_size / 5  # a block at its beginning, for the header, and what is new
+    read.clear()
+    assert not log.advance(time.monotonic() + 1)
+    assert not read
 
 
 def test_nothing_is_kept_for_ever(runs: Path, monkeypatch: Any) -> None:

@@ -32,6 +32,7 @@ _TIMES_ROWS: Final = 1 << 17  # of a batch without values
 _VALUES: Final = 1 << 20  # of a batch, about
 _MOST_ISSUED: Final = 1024  # positions that need no check
 _MOST_GAPS: Final = 1000
+_CHEAP: Final = 0.01  # seconds of a poll that nobody minds
 _REST: Final = 10  # times as long as a poll took, the next one waits
 
 Stamp = tuple["FileState", ...]
@@ -153,7 +154,7 @@ class _Part:
         if self._began and sum(batch.table.rows for batch in stretch) < self._batch_rows:
             # Some readers pass all that comes before a position, which must not become the only work.
             now = time.monotonic()
-            self._not_before = now + _REST * (now - self._began)
+            self._not_before = now + _REST * max(now - self._began - _CHEAP, 0)
         self._began = 0.0
         return stretch
 
