@@ -216,6 +216,25 @@ def test_tiers(tier: int, keys: str) -> None:
     assert {key: KNOWN.tier(Kind.STATS, key) for key in keys.split()} == dict.fromkeys(keys.split(), tier)
 
 
+@pytest.mark.parametrize(
+    ("keys", "order"),
+    [
+        ("lr-Adam train_loss val_loss", "val_loss train_loss lr-Adam"),
+        ("reward return falls avg_reward success_rate", "return reward avg_reward success_rate falls"),
+        ("max_distance distance", "distance max_distance"),
+    ],
+)
+def test_ranks(keys: str, order: str) -> None:
+    assert sorted(keys.split(), key=lambda key: KNOWN.rank(Kind.STATS, key)) == order.split()
+    assert len({KNOWN.rank(Kind.CREATURE, key) for key in keys.split()}) == 1
+
+
+def test_losses_are_better_when_lower() -> None:
+    assert [KNOWN.lower_is_better(key) for key in ("val_loss", "losses/value", "pred_error", "reward")] == [
+        *(True, True, True, False)
+    ]
+
+
 def test_the_physical_state_comes_last() -> None:
     assert KNOWN.tier(Kind.CREATURE, "reward") == 5
 

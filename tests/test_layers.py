@@ -22,6 +22,7 @@ ORDER = [
     "storage",
     "verify_report",
     "table",
+    "scan",
     "codec",
     "simple_codec",
     "writers",

@@ -155,3 +155,18 @@ def test_stats_as_csv(tmp_path: Path) -> None:
     replay.export_stats_csv(tmp_path / "b.csv", ["reward"])
     assert (tmp_path / "b.csv").read_text().splitlines() == ["timestamp,reward", "0.1,0.1", "0.2,inf"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv", "run.flog"]
+
+
+def test_the_log_names_its_coordinates(tmp_path: Path) -> None:
+    replay = log_of(
+        tmp_path,
+        (0.0, Kind.CREATURE, {"joints": [1.0], "tick": 3}),
+        (0.5, Kind.EVENT, {"what": "fall", "message": "oops"}),
+        conventions={"qpos": "joints", "step": "tick", "event_type": "what"},
+    )
+    assert [state["qpos"].tolist() for state in replay.iter_physics()] == [[1.0]]
+    replay.export_physics_npz(tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz") as arrays:
+        assert arrays["qpos"].tolist() == [[1.0]]
+        assert arrays["steps"].tolist() == [3]
+    assert "[fall] oops" in replay.summary()

@@ -140,7 +140,10 @@ _CONDUCT: Final = frozenset(
 _LEARNING: Final = frozenset(
     {"loss", "losses", "entropy", "kl", "lr", "epsilon", "grad", "error", "accuracy", "acc", "learning", "norm"}
 )
-# What the dashboard of the first FLOG trainer shows beside the reward and the conduct of the robot.
+_VALIDATION: Final = frozenset({"val", "valid", "validation", "test"})
+_MEASURES: Final = frozenset({"loss", "losses", "error", "accuracy", "acc"})
+_COST: Final = frozenset({"loss", "losses", "error"})
+# What the dashboard of the first FLOG trainer shows beside the reward and the behaviour of the robot.
 _FLOG_LEARNING: Final = frozenset(
     {"actor_competence", "cpg_weight", "task_pe", "pred_error", "pf_pkc_weight", "correction_mag", "grc_sparseness"}
 )
@@ -241,7 +244,7 @@ class Conventions:
 
     @staticmethod
     def axis_order(*, summaries: bool = False) -> tuple[AxisName, ...]:
-        """The axes that metrics are shown over unasked, the best first.
+        """The axes that metrics are shown over by default, the best first.
 
         Args:
             summaries: whether each frame tells of a whole episode.
@@ -289,10 +292,18 @@ class Conventions:
         return 2 if words & _GOAL else 3 if words & _LEARNING else 4
 
     def rank(self, kind: Kind, key: str) -> tuple[int, int, int]:
-        """What metrics are sorted by, the most important first: the tier, the best reward, the shortest name."""
-        tier = self.tier(kind, key)
-        _, place = self._ranks.get(key, (tier, len(self._ranks)))
-        return tier, place if tier == 0 else 0, len(_words(key)) if tier < 4 else 0
+        """What metrics are sorted by: the tier, the better known reward or a validation, the shorter name."""
+        tier, words = self.tier(kind, key), _words(key)
+        place = 0
+        if tier in (0, 3):
+            unknown = len(self._ranks) if tier == 0 else _learning_place(words)
+            place = self._ranks[key][1] if key in self._ranks else unknown
+        return tier, place, len(words) if tier < 4 else 0
+
+    @staticmethod
+    def lower_is_better(key: str) -> bool:
+        """Whether a metric is a loss or an error."""
+        return not _COST.isdisjoint(_words(key))
 
     @staticmethod
     def groups(keys: Iterable[str]) -> dict[str, str]:
@@ -423,6 +434,11 @@ def _is_goal(key: str) -> bool:
     """Whether the last part of a key says nothing but that it is a reward: ``mean_reward``, ``agent/return``."""
     words = set(_words(key.rpartition("/")[2]))
     return bool(words & _GOAL) and words <= _GOAL | _MEAN
+
+
+def _learning_place(words: Sequence[str]) -> int:
+    """Validation is 0, other losses and accuracies 1, all else 2: learning rates, entropy."""
+    return 0 if not _VALIDATION.isdisjoint(words) else 1 if not _MEASURES.isdisjoint(words) else 2
 
 
 def _is_number(value: Any) -> bool:

@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Reader
+from trainlog.conventions import FUNCTION_SAMPLE
 from trainlog.errors import EmptyLog
 from trainlog.model import Kind, Variable
 from trainlog.storage.source import written_aside
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from trainlog.draw import Figure
 
 __all__ = ["LearnedFunction", "draw_function", "learned_functions"]
-
-_SAMPLE: Final = "function_sample"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +121,7 @@ def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
     samples: dict[tuple[Any, ...], list[Mapping[Any, Any]]] = {}
     for frame in log.frames(Kind.EVENT):
         data = frame.data
-        if data.get("type") == _SAMPLE and {"function", "values", "shape"} <= data.keys():
+        if data.get("type") == FUNCTION_SAMPLE and {"function", "values", "shape"} <= data.keys():
             samples.setdefault((data.get("id"), data["function"], *data["shape"]), []).append(data)
     functions: dict[str, LearnedFunction] = {}
     seen: Counter[str] = Counter()

@@ -9,12 +9,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from trainlog import registry
 from trainlog.codec import Reader, Summary
+from trainlog.conventions import EVOLUTION_NAMES, Conventions
 from trainlog.errors import EmptyLog
 from trainlog.model import Kind, KindLike
 from trainlog.storage.source import written_aside
@@ -22,12 +23,8 @@ from trainlog.table.values import flatten
 
 __all__ = ["FlogReplay"]
 
-# The format's note and the trainers' files do not agree on these names of an evolution frame.
-_EVOLUTION_NAMES = {"best_fitness": "best", "avg_fitness": "avg", "best_distance": "dist"}
-
-
-# How many events a summary shows of the first ones, and of the last.
-_SHOWN: Final = 5
+_COORDINATES: Final[tuple[Literal["qpos", "qvel"], ...]] = ("qpos", "qvel")
+_SHOWN: Final = 5  # events that a summary shows of the first ones, and of the last
 
 
 class FlogReplay:
@@ -39,6 +36,7 @@ class FlogReplay:
     Attributes:
         path: the log.
         reader: its `trainlog.Reader`, for tables and all else.
+        conventions: what its keys mean.
 
     """
 
@@ -51,6 +49,7 @@ class FlogReplay:
         """
         self.path = Path(path)
         self.reader: Reader = registry.open(path)
+        self.conventions = Conventions.of(self.reader.header)
 
     @property
     def meta(self) -> Mapping[str, Any]:
@@ -131,7 +130,7 @@ class FlogReplay:
     def evolution_frames(self) -> Iterator[dict[str, Any]]:
         """Yield the generations. ``best``, ``avg`` and ``dist`` are there under either of their spellings."""
         for frame in self._dicts(Kind.EVOLUTION):
-            for long, short in _EVOLUTION_NAMES.items():
+            for long, short in EVOLUTION_NAMES.items():
                 if long in frame:
                     frame.setdefault(short, frame[long])
             yield frame
@@ -156,7 +155,7 @@ class FlogReplay:
         """
         if not (fps > 0 and np.isfinite(fps)):
             raise ValueError(f"fps is a number of frames per second above 0, not {fps!r}")
-        frames = map(_with_arrays, self.creature_frames())
+        frames = map(self._with_arrays, self.creature_frames())
         before = next(frames, None)
         if before is None:
             return
@@ -187,8 +186,8 @@ class FlogReplay:
         """
         table = self.reader.table(Kind.CREATURE)
         arrays: dict[str, Any] = {}
-        for name, keys in {"qpos": ("pos", "qpos"), "qvel": ("vel", "qvel")}.items():
-            key = next((key for key in keys if key in table), None)
+        for name in _COORDINATES:
+            key = self.conventions.find(name, table)
             if key is None:
                 if name == "qpos":
                     raise EmptyLog("there are no creature frames with a position", path=self.path)
@@ -198,14 +197,14 @@ class FlogReplay:
                 raise ValueError(f"{self.path}: the length of {key!r} changes within the log; it makes no array")
             arrays[name] = table[key].astype(np.float64, copy=False)
         steps = np.full(table.rows, -1, np.int64)
-        if "step" in table:
-            known = np.isfinite(numbers := table.numbers("step"))
+        if (step := self.conventions.find("step", table)) is not None:
+            known = np.isfinite(numbers := table.numbers(step))
             steps[known] = numbers[known].astype(np.int64)
         with written_aside(output_path) as file:
             np.savez_compressed(file, **arrays, timestamps=table.time, steps=steps)
 
     def export_stats_csv(self, output_path: str | os.PathLike[str], keys: Sequence[str] | None = None) -> None:
-        """Write the training statistics as CSV in UTF-8: ``timestamp``, ``step``, then the other keys.
+        """Write the training statistics as CSV in UTF-8: ``timestamp``, the step, then the other keys.
 
         Numbers are written in full; lists as JSON; a value that a frame lacks is left empty.
 
@@ -225,7 +224,8 @@ class FlogReplay:
             if not seen:
                 raise EmptyLog("there are no stats frames", path=self.path)
             seen.pop("timestamp", None)
-            keys = sorted(seen, key=lambda key: key != "step")
+            step = self.conventions.find("step", seen)
+            keys = sorted(seen, key=lambda key: key != step)
         with written_aside(output_path) as file:
             text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
             rows = csv.writer(text)
@@ -249,17 +249,24 @@ class FlogReplay:
         }
         lines = [str(self.path), *(f"  {name + ':':<11}{value}" for name, value in facts.items())]
         lines += [f"  Damage:    {gap}" for gap in self._summary.gaps]
-        events = [_line(event) for event in self.events()]
+        events = [self._line(frame.time, frame.data) for frame in self.reader.frames(Kind.EVENT)]
         if len(events) > 2 * _SHOWN + 1:
             events[_SHOWN:-_SHOWN] = [f"         ...  and {len(events) - 2 * _SHOWN:,} more events ..."]
         return "\n".join(lines + events)
 
+    def _line(self, time: float, data: Mapping[Any, Any]) -> str:
+        event = self.conventions.event(data)
+        return f"    {time:8.1f} s  [{event.type or '?'}] {event.message}".rstrip()
+
+    def _with_arrays(self, frame: dict[str, Any]) -> dict[str, Any]:
+        """*frame* with its position and velocity as arrays, under MuJoCo's names."""
+        for name in _COORDINATES:
+            if (key := self.conventions.find(name, frame)) is not None:
+                frame[name] = np.asarray(frame.pop(key), np.float64)
+        return frame
+
     def __repr__(self) -> str:
         return f"FlogReplay({str(self.path)!r})"
-
-
-def _line(event: dict[str, Any]) -> str:
-    return f"    {event['timestamp']:8.1f} s  [{event.get('type', '?')}] {event.get('msg', '')}".rstrip()
 
 
 def _cell(value: Any) -> Any:
@@ -268,19 +275,11 @@ def _cell(value: Any) -> Any:
     return "" if value is None else value
 
 
-def _with_arrays(frame: dict[str, Any]) -> dict[str, Any]:
-    """*frame* with its position and velocity as arrays, under MuJoCo's names."""
-    for name, other in (("qpos", "pos"), ("qvel", "vel")):
-        if other in frame or name in frame:
-            frame[name] = np.asarray(frame.pop(other, frame.get(name)), np.float64)
-    return frame
-
-
 def _between(before: dict[str, Any], after: dict[str, Any], now: float, clock: str) -> dict[str, Any]:
     span = after[clock] - before[clock]
     part = (now - before[clock]) / span if span > 0 else 0.0
     state = {**before, clock: now}
-    for name in ("qpos", "qvel"):
+    for name in _COORDINATES:
         if name in before and name in after and before[name].shape == after[name].shape:
             state[name] = (1 - part) * before[name] + part * after[name]
     return state

@@ -62,7 +62,7 @@ def test_info_as_json(log: Path) -> None:
     stats = first["kinds"]["stats"]
     assert (stats["type"], stats["frames"], stats["first"], stats["last"]) == (2, 20, 0.0, 9.5)
     assert stats["rate"] == pytest.approx(2.0)
-    assert stats["keys"] == {"step": 20, "reward": 20, "gait": 20, "bad": 20, "once": 1}
+    assert stats["keys"] == {"step": 20, "reward": 20, "gait/phase": 20, "bad": 20, "once": 1}
     assert first["damage"] == []
 
 

@@ -24,6 +24,16 @@ def test_numbers_and_curves_of_a_log(tmp_path: Path) -> None:
     assert "other" in lines[4]
 
 
+def test_the_most_important_keys_of_a_trainer_come_first(tmp_path: Path) -> None:
+    row = {"time/iterations": 3, "time/total_timesteps": 6144, "train/std": 0.9, "train/loss": 0.1}
+    row["rollout/ep_rew_mean"] = 12.0
+    (tmp_path / "x.flog").write_bytes(Flog.header() + Flog.frame(0, 2, row))
+    lines = CliRunner().invoke(command, [str(tmp_path / "x.flog"), "--once"]).output.splitlines()
+    assert "step 6,144  iterations 3" in lines[0]
+    assert [line.split()[0] for line in lines[2:5]] == ["rollout/ep_rew_mean", "train/loss", "train/std"]
+    assert "time/" not in "".join(lines[2:])
+
+
 def test_only_chosen_keys_and_kinds(tmp_path: Path) -> None:
     frames = [Flog.frame(0, 2, {"a": 1, "b": {"c": 2}}), Flog.frame(0, 1, {"best": 7.0})]
     (tmp_path / "x.flog").write_bytes(Flog.header() + b"".join(frames))

@@ -235,6 +235,26 @@ def test_any_log_of_episodes_will_do(tmp_path: Path) -> None:
     assert recorder.output_dir == tmp_path
 
 
+@pytest.mark.parametrize(
+    ("keys", "meta"),
+    [
+        (("time/iterations", "rollout/ep_rew_mean", "train/loss"), {}),
+        (("training_iteration", "env_runners/episode_return_mean", "loss"), {}),
+        (("epoch", "profit", "reward"), {"conventions": {"reward": "profit"}}),
+    ],
+)
+def test_logs_of_other_trainers(tmp_path: Path, keys: tuple[str, str, str], meta: dict[str, object]) -> None:
+    path = tmp_path / "run.flog"
+    with trainlog.create(path, meta) as writer:
+        for n in range(4):
+            row = dict(zip(keys, (n + 5, n * 2.0, 1.0 / (n + 1)), strict=True))
+            writer.write(Frame(n, Kind.STATS, {"timesteps": n * 2048, **row}))
+    recorder = TrainingCurveRecorder.from_log(path)
+    assert recorder.episode_history == [5, 6, 7, 8]
+    assert recorder.reward_history == [0.0, 2.0, 4.0, 6.0]
+    assert list(recorder.metric_histories) == [keys[2]]
+
+
 def test_a_log_without_rewards_says_so(tmp_path: Path) -> None:
     path = tmp_path / "run.flog"
     with trainlog.create(path) as writer:

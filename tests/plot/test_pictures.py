@@ -21,7 +21,7 @@ from trainlog import Kind, PlotError
 from trainlog.draw import Grid, Line, Scene, StateTimeline, VLine, layout, svg
 from trainlog.model import Frame, Header
 from trainlog.plot import Picture, PlotOptions, Run, pictures, runs_of, save_picture
-from trainlog.plot.codec import _Gathered
+from trainlog.plot.codec import _MemoryReader
 
 
 def drawn(picture: Picture) -> str:
@@ -68,6 +68,15 @@ def test_metrics_of_one_prefix_are_together(tmp_path: Path) -> None:
         "gait/overview",
     ]
     assert {picture.group for name, picture in found.items() if name.startswith("gait/")} == {"gait"}
+
+
+def test_a_trainer_groups_its_metrics_by_slash(tmp_path: Path) -> None:
+    names = ["time/total_timesteps", "rollout/ep_rew_mean", "train/loss", "train_loss", "train_kl", "train/train_kl"]
+    rows = [{name: n * k for k, name in enumerate([*names, "train_std"], 1)} for n in range(3)]
+    found = by_name(pictures([Run(write_log(tmp_path / "run.flog", rows))]))
+    assert list(found)[:2] == ["overview", "rollout/ep_rew_mean"]
+    assert {"train/loss", "train/train_loss", "train/train_kl", "train/train_train_kl", "train/train_std"} <= set(found)
+    assert found["rollout/ep_rew_mean"].figure.x_label == "total timesteps"  # type: ignore[union-attr]
 
 
 def test_odd_names_have_files_of_their_own(tmp_path: Path) -> None:
@@ -149,6 +158,26 @@ def test_the_path_is_seen_from_above(tmp_path: Path) -> None:
     assert np.asarray(scene.x).tolist() == np.cos(turn).tolist()
     assert [mark.label for mark in scene.marks] == ["ball"]
     drawn(found["trajectory"])
+
+
+def test_the_path_is_that_of_the_best_key(tmp_path: Path) -> None:
+    rows = [
+        {"pos": [9.0 * n, n * n, 0.3, 1, 0, 0, 0], "base": [5.0 + n, n * n], "com": [3.0 + n, n * n, 0.3]}
+        for n in range(9)
+    ]
+    with_xy = [{**row, "x": 1.0 + n, "y": float(n * n)} for n, row in enumerate(rows)]
+    own = {"conventions": {"position": "base"}}
+    for name, creature, meta, first in (("com", rows, {}, 3.0), ("xy", with_xy, {}, 1.0), ("own", with_xy, own, 5.0)):
+        found = by_name(pictures([Run(write_log(tmp_path / f"{name}.flog", [], meta, creature=creature))]))
+        scene = found["trajectory"].figure
+        assert isinstance(scene, Scene)
+        assert np.asarray(scene.x)[0] == first
+
+
+def test_the_angles_of_joints_are_no_path(tmp_path: Path) -> None:
+    creature = [{"qpos": [math.sin(n), math.cos(n)]} for n in range(20)]
+    run = Run(write_log(tmp_path / "run.flog", [{"r": 1}, {"r": 2}], creature=creature))
+    assert "trajectory" not in by_name(pictures([run]))
 
 
 def test_a_creature_that_was_put_back_did_not_fly_there(tmp_path: Path) -> None:
@@ -238,7 +267,7 @@ def test_what_cannot_be_granted_says_why(seeds: list[Run], tmp_path: Path) -> No
         pictures(seeds, PlotOptions(y=("rewrad",)))
     with pytest.raises(PlotError, match="ppo/0 does not say its 'size'; it says creature, task, seed, algo"):
         pictures(seeds, PlotOptions(by="size"))
-    with pytest.raises(PlotError, match="say no sim_time"):
+    with pytest.raises(PlotError, match="have no sim_time"):
         pictures(seeds, PlotOptions(x="sim_time"))
     with pytest.raises(PlotError, match="nothing to draw"):
         pictures([Run(write_log(tmp_path / "empty.flog", []))])
@@ -254,7 +283,7 @@ ANY = st.one_of(st.floats(), st.integers(-(2**63), 2**63 - 1), st.booleans(), st
     st.booleans(),
 )
 def test_no_values_make_a_figure_fail(rows: list[dict[str, Any]], log_y: bool) -> None:
-    reader = _Gathered(Path("run.flog"), Header())
+    reader = _MemoryReader(Path("run.flog"), Header())
     for n, row in enumerate(rows):
         reader.add(Frame(float(n), Kind.STATS, row))
     with warnings.catch_warnings():
@@ -294,6 +323,6 @@ def test_real_logs(real_logs: Path, name: str) -> None:
     if "sarsa-tile" in name:
         assert [block.label for block in found["return"].blocks] == ["evaluation", "training"]
         assert found["return"].figure.x_label == "episode"  # type: ignore[union-attr]
-        assert len(marks(found["creature/state_angle"], StateTimeline)) == 1
+        assert len(marks(found["creature/state/angle"], StateTimeline)) == 1
     for picture in found.values():
         drawn(picture)

@@ -87,11 +87,11 @@ def test_axes(tmp_path: Path) -> None:
         [0, 1, 2],
         [0, 1, 2],
     ]
-    assert run.default_axis(Kind.STATS) == ["step", "episode", "time"]
+    assert run.default_axes(Kind.STATS) == ["step", "episode", "time"]
     with pytest.raises(
-        PlotError, match="run: its stats frames say no sim_time; they can be drawn over step, episode, time"
+        PlotError, match="run: its stats frames have no sim_time; they can be drawn over step, episode, time"
     ):
-        run.places(Kind.STATS, "sim_time")
+        run.axis_values(Kind.STATS, "sim_time")
 
 
 def test_other_names_of_axes(tmp_path: Path) -> None:
@@ -102,6 +102,27 @@ def test_other_names_of_axes(tmp_path: Path) -> None:
     assert run.axis(Kind.STATS, "step").label == "global step"
     assert run.axis(Kind.STATS, "sim_time").unit == "s"
     assert [str(metric) for metric in run.metrics()] == ["y"]
+
+
+def test_axes_of_a_log_of_stable_baselines(tmp_path: Path) -> None:
+    run = run_of(tmp_path, *({"timesteps": n * 2048, "iteration": n, "ep_rew_mean": n} for n in range(3)))
+    assert run.default_axes(Kind.STATS) == ["step", "episode", "time"]
+    assert points(run, "ep_rew_mean")[0] == [0, 2048, 4096]
+    assert points(run, "ep_rew_mean", "episode")[0] == [0, 1, 2]
+    assert [str(metric) for metric in run.metrics()] == ["ep_rew_mean"]
+
+
+def test_a_log_says_its_own_names(tmp_path: Path) -> None:
+    own = {"conventions": {"step": "frames", "event_type": "what", "quiet_events": ["heartbeat"]}}
+    events = {0.5: {"what": "heartbeat"}, 1.0: {"what": "fall"}}
+    run = run_of(tmp_path, *({"step": n, "frames": n * 7, "r": n} for n in range(3)), meta=own, events=events)
+    assert points(run, "r")[0] == [0, 7, 14]
+    assert list(run.events()) == ["fall"]
+
+
+def test_simulated_time_from_the_length_of_a_step(tmp_path: Path) -> None:
+    run = run_of(tmp_path, *({"step": n * 10, "r": n} for n in range(3)), meta={"dt": 0.02})
+    assert points(run, "r", "sim_time")[0] == pytest.approx([0, 0.2, 0.4])
 
 
 def test_steps_that_begin_anew_with_each_episode_are_added_up(tmp_path: Path) -> None:

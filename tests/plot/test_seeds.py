@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainlog.plot.seeds import center_of, gathered
+from trainlog.plot.seeds import aggregate, center_of
 
 RISING = np.arange(5.0)
 
 
 def test_runs_of_one_length_meet_at_their_own_points() -> None:
-    one = gathered([(RISING, RISING), (RISING, 3 * RISING)], "mean", "minmax")
+    one = aggregate([(RISING, RISING), (RISING, 3 * RISING)], "mean", "minmax")
     assert one.x.tolist() == RISING.tolist()
     assert one.center.tolist() == [0, 2, 4, 6, 8]
     assert one.low.tolist() == RISING.tolist()
@@ -21,16 +21,18 @@ def test_runs_of_one_length_meet_at_their_own_points() -> None:
 
 def test_a_run_that_ended_early_is_not_made_up() -> None:
     short = (RISING[:3], np.full(3, 10.0))
-    one = gathered([(RISING, np.zeros(5)), (RISING, np.zeros(5)), short], "mean", "std")
+    one = aggregate([(RISING, np.zeros(5)), (RISING, np.zeros(5)), short], "mean", "std")
     assert one.runs.tolist() == [3, 3, 3, 2, 2]
     assert one.center[2:].tolist() == pytest.approx([10 / 3, 0, 0])
-    lone = gathered([(RISING, RISING), short], "mean", "ci")
+    lone = aggregate([(RISING, RISING), short], "mean", "ci")
     assert np.isnan(lone.low[3:]).all()
     assert lone.center[3:].tolist() == [3, 4]
 
 
 def test_runs_at_other_points_are_interpolated_between_their_own() -> None:
-    one = gathered([(np.array([0.0, 4]), np.array([0.0, 8])), (np.array([1.0, 2]), np.array([0.0, 0]))], "mean", "none")
+    one = aggregate(
+        [(np.array([0.0, 4]), np.array([0.0, 8])), (np.array([1.0, 2]), np.array([0.0, 0]))], "mean", "none"
+    )
     assert one.x.tolist() == [0, 1, 2, 4]
     assert one.center.tolist() == [0, 1, 2, 8]
     assert one.runs.tolist() == [1, 2, 2, 1]
@@ -38,9 +40,9 @@ def test_runs_at_other_points_are_interpolated_between_their_own() -> None:
 
 def test_what_is_no_number_is_left_out() -> None:
     x, y = np.array([0.0, 1, 1, np.nan, 2, 3]), np.array([0.0, 9, 1, 5, np.nan, 3])
-    one = gathered([(x, y)], "mean", "ci")
+    one = aggregate([(x, y)], "mean", "ci")
     assert (one.x.tolist(), one.center.tolist()) == ([0, 1, 3], [0, 1, 3])
-    assert len(gathered([(x[3:4], y[3:4])], "mean", "ci").x) == 0
+    assert len(aggregate([(x[3:4], y[3:4])], "mean", "ci").x) == 0
 
 
 @pytest.mark.parametrize(("center", "expected"), [("mean", 22.0), ("median", 3.0), ("iqm", 3.0)])
@@ -52,17 +54,17 @@ def test_the_bootstrap_interval_is_what_it_says() -> None:
     rng = np.random.default_rng(5)
     values = rng.normal(size=(20, 3)) * 2 + 7
     x = np.arange(3.0)
-    one = gathered([(x, row) for row in values], "mean", "ci")
+    one = aggregate([(x, row) for row in values], "mean", "ci")
     error = values.std(axis=0, ddof=1) / np.sqrt(20)
     assert one.low == pytest.approx(values.mean(axis=0) - 1.96 * error, abs=0.3 * error.max())
     assert one.high == pytest.approx(values.mean(axis=0) + 1.96 * error, abs=0.3 * error.max())
-    again = gathered([(x, row) for row in values], "mean", "ci")
+    again = aggregate([(x, row) for row in values], "mean", "ci")
     assert one.low.tolist() == again.low.tolist()
 
 
 def test_long_runs_keep_their_ends() -> None:
     x = np.linspace(0, 1, 5000)
-    one = gathered([(x, x), (x[:3000], x[:3000])], "mean", "minmax")
+    one = aggregate([(x, x), (x[:3000], x[:3000])], "mean", "minmax")
     assert len(one.x) <= 510
     assert one.x[[0, -1]].tolist() == [0, 1]
     assert x[2999] in one.x

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
 from trainlog import PlotError
-from trainlog.plot.smoothing import fitting_window, smoothed, window_extremes, window_std
+from trainlog.plot.smoothing import default_window, smoothed, window_extremes, window_std
 
 FLOATS = arrays(np.float64, st.integers(0, 40), elements=st.one_of(st.floats(-100, 100), st.just(np.nan)))
 
@@ -39,12 +39,12 @@ def test_deviation_of_a_window(values: np.ndarray, window: int) -> None:
 
 def test_only_restless_curves_are_smoothed_unasked() -> None:
     noise = np.random.default_rng(0).normal(size=600)
-    assert fitting_window(noise) == 20
-    assert fitting_window(np.arange(600.0)) == 0
-    assert fitting_window(np.sin(np.arange(600) / 100)) == 0
-    assert fitting_window(noise[:20]) == 0
-    assert fitting_window(np.full(600, np.nan)) == 0
-    assert fitting_window(np.tile([1e308, -1e308], 50)) == 0  # its travel is beyond all floats
+    assert default_window(noise) == 20
+    assert default_window(np.arange(600.0)) == 0
+    assert default_window(np.sin(np.arange(600) / 100)) == 0
+    assert default_window(noise[:20]) == 0
+    assert default_window(np.full(600, np.nan)) == 0
+    assert default_window(np.tile([1e308, -1e308], 50)) == 0  # its travel is beyond all floats
 
 
 def test_windows_and_weights() -> None:

@@ -24,9 +24,9 @@ from trainlog.report.junit import junit
 from trainlog.report.markdown import markdown
 
 
-def content_of(tmp_path: Path, count: int = 1, wish: PlotOptions | None = None, **more: Any) -> Content:
+def content_of(tmp_path: Path, count: int = 1, options: PlotOptions | None = None, **more: Any) -> Content:
     runs = runs_of(training(tmp_path / f"seed-{seed}.flog", seed, 60 + 10 * seed) for seed in range(count))
-    return gather(runs, wish or PlotOptions(), **more)
+    return gather(runs, options or PlotOptions(), **more)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -185,6 +185,22 @@ def test_baseline(new: list[float], old: list[float], tolerance: str, outcome: s
     assert found.outcome == outcome
     assert found.passed is (outcome != "worse")
     assert np.isnan(found.low) == (len(new) == len(old) == 1 or math.nan in new or bool(np.isnan(new).any()))
+
+
+@pytest.mark.parametrize(
+    ("key", "score"),
+    [
+        ("rollout/ep_rew_mean", 'mean("rollout/ep_rew_mean"[-10%:])'),
+        ("ep_rew_mean", "mean(ep_rew_mean[-10%:])"),
+        ("val_loss", "-mean(val_loss[-10%:])"),
+    ],
+)
+def test_the_score_of_a_trainer(tmp_path: Path, key: str, score: str) -> None:
+    rows = [{"epoch": n, "lr": 1 / (n + 1), key: float(n)} for n in range(20)]
+    runs = [runs_of([write_log(tmp_path / name, rows)]) for name in ("new.flog", "old.flog")]
+    content = gather(runs[0], PlotOptions(), baseline=runs[1])
+    assert content.comparison is not None
+    assert content.comparison.score == score
 
 
 def test_a_baseline_is_drawn_and_told(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from trainlog import registry
 from trainlog.cli.dump import KeysType
 from trainlog.cli.output import human_size, human_time
 from trainlog.codec import Reader
+from trainlog.conventions import AxisName, Conventions
 from trainlog.errors import TrainlogWarning
 from trainlog.model import Kind
 from trainlog.table.values import flatten
@@ -22,12 +23,6 @@ from trainlog.table.values import flatten
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-# What the dashboard shows first, and then what most trainers log.
-_FIRST: Final = (
-    *("reward", "return", "ball_dist", "actor_competence", "cpg_weight", "task_pe", "pred_error"),
-    *("pf_pkc_weight", "correction_mag", "grc_sparseness", "upright", "vel_mps", "velocity", "behavior"),
-    *("distance", "length", "best", "avg", "diversity"),
-)
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _KEPT: Final = 256  # values of a curve; of more, neighbours are averaged
 
@@ -88,7 +83,7 @@ def command(log: Path, keys: tuple[str, ...] | None, once: bool, kind: str) -> N
 
     console = Console() if Console().is_terminal else Console(width=120, height=50)
     reader = registry.open(log)
-    watched = _Watched(reader, keys)
+    watched = _Watched(reader, Kind.of(kind), keys)
     if once or not console.is_terminal:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TrainlogWarning)
@@ -118,8 +113,10 @@ def command(log: Path, keys: tuple[str, ...] | None, once: bool, kind: str) -> N
 class _Watched:
     """What was seen of a log, and how it is shown."""
 
-    def __init__(self, reader: Reader, keys: tuple[str, ...] | None) -> None:
+    def __init__(self, reader: Reader, kind: Kind, keys: tuple[str, ...] | None) -> None:
         self._reader = reader
+        self._conventions = Conventions.of(reader.header)
+        self._kind = kind
         self._keys = keys
         self._curves: dict[str, _Curve] = {}
         self._frames = 0
@@ -141,10 +138,7 @@ class _Watched:
         meta = self._reader.header.meta
         who = " · ".join(escape(str(meta[key])) for key in ("creature", "task") if meta.get(key))
         size = human_size(self._reader.path.stat().st_size) if self._reader.path.exists() else "gone"
-        step = self._curves.get("step")
-        facts = [f"{self._frames:,} frames", human_time(self._time), size]
-        if step is not None and isinstance(step.last, int):
-            facts.insert(0, f"step {step.last:,}")
+        facts = [*self._places(), f"{self._frames:,} frames", human_time(self._time), size]
         head = Text.from_markup(f"[bold]{escape(self._reader.path.name)}[/]  {who}  [dim]{'  '.join(facts)}[/]")
         table = Table(box=None, padding=(0, 1), header_style="dim", expand=False)
         table.add_column("key", no_wrap=True, max_width=28)
@@ -164,8 +158,20 @@ class _Watched:
     def _chosen(self) -> list[str]:
         if self._keys is not None:
             return [key for key in self._keys if key in self._curves]
-        first = [key for key in _FIRST if key in self._curves]
-        return [*first, *(key for key in self._curves if key not in first and key != "step")]
+        conventions, behavior = self._conventions, self._conventions.behavior(self._curves)
+        shown = [key for key in self._curves if not conventions.is_clock(key)]
+        return sorted(shown, key=lambda key: (1,) if key == behavior else conventions.rank(self._kind, key))
+
+    def _places(self) -> list[str]:
+        """The newest step, and the newest episode, generation or epoch, under the log's own name."""
+        found = []
+        names: tuple[AxisName, ...] = ("step", "episode")
+        for name in names:
+            if (axis := self._conventions.axis(name, self._curves)) is not None:
+                last = self._curves[axis.key].last
+                label = name if name == "step" else axis.key.rpartition("/")[2]
+                found += [f"{label} {last:,}"] if isinstance(last, int) else []
+        return found
 
 
 def _short(value: Any) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from trainlog import registry
 from trainlog.codec import Reader, Writer
+from trainlog.conventions import Conventions
 from trainlog.curves.agent import agent_metrics, to_float
 from trainlog.errors import EmptyLog
 from trainlog.model import Frame, Kind
@@ -46,8 +47,6 @@ _RESERVED_NAMES: Final = ("reward_curve", "training_state", "reward_history", "r
 # The keys of a stats frame that the recorder writes through to a log. `curve` holds its prefix and marks such a frame.
 _OWN_KEYS: Final = ("curve", "average_window", "episode", "reward", "avg_reward", "epsilon", "options")
 _ASIDE: Final = "metrics/"  # before the name of a metric that is called like one of those
-# How other trainers call the reward of an episode, the best first.
-_REWARDS: Final = ("reward", "return", "episode_reward", "episode_return", "ep_rew_mean", "score")
 
 
 class StatsLog(Protocol):
@@ -197,7 +196,8 @@ class TrainingCurveRecorder:
         """The recorder as it was when the log ended, however that came about; ``save()`` draws its figures.
 
         The stats frames that a recorder wrote through to the log are taken. A log that has none is read as a log of
-        episodes all the same: its reward is ``reward`` or ``return``, and every other number is a metric.
+        episodes all the same: `trainlog.conventions` says which column is the reward and which the episode, and every
+        other number but clocks is a metric.
 
         Args:
             path: a log of any format.
@@ -215,7 +215,7 @@ class TrainingCurveRecorder:
         if _has_own_frames(reader):
             return cls._replayed(reader, folder, fields)
         recorder = cls(folder, **fields)
-        recorder._take(reader.table(Kind.STATS), path)
+        recorder._take(reader.table(Kind.STATS), Conventions.of(reader.header), path)
         return recorder
 
     @classmethod
@@ -239,14 +239,15 @@ class TrainingCurveRecorder:
             raise EmptyLog(f"no curve recorder with the prefix {prefix!r} wrote to it", path=reader.path)
         return recorder
 
-    def _take(self, table: Table, path: Path) -> None:
+    def _take(self, table: Table, conventions: Conventions, path: Path) -> None:
         """From the statistics of any trainer."""
-        rewards = next((key for key in _REWARDS if key in table), None)
-        if rewards is None or not table.rows:
-            raise EmptyLog("there are no stats frames with a reward", path=path)
         numbers = {key: table.numbers(key) for key in table if table[key].ndim == 1}
+        rewards = conventions.reward(numbers, lambda key: bool(np.isfinite(numbers[key]).any()))
+        if rewards is None:
+            raise EmptyLog("there are no stats frames with a reward", path=path)
+        episodes = conventions.axis("episode", numbers)
         places = np.arange(table.rows, dtype=np.float64)
-        episode = numbers.pop("episode", places)
+        episode = places if episodes is None else numbers[episodes.key]
         reward = numbers.pop(rewards)
         nothing = np.full(table.rows, np.nan)
         self.episode_history += np.where(np.isfinite(episode), episode, places).astype(np.int64).tolist()
@@ -256,7 +257,7 @@ class TrainingCurveRecorder:
         self.epsilon_history += numbers.pop("epsilon", nothing).tolist()
         self.option_history += numbers.pop("options", nothing).tolist()
         for key, values in numbers.items():
-            if table[key].dtype != object or np.isfinite(values).any():
+            if not conventions.is_clock(key) and (table[key].dtype != object or np.isfinite(values).any()):
                 self.metric_histories[key] = values.tolist()
 
     def save(self) -> list[Path]:

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from trainlog.plot.axes import AXES, AxisName
+from trainlog.conventions import AXES, AxisName
 from trainlog.plot.figures import main_metric, metrics_of, pictures
 from trainlog.plot.options import Group, PlotOptions, groups_of
 from trainlog.plot.picture import Block, Picture

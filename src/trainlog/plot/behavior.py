@@ -1,8 +1,8 @@
-"""What the creature did: words that say what was the case when, and its path seen from above."""
+"""What the robot did: strips of words, such as its behaviour, and its path seen from above."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -12,42 +12,27 @@ from trainlog.draw import Chart, Line, Scatter, Scene, StateTimeline
 from trainlog.draw.color import mix
 from trainlog.draw.theme import find_theme
 from trainlog.model import Kind
-from trainlog.plot.axes import Axis, Floats, is_clock
+from trainlog.plot.axes import Axis, Floats
+from trainlog.plot.columns import Columns
 from trainlog.plot.picture import Block, Picture
 from trainlog.plot.run import Run
-from trainlog.table.table import Table
 
 __all__ = ["behavior_strip", "episode_strip", "path_picture", "states_picture"]
 
-# The column that tells most of what a creature did, the best first.
-_BEHAVIOR: Final = (
-    "behavior",
-    "behaviour",
-    "skill",
-    "phase",
-    "stage",
-    "gait",
-    "mode",
-    "posture_state",
-    "state",
-    "action",
-)
 _MOST_STRIPS: Final = 12
 _MOST_EPISODES: Final = 200
-_STILL: Final = 1e-3  # of the path's length: a creature that moves sideways no more than that runs along a line
+_STILL: Final = 1e-3  # of the path's length: a robot that moves sideways no more than that runs along a line
 
 
 def behavior_strip(run: Run, kind: Kind, axis: Axis) -> StateTimeline | None:
-    """The most telling column of words, as a strip over that axis."""
+    """The behaviour as a strip over that axis; None when the frames of *kind* do not have it in words."""
     columns = run.columns(kind)
-    for key in _BEHAVIOR:
-        if key in columns.table and (words := columns.words(key)) is not None:
-            return StateTimeline(*_told(run, kind, key, axis, words), label=_short(key))
-    return None
+    key = run.conventions.behavior(columns.table, lambda key: columns.words(key) is not None)
+    return None if key is None else StateTimeline(*_words_over(run, kind, key, axis), label=_label(key))
 
 
 def episode_strip(run: Run, kind: Kind, axis: Axis) -> StateTimeline | None:
-    """Which episodes were evaluations, where there are others too."""
+    """The types of the episodes as a strip, where there are several: evaluation and training."""
     types = run.episode_types
     if len(set(types)) < 2:
         return None
@@ -57,43 +42,42 @@ def episode_strip(run: Run, kind: Kind, axis: Axis) -> StateTimeline | None:
 def states_picture(run: Run, axis: Axis, title: str, theme: str) -> Picture | None:
     """All columns of words of the statistics as strips below each other; None when there are none."""
     columns = run.columns(Kind.STATS)
-    found = {key: words for key in columns.table if not is_clock(key) and (words := columns.words(key)) is not None}
-    found.pop("episode_type", None)
-    if not found:
+    behaviors = {key: place for place, key in enumerate(run.conventions.keys["behavior"])}
+    keys = [key for key in columns.table if not run.conventions.is_clock(key) and columns.words(key) is not None]
+    keys = sorted((key for key in keys if key != "episode_type"), key=lambda key: behaviors.get(key, len(behaviors)))
+    if not keys:
         return None
-    order = sorted(found, key=lambda key: _BEHAVIOR.index(key) if key in _BEHAVIOR else len(_BEHAVIOR))[:_MOST_STRIPS]
-    told = {key: _told(run, Kind.STATS, key, axis, found[key]) for key in order}
-    colors = _colors([found[key] for key in order], theme)
+    data = {key: _words_over(run, Kind.STATS, key, axis) for key in keys[:_MOST_STRIPS]}
+    colors = _colors((words for _, words in data.values()), theme)
     chart = Chart(
         title=title,
         x_label=axis.label,
         x_unit=axis.unit,
-        marks=[StateTimeline(*told[key], colors, _short(key)) for key in order],
-        caption="" if len(order) == len(found) else f"not shown: {', '.join(key for key in found if key not in order)}",
+        marks=[StateTimeline(x, words, colors, _label(key)) for key, (x, words) in data.items()],
+        caption=f"not shown: {', '.join(keys[_MOST_STRIPS:])}" if len(keys) > _MOST_STRIPS else "",
     )
-    blocks = tuple(Block(key, {axis.name: told[key][0], "value": told[key][1]}) for key in order)
-    return Picture("states", "what was the case when", chart, blocks=blocks)
+    blocks = tuple(Block(key, {axis.name: x, "value": words}) for key, (x, words) in data.items())
+    return Picture("states", "states in words", chart, blocks=blocks)
 
 
-def _told(
-    run: Run, kind: Kind, key: str, axis: Axis, words: Sequence[str | None]
-) -> tuple[Floats, npt.NDArray[np.object_]]:
-    """Where the column says something, and what; frames that lack it do not end what was said before."""
-    x, present = run.places(kind, axis.name), run.columns(kind).present(key)
-    keep = present & np.isfinite(x)
+def _words_over(run: Run, kind: Kind, key: str, axis: Axis) -> tuple[Floats, npt.NDArray[np.object_]]:
+    """The words of a column over an axis; frames without it are left out, so that the word before them goes on."""
+    columns = run.columns(kind)
+    x, words = run.axis_values(kind, axis.name), columns.words(key) or []
+    keep = columns.present(key) & np.isfinite(x)
     return x[keep], np.fromiter(words, object, len(words))[keep]
 
 
-def _short(key: str) -> str:
+def _label(key: str) -> str:
     return key.replace("_", " ")
 
 
-def _colors(columns: Sequence[Sequence[str | None]], theme: str) -> Mapping[str, str]:
-    """One colour for each word, whichever strip it stands in."""
+def _colors(columns: Iterable[npt.NDArray[np.object_]], theme: str) -> Mapping[str, str]:
+    """One colour for each word, the same in every strip."""
     look = find_theme(theme)
     colors: dict[str, str] = {}
     for words in columns:
-        for word in dict.fromkeys(words):
+        for word in dict.fromkeys(words.tolist()):
             if word is not None and word not in colors:
                 turn, place = divmod(len(colors), len(look.palette))
                 colors[word] = mix(look.palette[place], look.background, min(0.25 + 0.25 * turn, 0.75))
@@ -101,23 +85,26 @@ def _colors(columns: Sequence[Sequence[str | None]], theme: str) -> Mapping[str,
 
 
 def path_picture(run: Run, title: str, theme: str) -> Picture | None:
-    """Where the creature went, seen from above; None when the log does not say, or it moves along a line only.
+    """The path of the robot, seen from above; None when the log has none, or it runs along a line only.
 
     Of several episodes the last is shown, with those before it faintly.
     """
-    table = run.columns(Kind.CREATURE).table
-    path = _path(table)
-    if path is None or not _spreads(*path):
+    columns = run.columns(Kind.CREATURE)
+    table, sample = columns.table, columns.sample()
+    keys = run.conventions.position(sample)
+    if not keys:
         return None
-    x, y = path
-    others = _others(table)
-    starts = _starts(run, table, x, y)
+    x, y = _xy(columns, keys)
+    if not _is_plane(x, y):
+        return None
+    objects = {name: _xy(columns, (key,)) for name, key in run.conventions.objects(sample).items()}
+    starts = _episode_rows(run, x, y)
     marks: list[Line | Scatter] = []
     for start, stop in list(zip(starts, [*starts[1:], len(x)], strict=True))[-_MOST_EPISODES:-1]:
         muted = find_theme(theme).muted
         marks.append(Line(x[start:stop], y[start:stop], "earlier episodes", muted, width=1.25, opacity=0.3))
     last = slice(starts[-1], len(x))
-    for name, (other_x, other_y) in others.items():
+    for name, (other_x, other_y) in objects.items():
         moves = np.ptp(other_x[last]) > 0 or np.ptp(other_y[last]) > 0
         line = Line(other_x[last], other_y[last], name, width=1.5)
         marks.append(line if moves else Scatter(other_x[-1:], other_y[-1:], name, size=8))
@@ -132,11 +119,18 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
         caption=f"the last of {len(starts):,} episodes" if len(starts) > 1 else "",
     )
     blocks = [Block("path", {"time": table.time, "x": x, "y": y})]
-    blocks += [Block(name, {"time": table.time, "x": a, "y": b}) for name, (a, b) in others.items()]
+    blocks += [Block(name, {"time": table.time, "x": a, "y": b}) for name, (a, b) in objects.items()]
     return Picture("trajectory", "path seen from above", scene, blocks=tuple(blocks))
 
 
-def _spreads(x: Floats, y: Floats) -> bool:
+def _xy(columns: Columns, keys: tuple[str, ...]) -> tuple[Floats, Floats]:
+    """The coordinates in one column of vectors, or in two columns of numbers."""
+    if len(keys) == 1:
+        return columns.numbers(keys[0], 0), columns.numbers(keys[0], 1)
+    return columns.numbers(keys[0]), columns.numbers(keys[1])
+
+
+def _is_plane(x: Floats, y: Floats) -> bool:
     """Whether it is a path in a plane, and not one along a line."""
     good = np.isfinite(x) & np.isfinite(y)
     if not good.any():
@@ -145,18 +139,19 @@ def _spreads(x: Floats, y: Floats) -> bool:
     return bool(min(reach) > _STILL * max(reach))
 
 
-def _starts(run: Run, table: Table, x: Floats, y: Floats) -> list[int]:
+def _episode_rows(run: Run, x: Floats, y: Floats) -> list[int]:
     """The rows at which episodes begin."""
-    for key in ("episode", "gen", "generation"):
-        if key in table and table[key].ndim == 1:
-            numbers = table.numbers(key)
-            return [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist()]
+    columns = run.columns(Kind.CREATURE)
+    table = columns.table
+    if (episode := run.conventions.axis("episode", table, columns.is_number)) is not None:
+        numbers = columns.numbers(episode.key)
+        return [0, *(np.flatnonzero(np.abs(np.diff(numbers)) > 0) + 1).tolist()]
     rows = np.searchsorted(table.time, run.episode_starts)
     return sorted({0, *rows[rows < table.rows].tolist(), *_jumps(x, y)})
 
 
 def _jumps(x: Floats, y: Floats) -> list[int]:
-    """Rows before which the creature was put elsewhere: far, and much farther than it ever goes in one frame."""
+    """Rows before which the robot was put elsewhere: far, and much farther than it moves in one frame."""
     with np.errstate(invalid="ignore"):
         moved = np.hypot(np.diff(x), np.diff(y))
     known = moved[np.isfinite(moved) & (moved > 0)]
@@ -165,22 +160,3 @@ def _jumps(x: Floats, y: Floats) -> list[int]:
     far = max(0.1 * float(np.hypot(np.ptp(x[np.isfinite(x)]), np.ptp(y[np.isfinite(y)]))), 10 * float(np.median(known)))
     with np.errstate(invalid="ignore"):
         return (np.flatnonzero(moved > far) + 1).tolist()
-
-
-def _others(table: Table) -> dict[str, tuple[Floats, Floats]]:
-    """Other things whose place was logged, ``ball_pos`` and the like."""
-    found = {}
-    for key in table:
-        column = table[key]
-        if key.endswith("_pos") and column.ndim == 2 and column.shape[1] in (2, 3) and column.dtype != object:
-            found[key.removesuffix("_pos")] = (column[:, 0].astype(np.float64), column[:, 1].astype(np.float64))
-    return found
-
-
-def _path(table: Table) -> tuple[Floats, Floats] | None:
-    if "x" in table and "y" in table and table["x"].ndim == table["y"].ndim == 1:
-        return table.numbers("x"), table.numbers("y")
-    for key in ("pos", "qpos", "com"):
-        if key in table and table[key].ndim == 2 and table[key].shape[1] > 1 and table[key].dtype != object:
-            return table[key][:, 0].astype(np.float64), table[key][:, 1].astype(np.float64)
-    return None

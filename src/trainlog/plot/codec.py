@@ -1,6 +1,6 @@
 """Pictures as formats that can only be written: ``trainlog convert run.flog run.svg``.
 
-They show what a training is about. All of the frames are gathered in memory, and drawn when the writer is closed.
+They show the most important figures. All frames are kept in memory, and drawn when the writer is closed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class PictureCodec(Codec):
 
         """
         if path.exists():
-            raise LogExists("there is a file already, and a log is never overwritten unasked", path=path)
+            raise LogExists("there is a file already, and a log is never overwritten by default", path=path)
         return _PictureWriter(self, path, header)
 
 
@@ -82,7 +82,7 @@ class PngCodec(PictureCodec):
 
 
 class GifCodec(PictureCodec):
-    """The curve that a training is about, growing on axes that are fixed from the whole."""
+    """The curve of the main metric as it grows, on the axes of the whole curve."""
 
     name = "gif"
     suffixes = (".gif",)
@@ -109,7 +109,7 @@ def _sheet(run: Reader) -> Drawing:
     return layout(picture.figure, *picture.size(_WIDTH, _HEIGHT))
 
 
-class _MemoryLog(Reader):
+class _MemoryReader(Reader):
     """The tables of a log that was never read from a file."""
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -167,7 +167,7 @@ class _PictureWriter(Writer):
     def __init__(self, codec: PictureCodec, path: Path, header: Header) -> None:
         self._codec = codec
         self._path = path
-        self._run: _MemoryLog | None = _MemoryLog(path, header)
+        self._run: _MemoryReader | None = _MemoryReader(path, header)
 
     def write(self, frame: Frame) -> None:
         self._open_run().add(frame)
@@ -175,7 +175,7 @@ class _PictureWriter(Writer):
     def write_table(self, table: Table) -> None:
         self._open_run().add_table(table)
 
-    def _open_run(self) -> _MemoryLog:
+    def _open_run(self) -> _MemoryReader:
         if self._run is None:
             raise ClosedLog("this picture is drawn already", path=self._path)
         return self._run

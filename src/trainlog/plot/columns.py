@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Reader
+from trainlog.conventions import Conventions
 from trainlog.model import Kind
-from trainlog.plot.axes import Floats, is_clock
+from trainlog.plot.axes import Floats
 from trainlog.table.table import Table
 from trainlog.table.values import flatten
 
@@ -18,8 +19,8 @@ __all__ = ["Columns", "matches"]
 
 Bools = npt.NDArray[np.bool_]
 
-_MOST_WORDS: Final = 12  # different words in a column that says what was the case when
-_GLANCE: Final = 100  # values of a column of objects that tell whether it is worth to look at all of them
+_MOST_WORDS: Final = 12  # different words in a column that is drawn as a strip
+_GLANCE: Final = 100  # values of a column of objects that are looked at before all of them are
 
 
 class Columns:
@@ -30,13 +31,17 @@ class Columns:
 
     """
 
-    def __init__(self, reader: Reader, kind: Kind, only: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, reader: Reader, kind: Kind, conventions: Conventions, only: frozenset[str] = frozenset()
+    ) -> None:
         """Prepare to read the frames of *kind*; where they have all columns of *only*, the others are left out."""
         self.kind = kind
         self._reader = reader
+        self._conventions = conventions
         self._only = only
         self._numbers: dict[str, Floats | None] = {}
         self._varies: dict[str, bool] = {}
+        self._words: dict[str, list[str | None] | None] = {}
 
     @cached_property
     def table(self) -> Table:
@@ -46,7 +51,8 @@ class Columns:
             keys = [] if first is None else list(flatten(first.data))
             if self._only <= set(keys):
                 wanted = self._only | {"episode_type"}
-                return self._reader.table(self.kind, keys=[key for key in keys if key in wanted or is_clock(key)])
+                chosen = [key for key in keys if key in wanted or self._conventions.is_clock(key)]
+                return self._reader.table(self.kind, keys=chosen)
         return self._reader.table(self.kind)
 
     def is_number(self, key: str) -> bool:
@@ -73,8 +79,24 @@ class Columns:
             self._varies[key] = bool(len(finite)) and bool(finite.min() < finite.max())
         return self._varies[key]
 
+    def sample(self) -> dict[str, float | list[float]]:
+        """A frame as `Conventions.position` takes it: numbers, and the first vector of each column that is known."""
+        found: dict[str, float | list[float]] = {}
+        for key, column in self.table.items():
+            if self.parts(key) > 1 and column.dtype.kind in "biuf":
+                known = np.flatnonzero(np.isfinite(column).all(axis=1))
+                found[key] = column[known[0]].astype(np.float64).tolist() if len(known) else []
+            elif self.is_number(key):
+                found[key] = 0.0
+        return found
+
     def words(self, key: str) -> list[str | None] | None:
-        """The column of words that say what was the case, None where they do not; None when it is no such column."""
+        """A column of few different words, None where a frame has none; None when it is no such column."""
+        if key not in self._words:
+            self._words[key] = self._read_words(key)
+        return self._words[key]
+
+    def _read_words(self, key: str) -> list[str | None] | None:
         column = self.table[key]
         if column.dtype != object or column.ndim != 1:
             return None
@@ -83,33 +105,8 @@ class Columns:
         return words if 2 <= len(different) + (None in words) <= _MOST_WORDS and different else None
 
     def present(self, key: str) -> Bools:
-        """Which frames have the key; a NaN that was logged counts, ``None`` does not. Bools of shape (rows,)."""
-        missing = self._missing.get(key)
-        present = np.ones(self.table.rows, np.bool_)
-        if missing is not None:
-            present[missing] = False
-        return present
-
-    @cached_property
-    def _missing(self) -> dict[str, npt.NDArray[np.intp]]:
-        """Rows that lack a key, by key. A table says NaN for both; only the frames tell one from the other."""
-        holes = [key for key in self.table if self._has_nan(key)]
-        if not holes:
-            return {}
-        nested = not all(key.isidentifier() for key in holes)  # or a key that is no string
-        missing: dict[str, list[int]] = {key: [] for key in holes}
-        for row, frame in zip(range(self.table.rows), self._reader.frames(self.kind), strict=False):
-            data = flatten(frame.data) if nested else frame.data
-            for key, rows in missing.items():
-                if data.get(key) is None:
-                    rows.append(row)
-        return {key: np.array(rows, np.intp) for key, rows in missing.items() if rows}
-
-    def _has_nan(self, key: str) -> bool:
-        column = self.table[key]
-        if column.dtype == object:
-            return any(value is None or value != value for value in column.tolist())
-        return column.dtype.kind == "f" and bool(np.isnan(column.reshape(-1)).any())
+        """Which frames have a value; a NaN that was logged is one, ``None`` is not. Bools of shape (rows,)."""
+        return self.table.valid(key)
 
     def _as_numbers(self, key: str) -> Floats | None:
         if key not in self._numbers:
@@ -117,18 +114,18 @@ class Columns:
         return self._numbers[key]
 
     def _read_numbers(self, key: str) -> Floats | None:
-        column = self.table[key]
-        if column.ndim != 1 or column.dtype.kind not in "biufO":
+        column = self.table.column(key)
+        values = column.values
+        if values.ndim != 1 or values.dtype.kind not in "biufO":
             return None
-        if column.dtype != object:
-            return self.table.numbers(key)
-        filled = np.array([value is not None and value == value for value in column.tolist()], np.bool_)
-        some = np.flatnonzero(filled)[:_GLANCE]
-        glance = Table(self.kind, self.table.time[some], {key: column[some]}).numbers(key)
-        if not len(glance) or np.isnan(glance).any():
-            return None
-        numbers = self.table.numbers(key)
-        return None if np.isnan(numbers[filled]).any() else numbers
+        if values.dtype == object:
+            # A logged NaN says that it is no number as much as a gap does.
+            filled = column.valid & np.fromiter((value == value for value in values.tolist()), np.bool_, len(values))
+            some = np.flatnonzero(filled)[:_GLANCE]
+            glance = Table(self.kind, self.table.time[some], {key: values[some]}).numbers(key)
+            if not len(glance) or np.isnan(glance).any() or np.isnan(self.table.numbers(key)[filled]).any():
+                return None
+        return self.table.numbers(key)
 
 
 def matches(column: npt.NDArray[Any], word: str) -> Bools:

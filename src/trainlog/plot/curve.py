@@ -19,10 +19,10 @@ from trainlog.plot.axes import Axis, Floats
 from trainlog.plot.options import Group, PlotOptions
 from trainlog.plot.picture import Block
 from trainlog.plot.run import Metric, Run
-from trainlog.plot.seeds import gathered
-from trainlog.plot.smoothing import fair_window, fitting_window, smoothed, window_extremes, window_std
+from trainlog.plot.seeds import aggregate
+from trainlog.plot.smoothing import default_window, round_window, smoothed, window_extremes, window_std
 
-__all__ = ["MetricChart", "labels_of_bands"]
+__all__ = ["MetricChart", "band_label"]
 
 _DASHES: Final = (None, (7.0, 4.0), (2.0, 4.0))
 _MOST_RAW: Final = 4  # curves whose every value is shown faintly behind the smoothed one
@@ -34,26 +34,26 @@ _MOST_PIECES: Final = 500
 _SPREADS: Final = {"std": "mean ± standard deviation", "minmax": "lowest to highest"}
 
 
-def labels_of_bands(wish: PlotOptions) -> str:
-    """What the band around the middle of several runs is."""
-    return _SPREADS.get(wish.band or "ci", f"95 % bootstrap interval of the {_center_name(wish)}")
+def band_label(options: PlotOptions) -> str:
+    """The legend's text for the band around the middle of several runs."""
+    return _SPREADS.get(options.band or "ci", f"95 % bootstrap interval of the {_center_name(options)}")
 
 
 class MetricChart:
-    """Gathers the marks of a chart, the numbers behind them, and what has to be said about them."""
+    """The marks of a chart, the numbers behind them, and the notes below it."""
 
-    def __init__(self, metric: Metric, groups: Sequence[Group], axis: Axis, wish: PlotOptions) -> None:
-        """Draw *metric* of *groups*, some of which may lack it.
+    def __init__(self, metric: Metric, groups: Sequence[Group], axis: Axis, options: PlotOptions) -> None:
+        """Draw *metric* of *groups*; some of them may lack it.
 
         Raises:
-            PlotError: when the wish cannot be granted.
+            PlotError: when the band cannot be drawn.
 
         """
-        self.metric, self.axis, self.wish = metric, axis, wish
+        self.metric, self.axis, self.options = metric, axis, options
         self.blocks: list[Block] = []
         self._marks: list[ChartMark] = []
         self._notes: dict[str, None] = {}
-        self._palette = find_theme(wish.theme).palette
+        self._palette = find_theme(options.theme).palette
         self._drawn = 0
         curves = [(group, part, points) for group in groups for part, points in _curves(group, metric, axis).items()]
         self._several = len(curves) > 1
@@ -77,19 +77,19 @@ class MetricChart:
         return not self.blocks
 
     def chart(self, title: str, extra: Sequence[ChartMark] = ()) -> Chart:
-        """The chart by itself, *extra* marks with it."""
+        """The chart alone, with *extra* marks."""
         return self._chart(title, _y_label(self.metric), [*self._marks, *extra], "; ".join(self._notes))
 
     def panel(self, extra: Sequence[ChartMark] = (), *, events: bool = True) -> Chart:
-        """The chart as one of a sheet, where its title names the metric, and another one may name the *events*."""
+        """The chart as a part of a sheet: the title is the metric; *events* are named unless another part does."""
         name = _y_label(self.metric)
         marks = [
             mark if events or not isinstance(mark, VLine) else VLine(mark.x, "", mark.color) for mark in self._marks
         ]
-        marks = [_unnamed(mark) if isinstance(mark, Line) and mark.label == name else mark for mark in marks]
-        in_words = self._unit if self._unit != "s" else None  # seconds are told by the ticks
-        chart = self._chart(name, in_words or "", [*marks, *extra], "")
-        return dataclasses.replace(chart, y_unit=None) if in_words else chart
+        marks = [_without_label(mark) if isinstance(mark, Line) and mark.label == name else mark for mark in marks]
+        unit = self._unit if self._unit != "s" else None  # the ticks show seconds
+        chart = self._chart(name, unit or "", [*marks, *extra], "")
+        return dataclasses.replace(chart, y_unit=None) if unit else chart
 
     def _chart(self, title: str, y_label: str, marks: Sequence[ChartMark], caption: str) -> Chart:
         return Chart(
@@ -98,26 +98,28 @@ class MetricChart:
             x_unit=self.axis.unit,
             y_label=y_label,
             y_unit=self._unit,
-            y_log=self.wish.log_y,
+            y_log=self.options.log_y,
             caption=caption,
             marks=marks,
         )
 
-    def _look(self) -> tuple[str, tuple[float, ...] | None]:
+    def _style(self) -> tuple[str, tuple[float, ...] | None]:
         turn, place = divmod(self._drawn, len(self._palette))
         return self._palette[place], _DASHES[turn % len(_DASHES)]
 
     def _add_run(self, label: str, x: Floats, y: Floats) -> None:
-        color, dash = self._look()
-        band = self.wish.band or "none"
+        color, dash = self._style()
+        band = self.options.band or "none"
         if band == "ci" and self._several:
             band = "none"  # the other curves have one
         if band == "ci":
-            raise PlotError("a 95 % interval is one over several logs, and here is one; --band std and minmax work")
+            raise PlotError(
+                "a 95 % interval is one over several logs, and there is only one; --band std and minmax work"
+            )
         smooth = smoothed(y, self._smooth)
         columns = {self.axis.name: x, "value": y}
         if smooth is None:
-            for part in _unbroken(x) if self.metric.kind == Kind.CREATURE else [slice(None)]:
+            for part in _segments(x) if self.metric.kind == Kind.CREATURE else [slice(None)]:
                 self._marks.append(Line(x[part], y[part], label or _y_label(self.metric), color, dash=dash))
         else:
             columns["smoothed"] = smooth.values
@@ -125,8 +127,8 @@ class MetricChart:
                 low, high = _window_band(band, y, smooth.window)
                 columns |= {"low": low, "high": high}
                 name = "lowest to highest" if band == "minmax" else "± standard deviation"
-                said = "" if self._drawn else f"{name} of {smooth.window:,}"
-                self._marks.append(Band(x, low, high, said, color))
+                text = "" if self._drawn else f"{name} of {smooth.window:,}"
+                self._marks.append(Band(x, low, high, text, color))
             elif not self._many:
                 raw = "" if self._several else _y_label(self.metric)
                 self._marks.append(Line(x, y, raw, color, width=1.25, opacity=0.3, dash=dash))
@@ -139,36 +141,36 @@ class MetricChart:
         self.blocks.append(Block(label or str(self.metric), columns))
 
     def _smoothing(self, curves: Sequence[tuple[Run, Floats]]) -> float:
-        """How all curves are smoothed; one and the same way, so that they can be compared."""
-        if self.wish.smooth is not None:
-            return self.wish.smooth
-        if len(curves) == 1 and self.wish.band not in (None, "none"):
-            return fair_window(len(curves[0][1]))  # the band is that of a window
-        return max((0 if run.is_sampled(self.metric) else fitting_window(y) for run, y in curves), default=0)
+        """How all curves are smoothed: in the same way, so that they can be compared."""
+        if self.options.smooth is not None:
+            return self.options.smooth
+        if len(curves) == 1 and self.options.band not in (None, "none"):
+            return round_window(len(curves[0][1]))  # the band is that of a window
+        return max((0 if run.is_sampled(self.metric) else default_window(y) for run, y in curves), default=0)
 
     def _add_group(self, group: Group, label: str, curves: Sequence[tuple[Floats, Floats]]) -> None:
-        color, dash = self._look()
+        color, dash = self._style()
         ready = []
         for x, y in curves:
             smooth = smoothed(y, self._smooth)
             ready.append((x, y if smooth is None else smooth.values))
             if smooth is not None:
                 self._notes[f"each smoothed, {smooth.label}"] = None
-        one = gathered(ready, self.wish.center or "mean", self.wish.band or "ci")
+        one = aggregate(ready, self.options.center or "mean", self.options.band or "ci")
         count = len(curves)
-        what = f"{_center_name(self.wish)} of {count} {group.noun if count > 1 else 'run'}"
-        bands = _stretches(np.isfinite(one.low))
+        what = f"{_center_name(self.options)} of {count} {group.noun if count > 1 else 'run'}"
+        bands = _true_ranges(np.isfinite(one.low))
         for part in bands:
-            said = labels_of_bands(self.wish) if not self._drawn and part is bands[0] else ""
-            self._marks.append(Band(one.x[part], one.low[part], one.high[part], said, color))
-        said = f"{label} ({what})" if label else what
-        for part in _stretches(one.runs == count):
-            self._marks.append(Line(one.x[part], one.center[part], said, color, width=2.25, dash=dash))
-        for part in _stretches(one.runs < count):
+            text = band_label(self.options) if not self._drawn and part is bands[0] else ""
+            self._marks.append(Band(one.x[part], one.low[part], one.high[part], text, color))
+        text = f"{label} ({what})" if label else what
+        for part in _true_ranges(one.runs == count):
+            self._marks.append(Line(one.x[part], one.center[part], text, color, width=2.25, dash=dash))
+        for part in _true_ranges(one.runs < count):
             joined = slice(max(part.start - 1, 0), part.stop + 1)
             self._marks.append(Line(one.x[joined], one.center[joined], "", color, width=1.5, dash=(5.0, 3.0)))
             self._notes[f"dashed: not all {group.noun} reach so far"] = None
-        columns = {self.axis.name: one.x, _center_name(self.wish): one.center}
+        columns = {self.axis.name: one.x, _center_name(self.options): one.center}
         columns |= {"low": one.low, "high": one.high} if bands else {}
         self.blocks.append(Block(label or str(self.metric), {**columns, "runs": one.runs}))
 
@@ -184,7 +186,7 @@ class MetricChart:
 
 
 def _curves(group: Group, metric: Metric, axis: Axis) -> dict[str, list[tuple[Run, tuple[Floats, Floats]]]]:
-    """The curves of a group's runs by what they tell apart, evaluation and training."""
+    """The curves of a group's runs, by type of episode: evaluation and training."""
     found: dict[str, list[tuple[Run, tuple[Floats, Floats]]]] = {}
     for run in group.runs:
         if metric.key in run.columns(metric.kind).table and run.has_axis(metric.kind, axis.name):
@@ -193,14 +195,14 @@ def _curves(group: Group, metric: Metric, axis: Axis) -> dict[str, list[tuple[Ru
     return found
 
 
-def _stretches(mask: npt.NDArray[np.bool_]) -> list[slice]:
-    """Where *mask* is true, as slices. What is NaN elsewhere must not be given to a mark, which would count it."""
+def _true_ranges(mask: npt.NDArray[np.bool_]) -> list[slice]:
+    """Where *mask* is true, as slices. A mark would count the NaN elsewhere as gaps of the data."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
     return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
-def _unbroken(x: Floats) -> list[slice]:
-    """The stretches between long gaps: what a creature did while nobody looked is not to be made up."""
+def _segments(x: Floats) -> list[slice]:
+    """The parts between long gaps, which are not joined by a line, as nothing is known of them."""
     steps = np.diff(x)
     usual = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
     breaks = np.flatnonzero(steps > _LONG_GAP * usual) + 1
@@ -217,11 +219,11 @@ def _window_band(band: str, values: Floats, window: int) -> tuple[Floats, Floats
     return mean - std, mean + std
 
 
-def _center_name(wish: PlotOptions) -> str:
-    return {"iqm": "IQM", "median": "median"}.get(wish.center or "mean", "mean")
+def _center_name(options: PlotOptions) -> str:
+    return {"iqm": "IQM", "median": "median"}.get(options.center or "mean", "mean")
 
 
-def _unnamed(line: Line) -> Line:
+def _without_label(line: Line) -> Line:
     return Line(line.x, line.y, "", line.color, line.width, line.opacity, line.dash)
 
 

@@ -1,4 +1,4 @@
-"""The figures that a person wants of logs."""
+"""Which figures are drawn of logs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from trainlog.conventions import Conventions
 from trainlog.draw import Chart, Grid, Scene, StateTimeline
 from trainlog.errors import PlotError
 from trainlog.model import Kind
@@ -15,56 +16,57 @@ from trainlog.plot.curve import MetricChart
 from trainlog.plot.names import file_names, file_safe
 from trainlog.plot.options import Group, PlotOptions, groups_of
 from trainlog.plot.picture import Picture
-from trainlog.plot.rank import IMPORTANT, groups_by_prefix, ranked, tier
 from trainlog.plot.run import Metric, Run
 
 __all__ = ["figure_of", "main_metric", "metrics_of", "pictures", "title_of"]
 
 _SHEETS: Final = ("overview", "trajectory", "states")  # names that no metric's file may have
 _COLUMNS: Final = 3
+_IMPORTANT: Final = 3  # the last tier of metrics that the overview shows first, see docs/conventions.md
 _OVERVIEW: Final = 12  # figures on the sheet of the most important ones
 _FEW: Final = 4  # figures on a sheet that each name the events
 _SHEET: Final = 24  # figures on the sheet of a group
 
 
-def pictures(runs: Sequence[Run], wish: PlotOptions | None = None) -> list[Picture]:
-    """The figures of *runs*: an overview, one for each metric, sheets of those that belong together, words, the path.
+def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Picture]:
+    """The figures of *runs*: an overview, one for each metric, the path, states in words, one sheet for each group.
 
     Args:
         runs: one or more logs, see `trainlog.plot.runs_of`.
-        wish: what is wanted of them; without ``y`` it is every metric that varies, the most important first.
+        options: which figures, and how; without ``y`` it is every metric that varies, the most important first.
 
     Raises:
-        PlotError: when the logs do not hold what is wanted, or nothing that can be drawn.
+        PlotError: when the logs lack what the options name, or hold nothing that can be drawn.
 
     """
-    wish = wish or PlotOptions()
-    metrics = metrics_of(runs, wish)
-    axes = _axes(runs, {metric.kind for metric in metrics}, wish)
+    options = options or PlotOptions()
+    metrics = metrics_of(runs, options)
+    axes = _axes(runs, {metric.kind for metric in metrics}, options)
     metrics = [metric for metric in metrics if metric.kind in axes]
-    groups = groups_of(runs, wish)
-    folders = groups_by_prefix(metrics)
+    groups = groups_of(runs, options)
+    folders = _folders(metrics)
     names = _file_names(folders)
     single: list[Picture] = []
     panels: dict[Metric, Chart] = {}
     for metric in metrics:
-        drawn = MetricChart(metric, groups, axes[metric.kind], wish)
-        if drawn.is_empty:
+        curve = MetricChart(metric, groups, axes[metric.kind], options)
+        if curve.is_empty:
             continue
         extra = _strips(runs, metric, axes[metric.kind])
-        chart = drawn.chart(title_of(runs, str(metric)), extra)
-        single.append(Picture(names[metric], str(metric), chart, folders[metric], tuple(drawn.blocks)))
-        panels[metric] = drawn.panel(extra if tier(metric) == 0 else (), events=len(metrics) <= _FEW or not panels)
-    if wish.y:
+        chart = curve.chart(title_of(runs, str(metric)), extra)
+        single.append(Picture(names[metric], str(metric), chart, folders[metric], tuple(curve.blocks)))
+        strips = extra if _tier(runs, metric) == 0 else ()
+        panels[metric] = curve.panel(strips, events=len(metrics) <= _FEW or not panels)
+    if options.y:
         return single
-    path, states = _of_one(runs, axes, wish)
+    path, states = _path_and_states(runs, axes, options)
     if not single and path is None and states is None:
         raise PlotError("there is nothing to draw: no number in these logs varies")
     sheets = [*_overview(runs, panels, path), *_sheets(runs, panels, folders)]
     return [*sheets[:1], *single, *(one for one in (path, states) if one is not None), *sheets[1:]]
 
 
-def figure_of(metric: Metric, groups: Sequence[Group], wish: PlotOptions, name: str, title: str) -> Picture:
+def figure_of(metric: Metric, groups: Sequence[Group], options: PlotOptions, name: str, title: str) -> Picture:
     """One metric of groups of runs that the caller made.
 
     Raises:
@@ -72,24 +74,25 @@ def figure_of(metric: Metric, groups: Sequence[Group], wish: PlotOptions, name: 
 
     """
     runs = [run for group in groups for run in group.runs]
-    axis = _axes(runs, [metric.kind], wish)[metric.kind]
-    drawn = MetricChart(metric, groups, axis, wish)
-    if drawn.is_empty:
+    axis = _axes(runs, [metric.kind], options)[metric.kind]
+    curve = MetricChart(metric, groups, axis, options)
+    if curve.is_empty:
         raise PlotError(_unknown(str(metric), runs))
-    return Picture(name, title, drawn.chart(title_of(runs, title)), "", tuple(drawn.blocks))
+    return Picture(name, title, curve.chart(title_of(runs, title)), "", tuple(curve.blocks))
 
 
-def metrics_of(runs: Sequence[Run], wish: PlotOptions) -> list[Metric]:
-    """What is drawn: what is wished for, in that order; or all that varies in any of the logs, as ranked.
+def metrics_of(runs: Sequence[Run], options: PlotOptions) -> list[Metric]:
+    """The metrics that the options name, in that order; or all that vary in any log, the most important first.
 
     Raises:
         PlotError: for a name that no log has, or that is no number.
 
     """
-    if not wish.y:
-        return ranked(_unique(metric for run in runs for metric in run.metrics()))
+    if not options.y:
+        found = _unique(metric for run in runs for metric in run.metrics())
+        return sorted(found, key=lambda metric: _rank(runs, metric))
     chosen: list[Metric] = []
-    for name in wish.y:
+    for name in options.y:
         found = _unique(metric for run in runs for metric in run.find(name))
         if not found:
             raise PlotError(_unknown(name, runs))
@@ -98,7 +101,7 @@ def metrics_of(runs: Sequence[Run], wish: PlotOptions) -> list[Metric]:
 
 
 def main_metric(runs: Sequence[Run]) -> Metric:
-    """What a training is about: the reward, or whatever comes next to it.
+    """What a training is about: the reward, or else the most important metric.
 
     Raises:
         PlotError: when nothing varies.
@@ -108,6 +111,15 @@ def main_metric(runs: Sequence[Run]) -> Metric:
     if not metrics:
         raise PlotError("there is nothing to draw: no number in these logs varies")
     return metrics[0]
+
+
+def _rank(runs: Sequence[Run], metric: Metric) -> tuple[int, ...]:
+    """What metrics are sorted by; the first number is the tier."""
+    return min(run.conventions.rank(metric.kind, metric.key) for run in runs)
+
+
+def _tier(runs: Sequence[Run], metric: Metric) -> int:
+    return _rank(runs, metric)[0]
 
 
 def _unique(metrics: Iterable[Metric]) -> list[Metric]:
@@ -122,39 +134,54 @@ def _unknown(name: str, runs: Sequence[Run]) -> str:
     return f"no log has the metric {name!r}" + (f"; near it: {', '.join(near)}" if near else "")
 
 
-def _axes(runs: Sequence[Run], kinds: Iterable[Kind], wish: PlotOptions) -> dict[Kind, Axis]:
-    """What the frames of each kind are drawn over; kinds that do not have the axis that is wished for are left out."""
+def _axes(runs: Sequence[Run], kinds: Iterable[Kind], options: PlotOptions) -> dict[Kind, Axis]:
+    """The axis of each kind of frame; kinds that lack the axis of the options are left out."""
     axes: dict[Kind, Axis] = {}
     for kind in kinds:
         having = [run for run in runs if run.columns(kind).table.rows]
-        order = [wish.x] if wish.x is not None else having[0].default_axis(kind)
+        order = [options.x] if options.x is not None else having[0].default_axes(kind)
         for name in order:
             if all(run.has_axis(kind, name) for run in having):
                 axes[kind] = having[0].axis(kind, name)
                 break
-    if wish.x is not None and not axes:
+    if options.x is not None and not axes:
         for kind in kinds:
             for run in runs:
-                run.places(kind, wish.x)  # says what is missing
+                run.axis_values(kind, options.x)  # raises, and names what is missing
     return axes
 
 
 def title_of(runs: Sequence[Run], otherwise: str) -> str:
-    """What all logs have in common: who learned what; or the name of the only log, or else *otherwise*."""
-    said = {
+    """The creature and the task that all logs have in common; or the name of the only log, or else *otherwise*."""
+    subjects = {
         (str(run.reader.header.meta.get("creature", "")), str(run.reader.header.meta.get("task", ""))) for run in runs
     }
-    if len(said) != 1:
+    if len(subjects) != 1:
         return otherwise
-    words = ": ".join(word for word in said.pop() if word and word != "unknown")
+    words = ": ".join(word for word in subjects.pop() if word and word != "unknown")
     return words or (runs[0].label if len(runs) == 1 else otherwise)
+
+
+def _folders(metrics: Sequence[Metric]) -> dict[Metric, str]:
+    """The folder of each metric's picture: its kind unless that is stats, and its group."""
+    folders: dict[Metric, str] = {}
+    for kind in dict.fromkeys(metric.kind for metric in metrics):
+        own = [metric for metric in metrics if metric.kind == kind]
+        groups = Conventions.groups(metric.key for metric in own)
+        outer = "" if kind == Kind.STATS else str(kind)
+        folders |= {metric: "/".join(filter(None, (outer, groups[metric.key]))) for metric in own}
+    return folders
 
 
 def _file_names(folders: Mapping[Metric, str]) -> dict[Metric, str]:
     """The path of each metric's picture, by the folder that it belongs to."""
     names: dict[Metric, str] = {}
     for folder in dict.fromkeys(folders.values()):
-        keys = {str(metric._replace(kind=Kind.STATS)): metric for metric, own in folders.items() if own == folder}
+        keys: dict[str, Metric] = {}
+        for metric in (metric for metric, own in folders.items() if own == folder):
+            key = str(metric._replace(kind=Kind.STATS))
+            short = key.removeprefix(f"{folder.rpartition('/')[2]}/")  # the folder says it already
+            keys[key if short in keys else short] = metric
         for key, safe in file_names(keys, _SHEETS).items():
             names[keys[key]] = "/".join([*_safe_path(folder), safe])
     return names
@@ -171,27 +198,29 @@ def _strips(runs: Sequence[Run], metric: Metric, axis: Axis) -> list[StateTimeli
     if metric.kind == Kind.CREATURE:
         strip = episode_strip(run, metric.kind, axis)
     else:
-        strip = behavior_strip(run, metric.kind, axis) if tier(metric) <= 1 else None
+        strip = behavior_strip(run, metric.kind, axis) if _tier(runs, metric) <= 1 else None
     return [strip] if strip is not None else []
 
 
-def _of_one(runs: Sequence[Run], axes: dict[Kind, Axis], wish: PlotOptions) -> tuple[Picture | None, Picture | None]:
-    """The path and the words of a log that is alone."""
+def _path_and_states(
+    runs: Sequence[Run], axes: dict[Kind, Axis], options: PlotOptions
+) -> tuple[Picture | None, Picture | None]:
+    """The path and the states of a single log."""
     if len(runs) != 1:
         return None, None
     run = runs[0]
     axis = axes.get(Kind.STATS)
-    if axis is None and (names := run.default_axis(Kind.STATS)):
+    if axis is None and (names := run.default_axes(Kind.STATS)):
         axis = run.axis(Kind.STATS, names[0])
     title = title_of(runs, run.label)
-    states = states_picture(run, axis, title, wish.theme) if axis is not None else None
-    return path_picture(run, title, wish.theme), states
+    states = states_picture(run, axis, title, options.theme) if axis is not None else None
+    return path_picture(run, title, options.theme), states
 
 
 def _overview(runs: Sequence[Run], panels: dict[Metric, Chart], path: Picture | None) -> Iterator[Picture]:
     room = _OVERVIEW - (path is not None)
-    first = [metric for metric in panels if tier(metric) <= IMPORTANT]
-    rest = [metric for metric in panels if tier(metric) > IMPORTANT]
+    first = [metric for metric in panels if _tier(runs, metric) <= _IMPORTANT]
+    rest = [metric for metric in panels if _tier(runs, metric) > _IMPORTANT]
     if len(first) < 6:
         first += rest[: 6 - len(first)]
     figures: list[Chart | Scene] = [panels[metric] for metric in first[:room]]

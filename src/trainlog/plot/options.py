@@ -1,4 +1,4 @@
-"""What is wanted of figures, and which runs make one curve."""
+"""The options of figures, and which runs make one curve."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from trainlog.conventions import AxisName
 from trainlog.errors import PlotError
-from trainlog.plot.axes import AxisName
 from trainlog.plot.run import Run
 from trainlog.plot.seeds import BandName, CenterName
 from trainlog.table.values import flatten
@@ -17,17 +17,17 @@ __all__ = ["Group", "PlotOptions", "groups_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlotOptions:
-    """What is wanted of figures; the defaults are what one wants to see first.
+    """The options of figures; the defaults show the most important first.
 
     Attributes:
         y: names of metrics, or patterns; all that vary when it is empty.
-        x: what they are drawn over; None for the best that all logs have.
+        x: the axis that they are drawn over; None for the best that all logs have.
         smooth: see `trainlog.plot.smoothing.smoothed`.
         log_y: a logarithmic y axis.
-        by: a key of the logs' metadata (``seed``, ``task``, ``args/lr``): logs of one value are one curve. ``log``
-            keeps every log apart.
+        by: a key of the logs' metadata (``seed``, ``task``, ``args/lr``): logs of one value are one curve. With
+            ``log`` each log is a curve.
         center: the middle of several logs.
-        band: what is shown around it. Asked for without ``by``, it makes all logs one curve.
+        band: what is shown around it. With a center or a band, and without ``by``, all logs are one curve.
         theme: ``light`` or ``dark``.
 
     """
@@ -46,7 +46,7 @@ class Group(NamedTuple):
     """Runs that make one curve.
 
     Attributes:
-        label: what the legend calls them.
+        label: their name in the legend.
         runs: one or more.
 
     """
@@ -56,29 +56,29 @@ class Group(NamedTuple):
 
     @property
     def noun(self) -> str:
-        """What they are to each other: seeds, if each says another one."""
+        """``seeds`` where each run has another one in its metadata, otherwise ``runs``."""
         seeds = [run.reader.header.meta.get("seed") for run in self.runs]
         return "seeds" if None not in seeds and len(set(map(str, seeds))) == len(seeds) > 1 else "runs"
 
 
-def groups_of(runs: Sequence[Run], wish: PlotOptions) -> list[Group]:
+def groups_of(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
     """The curves that *runs* make, in the order of their first log.
 
     Raises:
-        PlotError: when a log does not say what it is to be grouped by.
+        PlotError: when a log has no such key in its metadata.
 
     """
-    if wish.by is None and len(runs) > 1 and (wish.band or wish.center):
+    if options.by is None and len(runs) > 1 and (options.band or options.center):
         return [Group("", tuple(runs))]
-    if wish.by is None or wish.by == "log":
+    if options.by is None or options.by == "log":
         return [Group(run.label if len(runs) > 1 else "", (run,)) for run in runs]
     found: dict[str, list[Run]] = {}
     for run in runs:
-        found.setdefault(_told(run, wish.by), []).append(run)
+        found.setdefault(_value_of(run, options.by), []).append(run)
     return [Group(label, tuple(members)) for label, members in found.items()]
 
 
-def _told(run: Run, key: str) -> str:
+def _value_of(run: Run, key: str) -> str:
     meta: Mapping[str, Any] = flatten(run.reader.header.meta)
     if key not in meta:
         known = ", ".join(map(str, meta)) or "nothing"

@@ -1,22 +1,23 @@
-"""A log as figures need it: its metrics, what they are drawn over, and what happened meanwhile."""
+"""A log as figures need it: its metrics, their axes, and its events."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Reader
-from trainlog.episode import END, START, is_summary
+from trainlog.conventions import EPISODE_START, AxisKey, AxisName, Conventions
+from trainlog.episode import is_summary
 from trainlog.errors import PlotError
 from trainlog.model import Kind
-from trainlog.plot.axes import AXES, Axis, AxisName, Floats, added_up, is_clock, progress
+from trainlog.plot.axes import Axis, Floats, episode_progress, without_restarts
 from trainlog.plot.columns import Columns, matches
 
 __all__ = ["Metric", "Run", "log_name", "runs_of"]
@@ -24,8 +25,7 @@ __all__ = ["Metric", "Run", "log_name", "runs_of"]
 _MEASURED: Final = (Kind.STATS, Kind.EVOLUTION, Kind.CREATURE)
 _MOST_PARTS: Final = 8  # of a vector, that are drawn when it is named as a whole
 _PART: Final = re.compile(r"(.+)\[(-?\d+)\]")
-# Marked in their own way, or of no interest in a curve.
-_QUIET: Final = frozenset({START, END, "function_sample"})
+_COMPUTED: Final = AxisKey("")  # an axis whose values are in no column
 
 
 class Metric(NamedTuple):
@@ -48,11 +48,12 @@ class Metric(NamedTuple):
 
 
 class Run:
-    """A log, and what it is called in a legend.
+    """A log, and its name in a legend.
 
     Attributes:
         reader: the log.
         label: its name.
+        conventions: what its keys mean.
 
     """
 
@@ -62,38 +63,37 @@ class Run:
         Args:
             reader: a log.
             label: its name in legends; the file's name when it is left out.
-            only: names of metrics; when they are all that is drawn, other columns need not be read.
+            only: names of metrics, when nothing else is drawn; other columns need not be read then.
 
         """
         self.reader = reader
         self.label = label or log_name(reader.path)
-        self._columns = {kind: Columns(reader, kind, _keys_of(only)) for kind in Kind}
+        self.conventions = Conventions.of(reader.header)
+        self._columns = {kind: Columns(reader, kind, self.conventions, _keys_of(only)) for kind in Kind}
 
     def columns(self, kind: Kind) -> Columns:
         """The columns of one kind of frame."""
         return self._columns[kind]
 
     def metrics(self) -> list[Metric]:
-        """Every column of numbers that varies, but for clocks and counters that others are drawn over."""
-        found = []
-        for kind in _MEASURED:
-            columns = self.columns(kind)
-            found += [Metric(kind, key) for key in columns.table if not is_clock(key) and columns.varies(key)]
-        return found
+        """Every column of numbers that varies, except clocks and counters."""
+        return [metric for metric in self._numbers() if self.columns(metric.kind).varies(metric.key)]
 
     def constants(self) -> list[Metric]:
-        """Every column of numbers that never changes."""
-        found = []
+        """Every column of numbers that never changes, except clocks and counters."""
+        return [metric for metric in self._numbers() if not self.columns(metric.kind).varies(metric.key)]
+
+    def _numbers(self) -> Iterator[Metric]:
         for kind in _MEASURED:
             columns = self.columns(kind)
-            numbers = [key for key in columns.table if not is_clock(key) and columns.is_number(key)]
-            found += [Metric(kind, key) for key in numbers if not columns.varies(key)]
-        return found
+            for key in columns.table:
+                if not self.conventions.is_clock(key) and columns.is_number(key):
+                    yield Metric(kind, key)
 
     def find(self, name: str) -> list[Metric]:
         """The metrics of that name: ``reward``, ``creature:speed``, ``com[2]``, or a pattern such as ``gait_*``.
 
-        Statistics go before generations, and these before the creature. There may be none.
+        Stats frames are searched first, then evolution frames, then creature frames. There may be none.
 
         Raises:
             PlotError: for a column that is no number, or a vector too long to be drawn as a whole.
@@ -135,65 +135,65 @@ class Run:
         """Whether the frames of *kind* can be drawn over that axis."""
         return self._axis_key(kind, name) is not None
 
-    def default_axis(self, kind: Kind) -> list[AxisName]:
-        """What the frames of *kind* can be drawn over, the best first."""
-        order: list[AxisName] = ["step", "episode", "time"]
-        if kind == Kind.STATS and is_summary(dict.fromkeys(self.columns(kind).table, None)):
-            order = ["episode", "step", "time"]
-        return [name for name in order if self.has_axis(kind, name)]
+    def default_axes(self, kind: Kind) -> list[AxisName]:
+        """The axes that the frames of *kind* are drawn over by default, the best first."""
+        summaries = kind == Kind.STATS and is_summary(dict.fromkeys(self.columns(kind).table))
+        return [name for name in self.conventions.axis_order(summaries=summaries) if self.has_axis(kind, name)]
 
     def axis(self, kind: Kind, name: AxisName) -> Axis:
         """The axis of that name for the frames of *kind*."""
-        return Axis.of(name, self._axis_key(kind, name) or "")
+        return Axis.of(name, (self._axis_key(kind, name) or _COMPUTED).key)
 
-    def _axis_key(self, kind: Kind, name: AxisName) -> str | None:
-        """The column of the axis; empty where there is a better way."""
-        if name == "time":
-            return ""
-        if name == "episode" and kind != Kind.STATS and len(self.episode_starts):
-            return ""
+    def _axis_key(self, kind: Kind, name: AxisName) -> AxisKey | None:
+        """Where the values of the axis are; None where the frames do not have it."""
+        by_events = name == "episode" and len(self.episode_starts)
+        if name == "time" or (by_events and kind != Kind.STATS):
+            return _COMPUTED
         columns = self.columns(kind)
-        for key in AXES[name]:
-            if key in columns.table and columns.is_number(key) and (columns.varies(key) or columns.table.rows == 1):
-                return key
-        return "" if name == "episode" and len(self.episode_starts) else None
+        key = self.conventions.axis(
+            name,
+            columns.table,
+            lambda key: columns.is_number(key) and (columns.varies(key) or columns.table.rows == 1),
+        )
+        return _COMPUTED if key is None and by_events else key
 
-    def places(self, kind: Kind, name: AxisName) -> Floats:
-        """Where on that axis each frame of *kind* stands: float64, shape (rows,); NaN where it does not say.
+    def axis_values(self, kind: Kind, name: AxisName) -> Floats:
+        """The value of each frame of *kind* on that axis: float64, shape (rows,); NaN where a frame has none.
 
-        Counters of creature frames that begin anew with each episode are added up.
+        Counters that restart with each episode are made to go on.
 
         Raises:
             PlotError: when it has no such axis.
 
         """
         columns = self.columns(kind)
-        key = self._axis_key(kind, name)
-        if key is None:
-            could = ", ".join(self.default_axis(kind))
-            raise PlotError(f"{self.label}: its {kind} frames say no {name}; they can be drawn over {could}")
-        if key:
-            numbers = columns.numbers(key)
-            return added_up(numbers) if kind == Kind.CREATURE or key.startswith("episode_") else numbers
+        found = self._axis_key(kind, name)
+        if found is None:
+            known = ", ".join(self.default_axes(kind))
+            raise PlotError(f"{self.label}: its {kind} frames have no {name}; they can be drawn over {known}")
+        if found.key:
+            numbers = columns.numbers(found.key) * found.factor
+            restarts = kind == Kind.CREATURE or self.conventions.restarts(found.key)
+            return without_restarts(numbers) if restarts else numbers
         time = columns.table.time
         if name == "time":
             return time
         number = np.searchsorted(self.episode_starts, time, side="right").astype(np.float64)
-        return number + progress(number)
+        return number + episode_progress(number)
 
     def points(self, metric: Metric, name: AxisName) -> dict[str, tuple[Floats, Floats]]:
         """The metric as (x, y), both float64 of shape (n,); frames that lack it, or the axis, are left out.
 
-        There is one such curve, called ``""``; or one for each type of episode, where there are several.
+        There is one such curve, named ``""``; or one for each type of episode, where there are several.
         """
         columns = self.columns(metric.kind)
-        x, y = self.places(metric.kind, name), columns.numbers(metric.key, metric.part)
+        x, y = self.axis_values(metric.kind, name), columns.numbers(metric.key, metric.part)
         keep = np.isfinite(x) & columns.present(metric.key)
         parts = {part: rows & keep for part, rows in self._split(metric.kind).items()} or {"": keep}
         return {part: (x[rows], y[rows]) for part, rows in parts.items() if rows.any()}
 
     def _split(self, kind: Kind) -> dict[str, npt.NDArray[np.bool_]]:
-        """Which rows belong together, by what they are called: evaluation and training episodes."""
+        """The rows of each type of episode, evaluation and training; empty where there is only one."""
         columns = self.columns(kind)
         if kind != Kind.STATS or "episode_type" not in columns.table:
             return {}
@@ -202,7 +202,7 @@ class Run:
         return {name: matches(types, name) for name in names} if len(names) > 1 else {}
 
     def is_sampled(self, metric: Metric) -> bool:
-        """Whether its values are samples of a motion, which an average would misrepresent, not measures of learning."""
+        """Whether its values are samples of a motion, which an average would misrepresent."""
         declared = {variable.key: variable for variable in self.reader.header.variables}
         variable = declared.get(metric.key.removeprefix("mean/"))
         if variable is not None and variable.circular:
@@ -217,67 +217,68 @@ class Run:
         return None if unit in ("", "unitless") else unit
 
     @cached_property
+    def _event_types(self) -> npt.NDArray[Any]:
+        """The type of each event."""
+        table = self.columns(Kind.EVENT).table
+        key = self.conventions.event_type(table)
+        return np.empty(table.rows, object) if key is None else table[key]
+
+    @cached_property
     def episode_starts(self) -> Floats:
         """Times when episodes began, in seconds."""
-        events = self.columns(Kind.EVENT)
-        if "type" not in events.table:
-            return np.empty(0)
-        return events.table.time[matches(events.table["type"], START)]
+        return self.columns(Kind.EVENT).table.time[matches(self._event_types, EPISODE_START)]
 
     @cached_property
     def episode_types(self) -> list[str]:
-        """What the episodes that began are for, in the same order."""
+        """The type of each episode that began, in the same order: evaluation, training; empty where it has none."""
         events = self.columns(Kind.EVENT).table
         if "episode_type" not in events:
             return [""] * len(self.episode_starts)
-        types = events["episode_type"][matches(events["type"], START)].tolist()
+        types = events["episode_type"][matches(self._event_types, EPISODE_START)].tolist()
         return [name if isinstance(name, str) else "" for name in types]
 
+    @cached_property
+    def _events(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Rows of the events of each type that is marked in charts."""
+        names = dict.fromkeys(name for name in self._event_types.tolist() if isinstance(name, str))
+        return {name: matches(self._event_types, name) for name in names if not self.conventions.is_quiet(name)}
+
     def events(self) -> dict[str, Floats]:
-        """Times of what happened, by the events' type; without starts and ends of episodes."""
-        table = self.columns(Kind.EVENT).table
-        return {name: table.time[rows] for name, rows in self._events.items()}
+        """Times of the events of each type; without those that charts leave out, such as starts of episodes."""
+        time = self.columns(Kind.EVENT).table.time
+        return {name: time[rows] for name, rows in self._events.items()}
 
     def events_at(self, kind: Kind, name: AxisName) -> dict[str, Floats]:
-        """Where on that axis of the frames of *kind* it happened: as the events say, or else by their time."""
+        """Where the events are on an axis of the frames of *kind*: as the events say, or else by their time."""
         table = self.columns(Kind.EVENT).table
         places = self.at(table.time, kind, name)
         if not len(places):
             return {}
-        for key in AXES[name]:
+        for key in () if name == "time" else reversed(self.conventions.keys[name]):  # the best last, so that it counts
             if key in table and table[key].ndim == 1:
-                said = table.numbers(key)
-                places = np.where(self._fits(said, kind, name), said, places)
+                own = table.numbers(key)
+                places = np.where(self._fits(own, kind, name), own, places)
         return {name: places[rows] for name, rows in self._events.items()}
 
-    def _fits(self, said: Floats, kind: Kind, name: AxisName) -> npt.NDArray[np.bool_]:
-        """Which of *said*, the events' own places, are on the axis; none when they count something else."""
-        known = np.isfinite(said)
-        axis = self.places(kind, name)
-        values = said[known]
-        nothing = np.zeros(len(said), np.bool_)
+    def _fits(self, own: Floats, kind: Kind, name: AxisName) -> npt.NDArray[np.bool_]:
+        """Which of *own*, the events' own places, are on the axis; none when they count something else."""
+        known = np.isfinite(own)
+        axis = self.axis_values(kind, name)
+        values = own[known]
+        nothing = np.zeros(len(own), np.bool_)
         if not len(values) or (values[1:] < values[:-1]).any():
-            return nothing  # steps of an episode, which begin anew with the next
+            return nothing  # steps of an episode, which restart with the next one
         low, high = np.nanmin(axis), np.nanmax(axis)
         slack = 0.1 * (high - low)
         return known if low - slack <= values[0] and values[-1] <= high + slack else nothing
 
-    @cached_property
-    def _events(self) -> dict[str, npt.NDArray[np.bool_]]:
-        table = self.columns(Kind.EVENT).table
-        if "type" not in table:
-            return {}
-        types = table["type"]
-        names = dict.fromkeys(name for name in types.tolist() if isinstance(name, str) and name not in _QUIET)
-        return {name: matches(types, name) for name in names}
-
     def at(self, time: Floats, kind: Kind, name: AxisName) -> Floats:
-        """Where on that axis of the frames of *kind* the moments *time* are; float64, of the same shape."""
+        """Where the moments *time* are on that axis of the frames of *kind*; float64, of the same shape."""
         if name == "time":
             return time
-        known, places = self.columns(kind).table.time, self.places(kind, name)
-        good = np.isfinite(places)
-        return np.interp(time, known[good], places[good]) if good.any() else np.empty(0)
+        known, values = self.columns(kind).table.time, self.axis_values(kind, name)
+        good = np.isfinite(values)
+        return np.interp(time, known[good], values[good]) if good.any() else np.empty(0)
 
 
 def runs_of(readers: Iterable[Reader], only: Sequence[str] = ()) -> list[Run]:

@@ -18,7 +18,6 @@ __all__ = ["Format", "save_figure", "save_picture"]
 
 Format = Literal["svg", "png", "gif"]
 
-
 GIF_FPS: Final = 20
 
 

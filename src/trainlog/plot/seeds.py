@@ -1,4 +1,4 @@
-"""Several runs as one curve: their middle, and how far they spread or how sure it is."""
+"""Several runs as one curve: their middle, and a band around it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from trainlog.plot.axes import Floats
 
-__all__ = ["BANDS", "CENTERS", "BandName", "CenterName", "Gathered", "center_of", "gathered", "resampled"]
+__all__ = ["BANDS", "CENTERS", "BandName", "CenterName", "Aggregate", "center_of", "aggregate", "bootstrap"]
 
 CenterName = Literal["mean", "iqm", "median"]
 BandName = Literal["ci", "std", "minmax", "none"]
@@ -24,8 +24,8 @@ _AT_ONCE: Final = 2_000_000  # numbers that are held while resampling
 _SURE: Final = (0.025, 0.975)
 
 
-class Gathered(NamedTuple):
-    """Runs as one curve; arrays are float64 of shape (n,), *runs* is int64.
+class Aggregate(NamedTuple):
+    """Several runs as one curve; arrays are float64 of shape (n,), *runs* is int64.
 
     Attributes:
         x: where.
@@ -43,11 +43,11 @@ class Gathered(NamedTuple):
     runs: npt.NDArray[np.int64]
 
 
-def gathered(curves: Sequence[tuple[Floats, Floats]], center: CenterName, band: BandName) -> Gathered:
-    """Put *curves* (x, y), of any lengths, together.
+def aggregate(curves: Sequence[tuple[Floats, Floats]], center: CenterName, band: BandName) -> Aggregate:
+    """Aggregate *curves* (x, y) of any lengths.
 
     Each is interpolated between its own points, and counts only between its first and its last one, so that a run that
-    ended early neither bends the others' curve nor is made up. Points that are no number are left out.
+    ended early is not continued. Points that are no number are left out.
 
     The band is the 95 % percentile bootstrap interval of the middle over the runs (``ci``), one standard deviation of
     the sample around the mean of the runs (``std``), or reaches from the lowest to the highest run (``minmax``).
@@ -56,7 +56,7 @@ def gathered(curves: Sequence[tuple[Floats, Floats]], center: CenterName, band: 
     cleaned = [one for one in map(_clean, curves) if len(one[0])]
     if not cleaned:
         nothing = np.empty(0)
-        return Gathered(nothing, nothing, nothing, nothing, np.empty(0, np.int64))
+        return Aggregate(nothing, nothing, nothing, nothing, np.empty(0, np.int64))
     x = _places([one[0] for one in cleaned])
     values = np.full((len(cleaned), len(x)), np.nan)
     for row, (places, numbers) in enumerate(cleaned):
@@ -72,7 +72,7 @@ def gathered(curves: Sequence[tuple[Floats, Floats]], center: CenterName, band: 
             middle[columns] = center_of(there, center)
         if len(there) > 1 and band != "none":
             low[columns], high[columns] = _band(there, center, band)
-    return Gathered(x, middle, low, high, reached.sum(axis=0, dtype=np.int64))
+    return Aggregate(x, middle, low, high, reached.sum(axis=0, dtype=np.int64))
 
 
 def _clean(curve: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
@@ -115,17 +115,17 @@ def _band(values: Floats, center: CenterName, band: BandName) -> tuple[Floats, F
     if band == "std":
         mean, std = values.mean(axis=0), values.std(axis=0, ddof=1)
         return mean - std, mean + std
-    low, high = np.quantile(resampled(values, lambda some: center_of(some, center)), _SURE, axis=0)
+    low, high = np.quantile(bootstrap(values, lambda some: center_of(some, center)), _SURE, axis=0)
     return low, high
 
 
-def resampled(values: Floats, statistic: Callable[[Floats], Floats], *, seed: int = 0) -> Floats:
-    """What *statistic* (k, ...) -> (...) is of runs drawn again and again, as many as there are, with replacement.
+def bootstrap(values: Floats, statistic: Callable[[Floats], Floats], *, seed: int = 0) -> Floats:
+    """The bootstrap distribution of a *statistic* (k, ...) -> (...): of as many runs, drawn with replacement.
 
     Args:
         values: float64, shape (runs, n).
         statistic: works along the first axis.
-        seed: of the random numbers; two that are compared must not be drawn alike.
+        seed: of the random numbers; two distributions that are compared need different seeds.
 
     Returns:
         float64, shape (2000, n).

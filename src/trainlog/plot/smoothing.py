@@ -1,4 +1,4 @@
-"""Smoothing of one curve, chosen by the user or by how restless the curve is."""
+"""Smoothing of one curve, chosen by the user or by how noisy the curve is."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from trainlog.draw import ema, moving_average
 from trainlog.errors import PlotError
 from trainlog.plot.axes import Floats
 
-__all__ = ["Smoothed", "fair_window", "fitting_window", "smoothed", "window_extremes", "window_std"]
+__all__ = ["Smoothed", "round_window", "default_window", "smoothed", "window_extremes", "window_std"]
 
 _FEW: Final = 40  # points that need no smoothing
-_RESTLESS: Final = 6.0  # times that a curve runs through its whole range, from which on it is smoothed unasked
-_SHARE: Final = 30  # of the points, that an average is taken over unasked
+_NOISY: Final = 6.0  # times its range: a curve that travels farther is noisy, and smoothed by default
+_SHARE: Final = 30  # of the points: the default window of an average
 
 
 class Smoothed(NamedTuple):
@@ -45,7 +45,7 @@ def smoothed(values: Floats, smooth: float | None) -> Smoothed | None:
 
     """
     if smooth is None:
-        smooth = fitting_window(values)
+        smooth = default_window(values)
     if 0 < smooth < 1:
         return Smoothed(ema(values, 1 - smooth), f"exponential mean, {smooth:g}", round(1 / (1 - smooth)))
     if not (0 <= smooth < 2**53 and smooth == int(smooth)):
@@ -56,20 +56,20 @@ def smoothed(values: Floats, smooth: float | None) -> Smoothed | None:
     return Smoothed(moving_average(values, window), f"mean of {window:,}", window)
 
 
-def fitting_window(values: Floats) -> int:
-    """A round window for a curve that is restless and long enough, otherwise 0."""
+def default_window(values: Floats) -> int:
+    """A round window for a curve that is noisy and long enough, otherwise 0."""
     finite = values[np.isfinite(values)]
     if len(finite) < _FEW:
         return 0
     with np.errstate(over="ignore", invalid="ignore"):
         reach = finite.max() - finite.min()
         travel = np.abs(np.diff(finite)).sum()
-    if not travel > _RESTLESS * reach:
+    if not travel > _NOISY * reach:
         return 0
-    return fair_window(len(finite))
+    return round_window(len(finite))
 
 
-def fair_window(count: int) -> int:
+def round_window(count: int) -> int:
     """A round window for so many values: the next of 5, 10, 20, 50, 100, ... after a thirtieth of them."""
     least = max(count / _SHARE, 5.0)
     power = 10.0 ** np.floor(np.log10(least))

@@ -9,7 +9,7 @@ import numpy as np
 
 from trainlog.errors import ExpressionError
 from trainlog.plot.axes import Floats
-from trainlog.plot.seeds import CenterName, center_of, resampled
+from trainlog.plot.seeds import CenterName, bootstrap, center_of
 
 __all__ = ["Comparison", "Tolerance", "compare"]
 
@@ -115,7 +115,7 @@ def compare(
     allowed = tolerance.around(middle_old)
     low = high = float("nan")
     if max(len(new), len(old)) > 1:
-        differences = _resampled(new, center, 0) - _resampled(old, center, 1)
+        differences = _bootstrap(new, center, 0) - _bootstrap(old, center, 1)
         low, high = (float(end) for end in np.quantile(differences, _SURE))
     difference = middle_new - middle_old
     lowest, highest = (difference, difference) if np.isnan(low) else (low, high)
@@ -143,5 +143,5 @@ def _column(scores: dict[str, float]) -> Floats:
     return np.array(list(scores.values()), np.float64).reshape(-1, 1)
 
 
-def _resampled(scores: Floats, center: CenterName, seed: int) -> Floats:
-    return resampled(scores, lambda some: center_of(some, center), seed=seed)[:, 0]
+def _bootstrap(scores: Floats, center: CenterName, seed: int) -> Floats:
+    return bootstrap(scores, lambda some: center_of(some, center), seed=seed)[:, 0]

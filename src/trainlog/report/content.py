@@ -1,10 +1,11 @@
-"""All that a report tells, before it is written in any form."""
+"""The content of a report, before it is written in any form."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trainlog.conventions import Conventions
 from trainlog.plot import Group, Metric, Picture, PlotOptions, Run, main_metric, metrics_of, pictures
 from trainlog.plot.figures import figure_of, title_of
 from trainlog.plot.seeds import CenterName
@@ -17,7 +18,7 @@ __all__ = ["Content", "gather"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Content:
-    """What a report tells.
+    """The content of a report.
 
     Attributes:
         title: who learned what.
@@ -55,7 +56,7 @@ class Content:
 
 def gather(
     runs: Sequence[Run],
-    wish: PlotOptions,
+    options: PlotOptions,
     *,
     requirements: Sequence[str] = (),
     baseline: Sequence[Run] = (),
@@ -68,12 +69,12 @@ def gather(
 
     Args:
         runs: the logs.
-        wish: of the figures.
+        options: which figures, and how.
         requirements: expressions that every log must meet.
         baseline: older logs.
         tolerance: how much worse than those they may be: ``5%`` of the old score, or a number of points.
-        score: the expression whose value is compared, higher is better; the mean of the last tenth of what the
-            training is about when it is left out.
+        score: the expression whose value is compared, higher is better; when it is left out, the mean of the last
+            tenth of the most important metric, negative for a loss.
         title: of the report.
         size: pixels of a figure.
 
@@ -86,16 +87,16 @@ def gather(
     allowed = Tolerance.of(tolerance)
     scoring = Gate.of(score) if score is not None else None
     results = tuple(judge(gate, run) for gate in gates for run in runs)
-    figures = pictures(runs, wish)
-    metrics = metrics_of(runs, wish)
+    figures = pictures(runs, options)
+    metrics = metrics_of(runs, options)
     comparison = None
     if baseline:
         main = main_metric(runs)
         scoring = scoring or Gate.of(_default_score(main))
         new, old = ({run.label: measure(scoring, run) for run in side} for side in (runs, baseline))
-        center: CenterName = wish.center or "mean"
+        center: CenterName = options.center or "mean"
         comparison = compare(scoring.text, new, old, allowed, center)
-        figures.insert(0, _beside(main, runs, baseline, wish))
+        figures.insert(0, _with_baseline(main, runs, baseline, options))
     return Content(
         title or title_of(runs, f"{len(runs)} logs"),
         tuple(facts_of(run, metrics) for run in runs),
@@ -103,7 +104,7 @@ def gather(
         results,
         comparison,
         tuple(figures),
-        wish.theme,
+        options.theme,
         *size,
     )
 
@@ -111,9 +112,10 @@ def gather(
 def _default_score(metric: Metric) -> str:
     name = metric.key if metric.key.isidentifier() else f'"{metric.key}"'
     kind = "" if str(metric) == metric.key else f"{metric.kind}."
-    return f"mean({kind}{name}[-10%:])"
+    sign = "-" if Conventions.lower_is_better(metric.key) else ""
+    return f"{sign}mean({kind}{name}[-10%:])"
 
 
-def _beside(metric: Metric, new: Sequence[Run], old: Sequence[Run], wish: PlotOptions) -> Picture:
+def _with_baseline(metric: Metric, new: Sequence[Run], old: Sequence[Run], options: PlotOptions) -> Picture:
     groups = [Group("now", tuple(new)), Group("baseline", tuple(old))]
-    return figure_of(metric, groups, wish, "baseline", f"{metric}, now and before")
+    return figure_of(metric, groups, options, "baseline", f"{metric}, now and before")

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from trainlog.model import Frame, Kind
 from trainlog.table.arrow import arrow_table, pandas_frame, polars_frame, with_time
-from trainlog.table.column import ABSENT, NULL, Column
+from trainlog.table.column import ABSENT, NULL, VALUE, Column
 from trainlog.table.values import number, unknown_key
 
 if TYPE_CHECKING:
@@ -118,10 +118,14 @@ class Table(Mapping[str, Array]):
             KeyError: when there is no such column.
 
         """
-        array = self[key]
-        if array.dtype != object:
-            return array.astype(np.float64, copy=False)
-        return np.fromiter(map(number, array), np.float64, len(array))
+        values, state = self.column(key)
+        if values.dtype == object:
+            return np.fromiter(map(number, values), np.float64, len(values))
+        if state is None or values.dtype.kind == "f":
+            return values.astype(np.float64, copy=False)
+        numbers = values.astype(np.float64)
+        numbers[state != VALUE] = np.nan
+        return numbers
 
     def select(self, keys: Sequence[str] | None) -> Table:
         """The columns of *keys*, in this order; all for None. A table without rows has every column, empty.

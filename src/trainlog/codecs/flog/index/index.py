@@ -233,33 +233,40 @@ class Index:
             found[: len(low)] &= _overlaps(low, high, steps)
         return found
 
-    def last(self, kind: int, rows: int) -> npt.NDArray[np.bool_]:
-        """Which parts hold the last *rows* frames of *kind*, or all that there are."""
-        counts = self.column(self.frames, kind)
-        behind = np.cumsum(counts[::-1])[::-1] - counts
-        found: npt.NDArray[np.bool_] = (counts > 0) & (behind < rows)
-        return found
-
     def candidates(self, scan: Scan) -> Candidates:
         """Where all frames are that *scan* may ask for."""
         kinds = self.kinds if scan.wanted is None else [kind for kind in sorted(scan.wanted) if kind in self.kinds]
-        # The last ones are counted from the end of what is in the ranges.
-        last = None if scan.has_ranges else scan.last
         begin = int(self.offset[0])
         if all(kind in self.offsets for kind in kinds):
             found = [self.offsets[kind] for kind in kinds]
-            if last is not None:
-                found = [some.take(slice(max(0, len(some.time) - last), None)) for some in found]
             if scan.time is not None:
                 found = [some.take(in_range(some.time, scan.time)) for some in found]
+            if scan.last is not None and scan.steps is None:
+                found = [some.take(slice(max(0, len(some.time) - scan.last), None)) for some in found]
             if not found:
                 return Candidates(begin=begin)
             frames = FrameOffsets(*map(np.concatenate, zip(*found, strict=True)))
             return Candidates([], frames.take(np.argsort(frames.offset)) if len(found) > 1 else frames, begin)
         parts = np.zeros(self.parts, np.bool_)
         for kind in kinds:
-            parts |= self.having(kind, time=scan.time, steps=scan.steps) if last is None else self.last(kind, last)
+            parts |= self._having_rows(kind, scan)
         return Candidates(self.spans(parts), None, begin)
+
+    def _having_rows(self, kind: int, scan: Scan) -> npt.NDArray[np.bool_]:
+        """Which parts may hold frames of *kind* that *scan* asks for."""
+        parts = self.having(kind, time=scan.time, steps=scan.steps)
+        if scan.last is None or scan.steps is not None:
+            return parts
+        # Parts that are in the range with all their frames have so many rows for sure.
+        rows = self.column(self.frames, kind)
+        if scan.time is not None:
+            inside = in_range(self.column(self.low, kind), scan.time) & in_range(
+                self.column(self.high, kind), scan.time
+            )
+            rows = np.where(inside, rows, 0)
+        behind = np.cumsum(rows[::-1])[::-1] - rows
+        found: npt.NDArray[np.bool_] = parts & (behind < scan.last)
+        return found
 
     def spans(self, parts: npt.NDArray[np.bool_]) -> Spans:
         """The bytes of *parts*, those that are neighbours in one."""
