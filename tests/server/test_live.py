@@ -254,10 +254,13 @@ def test_a_long_file_costs_what_is_new_in_it(runs: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Source, "block", counted_block)
     monkeypatch.setattr(Source, "fill", counted_fill)
-    with path.open("ab") as file:
-        file.write(frame(20_000))
-    read_all(log)
-    assert log.rows[Kind.STATS].columns.rows == 20_001
+    for n in range(2):  # the first time the reader makes sure of all that is before
+        read.clear()
+        with path.open("ab") as file:
+            file.write(frame(20_000 + n))
+        read_all(log)
+        log._parts[0]._not_before = log._parts[1]._not_before = 0
+    assert log.rows[Kind.STATS].columns.rows == 20_002
     assert 0 < sum(read) < path.stat().st_size / 5  # a block at its beginning, for the header, and what is new
     read.clear()
     assert not log.advance(time.monotonic() + 1)
