@@ -181,7 +181,7 @@ def test_axes_scale_search_and_keys(page: Any, writer: Any) -> None:
     page.drawn("learning")
     before = page.ink("learning")
     assert [option.text for option in page.all("#axis option")] == ["step", "episode", "time (s)", "simulated time (s)"]
-    for axis in ("time", "episode", "sim"):
+    for axis in ("time", "episode", "sim_time"):
         page.js(
             "const a = document.querySelector('#axis'); a.value = arguments[0]; a.dispatchEvent(new Event('change'))",
             axis,
@@ -189,6 +189,10 @@ def test_axes_scale_search_and_keys(page: Any, writer: Any) -> None:
         page.until(lambda before=before: page.ink("learning") not in (0, before))
         page.until(lambda axis=axis: f"x={axis}" in page.driver.current_url)
         before = page.ink("learning")
+    page.open("?x=sim")  # as an address of an older version has it
+    page.drawn("learning")
+    assert page.js("return document.querySelector('#axis').value") == "sim_time"
+    before = page.ink("learning")
     page.press("l")
     page.until(lambda: page.ink("learning") != before)
     assert page.one("#log").get_attribute("aria-pressed") == "true"

@@ -1,16 +1,23 @@
-"""The dashboard: a server that looks at logs while they grow, and the page that it serves. See docs/dashboard.md.
+"""The dashboard: a server that follows logs while they grow, and the page that it serves. See docs/dashboard.md.
 
 ::
 
-    catalog   which logs there are below the served folders
-    pump      keeps the logs that somebody looks at up to date, a little at a time
-      log     one log: what is known of it so far, and the cursor after it
-        feed      takes the new frames of a file of any format; flog_feed: of FLOG, by an index of its headers
-        columns   the frames' values, column by column
-          spool     ... on disk, so that memory does not grow with the log
-    api, api_flog, stream   what is asked over HTTP;  query, curves, answers   how it is read, thinned and written
-    security  who may ask
-    app       all of it together
+    catalog      which logs there are below the served folders
+      summary      what the list of runs tells of each
+    log_poller   keeps the logs that somebody looks at up to date, in slices of time, from one thread
+      log          one log: what was read of it so far, by scans that go on where the last one ended
+        columns      the rows of one kind of frame, column by column ...
+        column_file  ... on disk, so that memory does not grow with the log
+        cursor       a place in a log that a client can come back to: the reader's positions
+    api, moment_api, stream, api_flog   what is asked over HTTP; api_flog has the names of the first FLOG dashboard
+      query, responses   how a request is read, and an answer written
+      curves             rows of a log against an axis, thinned for a screen
+      cards              which charts the page shows first, and what it has to know of each key
+      openapi            the description for programs
+    security     who may ask
+    app_state    what all requests share
+    app          the addresses, errors, and the page's own files
 
-Needs the extra ``trainlog[server]``; nothing else imports it but its own verbs.
+No module here knows of any format: a log is followed by the scans of its reader. Needs the extra ``trainlog[server]``;
+nothing imports it but ``trainlog serve``.
 """

@@ -12,10 +12,13 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
 from trainlog.model import Kind
 from trainlog.server.app_state import State
+from trainlog.server.cards import cards_of, episode_keys, has_functions, keys_of
 from trainlog.server.catalog import Entry
-from trainlog.server.curves import AXES, Window, axes_of, curve, has_episodes, own_axis, window_of
+from trainlog.server.column_file import is_nan
+from trainlog.server.curves import Window, axes_of, curve, own_axis, window_of
 from trainlog.server.log import Log
 from trainlog.server.query import Query
 from trainlog.server.responses import ApiError, json_response
@@ -24,6 +27,7 @@ from trainlog.table.values import flatten
 __all__ = ["csv_rows", "events", "rows", "run", "runs", "series", "state_of"]
 
 _RANGE: Final = ("kind", "keys", "x", "from", "to", "where", "span")
+_READ_FIRST: Final = frozenset([Kind.STATS, Kind.EVOLUTION, Kind.EVENT])
 _LONG: Final = 4000  # letters of a text in the metadata or an event
 _BLOCK: Final = 4096
 
@@ -58,7 +62,7 @@ def about(entry: Entry, state: State) -> dict[str, Any]:
         "duration": digest.duration if digest and known else None,
         "reward": digest.reward if digest and known else None,
         "step": digest.step if digest and known else None,
-        "error": state.redact(ValueError(entry.error)) if entry.error else "",
+        "error": state.redact(entry.error) if entry.error else "",
     }
 
 
@@ -82,23 +86,25 @@ def runs(request: Request) -> Response:
 
 
 def run(request: Request) -> Response:
-    """What one log is: its metadata, kinds, keys, units, axes."""
+    """What one log is: its metadata, kinds, keys, units, axes, and which charts come first."""
     Query(request, ())
     state, entry, log = opened(request)
-    wanted = {Kind.STATS, Kind.EVOLUTION, Kind.EVENT}
-    with state.reading(log, wanted):
+    with state.reading(log, _READ_FIRST, times={Kind.CREATURE}):
         kinds = {}
-        for kind, rows in log.feed.rows.items():
-            series = rows.columns.series
-            keys: dict[str, Any] = {
+        for kind, rows in log.rows.items():
+            shapes: dict[str, Any] = {
                 key: {"shape": one.shape, "last": one.last, **({"texts": list(one.texts)} if one.texts else {})}
-                for key, one in series.items()
+                for key, one in rows.columns.series.items()
             }
-            if not keys and len(rows):
-                keys = _keys_of_one(log, kind)
+            if not shapes and len(rows):
+                shapes = _shapes_of_one(log, kind)
             own = {axis: own_axis(log, kind, axis) for axis in AXES}
-            axes = {axis: {"key": one[0], "factor": one[1]} for axis, one in own.items() if one is not None}
-            kinds[str(kind)] = {"rows": len(rows), "read": rows.columns.rows, "keys": keys, "axes": axes}
+            kinds[str(kind)] = {
+                "rows": len(rows),
+                "read": rows.columns.rows,
+                "keys": keys_of(log, kind, shapes),
+                "axes": {axis: one._asdict() for axis, one in own.items() if one is not None},
+            }
         header = log.reader.header
         return json_response(
             {
@@ -110,20 +116,23 @@ def run(request: Request) -> Response:
                 ],
                 "kinds": kinds,
                 "axes": axes_of(log),
-                "episodes": has_episodes(log),
-                "progress": log.progress(wanted),
+                "all_axes": AXES,
+                "axis_order": log.conventions.axis_order(),
+                "axis_aliases": dict(AXIS_ALIASES),
+                "cards": cards_of(log),
+                "episodes": episode_keys(log),
+                "functions": has_functions(log),
+                "progress": log.progress(_READ_FIRST),
                 "duration": log.duration(),
-                "damage": [state.redact(ValueError(one)) for one in log.feed.damage[:20]],
+                "damage": [state.redact(one) for one in log.damage[:20]],
                 "cursor": str(log.cursor()),
             }
         )
 
 
-def _keys_of_one(log: Log, kind: Kind) -> dict[str, Any]:
-    """The keys of frames that were not decoded yet, from the first of them."""
-    frame = next(iter(log.frames(kind, [0])), None)
-    if frame is None:
-        return {}
+def _shapes_of_one(log: Log, kind: Kind) -> dict[str, Any]:
+    """The keys of frames whose values were not read yet, from the first of them."""
+    (frame,) = log.frames(kind, [0])
     found = {}
     for key, value in flatten(frame.data).items():
         shape = "text" if isinstance(value, str) else "list" if isinstance(value, list) else "number"
@@ -142,13 +151,13 @@ def _short(value: Any) -> Any:
     return value
 
 
-class _Asked:
+class _RowsQuery:
     """The parameters that say which rows are wanted."""
 
     def __init__(self, request: Request, more: tuple[str, ...] = ()) -> None:
         query = self.query = Query(request, (*_RANGE, *more))
         self.kind = query.kind("kind", "stats")
-        self.axis = query.choice("x", AXES, "time")
+        self.axis = query.axis()
         self._low, self._high = query.number("from"), query.number("to")
         where = query.text("where", "", most=300)
         key, colon, text = where.partition(":")
@@ -163,8 +172,8 @@ class _Asked:
 
 def series(request: Request) -> Response:
     """Curves for a screen."""
-    asked = _Asked(request, ("points", "smooth"))
-    query, kind = asked.query, asked.kind
+    rows_query = _RowsQuery(request, ("points", "smooth"))
+    query, kind = rows_query.query, rows_query.kind
     state, _, log = opened(request)
     keys = query.names("keys")
     if not keys:
@@ -176,9 +185,9 @@ def series(request: Request) -> Response:
     if not 0 <= smooth < 1:
         raise ApiError(400, "parameter", "smooth is from 0 to below 1")
     with state.reading(log, {kind}):
-        cursor = log.settled({kind})
-        window = asked.window(log)
-        rows = log.rows(kind)
+        cursor = log.settled()
+        window = rows_query.window(log)
+        rows = log.rows.get(kind)
         known = rows.columns.series if rows is not None else {}
         curves = {key: curve(log, kind, key, window, points, smooth) for key in keys if key in known}
         if rows is not None and rows.columns.rows and not curves:
@@ -187,7 +196,7 @@ def series(request: Request) -> Response:
             {
                 "run": log.id,
                 "kind": str(kind),
-                "x": asked.axis,
+                "x": rows_query.axis,
                 "rows": rows.columns.rows if rows is not None else 0,
                 "progress": log.progress({kind}),
                 "cursor": str(cursor),
@@ -198,15 +207,15 @@ def series(request: Request) -> Response:
 
 def rows(request: Request) -> Response:
     """Rows of chosen keys, whole: of more rows than ``points`` those at equal distances."""
-    asked = _Asked(request, ("points",))
-    query, kind = asked.query, asked.kind
+    rows_query = _RowsQuery(request, ("points",))
+    query, kind = rows_query.query, rows_query.kind
     state, _, log = opened(request)
     points = query.parse_int("points", 1000, 1, state.limits.points)
     with state.reading(log, {kind}):
         keys = _known(log, kind, query.names("keys"))
         if points * max(len(keys), 1) > state.limits.values:
             points = max(state.limits.values // len(keys), 1)
-        window = asked.window(log)
+        window = rows_query.window(log)
         total = len(window.rows)
         chosen = np.unique(np.linspace(0, total - 1, min(points, total)).astype(np.intp)) if total else window.rows
         columns: dict[str, Any] = {}
@@ -214,13 +223,13 @@ def rows(request: Request) -> Response:
         for key in keys:
             columns[key], lost = _values(log, kind, key, window, chosen)
             nulls += lost
-        mine = log.rows(kind)
+        mine = log.rows.get(kind)
         times = mine.time.read(*window.span)[window.rows - window.span[0]][chosen] if mine and total else np.empty(0)
         return json_response(
             {
                 "run": log.id,
                 "kind": str(kind),
-                "x": asked.axis,
+                "x": rows_query.axis,
                 "total": total,
                 "row": window.rows[chosen].tolist(),
                 "time": times.tolist(),
@@ -228,13 +237,13 @@ def rows(request: Request) -> Response:
                 "columns": columns,
                 "nulls": nulls,
                 "progress": log.progress({kind}),
-                "cursor": str(log.settled({kind})),
+                "cursor": str(log.settled()),
             }
         )
 
 
 def _known(log: Log, kind: Kind, keys: list[str] | None) -> list[str]:
-    mine = log.rows(kind)
+    mine = log.rows.get(kind)
     known = mine.columns.series if mine is not None else {}
     if keys is None:
         return [key for key, one in known.items() if one.shape != "list"][:200]
@@ -245,38 +254,35 @@ def _known(log: Log, kind: Kind, keys: list[str] | None) -> list[str]:
 
 
 def _values(log: Log, kind: Kind, key: str, window: Window, chosen: Any) -> tuple[list[Any], int]:
-    """Values of some rows for JSON, and how many of them it cannot hold."""
-    mine = log.rows(kind)
-    assert mine is not None
-    one = mine.columns.series[key]
+    """Values of some rows for JSON, and how many of them it cannot hold: NaN and infinities."""
+    one = log.rows[kind].columns.series[key]
     numbers = window.numbers(log, kind, key)[chosen]
     finite = np.isfinite(numbers)
     values = [value if good else None for value, good in zip(numbers.tolist(), finite.tolist(), strict=True)]
-    lost = int((~finite).sum())
+    lost = int((is_nan(numbers) | np.isinf(numbers)).sum())
     if one.texts:
         texts = list(one.texts)
         for i, code in enumerate(window.codes(log, kind, key)[chosen].tolist()):
             if code >= 0:
                 values[i] = texts[code]
-                lost -= 1
     return values, lost
 
 
 def csv_rows(request: Request) -> Response:
     """All rows of chosen keys, at full resolution, as CSV."""
-    asked = _Asked(request)
-    kind, axis = asked.kind, asked.axis
+    rows_query = _RowsQuery(request)
+    kind, axis = rows_query.kind, rows_query.axis
     state, entry, log = opened(request)
-    with state.reading(log, {kind}, 60.0):
-        keys = _known(log, kind, asked.query.names("keys"))
-        window = asked.window(log)
+    with state.reading(log, {kind}, patience=60.0):
+        keys = _known(log, kind, rows_query.query.names("keys"))
+        window = rows_query.window(log)
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in entry.name)[-80:]
     headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
     return StreamingResponse(_csv(log, kind, axis, keys, window), headers=headers, media_type="text/csv; charset=utf-8")
 
 
-def _csv(log: Log, kind: Kind, axis: str, keys: list[str], window: Window) -> Iterator[str]:
-    mine = log.rows(kind)
+def _csv(log: Log, kind: Kind, axis: AxisName, keys: list[str], window: Window) -> Iterator[str]:
+    mine = log.rows.get(kind)
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     own = [axis] if axis != "time" and axis not in keys else []
@@ -307,34 +313,34 @@ def events(request: Request) -> Response:
     """Events with their message, and where they are on an axis; of too many those at equal distances."""
     query = Query(request, ("x", "from", "to", "points", "kind"))
     state, _, log = opened(request)
-    axis = query.choice("x", AXES, "time")
+    axis = query.axis()
     points = query.parse_int("points", 500, 1, 2000)
     with state.reading(log, {Kind.EVENT, Kind.STATS}):
         window = window_of(log, Kind.EVENT, axis, query.number("from"), query.number("to"))
-        mine = log.rows(Kind.EVENT)
         total = len(window.rows)
         found: list[dict[str, Any]] = []
         counts: dict[str, int] = {}
-        if mine is not None and total:
-            named = mine.columns.series.get("type")
-            names = list(named.texts) if named is not None else []
-            codes = window.codes(log, Kind.EVENT, "type") if named is not None else np.full(total, -1)
+        if total:
+            series = log.rows[Kind.EVENT].columns.series
+            key = log.conventions.event_type(series)
+            names = ["", *(series[key].texts if key is not None else ())]
+            codes = window.codes(log, Kind.EVENT, key) if key is not None else np.full(total, -1)
             for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
-                counts[names[code] if code >= 0 else ""] = int(count)
-            quiet = [names.index(name) for name in ("function_sample",) if name in names]
+                counts[names[code + 1]] = int(count)
+            quiet = [code - 1 for code, name in enumerate(names) if log.conventions.is_quiet(name)]
             chosen = np.flatnonzero(~np.isin(codes, quiet))
             if len(chosen) > points:
                 chosen = chosen[np.linspace(0, len(chosen) - 1, points).astype(np.intp)]
             frames = log.frames(Kind.EVENT, window.rows[chosen].tolist())
-            for x, frame in zip(window.x[chosen].tolist(), frames, strict=False):
-                data = dict(frame.data)
+            for x, frame in zip(window.x[chosen].tolist(), frames, strict=True):
+                event = log.conventions.event(frame.data)
                 found.append(
                     {
                         "x": x,
                         "time": frame.time,
-                        "type": _word(data.pop("type", "")),
-                        "message": str(data.pop("msg", data.pop("message", "")))[:_LONG],
-                        "data": _short({str(key): value for key, value in list(data.items())[:50]}),
+                        "type": _word(event.type),
+                        "message": event.message[:_LONG],
+                        "data": _short(dict(list(event.data.items())[:50])),
                     }
                 )
         return json_response({"run": log.id, "x": axis, "total": total, "types": counts, "events": found})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -32,7 +31,7 @@ def _named(state: State, path: str) -> Log:
     if entry is None:
         raise ApiError(404, "path", "there is no such log; /api/flog/list tells which there are")
     if entry.error:
-        raise ApiError(422, "damaged", state.redact(ValueError(entry.error)))
+        raise ApiError(422, "damaged", state.redact(entry.error))
     return state.log(entry)
 
 
@@ -59,8 +58,8 @@ def analyze(request: Request) -> Response:
     """All that a log tells; of more frames than an answer can hold, those at equal distances."""
     state = state_of(request)
     log = _named(state, Query(request, ("path",)).text("path"))
-    with state.reading(log, {Kind.STATS, Kind.EVOLUTION, Kind.EVENT}, 60.0):
-        counts = {kind: len(rows) for kind, rows in log.feed.rows.items()}
+    with state.reading(log, {Kind.STATS, Kind.EVOLUTION, Kind.EVENT}, times={Kind.CREATURE}, patience=60.0):
+        counts = {kind: len(rows) for kind, rows in log.rows.items()}
         parts = {kind: _some(log, kind, MOST) for kind in (Kind.STATS, Kind.EVOLUTION, Kind.EVENT)}
         physics = _physics(log)
     return json_response(
@@ -76,7 +75,10 @@ def analyze(request: Request) -> Response:
             "meta": log.meta,
             "stats": [_row(frame) for frame in parts[Kind.STATS]],
             "evolution": [_row(frame) for frame in parts[Kind.EVOLUTION]],
-            "events": [{"timestamp": frame.time, **_text_keys(frame.data)} for frame in parts[Kind.EVENT]],
+            "events": [
+                {"timestamp": frame.time, **{str(key): value for key, value in frame.data.items()}}
+                for frame in parts[Kind.EVENT]
+            ],
             "physics_summary": physics,
         }
     )
@@ -89,8 +91,7 @@ def watch(request: Request) -> Response:
     since = query.parse_int("since", 0, 0, 2**53)
     log = _named(state, query.text("path"))
     with state.reading(log, {Kind.STATS}):
-        rows = log.rows(Kind.STATS)
-        total = len(rows) if rows is not None else 0
+        total = _count(log, Kind.STATS)
         frames = log.frames(Kind.STATS, list(range(since, min(total, since + MOST)))) if since < total else []
     return json_response({**_about(log), "stats": [_row(frame) for frame in frames], "total": total})
 
@@ -100,7 +101,7 @@ def reset(request: Request) -> Response:
     state = state_of(request)
     path = Query(request, ("path",)).text("path", "")
     for id in [_named(state, path).id] if path else list(state.catalog.entries):
-        state.pump.drop(id)
+        state.poller.drop(id)
     return json_response({"ok": True})
 
 
@@ -108,9 +109,12 @@ def _about(log: Log) -> dict[str, Any]:
     return {"creature": str(log.meta.get("creature", "")), "task": str(log.meta.get("task", ""))}
 
 
+def _count(log: Log, kind: Kind) -> int:
+    return len(log.rows[kind]) if kind in log.rows else 0
+
+
 def _some(log: Log, kind: Kind, most: int) -> list[Frame]:
-    rows = log.rows(kind)
-    total = len(rows) if rows is not None else 0
+    total = _count(log, kind)
     chosen = np.unique(np.linspace(0, total - 1, min(most, total)).astype(np.int64)) if total else np.empty(0, np.int64)
     return log.frames(kind, chosen.tolist())
 
@@ -121,17 +125,12 @@ def _row(frame: Frame) -> dict[str, Any]:
     return {"timestamp": frame.time, **flat}
 
 
-def _text_keys(data: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(key): value for key, value in data.items()}
-
-
 def _physics(log: Log) -> dict[str, Any]:
-    rows = log.rows(Kind.CREATURE)
     frames = _some(log, Kind.CREATURE, _SPEEDS)
     speeds = [frame.data["speed"] for frame in frames if isinstance(frame.data.get("speed"), int | float)]
     places = frames[:: max(len(frames) // _PLACES, 1)]
     return {
-        "count": len(rows) if rows is not None else 0,
+        "count": _count(log, Kind.CREATURE),
         "avg_speed": round(float(np.mean(speeds)), 4) if speeds else 0.0,
         "max_speed": round(float(np.max(speeds)), 4) if speeds else 0.0,
         "trajectory": [place for frame in places if (place := _place(frame)) is not None],

@@ -66,7 +66,7 @@ def create_app(
         state.signal.attach()
         catalog.start()
         yield
-        state.pump.close()
+        state.poller.close()
         catalog.close()
 
     app = Starlette(
@@ -75,11 +75,11 @@ def create_app(
             *_pages(),
         ],
         exception_handlers={
-            ApiError: _refused,
+            ApiError: _api_error,
             HTTPException: _http_error,
-            TrainlogError: _changed,
-            OSError: _changed,
-            Exception: _failed,
+            TrainlogError: _log_changed,
+            OSError: _log_changed,
+            Exception: _internal_error,
         },
         lifespan=lifespan,
     )
@@ -127,15 +127,15 @@ def _page(content: bytes, kind: str) -> Callable[[Request], Response]:
     return page
 
 
-def _refused(request: Request, error: Exception) -> Response:
+def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     return refusal(error)
 
 
-def _changed(request: Request, error: Exception) -> Response:
+def _log_changed(request: Request, error: Exception) -> Response:
     """What was read a moment ago cannot be read any more."""
-    told = api.state_of(request).redact(error)
-    return refusal(ApiError(409, "changed", f"the file changed while it was read ({told}); ask again"))
+    reason = api.state_of(request).redact(error)
+    return refusal(ApiError(409, "changed", f"the file changed while it was read ({reason}); ask again"))
 
 
 def _http_error(request: Request, error: Exception) -> Response:
@@ -143,6 +143,6 @@ def _http_error(request: Request, error: Exception) -> Response:
     return refusal(ApiError(error.status_code, "address", "there is nothing at this address"))
 
 
-def _failed(request: Request, error: Exception) -> Response:
+def _internal_error(request: Request, error: Exception) -> Response:
     """A mistake of ours: the server's own terminal says which."""
     return refusal(ApiError(500, "internal", "the server made a mistake; its terminal says which"))

@@ -38,7 +38,7 @@ class Limits:
 
 
 class Signal:
-    """Wakes everybody who waits for news; may be raised from any thread."""
+    """Wakes everybody who waits for news; may be notified from any thread."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -48,7 +48,7 @@ class Signal:
         """Called in the loop where the waiting is done."""
         self._loop = asyncio.get_running_loop()
 
-    def raise_(self) -> None:
+    def notify(self) -> None:
         """There is news."""
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -67,20 +67,20 @@ class Signal:
 class State:
     """See the module."""
 
-    def __init__(self, catalog: Catalog, pump: LogPoller, limits: Limits) -> None:
+    def __init__(self, catalog: Catalog, poller: LogPoller, limits: Limits) -> None:
         self.catalog = catalog
-        self.pump = pump
+        self.poller = poller
         self.limits = limits
         self.signal = Signal()
         self.streams = 0
         self.stopping = False
         self._queries = threading.BoundedSemaphore(limits.queries)
-        catalog.on_change = pump.on_change = self.signal.raise_
+        catalog.on_change = poller.on_change = self.signal.notify
 
     def stop(self) -> None:
         """End all streams: a server that shuts down would wait for them."""
         self.stopping = True
-        self.signal.raise_()
+        self.signal.notify()
 
     def entry(self, id: str) -> Entry:
         """The log of that id.
@@ -101,34 +101,47 @@ class State:
             ApiError: when it cannot be read.
 
         """
-        log = self.pump.get(entry.id)
+        log = self.poller.get(entry.id)
         if log is not None and not log.error:
             return log
         try:
-            return self.pump.open(entry.id, entry.name, self.catalog.opened(entry))
+            return self.poller.open(entry.id, entry.name, self.catalog.opened(entry), entry.files)
         except LogNotFound as error:
             raise ApiError(404, "run", error.message) from error
         except (TrainlogError, OSError, ValueError) as error:
             raise ApiError(422, "damaged", self.redact(error)) from error
 
-    def redact(self, error: Exception) -> str:
+    def redact(self, error: Exception | str) -> str:
         """What is wrong, without the places of this machine."""
-        message = getattr(error, "message", None) or str(error) or type(error).__name__
+        message = error if isinstance(error, str) else getattr(error, "message", None) or str(error)
+        message = message or type(error).__name__
         for root in self.catalog.roots:
             message = message.replace(f"{root}/", "").replace(str(root), root.name)
         return message
 
     @contextmanager
-    def reading(self, log: Log, kinds: Collection[Kind], patience: float | None = None) -> Iterator[None]:
-        """Only some at a time; and not before *log* is read, if that takes no longer than *patience*."""
-        for kind in kinds:
-            log.want(kind)
-        self.pump.wake()
+    def reading(
+        self, log: Log, kinds: Collection[Kind], *, times: Collection[Kind] = (), patience: float | None = None
+    ) -> Iterator[None]:
+        """Read from *log*, only some requests at a time, when it is read itself, or when *patience* is over.
+
+        Args:
+            log: the log.
+            kinds: those whose values are needed.
+            times: those of which it is enough to know when they were, and how many.
+            patience: seconds to wait.
+
+        Raises:
+            ApiError: when the log cannot be read any more.
+
+        """
+        log.want(kinds)
+        self.poller.wake()
         if patience is None:
-            patience = PATIENCE if log.size() < LARGE else PATIENCE_WITH_LARGE
-        log.wait_for(set(kinds), patience)
+            patience = PATIENCE if log.size < LARGE else PATIENCE_WITH_LARGE
+        log.wait_for(kinds, patience, times=times)
         if log.error:
-            raise ApiError(409, "replaced", f"the file changed while it was read: {log.error}; ask again")
+            raise ApiError(409, "replaced", f"the file changed while it was read: {self.redact(log.error)}; ask again")
         began = time.monotonic()
         with self._queries:
             log.used = max(log.used, began)

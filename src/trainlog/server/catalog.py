@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from trainlog import registry
 from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
-from trainlog.server.summary import Digest, digest_of
+from trainlog.server.log import FileState
+from trainlog.server.summary import Digest
 
 __all__ = ["Catalog", "Entry"]
 
@@ -22,14 +24,6 @@ LIVE: Final = 20.0  # a log that grew within so many seconds is being written
 DEPTH: Final = 16
 MOST: Final = 20_000  # files that are looked at
 _HEAD: Final = 4096
-
-
-class Stamp(NamedTuple):
-    """What changes when a file changes."""
-
-    inode: int
-    size: int
-    modified: int
 
 
 @dataclass(slots=True)
@@ -52,7 +46,7 @@ class Entry:
     name: str
     path: Path
     codec: str
-    stamp: Stamp
+    stamp: FileState
     files: tuple[Path, ...] = ()
     size: int = 0
     modified: float = 0.0
@@ -93,7 +87,7 @@ class Catalog:
         self._several = len(self.roots) > 1
         self._pause = pause
         self.entries: dict[str, Entry] = {}
-        self._foreign: dict[Path, Stamp] = {}  # files that are no logs
+        self._foreign: dict[Path, FileState] = {}  # files that are no logs
         self.version = 0
         self.left_out = 0
         self.on_change: Callable[[], object] = lambda: None
@@ -113,9 +107,6 @@ class Catalog:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(10)
-        for entry in self.entries.values():
-            if entry.digest is not None:
-                entry.digest.close()
 
     def find(self, id: str) -> Entry | None:
         """The log of that id; only ids that were given out lead to a file."""
@@ -166,13 +157,13 @@ class Catalog:
             for root, path, status in self._files():
                 if path in taken:
                     continue
-                stamp = Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
+                stamp = FileState.of_status(status)
                 name = self._name(root, path)
                 id = hashlib.blake2b(f"{root}\0{name}".encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
                 old = self.entries.get(id)
                 if old is not None and old.stamp == stamp:
                     entry: Entry | None = old
-                elif old is not None and not old.error and old.stamp.inode == stamp.inode:
+                elif old is not None and not old.error and old.stamp[:2] == stamp[:2]:
                     entry = old
                     self._touch(old, stamp)
                     changed = True
@@ -200,7 +191,7 @@ class Catalog:
     def _files(self) -> Iterator[tuple[Path, Path, os.stat_result]]:
         count = 0
         for root in self.roots:
-            found = [(root, root.stat())] if root.is_file() else _walk(root, DEPTH)
+            found = [(root, root.stat())] if root.is_file() else _walk(root)
             for path, status in found:
                 if path.is_symlink() and not self.is_inside(path):
                     continue
@@ -217,7 +208,7 @@ class Catalog:
         name = path.relative_to(root).as_posix()
         return f"{root.name}/{name}" if self._several else name
 
-    def _look(self, id: str, name: str, path: Path, stamp: Stamp) -> Entry | None:
+    def _look(self, id: str, name: str, path: Path, stamp: FileState) -> Entry | None:
         """A new or changed file: the log that it is, or None."""
         try:
             with path.open("rb") as file:
@@ -248,9 +239,8 @@ class Catalog:
             entry.error = f"{type(error).__name__}: {error}"
         return entry
 
-    def _touch(self, entry: Entry, stamp: Stamp) -> None:
-        if stamp.size < entry.stamp.size and entry.digest is not None:
-            entry.digest.close()
+    def _touch(self, entry: Entry, stamp: FileState) -> None:
+        if stamp.size < entry.stamp.size:
             entry.digest = None
         if stamp.size > entry.stamp.size:
             entry.grown = time.time()
@@ -258,17 +248,11 @@ class Catalog:
 
     def _measure(self, entry: Entry) -> None:
         """Size and time of change of all files of a log; a descriptor does not grow while the data do."""
-        size, modified = 0, 0.0
-        for path in entry.files or (entry.path,):
-            try:
-                status = path.stat()
-            except OSError:
-                continue
-            size += status.st_size
-            modified = max(modified, status.st_mtime)
+        states = [state for state in map(FileState.of, entry.files or (entry.path,)) if state.size >= 0]
+        size = sum(state.size for state in states)
         if entry.size and size > entry.size:
             entry.grown = time.time()
-        entry.size, entry.modified = size, modified
+        entry.size, entry.modified = size, max((state.modified / 1e9 for state in states), default=0.0)
 
     def _digest(self) -> None:
         """Bring up to date what the list tells of each log, the newest first."""
@@ -280,9 +264,8 @@ class Catalog:
                 continue
             try:
                 if entry.digest is None:
-                    entry.digest = digest_of(self.opened(entry))
-                entry.digest.update(entry.size)
-                changed = True
+                    entry.digest = Digest(self.opened(entry))
+                changed |= entry.digest.update(entry.size)
             except (TrainlogError, OSError, ValueError) as error:
                 entry.error = getattr(error, "message", None) or str(error)
             except Exception as error:  # noqa: BLE001 - as above
@@ -292,24 +275,16 @@ class Catalog:
             self.on_change()
 
 
-def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, os.stat_result]]:
-    """The files below *folder*, sorted, hidden ones and links to folders left out."""
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError:
-        return
-    folders = []
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(Path(entry.path))
-            elif entry.is_file():
-                yield Path(entry.path), entry.stat()
-        except OSError:
-            continue
-    if depth > 0:
-        for each in folders:
-            yield from _walk(each, depth - 1)
+def _walk(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The files below *root*, sorted, hidden ones and links to folders left out."""
+    for name, folders, files in os.walk(root):
+        folder = Path(name)
+        is_deep = len(folder.relative_to(root).parts) >= DEPTH
+        folders[:] = [] if is_deep else sorted(one for one in folders if not one.startswith("."))
+        for path in (folder / one for one in sorted(files) if not one.startswith(".")):
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield path, status

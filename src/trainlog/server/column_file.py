@@ -1,4 +1,7 @@
-"""Columns of numbers that live on disk: what a server knows of a log of gigabytes must not fill its memory."""
+"""Columns of numbers that live on disk: what a server knows of a log of gigabytes must not fill its memory.
+
+In a column of floats, what is no number is a NaN of its own bits, which carries the code of a text, or -1 for nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,37 @@ import os
 import tempfile
 import threading
 import weakref
-from bisect import bisect_right
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Column", "ColumnFile"]
+__all__ = ["ColumnFile", "StoredColumn", "codes_of", "is_nan", "no_numbers"]
 
 ROWS: Final = 4096  # of a chunk; only the last one, which is not full, is in memory
-_FIRST: Final = 64  # rows that a column has room for at first
+_TAG: Final = 0x7FF8_6D69  # the upper half of these NaN
 
 Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int32]
+
+
+def no_numbers(codes: Any) -> Floats:
+    """Floats that carry *codes*, from -1 up, and are no numbers."""
+    bits: Floats = (np.asarray(codes, np.int64) & 0xFFFF_FFFF | _TAG << 32).view(np.float64)
+    return bits
+
+
+def codes_of(values: Floats) -> Codes:
+    """The codes that *values* carry; -1 for those that carry none."""
+    bits = values.view(np.int64)
+    return np.where(bits >> 32 == _TAG, bits, -1).astype(np.int32)
+
+
+def is_nan(values: Floats) -> npt.NDArray[np.bool_]:
+    """Which of *values* are numbers, and NaN."""
+    found: npt.NDArray[np.bool_] = np.isnan(values) & (values.view(np.int64) >> 32 != _TAG)
+    return found
 
 
 class ColumnFile:
@@ -25,8 +47,8 @@ class ColumnFile:
 
     def __init__(self) -> None:
         self._fd = -1
-        self._size = 0
         self._lock = threading.Lock()
+        self.size = 0
 
     def put(self, chunk: Array) -> int:
         """Store *chunk*, and return where it is."""
@@ -35,11 +57,11 @@ class ColumnFile:
                 with tempfile.TemporaryFile(prefix="trainlog-") as file:
                     self._fd = os.dup(file.fileno())
                 weakref.finalize(self, os.close, self._fd)
-            at = self._size
+            at = self.size
             data = np.ascontiguousarray(chunk).view(np.uint8).data
             while data:
-                done = os.pwrite(self._fd, data, self._size)
-                self._size += done
+                done = os.pwrite(self._fd, data, self.size)
+                self.size += done
                 data = data[done:]
             return at
 
@@ -47,93 +69,73 @@ class ColumnFile:
         """Fill *out* with what was stored at *at*."""
         os.preadv(self._fd, [out.view(np.uint8).data], at)
 
-    @property
-    def size(self) -> int:
-        """Bytes on disk."""
-        return self._size
 
-
-class Column:
-    """One column, of one dtype, that only grows. One thread may extend it while others read.
+class StoredColumn:
+    """One column, of one dtype of eight bytes, that only grows. One thread may extend it while others read.
 
     Attributes:
-        start: rows before this one were there before the column was; reading yields NaN (or -1) for them.
+        start: rows before this one were there before the column was; they have no numbers.
 
     """
 
-    def __init__(self, spool: ColumnFile, dtype: npt.DTypeLike = np.float64, start: int = 0) -> None:
-        self._spool = spool
-        self._chunks: list[int] = []
-        self._firsts: list[float] = []
-        self._tail = np.empty(_FIRST, dtype)
-        self._length = 0
-        self._absent = np.array(np.nan if self._tail.dtype.kind == "f" else -1, dtype)
-        self._lock = threading.Lock()
+    def __init__(self, file: ColumnFile, dtype: npt.DTypeLike = np.float64, start: int = 0) -> None:
+        self._file = file
+        self._dtype = np.dtype(dtype)
+        self._chunks: list[int] = []  # where they are in the file
+        self._state = 0, np.empty(0, dtype)  # how many chunks there are, and the rows behind them
         self.start = start
 
     def __len__(self) -> int:
-        return self.start + self._length
+        chunks, tail = self._state
+        return self.start + chunks * ROWS + len(tail)
 
     def extend(self, values: Array) -> None:
         """Add *values* at the end."""
-        done = 0
-        while done < len(values):
-            used = self._length % ROWS
-            count = min(ROWS - used, len(values) - done)
-            if used + count > len(self._tail):
-                grown = np.empty(min(ROWS, max(2 * len(self._tail), used + count)), self._tail.dtype)
-                grown[:used] = self._tail[:used]
-                self._tail = grown
-            self._tail[used : used + count] = values[done : done + count]
-            done += count
-            with self._lock:
-                if used + count == ROWS:
-                    self._chunks.append(self._spool.put(self._tail))
-                    self._firsts.append(float(self._tail[0]))
-                    self._tail = np.empty(ROWS, self._tail.dtype)
-                self._length += count
+        values = np.concatenate((self._state[1], values)).astype(self._dtype, copy=False)
+        whole = len(values) - len(values) % ROWS
+        if whole:
+            at = self._file.put(values[:whole])
+            self._chunks += range(at, at + whole * 8, ROWS * 8)
+        self._state = len(self._chunks), values[whole:].copy()
 
     def pad_to(self, length: int) -> None:
-        """Fill up with absent values, so that the column has *length* rows."""
-        missing = length - len(self)
-        if missing > 0:
-            self.extend(np.full(missing, self._absent, self._tail.dtype))
+        """Fill up with what is no number, so that the column has *length* rows."""
+        if length > len(self):
+            self.extend(no_numbers(np.full(length - len(self), -1)))
 
     def read(self, start: int = 0, stop: int | None = None) -> Array:
-        """Rows *start* to *stop*."""
-        stop = len(self) if stop is None else min(stop, len(self))
-        start = min(max(start, 0), max(stop, 0))
-        out = np.full(stop - start, self._absent, self._tail.dtype)
-        skipped = max(self.start - start, 0)
-        first, last = max(start - self.start, 0), stop - self.start
-        at = skipped
-        while first < last:
-            chunk, used = divmod(first, ROWS)
-            count = min(ROWS - used, last - first)
-            with self._lock:
-                tail = self._tail if chunk == len(self._chunks) else None
-                if tail is not None:
-                    out[at : at + count] = tail[used : used + count]
-            if tail is None:
-                if used or count < ROWS:
-                    whole = np.empty(ROWS, self._tail.dtype)
-                    self._spool.get(self._chunks[chunk], whole)
-                    out[at : at + count] = whole[used : used + count]
-                else:
-                    self._spool.get(self._chunks[chunk], out[at : at + count])
-            first += count
-            at += count
+        """Rows *start* to *stop*, as far as there are any."""
+        chunks, tail = self._state
+        length = self.start + chunks * ROWS + len(tail)
+        stop = length if stop is None else min(stop, length)
+        start = min(start, stop)
+        out = no_numbers(np.full(stop - start, -1)).view(self._dtype)
+        for chunk in range(max(start - self.start, 0) // ROWS, chunks + 1):
+            first = self.start + chunk * ROWS
+            low, high = max(start, first), min(stop, first + ROWS)
+            if low >= high:
+                break
+            if chunk == chunks:
+                out[low - start : high - start] = tail[low - first : high - first]
+            else:
+                self._file.get(self._chunks[chunk] + 8 * (low - first), out[low - start : high - start])
         return out
 
+    def pick(self, rows: npt.NDArray[np.integer[Any]]) -> Array:
+        """The values in *rows*, which rise; those beyond the end are left out."""
+        if len(rows) and rows[-1] - rows[0] < 4 * len(rows):
+            found: Array = self.read(int(rows[0]), int(rows[-1]) + 1)[rows[rows < len(self)] - rows[0]]
+            return found
+        return np.concatenate([self.read(row, row + 1) for row in rows.tolist()] or [self.read(0, 0)])
+
     def search(self, value: float) -> int:
-        """How many rows, of a column that never falls, are at most *value*."""
-        with self._lock:
-            chunk = max(bisect_right(self._firsts, value) - 1, 0) if self._firsts else 0
-            full = len(self._chunks)
-        while True:
-            low = self.start + chunk * ROWS
-            rows = self.read(low, low + ROWS)
-            inside = int(np.searchsorted(rows, value, "right"))
-            if inside < len(rows) or chunk >= full:
-                return low + inside
-            chunk += 1
+        """How many rows, of a column that rises, are at most *value*."""
+        low, high = self.start, len(self)
+        middle = high - 1  # mostly it is the end that is looked for
+        while low < high:
+            if self.read(middle, middle + 1)[0] <= value:
+                low = middle + 1
+            else:
+                high = middle
+            middle = (low + high) // 2
+        return low

@@ -1,47 +1,46 @@
-"""The frames of one kind as columns that grow, for charts: numbers, and texts of which there are few."""
+"""The rows of one kind of frame as columns that grow, for charts: numbers, and texts of which there are few."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.server.column_file import Column, ColumnFile
-from trainlog.table.values import flatten
+from trainlog.codec import Batch
+from trainlog.server.column_file import ColumnFile, StoredColumn, codes_of, no_numbers
+from trainlog.table.column import VALUE, Column
+from trainlog.table.table import Table
 
-__all__ = ["Columns", "Series"]
+__all__ = ["Columns", "Rows", "Series"]
 
 MOST_KEYS: Final = 4096  # a frame whose keys are data would have no end of them
 MOST_TEXTS: Final = 256  # different texts of one key; more of them are no states that a strip could show
 MOST_LETTERS: Final = 200
 
 Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int32]
 
 
 class Series:
-    """One key: its numbers, and its texts as numbers of places in ``texts``.
+    """One key: its numbers, and texts as numbers of places in ``texts``.
 
     Attributes:
-        numbers: NaN where there is none. Bools are 1 and 0; a string that spells a number is that number.
-        codes: which text; -1 where there is none, None when the key never had any.
+        values: numbers, and where there is none the codes of texts. Bools are 1 and 0; a string that spells a number
+            is that number.
         texts: the texts in the order of first sight.
         last: the newest value that is not NaN.
         size: how many numbers a frame has, where the values are lists; these are not kept.
 
     """
 
-    def __init__(self, spool: ColumnFile, start: int) -> None:
-        self._spool = spool
-        self.numbers = Column(spool, start=start)
-        self.codes: Column | None = None
+    def __init__(self, file: ColumnFile, start: int) -> None:
+        self.values = StoredColumn(file, start=start)
         self.texts: dict[str, int] = {}
         self.last: float | str | bool | None = None
         self.size = 0
-        self.bools = True
-        self.integers = True
 
     @property
     def shape(self) -> str:
@@ -50,66 +49,79 @@ class Series:
             return "text"
         return "list" if self.size and self.last is None else "number"
 
-    def extend(self, first: int, values: list[Any]) -> None:
-        """Add the values of the rows from *first* on; absent ones are None."""
-        types = set(map(type, values))
-        if types <= {float, int, bool}:
-            self.bools &= types == {bool}
-            self.integers &= float not in types
-            numbers = np.fromiter(map(_float, values), np.float64, len(values))
-            self.last = values[-1] if values[-1] == values[-1] else self.last
+    def extend(self, first: int, column: Column) -> None:
+        """Add the values of the rows from *first* on."""
+        values, state = column
+        if values.ndim > 1:
+            self.size = max(self.size, math.prod(values.shape[1:]))
+            return
+        if values.dtype == object:
+            numbers = self._parse(values)
         else:
-            numbers = np.fromiter(map(self._number, values), np.float64, len(values))
-            if str in types:
-                self._add_texts(first, values, numbers)
-        self.numbers.pad_to(first)
-        self.numbers.extend(numbers)
+            numbers = values.astype(np.float64, copy=state is not None)
+        if state is not None:
+            numbers[state != VALUE] = no_numbers(-1)
+        self.values.pad_to(first)
+        self.values.extend(numbers)
+        if values.dtype != object and len(known := np.flatnonzero(numbers == numbers)):
+            self.last = values[known[-1]].item()
 
-    def _number(self, value: Any) -> float:
-        if value is None:
-            return math.nan
-        if isinstance(value, str):
-            if value in ("True", "False"):
-                number = float(value == "True")
-            elif value[:1] in "+-.0123456789ni" and value:
-                try:
-                    number = float(value)
-                except ValueError:
-                    return math.nan
-            else:
-                return math.nan
-        elif isinstance(value, int | float):
-            number = _float(value)
-        else:
-            if isinstance(value, list):
-                self.size = max(self.size, len(value))
-            return math.nan
-        self.bools &= isinstance(value, bool)
-        self.integers &= isinstance(value, int)
-        self.last = number
-        return number
+    def _parse(self, values: npt.NDArray[np.object_]) -> Floats:
+        """Python values of any type as numbers and codes of texts. Each distinct value is looked at once."""
+        items = values.tolist()
+        if not _SCALARS.issuperset(map(type, items)):
+            self.size = max(self.size, *(len(item) for item in items if isinstance(item, list)), 0)
+            items = [_scalar(item) for item in items]
+        distinct = list(dict.fromkeys(items))
+        places = dict(zip(distinct, itertools.count(), strict=False))
+        which = np.fromiter(map(places.__getitem__, items), np.intp, len(items))
+        parsed = [_number(item) for item in distinct]
+        codes = np.array(
+            [self._code(item) if number is None else -1 for item, number in zip(distinct, parsed, strict=True)]
+        )
+        is_number = [number is not None for number in parsed]
+        numbers = no_numbers(codes)
+        numbers[is_number] = [number for number in parsed if number is not None]
+        known = np.flatnonzero(((numbers == numbers) | (codes >= 0))[which])
+        if len(known):
+            place = which[known[-1]]
+            self.last = distinct[place][:MOST_LETTERS] if codes[place] >= 0 else parsed[place]
+        return numbers[which]
 
-    def _add_texts(self, first: int, values: list[Any], numbers: Floats) -> None:
-        if self.codes is None:
-            self.codes = Column(self._spool, np.int32, first)
-        codes = np.full(len(values), -1, np.int32)
-        for i, value in enumerate(values):
-            if isinstance(value, str) and numbers[i] != numbers[i]:
-                text = value[:MOST_LETTERS]
-                code = self.texts.get(text)
-                if code is None and len(self.texts) < MOST_TEXTS:
-                    code = self.texts[text] = len(self.texts)
-                self.last = text
-                codes[i] = -1 if code is None else code
-        self.codes.pad_to(first)
-        self.codes.extend(codes)
+    def _code(self, item: str | None) -> int:
+        if item is None:
+            return -1
+        text = item[:MOST_LETTERS]
+        if text not in self.texts and len(self.texts) < MOST_TEXTS:
+            self.texts[text] = len(self.texts)
+        return self.texts.get(text, -1)
 
 
-def _float(value: float) -> float:
+_SCALARS: Final = frozenset([str, float, int, bool, type(None)])
+
+
+def _scalar(item: Any) -> Any:
+    """*item* as a Python value that can be shown; None for lists, maps and bytes."""
+    if isinstance(item, np.generic):
+        item = item.item()
+    return item if isinstance(item, str | float | int) else None
+
+
+def _number(item: str | float | None) -> float | None:
+    """The number that *item* is or spells, or None."""
+    if item is None:
+        return None
+    if isinstance(item, str):
+        if item in ("True", "False"):
+            return float(item == "True")
+        if item[:1] not in tuple("+-.0123456789ni"):
+            return None
     try:
-        return float(value)
+        return float(item)
+    except ValueError:
+        return None
     except OverflowError:
-        return math.inf if value > 0 else -math.inf
+        return math.inf if int(item) > 0 else -math.inf
 
 
 class Columns:
@@ -117,47 +129,62 @@ class Columns:
 
     Attributes:
         rows: how many frames there are.
-        series: by key, nested ones as in `trainlog.table.table.Table`.
-        left_out: keys beyond the first ``MOST_KEYS``.
+        series: by key, nested ones as in `trainlog.table.table.Table`; at most ``MOST_KEYS``.
 
     """
 
-    def __init__(self, spool: ColumnFile) -> None:
-        self._spool = spool
+    def __init__(self, file: ColumnFile) -> None:
+        self._file = file
         self.rows = 0
         self.series: dict[str, Series] = {}
-        self.left_out: set[str] = set()
 
-    def extend(self, frames: Sequence[Mapping[Any, Any]]) -> None:
-        """Add a row for each of *frames*."""
-        rows = [flatten(frame) for frame in frames]
-        keys = dict.fromkeys(key for row in rows for key in row)
-        for key in keys:
-            series = self.series.get(key)
-            if series is None:
-                if len(self.series) >= MOST_KEYS:
-                    self.left_out.add(key) if len(self.left_out) < MOST_KEYS else None
-                    continue
-                series = Series(self._spool, self.rows)
-                self.series = {**self.series, key: series}
-            series.extend(self.rows, [row.get(key) for row in rows])
-        self.rows += len(rows)
+    def extend(self, table: Table) -> None:
+        """Add the rows of *table*."""
+        new = [key for key in table if key not in self.series][: max(MOST_KEYS - len(self.series), 0)]
+        if new:
+            self.series = {**self.series, **{key: Series(self._file, self.rows) for key in new}}
+        for key in table:
+            if (series := self.series.get(key)) is not None:
+                series.extend(self.rows, table.column(key))
+        self.rows += table.rows
 
     def numbers(self, key: str, start: int, stop: int) -> Floats:
-        """The numbers of *key* in rows *start* to *stop*; NaN where there are none."""
-        return self._filled(self.series[key].numbers, start, stop, np.nan)
+        """The numbers of *key* in rows *start* to *stop*; NaN where there are none, see `is_nan`."""
+        values: Floats = self.series[key].values.read(start, stop)
+        missing = stop - start - len(values)  # later frames do not have this key any more
+        return np.concatenate((values, no_numbers(np.full(missing, -1)))) if missing > 0 else values
 
-    def codes(self, key: str, start: int, stop: int) -> npt.NDArray[np.int32]:
+    def codes(self, key: str, start: int, stop: int) -> Codes:
         """The texts of *key* by their numbers in rows *start* to *stop*; -1 where there is none."""
-        codes = self.series[key].codes
-        if codes is None:
-            return np.full(stop - start, -1, np.int32)
-        return self._filled(codes, start, stop, -1)
+        return codes_of(self.numbers(key, start, stop))
 
-    def _filled(self, column: Column, start: int, stop: int, absent: float) -> npt.NDArray[Any]:
-        """A key that later frames do not have any more has a column that ends earlier."""
-        values = column.read(start, stop)
-        if len(values) < stop - start:
-            more = np.full(stop - start - len(values), absent, values.dtype)
-            values = np.concatenate((values, more))
-        return values
+
+class Rows:
+    """The frames of one kind: when each is, where it stands, and its values as far as they were read.
+
+    Attributes:
+        time: of each frame, seconds.
+        order: where each stands among the frames of all kinds.
+        columns: the values; ``columns.rows`` lags behind ``len(rows)`` where only times were read.
+
+    """
+
+    def __init__(self, file: ColumnFile) -> None:
+        self.time = StoredColumn(file)
+        self.order = StoredColumn(file, np.int64)
+        self.columns = Columns(file)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def extend(self, batch: Batch, *, with_values: bool) -> None:
+        """Add the rows of *batch*; with values these may be rows that are known by their times already."""
+        known = len(self) - self.columns.rows if with_values else 0
+        self.time.extend(batch.table.time[known:])
+        self.order.extend(batch.order[known:])
+        if with_values:
+            self.columns.extend(batch.table)
+
+    def at(self, moment: float) -> int:
+        """The last frame that is not after *moment*; the first one when all are. Times may step back."""
+        return max(self.time.search(moment) - 1, 0)

@@ -1,62 +1,47 @@
-"""A place in a log that a client can come back to: a byte offset, and what tells that it is still the same file."""
+"""A place in a log that a client can come back to: the reader's positions, and how to find the rows after them."""
 
 from __future__ import annotations
 
+import base64
 import re
-import zlib
-from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-__all__ = ["Cursor", "FileState", "fingerprint"]
+__all__ = ["START", "Cursor", "Mark"]
 
-_PREFIX: Final = 4096
-_TEXT: Final = re.compile(r"(\d{1,18})-([0-9a-f]{1,16})-(\d{1,4})-([0-9a-f]{8})", re.ASCII)
-
-
-class FileState(NamedTuple):
-    """What ``stat`` says of a file; a size of -1 when there is none."""
-
-    device: int
-    inode: int
-    size: int
-
-    @classmethod
-    def of(cls, path: Path) -> Self:
-        """The state of the file at *path* now."""
-        try:
-            status = path.stat()
-        except OSError:
-            return cls(0, 0, -1)
-        return cls(status.st_dev, status.st_ino, status.st_size)
+_TEXT: Final = re.compile(r"[0-9a-f]{8}(?:\.\d{1,18}\.[A-Za-z0-9_-]{0,1400}){1,4}", re.ASCII)
 
 
-def fingerprint(path: Path, size: int) -> str:
-    """A checksum of the first *size* bytes, at most 4096: inode numbers are used again at once by many systems."""
-    try:
-        with path.open("rb", buffering=0) as file:
-            return f"{zlib.crc32(file.read(min(size, _PREFIX))):08x}"
-    except OSError:
-        return f"{0:08x}"
-
-
-class Cursor(NamedTuple):
-    """Everything before ``offset`` has been seen.
+class Mark(NamedTuple):
+    """How far some kinds of frames were read.
 
     Attributes:
-        offset: in bytes; in frames for a format whose reader does not tell where in the file they are.
-        inode: of the file.
-        prefix: how many of its first bytes are in ``checksum``.
-        checksum: of these bytes, which never change in a file that only grows.
+        end: all their rows whose order is below it.
+        position: the reader's, behind them; empty before the first.
 
     """
 
-    offset: int
-    inode: int
-    prefix: int
-    checksum: str
+    end: int
+    position: str
+
+
+START: Final = Mark(0, "")
+
+
+class Cursor(NamedTuple):
+    """Everything before ``marks`` has been seen.
+
+    Attributes:
+        identity: of the files; see `trainlog.server.log.Log`.
+        marks: one for each group of kinds that is read together.
+
+    """
+
+    identity: str
+    marks: tuple[Mark, ...]
 
     def __str__(self) -> str:
-        return f"{self.offset}-{self.inode:x}-{self.prefix}-{self.checksum}"
+        parts = (f"{end}.{base64.urlsafe_b64encode(text.encode()).decode().rstrip('=')}" for end, text in self.marks)
+        return ".".join((self.identity, *parts))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -66,8 +51,19 @@ class Cursor(NamedTuple):
             ValueError: for anything else.
 
         """
-        match = _TEXT.fullmatch(text)
-        if match is None:
+        if _TEXT.fullmatch(text) is None:
             raise ValueError("it is no cursor of this server")
-        offset, inode, prefix, checksum = match.groups()
-        return cls(int(offset), int(inode, 16), min(int(prefix), _PREFIX), checksum)
+        identity, *parts = text.split(".")
+        marks = [
+            Mark(int(end), base64.urlsafe_b64decode(code + "=" * (-len(code) % 4)).decode())
+            for end, code in zip(parts[::2], parts[1::2], strict=True)
+        ]
+        cursor = cls(identity, tuple(marks))
+        if str(cursor) != text:
+            raise ValueError("it is no cursor of this server")
+        return cursor
+
+    def advanced(self, other: Cursor) -> Cursor:
+        """The same cursor, or *other* of the same log where that is further on."""
+        pairs = zip(self.marks, other.marks, strict=True)
+        return Cursor(self.identity, tuple(its if its.end >= mine.end else mine for mine, its in pairs))

@@ -2,81 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from trainlog.conventions import AXES, AxisKey, AxisName
 from trainlog.draw import downsample, ema
+from trainlog.episode import is_summary
 from trainlog.model import Kind
+from trainlog.server.column_file import codes_of, is_nan
 from trainlog.server.log import Log
 from trainlog.server.responses import ApiError
 
-__all__ = ["AXES", "Window", "axes_of", "axis_values", "curve", "has_episodes", "own_axis", "window_of"]
+__all__ = ["Window", "axes_of", "axis_values", "curve", "has_episodes", "own_axis", "window_of"]
 
-AXES: Final = ("step", "episode", "time", "sim")
-_KEYS: Final = {
-    "step": ("step", "global_step", "total_steps", "experiment_step"),
-    "episode": ("episode", "ball_episode", "gen", "generation", "epoch"),
-    "sim": ("sim_time", "simulated_time", "episode_sim_time"),
-}
 # Kinds whose rows tell where the others are on an axis, in the order of trust.
 _GUIDES: Final = (Kind.STATS, Kind.CREATURE, Kind.EVOLUTION)
 
 Floats = npt.NDArray[np.float64]
 
 
-def axes_of(log: Log, kind: Kind | None = None) -> list[str]:
-    """The axes that rows of *kind* (of any kind) can be shown on."""
-    kinds = list(_GUIDES) if kind is None else [kind, *_GUIDES]
-    return [axis for axis in AXES if axis == "time" or any(own_axis(log, each, axis) for each in kinds)]
+def axes_of(log: Log) -> list[AxisName]:
+    """The axes that rows of any kind can be shown on."""
+    return [axis for axis in AXES if axis == "time" or any(own_axis(log, kind, axis) for kind in _GUIDES)]
 
 
-def own_axis(log: Log, kind: Kind, axis: str, *, within_episode: bool = False) -> tuple[str, float] | None:
+def own_axis(log: Log, kind: Kind, axis: AxisName, *, within_episode: bool = False) -> AxisKey | None:
     """The key that holds the values of *axis* in frames of *kind*, and their factor.
 
     In a log of episodes the steps begin anew with each one, so that they are an axis only within one.
     """
-    rows = log.rows(kind)
+    rows = log.rows.get(kind)
     if rows is None:
         return None
     series = rows.columns.series
+    keys = [key for key, one in series.items() if one.shape == "number"]
     if has_episodes(log) and not within_episode:
         if kind == Kind.CREATURE:
             return None
-        series = {key: one for key, one in series.items() if not key.startswith("episode_")}
-    for key in _KEYS.get(axis, ()):
-        if key in series and not series[key].texts:
-            return key, 1.0
-    dt = log.meta.get("dt")
-    if axis == "sim" and isinstance(dt, int | float) and dt > 0 and "step" in series:
-        return "step", float(dt)
-    return None
+        keys = [key for key in keys if not log.conventions.restarts(key)]
+    return log.conventions.axis(axis, keys)
 
 
 def has_episodes(log: Log) -> bool:
     """Whether the log's stats are what whole episodes came to."""
-    rows = log.rows(Kind.STATS)
-    return rows is not None and "episode_type" in rows.columns.series
+    rows = log.rows.get(Kind.STATS)
+    return rows is not None and is_summary(rows.columns.series)
 
 
-def axis_values(log: Log, kind: Kind, axis: str, start: int, stop: int, *, within_episode: bool = False) -> Floats:
+def axis_values(log: Log, kind: Kind, axis: AxisName, start: int, stop: int, *, within_episode: bool = False) -> Floats:
     """Where rows *start* to *stop* are on *axis*; through the time of other frames where they do not say so."""
-    rows = log.rows(kind)
-    assert rows is not None
+    rows = log.rows[kind]
     time: Floats = rows.time.read(start, stop)
     if axis == "time":
         return time
     own = own_axis(log, kind, axis, within_episode=within_episode)
     if own is not None and kind != Kind.EVENT:
-        return rows.columns.numbers(own[0], start, stop) * own[1]
+        return rows.columns.numbers(own.key, start, stop) * own.factor
     for guide in _GUIDES:
         found = own_axis(log, guide, axis)
-        other = log.rows(guide)
+        other = log.rows.get(guide)
         if found is None or other is None or not other.columns.rows:
             continue
         known = other.time.read(0, other.columns.rows)
-        values = other.columns.numbers(found[0], 0, other.columns.rows) * found[1]
+        values = other.columns.numbers(found.key, 0, other.columns.rows) * found.factor
         good = np.isfinite(values)
         if good.any():
             order = np.argsort(known[good], kind="stable")
@@ -84,18 +74,17 @@ def axis_values(log: Log, kind: Kind, axis: str, start: int, stop: int, *, withi
     raise ApiError(400, "axis", f"this log has no {axis} that its {kind} frames could be shown on")
 
 
-class Window:
+class Window(NamedTuple):
     """Rows of one kind that are asked for: those between two places of an axis, with one more on each side.
 
     Attributes:
-        x: where each row is on the axis.
         rows: their numbers.
+        x: where each row is on the axis.
 
     """
 
-    def __init__(self, rows: npt.NDArray[np.intp], x: Floats) -> None:
-        self.rows = rows
-        self.x = x
+    rows: npt.NDArray[np.intp]
+    x: Floats
 
     @property
     def span(self) -> tuple[int, int]:
@@ -104,25 +93,20 @@ class Window:
 
     def numbers(self, log: Log, kind: Kind, key: str) -> Floats:
         """The values of *key* in these rows."""
-        rows = log.rows(kind)
-        assert rows is not None
+        rows = log.rows[kind]
         start, stop = self.span
         values = rows.time.read(start, stop) if key == "time" else rows.columns.numbers(key, start, stop)
         return values if len(values) == len(self.rows) else values[self.rows - start]
 
     def codes(self, log: Log, kind: Kind, key: str) -> npt.NDArray[np.int32]:
         """The texts of *key* in these rows, by number."""
-        rows = log.rows(kind)
-        assert rows is not None
-        start, stop = self.span
-        codes = rows.columns.codes(key, start, stop)
-        return codes if len(codes) == len(self.rows) else codes[self.rows - start]
+        return codes_of(self.numbers(log, kind, key))
 
 
 def window_of(
     log: Log,
     kind: Kind,
-    axis: str,
+    axis: AxisName,
     low: float | None,
     high: float | None,
     where: tuple[str, str] | None = None,
@@ -132,7 +116,7 @@ def window_of(
 
     With *where* = (key, text) only those that have that text; with *span* only those between two times, an episode.
     """
-    rows = log.rows(kind)
+    rows = log.rows.get(kind)
     total = rows.columns.rows if rows is not None else 0
     if rows is None or not total:
         return Window(np.empty(0, np.intp), np.empty(0))
@@ -166,9 +150,7 @@ def window_of(
 
 def curve(log: Log, kind: Kind, key: str, window: Window, points: int, smooth: float) -> dict[str, Any]:
     """One key over *window* as at most about *points* points."""
-    rows = log.rows(kind)
-    assert rows is not None
-    series = rows.columns.series.get(key)
+    series = log.rows[kind].columns.series.get(key)
     if series is None:
         raise ApiError(404, "key", f"no {kind} frame has the key {key!r}")
     if series.texts:
@@ -183,7 +165,7 @@ def curve(log: Log, kind: Kind, key: str, window: Window, points: int, smooth: f
         "y": y.tolist(),
         "rows": len(values),
         "thinned": thinned,
-        "nan": int(np.isnan(values).sum()),
+        "nan": int(is_nan(values).sum()),
         "infinite": int(np.isinf(values).sum()),
     }
     if thinned and smooth > 0:

@@ -1,21 +1,162 @@
-"""One log as the server knows it: what was read of it so far, and the place after that."""
+"""One log as the server knows it: what was read of it so far, by scans that go on where the last one ended."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Sequence
+import zlib
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
 
 from trainlog import registry
-from trainlog.codec import Reader
-from trainlog.errors import CorruptLog
+from trainlog.codec import Batch, Gap, Reader
+from trainlog.conventions import Conventions
+from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Kind
-from trainlog.server.cursor import Cursor, FileState, fingerprint
-from trainlog.server.feed import Feed, Rows, feed_of
+from trainlog.scan import Scan
+from trainlog.server.column_file import ColumnFile
+from trainlog.server.columns import Rows
+from trainlog.server.cursor import START, Cursor, Mark
 
-__all__ = ["Log"]
+__all__ = ["FileState", "Log"]
+
+_LAZY: Final = frozenset([Kind.CREATURE])  # nine frames of ten, and seldom looked at: their values are read on demand
+_EAGER: Final = frozenset(map(Kind, range(256))) - _LAZY
+_FEWEST_ROWS: Final = 256  # of a batch, until it is known how many columns there are ...
+_MOST_ROWS: Final = 1 << 14  # ... and then
+_TIMES_ROWS: Final = 1 << 17  # of a batch without values
+_VALUES: Final = 1 << 20  # of a batch, about
+_MOST_ISSUED: Final = 1024  # positions that need no check
+_MOST_GAPS: Final = 1000
+_CHEAP: Final = 0.01  # seconds of a poll that nobody minds
+_REST: Final = 10  # times as long as a poll took, the next one waits
+
+Stamp = tuple["FileState", ...]
+
+
+class FileState(NamedTuple):
+    """What ``stat`` says of a file; a size of -1 when there is none."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """The state of the file at *path* now."""
+        try:
+            return cls.of_status(path.stat())
+        except OSError:
+            return cls(0, 0, -1, 0)
+
+    @classmethod
+    def of_status(cls, status: os.stat_result) -> Self:
+        """What the system's answer *status* says."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class _Part:
+    """Kinds of frames that are read together, by one scan after another. Only the poller's thread calls ``advance``.
+
+    Attributes:
+        kinds: which.
+        wants_values: whether anybody wants more than times; may be set by any thread.
+        mark: how far they were read, in the present mode: times alone, or all values.
+        known: as ``mark``, in any mode.
+        is_current: whether they were read as far as the log went at the last look.
+        knows_times: whether that was so at any time, in any mode.
+
+    """
+
+    def __init__(self, log: Log, kinds: frozenset[Kind], *, wants_values: bool) -> None:
+        self._log = log
+        self.kinds = kinds
+        self.wants_values = self._reads_values = wants_values
+        self.mark = self.known = START
+        self.is_current = self.knows_times = False
+        self._batches: Iterator[Batch] | None = None
+        self._batch_rows = 0
+        self._stamp: Stamp | None = None  # of the files when the last scan began
+        self._began = 0.0  # when the scan did, where it looks for more rather than reads what is known to be there
+        self._not_before = 0.0
+
+    @property
+    def has_values(self) -> bool:
+        """Whether what is wanted was read as far as the log goes."""
+        return self.is_current and self._reads_values == self.wants_values
+
+    def advance(self, stamp: Stamp, deadline: float) -> bool:
+        """Read on until *deadline* (monotonic seconds); True when there is more to read at once.
+
+        Raises:
+            InvalidPosition: when the log is another than the one that was read.
+
+        """
+        if self.wants_values and not self._reads_values:
+            self._batches, self._stamp, self._not_before = None, None, 0.0
+            self._reads_values, self.mark, self.is_current = True, START, False
+        if self._batches is None:
+            if stamp == self._stamp or time.monotonic() < self._not_before:
+                return False
+            self._stamp = stamp
+            self._began = time.monotonic() if self.mark.position else 0.0
+            self._begin()
+        while stretch := self._next_stretch():
+            for batch in stretch:
+                if batch.table.rows:
+                    self._log.rows_of(batch.table.kind).extend(batch, with_values=self._reads_values)
+            ends = [int(batch.order[-1]) + 1 for batch in stretch if len(batch.order)]
+            self.mark = Mark(max(self.mark.end, *ends, 0), stretch[-1].position)
+            if self.mark.end >= self.known.end:
+                self.known = self.mark
+            self._log.issue(self.mark.position)
+            if self._rows_wanted() > 2 * self._batch_rows or 2 * self._rows_wanted() < self._batch_rows:
+                self._begin()
+            if time.monotonic() > deadline:
+                self.is_current = False
+                return True
+        self._batches = None
+        self.is_current = self.knows_times = True
+        return False
+
+    def _begin(self) -> None:
+        self._batch_rows = self._rows_wanted()
+        scan = Scan(
+            kinds=self.kinds,
+            columns=None if self._reads_values else (),
+            after=self.mark.position or None,
+            on_damage=self._log.note_damage,
+            batch_rows=self._batch_rows,
+        )
+        self._batches = self._log.reader.scan(scan)
+
+    def _rows_wanted(self) -> int:
+        """How many rows a batch should have: in a hostile log every frame has keys of its own."""
+        if not self._reads_values:
+            return _TIMES_ROWS
+        rows = [rows for kind, rows in self._log.rows.items() if kind in self.kinds]
+        columns = max((len(one.columns.series) for one in rows), default=0)
+        return min(max(_VALUES // columns, _FEWEST_ROWS), _MOST_ROWS) if columns else _FEWEST_ROWS
+
+    def _next_stretch(self) -> list[Batch]:
+        """The next batches up to one after which all kinds were read equally far; none at the end of the log."""
+        assert self._batches is not None
+        stretch: list[Batch] = []
+        for batch in self._batches:
+            stretch.append(batch)
+            if not batch.more:
+                break
+        if self._began and sum(batch.table.rows for batch in stretch) < self._batch_rows:
+            # Some readers pass all that comes before a position, which must not become the only work.
+            now = time.monotonic()
+            self._not_before = now + _REST * max(now - self._began - _CHEAP, 0)
+        self._began = 0.0
+        return stretch
 
 
 class Log:
@@ -25,15 +166,18 @@ class Log:
         id: as in the catalog.
         name: its path relative to the served folder.
         reader: the log.
-        feed: what was read of it.
+        conventions: what its keys mean.
+        identity: changes when a file of the log is replaced by another one.
+        rows: by kind.
         version: grows when there is something new.
         error: why it cannot be read on, or empty.
+        is_replaced: whether that is because it is another log by now.
         used: when it was last asked for, monotonic seconds.
 
     """
 
-    def __init__(self, id: str, name: str, path: Path) -> None:
-        """Open the log at *path*.
+    def __init__(self, id: str, name: str, path: Path, files: Sequence[Path] = ()) -> None:
+        """Open the log at *path*, which consists of *files*.
 
         Raises:
             TrainlogError: as `trainlog.open`.
@@ -41,15 +185,20 @@ class Log:
         """
         self.id = id
         self.name = name
+        self._files = tuple(files) or (path,)
+        self._stamp = self._stat()
         self.reader: Reader = registry.open(path)
-        self.feed: Feed = feed_of(self.reader)
-        self._file = FileState.of(self.feed.path)
-        self._prefix = 0
-        self._checksum = fingerprint(self.feed.path, 0)
-        self._seen_size = -1
-        self._more = True
+        self.conventions = Conventions.of(self.reader.header)
+        inodes = [state.inode for state in self._stamp if state.size >= 0]
+        self.identity = f"{zlib.crc32(repr(inodes).encode()):08x}"
+        self.rows: dict[Kind, Rows] = {}
+        self._file = ColumnFile()
+        self._parts = (_Part(self, _EAGER, wants_values=True), _Part(self, _LAZY, wants_values=False))
+        self._issued: dict[str, None] = {}
+        self._gaps: dict[tuple[str, int], Gap] = {}
         self.version = 0
         self.error = ""
+        self.is_replaced = False
         self.used = time.monotonic()
         self.changed = threading.Condition()
 
@@ -58,114 +207,149 @@ class Log:
         """What the trainer said of the run."""
         return dict(self.reader.header.meta)
 
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(max(state.size, 0) for state in self._stamp)
+
+    @property
+    def damage(self) -> list[str]:
+        """What is wrong with the files, one sentence each."""
+        return [f"skipped {gap}" for gap in list(self._gaps.values())]
+
+    # --- for the poller's thread ---
+
     def advance(self, deadline: float) -> bool:
-        """Read on until *deadline*; True when there is more to read at once.
+        """Read on until *deadline* (monotonic seconds); True when there is more to read at once.
 
         Raises:
-            CorruptLog: when the file was replaced or cut: this is another log now.
+            InvalidPosition: when the log was replaced or cut, or training went back: it is another log now.
 
         """
-        state = FileState.of(self.feed.path)
-        if not self._more and state.size == self._seen_size and state[:2] == self._file[:2]:
-            return bool(self.feed.lagging(self.feed.wanted)) and self._go_on(deadline)
-        if state[:2] != self._file[:2] or state.size < self._seen_size:
-            raise CorruptLog("the file was replaced or cut", path=self.feed.path)
-        if self._prefix and fingerprint(self.feed.path, self._prefix) != self._checksum:
-            raise CorruptLog("the file was written anew", path=self.feed.path)
-        self._seen_size = state.size
-        return self._go_on(deadline)
-
-    def _go_on(self, deadline: float) -> bool:
-        before = self.feed.at, self.total(), self.values()
-        self._more = self.feed.advance(deadline)
-        if not self._prefix and self.feed.rows:
-            self._prefix = min(self.feed.settled(self._seen_size), 4095)
-            self._checksum = fingerprint(self.feed.path, self._prefix)
-        if before != (self.feed.at, self.total(), self.values()) or not self._more:
+        stamp = self._stat()
+        if stamp != self._stamp:
+            for old, new in zip(self._stamp, stamp, strict=True):
+                if old.size >= 0 and (new[:2] != old[:2] or new.size < old.size):
+                    raise InvalidPosition("the file was replaced or cut", path=self.reader.path)
+            self._stamp = stamp
+        before = self._state()
+        more = False
+        for part in self._parts:
+            if not (more and time.monotonic() > deadline):
+                more |= part.advance(stamp, deadline)
+        if not self.version or self._state() != before:
             self.version += 1
             with self.changed:
                 self.changed.notify_all()
-        return self._more
+        return more
 
-    def wait_for(self, kinds: set[Kind], seconds: float) -> None:
-        """Wait until the values of *kinds* are read as far as the file goes, at most *seconds*."""
+    def rows_of(self, kind: Kind) -> Rows:
+        """The rows of *kind*, to be extended."""
+        if kind not in self.rows:
+            self.rows = dict(sorted({**self.rows, kind: Rows(self._file)}.items()))
+        return self.rows[kind]
+
+    def note_damage(self, gap: Gap) -> None:
+        """Remember bytes that are no record; an unfinished one at the end is no damage."""
+        if not gap.torn and len(self._gaps) < _MOST_GAPS:
+            self._gaps[gap.file, gap.offset] = gap
+
+    def issue(self, position: str) -> None:
+        """Remember a position of this very log, so that cursors made of it need no check."""
+        self._issued[position] = None
+        if len(self._issued) > _MOST_ISSUED:
+            del self._issued[next(iter(self._issued))]
+
+    def _stat(self) -> Stamp:
+        return tuple(map(FileState.of, self._files))
+
+    def _state(self) -> list[tuple[Any, ...]]:
+        return [(part.mark, part.is_current) for part in self._parts]
+
+    # --- how much was read ---
+
+    def want(self, kinds: Collection[Kind]) -> None:
+        """Have the values of *kinds* read."""
+        for part in self._parts:
+            part.wants_values |= not part.kinds.isdisjoint(kinds)
+
+    def is_complete(self, kinds: Collection[Kind], *, times: Collection[Kind] = ()) -> bool:
+        """Whether the values of *kinds*, and the times of *times*, were read as far as the log goes."""
+        return bool(self.version) and all(
+            (part.has_values or part.kinds.isdisjoint(kinds)) and (part.knows_times or part.kinds.isdisjoint(times))
+            for part in self._parts
+        )
+
+    def wait_for(self, kinds: Collection[Kind], seconds: float, *, times: Collection[Kind] = ()) -> None:
+        """Wait until `is_complete`, at most *seconds*."""
         end = time.monotonic() + seconds
         with self.changed:
-            while not self.is_complete(kinds) and not self.error and (left := end - time.monotonic()) > 0:
+            while not (self.is_complete(kinds, times=times) or self.error) and (left := end - time.monotonic()) > 0:
                 self.changed.wait(min(left, 0.1))
 
-    def is_complete(self, kinds: set[Kind]) -> bool:
-        """Whether the values of *kinds* are read as far as the file goes."""
-        return bool(self.version) and not self._more and not self.feed.lagging(kinds)
-
-    def progress(self, kinds: set[Kind]) -> float:
-        """How much is read, 0 to 1."""
+    def progress(self, kinds: Collection[Kind]) -> float:
+        """How much of *kinds* is read, 0 to 1."""
         if self.is_complete(kinds):
             return 1.0
-        done = self.feed.progress()
-        rows = [self.feed.rows[kind] for kind in kinds if kind in self.feed.rows]
-        total = sum(map(len, rows))
-        read = sum(one.columns.rows for one in rows)
-        return min(0.999, done * (read / total if total else 1.0))
-
-    def total(self) -> int:
-        """Frames of all kinds."""
-        return sum(map(len, self.feed.rows.values()))
-
-    def values(self) -> int:
-        """Frames whose values were read."""
-        return sum(rows.columns.rows for rows in self.feed.rows.values())
-
-    def size(self) -> int:
-        """Bytes of the file that grows."""
-        return self._file.size
+        # An order is a byte in most formats; where it counts frames this is too little, until it is all.
+        ends = [part.mark.end for part in self._parts if not part.has_values and not part.kinds.isdisjoint(kinds)]
+        return min(0.999, min(ends, default=0) / max(self.size, 1))
 
     def duration(self) -> float:
         """Time of the last frame that was seen."""
-        times = [float(rows.time.read(len(rows) - 1)[0]) for rows in self.feed.rows.values() if len(rows)]
+        times = [float(rows.time.read(len(rows) - 1)[0]) for rows in self.rows.values() if len(rows)]
         return max(times, default=0.0)
 
-    def rows(self, kind: Kind) -> Rows | None:
-        """The rows of *kind*, or None when there are none."""
-        return self.feed.rows.get(kind)
-
-    def want(self, kind: Kind) -> None:
-        """Have the values of *kind* read."""
-        self.feed.wanted.add(kind)
-
     def frames(self, kind: Kind, rows: Sequence[int]) -> list[Frame]:
-        """The whole frames of *kind* at *rows*, which rise."""
-        return self.feed.frames(kind, rows) if kind in self.feed.rows else []
+        """The whole frames of *kind* at *rows*, which rise.
+
+        Raises:
+            InvalidPosition: when they are not there any more.
+
+        """
+        if kind not in self.rows or not len(rows):
+            return []
+        orders = self.rows[kind].order.pick(np.asarray(rows, np.int64))
+        frames = list(self.reader.take(orders.tolist()))
+        if len(frames) < len(orders):
+            raise InvalidPosition("the file was replaced or cut", path=self.reader.path)
+        return frames
+
+    # --- cursors ---
 
     def cursor(self) -> Cursor:
-        """The place after all that was read."""
-        return Cursor(self.feed.at, self._file.inode, self._prefix, self._checksum)
+        """The place after all that is known, be it by its times alone."""
+        return Cursor(self.identity, tuple(part.known for part in self._parts))
 
-    def settled(self, kinds: set[Kind]) -> Cursor:
-        """The place before which the values of *kinds* are all read."""
-        cursor = self.cursor()
-        for kind in self.feed.lagging(kinds):
-            rows = self.feed.rows[kind]
-            first = rows.where.read(rows.columns.rows, rows.columns.rows + 1)
-            if len(first):
-                cursor = cursor._replace(offset=min(cursor.offset, int(first[0])))
-        return cursor
+    def settled(self) -> Cursor:
+        """The place before which all that is wanted is read."""
+        return Cursor(self.identity, tuple(part.mark for part in self._parts))
+
+    def beginning(self) -> Cursor:
+        """The place before the first frame."""
+        return Cursor(self.identity, (START,) * len(self._parts))
 
     def holds(self, cursor: Cursor) -> bool:
-        """Whether *cursor* is a place in this very file, and nothing before it was superseded since."""
-        if any(start < cursor.offset <= stop for start, stop in self.feed.cuts):
+        """Whether *cursor* is a place in this very log, and nothing before it was superseded since; may take long."""
+        if cursor.identity != self.identity or len(cursor.marks) != len(self._parts):
             return False
-        if cursor.inode != self._file.inode or (self.is_complete(set()) and cursor.offset > self.feed.at):
-            return False
-        if (cursor.prefix, cursor.checksum) == (self._prefix, self._checksum):
+        return all(self._is_valid(part.kinds, mark) for part, mark in zip(self._parts, cursor.marks, strict=True))
+
+    def _is_valid(self, kinds: frozenset[Kind], mark: Mark) -> bool:
+        if not mark.position:
+            return mark == START
+        if mark.position in self._issued:
             return True
-        return fingerprint(self.feed.path, cursor.prefix) == cursor.checksum
+        try:
+            scan = Scan(kinds=kinds, columns=(), after=mark.position, on_damage="ignore", batch_rows=1)
+            next(self.reader.scan(scan), None)
+        except Exception:  # noqa: BLE001 - the text is a client's, and a plug-in's reader may raise anything for it
+            return False
+        return True
 
     def row_after(self, kind: Kind, cursor: Cursor) -> int:
         """The first row of *kind* that is not before *cursor*."""
-        rows = self.rows(kind)
-        return 0 if rows is None or cursor.offset <= 0 else rows.where.search(cursor.offset - 1)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self.feed.close()
+        if kind not in self.rows:
+            return 0
+        ends = (mark.end for part, mark in zip(self._parts, cursor.marks, strict=True) if kind in part.kinds)
+        return self.rows[kind].order.search(next(ends) - 1)

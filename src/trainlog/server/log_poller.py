@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from trainlog.errors import CorruptLog, TrainlogError
+from trainlog.errors import InvalidPosition, TrainlogError
 from trainlog.server.log import Log
 
 __all__ = ["LogPoller"]
@@ -24,23 +23,22 @@ class LogPoller:
     """The open logs.
 
     Attributes:
-        on_change: called, from the pump's thread, when there is something new in any log.
+        on_change: called, from the poller's thread, when there is something new in any log.
 
     """
 
     def __init__(self, pause: float = 0.05) -> None:
         self._pause = pause
         self._logs: dict[str, Log] = {}
-        self._dropped: deque[Log] = deque()  # this thread may be reading them now: it closes them itself
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closed = False
         self.on_change: Callable[[], object] = lambda: None
-        self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="log poller", daemon=True)
         self._thread.start()
 
-    def open(self, id: str, name: str, path: Path) -> Log:
-        """The log of that *id*, opened when it is not.
+    def open(self, id: str, name: str, path: Path, files: Sequence[Path] = ()) -> Log:
+        """The log of that *id*, opened when it is not; it consists of *files*.
 
         Raises:
             TrainlogError: when it cannot be read.
@@ -49,7 +47,7 @@ class LogPoller:
         with self._lock:
             log = self._logs.get(id)
             if log is None:
-                log = self._logs[id] = Log(id, name, path)
+                log = self._logs[id] = Log(id, name, path, files)
                 self._make_room()
             elif time.monotonic() - log.used > WATCHED:
                 log.version = 0
@@ -70,8 +68,6 @@ class LogPoller:
             log = self._logs.pop(id, None)
         if log is not None:
             log.error = log.error or "it is read afresh"
-            self._dropped.append(log)
-            self._wake.set()
 
     def wake(self) -> None:
         """Do not wait: there is something to do."""
@@ -84,23 +80,16 @@ class LogPoller:
         self._thread.join(5)
         for id in list(self._logs):
             self.drop(id)
-        self._close_dropped()
-
-    def _close_dropped(self) -> None:
-        while self._dropped:
-            self._dropped.popleft().close()
 
     def _make_room(self) -> None:
         if len(self._logs) > MOST:
             oldest = min(self._logs.values(), key=lambda log: log.used)
             del self._logs[oldest.id]
             oldest.error = "others were looked at since"
-            self._dropped.append(oldest)
 
     def _run(self) -> None:
         while not self._closed:
             more = changed = False
-            self._close_dropped()
             now = time.monotonic()
             for log in list(self._logs.values()):
                 if now - log.used > KEPT:
@@ -118,8 +107,8 @@ class LogPoller:
     def _advance(self, log: Log) -> bool:
         try:
             return log.advance(time.monotonic() + SLICE)
-        except CorruptLog as error:
-            log.error = error.message
+        except InvalidPosition as error:
+            log.error, log.is_replaced = error.message, True
         except (TrainlogError, OSError, ValueError) as error:
             log.error = str(error) or type(error).__name__
         except Exception as error:  # noqa: BLE001 - a plug-in's reader may raise anything, and the others go on

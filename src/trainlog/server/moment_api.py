@@ -9,16 +9,19 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
+from trainlog.conventions import FUNCTION_SAMPLE, AxisName, Conventions
 from trainlog.model import Frame, Kind
 from trainlog.server.api import opened
-from trainlog.server.curves import AXES, axis_values
+from trainlog.server.cards import FUNCTION
+from trainlog.server.columns import Rows
+from trainlog.server.curves import axis_values
 from trainlog.server.log import Log
 from trainlog.server.query import Query
 from trainlog.server.responses import ApiError, json_response
+from trainlog.table.values import flatten
 
 __all__ = ["frame", "function", "functions", "path"]
 
-_SAMPLE: Final = "function_sample"
 _ITEMS: Final = 20_000
 _LETTERS: Final = 10_000
 
@@ -28,28 +31,51 @@ def frame(request: Request) -> Response:
     query = Query(request, ("kind", "x", "at", "row"))
     state, _, log = opened(request)
     kind = query.kind("kind", "creature")
-    axis = query.choice("x", AXES, "time")
+    axis = query.axis()
     at = query.number("at")
-    with state.reading(log, {Kind.STATS}):
-        mine = log.rows(kind)
-        if mine is None or not len(mine):
-            raise ApiError(404, "kind", f"this log has no {kind} frames")
+    with state.reading(log, {Kind.STATS}, times={kind}):
+        mine = _rows(log, kind)
         if at is None:
             row = min(query.parse_int("row", 0, 0, 2**53), len(mine) - 1)
         else:
             row = mine.at(at if axis == "time" else _time_of(log, axis, at))
-        found = log.frames(kind, [row])
-    if not found:
-        raise ApiError(404, "row", "that frame is not there any more")
+        (found,) = log.frames(kind, [row])
+    keys = flatten(found.data)
+    step = log.conventions.find("step", keys)
+    names = {log.conventions.qpos(keys): "qpos", log.conventions.qvel(keys): "qvel"}
     return json_response(
-        {"run": log.id, "kind": str(kind), "row": row, "rows": len(mine), "time": found[0].time, "data": _cut(found[0])}
+        {
+            "run": log.id,
+            "kind": str(kind),
+            "row": row,
+            "rows": len(mine),
+            "time": found.time,
+            "step": None if step is None else keys[step],
+            "names": {key: f"{key} ({name})" for key, name in names.items() if key is not None and key != name},
+            "data": _cut(found),
+        }
     )
 
 
-def _time_of(log: Log, axis: str, at: float) -> float:
+def _rows(log: Log, kind: Kind) -> Rows:
+    """The rows of *kind*.
+
+    Raises:
+        ApiError: when there are none, or none are known yet.
+
+    """
+    rows = log.rows.get(kind)
+    if rows is not None and len(rows):
+        return rows
+    if not log.is_complete((), times={kind}):
+        raise ApiError(503, "reading", "this log is still being read; ask again")
+    raise ApiError(404, "kind", f"this log has no {kind} frames")
+
+
+def _time_of(log: Log, axis: AxisName, at: float) -> float:
     """The time when the run was at that place of an axis: that of the nearest row of the stats."""
     for kind in (Kind.STATS, Kind.CREATURE, Kind.EVOLUTION):
-        rows = log.rows(kind)
+        rows = log.rows.get(kind)
         if rows is None or not rows.columns.rows:
             continue
         try:
@@ -81,62 +107,53 @@ def path(request: Request) -> Response:
     state, _, log = opened(request)
     points = query.parse_int("points", 1500, 2, 5000)
     low, high = query.number("from"), query.number("to")
-    with state.reading(log, {Kind.STATS}):
-        mine = log.rows(Kind.CREATURE)
-        if mine is None or not len(mine):
-            raise ApiError(404, "kind", "this log has no creature frames")
+    with state.reading(log, (), times={Kind.CREATURE}):
+        mine = _rows(log, Kind.CREATURE)
         first = 0 if low is None else mine.at(low)
         last = len(mine) - 1 if high is None else mine.at(high)
         chosen = np.unique(np.linspace(first, max(last, first), points).astype(np.int64)).tolist()
         frames = log.frames(Kind.CREATURE, chosen)
-    places = _Places(log)
-    for each in frames:
-        places.add(each)
-    return json_response({"run": log.id, "rows": len(mine), "from": first, "to": last, **places.columns()})
+    return json_response({"run": log.id, "rows": len(mine), "from": first, "to": last, **_places(log, frames)})
 
 
-class _Places:
-    """Gathers x and y of creature frames, and what is drawn with them.
+def _places(log: Log, frames: list[Frame]) -> dict[str, Any]:
+    """Places of the creature and of other things, as columns; those that no frame has are left out.
 
-    A frame without a position has none of these; then the first two declared states are drawn against each other.
+    Frames without a position have none of these; then the first two declared states are drawn against each other.
     """
-
-    def __init__(self, log: Log) -> None:
-        states = [variable for variable in log.reader.header.variables if variable.role == "state"]
-        self._states = states[:2] if len(states) >= 2 else []
-        self._position = True
-        self._columns: dict[str, list[Any]] = {
-            name: [] for name in ("time", "step", "x", "y", "heading", "speed", "ball_x", "ball_y")
-        }
-
-    def add(self, frame: Frame) -> None:
-        data = frame.data
-        place = _pair(data, "x", "y") or _front(data.get("com")) or _front(data.get("pos")) or _front(data.get("qpos"))
-        if place is None and self._states:
-            self._position = False
-            place = _pair(data, self._states[0].key, self._states[1].key)
-        ball = _front(data.get("ball_pos"))
-        row = (frame.time, data.get("step"), *(place or (None, None)), data.get("heading"), data.get("speed"))
-        for column, value in zip(self._columns.values(), (*row, *(ball or (None, None))), strict=True):
-            column.append(value)
-
-    def columns(self) -> dict[str, Any]:
-        names = ["x (m)", "y (m)"]
-        if not self._position:
-            names = [f"{one.name} ({one.unit})" if one.unit else one.name for one in self._states]
-        known = {name: column for name, column in self._columns.items() if any(value is not None for value in column)}
-        return {"labels": names, "position": self._position, **known}
+    conventions = log.conventions
+    states = [variable for variable in log.reader.header.variables if variable.role == "state"][:2]
+    samples = [flatten(frame.data) for frame in frames]
+    position = next(filter(None, map(conventions.position, samples)), ())
+    objects: dict[str, str] = {}
+    for sample in samples:
+        objects = {**conventions.objects(sample), **objects}
+    columns: dict[str, list[Any]] = {"time": [frame.time for frame in frames]}
+    for meaning in ("step", "heading", "speed"):
+        columns[meaning] = [_value(sample, conventions.find(meaning, sample)) for sample in samples]
+    labels = ["x (m)", "y (m)"]
+    if position:
+        _put_places(columns, "", position, samples)
+    elif len(states) == 2:
+        labels = [f"{one.name} ({one.unit})" if one.unit else one.name for one in states]
+        _put_places(columns, "", (states[0].key, states[1].key), samples)
+    for name, key in objects.items():
+        _put_places(columns, f"{name}_", (key,), samples)
+    known = {name: column for name, column in columns.items() if any(value is not None for value in column)}
+    return {"labels": labels, "position": bool(position), "objects": list(objects), **known}
 
 
-def _pair(data: Any, first: str, second: str) -> tuple[float, float] | None:
-    x, y = data.get(first), data.get(second)
-    return (float(x), float(y)) if isinstance(x, int | float) and isinstance(y, int | float) else None
+def _value(sample: dict[str, Any], key: str | None) -> Any:
+    return None if key is None else sample[key]
 
 
-def _front(value: Any) -> tuple[float, float] | None:
-    if isinstance(value, list) and len(value) >= 2 and all(isinstance(one, int | float) for one in value[:2]):
-        return float(value[0]), float(value[1])
-    return None
+def _put_places(
+    columns: dict[str, list[Any]], prefix: str, keys: tuple[str, ...], samples: list[dict[str, Any]]
+) -> None:
+    """Add the columns x and y of what *keys* say."""
+    places = [Conventions.coordinates(sample, keys) for sample in samples]
+    for i, axis in enumerate("xy"):
+        columns[prefix + axis] = [None if place is None else place[i] for place in places]
 
 
 def functions(request: Request) -> Response:
@@ -148,23 +165,24 @@ def functions(request: Request) -> Response:
 
 
 def _functions(log: Log) -> list[dict[str, Any]]:
-    mine = log.rows(Kind.EVENT)
-    if mine is None or "function" not in mine.columns.series or "type" not in mine.columns.series:
+    mine = log.rows.get(Kind.EVENT)
+    series = {} if mine is None else mine.columns.series
+    key = log.conventions.event_type(series)
+    if mine is None or key is None or FUNCTION not in series:
         return []
     rows = mine.columns.rows
-    types = mine.columns.series["type"].texts
-    is_sample = mine.columns.codes("type", 0, rows) == types.get(_SAMPLE, -2)
-    codes = mine.columns.codes("function", 0, rows)
+    is_sample = mine.columns.codes(key, 0, rows) == series[key].texts.get(FUNCTION_SAMPLE, -2)
+    codes = mine.columns.codes(FUNCTION, 0, rows)
     found = []
-    for name, code in mine.columns.series["function"].texts.items():
+    for name, code in series[FUNCTION].texts.items():
         at = np.flatnonzero(is_sample & (codes == code))
         if not len(at):
             continue
         columns = {"row": at.tolist(), "time": mine.time.read(0, rows)[at].tolist()}
-        for key in ("episode", "step", "experiment_step"):
-            if key in mine.columns.series:
-                values = mine.columns.numbers(key, 0, rows)[at]
-                columns[key] = np.where(np.isfinite(values), values, -1).tolist()
+        for each in ("episode", "step", "experiment_step"):
+            if each in series:
+                values = mine.columns.numbers(each, 0, rows)[at]
+                columns[each] = np.where(np.isfinite(values), values, -1).tolist()
         found.append({"name": name, "samples": columns})
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import trainlog
-from trainlog.server.curves import AXES
+from trainlog.conventions import AXES, AXIS_ALIASES
 
 __all__ = ["document"]
 
@@ -22,7 +22,7 @@ _NUMBER: Final = {"type": "number"}
 _ID: Final = _parameter("id", "of the run, from /api/v1/runs", _TEXT, required=True)
 _KIND: Final = _parameter("kind", f"of frames: {_KINDS}", {"type": "string", "default": "stats"})
 _KEYS: Final = _parameter("keys", "with commas; nested ones as outer/inner; at most 200", _TEXT)
-_X: Final = _parameter("x", "the axis", {"type": "string", "enum": list(AXES), "default": "time"})
+_X: Final = _parameter("x", "the axis", {"type": "string", "enum": [*AXES, *AXIS_ALIASES], "default": "time"})
 _FROM: Final = _parameter("from", "from where on the axis; one row more is given", _NUMBER)
 _TO: Final = _parameter("to", "to where on the axis; one row more is given", _NUMBER)
 _WHERE: Final = _parameter("where", "key:text: only rows whose key has that text", _TEXT)
@@ -120,7 +120,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "trainlog",
             "version": trainlog.__version__,
-            "description": "NaN and infinities are null; the header x-nulls, or the field nulls, counts them.",
+            "description": "NaN and infinities are null; series and rows count them.",
         },
         "paths": paths,
         "components": {

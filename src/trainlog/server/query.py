@@ -8,6 +8,7 @@ from typing import Final
 
 from starlette.requests import Request
 
+from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
 from trainlog.model import Kind
 from trainlog.server.responses import ApiError
 
@@ -54,12 +55,14 @@ class Query:
             raise ApiError(400, "parameter", f"{name} has more than {NAMES} names")
         return names
 
-    def choice(self, name: str, choices: Sequence[str], default: str) -> str:
-        """One of *choices*."""
-        value = self._values.get(name, default)
-        if value not in choices:
-            raise ApiError(400, "parameter", f"{name} is one of {', '.join(choices)}")
-        return value
+    def axis(self, name: str = "x") -> AxisName:
+        """An axis by its name, or by one that it had before."""
+        value = self._values.get(name, "time")
+        value = AXIS_ALIASES.get(value, value)
+        for axis in AXES:
+            if value == axis:
+                return axis
+        raise ApiError(400, "parameter", f"{name} is one of {', '.join(AXES)}")
 
     def parse_int(self, name: str, default: int, low: int, high: int) -> int:
         """A whole number from *low* to *high*."""

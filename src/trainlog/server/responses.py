@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -31,32 +29,19 @@ class ApiError(Exception):
         self.message = message
 
 
-def _lost(value: Any) -> int:
-    """How many numbers in *value* JSON cannot hold."""
-    if isinstance(value, float):
-        return int(not math.isfinite(value))
-    if isinstance(value, Mapping):
-        return sum(map(_lost, value.values()))
-    if isinstance(value, list | tuple):
-        return sum(map(_lost, value))
-    return 0
-
-
-def strict(value: Any) -> tuple[str, int]:
-    """*value* as strict JSON, and how many NaN and infinities became null."""
+def strict(value: Any) -> str:
+    """*value* as strict JSON: NaN and infinities become null."""
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         text.encode()
     except (ValueError, TypeError):
-        return strict_json(value), _lost(value)
-    return text, 0
+        return strict_json(value)
+    return text
 
 
 def json_response(value: Any, status: int = 200) -> Response:
-    """*value* as a JSON answer; the header ``x-nulls`` counts the numbers that JSON cannot hold."""
-    text, lost = strict(value)
-    headers = {"x-nulls": str(lost)} if lost else {}
-    return Response(text.encode(), status, headers, media_type="application/json")
+    """*value* as a JSON answer."""
+    return Response(strict(value).encode(), status, media_type="application/json")
 
 
 def refusal(error: ApiError) -> Response:

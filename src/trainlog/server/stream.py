@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +20,7 @@ from trainlog.server.api import state_of
 from trainlog.server.app_state import State
 from trainlog.server.cursor import Cursor
 from trainlog.server.log import Log
-from trainlog.server.query import Query
+from trainlog.server.query import LETTERS, Query
 from trainlog.server.responses import ApiError, refusal, strict
 
 __all__ = ["stream"]
@@ -36,24 +38,23 @@ async def stream(request: Request) -> Response:
     if len(names) > state.limits.runs:
         raise ApiError(400, "parameter", f"runs has more than {state.limits.runs} names")
     # A browser that lost the connection says itself where it was.
-    text = request.headers.get("last-event-id") or query.text("cursors", "", most=4096)
-    cursors = _cursors(text)
+    text = request.headers.get("last-event-id") or query.text("cursors", "", most=LETTERS)
+    cursors = _parse_cursors(text)
     try:
         kinds = {Kind.of(name.lower()) for name in query.names("kinds") or ["stats", "evolution", "event"]}
     except ValueError as error:
         raise ApiError(400, "parameter", str(error)) from error
     keys = query.names("keys")
-    followed: list[_Followed] = []
+    followed: list[_RunFollower] = []
     for name in names:
         entry = state.entry(name)
         log = await run_in_threadpool(state.log, entry)
-        for kind in kinds:
-            log.want(kind)
-        followed.append(_Followed(state, name, kinds, keys, cursors.get(name), followed))
-    return _Streaming(state, _messages(state, followed))
+        log.want(kinds)
+        followed.append(_RunFollower(state, name, kinds, keys, cursors.get(name)))
+    return _LimitedStream(state, _messages(state, followed))
 
 
-class _Streaming(StreamingResponse):
+class _LimitedStream(StreamingResponse):
     """Takes one of the places for streams, and gives it back in the end, however that comes."""
 
     def __init__(self, state: State, messages: AsyncIterator[str]) -> None:
@@ -73,7 +74,7 @@ class _Streaming(StreamingResponse):
             state.streams -= 1
 
 
-def _cursors(text: str) -> dict[str, Cursor]:
+def _parse_cursors(text: str) -> dict[str, Cursor]:
     found = {}
     for part in filter(None, text.split(",")):
         name, colon, cursor = part.partition(":")
@@ -86,131 +87,114 @@ def _cursors(text: str) -> dict[str, Cursor]:
     return found
 
 
-async def _messages(state: State, followed: list[_Followed]) -> AsyncIterator[str]:
+async def _messages(state: State, followed: list[_RunFollower]) -> AsyncIterator[str]:
     version = state.catalog.version
     yield "retry: 1000\n\n" + _message("hello", {"version": version})
-    spoken = time.monotonic()
+    last_sent = time.monotonic()
     while not state.stopping:
         for one in followed:
-            async for part in one.news():
+            async for part in one.messages():
                 yield part
-                spoken = time.monotonic()
+                last_sent = time.monotonic()
         if state.catalog.version != version:
             version = state.catalog.version
             yield _message("runs", {"version": version})
-            spoken = time.monotonic()
-        elif time.monotonic() - spoken > HEARTBEAT:
+            last_sent = time.monotonic()
+        elif time.monotonic() - last_sent > HEARTBEAT:
             yield ": still here\n\n"
-            spoken = time.monotonic()
+            last_sent = time.monotonic()
         await state.signal.wait(1.0)
         await asyncio.sleep(_GATHER)
 
 
 def _message(event: str, data: Any, id: str = "") -> str:
-    text, _ = strict(data)
-    return (f"id: {id}\n" if id else "") + f"event: {event}\ndata: {text}\n\n"
+    return (f"id: {id}\n" if id else "") + f"event: {event}\ndata: {strict(data)}\n\n"
 
 
-class _Followed:
+@dataclass(slots=True)
+class _RunFollower:
     """One run in one stream: where the client is in it."""
 
-    def __init__(
-        self,
-        state: State,
-        id: str,
-        kinds: set[Kind],
-        keys: list[str] | None,
-        cursor: Cursor | None,
-        peers: list[_Followed],
-    ) -> None:
-        self._state = state
-        self._id = id
-        self._kinds = kinds
-        self._keys = keys
-        self._cursor = cursor
-        self._peers = peers
-        self._log: Log | None = None
-        self._version = -1
-        self._rows: dict[Kind, int] = {}
-        self._gone = False
+    state: State
+    id: str
+    kinds: set[Kind]
+    keys: list[str] | None
+    cursor: Cursor | None
+    first: Cursor | None = None  # rows before it are not sent
+    log: Log | None = None
+    version: int = -1
+    sent: dict[Kind, int] = field(default_factory=dict)
+    is_gone: bool = False
 
-    async def news(self) -> AsyncIterator[str]:
+    async def messages(self) -> AsyncIterator[str]:
         """What the client does not know yet."""
-        log = self._state.pump.get(self._id)
-        if log is None:
-            entry = self._state.catalog.find(self._id)
-            if entry is None:
-                if not self._gone:
-                    self._gone = True
-                    yield _message("gone", {"run": self._id})
-                return
-            try:
-                log = await run_in_threadpool(self._state.log, entry)
-            except ApiError as error:
-                if not self._gone:
-                    self._gone = True
-                    yield _message("gone", {"run": self._id, "reason": error.message})
-                return
-        self._gone = False
-        if log is not self._log:
+        try:
+            log = self.state.poller.get(self.id)
+            if log is None:
+                log = await run_in_threadpool(self._open)
+        except ApiError as error:
+            if not self.is_gone:
+                self.is_gone = True
+                yield _message("gone", {"run": self.id, "reason": error.message})
+            return
+        self.is_gone = False
+        if log is not self.log:
             if not log.version:
                 return
-            for kind in self._kinds:
-                log.want(kind)
-            was_open, self._log = self._log is not None, log
-            self._version = -1
-            if self._cursor is None and not was_open:
-                self._cursor = log.settled(self._kinds)
-            elif self._cursor is None or not log.holds(self._cursor):
-                self._cursor = log.cursor()._replace(offset=0)
-                yield _message(
-                    "reset",
-                    {"run": self._id, "reason": "the file was replaced, cut or written anew, or training went back"},
-                )
-            self._rows = {kind: log.row_after(kind, self._cursor) for kind in self._kinds}
-        if log.version == self._version:
+            log.want(self.kinds)
+            before, self.log, self.version, self.sent = self.log, log, -1, {}
+            if self.cursor is None and before is None:
+                self.cursor = log.cursor()
+            elif await self._is_another(log, before):
+                self.cursor = log.beginning()
+                reason = "the file was replaced, cut or written anew, or training went back"
+                yield _message("reset", {"run": self.id, "reason": reason})
+            self.first = self.cursor
+        if log.version == self.version or self.cursor is None or self.first is None:
             return
-        self._version = log.version
-        cursor = log.settled(self._kinds)
-        for kind in sorted(self._kinds):
-            rows = log.rows(kind)
-            if rows is None:
-                continue
-            stop = min(rows.columns.rows, log.row_after(kind, cursor))
-            width = len(self._keys or rows.columns.series) + 1
-            step = max(_VALUES // width, 1)
-            for first in range(self._rows.get(kind, 0), stop, step):
-                last = min(first + step, stop)
-                yield _shared(log, kind, first, last, self._keys)
-                self._rows[kind] = last
-        before, self._cursor = self._cursor, cursor
-        if cursor != before:
-            yield _message(
-                "cursor", {"run": self._id, "cursor": str(cursor), "duration": log.duration()}, self._place()
-            )
+        self.version, settled = log.version, log.settled()
+        for kind in sorted(self.kinds & log.rows.keys()):
+            rows = log.rows[kind]
+            # A log that was opened a moment ago may not be read as far as the client has seen it.
+            start = self.sent.get(kind) or log.row_after(kind, self.first)
+            stop = min(rows.columns.rows, log.row_after(kind, settled))
+            step = max(_VALUES // (len(self.keys or rows.columns.series) + 1), 1)
+            for first in range(start, stop, step):
+                self.sent[kind] = min(first + step, stop)
+                yield _cached_rows_message(log, kind, first, self.sent[kind], self.keys)
+        known, self.cursor = self.cursor, self.cursor.advanced(settled)
+        if self.cursor != known:
+            data = {"run": self.id, "cursor": str(self.cursor), "duration": log.duration()}
+            yield _message("cursor", data, f"{self.id}:{self.cursor}")
 
-    def _place(self) -> str:
-        return f"{self._id}:{self._cursor}"
+    def _open(self) -> Log:
+        return self.state.log(self.state.entry(self.id))
+
+    async def _is_another(self, log: Log, before: Log | None) -> bool:
+        """Whether *log* is not the one that the client knows, or not as it was."""
+        if self.cursor is None or (before is not None and before.is_replaced):
+            return True
+        return not await run_in_threadpool(log.holds, self.cursor)
 
 
-_made: dict[tuple[Any, ...], str] = {}
+_cache: WeakKeyDictionary[Log, dict[tuple[Any, ...], str]] = WeakKeyDictionary()
 
 
-def _shared(log: Log, kind: Kind, first: int, last: int, keys: list[str] | None) -> str:
-    """The message with these rows; the clients of one run all want the same, so it is made once."""
-    which = (id(log), log.id, kind, first, last, tuple(keys) if keys is not None else None)
-    message = _made.get(which)
+def _cached_rows_message(log: Log, kind: Kind, first: int, last: int, keys: list[str] | None) -> str:
+    """The message with these rows; the clients of one run all want the same, so it is known once."""
+    known = _cache.setdefault(log, {})
+    which = (kind, first, last, tuple(keys) if keys is not None else None)
+    message = known.get(which)
     if message is None:
         message = _rows_message(log, kind, first, last, keys)
-        while len(_made) >= 32:
-            _made.pop(next(iter(_made)))
-        _made[which] = message
+        while len(known) >= 8:
+            known.pop(next(iter(known)))
+        known[which] = message
     return message
 
 
 def _rows_message(log: Log, kind: Kind, first: int, last: int, keys: list[str] | None) -> str:
-    rows = log.rows(kind)
-    assert rows is not None
+    rows = log.rows[kind]
     columns: dict[str, Any] = {}
     for key, series in rows.columns.series.items():
         if keys is not None and key not in keys:

@@ -1,43 +1,57 @@
-"""What the list of runs tells of each: frames, duration, last reward; found again from where the last look ended."""
+"""What the list of runs tells of each: frames, duration, last reward; each look goes on where the last one ended."""
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
-from abc import ABC, abstractmethod
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
 from trainlog import registry
-from trainlog.codec import Reader
-from trainlog.codecs.flog.reader import FlogReader
-from trainlog.errors import TrainlogWarning
+from trainlog.conventions import Conventions
+from trainlog.errors import InvalidPosition, TrainlogWarning
 from trainlog.model import Kind
-from trainlog.server.flog_feed import Headers, read_frame
-from trainlog.storage.source import Source
+from trainlog.scan import Scan
+from trainlog.table.values import flatten, number
 
-__all__ = ["Digest", "digest_of"]
+__all__ = ["Digest"]
 
-_REWARDS: Final = ("reward", "return", "episode_return", "reward_mean", "best")
+_REST: Final = 10  # times as long as a look took, the next one waits
 
 
-class Digest(ABC):
+class Digest:
     """What is known of a log without keeping any of it.
 
     Attributes:
-        size: of the file when it was last looked at.
+        size: of the files when they were last looked at; -1 before that.
         frames: by kind.
         duration: time of the last frame.
         reward: of the last stats frame (of the last generation, where there are no stats); None where it has none.
-        step: of the last stats frame.
+        step: of the same frame.
 
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        """Begin the digest of the log at *path*, still empty.
+
+        Raises:
+            TrainlogError: as `trainlog.open`.
+
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TrainlogWarning)
+            self._reader = registry.open(path)
+            self._conventions = Conventions.of(self._reader.header)
+        self._not_before = 0.0
         self.size = -1
-        self.frames: Counter[int] = Counter()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._position: str | None = None
+        self._last: dict[Kind, int] = {}  # where the last frame of each kind stands
+        self._shown = -1
+        self.frames: Counter[Kind] = Counter()
         self.duration = 0.0
         self.reward: float | None = None
         self.step: float | None = None
@@ -47,107 +61,49 @@ class Digest(ABC):
         """Frames of all kinds."""
         return sum(self.frames.values())
 
-    @abstractmethod
-    def update(self, size: int) -> None:
-        """Take account of a file that has *size* bytes now."""
+    def update(self, size: int) -> bool:
+        """Take account of files that have *size* bytes now; False when the last look was too costly to do it yet.
 
-    def close(self) -> None:
-        """Nothing is held open between two looks."""
-        return
+        Raises:
+            TrainlogError: when the log cannot be read.
 
-    def _take(self, data: dict[Any, Any]) -> None:
-        reward = next((number for key in _REWARDS if (number := _number(data.get(key))) is not None), None)
-        if reward is not None:
-            self.reward = reward
-        step = _number(data.get("step"))
-        if step is not None:
-            self.step = step
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            return None
-        return number if math.isfinite(number) else None
-    return None
-
-
-class _FlogDigest(Digest):
-    """Hops from header to header, on from where it stopped."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-        self._at = 0
-        self._cuts: tuple[tuple[int, int], ...] = ()
-
-    def update(self, size: int) -> None:
-        headers = Headers(self._path)
-        try:
-            if headers.cuts != self._cuts:  # training went back: what was counted is superseded
-                self._at, self._cuts = 0, headers.cuts
-                self.frames.clear()
-            headers.at = max(self._at, headers.at)
-            stats = generation = -1
-            for heads in headers.next():
-                kinds = heads.kind
-                for kind in set(kinds.tolist()):
-                    self.frames[kind] += int((kinds == kind).sum())
-                if len(heads.time):
-                    self.duration = float(heads.time[-1])
-                stats = _last(heads.offset[kinds == Kind.STATS], stats)
-                generation = _last(heads.offset[kinds == Kind.EVOLUTION], generation)
-                time.sleep(0)  # others wait for this interpreter
-            self._at = headers.at
-        finally:
-            headers.close()
-        last = stats if stats >= 0 or self.frames[Kind.STATS] else generation
-        if last >= 0:
-            with Source(self._path) as source:
-                self._take(read_frame(source, last))
-        self.size = size
-
-
-def _last(offsets: Any, before: int) -> int:
-    return int(offsets[-1]) if len(offsets) else before
-
-
-class _AnyDigest(Digest):
-    """Reads all of the log; one that grows is not read again until ten times as long as that takes has passed."""
-
-    def __init__(self, reader: Reader) -> None:
-        super().__init__()
-        self._reader = reader
-        self._not_before = 0.0
-
-    def update(self, size: int) -> None:
+        """
         began = time.monotonic()
         if began < self._not_before:
-            return
-        self.frames.clear()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", TrainlogWarning)
-            last: dict[Any, Any] = {}
-            for frame in self._reader.frames():
-                self.frames[frame.kind] += 1
-                self.duration = frame.time
-                if frame.kind == Kind.STATS:
-                    last = dict(frame.data)
-            self._take(last)
-        self._not_before = time.monotonic() + 10 * (time.monotonic() - began)
+            return False
+        try:
+            self._count()
+        except InvalidPosition:  # it was replaced, or training went back: what was counted does not count any more
+            self._forget()
+            self._count()
+        last = self._last.get(Kind.STATS, self._last.get(Kind.EVOLUTION, -1))
+        if last > self._shown:
+            self._shown = last
+            for frame in self._reader.take([last]):
+                self._look_at(flatten(frame.data))
+        if self.size >= 0:  # the first look reads all of it; of the others some readers do, too
+            self._not_before = time.monotonic() + _REST * (time.monotonic() - began)
         self.size = size
+        return True
 
+    def _count(self) -> None:
+        end = max(self._last.values(), default=-1)
+        for batch in self._reader.scan(Scan(columns=(), after=self._position, on_damage="ignore")):
+            table = batch.table
+            if table.rows:
+                self.frames[table.kind] += table.rows
+                self._last[table.kind] = int(batch.order[-1])
+                if self._last[table.kind] > end:
+                    end, self.duration = self._last[table.kind], float(table.time[-1])
+            self._position = batch.position
 
-def digest_of(path: Path) -> Digest:
-    """The digest of the log at *path*, still empty.
+    def _look_at(self, data: dict[str, Any]) -> None:
+        numbers = {key: number(value) for key, value in data.items() if not isinstance(value, bool)}
 
-    Raises:
-        TrainlogError: as `trainlog.open`.
+        def is_finite(key: str) -> bool:
+            return abs(numbers.get(key, float("nan"))) < float("inf")
 
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TrainlogWarning)
-        reader = registry.open(path)
-    return _FlogDigest(path) if isinstance(reader, FlogReader) else _AnyDigest(reader)
+        if (key := self._conventions.reward(data, is_finite)) is not None:
+            self.reward = numbers[key]
+        if (key := self._conventions.find("step", data, is_finite)) is not None:
+            self.step = numbers[key]

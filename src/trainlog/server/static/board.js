@@ -13,7 +13,7 @@ export class Board {
     Object.assign(this, { place, pages, hubs, specials });
     this.cards = new Map();
     this.signature = "";
-    this.eye = new IntersectionObserver((seen) => {
+    this.observer = new IntersectionObserver((seen) => {
       for (const { target, isIntersecting } of seen) this.cards.get(target.dataset.card)?.show(isIntersecting);
     }, { root: place, rootMargin: "150px 0px" });
   }
@@ -30,19 +30,19 @@ export class Board {
         const which = section.variables ? "variables" : "main";
         const same = old && JSON.stringify(old.spec) === JSON.stringify(spec);
         const card = same ? old : new Card(spec, this.hubs[which], this.pages[which]);
-        if (old && !same) { old.show(false); this.eye.unobserve(old.element); }
+        if (old && !same) { old.show(false); this.observer.unobserve(old.element); }
         kept.set(spec.id, card);
         return card;
       });
       return this.group(section, cards);
     });
-    for (const [id, card] of this.cards) if (!kept.has(id)) { card.show(false); this.eye.unobserve(card.element); }
+    for (const [id, card] of this.cards) if (!kept.has(id)) { card.show(false); this.observer.unobserve(card.element); }
     this.cards = kept;
     this.groups?.remove();
     this.groups = element("div");
     this.groups.append(...groups);
     this.place.append(this.groups);
-    for (const card of kept.values()) { this.eye.unobserve(card.element); this.eye.observe(card.element); }
+    for (const card of kept.values()) { this.observer.unobserve(card.element); this.observer.observe(card.element); }
     this.search();
   }
 
@@ -94,7 +94,7 @@ export class Board {
   each(act, filter = () => true) { for (const card of this.cards.values()) if (filter(card)) act(card); }
 
   clear() {
-    this.each((card) => { card.show(false); this.eye.unobserve(card.element); });
+    this.each((card) => { card.show(false); this.observer.unobserve(card.element); });
     this.cards = new Map();
     this.groups?.remove();
     this.groups = null;

@@ -17,11 +17,15 @@ const BEHAVIORS = {
   stand: "gray", rest: "gray", run: "blue", explore: "cyan",
 };
 
+const EVENTS = { fall: "red", error: "red", warning: "orange", milestone: "gold" };
+
 export const isDark = () => document.documentElement.dataset.theme === "dark";
 const shade = (pair) => pair[isDark() ? 1 : 0];
 
 export const named = (name) => shade(NAMED[name] ?? NAMED.blue);
 export const ofRun = (slot) => shade(RUNS[slot % RUNS.length]);
+
+export const ofEvent = (type) => named(EVENTS[type] ?? "gray");
 
 export function ofText(text, place) {
   const known = BEHAVIORS[text.toLowerCase()];

@@ -2,13 +2,13 @@
 
 import { Board } from "./board.js";
 import { element } from "./card.js";
-import { named } from "./colors.js";
+import { ofEvent } from "./colors.js";
 import { duration, number, size } from "./format.js";
 import { Hub } from "./hub.js";
 import { Moment } from "./moment.js";
 import { get, Stream } from "./net.js";
 import { Runs } from "./runs.js";
-import { Episodes, Functions } from "./simion.js";
+import { Episodes, Functions } from "./episodes.js";
 import { change, view, watch } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
@@ -19,10 +19,10 @@ let listed = false;
 
 // --- look ---
 
-const wish = localStorage.getItem("trainlog.theme");
+const savedTheme = localStorage.getItem("trainlog.theme");
 const system = matchMedia("(prefers-color-scheme: dark)");
 function setTheme(theme) { document.documentElement.dataset.theme = theme ?? (system.matches ? "dark" : "light"); }
-setTheme(wish);
+setTheme(savedTheme);
 
 function toggleTheme() {
   const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
@@ -55,9 +55,11 @@ function nameOf(id) {
 const chosen = () => view.runs.filter(({ id }) => infos.has(id)).map(({ id, slot }) => ({ id, slot, name: nameOf(id) }));
 
 function axis() {
-  const all = [...infos.values()].flatMap((info) => info.axes);
-  if (view.x && all.includes(view.x)) return view.x;
-  return all.includes("step") ? "step" : "time";
+  const all = [...infos.values()];
+  const known = new Set(all.flatMap((info) => info.axes));
+  const asked = all[0]?.axis_aliases[view.x] ?? view.x;
+  if (known.has(asked)) return asked;
+  return all[0]?.axis_order.find((each) => known.has(each)) ?? "time";
 }
 
 const page = {
@@ -69,8 +71,9 @@ const page = {
   // Where a moment is on the axis that the charts have.
   toAxis(run, time, step) {
     if (axis() === "time") return time;
-    const own = infos.get(run.id)?.kinds.creature?.axes?.[axis()];
-    if (step !== null && own?.key === "step") return step * own.factor;
+    const axes = infos.get(run.id)?.kinds.creature?.axes ?? {};
+    const own = axes[axis()];
+    if (step !== null && own && own.key === axes.step?.key) return step * own.factor;
     return axis() === "step" && step !== null && !infos.get(run.id)?.episodes ? step : null;
   },
 };
@@ -182,20 +185,19 @@ async function loadEpisodes() {
   const run = chosen().find(({ id }) => infos.get(id).episodes);
   if (!run) return;
   const before = JSON.stringify(episodes.span());
-  await episodes.show(run, infos.get(run.id).duration);
+  const { duration: total, episodes: keys } = infos.get(run.id);
+  await episodes.show(run, total, keys);
   if (JSON.stringify(episodes.span()) !== before) reloadVariables();
   functions.show(run).catch(() => {});
 }
 
-const QUIET = new Set(["episode_start", "episode_end", "function_sample"]);
 const loadEvents = later(50, async () => {
   await Promise.all(chosen().map(async ({ id, slot }) => {
     if (!infos.get(id)?.kinds.event) return;
     try {
       const found = await get(`runs/${id}/events`, { x: axis(), points: 500, from: view.zoom?.[0], to: view.zoom?.[1] });
-      const tones = { fall: "red", error: "red", warning: "orange", milestone: "gold" };
-      events.set(id, found.events.filter(({ type }) => !QUIET.has(type)).map(({ x, type, message }) => (
-        { x, text: [type, message].filter(Boolean).join(": "), color: named(tones[type] ?? "gray"), slot })));
+      events.set(id, found.events.map(({ x, type, message }) => (
+        { x, text: [type, message].filter(Boolean).join(": "), color: ofEvent(type), slot })));
     } catch { events.delete(id); }
   }));
   board.each((card) => card.visible && card.settle(), (card) => card.hub === hub);
@@ -255,9 +257,10 @@ function setLink(text, tone) {
 }
 
 function drawAxes() {
-  const names = { step: "step", episode: "episode", time: "time (s)", sim: "simulated time (s)" };
-  const known = ["step", "episode", "time", "sim"].filter((each) => each === "time" || [...infos.values()].some((info) => info.axes.includes(each)));
-  $("axis").replaceChildren(...known.map((each) => new Option(names[each], each)));
+  const titles = { time: "time (s)", sim_time: "simulated time (s)" };
+  const all = [...infos.values()];
+  const known = (all[0]?.all_axes ?? ["time"]).filter((each) => all.some((info) => info.axes.includes(each)));
+  $("axis").replaceChildren(...known.map((each) => new Option(titles[each] ?? each, each)));
   $("axis").value = axis();
 }
 

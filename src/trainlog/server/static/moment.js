@@ -106,7 +106,7 @@ export class Moment {
     for (let i = 0; i < times.length; i++) if (Math.abs(times[i] - time) < Math.abs(times[best] - time)) best = i;
     this.index = best;
     this.slider.value = best;
-    this.mark(time, this.frame?.data.step ?? null);
+    this.mark(time, this.frame?.step ?? null);
     this.draw();
   }
 
@@ -165,10 +165,10 @@ export class Moment {
 
   show(frame) {
     this.frame = frame;
-    const { step } = frame.data;
-    this.when.textContent = [`${duration(frame.time)}`, step === undefined ? "" : `step ${number(step)}`,
+    const { step, names } = frame;
+    this.when.textContent = [`${duration(frame.time)}`, step === null ? "" : `step ${number(step)}`,
       `${frame.kind} frame ${number(frame.row + 1)} of ${number(frame.rows)}`].filter(Boolean).join(" · ");
-    const units = Object.fromEntries((this.page.info(this.run.id)?.variables ?? []).map(({ key, unit }) => [key, unit]));
+    const keys = this.page.info(this.run.id)?.kinds[frame.kind]?.keys ?? {};
     const table = element("table", "facts-table");
     const vectors = [];
     for (const [key, value] of Object.entries(frame.data)) {
@@ -176,9 +176,8 @@ export class Moment {
       const row = table.insertRow();
       row.insertCell().textContent = key;
       const text = Array.isArray(value) ? value.map(number).join(", ") : typeof value === "object" && value ? JSON.stringify(value) : number(value);
-      row.insertCell().textContent = units[key] ? `${text} ${units[key]}` : text;
+      row.insertCell().textContent = keys[key]?.unit ? `${text} ${keys[key].unit}` : text;
     }
-    const names = { pos: "pos (qpos)", vel: "vel (qvel)" };
     this.facts.replaceChildren(table, ...vectors.flatMap(([key, values]) => {
       const title = Object.assign(element("h3"), { textContent: `${names[key] ?? key}, ${values.length} numbers` });
       const grid = element("div", "vector");
@@ -209,13 +208,14 @@ export class Moment {
   }
 
   scale(width, height) {
-    const { x, y, ball_x: bx = [], ball_y: by = [], position } = this.path;
+    const { x, y, position } = this.path;
+    const things = this.things();
     const range = (values) => {
       let low = Infinity, high = -Infinity;
       for (const value of values) if (typeof value === "number") { low = Math.min(low, value); high = Math.max(high, value); }
       return low <= high ? [low, high] : [0, 1];
     };
-    const [x0, x1] = range([...x, ...bx]), [y0, y1] = range([...y, ...by]);
+    const [x0, x1] = range([x, ...things.map((one) => one.x)].flat()), [y0, y1] = range([y, ...things.map((one) => one.y)].flat());
     const left = 34, right = 10, top = 10, bottom = 22;
     let sx = (width - left - right) / Math.max(x1 - x0, 1e-9), sy = (height - top - bottom) / Math.max(y1 - y0, 1e-9);
     if (position) sx = sy = Math.min(sx, sy, 400); // metres are as long in both directions
@@ -224,6 +224,9 @@ export class Moment {
     return { X: (v) => cx + (v - (x0 + x1) / 2) * sx, Y: (v) => cy - (v - (y0 + y1) / 2) * sy,
       x: (p) => (p - cx) / sx + (x0 + x1) / 2, y: (p) => (cy - p) / sy + (y0 + y1) / 2, left, top, bottom, right };
   }
+
+  // What else has a place: a ball.
+  things() { return this.path.objects.map((name) => ({ x: this.path[`${name}_x`] ?? [], y: this.path[`${name}_y`] ?? [] })); }
 
   paintGrid(pen, tones, { X, Y, x, y, left, top, bottom, right }, width, height) {
     pen.font = "10px system-ui, sans-serif";
@@ -242,7 +245,7 @@ export class Moment {
   }
 
   paintWay(pen, tones, { X, Y }) {
-    const { x, y, ball_x: bx, ball_y: by, position } = this.path;
+    const { x, y, position } = this.path;
     const jump = position ? typicalStep(x, y) * 12 : Infinity; // the creature was put back to its start
     const color = ofRun(this.run.slot);
     for (const [from, to, alpha] of [[0, x.length - 1, 0.22], [Math.max(0, this.index - 120), this.index, 0.9]]) {
@@ -261,9 +264,10 @@ export class Moment {
     }
     pen.globalAlpha = 1;
     const i = this.index;
-    if (typeof bx?.[i] === "number") {
+    for (const thing of this.things()) {
+      if (typeof thing.x[i] !== "number") continue;
       pen.fillStyle = "#f08c00";
-      pen.beginPath(); pen.arc(X(bx[i]), Y(by[i]), 6, 0, 7); pen.fill();
+      pen.beginPath(); pen.arc(X(thing.x[i]), Y(thing.y[i]), 6, 0, 7); pen.fill();
     }
     if (typeof x[i] === "number") {
       pen.fillStyle = tones.accent;

@@ -1,6 +1,6 @@
 // Talking to the server: JSON, curves in batches, and the live stream.
 
-export class Refused extends Error {
+export class ApiError extends Error {
   constructor(status, message) { super(message); this.status = status; }
 }
 
@@ -11,7 +11,7 @@ export async function get(path, parameters = {}) {
   }
   const answer = await fetch(`/api/v1/${path}${query.size ? `?${query}` : ""}`);
   const body = await answer.json();
-  if (!answer.ok) throw new Refused(answer.status, body.error?.message ?? `the server answered ${answer.status}`);
+  if (!answer.ok) throw new ApiError(answer.status, body.error?.message ?? `the server answered ${answer.status}`);
   return body;
 }
 

@@ -7,11 +7,12 @@ import { get } from "./net.js";
 import { change, view } from "./view.js";
 
 // The episodes of a run: a stats row stands at the end of each.
-export async function episodesOf(run, total) {
-  const { time, columns } = await get(`runs/${run}/rows`, { kind: "stats", keys: "episode,episode_type,index,return,length", points: 5000 });
+// keys: {number, type, return, length}, what the server says that they are called in this run
+async function episodesOf(run, total, keys) {
+  const { time, columns } = await get(`runs/${run}/rows`, { kind: "stats", keys: Object.values(keys).join(","), points: 5000 });
   const found = time.map((to, i) => ({
-    number: columns.episode[i], type: columns.episode_type[i], index: columns.index[i],
-    reward: columns.return[i], length: columns.length[i], from: i ? time[i - 1] + 1e-9 : 0, to,
+    number: columns[keys.number][i], type: columns[keys.type][i],
+    reward: columns[keys.return][i], length: columns[keys.length][i], from: i ? time[i - 1] + 1e-9 : 0, to,
   }));
   const last = found.at(-1)?.to ?? 0;
   if (total > last + 1e-9) found.push({ number: (found.at(-1)?.number ?? 0) + 1, type: "unfinished", from: last + 1e-9, to: total, reward: null, length: null });
@@ -27,9 +28,9 @@ export class Episodes {
     this.known = [];
   }
 
-  async show(run, total) {
+  async show(run, total, keys) {
     try {
-      this.known = await episodesOf(run.id, total);
+      this.known = await episodesOf(run.id, total, keys);
     } catch {
       this.known = [];
     }
