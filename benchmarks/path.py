@@ -20,8 +20,8 @@ from benchmarks.peers import peer
 from benchmarks.report import Table, ratio
 from trainlog import Kind, RetryingWriter
 from trainlog.codecs.flog.integrity.seals import SealedFile
-from trainlog.codecs.flog.wire.payload import encode
 from trainlog.codecs.flog.writer import FlogWriter
+from trainlog.codecs.frame_payload import encode
 from trainlog.model import Header
 from trainlog.storage.append import AppendFile
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
+
+from hypothesis import strategies as st
 
 
 def words(*values: float, size: int = 16) -> bytes:
@@ -67,3 +70,40 @@ def log(folder: Path, data: bytes, text: bytes | None = None, learned: bytes | N
     if learned is not None:
         path.with_name(path.name + ".functions").write_bytes(learned)
     return path
+
+
+any_float = st.floats(width=64, allow_nan=True)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> tuple[bytes, bytes, bytes | None]:
+    """A log of any shape, as its three files."""
+    width = draw(st.integers(0, 3))
+    parts = [experiment(draw(st.integers(-1, 5)), draw(st.sampled_from([1, 2])))]
+    for _ in range(draw(st.integers(0, 4))):
+        one = draw(st.integers(0, 3)) if draw(st.booleans()) else width
+        parts.append(episode(draw(st.integers(-3, 3)), draw(st.integers(-1, 99)), one, draw(st.integers(0, 3))))
+        for _ in range(draw(st.integers(0, 4))):
+            clocks = [draw(any_float) for _ in range(3)]
+            values = [draw(any_float) for _ in range(one)]
+            index = draw(st.integers(-(2**63), 2**63 - 1))
+            parts.append(struct.pack("<qq3d88x", 3, index, *clocks) + struct.pack(f"<{one}d", *values))
+        if draw(st.integers(0, 3)):
+            parts.append(END)
+    names = [(draw(st.sampled_from(["State", "Action", "Reward", "Stat"])), draw(st.sampled_from("abc")))]
+    text = descriptor([*names] * width)
+    learned = None
+    if draw(st.booleans()):
+        declared = draw(st.integers(0, 2))
+        shapes = [draw(st.tuples(*[st.integers(0, 3)] * 3)) for _ in range(declared)]
+        made = [functions(declared)]
+        made += [declaration(i, draw(st.binary(max_size=128)), shape) for i, shape in enumerate(shapes)]
+        for _ in range(draw(st.integers(0, 3)) if declared else 0):
+            number = draw(st.integers(0, declared - 1))
+            size = math.prod(shapes[number])
+            values = [draw(any_float) for _ in range(size)]
+            made.append(sample(values, number=number, episode=draw(st.integers(0, 5)), total=draw(st.integers(0, 9))))
+        learned = b"".join(made)
+        learned = learned[: draw(st.integers(0, len(learned)))] if draw(st.booleans()) else learned
+    data = b"".join(parts)
+    return data[: draw(st.integers(0, len(data)))] if draw(st.booleans()) else data, text, learned

@@ -16,7 +16,7 @@ import numpy as np
 
 from trainlog.errors import CodecError, DamagedLog, EmptyLog, TruncatedLog
 from trainlog.model import Frame, Header, Kind, KindLike
-from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, Scan, batches_of
+from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, Scan, batches_of, stretches
 from trainlog.storage.source import Wait, never
 from trainlog.table.builder import BATCH
 from trainlog.table.table import Table
@@ -25,7 +25,7 @@ from trainlog.verify_report import Problem, Repair, Verdict, What
 
 __all__ = ["Batch", "Codec", "Gap", "OnDamage", "Position", "Reader", "Scan", "Span", "Summary", "Writer"]
 
-_SUMMARY_ROWS = 1024  # of a batch: in a hostile log every frame has keys of its own
+_SUMMARY_ROWS = 8192  # of a batch: in a hostile log every frame has keys of its own
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Span:
         self.last = float(table.time[-1])
         self.frames += table.rows
         self.size += batch.size
-        self.keys.update({key: int(np.count_nonzero(table.column(key).present)) for key in table})
+        self.keys.update({key: table.column(key).rows_present for key in table})
 
 
 @dataclass(slots=True)
@@ -219,12 +219,8 @@ class Reader(ABC):
 
     def _orders(self, scan: Scan) -> Iterator[int]:
         """Yield where the rows stand that *scan* asks for, those of all kinds together, rising."""
-        stretch = []
-        for batch in self.scan(scan):
-            stretch.append(batch.order)
-            if not batch.more:
-                yield from np.sort(np.concatenate(stretch)).tolist()
-                stretch.clear()
+        for batches in stretches(self.scan(scan)):
+            yield from np.sort(np.concatenate([batch.order for batch in batches.values()])).tolist()
 
     def contents(self, on_damage: OnDamage = "warn") -> Iterator[Frame | Table]:
         """Yield all that a copy of this log must hold, in its order; a run of alike frames may come as a `Table`.

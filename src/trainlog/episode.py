@@ -18,8 +18,9 @@ import numpy.typing as npt
 from trainlog.codec import Reader
 from trainlog.conventions import EPISODE_END as END
 from trainlog.conventions import EPISODE_START as START
-from trainlog.model import Frame, Header, Kind, Variable
-from trainlog.table.builder import joined, table_of
+from trainlog.model import Header, Kind, Variable
+from trainlog.scan import Batch, Scan, stretches
+from trainlog.table.builder import TableBuilder
 from trainlog.table.table import Table
 
 __all__ = ["END", "MOST_STEPS", "START", "Episode", "EpisodeType", "Tally", "episodes", "is_averaged", "is_summary"]
@@ -284,26 +285,43 @@ def episodes(log: Reader) -> Iterator[Episode]:
     """
     number = 0
     start: Mapping[Any, Any] | None = None
-    parts = _Parts()
-    for block in log.contents():
-        if isinstance(block, Table):
-            if start is not None and block.kind == Kind.CREATURE:
-                parts.add_table(block)
-        elif block.kind == Kind.CREATURE:
+    parts: list[Table] = []
+    for batches in stretches(log.scan(Scan(kinds={Kind.EVENT, Kind.CREATURE}))):
+        steps, done = batches.get(Kind.CREATURE), 0
+        for order, mark in _marks(batches.get(Kind.EVENT)):
             if start is not None:
-                parts.add(block)
-        elif block.kind == Kind.EVENT and (what := block.data.get("type")) in (START, END):
-            if start is not None:
-                yield _episode(number, start, parts.taken(), log.header, complete=what == END)
+                if steps is not None:
+                    parts.append(steps.table.rows_where(slice(done, int(np.searchsorted(steps.order, order)))))
+                yield _episode(number, start, parts, log.header, complete=mark["type"] == END)
+            parts = []
             start = None
-            if what == START:
-                start = block.data
+            if mark["type"] == START:
+                start = mark
                 number += 1
+                done = 0 if steps is None else int(np.searchsorted(steps.order, order))
+        if start is not None and steps is not None:
+            parts.append(steps.table.rows_where(slice(done, None)))
     if start is not None:
-        yield _episode(number, start, parts.taken(), log.header, complete=False)
+        yield _episode(number, start, parts, log.header, complete=False)
 
 
-def _episode(number: int, start: Mapping[Any, Any], steps: Table, header: Header, *, complete: bool) -> Episode:
+def _marks(events: Batch | None) -> Iterator[tuple[int, Mapping[Any, Any]]]:
+    """The events that begin or end an episode: where in the log they stand, and their data."""
+    if events is None or "type" not in events.table:
+        return
+    rows = np.flatnonzero([what in (START, END) for what in events.table["type"].tolist()])
+    for order, frame in zip(events.order[rows].tolist(), events.table.rows_where(rows).frames(), strict=True):
+        yield order, frame.data
+
+
+def _episode(
+    number: int, start: Mapping[Any, Any], parts: Sequence[Table], header: Header, *, complete: bool
+) -> Episode:
+    builder = TableBuilder(Kind.CREATURE)  # which copies: a short episode must not keep a whole batch in memory
+    for part in parts:
+        builder.add_table(part)
+    steps = builder.finish()
+    steps = steps.select([key for key in steps if steps.column(key).present.any()])
     variables = header.variables or _undeclared(steps)
     return Episode(
         number,
@@ -328,34 +346,3 @@ def _undeclared(steps: Table) -> tuple[Variable, ...]:
     """The columns of numbers of a log that declares none."""
     keys = [key for key, column in steps.items() if column.ndim == 1 and column.dtype.kind in "biuf" and key != "step"]
     return tuple(Variable(key, "reward" if key == "reward" else "stat") for key in keys)
-
-
-class _Parts:
-    """The steps of an episode as they come, frames gathered to tables a few thousand at a time."""
-
-    _BATCH: Final = 4096
-
-    def __init__(self) -> None:
-        self._tables: list[Table] = []
-        self._frames: list[Frame] = []
-
-    def add(self, frame: Frame) -> None:
-        self._frames.append(frame)
-        if len(self._frames) == self._BATCH:
-            self._gather()
-
-    def add_table(self, table: Table) -> None:
-        self._gather()
-        # The columns are views of a block of the file, which would all be kept for the sake of a short episode.
-        columns = {key: column.copy() for key, column in table.items()}
-        self._tables.append(Table(table.kind, table.time.copy(), columns))
-
-    def _gather(self) -> None:
-        if self._frames:
-            self._tables.append(table_of(Kind.CREATURE, ((frame.time, frame.data) for frame in self._frames)))
-            self._frames.clear()
-
-    def taken(self) -> Table:
-        self._gather()
-        tables, self._tables = self._tables, []
-        return joined(Kind.CREATURE, tables)

@@ -30,21 +30,23 @@ __all__ = ["Conversion", "Installed", "convert", "create", "list_codecs", "open"
 
 
 class _Ours(NamedTuple):
-    """Where a codec of ours is, and its suffixes: known without importing it."""
+    """Where a codec of ours is, its suffixes, and the codec that it keeps frames in: known without importing it."""
 
     where: str
     suffixes: tuple[str, ...]
+    spool: str | None = None
 
     def load(self) -> Codec:
         module, _, name = self.where.partition(":")
-        codec: Codec = getattr(importlib.import_module(module), name)()
+        made_of = () if self.spool is None else (_BUILT_IN[self.spool].load(),)
+        codec: Codec = getattr(importlib.import_module(module), name)(*made_of)
         return codec
 
 
 _BUILT_IN: Final = {
     "flog": _Ours("trainlog.codecs.flog:FlogCodec", (".flog", ".bin")),
     "simion": _Ours("trainlog.codecs.simion:SimionCodec", (".simion.log", ".simion.log.bin", ".simion.log.functions")),
-    "parquet": _Ours("trainlog.codecs.parquet:ParquetCodec", (".parquet",)),
+    "parquet": _Ours("trainlog.codecs.parquet:ParquetCodec", (".parquet",), spool="flog"),
     "svg": _Ours("trainlog.plot.codec:SvgCodec", (".svg",)),
     "png": _Ours("trainlog.plot.codec:PngCodec", (".png",)),
     "gif": _Ours("trainlog.plot.codec:GifCodec", (".gif",)),

@@ -25,7 +25,19 @@ from trainlog.table.builder import BATCH, TableBuilder, batched
 from trainlog.table.table import Table
 from trainlog.table.values import STEP, Range, check_range, in_range, number
 
-__all__ = ["Batch", "FrameCounter", "Gap", "OnDamage", "Place", "Position", "Scan", "batches_of", "damage_handler"]
+__all__ = [
+    "Batch",
+    "FrameCounter",
+    "Gap",
+    "OnDamage",
+    "Place",
+    "Position",
+    "Scan",
+    "batches_of",
+    "damage_handler",
+    "stretch",
+    "stretches",
+]
 
 Ints = npt.NDArray[np.int64]
 
@@ -248,21 +260,33 @@ def batches_of(
 
     """
     start = end = place.start
+    done = place.done  # a stretch that was given in part ends where it ended before
     rows = 0
     pending: dict[Kind, deque[tuple[int, Frame]]] = {}
-    for order, end, frame in frames:
-        if place.skips(frame.kind, order) or not scan.selects(frame):
-            continue
-        pending.setdefault(frame.kind, deque(maxlen=scan.last)).append((order, frame))
-        rows += 1
-        if scan.last is None and scan.batch_rows is not None and rows >= scan.batch_rows:
-            yield from _flushed(pending, scan, start, end, check)
+    for order, behind, frame in frames:
+        if done and order >= place.ahead:
+            yield from _flushed(pending, scan, start, place.ahead, place.check, done)
+            pending, rows, start, done = {}, 0, place.ahead, frozenset()
+        if scan.selects(frame) and not place.skips(frame.kind, order):
+            pending.setdefault(frame.kind, deque(maxlen=scan.last)).append((order, frame))
+            rows += 1
+        end = behind
+        if not done and scan.last is None and scan.batch_rows is not None and rows >= scan.batch_rows:
+            yield from _flushed(pending, scan, start, end, check(end))
             pending, rows, start = {}, 0, end
-    yield from _flushed(pending, scan, start, end, check)
+    if done:
+        yield from _flushed(pending, scan, start, place.ahead, place.check, done)
+    else:
+        yield from _flushed(pending, scan, start, end, check(end))
 
 
 def _flushed(
-    pending: dict[Kind, deque[tuple[int, Frame]]], scan: Scan, start: int, end: int, check: Callable[[int], str]
+    pending: dict[Kind, deque[tuple[int, Frame]]],
+    scan: Scan,
+    start: int,
+    end: int,
+    check: str,
+    done: frozenset[int] = frozenset(),
 ) -> Iterator[Batch]:
     found = {}
     for kind, frames in sorted(pending.items()):
@@ -270,22 +294,40 @@ def _flushed(
         for some in batched((frame for _, frame in frames), BATCH):
             builder.add_frames([frame.time for frame in some], [frame.data for frame in some])
         found[kind] = builder.finish(), np.fromiter((order for order, _ in frames), np.int64, len(frames)), 0
-    yield from stretch(found, scan, start, end, check(end))
+    yield from stretch(found, scan, start, end, check, done)
 
 
 def stretch(
-    tables: dict[Kind, tuple[Table, Ints, int]], scan: Scan, start: int, end: int, check: str
+    tables: dict[Kind, tuple[Table, Ints, int]],
+    scan: Scan,
+    start: int,
+    end: int,
+    check: str,
+    done: frozenset[int] = frozenset(),
 ) -> Iterator[Batch]:
-    """The batches of one stretch of the log, from *start* to *end*: the table, the order and the size of each kind."""
+    """The batches of one stretch of the log, from *start* to *end*: the table, the order and the size of each kind.
+
+    Without any row that is one batch. Kinds that are *done* were given before.
+    """
+    tables = {kind: found for kind, found in tables.items() if found[0].rows}
     if not tables:
         kinds = sorted(scan.wanted or (Kind.STATS,))
         tables = {kinds[0]: (Table(kinds[0], np.empty(0), {}), np.empty(0, np.int64), 0)}
-    done: set[int] = set()
+    last = list(tables)[-1]
     for kind, (table, order, size) in tables.items():
-        done.add(int(kind))
-        more = len(done) < len(tables)
-        place = Place(start, end, frozenset(done), check) if more else Place(end, end, check=check)
-        yield Batch(table, place.position, order, size, more)
+        done |= {int(kind)}
+        place = Place(end, end, check=check) if kind is last else Place(start, end, done, check)
+        yield Batch(table, place.position, order, size, more=kind is not last)
+
+
+def stretches(batches: Iterable[Batch]) -> Iterator[dict[Kind, Batch]]:
+    """Yield the batches of a scan by kind, those of one stretch of the log together."""
+    found: dict[Kind, Batch] = {}
+    for batch in batches:
+        found[batch.table.kind] = batch
+        if not batch.more:
+            yield found
+            found = {}
 
 
 class FrameCounter:

@@ -22,9 +22,17 @@ import numpy as np
 import pytest
 
 from trainlog.codec import Codec, Reader
-from trainlog.errors import ClosedLog, CodecError, EmptyLog, LogExists, TrainlogError, UnsupportedFrame
-from trainlog.model import Frame, Header, Kind, KindLike
-from trainlog.scan import OnDamage
+from trainlog.errors import (
+    ClosedLog,
+    CodecError,
+    EmptyLog,
+    InvalidPosition,
+    LogExists,
+    TrainlogError,
+    UnsupportedFrame,
+)
+from trainlog.model import Frame, Header, Kind, KindLike, Variable
+from trainlog.scan import OnDamage, Position, Scan
 from trainlog.storage.source import Wait, follow, never
 from trainlog.table.builder import table_of
 from trainlog.table.table import Table
@@ -81,15 +89,24 @@ class CodecContract:
 
     Attributes:
         codec: the codec that is tested.
-        header: a header that it can hold.
+        header: a header that it can hold; the default has metadata, a phase, and declared variables.
         frames: frames that it can hold, at least three; the default has all four kinds.
+        gaps: stats frames whose ``reward`` is a number, absent, None and NaN; empty for a format without one of them.
+        live: False for a format whose frames are in the log only when the writer is closed.
         unsupported: a frame that it cannot hold, or None.
         max_cuts: a log of more bytes than this is cut at this many places instead of at every one.
 
     """
 
     codec: ClassVar[Codec]
-    header: ClassVar[Header] = Header({"creature": "ant", "seed": 7})
+    header: ClassVar[Header] = Header(
+        {"creature": "ant", "seed": 7},
+        phase=3,
+        variables=(
+            Variable("reward", "reward", unit="1/s", low=-1.0, high=1.0),
+            Variable("angle", "state", unit="rad", low=-3.14, high=3.14, circular=True, key="pos"),
+        ),
+    )
     frames: ClassVar[Sequence[Frame]] = (
         Frame(0.0, Kind.EVENT, {"type": "start", "msg": "naïve ☂"}),
         Frame(0.5, Kind.CREATURE, {"step": 0, "pos": [0.0, 0.25, -1.5], "speed": 0.0}),
@@ -98,6 +115,13 @@ class CodecContract:
         Frame(2.0, Kind.STATS, {"step": 20, "reward": math.nan, "fallen": True, "phase": "trot"}),
         Frame(2.5, Kind.EVOLUTION, {"gen": 0, "best": 1.5, "genome": {"freq": [1, 2]}}),
     )
+    gaps: ClassVar[Sequence[Frame]] = (
+        Frame(0.0, Kind.STATS, {"step": 0, "reward": 1.5}),
+        Frame(0.5, Kind.STATS, {"step": 1}),
+        Frame(1.0, Kind.STATS, {"step": 2, "reward": None}),
+        Frame(1.5, Kind.STATS, {"step": 3, "reward": math.nan}),
+    )
+    live: ClassVar[bool] = True
     unsupported: ClassVar[Frame | None] = Frame(3.0, Kind.STATS, {"outer": {"bad": object()}})
     max_cuts: ClassVar[int] = 2000
 
@@ -273,6 +297,94 @@ class CodecContract:
             yield {"steps": limits, "time": times[-1]}
         yield from ({"time": limits, "last": 1} for limits in times)
 
+    def _rows(self, reader: Reader, scan: Scan) -> dict[Kind, list[tuple[int, Frame]]]:
+        """The rows that a scan gives, by kind, each with its order."""
+        found: dict[Kind, list[tuple[int, Frame]]] = {}
+        for batch in reader.scan(scan):
+            rows = list(zip(batch.order.tolist(), batch.table.frames(), strict=True))
+            assert [order for order, _ in rows] == sorted({order for order, _ in rows}), "orders do not rise"
+            if rows:
+                found.setdefault(batch.table.kind, []).extend(rows)
+        return found
+
+    def test_scan_goes_on_after_any_position(self, tmp_path: Path) -> None:
+        """After the position of any batch a scan yields the rows that are left, no more and no less."""
+        reader = self._round_trip(tmp_path)
+        for kinds in (None, *({frame.kind} for frame in self.frames), {Kind.STATS, Kind.CREATURE}):
+            every = self._rows(reader, Scan(kinds=kinds))
+            assert sum(map(len, every.values())) == sum(kinds is None or frame.kind in kinds for frame in self.frames)
+            for size in (1, 2, None):
+                given: dict[Kind, int] = {}
+                for batch in reader.scan(Scan(kinds=kinds, batch_rows=size)):
+                    given[batch.table.kind] = given.get(batch.table.kind, 0) + batch.table.rows
+                    copy: Reader = pickle.loads(pickle.dumps(reader))
+                    rest = self._rows(copy, Scan(kinds=kinds, after=str(batch.position), batch_rows=size))
+                    for kind, rows in every.items():
+                        left = rows[given.get(kind, 0) :]
+                        assert [order for order, _ in rest.get(kind, [])] == [order for order, _ in left]
+                        assert same(
+                            [dict(frame.data) for _, frame in rest.get(kind, [])], [dict(f.data) for _, f in left]
+                        )
+
+    def test_take_finds_the_frames_of_a_scan(self, tmp_path: Path) -> None:
+        """``take`` yields the whole frames at the orders that a scan gave."""
+        reader = self._round_trip(tmp_path)
+        orders = sorted(order for rows in self._rows(reader, Scan(columns=())).values() for order, _ in rows)
+        for step in (1, 2):
+            taken = list(reader.take(orders[::step]))
+            assert [(frame.time, frame.kind) for frame in taken] == [
+                (one.time, one.kind) for one in self.frames[::step]
+            ]
+            assert same([dict(frame.data) for frame in taken], [dict(one.data) for one in self.frames[::step]])
+        assert list(reader.take([])) == []
+
+    def test_scan_follows_a_growing_log(self, tmp_path: Path) -> None:
+        """Scans after a position, again and again while the log grows, give every row once."""
+        if not (self._reads and self._writes and self.live):
+            pytest.skip(f"{self.codec.name} does not both read and write as frames come")
+        path = self._path(tmp_path)
+        position: Position | None = None
+        seen: list[tuple[int, float]] = []
+        with self.codec.write(path, self.header) as writer:
+            reader = self.codec.read(path)
+            for frame in (*self.frames, None):
+                for batch in reader.scan(Scan(after=position, batch_rows=1)):
+                    seen += zip(batch.order.tolist(), batch.table.time.tolist(), strict=True)
+                    position = batch.position
+                if frame is not None:
+                    writer.write(frame)
+        assert [time for _, time in sorted(seen)] == [frame.time for frame in self.frames]
+
+    def test_a_position_of_another_log_is_refused(self, tmp_path: Path) -> None:
+        """A log that was replaced or cut refuses a position, and so does any log what is none."""
+        reader = self._round_trip(tmp_path)
+        (*_, last) = reader.scan()
+        other = tmp_path / "other"
+        other.mkdir()
+        with self.codec.write(self._path(other), self.header) as writer:
+            writer.write_all((*self.frames[:1], *self.frames[2:], self.frames[1]))
+        with self.codec.write(self._path(tmp_path / "short"), self.header) as writer:
+            writer.write_all(self.frames[:1])
+        for path in (self._path(other), self._path(tmp_path / "short")):
+            with pytest.raises(InvalidPosition):
+                list(self.codec.read(path).scan(Scan(after=last.position)))
+        for nonsense in ("", "x", "1" * 400, "-1-"):
+            with pytest.raises(InvalidPosition):
+                list(reader.scan(Scan(after=nonsense)))
+
+    def test_absent_null_and_nan_are_three_things(self, tmp_path: Path) -> None:
+        """A column knows which rows have a value, which are null, and which lack the key."""
+        if not (self._reads and self._writes and self.gaps):
+            pytest.skip(f"{self.codec.name} has no gaps")
+        path = self._path(tmp_path)
+        with self.codec.write(path, self.header) as writer:
+            writer.write_all(self.gaps)
+        table = self.codec.read(path).table("stats")
+        assert table.valid("reward").tolist() == [True, False, False, True]
+        assert table.column("reward").present.tolist() == [True, False, True, True]
+        assert same(table["reward"].tolist(), [1.5, math.nan, math.nan, math.nan])
+        assert same([dict(frame.data) for frame in table.frames()], [dict(frame.data) for frame in self.gaps])
+
     def test_summary_counts_every_frame(self, tmp_path: Path) -> None:
         """``summary()`` counts what ``frames()`` yields, and finds no damage."""
         reader = self._round_trip(tmp_path)
@@ -328,26 +440,44 @@ class CodecContract:
         """Of a log that ends too early, the whole frames before the cut are read, or the error is a typed one."""
         path = self._round_trip(tmp_path).path
         whole = path.read_bytes()
+        ends = self._ends_of_frames(tmp_path / "again", whole)
         cuts: Sequence[int] = range(len(whole))
         if len(whole) > self.max_cuts:
             cuts = sorted(random.Random(0).sample(cuts, self.max_cuts))
         counts = []
         for cut in cuts:
             path.write_bytes(whole[:cut])
+            promised = sum(end <= cut for end in ends)
             try:
-                back = list(self.codec.read(path).frames())
+                reader = self.codec.read(path)
+                back = list(reader.frames())
+                rows = sum(batch.table.rows for batch in reader.scan())
             except TrainlogError:
+                assert not promised, f"the first {cut} bytes hold {promised} whole frames"
                 continue
+            assert rows == len(back) >= promised, f"the first {cut} bytes hold {promised} whole frames"
             for frame, expected in zip(back, self.frames, strict=False):
                 assert (frame.time, frame.kind) == (expected.time, expected.kind)
                 assert same(dict(frame.data), dict(expected.data))
             counts.append(len(back))
         assert counts == sorted(counts), "a longer file gave fewer frames"
 
+    def _ends_of_frames(self, folder: Path, whole: bytes) -> list[int]:
+        """How long the file was after each frame, as far as it was the beginning of the *whole* then."""
+        path = self._path(folder)
+        ends: list[int] = []
+        with self.codec.write(path, self.header) as writer:
+            for frame in self.frames:
+                writer.write(frame)
+                if path.exists() and whole.startswith(path.read_bytes()):
+                    ends.append(path.stat().st_size)
+        assert ends or not self.live, "no frame was in the file when its write had returned"
+        return ends if self.live else []
+
     def test_follows_a_growing_log(self, tmp_path: Path) -> None:
         """A reader sees each frame that is written while it waits, and ends when waiting ends."""
-        if not (self._reads and self._writes):
-            pytest.skip(f"{self.codec.name} does not both read and write")
+        if not (self._reads and self._writes and self.live):
+            pytest.skip(f"{self.codec.name} does not both read and write as frames come")
         path = self._path(tmp_path)
         done = threading.Event()
         seen: list[float] = []

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import math
+import pickle
+import subprocess
 import sys
 import threading
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +15,30 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.codecs.flog.test_columns import rows
-from tests.codecs.flog.test_columns import same as identical
 from tests.handmade import Flog
 
 import trainlog
 from trainlog import CorruptLog, Frame, Header, Kind, MissingExtra, UnknownFormat, Variable
-from trainlog.codecs.parquet import ParquetCodec, writer
+from trainlog.codec import Batch, Position, Reader, Scan
+from trainlog.codecs.flog import FlogCodec
+from trainlog.codecs.parquet import ParquetCodec, row_groups, writer
+from trainlog.codecs.parquet.reader import ParquetReader
+from trainlog.errors import InvalidPosition
+from trainlog.simple_codec import SimpleCodec
+from trainlog.storage.source import Source
+from trainlog.table.column import ABSENT, NULL, VALUE, Column
 from trainlog.table.table import Table
-from trainlog.testing import CodecContract, FramesOnly, assert_same_table, same
+from trainlog.testing import CodecContract, assert_same_table, same
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
 
 class TestParquet(CodecContract):
-    codec = ParquetCodec()
+    codec = ParquetCodec(FlogCodec())
     header = Header({"creature": "go2", "nested": {"a": [1, None]}}, 3, (Variable("v", "state", "m/s", -1.0, 1.0),))
     max_cuts = 60
+    live = False  # the file appears when the writer is closed
 
     def test_follows_a_growing_log(self, tmp_path: Path) -> None:
         """There is nothing to follow: the file appears when the writer is closed."""
@@ -40,6 +49,28 @@ class TestParquet(CodecContract):
             (spool,) = tmp_path.glob(".log.parquet.*.flog")
             assert len(list(trainlog.open(spool))) == len(self.frames)
         assert list(tmp_path.iterdir()) == [path]
+
+
+json_values = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**64 - 1),
+        st.integers(-200, 200),
+        st.floats(),
+        st.text(max_size=5),
+        st.sampled_from(["run", "walk", "stand"]),
+        st.binary(max_size=3),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+        st.lists(st.floats(), min_size=2, max_size=2),
+        st.lists(st.integers(0, 300), min_size=2, max_size=2),
+    ),
+    max_leaves=5,
+)
+rows = st.dictionaries(st.sampled_from(["step", "reward", "pos", "mode", "x"]), json_values, max_size=4)
 
 
 def round_trip(folder: Path, frames: list[Frame]) -> Any:
@@ -55,9 +86,13 @@ def round_trip(folder: Path, frames: list[Frame]) -> Any:
 
 def exactly(one: Any, other: Any) -> bool:
     """The same values of the same types; in whatever order the keys are."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(identical(one[key], other[key]) for key in one)
-    return identical(one, other)
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(exactly, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(exactly(one[key], other[key]) for key in one)
+    return bool(one == other or (one != one and other != other))
 
 
 def stats(*data: dict[Any, Any]) -> list[Frame]:
@@ -114,9 +149,10 @@ def test_any_values(tmp_path: Path, values: list[Any]) -> None:
 
 
 def test_keys_that_are_no_text(tmp_path: Path) -> None:
-    round_trip(
-        tmp_path, stats({1: 2.0, b"k": 3, None: 1}, {"1": 2.0}, {"\udcff": 1.0}, {"a/b": 1.0}, {"a": {"b": 1.0}})
-    )
+    for value in (1.5, "text"):
+        keys = [1, b"k", None, True, 1.5, math.inf, (1, 2), "\udcff", "a/b", ""]
+        round_trip(tmp_path, stats(*({key: value} for key in keys), *({str(key): value} for key in keys)))
+        round_trip(tmp_path, stats(*({key: value, str(key): value} for key in keys), {"a": {"b": value}, "x": {}}))
 
 
 @given(rows=rows.flatmap(lambda first: rows.map(lambda second: [first, second, first])))
@@ -124,6 +160,42 @@ def test_keys_that_are_no_text(tmp_path: Path) -> None:
 def test_any_frames(rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
     frames = [Frame(float(i), Kind(2 + i % 2 * 2), data) for i, data in enumerate(rows * 2)]
     round_trip(tmp_path_factory.mktemp("any"), frames)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "GROUP", 2)
+        round_trip(tmp_path_factory.mktemp("any"), frames)
+
+
+def test_types_that_a_column_has_in_one_row_group_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where ints and floats stand together they are floats to a table, whatever the column holds elsewhere."""
+    monkeypatch.setattr(writer, "GROUP", 2)
+    ints, floats = [[1, 2]] * 8, [[1.5, 2.5]] * 8
+    for some in (ints, floats, [*ints, "a"], [*floats, [1.0]]):
+        for odd in ([[1, 2], [3.5, 4.5]], [[1.0, 2.0], [3.5, 4.5]], [1, 2.5], [[1], [2, 3]], [True, 1]):
+            round_trip(tmp_path, stats(*({"x": value} for value in [*some, *odd, *some])))
+
+
+def test_an_int_among_floats_in_a_column_of_unlike_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "GROUP", 2)
+    round_trip(tmp_path, stats(*({"x": value} for value in [0.5, 2, 1.5, 2.5, "a", "b"])))
+    for keys in (None, ["x"]):
+        assert list(map(repr, trainlog.open(tmp_path / "log.parquet").table("stats", keys=keys)["x"].tolist())) == [
+            *["0.5", "2", "1.5", "2.5", "'a'", "'b'"]
+        ]
+
+
+def test_nested_frames_are_not_decoded_for_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = [{"step": i, "gait": {"phase": i / 4, "name": "trot"}} for i in range(50)]
+    round_trip(tmp_path, [*stats(*data), Frame(1.0, Kind.EVENT, {"x": None})])
+    reader = trainlog.open(tmp_path / "log.parquet")
+    expected = reader.table("stats")
+    metadata = pq.read_table(reader.path)
+    other = tmp_path / "other.parquet"  # an older file does not say which columns tell all
+    pq.write_table(metadata.replace_schema_metadata({b"trainlog": metadata.schema.metadata[b"trainlog"]}), other)
+    assert_same_table(trainlog.open(other).table("stats"), expected)
+    monkeypatch.setattr(row_groups, "decode", None)
+    assert_same_table(reader.table("stats"), expected)
+    with pytest.raises(TypeError):
+        reader.table("event")
 
 
 def test_several_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +227,18 @@ def logs(draw: st.DrawFn) -> list[Frame]:
     return [Frame(draw(TIMES), Kind(draw(st.sampled_from([2, 2, 4]))), row) for row in rows]
 
 
+class ByFrames(ParquetReader):
+    """The same log, read by nothing but its frames."""
+
+    scan = Reader.scan
+    take = Reader.take
+
+
+def in_order(table: Table, keys: Any) -> Table:
+    """Columns that were not asked for by their names come in the file's order, which is not that of every frame."""
+    return table.select(sorted(table)) if keys is None else table
+
+
 @given(frames=logs(), choices=st.lists(st.tuples(LIMITS, LIMITS, st.none() | st.integers(0, 9), KEYS), min_size=5))
 @settings(max_examples=100)
 def test_any_rows_and_columns(
@@ -166,20 +250,18 @@ def test_any_rows_and_columns(
         patch.setattr(writer, "GROUP", 5)
         with trainlog.create(path) as log:
             log.write_all(frames)
-    reader = trainlog.open(path)
+    reader, by_frames = trainlog.open(path), ByFrames(path)
     for time, steps, last, keys in [(None, None, None, None), *choices]:
         which = {"time": time, "steps": steps, "last": last, "keys": keys}
         try:
-            expected = FramesOnly(reader).table("stats", **which)
+            expected = by_frames.table("stats", **which)
         except KeyError:
             with pytest.raises(KeyError):
                 reader.table("stats", **which)
         else:
-            assert_same_table(reader.table("stats", **which), expected)
+            assert_same_table(in_order(reader.table("stats", **which), keys), in_order(expected, keys))
         if time is not None:
-            assert [repr(frame) for frame in reader.slice(*time)] == [
-                repr(frame) for frame in FramesOnly(reader).slice(*time)
-            ]
+            assert [repr(frame) for frame in reader.slice(*time)] == [repr(frame) for frame in by_frames.slice(*time)]
 
 
 def test_only_what_is_wanted_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,15 +344,16 @@ def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def table() -> Table:
-    columns = {
+    columns: dict[str, Any] = {
         "step": np.arange(4),
         "reward": np.array([0.5, np.nan, 1.5, 2.5]),
         "pos": np.arange(12.0).reshape(4, 3),
         "mat": np.arange(24).reshape(4, 2, 3),
         "on": np.array([True, False, True, True]),
-        "mode": np.array(["run", None, np.nan, "walk"], object),
+        "mode": Column(np.array(["run", None, np.nan, "walk"], object), np.array([0, 1, 2, 0], np.uint8)),
         "odd": np.array([1, "a", None, b"x"], object),
         "ragged": np.array([[1.0], [], None, [2.0, 3.0]], object),
+        "gaps": Column(np.array([1, 0, 0, 4]), np.array([0, 1, 2, 0], np.uint8)),
         "none": np.empty((4, 0)),
         "time": np.arange(4) * 10,
         "\udcff": np.arange(4),
@@ -285,6 +368,8 @@ def test_to_arrow() -> None:
     assert arrow["time"].to_pylist() == [0.0, 0.5, 1.0, 1.5]
     assert arrow["time#2"].to_pylist() == [0, 10, 20, 30]
     assert arrow["mode"].to_pylist() == ["run", None, None, "walk"]
+    assert arrow["gaps"].to_pylist() == [1, None, None, 4]
+    assert math.isnan(arrow["reward"][1].as_py())
     assert arrow["odd"].to_pylist() == ["1", '"a"', None, '"x"']
     assert arrow["ragged"].to_pylist() == [[1.0], [], None, [2.0, 3.0]]
     assert arrow["mat"].to_pylist() == given["mat"].tolist()
@@ -332,3 +417,203 @@ def test_killed_run_leaves_its_frames(tmp_path: Path) -> None:
     meta, frames = Flog.read(raw)
     assert meta["creature"] == "ant"
     assert frames[0][2] == {"a": 1}
+
+
+def rows_of(batches: Iterable[Batch]) -> dict[Kind, list[tuple[Any, ...]]]:
+    """The rows of each kind: where they stand, and what they are."""
+    found: dict[Kind, list[tuple[Any, ...]]] = {}
+    for table, _, order, *_ in batches:
+        for row, frame in zip(order.tolist(), table.frames(), strict=True):
+            found.setdefault(table.kind, []).append((row, frame.time, dict(frame.data)))
+    return found
+
+
+def small_groups(path: Path, frames: list[Frame]) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "GROUP", 5)
+        with trainlog.create(path) as log:
+            log.write_all(frames)
+    return trainlog.open(path)
+
+
+SCANS = st.builds(
+    Scan,
+    kinds=st.sampled_from([None, "stats", ("stats", "creature"), ("event",)]),
+    columns=KEYS,
+    time=LIMITS,
+    steps=LIMITS,
+    last=st.none() | st.integers(1, 9),
+    batch_rows=st.sampled_from([1, 3, 7, None]),
+)
+
+
+@given(frames=logs(), scans=st.lists(SCANS, min_size=4, max_size=8))
+@settings(max_examples=80)
+def test_scan_is_what_the_frames_say(
+    frames: list[Frame], scans: list[Scan], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Batch for batch: rows, columns in their order, dtypes, and which values are null or absent."""
+    reader = small_groups(tmp_path_factory.mktemp("any") / "log.parquet", frames)
+    for scan in scans:
+        found, expected = list(reader.scan(scan)), list(ByFrames(reader.path).scan(scan))
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_same_table(in_order(one.table, scan.columns), in_order(other.table, scan.columns))
+            assert one.order.tolist() == other.order.tolist()
+            assert one.more == other.more
+            for key in one.table:
+                np.testing.assert_array_equal(one.table.column(key).state, other.table.column(key).state)
+
+
+@pytest.mark.parametrize("batch_rows", [1, 3, None])
+@pytest.mark.parametrize("kinds", [None, "stats", ("stats", "creature")])
+def test_a_scan_goes_on_after_any_position(tmp_path: Path, batch_rows: int | None, kinds: Any) -> None:
+    odd = [{"a": 1}, None, 2, 2.0, "x", [1.0, 2.0]]
+    frames = [
+        Frame(i / 2, Kind.STATS if i % 3 else Kind.CREATURE, {"step": i, "x": odd[i % 6] if i % 4 else i / 4})
+        for i in range(23)
+    ]
+    reader = small_groups(tmp_path / "log.parquet", [*frames, Frame(99.0, Kind.EVENT, {})])
+    batches = list(reader.scan(Scan(kinds=kinds, batch_rows=batch_rows)))
+    assert batch_rows is None or max(batch.table.rows for batch in batches) <= batch_rows
+    whole = rows_of(batches)
+    assert sum(map(len, whole.values())) == len([frame for frame in reader if Scan(kinds=kinds).wants(frame.kind)])
+    for done in range(1, len(batches) + 1):
+        before = rows_of(batches[:done])
+        for rows in (1, 3, None):
+            position = Position(str(batches[done - 1].position))
+            rest = list(trainlog.open(reader.path).scan(Scan(kinds=kinds, batch_rows=rows, after=position)))
+            after = rows_of(rest)
+            for kind, expected in whole.items():
+                assert before.get(kind, []) + after.get(kind, []) == expected
+    end = list(reader.scan(Scan(kinds=kinds, after=batches[-1].position)))
+    assert [(batch.table.rows, batch.position) for batch in end] == [(0, batches[-1].position)]
+
+
+def test_a_position_is_of_one_file(tmp_path: Path) -> None:
+    path, other = tmp_path / "log.parquet", tmp_path / "other.parquet"
+    for one, value in ((path, 1.5), (other, 2.5)):
+        with trainlog.create(one) as log:
+            log.write_all(stats({"x": value}, {"x": 0.5}))
+    reader = trainlog.open(path)
+    position = next(reader.scan(Scan(batch_rows=1))).position
+    assert [batch.table["x"].tolist() for batch in reader.scan(Scan(after=position))] == [[0.5]]
+    for wrong in ("", "x", "1", "3-" + position.partition("-")[2], "1-"):
+        with pytest.raises(InvalidPosition):
+            list(reader.scan(Scan(after=wrong)))
+    other.replace(path)
+    with pytest.raises(InvalidPosition, match="another"):
+        list(reader.scan(Scan(after=position)))
+
+
+def test_take_reads_these_rows_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [Frame(float(i), Kind(2 + i % 2 * 2), {"step": i, "x": None if i % 7 else 0.5}) for i in range(40)]
+    reader = small_groups(tmp_path / "log.parquet", frames)
+    read: list[int] = []
+    plain = pq.ParquetFile.read_row_group
+
+    def read_row_group(self: Any, n: int, columns: list[str]) -> Any:
+        read.append(n)
+        return plain(self, n, columns=columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", read_row_group)
+    for orders in ([], [0], [39], [3, 4, 5, 6, 21], range(40), [38, 40, 1000]):
+        assert list(map(repr, reader.take(iter(orders)))) == [repr(frames[i]) for i in orders if i < 40]
+    read.clear()
+    assert [frame.time for frame in reader.take([7, 8, 33])] == [7.0, 8.0, 33.0]
+    assert set(read) == {1, 6}
+    read.clear()
+    assert reader.at(22.5, "creature").time == 21.0
+    assert set(read) == {4}
+
+
+def test_absent_null_and_nan(tmp_path: Path) -> None:
+    data: list[dict[str, Any]] = [{"x": 1.5, "n": 1}, {"x": None, "n": 2}, {}, {"x": math.nan, "n": None}, {"x": 2.0}]
+    reader = small_groups(tmp_path / "log.parquet", stats(*data))
+    table = reader.table("stats")
+    assert table.column("x").state.tolist() == [VALUE, NULL, ABSENT, VALUE, VALUE]
+    assert table.column("n").state.tolist() == [VALUE, VALUE, ABSENT, NULL, ABSENT]
+    assert table.column("n").values.dtype == np.int64
+    assert same(table["x"].tolist(), [1.5, math.nan, math.nan, math.nan, 2.0])
+    assert reader.table("stats", keys=["x"], last=4).column("x").state.tolist() == [NULL, ABSENT, VALUE, VALUE]
+
+
+def test_the_mean_of_a_column_with_gaps(tmp_path: Path) -> None:
+    """The file itself, and its table in polars, say the same."""
+    polars = pytest.importorskip("polars")
+    data: list[dict[str, Any]] = [{"x": i / 3} if i % 3 else {"x": None} if i % 2 else {} for i in range(100)]
+    path = tmp_path / "log.parquet"
+    round_trip(tmp_path, [*stats(*data), Frame(0.0, Kind.EVENT, {"y": 1})])
+    frame = polars.read_parquet(path).filter(polars.col("kind") == "stats")
+    exported = trainlog.open(path).table("stats").to_polars()
+    assert exported["x"].null_count() == frame["stats/x"].null_count() == sum(one.get("x") is None for one in data)
+    assert (
+        exported["x"].mean() == frame["stats/x"].mean() == pytest.approx(np.mean([i / 3 for i in range(100) if i % 3]))
+    )
+
+
+class PickleCodec(SimpleCodec):
+    """Keeps frames as they are, arrays of single precision too."""
+
+    name = "pickled"
+    suffixes = (".pickled",)
+
+    def decode(self, source: Source) -> Iterator[Header | Frame]:
+        while size := source.take(4):
+            yield pickle.loads(source.take(int.from_bytes(size)))
+
+    def encode(self, record: Header | Frame) -> bytes:
+        packed = pickle.dumps(record)
+        return len(packed).to_bytes(4) + packed
+
+
+def test_single_precision(tmp_path: Path) -> None:
+    """Arrays that were logged as float32 are float32 in the file, and in tables; what a frame yields is lists."""
+    path = tmp_path / "log.parquet"
+    rng = np.random.default_rng(0)
+    frames = [
+        Frame(float(i), Kind.CREATURE, {"pos": rng.random(3, np.float32), "mat": np.eye(2, dtype=np.float32) * i})
+        for i in range(12)
+    ]
+    frames[5] = frames[5]._replace(data={**frames[5].data, "odd": None})
+    frames[6] = frames[6]._replace(data={"pos": frames[6].data["pos"], "mat": None})
+    with ParquetCodec(PickleCodec()).write(path, Header()) as log:
+        log.write_all(frames)
+    assert list(tmp_path.iterdir()) == [path]
+    assert pq.read_schema(path).field("creature/pos").type == pa.list_(pa.float32(), 3)
+    assert pq.read_schema(path).field("creature/mat").type == pa.list_(pa.list_(pa.float32(), 2), 2)
+    reader = trainlog.open(path)
+    for keys in (None, ["mat", "pos"]):
+        table = reader.table("creature", keys=keys)
+        assert [str(table[key].dtype) for key in ("pos", "mat")] == ["float32", "float32"]
+        assert table["pos"].tolist() == [frame.data["pos"].tolist() for frame in frames]
+        assert table["mat"].shape == (12, 2, 2)
+        assert np.flatnonzero(~table.valid("mat")).tolist() == [6]
+    assert [same(frame.data, one.data) for frame, one in zip(reader, frames, strict=True)] == [True] * 12
+
+
+def test_parquet_keeps_the_dtypes_of_the_spool(tmp_path: Path) -> None:
+    data = [{"pos": np.arange(3, dtype=np.float32) / 8 + i, "vel": [0.5, i / 3], "n": i} for i in range(5)]
+    tables = []
+    for name in ("log.flog", "log.parquet"):
+        with trainlog.create(tmp_path / name) as log:
+            log.write_all(stats(*data))
+        tables.append(trainlog.open(tmp_path / name).table("stats"))
+    flog, parquet = ({key: column.dtype for key, column in table.items()} for table in tables)
+    assert parquet == flog
+
+
+def test_a_frame_that_cannot_be_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    table = round_trip(tmp_path, stats({"x": None}, {"x": 1.0}))
+    broken = pa.array([b"\xc1", None], pa.binary())
+    pq.write_table(table.set_column(table.schema.get_field_index("frame"), "frame", broken), path)
+    for read in (list, lambda reader: reader.table("stats")):
+        with pytest.raises(CorruptLog, match="msgpack"):
+            read(trainlog.open(path))
+
+
+def test_no_format_is_imported_by_another() -> None:
+    code = "import sys, trainlog.codecs.parquet; print([name for name in sys.modules if 'codecs.flog' in name])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

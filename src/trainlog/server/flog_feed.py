@@ -16,7 +16,7 @@ from trainlog.codecs.flog.scanning.chain import Chain, Links
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import take_header
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.codecs.flog.wire.payload import decode
+from trainlog.codecs.frame_payload import decode
 from trainlog.storage.source import Source
 
 __all__ = ["Headers", "Heads", "read_frame", "read_frames"]

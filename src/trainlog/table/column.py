@@ -43,6 +43,11 @@ class Column(NamedTuple):
         """Which rows have the key, be its value ``None``: bools, shape (rows,)."""
         return np.ones(len(self.values), np.bool_) if self.state is None else self.state != ABSENT
 
+    @property
+    def rows_present(self) -> int:
+        """How many rows have the key."""
+        return len(self.values) if self.state is None else int(np.count_nonzero(self.state != ABSENT))
+
     def take(self, rows: Any) -> Self:
         """The rows that *rows* (bools, indices or a slice) chooses, as numpy does."""
         state = None if self.state is None else self.state[rows]

@@ -15,6 +15,7 @@ import pytest
 import trainlog
 from handmade import Flog
 from trainlog import DamagedLogWarning, FlogReplay, TrainlogError, TruncatedLog
+from trainlog.scan import Scan
 from trainlog.testing import FramesOnly, assert_same_table
 
 PARTS = ("", ".bin", ".functions")
@@ -125,6 +126,24 @@ def test_some_rows_and_columns_are_those_of_the_frames(real: tuple[Path, dict[st
         {"time": (early, None), "last": 7, "keys": [key]},
     ):
         assert_same_table(log.table("creature", **rows), FramesOnly(log).table("creature", **rows))
+
+
+def test_batches_and_positions_are_those_of_the_frames(real: tuple[Path, dict[str, Any]]) -> None:
+    """Each batch is read by a scan after the one before."""
+    log = trainlog.open(real[0])
+    expected: dict[trainlog.Kind, list[tuple[int, float]]] = {}
+    for number, frame in enumerate(log.frames()):
+        expected.setdefault(frame.kind, []).append((number, frame.time))
+    for batch_rows in (1000, 20_000):
+        found: dict[trainlog.Kind, list[tuple[int, float]]] = {}
+        position, count = None, -1
+        while sum(map(len, found.values())) > count:
+            count = sum(map(len, found.values()))
+            batch = next(log.scan(Scan(after=position, batch_rows=batch_rows)))
+            position = batch.position
+            rows = zip(batch.order.tolist(), batch.table.time.tolist(), strict=True)
+            found.setdefault(batch.table.kind, []).extend(rows)
+        assert found == expected
 
 
 def test_function_samples_are_the_truth(real: tuple[Path, dict[str, Any]]) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 import by_hand_simion as by_hand
 import trainlog
@@ -54,6 +53,7 @@ class TestContract(CodecContract):
         step(3, 1.5, math.inf),
         step(4, 5e-324, 1e300),
     )
+    gaps = ()  # every step has every variable
     unsupported = Frame(3.0, Kind.CREATURE, {**step(5, 0.0).data, "state/x": "far"})
 
     @pytest.fixture(autouse=True)
@@ -284,46 +284,7 @@ def test_a_log_that_never_was_simion(tmp_path: Path) -> None:
     assert done.losses["creature: pos/0"] == 4
 
 
-any_float = st.floats(width=64, allow_nan=True)
-
-
-@st.composite
-def logs(draw: st.DrawFn) -> tuple[bytes, bytes, bytes | None]:
-    """A log of any shape, as its three files."""
-    width = draw(st.integers(0, 3))
-    parts = [by_hand.experiment(draw(st.integers(-1, 5)), draw(st.sampled_from([1, 2])))]
-    for _ in range(draw(st.integers(0, 4))):
-        one = draw(st.integers(0, 3)) if draw(st.booleans()) else width
-        parts.append(by_hand.episode(draw(st.integers(-3, 3)), draw(st.integers(-1, 99)), one, draw(st.integers(0, 3))))
-        for _ in range(draw(st.integers(0, 4))):
-            clocks = [draw(any_float) for _ in range(3)]
-            values = [draw(any_float) for _ in range(one)]
-            index = draw(st.integers(-(2**63), 2**63 - 1))
-            parts.append(struct.pack("<qq3d88x", 3, index, *clocks) + struct.pack(f"<{one}d", *values))
-        if draw(st.integers(0, 3)):
-            parts.append(by_hand.END)
-    names = [(draw(st.sampled_from(["State", "Action", "Reward", "Stat"])), draw(st.sampled_from("abc")))]
-    text = by_hand.descriptor([*names] * width)
-    learned = None
-    if draw(st.booleans()):
-        declared = draw(st.integers(0, 2))
-        shapes = [draw(st.tuples(*[st.integers(0, 3)] * 3)) for _ in range(declared)]
-        made = [by_hand.functions(declared)]
-        made += [by_hand.declaration(i, draw(st.binary(max_size=128)), shape) for i, shape in enumerate(shapes)]
-        for _ in range(draw(st.integers(0, 3)) if declared else 0):
-            number = draw(st.integers(0, declared - 1))
-            size = math.prod(shapes[number])
-            values = [draw(any_float) for _ in range(size)]
-            made.append(
-                by_hand.sample(values, number=number, episode=draw(st.integers(0, 5)), total=draw(st.integers(0, 9)))
-            )
-        learned = b"".join(made)
-        learned = learned[: draw(st.integers(0, len(learned)))] if draw(st.booleans()) else learned
-    data = b"".join(parts)
-    return data[: draw(st.integers(0, len(data)))] if draw(st.booleans()) else data, text, learned
-
-
-@given(logs())
+@given(by_hand.logs())
 @pytest.mark.filterwarnings("ignore::trainlog.DamagedLogWarning")
 def test_any_log_survives_the_way_through_flog(
     tmp_path_factory: pytest.TempPathFactory, log: tuple[bytes, bytes, bytes | None]
@@ -341,7 +302,7 @@ def test_any_log_survives_the_way_through_flog(
     # The plain path gives the same frames as the bulk path.
     reader = trainlog.open(path)
     frames: list[Frame] = []
-    for block in reader.blocks(lambda gap: None):
+    for block in reader.contents(lambda gap: None):
         frames += block.frames() if isinstance(block, Table) else [block]
     assert repr(list(trainlog.open(folder / "a.flog"))) == repr(frames)
     assert repr(frames[: len(list(reader))]) == repr(list(reader))

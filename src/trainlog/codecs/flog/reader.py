@@ -22,7 +22,7 @@ from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import take_fixed_header, take_header
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.codecs.flog.wire.payload import decode
+from trainlog.codecs.frame_payload import decode
 from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.scan import Batch, Gap, OnDamage, Place, Scan, damage_handler

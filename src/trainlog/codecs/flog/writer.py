@@ -16,7 +16,7 @@ from trainlog.codecs.flog.integrity.seals import SealedFile, last_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import pack_header, take_header
 from trainlog.codecs.flog.wire.layout import FRAME, MAX_PAYLOAD
-from trainlog.codecs.flog.wire.payload import encode
+from trainlog.codecs.frame_payload import encode
 from trainlog.errors import UnsupportedFrame
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import AppendFile

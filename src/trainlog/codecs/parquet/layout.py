@@ -17,6 +17,9 @@ __all__ = ["column_name", "header_of", "packed", "pyarrow_modules", "typed"]
 
 MAGIC: Final = b"PAR1"
 METADATA: Final = b"trainlog"
+# A list of the columns that do not tell all of their values exactly, and of the kinds with keys that have no column.
+INEXACT: Final = b"trainlog.inexact"
+FRAME: Final = "frame"  # the column of whole frames
 GROUP: Final = 1 << 15  # frames in a row group
 
 
@@ -72,7 +75,7 @@ def typed(pa: Any, path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise LogNotFound("there is no such file", path=path) from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, TrainlogError):
             raise
         raise CorruptLog(f"this is no whole Parquet file ({error})", path=path) from error

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import bisect
+import itertools
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from trainlog.codec import OnDamage, Reader
-from trainlog.codecs.flog.wire.payload import decode
-from trainlog.codecs.parquet.layout import GROUP, column_name, header_of, pyarrow_modules, typed
+from trainlog.codecs.frame_payload import decode
+from trainlog.codecs.parquet.layout import FRAME, header_of, pyarrow_modules, typed
+from trainlog.codecs.parquet.row_groups import Ints, LogFile, RowGroup, split
+from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Kind, KindLike
+from trainlog.scan import Batch, Place, Scan, stretch
 from trainlog.storage.source import Wait, never
+from trainlog.table.builder import BATCH, TableBuilder
+from trainlog.table.table import Table
 
 __all__ = ["ParquetReader"]
 
@@ -24,31 +34,106 @@ class ParquetReader(Reader):
             schema = parquet.read_schema(path)
         super().__init__(path, header_of(schema, path))
 
+    @contextmanager
+    def _open(self) -> Iterator[LogFile]:
+        pa, parquet = pyarrow_modules()
+        with typed(pa, self.path), pa.OSFile(str(self.path)) as source, parquet.ParquetFile(source) as file:
+            yield LogFile(file, source)
+
     def frames(
         self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
     ) -> Iterator[Frame]:
         """Yield the frames; the file is complete, so that there is nothing to wait for."""
         wanted = None if kind is None else Kind.of(kind)
-        pa, parquet = pyarrow_modules()
-        with typed(pa, self.path), parquet.ParquetFile(self.path) as file:
-            names = file.schema_arrow.names
-            if wanted is not None:
-                names = [name for name in names if "/" not in name or name.startswith(column_name(wanted, ""))]
-            for batch in file.iter_batches(GROUP // 8, None, names):
-                yield from _frames_of(batch, None if wanted is None else str(wanted))
+        with self._open() as log:
+            names = ["time", "kind", FRAME, *log.columns(None if wanted is None else [wanted])]
+            for batch in log.file.iter_batches(BATCH, columns=names):
+                yield from _frames_of(batch, wanted)
+
+    def take(self, orders: Iterable[int]) -> Iterator[Frame]:
+        """Yield the frames at *orders*; only the row groups that have them are read."""
+        with self._open() as log:
+            for group, some in itertools.groupby(orders, lambda order: bisect.bisect(log.starts, order) - 1):
+                if 0 <= group < len(log.starts) - 1:
+                    rows = np.fromiter(some, np.int64) - log.starts[group]
+                    kinds = log.file.read_row_group(group, columns=["kind"])["kind"].take(rows).unique()
+                    names = ["time", "kind", FRAME, *log.columns([Kind.of(kind) for kind in kinds.to_pylist()])]
+                    table = log.file.read_row_group(group, columns=names)
+                    for start in range(0, len(rows), BATCH):
+                        yield from _frames_of(table.take(rows[start : start + BATCH]))
+
+    def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
+        """Yield what *scan* asks for; `Batch.order` is the number of the row in the file.
+
+        Only these columns are read, of the row groups that may hold such rows.
+        """
+        with self._open() as log:
+            check, total = log.checksum(), log.starts[-1]
+            place = Place(0, 0) if scan.after is None else Place.parse(scan.after)
+            if scan.after is not None and (place.check != check or not place.start <= place.ahead <= total):
+                raise InvalidPosition("the log is another than the one that was read; read it anew", path=self.path)
+            size = total + 1 if scan.batch_rows is None or scan.last is not None else max(scan.batch_rows, 1)
+            pending, left, start = _Pending(), size, place.start
+            for group, chosen in _chosen(log, scan, place):
+                for rows, cut in split(chosen, left, size):
+                    left -= pending.add(group, rows, scan, min(size, total))
+                    if cut is not None:
+                        end = group.start + cut
+                        yield from stretch(pending.tables(), scan, start, end, check)
+                        pending, left, start = _Pending(), size, end
+            yield from stretch(pending.tables(), scan, start, total, check)
 
 
-def _frames_of(batch: Any, wanted: str | None) -> Iterator[Frame]:
-    times, kinds, raw = (batch.column(name).to_pylist() for name in ("time", "kind", "frame"))
+def _chosen(log: LogFile, scan: Scan, place: Place) -> Iterable[tuple[RowGroup, dict[Kind, Ints]]]:
+    """The row groups with the rows that *scan* asks for, by their kind."""
+    numbers = log.groups(scan, place)
+    if scan.last is None:
+        groups = (RowGroup(log, number, scan) for number in numbers)
+        return ((group, group.select(place)) for group in groups)
+    # Row groups are read from the end, until there are enough rows; of which kinds there are, only all of them tell.
+    found = []
+    missing: dict[Kind, int] = dict.fromkeys(scan.wanted or (), scan.last)
+    while numbers and scan.last and (scan.wanted is None or any(missing.values())):
+        group = RowGroup(log, numbers.pop(), scan)
+        chosen = group.select(place)
+        for kind, rows in chosen.items():
+            chosen[kind] = rows[max(len(rows) - missing.setdefault(kind, scan.last), 0) :]
+            missing[kind] -= len(chosen[kind])
+        found.append((group, chosen))
+    return reversed(found)
+
+
+class _Pending(dict[Kind, tuple[TableBuilder, list[Ints]]]):
+    """The rows of the next batches: of each kind the table as it grows, and the numbers of its rows in the file."""
+
+    def add(self, group: RowGroup, rows: dict[Kind, Ints], scan: Scan, expected: int) -> int:
+        """Add *rows* of *group*, and return how many they are."""
+        for kind, some in rows.items():
+            if len(some):
+                if kind not in self:
+                    self[kind] = TableBuilder(kind, scan.columns), []
+                    self[kind][0].expected = 0 if scan.has_ranges or scan.last is not None else expected
+                group.put(self[kind][0], some, scan.columns)
+                self[kind][1].append(some + group.start)
+        return sum(map(len, rows.values()))
+
+    def tables(self) -> dict[Kind, tuple[Table, Ints, int]]:
+        """The tables with the numbers of their rows, as `stretch` takes them."""
+        return {kind: (builder.finish(), np.concatenate(rows), 0) for kind, (builder, rows) in sorted(self.items())}
+
+
+def _frames_of(rows: Any, wanted: Kind | None = None) -> Iterator[Frame]:
+    """Yield the frames of *rows*, an Arrow table or record batch; those of the *wanted* kind, or all."""
+    times, kinds, raw = (rows.column(name).to_pylist() for name in ("time", "kind", FRAME))
     data: list[dict[Any, Any]] = [{} for _ in times]
-    rows = {kind: [row for row, one in enumerate(kinds) if one == kind] for kind in set(kinds)}
-    for name in batch.schema.names:
-        kind, found, key = name.partition("/")
-        if found and kind in rows:
-            values = batch.column(name).take(rows[kind]).to_pylist()
-            for row, value in zip(rows[kind], values, strict=True):
+    places = {kind: [row for row, one in enumerate(kinds) if one == kind] for kind in set(kinds)}
+    for name in rows.schema.names:
+        kind, is_key, key = name.partition("/")
+        if is_key and kind in places:
+            values = rows.column(name).take(places[kind]).to_pylist()
+            for row, value in zip(places[kind], values, strict=True):
                 if value is not None:
                     data[row][key] = value
     for time, kind, packed, one in zip(times, kinds, raw, data, strict=True):
-        if wanted is None or kind == wanted:
+        if wanted is None or kind == str(wanted):
             yield Frame(time, Kind.of(kind), one if packed is None else decode(packed))

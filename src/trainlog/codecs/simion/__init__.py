@@ -47,5 +47,5 @@ class SimionCodec(Codec):
         return names_of(path)
 
     def declare_columns(self, header: Header, reader: Reader) -> Header:
-        """*header* with one column for each number that the named keys hold; see `foreign`."""
+        """*header* with one column for each number that the named keys hold; see `declare_columns`."""
         return declare_columns(header, reader)

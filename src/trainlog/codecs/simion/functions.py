@@ -19,10 +19,10 @@ from trainlog.codecs.simion.layout import (
     WORD,
     FunctionMagic,
 )
-from trainlog.errors import CorruptLog, TruncatedLog, UnknownFormat
+from trainlog.errors import CorruptLog, DamagedLog, TruncatedLog, UnknownFormat
 from trainlog.storage.source import Source
 
-__all__ = ["Cursor", "Declaration", "FunctionsHead", "Sample", "take_head"]
+__all__ = ["Declaration", "FunctionSamples", "FunctionsHead", "Sample", "take_head"]
 
 NAME_SIZE: Final = 128
 VERSION: Final = 1
@@ -150,78 +150,78 @@ def _declaration(record: bytes, source: Source, at: int) -> Declaration:
     return Declaration(number, name.decode("utf-8", "surrogateescape"), (x, y, z), rest.rstrip(b"\0"))
 
 
-class Cursor:
+class FunctionSamples:
     """The samples of a function log, in the file's order, taken as far as the caller wants at a time.
 
     Holds an open file: close it, or use it in a ``with``. The file may still be growing.
+
+    Attributes:
+        source: the file.
+        offset: of the next sample.
+
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._source = Source(path)
+    def __init__(self, path: str | os.PathLike[str], offset: int = 0) -> None:
+        """Open *path*, and resume at the sample at *offset*; 0 for the first."""
+        self.source = Source(path)
+        self.offset = offset
         self._head: FunctionsHead | None = None
         self._by_id: dict[int, Declaration] = {}
-        self._at = 0  # where the next sample is
         self._block, self._from = b"", 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._source.close()
-
-    def __iter__(self) -> Iterator[Sample]:
-        return self.until(lambda _: True)
+        self.source.close()
 
     def until(self, wanted: Callable[[Sample], bool]) -> Iterator[Sample]:
-        """Yield whole samples up to the first that is not *wanted*; it is the next one again.
-
-        Raises:
-            CorruptLog, UnknownFormat: as `take_head`.
-
-        """
-        if not self._begin():
-            return
-        while (sample := self._next()) is not None and wanted(sample):
-            self._at += SAMPLE.size + sample.function.size * WORD
+        """Yield whole samples up to the first that is not *wanted*; it is the next one again."""
+        while (sample := self.next()) is not None and wanted(sample):
+            self.offset += SAMPLE.size + sample.function.size * WORD
             yield sample
 
-    def gap(self) -> Gap | None:
-        """The bytes after the last sample that was taken: when all are, those that are no whole sample."""
-        left = self._source.size - self._at
-        if left <= 0:
+    def next(self) -> Sample | None:
+        """The sample at ``offset``; None when no whole one is there."""
+        if not self._begin():
             return None
-        first = self._peek(self._at, WORD)
-        due = (FunctionMagic.HEADER, FunctionMagic.DECLARATION, FunctionMagic.SAMPLE)
-        torn = len(first) < WORD or int.from_bytes(first, "little") in due
-        return Gap(self._at, left, torn=torn, file=self._source.path.name)
-
-    def _begin(self) -> bool:
-        if self._head is None or len(self._head.declarations) < self._head.count:
-            try:
-                with Source(self._source.path) as source:
-                    self._head = take_head(source)
-            except TruncatedLog:
-                return False
-            if self._head is None:
-                return False
-            self._by_id = {declaration.id: declaration for declaration in self._head.declarations}
-            self._at = self._head.end
-        return len(self._head.declarations) >= self._head.count
-
-    def _next(self) -> Sample | None:
-        head = self._peek(self._at, SAMPLE.size)
+        head = self._peek(self.offset, SAMPLE.size)
         if len(head) < SAMPLE.size:
             return None
         magic, episode, step, experiment_step, number = SAMPLE.unpack(head)
         function = self._by_id.get(number)
         if magic != FunctionMagic.SAMPLE or function is None:
             return None
-        values = self._peek(self._at + SAMPLE.size, function.size * WORD)
+        values = self._peek(self.offset + SAMPLE.size, function.size * WORD)
         if len(values) < function.size * WORD:
             return None
         return Sample(function, episode, step, experiment_step, np.frombuffer(values, "<f8"))
 
+    def gap(self) -> Gap | None:
+        """The bytes after the last sample that was taken: when all are, those that are no whole sample."""
+        left = self.source.size - self.offset
+        if left <= 0:
+            return None
+        first = self._peek(self.offset, WORD)
+        due = (FunctionMagic.HEADER, FunctionMagic.DECLARATION, FunctionMagic.SAMPLE)
+        torn = len(first) < WORD or int.from_bytes(first, "little") in due
+        return Gap(self.offset, left, torn=torn, file=self.source.path.name)
+
+    def _begin(self) -> bool:
+        """Whether all functions are declared. A file that is something else has no samples, and is one gap."""
+        if self._head is None or len(self._head.declarations) < self._head.count:
+            try:
+                with Source(self.source.path) as source:
+                    self._head = take_head(source)
+            except (DamagedLog, UnknownFormat):
+                return False
+            if self._head is None:
+                return False
+            self._by_id = {declaration.id: declaration for declaration in self._head.declarations}
+            self.offset = max(self.offset, self._head.end)
+        return len(self._head.declarations) >= self._head.count
+
     def _peek(self, at: int, size: int) -> bytes:
         if not self._from <= at <= at + size <= self._from + len(self._block):
-            self._block, self._from = self._source.block(at, size), at
+            self._block, self._from = self.source.block(at, size), at
         return self._block[at - self._from : at - self._from + size]

@@ -33,6 +33,8 @@ EXPERIMENT: Final = struct.Struct(
     "104x"  # padding      3
 )  #                      16
 
+EPISODES_AT: Final = 2 * WORD  # where that number is, which a writer may set right
+
 EPISODE: Final = struct.Struct(
     "<"
     "q"  # magic           0      2

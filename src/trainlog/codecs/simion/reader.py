@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from trainlog.codec import Gap, OnDamage, Reader
 from trainlog.codecs.simion.columns import table_of_steps
 from trainlog.codecs.simion.descriptor import MAX_SIZE, Descriptor, decoded, parse
-from trainlog.codecs.simion.frames import FrameConverter, Spare, frames_of_steps, keys_for, spare_of, unfinished
-from trainlog.codecs.simion.functions import Cursor, FunctionsHead, take_head
+from trainlog.codecs.simion.frames import (
+    FrameConverter,
+    NonZeroPadding,
+    count_non_zero_padding,
+    frames_of_steps,
+    keys_for,
+    unfinished_record,
+)
+from trainlog.codecs.simion.functions import FunctionSamples, FunctionsHead, take_head
 from trainlog.codecs.simion.layout import HEAD, Magic
 from trainlog.codecs.simion.log_files import Parts, descriptor_of, parts_of
 from trainlog.codecs.simion.provenance import KEY, LearnedFunctions, Origin
-from trainlog.codecs.simion.walk import Experiment, Steps, episode_of, take_experiment, walk
+from trainlog.codecs.simion.scanning import LogScan
+from trainlog.codecs.simion.walk import EqualEpisodes, Experiment, Record, Steps, episode_of, take_experiment
 from trainlog.episode import AVERAGED
 from trainlog.errors import DamagedLog, DamagedLogWarning, LogNotFound, TruncatedLog, UnknownFormat
 from trainlog.model import Frame, Header, Kind, KindLike, Variable
-from trainlog.scan import damage_handler
+from trainlog.scan import Batch, Scan, damage_handler
 from trainlog.storage.source import Source, Wait, never
 from trainlog.table.table import Table
 
@@ -32,7 +40,7 @@ class SimionReader(Reader):
 
     A step is a creature frame: ``step``, the clocks (seconds), and every variable under its `Variable.key`. The start
     and the end of an episode, and the samples of functions, are events; before an episode's end comes a stats frame
-    with what the episode comes to.
+    with the episode's summary.
 
     Attributes:
         parts: the paths of its files.
@@ -69,6 +77,7 @@ class SimionReader(Reader):
             problems.append(problem)
             self._unread = Gap(0, self.parts.functions.stat().st_size, file=self.parts.functions.name)
             self.parts = self.parts._replace(functions=None)
+        self._descriptor = descriptor
         for problem in problems:
             warnings.warn(DamagedLogWarning(f"{path}: {problem}"), stacklevel=2)
         super().__init__(path, _header(self.parts, descriptor, content, experiment, variables, functions))
@@ -85,12 +94,50 @@ class SimionReader(Reader):
         """
         wanted = None if kind is None else Kind.of(kind)
         on_gap = damage_handler(on_damage, self.path)
-        for item in self._told(wait, on_gap, tallied=wanted in (None, Kind.STATS)):
-            if isinstance(item, Steps):
-                if wanted in (None, Kind.CREATURE):
+        with self._opened(wait) as (source, functions):
+            converter = FrameConverter(self.header, source, functions, wants=lambda one: wanted in (None, one))
+            for _, item in converter.items(converter.records(on_gap), on_gap):
+                if not isinstance(item, Steps):
+                    yield item
+                elif wanted in (None, Kind.CREATURE):
                     yield from frames_of_steps(item, self._keys)
-            elif wanted in (None, item.kind):
-                yield item
+
+    def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
+        """Yield what *scan* asks for; see `trainlog.codec.Reader.scan`.
+
+        Steps are read as blocks, not one by one; their columns are views of one array where the episodes have as many
+        variables each. A position holds all that must be known of the records before it, so that nothing before the
+        open episode is read again. ``order`` is the number of the frame in the log.
+
+        While a log grows, a sample of a function may be written after the steps that it belongs before. It comes with
+        the next scan then, and the frames between are numbered one less until that.
+        """
+        with self._opened() as (source, functions):
+            on_gap = damage_handler(scan.on_damage, self.path)
+            yield from LogScan(self.header, self._keys, source, functions, scan).batches(on_gap)
+
+    def take(self, orders: Iterable[int]) -> Iterator[Frame]:
+        """Yield the frames at *orders*, which rise; see `trainlog.codec.Reader.take`."""
+        wanted = iter(orders)
+        order = next(wanted, None)
+        with self._opened() as (source, functions):
+            converter = FrameConverter(self.header, source, functions)
+
+            def episodes_before(episodes: EqualEpisodes) -> int:
+                return ((order or 0) - converter.state.frames) // (int(episodes.steps.shape[1]) + 3)
+
+            records = converter.records(lambda _: None, episodes_before)
+            for number, item in converter.items(records, lambda _: None):
+                end = number + (len(item.words) if isinstance(item, Steps) else 1)
+                rows: list[int] = []
+                while order is not None and order < end:
+                    if order >= number:
+                        rows.append(order - number)
+                    order = next(wanted, None)
+                if rows:
+                    yield from frames_of_steps(item.rows(rows), self._keys) if isinstance(item, Steps) else (item,)
+                if order is None:
+                    return
 
     def contents(self, on_damage: OnDamage = "warn") -> Iterator[Frame | Table]:
         """Yield the frames, runs of steps as tables.
@@ -98,50 +145,49 @@ class SimionReader(Reader):
         After the last come, for a run that was killed, the summary of its unfinished episode, and the bytes of the
         unfinished record as an event, so that a copy can be turned back into the very same files.
         """
-        for item in self._told(never, damage_handler(on_damage, self.path), closing=True):
-            yield table_of_steps(item, self._keys) if isinstance(item, Steps) else item
+        on_gap = damage_handler(on_damage, self.path)
+        unfinished: list[Gap] = []
+        padding: list[tuple[int, int]] = []  # offsets, and numbers of headers
+
+        def keep_unfinished(gap: Gap) -> None:
+            if gap.torn:
+                unfinished.append(gap)
+            else:
+                on_gap(gap)
+
+        with self._opened() as (source, functions):
+            converter = FrameConverter(self.header, source, functions)
+
+            def records() -> Iterator[Record]:
+                for record in converter.records(keep_unfinished):
+                    if count := count_non_zero_padding(record):
+                        padding.append((record.offset, count))
+                    yield record
+
+            for _, item in converter.items(records(), keep_unfinished):
+                yield table_of_steps(item, self._keys) if isinstance(item, Steps) else item
+            if self._unread is not None:
+                on_gap(self._unread)
+            if padding:
+                on_gap(NonZeroPadding(padding[0][0], 0, records=sum(count for _, count in padding)))
+            yield from converter.finish()
+            for gap in unfinished:
+                file, part = (source.path, "data") if not gap.file else (source.path.with_name(gap.file), "functions")
+                yield unfinished_record(file, gap, converter.state.time, part)
+
+    @contextmanager
+    def _opened(self, wait: Wait = never) -> Iterator[tuple[Source, FunctionSamples | None]]:
+        """The files, opened. A function log that was not there when this log was opened may be there by now."""
+        assert self.parts.data is not None
+        path = self.parts.functions
+        if path is None and self._unread is None:
+            path = parts_of(self.path, self.parts.descriptor, self._descriptor).functions
+        with ExitStack() as stack:
+            source = stack.enter_context(Source(self.parts.data, wait))
+            yield source, None if path is None else stack.enter_context(FunctionSamples(path))
 
     def _size(self) -> int:
         return sum(part.stat().st_size for part in self.parts if part is not None)
-
-    def _told(
-        self, wait: Wait, on_gap: Callable[[Gap], object], *, tallied: bool = True, closing: bool = False
-    ) -> Iterator[Frame | Steps]:
-        """The log from its beginning to its end: frames, and runs of steps as they lie in the file."""
-        gaps: list[Gap] = []
-
-        def keep(gap: Gap) -> None:
-            gaps.append(gap)
-            if not (closing and gap.torn):
-                on_gap(gap)
-
-        assert self.parts.data is not None
-        with ExitStack() as stack:
-            source = stack.enter_context(Source(self.parts.data, wait))
-            cursor = None if self.parts.functions is None else stack.enter_context(Cursor(self.parts.functions))
-            story = FrameConverter(self.header, cursor, tallied=tallied)
-            spare, first = 0, 0
-            for record in walk(source, keep):
-                if closing and (found := spare_of(record)):
-                    first = first or record.offset
-                    spare += found
-                if isinstance(record, Steps):
-                    yield record
-                yield from story.after(record)
-            yield from story.rest()
-            if self._unread is not None and closing:
-                on_gap(self._unread)
-            if cursor is not None and (gap := cursor.gap()) is not None:
-                keep(gap)
-            if closing:
-                if spare:
-                    on_gap(Spare(first, 0, records=spare))
-                yield from story.closing()
-                for gap in gaps:
-                    if gap.torn:
-                        path = self.parts.functions if gap.file else self.parts.data
-                        assert path is not None
-                        yield unfinished(path, gap, story.time, "functions" if gap.file else "data")
 
 
 def _content(descriptor: Path) -> bytes:

@@ -18,15 +18,16 @@ from trainlog.errors import CorruptLog, TruncatedLog, UnknownFormat
 from trainlog.storage.source import Source
 
 __all__ = [
-    "Alike",
     "EpisodeEnd",
     "EpisodeStart",
+    "EqualEpisodes",
     "Experiment",
     "Record",
     "Steps",
+    "episode_of",
+    "read_start",
     "take_experiment",
     "walk",
-    "walk_steps",
 ]
 
 _INT: Final = np.dtype("<i8")
@@ -64,6 +65,15 @@ class Steps(NamedTuple):
         """The same memory as float64."""
         return self.words.view("<f8")
 
+    def rows(self, chosen: list[int]) -> Steps:
+        """Some of the steps."""
+        return Steps(self.offset, self.words[chosen])
+
+    def split(self, count: int) -> tuple[Steps, Steps]:
+        """The first *count* steps, and the others."""
+        first, rest = self.words[:count], self.words[count:]
+        return Steps(self.offset, first), Steps(self.offset + first.nbytes, rest)
+
 
 class EpisodeEnd(NamedTuple):
     """The end of an episode."""
@@ -72,14 +82,37 @@ class EpisodeEnd(NamedTuple):
     is_padded: bool  # with zeros
 
 
-class Alike(NamedTuple):
-    """Successive whole episodes of as many steps each: int64, shape (episodes, steps, 16 + variables), read-only."""
+class EqualEpisodes(NamedTuple):
+    """Successive whole episodes of as many steps and variables each: int64, shape (episodes, words of an episode)."""
 
     offset: int
     words: npt.NDArray[Any]
+    variables: int
+
+    @property
+    def starts(self) -> npt.NDArray[Any]:
+        """The headers of the episodes: shape (episodes, 16)."""
+        return self.words[:, :HEAD_WORDS]
+
+    @property
+    def steps(self) -> npt.NDArray[Any]:
+        """Their steps: shape (episodes, steps, 16 + variables)."""
+        return self.words[:, HEAD_WORDS:-HEAD_WORDS].reshape(len(self.words), -1, HEAD_WORDS + self.variables)
+
+    def split(self, count: int) -> tuple[EqualEpisodes, EqualEpisodes]:
+        """The first *count* episodes, and the others."""
+        first, rest = self.words[:count], self.words[count:]
+        return self._replace(words=first), self._replace(offset=self.offset + first.nbytes, words=rest)
+
+    def records(self) -> Iterator[Record]:
+        """The records of the first episode."""
+        head, end = self.words[0, :HEAD_WORDS], self.words[0, -HEAD_WORDS:]
+        yield _start_of(head.tobytes(), self.offset)
+        yield Steps(self.offset + HEAD, self.steps[0])
+        yield EpisodeEnd(self.offset + self.words[0].nbytes - HEAD, not end[1:].any())
 
 
-Record = EpisodeStart | Steps | EpisodeEnd
+Record = EpisodeStart | Steps | EpisodeEnd | EqualEpisodes
 
 
 def take_experiment(source: Source) -> Experiment | None:
@@ -109,55 +142,66 @@ def episode_of(head: bytes | memoryview, source: Source, offset: int) -> Episode
         CorruptLog: when it says that a step has less than none, or more values than can be.
 
     """
-    _, kind, index, variables, sub_index = EPISODE.unpack(head)
-    if not 0 <= variables <= MAX_VARIABLES:
+    start = _start_of(head, offset)
+    if not 0 <= start.variables <= MAX_VARIABLES:
         raise CorruptLog(
-            f"an episode says that its steps have {variables:,} values each; 0 to {MAX_VARIABLES:,} can be",
+            f"an episode says that its steps have {start.variables:,} values each; 0 to {MAX_VARIABLES:,} can be",
             path=source.path,
             offset=offset,
         )
+    return start
+
+
+def _start_of(head: bytes | memoryview, offset: int) -> EpisodeStart:
+    _, kind, index, variables, sub_index = EPISODE.unpack(head)
     return EpisodeStart(offset, kind, index, sub_index, variables, bytes(head[5 * WORD :]) == bytes(11 * WORD))
 
 
-def walk(source: Source, on_gap: Callable[[Gap], object]) -> Iterator[Record]:
-    """Yield the records after the file's header, steps in runs.
-
-    For what happens at the end of the file, and where there is damage, see `walk_steps`.
-    """
-    for record in _walk(source, on_gap, together=False):
-        assert not isinstance(record, Alike)
-        yield record
+def read_start(source: Source, offset: int) -> EpisodeStart | None:
+    """The header of an episode at *offset*; None when something else is there."""
+    head = memoryview(bytearray(HEAD))
+    if source.fill(head, offset) < HEAD or int.from_bytes(head[:WORD], "little") != _EPISODE:
+        return None
+    return episode_of(head, source, offset)
 
 
-def walk_steps(source: Source, on_gap: Callable[[Gap], object]) -> Iterator[Record | Alike]:
-    """Yield the records after the file's header, steps in runs; episodes that are like the one before all at once.
+def walk(
+    source: Source,
+    on_gap: Callable[[Gap], object],
+    start: int = 0,
+    variables: int | None = None,
+    *,
+    together: bool = False,
+) -> Iterator[Record]:
+    """Yield the records from byte *start* on, steps in runs.
 
-    All are read into the same memory: what is yielded is valid until the next is asked for.
+    ``source.wait`` is asked when the next record is not all there; when it says no, the walk is over.
 
-    ``source.wait`` is asked when the next record is not all there; when it says no, the walk is over. What is no
-    record is told to *on_gap*, in the file's order; the unfinished record at the end (``torn``) as well.
+    Args:
+        source: the data file.
+        on_gap: called with the bytes that are no record, in the file's order, and with the unfinished record at the
+            end (``torn``).
+        start: where a record begins; 0 for the file's header.
+        variables: of the episode that is open there; None when none is.
+        together: episodes of as many steps as the one before come all at once, as `EqualEpisodes`. All is read into
+            the same memory then: what is yielded is valid until the next is asked for.
 
     Raises:
         CorruptLog: when the file is no RLSimion data file, or the number of values of a step cannot be right.
 
     """
-    return _walk(source, on_gap, together=True)
-
-
-def _walk(source: Source, on_gap: Callable[[Gap], object], *, together: bool) -> Iterator[Record | Alike]:
-    try:
-        if take_experiment(source) is None:
+    if not start:
+        try:
+            if take_experiment(source) is None:
+                return
+        except TruncatedLog:
+            on_gap(Gap(0, source.size, torn=True))
             return
-    except TruncatedLog:
-        on_gap(Gap(0, source.size, torn=True))
-        return
-    at = HEAD
-    variables: int | None = None  # of the episode that is open
-    started = 0
+    at = started = start or HEAD
     shape: tuple[int, int] | None = None  # steps and variables of the episode before
     block: bytes | memoryview = b""
     base = at
-    take = _Buffer(source).block if together else source.block
+    take = _Buffer(source, at).block if together else source.block
     guess = _FIRST_GUESS
     while True:
         have = len(block) - (at - base)
@@ -183,14 +227,14 @@ def _walk(source: Source, on_gap: Callable[[Gap], object], *, together: bool) ->
             yield Steps(at, run)
             at += run.nbytes
         elif magic == _EPISODE:
-            if together and shape is not None and (alike := _alike(block, at - base, *shape)) is not None:
-                yield Alike(at, alike[:, HEAD_WORDS:-HEAD_WORDS].reshape(len(alike), shape[0], -1))
-                at += alike.nbytes
+            if together and shape is not None and (words := _equal_episodes(block, at - base, *shape)) is not None:
+                yield EqualEpisodes(at, words, shape[1])
+                at += words.nbytes
                 variables = None
                 continue
-            start = episode_of(block[at - base : at - base + HEAD], source, at)
-            variables = start.variables
-            yield start
+            episode = episode_of(block[at - base : at - base + HEAD], source, at)
+            variables = episode.variables
+            yield episode
             at = started = at + HEAD
         elif magic == _END and variables is not None:
             yield EpisodeEnd(at, bytes(block[at - base + WORD : at - base + HEAD]) == bytes(15 * WORD))
@@ -211,9 +255,9 @@ def _walk(source: Source, on_gap: Callable[[Gap], object], *, together: bool) ->
 class _Buffer:
     """Takes blocks of a file into the same memory again and again, which the processor has in its cache then."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, start: int) -> None:
         self._source = source
-        self._memory = memoryview(bytearray(min(4 * Source.CHUNK, source.size)))
+        self._memory = memoryview(bytearray(max(min(4 * Source.CHUNK, source.size - start), 0)))
 
     def block(self, offset: int, need: int) -> memoryview:
         """As `Source.block`; valid until the next call."""
@@ -244,7 +288,7 @@ def _run(block: bytes | memoryview, start: int, words: int, guess: int) -> npt.N
     return records[:done]
 
 
-def _alike(block: bytes | memoryview, start: int, steps: int, variables: int) -> npt.NDArray[Any] | None:
+def _equal_episodes(block: bytes | memoryview, start: int, steps: int, variables: int) -> npt.NDArray[Any] | None:
     """The whole episodes of that shape that stand one after another in *block* from byte *start* on, two at least.
 
     As words: int64, shape (episodes, words of an episode).

@@ -20,6 +20,7 @@ from trainlog.codecs.simion.layout import (
     CLOCKS,
     EPISODE,
     EPISODE_END,
+    EPISODES_AT,
     EXPERIMENT,
     HEAD_WORDS,
     STEP,
@@ -39,7 +40,6 @@ from trainlog.table.table import Table
 
 __all__ = ["SimionWriter"]
 
-_COUNT_AT: Final = 16  # where in the data file the number of episodes stands
 _OF_A_START: Final = frozenset(["type", "msg", "episode", "episode_type", "index", "sub_index", "variables"])
 
 
@@ -89,7 +89,7 @@ class SimionWriter(Writer):
         self._values = getter(self._keys)
         self._latest: dict[str, float] = {}
         self._open: _Open | None = None
-        self._begun: Counter[int] = Counter()
+        self._started: Counter[int] = Counter()
         self._ended = 0
         functions = self._origin.functions
         self._declared = {one.id: one for one in functions.declared} if functions else {}
@@ -206,13 +206,13 @@ class SimionWriter(Writer):
             self._counted[f"{frame.kind}: episode_type {name!r} became {kind}"] += 1
         self._counted.update(f"{frame.kind}: {key} of an {START}" for key in data.keys() - _OF_A_START)
         width = data.get("variables", len(self._keys))
-        index = data.get("index", self._begun[kind] + 1)
+        index = data.get("index", self._started[kind] + 1)
         sub_index = data.get("sub_index", 0 if self._origin.version == 1 else 1)
         try:
             self._data.append(EPISODE.pack(Magic.EPISODE, kind, index, width, sub_index))
         except struct.error as error:
             raise unsupported(frame, ("index", "sub_index", "variables"), "int") from error
-        self._begun[kind] += 1
+        self._started[kind] += 1
         self._open = _Open(frame.time, keys_for(self._keys, width), is_implied=not data)
         return self._open
 
@@ -229,7 +229,7 @@ class SimionWriter(Writer):
         if not self._origin.is_simion and self._ended > (self._origin.episodes or 0):
             # By a file of its own: one that was opened for appending writes at its end only.
             with self._data.path.open("r+b", buffering=0) as file:
-                os.pwrite(file.fileno(), struct.pack("<q", self._ended), _COUNT_AT)
+                os.pwrite(file.fileno(), struct.pack("<q", self._ended), EPISODES_AT)
 
     def _write_sample(self, frame: Frame) -> None:
         data = frame.data

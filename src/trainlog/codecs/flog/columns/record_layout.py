@@ -27,7 +27,9 @@ from trainlog.codecs.flog.columns.record_shape import (
 )
 from trainlog.codecs.flog.columns.values import NUMBERS, Piece, ints_apart, overlapping, texts
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.table.values import objects
+from trainlog.codecs.frame_payload import decode, float32_lists
+from trainlog.table.builder import Rows, TableBuilder, pick_rows
+from trainlog.table.values import flatten, objects
 
 __all__ = ["RecordBatch", "RecordLayout"]
 
@@ -274,6 +276,22 @@ class RecordBatch:
         """The time of each frame."""
         return self._view(_TIME, 0)
 
+    def add_to(self, builder: TableBuilder, rows: Rows) -> None:
+        """Set *rows* of a table to the frames."""
+        builder.time.put(rows, self.time)
+        for name in builder.names(self.layout.names):
+            column = builder.columns[name]
+            pieces = self.pieces(self.layout.fields[name])
+            if pieces is None:
+                column.extend(rows, [_value(self.payload(i), name) for i in range(len(self))])
+                continue
+            for some, block in pieces:
+                these = rows if some is None else pick_rows(rows, some)
+                if block is None:
+                    column.put_nulls(these)
+                else:
+                    column.put(these, block)
+
     def pieces(self, field: Field) -> Iterable[Piece] | None:
         """The values of *field*; None when they are lists of which some have to be decoded."""
         numbers = self.layout.numbers(field)
@@ -382,3 +400,8 @@ class RecordBatch:
             for which, dtype, values in dtypes
             if which.any()
         ]
+
+
+def _value(payload: memoryview, name: str) -> Any:
+    value = flatten(decode(payload))[name]
+    return np.array(value, np.float32) if name in float32_lists(payload) else value

@@ -1,7 +1,7 @@
 """Scans of a FLOG file, without a dict or a step of Python for each frame.
 
 The file is read in blocks. In each, the frames are found (`scanning.chain`), sorted by shape (`sorter`), and their
-values copied to where they stand in the result (`record_layout`, `extract`). Whatever is no sound frame is left to the
+values copied to where they stand in the result (`record_layout`). Whatever is no sound frame is left to the
 walk (`scanning.walk`), which goes on from the same place in the same state as if it had come there by itself: so the
 rows are those of ``frames``, on every file.
 """
@@ -14,7 +14,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.columns.extract import add_frames, numbers_of
 from trainlog.codecs.flog.columns.frame_buffer import FrameBuffer, LastFrames
 from trainlog.codecs.flog.columns.sorter import FrameSorter, SortedFrames
 from trainlog.codecs.flog.columns.values import overlapping
@@ -23,7 +22,7 @@ from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
 from trainlog.codecs.flog.scanning.chain import SLACK, Chain, Links, Octets
 from trainlog.codecs.flog.scanning.walk import FrameWalk, Record
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.codecs.flog.wire.payload import float32_lists, with_float32
+from trainlog.codecs.frame_payload import float32_lists, with_float32
 from trainlog.model import Kind
 from trainlog.scan import Batch, Gap, Place, Scan, stretch
 from trainlog.storage.source import Source
@@ -75,7 +74,7 @@ class _KindRows:
 
     def add(self, frames: SortedFrames, offset: Ints, length: Ints, chosen: Mask | None) -> None:
         """Add *frames*, which begin at byte *offset* of the file; only those that are *chosen*."""
-        add_frames(self.builder, frames, chosen)
+        frames.add_to(self.builder, chosen)
         self._offsets.append(offset if chosen is None else offset[chosen])
         self._size += int((length if chosen is None else length[chosen]).sum()) - _HEAD * len(self._offsets[-1])
 
@@ -138,44 +137,55 @@ class ColumnScanner:
         self._read_candidates(candidates)
         walk = FrameWalk(self._source, start, self._kinds, on_gap)
         begin = candidates.begin if candidates.begin >= 0 else start
+        ahead, done = -1, frozenset[int]()
         if self._place is not None:
-            self._resume(walk)
-            begin = walk.proven
+            begin, ahead = self._resume(walk)
+            done = self._place.done
         most = self._scan.batch_rows if self._scan.last is None else None
         while not walk.ended:
             if walk.is_sure:
-                for _ in self._read_blocks(walk, self._source.size):
-                    if most is not None and self._count >= most:
+                for _ in self._read_blocks(walk, ahead if walk.at < ahead and done else self._source.size):
+                    if most is not None and self._count >= most and not done:
                         yield from self._flush(begin, walk)
                         begin = walk.at
                 self._prove_last_header(walk)
+            if done and walk.at >= ahead:  # a stretch that was given in part ends where it ended before
+                yield from self._flush(begin, walk, done)
+                begin, done = walk.at, frozenset()
+                continue
             for record in walk.read_block():
+                if done and record.offset >= ahead:
+                    yield from self._flush(begin, walk, done)
+                    begin, done = walk.at, frozenset()
                 self._add_record(record)
-                if most is not None and self._count >= most:
+                if most is not None and self._count >= most and not done:
                     yield from self._flush(begin, walk)
                     begin = walk.at
-        yield from self._flush(begin, walk)
+        yield from self._flush(begin, walk, done)
 
-    def _resume(self, walk: FrameWalk) -> None:
-        """Go on where an earlier scan ended: it passed the frames behind the proven place undecoded."""
+    def _resume(self, walk: FrameWalk) -> tuple[int, int]:
+        """Go on where an earlier scan ended; return its proven place, and how far it came.
+
+        It passed the frames between the two undecoded, or gave some kinds of them only.
+        """
         assert self._place is not None
         start, ahead = map(self._source.from_file_offset, (self._place.start, self._place.ahead))
         walk.at = walk.proven = walk.careful = start
-        if self._place.done or start == ahead:
-            return
-        if self._prove(start, ahead):
-            walk.at = walk.proven = walk.careful = ahead
-        else:
-            walk.careful = ahead
+        if not self._place.done and start < ahead:
+            if self._prove(start, ahead):
+                walk.at = walk.proven = walk.careful = ahead
+            else:
+                walk.careful = ahead
+        return walk.proven, ahead
 
-    def _flush(self, begin: int, walk: FrameWalk) -> Iterator[Batch]:
+    def _flush(self, begin: int, walk: FrameWalk, done: frozenset[int] = frozenset()) -> Iterator[Batch]:
         """Yield the batches of the stretch from byte *begin* to where the walk is."""
         rows, self._rows, self._count = self._rows, {}, 0
         found = {Kind(kind): one.finish(self._sorter) for kind, one in sorted(rows.items())}
         to_file = self._source.to_file_offset
         begin, proven, end = to_file(begin), to_file(walk.proven), to_file(walk.at)
         check = self._source.checksum(walk.at)
-        for batch in stretch(found, self._scan, begin, end, check):
+        for batch in stretch(found, self._scan, begin, end, check, done):
             place = Place(proven, end, check=check)
             yield batch if batch.more else batch._replace(position=place.position)
 
@@ -331,7 +341,7 @@ class ColumnScanner:
         if scan.time is not None:
             masks.append(in_range(time, scan.time))
         if scan.steps is not None:
-            steps = numbers_of(frames, len(time), STEP)
+            steps = frames.numbers(len(time), STEP)
             mine = slice(None) if self._only is not None else kinds == kind
             self.steps.setdefault(kind, []).append((places[mine], steps[mine]))
             masks.append(in_range(steps, scan.steps))

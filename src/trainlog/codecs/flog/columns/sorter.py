@@ -12,7 +12,9 @@ import numpy.typing as npt
 from trainlog.codecs.flog.columns.record_layout import RecordBatch, RecordLayout
 from trainlog.codecs.flog.columns.record_shape import Shape, parse
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.codecs.flog.wire.payload import decode, float32_lists, with_float32
+from trainlog.codecs.frame_payload import decode, float32_lists, with_float32
+from trainlog.table.builder import Rows, TableBuilder
+from trainlog.table.values import flatten, number
 
 __all__ = ["FrameSorter", "SortedFrames"]
 
@@ -44,6 +46,49 @@ class SortedFrames(NamedTuple):
     matches: list[tuple[Ints, RecordBatch]]
     decoded: list[tuple[int, float, dict[Any, Any]]]
     broken: int | None
+
+    def add_to(self, builder: TableBuilder, chosen: npt.NDArray[np.bool_] | None = None) -> None:
+        """Add the frames to a table, in the file's order; only those that are *chosen*, when that is given."""
+        matches, decoded = self.matches, self.decoded
+        count = sum(len(rows) for rows, _ in matches) + len(decoded)
+        numbers = np.arange(builder.rows, builder.rows + count)
+        if chosen is not None:
+            numbers = builder.rows - 1 + np.cumsum(chosen)
+            count = int(np.count_nonzero(chosen))
+            matches = [(rows[some], match.take(some)) for rows, match in matches if (some := chosen[rows]).any()]
+            decoded = [entry for entry in decoded if chosen[entry[0]]]
+        builder.rows += count
+        flat = [(row, flatten(data)) for row, _, data in decoded]
+        builder.meet([*((int(rows[0]), match.layout.names) for rows, match in matches), *flat])
+        for rows, match in matches:
+            match.add_to(builder, _as_slice(numbers[rows]))
+        if decoded:
+            rows = numbers[[row for row, _, _ in decoded]]
+            builder.time.put(rows, np.array([time for _, time, _ in decoded]))
+            builder.put_frames(rows, [data for _, data in flat])
+
+    def numbers(self, count: int, key: str) -> npt.NDArray[np.float64]:
+        """The number that each of *count* frames has under *key*, as `Table.numbers` takes it; NaN for none."""
+        found = np.full(count, np.nan)
+        for rows, match in self.matches:
+            field = match.layout.fields.get(key)
+            if field is None or field.shape or field.empty is not None:
+                continue
+            for some, block in match.pieces(field) or ():
+                these = rows if some is None else rows[some]
+                if block is not None and block.dtype != object:
+                    found[these] = block
+                elif block is not None:
+                    found[these] = [number(value) for value in block.tolist()]
+        for row, _, data in self.decoded:
+            found[row] = number(data.get(key))
+        return found
+
+
+def _as_slice(rows: Ints) -> Rows:
+    """Ascending row numbers as a slice, where they have no holes: that is faster, and takes no memory."""
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
 class FrameSorter:

@@ -11,7 +11,7 @@ from trainlog.codecs.flog.integrity.seals import SEAL, SealedFile, is_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import take_header
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.codecs.flog.wire.payload import encode
+from trainlog.codecs.frame_payload import encode
 from trainlog.model import Kind
 from trainlog.storage.source import Source
 from trainlog.verify_report import Repair

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codecs.flog.wire.layout import FIRST_BYTES, FRAME, MAX_PAYLOAD
-from trainlog.codecs.flog.wire.payload import decode
+from trainlog.codecs.frame_payload import decode
 from trainlog.scan import Gap
 from trainlog.storage.source import Source
 

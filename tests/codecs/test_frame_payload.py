@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from trainlog import UnsupportedFrame
-from trainlog.codecs.flog.wire.payload import decode, encode
+from trainlog.codecs.frame_payload import decode, encode
 from trainlog.testing import same
 
 
