@@ -7,53 +7,25 @@
 
     trainlog.open("run.flog").table("stats")["reward"]
 
-Names are imported when they are first used, so that ``import trainlog`` costs next to nothing.
+Errors are imported from `trainlog.errors`, everything else that is not here from its module. Names are imported when
+they are first used, so that ``import trainlog`` costs next to nothing.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the names of _MODULE_OF once more, as type checkers do not run __getattr__; a test compares the two
     from trainlog.codec import Codec as Codec
-    from trainlog.codec import Gap as Gap
     from trainlog.codec import Reader as Reader
-    from trainlog.codec import Summary as Summary
     from trainlog.codec import Writer as Writer
     from trainlog.curves import EpisodeAnimationRecorder as EpisodeAnimationRecorder
-    from trainlog.curves import EpisodeCaptureSchedule as EpisodeCaptureSchedule
     from trainlog.curves import TrainingCurveRecorder as TrainingCurveRecorder
-    from trainlog.curves import animation_recorder_from_env as animation_recorder_from_env
-    from trainlog.curves import curve_recorder_from_env as curve_recorder_from_env
-    from trainlog.episode import Episode as Episode
-    from trainlog.episode import EpisodeType as EpisodeType
     from trainlog.episode import episodes as episodes
-    from trainlog.errors import ClosedLog as ClosedLog
-    from trainlog.errors import CodecClash as CodecClash
-    from trainlog.errors import CodecError as CodecError
-    from trainlog.errors import CorruptLog as CorruptLog
-    from trainlog.errors import DamagedLog as DamagedLog
-    from trainlog.errors import DamagedLogWarning as DamagedLogWarning
-    from trainlog.errors import EmptyLog as EmptyLog
-    from trainlog.errors import ExpressionError as ExpressionError
-    from trainlog.errors import LogExists as LogExists
-    from trainlog.errors import LogInUse as LogInUse
-    from trainlog.errors import LogNotFound as LogNotFound
-    from trainlog.errors import LogWriteError as LogWriteError
-    from trainlog.errors import LogWriteWarning as LogWriteWarning
-    from trainlog.errors import MissingExtra as MissingExtra
-    from trainlog.errors import PlotError as PlotError
-    from trainlog.errors import SettingError as SettingError
     from trainlog.errors import TrainlogError as TrainlogError
     from trainlog.errors import TrainlogWarning as TrainlogWarning
-    from trainlog.errors import TruncatedLog as TruncatedLog
-    from trainlog.errors import UnknownFormat as UnknownFormat
-    from trainlog.errors import UnsupportedFrame as UnsupportedFrame
-    from trainlog.functions import LearnedFunction as LearnedFunction
-    from trainlog.functions import learned_functions as learned_functions
     from trainlog.model import Frame as Frame
     from trainlog.model import Header as Header
     from trainlog.model import Kind as Kind
@@ -65,78 +37,106 @@ if TYPE_CHECKING:
     from trainlog.registry import open as open
     from trainlog.registry import resume as resume
     from trainlog.replay import FlogReplay as FlogReplay
+    from trainlog.scan import Scan as Scan
     from trainlog.simple_codec import SimpleCodec as SimpleCodec
-    from trainlog.storage.source import Source as Source
     from trainlog.storage.source import follow as follow
-    from trainlog.storage.source import never as never
     from trainlog.table.table import Table as Table
     from trainlog.verification import repair as repair
-    from trainlog.verification import repair_in_place as repair_in_place
     from trainlog.verification import verify as verify
-    from trainlog.verify_report import Problem as Problem
-    from trainlog.verify_report import Repair as Repair
-    from trainlog.verify_report import Verdict as Verdict
-    from trainlog.writers.background import Background as Background
-    from trainlog.writers.combine import Every as Every
-    from trainlog.writers.combine import Tee as Tee
-    from trainlog.writers.retrying import RetryingWriter as RetryingWriter
+else:  # hidden from type checkers, for which a module with a __getattr__ has every name, misspelt ones too
+    _MODULE_OF = {
+        "Codec": "codec",
+        "EpisodeAnimationRecorder": "curves",
+        "FlogReplay": "replay",
+        "Frame": "model",
+        "Header": "model",
+        "Kind": "model",
+        "Reader": "codec",
+        "Scan": "scan",
+        "SimpleCodec": "simple_codec",
+        "Table": "table.table",
+        "TrainingCurveRecorder": "curves",
+        "TrainingRecorder": "recorder",
+        "TrainlogError": "errors",
+        "TrainlogWarning": "errors",
+        "Variable": "model",
+        "Writer": "codec",
+        "convert": "registry",
+        "create": "registry",
+        "episodes": "episode",
+        "follow": "storage.source",
+        "list_codecs": "registry",
+        "open": "registry",
+        "repair": "verification",
+        "resume": "registry",
+        "verify": "verification",
+    }
+    # Names that were once here, and where they are now; each use warns. Remove them in version 0.2.
+    _DEPRECATED = {
+        "Background": "writers.background.Background",
+        "ClosedLog": "errors.ClosedLog",
+        "CodecClash": "errors.CodecClash",
+        "CodecError": "errors.CodecError",
+        "CorruptLog": "errors.CorruptLog",
+        "DamagedLog": "errors.DamagedLog",
+        "DamagedLogWarning": "errors.DamagedLogWarning",
+        "EmptyLog": "errors.EmptyLog",
+        "Episode": "episode.Episode",
+        "EpisodeCaptureSchedule": "curves.EpisodeCaptureSchedule",
+        "EpisodeType": "episode.EpisodeType",
+        "Every": "writers.combine.Every",
+        "ExpressionError": "errors.ExpressionError",
+        "Gap": "scan.Gap",
+        "LearnedFunction": "functions.LearnedFunction",
+        "LogExists": "errors.LogExists",
+        "LogInUse": "errors.LogInUse",
+        "LogNotFound": "errors.LogNotFound",
+        "LogWriteError": "errors.LogWriteError",
+        "LogWriteWarning": "errors.LogWriteWarning",
+        "MissingExtra": "errors.MissingExtra",
+        "PlotError": "errors.PlotError",
+        "Problem": "verify_report.Problem",
+        "Repair": "verify_report.Repair",
+        "RetryingWriter": "writers.retrying.RetryingWriter",
+        "SettingError": "errors.SettingError",
+        "Source": "storage.source.Source",
+        "Spool": "writers.retrying.RetryingWriter",
+        "StreamCodec": "simple_codec.SimpleCodec",
+        "Summary": "codec.Summary",
+        "Tee": "writers.combine.Tee",
+        "TruncatedLog": "errors.TruncatedLog",
+        "UnknownFormat": "errors.UnknownFormat",
+        "UnsupportedFrame": "errors.UnsupportedFrame",
+        "Verdict": "verify_report.Verdict",
+        "animation_recorder_from_env": "curves.animation_recorder_from_env",
+        "curve_recorder_from_env": "curves.curve_recorder_from_env",
+        "learned_functions": "functions.learned_functions",
+        "never": "storage.source.never",
+        "repair_in_place": "verification.repair_in_place",
+    }
 
-_ROOMS = {
-    "writers.background": ["Background"],
-    "codec": ["Codec", "Gap", "Reader", "Summary", "Writer"],
-    "curves": [
-        *["EpisodeAnimationRecorder", "EpisodeCaptureSchedule", "TrainingCurveRecorder"],
-        *["animation_recorder_from_env", "curve_recorder_from_env"],
-    ],
-    "episode": ["Episode", "EpisodeType", "episodes"],
-    "errors": [
-        *[
-            "ClosedLog",
-            "CodecClash",
-            "CodecError",
-            "CorruptLog",
-            "DamagedLog",
-            "DamagedLogWarning",
-            "EmptyLog",
-        ],
-        *[
-            "LogExists",
-            "LogInUse",
-            "LogNotFound",
-            "LogWriteError",
-            "LogWriteWarning",
-            "MissingExtra",
-            "TrainlogError",
-            "TrainlogWarning",
-            "TruncatedLog",
-        ],
-        *["ExpressionError", "PlotError", "SettingError", "UnknownFormat", "UnsupportedFrame"],
-    ],
-    "storage.source": ["Source", "follow", "never"],
-    "functions": ["LearnedFunction", "learned_functions"],
-    "model": ["Frame", "Header", "Kind", "Variable"],
-    "writers.combine": ["Every", "Tee"],
-    "recorder": ["TrainingRecorder"],
-    "registry": ["convert", "create", "list_codecs", "open", "resume"],
-    "replay": ["FlogReplay"],
-    "verification": ["repair", "repair_in_place", "verify"],
-    "writers.retrying": ["RetryingWriter"],
-    "simple_codec": ["SimpleCodec"],
-    "table.table": ["Table"],
-    "verify_report": ["Problem", "Repair", "Verdict"],
-}
-_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+    __all__ = ["__version__", *_MODULE_OF]
 
-__all__ = ["__version__", *sorted(_ROOM_OF)]
+    def __getattr__(name: str) -> object:
+        import importlib
+        import warnings
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _ROOM_OF:
+        if name in _MODULE_OF:
+            value = getattr(importlib.import_module(f"trainlog.{_MODULE_OF[name]}"), name)
+            globals()[name] = value
+            return value
+        if name in _MODULE_OF.values():  # trainlog.errors and the like, which mypy sees here too
+            return importlib.import_module(f"trainlog.{name}")
+        if name in _DEPRECATED:
+            module, _, new = f"trainlog.{_DEPRECATED[name]}".rpartition(".")
+            public = "trainlog" if new in _MODULE_OF else module
+            warnings.warn(
+                f"trainlog.{name} will be removed in trainlog 0.2: use `from {public} import {new}`",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            return getattr(importlib.import_module(module), new)  # not kept, so that each place that uses it is told
         raise AttributeError(f"module 'trainlog' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"trainlog.{_ROOM_OF[name]}"), name)
-    globals()[name] = value
-    return value
 
-
-def __dir__() -> list[str]:
-    return __all__
+    def __dir__() -> list[str]:
+        return __all__

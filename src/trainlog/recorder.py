@@ -73,14 +73,14 @@ class TrainingRecorder:
             shard: the number of this process among several that log one run: *path* becomes a folder in which each
                 of them has a file of its own, and which `trainlog.open` reads as one log.
             on_error: what becomes of a frame that the system does not take (a full disk, a folder that is gone).
-                ``warn``: it waits in memory until there is room again, see `trainlog.RetryingWriter`, with a warning.
-                ``raise``: the call raises `LogWriteError`, and the frame is not in the log. What goes wrong here, at
-                the beginning, is raised in any case.
+                ``warn``: it waits in memory until there is room again, see `trainlog.writers.retrying.RetryingWriter`,
+                with a warning. ``raise``: the call raises `LogWriteError`, and the frame is not in the log. What goes
+                wrong here, at the beginning, is raised in any case.
             sync_every: seconds after which frames are on the disk, safe from a power cut; a thread sees to it. None
                 to leave that to the system.
-            background: write in a thread, and let so many frames wait for it; see `trainlog.Background`. For file
-                systems that are slow: what waits is lost when the process is killed. None, the default, to write
-                every frame before the call returns.
+            background: write in a thread, and let so many frames wait for it; see
+                `trainlog.writers.background.Background`. For file systems that are slow: what waits is lost when the
+                process is killed. None, the default, to write every frame before the call returns.
             when_full: what becomes of a frame when so many wait: ``block``, ``drop_oldest`` or ``spill``.
 
         Raises:

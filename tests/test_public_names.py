@@ -1,0 +1,108 @@
+"""The names of ``import trainlog``: the same for Python and for type checkers; former ones warn."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import textwrap
+import warnings
+from pathlib import Path
+
+import pytest
+
+import trainlog
+from trainlog.errors import LogNotFound
+from trainlog.simple_codec import SimpleCodec
+from trainlog.writers.retrying import RetryingWriter
+
+INIT = Path(__file__).parents[1] / "src" / "trainlog" / "__init__.py"
+
+
+def test_every_public_name_is_there() -> None:
+    for name in trainlog.__all__:
+        assert getattr(trainlog, name) is not None
+    assert dir(trainlog) == sorted(trainlog.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        trainlog.nothing  # noqa: B018
+
+
+def test_names_for_python_and_for_type_checkers_are_the_same() -> None:
+    block = next(node for node in ast.parse(INIT.read_text("utf-8")).body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    typed = {alias.asname: node.module for node in imports for alias in node.names}
+    assert typed == {name: f"trainlog.{module}" for name, module in trainlog._MODULE_OF.items()}
+
+
+def test_modules_of_public_names_are_attributes() -> None:
+    """mypy takes `trainlog.errors` for loaded; Python must not contradict it."""
+    code = "import trainlog; print(trainlog.errors.LogNotFound.__name__, trainlog.model.Kind.STATS.name)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["LogNotFound", "STATS"]
+
+
+@pytest.mark.parametrize("name", trainlog._DEPRECATED)
+def test_a_former_name_warns_and_is_the_same_object(name: str) -> None:
+    with pytest.warns(DeprecationWarning, match=rf"^trainlog\.{name} will be removed in .*: use `from ") as caught:
+        value = getattr(trainlog, name)
+    (warning,) = caught
+    assert warning.filename == __file__
+    statement = str(warning.message).split("`")[1]
+    names: dict[str, object] = {}
+    exec(statement, names)  # which gives no warning: it would be an error here
+    assert names[statement.split()[-1]] is value
+    assert name not in trainlog.__all__
+    assert name not in dir(trainlog)
+
+
+def test_each_use_of_a_former_name_warns_where_it_stands() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        from trainlog import LogNotFound as First
+        from trainlog import LogNotFound as Second
+    assert First is Second is LogNotFound
+    assert [warning.filename for warning in caught] == [__file__, __file__]
+    assert caught[0].lineno + 1 == caught[1].lineno
+
+
+def test_former_names_can_be_subclassed_and_asked_for() -> None:
+    with pytest.warns(DeprecationWarning, match="use `from trainlog import SimpleCodec`"):
+
+        class Mine(trainlog.StreamCodec):
+            name = "mine"
+
+    assert issubclass(Mine, SimpleCodec)
+    with pytest.warns(DeprecationWarning, match="import RetryingWriter"):
+        assert issubclass(RetryingWriter, trainlog.Spool)
+    with pytest.raises(LogNotFound) as raised:
+        trainlog.open("nothing.flog")
+    with pytest.warns(DeprecationWarning, match="import LogNotFound"):
+        assert isinstance(raised.value, trainlog.LogNotFound)
+
+
+def test_misspelt_names_are_type_errors(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    pytest.importorskip("mypy")
+    path = tmp_path / "snippet.py"
+    path.write_text(
+        textwrap.dedent("""\
+        import trainlog
+        from trainlog import FlogReplay, TraningRecorder
+        trainlog.TraningRecorder("run.flog")
+        trainlog.TrainingRecorder("run.flog")
+        trainlog.LogNotFound
+        trainlog.errors.LogNotFound
+        trainlog.__version__
+        """)
+    )
+    # Only the root is read, not what it imports: that takes a second, all of trainlog and numpy ten.
+    options = ["--strict", "--follow-imports=skip", "--config-file=", "--no-error-summary"]
+    kept = getattr(request.config, "cache", None)  # there is none with -p no:cacheprovider
+    cache = kept.mkdir("mypy") if kept else tmp_path
+    command = [sys.executable, "-m", "mypy", *options, f"--cache-dir={cache}", str(INIT), str(path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    lines = [line.split(":", 3) for line in done.stdout.splitlines()]
+    assert [(int(line), "no attribute" in message or message) for _, line, _, message in lines] == [
+        (2, True),
+        (3, True),
+        (5, True),
+    ], done.stdout + done.stderr
