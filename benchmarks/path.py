@@ -18,12 +18,13 @@ from benchmarks import frames
 from benchmarks.measure import Scale, Unmeasured, in_child, scratch
 from benchmarks.peers import peer
 from benchmarks.report import Table, ratio
-from trainlog import Kind, RetryingWriter
+from trainlog import Kind
 from trainlog.codecs.flog.integrity.seals import SealedFile
 from trainlog.codecs.flog.writer import FlogWriter
 from trainlog.codecs.frame_payload import encode
 from trainlog.model import Header
 from trainlog.storage.append import AppendFile
+from trainlog.writers.retrying import RetryingWriter
 
 __all__ = ["tables", "timed"]
 

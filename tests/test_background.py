@@ -13,9 +13,10 @@ import pytest
 
 import trainlog
 from test_pipes import Kept, stats
-from trainlog import Background, ClosedLog, Frame, Kind, TrainingRecorder, UnsupportedFrame
+from trainlog import Frame, Kind, TrainingRecorder
 from trainlog.cli import main
-from trainlog.writers.background import Latencies, Policy
+from trainlog.errors import ClosedLog, UnsupportedFrame
+from trainlog.writers.background import Background, Latencies, Policy
 
 
 def test_background_writes_all_in_order(tmp_path: Path) -> None:

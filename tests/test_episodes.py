@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import trainlog
-from trainlog import EpisodeType, Frame, Kind, Variable
-from trainlog.episode import Tally, period_of, weights_of
+from trainlog import Frame, Kind, Variable
+from trainlog.episode import EpisodeType, Tally, period_of, weights_of
 
 
 def log_of(path: Path, frames: list[Frame], **more: object) -> trainlog.Reader:

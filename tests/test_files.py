@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainlog import CorruptLog, LogNotFound, LogWriteError, TruncatedLog, UnknownFormat
+from trainlog.errors import CorruptLog, LogNotFound, LogWriteError, TruncatedLog, UnknownFormat
 from trainlog.storage.source import Source, follow, written_aside
 
 

@@ -12,8 +12,9 @@ from PIL import Image
 
 import by_hand_simion as by_hand
 import trainlog
-from trainlog import EmptyLog, Frame, Kind, learned_functions
-from trainlog.functions import LearnedFunction, draw_function
+from trainlog import Frame, Kind
+from trainlog.errors import DamagedLogWarning, EmptyLog
+from trainlog.functions import LearnedFunction, draw_function, learned_functions
 
 RUBBISH = b"V(x,u)\0RV\0\0what the memory held"
 
@@ -91,7 +92,7 @@ def test_cuts_of_a_function_log(tmp_path: Path) -> None:
 def test_functions_that_cannot_be_read_leave_the_steps(tmp_path: Path, functions: bytes, why: str) -> None:
     data = by_hand.experiment() + by_hand.episode_of([(1.0, 2.0)])
     path = by_hand.log(tmp_path, data, learned=functions)
-    with pytest.warns(trainlog.DamagedLogWarning, match=why):
+    with pytest.warns(DamagedLogWarning, match=why):
         log = trainlog.open(path)
     assert learned_functions(log) == {}
     assert log.table("creature").rows == 1

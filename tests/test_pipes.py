@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from trainlog import Every, Frame, Kind, Tee, Writer
+from trainlog import Frame, Kind, Writer
+from trainlog.writers.combine import Every, Tee
 
 
 class Kept(Writer):

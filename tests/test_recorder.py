@@ -7,6 +7,7 @@ import pytest
 
 import trainlog
 from trainlog import Kind, TrainingRecorder
+from trainlog.errors import LogExists, UnknownFormat
 
 
 def test_the_four_kinds_of_frame(tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_any_format_with_a_suffix(tmp_path: Path) -> None:
     with TrainingRecorder(tmp_path / "training_log.bin") as log:
         log.record_event(0.0, "a")
     assert (tmp_path / "training_log.bin").read_bytes()[:4] == b"FLOG"
-    with pytest.raises(trainlog.UnknownFormat):
+    with pytest.raises(UnknownFormat):
         TrainingRecorder(tmp_path / "training.log")
     assert repr(log) == f"TrainingRecorder({str(tmp_path / 'training_log.bin')!r})"
 
@@ -62,7 +63,7 @@ def test_any_format_with_a_suffix(tmp_path: Path) -> None:
 def test_replaces_a_log_only_when_told(tmp_path: Path) -> None:
     path = tmp_path / "a.flog"
     TrainingRecorder(path, "first").close()
-    with pytest.raises(trainlog.LogExists):
+    with pytest.raises(LogExists):
         TrainingRecorder(path, "second")
     TrainingRecorder(path, "second", overwrite=True).close()
     assert trainlog.FlogReplay(path).creature == "second"

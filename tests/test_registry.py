@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import trainlog
-from trainlog import CodecClash, CodecError, Frame, Kind, LogExists, LogNotFound, UnknownFormat, registry
+from trainlog import Frame, Kind, registry
+from trainlog.errors import CodecClash, CodecError, LogExists, LogNotFound, UnknownFormat, UnsupportedFrame
 
 PLUG_IN = '''
 import json
@@ -173,7 +174,7 @@ def test_convert_is_complete_or_absent(tmp_path: Path) -> None:
             yield Frame(0.0, Kind.STATS, {"n": 0})
             yield Frame(0.0, Kind.STATS, {"n": object()})
 
-    with pytest.raises(trainlog.UnsupportedFrame):
+    with pytest.raises(UnsupportedFrame):
         trainlog.convert(Failing(source, trainlog.Header()), tmp_path / "out" / "c.flog")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.flog"]
     with pytest.raises(LogNotFound):

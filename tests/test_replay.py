@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import trainlog
-from trainlog import EmptyLog, FlogReplay, Frame, Kind
+from trainlog import FlogReplay, Frame, Kind
+from trainlog.errors import EmptyLog
 
 
 def log_of(folder: Path, *frames: tuple[float, Kind, dict[str, Any]], **meta: Any) -> FlogReplay:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from trainlog import EmptyLog, Frame, Header, Kind, Reader
+from trainlog import Frame, Header, Kind, Reader
+from trainlog.errors import EmptyLog
 from trainlog.model import KindLike
 from trainlog.scan import OnDamage
 from trainlog.storage.source import Wait, never

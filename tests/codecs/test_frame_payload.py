@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trainlog import UnsupportedFrame
 from trainlog.codecs.frame_payload import decode, encode
+from trainlog.errors import UnsupportedFrame
 from trainlog.testing import same
 
 

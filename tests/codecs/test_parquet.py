@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from tests.handmade import Flog
 
 import trainlog
-from trainlog import CorruptLog, Frame, Header, Kind, MissingExtra, UnknownFormat, Variable
+from trainlog import Frame, Header, Kind, Variable
 from trainlog.codec import Batch, Position, Reader, Scan
 from trainlog.codecs.flog import FlogCodec
 from trainlog.codecs.parquet import ParquetCodec, row_groups, writer
 from trainlog.codecs.parquet.reader import ParquetReader
-from trainlog.errors import InvalidPosition
+from trainlog.errors import CorruptLog, InvalidPosition, MissingExtra, UnknownFormat
 from trainlog.simple_codec import SimpleCodec
 from trainlog.storage.source import Source
 from trainlog.table.column import ABSENT, NULL, VALUE, Column

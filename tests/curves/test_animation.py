@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainlog import EpisodeAnimationRecorder, EpisodeCaptureSchedule, TrainlogWarning
-from trainlog.curves import to_images
+from trainlog import EpisodeAnimationRecorder, TrainlogWarning
+from trainlog.curves import EpisodeCaptureSchedule, to_images
 
 
 @dataclass

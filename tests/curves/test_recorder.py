@@ -16,7 +16,8 @@ from xml.etree import ElementTree
 import pytest
 
 import trainlog
-from trainlog import EmptyLog, Frame, Kind, TrainingCurveRecorder, TrainingRecorder, UnsupportedFrame
+from trainlog import Frame, Kind, TrainingCurveRecorder, TrainingRecorder
+from trainlog.errors import EmptyLog, UnsupportedFrame
 
 
 class Part:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from trainlog import SettingError, animation_recorder_from_env, curve_recorder_from_env
+from trainlog.curves import animation_recorder_from_env, curve_recorder_from_env
 from trainlog.curves.settings import SETTINGS
+from trainlog.errors import SettingError
 
 DOCS = Path(__file__).parents[2] / "docs" / "curves.md"
 

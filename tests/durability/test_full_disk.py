@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import trainlog
+from trainlog.errors import LogWriteWarning
 
 FULL_THEN_NOT = """
 import resource, sys, warnings, trainlog
@@ -54,11 +55,11 @@ def test_a_disk_that_others_fill_and_clear(small_disk: Path) -> None:
         log.record_event(0.0, "before")
         with pytest.raises(OSError, match="No space"):
             ballast.write_bytes(bytes(1 << 20))
-        with pytest.warns(trainlog.LogWriteWarning, match="No space left on device; frames wait in memory"):
+        with pytest.warns(LogWriteWarning, match="No space left on device; frames wait in memory"):
             record_a_hundred(log)
         assert len(list(trainlog.open(log.path).frames(on_damage="raise"))) < 100
         ballast.unlink()
-        with pytest.warns(trainlog.LogWriteWarning, match="nothing was lost"):
+        with pytest.warns(LogWriteWarning, match="nothing was lost"):
             log.flush()
     assert [frame.time for frame in trainlog.open(log.path).frames(on_damage="raise")] == list(range(101))
 

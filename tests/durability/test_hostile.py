@@ -12,8 +12,9 @@ import pytest
 
 import trainlog
 from handmade import Flog
-from trainlog import Frame, Kind, UnsupportedFrame
+from trainlog import Frame, Kind
 from trainlog.codecs.flog.wire.layout import MAX_PAYLOAD
+from trainlog.errors import CorruptLog, UnsupportedFrame
 
 # Reads a log in every way, and says how much memory that took at most beside what the program itself needs.
 READ = """
@@ -93,7 +94,7 @@ def test_bombs(tmp_path: Path, name: str) -> None:
 def test_metadata_of_four_gigabytes(tmp_path: Path) -> None:
     path = tmp_path / "a.flog"
     path.write_bytes(b"FLOG" + struct.pack("<HBI", 1, 0, 2**32 - 1) + b"{}")
-    with pytest.raises(trainlog.CorruptLog, match="metadata claim 4,294,967,295 bytes"):
+    with pytest.raises(CorruptLog, match="metadata claim 4,294,967,295 bytes"):
         trainlog.open(path)
 
 

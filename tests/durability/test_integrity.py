@@ -12,6 +12,7 @@ import trainlog
 from handmade import Flog
 from trainlog import Frame, Kind, Table, TrainingRecorder
 from trainlog.codecs.flog.integrity.seals import last_seal
+from trainlog.errors import DamagedLogWarning
 from trainlog.storage.source import Source
 
 
@@ -34,7 +35,7 @@ def test_every_flipped_bit_is_seen(tmp_path: Path) -> None:
             verdict = trainlog.verify(path)
         except trainlog.TrainlogError:
             assert bit < 8 * 6, "only in the magic and in the version it makes this another file"
-        except trainlog.DamagedLogWarning:
+        except DamagedLogWarning:
             pass  # warnings are errors here; the metadata are no JSON any more
         else:
             assert not verdict.whole, f"bit {bit % 8} of byte {bit // 8}"

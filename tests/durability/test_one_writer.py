@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import trainlog
-from trainlog import LogExists, LogInUse, LogNotFound
+from trainlog.errors import LogExists, LogInUse, LogNotFound
 from trainlog.storage.append import AppendFile, holder_of
 
 HOLDER = """

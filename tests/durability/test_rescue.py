@@ -11,8 +11,11 @@ import pytest
 
 import trainlog
 from handmade import Flog
-from trainlog import Frame, Header, Kind, SimpleCodec, Source
+from trainlog import Frame, Header, Kind, SimpleCodec
 from trainlog.cli import main
+from trainlog.errors import LogInUse
+from trainlog.storage.source import Source
+from trainlog.verification import repair_in_place
 
 Make = Callable[[Sequence[bytes] | bytes], Path]
 
@@ -99,7 +102,7 @@ def test_a_torn_tail_at_every_byte(make: Make) -> None:
         assert [(one.what, one.offset, one.size) for one in verdict.problems] == [
             ("torn tail", whole, size - whole) for _ in [0] if size not in ends
         ]
-        done = trainlog.repair_in_place(path)
+        done = repair_in_place(path)
         assert path.read_bytes() == raw[:whole]
         assert (done.complete, done.lost_bytes) == (size in ends, size - whole)
 
@@ -117,8 +120,8 @@ def test_a_log_that_is_being_written_is_not_cut(tmp_path: Path) -> None:
     with trainlog.create(path):
         with path.open("ab") as file:
             file.write(b"half a fra")
-        with pytest.raises(trainlog.LogInUse):
-            trainlog.repair_in_place(path)
+        with pytest.raises(LogInUse):
+            repair_in_place(path)
 
 
 def test_what_is_wrong_is_named(make: Make) -> None:

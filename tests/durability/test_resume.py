@@ -14,8 +14,10 @@ import pytest
 
 import trainlog
 from handmade import Flog
-from trainlog import CodecError, Frame, Kind, LogInUse, LogNotFound, TrainingRecorder
+from trainlog import Frame, Kind, TrainingRecorder
 from trainlog.cli import main
+from trainlog.errors import CodecError, DamagedLogWarning, LogInUse, LogNotFound, TruncatedLog
+from trainlog.storage.source import Source
 from trainlog.table.builder import table_of
 from trainlog.testing import same
 
@@ -98,7 +100,7 @@ def test_what_cannot_be_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not both"):
         TrainingRecorder(path, resume=True, overwrite=True)
     path.write_bytes(Flog.header()[:9])
-    with pytest.raises(trainlog.TruncatedLog):
+    with pytest.raises(TruncatedLog):
         trainlog.resume(path)
     assert path.read_bytes() == Flog.header()[:9]
     (tmp_path / "b.simion.log").write_text("")
@@ -126,7 +128,7 @@ def test_logs_of_other_writers_and_damaged_ones(tmp_path: Path) -> None:
     with trainlog.resume(path) as log:
         assert log.resumed_at == 49
         log.write(Frame(50.0, Kind.STATS, {"step": 50}))
-    with pytest.warns(trainlog.DamagedLogWarning):
+    with pytest.warns(DamagedLogWarning):
         assert steps(trainlog.open(path)) == list(range(51))
     verdict = trainlog.verify(path)
     assert [problem.what for problem in verdict.problems] == ["hole"]
@@ -223,7 +225,7 @@ def test_damage_is_told_by_its_place_in_the_file(tmp_path: Path) -> None:
     raw = log.path.read_bytes()
     hole = len(raw) - 64
     log.path.write_bytes(raw[:hole] + b"a hole" + raw[hole:])
-    with pytest.warns(trainlog.DamagedLogWarning, match=f"from byte {hole:,} to {hole + 6:,}"):
+    with pytest.warns(DamagedLogWarning, match=f"from byte {hole:,} to {hole + 6:,}"):
         assert steps(log) == list(range(9))
 
 
@@ -301,15 +303,15 @@ def test_opening_a_large_log_of_another_program_reads_little_of_it(
     path = tmp_path / "a.flog"
     path.write_bytes(Flog.header() + b"".join(Flog.frame(n, 2, {"step": n, "pad": bytes(200)}) for n in range(200_000)))
     read = 0
-    block = trainlog.Source.block
+    block = Source.block
 
-    def counted(source: trainlog.Source, offset: int, need: int = 1) -> bytes:
+    def counted(source: Source, offset: int, need: int = 1) -> bytes:
         nonlocal read
         found = block(source, offset, need)
         read += len(found)
         return found
 
-    monkeypatch.setattr(trainlog.Source, "block", counted)
+    monkeypatch.setattr(Source, "block", counted)
     assert next(trainlog.open(path).frames()).data["step"] == 0
     assert read < path.stat().st_size / 4
 

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 import trainlog
 from handmade import Flog
-from trainlog import Frame, Kind, LogExists, LogNotFound, Reader, TrainingRecorder, UnknownFormat
+from trainlog import Frame, Kind, Reader, TrainingRecorder
 from trainlog.cli import main
+from trainlog.errors import LogExists, LogNotFound, TruncatedLog, UnknownFormat
 from trainlog.table.builder import table_of
 from trainlog.testing import FramesOnly, assert_same_table, same
 
@@ -188,7 +189,7 @@ def test_damage_is_told_with_its_file(run: Path) -> None:
     (problem,) = (one for one in trainlog.verify(run).problems if one.damage)
     assert (problem.what, problem.file, problem.size) == ("torn tail", "2.flog", 4)
     assert len(list(trainlog.open(run))) == 9
-    with pytest.raises(trainlog.TruncatedLog, match=r"2\.flog"):
+    with pytest.raises(TruncatedLog, match=r"2\.flog"):
         list(trainlog.open(run).frames(on_damage="raise"))
     done = trainlog.repair(run, run.parent / "one.flog")
     assert (done.complete, done.kept) == (False, {Kind.STATS: 9})

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import trainlog
-from trainlog import ClosedLog, Frame, Kind, LogWriteError, LogWriteWarning, RetryingWriter, UnsupportedFrame, Writer
+from trainlog import Frame, Kind, Writer
+from trainlog.errors import ClosedLog, LogWriteError, LogWriteWarning, UnsupportedFrame
+from trainlog.writers.retrying import RetryingWriter
 
 
 class Disk(Writer):

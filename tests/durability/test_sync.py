@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import trainlog
-from trainlog import Frame, Kind, LogWriteError, LogWriteWarning, TrainingRecorder
+from trainlog import Frame, Kind, TrainingRecorder
+from trainlog.errors import LogWriteError, LogWriteWarning
 from trainlog.storage.append import AppendFile
 from trainlog.writers.ticker import Ticker
 

@@ -11,7 +11,8 @@ from PIL import Image
 
 import trainlog
 from made_logs import training, write_log
-from trainlog import CodecError, Frame, Kind, LogExists, PlotError
+from trainlog import Frame, Kind
+from trainlog.errors import ClosedLog, CodecError, LogExists, PlotError
 from trainlog.plot import Run, pictures, save_picture
 
 
@@ -57,7 +58,7 @@ def test_a_picture_is_there_when_its_writer_is_closed_and_not_before(tmp_path: P
             writer.write(Frame(n, Kind.STATS, {"step": n, "reward": n} if n % 2 else {"step": n, "loss": -n}))
         assert not path.exists()
     assert "NaN" not in path.read_text()  # a key that a frame lacks is no NaN
-    with pytest.raises(trainlog.ClosedLog):
+    with pytest.raises(ClosedLog):
         writer.write(Frame(9, Kind.STATS, {}))
     with pytest.raises(LogExists):
         trainlog.create(path)

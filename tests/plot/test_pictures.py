@@ -17,8 +17,9 @@ from hypothesis import given
 
 import trainlog
 from made_logs import training, write_log
-from trainlog import Kind, PlotError
+from trainlog import Kind
 from trainlog.draw import Grid, Line, Scene, StateTimeline, VLine, layout, svg
+from trainlog.errors import DamagedLogWarning, PlotError
 from trainlog.model import Frame, Header
 from trainlog.plot import Picture, PlotOptions, Run, pictures, runs_of, save_picture
 from trainlog.plot.codec import _MemoryReader
@@ -313,7 +314,7 @@ def test_real_logs(real_logs: Path, name: str) -> None:
     if not path.exists():
         pytest.skip(f"{name} is not there")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", trainlog.DamagedLogWarning)  # one of them has a broken descriptor
+        warnings.simplefilter("ignore", DamagedLogWarning)  # one of them has a broken descriptor
         found = by_name(pictures([Run(trainlog.open(path))]))
     first, second, *_ = found
     assert first == "overview"

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from made_logs import training, write_log
-from trainlog import Kind, PlotError, Reader
+from trainlog import Kind, Reader
+from trainlog.errors import PlotError
 from trainlog.plot import Metric, Run, runs_of
 
 

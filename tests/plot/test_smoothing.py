@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from trainlog import PlotError
+from trainlog.errors import PlotError
 from trainlog.plot.smoothing import default_window, smoothed, window_extremes, window_std
 
 FLOATS = arrays(np.float64, st.integers(0, 40), elements=st.one_of(st.floats(-100, 100), st.just(np.nan)))

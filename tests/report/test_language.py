@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from made_logs import write_log
-from trainlog import ExpressionError
+from trainlog.errors import ExpressionError
 from trainlog.plot import Run
 from trainlog.report import Gate, judge, language, measure
 from trainlog.report.evaluate import FUNCTIONS

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from made_logs import training, write_log
-from trainlog import ExpressionError
+from trainlog.errors import ExpressionError
 from trainlog.plot import PlotOptions, runs_of
 from trainlog.report import Content, gather, write_report
 from trainlog.report.baseline import Tolerance, compare

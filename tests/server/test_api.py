@@ -17,6 +17,7 @@ import pytest
 import trainlog
 from handmade import Flog
 from trainlog.draw import ema
+from trainlog.errors import LogNotFound
 
 
 def stats(count: int, **more: Any) -> list[bytes]:
@@ -71,7 +72,7 @@ def test_several_roots_have_their_names_before_the_paths(serve: Callable[..., An
 
 
 def test_a_missing_root_is_an_error(serve: Callable[..., Any], runs: Path) -> None:
-    with pytest.raises(trainlog.LogNotFound):
+    with pytest.raises(LogNotFound):
         serve(runs / "nothing")
 
 

@@ -15,6 +15,7 @@ import pytest
 
 import trainlog
 from handmade import Flog
+from trainlog.errors import DamagedLogWarning
 from trainlog.model import Kind
 from trainlog.server.column_file import ROWS, ColumnFile, StoredColumn, codes_of, is_nan, no_numbers
 from trainlog.server.columns import Columns
@@ -208,7 +209,7 @@ def test_a_log_is_what_its_reader_says_however_it_grew(goldens: Path, runs: Path
                 file.write(raw[:end])
             read_all(log)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", trainlog.DamagedLogWarning)
+            warnings.simplefilter("ignore", DamagedLogWarning)
             frames = list(trainlog.open(path).frames())
             tables = {kind: trainlog.open(path).table(kind) for kind in {one.kind for one in frames}}
         found = taken(log)

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from tests.handmade import Flog
 
 import trainlog
-from trainlog import DamagedLogWarning, Kind
+from trainlog import Kind
 from trainlog.codecs.flog.columns import scanner as columns
 from trainlog.codecs.flog.columns import sorter as sort
+from trainlog.errors import DamagedLogWarning
 from trainlog.table.builder import table_of
 from trainlog.table.table import Table
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import trainlog
-from trainlog import DamagedLogWarning, TrainlogError
+from trainlog import TrainlogError
+from trainlog.errors import DamagedLogWarning
 from trainlog.testing import same
 
 NAMES = [

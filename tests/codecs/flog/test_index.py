@@ -15,14 +15,16 @@ from tests.codecs.flog.test_columns import assert_same, creature, files, same
 from tests.handmade import Flog
 
 import trainlog
-from trainlog import EmptyLog, Frame, Kind, TrainlogError
+from trainlog import Frame, Kind, TrainlogError
 from trainlog.codecs.flog.columns import scanner as columns
 from trainlog.codecs.flog.columns import sorter as sort
 from trainlog.codecs.flog.index import index
 from trainlog.codecs.flog.index import index_file as cache
 from trainlog.codecs.flog.index.index_file import cache_path
 from trainlog.codecs.flog.reader import FlogReader
+from trainlog.errors import EmptyLog
 from trainlog.storage import source
+from trainlog.storage.source import Source
 from trainlog.testing import FramesOnly
 
 Make = Callable[[Sequence[bytes] | bytes], Path]
@@ -184,13 +186,13 @@ def test_frames_that_are_few_are_read_by_themselves(make: Make, monkeypatch: pyt
     reader = trainlog.open(path)
     reader.table("creature")
     read: list[int] = []
-    fill = trainlog.Source.fill
+    fill = Source.fill
 
     def counted(source: Any, buffer: Any, offset: int) -> int:
         read.append(fill(source, buffer, offset))
         return read[-1]
 
-    monkeypatch.setattr(trainlog.Source, "fill", counted)
+    monkeypatch.setattr(Source, "fill", counted)
     stats = reader.table("stats", keys=["step"])
     assert stats.rows == 800
     assert sum(read) < path.stat().st_size / 5
@@ -370,7 +372,7 @@ def test_parts_without_the_kind_are_not_read(make: Make, monkeypatch: pytest.Mon
     torn = Flog.frame(9.0, 2, {"a": 1})
     path = make([*parts[:50], events[0], *parts[50:], events[1], torn[:13]])
     read = 0
-    fill = trainlog.Source.fill
+    fill = Source.fill
 
     def counted(source: Any, buffer: Any, offset: int) -> int:
         nonlocal read
@@ -378,7 +380,7 @@ def test_parts_without_the_kind_are_not_read(make: Make, monkeypatch: pytest.Mon
         read += count
         return count
 
-    monkeypatch.setattr(trainlog.Source, "fill", counted)
+    monkeypatch.setattr(Source, "fill", counted)
     reader = trainlog.open(path)
     first = reader.table("event")
     before, read = read, 0

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 import trainlog
 from handmade import Flog
-from trainlog import CorruptLog, DamagedLogWarning, Frame, Kind, TruncatedLog, UnknownFormat
+from trainlog import Frame, Kind
+from trainlog.errors import CorruptLog, DamagedLogWarning, LogNotFound, TruncatedLog, UnknownFormat
 from trainlog.testing import same
 
 Make = Callable[[Sequence[bytes] | bytes], Path]
@@ -235,7 +236,7 @@ def test_what_is_no_flog_file(make: Make, tmp_path: Path) -> None:
         trainlog.open(make(b"PNG nothing of that kind"))
     with pytest.raises(CorruptLog, match="no FLOG file"):
         trainlog.open(make(b"PNG nothing of that kind"), codec="flog")
-    with pytest.raises(trainlog.LogNotFound):
+    with pytest.raises(LogNotFound):
         trainlog.open(tmp_path / "nowhere.flog")
     with pytest.raises(UnknownFormat, match="folder"):
         trainlog.open(tmp_path)
@@ -304,7 +305,7 @@ def test_a_reader_holds_no_file(make: Make) -> None:
     next(frames)
     frames.close()
     path.unlink()
-    with pytest.raises(trainlog.LogNotFound):
+    with pytest.raises(LogNotFound):
         next(log.frames())
 
 

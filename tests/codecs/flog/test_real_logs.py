@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import trainlog
-from trainlog import FlogReplay, Kind, TruncatedLog
+from trainlog import FlogReplay, Kind
+from trainlog.errors import TruncatedLog
 from trainlog.testing import same
 
 KINDS = {"evolution": Kind.EVOLUTION, "training": Kind.STATS, "event": Kind.EVENT, "creature": Kind.CREATURE}

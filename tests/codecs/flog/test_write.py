@@ -17,7 +17,8 @@ import pytest
 
 import trainlog
 from handmade import Flog
-from trainlog import ClosedLog, Frame, Header, Kind, LogExists, LogWriteError, TrainingRecorder, UnsupportedFrame
+from trainlog import Frame, Header, Kind, TrainingRecorder
+from trainlog.errors import ClosedLog, LogExists, LogWriteError, UnsupportedFrame
 from trainlog.testing import same
 
 
@@ -148,7 +149,7 @@ log.record_event(0.0, "parent")
 if (child := os.fork()) == 0:
     try:
         log.record_event(1.0, "child")
-    except trainlog.ClosedLog as error:
+    except trainlog.errors.ClosedLog as error:
         print(error, flush=True)
     sys.exit(0)  # and the exit handlers of the child do the log no harm
 assert os.waitpid(child, 0)[1] == 0
@@ -184,7 +185,7 @@ try:
     while True:
         log.write(trainlog.Frame(count, trainlog.Kind.STATS, {"n": count, "pad": "x" * 70}))
         count += 1
-except trainlog.LogWriteError as error:
+except trainlog.errors.LogWriteError as error:
     print(count, isinstance(error, OSError), error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 log.write(trainlog.Frame(-1.0, trainlog.Kind.EVENT, {"type": "there is room again"}))

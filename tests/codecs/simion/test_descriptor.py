@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import by_hand_simion as by_hand
 import trainlog
-from trainlog import CorruptLog, DamagedLogWarning, Variable
+from trainlog import Variable
 from trainlog.codecs.simion.descriptor import Descriptor, parse, render
+from trainlog.errors import CorruptLog, DamagedLogWarning
 
 DATA = by_hand.experiment() + by_hand.episode_of([(1.0, 2.0)])
 

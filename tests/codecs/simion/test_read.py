@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 import by_hand_simion as by_hand
 import trainlog
-from trainlog import CorruptLog, DamagedLogWarning, EpisodeType, Kind, LogNotFound, TruncatedLog, UnknownFormat
+from trainlog import Kind
+from trainlog.episode import EpisodeType
+from trainlog.errors import CorruptLog, DamagedLogWarning, LogNotFound, TruncatedLog, UnknownFormat
 from trainlog.testing import FramesOnly, assert_same_table
 
 TWO = by_hand.episode_of([(1.0, 2.0), (3.0, 4.0)]) + by_hand.episode_of([(5.0, 6.0)], kind=1)

@@ -14,7 +14,8 @@ import pytest
 
 import trainlog
 from handmade import Flog
-from trainlog import DamagedLogWarning, FlogReplay, TrainlogError, TruncatedLog
+from trainlog import FlogReplay, TrainlogError
+from trainlog.errors import DamagedLogWarning, TruncatedLog
 from trainlog.scan import Scan
 from trainlog.testing import FramesOnly, assert_same_table
 

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 
 import by_hand_simion as by_hand
 import trainlog
-from trainlog import CorruptLog, DamagedLogWarning, Frame, Kind, TruncatedLog
+from trainlog import Frame, Kind
 from trainlog.codec import Batch, Gap, Position, Reader, Scan
 from trainlog.codecs.simion import SimionCodec
-from trainlog.errors import InvalidPosition
+from trainlog.errors import CorruptLog, DamagedLogWarning, InvalidPosition, LogNotFound, TruncatedLog
 from trainlog.model import Header, Variable
 from trainlog.storage.source import Source
 from trainlog.table.values import flatten
 from trainlog.testing import assert_same_table
 
-pytestmark = pytest.mark.filterwarnings("ignore::trainlog.DamagedLogWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
 
 Rows = dict[Kind, list[tuple[int, str]]]
 
@@ -360,7 +360,7 @@ def test_positions_of_another_log_are_refused(tmp_path: Path) -> None:
     functions.write_bytes(learned[:-1] + b"1")
     refused(last.position, "another")
     functions.unlink()
-    with pytest.raises(trainlog.LogNotFound):
+    with pytest.raises(LogNotFound):
         list(log.scan(Scan(after=last.position)))
     log = trainlog.open(log.path)
     refused(last.position, "shorter")

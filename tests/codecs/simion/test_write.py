@@ -17,8 +17,9 @@ from hypothesis import given
 
 import by_hand_simion as by_hand
 import trainlog
-from trainlog import CodecError, Frame, Header, Kind, LogExists, UnsupportedFrame, Variable
+from trainlog import Frame, Header, Kind, Variable
 from trainlog.codecs.simion import SimionCodec, SimionReader
+from trainlog.errors import CodecError, LogExists, UnsupportedFrame
 from trainlog.table.table import Table
 from trainlog.testing import CodecContract
 
@@ -285,7 +286,7 @@ def test_a_log_that_never_was_simion(tmp_path: Path) -> None:
 
 
 @given(by_hand.logs())
-@pytest.mark.filterwarnings("ignore::trainlog.DamagedLogWarning")
+@pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
 def test_any_log_survives_the_way_through_flog(
     tmp_path_factory: pytest.TempPathFactory, log: tuple[bytes, bytes, bytes | None]
 ) -> None:
