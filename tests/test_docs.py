@@ -62,9 +62,9 @@ def test_the_version_is_in_the_changelog() -> None:
     ).read_text("utf-8")
 
 
-def test_every_room_is_in_the_architecture() -> None:
+def test_every_package_is_in_the_architecture() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     for path in (ROOT / "src" / "trainlog").iterdir():
-        room = path.stem
-        if not room.startswith("_") and path.suffix in ("", ".py"):
-            assert f"`{room}`" in text or f"`{room}/`" in text, f"the architecture does not tell of {path.name}"
+        package = path.stem
+        if not package.startswith("_") and path.suffix in ("", ".py"):
+            assert f"`{package}`" in text or f"`{package}/`" in text, f"the architecture does not tell of {path.name}"

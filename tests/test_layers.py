@@ -1,8 +1,9 @@
-"""Each room imports only from rooms that stand before it, and heavy dependencies only where they are used."""
+"""Each package imports only from those before it, and heavy dependencies only where they are used."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,47 +13,20 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "trainlog"
 
-# The order of the house. A room may import from those on lines above its own, and from itself.
-ORDER = [
-    "errors",
-    "model",
-    "conventions",
-    "strictjson",
-    "draw",
-    "storage",
-    "verify_report",
-    "table",
-    "scan",
-    "codec",
-    "simple_codec",
-    "writers",
-    "episode",
-    "codecs",
-    "plugins",
-    "registry",
-    "verification",
-    "functions",
-    "recorder",
-    "replay",
-    "plot",
-    "curves",
-    "report",
-    "testing",
-    "server",
-    "cli",
-    "__main__",
-]
+# The packages in their order, as docs/architecture.md has them: each may import from those above it, and from itself.
+ARCHITECTURE = (SOURCE.parents[1] / "docs" / "architecture.md").read_text("utf-8")
+ORDER = [*re.findall(r"^\| `([a-z_]+)/?` \|", ARCHITECTURE.partition("## The packages")[2], re.MULTILINE), "__main__"]
 
 # Modules that must not be imported at the top of a file, as not everybody has them or needs them.
 LAZY = {"lxml", "PIL", "click", "rich", "gymnasium", "mujoco", "starlette", "uvicorn", "pyarrow", "pandas", "polars"}
 LAZY_MAY_BE_AT_THE_TOP_OF = {"cli": {"click"}, "server": {"starlette", "uvicorn"}}
 
 
-def room_of(module: str) -> str | None:
-    """The room that a dotted name below ``trainlog`` stands in; None for the package itself."""
+def package_of(module: str) -> str | None:
+    """The package that a dotted name below ``trainlog`` belongs to; None for the package itself."""
     path = "/".join(module.split(".")[1:])
-    rooms = [room for room in ORDER if path == room or path.startswith(f"{room}/")]
-    return max(rooms, key=len, default=None)
+    packages = [one for one in ORDER if path == one or path.startswith(f"{one}/")]
+    return max(packages, key=len, default=None)
 
 
 def imports(tree: ast.AST, *, only_top: bool = False) -> Iterator[str]:
@@ -75,17 +49,17 @@ FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_imports_go_one_way(path: Path) -> None:
-    own = room_of("trainlog." + ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"))
-    assert own is not None, f"{path} is in no room of ORDER"
+    own = package_of("trainlog." + ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"))
+    assert own is not None, f"{path} is in no package of docs/architecture.md"
     for name in imports(ast.parse(path.read_text())):
-        if name.startswith("trainlog.") and (room := room_of(name)) is not None:
-            assert ORDER.index(room) <= ORDER.index(own), f"{path} imports {name}, which stands after {own}"
+        if name.startswith("trainlog.") and (package := package_of(name)) is not None:
+            assert ORDER.index(package) <= ORDER.index(own), f"{path} imports {name}, which stands after {own}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_optional_and_heavy_imports_are_lazy(path: Path) -> None:
-    room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-    allowed = LAZY_MAY_BE_AT_THE_TOP_OF.get(room, set())
+    package = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    allowed = LAZY_MAY_BE_AT_THE_TOP_OF.get(package, set())
     top = {name.split(".")[0] for name in imports(ast.parse(path.read_text()), only_top=True)}
     assert not (top & LAZY) - allowed
 
