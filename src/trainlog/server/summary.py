@@ -20,6 +20,9 @@ __all__ = ["Digest"]
 _REST: Final = 10  # times as long as a look took, the next one waits
 
 
+_LOOKED_AT: Final = 16  # of the last frames, as not every one has a reward
+
+
 class Digest:
     """What is known of a log without keeping any of it.
 
@@ -27,8 +30,8 @@ class Digest:
         size: of the files when they were last looked at; -1 before that.
         frames: by kind.
         duration: time of the last frame.
-        reward: of the last stats frame (of the last generation, where there are no stats); None where it has none.
-        step: of the same frame.
+        reward: of the last stats frame that has one, of the last 16; of generations, where there are no stats; or None.
+        step: likewise.
 
     """
 
@@ -49,7 +52,7 @@ class Digest:
 
     def _forget(self) -> None:
         self._position: str | None = None
-        self._last: dict[Kind, int] = {}  # where the last frame of each kind stands
+        self._last: dict[Kind, list[int]] = {}  # where the last frames of each kind stand
         self._shown = -1
         self.frames: Counter[Kind] = Counter()
         self.duration = 0.0
@@ -76,25 +79,24 @@ class Digest:
         except InvalidPosition:  # it was replaced, or training went back: what was counted does not count any more
             self._forget()
             self._count()
-        last = self._last.get(Kind.STATS, self._last.get(Kind.EVOLUTION, -1))
-        if last > self._shown:
-            self._shown = last
-            for frame in self._reader.take([last]):
-                self._look_at(flatten(frame.data))
+        orders = self._last.get(Kind.STATS, self._last.get(Kind.EVOLUTION, []))
+        for frame in self._reader.take([order for order in orders if order > self._shown]):
+            self._look_at(flatten(frame.data))
+        self._shown = max([self._shown, *orders])
         if self.size >= 0:  # the first look reads all of it; of the others some readers do, too
             self._not_before = time.monotonic() + _REST * (time.monotonic() - began)
         self.size = size
         return True
 
     def _count(self) -> None:
-        end = max(self._last.values(), default=-1)
+        end = max((orders[-1] for orders in self._last.values()), default=-1)
         for batch in self._reader.scan(Scan(columns=(), after=self._position, on_damage="ignore")):
             table = batch.table
             if table.rows:
                 self.frames[table.kind] += table.rows
-                self._last[table.kind] = int(batch.order[-1])
-                if self._last[table.kind] > end:
-                    end, self.duration = self._last[table.kind], float(table.time[-1])
+                self._last[table.kind] = batch.order[-_LOOKED_AT:].tolist()
+                if batch.order[-1] > end:
+                    end, self.duration = int(batch.order[-1]), float(table.time[-1])
             self._position = batch.position
 
     def _look_at(self, data: dict[str, Any]) -> None:

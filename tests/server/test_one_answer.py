@@ -1,0 +1,146 @@
+"""Figures and dashboard say the same of one log: axes, curves, rewards, the path of the robot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trainlog
+from made_logs import write_log
+from served import Site
+from trainlog import Kind, TrainingCurveRecorder, Variable
+from trainlog.conventions import AXES
+from trainlog.plot import Metric, PlotOptions, Run, pictures
+
+_NAN = math.nan
+
+
+def _turn(n: int) -> tuple[float, float]:
+    return math.cos(n / 9) * n, math.sin(n / 9) * n
+
+
+_PATH = [{"com": [*_turn(n), 0.3], "pos": [n * 2.0, -1.0, 0.5], "step": n * 10} for n in range(60)]
+_FREE = [{"qpos": [*_turn(n), 0.3, 1.0, 0.0, 0.0, 0.0, 0.1 * n], "step": n} for n in range(60)]
+_OWN = [{"base": list(_turn(n)), "com": [0.0, float(n), 0.0], "x": 1.0} for n in range(60)]
+_XY = [{"x": _turn(n)[0], "y": _turn(n)[1], "com": [float(n), 1.0, 0.0]} for n in range(60)]
+_JOINTS = [{"qpos": [0.1 * n, math.sin(n)], "step": n} for n in range(60)]
+
+LOGS: dict[str, dict[str, Any]] = {
+    "timesteps and iteration": {
+        "stats": [{"timesteps": n * 2048, "iteration": n, "ep_rew_mean": n * 1.5} for n in range(40)],
+        "creature": _PATH,
+    },
+    "stable-baselines": {
+        "stats": [
+            {"time/total_timesteps": n * 64, "rollout/ep_rew_mean": -n / 3, "train/loss": 1 / (n + 1)}
+            for n in range(40)
+        ],
+    },
+    "cleanrl": {
+        "stats": [
+            {"global_step": n * 4, "charts/episodic_return": n % 7, "losses/value_loss": n / 9} for n in range(40)
+        ],
+        "creature": _FREE,
+    },
+    "rewards with gaps": {
+        "stats": [{"step": n, **({"reward": n / 2} if n % 3 else {}), "loss": _NAN if n % 4 else n} for n in range(40)],
+    },
+    "null and nan": {
+        "stats": [{"step": n, "reward": [None, _NAN, n, float(n)][n % 4], "speed": n / 4} for n in range(40)],
+        "creature": _XY,
+    },
+    "nested, and strings for numbers": {
+        "stats": [{"step": str(n * 5), "reward": str(n / 4), "gait": {"phase": n % 5}} for n in range(40)],
+    },
+    "no axis at all": {"stats": [{"reward": n * n, "mode": "walk" if n % 9 else "run"} for n in range(40)]},
+    "conventions of its own": {
+        "meta": {"conventions": {"reward": "profit", "step": "env_frames", "position": "base"}},
+        "stats": [{"env_frames": n * 8, "profit": n - 20, "reward": 0.5 * n, "step": n} for n in range(40)],
+        "creature": _OWN,
+    },
+    "infinite, large and simulated": {
+        "stats": [{"step": 2**40 + n, "sim_time": n / 50, "reward": math.inf if n == 5 else n} for n in range(40)],
+        "creature": _JOINTS,
+    },
+    "generations, and bools that come late": {
+        "stats": [{"generation": n, "return": n / 7, **({"solved": n > 30} if n > 10 else {})} for n in range(40)],
+    },
+}
+
+
+@pytest.fixture(params=LOGS)
+def log(request: pytest.FixtureRequest, runs: Path) -> Path:
+    path = runs / "run.flog"
+    write_log(path, **LOGS[request.param])
+    return path
+
+
+def test_the_axes_and_the_curves(log: Path, runs: Path, serve: Callable[..., Site]) -> None:
+    """Both show every number over the same axes, at the same places, with the same values left out."""
+    run = Run(trainlog.open(log))
+    site = serve(runs)
+    info = site.run("run.flog")
+    drawn_over = [axis for axis in AXES if run.has_axis(Kind.STATS, axis)]
+    assert ["time", *info["kinds"]["stats"]["axes"]] == sorted(drawn_over, key=["time", *AXES].index)
+    assert next(axis for axis in info["axis_order"] if axis in info["axes"]) == run.default_axes(Kind.STATS)[0]
+    for metric in run.metrics():
+        if metric.kind != Kind.STATS:
+            continue
+        for axis in drawn_over:
+            ((x, y),) = run.points(metric, axis).values()
+            curve = site.run("run.flog", "series", keys=metric.key, x=axis, points=5000)["series"][metric.key]
+            finite = np.isfinite(y)
+            assert curve["x"] == x[finite].tolist()
+            assert curve["y"] == y[finite].tolist()
+            assert curve["nan"] == int(np.isnan(y).sum()), "a NaN is a value that was logged, an absent one is not"
+
+
+def test_the_reward(log: Path, runs: Path, serve: Callable[..., Site]) -> None:
+    """The list of runs, the first chart, the figures and the curves made of a log mean the same by its reward."""
+    run = Run(trainlog.open(log))
+    site = serve(runs)
+    table = run.columns(Kind.STATS).table
+    key = run.conventions.reward(table)
+    assert key is not None
+    numbers = table.numbers(key)
+    site.until(lambda: site.get("/api/v1/runs").json["runs"][0]["reward"] is not None)
+    listed = site.get("/api/v1/runs").json["runs"][0]["reward"]
+    assert listed == numbers[np.isfinite(numbers)][-1]
+    assert key in [str(metric) for metric in run.metrics()]
+    recorder = TrainingCurveRecorder.from_log(log)
+    np.testing.assert_array_equal(recorder.reward_history, numbers)
+
+
+def test_the_path(log: Path, runs: Path, serve: Callable[..., Site]) -> None:
+    """The trajectory is drawn from the same key."""
+    run = Run(trainlog.open(log))
+    found = [one for one in pictures([run], PlotOptions()) if one.name == "trajectory"]
+    if not run.columns(Kind.CREATURE).table.rows:
+        assert not found
+        return
+    places = serve(runs).run("run.flog", "path", points=5000)
+    if not found:
+        assert "x" not in places
+        return
+    (picture,) = found
+    for name in ("x", "y"):
+        assert places[name] == picture.blocks[0].columns[name].tolist()
+
+
+def test_a_declared_reward_is_the_reward(runs: Path, serve: Callable[..., Site]) -> None:
+    path = runs / "run.flog"
+    with trainlog.create(path, variables=[Variable("gain", "reward")]) as writer:
+        writer.write_all(
+            trainlog.Frame(float(n), Kind.STATS, {"step": n, "gain": n / 2, "loss": 1.0}) for n in range(20)
+        )
+    run = Run(trainlog.open(path))
+    assert run.metrics()[0] == Metric(Kind.STATS, "gain")
+    site = serve(runs)
+    site.until(lambda: site.get("/api/v1/runs").json["runs"][0]["reward"] is not None)
+    assert site.get("/api/v1/runs").json["runs"][0]["reward"] == 9.5
+    assert TrainingCurveRecorder.from_log(path).reward_history == [n / 2 for n in range(20)]
