@@ -68,7 +68,7 @@ def one_batch_at_a_time(reader: Reader, kinds: Any, batch_rows: Sequence[int | N
     while idle <= len(batch_rows):
         batch = next(reader.scan(Scan(kinds=kinds, after=position, batch_rows=next(sizes))))
         found += rows_in(batch)
-        idle = 0 if batch.position != position else idle + 1
+        idle = 0 if batch.table.rows else idle + 1
         position = batch.position
     return sorted(found)
 
