@@ -20,8 +20,8 @@ from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History
 from trainlog.codecs.flog.integrity.salvage import salvage
 from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
 from trainlog.codecs.flog.scanning.walk import walk
-from trainlog.codecs.flog.wire.header import take_fixed_header, take_header
-from trainlog.codecs.flog.wire.layout import FRAME
+from trainlog.codecs.flog.wire.header import parse_fixed_header, take_header
+from trainlog.codecs.flog.wire.layout import FRAME, HEADER
 from trainlog.codecs.frame_payload import decode
 from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Kind, KindLike
@@ -68,8 +68,10 @@ class FlogReader(Reader):
             source.freeze()
         hides = hides and self._hides
         try:
-            _, start = take_fixed_header(source)
-            source.take(start - source.offset)  # which waits for the metadata
+            head = source.read(0, HEADER.size) if wait is None else source.take(HEADER.size)
+            _, start = parse_fixed_header(head, self.path)
+            if wait is not None:
+                source.take(start - source.offset)  # it may have to come yet
             if hides:
                 unsealed = self.header.meta.get("checksums") is False
                 self._history = self._history.updated(source, start, unsealed=unsealed)

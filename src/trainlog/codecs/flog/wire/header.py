@@ -9,6 +9,7 @@ import os
 import struct
 import uuid
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from trainlog.errors import CorruptLog, DamagedLogWarning, TruncatedLog, Unknown
 from trainlog.model import Header, Variable
 from trainlog.storage.source import Source
 
-__all__ = ["pack_header", "take_fixed_header", "take_header"]
+__all__ = ["pack_header", "parse_fixed_header", "take_header"]
 
 # Declared columns travel in the metadata, under this key, as a list of objects with the fields of `Variable`.
 _VARIABLES = "variables"
@@ -33,7 +34,7 @@ def take_header(source: Source) -> tuple[Header, int]:
         UnknownFormat: for a version of the format that this library does not know.
 
     """
-    phase, start = take_fixed_header(source)
+    phase, start = parse_fixed_header(source.take(HEADER.size), source.path)
     if not start:
         return Header(), 0
     text = source.take(start - HEADER.size)
@@ -42,19 +43,20 @@ def take_header(source: Source) -> tuple[Header, int]:
     return _header_of(text, phase, source), start
 
 
-def take_fixed_header(source: Source) -> tuple[int, int]:
-    """The phase, and the offset of the first frame, without a look at the metadata; raises as `take_header`."""
-    head = source.take(HEADER.size)
+def parse_fixed_header(head: bytes, path: Path) -> tuple[int, int]:
+    """The phase, and the offset of the first frame, from the first bytes of a file; raises as `take_header`."""
     if not head:
         return 0, 0
+    if len(head) < HEADER.size:
+        raise TruncatedLog("the file ends inside its header", path=path, offset=0)
     magic, version, phase, size = HEADER.unpack(head)
     if magic != MAGIC:
-        raise CorruptLog(f"this is no FLOG file: it begins with {magic!r} instead of {MAGIC!r}", path=source.path)
+        raise CorruptLog(f"this is no FLOG file: it begins with {magic!r} instead of {MAGIC!r}", path=path)
     if version not in VERSIONS:
         known = " and ".join(map(str, VERSIONS))
-        raise UnknownFormat(f"this is FLOG version {version}; versions {known} are known", path=source.path)
+        raise UnknownFormat(f"this is FLOG version {version}; versions {known} are known", path=path)
     if size > MAX_PAYLOAD:
-        raise CorruptLog(f"its metadata claim {size:,} bytes; {MAX_PAYLOAD:,} is the most", path=source.path, offset=7)
+        raise CorruptLog(f"its metadata claim {size:,} bytes; {MAX_PAYLOAD:,} is the most", path=path, offset=7)
     return phase, HEADER.size + size
 
 
