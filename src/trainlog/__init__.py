@@ -135,7 +135,7 @@ else:  # hidden from type checkers, for which a module with a __getattr__ has ev
                 DeprecationWarning,
                 stacklevel=2,
             )
-            return getattr(importlib.import_module(module), new)  # not kept, so that each place that uses it is told
+            return getattr(importlib.import_module(module), new)  # not kept, so that each use warns
         raise AttributeError(f"module 'trainlog' has no attribute {name!r}")
 
     def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
 """One way to read: a question (`Scan`), and the answer in pieces (`Batch`), each with the position behind it.
 
-Whoever reads a log asks this. A live dashboard, a resumed upload and ``tail -f`` are the same thing: a scan after a
+Every consumer of a log asks this. A live dashboard, a resumed upload and ``tail -f`` are the same thing: a scan after a
 position, again and again.
 """
 
@@ -72,7 +72,7 @@ OnDamage = Literal["warn", "raise", "ignore"] | Callable[[Gap], object]
 
 ``warn``: a `DamagedLogWarning` says which bytes are no record; an unfinished record at the end, which every live log
 has, is passed in silence. ``raise``: `TruncatedLog` for that, `CorruptLog` for all else. ``ignore``: nothing. A
-function is told of every gap.
+function is called with every gap.
 """
 
 

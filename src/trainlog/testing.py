@@ -1,4 +1,4 @@
-"""CodecContract: the tests that every codec passes, ours and those of third parties.
+"""CodecContract: the tests that every codec passes, built-in or a third party's.
 
 ::
 

@@ -154,7 +154,7 @@ class AppendFile:
     def sync(self) -> None:
         """Wait until everything that was written is on the disk, so that it survives a power cut.
 
-        Takes as long as the disk needs, and keeps nobody from writing meanwhile. Does nothing when nothing was
+        Takes as long as the disk needs, and does not keep other threads from writing. Does nothing when nothing was
         written since the last time. A log whose file or folder was deleted in the meantime is written anew from the
         file that is still open, with a `LogWriteWarning`.
 

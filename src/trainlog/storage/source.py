@@ -257,7 +257,7 @@ class Source:
 def written_aside(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file that appears at *path*, replacing what is there, only when the block ends without an error.
 
-    It is written beside its place and renamed, so that nobody ever sees half of it.
+    It is written beside its place and renamed, so that a reader never sees half of it.
 
     Raises:
         LogWriteError: when it cannot be written.

@@ -98,7 +98,7 @@ class FlogReader(Reader):
                 yield Frame(record.time, _KINDS[record.kind], record.data)
 
     def _on_gap(self, source: Source, on_damage: OnDamage) -> Callable[[Gap], object]:
-        """*on_damage*, told where in the file a gap of *source* really is."""
+        """*on_damage* as a function, called with the gap's place in the file."""
         handle = damage_handler(on_damage, self.path)
         return lambda gap: handle(replace(gap, offset=source.to_file_offset(gap.offset)))
 

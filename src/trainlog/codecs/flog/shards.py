@@ -1,7 +1,7 @@
 """Several FLOG files as one log: a run of several processes, each of which writes a file of its own.
 
-Nothing is shared between the writers, no lock and no database, so that it works on any file system. What belongs
-together is told by the path: a folder that is named like a log (``run.flog/``), or a pattern (``run-*.flog``).
+Nothing is shared between the writers, no lock and no database, so that it works on any file system. The path says
+what belongs together: a folder that is named like a log (``run.flog/``), or a pattern (``run-*.flog``).
 """
 
 from __future__ import annotations
@@ -180,8 +180,8 @@ class _Shard:
 
     def __init__(self, reader: FlogReader, position: int) -> None:
         self.reader = reader
-        told = reader.header.meta.get("shard")
-        shard: Mapping[str, Any] = told if isinstance(told, dict) else {}
+        declared = reader.header.meta.get("shard")
+        shard: Mapping[str, Any] = declared if isinstance(declared, dict) else {}
         number = re.findall(r"\d+", reader.path.stem)
         self.rank = shard.get(RANK, int(number[-1]) if number else position)
         began = shard.get("began", 0.0)
@@ -251,7 +251,7 @@ class _Look:
         return self.number[np.searchsorted(self._offset, offset)]
 
     def position(self, done: Sequence[Kind]) -> str:
-        """Where the next scan of the file goes on, when of this one only the kinds that are *done* were given."""
+        """Where the next scan of the file goes on, when this one gave only the kinds that are *done*."""
         if not done:
             return self._end
         end = Place.parse(self._end)

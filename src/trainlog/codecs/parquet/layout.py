@@ -70,7 +70,7 @@ def header_of(schema: Any, path: Path) -> Header:
 
 @contextmanager
 def typed(pa: Any, path: Path) -> Iterator[None]:
-    """Errors of pyarrow as ours."""
+    """Errors of pyarrow as those of trainlog."""
     try:
         yield
     except FileNotFoundError as error:

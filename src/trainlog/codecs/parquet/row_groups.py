@@ -150,16 +150,16 @@ class RowGroup:
             arrays = {key: array.take(rows) for key, array in arrays.items()}
         needed = [names.get(key, str(kind)) for key in keys] if keys is not None else [*names.values(), str(kind)]
         frames = self._frames(rows) if any(map(log.is_inexact, needed)) else {}
-        told = np.ones(len(rows), np.bool_)
-        told[list(frames)] = False
+        plain = np.ones(len(rows), np.bool_)
+        plain[list(frames)] = False
         met = {row: list(data) for row, data in frames.items()}
         held = {key: array.is_valid().to_numpy(zero_copy_only=False) for key, array in arrays.items()}
         for key, name in names.items():
-            first = int(np.argmax(held[key] & told))
-            if told[first] and held[key][first]:
+            first = int(np.argmax(held[key] & plain))
+            if plain[first] and held[key][first]:
                 met.setdefault(first, []).append(key)
             if log.is_inexact(name) and ColumnType.of(arrays[key].type).leaf == "double":
-                held[key] &= told  # what it has as 2.0 may be 2 in the frame; all else that it has is exact
+                held[key] &= plain  # what it has as 2.0 may be 2 in the frame; all else that it has is exact
         builder.meet(met.items())
         for key, array in arrays.items():
             if len(chosen := np.flatnonzero(held[key])):

@@ -118,8 +118,8 @@ class RecordLayout:
         """The layout itself, or one that also takes frames of *shape*, which has the same key."""
         changed = {
             i
-            for i, (ours, theirs) in enumerate(zip(self.shape.leaves, shape.leaves, strict=True))
-            if (ours.marker, ours.width) != (theirs.marker, theirs.width)
+            for i, (own, other) in enumerate(zip(self.shape.leaves, shape.leaves, strict=True))
+            if (own.marker, own.width) != (other.marker, other.width)
         }
         return self if changed <= self.loose else RecordLayout(self.shape, self.loose | changed)
 

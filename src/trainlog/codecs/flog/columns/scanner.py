@@ -2,7 +2,7 @@
 
 The file is read in blocks. In each, the frames are found (`scanning.chain`), sorted by shape (`sorter`), and their
 values copied to where they stand in the result (`record_layout`). Whatever is no sound frame is left to the
-walk (`scanning.walk`), which goes on from the same place in the same state as if it had come there by itself: so the
+walk (`scanning.walk`), which continues from the same place in the same state as if it had come there by itself. So the
 rows are those of ``frames``, on every file.
 """
 
@@ -38,7 +38,7 @@ _HEAD: Final = FRAME.size
 _BLOCK: Final = 2 << 20
 _LARGEST: Final = 16 << 20
 _ENOUGH: Final = 2048
-_FULL: Final = 1 << 20  # bytes; more would be taken from memory that nobody has touched yet
+_FULL: Final = 1 << 20  # bytes; more would be taken from memory that was never touched before
 
 _NOTHING: Final = Candidates()
 
@@ -126,7 +126,7 @@ class ColumnScanner:
 
         Args:
             start: from where on all frames are read.
-            on_gap: told of what is no frame.
+            on_gap: called with what is no frame.
             candidates: what an index tells of the file before *start*, which is read first, all at once.
             index: is shown the frames from *start* on, as far as they are sound.
 
@@ -375,7 +375,7 @@ class ColumnScanner:
         if end > count and (wanted[-1] or at + end > stop):
             good, end = good - 1, int(links.offset[-1])  # it is not all there
         elif end <= count and wanted[-1] and (links.broken or count <= end + _HEAD < stop - at):
-            good, end = good - 1, int(links.offset[-1])  # nobody knows whether a frame follows it
+            good, end = good - 1, int(links.offset[-1])  # whether a frame follows it is not known
         # The walk doubts a place that it came to by frames that it did not decode, when there is no likely header.
         doubtful = np.empty(good, np.bool_)
         doubtful[:1] = proven < at
@@ -422,4 +422,4 @@ def _seals(frames: SortedFrames, count: int) -> Mask:
 
 
 def _ignore(gap: Gap) -> None:
-    """Whoever reads the frames is told of it."""
+    """Damage is reported by the walk."""

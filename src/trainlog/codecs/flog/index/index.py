@@ -71,7 +71,7 @@ class Candidates(NamedTuple):
 
     """
 
-    spans: Spans = []  # noqa: RUF012 - nobody changes it
+    spans: Spans = []  # noqa: RUF012 - it is never changed
     offsets: FrameOffsets | None = None
     begin: int = -1
 
@@ -162,10 +162,10 @@ class Index:
                 j = kinds.index(kind)
                 frames[i, j], low[i, j], high[i, j] = values
 
-        def grown(ours: Any, theirs: Any, missing: float) -> Any:
-            wide = np.full((len(ours), len(kinds)), missing, ours.dtype)
-            wide[:, [kinds.index(kind) for kind in self.kinds]] = ours
-            return np.concatenate([wide, theirs])
+        def grown(old: Any, new: Any, missing: float) -> Any:
+            wide = np.full((len(old), len(kinds)), missing, old.dtype)
+            wide[:, [kinds.index(kind) for kind in self.kinds]] = old
+            return np.concatenate([wide, new])
 
         return replace(
             self,
@@ -275,7 +275,7 @@ class Index:
 
 
 class IndexBuilder:
-    """An index in the making, by whoever follows the chain of frames.
+    """An index in the making, fed by a reader that follows the chain of frames.
 
     Attributes:
         end: how far it came.

@@ -18,7 +18,7 @@ from trainlog.storage.source import Source, written_aside
 __all__ = ["cache_path", "finish", "load_or_start"]
 
 _VERSION: Final = 3
-_WORTH: Final = 1 << 20  # bytes of a log from which on an index is made by the way
+_WORTH: Final = 1 << 20  # bytes of a log from which on a full read builds an index as a side effect
 _PAYS: Final = 256 << 20  # bytes of a log from which on reading the index is worth a file
 _GROWN: Final = 64 << 20  # bytes by which a live log has grown when its index is written anew
 _SAMPLES: Final = 16
@@ -87,7 +87,7 @@ def _save(source: Source, index: Index) -> None:
             with written_aside(cache_path(source.path)) as target:
                 target.write(file.getbuffer())
     except TrainlogError:
-        pass  # no room, no permission: the index is only a help
+        pass  # a full disk, no permission: the index is only a help
 
 
 def _load(source: Source) -> Index | None:

@@ -49,7 +49,7 @@ def check(source: Source, progress: Callable[[int], object] | None = None) -> Ve
 
 
 class _Seals:
-    """Checks every seal, and that each goes on where the one before it ended."""
+    """Checks every seal, and that each begins where the one before it ended."""
 
     def __init__(self, source: Source, verdict: Verdict) -> None:
         self._source = source

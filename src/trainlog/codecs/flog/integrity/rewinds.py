@@ -24,7 +24,7 @@ from trainlog.storage.source import Source
 
 __all__ = ["FilteredSource", "History"]
 
-# A file of ours has a seal in every 64 KB, or behind what was written at once. So there is one in the last of these
+# A file of this library has a seal in every 64 KB, or behind one large write. So there is one in the last of these
 # ranges, but for large frames at the end, for which the second is searched.
 _SEALS_WITHIN: Final = 768 << 10, 16 << 20
 
@@ -58,7 +58,7 @@ class History:
         Args:
             source: the file.
             start: where its first frame begins.
-            unsealed: whether it is one of ours without checksums.
+            unsealed: whether this library wrote it without checksums.
 
         """
         status = source.path.stat()
@@ -100,7 +100,7 @@ def _is_number(step: Any) -> TypeGuard[float]:
 
 
 def _ignore(gap: Gap) -> None:
-    """Whoever reads the frames is told of it."""
+    """Damage is reported by the scan itself, not by this search."""
 
 
 def _may_rewind(source: Source, start: int, *, unsealed: bool) -> bool:
@@ -201,7 +201,7 @@ class FilteredSource(Source):
         return b"".join(parts)
 
     def data_from(self, offset: int) -> int:
-        """*offset* itself: holes are not told."""
+        """*offset* itself: holes are not reported."""
         return offset
 
     def fill(self, buffer: memoryview, offset: int) -> int:

@@ -2,9 +2,9 @@
 
 Such a *seal* is a frame like any other, 64 bytes long. Its payload is the map ``{"from": u64, "to": u64, "rewinds":
 u32, "crc32": u32}``: the CRC-32 (zlib's) of the file's bytes from ``from`` up to ``to``, which is where the four bytes
-of the checksum itself begin. The next seal goes on right behind them. So every byte of a sealed file either is under a
-checksum or is part of one. ``rewinds`` is how many there have been so far, so that a reader need not search a large
-file for none.
+of the checksum itself begin. The next seal's range begins right behind them. So every byte of a sealed file
+either is under a checksum or is part of one. ``rewinds`` is how many there have been so far, so that a reader need not
+search a large file for none.
 """
 
 from __future__ import annotations

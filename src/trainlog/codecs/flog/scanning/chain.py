@@ -44,7 +44,7 @@ class Links(NamedTuple):
         offset: int64, where in the block each frame begins.
         length: int64, bytes of each, its header among them.
         kind: uint8.
-        next: where in the block the next frame should begin; past its end when the last one goes on there.
+        next: where in the block the next frame should begin; past its end when the last one continues there.
         broken: True when there is no frame at ``next``, but bytes that cannot be one.
 
     """

@@ -39,7 +39,7 @@ def walk(source: Source, start: int, *, kind: int | None = None, on_gap: Callabl
     """Yield the frames from byte *start* on; those of other kinds than *kind* are left out undecoded.
 
     ``source.wait`` is asked when the next frame is not all there; when it says no, the walk is over. What is no
-    frame is told to *on_gap*, in the file's order; the unfinished frame at the end of the file (``torn``) as well.
+    frame is reported to *on_gap*, in the file's order; the unfinished frame at the end of the file (``torn``) as well.
     """
     steps = FrameWalk(source, start, None if kind is None else frozenset([kind]), on_gap)
     while not steps.ended:
@@ -49,8 +49,8 @@ def walk(source: Source, start: int, *, kind: int | None = None, on_gap: Callabl
 class FrameWalk:
     """Reads a file frame by frame, and finds its way behind damage; see `walk`.
 
-    Whoever has a faster way may take it where the walk ``is_sure`` of its place, and moves ``at`` and ``proven`` on; in
-    whatever is doubtful it stops, and leaves the judgement to `read_block`.
+    A faster reader may take over where the walk ``is_sure`` of its place, and move ``at`` and ``proven``. It stops
+    where anything is doubtful, and leaves the judgement to `read_block`.
 
     Attributes:
         at: where the next frame should begin.
