@@ -21,7 +21,7 @@ from trainlog.codec import Reader
 from trainlog.conventions import FUNCTION_SAMPLE
 from trainlog.errors import EmptyLog
 from trainlog.model import Kind, Variable
-from trainlog.storage.source import written_aside
+from trainlog.storage.source import atomic_write
 
 if TYPE_CHECKING:
     from trainlog.draw import Figure
@@ -180,6 +180,6 @@ def draw_function(
     drawings = [layout(function.figure(i), width, height, theme) for i in range(function.samples)]
     contents = {".svg": svg(drawings[-1]).encode(), ".png": png(drawings[-1], 2), ".gif": gif(drawings, fps)}
     for suffix, content in contents.items():
-        with written_aside(f"{stem}{suffix}") as file:
+        with atomic_write(f"{stem}{suffix}") as file:
             file.write(content)
     return [Path(f"{stem}{suffix}") for suffix in contents]

@@ -18,7 +18,7 @@ from trainlog.codec import Reader, Summary
 from trainlog.conventions import EVOLUTION_NAMES, Conventions
 from trainlog.errors import EmptyLog
 from trainlog.model import Kind, KindLike
-from trainlog.storage.source import written_aside
+from trainlog.storage.source import atomic_write
 from trainlog.table.values import flatten
 
 __all__ = ["FlogReplay"]
@@ -200,7 +200,7 @@ class FlogReplay:
         if (step := self.conventions.find("step", table)) is not None:
             known = np.isfinite(numbers := table.numbers(step))
             steps[known] = numbers[known].astype(np.int64)
-        with written_aside(output_path) as file:
+        with atomic_write(output_path) as file:
             np.savez_compressed(file, **arrays, timestamps=table.time, steps=steps)
 
     def export_stats_csv(self, output_path: str | os.PathLike[str], keys: Sequence[str] | None = None) -> None:
@@ -226,7 +226,7 @@ class FlogReplay:
             seen.pop("timestamp", None)
             step = self.conventions.find("step", seen)
             keys = sorted(seen, key=lambda key: key != step)
-        with written_aside(output_path) as file:
+        with atomic_write(output_path) as file:
             text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
             rows = csv.writer(text)
             rows.writerow(["timestamp", *keys])

@@ -15,7 +15,7 @@ import numpy as np
 from trainlog.codec import Codec, OnDamage, Reader, Writer
 from trainlog.errors import ClosedLog, LogExists
 from trainlog.model import Frame, Header, Kind, KindLike
-from trainlog.storage.source import Wait, never, written_aside
+from trainlog.storage.source import Wait, atomic_write, never
 from trainlog.table.builder import BATCH, TableBuilder
 from trainlog.table.table import Table
 from trainlog.table.values import Range
@@ -185,5 +185,5 @@ class _PictureWriter(Writer):
         if run is not None:
             run.finish()
             picture = self._codec.paint(run)
-            with written_aside(self._path) as file:
+            with atomic_write(self._path) as file:
                 file.write(picture)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from trainlog.plot.animation import growing
-from trainlog.storage.source import written_aside
+from trainlog.storage.source import atomic_write
 
 if TYPE_CHECKING:
     from trainlog.draw import Drawing, Figure, Theme
@@ -53,7 +53,7 @@ def save_figure(
     written = []
     for suffix in formats:
         path = Path(f"{os.fspath(stem)}.{suffix}")
-        with written_aside(path) as file:
+        with atomic_write(path) as file:
             file.write(_painted(drawing, suffix, scale))
         written.append(path)
     return written

@@ -16,7 +16,7 @@ from trainlog.report.content import Content
 from trainlog.report.html import html
 from trainlog.report.junit import junit
 from trainlog.report.markdown import markdown
-from trainlog.storage.source import written_aside
+from trainlog.storage.source import atomic_write
 from trainlog.strictjson import strict_json
 
 __all__ = ["as_json", "csv_of", "write_report"]
@@ -53,7 +53,7 @@ def write_report(
         )
         if picture.blocks:
             path = folder / "figures" / f"{picture.name}.csv"
-            with written_aside(path) as file:
+            with atomic_write(path) as file:
                 for part in csv_of(picture):
                     file.write(part)
             saved.append(path)
@@ -67,7 +67,7 @@ def write_report(
         "junit.xml": junit(content),
     }
     for name, text in texts.items():
-        with written_aside(folder / name) as file:
+        with atomic_write(folder / name) as file:
             file.write(text.encode("utf-8", "replace"))
     return [*(folder / name for name in texts), *written]
 
