@@ -23,7 +23,7 @@ from trainlog.errors import (
     UnknownFormat,
 )
 from trainlog.model import Frame, Header, Variable
-from trainlog.storage.append import holder_of
+from trainlog.storage.append import lock_owner
 from trainlog.table.table import Table
 
 __all__ = ["Conversion", "Installed", "convert", "create", "list_codecs", "open", "resume"]
@@ -292,7 +292,7 @@ def _must_be_free(files: Iterable[Path]) -> None:
 
 
 def _must_not_be_written(file: Path) -> None:
-    if who := holder_of(file):
+    if who := lock_owner(file):
         raise LogInUse(f"{who} is writing this log; it is not replaced", path=file)
 
 
