@@ -42,7 +42,7 @@ def _sentence(event: Mapping[str, Any]) -> str:
     dropped = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "nothing"
     match event["type"]:
         case "background":
-            times = ", ".join(f"{name} {event[f'{name}_us']:,.1f} µs" for name in ("p50", "p99", "max"))
+            times = f"mean {event.get('mean_us', 0):,.1f} µs, max {event['max_us']:,.1f} µs"
             return f"background: {event['calls']:,} log calls, {times}; dropped {dropped}"
         case "dropped":
             return f"dropped: {dropped} from {event['from']:.2f} s to {event['to']:.2f} s: {event['why']}"
