@@ -1,4 +1,4 @@
-"""Figures as files."""
+"""Writing figures to files."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def save_figure(
     theme: str | Theme = "light",
     scale: float = 2,
 ) -> list[Path]:
-    """Write *figure* as ``stem.svg``, ``stem.png`` and so on; each appears whole or not at all.
+    """Write *figure* as ``stem.svg``, ``stem.png`` and so on; each file is complete or absent.
 
     Args:
         figure: a chart, scene, heat map or grid.
-        stem: the path without its suffix; folders above it are made.
-        formats: which of them; a ``gif`` shows the curves growing.
+        stem: the path without its suffix; missing folders are created.
+        formats: of the files; a ``gif`` is an animation of growing curves.
         width: in pixels.
         height: in pixels.
         theme: ``"light"``, ``"dark"`` or a `trainlog.draw.Theme`.
-        scale: pixels of the PNG for a pixel of the SVG; a GIF has one.
+        scale: pixels of the PNG for a pixel of the SVG.
 
     Raises:
         LogWriteError: when a file cannot be written.
@@ -54,12 +54,12 @@ def save_figure(
     for suffix in formats:
         path = Path(f"{os.fspath(stem)}.{suffix}")
         with atomic_write(path) as file:
-            file.write(_painted(drawing, suffix, scale))
+            file.write(_encode(drawing, suffix, scale))
         written.append(path)
     return written
 
 
-def _painted(drawing: Drawing, suffix: Format, scale: float) -> bytes:
+def _encode(drawing: Drawing, suffix: Format, scale: float) -> bytes:
     from trainlog.draw import gif, png, svg
 
     if suffix == "svg":
@@ -79,7 +79,7 @@ def save_picture(
     theme: str | Theme = "light",
     scale: float = 2,
 ) -> list[Path]:
-    """Write *picture* into *folder* under its name; see `save_figure`. A sheet is larger than a single figure."""
+    """Write *picture* into *folder* under its name; see `save_figure`. A sheet is larger than *width* by *height*."""
     across, down = picture.size(width, height)
     stem = Path(folder) / picture.name
     return save_figure(picture.figure, stem, formats=formats, width=across, height=down, theme=theme, scale=scale)
