@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from trainlog.codec import Codec, Gap, Reader, Writer
@@ -239,7 +237,13 @@ def convert(
         header = dataclasses.replace(header, variables=variables)
     header = chosen.declare_columns(header, reader)
     gaps: list[Gap] = []
-    with _temporary_folder(target) as folder:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = TemporaryDirectory(prefix=".converting-", dir=target.parent, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise LogWriteError(f"cannot write in its folder: {error.strerror}", path=target) from error
+    with temporary as name:
+        folder = Path(name)
         with chosen.write(folder / target.name, header) as writer:
             count = _copy(reader.contents(gaps.append), writer, progress)
         if not overwrite:
@@ -264,20 +268,6 @@ def _copy(blocks: Iterable[Frame | Table], writer: Writer, progress: Callable[[i
     if progress is not None:
         progress(count)
     return count
-
-
-@contextmanager
-def _temporary_folder(target: Path) -> Iterator[Path]:
-    """Create a temporary folder on the disk of *target*."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
-    except OSError as error:
-        raise LogWriteError(f"cannot write in its folder: {error.strerror}", path=target) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_absent(files: Iterable[Path]) -> None:

@@ -29,20 +29,17 @@ def command(log: Path, target: Path | None, in_place: bool, as_json: bool) -> in
         raise click.UsageError("give either a TARGET, or --in-place")
     done = verification.repair_in_place(log) if target is None else verification.repair(log, target)
     if as_json:
-        click.echo(strict_json(_facts(done)))
+        facts = {
+            "path": str(done.target),
+            "kept": {str(kind): count for kind, count in done.kept.items()},
+            "lost": done.lost,
+            "lost_bytes": done.lost_bytes,
+            "doubtful": [{"offset": offset, "size": size} for offset, size in done.doubtful],
+        }
+        click.echo(strict_json(facts))
     else:
         _show(done)
     return _COMPLETE if done.complete else _LOST
-
-
-def _facts(done: Repair) -> dict[str, Any]:
-    return {
-        "path": str(done.target),
-        "kept": {str(kind): count for kind, count in done.kept.items()},
-        "lost": done.lost,
-        "lost_bytes": done.lost_bytes,
-        "doubtful": [{"offset": offset, "size": size} for offset, size in done.doubtful],
-    }
 
 
 def _show(done: Repair) -> None:

@@ -5,11 +5,10 @@ They show the most important figures. All frames are kept in memory, and drawn w
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -21,18 +20,17 @@ from trainlog.table.builder import BATCH, TableBuilder
 from trainlog.table.table import Table
 
 if TYPE_CHECKING:
-    from trainlog.draw import Drawing
+    from trainlog.plot.picture import Picture
+    from trainlog.plot.save import Format
 
 __all__ = ["GifCodec", "PngCodec", "SvgCodec"]
 
-_WIDTH: Final = 960
-_HEIGHT: Final = 540
-
 
 class PictureCodec(Codec):
-    """A format of pictures; a subclass brings ``paint``."""
+    """A format of pictures: the most important figures of a log on one sheet."""
 
-    @abstractmethod
+    name: ClassVar[Format]
+
     def paint(self, run: Reader) -> bytes:
         """Draw *run*, and return the bytes of the picture.
 
@@ -40,6 +38,15 @@ class PictureCodec(Codec):
             PlotError: when it has nothing to draw.
 
         """
+        from trainlog.plot import Run, pictures
+
+        return self._encode(pictures([Run(run)])[0])
+
+    def _encode(self, picture: Picture) -> bytes:
+        from trainlog.draw import layout
+        from trainlog.plot.save import encode
+
+        return encode(layout(picture.figure, *picture.size(960, 540)), self.name)
 
     def write(self, path: Path, header: Header) -> Writer:
         """Begin a picture; the file is written when the writer is closed.
@@ -54,31 +61,19 @@ class PictureCodec(Codec):
 
 
 class SvgCodec(PictureCodec):
-    """The most important figures of a log on one sheet."""
+    """A sheet as SVG."""
 
     name = "svg"
     suffixes = (".svg",)
     description = "picture of the most important curves, for papers and browsers"
 
-    def paint(self, run: Reader) -> bytes:
-        """Draw *run* as SVG."""
-        from trainlog.draw import svg
-
-        return svg(_sheet(run)).encode()
-
 
 class PngCodec(PictureCodec):
-    """The most important figures of a log on one sheet, as pixels."""
+    """A sheet as PNG."""
 
     name = "png"
     suffixes = (".png",)
     description = "picture of the most important curves, as pixels"
-
-    def paint(self, run: Reader) -> bytes:
-        """Draw *run* as PNG."""
-        from trainlog.draw import png
-
-        return png(_sheet(run))
 
 
 class GifCodec(PictureCodec):
@@ -89,23 +84,11 @@ class GifCodec(PictureCodec):
     description = "the reward curve growing, as an animation"
 
     def paint(self, run: Reader) -> bytes:
-        """Draw *run* as GIF."""
-        from trainlog.draw import gif, layout
+        """Draw the main metric of *run*; raises as `PictureCodec.paint`."""
         from trainlog.plot import PlotOptions, Run, main_metric, pictures
-        from trainlog.plot.animation import growing
-        from trainlog.plot.save import GIF_FPS
 
-        one = Run(run)
-        picture = pictures([one], PlotOptions(y=(str(main_metric([one])),)))[0]
-        return gif(growing(layout(picture.figure, _WIDTH, _HEIGHT)), fps=GIF_FPS)
-
-
-def _sheet(run: Reader) -> Drawing:
-    from trainlog.draw import layout
-    from trainlog.plot import Run, pictures
-
-    picture = pictures([Run(run)])[0]
-    return layout(picture.figure, *picture.size(_WIDTH, _HEIGHT))
+        runs = [Run(run)]
+        return self._encode(pictures(runs, PlotOptions(y=(str(main_metric(runs)),)))[0])
 
 
 class _MemoryReader(Reader):

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from trainlog.draw import Drawing, Figure, Theme
     from trainlog.plot.picture import Picture
 
-__all__ = ["Format", "save_figure", "save_picture"]
+__all__ = ["Format", "encode", "save_figure", "save_picture"]
 
 Format = Literal["svg", "png", "gif"]
 
-GIF_FPS: Final = 20
+_GIF_FPS: Final = 20
 
 
 def save_figure(
@@ -54,19 +54,20 @@ def save_figure(
     for suffix in formats:
         path = Path(f"{os.fspath(stem)}.{suffix}")
         with atomic_write(path) as file:
-            file.write(_encode(drawing, suffix, scale))
+            file.write(encode(drawing, suffix, scale))
         written.append(path)
     return written
 
 
-def _encode(drawing: Drawing, suffix: Format, scale: float) -> bytes:
+def encode(drawing: Drawing, format: Format, scale: float = 2) -> bytes:
+    """Encode *drawing*; *scale* is that of `save_figure`."""
     from trainlog.draw import gif, png, svg
 
-    if suffix == "svg":
+    if format == "svg":
         return svg(drawing).encode()
-    if suffix == "png":
+    if format == "png":
         return png(drawing, scale)
-    return gif(growing(drawing), fps=GIF_FPS)
+    return gif(growing(drawing), fps=_GIF_FPS)
 
 
 def save_picture(
