@@ -62,10 +62,10 @@ class TrainingRecorder:
 
         Args:
             path: the suffix decides the format: ``.flog`` or ``.bin`` is FLOG. Folders above it are made.
-            creature_name: what is trained; ``creature`` in the metadata.
-            task: what it learns; ``task`` in the metadata.
+            creature_name: ``creature`` in the metadata.
+            task: ``task`` in the metadata.
             phase: a tag of the training phase, 0 to 255.
-            metadata: more that is true of the whole run: seed, arguments, versions, ...
+            metadata: more metadata of the run: seed, arguments, versions, ...
             overwrite: replace an existing log. Otherwise that is an error.
             resume: resume an existing log, as `trainlog.resume` does. Its header is not changed; metadata that differ
                 from it are in the ``resume`` event. The clock continues from its last frame.

@@ -1,4 +1,4 @@
-"""``trainlog info``: what is in a log."""
+"""``trainlog info``: a summary of logs."""
 
 from __future__ import annotations
 

@@ -82,6 +82,6 @@ def _value_of(run: Run, key: str) -> str:
     meta: Mapping[str, Any] = flatten(run.reader.header.meta)
     if key not in meta:
         known = ", ".join(map(str, meta)) or "nothing"
-        raise PlotError(f"{run.label} does not say its {key!r}; it says {known}")
+        raise PlotError(f"the metadata of {run.label} has no {key!r}; it has {known}")
     value = str(meta[key])
     return value if isinstance(meta[key], str) else f"{key.rpartition('/')[2]} {value}"

@@ -34,7 +34,7 @@ class Picture:
     Attributes:
         name: path of its file, without suffix and with ``/``.
         title: what it shows, for lists.
-        figure: what is drawn.
+        figure: the chart, scene or grid.
         group: the group of its metric; empty without one.
         blocks: the numbers of its curves; empty for a sheet, as each of its figures is a picture too.
         columns, rows: of figures on a sheet.

@@ -45,7 +45,7 @@ _NODES: Final = (
 _HINTS: Final = {
     "=": "; to compare, write ==",
     "%": "; only a plain number can have a % after it, between brackets as in reward[-10%:]",
-    "]": "; between brackets stands a number, or two with ':' between them",
+    "]": "; brackets contain a number, or two with ':' between them",
     ":": "; one ':' can stand between brackets, as in reward[10:20]",
 }
 
