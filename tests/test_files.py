@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainlog.errors import CorruptLog, LogNotFound, LogWriteError, TruncatedLog, UnknownFormat
-from trainlog.storage.source import Source, follow, written_aside
+from trainlog.storage.source import Source, atomic_write, follow
 
 
 @pytest.fixture
@@ -94,15 +94,15 @@ def test_follow_looks_once_more_when_it_is_over() -> None:
     assert [wait(), wait(), wait(), wait()] == [True, True, True, False]
 
 
-def test_written_aside_is_whole_or_absent(tmp_path: Path) -> None:
+def test_atomic_write_is_whole_or_absent(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "a"
-    with written_aside(path) as file:
+    with atomic_write(path) as file:
         file.write(b"one")
         assert not path.exists()
     assert path.read_bytes() == b"one"
 
     def fail() -> None:
-        with written_aside(path) as file:
+        with atomic_write(path) as file:
             file.write(b"two")
             raise KeyError("stop")
 
@@ -110,5 +110,5 @@ def test_written_aside_is_whole_or_absent(tmp_path: Path) -> None:
         fail()
     assert path.read_bytes() == b"one"
     assert [one.name for one in path.parent.iterdir()] == ["a"]
-    with pytest.raises(LogWriteError, match="cannot write"), written_aside(path / "below a file"):
+    with pytest.raises(LogWriteError, match="cannot write"), atomic_write(path / "below a file"):
         pass

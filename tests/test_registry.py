@@ -96,7 +96,7 @@ def test_a_third_partys_codec_passes_the_contract(site: Site, tmp_path: Path) ->
     assert "1 skipped" in done.stdout
 
 
-def test_plug_ins_are_not_looked_for_when_ours_match(
+def test_plug_ins_are_not_looked_for_when_a_built_in_matches(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.install("broken", "broken = nowhere:Nothing")
@@ -120,7 +120,7 @@ def test_two_codecs_of_one_name(site: Site, tmp_path: Path) -> None:
         assert "second-lines" in str(caught.value)
 
 
-def test_a_name_that_is_ours(site: Site) -> None:
+def test_the_name_of_a_built_in(site: Site) -> None:
     site.install("evil-flog", "flog = lines_plugin:Lines", lines_plugin=PLUG_IN)
     with pytest.raises(CodecClash, match="'flog': trainlog and evil-flog"):
         trainlog.list_codecs()
@@ -184,9 +184,9 @@ def test_convert_is_complete_or_absent(tmp_path: Path) -> None:
 
 
 def test_suffixes_are_known_without_an_import() -> None:
-    for name, ours in registry._BUILT_IN.items():
-        codec = ours.load()
-        assert (codec.name, codec.suffixes) == (name, ours.suffixes)
+    for name, built_in in registry._BUILT_IN.items():
+        codec = built_in.load()
+        assert (codec.name, codec.suffixes) == (name, built_in.suffixes)
 
 
 def test_a_recorder_of_flog_loads_nothing_of_other_formats(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_log_that_says_nothing(tmp_path: Path) -> None:
     assert (replay.duration_s, replay.total_frames) == (0.0, 0)
     assert list(replay.iter_physics()) == []
     assert "0 frames" in replay.summary()
-    with pytest.raises(EmptyLog, match="no creature frames"):
+    with pytest.raises(EmptyLog, match="no creature frame has a position"):
         replay.export_physics_npz(tmp_path / "a.npz")
     with pytest.raises(EmptyLog, match="no stats frames"):
         replay.export_stats_csv(tmp_path / "a.csv")
@@ -137,6 +137,24 @@ def test_physics_archive(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'pos' changes"):
         replay.export_physics_npz(tmp_path / "b.npz")
     assert not (tmp_path / "b.npz").exists()
+
+
+def test_stats_as_csv_keep_the_values_as_logged(tmp_path: Path) -> None:
+    replay = log_of(
+        tmp_path,
+        (0.0, Kind.STATS, {"a": 1, "b": None, "list": [1, 2.0]}),
+        (1.0, Kind.CREATURE, {"step": 9, "other": 1}),
+        (2.0, Kind.STATS, {"a": 2.5, "step": 7, "timestamp": 3}),
+        (3.0, Kind.STATS, {"b": float("nan"), "nested": {"c": True, "d": {}}}),
+    )
+    replay.export_stats_csv(tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_bytes().decode().split("\r\n") == [
+        "timestamp,step,a,b,list,nested/c,nested/d",
+        '0.0,,1,,"[1, 2.0]",,',
+        "2.0,7,2.5,,,,",
+        "3.0,,,nan,,True,{}",
+        "",
+    ]
 
 
 def test_stats_as_csv(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@
     TrainlogError
     ├── LogNotFound        (FileNotFoundError)   there is nothing at that path
     ├── LogExists          (FileExistsError)     a log is never overwritten unless the caller says so
-    ├── UnknownFormat      (ValueError)          no codec takes this file
+    ├── UnknownFormat      (ValueError)          no codec accepts this file
     ├── CodecError         (ValueError)          a codec cannot do what was asked of it
     │   └── CodecClash                           two codecs of one name
     ├── DamagedLog         (ValueError)          the bytes are not what the format says

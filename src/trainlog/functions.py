@@ -1,7 +1,6 @@
-"""What an agent has learned: functions over its state and action, sampled on a grid now and then while it trained.
+"""Learned functions of state and action, which the trainer sampled on a grid during the training.
 
-RLSimion logs have them, and what was converted from those; so has any log with events of the type
-``function_sample``.
+They are events of the type ``function_sample``, which RLSimion logs have, and logs converted from them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from trainlog.codec import Reader
 from trainlog.conventions import FUNCTION_SAMPLE
 from trainlog.errors import EmptyLog
 from trainlog.model import Kind, Variable
-from trainlog.storage.source import written_aside
+from trainlog.storage.source import atomic_write
 
 if TYPE_CHECKING:
     from trainlog.draw import Figure
@@ -31,16 +30,16 @@ __all__ = ["LearnedFunction", "draw_function", "learned_functions"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LearnedFunction:
-    """One learned function and how it came to be what it is.
+    """The samples of one learned function.
 
     Attributes:
-        name: for example ``V(angle,angular-velocity)``; numbered where the log has it twice.
+        name: for example ``V(angle,angular-velocity)``; numbered, ``name#2``, where the log has it twice.
         values: float64, shape (samples, y, x), or (samples, z, y, x) where there are several layers.
         episode: int64, shape (samples,): index of the evaluation before which each sample was taken; 0 when a run
             has only training episodes.
         step: int64, shape (samples,): step of that episode.
         experiment_step: int64, shape (samples,): steps of all episodes until then.
-        axes: what x and y stand for, as far as the name says, with the range where the log declares it.
+        axes: the variables of x and y, as far as the name contains them, with the range that the log declares.
 
     """
 
@@ -53,13 +52,13 @@ class LearnedFunction:
 
     @property
     def samples(self) -> int:
-        """How many samples there are."""
+        """The number of samples."""
         return len(self.values)
 
     def figure(self, sample: int = -1) -> Figure:
-        """The picture of one sample: a heat map, or a curve for a function of one variable.
+        """Make the figure of one sample: a heat map, or a curve for a function of one variable.
 
-        All samples of a function share one scale of values, so that their pictures can be compared.
+        All samples of a function have the same color scale.
         """
         from trainlog.draw import Chart, Heatmap, Line
 
@@ -67,17 +66,16 @@ class LearnedFunction:
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
         is_signed = low < 0 < high
         if is_signed:
-            low, high = min(low, -high), max(high, -low)  # zero is where the two colours meet
+            low, high = min(low, -high), max(high, -low)  # zero is the middle of the diverging colors
         span = (low, high) if low < high else None
         number = range(self.samples)[sample]
-        title = self.name
         caption = f"sample {number + 1} of {self.samples}, after {int(self.experiment_step[number]) - 1:,} steps"
         layer = self.values[number] if self.values.ndim == 3 else self.values[number, 0]
         rows, columns = layer.shape
         x, y = (*self.axes, Variable("x"), Variable("y"))[:2] if len(self.axes) != 1 else (*self.axes, Variable("y"))
         if rows == 1:
             return Chart(
-                title=title,
+                title=self.name,
                 x_label=x.name,
                 x_unit=x.unit or None,
                 y_range=span,
@@ -86,7 +84,7 @@ class LearnedFunction:
             )
         return Heatmap(
             layer,
-            title=title,
+            title=self.name,
             x_label=x.name,
             y_label=y.name,
             x_unit=x.unit or None,
@@ -101,14 +99,14 @@ class LearnedFunction:
 
 
 def _nodes(axis: Variable, count: int) -> npt.NDArray[np.float64]:
-    """Where the samples along *axis* were taken: from one end of its range to the other."""
+    """The coordinates of the samples along *axis*, evenly over its range."""
     if axis.low is None or axis.high is None or not axis.low < axis.high:
         return np.arange(count, dtype=np.float64)
     return np.linspace(axis.low, axis.high, count)
 
 
 def _edges(axis: Variable, count: int) -> tuple[float, float] | None:
-    """The outer edges of cells that have the samples along *axis* in their middles."""
+    """The outer edges of the cells around the samples along *axis*."""
     nodes = _nodes(axis, count)
     if axis.low is None or count < 2:
         return None
@@ -117,7 +115,7 @@ def _edges(axis: Variable, count: int) -> tuple[float, float] | None:
 
 
 def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
-    """The functions that *log* holds samples of, by name; a name that comes up twice is numbered, ``name#2``."""
+    """Read the learned functions of *log*, by name; a repeated name is numbered, ``name#2``."""
     samples: dict[tuple[Any, ...], list[Mapping[Any, Any]]] = {}
     for frame in log.frames(Kind.EVENT):
         data = frame.data
@@ -125,17 +123,17 @@ def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
             samples.setdefault((data.get("id"), data["function"], *data["shape"]), []).append(data)
     functions: dict[str, LearnedFunction] = {}
     seen: Counter[str] = Counter()
-    for (_, name, *shape), found in samples.items():
+    for (_, name, *shape), group in samples.items():
         if len(shape) == 3 and shape[0] == 1:
             shape = shape[1:]
         seen[name] += 1
         unique = name if seen[name] == 1 else f"{name}#{seen[name]}"
         functions[unique] = LearnedFunction(
             unique,
-            np.array([data["values"] for data in found], np.float64).reshape(len(found), *shape),
-            _ints(found, "episode"),
-            _ints(found, "step"),
-            _ints(found, "experiment_step"),
+            np.array([data["values"] for data in group], np.float64).reshape(len(group), *shape),
+            _ints(group, "episode"),
+            _ints(group, "step"),
+            _ints(group, "experiment_step"),
             _axes(name, log.header.variables),
         )
     return functions
@@ -146,7 +144,7 @@ def _ints(samples: list[Mapping[Any, Any]], key: str) -> npt.NDArray[np.int64]:
 
 
 def _axes(name: str, variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
-    """What the names in the brackets of *name* stand for: variables of the log, states before actions."""
+    """The variables that the names in the parentheses of *name* refer to, states before actions."""
     inside = re.search(r"\(([^()]*(?:\([^()]*\)[^()]*)*)\)\s*$", name)
     declared = {variable.name: variable for variable in reversed(variables) if variable.role in ("state", "action")}
     names = inside[1].split(",") if inside else []
@@ -162,13 +160,13 @@ def draw_function(
     fps: float = 4,
     theme: str = "light",
 ) -> list[Path]:
-    """Write the last sample of *function* as SVG and PNG, and all of them one after another as GIF, into *folder*.
+    """Write the last sample of *function* as SVG and PNG, and all samples as an animated GIF, into *folder*.
 
     Returns:
-        The files, which are named after the function: ``V_angle_angular-velocity.svg``, ...
+        The files, named after the function: ``V_angle_angular-velocity.svg``, ...
 
     Raises:
-        EmptyLog: when it was never sampled.
+        EmptyLog: when it has no samples.
         LogWriteError: when a file cannot be written.
 
     """
@@ -180,6 +178,6 @@ def draw_function(
     drawings = [layout(function.figure(i), width, height, theme) for i in range(function.samples)]
     contents = {".svg": svg(drawings[-1]).encode(), ".png": png(drawings[-1], 2), ".gif": gif(drawings, fps)}
     for suffix, content in contents.items():
-        with written_aside(f"{stem}{suffix}") as file:
+        with atomic_write(f"{stem}{suffix}") as file:
             file.write(content)
     return [Path(f"{stem}{suffix}") for suffix in contents]

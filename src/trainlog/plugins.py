@@ -1,4 +1,4 @@
-"""Codecs of third parties: what installed distributions name in the entry point group ``trainlog.codecs``."""
+"""Codecs of third parties: the entry points of the group ``trainlog.codecs``."""
 
 from __future__ import annotations
 
@@ -10,39 +10,40 @@ from typing import Final
 from trainlog.codec import Codec
 from trainlog.errors import CodecClash, CodecError, TrainlogWarning
 
-__all__ = ["OURS", "load", "plug_ins", "registered", "whose"]
+__all__ = ["BUILT_IN", "distribution_of", "load", "plug_ins", "registered"]
 
 GROUP: Final = "trainlog.codecs"
-OURS: Final = "trainlog"
+BUILT_IN: Final = "trainlog"  # the distribution of the built-in codecs
 
 
-def registered(ours: Iterable[str]) -> list[EntryPoint]:
-    """The entry points of all plug-ins; *ours* are the names that are taken.
+def registered(built_in: Iterable[str]) -> list[EntryPoint]:
+    """Return the entry points of all plug-ins; *built_in* are names that they must not have.
 
     Raises:
         CodecClash: when two codecs have one name.
 
     """
-    owners = dict.fromkeys(ours, OURS)
-    entries = [entry for entry in entry_points(group=GROUP) if whose(entry) != OURS]
+    owners = dict.fromkeys(built_in, BUILT_IN)
+    entries = [entry for entry in entry_points(group=GROUP) if distribution_of(entry) != BUILT_IN]
     for entry in entries:
+        owner = distribution_of(entry)
         if entry.name in owners:
             raise CodecClash(
-                f"two installed distributions bring a codec called {entry.name!r}: "
-                f"{owners[entry.name]} and {whose(entry)}; uninstall one of them"
+                f"two installed distributions have a codec called {entry.name!r}: "
+                f"{owners[entry.name]} and {owner}; uninstall one of them"
             )
-        owners[entry.name] = whose(entry)
+        owners[entry.name] = owner
     return entries
 
 
-def plug_ins(ours: Iterable[str]) -> Iterator[tuple[EntryPoint, Codec]]:
-    """Every plug-in that can be loaded; a `TrainlogWarning` tells of one that cannot.
+def plug_ins(built_in: Iterable[str]) -> Iterator[tuple[EntryPoint, Codec]]:
+    """Yield every plug-in that can be loaded; a `TrainlogWarning` names each one that cannot.
 
     Raises:
         CodecClash: when two codecs have one name.
 
     """
-    for entry in registered(ours):
+    for entry in registered(built_in):
         try:
             yield entry, load(entry)
         except CodecError as error:
@@ -50,24 +51,24 @@ def plug_ins(ours: Iterable[str]) -> Iterator[tuple[EntryPoint, Codec]]:
 
 
 def load(entry: EntryPoint) -> Codec:
-    """The codec that *entry* names.
+    """Load the codec of *entry*.
 
     Raises:
         CodecError: when it cannot be imported, is no codec, or has another name.
 
     """
-    what = f"the codec {entry.name!r} of {whose(entry)}"
+    subject = f"the codec {entry.name!r} of {distribution_of(entry)}"
     try:
         codec = entry.load()()
     except Exception as error:
-        raise CodecError(f"{what} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise CodecError(f"{subject} cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(codec, Codec):
-        raise CodecError(f"{what} is no trainlog.Codec but a {type(codec).__name__}")
+        raise CodecError(f"{subject} is no trainlog.Codec but a {type(codec).__name__}")
     if codec.name != entry.name:
-        raise CodecError(f"{what} calls itself {codec.name!r}; the two names must be the same")
+        raise CodecError(f"{subject} calls itself {codec.name!r}; the two names must be the same")
     return codec
 
 
-def whose(entry: EntryPoint) -> str:
-    """The name of the distribution that brings *entry*."""
+def distribution_of(entry: EntryPoint) -> str:
+    """The name of the distribution that installed *entry*."""
     return entry.dist.name if entry.dist is not None else entry.value

@@ -1,4 +1,4 @@
-"""TrainingRecorder: the face that a training loop sees."""
+"""TrainingRecorder: the interface for training loops."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ __all__ = ["OnError", "TrainingRecorder"]
 OnError = Literal["warn", "raise"]
 
 
-# Looked up here once: an attribute of an enum costs more than packing a header.
+# Module constants, because the lookup of an enum member costs more than packing a frame header.
 _CREATURE, _STATS, _EVENT, _EVOLUTION = Kind.CREATURE, Kind.STATS, Kind.EVENT, Kind.EVOLUTION
 
 
 class TrainingRecorder:
-    """Records a training run, frame by frame; nothing that was recorded is lost when the process dies.
+    """Records a training run, frame by frame; no recorded frame is lost when the process dies.
 
-    A power cut loses at most the last seconds, and a disk that is full or gone does not end the training; what exactly
-    is promised stands in docs/durability.md.
+    A power cut loses at most the last seconds, and a full or missing disk does not end the training; see
+    docs/durability.md.
 
-    Every ``record_`` method takes the time of the frame in seconds since the run began, ``None`` for now (by a clock
-    that never steps back). Values may be Python or numpy numbers, arrays, strings, bytes, lists and maps.
+    Every ``record_`` method takes the time of the frame in seconds since the run began, ``None`` for now (by a
+    monotonic clock). Values may be Python or numpy numbers, arrays, strings, bytes, lists and maps.
 
-    It can be used from several threads, closes itself when the interpreter exits, and refuses to write in a child
-    process that was forked from the one that made it.
+    A recorder can be used from several threads. It closes itself when the interpreter exits, and refuses to write in
+    a forked child process.
     """
 
     def __init__(
@@ -62,31 +62,31 @@ class TrainingRecorder:
 
         Args:
             path: the suffix decides the format: ``.flog`` or ``.bin`` is FLOG. Folders above it are made.
-            creature_name: what is trained; ``creature`` in the metadata.
-            task: what it learns; ``task`` in the metadata.
+            creature_name: ``creature`` in the metadata.
+            task: ``task`` in the metadata.
             phase: a tag of the training phase, 0 to 255.
-            metadata: more that is true of the whole run: seed, arguments, versions, ...
-            overwrite: replace a log that is there. Otherwise that is an error.
-            resume: go on with the log that is there, if there is one, as `trainlog.resume` does; its header stays as it
-                is, and metadata that differ from it are in the event of the restart. The clock goes on from its last
-                frame.
-            shard: the number of this process among several that log one run: *path* becomes a folder in which each
-                of them has a file of its own, and which `trainlog.open` reads as one log.
-            on_error: what becomes of a frame that the system does not take (a full disk, a folder that is gone).
-                ``warn``: it waits in memory until there is room again, see `trainlog.writers.retrying.RetryingWriter`,
-                with a warning. ``raise``: the call raises `LogWriteError`, and the frame is not in the log. What goes
-                wrong here, at the beginning, is raised in any case.
-            sync_every: seconds after which frames are on the disk, safe from a power cut; a thread sees to it. None
-                to leave that to the system.
-            background: write in a thread, and let so many frames wait for it; see
-                `trainlog.writers.background.Background`. For file systems that are slow: what waits is lost when the
+            metadata: more metadata of the run: seed, arguments, versions, ...
+            overwrite: replace an existing log. Otherwise that is an error.
+            resume: resume an existing log, as `trainlog.resume` does. Its header is not changed; metadata that differ
+                from it are in the ``resume`` event. The clock continues from its last frame.
+            shard: the rank of this process among several that log one run: *path* is a folder with one file for each
+                process, which `trainlog.open` reads as one log.
+            on_error: what happens to a frame that cannot be written (a full disk, a deleted folder).
+                ``warn``: a warning is issued, and the frame waits in memory, see
+                `trainlog.writers.retrying.RetryingWriter`.
+                ``raise``: the call raises `LogWriteError`, and the frame is not in the log. Errors of this
+                constructor are always raised.
+            sync_every: a thread syncs the log to the disk at this interval in seconds, against a power cut. None to
+                leave that to the system.
+            background: write in a thread, with a queue of this many frames; see
+                `trainlog.writers.background.Background`. For slow file systems: queued frames are lost when the
                 process is killed. None, the default, to write every frame before the call returns.
-            when_full: what becomes of a frame when so many wait: ``block``, ``drop_oldest`` or ``spill``.
+            when_full: what happens to a frame when the queue is full: ``block``, ``drop_oldest`` or ``spill``.
 
         Raises:
             LogExists: when there is a file at *path* already.
-            LogInUse: when it is to be replaced while another process writes it.
-            LogWriteError: when the file cannot be made.
+            LogInUse: when another process is writing the log that would be replaced or resumed.
+            LogWriteError: when the file cannot be created.
             UnsupportedFrame: when the metadata cannot be stored.
 
         """
@@ -98,21 +98,20 @@ class TrainingRecorder:
             raise ValueError(f"on_error is 'warn' or 'raise', not {on_error!r}")
         self._warns = on_error == "warn"
         if resume and overwrite:
-            raise ValueError("a log is either gone on with or replaced: resume or overwrite, not both")
-        if resume and _is_there(path):
-            self._writer: Writer = _resumed(path, meta)
+            raise ValueError("a log is either resumed or replaced: give resume or overwrite, not both")
+        if resume and _has_content(path):
+            self._writer: Writer = _resume(path, meta)
         else:
-            self._writer = registry.create(
-                path, meta, phase=phase, overwrite=overwrite or (resume and Path(path).exists())
-            )
-        self._began = time.monotonic() - self._writer.resumed_at
+            replace = overwrite or (resume and Path(path).exists())  # an empty file
+            self._writer = registry.create(path, meta, phase=phase, overwrite=replace)
+        self._start = time.monotonic() - self._writer.resumed_at
         if self._warns:
             self._writer = RetryingWriter(self._writer)
         if background is not None:
             self._writer = Background(self._writer, background, when_full)
         self._put = self._writer.put
-        self._unheard: OSError | None = None  # an error of the thread
-        self._warned = ""
+        self._sync_error: OSError | None = None  # of the thread; the next call raises it
+        self._last_warning = ""
         self._ticker = None if sync_every is None else Ticker(sync_every, self._sync, "trainlog sync")
         self.path = path
         _open_recorders.add(self)
@@ -123,10 +122,10 @@ class TrainingRecorder:
         Keys that viewers know: step, pos (qpos), vel (qvel), com (m), heading (rad), speed (m/s), x, y (m), ball_pos.
 
         Raises:
-            UnsupportedFrame: for a value that cannot be stored; the log stays as it was, without this frame.
+            UnsupportedFrame: for a value that cannot be stored; the frame is not written.
             ClosedLog: after ``close``, and in a forked child.
-            LogWriteError: with ``on_error="raise"``, when the system does not take the bytes, or did not bring earlier
-                ones to the disk.
+            LogWriteError: with ``on_error="raise"``, when this frame cannot be written, or earlier ones could not be
+                synced.
 
         """
         self._put(self.now() if timestamp is None else timestamp, _CREATURE, data)
@@ -159,61 +158,59 @@ class TrainingRecorder:
         self._put(self.now() if timestamp is None else timestamp, _EVOLUTION, data)
 
     def rewind(self, step: int) -> None:
-        """Declare that training went back to a checkpoint, the one of *step*; raises as ``record_creature_frame``.
+        """Record that training went back to the checkpoint of *step*; raises as ``record_creature_frame``.
 
-        All frames so far, from the first one on whose ``step`` is above it, are superseded: readers, tables, curves
-        and pictures leave them out. They stay in the file; `trainlog.Reader.with_superseded` shows them. ``step`` must
+        All earlier frames from the first one with a larger ``step`` on are superseded: readers, tables, curves and
+        pictures leave them out. They stay in the file; `trainlog.Reader.with_superseded` shows them. ``step`` must
         count the same thing in all frames that have one.
         """
         self._put(self.now(), _EVENT, {"type": "rewind", "by": "trainlog", "step": int(step)})
 
     def now(self) -> float:
-        """Seconds since the run began: since this recorder was made, or, of a log that is gone on with, beside that
-        as long as its frames took.
-        """
-        return time.monotonic() - self._began
+        """Seconds since the run began; of a resumed log, seconds since the restart plus the time of its last frame."""
+        return time.monotonic() - self._start
 
     def flush(self) -> None:
-        """Nothing is held back; this is here for loops that call it."""
+        """Write all frames that wait in memory or in a queue. Without those, every frame is written already."""
         self._writer.flush()
 
     def sync(self) -> None:
-        """Wait until all that was recorded is on the disk; after a checkpoint, say. The thread does it by itself.
+        """Wait until all recorded frames are on the disk, for example after a checkpoint.
 
         Raises:
-            LogWriteError: with ``on_error="raise"``, when the disk failed.
+            LogWriteError: with ``on_error="raise"``, when the disk fails.
 
         """
         self._sync()
-        self._raise_unheard()
+        self._raise_sync_error()
 
     def _sync(self) -> None:
-        """Of the thread: whatever goes wrong is told by a warning, or by the next call."""
+        """Sync; runs in the thread, so that an error becomes a warning or is raised by the next call."""
         try:
             self._writer.sync()
         except OSError as error:
             if not self._warns:
-                self._unheard = error
+                self._sync_error = error
                 self._put = self._raise_then_put
-            elif str(error) != self._warned:
-                self._warned = str(error)
-                warnings.warn(LogWriteWarning(self._warned), stacklevel=2)
+            elif str(error) != self._last_warning:
+                self._last_warning = str(error)
+                warnings.warn(LogWriteWarning(self._last_warning), stacklevel=2)
 
     def _raise_then_put(self, time: float, kind: Kind, data: Mapping[str, Any]) -> None:
-        self._raise_unheard()
+        self._raise_sync_error()
         self._put(time, kind, data)
 
-    def _raise_unheard(self) -> None:
-        error, self._unheard = self._unheard, None
+    def _raise_sync_error(self) -> None:
+        error, self._sync_error = self._sync_error, None
         self._put = self._writer.put
         if error is not None:
             raise error
 
     def close(self) -> None:
-        """Bring everything to the disk, and close the log; may be called again.
+        """Sync all frames to the disk, and close the log; may be called again.
 
         Raises:
-            LogWriteError: with ``on_error="raise"``, when something of it failed that no other call has raised.
+            LogWriteError: with ``on_error="raise"``, when that fails, or when the thread failed before.
 
         """
         _open_recorders.discard(self)
@@ -222,7 +219,7 @@ class TrainingRecorder:
             self._ticker = None
             self._sync()
         self._writer.close()
-        self._raise_unheard()
+        self._raise_sync_error()
 
     def __enter__(self) -> Self:
         return self
@@ -236,17 +233,17 @@ class TrainingRecorder:
         return f"TrainingRecorder({os.fspath(self.path)!r})"
 
 
-def _is_there(path: str | os.PathLike[str]) -> bool:
+def _has_content(path: str | os.PathLike[str]) -> bool:
     try:
         return Path(path).stat().st_size > 0
     except OSError:
         return False
 
 
-def _resumed(path: str | os.PathLike[str], meta: Mapping[str, Any]) -> Writer:
+def _resume(path: str | os.PathLike[str], meta: Mapping[str, Any]) -> Writer:
     old = registry.open(path).header.meta
-    other = {key: value for key, value in meta.items() if key != "shard" and str(value) != str(old.get(key))}
-    return registry.resume(path, note={"metadata": other} if other else None)
+    changed = {key: value for key, value in meta.items() if key != "shard" and str(value) != str(old.get(key))}
+    return registry.resume(path, note={"metadata": changed} if changed else None)
 
 
 _open_recorders: weakref.WeakSet[TrainingRecorder] = weakref.WeakSet()

@@ -1,69 +1,64 @@
-"""Which codec for which file: ``open``, ``create``, ``convert``, and the codecs that are installed."""
+"""The codecs that are installed, and ``open``, ``create``, ``resume`` and ``convert``, which find one for a path."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
 import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from trainlog.codec import Codec, Gap, Reader, Writer
-from trainlog.errors import (
-    LogExists,
-    LogInUse,
-    LogNotFound,
-    LogWriteError,
-    UnknownFormat,
-)
+from trainlog.errors import LogExists, LogInUse, LogNotFound, LogWriteError, UnknownFormat
 from trainlog.model import Frame, Header, Variable
-from trainlog.storage.append import holder_of
+from trainlog.storage.append import lock_owner
 from trainlog.table.table import Table
 
-__all__ = ["Conversion", "Installed", "convert", "create", "list_codecs", "open", "resume"]
+__all__ = ["Conversion", "Installed", "convert", "create", "find_codec", "list_codecs", "open", "resume"]
 
 
-class _Ours(NamedTuple):
-    """Where a codec of ours is, its suffixes, and the codec that it keeps frames in: known without importing it."""
+class _BuiltIn(NamedTuple):
+    """A built-in codec, which is imported when it is needed: its class, its suffixes, and the codec it depends on."""
 
-    where: str
+    location: str
     suffixes: tuple[str, ...]
-    spool: str | None = None
+    depends_on: str | None = None
 
     def load(self) -> Codec:
-        module, _, name = self.where.partition(":")
-        made_of = () if self.spool is None else (_BUILT_IN[self.spool].load(),)
-        codec: Codec = getattr(importlib.import_module(module), name)(*made_of)
+        module, _, name = self.location.partition(":")
+        arguments = () if self.depends_on is None else (_BUILT_IN[self.depends_on].load(),)
+        codec: Codec = getattr(importlib.import_module(module), name)(*arguments)
         return codec
 
 
 _BUILT_IN: Final = {
-    "flog": _Ours("trainlog.codecs.flog:FlogCodec", (".flog", ".bin")),
-    "simion": _Ours("trainlog.codecs.simion:SimionCodec", (".simion.log", ".simion.log.bin", ".simion.log.functions")),
-    "parquet": _Ours("trainlog.codecs.parquet:ParquetCodec", (".parquet",), spool="flog"),
-    "svg": _Ours("trainlog.plot.codec:SvgCodec", (".svg",)),
-    "png": _Ours("trainlog.plot.codec:PngCodec", (".png",)),
-    "gif": _Ours("trainlog.plot.codec:GifCodec", (".gif",)),
+    "flog": _BuiltIn("trainlog.codecs.flog:FlogCodec", (".flog", ".bin")),
+    "simion": _BuiltIn(
+        "trainlog.codecs.simion:SimionCodec", (".simion.log", ".simion.log.bin", ".simion.log.functions")
+    ),
+    "parquet": _BuiltIn("trainlog.codecs.parquet:ParquetCodec", (".parquet",), depends_on="flog"),
+    "svg": _BuiltIn("trainlog.plot.codec:SvgCodec", (".svg",)),
+    "png": _BuiltIn("trainlog.plot.codec:PngCodec", (".png",)),
+    "gif": _BuiltIn("trainlog.plot.codec:GifCodec", (".gif",)),
 }
 
-_HEAD: Final = 4096
-_REPORTED: Final = 1024  # frames between two calls of `progress`
+_HEAD_BYTES: Final = 4096
+_PROGRESS_FRAMES: Final = 1024  # frames between two calls of `progress`
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A codec that can be used, and where it comes from.
+    """A codec that is installed.
 
     Attributes:
         codec: the codec.
-        distribution: the name of the installed distribution that brings it.
-        reads, writes: what it can do.
+        distribution: the distribution that installed it.
+        reads: whether it can read logs.
+        writes: whether it can write logs.
 
     """
 
@@ -74,39 +69,34 @@ class Installed:
 
 
 def list_codecs() -> list[Installed]:
-    """Every codec that is installed, our own first.
+    """List every codec that is installed, built-ins first.
 
     Raises:
         CodecClash: when two have the same name.
 
     """
-    from trainlog.plugins import OURS, plug_ins, whose
+    from trainlog.plugins import BUILT_IN, distribution_of, plug_ins
 
-    ours = [(codec.load(), OURS) for codec in _BUILT_IN.values()]
-    theirs = [(codec, whose(entry)) for entry, codec in plug_ins(_BUILT_IN)]
+    built_in = [(codec.load(), BUILT_IN) for codec in _BUILT_IN.values()]
+    others = [(codec, distribution_of(entry)) for entry, codec in plug_ins(_BUILT_IN)]
     return [
-        Installed(
-            codec,
-            distribution,
-            reads=type(codec).read is not Codec.read,
-            writes=type(codec).write is not Codec.write,
-        )
-        for codec, distribution in ours + theirs
+        Installed(codec, distribution, type(codec).read is not Codec.read, type(codec).write is not Codec.write)
+        for codec, distribution in built_in + others
     ]
 
 
 def open(path: str | os.PathLike[str], *, codec: str | None = None) -> Reader:
-    """Open a log of any format that is installed; the bytes decide, not the name.
+    """Open a log of any installed format; its content decides, not its name.
 
     Args:
-        path: the log. A folder that is named like one (``run.flog/``), or a pattern (``run-*.flog``), is one log of
-            all the files in it, in the order of their times.
-        codec: the name of the format, where the bytes do not tell.
+        path: the log. A folder named like one (``run.flog/``), or a pattern (``run-*.flog``), is one log of several
+            files, merged by time.
+        codec: the name of the format, to skip the detection.
 
     Raises:
-        LogNotFound: when there is nothing at *path*.
-        UnknownFormat: when no codec takes it.
-        DamagedLog: when its header is cut or broken.
+        LogNotFound: when *path* does not exist.
+        UnknownFormat: when no codec accepts it.
+        DamagedLog: when its header is truncated or corrupt.
 
     """
     path = Path(path)
@@ -114,17 +104,17 @@ def open(path: str | os.PathLike[str], *, codec: str | None = None) -> Reader:
 
 
 def _codec_of(path: Path, name: str | None) -> Codec:
-    head = _head(path)
+    head = _read_head(path)
     if name is not None:
-        return _by_name(name)
-    for candidate in _candidates(path):
-        if candidate.accepts(path, head):
-            return candidate
+        return find_codec(name)
+    for codec in _by_suffix(path):
+        if codec.accepts(path, head):
+            return codec
     if path.is_dir():
         raise UnknownFormat("this is a folder, not a log", path=path)
-    what = "it is empty" if not head else f"it begins with {head[:8]!r}"
+    content = "it is empty" if not head else f"it begins with {head[:8]!r}"
     raise UnknownFormat(
-        f"no codec takes this file ({what}); `trainlog codecs` lists those that are installed", path=path
+        f"no codec accepts this file ({content}); `trainlog codecs` lists those that are installed", path=path
     )
 
 
@@ -137,54 +127,55 @@ def create(
     codec: str | None = None,
     overwrite: bool = False,
 ) -> Writer:
-    """Begin a new log; the suffix of *path* decides the format.
+    """Create a new log; the suffix of *path* decides the format.
 
     Args:
-        path: the log; folders above it are made.
-        meta: what is true of the whole run: creature, task, seed, arguments, ...
+        path: the log; missing folders are created.
+        meta: metadata of the run: creature, task, seed, arguments, ...
         phase: a tag of the training phase, 0 to 255.
         variables: declared columns, for formats that have them.
-        codec: the name of the format, where the suffix does not tell.
-        overwrite: remove the log that is there. Otherwise that is an error.
+        codec: the name of the format, where the suffix does not decide it.
+        overwrite: replace an existing log. Otherwise that is an error.
 
     Raises:
         LogExists: when there is a file at *path* already.
-        LogInUse: when it is to be removed while it is being written; the message says by whom.
+        LogInUse: when a process is writing the log that would be replaced; the message names the process.
         UnknownFormat: when no codec has that suffix.
-        LogWriteError: when the file cannot be made.
+        LogWriteError: when the file cannot be created.
 
     """
     path = Path(path)
-    chosen = _for_writing(path, codec)
+    chosen = _codec_for_writing(path, codec)
     if overwrite:
         for file in chosen.files(path):
             if file.is_file():
-                _must_not_be_written(file)
+                if owner := lock_owner(file):
+                    raise LogInUse(f"{owner} is writing this log; it is not replaced", path=file)
                 file.unlink()
     return chosen.write(path, Header(dict(meta or {}), phase, tuple(variables)))
 
 
 def resume(path: str | os.PathLike[str], *, codec: str | None = None, note: Mapping[str, Any] | None = None) -> Writer:
-    """Go on with a log whose writer was killed, or closed it; in the same file, behind the last whole frame.
+    """Resume a log after its writer was killed or closed, in the same file, after the last whole frame.
 
-    A torn tail is cut off. An event of the type ``resume`` tells of it: ``cut`` (how many bytes that were), ``wall``
-    (seconds since 1970), ``host``, ``pid``.
+    A torn tail is cut off. An event of the type ``resume`` records it: ``cut`` (how many bytes), ``wall`` (seconds
+    since 1970), ``host``, ``pid``.
 
     Args:
         path: the log.
-        codec: the name of the format, where the bytes do not tell.
-        note: what that event is to say beside.
+        codec: the name of the format, to skip the detection.
+        note: more keys of that event.
 
     Returns:
-        A writer. Its ``resumed_at`` is the time of the last frame that is there, to go on from.
+        A writer. Its ``resumed_at`` is the time of the last frame in the log.
 
     Raises:
-        LogNotFound: when there is nothing at *path*.
-        LogInUse: when another process is writing it; the message says which.
-        UnknownFormat: when no codec takes it.
+        LogNotFound: when *path* does not exist.
+        LogInUse: when another process is writing it; the message names the process.
+        UnknownFormat: when no codec accepts it.
         CodecError: when logs of its format cannot be resumed.
-        DamagedLog: when its header is cut or broken.
-        LogWriteError: when it may not be written.
+        DamagedLog: when its header is truncated or corrupt.
+        LogWriteError: when it cannot be written.
 
     """
     path = Path(path)
@@ -193,12 +184,12 @@ def resume(path: str | os.PathLike[str], *, codec: str | None = None, note: Mapp
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What a conversion did.
+    """The result of a conversion.
 
     Attributes:
         target: the new log.
-        frames: how many frames it was given.
-        losses: what its format could not hold, by a short description, with how often that was so.
+        frames: how many frames were written.
+        losses: what the new format could not hold: counts by description.
 
     """
 
@@ -216,45 +207,53 @@ def convert(
     overwrite: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Conversion:
-    """Write the log *source* anew as *target*, in the format of its suffix.
+    """Convert the log *source* to the format of *target*.
 
-    The target is complete or absent: it is written aside, in a folder beside it, and renamed at the end.
+    The target is complete or absent: it is written in a temporary folder beside it, and renamed at the end.
 
     Args:
         source: a log of any format, or its reader.
-        target: where to; for a format of several files the one that names the others.
-        codec: the name of the target's format, where the suffix does not tell.
-        variables: which keys are to be declared columns, for a target that has only such, of a source that
-            declares none.
-        overwrite: replace a log that is there. Otherwise that is an error.
-        progress: called with the number of frames that are done, now and then.
+        target: the new log; for a format of several files, the main file.
+        codec: the name of the target's format, where the suffix does not decide it.
+        variables: the columns to declare, for a target that requires them and a source that declares none.
+        overwrite: replace an existing log. Otherwise that is an error.
+        progress: called with the number of frames written so far.
 
     Raises:
         LogNotFound, UnknownFormat, DamagedLog: for the source.
         LogExists, UnknownFormat, LogWriteError: for the target.
-        CodecError: when the target's format needs to be told more, for example *variables*.
-        UnsupportedFrame: when the target's format cannot hold a frame at all.
+        CodecError: when the target's format needs more, for example *variables*.
+        UnsupportedFrame: when the target's format cannot hold a frame.
 
     """
     reader = source if isinstance(source, Reader) else open(source)
     target = Path(target)
-    chosen = _for_writing(target, codec)
+    chosen = _codec_for_writing(target, codec)
+    files = chosen.files(target)
     if not overwrite:
-        _must_be_free(chosen.files(target))
+        _check_absent(files)
     header = reader.header
     if variables := tuple(variables):
         header = dataclasses.replace(header, variables=variables)
     header = chosen.declare_columns(header, reader)
     gaps: list[Gap] = []
-    with _folder_beside(target) as aside:
-        with chosen.write(aside / target.name, header) as writer:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = TemporaryDirectory(prefix=".converting-", dir=target.parent, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise LogWriteError(f"cannot write in its folder: {error.strerror}", path=target) from error
+    with temporary as name:
+        folder = Path(name)
+        with chosen.write(folder / target.name, header) as writer:
             count = _copy(reader.contents(gaps.append), writer, progress)
-        _move_all(aside, chosen.files(target), overwrite=overwrite)
+        if not overwrite:
+            _check_absent(files)
+        _move_all(folder, files)
     return Conversion(target, count, Counter(map(str, gaps)) + Counter(writer.losses))
 
 
 def _copy(blocks: Iterable[Frame | Table], writer: Writer, progress: Callable[[int], object] | None) -> int:
-    """Write all of *blocks*, and return how many frames they were."""
+    """Write all of *blocks*, and return the number of frames."""
     count = reported = 0
     for block in blocks:
         if isinstance(block, Table):
@@ -263,7 +262,7 @@ def _copy(blocks: Iterable[Frame | Table], writer: Writer, progress: Callable[[i
         else:
             writer.write(block)
             count += 1
-        if progress is not None and count - reported >= _REPORTED:
+        if progress is not None and count - reported >= _PROGRESS_FRAMES:
             progress(count)
             reported = count
     if progress is not None:
@@ -271,85 +270,70 @@ def _copy(blocks: Iterable[Frame | Table], writer: Writer, progress: Callable[[i
     return count
 
 
-@contextmanager
-def _folder_beside(target: Path) -> Iterator[Path]:
-    """A folder on the same disk as *target*, which is gone in the end."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
-    except OSError as error:
-        raise LogWriteError(f"cannot write in its folder: {error.strerror}", path=target) from error
-    try:
-        yield aside
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _must_be_free(files: Iterable[Path]) -> None:
+def _check_absent(files: Iterable[Path]) -> None:
     for file in files:
         if file.exists():
-            raise LogExists("there is a file already, and a log is never overwritten unasked", path=file)
+            raise LogExists("there is a file already, and a log is never overwritten by default", path=file)
 
 
-def _must_not_be_written(file: Path) -> None:
-    if who := holder_of(file):
-        raise LogInUse(f"{who} is writing this log; it is not replaced", path=file)
-
-
-def _move_all(aside: Path, files: Sequence[Path], *, overwrite: bool) -> None:
-    """Move what was written in *aside* to its place; the first of *files* last, as it names the others."""
-    if not overwrite:
-        _must_be_free(files)
-    written = sorted(aside.iterdir(), key=lambda path: path.name == files[0].name)
+def _move_all(folder: Path, files: Sequence[Path]) -> None:
+    """Move the new log from *folder* to *files*; the first file last, as it refers to the others."""
+    written = sorted(folder.iterdir(), key=lambda path: path.name == files[0].name)
     for path in written:
         with path.open("rb") as file:
             os.fsync(file.fileno())
     for old in files:
-        if not (aside / old.name).exists():
-            old.unlink(missing_ok=True)  # a part of the old log that the new one does not have
+        if not (folder / old.name).exists():
+            old.unlink(missing_ok=True)  # a file of the old log that the new one does not have
     for path in written:
         path.replace(files[0].parent / path.name)
 
 
-def _head(path: Path) -> bytes:
+def _read_head(path: Path) -> bytes:
     if path.is_dir() or ("*" in path.name and not path.exists()):
-        return b""  # perhaps several files that are one log, which only its name can tell
+        return b""  # several files may be one log, which only their name shows
     try:
         with path.open("rb") as file:
-            return file.read(_HEAD)
+            return file.read(_HEAD_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise LogNotFound("there is no such file", path=path) from error
     except OSError as error:
         raise UnknownFormat(f"cannot read it: {error.strerror}", path=path) from error
 
 
-def _candidates(path: Path) -> Iterator[Codec]:
-    """Ours, and only when nobody stops at one of them those of plug-ins; the best fitting suffix first in each."""
-    for ours in sorted(_BUILT_IN.values(), key=lambda ours: -_fit(path, ours.suffixes)):
-        yield ours.load()
+def _by_suffix(path: Path) -> Iterator[Codec]:
+    """Yield built-in codecs, then plug-ins, which are not looked up before; those with the longest suffix first."""
+    for built_in in sorted(_BUILT_IN.values(), key=lambda codec: -_suffix_length(path, codec.suffixes)):
+        yield built_in.load()
     from trainlog.plugins import plug_ins
 
-    theirs = [codec for _, codec in plug_ins(_BUILT_IN)]
-    yield from sorted(theirs, key=lambda codec: -_fit(path, codec.suffixes))
+    others = [codec for _, codec in plug_ins(_BUILT_IN)]
+    yield from sorted(others, key=lambda codec: -_suffix_length(path, codec.suffixes))
 
 
-def _fit(path: Path, suffixes: Iterable[str]) -> int:
+def _suffix_length(path: Path, suffixes: Iterable[str]) -> int:
     """The length of the longest of *suffixes* that *path* has, 0 for none."""
     name = path.name.lower()
     return max((len(suffix) for suffix in suffixes if name.endswith(suffix)), default=0)
 
 
-def _for_writing(path: Path, name: str | None) -> Codec:
+def _codec_for_writing(path: Path, name: str | None) -> Codec:
     if name is not None:
-        return _by_name(name)
-    best = next((codec for codec in _candidates(path) if _fit(path, codec.suffixes)), None)
-    if best is not None:
-        return best
-    known = ", ".join(suffix for codec in list_codecs() for suffix in codec.codec.suffixes)
+        return find_codec(name)
+    for codec in _by_suffix(path):
+        if _suffix_length(path, codec.suffixes):
+            return codec
+    known = ", ".join(suffix for installed in list_codecs() for suffix in installed.codec.suffixes)
     raise UnknownFormat(f"no codec writes files of this name; suffixes are {known}", path=path)
 
 
-def _by_name(name: str) -> Codec:
+def find_codec(name: str) -> Codec:
+    """Return the codec called *name*.
+
+    Raises:
+        UnknownFormat: when none is installed.
+
+    """
     if name in _BUILT_IN:
         return _BUILT_IN[name].load()
     from trainlog.plugins import load, registered

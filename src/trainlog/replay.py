@@ -1,4 +1,4 @@
-"""FlogReplay: the face for reading a run back, with the names that the original reader has."""
+"""FlogReplay: reads a run back, with the method names of the original FLOG reader."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from trainlog import registry
-from trainlog.codec import Reader, Summary
+from trainlog.codec import Reader, Scan, Summary
 from trainlog.conventions import EVOLUTION_NAMES, Conventions
 from trainlog.errors import EmptyLog
 from trainlog.model import Kind, KindLike
-from trainlog.storage.source import written_aside
+from trainlog.storage.source import atomic_write
 from trainlog.table.values import flatten
 
 __all__ = ["FlogReplay"]
 
 _COORDINATES: Final[tuple[Literal["qpos", "qvel"], ...]] = ("qpos", "qvel")
-_SHOWN: Final = 5  # events that a summary shows of the first ones, and of the last
+_SHOWN: Final = 5  # events at the beginning and at the end that a summary shows
 
 
 class FlogReplay:
-    """A recorded run of any format that is installed.
+    """A recorded run of any installed format.
 
-    The methods that yield frames give dicts: the frame's data, and its time as ``timestamp``. They read the file
-    anew each time, so that they take no memory; counts are those of the first look.
+    Methods that yield frames yield dicts: the frame's data, and its time as ``timestamp``. Each call reads the file
+    again, and holds no frames in memory. Counts are read once.
 
     Attributes:
         path: the log.
-        reader: its `trainlog.Reader`, for tables and all else.
-        conventions: what its keys mean.
+        reader: its `trainlog.Reader`, for tables and more.
+        conventions: the meaning of its keys.
 
     """
 
@@ -53,22 +53,22 @@ class FlogReplay:
 
     @property
     def meta(self) -> Mapping[str, Any]:
-        """What the trainer said of the run."""
+        """The metadata of the run."""
         return self.reader.header.meta
 
     @property
     def creature(self) -> str:
-        """What was trained; ``unknown`` when the log does not say."""
+        """The creature that was trained; ``unknown`` without metadata."""
         return str(self.meta.get("creature", "unknown"))
 
     @property
     def task(self) -> str:
-        """What it learned."""
+        """The task that it learned."""
         return str(self.meta.get("task", ""))
 
     @property
     def skill(self) -> str:
-        """The skill that was trained, where trainers have several."""
+        """The skill that was trained, for trainers of several skills."""
         return str(self.meta.get("skill", ""))
 
     @cached_property
@@ -86,7 +86,7 @@ class FlogReplay:
 
     @property
     def total_frames(self) -> int:
-        """Frames of all kinds, of unknown ones too."""
+        """Frames of all kinds, including unknown kinds."""
         return self._summary.frames
 
     @property
@@ -128,7 +128,7 @@ class FlogReplay:
         return self._dicts(Kind.EVENT)
 
     def evolution_frames(self) -> Iterator[dict[str, Any]]:
-        """Yield the generations. ``best``, ``avg`` and ``dist`` are there under either of their spellings."""
+        """Yield the generations. ``best``, ``avg`` and ``dist`` have both of their spellings."""
         for frame in self._dicts(Kind.EVOLUTION):
             for long, short in EVOLUTION_NAMES.items():
                 if long in frame:
@@ -136,17 +136,17 @@ class FlogReplay:
             yield frame
 
     def iter_physics(self, fps: float = 30.0, clock: str = "timestamp") -> Iterator[dict[str, Any]]:
-        """Yield the physical state at a steady rate, for rendering.
+        """Yield the physical state at a constant rate, for rendering.
 
-        Each is a dict: ``timestamp`` (s), ``qpos`` and ``qvel`` (float64 arrays, linearly interpolated between the
-        logged frames; a quaternion among them is to be normalised, as MuJoCo does by itself), and all else as the
-        frame before has it. Where two frames differ in length, the earlier one is held.
+        Each state is a dict: ``timestamp`` (s), ``qpos`` and ``qvel`` (float64 arrays, linearly interpolated between
+        the logged frames; the caller must normalise quaternions, as MuJoCo does), and the other keys of the previous
+        frame. Between two frames of different lengths, the previous one is repeated.
 
         Args:
             fps: states per second of *clock*.
-            clock: the key of the time to go by; the time of logging when left out. A simulated time (s), such as
-                ``sim_time``, gives smooth films of a simulation that ran at another speed. Where it steps back,
-                a new episode begins, and nothing is interpolated between the two.
+            clock: the key of the time; by default the time of logging. A simulated time (s), such as ``sim_time``,
+                gives the speed of the simulation. Where it steps back, a new episode begins, and nothing is
+                interpolated.
 
         Raises:
             ValueError: when *fps* is not a positive number.
@@ -156,31 +156,31 @@ class FlogReplay:
         if not (fps > 0 and np.isfinite(fps)):
             raise ValueError(f"fps is a number of frames per second above 0, not {fps!r}")
         frames = map(self._with_arrays, self.creature_frames())
-        before = next(frames, None)
-        if before is None:
+        previous = next(frames, None)
+        if previous is None:
             return
-        start = now = before[clock]
+        start = now = previous[clock]
         n = 0
-        for after in frames:
-            while now < after[clock]:
-                yield _between(before, after, now, clock)
+        for frame in frames:
+            while now < frame[clock]:
+                yield _interpolate(previous, frame, now, clock)
                 n += 1
                 now = start + n / fps
-            if clock != "timestamp" and after[clock] < before[clock]:
-                start, now, n = after[clock], after[clock], 0
-            before = after
-        if now <= before[clock] + 1e-9:
-            yield _between(before, before, now, clock)
+            if clock != "timestamp" and frame[clock] < previous[clock]:
+                start, now, n = frame[clock], frame[clock], 0
+            previous = frame
+        if now <= previous[clock] + 1e-9:
+            yield _interpolate(previous, previous, now, clock)
 
     def export_physics_npz(self, output_path: str | os.PathLike[str]) -> None:
         """Write the physical states as a numpy archive.
 
-        Its arrays: ``qpos`` (frames, nq) and ``qvel`` (frames, nv), float64, NaN where a frame has none;
-        ``timestamps`` (frames,), float64 seconds; ``steps`` (frames,), int64, -1 where a frame has none.
+        Its arrays: ``qpos`` (frames, nq) and ``qvel`` (frames, nv), float64, NaN for frames without one;
+        ``timestamps`` (frames,), float64 seconds; ``steps`` (frames,), int64, -1 for frames without one.
 
         Raises:
-            EmptyLog: when there are no creature frames with a position.
-            ValueError: when the length of the position changes within the log.
+            EmptyLog: when no creature frame has a position.
+            ValueError: when the length of the position or the velocity changes within the log.
             LogWriteError: when the file cannot be written.
 
         """
@@ -190,26 +190,26 @@ class FlogReplay:
             key = self.conventions.find(name, table)
             if key is None:
                 if name == "qpos":
-                    raise EmptyLog("there are no creature frames with a position", path=self.path)
+                    raise EmptyLog("no creature frame has a position", path=self.path)
                 arrays[name] = np.full((table.rows, 0), np.nan)
                 continue
             if table[key].ndim != 2:
-                raise ValueError(f"{self.path}: the length of {key!r} changes within the log; it makes no array")
+                raise ValueError(f"{self.path}: the length of {key!r} changes within the log, so it is no array")
             arrays[name] = table[key].astype(np.float64, copy=False)
         steps = np.full(table.rows, -1, np.int64)
         if (step := self.conventions.find("step", table)) is not None:
             known = np.isfinite(numbers := table.numbers(step))
             steps[known] = numbers[known].astype(np.int64)
-        with written_aside(output_path) as file:
+        with atomic_write(output_path) as file:
             np.savez_compressed(file, **arrays, timestamps=table.time, steps=steps)
 
     def export_stats_csv(self, output_path: str | os.PathLike[str], keys: Sequence[str] | None = None) -> None:
         """Write the training statistics as CSV in UTF-8: ``timestamp``, the step, then the other keys.
 
-        Numbers are written in full; lists as JSON; a value that a frame lacks is left empty.
+        Numbers have all their digits, lists are JSON, and absent and null values are empty.
 
         Args:
-            output_path: where to.
+            output_path: the file.
             keys: only these columns, in this order, after ``timestamp``.
 
         Raises:
@@ -218,25 +218,25 @@ class FlogReplay:
 
         """
         if keys is None:
-            seen: dict[str, None] = {}
-            for frame in self.reader.frames(Kind.STATS):
-                seen.update(dict.fromkeys(flatten(frame.data)))
-            if not seen:
+            batches = self.reader.scan(Scan(kinds=Kind.STATS))
+            names = dict.fromkeys(name for batch in batches for name in batch.table)
+            if not names:
                 raise EmptyLog("there are no stats frames", path=self.path)
-            seen.pop("timestamp", None)
-            step = self.conventions.find("step", seen)
-            keys = sorted(seen, key=lambda key: key != step)
-        with written_aside(output_path) as file:
+            names.pop("timestamp", None)
+            step = self.conventions.find("step", names)
+            keys = sorted(names, key=lambda name: name != step)
+        with atomic_write(output_path) as file:
             text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
             rows = csv.writer(text)
             rows.writerow(["timestamp", *keys])
+            # The frames have the values as they were logged; a table has floats in a column of ints and floats.
             for frame in self.reader.frames(Kind.STATS):
                 flat = flatten(frame.data)
                 rows.writerow([frame.time, *(_cell(flat.get(key)) for key in keys)])
             text.detach()
 
     def summary(self) -> str:
-        """What is in the log, for people: one line for each fact and each event."""
+        """The content of the log as text: one line for each fact and each event."""
         facts = {
             "Creature": self.creature,
             "Task": self.task,
@@ -259,7 +259,7 @@ class FlogReplay:
         return f"    {time:8.1f} s  [{event.type or '?'}] {event.message}".rstrip()
 
     def _with_arrays(self, frame: dict[str, Any]) -> dict[str, Any]:
-        """*frame* with its position and velocity as arrays, under MuJoCo's names."""
+        """Return *frame* with its position and velocity as arrays, under MuJoCo's names."""
         for name in _COORDINATES:
             if (key := self.conventions.find(name, frame)) is not None:
                 frame[name] = np.asarray(frame.pop(key), np.float64)
@@ -275,11 +275,11 @@ def _cell(value: Any) -> Any:
     return "" if value is None else value
 
 
-def _between(before: dict[str, Any], after: dict[str, Any], now: float, clock: str) -> dict[str, Any]:
-    span = after[clock] - before[clock]
-    part = (now - before[clock]) / span if span > 0 else 0.0
-    state = {**before, clock: now}
+def _interpolate(previous: dict[str, Any], following: dict[str, Any], now: float, clock: str) -> dict[str, Any]:
+    span = following[clock] - previous[clock]
+    weight = (now - previous[clock]) / span if span > 0 else 0.0
+    state = {**previous, clock: now}
     for name in _COORDINATES:
-        if name in before and name in after and before[name].shape == after[name].shape:
-            state[name] = (1 - part) * before[name] + part * after[name]
+        if name in previous and name in following and previous[name].shape == following[name].shape:
+            state[name] = (1 - weight) * previous[name] + weight * following[name]
     return state

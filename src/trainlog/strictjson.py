@@ -1,7 +1,8 @@
-"""JSON that every parser accepts."""
+"""JSON that every parser accepts: RFC 8259 without Python's extensions."""
 
 from __future__ import annotations
 
+import binascii
 import json
 import math
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ __all__ = ["strict_json"]
 
 
 def strict_json(value: Any, *, indent: int | None = None) -> str:
-    """*value* as JSON that every parser accepts: NaN and infinities are null, bytes are base64, keys are strings."""
+    """Encode *value*: NaN and infinities become null, bytes become base64, keys become strings."""
     return json.dumps(_strict(value), allow_nan=False, ensure_ascii=False, indent=indent)
 
 
@@ -29,9 +30,7 @@ def _strict(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {_strict(key) if isinstance(key, str) else str(key): _strict(item) for key, item in value.items()}
     if isinstance(value, bytes):
-        import base64
-
-        return base64.b64encode(value).decode()
+        return binascii.b2a_base64(value, newline=False).decode()
     if isinstance(value, list | tuple):
         return [_strict(item) for item in value]
     return str(value)

@@ -1,4 +1,4 @@
-"""verify and repair: what is wrong with a log, and what can be kept of it."""
+"""verify and repair: find the damage of a log, and write a new log without it."""
 
 from __future__ import annotations
 
@@ -17,83 +17,90 @@ __all__ = ["repair", "repair_in_place", "verify"]
 
 
 def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | None = None) -> Verdict:
-    """Read all of a log, and say what is wrong with it; nothing is written.
+    """Read all of a log, and report its problems; nothing is written.
 
     Args:
         path: the log, of any format.
-        progress: called with the number of bytes that are done, now and then.
+        progress: called with the number of bytes read so far.
 
     Raises:
-        LogNotFound: when there is nothing at *path*.
-        UnknownFormat: when it is no log of any format that is installed.
+        LogNotFound: when *path* does not exist.
+        UnknownFormat: when it is no log of an installed format.
 
     """
     try:
         return registry.open(path).verify(progress)
     except DamagedLog as error:
-        size, at = Path(path).stat().st_size, error.offset or 0
+        size, offset = Path(path).stat().st_size, error.offset or 0
         torn = isinstance(error, TruncatedLog)
         text = "the file ends inside its header" if torn else error.message
-        return Verdict(Path(path), size, problems=[Problem("torn tail" if torn else "hole", at, size - at, text)])
+        problem = Problem("torn tail" if torn else "hole", offset, size - offset, text)
+        return Verdict(Path(path), size, problems=[problem])
 
 
 def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[str]) -> Repair:
-    """Write a new log with everything of *source* that is whole; the source stays as it is.
+    """Write every whole frame of *source* to a new log; the source is not changed.
 
-    Every whole frame is kept, behind every damaged place as well. The target is complete or absent.
+    Frames after damage are kept too. The target is complete or absent.
 
     Args:
         source: the damaged log.
-        target: where to, in the same format.
+        target: the new log, in the same format.
 
     Raises:
-        LogNotFound, UnknownFormat, DamagedLog: for the source; when it ends inside its header, there is nothing to
-            keep.
+        LogNotFound, UnknownFormat, DamagedLog: for the source; also when it ends inside its header.
         LogExists, LogWriteError: for the target.
 
     """
     reader = source if isinstance(source, Reader) else registry.open(source)
     target = Path(target)
     if target.exists():
-        raise LogExists("there is a file already, and a log is never overwritten unasked", path=target)
-    aside = target.with_name(f".{target.stem}.repairing-{os.getpid()}{target.suffix}")
+        raise LogExists("there is a file already, and a log is never overwritten by default", path=target)
+    temporary = target.with_name(f".{target.stem}.repairing-{os.getpid()}{target.suffix}")
     try:
-        done = reader.salvage(aside)
+        done = reader.salvage(temporary)
         if done is None:
-            return _converted(reader, target)
-        os.link(aside, target)  # unlike a rename, it does not replace what came there in the meantime
+            return _repair_by_conversion(reader, target)
+        os.link(temporary, target)  # unlike a rename, a link does not replace a file that was created meanwhile
     except FileExistsError as error:
-        raise LogExists("there is a file by now, and a log is never overwritten unasked", path=target) from error
+        raise LogExists(
+            "a file was created there meanwhile, and a log is never overwritten by default", path=target
+        ) from error
     except OSError as error:
         if isinstance(error, TrainlogError):
             raise
         raise LogWriteError(f"cannot write: {error.strerror}", path=target) from error
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return dataclasses.replace(done, target=target)
 
 
-def _converted(reader: Reader, target: Path) -> Repair:
-    """The repair of a format that has no way of its own: its frames, written anew."""
-    before = reader.verify()
+def _repair_by_conversion(reader: Reader, target: Path) -> Repair:
+    """Repair a log by writing its frames anew, for formats without `Reader.salvage`."""
+    verdict = reader.verify()
     registry.convert(reader, target)
-    damage = [problem for problem in before.problems if problem.damage]
+    return _repair_of(verdict, target)
+
+
+def _repair_of(verdict: Verdict, target: Path) -> Repair:
+    damage = verdict.damage
     lost = {"unknown": len(damage)} if damage else {}
-    return Repair(target, dict(before.kinds), lost, sum(problem.size for problem in damage))
+    return Repair(target, dict(verdict.kinds), lost, sum(problem.size for problem in damage))
 
 
 def repair_in_place(path: str | os.PathLike[str]) -> Repair:
-    """Cut the torn tail off a log: the only damage that can be undone without a copy.
+    """Cut off the torn tail of a log: the only damage that can be repaired without a copy.
 
     Raises:
-        CodecError: when something else is damaged as well; use `repair`.
-        LogInUse: when it is being written: its tail is not torn, but not yet there.
-        LogNotFound, UnknownFormat, LogWriteError: as they say.
+        CodecError: when there is other damage; use `repair`.
+        LogInUse: when a process is writing the log, and its last frame may be incomplete.
+        LogNotFound, UnknownFormat: as `trainlog.open`.
+        LogWriteError: when the log cannot be written.
 
     """
     path = Path(path)
     verdict = verify(path)
-    damage = [problem for problem in verdict.problems if problem.damage]
+    damage = verdict.damage
     if any(problem.what != "torn tail" for problem in damage) or len(damage) > 1:
         raise CodecError("more than its tail is damaged; repair it into another file", path=path)
     for problem in damage:
@@ -103,5 +110,4 @@ def repair_in_place(path: str | os.PathLike[str]) -> Repair:
             file.sync()
         finally:
             file.close()
-    lost = {"unknown": 1} if damage else {}
-    return Repair(path, dict(verdict.kinds), lost, sum(problem.size for problem in damage))
+    return _repair_of(verdict, path)

@@ -1,4 +1,4 @@
-"""What is wrong with a log (Verdict, Problem), and what became of it (Repair)."""
+"""The results of verify (Verdict, Problem) and of repair (Repair)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ What = Literal["torn tail", "hole", "payload", "length", "checksum", "time"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in a log that is not as it should be.
+    """A problem of a log.
 
     Attributes:
         what: ``torn tail``: an unfinished record at the end. ``hole``: bytes that are no record. ``payload``: a record
-            whose content cannot be decoded. ``length``: a record, or a file, whose length cannot be right.
-            ``checksum``: bytes that are not those that were written. ``time``: times that step back.
-        offset: the byte where it begins.
-        size: of how many bytes it speaks.
+            that cannot be decoded. ``length``: an impossible length of a record or a file. ``checksum``: bytes that
+            differ from those that were written. ``time``: times that step back.
+        offset: the first byte.
+        size: the number of bytes.
         text: one sentence for people.
-        damage: False for what is worth a note, but no damage.
-        file: the name of the file, where a log has several.
+        damage: False for a note.
+        file: the name of the file, for a log of several files.
 
     """
 
@@ -41,14 +41,14 @@ class Problem:
 
 @dataclass(slots=True)
 class Verdict:
-    """What `trainlog.verify` found.
+    """The result of `trainlog.verify`.
 
     Attributes:
         path: the log.
         size: bytes of its files.
-        kinds: how many whole frames of each kind there are.
+        kinds: the number of whole frames of each kind.
         problems: in the order of the file.
-        sealed: how many bytes are under a checksum that is right; 0 for a log without checksums.
+        sealed: how many bytes a correct checksum covers; 0 for a log without checksums.
 
     """
 
@@ -61,20 +61,24 @@ class Verdict:
     @property
     def whole(self) -> bool:
         """Whether there is no damage."""
-        return not any(problem.damage for problem in self.problems)
+        return not self.damage
+
+    @property
+    def damage(self) -> list[Problem]:
+        """The problems that are more than a note."""
+        return [problem for problem in self.problems if problem.damage]
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What `trainlog.repair` did.
+    """The result of `trainlog.repair`.
 
     Attributes:
-        target: the log that holds what could be kept.
-        kept: how many frames of each kind it holds.
-        lost: how many were lost, by the name of their kind; ``unknown`` for bytes that do not tell.
+        target: the repaired log.
+        kept: the number of frames of each kind in it.
+        lost: the number of lost frames by the name of their kind; ``unknown`` where the kind is not known.
         lost_bytes: bytes of the source that are no whole frame.
-        doubtful: ranges of the source, (offset, size), whose bytes are not those that were written; their frames are
-            kept.
+        doubtful: ranges of the source, (offset, size), with a wrong checksum; their frames are kept.
 
     """
 
@@ -86,5 +90,5 @@ class Repair:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing was lost, and nothing is in doubt."""
+        """Whether no frame was lost, and no checksum was wrong."""
         return not self.lost and not self.doubtful

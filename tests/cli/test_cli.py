@@ -140,7 +140,7 @@ def test_codecs() -> None:
         (["dump", "nowhere.flog"], "nowhere.flog: there is no such file"),
         (["tail", "nowhere.flog"], "nowhere.flog: there is no such file"),
         (["info", "."], "this is a folder, not a log"),
-        (["info", "png"], "no codec takes this file"),
+        (["info", "png"], "no codec accepts this file"),
         (["info", "cut.flog"], "ends inside"),
         (["info"], "Missing argument"),
         (["dump", "--kind", "walk", "png"], "'walk' is no kind of frame"),

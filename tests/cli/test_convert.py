@@ -89,7 +89,7 @@ def test_what_is_lost_is_listed(tmp_path: Path) -> None:
     ]
     done = run("convert", "a.flog", "b.simion.log", *keys, "--overwrite", cwd=tmp_path)
     assert done.stdout.split("\n")[1:4] == [
-        "  what could not be carried:",
+        "  not converted:",
         "            1 × header: creature",
         "            3 × creature: gait",
     ]
@@ -146,4 +146,4 @@ def test_learned_functions_are_drawn(tmp_path: Path) -> None:
     other = by_hand.log(tmp_path / "other", DATA)
     done = run("plot", other, "--function", "V", cwd=tmp_path)
     assert done.returncode == 2
-    assert "holds no samples of learned functions" in done.stderr
+    assert "has no samples of learned functions" in done.stderr

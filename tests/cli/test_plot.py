@@ -65,7 +65,7 @@ def test_an_animation(logs: list[Path], tmp_path: Path) -> None:
         (["-y", "rewrad"], "no log has the metric 'rewrad'; near it: reward"),
         (["--size", "big"], "'big' is no size; write it like 960x540"),
         (["--format", "svg,tiff"], "there is no format 'tiff'; there are svg, png, gif"),
-        (["--by", "nothing"], "0 does not say its 'nothing'; it says creature, task, seed"),
+        (["--by", "nothing"], "the metadata of 0 has no 'nothing'; it has creature, task, seed"),
         (["--smooth", "2.5"], "smoothing takes a whole number of values"),
     ],
 )

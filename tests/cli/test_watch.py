@@ -8,7 +8,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from handmade import Flog
-from trainlog.cli.watch import _KEPT, _Curve, command
+from trainlog.cli.watch import _MAX_MEANS, _Curve, command
 
 
 def test_numbers_and_curves_of_a_log(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_numbers_and_curves_of_a_log(tmp_path: Path) -> None:
     lines = done.output.splitlines()
     assert "go2 · walk [home]" in lines[0]
     assert "step 8" in lines[0]
-    assert lines[2].split() == ["reward", "8", "0", "8", "▁▁▂▃▄▅▆▇█"]
+    assert lines[2].split() == ["reward", "8", "0", "8", "▁▂▃▄▅▆▇██"]
     assert lines[3].split() == ["behavior", "trot"]
     assert "other" in lines[4]
 
@@ -49,7 +49,7 @@ def test_a_curve_of_a_long_run_stays_small() -> None:
     for n in range(100_000):
         curve.add(math.nan if n % 10 == 5 else float(n))
     curve.add(math.inf)
-    assert len(curve._means) < _KEPT
+    assert len(curve._means) < _MAX_MEANS
     assert (curve.low, curve.high) == (0, 99_999)
     bars = curve.bars(40)
     assert len(bars) == 40

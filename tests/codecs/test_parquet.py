@@ -487,7 +487,9 @@ def test_a_scan_goes_on_after_any_position(tmp_path: Path, batch_rows: int | Non
             for kind, expected in whole.items():
                 assert before.get(kind, []) + after.get(kind, []) == expected
     end = list(reader.scan(Scan(kinds=kinds, after=batches[-1].position)))
-    assert [(batch.table.rows, batch.position) for batch in end] == [(0, batches[-1].position)]
+    assert [batch.table.rows for batch in end] == [0]  # its position may lie behind rows of other kinds
+    again = list(reader.scan(Scan(kinds=kinds, after=end[-1].position)))
+    assert [(batch.table.rows, batch.position) for batch in again] == [(0, end[-1].position)]
 
 
 def test_a_position_is_of_one_file(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import trainlog
 from trainlog.errors import LogExists, LogInUse, LogNotFound
-from trainlog.storage.append import AppendFile, holder_of
+from trainlog.storage.append import AppendFile, lock_owner
 
 HOLDER = """
 import sys, trainlog
@@ -54,7 +54,7 @@ def test_a_writer_that_was_killed_holds_nothing(held: tuple[Path, int]) -> None:
     path, pid = held
     os.kill(pid, 9)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    assert holder_of(path) == ""
+    assert lock_owner(path) == ""
     AppendFile.reopen(path).close()
 
 
@@ -63,8 +63,8 @@ def test_within_one_process(tmp_path: Path) -> None:
     with trainlog.create(path):
         with pytest.raises(LogInUse, match=r"\(this one\) is writing"):
             AppendFile.reopen(path)
-        assert holder_of(path)
-    assert holder_of(path) == holder_of(tmp_path / "none") == ""
+        assert lock_owner(path)
+    assert lock_owner(path) == lock_owner(tmp_path / "none") == ""
     with pytest.raises(LogNotFound):
         AppendFile.reopen(tmp_path / "none")
 
@@ -77,4 +77,4 @@ def test_file_systems_without_locks_are_written_all_the_same(tmp_path: Path, mon
     path = tmp_path / "a.flog"
     trainlog.create(path).close()
     AppendFile.reopen(path).close()
-    assert holder_of(path) == ""
+    assert lock_owner(path) == ""

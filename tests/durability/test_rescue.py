@@ -155,7 +155,7 @@ def test_a_flipped_byte_is_kept_and_told(tmp_path: Path, capsys: pytest.CaptureF
     path.write_bytes(raw.replace(struct.pack(">d", 1.0), struct.pack(">d", 2.0)))
     code, out = run("repair", path, tmp_path / "b.flog", capsys=capsys)
     assert code == 3
-    assert f"in doubt: {len(raw):,} bytes from byte 0" in out
+    assert f"doubtful: {len(raw):,} bytes from byte 0 have a wrong checksum" in out
     frame, told = trainlog.open(tmp_path / "b.flog")
     assert frame.data == {"reward": 2.0}
     assert told.data["doubtful"] == [[0, len(raw)]]

@@ -115,7 +115,7 @@ def test_a_disk_that_fails_is_told_once(tmp_path: Path, monkeypatch: pytest.Monk
 def test_or_comes_back_with_the_next_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainlog.storage.append._fdatasync", fail)
     log = TrainingRecorder(tmp_path / "a.flog", sync_every=0.01, on_error="raise")
-    eventually(lambda: log._unheard is not None)
+    eventually(lambda: log._sync_error is not None)
     with pytest.raises(LogWriteError, match="Input/output error"):
         log.record_event(0.0, "a")
     monkeypatch.undo()

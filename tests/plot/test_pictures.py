@@ -266,7 +266,7 @@ def test_a_band_around_one_log_is_that_of_a_window(seeds: list[Run]) -> None:
 def test_what_cannot_be_granted_says_why(seeds: list[Run], tmp_path: Path) -> None:
     with pytest.raises(PlotError, match="no log has the metric 'rewrad'; near it: reward"):
         pictures(seeds, PlotOptions(y=("rewrad",)))
-    with pytest.raises(PlotError, match="ppo/0 does not say its 'size'; it says creature, task, seed, algo"):
+    with pytest.raises(PlotError, match="the metadata of ppo/0 has no 'size'; it has creature, task, seed, algo"):
         pictures(seeds, PlotOptions(by="size"))
     with pytest.raises(PlotError, match="have no sim_time"):
         pictures(seeds, PlotOptions(x="sim_time"))

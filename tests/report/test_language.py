@@ -156,7 +156,7 @@ def test_a_result_tells_what_was_measured(run: Run) -> None:
             16,
             "':' does not belong here; one ':' can stand between brackets, as in reward[10:20]",
         ),
-        ("mean(reward[]) > 1", 13, "between brackets stands a number"),
+        ("mean(reward[]) > 1", 13, "brackets contain a number"),
         ("mean(reward[0.5:]) > 1", 13, "a place in a column is a whole number"),
         ("mean(reward[-10 % :]) > 5 % 2", 27, "'%' does not belong here"),
         ("reward[mean(reward)%:] > 1", 20, "only a plain number can have a % after it"),

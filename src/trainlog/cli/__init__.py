@@ -1,4 +1,4 @@
-"""The command line. One file for each verb, imported only when that verb is called; only here anything is printed."""
+"""The command line: one module for each command, imported when it is called. No other package prints."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from trainlog.errors import TrainlogError, TrainlogWarning
 
 __all__ = ["cli", "main"]
 
-# In the order in which a newcomer meets them.
-_VERBS: Final = {
+# In the order of first use.
+_COMMANDS: Final = {
     "demo": "train a MuJoCo agent, and record it",
-    "info": "what is in a log",
-    "dump": "the frames of a log as JSON lines",
-    "tail": "the last frames of a log, and new ones as they come",
-    "convert": "a log in another format",
-    "plot": "the curves of a log as pictures",
-    "report": "figures, tables and gates for CI",
-    "serve": "the dashboard: logs in the browser, while they are written",
-    "watch": "the newest numbers of a log, and small curves, in the terminal",
-    "verify": "whether a log is whole",
-    "repair": "what can be kept of a damaged log",
-    "codecs": "the formats that can be read and written",
+    "info": "summarise logs: frames, keys, times, damage",
+    "dump": "print the frames of a log as JSON lines",
+    "tail": "print the last frames of a log, and follow it",
+    "convert": "convert logs to another format",
+    "plot": "draw the curves of logs",
+    "report": "write figures, tables and gates for CI",
+    "serve": "show logs in the browser, also while they are written",
+    "watch": "show the newest numbers of a log in the terminal",
+    "verify": "check logs for damage",
+    "repair": "write the whole frames of a damaged log to a new one",
+    "codecs": "list the formats that can be read and written",
 }
 
 
-class _Verbs(click.Group):
-    """Imports a verb's file when it is called, not to list its name."""
+class _Commands(click.Group):
+    """Imports the module of a command when it is called, not for the list of commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_VERBS)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _VERBS:
+        if name not in _COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"trainlog.cli.{name}").command
         return command
@@ -49,50 +49,50 @@ class _Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except TrainlogError as error:
-            # Before click sees it: a TruncatedLog is an EOFError too, which it would take for the end of typed input.
+            # Before click handles it: TruncatedLog is an EOFError, which click treats as the end of the input.
             raise click.ClickException(str(error)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(_VERBS.items()))
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
-@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="trainlog")
 def cli() -> None:
     """The flight recorder of reinforcement learning and robotics."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line: exit code 0 when all went well, 2 for wrong use or input, with one line that says why."""
+    """Run the command line: exit code 0 for success, 2 for wrong use or input, with one line of explanation."""
     warnings.showwarning = _show_warning
     try:
         code: Any = cli.main(args=arguments, prog_name="trainlog", standalone_mode=False)
     except click.exceptions.Abort:
-        _say("stopped")
+        _print_error("stopped")
         sys.exit(130)
     except click.UsageError as error:
-        _say(f"{error.format_message()} (see {error.ctx.command_path if error.ctx else 'trainlog'} --help)")
+        _print_error(f"{error.format_message()} (see {error.ctx.command_path if error.ctx else 'trainlog'} --help)")
         sys.exit(2)
     except click.ClickException as error:
-        _say(error.format_message())
+        _print_error(error.format_message())
         sys.exit(2)
     except BrokenPipeError:
-        # The reader of our output (head, less) has seen enough; Python must not complain while it closes.
+        # The reader of the pipe (head, less) has exited; this prevents an error when Python flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        _say(str(error))
+        _print_error(str(error))
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _say(message: str) -> None:
+def _print_error(message: str) -> None:
     click.echo(f"trainlog: {message}", err=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     if issubclass(category, TrainlogWarning):
-        _say(f"note: {message}")
+        _print_error(f"note: {message}")
     else:
         click.echo(warnings.formatwarning(message, category, *where[:2]), err=True, nl=False)

@@ -11,7 +11,7 @@ from trainlog.cli.output import output_console, strict_json
 @click.command
 @click.option("--json", "as_json", is_flag=True, help="As a JSON list.")
 def command(as_json: bool) -> None:
-    """List the installed formats, and the distribution that each comes from."""
+    """List the installed formats, and the distribution of each."""
     installed = registry.list_codecs()
     if as_json:
         rows = [
@@ -30,9 +30,9 @@ def command(as_json: bool) -> None:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2), header_style="dim")
-    for title in ("name", "suffixes", "reads", "writes", "from", "what"):
+    for title in ("name", "suffixes", "reads", "writes", "from", "description"):
         table.add_column(title)
     for one in installed:
-        can = ["yes" if able else "" for able in (one.reads, one.writes)]
-        table.add_row(one.codec.name, " ".join(one.codec.suffixes), *can, one.distribution, one.codec.description)
+        support = ["yes" if supported else "" for supported in (one.reads, one.writes)]
+        table.add_row(one.codec.name, " ".join(one.codec.suffixes), *support, one.distribution, one.codec.description)
     output_console().print(table)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import itertools
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +15,7 @@ import click
 
 from trainlog import registry
 from trainlog.cli.output import progress, strict_json
-from trainlog.codec import Codec
-from trainlog.errors import TrainlogError, UnknownFormat
+from trainlog.errors import TrainlogError
 from trainlog.model import Role, Variable
 
 __all__ = ["command"]
@@ -23,47 +23,31 @@ __all__ = ["command"]
 _ROLES: Final[tuple[Role, ...]] = ("state", "action", "reward", "stat")
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One log that is to be converted; picklable, for other processes."""
+@dataclass(slots=True)
+class _Result:
+    """The result of one conversion; picklable, for worker processes."""
 
     source: Path
     target: Path
-    codec: str | None
-    variables: tuple[Variable, ...]
-    overwrite: bool
-
-
-@dataclass(slots=True)
-class _Result:
-    """How it went: an error, or what was written."""
-
-    job: _Job
     frames: int = 0
     losses: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {"source": str(self.job.source), "target": str(self.job.target)}
+        paths = {"source": str(self.source), "target": str(self.target)}
         if self.error is not None:
-            return {**facts, "error": self.error}
-        return {**facts, "frames": self.frames, "losses": self.losses, "notes": self.notes}
+            return {**paths, "error": self.error}
+        return {**paths, "frames": self.frames, "losses": self.losses, "notes": self.notes}
 
 
-def _run(job: _Job, progress: Callable[[int], object] | None = None) -> _Result:
+def _convert(paths: tuple[Path, Path], **options: Any) -> _Result:
+    """Convert one log, with the *options* of `registry.convert`; an error becomes a part of the result."""
+    result = _Result(*paths)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = _Result(job)
         try:
-            done = registry.convert(
-                job.source,
-                job.target,
-                codec=job.codec,
-                variables=job.variables,
-                overwrite=job.overwrite,
-                progress=progress,
-            )
+            done = registry.convert(*paths, **options)
             result.frames, result.losses = done.frames, dict(done.losses)
         except (TrainlogError, OSError) as error:
             result.error = str(error)
@@ -74,7 +58,7 @@ def _run(job: _Job, progress: Callable[[int], object] | None = None) -> _Result:
 def _role_options(function: Any) -> Any:
     for role in reversed(_ROLES):
         function = click.option(
-            f"--{role}", role, multiple=True, metavar="KEY", help=f"A key to be a column of the new log: {role}."
+            f"--{role}", role, multiple=True, metavar="KEY", help=f"A key to declare as a {role} column of the new log."
         )(function)
     return function
 
@@ -82,10 +66,10 @@ def _role_options(function: Any) -> Any:
 @click.command
 @click.argument("paths", nargs=-1, required=True, metavar="SOURCE... [TARGET]")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Convert all sources into this folder.")
-@click.option("--to", "codec", metavar="CODEC", help="The format to convert to, where TARGET does not tell.")
-@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Logs to convert at a time.")
-@click.option("--overwrite", is_flag=True, help="Replace logs that are there.")
-@click.option("--report", type=click.Choice(["json"]), help="Say on standard output what was written and lost.")
+@click.option("--to", "codec", metavar="CODEC", help="The new format, where the suffix of TARGET does not decide it.")
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Logs to convert in parallel.")
+@click.option("--overwrite", is_flag=True, help="Replace existing logs.")
+@click.option("--report", type=click.Choice(["json"]), help="Print what was written and lost.")
 @_role_options
 def command(
     paths: tuple[str, ...],
@@ -98,28 +82,28 @@ def command(
 ) -> int:
     """Convert a log to another format.
 
-    SOURCE is a log of any format, TARGET a file whose suffix says the new one. With --out, or a TARGET that is a
-    folder, there may be several sources, and patterns: 'runs/**/*.log', in quotes.
+    SOURCE is a log of any format. The suffix of TARGET decides the new format. With --out, or with a folder as
+    TARGET, there may be several sources, and patterns in quotes: 'runs/**/*.log'.
 
-    What the new format cannot hold is listed. A format of declared columns (simion) needs to be told which keys they
-    are, by --state, --action, --reward and --stat, of a log that declares none.
+    Values that the new format cannot hold are listed. A format with declared columns (simion) needs --state,
+    --action, --reward and --stat for a log that declares none.
 
-    The new log is complete or absent. The exit code is 2 when one could not be converted.
+    The new log is complete or absent. The exit code is 2 when a log could not be converted.
     """
     variables = tuple(Variable(key, role, key=key) for role in _ROLES for key in roles[role])
     plan = list(_plan(paths, out, codec))
-    _refuse_clashes(plan)
-    todo = [_Job(source, target, codec, variables, overwrite) for source, target in plan]
+    _check_targets_differ(plan)
+    convert = partial(_convert, codec=codec, variables=variables, overwrite=overwrite)
+    single = len(plan) == 1
     results: list[_Result] = []
-    alone = len(todo) == 1
-    with progress(todo[0].source.name if alone else "converting", None if alone else len(todo)) as update:
-        for result in [_run(todo[0], update)] if alone else _results(todo, jobs):
+    with progress(plan[0][0].name if single else "converting", None if single else len(plan)) as update:
+        for result in [convert(plan[0], progress=update)] if single else _map(convert, plan, jobs):
             results.append(result)
-            if report is None:
-                _show(result, many=len(todo) > 1)
+            if report is None and result.error is None:
+                _print(result, single=single)
             elif result.error is not None:
-                _complain(result.error)
-            if not alone:
+                click.echo(f"trainlog: {result.error}", err=True)
+            if not single:
                 update(len(results))
     if report == "json":
         click.echo(strict_json([result.as_json() for result in results]))
@@ -127,25 +111,25 @@ def command(
 
 
 def _plan(paths: tuple[str, ...], out: Path | None, codec: str | None) -> Iterator[tuple[Path, Path]]:
-    """What is to become what."""
+    """Yield each source with its target."""
     if out is None:
         if len(paths) < 2:
             raise click.UsageError("say where to: a TARGET after the source, or --out and a folder")
-        *paths_from, last = paths
+        *patterns, last = paths
         target = Path(last)
         if not target.is_dir():
-            sources = list(itertools.chain.from_iterable(map(_matching, paths_from)))
+            sources = list(itertools.chain.from_iterable(map(_matching, patterns)))
             if len(sources) > 1:
                 raise click.UsageError(f"{len(sources)} logs cannot become one file; give --out and a folder")
             yield sources[0][0], target
             return
-        paths, out = tuple(paths_from), target
+        paths, out = tuple(patterns), target
     for source, inner in dict(itertools.chain.from_iterable(map(_matching, paths))).items():
         yield source, _target(source, out / inner.parent, codec)
 
 
 def _matching(pattern: str) -> list[tuple[Path, Path]]:
-    """The files that *pattern* stands for, each with its path below the folder where the pattern begins."""
+    """The files that match *pattern*, each with its path below the folder where the pattern begins."""
     path = Path(pattern)
     if path.exists() or not glob.has_magic(pattern):
         return [(path, Path(path.name))]
@@ -157,26 +141,18 @@ def _matching(pattern: str) -> list[tuple[Path, Path]]:
     return files
 
 
-def _target(source: Path, folder: Path, name: str | None) -> Path:
-    """The file in *folder* that *source* becomes: its name with another suffix."""
-    codecs = [installed.codec for installed in registry.list_codecs()]
-    suffixes = sorted((suffix for codec in codecs for suffix in codec.suffixes), key=len, reverse=True)
+def _target(source: Path, folder: Path, codec: str | None) -> Path:
+    """The path in *folder* for the conversion of *source*: its name with another suffix."""
+    suffixes = sorted((one for installed in registry.list_codecs() for one in installed.codec.suffixes), key=len)
     lower = source.name.lower()
-    old = next((suffix for suffix in [*suffixes, source.suffix] if suffix and lower.endswith(suffix)), "")
-    new = _chosen(codecs, name or "flog").suffixes[0]
-    if name is None and old == new:
-        raise click.UsageError(f"{source} is a {new} file already; say what it is to become: --to CODEC")
+    old = next((suffix for suffix in [*reversed(suffixes), source.suffix] if suffix and lower.endswith(suffix)), "")
+    new = registry.find_codec(codec or "flog").suffixes[0]
+    if codec is None and old == new:
+        raise click.UsageError(f"{source} is a {new} file already; choose another format with --to CODEC")
     return folder / (source.name[: len(source.name) - len(old)] + new)
 
 
-def _chosen(codecs: Iterable[Codec], name: str) -> Codec:
-    for codec in codecs:
-        if codec.name == name:
-            return codec
-    raise UnknownFormat(f"there is no codec called {name!r}; `trainlog codecs` lists those that are installed")
-
-
-def _refuse_clashes(plan: list[tuple[Path, Path]]) -> None:
+def _check_targets_differ(plan: list[tuple[Path, Path]]) -> None:
     sources: dict[Path, Path] = {}
     for source, target in plan:
         if target in sources:
@@ -184,33 +160,27 @@ def _refuse_clashes(plan: list[tuple[Path, Path]]) -> None:
         sources[target] = source
 
 
-def _results(todo: list[_Job], jobs: int) -> Iterator[_Result]:
+def _map(
+    convert: Callable[[tuple[Path, Path]], _Result], plan: list[tuple[Path, Path]], jobs: int
+) -> Iterator[_Result]:
     if jobs == 1:
-        yield from map(_run, todo)
+        yield from map(convert, plan)
         return
     import multiprocessing
 
-    # Spawned, not forked: a fork of a process that draws a progress bar in a thread may hang.
-    with multiprocessing.get_context("spawn").Pool(min(jobs, len(todo))) as pool:
-        yield from pool.imap(_run, todo)
+    # Spawned, not forked: a fork of a process with a thread, such as that of the progress bar, may hang.
+    with multiprocessing.get_context("spawn").Pool(min(jobs, len(plan))) as pool:
+        yield from pool.imap(convert, plan)
 
 
-def _show(result: _Result, *, many: bool) -> None:
-    if result.error is not None:
-        _complain(result.error)
-        return
+def _print(result: _Result, *, single: bool) -> None:
     for note in result.notes:
         click.echo(f"trainlog: note: {note}", err=True)
-    click.echo(f"{result.job.target}: {result.frames:,} frames")
-    if result.losses:
+    click.echo(f"{result.target}: {result.frames:,} frames")
+    if result.losses and single:
+        click.echo("  not converted:")
+        for description, count in result.losses.items():
+            click.echo(f"    {count:>9,} × {description}")
+    elif result.losses:
         lost = sum(result.losses.values())
-        if many:
-            click.echo(f"  {lost:,} values or records could not be carried; --report json lists them")
-            return
-        click.echo("  what could not be carried:")
-        for what, count in result.losses.items():
-            click.echo(f"    {count:>9,} × {what}")
-
-
-def _complain(error: str) -> None:
-    click.echo(f"trainlog: {error}", err=True)
+        click.echo(f"  {lost:,} values or records were not converted; --report json lists them")

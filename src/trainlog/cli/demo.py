@@ -14,18 +14,12 @@ import click
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(arguments: tuple[str, ...]) -> None:
     """Train a MuJoCo agent with examples/train_mujoco.py, and record the run. Arguments are the trainer's own."""
-    before = sys.argv
+    previous = sys.argv
     sys.argv = ["trainlog demo", *arguments]
     try:
-        with resources.as_file(_trainer()) as path:
+        with resources.as_file(resources.files("trainlog") / "examples" / "train_mujoco.py") as path:
+            if not path.is_file():  # in a checkout of the sources
+                path = Path(__file__).parents[3] / "examples" / "train_mujoco.py"
             runpy.run_path(str(path), run_name="__main__")
     finally:
-        sys.argv = before
-
-
-def _trainer() -> resources.abc.Traversable:
-    shipped = resources.files("trainlog") / "examples" / "train_mujoco.py"
-    if shipped.is_file():
-        return shipped
-    # In a checkout of the sources it is where a reader looks for it, beside src.
-    return Path(__file__).parents[3] / "examples" / "train_mujoco.py"
+        sys.argv = previous

@@ -14,7 +14,7 @@ from trainlog.cli.output import strict_json
 from trainlog.model import Frame, Kind
 from trainlog.table.values import flatten
 
-__all__ = ["command", "frame_options", "line_of"]
+__all__ = ["command", "frame_options", "json_line"]
 
 
 class KindType(click.ParamType[Kind]):
@@ -30,7 +30,7 @@ class KindType(click.ParamType[Kind]):
 
 
 class KeysType(click.ParamType[tuple[str, ...]]):
-    """Keys with commas between them."""
+    """Keys, separated by commas."""
 
     name = "keys"
 
@@ -39,14 +39,16 @@ class KeysType(click.ParamType[tuple[str, ...]]):
 
 
 def frame_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that choose frames and what is shown of them."""
+    """Add the options that choose frames and keys."""
     kind = click.option("--kind", type=KindType(), help="Only frames of this kind: stats, event, creature, ...")
-    keys = click.option("--keys", type=KeysType(), help="Only these keys, with commas; nested ones as outer/inner.")
+    keys = click.option(
+        "--keys", type=KeysType(), help="Only these keys, separated by commas; nested keys as outer/inner."
+    )
     return kind(keys(command))
 
 
-def line_of(frame: Frame, keys: tuple[str, ...] | None) -> str:
-    """*frame* as one line of JSON; with *keys*, those that it has, flat."""
+def json_line(frame: Frame, keys: tuple[str, ...] | None) -> str:
+    """Encode *frame* as one line of JSON; with *keys*, only those, flat."""
     data: Any = frame.data
     if keys is not None:
         flat = flatten(frame.data)
@@ -57,7 +59,7 @@ def line_of(frame: Frame, keys: tuple[str, ...] | None) -> str:
 @click.command
 @click.argument("log", type=click.Path(path_type=Path))
 @frame_options
-@click.option("--superseded", is_flag=True, help="Also the frames before a rewind that do not count any more.")
+@click.option("--superseded", is_flag=True, help="Include frames that a rewind superseded.")
 def command(log: Path, kind: Kind | None, keys: tuple[str, ...] | None, superseded: bool) -> None:
     """Print the frames of a log, one JSON object on each line: time, kind, data.
 
@@ -65,5 +67,5 @@ def command(log: Path, kind: Kind | None, keys: tuple[str, ...] | None, supersed
     """
     reader = registry.open(log)
     for frame in (reader.with_superseded() if superseded else reader).frames(kind):
-        sys.stdout.write(line_of(frame, keys) + "\n")
+        sys.stdout.write(json_line(frame, keys) + "\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""``trainlog info``: what is in a log."""
+"""``trainlog info``: a summary of logs."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from trainlog.model import Frame
 @click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each log, on a line of its own.")
 def command(logs: tuple[Path, ...], as_json: bool) -> None:
-    """Say what is in a log: frames, keys, time span, rate and size for each kind, and what is damaged."""
+    """Summarise logs: frames, keys, time span, rate and size of each kind, and damage."""
     for path in logs:
         reader = registry.open(path)
         with progress(path.name, path.stat().st_size if path.is_file() else None) as update:
             summary = reader.summary(update)
-        # What the recorder itself has to tell: restarts, what was dropped, how long its calls took.
-        told = [{"time": frame.time, **frame.data} for frame in reader.frames("event") if _is_ours(frame)]
+        # Events of the recorder itself: restarts, rewinds, dropped frames, the duration of its calls.
+        events = [{"time": frame.time, **frame.data} for frame in reader.frames("event") if _is_of_recorder(frame)]
         if as_json:
-            click.echo(strict_json({**_facts(reader, summary), "recorder": told}))
+            click.echo(strict_json({**_facts(reader, summary), "recorder": events}))
         else:
             _show(reader, summary)
-            for event in told:
+            for event in events:
                 click.echo(f"\n  {_sentence(event)}")
 
 
-def _is_ours(frame: Frame) -> bool:
+def _is_of_recorder(frame: Frame) -> bool:
     return frame.data.get("by") == "trainlog" and "type" in frame.data
 
 
@@ -42,7 +42,7 @@ def _sentence(event: Mapping[str, Any]) -> str:
     dropped = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "nothing"
     match event["type"]:
         case "background":
-            times = ", ".join(f"{name} {event[f'{name}_us']:,.1f} µs" for name in ("p50", "p99", "max"))
+            times = f"mean {event.get('mean_us', 0):,.1f} µs, max {event['max_us']:,.1f} µs"
             return f"background: {event['calls']:,} log calls, {times}; dropped {dropped}"
         case "dropped":
             return f"dropped: {dropped} from {event['from']:.2f} s to {event['to']:.2f} s: {event['why']}"
@@ -85,7 +85,7 @@ def _facts(reader: Reader, summary: Summary) -> dict[str, Any]:
 
 
 def _codec_name(reader: Reader) -> str:
-    """The format's name, which is that of the package where its reader lives."""
+    """The name of the format: the reader and the codec are in the same package."""
     for installed in registry.list_codecs():
         if type(installed.codec).__module__.split(".")[:3] == type(reader).__module__.split(".")[:3]:
             return installed.codec.name
@@ -93,7 +93,7 @@ def _codec_name(reader: Reader) -> str:
 
 
 def _rate(frames: int, seconds: float) -> float | None:
-    """Frames per second, where there are two of them at different times."""
+    """Frames per second; None without two frames at different times."""
     return (frames - 1) / seconds if frames > 1 and seconds > 0 else None
 
 
@@ -103,18 +103,16 @@ def _show(reader: Reader, summary: Summary) -> None:
 
     console = output_console()
     console.print(f"[bold]{escape(str(reader.path))}[/]", soft_wrap=True)
-    facts: dict[str, Any] = {**reader.header.meta}
-    if reader.header.phase:
-        facts["phase"] = reader.header.phase
+    phase = {"phase": reader.header.phase} if reader.header.phase else {}
     grid = Table.grid(padding=(0, 2))
-    for name, value in facts.items():
+    for name, value in {**reader.header.meta, **phase}.items():
         grid.add_row(f"  {escape(str(name))}", escape(_short(value)))
     console.print(grid)
     size, duration = human_size(summary.size), human_time(summary.duration)
     console.print(f"\n  {summary.frames:,} frames, {size}, {duration}\n")
     if summary.superseded:
         hidden = human_size(summary.superseded)
-        console.print(f"  {hidden} of frames are superseded, as training went back; `dump --superseded` shows them\n")
+        console.print(f"  {hidden} of frames are superseded by a rewind; `dump --superseded` shows them\n")
     if summary.kinds:
         table = Table(box=None, padding=(0, 2), header_style="dim")
         for title in ("kind", "frames", "keys", "from", "to", "per second", "size"):

@@ -1,4 +1,4 @@
-"""What the verbs share: strict JSON, sizes and times for people, a progress bar."""
+"""Helpers of the commands: sizes and times as text, the console, a progress bar."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["human_size", "human_time", "output_console", "progress", "strict_json"]
 
-_PATIENCE: Final = 1.0  # seconds of work before a progress bar appears
+_BAR_DELAY: Final = 1.0  # seconds before a progress bar appears
 
 
 def human_size(size: float) -> str:
-    """A number of bytes in the unit that keeps it short."""
+    """Format a number of bytes with a unit."""
     for unit in ("B", "KB", "MB", "GB"):
         if size < 1000 or unit == "GB":
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
@@ -29,7 +29,7 @@ def human_size(size: float) -> str:
 
 
 def human_time(seconds: float) -> str:
-    """A number of seconds as a person would say it."""
+    """Format a number of seconds, with minutes and hours above 100 s."""
     if not math.isfinite(seconds) or abs(seconds) < 100:
         return f"{seconds:.2f} s"
     minutes, seconds = divmod(round(seconds), 60)
@@ -38,7 +38,7 @@ def human_time(seconds: float) -> str:
 
 
 def output_console() -> Console:
-    """Standard output for text and tables; as wide as the terminal, and wide enough for all where there is none."""
+    """The console of standard output; 160 columns wide when that is no terminal."""
     from rich.console import Console
 
     return Console() if sys.stdout.isatty() else Console(width=160)
@@ -46,14 +46,14 @@ def output_console() -> Console:
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A function to call with what is done of *total*; shows a bar on a terminal, after a second of work."""
+    """Yield a function to call with the part of *total* that is done; a terminal shows a bar after a second."""
     shown = sys.stderr.isatty()
-    began = time.monotonic()
+    start = time.monotonic()
     bar: Any = None
 
     def update(done: int) -> None:
         nonlocal bar
-        if bar is None and shown and time.monotonic() - began > _PATIENCE:
+        if bar is None and shown and time.monotonic() - start > _BAR_DELAY:
             from rich.console import Console
             from rich.progress import Progress
 

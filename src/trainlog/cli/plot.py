@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from trainlog import registry
-from trainlog.cli.learned import draw_functions
 from trainlog.cli.output import progress
-from trainlog.plot import AXES, BANDS, CENTERS, Format, PlotOptions, Run, pictures, runs_of, save_picture
+from trainlog.codec import Reader
+from trainlog.plot import AXES, BANDS, CENTERS, Format, PlotOptions, pictures, runs_of, save_picture
 
-__all__ = ["FormatsType", "command", "figure_options", "wish_of"]
+__all__ = ["FormatsType", "command", "figure_options", "output_options", "plot_options"]
 
 _FORMATS: Final[tuple[Format, ...]] = ("svg", "png", "gif")
 
@@ -36,12 +36,12 @@ class SizeType(click.ParamType[tuple[int, int]]):
 
 
 class FormatsType(click.ParamType[tuple[str, ...]]):
-    """Formats with commas between them."""
+    """Formats, separated by commas."""
 
     name = "formats"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """The formats that *value* names."""
+        """Parse *value*."""
         if isinstance(value, tuple):
             return value
         formats = tuple(filter(None, (part.strip().lower().lstrip(".") for part in str(value).split(","))))
@@ -50,22 +50,26 @@ class FormatsType(click.ParamType[tuple[str, ...]]):
         return formats
 
 
+def output_options(folder: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the argument LOG... and the option ``--output``, *folder* by default."""
+    logs = click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
+    path = click.Path(path_type=Path, file_okay=False)
+    output = click.option("-o", "--output", type=path, default=Path(folder), show_default=True, help="Folder.")
+    return lambda command: logs(output(command))
+
+
 def figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that choose figures and how they look; `wish_of` takes what they give."""
+    """Add the options that choose and style figures; `plot_options` reads them."""
+    smooth = "A window (100), or the weight of the past (0.9); 0 for none. By default noisy curves are smoothed."
+    by = "One curve for the logs of one seed, task, ...; log for one curve each."
     options = [
         click.option("-y", "--y", multiple=True, help="Draw this metric: reward, creature:speed, com[2], 'gait_*'."),
-        click.option("-x", "--x", type=click.Choice(list(AXES)), help="What the curves are drawn over."),
-        click.option(
-            "--smooth",
-            type=float,
-            help="A window (100) or the weight of the past (0.9); 0 for none. Restless curves are smoothed unasked.",
-        ),
+        click.option("-x", "--x", type=click.Choice(list(AXES)), help="The x axis."),
+        click.option("--smooth", type=float, help=smooth),
         click.option("--log-y", is_flag=True, help="A logarithmic y axis."),
-        click.option(
-            "--by", metavar="KEY", help="One curve for the logs of one seed, task, ... ; log keeps all apart."
-        ),
+        click.option("--by", metavar="KEY", help=by),
         click.option("--center", type=click.Choice(CENTERS), help="The middle of several logs."),
-        click.option("--band", type=click.Choice(BANDS), help="What is shown around it, or around one smoothed log."),
+        click.option("--band", type=click.Choice(BANDS), help="The band around it, or around one smoothed log."),
         click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True),
         click.option("--size", type=SizeType(), default="960x540", show_default=True, help="Pixels of a figure."),
     ]
@@ -74,62 +78,68 @@ def figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def wish_of(options: dict[str, Any]) -> tuple[PlotOptions, tuple[int, int]]:
-    """What the options of `figure_options` say, taken out of *options*."""
+def plot_options(options: dict[str, Any]) -> tuple[PlotOptions, tuple[int, int]]:
+    """Remove the options of `figure_options` from *options*, and return them with the size of a figure."""
     size: tuple[int, int] = options.pop("size")
     names = ("y", "x", "smooth", "log_y", "by", "center", "band", "theme")
     return PlotOptions(**{name: options.pop(name) for name in names}), size
 
 
 @click.command
-@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("figures"),
-    show_default=True,
-    help="Folder.",
-)
+@output_options("figures")
 @figure_options
 @click.option(
-    "--format", "formats", type=FormatsType(), default="svg,png", show_default=True, help="Also gif: growing."
+    "--format", "formats", type=FormatsType(), default="svg,png", show_default=True, help="Also gif, an animation."
 )
 @click.option(
     "--function",
     "functions",
     multiple=True,
     metavar="NAME",
-    help="Instead: what was learned, a heat map of the last sample and a GIF of all. 'all' for each function.",
+    help="Draw a learned function instead: a heat map of its last sample, a GIF of all. 'all' for each function.",
 )
 def command(
     logs: tuple[Path, ...], output: Path, formats: tuple[Format, ...], functions: tuple[str, ...], **options: Any
 ) -> None:
-    """Draw the curves of logs: an overview, one figure for each metric that varies, words, the path from above.
+    """Draw logs: an overview, one figure for each metric that varies, states in words, the path from above.
 
-    Several logs are laid over each other; --by and --band make one curve of several seeds.
+    Several logs are drawn in one figure; --by and --band make one curve of several seeds.
     """
     if functions:
         for log in logs:
-            for path in draw_functions(registry.open(log), functions, output, theme=options["theme"]):
+            for path in _draw_functions(registry.open(log), functions, output, options["theme"]):
                 click.echo(path)
         return
-    wish, size = wish_of(options)
-    runs = runs_of([registry.open(path) for path in logs], only=wish.y)
-    figures = pictures(runs, wish)
+    plot, (width, height) = plot_options(options)
+    runs = runs_of([registry.open(path) for path in logs], only=plot.y)
+    figures = pictures(runs, plot)
     written: list[Path] = []
-    width, height = size
     with progress("figures", len(figures)) as update:
         for done, picture in enumerate(figures):
             update(done)
-            written += save_picture(picture, output, formats=formats, width=width, height=height, theme=wish.theme)
+            written += save_picture(picture, output, formats=formats, width=width, height=height, theme=plot.theme)
     for path in written:
         click.echo(path)
-    _say_what_is_missing(runs, wish)
-
-
-def _say_what_is_missing(runs: Sequence[Run], wish: PlotOptions) -> None:
-    constant = list(dict.fromkeys(str(metric) for run in runs for metric in run.constants())) if not wish.y else []
+    constant = list(dict.fromkeys(str(metric) for run in runs for metric in run.constants())) if not plot.y else []
     if constant:
-        shown = ", ".join(constant[:8]) + (f" and {len(constant) - 8} more" if len(constant) > 8 else "")
-        click.echo(f"never changes, so not drawn: {shown}", err=True)
+        more = f" and {len(constant) - 8} more" if len(constant) > 8 else ""
+        click.echo(f"never changes, so not drawn: {', '.join(constant[:8])}{more}", err=True)
+
+
+def _draw_functions(log: Reader, names: Iterable[str], folder: Path, theme: str) -> list[Path]:
+    """Draw the learned functions of these names; ``V`` is enough for ``V(x,u)``, ``all`` is each function."""
+    from trainlog.functions import draw_function, learned_functions
+
+    functions = learned_functions(log)
+    if not functions:
+        raise click.UsageError(f"{log.path} has no samples of learned functions")
+    written: list[Path] = []
+    for name in functions if "all" in names else dict.fromkeys(names):
+        matching = [name] if name in functions else [key for key in functions if name == key.partition("(")[0]]
+        if len(matching) != 1:
+            import difflib
+
+            near = matching or difflib.get_close_matches(name, functions, 3, 0.3) or list(functions)
+            raise click.UsageError(f"which function is {name!r}? There are {', '.join(near)}")
+        written += draw_function(functions[matching[0]], folder, theme=theme)
+    return written

@@ -1,4 +1,4 @@
-"""``trainlog repair``: what can be kept of a damaged log."""
+"""``trainlog repair``: the whole frames of a damaged log as a new one."""
 
 from __future__ import annotations
 
@@ -18,40 +18,37 @@ _COMPLETE, _LOST = 0, 3
 @click.command
 @click.argument("log", type=click.Path(path_type=Path))
 @click.argument("target", required=False, type=click.Path(path_type=Path))
-@click.option("--in-place", is_flag=True, help="Cut a torn tail off LOG itself; nothing else can be repaired so.")
+@click.option("--in-place", is_flag=True, help="Cut off a torn tail of LOG itself; other damage needs a TARGET.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def command(log: Path, target: Path | None, in_place: bool, as_json: bool) -> int:
-    """Write every whole frame of LOG into the new log TARGET, and say what was lost.
+    """Write every whole frame of LOG to the new log TARGET, and report what was lost.
 
-    LOG stays as it is. The exit code is 0 when nothing was lost, 3 when something was.
+    LOG is not changed. The exit code is 0 when nothing was lost, 3 when something was.
     """
     if in_place == (target is not None):
         raise click.UsageError("give either a TARGET, or --in-place")
     done = verification.repair_in_place(log) if target is None else verification.repair(log, target)
     if as_json:
-        click.echo(strict_json(_facts(done)))
+        facts = {
+            "path": str(done.target),
+            "kept": {str(kind): count for kind, count in done.kept.items()},
+            "lost": done.lost,
+            "lost_bytes": done.lost_bytes,
+            "doubtful": [{"offset": offset, "size": size} for offset, size in done.doubtful],
+        }
+        click.echo(strict_json(facts))
     else:
         _show(done)
     return _COMPLETE if done.complete else _LOST
 
 
-def _facts(done: Repair) -> dict[str, Any]:
-    return {
-        "path": str(done.target),
-        "kept": {str(kind): count for kind, count in done.kept.items()},
-        "lost": done.lost,
-        "lost_bytes": done.lost_bytes,
-        "doubtful": [{"offset": offset, "size": size} for offset, size in done.doubtful],
-    }
-
-
 def _show(done: Repair) -> None:
-    click.echo(f"{done.target}: kept {_counted(done.kept)}")
+    click.echo(f"{done.target}: kept {_counts(done.kept)}")
     if done.lost:
-        click.echo(f"  lost {_counted(done.lost)}: {done.lost_bytes:,} bytes that are no whole frame")
+        click.echo(f"  lost {_counts(done.lost)}: {done.lost_bytes:,} bytes that are no whole frame")
     for offset, size in done.doubtful:
-        click.echo(f"  in doubt: {size:,} bytes from byte {offset:,}, which are not those that were written; kept")
+        click.echo(f"  doubtful: {size:,} bytes from byte {offset:,} have a wrong checksum; kept")
 
 
-def _counted(kinds: Mapping[Any, int]) -> str:
+def _counts(kinds: Mapping[Any, int]) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "no frames"

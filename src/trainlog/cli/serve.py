@@ -17,17 +17,17 @@ PORT = 5050
 
 @click.command
 @click.argument("logs", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR|FILE]...")
-@click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0 for any that is free.")
+@click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0 for any free port.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address than loopback needs a token.")
-@click.option("--token", help="What a browser must know; made up where one is needed and none is given.")
+@click.option("--token", help="The browser needs it; generated where one is needed and none is given.")
 @click.option("--open", "opening", is_flag=True, help="Open the page in the browser.")
-@click.option("--hostname", "hostnames", multiple=True, help="One more name that this server goes by; may be repeated.")
+@click.option("--hostname", "hostnames", multiple=True, help="Another host name of this server. May be repeated.")
 def command(
     logs: tuple[Path, ...], port: int, host: str, token: str | None, opening: bool, hostnames: tuple[str, ...]
 ) -> None:
-    """Look at logs in the browser, while they are written and afterwards.
+    """Show logs in the browser, while they are written and afterwards.
 
-    Serves all logs found in the given folders (the present one, when none is given), of any format.
+    Serves all logs of any format in the given folders (by default the current folder).
     """
     try:
         import uvicorn
@@ -40,7 +40,7 @@ def command(
         raise click.UsageError("a token has at least 8 letters")
     if not is_loopback(host) and token is None:
         token = new_token()
-    server = _listening(host, port)
+    server = _listen(host, port)
     address, port = server.getsockname()[:2]
     names = {"127.0.0.1", "localhost", "::1", host.strip("[]"), *hostnames}
     if address in ("0.0.0.0", "::"):
@@ -54,24 +54,24 @@ def command(
     options: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 1}
     try:
         running = uvicorn.Server(uvicorn.Config(app, server_header=False, **options))
-        _end_streams_with(running, app.stop)
+        _stop_streams_at_exit(running, app.stop)
         running.run(sockets=[server])
     except KeyboardInterrupt:
-        return  # this is how one stops serving
+        return  # Ctrl-C ends the server
 
 
-def _end_streams_with(server: Any, stop: Callable[[], None]) -> None:
-    """A server that is told to end waits for its clients; those of a live stream would never leave by themselves."""
+def _stop_streams_at_exit(server: Any, stop: Callable[[], None]) -> None:
+    """Call *stop* at exit: the server waits for its clients, and those of a live stream never disconnect."""
     handle_exit = server.handle_exit
 
-    def ending(*signal: Any) -> None:
+    def stop_and_exit(*signal: Any) -> None:
         stop()
         handle_exit(*signal)
 
-    server.handle_exit = ending
+    server.handle_exit = stop_and_exit
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     server = socket.socket(family, socket.SOCK_STREAM)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,12 +80,12 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         server.close()
         raise click.ClickException(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
-    server.listen(128)  # who comes before the server runs is kept waiting, not sent away
+    server.listen(128)  # a client that connects before the server runs waits, and is not refused
     return server
 
 
 def _addresses() -> set[str]:
-    """The addresses of this machine's own name."""
+    """The addresses of this host's name."""
     try:
         return {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)}
     except OSError:

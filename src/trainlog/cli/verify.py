@@ -1,4 +1,4 @@
-"""``trainlog verify``: what is wrong with a log."""
+"""``trainlog verify``: the problems of a log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WHOLE, _DAMAGED, _NO_LOG = 0, 1, 2
 @click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each log, on a line of its own.")
 def command(logs: tuple[Path, ...], as_json: bool) -> int:
-    """Say whether logs are whole: torn tails, holes, payloads, lengths, checksums, times that step back.
+    """Check whether logs are whole: torn tails, holes, payloads, lengths, checksums, times that step back.
 
     Nothing is written. The exit code is 0 when all are whole, 1 when one is damaged, 2 when one is no log.
     """
@@ -58,9 +58,8 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
 def _show(verdict: Verdict) -> None:
     word = "whole" if verdict.whole else "damaged"
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in verdict.kinds.items()) or "no frames"
-    sealed = verdict.sealed / verdict.size if verdict.size else 0.0
-    under = "without checksums" if not sealed else f"{sealed:.1%} under checksums that are right"
-    click.echo(f"{verdict.path}: {word}: {kinds}; {human_size(verdict.size)}, {under}")
+    sealed = f"correct checksums of {verdict.sealed / verdict.size:.1%}" if verdict.sealed else "without checksums"
+    click.echo(f"{verdict.path}: {word}: {kinds}; {human_size(verdict.size)}, {sealed}")
     for problem in verdict.problems:
         where = f"{problem.file}: " if problem.file else ""
         click.echo(f"  {'' if problem.damage else 'note: '}{problem.what}: {where}{problem.text}")

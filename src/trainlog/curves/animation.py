@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from trainlog.curves.images import to_images
 from trainlog.errors import TrainlogWarning
-from trainlog.storage.source import written_aside
+from trainlog.storage.source import atomic_write
 from trainlog.strictjson import strict_json
 
 __all__ = ["EpisodeAnimationRecorder", "EpisodeCaptureSchedule", "EpisodeTrace"]
@@ -158,7 +158,7 @@ class EpisodeAnimationRecorder:
             metadata["warning"] = _NO_FRAMES
             warnings.warn(TrainlogWarning(f"{stem}: {_NO_FRAMES}"), stacklevel=3)
         if self.save_metadata:
-            with written_aside(path.with_suffix(".json")) as file:
+            with atomic_write(path.with_suffix(".json")) as file:
                 file.write(f"{strict_json(metadata, indent=2)}\n".encode())
         return path if saved else None
 
@@ -168,7 +168,7 @@ class EpisodeAnimationRecorder:
         # In memory first, because Pillow seeks in the file that it writes.
         buffer = io.BytesIO()
         first.save(buffer, "GIF", save_all=True, append_images=others, duration=10 * hundredths, loop=0)
-        with written_aside(path) as file:
+        with atomic_write(path) as file:
             file.write(buffer.getvalue())
 
 

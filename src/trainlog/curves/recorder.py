@@ -20,7 +20,7 @@ from trainlog.errors import EmptyLog
 from trainlog.model import Frame, Kind
 from trainlog.plot.names import file_names
 from trainlog.plot.save import save_figure
-from trainlog.storage.source import written_aside
+from trainlog.storage.source import atomic_write
 from trainlog.strictjson import strict_json
 from trainlog.table.table import Table
 
@@ -292,7 +292,7 @@ class TrainingCurveRecorder:
 
     def _write_history(self, name: str, payload: Mapping[str, Any]) -> Path:
         path = self.output_dir / f"{self.prefix}_{name}.json"
-        with written_aside(path) as file:
+        with atomic_write(path) as file:
             file.write(f"{strict_json(payload, indent=2)}\n".encode())
         return path
 

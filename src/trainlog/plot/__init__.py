@@ -1,4 +1,4 @@
-"""Figures of logs: which ones a person wants, over what, of one run or of several seeds.
+"""Figures of logs: the metrics of one run or of several seeds over steps, episodes or time.
 
 ::
 

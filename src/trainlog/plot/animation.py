@@ -1,4 +1,4 @@
-"""A chart that grows from left to right."""
+"""An animation of a chart: its curves grow from left to right."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["growing"]
 
 
 def growing(drawing: Drawing, frames: int = 60) -> Iterator[Drawing]:
-    """Yield *drawing* with more and more of its curves; the last is all of it.
+    """Yield *drawing* with growing curves; the last frame is complete.
 
-    Axes, legend and all else are those of the whole from the beginning: what is cut is what lies within the axes.
+    The axes and the legend do not change: only the marks inside the axes are clipped.
 
     Raises:
         ValueError: when *frames* is not positive.
@@ -23,10 +23,10 @@ def growing(drawing: Drawing, frames: int = 60) -> Iterator[Drawing]:
     if frames < 1:
         raise ValueError(f"an animation has at least one frame, not {frames}")
     for n in range(1, frames + 1):
-        marks = [_narrowed(mark, n / frames) if isinstance(mark, Clip) else mark for mark in drawing.marks]
+        marks = [_clipped(mark, n / frames) if isinstance(mark, Clip) else mark for mark in drawing.marks]
         yield dataclasses.replace(drawing, marks=tuple(marks))
 
 
-def _narrowed(clip: Clip, share: float) -> Clip:
+def _clipped(clip: Clip, share: float) -> Clip:
     box = clip.box
     return Clip(Box(box.x, box.y, box.width * share, box.height), clip.marks)

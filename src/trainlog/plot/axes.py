@@ -1,4 +1,4 @@
-"""What a figure is drawn over."""
+"""The x axes of figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LABELS: Final = {"gen": "generation", "it": "iteration"}
 
 
 class Axis(NamedTuple):
-    """What a figure is drawn over.
+    """The x axis of a figure.
 
     Attributes:
         name: one of `trainlog.conventions.AXES`.
@@ -32,7 +32,7 @@ class Axis(NamedTuple):
 
     @classmethod
     def of(cls, name: AxisName, key: str) -> Axis:
-        """The axis of that name, whose values are in the column *key*; empty when they are computed."""
+        """Make the axis *name* with the values of the column *key*, which is empty for computed values."""
         if name == "time":
             return cls(name, "time", "s")
         if name == "sim_time":
@@ -42,7 +42,7 @@ class Axis(NamedTuple):
 
 
 def without_restarts(values: Floats) -> Floats:
-    """A counter that restarts now and then, as one that only grows; NaN stays."""
+    """Make a counter with restarts monotonic; NaN is not changed."""
     known = np.flatnonzero(np.isfinite(values))
     steps = np.diff(values[known])
     restarts = np.flatnonzero(steps < 0)
@@ -55,7 +55,7 @@ def without_restarts(values: Floats) -> Floats:
 
 
 def episode_progress(number: Floats) -> Floats:
-    """How far each frame is in its episode, from 0 to just below 1, by the number of its episode."""
+    """The progress of each frame in its episode, in [0, 1), from the episode number of each frame."""
     if not len(number):
         return number
     starts = np.flatnonzero(np.concatenate(([True], number[1:] != number[:-1])))

@@ -1,4 +1,4 @@
-"""What the robot did: strips of words, such as its behaviour, and its path seen from above."""
+"""The behavior of the robot: its states in words as strips, and its path from above."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from trainlog.plot.run import Run
 
 __all__ = ["behavior_strip", "episode_strip", "path_picture", "states_picture"]
 
-_MOST_STRIPS: Final = 12
-_MOST_EPISODES: Final = 200
-_STILL: Final = 1e-3  # of the path's length: a robot that moves sideways no more than that runs along a line
+_MAX_STRIPS: Final = 12
+_MAX_EPISODES: Final = 200
+_LINE_WIDTH: Final = 1e-3  # a path that is narrower than this share of its length is a line
 
 
 def behavior_strip(run: Run, kind: Kind, axis: Axis) -> StateTimeline | None:
-    """The behaviour as a strip over that axis; None when the frames of *kind* do not have it in words."""
+    """The behavior as a strip; None when the frames of *kind* do not have it in words."""
     columns = run.columns(kind)
     key = run.conventions.behavior(columns.table, lambda key: columns.words(key) is not None)
     return None if key is None else StateTimeline(*_words_over(run, kind, key, axis), label=_label(key))
 
 
 def episode_strip(run: Run, kind: Kind, axis: Axis) -> StateTimeline | None:
-    """The types of the episodes as a strip, where there are several: evaluation and training."""
+    """The types of the episodes as a strip; None unless there are several, such as evaluation and training."""
     types = run.episode_types
     if len(set(types)) < 2:
         return None
@@ -40,28 +40,28 @@ def episode_strip(run: Run, kind: Kind, axis: Axis) -> StateTimeline | None:
 
 
 def states_picture(run: Run, axis: Axis, title: str, theme: str) -> Picture | None:
-    """All columns of words of the statistics as strips below each other; None when there are none."""
+    """The columns of words of the stats frames as strips; None when there are none."""
     columns = run.columns(Kind.STATS)
-    behaviors = {key: place for place, key in enumerate(run.conventions.keys["behavior"])}
+    behaviors = {key: rank for rank, key in enumerate(run.conventions.keys["behavior"])}
     keys = [key for key in columns.table if not run.conventions.is_clock(key) and columns.words(key) is not None]
     keys = sorted((key for key in keys if key != "episode_type"), key=lambda key: behaviors.get(key, len(behaviors)))
     if not keys:
         return None
-    data = {key: _words_over(run, Kind.STATS, key, axis) for key in keys[:_MOST_STRIPS]}
+    data = {key: _words_over(run, Kind.STATS, key, axis) for key in keys[:_MAX_STRIPS]}
     colors = _colors((words for _, words in data.values()), theme)
     chart = Chart(
         title=title,
         x_label=axis.label,
         x_unit=axis.unit,
         marks=[StateTimeline(x, words, colors, _label(key)) for key, (x, words) in data.items()],
-        caption=f"not shown: {', '.join(keys[_MOST_STRIPS:])}" if len(keys) > _MOST_STRIPS else "",
+        caption=f"not shown: {', '.join(keys[_MAX_STRIPS:])}" if len(keys) > _MAX_STRIPS else "",
     )
     blocks = tuple(Block(key, {axis.name: x, "value": words}) for key, (x, words) in data.items())
     return Picture("states", "states in words", chart, blocks=blocks)
 
 
 def _words_over(run: Run, kind: Kind, key: str, axis: Axis) -> tuple[Floats, npt.NDArray[np.object_]]:
-    """The words of a column over an axis; frames without it are left out, so that the word before them goes on."""
+    """The words of a column over an axis; a frame without a word continues the previous one."""
     columns = run.columns(kind)
     x, words = run.axis_values(kind, axis.name), columns.words(key) or []
     keep = columns.present(key) & np.isfinite(x)
@@ -73,21 +73,21 @@ def _label(key: str) -> str:
 
 
 def _colors(columns: Iterable[npt.NDArray[np.object_]], theme: str) -> Mapping[str, str]:
-    """One colour for each word, the same in every strip."""
-    look = find_theme(theme)
+    """Choose one color for each word, the same in every strip."""
+    palette, background = find_theme(theme).palette, find_theme(theme).background
     colors: dict[str, str] = {}
     for words in columns:
         for word in dict.fromkeys(words.tolist()):
             if word is not None and word not in colors:
-                turn, place = divmod(len(colors), len(look.palette))
-                colors[word] = mix(look.palette[place], look.background, min(0.25 + 0.25 * turn, 0.75))
+                turn, index = divmod(len(colors), len(palette))
+                colors[word] = mix(palette[index], background, min(0.25 + 0.25 * turn, 0.75))
     return colors
 
 
 def path_picture(run: Run, title: str, theme: str) -> Picture | None:
-    """The path of the robot, seen from above; None when the log has none, or it runs along a line only.
+    """The path of the robot from above; None when the log has no positions, or they are on one line.
 
-    Of several episodes the last is shown, with those before it faintly.
+    The last episode is emphasised; earlier ones are faint.
     """
     columns = run.columns(Kind.CREATURE)
     table, sample = columns.table, columns.sample()
@@ -100,7 +100,7 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
     objects = {name: _xy(columns, (key,)) for name, key in run.conventions.objects(sample).items()}
     starts = _episode_rows(run, x, y)
     marks: list[Line | Scatter] = []
-    for start, stop in list(zip(starts, [*starts[1:], len(x)], strict=True))[-_MOST_EPISODES:-1]:
+    for start, stop in list(zip(starts, [*starts[1:], len(x)], strict=True))[-_MAX_EPISODES:-1]:
         muted = find_theme(theme).muted
         marks.append(Line(x[start:stop], y[start:stop], "earlier episodes", muted, width=1.25, opacity=0.3))
     last = slice(starts[-1], len(x))
@@ -131,16 +131,16 @@ def _xy(columns: Columns, keys: tuple[str, ...]) -> tuple[Floats, Floats]:
 
 
 def _is_plane(x: Floats, y: Floats) -> bool:
-    """Whether it is a path in a plane, and not one along a line."""
+    """Whether a path is in a plane, and not on a line."""
     good = np.isfinite(x) & np.isfinite(y)
     if not good.any():
         return False
     reach = np.ptp(x[good]), np.ptp(y[good])
-    return bool(min(reach) > _STILL * max(reach))
+    return bool(min(reach) > _LINE_WIDTH * max(reach))
 
 
 def _episode_rows(run: Run, x: Floats, y: Floats) -> list[int]:
-    """The rows at which episodes begin."""
+    """The first row of each episode."""
     columns = run.columns(Kind.CREATURE)
     table = columns.table
     if (episode := run.conventions.axis("episode", table, columns.is_number)) is not None:
@@ -151,7 +151,7 @@ def _episode_rows(run: Run, x: Floats, y: Floats) -> list[int]:
 
 
 def _jumps(x: Floats, y: Floats) -> list[int]:
-    """Rows before which the robot was put elsewhere: far, and much farther than it moves in one frame."""
+    """Rows where the position jumps: far, and much farther than in the usual frame."""
     with np.errstate(invalid="ignore"):
         moved = np.hypot(np.diff(x), np.diff(y))
     known = moved[np.isfinite(moved) & (moved > 0)]

@@ -1,48 +1,55 @@
-"""Pictures as formats that can only be written: ``trainlog convert run.flog run.svg``.
+"""Pictures as write-only formats: ``trainlog convert run.flog run.svg``.
 
 They show the most important figures. All frames are kept in memory, and drawn when the writer is closed.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from trainlog.codec import Codec, OnDamage, Reader, Writer
 from trainlog.errors import ClosedLog, LogExists
 from trainlog.model import Frame, Header, Kind, KindLike
-from trainlog.storage.source import Wait, never, written_aside
+from trainlog.storage.source import Wait, atomic_write, never
 from trainlog.table.builder import BATCH, TableBuilder
 from trainlog.table.table import Table
-from trainlog.table.values import Range
 
 if TYPE_CHECKING:
-    from trainlog.draw import Drawing
+    from trainlog.plot.picture import Picture
+    from trainlog.plot.save import Format
 
 __all__ = ["GifCodec", "PngCodec", "SvgCodec"]
 
-_WIDTH: Final = 960
-_HEIGHT: Final = 540
-
 
 class PictureCodec(Codec):
-    """A format of pictures, from one method: ``paint`` a run as bytes."""
+    """A format of pictures: the most important figures of a log on one sheet."""
 
-    @abstractmethod
+    name: ClassVar[Format]
+
     def paint(self, run: Reader) -> bytes:
-        """The bytes of the picture.
+        """Draw *run*, and return the bytes of the picture.
 
         Raises:
-            PlotError: when there is nothing in it that can be drawn.
+            PlotError: when it has nothing to draw.
 
         """
+        from trainlog.plot import Run, pictures
+
+        return self._encode(pictures([Run(run)])[0])
+
+    def _encode(self, picture: Picture) -> bytes:
+        from trainlog.draw import layout
+        from trainlog.plot.save import encode
+
+        return encode(layout(picture.figure, *picture.size(960, 540)), self.name)
 
     def write(self, path: Path, header: Header) -> Writer:
-        """Begin a picture, which will be at *path* when its writer is closed; there is no part of one before.
+        """Begin a picture; the file is written when the writer is closed.
 
         Raises:
             LogExists: when there is a file at *path* already.
@@ -54,111 +61,74 @@ class PictureCodec(Codec):
 
 
 class SvgCodec(PictureCodec):
-    """The most important figures of a log on one sheet."""
+    """A sheet as SVG."""
 
     name = "svg"
     suffixes = (".svg",)
     description = "picture of the most important curves, for papers and browsers"
 
-    def paint(self, run: Reader) -> bytes:
-        """The bytes of the picture."""
-        from trainlog.draw import svg
-
-        return svg(_sheet(run)).encode()
-
 
 class PngCodec(PictureCodec):
-    """The most important figures of a log on one sheet, as pixels."""
+    """A sheet as PNG."""
 
     name = "png"
     suffixes = (".png",)
     description = "picture of the most important curves, as pixels"
 
-    def paint(self, run: Reader) -> bytes:
-        """The bytes of the picture."""
-        from trainlog.draw import png
-
-        return png(_sheet(run))
-
 
 class GifCodec(PictureCodec):
-    """The curve of the main metric as it grows, on the axes of the whole curve."""
+    """The curve of the main metric as an animation, on the axes of the whole curve."""
 
     name = "gif"
     suffixes = (".gif",)
     description = "the reward curve growing, as an animation"
 
     def paint(self, run: Reader) -> bytes:
-        """The bytes of the animation."""
-        from trainlog.draw import gif, layout
+        """Draw the main metric of *run*; raises as `PictureCodec.paint`."""
         from trainlog.plot import PlotOptions, Run, main_metric, pictures
-        from trainlog.plot.animation import growing
-        from trainlog.plot.save import GIF_FPS
 
-        one = Run(run)
-        picture = pictures([one], PlotOptions(y=(str(main_metric([one])),)))[0]
-        drawing = layout(picture.figure, _WIDTH, _HEIGHT)
-        return gif(growing(drawing), fps=GIF_FPS)
-
-
-def _sheet(run: Reader) -> Drawing:
-    from trainlog.draw import layout
-    from trainlog.plot import Run, pictures
-
-    picture = pictures([Run(run)])[0]
-    return layout(picture.figure, *picture.size(_WIDTH, _HEIGHT))
+        runs = [Run(run)]
+        return self._encode(pictures(runs, PlotOptions(y=(str(main_metric(runs)),)))[0])
 
 
 class _MemoryReader(Reader):
-    """The tables of a log that was never read from a file."""
+    """A log in memory: frames and tables are added, and then read as tables."""
 
     def __init__(self, path: Path, header: Header) -> None:
         super().__init__(path, header)
         self._builders: dict[Kind, TableBuilder] = {}
-        self._pending: dict[Kind, list[Frame]] = {}
-        self._tables: dict[Kind, Table] = {}
+        self._pending: dict[Kind, list[Frame]] = {}  # added to the builder in batches, which is faster
 
     def add(self, frame: Frame) -> None:
-        """Add a row."""
         frames = self._pending.setdefault(frame.kind, [])
         frames.append(frame)
         if len(frames) == BATCH:
             self._builder(frame.kind)
 
     def add_table(self, table: Table) -> None:
-        """Add the rows of *table*."""
         self._builder(table.kind).add_table(table)
 
     def _builder(self, kind: Kind) -> TableBuilder:
-        """The table of *kind* so far; frames are added to it a few thousand at a time."""
+        """The builder of *kind* with all frames so far."""
         builder = self._builders.setdefault(kind, TableBuilder(kind))
         if frames := self._pending.pop(kind, []):
             builder.add_frames([frame.time for frame in frames], [frame.data for frame in frames])
         return builder
 
-    def finish(self) -> None:
-        """All frames are there."""
-        for kind in {*self._builders, *self._pending}:
-            self._tables[kind] = self._builder(kind).finish()
+    @cached_property
+    def _tables(self) -> dict[Kind, Table]:
+        return {kind: self._builder(kind).finish() for kind in sorted({*self._builders, *self._pending})}
 
     def frames(
         self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
     ) -> Iterator[Frame]:
-        for one in sorted(self._tables) if kind is None else [Kind.of(kind)]:
-            if one in self._tables:
-                yield from self._tables[one].frames()
+        for table in self._tables.values():
+            if kind is None or table.kind == Kind.of(kind):
+                yield from table.frames()
 
-    def table(
-        self,
-        kind: KindLike,
-        *,
-        keys: Sequence[str] | None = None,
-        time: Range | None = None,
-        steps: Range | None = None,
-        last: int | None = None,
-    ) -> Table:
-        if time is not None or steps is not None or last is not None:
-            return super().table(kind, keys=keys, time=time, steps=steps, last=last)
+    def table(self, kind: KindLike, *, keys: Sequence[str] | None = None, **ranges: Any) -> Table:
+        if ranges:
+            return super().table(kind, keys=keys, **ranges)
         kind = Kind.of(kind)
         return self._tables.get(kind, Table(kind, np.empty(0), {})).select(keys)
 
@@ -183,7 +153,6 @@ class _PictureWriter(Writer):
     def close(self) -> None:
         run, self._run = self._run, None
         if run is not None:
-            run.finish()
             picture = self._codec.paint(run)
-            with written_aside(self._path) as file:
+            with atomic_write(self._path) as file:
                 file.write(picture)

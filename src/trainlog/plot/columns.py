@@ -1,4 +1,4 @@
-"""The columns of one kind of frame, and which of them can be drawn."""
+"""The columns of one kind of frame, and how they can be drawn."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ __all__ = ["Columns", "matches"]
 
 Bools = npt.NDArray[np.bool_]
 
-_MOST_WORDS: Final = 12  # different words in a column that is drawn as a strip
-_GLANCE: Final = 100  # values of a column of objects that are looked at before all of them are
+_MAX_WORDS: Final = 12  # different words in a column that is drawn as a strip
+_PROBE: Final = 100  # values of an object column that are tried before all of them are converted
 
 
 class Columns:
-    """The frames of one kind, read when they are first asked for.
+    """The frames of one kind, read at the first access.
 
     Attributes:
-        kind: of which frames.
+        kind: of the frames.
 
     """
 
     def __init__(
         self, reader: Reader, kind: Kind, conventions: Conventions, only: frozenset[str] = frozenset()
     ) -> None:
-        """Prepare to read the frames of *kind*; where they have all columns of *only*, the others are left out."""
+        """Prepare to read the frames of *kind*, and only the columns *only* if the first frame has all of them."""
         self.kind = kind
         self._reader = reader
         self._conventions = conventions
@@ -45,7 +45,7 @@ class Columns:
 
     @cached_property
     def table(self) -> Table:
-        """The columns as they are."""
+        """The columns as they were logged."""
         if self._only and self.kind != Kind.EVENT:
             first = next(self._reader.frames(self.kind), None)
             keys = [] if first is None else list(flatten(first.data))
@@ -56,11 +56,11 @@ class Columns:
         return self._reader.table(self.kind)
 
     def is_number(self, key: str) -> bool:
-        """Whether the column holds single numbers, and nothing else but gaps."""
+        """Whether all values of the column are single numbers."""
         return self._as_numbers(key) is not None
 
     def parts(self, key: str) -> int:
-        """How many numbers each value has, where all are vectors of one length; otherwise 0."""
+        """The length of the vectors of a column; 0 for other columns."""
         column = self.table[key]
         return column.shape[1] if column.ndim == 2 and column.dtype != object else 0
 
@@ -72,7 +72,7 @@ class Columns:
         return np.full(self.table.rows, np.nan) if numbers is None else numbers
 
     def varies(self, key: str) -> bool:
-        """Whether the column holds numbers, and two different finite ones among them."""
+        """Whether the column has two different finite numbers."""
         if key not in self._varies:
             numbers = self._as_numbers(key)
             finite = np.empty(0) if numbers is None else numbers[np.isfinite(numbers)]
@@ -80,7 +80,7 @@ class Columns:
         return self._varies[key]
 
     def sample(self) -> dict[str, float | list[float]]:
-        """A frame as `Conventions.position` takes it: numbers, and the first vector of each column that is known."""
+        """An example frame for `Conventions.position`: numbers, and the first finite vector of each column."""
         found: dict[str, float | list[float]] = {}
         for key, column in self.table.items():
             if self.parts(key) > 1 and column.dtype.kind in "biuf":
@@ -91,7 +91,7 @@ class Columns:
         return found
 
     def words(self, key: str) -> list[str | None] | None:
-        """A column of few different words, None where a frame has none; None when it is no such column."""
+        """A column of few different words, None for frames without one; None for other columns."""
         if key not in self._words:
             self._words[key] = self._read_words(key)
         return self._words[key]
@@ -102,10 +102,10 @@ class Columns:
             return None
         words = [value if isinstance(value, str) and value else None for value in column.tolist()]
         different = set(words) - {None}
-        return words if 2 <= len(different) + (None in words) <= _MOST_WORDS and different else None
+        return words if 2 <= len(different) + (None in words) <= _MAX_WORDS and different else None
 
     def present(self, key: str) -> Bools:
-        """Which frames have a value; a NaN that was logged is one, ``None`` is not. Bools of shape (rows,)."""
+        """Which frames have a value: NaN is one, null is not. Bools of shape (rows,)."""
         return self.table.valid(key)
 
     def _as_numbers(self, key: str) -> Floats | None:
@@ -119,12 +119,12 @@ class Columns:
         if values.ndim != 1 or values.dtype.kind not in "biufO":
             return None
         if values.dtype == object:
-            # A logged NaN says that it is no number as much as a gap does.
+            # A logged NaN is no number, as a gap is.
             no_number = [isinstance(value, float) and value != value for value in values.tolist()]
             filled = column.valid & ~np.array(no_number, np.bool_)
-            some = np.flatnonzero(filled)[:_GLANCE]
-            glance = Table(self.kind, self.table.time[some], {key: values[some]}).numbers(key)
-            if not len(glance) or np.isnan(glance).any() or np.isnan(self.table.numbers(key)[filled]).any():
+            some = np.flatnonzero(filled)[:_PROBE]
+            probe = Table(self.kind, self.table.time[some], {key: values[some]}).numbers(key)
+            if not len(probe) or np.isnan(probe).any() or np.isnan(self.table.numbers(key)[filled]).any():
                 return None
         return self.table.numbers(key)
 

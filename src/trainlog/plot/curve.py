@@ -25,25 +25,25 @@ from trainlog.plot.smoothing import default_window, round_window, smoothed, wind
 __all__ = ["MetricChart", "band_label"]
 
 _DASHES: Final = (None, (7.0, 4.0), (2.0, 4.0))
-_MOST_RAW: Final = 4  # curves whose every value is shown faintly behind the smoothed one
-_MOST_MARKS: Final = 40  # events of a type that are marked
-_MOST_EPISODES: Final = 20
-_MOST_TYPES: Final = 6
-_LONG_GAP: Final = 20.0  # times the usual distance between two frames
-_MOST_PIECES: Final = 500
+_MAX_RAW: Final = 4  # curves with all values drawn faintly behind the smoothed curve
+_MAX_MARKS: Final = 40  # events of a type that are marked
+_MAX_EPISODES: Final = 20
+_MAX_TYPES: Final = 6
+_LONG_GAP: Final = 20.0  # times the median distance between two frames
+_MAX_PIECES: Final = 500
 _SPREADS: Final = {"std": "mean ± standard deviation", "minmax": "lowest to highest"}
 
 
 def band_label(options: PlotOptions) -> str:
-    """The legend's text for the band around the middle of several runs."""
+    """The text of the legend for the band around the center of several runs."""
     return _SPREADS.get(options.band or "ci", f"95 % bootstrap interval of the {_center_name(options)}")
 
 
 class MetricChart:
-    """The marks of a chart, the numbers behind them, and the notes below it."""
+    """The chart of a metric: marks, the numbers behind them, and notes for the caption."""
 
     def __init__(self, metric: Metric, groups: Sequence[Group], axis: Axis, options: PlotOptions) -> None:
-        """Draw *metric* of *groups*; some of them may lack it.
+        """Draw *metric* of *groups*; groups that lack it are skipped.
 
         Raises:
             PlotError: when the band cannot be drawn.
@@ -57,7 +57,7 @@ class MetricChart:
         self._drawn = 0
         curves = [(group, part, points) for group in groups for part, points in _curves(group, metric, axis).items()]
         self._several = len(curves) > 1
-        self._many = len(curves) > _MOST_RAW
+        self._many = len(curves) > _MAX_RAW
         self._smooth = self._smoothing([(run, y) for group, _, points in curves for run, (_, y) in points])
         for group, part, points in curves:
             label = ", ".join(filter(None, (group.label, part)))
@@ -77,16 +77,19 @@ class MetricChart:
         return not self.blocks
 
     def chart(self, title: str, extra: Sequence[ChartMark] = ()) -> Chart:
-        """The chart alone, with *extra* marks."""
+        """The chart as a figure of its own, with *extra* marks."""
         return self._chart(title, _y_label(self.metric), [*self._marks, *extra], "; ".join(self._notes))
 
     def panel(self, extra: Sequence[ChartMark] = (), *, events: bool = True) -> Chart:
-        """The chart as a part of a sheet: the title is the metric; *events* are named unless another part does."""
+        """The chart as a part of a sheet, titled by the metric; *events* are named only with *events*."""
         name = _y_label(self.metric)
-        marks = [
-            mark if events or not isinstance(mark, VLine) else VLine(mark.x, "", mark.color) for mark in self._marks
-        ]
-        marks = [_without_label(mark) if isinstance(mark, Line) and mark.label == name else mark for mark in marks]
+        marks: list[ChartMark] = []
+        for mark in self._marks:
+            if isinstance(mark, VLine) and not events:
+                mark = VLine(mark.x, "", mark.color)
+            elif isinstance(mark, Line) and mark.label == name:
+                mark = Line(mark.x, mark.y, "", mark.color, mark.width, mark.opacity, mark.dash)
+            marks.append(mark)
         unit = self._unit if self._unit != "s" else None  # the ticks show seconds
         chart = self._chart(name, unit or "", [*marks, *extra], "")
         return dataclasses.replace(chart, y_unit=None) if unit else chart
@@ -104,14 +107,14 @@ class MetricChart:
         )
 
     def _style(self) -> tuple[str, tuple[float, ...] | None]:
-        turn, place = divmod(self._drawn, len(self._palette))
-        return self._palette[place], _DASHES[turn % len(_DASHES)]
+        turn, index = divmod(self._drawn, len(self._palette))
+        return self._palette[index], _DASHES[turn % len(_DASHES)]
 
     def _add_run(self, label: str, x: Floats, y: Floats) -> None:
         color, dash = self._style()
         band = self.options.band or "none"
         if band == "ci" and self._several:
-            band = "none"  # the other curves have one
+            band = "none"  # it applies to groups of several runs
         if band == "ci":
             raise PlotError(
                 "a 95 % interval is one over several logs, and there is only one; --band std and minmax work"
@@ -132,7 +135,7 @@ class MetricChart:
             elif not self._many:
                 raw = "" if self._several else _y_label(self.metric)
                 self._marks.append(Line(x, y, raw, color, width=1.25, opacity=0.3, dash=dash))
-            known = np.isfinite(smooth.values)  # gaps are counted once, where the values themselves are drawn
+            known = np.isfinite(smooth.values)  # gaps are counted once, in the curve of the values
             mean = (x[known], smooth.values[known]) if band == "none" and not self._many else (x, smooth.values)
             self._marks.append(Line(*mean, label or smooth.label, color, width=2.25, dash=dash))
             if self._several:
@@ -141,7 +144,7 @@ class MetricChart:
         self.blocks.append(Block(label or str(self.metric), columns))
 
     def _smoothing(self, curves: Sequence[tuple[Run, Floats]]) -> float:
-        """How all curves are smoothed: in the same way, so that they can be compared."""
+        """The smoothing of all curves: one for all, so that they can be compared."""
         if self.options.smooth is not None:
             return self.options.smooth
         if len(curves) == 1 and self.options.band not in (None, "none"):
@@ -150,13 +153,13 @@ class MetricChart:
 
     def _add_group(self, group: Group, label: str, curves: Sequence[tuple[Floats, Floats]]) -> None:
         color, dash = self._style()
-        ready = []
+        smoothed_curves = []
         for x, y in curves:
             smooth = smoothed(y, self._smooth)
-            ready.append((x, y if smooth is None else smooth.values))
+            smoothed_curves.append((x, y if smooth is None else smooth.values))
             if smooth is not None:
                 self._notes[f"each smoothed, {smooth.label}"] = None
-        one = aggregate(ready, self.options.center or "mean", self.options.band or "ci")
+        one = aggregate(smoothed_curves, self.options.center or "mean", self.options.band or "ci")
         count = len(curves)
         what = f"{_center_name(self.options)} of {count} {group.noun if count > 1 else 'run'}"
         bands = _true_ranges(np.isfinite(one.low))
@@ -176,17 +179,17 @@ class MetricChart:
 
     def _add_events(self, run: Run) -> None:
         for number, (name, places) in enumerate(run.events_at(self.metric.kind, self.axis.name).items()):
-            if len(places) > _MOST_MARKS or number >= _MOST_TYPES:
+            if len(places) > _MAX_MARKS or number >= _MAX_TYPES:
                 self._notes[f"not marked: {name} ({len(places):,} times)"] = None
             else:
                 self._marks.append(VLine(places, name, self._palette[number] if number else None))
         starts = run.episode_starts
-        if self.metric.kind == Kind.CREATURE and 1 < len(starts) <= _MOST_EPISODES:
+        if self.metric.kind == Kind.CREATURE and 1 < len(starts) <= _MAX_EPISODES:
             self._marks.append(VLine(run.at(starts[1:], self.metric.kind, self.axis.name), "episode"))
 
 
 def _curves(group: Group, metric: Metric, axis: Axis) -> dict[str, list[tuple[Run, tuple[Floats, Floats]]]]:
-    """The curves of a group's runs, by type of episode: evaluation and training."""
+    """The curves of the runs of a group by type of episode, such as evaluation and training."""
     found: dict[str, list[tuple[Run, tuple[Floats, Floats]]]] = {}
     for run in group.runs:
         if metric.key in run.columns(metric.kind).table and run.has_axis(metric.kind, axis.name):
@@ -196,17 +199,17 @@ def _curves(group: Group, metric: Metric, axis: Axis) -> dict[str, list[tuple[Ru
 
 
 def _true_ranges(mask: npt.NDArray[np.bool_]) -> list[slice]:
-    """Where *mask* is true, as slices. A mark would count the NaN elsewhere as gaps of the data."""
+    """The ranges where *mask* is true. A mark with NaN outside of them would count those as gaps of the data."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
     return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
 def _segments(x: Floats) -> list[slice]:
-    """The parts between long gaps, which are not joined by a line, as nothing is known of them."""
+    """The parts between long gaps; no line is drawn across a gap."""
     steps = np.diff(x)
-    usual = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
-    breaks = np.flatnonzero(steps > _LONG_GAP * usual) + 1
-    if not len(breaks) or len(breaks) > _MOST_PIECES:
+    median = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
+    breaks = np.flatnonzero(steps > _LONG_GAP * median) + 1
+    if not len(breaks) or len(breaks) > _MAX_PIECES:
         return [slice(None)]
     ends = [0, *breaks.tolist(), len(x)]
     return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
@@ -221,10 +224,6 @@ def _window_band(band: str, values: Floats, window: int) -> tuple[Floats, Floats
 
 def _center_name(options: PlotOptions) -> str:
     return {"iqm": "IQM", "median": "median"}.get(options.center or "mean", "mean")
-
-
-def _without_label(line: Line) -> Line:
-    return Line(line.x, line.y, "", line.color, line.width, line.opacity, line.dash)
 
 
 def _y_label(metric: Metric) -> str:

@@ -1,4 +1,4 @@
-"""Which figures are drawn of logs."""
+"""The choice of figures for logs."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from trainlog.plot.run import Metric, Run
 
 __all__ = ["figure_of", "main_metric", "metrics_of", "pictures", "title_of"]
 
-_SHEETS: Final = ("overview", "trajectory", "states")  # names that no metric's file may have
+_RESERVED: Final = ("overview", "trajectory", "states")  # file names that no metric may have
 _COLUMNS: Final = 3
-_IMPORTANT: Final = 3  # the last tier of metrics that the overview shows first, see docs/conventions.md
-_OVERVIEW: Final = 12  # figures on the sheet of the most important ones
-_FEW: Final = 4  # figures on a sheet that each name the events
-_SHEET: Final = 24  # figures on the sheet of a group
+_IMPORTANT_TIER: Final = 3  # the overview begins with the metrics up to this tier, see docs/conventions.md
+_MAX_OVERVIEW: Final = 12  # figures in the overview
+_MAX_NAMED_EVENTS: Final = 4  # figures on a sheet that each name the events
+_MAX_SHEET: Final = 24  # figures on the sheet of a group
 
 
 def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Picture]:
-    """The figures of *runs*: an overview, one for each metric, the path, states in words, one sheet for each group.
+    """Make the figures of *runs*: an overview, each metric, the path, states in words, and a sheet for each group.
 
     Args:
         runs: one or more logs, see `trainlog.plot.runs_of`.
-        options: which figures, and how; without ``y`` it is every metric that varies, the most important first.
+        options: of the figures; without ``y`` every metric that varies, the most important first.
 
     Raises:
-        PlotError: when the logs lack what the options name, or hold nothing that can be drawn.
+        PlotError: when the logs lack what the options name, or have nothing to draw.
 
     """
     options = options or PlotOptions()
@@ -56,7 +56,7 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
         chart = curve.chart(title_of(runs, str(metric)), extra)
         single.append(Picture(names[metric], str(metric), chart, folders[metric], tuple(curve.blocks)))
         strips = extra if _tier(runs, metric) == 0 else ()
-        panels[metric] = curve.panel(strips, events=len(metrics) <= _FEW or not panels)
+        panels[metric] = curve.panel(strips, events=len(metrics) <= _MAX_NAMED_EVENTS or not panels)
     if options.y:
         return single
     path, states = _path_and_states(runs, axes, options)
@@ -67,10 +67,10 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
 
 
 def figure_of(metric: Metric, groups: Sequence[Group], options: PlotOptions, name: str, title: str) -> Picture:
-    """One metric of groups of runs that the caller made.
+    """Make the figure of one metric of *groups*.
 
     Raises:
-        PlotError: when none of them has it.
+        PlotError: when no group has it.
 
     """
     runs = [run for group in groups for run in group.runs]
@@ -82,26 +82,26 @@ def figure_of(metric: Metric, groups: Sequence[Group], options: PlotOptions, nam
 
 
 def metrics_of(runs: Sequence[Run], options: PlotOptions) -> list[Metric]:
-    """The metrics that the options name, in that order; or all that vary in any log, the most important first.
+    """The metrics that the options name, in their order; by default all that vary, the most important first.
 
     Raises:
         PlotError: for a name that no log has, or that is no number.
 
     """
     if not options.y:
-        found = _unique(metric for run in runs for metric in run.metrics())
+        found = dict.fromkeys(metric for run in runs for metric in run.metrics())
         return sorted(found, key=lambda metric: _rank(runs, metric))
-    chosen: list[Metric] = []
+    chosen: dict[Metric, None] = {}
     for name in options.y:
-        found = _unique(metric for run in runs for metric in run.find(name))
-        if not found:
+        matching = dict.fromkeys(metric for run in runs for metric in run.find(name))
+        if not matching:
             raise PlotError(_unknown(name, runs))
-        chosen += found
-    return _unique(chosen)
+        chosen |= matching
+    return list(chosen)
 
 
 def main_metric(runs: Sequence[Run]) -> Metric:
-    """What a training is about: the reward, or else the most important metric.
+    """The reward, or else the most important metric.
 
     Raises:
         PlotError: when nothing varies.
@@ -114,16 +114,12 @@ def main_metric(runs: Sequence[Run]) -> Metric:
 
 
 def _rank(runs: Sequence[Run], metric: Metric) -> tuple[int, ...]:
-    """What metrics are sorted by; the first number is the tier."""
+    """The sort key of a metric; its first number is the tier."""
     return min(run.conventions.rank(metric.kind, metric.key) for run in runs)
 
 
 def _tier(runs: Sequence[Run], metric: Metric) -> int:
     return _rank(runs, metric)[0]
-
-
-def _unique(metrics: Iterable[Metric]) -> list[Metric]:
-    return list(dict.fromkeys(metrics))
 
 
 def _unknown(name: str, runs: Sequence[Run]) -> str:
@@ -135,24 +131,24 @@ def _unknown(name: str, runs: Sequence[Run]) -> str:
 
 
 def _axes(runs: Sequence[Run], kinds: Iterable[Kind], options: PlotOptions) -> dict[Kind, Axis]:
-    """The axis of each kind of frame; kinds that lack the axis of the options are left out."""
+    """The axis of each kind of frame; kinds without the axis of the options are left out."""
     axes: dict[Kind, Axis] = {}
     for kind in kinds:
-        having = [run for run in runs if run.columns(kind).table.rows]
-        order = [options.x] if options.x is not None else having[0].default_axes(kind)
+        present = [run for run in runs if run.columns(kind).table.rows]
+        order = [options.x] if options.x is not None else present[0].default_axes(kind)
         for name in order:
-            if all(run.has_axis(kind, name) for run in having):
-                axes[kind] = having[0].axis(kind, name)
+            if all(run.has_axis(kind, name) for run in present):
+                axes[kind] = present[0].axis(kind, name)
                 break
     if options.x is not None and not axes:
         for kind in kinds:
             for run in runs:
-                run.axis_values(kind, options.x)  # raises, and names what is missing
+                run.axis_values(kind, options.x)  # raises PlotError
     return axes
 
 
 def title_of(runs: Sequence[Run], otherwise: str) -> str:
-    """The creature and the task that all logs have in common; or the name of the only log, or else *otherwise*."""
+    """The creature and task of all logs; without common ones the name of the only log, or else *otherwise*."""
     subjects = {
         (str(run.reader.header.meta.get("creature", "")), str(run.reader.header.meta.get("task", ""))) for run in runs
     }
@@ -163,7 +159,7 @@ def title_of(runs: Sequence[Run], otherwise: str) -> str:
 
 
 def _folders(metrics: Sequence[Metric]) -> dict[Metric, str]:
-    """The folder of each metric's picture: its kind unless that is stats, and its group."""
+    """The folder for the picture of each metric: its kind, unless that is stats, and its group."""
     folders: dict[Metric, str] = {}
     for kind in dict.fromkeys(metric.kind for metric in metrics):
         own = [metric for metric in metrics if metric.kind == kind]
@@ -174,15 +170,15 @@ def _folders(metrics: Sequence[Metric]) -> dict[Metric, str]:
 
 
 def _file_names(folders: Mapping[Metric, str]) -> dict[Metric, str]:
-    """The path of each metric's picture, by the folder that it belongs to."""
+    """The path for the picture of each metric, from the folders."""
     names: dict[Metric, str] = {}
     for folder in dict.fromkeys(folders.values()):
         keys: dict[str, Metric] = {}
         for metric in (metric for metric, own in folders.items() if own == folder):
             key = str(metric._replace(kind=Kind.STATS))
-            short = key.removeprefix(f"{folder.rpartition('/')[2]}/")  # the folder says it already
+            short = key.removeprefix(f"{folder.rpartition('/')[2]}/")  # which is the folder already
             keys[key if short in keys else short] = metric
-        for key, safe in file_names(keys, _SHEETS).items():
+        for key, safe in file_names(keys, _RESERVED).items():
             names[keys[key]] = "/".join([*_safe_path(folder), safe])
     return names
 
@@ -218,31 +214,28 @@ def _path_and_states(
 
 
 def _overview(runs: Sequence[Run], panels: dict[Metric, Chart], path: Picture | None) -> Iterator[Picture]:
-    room = _OVERVIEW - (path is not None)
-    first = [metric for metric in panels if _tier(runs, metric) <= _IMPORTANT]
-    rest = [metric for metric in panels if _tier(runs, metric) > _IMPORTANT]
+    count = _MAX_OVERVIEW - (path is not None)
+    first = [metric for metric in panels if _tier(runs, metric) <= _IMPORTANT_TIER]
+    rest = [metric for metric in panels if _tier(runs, metric) > _IMPORTANT_TIER]
     if len(first) < 6:
         first += rest[: 6 - len(first)]
-    figures: list[Chart | Scene] = [panels[metric] for metric in first[:room]]
+    figures: list[Chart | Scene] = [panels[metric] for metric in first[:count]]
     if path is not None:
-        figures.insert(min(len(figures), _COLUMNS - 1), _panel_of(path))
+        scene = path.figure
+        assert isinstance(scene, Scene)
+        panel = dataclasses.replace(scene, title="path seen from above", caption="")
+        figures.insert(min(len(figures), _COLUMNS - 1), panel)
     if len(figures) > 1:
         yield _sheet("overview", title_of(runs, "overview"), figures, "")
-
-
-def _panel_of(path: Picture) -> Scene:
-    scene = path.figure
-    assert isinstance(scene, Scene)
-    return dataclasses.replace(scene, title="path seen from above", caption="")
 
 
 def _sheets(runs: Sequence[Run], panels: dict[Metric, Chart], folders: dict[Metric, str]) -> Iterator[Picture]:
     for folder in dict.fromkeys(folder for folder in folders.values() if folder):
         members = [chart for metric, chart in panels.items() if folders[metric] == folder]
-        for start in range(0, len(members), _SHEET):
-            name = "/".join([*_safe_path(folder), "overview" + (f"-{start // _SHEET + 1}" if start else "")])
+        for start in range(0, len(members), _MAX_SHEET):
+            name = "/".join([*_safe_path(folder), "overview" + (f"-{start // _MAX_SHEET + 1}" if start else "")])
             if len(members) > 1:
-                yield _sheet(name, f"{title_of(runs, folder)}: {folder}", members[start : start + _SHEET], folder)
+                yield _sheet(name, f"{title_of(runs, folder)}: {folder}", members[start : start + _MAX_SHEET], folder)
 
 
 def _sheet(name: str, title: str, figures: Sequence[Chart | Scene], group: str) -> Picture:

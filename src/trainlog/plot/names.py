@@ -1,4 +1,4 @@
-"""Names of files for names of metrics."""
+"""File names for metrics."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterable
 
 __all__ = ["file_names", "file_safe"]
 
-_LONGEST = 100  # letters; file systems take 255 bytes, and a suffix comes after it
+_MAX_LENGTH = 100  # characters; file systems accept 255 bytes, including the suffix
 _UNSAFE = re.compile(r"[^\w.+-]+")
 
 
 def file_safe(name: str) -> str:
-    """*name* without what a file system or a shell might stumble over; never empty."""
-    safe = _UNSAFE.sub("_", name).strip("._")[:_LONGEST]
+    """Replace characters that are special for file systems or shells; never empty."""
+    safe = _UNSAFE.sub("_", name).strip("._")[:_MAX_LENGTH]
     return safe or "unnamed"
 
 
 def file_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
-    """A file name for each of *names*, unlike each other and those that are *taken*, also where case does not count."""
+    """Choose a file name for each of *names*, unique without regard to case, and different from those *taken*."""
     used = {name.casefold() for name in taken}
     found: dict[str, str] = {}
     for name in names:

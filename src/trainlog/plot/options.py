@@ -1,4 +1,4 @@
-"""The options of figures, and which runs make one curve."""
+"""The options of figures, and the groups of runs that are one curve."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class PlotOptions:
 
     Attributes:
         y: names of metrics, or patterns; all that vary when it is empty.
-        x: the axis that they are drawn over; None for the best that all logs have.
+        x: the x axis; None for the best one that all logs have.
         smooth: see `trainlog.plot.smoothing.smoothed`.
         log_y: a logarithmic y axis.
         by: a key of the logs' metadata (``seed``, ``task``, ``args/lr``): logs of one value are one curve. With
             ``log`` each log is a curve.
         center: the middle of several logs.
-        band: what is shown around it. With a center or a band, and without ``by``, all logs are one curve.
+        band: the band around it. With a center or a band, and without ``by``, all logs are one curve.
         theme: ``light`` or ``dark``.
 
     """
@@ -43,7 +43,7 @@ class PlotOptions:
 
 
 class Group(NamedTuple):
-    """Runs that make one curve.
+    """Runs that are drawn as one curve.
 
     Attributes:
         label: their name in the legend.
@@ -56,13 +56,13 @@ class Group(NamedTuple):
 
     @property
     def noun(self) -> str:
-        """``seeds`` where each run has another one in its metadata, otherwise ``runs``."""
+        """``seeds`` when the runs have different seeds in their metadata, otherwise ``runs``."""
         seeds = [run.reader.header.meta.get("seed") for run in self.runs]
         return "seeds" if None not in seeds and len(set(map(str, seeds))) == len(seeds) > 1 else "runs"
 
 
 def groups_of(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
-    """The curves that *runs* make, in the order of their first log.
+    """Group *runs* into curves, in the order of their first log.
 
     Raises:
         PlotError: when a log has no such key in its metadata.
@@ -82,6 +82,6 @@ def _value_of(run: Run, key: str) -> str:
     meta: Mapping[str, Any] = flatten(run.reader.header.meta)
     if key not in meta:
         known = ", ".join(map(str, meta)) or "nothing"
-        raise PlotError(f"{run.label} does not say its {key!r}; it says {known}")
+        raise PlotError(f"the metadata of {run.label} has no {key!r}; it has {known}")
     value = str(meta[key])
     return value if isinstance(meta[key], str) else f"{key.rpartition('/')[2]} {value}"

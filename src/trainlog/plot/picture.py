@@ -15,11 +15,11 @@ __all__ = ["Block", "Picture"]
 
 
 class Block(NamedTuple):
-    """Numbers behind one curve.
+    """The numbers of one curve.
 
     Attributes:
         label: of the curve.
-        columns: by name, each of shape (n,): first what is drawn over, then what is drawn.
+        columns: by name, each of shape (n,): the x values, then the y values.
 
     """
 
@@ -34,11 +34,10 @@ class Picture:
     Attributes:
         name: path of its file, without suffix and with ``/``.
         title: what it shows, for lists.
-        figure: what is drawn.
-        group: what it belongs to; empty where it stands for itself.
-        blocks: the numbers behind it; none for a sheet of figures that are there by themselves.
-        columns: of figures, on a sheet.
-        rows: of figures, on a sheet.
+        figure: the chart, scene or grid.
+        group: the group of its metric; empty without one.
+        blocks: the numbers of its curves; empty for a sheet, as each of its figures is a picture too.
+        columns, rows: of figures on a sheet.
 
     """
 
@@ -51,7 +50,7 @@ class Picture:
     rows: int = 1
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Pixels of the picture where single figures have *width* by *height*: sheets are larger."""
+        """Pixels of the picture, for single figures of *width* by *height*; a sheet is larger."""
         if self.columns == self.rows == 1:
             return width, height
         across, down = max(0.5 * self.columns, 1.0), 0.5 * self.rows + 0.1

@@ -1,4 +1,4 @@
-"""A log as figures need it: its metrics, their axes, and its events."""
+"""A log for figures: its metrics, their axes, and its events."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from trainlog.plot.columns import Columns, matches
 __all__ = ["Metric", "Run", "log_name", "runs_of"]
 
 _MEASURED: Final = (Kind.STATS, Kind.EVOLUTION, Kind.CREATURE)
-_MOST_PARTS: Final = 8  # of a vector, that are drawn when it is named as a whole
+_MAX_PARTS: Final = 8  # of a vector that is drawn as a whole
 _PART: Final = re.compile(r"(.+)\[(-?\d+)\]")
-_COMPUTED: Final = AxisKey("")  # an axis whose values are in no column
+_COMPUTED: Final = AxisKey("")  # an axis with computed values, without a column
 
 
 class Metric(NamedTuple):
     """A column of numbers.
 
     Attributes:
-        kind: of which frames.
+        kind: of the frames.
         key: the column's name in their table.
-        part: which number, where the column holds vectors.
+        part: the index in a column of vectors.
 
     """
 
@@ -53,7 +53,7 @@ class Run:
     Attributes:
         reader: the log.
         label: its name.
-        conventions: what its keys mean.
+        conventions: the meaning of its keys.
 
     """
 
@@ -62,8 +62,8 @@ class Run:
 
         Args:
             reader: a log.
-            label: its name in legends; the file's name when it is left out.
-            only: names of metrics, when nothing else is drawn; other columns need not be read then.
+            label: its name in legends; by default the name of the file.
+            only: names of metrics, to read no other columns.
 
         """
         self.reader = reader
@@ -91,9 +91,9 @@ class Run:
                     yield Metric(kind, key)
 
     def find(self, name: str) -> list[Metric]:
-        """The metrics of that name: ``reward``, ``creature:speed``, ``com[2]``, or a pattern such as ``gait_*``.
+        """Find metrics by name: ``reward``, ``creature:speed``, ``com[2]``, or a pattern such as ``gait_*``.
 
-        Stats frames are searched first, then evolution frames, then creature frames. There may be none.
+        Stats frames are searched first, then evolution frames, then creature frames.
 
         Raises:
             PlotError: for a column that is no number, or a vector too long to be drawn as a whole.
@@ -111,9 +111,11 @@ class Run:
                 return self._named(kind, key, part)
         for kind in kinds:
             columns = self.columns(kind)
-            fits = [key_ for key_ in columns.table if fnmatch.fnmatchcase(key_, key) and columns.is_number(key_)]
+            fits = [
+                column for column in columns.table if fnmatch.fnmatchcase(column, key) and columns.is_number(column)
+            ]
             if fits:
-                return [Metric(kind, key_) for key_ in fits]
+                return [Metric(kind, column) for column in fits]
         return []
 
     def _named(self, kind: Kind, key: str, part: int | None) -> list[Metric]:
@@ -122,7 +124,7 @@ class Run:
         if parts:
             if part is not None and not -parts <= part < parts:
                 raise PlotError(f"{key!r} has {parts} parts, {key}[0] to {key}[{parts - 1}]; there is no {key}[{part}]")
-            if part is None and parts > _MOST_PARTS:
+            if part is None and parts > _MAX_PARTS:
                 raise PlotError(f"{key!r} has {parts} parts: choose some, {key}[0] to {key}[{parts - 1}]")
             return [Metric(kind, key, n) for n in (range(parts) if part is None else [part % parts])]
         if part is not None:
@@ -132,11 +134,11 @@ class Run:
         return [Metric(kind, key)]
 
     def has_axis(self, kind: Kind, name: AxisName) -> bool:
-        """Whether the frames of *kind* can be drawn over that axis."""
+        """Whether the frames of *kind* have that axis."""
         return self._axis_key(kind, name) is not None
 
     def default_axes(self, kind: Kind) -> list[AxisName]:
-        """The axes that the frames of *kind* are drawn over by default, the best first."""
+        """The axes of the frames of *kind*, the best first."""
         summaries = kind == Kind.STATS and is_summary(dict.fromkeys(self.columns(kind).table))
         return [name for name in self.conventions.axis_order(summaries=summaries) if self.has_axis(kind, name)]
 
@@ -145,7 +147,7 @@ class Run:
         return Axis.of(name, (self._axis_key(kind, name) or _COMPUTED).key)
 
     def _axis_key(self, kind: Kind, name: AxisName) -> AxisKey | None:
-        """Where the values of the axis are; None where the frames do not have it."""
+        """The column of an axis; None when the frames do not have that axis."""
         by_events = name == "episode" and len(self.episode_starts)
         if name == "time" or (by_events and kind != Kind.STATS):
             return _COMPUTED
@@ -158,12 +160,12 @@ class Run:
         return _COMPUTED if key is None and by_events else key
 
     def axis_values(self, kind: Kind, name: AxisName) -> Floats:
-        """The value of each frame of *kind* on that axis: float64, shape (rows,); NaN where a frame has none.
+        """The values of an axis for the frames of *kind*: float64, shape (rows,); NaN for frames without one.
 
-        Counters that restart with each episode are made to go on.
+        Counters that restart with each episode are made monotonic.
 
         Raises:
-            PlotError: when it has no such axis.
+            PlotError: when they have no such axis.
 
         """
         columns = self.columns(kind)
@@ -182,9 +184,9 @@ class Run:
         return number + episode_progress(number)
 
     def points(self, metric: Metric, name: AxisName) -> dict[str, tuple[Floats, Floats]]:
-        """The metric as (x, y), both float64 of shape (n,); frames that lack it, or the axis, are left out.
+        """The metric as (x, y), both float64 of shape (n,), without frames that lack it or the axis.
 
-        There is one such curve, named ``""``; or one for each type of episode, where there are several.
+        There is one curve, named ``""``, or one for each of several types of episodes.
         """
         columns = self.columns(metric.kind)
         x, y = self.axis_values(metric.kind, name), columns.numbers(metric.key, metric.part)
@@ -193,7 +195,7 @@ class Run:
         return {part: (x[rows], y[rows]) for part, rows in parts.items() if rows.any()}
 
     def _split(self, kind: Kind) -> dict[str, npt.NDArray[np.bool_]]:
-        """The rows of each type of episode, evaluation and training; empty where there is only one."""
+        """The rows of each type of episode, such as evaluation and training; empty for a single type."""
         columns = self.columns(kind)
         if kind != Kind.STATS or "episode_type" not in columns.table:
             return {}
@@ -202,7 +204,7 @@ class Run:
         return {name: matches(types, name) for name in names} if len(names) > 1 else {}
 
     def is_sampled(self, metric: Metric) -> bool:
-        """Whether its values are samples of a motion, which an average would misrepresent."""
+        """Whether its values are samples of a motion or angles, which must not be averaged."""
         declared = {variable.key: variable for variable in self.reader.header.variables}
         variable = declared.get(metric.key.removeprefix("mean/"))
         if variable is not None and variable.circular:
@@ -225,12 +227,12 @@ class Run:
 
     @cached_property
     def episode_starts(self) -> Floats:
-        """Times when episodes began, in seconds."""
+        """The start times of the episodes, in seconds."""
         return self.columns(Kind.EVENT).table.time[matches(self._event_types, EPISODE_START)]
 
     @cached_property
     def episode_types(self) -> list[str]:
-        """The type of each episode that began, in the same order: evaluation, training; empty where it has none."""
+        """The type of each episode, such as evaluation or training, in the order of their starts; may be ``""``."""
         events = self.columns(Kind.EVENT).table
         if "episode_type" not in events:
             return [""] * len(self.episode_starts)
@@ -239,29 +241,29 @@ class Run:
 
     @cached_property
     def _events(self) -> dict[str, npt.NDArray[np.bool_]]:
-        """Rows of the events of each type that is marked in charts."""
+        """The rows of the events of each type, without types that are not marked in charts."""
         names = dict.fromkeys(name for name in self._event_types.tolist() if isinstance(name, str))
         return {name: matches(self._event_types, name) for name in names if not self.conventions.is_quiet(name)}
 
     def events(self) -> dict[str, Floats]:
-        """Times of the events of each type; without those that charts leave out, such as starts of episodes."""
+        """The times of the events of each type that is marked in charts; starts of episodes are not."""
         time = self.columns(Kind.EVENT).table.time
         return {name: time[rows] for name, rows in self._events.items()}
 
     def events_at(self, kind: Kind, name: AxisName) -> dict[str, Floats]:
-        """Where the events are on an axis of the frames of *kind*: as the events say, or else by their time."""
+        """The positions of events on an axis of the frames of *kind*: their own values, or else from their times."""
         table = self.columns(Kind.EVENT).table
         places = self.at(table.time, kind, name)
         if not len(places):
             return {}
-        for key in () if name == "time" else reversed(self.conventions.keys[name]):  # the best last, so that it counts
+        for key in () if name == "time" else reversed(self.conventions.keys[name]):  # the best key last: it wins
             if key in table and table[key].ndim == 1:
                 own = table.numbers(key)
                 places = np.where(self._fits(own, kind, name), own, places)
         return {name: places[rows] for name, rows in self._events.items()}
 
     def _fits(self, own: Floats, kind: Kind, name: AxisName) -> npt.NDArray[np.bool_]:
-        """Which of *own*, the events' own places, are on the axis; none when they count something else."""
+        """Which of *own*, the values of the events, are on the axis; none when they count something else."""
         known = np.isfinite(own)
         axis = self.axis_values(kind, name)
         values = own[known]
@@ -273,7 +275,7 @@ class Run:
         return known if low - slack <= values[0] and values[-1] <= high + slack else nothing
 
     def at(self, time: Floats, kind: Kind, name: AxisName) -> Floats:
-        """Where the moments *time* are on that axis of the frames of *kind*; float64, of the same shape."""
+        """Convert *time* to positions on an axis of the frames of *kind*; float64, of the same shape."""
         if name == "time":
             return time
         known, values = self.columns(kind).table.time, self.axis_values(kind, name)
@@ -282,9 +284,9 @@ class Run:
 
 
 def runs_of(readers: Iterable[Reader], only: Sequence[str] = ()) -> list[Run]:
-    """The logs under the shortest names that tell them apart."""
+    """Make runs with the shortest labels that distinguish the logs."""
     readers = list(readers)
-    names = _distinct([reader.path.absolute() for reader in readers])
+    names = _labels([reader.path.absolute() for reader in readers])
     seen: dict[str, int] = {}
     runs = []
     for reader, name in zip(readers, names, strict=True):
@@ -293,12 +295,12 @@ def runs_of(readers: Iterable[Reader], only: Sequence[str] = ()) -> list[Run]:
     return runs
 
 
-def _distinct(paths: Sequence[Path]) -> list[str]:
-    """The names of the files; with as many of the folders above them as it takes to tell them apart, and no more."""
+def _labels(paths: Sequence[Path]) -> list[str]:
+    """The names of the files, with as many parent folders as distinguish them."""
     stems = [log_name(path) for path in paths]
     parts = [[*path.parent.parts, stem] for path, stem in zip(paths, stems, strict=True)]
     if len(paths) > 1 and len(set(stems)) == 1:
-        parts = [[*path.parent.parts] for path in paths]  # all are called run.flog, say
+        parts = [[*path.parent.parts] for path in paths]  # all have the same name, such as run.flog
     depth = 1
     while depth < max(map(len, parts), default=1) and len({tuple(one[-depth:]) for one in parts}) < len(parts):
         depth += 1
@@ -311,7 +313,7 @@ def log_name(path: Path) -> str:
 
 
 def _keys_of(only: Sequence[str]) -> frozenset[str]:
-    """The columns behind names of metrics; none when one of them is a pattern."""
+    """The columns of metrics by their names; empty when one of the names is a pattern."""
     if any(letter in name for name in only for letter in "*?"):
         return frozenset()
     kinds = "|".join(str(kind) for kind in _MEASURED)

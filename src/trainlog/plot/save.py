@@ -1,4 +1,4 @@
-"""Figures as files."""
+"""Writing figures to files."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from trainlog.plot.animation import growing
-from trainlog.storage.source import written_aside
+from trainlog.storage.source import atomic_write
 
 if TYPE_CHECKING:
     from trainlog.draw import Drawing, Figure, Theme
     from trainlog.plot.picture import Picture
 
-__all__ = ["Format", "save_figure", "save_picture"]
+__all__ = ["Format", "encode", "save_figure", "save_picture"]
 
 Format = Literal["svg", "png", "gif"]
 
-GIF_FPS: Final = 20
+_GIF_FPS: Final = 20
 
 
 def save_figure(
@@ -31,16 +31,16 @@ def save_figure(
     theme: str | Theme = "light",
     scale: float = 2,
 ) -> list[Path]:
-    """Write *figure* as ``stem.svg``, ``stem.png`` and so on; each appears whole or not at all.
+    """Write *figure* as ``stem.svg``, ``stem.png`` and so on; each file is complete or absent.
 
     Args:
         figure: a chart, scene, heat map or grid.
-        stem: the path without its suffix; folders above it are made.
-        formats: which of them; a ``gif`` shows the curves growing.
+        stem: the path without its suffix; missing folders are created.
+        formats: of the files; a ``gif`` is an animation of growing curves.
         width: in pixels.
         height: in pixels.
         theme: ``"light"``, ``"dark"`` or a `trainlog.draw.Theme`.
-        scale: pixels of the PNG for a pixel of the SVG; a GIF has one.
+        scale: pixels of the PNG for a pixel of the SVG.
 
     Raises:
         LogWriteError: when a file cannot be written.
@@ -53,20 +53,21 @@ def save_figure(
     written = []
     for suffix in formats:
         path = Path(f"{os.fspath(stem)}.{suffix}")
-        with written_aside(path) as file:
-            file.write(_painted(drawing, suffix, scale))
+        with atomic_write(path) as file:
+            file.write(encode(drawing, suffix, scale))
         written.append(path)
     return written
 
 
-def _painted(drawing: Drawing, suffix: Format, scale: float) -> bytes:
+def encode(drawing: Drawing, format: Format, scale: float = 2) -> bytes:
+    """Encode *drawing*; *scale* is that of `save_figure`."""
     from trainlog.draw import gif, png, svg
 
-    if suffix == "svg":
+    if format == "svg":
         return svg(drawing).encode()
-    if suffix == "png":
+    if format == "png":
         return png(drawing, scale)
-    return gif(growing(drawing), fps=GIF_FPS)
+    return gif(growing(drawing), fps=_GIF_FPS)
 
 
 def save_picture(
@@ -79,7 +80,7 @@ def save_picture(
     theme: str | Theme = "light",
     scale: float = 2,
 ) -> list[Path]:
-    """Write *picture* into *folder* under its name; see `save_figure`. A sheet is larger than a single figure."""
+    """Write *picture* into *folder* under its name; see `save_figure`. A sheet is larger than *width* by *height*."""
     across, down = picture.size(width, height)
     stem = Path(folder) / picture.name
     return save_figure(picture.figure, stem, formats=formats, width=across, height=down, theme=theme, scale=scale)

@@ -1,4 +1,4 @@
-"""Several runs as one curve: their middle, and a band around it."""
+"""Several runs as one curve: their center, and a band around it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ BandName = Literal["ci", "std", "minmax", "none"]
 CENTERS: Final[tuple[CenterName, ...]] = ("mean", "iqm", "median")
 BANDS: Final[tuple[BandName, ...]] = ("ci", "std", "minmax", "none")
 
-_MOST_PLACES: Final = 500
+_MAX_POINTS: Final = 500
 _RESAMPLES: Final = 2000
-_AT_ONCE: Final = 2_000_000  # numbers that are held while resampling
-_SURE: Final = (0.025, 0.975)
+_CHUNK: Final = 2_000_000  # numbers in memory while resampling
+_QUANTILES: Final = (0.025, 0.975)
 
 
 class Aggregate(NamedTuple):
     """Several runs as one curve; arrays are float64 of shape (n,), *runs* is int64.
 
     Attributes:
-        x: where.
-        center: their middle.
-        low: lower edge of the band; NaN where fewer than two runs reach.
-        high: upper edge.
-        runs: how many runs reach so far.
+        x: the points.
+        center: the mean, interquartile mean or median of the runs.
+        low, high: the band; NaN where there are fewer than two runs.
+        runs: the number of runs at each point.
 
     """
 
@@ -46,37 +45,36 @@ class Aggregate(NamedTuple):
 def aggregate(curves: Sequence[tuple[Floats, Floats]], center: CenterName, band: BandName) -> Aggregate:
     """Aggregate *curves* (x, y) of any lengths.
 
-    Each is interpolated between its own points, and counts only between its first and its last one, so that a run that
-    ended early is not continued. Points that are no number are left out.
+    Each curve is interpolated between its own points, and not extrapolated. Points that are not finite are left out.
 
-    The band is the 95 % percentile bootstrap interval of the middle over the runs (``ci``), one standard deviation of
-    the sample around the mean of the runs (``std``), or reaches from the lowest to the highest run (``minmax``).
+    The band is the 95 % percentile bootstrap interval of the center over the runs (``ci``), one standard deviation of
+    the sample around the mean of the runs (``std``), or from the lowest to the highest run (``minmax``).
     The random numbers are always the same.
     """
     cleaned = [one for one in map(_clean, curves) if len(one[0])]
     if not cleaned:
         nothing = np.empty(0)
         return Aggregate(nothing, nothing, nothing, nothing, np.empty(0, np.int64))
-    x = _places([one[0] for one in cleaned])
+    x = _common_points([one[0] for one in cleaned])
     values = np.full((len(cleaned), len(x)), np.nan)
     for row, (places, numbers) in enumerate(cleaned):
         inside = (x >= places[0]) & (x <= places[-1])
         values[row, inside] = np.interp(x[inside], places, numbers)
-    low, high, middle = (np.full(len(x), np.nan) for _ in range(3))
+    low, high, centers = (np.full(len(x), np.nan) for _ in range(3))
     reached = ~np.isnan(values)
     patterns, which = np.unique(reached, axis=1, return_inverse=True)
     for number, pattern in enumerate(patterns.T):
         columns = np.flatnonzero(which.reshape(-1) == number)
-        there = values[np.ix_(np.flatnonzero(pattern), columns)]
-        if len(there):
-            middle[columns] = center_of(there, center)
-        if len(there) > 1 and band != "none":
-            low[columns], high[columns] = _band(there, center, band)
-    return Aggregate(x, middle, low, high, reached.sum(axis=0, dtype=np.int64))
+        present = values[np.ix_(np.flatnonzero(pattern), columns)]
+        if len(present):
+            centers[columns] = center_of(present, center)
+        if len(present) > 1 and band != "none":
+            low[columns], high[columns] = _band(present, center, band)
+    return Aggregate(x, centers, low, high, reached.sum(axis=0, dtype=np.int64))
 
 
 def _clean(curve: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    """Increasing places, each once; of several values at one place the last counts, as the newest."""
+    """Sort a curve by x; of several values at one x the last, newest one is kept."""
     x, y = curve
     good = np.isfinite(x) & np.isfinite(y)
     x, y = x[good], y[good]
@@ -87,17 +85,17 @@ def _clean(curve: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
     return x, y
 
 
-def _places(columns: Sequence[Floats]) -> Floats:
-    """Where all curves are compared: at their own points if these are few, otherwise evenly."""
+def _common_points(columns: Sequence[Floats]) -> Floats:
+    """The common points of all curves: their own points if they are few, otherwise an even grid."""
     union = columns[0] if len(columns) == 1 else np.unique(np.concatenate(columns))
-    if len(union) <= _MOST_PLACES:
+    if len(union) <= _MAX_POINTS:
         return union
     ends = {float(end) for column in columns for end in (column[0], column[-1])}
-    return np.union1d(np.linspace(union[0], union[-1], _MOST_PLACES), list(ends))
+    return np.union1d(np.linspace(union[0], union[-1], _MAX_POINTS), list(ends))
 
 
 def center_of(values: Floats, center: CenterName) -> Floats:
-    """The middle along the first axis: mean, median, or interquartile mean.
+    """The center along the first axis: mean, median, or interquartile mean.
 
     The interquartile mean leaves out the lowest and the highest quarter, each rounded down to whole runs, as
     ``scipy.stats.trim_mean(values, 0.25)`` does: of fewer than four it is the mean.
@@ -115,17 +113,17 @@ def _band(values: Floats, center: CenterName, band: BandName) -> tuple[Floats, F
     if band == "std":
         mean, std = values.mean(axis=0), values.std(axis=0, ddof=1)
         return mean - std, mean + std
-    low, high = np.quantile(bootstrap(values, lambda some: center_of(some, center)), _SURE, axis=0)
+    low, high = np.quantile(bootstrap(values, lambda some: center_of(some, center)), _QUANTILES, axis=0)
     return low, high
 
 
 def bootstrap(values: Floats, statistic: Callable[[Floats], Floats], *, seed: int = 0) -> Floats:
-    """The bootstrap distribution of a *statistic* (k, ...) -> (...): of as many runs, drawn with replacement.
+    """The bootstrap distribution of a *statistic* (k, ...) -> (...): runs are drawn with replacement.
 
     Args:
         values: float64, shape (runs, n).
-        statistic: works along the first axis.
-        seed: of the random numbers; two distributions that are compared need different seeds.
+        statistic: reduces the first axis.
+        seed: of the random numbers; two distributions that are compared need different ones.
 
     Returns:
         float64, shape (2000, n).
@@ -134,7 +132,7 @@ def bootstrap(values: Floats, statistic: Callable[[Floats], Floats], *, seed: in
     runs, n = values.shape
     chosen = np.random.default_rng(seed).integers(runs, size=(_RESAMPLES, runs))
     found = np.empty((_RESAMPLES, n))
-    rows = max(_AT_ONCE // max(runs * n, 1), 1)
+    rows = max(_CHUNK // max(runs * n, 1), 1)
     for start in range(0, _RESAMPLES, rows):
         some = values[chosen[start : start + rows]]  # (rows, runs, n)
         found[start : start + rows] = statistic(np.moveaxis(some, 1, 0))

@@ -1,4 +1,4 @@
-"""Smoothing of one curve, chosen by the user or by how noisy the curve is."""
+"""Smoothing of one curve, by the option of the user or by its noise."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from trainlog.plot.axes import Floats
 
 __all__ = ["Smoothed", "round_window", "default_window", "smoothed", "window_extremes", "window_std"]
 
-_FEW: Final = 40  # points that need no smoothing
-_NOISY: Final = 6.0  # times its range: a curve that travels farther is noisy, and smoothed by default
-_SHARE: Final = 30  # of the points: the default window of an average
+_MIN_POINTS: Final = 40  # a shorter curve is not smoothed by default
+_NOISY: Final = 6.0  # a curve is noisy when its total variation is more than this times its range
+_WINDOW_SHARE: Final = 30  # the default window is this part of the points
 
 
 class Smoothed(NamedTuple):
@@ -22,8 +22,8 @@ class Smoothed(NamedTuple):
 
     Attributes:
         values: float64, of the shape of the curve.
-        label: how it was made, for the legend.
-        window: values that each is made of; for an exponential average, those that count most.
+        label: the method, for the legend.
+        window: values in each average; for an exponential average its effective number.
 
     """
 
@@ -33,12 +33,12 @@ class Smoothed(NamedTuple):
 
 
 def smoothed(values: Floats, smooth: float | None) -> Smoothed | None:
-    """*values* smoothed, or None when they are to stay as they are.
+    """Smooth *values*; None when they are not smoothed.
 
     Args:
         values: float64, shape (n,).
         smooth: a whole number is the window of a moving average, 0 and 1 for none; a number between 0 and 1 is the
-            weight of the past in an exponential average; None smooths what goes up and down often.
+            weight of the past in an exponential average; None smooths noisy curves.
 
     Raises:
         PlotError: for another number.
@@ -57,27 +57,27 @@ def smoothed(values: Floats, smooth: float | None) -> Smoothed | None:
 
 
 def default_window(values: Floats) -> int:
-    """A round window for a curve that is noisy and long enough, otherwise 0."""
+    """The window for a noisy curve, 0 for others and for short ones."""
     finite = values[np.isfinite(values)]
-    if len(finite) < _FEW:
+    if len(finite) < _MIN_POINTS:
         return 0
     with np.errstate(over="ignore", invalid="ignore"):
-        reach = finite.max() - finite.min()
-        travel = np.abs(np.diff(finite)).sum()
-    if not travel > _NOISY * reach:
+        value_range = finite.max() - finite.min()
+        variation = np.abs(np.diff(finite)).sum()
+    if not variation > _NOISY * value_range:
         return 0
     return round_window(len(finite))
 
 
 def round_window(count: int) -> int:
-    """A round window for so many values: the next of 5, 10, 20, 50, 100, ... after a thirtieth of them."""
-    least = max(count / _SHARE, 5.0)
+    """The window for *count* values: at least a thirtieth of them, rounded up to 5, 10, 20, 50, 100, ..."""
+    least = max(count / _WINDOW_SHARE, 5.0)
     power = 10.0 ** np.floor(np.log10(least))
     return int(next(step * power for step in (1, 2, 5, 10) if step * power >= least))
 
 
 def window_extremes(values: Floats, window: int) -> tuple[Floats, Floats]:
-    """Lowest and highest of each value and the ``window - 1`` before it, float64 (n,); NaN where none is. O(n)."""
+    """Running minimum and maximum over *window* values, float64 (n,); NaN without finite values. O(n)."""
     finite = np.isfinite(values)
     low = _running(np.where(finite, values, np.inf), window, np.minimum)
     high = -_running(np.where(finite, -values, np.inf), window, np.minimum)
@@ -86,7 +86,7 @@ def window_extremes(values: Floats, window: int) -> tuple[Floats, Floats]:
 
 
 def _running(values: Floats, window: int, least: np.ufunc) -> Floats:
-    """Blocks of one window each: a window is the tail of one block and the head of the next."""
+    """Running extreme, from blocks of one window: each window is the tail of a block and the head of the next."""
     window = max(min(window, len(values)), 1)
     blocks = -(-len(values) // window)
     padded = np.full((blocks + 1, window), np.inf)
@@ -99,11 +99,11 @@ def _running(values: Floats, window: int, least: np.ufunc) -> Floats:
 
 
 def window_std(values: Floats, window: int) -> Floats:
-    """Standard deviation of each value and the ``window - 1`` before it, float64 (n,). O(n)."""
+    """Running standard deviation over *window* values, float64 (n,). O(n)."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return np.full(len(values), np.nan)
-    around = values - np.median(finite)  # squares of large numbers that differ little would lose the difference
+    around = values - np.median(finite)  # avoids the cancellation of large squares
     with np.errstate(over="ignore", invalid="ignore"):
         variance = moving_average(around**2, window) - moving_average(around, window) ** 2
     deviation: Floats = np.sqrt(np.maximum(variance, 0.0))

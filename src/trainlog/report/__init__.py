@@ -1,4 +1,4 @@
-"""Reports for CI: figures, the numbers behind them, and gates that a run must pass. See docs/ci.md."""
+"""Reports for CI: figures, their numbers, and gates that a run must pass. See docs/ci.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is it as good as it was? Scores of new logs against those of older ones."""
+"""The comparison of new logs with older ones by a score."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from trainlog.plot.seeds import CenterName, bootstrap, center_of
 
 __all__ = ["Comparison", "Tolerance", "compare"]
 
-_SURE: Final = (0.025, 0.975)
+_QUANTILES: Final = (0.025, 0.975)
 
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How much worse is still good enough.
+    """The loss of score that is accepted.
 
     Attributes:
-        amount: a share of the old score, or in the score's own unit.
-        relative: which of the two.
+        amount: a share of the old score, or a number in the unit of the score.
+        relative: whether it is a share.
 
     """
 
@@ -31,7 +31,7 @@ class Tolerance:
 
     @classmethod
     def of(cls, text: str) -> Tolerance:
-        """Read ``5%`` or ``12.5``.
+        """Parse ``5%`` or ``12.5``.
 
         Raises:
             ExpressionError: when it is neither, or negative.
@@ -48,8 +48,8 @@ class Tolerance:
             )
         return cls(amount / 100, True) if text.strip().endswith("%") else cls(amount, False)
 
-    def around(self, old: float) -> float:
-        """How many points that is for an old score of *old*."""
+    def points(self, old: float) -> float:
+        """The accepted loss for an old score of *old*."""
         return self.amount * abs(old) if self.relative else self.amount
 
     def __str__(self) -> str:
@@ -58,20 +58,17 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """New logs against older ones; a higher score is better.
+    """The comparison of new logs with older ones; a higher score is better.
 
     Attributes:
         score: the expression.
-        center: how the scores of several logs are taken together.
-        tolerance: what may be lost, as the user wrote it.
-        new_scores: by name of the log.
-        old_scores: by name of the log.
-        new: of the new logs together.
-        old: of the older ones together.
-        low: lower end of the 95 % interval of new minus old; NaN where there is one log on each side, and no interval.
-        high: its upper end.
-        allowed: points that may be lost.
-        outcome: ``worse`` when the loss is larger than allowed, for sure; ``unclear`` when it may be.
+        center: how the scores of several logs are combined.
+        tolerance: the accepted loss, as the user wrote it.
+        new_scores, old_scores: by name of the log.
+        new, old: the center of the scores.
+        low, high: the 95 % interval of new minus old; NaN with one log on each side.
+        allowed: the accepted loss in points.
+        outcome: ``worse`` when the whole interval is below the accepted loss, ``unclear`` when a part of it is.
 
     """
 
@@ -89,7 +86,7 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether it is not worse for sure. A score that is no number never passes."""
+        """Whether the outcome is not ``worse``; a NaN score is."""
         return self.outcome != "worse"
 
     @property
@@ -107,36 +104,24 @@ def compare(
 ) -> Comparison:
     """Compare scores, one for each log (seed).
 
-    The interval is the 95 % percentile bootstrap interval of the difference: new and old logs are drawn again and
-    again, each with replacement. The random numbers are always the same.
+    The interval is the 95 % percentile bootstrap interval of the difference. The random numbers are always the same.
     """
     new, old = (_column(scores) for scores in (new_scores, old_scores))
-    middle_new, middle_old = float(center_of(new, center)[0]), float(center_of(old, center)[0])
-    allowed = tolerance.around(middle_old)
+    center_new, center_old = float(center_of(new, center)[0]), float(center_of(old, center)[0])
+    allowed = tolerance.points(center_old)
     low = high = float("nan")
     if max(len(new), len(old)) > 1:
         differences = _bootstrap(new, center, 0) - _bootstrap(old, center, 1)
-        low, high = (float(end) for end in np.quantile(differences, _SURE))
-    difference = middle_new - middle_old
+        low, high = (float(end) for end in np.quantile(differences, _QUANTILES))
+    difference = center_new - center_old
     lowest, highest = (difference, difference) if np.isnan(low) else (low, high)
     outcome: Literal["as good", "unclear", "worse"] = "unclear"
     if not np.isfinite(difference) or highest < -allowed:
         outcome = "worse"
     elif lowest >= -allowed:
         outcome = "as good"
-    return Comparison(
-        score,
-        center,
-        str(tolerance),
-        new_scores,
-        old_scores,
-        middle_new,
-        middle_old,
-        low,
-        high,
-        allowed,
-        outcome,
-    )
+    scores = (new_scores, old_scores, center_new, center_old)
+    return Comparison(score, center, str(tolerance), *scores, low, high, allowed, outcome)
 
 
 def _column(scores: dict[str, float]) -> Floats:

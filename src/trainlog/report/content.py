@@ -21,15 +21,14 @@ class Content:
     """The content of a report.
 
     Attributes:
-        title: who learned what.
-        logs: the facts of each.
+        title: the creature and the task.
+        logs: the facts of each log.
         metrics: the names of all metrics, the most important first.
         results: of every gate in every log.
         comparison: with the baseline, if there is one.
-        pictures: the figures, in the order of importance.
-        theme: how they look.
-        width: of a figure, in pixels.
-        height: of a figure.
+        pictures: the figures, the most important first.
+        theme: of the figures.
+        width, height: of a figure, in pixels.
 
     """
 
@@ -45,12 +44,12 @@ class Content:
 
     @property
     def passed(self) -> bool:
-        """Whether all gates are met, and the baseline is."""
+        """Whether all gates and the baseline are passed."""
         return all(result.passed for result in self.results) and (self.comparison is None or self.comparison.passed)
 
     @property
     def gated(self) -> bool:
-        """Whether there was anything to pass."""
+        """Whether there is a gate or a baseline."""
         return bool(self.results) or self.comparison is not None
 
 
@@ -65,22 +64,22 @@ def gather(
     title: str | None = None,
     size: tuple[int, int] = (960, 540),
 ) -> Content:
-    """Judge, measure and draw.
+    """Evaluate the gates, compare with the baseline, and make the figures.
 
     Args:
         runs: the logs.
-        options: which figures, and how.
-        requirements: expressions that every log must meet.
-        baseline: older logs.
-        tolerance: how much worse than those they may be: ``5%`` of the old score, or a number of points.
-        score: the expression whose value is compared, higher is better; when it is left out, the mean of the last
-            tenth of the most important metric, negative for a loss.
+        options: of the figures.
+        requirements: conditions for every log.
+        baseline: older logs to compare with.
+        tolerance: the accepted loss: ``5%`` of the old score, or a number of points.
+        score: the expression to compare, higher is better; by default the mean of the last tenth of the most
+            important metric, negative for a loss.
         title: of the report.
         size: pixels of a figure.
 
     Raises:
-        ExpressionError: for an expression that cannot be read or computed.
-        PlotError: when the logs hold nothing that can be drawn.
+        ExpressionError: for an expression that cannot be parsed or evaluated.
+        PlotError: when the logs have nothing to draw.
 
     """
     gates = [Gate.of(text) for text in requirements]

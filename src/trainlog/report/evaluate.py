@@ -1,4 +1,4 @@
-"""What an expression comes to in a log."""
+"""The evaluation of gates and scores in a log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Value = float | bool | Floats
 
 _KINDS: Final = (Kind.STATS, Kind.EVOLUTION, Kind.CREATURE)
-# A kind, and a name without or with quotes: what parse leaves as the id of a name.
+# The id of a name as `parse` returns it: an optional kind, and a name with or without quotes.
 _COLUMN: Final = re.compile(r"(?:(\w+)\s*\.\s*)?(?:(\w+)|.(.*).)", re.DOTALL)
 _OPERATORS: Final[dict[type[ast.AST], Callable[[Any, Any], Any]]] = {
     ast.Add: np.add,
@@ -45,8 +45,8 @@ _OPERATORS: Final[dict[type[ast.AST], Callable[[Any, Any], Any]]] = {
 }
 
 
-def _of_some(function: Callable[[Floats], Any]) -> Callable[[Floats], float]:
-    """*function*, NaN for a column without values."""
+def _nan_if_empty(function: Callable[[Floats], Any]) -> Callable[[Floats], float]:
+    """Make *function* return NaN for a column without values."""
     return lambda values: float(function(values.astype(np.float64))) if len(values) else math.nan
 
 
@@ -55,24 +55,24 @@ def _iqm(values: Floats) -> float:
 
 
 FUNCTIONS: Final[dict[str, tuple[Callable[..., float], str]]] = {
-    "mean": (_of_some(np.mean), "the mean"),
-    "median": (_of_some(np.median), "the median"),
-    "iqm": (_of_some(_iqm), "the interquartile mean: of the middle half"),
-    "min": (_of_some(np.min), "the lowest value"),
-    "max": (_of_some(np.max), "the highest value"),
+    "mean": (_nan_if_empty(np.mean), "the mean"),
+    "median": (_nan_if_empty(np.median), "the median"),
+    "iqm": (_nan_if_empty(_iqm), "the interquartile mean: of the middle half"),
+    "min": (_nan_if_empty(np.min), "the lowest value"),
+    "max": (_nan_if_empty(np.max), "the highest value"),
     "sum": (lambda values: float(np.sum(values)), "the sum"),
-    "std": (_of_some(np.std), "the standard deviation"),
+    "std": (_nan_if_empty(np.std), "the standard deviation"),
     "count": (
         lambda values: float(np.count_nonzero(values) if values.dtype == np.bool_ else len(values)),
         "how many values; of a comparison, how often it is true",
     ),
-    "first": (_of_some(lambda values: values[0]), "the first value"),
-    "last": (_of_some(lambda values: values[-1]), "the last value, as `[-1]`"),
+    "first": (_nan_if_empty(lambda values: values[0]), "the first value"),
+    "last": (_nan_if_empty(lambda values: values[-1]), "the last value, as `[-1]`"),
     "any": (lambda values: float(np.any(values)), "1 when it is true at least once, else 0"),
     "all": (lambda values: float(np.all(values)), "1 when it is true always, else 0"),
 }
-"""Functions of one column, and what they are: docs/ci.md has the same table. Besides them there are ``abs``,
-``quantile``, ``smooth`` and ``events``."""
+"""Functions of one column, with the descriptions of docs/ci.md; further functions are ``abs``, ``quantile``, ``smooth``
+and ``events``."""
 
 _ARGUMENTS: Final = {"abs": 1, "quantile": 2, "smooth": 2, "events": 1}
 
@@ -84,8 +84,8 @@ class GateResult:
     Attributes:
         gate: the expression.
         log: the log's name.
-        passed: whether it is true; never where NaN had a part in it.
-        measured: what was compared, and the number that it came to.
+        passed: whether it is true; False when a compared value is NaN.
+        measured: the compared expressions with their values.
 
     """
 
@@ -97,11 +97,11 @@ class GateResult:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A condition that logs must meet.
+    """A condition for logs, or a score.
 
     Attributes:
         text: as the user wrote it.
-        tree: as `parse` made it of the text.
+        tree: the result of `parse`.
 
     """
 
@@ -110,13 +110,7 @@ class Gate:
 
     @classmethod
     def of(cls, text: str) -> Gate:
-        """Parse a condition or a score.
-
-        Args:
-            text: as the user wrote it.
-
-        Returns:
-            The gate.
+        """Parse *text*.
 
         Raises:
             ExpressionError: when it is no expression.
@@ -128,48 +122,34 @@ class Gate:
 def judge(gate: Gate, run: Run) -> GateResult:
     """Evaluate a condition in a log.
 
-    Args:
-        gate: the condition.
-        run: the log.
-
-    Returns:
-        Whether the log meets it, and what was measured.
-
     Raises:
-        ExpressionError: for a column that the log does not have, and for what cannot be computed, or is no condition.
+        ExpressionError: for an unknown column, for what cannot be computed, and when it is no condition.
 
     """
-    work = _Work(gate.text, run)
+    evaluation = _Evaluation(gate.text, run)
     with np.errstate(all="ignore"):
-        passed = work.truth(gate.tree, "a gate")
-    return GateResult(gate.text, run.label, passed and not work.nan, tuple(work.measured.items()))
+        passed = evaluation.truth(gate.tree, "a gate")
+    return GateResult(gate.text, run.label, passed and not evaluation.nan, tuple(evaluation.measured.items()))
 
 
 def measure(score: Gate, run: Run) -> float:
     """Evaluate a score in a log.
 
-    Args:
-        score: the expression.
-        run: the log.
-
-    Returns:
-        The number that it comes to.
-
     Raises:
-        ExpressionError: for a column that the log does not have, and for what cannot be computed, or is no number.
+        ExpressionError: for an unknown column, for what cannot be computed, and when it is no number.
 
     """
-    work = _Work(score.text, run)
+    evaluation = _Evaluation(score.text, run)
     with np.errstate(all="ignore"):
-        value = work.value(score.tree)
+        value = evaluation.value(score.tree)
     if isinstance(value, np.ndarray):
-        raise work.fail(score.tree, "a score must be one number, and this is a column; take its mean(...)")
+        raise evaluation.fail(score.tree, "a score must be one number, and this is a column; take its mean(...)")
     return float(value)
 
 
 @dataclass(slots=True)
-class _Work:
-    """Walks a tree; columns are arrays, all else is a number or a truth value."""
+class _Evaluation:
+    """The evaluation of one expression; a column is an array, every other value a number or a truth value."""
 
     text: str
     run: Run
@@ -195,22 +175,22 @@ class _Work:
                 value = self.value(node.operand)
                 return value if isinstance(node.op, ast.UAdd) else 0.0 - value
             case ast.BinOp(left=left, op=sign, right=right):
-                one, two = self._matching(node, self.value(left), self.value(right))
-                return self._plain(_OPERATORS[type(sign)](one, two))
+                one, two = self._operands(node, self.value(left), self.value(right))
+                return self._as_value(_OPERATORS[type(sign)](one, two))
             case ast.Compare():
                 return self._compare(node)
             case ast.BoolOp():
-                truths = [self.truth(value) for value in node.values]  # all, so that all are told of
+                truths = [self.truth(value) for value in node.values]  # all, for `measured`
                 return all(truths) if isinstance(node.op, ast.And) else any(truths)
             case _:
                 raise self.fail(node, "a number or a column must stand here")
 
     @staticmethod
-    def _plain(value: Any) -> Value:
+    def _as_value(value: Any) -> Value:
         return value if isinstance(value, np.ndarray) else float(value)
 
-    def _matching(self, node: ast.expr, one: Value, two: Value) -> tuple[Any, Any]:
-        """Both values as numbers; two columns must be of one length."""
+    def _operands(self, node: ast.expr, one: Value, two: Value) -> tuple[Any, Any]:
+        """Both values as numbers; two columns must have the same length."""
         if isinstance(one, np.ndarray) and isinstance(two, np.ndarray) and len(one) != len(two):
             raise self.fail(node, f"these columns have {len(one):,} and {len(two):,} values")
         return np.float64(one), np.float64(two)  # of columns too: NumPy does not subtract truth values
@@ -225,16 +205,16 @@ class _Work:
                 if any(isinstance(part, ast.Name) for part in ast.walk(side)):
                     self.measured[self.text[side.col_offset : side.end_col_offset]] = float(value)
         for sign, left, right in zip(node.ops, values[:-1], values[1:], strict=True):
-            one, two = self._matching(node, left, right)
-            result = np.logical_and(*self._matching(node, result, _OPERATORS[type(sign)](one, two)))
+            one, two = self._operands(node, left, right)
+            result = np.logical_and(*self._operands(node, result, _OPERATORS[type(sign)](one, two)))
         return result if isinstance(result, np.ndarray) else bool(result)
 
     def truth(self, node: ast.expr, subject: str = "this") -> bool:
         value = self.value(node)
         if isinstance(value, bool | np.bool_):
             return bool(value)
-        what = "a column" if isinstance(value, np.ndarray) else "a number"
-        raise self.fail(node, f"{subject} must be true or false, as mean(reward) >= 200 is; this is {what}")
+        found = "a column" if isinstance(value, np.ndarray) else "a number"
+        raise self.fail(node, f"{subject} must be true or false, as mean(reward) >= 200 is; this is {found}")
 
     def _column(self, node: ast.Name) -> Floats:
         [(kind, word, quoted)] = _COLUMN.findall(node.id)
@@ -251,7 +231,7 @@ class _Work:
         raise self.fail(node, f"{self.run.label} has no column {name!r}{hint}")
 
     def _numbers(self, node: ast.Name, name: str, columns: Columns) -> Floats:
-        """What was logged under that name: frames that lack it do not count, a NaN that was logged does."""
+        """The logged values of a column, including NaN, without the frames that lack it."""
         if columns.parts(name):
             raise self.fail(node, f"the values of {name!r} are lists, which cannot be compared")
         if not columns.is_number(name):
@@ -272,7 +252,7 @@ class _Work:
             return self._events(arguments[0])
         value = self.value(arguments[0])
         if name == "abs":
-            return self._plain(np.abs(value))
+            return self._as_value(np.abs(value))
         if not isinstance(value, np.ndarray):
             raise self.fail(arguments[0], f"{name} takes a column, and this is one value")
         if name in FUNCTIONS:
@@ -288,7 +268,7 @@ class _Work:
         return float(np.quantile(value, number)) if len(value) else math.nan
 
     def _events(self, node: ast.expr) -> Floats:
-        """Times when events of a type happened; none is no error, as that is what one wants of falls."""
+        """The times of the events of a type, such as falls; no event is no error."""
         if not isinstance(node, ast.Name) or node.id[0] not in "\"'`":
             raise self.fail(node, 'events takes the type of the events in quotes, as in events("fall")')
         return self.run.events().get(node.id[1:-1], np.empty(0))

@@ -1,4 +1,4 @@
-"""What the logs say, as numbers."""
+"""The numbers of logs and their metrics, and their format as text."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class MetricFacts:
     """A metric of one log.
 
     Attributes:
-        count: values that were logged.
-        odd: those of them that are NaN or infinite; the others below leave them out, and are NaN where none is left.
-        first, last, lowest, highest, mean, std: of all values.
-        final: the mean of the last tenth of them.
+        count: the number of logged values.
+        odd: how many of them are NaN or infinite. The statistics ignore those, and are NaN without finite values.
+        first, last, lowest, highest, mean, std: of the finite values.
+        final: the mean of the last tenth.
         values: float64, shape (count,).
 
     """
@@ -44,7 +44,7 @@ class MetricFacts:
 
     @classmethod
     def of(cls, values: Floats) -> MetricFacts:
-        """From all values that were logged."""
+        """Compute the statistics of all logged values."""
         finite = values[np.isfinite(values)]
         odd = len(values) - len(finite)
         if not len(finite):
@@ -58,8 +58,7 @@ class MetricFacts:
 
     def as_json(self) -> dict[str, Any]:
         """For summary.json."""
-        names = ("count", "odd", "first", "last", "lowest", "highest", "mean", "std", "final")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in self.__slots__ if name != "values"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +67,8 @@ class LogFacts:
 
     Attributes:
         name: as in legends.
-        meta: what the trainer said of it, as far as it is words and numbers.
-        frames: how many, by kind.
+        meta: the strings and numbers of its metadata.
+        frames: the number of frames of each kind.
         duration: time of the last frame, in seconds.
         metrics: by name.
 
@@ -83,17 +82,12 @@ class LogFacts:
 
     def as_json(self) -> dict[str, Any]:
         """For summary.json."""
-        return {
-            "name": self.name,
-            "meta": self.meta,
-            "frames": self.frames,
-            "duration": self.duration,
-            "metrics": {name: metric.as_json() for name, metric in self.metrics.items()},
-        }
+        facts = {name: getattr(self, name) for name in self.__slots__}
+        return {**facts, "metrics": {name: metric.as_json() for name, metric in self.metrics.items()}}
 
 
 def facts_of(run: Run, metrics: Sequence[Metric]) -> LogFacts:
-    """What *run* says of *metrics*; those that it lacks are left out."""
+    """Compute the facts of *run*; *metrics* that it lacks are left out."""
     tables = {kind: run.columns(kind).table for kind in (Kind.STATS, Kind.EVOLUTION, Kind.EVENT, Kind.CREATURE)}
     meta = {str(key): value for key, value in run.reader.header.meta.items() if isinstance(value, str | int | float)}
     found = {}
@@ -117,7 +111,7 @@ def _mean(values: Floats) -> float:
 
 
 def human(value: float) -> str:
-    """A number with four digits that count."""
+    """Format a number with four significant digits."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("∞" if value > 0 else "−∞")
     text = f"{value:,.4g}" if 1e-4 <= abs(value) < 1e5 or value == 0 else f"{value:.4g}"
@@ -127,7 +121,7 @@ def human(value: float) -> str:
 
 
 def sparkline(values: Floats, width: int = 16) -> str:
-    """The curve in letters: each the mean of its part of the finite values."""
+    """Draw a curve with block characters: each is the mean of a part of the finite values."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return ""

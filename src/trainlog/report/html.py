@@ -1,4 +1,4 @@
-"""report.html: all of it in one file, which can be mailed and opened without a network."""
+"""report.html: the report as one file that needs no network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainlog.plot import Picture
 from trainlog.report.content import Content
 from trainlog.report.tables import Row, baseline_sentence, gate_rows, log_rows, metric_rows, outcome_word
 
-__all__ = ["html"]
+__all__ = ["html", "xml_text"]
 
 _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _STYLE: Final = """
@@ -37,12 +37,12 @@ details { margin: 1rem 0; } summary { cursor: pointer; font-size: 1.05rem; }
 """
 _COLORS: Final = {"light": ("#00794d", "#b3261e"), "dark": ("#2fc79a", "#ff8a7a")}
 _SHARE: Final = 2 / 3
-_CONDUCT: Final = ("trajectory", "states")  # what the creature did
-_FEW: Final = 8  # single figures that are shown unfolded
+_BEHAVIOR: Final = ("trajectory", "states")  # names of figures
+_MAX_OPEN: Final = 8  # single figures that are not folded
 
 
 def html(content: Content) -> str:
-    """The page; it is well-formed XML as well."""
+    """Render the page as HTML that is well-formed XML too."""
     theme = find_theme(content.theme)
     good, bad = _COLORS[content.theme]
     style = _STYLE % {
@@ -58,9 +58,9 @@ def html(content: Content) -> str:
         "<!DOCTYPE html>",
         '<html lang="en" xmlns="http://www.w3.org/1999/xhtml">',
         '<head><meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/>',
-        f"<title>{_safe(content.title)}</title><style>{style}</style></head>",
+        f"<title>{xml_text(content.title)}</title><style>{style}</style></head>",
         "<body>",
-        f"<h1>{_safe(content.title)}</h1>",
+        f"<h1>{xml_text(content.title)}</h1>",
         *_gates(content),
         *_figures(content),
         *_numbers(content),
@@ -71,7 +71,8 @@ def html(content: Content) -> str:
     return "\n".join(lines)
 
 
-def _safe(text: str) -> str:
+def xml_text(text: str) -> str:
+    """Escape *text* for XML, and replace characters that XML does not have."""
     return escape(_NOT_XML.sub("�", text), quote=True)
 
 
@@ -85,7 +86,7 @@ def _gates(content: Content) -> Iterator[str]:
         yield "<thead><tr><th></th><th>gate</th><th>log</th><th>measured</th></tr></thead><tbody>"
         for row in gate_rows(content):
             outcome = "passed" if row.passed else "failed"
-            gate, log, measured = map(_safe, row.cells)
+            gate, log, measured = map(xml_text, row.cells)
             yield (
                 f'<tr><td class="{outcome}">{outcome}</td><td><code>{gate}</code></td>'
                 f"<td>{log}</td><td>{measured}</td></tr>"
@@ -93,23 +94,23 @@ def _gates(content: Content) -> Iterator[str]:
         yield "</tbody></table></div>"
     if (one := content.comparison) is not None:
         outcome = "passed" if one.passed else "failed"
-        score, said = _safe(one.score), _safe(baseline_sentence(one))
+        score, said = xml_text(one.score), xml_text(baseline_sentence(one))
         yield f'<p><span class="{outcome}">Baseline</span>, <code>{score}</code>: {said}</p>'
 
 
 def _figures(content: Content) -> Iterator[str]:
-    """The sheet and the most important figures as they are, the others folded, with those that they belong to."""
+    """The sheet and the most important figures, and the others folded, by group."""
     loose = [picture for picture in content.pictures if not picture.group]
     sheets = [picture for picture in loose if not picture.blocks]
-    conduct = [picture for picture in loose if picture.name in _CONDUCT]
-    metrics = [picture for picture in loose if picture.blocks and picture.name not in _CONDUCT]
-    few = _FEW - len(conduct)
+    behavior = [picture for picture in loose if picture.name in _BEHAVIOR]
+    metrics = [picture for picture in loose if picture.blocks and picture.name not in _BEHAVIOR]
+    count = _MAX_OPEN - len(behavior)
     for picture in sheets:
         yield _figure(picture, content)
     yield '<div class="pair">'
-    yield from (_figure(picture, content) for picture in (*metrics[:few], *conduct))
+    yield from (_figure(picture, content) for picture in (*metrics[:count], *behavior))
     yield "</div>"
-    yield from _folded("more metrics", metrics[few:], content)
+    yield from _folded("more metrics", metrics[count:], content)
     for group in dict.fromkeys(picture.group for picture in content.pictures if picture.group):
         members = [picture for picture in content.pictures if picture.group == group and picture.blocks]
         yield from _folded(group, members, content)
@@ -117,17 +118,18 @@ def _figures(content: Content) -> Iterator[str]:
 
 def _folded(title: str, members: Sequence[Picture], content: Content) -> Iterator[str]:
     if members:
-        yield f'<details><summary>{_safe(title)} <span class="muted">{len(members)}</span></summary><div class="pair">'
+        count = f'<span class="muted">{len(members)}</span>'
+        yield f'<details><summary>{xml_text(title)} {count}</summary><div class="pair">'
         yield from (_figure(picture, content) for picture in members)
         yield "</div></details>"
 
 
 def _figure(picture: Picture, content: Content) -> str:
-    # Two figures share a line of the page, where letters of a figure made for the whole line would be too small.
+    # Two figures share the width of the page, so they are laid out smaller to keep their text readable.
     share = 1.0 if not picture.blocks else _SHARE
     across, down = picture.size(max(round(content.width * share), 120), max(round(content.height * share), 80))
     drawing = svg(layout(picture.figure, width=across, height=down, theme=content.theme))
-    caption = f"<figcaption>{_safe(picture.title)}</figcaption>" if picture.blocks else ""
+    caption = f"<figcaption>{xml_text(picture.title)}</figcaption>" if picture.blocks else ""
     return f"<figure>{drawing}{caption}</figure>"
 
 
@@ -139,13 +141,13 @@ def _numbers(content: Content) -> Iterator[str]:
 
 
 def _table(titles: Sequence[str], rows: Iterable[Row], code: bool = False) -> Iterator[str]:
-    """With *code*, the first column is code, and those from the third on are numbers."""
-    head = "".join(f"<th>{_safe(title)}</th>" for title in titles)
+    """Render a table; with *code*, the first column is code, and the third and later columns are numbers."""
+    head = "".join(f"<th>{xml_text(title)}</th>" for title in titles)
     yield f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>'
     for row in rows:
-        cells = [f"<td>{_safe(cell)}</td>" for cell in row.cells]
+        cells = [f"<td>{xml_text(cell)}</td>" for cell in row.cells]
         if code:
-            cells[0] = f"<td><code>{_safe(row.cells[0])}</code></td>"
-            cells[2:] = [f'<td class="number">{_safe(cell)}</td>' for cell in row.cells[2:]]
+            cells[0] = f"<td><code>{xml_text(row.cells[0])}</code></td>"
+            cells[2:] = [f'<td class="number">{xml_text(cell)}</td>' for cell in row.cells[2:]]
         yield f"<tr>{''.join(cells)}</tr>"
     yield "</tbody></table></div>"

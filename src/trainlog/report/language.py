@@ -45,7 +45,7 @@ _NODES: Final = (
 _HINTS: Final = {
     "=": "; to compare, write ==",
     "%": "; only a plain number can have a % after it, between brackets as in reward[-10%:]",
-    "]": "; between brackets stands a number, or two with ':' between them",
+    "]": "; brackets contain a number, or two with ':' between them",
     ":": "; one ':' can stand between brackets, as in reward[10:20]",
 }
 
@@ -55,17 +55,7 @@ class Share(float):
 
 
 def fail(expression: str, at: int, message: str) -> ExpressionError:
-    """Make the error that points at a letter.
-
-    Args:
-        expression: all of it.
-        at: the letter, from 0.
-        message: what is wrong there.
-
-    Returns:
-        The error, to be raised by the caller.
-
-    """
+    """Make the error for the character *at* (from 0) of *expression*; the caller raises it."""
     shown = re.sub(r"\s", " ", expression)
     error = ExpressionError(f"column {at + 1}: {message}\n    {shown}\n    {' ' * at}^")
     error.expression, error.column = expression, at + 1
@@ -75,16 +65,13 @@ def fail(expression: str, at: int, message: str) -> ExpressionError:
 def parse(expression: str) -> ast.expr:
     """Parse an expression.
 
-    Args:
-        expression: as the user wrote it.
-
     Returns:
-        The tree. ``col_offset`` and ``end_col_offset`` of each node count the letters of *expression*, from 0;
+        The tree. ``col_offset`` and ``end_col_offset`` of each node count the characters of *expression*, from 0;
         line numbers mean nothing. The ``id`` of a name is as written, with quotes if it has any. The ``value`` of a
         constant is a float, or a `Share`, which occurs only as a bound of a part of a column.
 
     Raises:
-        ExpressionError: when it is no expression of the language; it points at the place.
+        ExpressionError: when it is no expression of the language; it has the column.
 
     """
     if len(expression) > _MAX_LENGTH:

@@ -1,4 +1,4 @@
-"""report.md: fits a comment on a pull request and the summary of a CI step."""
+"""report.md: for a comment on a pull request, or the summary of a CI step."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from trainlog.report.tables import Row, baseline_sentence, gate_rows, log_rows, 
 
 __all__ = ["markdown"]
 
-_MOST: Final = 60_000  # letters; a comment on GitHub takes 65,536
-_MOST_METRICS: Final = 25
-_MOST_ROWS: Final = 100
+_MAX_LENGTH: Final = 60_000  # characters; GitHub accepts 65,536 in a comment
+_MAX_METRICS: Final = 25
+_MAX_ROWS: Final = 100
 _SIGNS: Final = {True: "✅", False: "❌", None: ""}
-_PICTURES: Final = 4
+_MAX_PICTURES: Final = 4
 
 
 def markdown(content: Content, files: Sequence[str], images: str | None = None) -> str:
-    """The report as GitHub-flavoured Markdown.
+    """Render the report as GitHub-flavoured Markdown.
 
     Args:
-        content: what it tells.
-        files: paths of the figures' files, within the report's folder.
-        images: address of that folder, so that the most important figures can be shown; without it only their
-            curves in letters are, as a comment cannot hold pictures.
+        content: of the report.
+        files: paths of the figures, relative to the folder of the report.
+        images: the address of the published folder, to show the most important figures; a comment cannot contain
+            pictures itself.
 
     """
     parts = [f"## {_text(content.title)}: {outcome_word(content) if content.gated else 'report'}"]
@@ -40,10 +40,10 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
         parts.append(f"{sign} **Baseline**, {_code(one.score)}: {_text(baseline_sentence(one))}")
     if images is not None:
         shown = [file for file in files if file.endswith(".png")] or [file for file in files if file.endswith(".svg")]
-        parts += [f"![{file}]({images.rstrip('/')}/{file})" for file in shown[:_PICTURES]]
+        parts += [f"![{file}]({images.rstrip('/')}/{file})" for file in shown[:_MAX_PICTURES]]
     metrics = [Row((_code(row.cells[0]), *row.cells[1:])) for row in metric_rows(content)]
-    left = len(metrics) - _MOST_METRICS
-    parts.append(_table(("metric", "curve", "first", "last tenth", "lowest", "highest"), metrics[:_MOST_METRICS]))
+    left = len(metrics) - _MAX_METRICS
+    parts.append(_table(("metric", "curve", "first", "last tenth", "lowest", "highest"), metrics[:_MAX_METRICS]))
     if left > 0:
         parts.append(f"{left} more metrics are in summary.json and report.html.")
     rows = [Row(tuple(map(_text, row.cells))) for row in log_rows(content)]
@@ -54,16 +54,20 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
         )
     )
     text = "\n\n".join(part for part in parts if part) + "\n"
-    return text if len(text) <= _MOST else text[: text.rindex("\n", 0, _MOST)] + "\n\nThe rest is in report.html.\n"
+    return (
+        text
+        if len(text) <= _MAX_LENGTH
+        else text[: text.rindex("\n", 0, _MAX_LENGTH)] + "\n\nThe rest is in report.html.\n"
+    )
 
 
 def _table(titles: Sequence[str], rows: Iterable[Row]) -> str:
     rows = list(rows)
     if not rows:
         return ""
-    lines = [_line(titles), _line(["---"] * len(titles)), *(_line(row.cells) for row in rows[:_MOST_ROWS])]
-    if len(rows) > _MOST_ROWS:
-        lines += ["", f"{len(rows) - _MOST_ROWS:,} more rows are in report.html."]
+    lines = [_line(titles), _line(["---"] * len(titles)), *(_line(row.cells) for row in rows[:_MAX_ROWS])]
+    if len(rows) > _MAX_ROWS:
+        lines += ["", f"{len(rows) - _MAX_ROWS:,} more rows are in report.html."]
     return "\n".join(lines)
 
 
@@ -76,12 +80,12 @@ def _folded(title: str, text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Plain text: what Markdown would take for its own is escaped, and line breaks are gone."""
+    """Escape *text* for Markdown, on one line."""
     return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", " ".join(text.split()))
 
 
 def _code(text: str) -> str:
-    """Text as code; a bar ends a cell even there."""
+    """Format *text* as code; a bar would end the cell of a table, and is escaped."""
     plain = " ".join(text.split()).replace("|", "\\|")
     fence = "``" if "`" in plain else "`"
     return f"{fence}{' ' if fence == '``' else ''}{plain}{' ' if fence == '``' else ''}{fence}"

@@ -1,4 +1,4 @@
-"""What the report says in tables, whichever form it takes."""
+"""The tables of a report as text, for all of its formats."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ __all__ = ["Row", "baseline_sentence", "gate_rows", "log_rows", "metric_rows", "
 
 
 class Row(NamedTuple):
-    """Cells of plain text; the first one names the row."""
+    """Cells of plain text; the first is the name of the row."""
 
     cells: tuple[str, ...]
     passed: bool | None = None
 
 
 def outcome_word(content: Content) -> str:
-    """The outcome of all, in a word or two."""
+    """The outcome of all gates and the baseline."""
     if not content.gated:
         return "no gates"
     return "passed" if content.passed else "failed"
 
 
 def gate_rows(content: Content) -> Iterator[Row]:
-    """Gate, log, what was measured; what failed comes first."""
+    """Yield gate, log and measured values; failed gates come first."""
     for result in sorted(content.results, key=lambda result: result.passed):
         measured = ", ".join(f"{what} = {human(value)}" for what, value in result.measured)
         yield Row((result.gate, result.log, measured), result.passed)
 
 
 def baseline_sentence(one: Comparison) -> str:
-    """What the comparison came to."""
-    said = f"{human(one.new)} now, {human(one.old)} before: {human(one.difference)}"
+    """Describe the result of the comparison."""
+    numbers = f"{human(one.new)} now, {human(one.old)} before: {human(one.difference)}"
     if not np.isnan(one.low):
-        said += f", 95 % interval {human(one.low)} to {human(one.high)}"
-    said += f"; {one.tolerance} may be lost ({human(one.allowed)})."
+        numbers += f", 95 % interval {human(one.low)} to {human(one.high)}"
+    numbers += f"; {one.tolerance} may be lost ({human(one.allowed)})."
     seeds = f"{len(one.new_scores)} against {len(one.old_scores)} logs"
     center = {"iqm": "IQM", "median": "median"}.get(one.center, "mean")
     outcome = {
         "as good": "It is as good as it was.",
-        "unclear": "Whether it is worse cannot be told from so few logs.",
+        "unclear": "These logs are too few to decide whether it is worse.",
         "worse": "It is worse than it was.",
     }[one.outcome]
     lone = " One log on each side leaves no interval." if np.isnan(one.low) else ""
-    return f"{outcome} {center} of {seeds}: {said}{lone}"
+    return f"{outcome} {center} of {seeds}: {numbers}{lone}"
 
 
 def log_rows(content: Content) -> Iterator[Row]:
-    """Log, frames, duration, and what the trainer said of it."""
+    """Yield log, frames, duration and metadata."""
     for log in content.logs:
         frames = ", ".join(f"{count:,} {kind}" for kind, count in log.frames.items())
-        said = [f"{key} {log.meta[key]}" for key in ("seed", "steps", "scene", "difficulty") if key in log.meta]
-        yield Row((log.name, frames, _duration(log.duration), ", ".join(said)))
+        meta = [f"{key} {log.meta[key]}" for key in ("seed", "steps", "scene", "difficulty") if key in log.meta]
+        yield Row((log.name, frames, _duration(log.duration), ", ".join(meta)))
 
 
 def _duration(seconds: float) -> str:
@@ -69,7 +69,7 @@ def _duration(seconds: float) -> str:
 
 
 def metric_rows(content: Content) -> Iterator[Row]:
-    """Metric, its curve, first, last tenth, lowest, highest; of several logs the means, and how last tenths range."""
+    """Yield metric, curve, first, last tenth, lowest, highest; the means and the range for several logs."""
     for name in content.metrics:
         found = [log.metrics[name] for log in content.logs if name in log.metrics]
         if not found:

@@ -1,4 +1,4 @@
-"""A report as files: the same logs give the same bytes, whenever and wherever it is made."""
+"""The files of a report; they are reproducible byte for byte."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainlog.report.content import Content
 from trainlog.report.html import html
 from trainlog.report.junit import junit
 from trainlog.report.markdown import markdown
-from trainlog.storage.source import written_aside
+from trainlog.storage.source import atomic_write
 from trainlog.strictjson import strict_json
 
 __all__ = ["as_json", "csv_of", "write_report"]
@@ -28,13 +28,13 @@ def write_report(
     """Write ``report.md``, ``report.html``, ``summary.json``, ``junit.xml``, and the figures with their CSV.
 
     Args:
-        content: what the report tells.
-        folder: where to; it is made.
+        content: of the report.
+        folder: where to; it is created.
         formats: of the figures.
         images: see `trainlog.report.markdown.markdown`.
 
     Returns:
-        What was written.
+        The files.
 
     Raises:
         LogWriteError: when a file cannot be written.
@@ -53,7 +53,7 @@ def write_report(
         )
         if picture.blocks:
             path = folder / "figures" / f"{picture.name}.csv"
-            with written_aside(path) as file:
+            with atomic_write(path) as file:
                 for part in csv_of(picture):
                     file.write(part)
             saved.append(path)
@@ -67,23 +67,23 @@ def write_report(
         "junit.xml": junit(content),
     }
     for name, text in texts.items():
-        with written_aside(folder / name) as file:
+        with atomic_write(folder / name) as file:
             file.write(text.encode("utf-8", "replace"))
     return [*(folder / name for name in texts), *written]
 
 
 def csv_of(picture: Picture) -> Iterator[bytes]:
-    """The numbers behind *picture*, in full: which curve, what it is drawn over, and what is drawn; UTF-8.
+    """Yield the numbers of *picture* as CSV in UTF-8: the curve, its x values, its y values.
 
-    What a curve does not have is empty, a NaN is ``nan``.
+    Columns that a curve does not have are empty, a NaN is ``nan``.
     """
     columns = dict.fromkeys(name for block in picture.blocks for name in block.columns)
     yield _rows([["curve", *columns]])
     for block in picture.blocks:
-        cells = [_cells(block.columns[name]) if name in block.columns else None for name in columns]
         count = len(next(iter(block.columns.values())))
-        names = [block.label] * count
-        yield _rows(zip(names, *(column if column is not None else [""] * count for column in cells), strict=True))
+        empty = np.full(count, "", object)
+        cells = [_cells(block.columns.get(name, empty)) for name in columns]
+        yield _rows(zip([block.label] * count, *cells, strict=True))
 
 
 def _cells(column: npt.NDArray[Any]) -> list[Any]:
@@ -97,7 +97,7 @@ def _rows(rows: Any) -> bytes:
 
 
 def as_json(content: Content, figures: dict[str, list[str]]) -> dict[str, Any]:
-    """What summary.json holds, see docs/ci.md; *figures* are the files of each, by its name."""
+    """The content of summary.json, see docs/ci.md; *figures* are the files of each figure, by its name."""
     one = content.comparison
     return {
         "title": content.title,

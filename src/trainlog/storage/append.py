@@ -1,4 +1,4 @@
-"""The one place where a growing log's bytes are put into a file (AppendFile), and who else is doing so (holder_of)."""
+"""The one place where a growing log's bytes are put into a file (AppendFile), and who else is doing so (lock_owner)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from trainlog.errors import ClosedLog, LogExists, LogInUse, LogNotFound, LogWriteError, LogWriteWarning
 
-__all__ = ["AppendFile", "holder_of"]
+__all__ = ["AppendFile", "lock_owner"]
 
 # Readable as well, so that a log that was deleted under its writer can be written anew from what is still open.
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
@@ -50,7 +50,7 @@ class AppendFile:
         try:
             self._fd = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError as error:
-            who = holder_of(self.path)
+            who = lock_owner(self.path)
             why = f"{who} is writing it" if who else "a log is never overwritten unasked"
             raise LogExists(f"there is a file already, and {why}", path=path) from error
         except OSError as error:
@@ -94,7 +94,7 @@ class AppendFile:
             if error.errno not in _NO_LOCKS:
                 os.close(self._fd)
                 self._fd = -1
-                who = _holder_of(self.path) or "another process"
+                who = _lock_owner(self.path) or "another process"
                 raise LogInUse(f"{who} is writing this log; every process needs one of its own", path=self.path) from (
                     error
                 )
@@ -252,7 +252,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def holder_of(path: Path) -> str:
+def lock_owner(path: Path) -> str:
     """Who is writing the log at *path*, as words for a message; empty when nobody is, as far as one can tell."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -261,13 +261,13 @@ def holder_of(path: Path) -> str:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        return "" if error.errno in _NO_LOCKS else _holder_of(path) or "another process"
+        return "" if error.errno in _NO_LOCKS else _lock_owner(path) or "another process"
     finally:
         os.close(fd)
     return ""
 
 
-def _holder_of(path: Path) -> str:
+def _lock_owner(path: Path) -> str:
     """The process that holds the lock on *path*, where the system tells: Linux does of those on the same machine."""
     try:
         status = path.stat()

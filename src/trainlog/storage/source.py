@@ -1,4 +1,4 @@
-"""The one place where bytes are taken from a log's file (Source), and where a file is replaced (written_aside)."""
+"""The one place where bytes are taken from a log's file (Source), and where a file is replaced (atomic_write)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Source", "Wait", "follow", "never", "written_aside"]
+__all__ = ["Source", "Wait", "follow", "never", "atomic_write"]
 
 Wait = Callable[[], bool]
 
@@ -254,27 +254,27 @@ class Source:
 
 
 @contextmanager
-def written_aside(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file that appears at *path*, replacing what is there, only when the block ends without an error.
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a temporary file that replaces *path* when the block ends without an error.
 
-    It is written beside its place and renamed, so that a reader never sees half of it.
+    It is in the same folder and is renamed at the end, so no reader ever sees an incomplete file.
 
     Raises:
         LogWriteError: when it cannot be written.
 
     """
     target = Path(path)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with aside.open("wb") as file:
+            with temporary.open("wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            aside.replace(target)
+            temporary.replace(target)
         finally:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         if isinstance(error, TrainlogError):
             raise

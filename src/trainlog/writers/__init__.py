@@ -1,1 +1,1 @@
-"""Writers made of writers: to several, every n-th frame, retrying, in the background."""
+"""Writers that pass frames on to other writers: Tee, Every, RetryingWriter, Background."""

@@ -1,4 +1,4 @@
-"""Background: a writer in front of another one that takes long, with a queue between them."""
+"""Background: a writer with a queue and a thread, for another writer that is slow."""
 
 from __future__ import annotations
 
@@ -8,63 +8,65 @@ import pickle
 import tempfile
 import threading
 import time
-from array import array
 from collections import Counter, deque
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal, get_args
 
 from trainlog.codec import Writer
 from trainlog.errors import ClosedLog, UnsupportedFrame
 from trainlog.model import Frame, Kind
 from trainlog.writers.combine import snapshot
 
-__all__ = ["Background", "Latencies", "Policy"]
+__all__ = ["Background", "Policy"]
 
 Policy = Literal["block", "drop_oldest", "spill"]
 
 
 class Background(Writer):
-    """Writes in a thread of its own, for writers that take long; ``write`` only copies the frame into a queue.
+    """Writes in a thread of its own; ``write`` only copies the frame into a queue.
 
-    What is in the queue is lost when the process is killed: the FLOG writer needs no such help, and keeps its
-    promise without it. An error of the thread is raised by the next call.
+    Frames in the queue are lost when the process is killed. The FLOG writer is fast and durable without it. An error
+    of the thread is raised by the next call.
 
-    At the end an event says how it went; ``trainlog info`` shows it. Its ``type`` is ``background``, and it has
-    ``calls``, ``p50_us``, ``p99_us`` and ``max_us`` (how long a call of ``write`` took), ``dropped`` (frames of each
-    kind) and ``spilled`` (how many frames).
+    ``close`` writes an event, which ``trainlog info`` shows. Its ``type`` is ``background``; it has ``calls``,
+    ``mean_us`` and ``max_us`` (the duration of a call of ``write``), ``dropped`` (frames of each kind) and ``spilled``
+    (how many frames).
 
     Attributes:
         dropped: frames that were dropped, by kind.
-        spilled: how many frames went through the file.
+        spilled: how many frames went through the temporary file.
 
     """
 
     def __init__(self, writer: Writer, size: int = 10_000, policy: Policy = "block") -> None:
-        """Begin.
+        """Start the thread.
 
         Args:
             writer: where to.
-            size: how many frames may wait.
-            policy: what becomes of a frame when so many do. ``block``: the call waits for room. ``drop_oldest``: the
-                frame that has waited longest is dropped, and counted. ``spill``: it goes through a temporary file,
-                which holds as many as the disk does; one that even it cannot take is dropped, and counted.
+            size: how many frames the queue holds.
+            policy: what happens to a frame when the queue is full. ``block``: the call waits. ``drop_oldest``: the
+                oldest frame of the queue is dropped, and counted. ``spill``: the frame goes through a temporary file;
+                when that cannot be written either, the frame is dropped, and counted.
+
+        Raises:
+            ValueError: for a *size* below 1, or another policy.
 
         """
         if size < 1:
-            raise ValueError(f"how many frames may wait? 1 at least, not {size}")
+            raise ValueError(f"size is the number of frames in the queue, at least 1, not {size}")
         if policy not in get_args(Policy):
             raise ValueError(f"policy is one of {', '.join(get_args(Policy))}; not {policy!r}")
         self._writer = writer
         self._size = size
         self._policy: Policy = policy
         self._queue: deque[Frame] = deque()
-        self._spill = _Spill()
-        self._busy = False  # with a frame that is in the queue no more
+        self._spill = _SpillFile()
+        self._busy = False  # the thread is writing a frame that it took from the queue
         self._changed = threading.Condition()
         self._error: Exception | None = None
         self._closed = False
         self._pid = os.getpid()
-        self._last = 0.0
-        self._latencies = Latencies()
+        self._last_time = 0.0
+        self._calls = self._total_ns = self._max_ns = 0
         self.dropped: Counter[Kind] = Counter()
         self.spilled = 0
         self._thread = threading.Thread(target=self._run, name="trainlog writer", daemon=True)
@@ -72,39 +74,42 @@ class Background(Writer):
         atexit.register(self.close)
 
     def write(self, frame: Frame) -> None:
-        """Put a copy of *frame* into the queue; raises what went wrong with an earlier one."""
-        began = time.perf_counter_ns()
-        if self._pid != os.getpid():  # where the thread is not, and the lock may be held for ever
+        """Put a copy of *frame* into the queue; raises the error of an earlier frame."""
+        start = time.perf_counter_ns()
+        if self._pid != os.getpid():  # a forked child has no such thread, and its copy of the lock may stay locked
             raise ClosedLog("this log belongs to the process that this one was forked from; open one of its own")
-        self._raise()
+        self._raise_error()
         frame = Frame(frame.time, frame.kind, snapshot(frame.data))
         with self._changed:
-            self._must_be_open()
-            self._take(frame)
-            self._last = frame.time
+            self._check_open()
+            self._enqueue(frame)
+            self._last_time = frame.time
             self._changed.notify_all()
-        self._latencies.add(time.perf_counter_ns() - began)
+            duration = time.perf_counter_ns() - start
+            self._calls += 1
+            self._total_ns += duration
+            self._max_ns = max(self._max_ns, duration)
 
-    def _take(self, frame: Frame) -> None:
-        if self._spill.frames:  # those in the file came before this one
-            self._to_file(frame)
+    def _enqueue(self, frame: Frame) -> None:
+        if self._spill.frames:  # those in the file are older than this one
+            self._write_to_spill(frame)
             return
         while len(self._queue) >= self._size:
             if self._policy == "drop_oldest":
                 self.dropped[self._queue.popleft().kind] += 1
             elif self._policy == "spill":
-                self._to_file(frame)
+                self._write_to_spill(frame)
                 return
             else:
                 self._changed.wait()
-                self._must_be_open()
+                self._check_open()
         self._queue.append(frame)
 
-    def _must_be_open(self) -> None:
+    def _check_open(self) -> None:
         if self._closed:
             raise ClosedLog("this log was closed")
 
-    def _to_file(self, frame: Frame) -> None:
+    def _write_to_spill(self, frame: Frame) -> None:
         try:
             self._spill.put(frame)
             self.spilled += 1
@@ -115,11 +120,11 @@ class Background(Writer):
         while (frame := self._next()) is not None:
             try:
                 self._writer.write(frame)
-            except Exception as error:  # noqa: BLE001 - handed to the thread that logs
+            except Exception as error:  # noqa: BLE001 - raised by the next call
                 self._error = error
 
     def _next(self) -> Frame | None:
-        """The next frame, waiting for it; None when there will be no more."""
+        """Wait for the next frame; None when this writer is closed and all frames are written."""
         with self._changed:
             self._busy = False
             self._changed.notify_all()
@@ -130,25 +135,25 @@ class Background(Writer):
             self._busy = True
             return self._queue.popleft() if self._queue else self._spill.get()
 
-    def _raise(self) -> None:
+    def _raise_error(self) -> None:
         error, self._error = self._error, None
         if error is not None:
             raise error
 
     def flush(self) -> None:
-        """Wait until all that is in the queue is written."""
+        """Wait until the queue is empty, and flush the other writer."""
         with self._changed:
             while self._queue or self._spill.frames or self._busy:
                 self._changed.wait()
         self._writer.flush()
-        self._raise()
+        self._raise_error()
 
     def sync(self) -> None:
-        """Sync the writer beneath; what is still in the queue is not waited for."""
+        """Sync the other writer, without the frames that are still in the queue."""
         self._writer.sync()
 
     def close(self) -> None:
-        """Write what is in the queue and how it went, and close the writer beneath; may be called again."""
+        """Write the queue and the final event, and close the other writer; may be called again."""
         if not self._closed:
             self._closed = True
             atexit.unregister(self.close)
@@ -156,28 +161,30 @@ class Background(Writer):
                 with self._changed:
                     self._changed.notify_all()
                 self._thread.join()
-                self._tell()
+                self._write_final_event()
             self._spill.close()
             self._writer.close()
-        self._raise()
+        self._raise_error()
 
-    def _tell(self) -> None:
+    def _write_final_event(self) -> None:
         event = {
             "type": "background",
             "by": "trainlog",
             "policy": self._policy,
             "size": self._size,
-            **self._latencies.facts(),
+            "calls": self._calls,
+            "mean_us": self._total_ns / max(self._calls, 1) / 1e3,
+            "max_us": self._max_ns / 1e3,
             "dropped": {str(kind): count for kind, count in self.dropped.items()},
             "spilled": self.spilled,
         }
         try:
-            self._writer.write(Frame(self._last, Kind.EVENT, event))
-        except Exception as error:  # noqa: BLE001 - raised by close, when the writer beneath is closed
+            self._writer.write(Frame(self._last_time, Kind.EVENT, event))
+        except Exception as error:  # noqa: BLE001 - raised by close, when the other writer is closed
             self._error = self._error or error
 
 
-class _Spill:
+class _SpillFile:
     """Frames in a temporary file, first in, first out.
 
     Attributes:
@@ -192,7 +199,7 @@ class _Spill:
 
     def put(self, frame: Frame) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="trainlog-")  # noqa: SIM115 - open as long as this is
+            self._file = tempfile.TemporaryFile(prefix="trainlog-")  # noqa: SIM115 - close() closes it
         try:
             record = pickle.dumps((frame.time, int(frame.kind), frame.data), pickle.HIGHEST_PROTOCOL)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
@@ -219,43 +226,3 @@ class _Spill:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-
-
-# A bucket for each eighth of a power of two: what a quantile says is right to 12 %.
-_PARTS: Final = 8
-_BITS: Final = 3
-
-
-class Latencies:
-    """How long calls took: a histogram of fixed size. Several threads may add, and may lose a count to each other."""
-
-    def __init__(self) -> None:
-        self._counts = array("Q", bytes(8 * 64 * _PARTS))
-        self._most = 0
-
-    def add(self, nanoseconds: int) -> None:
-        """Count a call."""
-        shift = max(nanoseconds.bit_length() - 1 - _BITS, 0)
-        self._counts[min(shift * _PARTS + (nanoseconds >> shift), len(self._counts) - 1)] += 1
-        if nanoseconds > self._most:
-            self._most = nanoseconds
-
-    def facts(self) -> dict[str, float]:
-        """``calls``, and their median, 99th percentile and maximum in microseconds."""
-        calls = sum(self._counts)
-        return {
-            "calls": calls,
-            "p50_us": self._quantile(calls * 0.5) / 1e3,
-            "p99_us": self._quantile(calls * 0.99) / 1e3,
-            "max_us": self._most / 1e3,
-        }
-
-    def _quantile(self, rank: float) -> float:
-        seen = 0
-        for bucket, count in enumerate(self._counts):
-            seen += count
-            if count and seen >= rank:
-                # The first sixteen buckets are a nanosecond wide each; then each eight double in width.
-                shift = max(bucket // _PARTS - 1, 0)
-                return min((bucket - shift * _PARTS + 1) << shift, self._most)
-        return 0.0

@@ -1,4 +1,4 @@
-"""RetryingWriter: a writer in front of another one that keeps frames in memory while the other cannot write them."""
+"""RetryingWriter: keeps frames in memory while another writer fails, and writes them later."""
 
 from __future__ import annotations
 
@@ -20,25 +20,23 @@ from trainlog.writers.combine import snapshot
 
 __all__ = ["RetryingWriter"]
 
-# Seconds until it is tried again, twice as long after each failure.
+# Seconds until the next attempt, doubled after each failure.
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 
-# How many waiting frames one call of `write` may write beside its own, so that none takes long.
-_AT_ONCE: Final = 100
-
-_PER_FRAME: Final = 500  # bytes that a frame takes in memory beside its values
+_MAX_DRAIN: Final = 100  # waiting frames that one call of `write` writes at most, so that no call takes long
+_FRAME_OVERHEAD: Final = 500  # bytes of memory for a frame without its values
 
 
 class RetryingWriter(Writer):
-    """Writes to another writer; while that one fails, frames wait in memory, and no error is raised.
+    """Writes to another writer; while that one raises `OSError`, frames wait in memory, and no error is raised.
 
-    When there is room again the frames are written in their order, by the next ``write``, ``flush``, ``sync`` or
-    ``close``. What exceeds the limit is dropped, the oldest first, and an event in the log says what and when: its
-    ``type`` is ``dropped``, and it has ``frames`` (how many of each kind), ``from`` and ``to`` (their times, s) and
-    ``why``. The beginning and the end of such a time are told by a `LogWriteWarning`.
+    When it can write again, the next ``write``, ``flush``, ``sync`` or ``close`` writes the waiting frames in their
+    order. Above the memory limit the oldest frames are dropped, and an event is written: its ``type`` is ``dropped``,
+    and it has ``frames`` (how many of each kind), ``from`` and ``to`` (their times, s) and ``why``. A
+    `LogWriteWarning` is issued at the first failure, and when writing works again.
 
-    Errors that are the caller's own are raised all the same: `UnsupportedFrame`, `ClosedLog`.
+    Errors of the caller are raised: `UnsupportedFrame`, `ClosedLog`.
 
     Attributes:
         lost: how many frames were dropped, by kind.
@@ -50,21 +48,21 @@ class RetryingWriter(Writer):
 
         Args:
             writer: where to.
-            limit_bytes: how much memory the waiting frames may take.
+            limit_bytes: memory limit for the waiting frames.
 
         """
         self._writer = writer
         self._put = writer.put
         self._limit = limit_bytes
-        self._troubled = False
-        self._why = ""
+        self._failing = False
+        self._error = ""
         self._waiting: deque[tuple[Frame, int]] = deque()
         self._held = 0
-        self._dropped: list[Frame] = []  # the first and the last of them, without data
+        self._dropped: list[Frame] = []  # the first and the last one, without data
         self._dropped_kinds: Counter[Kind] = Counter()
         self.lost: Counter[Kind] = Counter()
         self._pause = _FIRST_PAUSE
-        self._try_again = 0.0
+        self._retry_at = 0.0
         self._lock = threading.RLock()
         self._pid = os.getpid()
 
@@ -74,45 +72,45 @@ class RetryingWriter(Writer):
 
     def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
         """Write this frame, or keep a copy of it until it can be written."""
-        if not self._troubled:
+        error = None
+        if not self._failing:
             try:
                 self._put(time, kind, data)
-            except OSError as error:
-                self._keep(Frame(time, kind, data), error)
-        else:
-            self._keep(Frame(time, kind, data), None)
+                return
+            except OSError as caught:
+                error = caught
+        self._keep(Frame(time, kind, data), error)
 
     def _keep(self, frame: Frame, error: OSError | None) -> None:
-        self._must_be_ours()
-        began = ended = False
+        self._check_process()
+        started = recovered = False
         with self._lock:
-            if error is None and not self._troubled:  # the trouble ended while this call waited for the lock
+            if error is None and not self._failing:  # another thread recovered while this one waited for the lock
                 try:
                     self._put(*frame)
-                except OSError as another:
-                    error = another
-                else:
                     return
+                except OSError as caught:
+                    error = caught
             if error is not None:
-                began = not self._troubled
-                self._trouble(error)
-            size = _PER_FRAME + _size(frame.data)
+                started = not self._failing
+                self._fail(error)
+            size = _FRAME_OVERHEAD + _size(frame.data)
             self._waiting.append((Frame(frame.time, frame.kind, snapshot(frame.data)), size))
             self._held += size
             while self._held > self._limit:
                 self._drop(*self._waiting.popleft())
-            if time.monotonic() >= self._try_again:
-                ended = self._drain(_AT_ONCE)
-        if began:
-            _warn(f"{self._why}; frames wait in memory, at most {self._limit / 1e6:.0f} MB of them")
-        if ended:
-            self._tell_the_end()
+            if time.monotonic() >= self._retry_at:
+                recovered = self._drain()
+        if started:
+            _warn(f"{self._error}; frames wait in memory, at most {self._limit / 1e6:.0f} MB of them")
+        if recovered:
+            self._warn_recovered()
 
-    def _trouble(self, error: OSError) -> None:
-        self._why = str(error)
-        self._try_again = time.monotonic() + (self._pause if self._troubled else _FIRST_PAUSE)
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE) if self._troubled else _FIRST_PAUSE
-        self._troubled = True
+    def _fail(self, error: OSError) -> None:
+        self._error = str(error)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE) if self._failing else _FIRST_PAUSE
+        self._retry_at = time.monotonic() + self._pause
+        self._failing = True
 
     def _drop(self, frame: Frame, size: int) -> None:
         self._held -= size
@@ -120,16 +118,16 @@ class RetryingWriter(Writer):
         self.lost[frame.kind] += 1
         self._dropped[1:] = [Frame(frame.time, frame.kind, {})]
 
-    def _drain(self, most: int) -> bool:
-        """Write what waits, at most so many frames of it, and say whether that was all; the lock is held."""
+    def _drain(self) -> bool:
+        """Write some waiting frames, and return whether those were all; the caller holds the lock."""
         try:
-            for _ in range(most):
+            for _ in range(_MAX_DRAIN):
                 if self._dropped_kinds:
-                    self._put(*self._account())
+                    self._put(*self._dropped_event())
                     self._dropped.clear()
                     self._dropped_kinds.clear()
                 if not self._waiting:
-                    self._troubled = False
+                    self._failing = False
                     return True
                 try:
                     self._put(*self._waiting[0][0])
@@ -140,61 +138,63 @@ class RetryingWriter(Writer):
                 _, size = self._waiting.popleft()
                 self._held -= size
         except OSError as error:
-            self._trouble(error)
+            self._fail(error)
         return False
 
-    def _account(self) -> Frame:
+    def _dropped_event(self) -> Frame:
         first, last = self._dropped[0], self._dropped[-1]
         kinds = {str(kind): count for kind, count in self._dropped_kinds.items()}
-        what = {"frames": kinds, "from": first.time, "to": last.time, "why": self._why}
-        return Frame(last.time, Kind.EVENT, {"type": "dropped", "by": "trainlog", **what})
+        facts = {"frames": kinds, "from": first.time, "to": last.time, "why": self._error}
+        return Frame(last.time, Kind.EVENT, {"type": "dropped", "by": "trainlog", **facts})
 
     def retry(self) -> None:
-        """Write what waits, if it can be written by now."""
-        if not self._troubled:
+        """Write the waiting frames, if that is possible now."""
+        if not self._failing:
             return
-        self._must_be_ours()
+        self._check_process()
         done = False
         while not done:
-            with self._lock:  # which is let go between, for the training loop
+            with self._lock:  # released after each batch, for the training loop
                 before = len(self._waiting)
-                done = self._drain(_AT_ONCE)
+                done = self._drain()
                 if not done and len(self._waiting) >= before:
                     return
-        self._tell_the_end()
+        self._warn_recovered()
 
-    def _tell_the_end(self) -> None:
+    def _warn_recovered(self) -> None:
         lost = self.lost.total()
         _warn("the log can be written again" + (f"; {lost:,} frames were dropped" if lost else "; nothing was lost"))
 
     def flush(self) -> None:
-        """Write what waits, and flush the writer beneath."""
+        """Write the waiting frames, and flush the other writer."""
         self.retry()
         self._writer.flush()
 
     def sync(self) -> None:
-        """Write what waits, and sync the writer beneath."""
+        """Write the waiting frames, and sync the other writer."""
         self.retry()
         self._writer.sync()
 
     def close(self) -> None:
-        """Write what waits, warn of what could not be written, and close the writer beneath; may be called again."""
+        """Write the waiting frames, warn of those that cannot be written, and close the other writer.
+
+        May be called again.
+        """
         if self._pid == os.getpid():
             self.retry()
             with self._lock:
-                count, self._troubled = len(self._waiting), False
-                for frame, _ in self._waiting:
-                    self.lost[frame.kind] += 1
+                count, self._failing = len(self._waiting), False
+                self.lost.update(frame.kind for frame, _ in self._waiting)
                 self._waiting.clear()
             if count:
-                _warn(f"{count:,} frames could not be written and are lost: {self._why}")
+                _warn(f"{count:,} frames could not be written and are lost: {self._error}")
         try:
             self._writer.close()
         except OSError as error:
-            _warn(f"the log is closed, but not as it should be: {error}")
+            _warn(f"the log is closed, but with an error: {error}")
 
-    def _must_be_ours(self) -> None:
-        # In a forked child the lock may be held for ever, by a thread that the child does not have.
+    def _check_process(self) -> None:
+        # In a forked child the lock may be locked forever, by a thread that the child does not have.
         if self._pid != os.getpid():
             raise ClosedLog("this log belongs to the process that this one was forked from; open one of its own")
 

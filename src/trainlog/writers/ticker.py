@@ -1,4 +1,4 @@
-"""A thread that does something every so often, as long as the object that it does it for is there."""
+"""Ticker: a thread that calls a method at a fixed interval."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ __all__ = ["Ticker"]
 
 
 class Ticker:
-    """Calls a method every so many seconds in a thread of its own, until ``stop``.
+    """Calls a method at a fixed interval in a thread of its own, until ``stop``, or until its object is deleted.
 
-    It does not keep the method's object alive, and ends with it.
+    It does not keep the object alive.
     """
 
     def __init__(self, seconds: float, method: Callable[[], object], name: str) -> None:
-        """Start.
+        """Start the thread.
 
         Args:
             seconds: between two calls, more than 0.
-            method: a bound method. It must not raise.
+            method: a bound method, which must not raise.
             name: of the thread.
+
+        Raises:
+            ValueError: when *seconds* is not more than 0.
 
         """
         if not seconds > 0:
-            raise ValueError(f"every how many seconds? more than 0, not {seconds!r}")
+            raise ValueError(f"the interval is more than 0 seconds, not {seconds!r}")
         self._stop = threading.Event()
         arguments = (self._stop, seconds, weakref.WeakMethod(method))
         self._thread = threading.Thread(target=_run, args=arguments, name=name, daemon=True)

@@ -232,7 +232,7 @@ def test_another_version_is_refused(make: Make) -> None:
 
 
 def test_what_is_no_flog_file(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(UnknownFormat, match="no codec takes this file"):
+    with pytest.raises(UnknownFormat, match="no codec accepts this file"):
         trainlog.open(make(b"PNG nothing of that kind"))
     with pytest.raises(CorruptLog, match="no FLOG file"):
         trainlog.open(make(b"PNG nothing of that kind"), codec="flog")

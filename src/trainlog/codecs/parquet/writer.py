@@ -20,7 +20,7 @@ from trainlog.codecs.parquet.layout import FRAME, GROUP, INEXACT, METADATA, colu
 from trainlog.errors import LogExists
 from trainlog.model import Frame, Header, Kind
 from trainlog.scan import Batch, Scan
-from trainlog.storage.source import written_aside
+from trainlog.storage.source import atomic_write
 from trainlog.table.table import Table
 from trainlog.table.values import flatten
 
@@ -92,7 +92,7 @@ def _write(log: Reader, path: Path) -> None:
     )
     text = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_dictionary(field.type)]
     with (
-        written_aside(path) as file,
+        atomic_write(path) as file,
         parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=text) as writer,
     ):
         inexact: set[str] = set()

@@ -13,7 +13,7 @@ import numpy as np
 
 from trainlog.codecs.flog.index.index import FrameOffsets, Index
 from trainlog.errors import TrainlogError
-from trainlog.storage.source import Source, written_aside
+from trainlog.storage.source import Source, atomic_write
 
 __all__ = ["cache_path", "finish", "load_or_start"]
 
@@ -84,7 +84,7 @@ def _save(source: Source, index: Index) -> None:
     )
     try:
         if os.access(source.path.parent, os.W_OK):
-            with written_aside(cache_path(source.path)) as target:
+            with atomic_write(cache_path(source.path)) as target:
                 target.write(file.getbuffer())
     except TrainlogError:
         pass  # a full disk, no permission: the index is only a help
