@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -42,40 +41,43 @@ def _places(keys: Sequence[str], variables: int) -> dict[str, int]:
     return places | {key: HEAD_WORDS + i for i, key in enumerate(keys_for(keys, variables))}
 
 
-@dataclass(slots=True)
 class _Part:
-    """Rows of steps of as many variables: those that are filled of two arrays, shape (rows, columns) and (rows,)."""
+    """Rows of steps of as many variables: those that are filled of an array of all words, or of the wanted ones."""
 
-    layout: _Layout
-    values: Ints
-    order: Ints
-    rows: int = 0
-
-    def finish(self) -> Rows:
-        """The rows."""
-        layout = self.layout
-        self.values.resize((self.rows, layout.width), refcheck=False)
-        self.order.resize(self.rows, refcheck=False)
-        return _table(self.values, layout.time, layout.places), self.order, self.rows * layout.step_size
-
-
-class _Layout:
-    """Where the words of a step of so many variables stand in a row: all of them, or the time and those wanted."""
-
-    def __init__(self, keys: Sequence[str], wanted: Sequence[str] | None, variables: int) -> None:
+    def __init__(self, keys: Sequence[str], wanted: Sequence[str] | None, variables: int, size: int) -> None:
         places = _places(keys, variables)
         self.step_size = HEAD + WORD * variables
+        self.rows = 0
         if wanted is None:
-            self.copied = [(slice(0, len(STEP_KEYS)), slice(STEP_INDEX, STEP_CLOCKS.stop))]
-            self.copied.append((slice(len(STEP_KEYS), None), slice(HEAD_WORDS, None)))
-            self.time, self.width = 1, len(places)
-            self.places = {key: i for i, key in enumerate(places)}
+            head = len(STEP_KEYS)
+            self._copied = [(slice(0, head), slice(STEP_INDEX, STEP_CLOCKS.stop))]
+            self._copied.append((slice(head, None), slice(HEAD_WORDS, None)))
+            self._time, self._places = 1, {key: i for i, key in enumerate(places)}
+            width = len(places)
         else:
             names = [name for name in wanted if name in places]
             words = [STEP_CLOCKS.start, *(places[name] for name in names)]
-            self.copied = [(slice(i, i + 1), slice(word, word + 1)) for i, word in enumerate(words)]
-            self.time, self.width = 0, len(words)
-            self.places = {name: i for i, name in enumerate(names, 1)}
+            self._copied = [(slice(i, i + 1), slice(word, word + 1)) for i, word in enumerate(words)]
+            self._time, self._places = 0, {name: i for i, name in enumerate(names, 1)}
+            width = len(words)
+        self._values = np.empty((size, width), np.int64)
+        self.order = np.empty(size, np.int64)
+
+    def add(self, count: int, words: Ints, order: Ints, chosen: Bools | None) -> None:
+        """Add *count* steps, see `StepColumns.add`."""
+        rows = slice(self.rows, self.rows + count)
+        values = self._values[rows].reshape(*(order.shape if chosen is None else (count,)), -1)
+        for target, source in self._copied:
+            values[..., target] = words[..., source] if chosen is None else words[..., source][chosen]
+        self.order[rows] = order.reshape(-1) if chosen is None else order[chosen]
+        self.rows += count
+
+    def finish(self, excess: int) -> Rows:
+        """The rows, but for the first ones that are in *excess*."""
+        self._values.resize((self.rows, self._values.shape[1]), refcheck=False)
+        self.order.resize(self.rows, refcheck=False)
+        table = _table(self._values[excess:], self._time, self._places)
+        return table, self.order[excess:], table.rows * self.step_size
 
 
 class StepColumns:
@@ -97,14 +99,14 @@ class StepColumns:
         self._last = last
         self._parts: deque[_Part] = deque()
 
-    def add(self, words: Ints, order: Ints, chosen: Bools | None, expected: Callable[[], int]) -> None:
+    def add(self, words: Ints, order: Ints, chosen: Bools | None, expected: int) -> None:
         """Add steps, copied.
 
         Args:
             words: shape (episodes, steps, words of a step).
             order: where they stand among the frames of the log, shape (episodes, steps).
             chosen: which of them, of the same shape; None for all.
-            expected: says how many rows there may be, these included.
+            expected: how many rows there may be, these included.
 
         """
         count = order.size if chosen is None else int(np.count_nonzero(chosen))
@@ -116,39 +118,27 @@ class StepColumns:
         if not count:
             return
         part = self._parts[-1] if self._parts else None
-        step_size = words.shape[2] * WORD
-        if part is None or part.layout.step_size != step_size or part.rows + count > len(part.order):
-            size = count if self._last is not None else max(count, expected())
-            layout = _Layout(self._keys, self._wanted, words.shape[2] - HEAD_WORDS)
-            part = _Part(layout, np.empty((size, layout.width), np.int64), np.empty(size, np.int64))
+        if part is None or part.step_size != words.shape[2] * WORD or part.rows + count > len(part.order):
+            size = count if self._last is not None else max(count, expected)
+            part = _Part(self._keys, self._wanted, words.shape[2] - HEAD_WORDS, size)
             self._parts.append(part)
-        rows = slice(part.rows, part.rows + count)
-        shape = order.shape if chosen is None else (count,)
-        values = part.values[rows].reshape(*shape, -1)
-        for target, source in part.layout.copied:
-            values[..., target] = words[..., source] if chosen is None else words[..., source][chosen]
-        part.order[rows] = order.reshape(-1) if chosen is None else order[chosen]
-        part.rows += count
+        part.add(count, words, order, chosen)
         self.rows += count
         while self._last is not None and self.rows - self._parts[0].rows >= self._last:
             self.rows -= self._parts.popleft().rows
 
     def finish(self) -> Rows:
         """The table of the rows so far; a new one begins."""
-        tables, orders, sizes = zip(*(part.finish() for part in self._parts), strict=True)
-        if self._last is not None and self.rows > self._last:  # of the first part
-            excess = self.rows - self._last
-            sizes = (sizes[0] - excess * self._parts[0].layout.step_size, *sizes[1:])
-            tables = (tables[0].rows_where(slice(excess, None)), *tables[1:])
-            orders = (orders[0][excess:], *orders[1:])
+        excess = 0 if self._last is None else max(self.rows - self._last, 0)
+        found = [part.finish(0 if i else excess) for i, part in enumerate(self._parts)]
         self._parts.clear()
         self.rows = 0
-        if len(tables) == 1:
-            return tables[0], orders[0], sizes[0]
+        if len(found) == 1:
+            return found[0]
         builder = TableBuilder(Kind.CREATURE, self._wanted)
-        for table in tables:
+        for table, _, _ in found:
             builder.add_table(table)
-        return builder.finish(), np.concatenate(orders), sum(sizes)
+        return builder.finish(), np.concatenate([order for _, order, _ in found]), sum(size for *_, size in found)
 
 
 class FrameColumns:

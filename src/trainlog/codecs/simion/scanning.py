@@ -111,14 +111,7 @@ class LogScan:
     def __init__(
         self, header: Header, keys: Sequence[str], source: Source, functions: FunctionSamples | None, scan: Scan
     ) -> None:
-        """Begin.
-
-        Args:
-            header: of the log.
-            keys: of the variables.
-            source: the data file.
-            functions: the function log, where there is one.
-            scan: the question.
+        """Begin; *keys* are those of the variables, *source* is the data file.
 
         Raises:
             InvalidPosition: when ``scan.after`` does not fit the log, or does not any more.
@@ -185,7 +178,7 @@ class LogScan:
                     count = int(rows[room - 1]) + 1
             before = self._steps.rows
             some = None if chosen is None else chosen[:, :count]
-            self._steps.add(steps.words[:, :count], order[:, :count], some, lambda: min(self._most - self._rows, left))
+            self._steps.add(steps.words[:, :count], order[:, :count], some, min(room, left))
             self._rows += self._steps.rows - before
             if count == order.shape[1]:
                 return
