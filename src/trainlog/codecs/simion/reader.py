@@ -21,7 +21,7 @@ from trainlog.codecs.simion.frames import (
 from trainlog.codecs.simion.functions import FunctionSamples, FunctionsHead, take_head
 from trainlog.codecs.simion.layout import HEAD, Magic
 from trainlog.codecs.simion.log_files import Parts, descriptor_of, parts_of
-from trainlog.codecs.simion.provenance import KEY, LearnedFunctions, Origin
+from trainlog.codecs.simion.provenance import KEY, Origin
 from trainlog.codecs.simion.reading import Reading
 from trainlog.codecs.simion.scanning import LogScan
 from trainlog.codecs.simion.walk import Experiment, Record, Steps, episode_of, take_experiment
@@ -218,7 +218,7 @@ def _functions(path: Path | None, *, strict: bool) -> tuple[FunctionsHead | None
         try:
             return take_head(source), ""
         except TruncatedLog:
-            return None, ""
+            return FunctionsHead(None), ""
         except (DamagedLog, UnknownFormat) as error:
             if strict:
                 raise
@@ -237,16 +237,13 @@ def _header(
     assert parts.data is not None
     name = (parts.descriptor or parts.data).name
     stem = name.removesuffix(".bin").removesuffix(".log").removesuffix(".simion")
-    learned = None
-    if parts.functions is not None:
-        learned = LearnedFunctions(functions.count, functions.declarations) if functions else LearnedFunctions(None)
     origin = Origin(
         experiment.version if experiment else None,
         experiment.episodes if experiment else None,
         name,
         parts.data.name,
         None if content is None else decoded(content),
-        learned,
+        functions,
     )
     meta: dict[str, Any] = {
         "creature": (descriptor.scene or "unknown").removesuffix(".scene"),
