@@ -64,7 +64,6 @@ class SimionReader(Reader):
             descriptor = parse(content, descriptor_path)
         self.parts: Parts = parts_of(path, descriptor_path, descriptor)
         problems = list(descriptor.problems)
-        assert self.parts.data is not None
         experiment, width = _begin(self.parts.data)
         variables = _columns(descriptor, width)
         if width is not None and descriptor_path is not None and width != len(descriptor.variables):
@@ -170,7 +169,6 @@ class SimionReader(Reader):
     @contextmanager
     def _opened(self, wait: Wait = never) -> Iterator[tuple[Source, FunctionSamples | None]]:
         """The files, opened. A function log that was not there when this log was opened may be there by now."""
-        assert self.parts.data is not None
         path = self.parts.functions
         if path is None and self._unread is None:
             path = parts_of(self.path, self.parts.descriptor, self._descriptor).functions
@@ -234,7 +232,6 @@ def _header(
     functions: FunctionsHead | None,
 ) -> Header:
     """What is true of the run."""
-    assert parts.data is not None
     name = (parts.descriptor or parts.data).name
     stem = name.removesuffix(".bin").removesuffix(".log").removesuffix(".simion")
     origin = Origin(

@@ -202,9 +202,11 @@ class Reading:
 
         for record in walk(self._source, tell, first, at_once and fitting):
             for mark in marks:
-                if isinstance(record, Steps) and record.offset < mark.data < record.end:
-                    part, record = record.split(max((mark.data - record.offset) // record.step_size, 1))
-                    yield part
+                if isinstance(record, Steps):
+                    before = (mark.data - record.offset) // record.step_size
+                    if 0 < before < record.words.shape[1]:
+                        part, record = record.split(before)
+                        yield part
             yield record
 
     def _items_of(self, record: Record) -> Iterator[tuple[int, Frame | Steps]]:
