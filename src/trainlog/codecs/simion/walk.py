@@ -92,8 +92,9 @@ class Steps(NamedTuple):
     def orders(self, number: int) -> Ints:
         """Which frames of the log the steps are, when the first frame of all is *number*: shape (episodes, steps)."""
         count, steps, _ = self.words.shape
-        first = number + (self.starts is not None) + (steps + 3) * np.arange(count)
-        orders: Ints = np.add.outer(first, np.arange(steps))
+        if self.starts is None:
+            return np.arange(number, number + steps)[None]
+        orders: Ints = np.add.outer(number + 1 + (steps + 3) * np.arange(count), np.arange(steps))
         return orders
 
     def split(self, count: int) -> tuple[Steps, Steps]:
