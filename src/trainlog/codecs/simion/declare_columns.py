@@ -5,19 +5,41 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
+
+import numpy as np
 
 from trainlog.codec import Reader
 from trainlog.codecs.simion.provenance import KEY, Origin
-from trainlog.codecs.simion.step_values import leaves, number
 from trainlog.errors import CodecError
 from trainlog.model import Header, Kind, Variable
 from trainlog.table.values import flatten
 
-__all__ = ["declare_columns"]
+__all__ = ["declare_columns", "leaves", "number"]
 
 _SHOWN: Final = 1000  # frames that are looked at to say which keys there are
+
+
+def leaves(data: Mapping[Any, Any]) -> dict[str, Any]:
+    """*data* flat: maps as in tables (``gait/phase``), and lists likewise, by place (``pos/0``)."""
+    flat: dict[str, Any] = {}
+    for key, value in flatten(data).items():
+        if isinstance(value, list | tuple | np.ndarray):
+            flat |= leaves({f"{key}/{i}": item for i, item in enumerate(value)})
+        else:
+            flat[key] = value
+    return flat
+
+
+def number(value: Any) -> float | None:
+    """*value* as a double, if it is a number or a bool."""
+    if isinstance(value, int | float | np.number | np.bool_):
+        try:
+            return float(value)
+        except (OverflowError, TypeError):
+            return None
+    return None
 
 
 def declare_columns(header: Header, reader: Reader) -> Header:

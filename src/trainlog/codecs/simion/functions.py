@@ -75,11 +75,41 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class FunctionsHead:
-    """What a function log says of itself, and the offset of its first sample."""
+    """What a function log says of itself.
 
-    count: int
-    declarations: tuple[Declaration, ...]
-    end: int
+    Attributes:
+        count: of the functions, as its header says; None for a log that is empty.
+        declared: the functions; fewer than that when the log ends before.
+
+    """
+
+    count: int | None
+    declared: tuple[Declaration, ...] = ()
+
+    def pack(self) -> bytes:
+        """The header and the declarations."""
+        if self.count is None:
+            return b""
+        head = FUNCTIONS.pack(FunctionMagic.HEADER, VERSION, self.count)
+        return head + b"".join(declaration.pack() for declaration in self.declared)
+
+    def as_json(self) -> dict[str, Any]:
+        """As it travels in the metadata of other formats."""
+        return {"count": self.count, "declared": [declaration.as_json() for declaration in self.declared]}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> FunctionsHead:
+        """The inverse of `as_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError, struct.error: when it is something else.
+
+        """
+        declared = tuple(Declaration.from_json({"id": i, **one}) for i, one in enumerate(entry["declared"]))
+        count = entry.get("count", len(declared))
+        head = cls(None if count is None else int(count), declared)
+        head.pack()
+        return head
 
 
 class Sample(NamedTuple):
@@ -106,8 +136,8 @@ class Sample(NamedTuple):
         return head + np.ascontiguousarray(self.values, "<f8").tobytes()
 
 
-def take_head(source: Source) -> FunctionsHead | None:
-    """The header of a function log and its declarations, as many as there are; None for an empty file.
+def take_head(source: Source) -> FunctionsHead:
+    """The header of a function log and its declarations, as many as there are.
 
     Raises:
         CorruptLog: when it is something else, or a function's size cannot be right.
@@ -117,7 +147,7 @@ def take_head(source: Source) -> FunctionsHead | None:
     """
     head = source.take(FUNCTIONS.size)
     if not head:
-        return None
+        return FunctionsHead(None)
     magic, version, count = FUNCTIONS.unpack(head)
     if magic != FunctionMagic.HEADER:
         raise CorruptLog(f"this is no function log: it begins with {head[:8]!r}", path=source.path, offset=0)
@@ -135,7 +165,7 @@ def take_head(source: Source) -> FunctionsHead | None:
         if int.from_bytes(record[:WORD], "little") != FunctionMagic.DECLARATION:
             raise CorruptLog("here a function should be declared, and is not", path=source.path, offset=at)
         declarations.append(_declaration(record, source, at))
-    return FunctionsHead(count, tuple(declarations), FUNCTIONS.size + len(declarations) * DECLARATION.size)
+    return FunctionsHead(count, tuple(declarations))
 
 
 def _declaration(record: bytes, source: Source, at: int) -> Declaration:
@@ -165,8 +195,7 @@ class FunctionSamples:
         """Open *path*, and resume at the sample at *offset*; 0 for the first."""
         self.source = Source(path)
         self.offset = offset
-        self._head: FunctionsHead | None = None
-        self._by_id: dict[int, Declaration] = {}
+        self._by_id: dict[int, Declaration] | None = None  # when all functions are declared
         self._block, self._from = b"", 0
 
     def __enter__(self) -> Self:
@@ -183,10 +212,9 @@ class FunctionSamples:
 
     def next(self) -> Sample | None:
         """The sample at ``offset``; None when no whole one is there."""
-        if not self._begin():
-            return None
+        self._begin()
         head = self._peek(self.offset, SAMPLE.size)
-        if len(head) < SAMPLE.size:
+        if self._by_id is None or len(head) < SAMPLE.size:
             return None
         magic, episode, step, experiment_step, number = SAMPLE.unpack(head)
         function = self._by_id.get(number)
@@ -207,19 +235,17 @@ class FunctionSamples:
         torn = len(first) < WORD or int.from_bytes(first, "little") in due
         return Gap(self.offset, left, torn=torn, file=self.source.path.name)
 
-    def _begin(self) -> bool:
-        """Whether all functions are declared. A file that is something else has no samples, and is one gap."""
-        if self._head is None or len(self._head.declarations) < self._head.count:
+    def _begin(self) -> None:
+        """Read the declarations. A file that is something else has no samples, and is one gap."""
+        if self._by_id is None:
             try:
                 with Source(self.source.path) as source:
-                    self._head = take_head(source)
+                    head = take_head(source)
+                    self.offset = max(self.offset, source.offset)
             except (DamagedLog, UnknownFormat):
-                return False
-            if self._head is None:
-                return False
-            self._by_id = {declaration.id: declaration for declaration in self._head.declarations}
-            self.offset = max(self.offset, self._head.end)
-        return len(self._head.declarations) >= self._head.count
+                return
+            if head.count is not None and len(head.declared) >= head.count:
+                self._by_id = {declaration.id: declaration for declaration in head.declared}
 
     def _peek(self, at: int, size: int) -> bytes:
         if not self._from <= at <= at + size <= self._from + len(self._block):

@@ -25,7 +25,7 @@ class Parts(NamedTuple):
     """The files of a log. One that is missing is None."""
 
     descriptor: Path | None
-    data: Path | None
+    data: Path
     functions: Path | None
 
 

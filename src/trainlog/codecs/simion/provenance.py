@@ -12,36 +12,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from trainlog.codecs.simion.descriptor import Descriptor, encoded, parse, render
-from trainlog.codecs.simion.functions import VERSION, Declaration
-from trainlog.codecs.simion.layout import FUNCTIONS, FunctionMagic
+from trainlog.codecs.simion.functions import FunctionsHead
 from trainlog.episode import EpisodeType
 from trainlog.errors import DamagedLog, UnsupportedFrame
 from trainlog.model import Header, Kind
 
-__all__ = ["KEY", "LearnedFunctions", "Origin"]
+__all__ = ["KEY", "Origin"]
 
 KEY = "simion"
-
-
-@dataclass(frozen=True, slots=True)
-class LearnedFunctions:
-    """What a function log declares.
-
-    Attributes:
-        count: as its header says; None for a log that is empty.
-        declared: the declarations.
-
-    """
-
-    count: int | None
-    declared: tuple[Declaration, ...] = ()
-
-    def head(self) -> bytes:
-        """The header and the declarations."""
-        if self.count is None:
-            return b""
-        head = FUNCTIONS.pack(FunctionMagic.HEADER, VERSION, self.count)
-        return head + b"".join(declaration.pack() for declaration in self.declared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +41,7 @@ class Origin:
     name: str | None = None
     data: str | None = None
     descriptor: str | None = None
-    functions: LearnedFunctions | None = None
+    functions: FunctionsHead | None = None
     steps_are: Kind = Kind.CREATURE
 
     @property
@@ -73,17 +51,13 @@ class Origin:
 
     def as_json(self) -> dict[str, Any]:
         """As it travels."""
-        functions = self.functions and {
-            "count": self.functions.count,
-            "declared": [declaration.as_json() for declaration in self.functions.declared],
-        }
         return {
             "version": self.version,
             "episodes": self.episodes,
             "name": self.name,
             "data": self.data,
             "descriptor": self.descriptor,
-            "functions": functions,
+            "functions": None if self.functions is None else self.functions.as_json(),
             "steps_are": str(self.steps_are),
         }
 
@@ -102,14 +76,14 @@ class Origin:
             version = entry.get("version", 2)
             if version not in (None, 1, 2):
                 raise ValueError(f"there is no version {version!r}")
-            episodes, text = entry.get("episodes"), entry.get("descriptor")
+            episodes, text, functions = entry.get("episodes"), entry.get("descriptor"), entry.get("functions")
             return cls(
                 version,
                 None if episodes is None else int(episodes),
                 entry.get("name"),
                 entry.get("data"),
                 None if text is None else str(text),
-                _functions(entry.get("functions")),
+                None if functions is None else FunctionsHead.from_json(functions),
                 Kind.of(entry.get("steps_are", Kind.CREATURE)),
             )
         except (KeyError, TypeError, ValueError, AttributeError, struct.error) as error:
@@ -128,23 +102,10 @@ class Origin:
             except DamagedLog:
                 pass
             else:
-                if (path.name, data.name) == (self.name, self.data) and _begins(header.variables, old.variables):
+                names_hold = (path.name, data.name) == (self.name, self.data)
+                if names_hold and header.variables[: len(old.variables)] == old.variables:
                     return content
         logged = self.functions is not None or old.functions is not None
         return render(
             Descriptor(data.name, functions.name if logged else None, old.scene, old.episode_types, header.variables)
         )
-
-
-def _begins(whole: tuple[Any, ...], part: tuple[Any, ...]) -> bool:
-    return whole[: len(part)] == part
-
-
-def _functions(entry: Any) -> LearnedFunctions | None:
-    if entry is None:
-        return None
-    declared = tuple(Declaration.from_json({"id": i, **one}) for i, one in enumerate(entry["declared"]))
-    for declaration in declared:
-        declaration.pack()
-    count = entry.get("count", len(declared))
-    return LearnedFunctions(None if count is None else int(count), declared)

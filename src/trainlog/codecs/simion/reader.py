@@ -12,7 +12,6 @@ from trainlog.codec import Gap, OnDamage, Reader
 from trainlog.codecs.simion.columns import table_of_steps
 from trainlog.codecs.simion.descriptor import MAX_SIZE, Descriptor, decoded, parse
 from trainlog.codecs.simion.frames import (
-    FrameConverter,
     NonZeroPadding,
     count_non_zero_padding,
     frames_of_steps,
@@ -22,9 +21,10 @@ from trainlog.codecs.simion.frames import (
 from trainlog.codecs.simion.functions import FunctionSamples, FunctionsHead, take_head
 from trainlog.codecs.simion.layout import HEAD, Magic
 from trainlog.codecs.simion.log_files import Parts, descriptor_of, parts_of
-from trainlog.codecs.simion.provenance import KEY, LearnedFunctions, Origin
+from trainlog.codecs.simion.provenance import KEY, Origin
+from trainlog.codecs.simion.reading import Reading
 from trainlog.codecs.simion.scanning import LogScan
-from trainlog.codecs.simion.walk import EqualEpisodes, Experiment, Record, Steps, episode_of, take_experiment
+from trainlog.codecs.simion.walk import Experiment, Record, Steps, episode_of, take_experiment
 from trainlog.episode import AVERAGED
 from trainlog.errors import DamagedLog, DamagedLogWarning, LogNotFound, TruncatedLog, UnknownFormat
 from trainlog.model import Frame, Header, Kind, KindLike, Variable
@@ -64,7 +64,6 @@ class SimionReader(Reader):
             descriptor = parse(content, descriptor_path)
         self.parts: Parts = parts_of(path, descriptor_path, descriptor)
         problems = list(descriptor.problems)
-        assert self.parts.data is not None
         experiment, width = _begin(self.parts.data)
         variables = _columns(descriptor, width)
         if width is not None and descriptor_path is not None and width != len(descriptor.variables):
@@ -93,21 +92,20 @@ class SimionReader(Reader):
 
         """
         wanted = None if kind is None else Kind.of(kind)
-        on_gap = damage_handler(on_damage, self.path)
         with self._opened(wait) as (source, functions):
-            converter = FrameConverter(self.header, source, functions, wants=lambda one: wanted in (None, one))
-            for _, item in converter.items(converter.records(on_gap), on_gap):
-                if not isinstance(item, Steps):
+            reading = Reading(self.header, source, functions, wants=lambda one: wanted in (None, one))
+            for _, item in reading.items(damage_handler(on_damage, self.path)):
+                if isinstance(item, Frame):
                     yield item
-                elif wanted in (None, Kind.CREATURE):
-                    yield from frames_of_steps(item, self._keys)
+                elif item is not None and wanted in (None, Kind.CREATURE):
+                    yield from frames_of_steps(item.words[0], self._keys)
 
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
         """Yield what *scan* asks for; see `trainlog.codec.Reader.scan`.
 
         Steps are read as blocks, not one by one; their columns are views of one array where the episodes have as many
-        variables each. A position holds all that must be known of the records before it, so that nothing before the
-        open episode is read again. ``order`` is the number of the frame in the log.
+        variables each. A scan after a position begins with the open episode, whose summary needs all its steps.
+        ``order`` is the number of the frame in the log.
 
         While a log grows, a sample of a function may be written after the steps that it belongs before. It comes with
         the next scan then, and the frames between are numbered one less until that.
@@ -121,21 +119,19 @@ class SimionReader(Reader):
         wanted = iter(orders)
         order = next(wanted, None)
         with self._opened() as (source, functions):
-            converter = FrameConverter(self.header, source, functions)
+            reading = Reading(self.header, source, functions)
 
-            def episodes_before(episodes: EqualEpisodes) -> int:
-                return ((order or 0) - converter.state.frames) // (int(episodes.steps.shape[1]) + 3)
+            def episodes_before(episodes: Steps) -> int:
+                return ((order or 0) - reading.state.frames) // int(episodes.words.shape[1] + 3)
 
-            records = converter.records(lambda _: None, episodes_before)
-            for number, item in converter.items(records, lambda _: None):
-                end = number + (len(item.words) if isinstance(item, Steps) else 1)
+            for number, item in reading.items(lambda _: None, episodes_before):
                 rows: list[int] = []
-                while order is not None and order < end:
+                while order is not None and order < reading.state.frames:
                     if order >= number:
                         rows.append(order - number)
                     order = next(wanted, None)
-                if rows:
-                    yield from frames_of_steps(item.rows(rows), self._keys) if isinstance(item, Steps) else (item,)
+                if rows and item is not None:
+                    yield from frames_of_steps(item.words[0, rows], self._keys) if isinstance(item, Steps) else (item,)
                 if order is None:
                     return
 
@@ -149,36 +145,30 @@ class SimionReader(Reader):
         unfinished: list[Gap] = []
         padding: list[tuple[int, int]] = []  # offsets, and numbers of headers
 
-        def keep_unfinished(gap: Gap) -> None:
-            if gap.torn:
-                unfinished.append(gap)
-            else:
-                on_gap(gap)
+        def check_padding(record: Record) -> None:
+            if count := count_non_zero_padding(record):
+                padding.append((record.offset, count))
 
         with self._opened() as (source, functions):
-            converter = FrameConverter(self.header, source, functions)
-
-            def records() -> Iterator[Record]:
-                for record in converter.records(keep_unfinished):
-                    if count := count_non_zero_padding(record):
-                        padding.append((record.offset, count))
-                    yield record
-
-            for _, item in converter.items(records(), keep_unfinished):
-                yield table_of_steps(item, self._keys) if isinstance(item, Steps) else item
+            reading = Reading(self.header, source, functions)
+            tell = lambda gap: unfinished.append(gap) if gap.torn else on_gap(gap)  # noqa: E731
+            for _, item in reading.items(tell, seen=check_padding):
+                if isinstance(item, Frame):
+                    yield item
+                elif item is not None:
+                    yield table_of_steps(item.words[0].copy(), self._keys)
             if self._unread is not None:
                 on_gap(self._unread)
             if padding:
                 on_gap(NonZeroPadding(padding[0][0], 0, records=sum(count for _, count in padding)))
-            yield from converter.finish()
+            yield from reading.unfinished()
             for gap in unfinished:
                 file, part = (source.path, "data") if not gap.file else (source.path.with_name(gap.file), "functions")
-                yield unfinished_record(file, gap, converter.state.time, part)
+                yield unfinished_record(file, gap, reading.state.time, part)
 
     @contextmanager
     def _opened(self, wait: Wait = never) -> Iterator[tuple[Source, FunctionSamples | None]]:
         """The files, opened. A function log that was not there when this log was opened may be there by now."""
-        assert self.parts.data is not None
         path = self.parts.functions
         if path is None and self._unread is None:
             path = parts_of(self.path, self.parts.descriptor, self._descriptor).functions
@@ -226,7 +216,7 @@ def _functions(path: Path | None, *, strict: bool) -> tuple[FunctionsHead | None
         try:
             return take_head(source), ""
         except TruncatedLog:
-            return None, ""
+            return FunctionsHead(None), ""
         except (DamagedLog, UnknownFormat) as error:
             if strict:
                 raise
@@ -242,19 +232,15 @@ def _header(
     functions: FunctionsHead | None,
 ) -> Header:
     """What is true of the run."""
-    assert parts.data is not None
     name = (parts.descriptor or parts.data).name
     stem = name.removesuffix(".bin").removesuffix(".log").removesuffix(".simion")
-    learned = None
-    if parts.functions is not None:
-        learned = LearnedFunctions(functions.count, functions.declarations) if functions else LearnedFunctions(None)
     origin = Origin(
         experiment.version if experiment else None,
         experiment.episodes if experiment else None,
         name,
         parts.data.name,
         None if content is None else decoded(content),
-        learned,
+        functions,
     )
     meta: dict[str, Any] = {
         "creature": (descriptor.scene or "unknown").removesuffix(".scene"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +20,15 @@ from trainlog.storage.source import Source
 __all__ = [
     "EpisodeEnd",
     "EpisodeStart",
-    "EqualEpisodes",
     "Experiment",
     "Record",
     "Steps",
     "episode_of",
-    "read_start",
     "take_experiment",
     "walk",
 ]
+
+Ints = npt.NDArray[np.int64]
 
 _INT: Final = np.dtype("<i8")
 # As plain ints: looking a member of an enumeration up takes as long as all else that is done for a short episode.
@@ -55,24 +55,52 @@ class EpisodeStart(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """Successive steps of one episode: int64, shape (steps, 16 + variables), little-endian, read-only."""
+    """Successive steps of the open episode, or of successive whole episodes of as many steps and variables each.
+
+    Attributes:
+        offset: of the first record.
+        words: int64, shape (episodes, steps, 16 + variables), little-endian; valid until the next record is asked for.
+        starts: headers of the episodes, int64, shape (episodes, 16); None for steps of the open episode.
+
+    """
 
     offset: int
-    words: npt.NDArray[Any]
+    words: Ints
+    starts: Ints | None = None
 
     @property
-    def doubles(self) -> npt.NDArray[Any]:
+    def doubles(self) -> npt.NDArray[np.float64]:
         """The same memory as float64."""
-        return self.words.view("<f8")
+        return self.words.view(np.float64)
 
-    def rows(self, chosen: list[int]) -> Steps:
-        """Some of the steps."""
-        return Steps(self.offset, self.words[chosen])
+    @property
+    def step_size(self) -> int:
+        """Bytes of one step."""
+        return int(self.words.shape[2]) * WORD
+
+    @property
+    def end(self) -> int:
+        """The offset behind the last record."""
+        return self.offset + self.words.nbytes + (0 if self.starts is None else 2 * self.starts.nbytes)
+
+    @property
+    def frames(self) -> int:
+        """How many frames these records are."""
+        count, steps = map(int, self.words.shape[:2])
+        return count * (steps if self.starts is None else steps + 3)
+
+    def orders(self, number: int) -> Ints:
+        """Which frames of the log the steps are, when the first frame of all is *number*: shape (episodes, steps)."""
+        count, steps, _ = self.words.shape
+        if self.starts is None:
+            return np.arange(number, number + steps)[None]
+        orders: Ints = np.add.outer(number + 1 + (steps + 3) * np.arange(count), np.arange(steps))
+        return orders
 
     def split(self, count: int) -> tuple[Steps, Steps]:
-        """The first *count* steps, and the others."""
-        first, rest = self.words[:count], self.words[count:]
-        return Steps(self.offset, first), Steps(self.offset + first.nbytes, rest)
+        """The first *count* steps of the open episode, and the others."""
+        first = Steps(self.offset, self.words[:, :count])
+        return first, Steps(first.end, self.words[:, count:])
 
 
 class EpisodeEnd(NamedTuple):
@@ -82,37 +110,7 @@ class EpisodeEnd(NamedTuple):
     is_padded: bool  # with zeros
 
 
-class EqualEpisodes(NamedTuple):
-    """Successive whole episodes of as many steps and variables each: int64, shape (episodes, words of an episode)."""
-
-    offset: int
-    words: npt.NDArray[Any]
-    variables: int
-
-    @property
-    def starts(self) -> npt.NDArray[Any]:
-        """The headers of the episodes: shape (episodes, 16)."""
-        return self.words[:, :HEAD_WORDS]
-
-    @property
-    def steps(self) -> npt.NDArray[Any]:
-        """Their steps: shape (episodes, steps, 16 + variables)."""
-        return self.words[:, HEAD_WORDS:-HEAD_WORDS].reshape(len(self.words), -1, HEAD_WORDS + self.variables)
-
-    def split(self, count: int) -> tuple[EqualEpisodes, EqualEpisodes]:
-        """The first *count* episodes, and the others."""
-        first, rest = self.words[:count], self.words[count:]
-        return self._replace(words=first), self._replace(offset=self.offset + first.nbytes, words=rest)
-
-    def records(self) -> Iterator[Record]:
-        """The records of the first episode."""
-        head, end = self.words[0, :HEAD_WORDS], self.words[0, -HEAD_WORDS:]
-        yield _start_of(head.tobytes(), self.offset)
-        yield Steps(self.offset + HEAD, self.steps[0])
-        yield EpisodeEnd(self.offset + self.words[0].nbytes - HEAD, not end[1:].any())
-
-
-Record = EpisodeStart | Steps | EpisodeEnd | EqualEpisodes
+Record = EpisodeStart | Steps | EpisodeEnd
 
 
 def take_experiment(source: Source) -> Experiment | None:
@@ -142,38 +140,20 @@ def episode_of(head: bytes | memoryview, source: Source, offset: int) -> Episode
         CorruptLog: when it says that a step has less than none, or more values than can be.
 
     """
-    start = _start_of(head, offset)
-    if not 0 <= start.variables <= MAX_VARIABLES:
+    _, kind, index, variables, sub_index = EPISODE.unpack(head)
+    if not 0 <= variables <= MAX_VARIABLES:
         raise CorruptLog(
-            f"an episode says that its steps have {start.variables:,} values each; 0 to {MAX_VARIABLES:,} can be",
+            f"an episode says that its steps have {variables:,} values each; 0 to {MAX_VARIABLES:,} can be",
             path=source.path,
             offset=offset,
         )
-    return start
-
-
-def _start_of(head: bytes | memoryview, offset: int) -> EpisodeStart:
-    _, kind, index, variables, sub_index = EPISODE.unpack(head)
     return EpisodeStart(offset, kind, index, sub_index, variables, bytes(head[5 * WORD :]) == bytes(11 * WORD))
 
 
-def read_start(source: Source, offset: int) -> EpisodeStart | None:
-    """The header of an episode at *offset*; None when something else is there."""
-    head = memoryview(bytearray(HEAD))
-    if source.fill(head, offset) < HEAD or int.from_bytes(head[:WORD], "little") != _EPISODE:
-        return None
-    return episode_of(head, source, offset)
-
-
 def walk(
-    source: Source,
-    on_gap: Callable[[Gap], object],
-    start: int = 0,
-    variables: int | None = None,
-    *,
-    together: bool = False,
+    source: Source, on_gap: Callable[[Gap], object], start: int = 0, at_once: Callable[[Steps], int] | None = None
 ) -> Iterator[Record]:
-    """Yield the records from byte *start* on, steps in runs.
+    """Yield the records from byte *start* on, steps in runs; each is valid until the next is asked for.
 
     ``source.wait`` is asked when the next record is not all there; when it says no, the walk is over.
 
@@ -181,10 +161,8 @@ def walk(
         source: the data file.
         on_gap: called with the bytes that are no record, in the file's order, and with the unfinished record at the
             end (``torn``).
-        start: where a record begins; 0 for the file's header.
-        variables: of the episode that is open there; None when none is.
-        together: episodes of as many steps as the one before come all at once, as `EqualEpisodes`. All is read into
-            the same memory then: what is yielded is valid until the next is asked for.
+        start: where a record begins, and no episode is open; 0 for the file's header.
+        at_once: says how many of some whole episodes may come as one block, 0 for none; None for never.
 
     Raises:
         CorruptLog: when the file is no RLSimion data file, or the number of values of a step cannot be right.
@@ -197,12 +175,13 @@ def walk(
         except TruncatedLog:
             on_gap(Gap(0, source.size, torn=True))
             return
-    at = started = start or HEAD
-    shape: tuple[int, int] | None = None  # steps and variables of the episode before
-    block: bytes | memoryview = b""
-    base = at
-    take = _Buffer(source, at).block if together else source.block
-    guess = _FIRST_GUESS
+    at = base = started = start or HEAD
+    variables: int | None = None  # of the open episode
+    shape = 0, 0  # steps and variables of the episode before
+    # All is read into the same memory, which the processor has in its cache then.
+    memory = np.empty(4 * Source.CHUNK, np.uint8).data
+    block = memory[:0]
+    guess = episodes_ahead = _FIRST_GUESS
     while True:
         have = len(block) - (at - base)
         need = HEAD
@@ -211,7 +190,7 @@ def walk(
             need = HEAD + WORD * variables
         if have < need:
             if source.size - at >= need or (have < WORD <= source.size - at):
-                block, base = take(at, need), at
+                block, base = memory[: source.fill(memory, at)], at
                 continue
             if magic and not _is_due(magic, variables):
                 need = 0  # there is no use in waiting for the rest of this
@@ -224,14 +203,18 @@ def walk(
         if magic == _STEP and variables is not None:
             run = _run(block, at - base, HEAD_WORDS + variables, guess)
             guess = max(len(run), _FIRST_GUESS)
-            yield Steps(at, run)
+            yield Steps(at, run[None])
             at += run.nbytes
         elif magic == _EPISODE:
-            if together and shape is not None and (words := _equal_episodes(block, at - base, *shape)) is not None:
-                yield EqualEpisodes(at, words, shape[1])
-                at += words.nbytes
-                variables = None
-                continue
+            if at_once is not None and (episodes := _equal_episodes(block, at - base, *shape, episodes_ahead)).size:
+                steps = episodes[:, HEAD_WORDS:-HEAD_WORDS].reshape(len(episodes), shape[0], -1)
+                count = at_once(Steps(at, steps, episodes[:, :HEAD_WORDS]))
+                episodes_ahead = 2 * count + 2  # as many are looked at as may well be taken
+                if count:
+                    yield Steps(at, steps[:count], episodes[:count, :HEAD_WORDS])
+                    at += count * episodes[0].nbytes
+                    variables = None
+                    continue
             episode = episode_of(block[at - base : at - base + HEAD], source, at)
             variables = episode.variables
             yield episode
@@ -248,29 +231,15 @@ def walk(
                 on_gap(Gap(at, source.size - at))
                 return
             on_gap(Gap(at, found - at))
-            at = found
-            block, base = take(at, HEAD), at
-
-
-class _Buffer:
-    """Takes blocks of a file into the same memory again and again, which the processor has in its cache then."""
-
-    def __init__(self, source: Source, start: int) -> None:
-        self._source = source
-        self._memory = memoryview(bytearray(max(min(4 * Source.CHUNK, source.size - start), 0)))
-
-    def block(self, offset: int, need: int) -> memoryview:
-        """As `Source.block`; valid until the next call."""
-        if need > len(self._memory):
-            self._memory = memoryview(bytearray(min(need, self._source.size)))
-        return self._memory[: self._source.fill(self._memory, offset)]
+            at = base = found
+            block = memory[:0]
 
 
 def _is_due(magic: int, variables: int | None) -> bool:
     return magic == _EPISODE or (variables is not None and magic in (_STEP, _END))
 
 
-def _run(block: bytes | memoryview, start: int, words: int, guess: int) -> npt.NDArray[Any]:
+def _run(block: memoryview, start: int, words: int, guess: int) -> Ints:
     """The steps of *words* words each that stand one after another in *block* from byte *start* on; one at least.
 
     Episodes are often of one length, so the length of the one before is tried first; then twice that, and so on.
@@ -288,23 +257,20 @@ def _run(block: bytes | memoryview, start: int, words: int, guess: int) -> npt.N
     return records[:done]
 
 
-def _equal_episodes(block: bytes | memoryview, start: int, steps: int, variables: int) -> npt.NDArray[Any] | None:
-    """The whole episodes of that shape that stand one after another in *block* from byte *start* on, two at least.
+def _equal_episodes(block: memoryview, start: int, steps: int, variables: int, most: int) -> Ints:
+    """The whole episodes of that shape that stand one after another in *block* from byte *start* on, *most* at most.
 
-    As words: int64, shape (episodes, words of an episode).
+    As words: shape (episodes, words of an episode). One episode is as good as none.
     """
     step = HEAD_WORDS + variables
     size = 2 * HEAD_WORDS + steps * step
-    count = (len(block) - start) // (size * WORD)
-    if count < 2 or not steps:
-        return None
-    words = np.frombuffer(block, _INT, count * size, start).reshape(count, size)
-    if words[1, 0] != _EPISODE or words[1, -HEAD_WORDS] != _END:
-        return None
+    count = min((len(block) - start) // (size * WORD), most) if steps else 0
+    words = np.frombuffer(block, _INT, max(count, 0) * size, start).reshape(-1, size)
+    if len(words) < 2 or words[1, 0] != _EPISODE or words[1, -HEAD_WORDS] != _END:
+        return words[:0]
     good = (words[:, 0] == _EPISODE) & (words[:, 3] == variables) & (words[:, -HEAD_WORDS] == _END)
     good &= (words[:, HEAD_WORDS:-HEAD_WORDS:step] == _STEP).all(axis=1)
-    count = count if good.all() else int(good.argmin())
-    return words[:count] if count >= 2 else None
+    return words if good.all() else words[: int(good.argmin())]
 
 
 # Words 5 to 15 of an episode and of a step are zero, and so are all but the first of an end: nothing else is like it.

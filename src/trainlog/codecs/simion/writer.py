@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from trainlog.codec import Writer
+from trainlog.codecs.simion.declare_columns import leaves, number
 from trainlog.codecs.simion.frames import FUNCTION_SAMPLE, UNFINISHED, keys_for
 from trainlog.codecs.simion.functions import Sample
 from trainlog.codecs.simion.layout import (
@@ -31,7 +33,6 @@ from trainlog.codecs.simion.layout import (
 )
 from trainlog.codecs.simion.log_files import names_of
 from trainlog.codecs.simion.provenance import KEY, Origin
-from trainlog.codecs.simion.step_values import getter, leaves, number, unsupported, whole
 from trainlog.episode import END, START, EpisodeType, is_summary
 from trainlog.errors import UnsupportedFrame
 from trainlog.model import Frame, Header, Kind
@@ -86,7 +87,7 @@ class SimionWriter(Writer):
             self._counted.update(f"header: {key}" for key in header.meta if key not in ("scene", KEY))
         self._keys = tuple(variable.key for variable in header.variables)
         self._known = frozenset((*STEP_KEYS, *self._keys))
-        self._values = getter(self._keys)
+        self._values = _getter(self._keys)
         self._latest: dict[str, float] = {}
         self._open: _Open | None = None
         self._started: Counter[int] = Counter()
@@ -107,7 +108,7 @@ class SimionWriter(Writer):
             if self._origin.functions is not None:
                 self._functions = AppendFile(learned)
                 self._files.append(self._functions)
-                self._functions.append(self._origin.functions.head())
+                self._functions.append(self._origin.functions.pack())
             self._files.append(AppendFile(path))
             self._files[-1].append(text)
         except BaseException:
@@ -150,14 +151,14 @@ class SimionWriter(Writer):
         values = self._values(data) if data.keys() == self._known else self._values_of(frame, keys)
         step = data.get("step")
         if type(step) is not int:
-            step = whole(step) or (self._open.last if self._open else 0) + 1
+            step = _whole(step) or (self._open.last if self._open else 0) + 1
         real = data.get(CLOCKS[0], frame.time)
         sim = data.get(CLOCKS[1], frame.time - began)
         since = data.get(CLOCKS[2], frame.time - began)
         try:
             record = STEP.pack(Magic.STEP, step, real, sim, since) + struct.pack(f"<{len(values)}d", *values)
         except (struct.error, TypeError, OverflowError) as error:
-            raise unsupported(frame, (*keys, *STEP_KEYS)) from error
+            raise _unsupported(frame, (*keys, *STEP_KEYS)) from error
         episode = self._open or self._start(frame, {})
         self._data.append(record)
         episode.last = step
@@ -211,7 +212,7 @@ class SimionWriter(Writer):
         try:
             self._data.append(EPISODE.pack(Magic.EPISODE, kind, index, width, sub_index))
         except struct.error as error:
-            raise unsupported(frame, ("index", "sub_index", "variables"), "int") from error
+            raise _unsupported(frame, ("index", "sub_index", "variables"), "int") from error
         self._started[kind] += 1
         self._open = _Open(frame.time, keys_for(self._keys, width), is_implied=not data)
         return self._open
@@ -243,7 +244,7 @@ class SimionWriter(Writer):
                 raise ValueError(f"{values.size} values instead of {function.size}")
             record = Sample(function, data["episode"], data["step"], data["experiment_step"], values).pack()
         except (KeyError, TypeError, ValueError, struct.error) as error:
-            raise unsupported(frame, ("episode", "step", "experiment_step", "values"), "int") from error
+            raise _unsupported(frame, ("episode", "step", "experiment_step", "values"), "int") from error
         self._functions.append(record)
 
     def _write_tail(self, frame: Frame) -> None:
@@ -261,3 +262,33 @@ class SimionWriter(Writer):
             self._finish()
         for file in self._files:
             file.close()
+
+
+def _getter(keys: Sequence[str]) -> Callable[[Mapping[Any, Any]], Sequence[Any]]:
+    """A function that takes the values of *keys* out of a mapping; it raises KeyError where one is not there."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda data: [data[key] for key in keys]
+
+
+def _whole(value: Any) -> int | None:
+    """*value* as the number of a step, if it can be one."""
+    as_number = number(value)
+    return int(as_number) if as_number is not None and 0 < as_number < 2**63 and as_number % 1 == 0 else None
+
+
+def _unsupported(frame: Frame, keys: Sequence[str], kind: str = "double") -> UnsupportedFrame:
+    """The error that says which of the values *keys* of *frame* it is that cannot be stored as such a number."""
+    flat = leaves(frame.data)
+    for key in keys:
+        if key in flat:
+            try:
+                struct.pack("<d" if kind == "double" else "<q", flat[key])
+            except (struct.error, TypeError, OverflowError):
+                what = f"a {type(flat[key]).__name__} is no {kind}"
+                error = UnsupportedFrame(f"the value of {key!r} cannot be stored: {what}")
+                error.key = key
+                return error
+    error = UnsupportedFrame(f"{', '.join(keys)}: one of these is out of range in this {frame.kind} frame, or missing")
+    error.key = keys[0]
+    return error
