@@ -208,3 +208,15 @@ def test_info_shows_the_event(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         main(["info", "--json", str(path)])
     (event,) = json.loads(capsys.readouterr().out)["recorder"]
     assert (event["type"], event["calls"], event["policy"]) == ("background", 50, "drop_oldest")
+
+
+def test_info_shows_no_mean_that_an_older_log_does_not_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.flog"
+    event = {"type": "background", "by": "trainlog", "calls": 3, "p50_us": 1.0, "p99_us": 2.0, "max_us": 4.5}
+    with trainlog.create(path) as log:
+        log.write(Frame(1.0, Kind.EVENT, {**event, "dropped": {}, "spilled": 0, "policy": "block"}))
+    with pytest.raises(SystemExit):
+        main(["info", str(path)])
+    out = capsys.readouterr().out
+    assert "background: 3 log calls, max 4.5 µs" in out
+    assert ", mean" not in out

@@ -18,9 +18,8 @@ from trainlog.errors import CodecError, DamagedLog, EmptyLog, TruncatedLog
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, Scan, batches_of, stretches
 from trainlog.storage.source import Wait, never
-from trainlog.table.builder import BATCH
 from trainlog.table.table import Table
-from trainlog.table.values import Range, unknown_key
+from trainlog.table.values import BATCH, Range, unknown_key
 from trainlog.verify_report import Problem, Repair, Verdict, What
 
 __all__ = ["Batch", "Codec", "Gap", "OnDamage", "Position", "Reader", "Scan", "Span", "Summary", "Writer"]
@@ -102,6 +101,11 @@ class Reader(ABC):
     def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
         self.path = Path(path)
         self.header = header
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the log that exist; a codec whose logs have several replaces this."""
+        return (self.path,)
 
     @abstractmethod
     def frames(
@@ -232,7 +236,7 @@ class Reader(ABC):
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
         """Read all of the log once and say what it holds; *progress* is called with the number of bytes done."""
-        summary = Summary(size=self._size())
+        summary = Summary(size=sum(file.stat().st_size for file in self.files))
         done, end = 0, -1
         for batch in self.scan(Scan(on_damage=summary.gaps.append, batch_rows=_SUMMARY_ROWS)):
             if batch.table.rows:
@@ -246,10 +250,6 @@ class Reader(ABC):
         if progress is not None:
             progress(summary.size)
         return summary
-
-    def _size(self) -> int:
-        """Bytes of the log's files."""
-        return self.path.stat().st_size
 
     def with_superseded(self) -> Reader:
         """The same log with the frames that are superseded, which are hidden otherwise.

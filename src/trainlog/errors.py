@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 __all__ = [
     "ClosedLog",
@@ -150,6 +150,9 @@ class UnsupportedFrame(TrainlogError, TypeError):
 
 class ClosedLog(TrainlogError, ValueError):
     """The writer was closed, or belongs to the process that this one was forked from."""
+
+
+FORKED: Final = "this log belongs to the process that this one was forked from; open one of its own"
 
 
 class LogInUse(TrainlogError, BlockingIOError):

@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from trainlog.errors import CorruptLog, DamagedLogWarning, InvalidPosition, TruncatedLog
 from trainlog.model import Frame, Kind, KindLike
-from trainlog.table.builder import BATCH, TableBuilder, batched
+from trainlog.table.builder import TableBuilder, batched
 from trainlog.table.table import Table
-from trainlog.table.values import STEP, Range, check_range, in_range, number
+from trainlog.table.values import BATCH, STEP, Range, check_range, in_range, number
 
 __all__ = [
     "Batch",

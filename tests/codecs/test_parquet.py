@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.handmade import Flog
+from tests.strategies import frame_data
 
 import trainlog
 from trainlog import Frame, Header, Kind, Variable
@@ -49,28 +50,6 @@ class TestParquet(CodecContract):
             (spool,) = tmp_path.glob(".log.parquet.*.flog")
             assert len(list(trainlog.open(spool))) == len(self.frames)
         assert list(tmp_path.iterdir()) == [path]
-
-
-json_values = st.recursive(
-    st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(-(2**63), 2**64 - 1),
-        st.integers(-200, 200),
-        st.floats(),
-        st.text(max_size=5),
-        st.sampled_from(["run", "walk", "stand"]),
-        st.binary(max_size=3),
-    ),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
-        st.lists(st.floats(), min_size=2, max_size=2),
-        st.lists(st.integers(0, 300), min_size=2, max_size=2),
-    ),
-    max_leaves=5,
-)
-rows = st.dictionaries(st.sampled_from(["step", "reward", "pos", "mode", "x"]), json_values, max_size=4)
 
 
 def round_trip(folder: Path, frames: list[Frame]) -> Any:
@@ -155,7 +134,7 @@ def test_keys_that_are_no_text(tmp_path: Path) -> None:
         round_trip(tmp_path, stats(*({key: value, str(key): value} for key in keys), {"a": {"b": value}, "x": {}}))
 
 
-@given(rows=rows.flatmap(lambda first: rows.map(lambda second: [first, second, first])))
+@given(rows=frame_data.flatmap(lambda first: frame_data.map(lambda second: [first, second, first])))
 @settings(max_examples=100)
 def test_any_frames(rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
     frames = [Frame(float(i), Kind(2 + i % 2 * 2), data) for i, data in enumerate(rows * 2)]

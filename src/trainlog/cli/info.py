@@ -42,7 +42,8 @@ def _sentence(event: Mapping[str, Any]) -> str:
     dropped = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "nothing"
     match event["type"]:
         case "background":
-            times = f"mean {event.get('mean_us', 0):,.1f} µs, max {event['max_us']:,.1f} µs"
+            mean = f"mean {event['mean_us']:,.1f} µs, " if "mean_us" in event else ""  # older logs have quantiles
+            times = f"{mean}max {event['max_us']:,.1f} µs"
             return f"background: {event['calls']:,} log calls, {times}; dropped {dropped}"
         case "dropped":
             return f"dropped: {dropped} from {event['from']:.2f} s to {event['to']:.2f} s: {event['why']}"

@@ -16,8 +16,9 @@ from trainlog.codec import Codec, OnDamage, Reader, Writer
 from trainlog.errors import ClosedLog, LogExists
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.storage.source import Wait, atomic_write, never
-from trainlog.table.builder import BATCH, TableBuilder
+from trainlog.table.builder import TableBuilder
 from trainlog.table.table import Table
+from trainlog.table.values import BATCH
 
 if TYPE_CHECKING:
     from trainlog.plot.picture import Picture

@@ -226,9 +226,7 @@ class Catalog:
                 warnings.simplefilter("ignore")
                 reader = codec.read(path)
             entry.meta = dict(reader.header.meta)
-            parts = getattr(reader, "parts", None)
-            if isinstance(parts, tuple):
-                entry.files = tuple(part for part in parts if part is not None)
+            entry.files = reader.files
         except UnknownFormat:
             if not head:
                 return None

@@ -12,7 +12,7 @@ import weakref
 from pathlib import Path
 from typing import Final, Self
 
-from trainlog.errors import ClosedLog, LogExists, LogInUse, LogNotFound, LogWriteError, LogWriteWarning
+from trainlog.errors import FORKED, ClosedLog, LogExists, LogInUse, LogNotFound, LogWriteError, LogWriteWarning
 
 __all__ = ["AppendFile", "lock_owner"]
 
@@ -51,7 +51,7 @@ class AppendFile:
             self._fd = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError as error:
             who = lock_owner(self.path)
-            why = f"{who} is writing it" if who else "a log is never overwritten unasked"
+            why = f"{who} is writing it" if who else "an existing log is not overwritten by default"
             raise LogExists(f"there is a file already, and {why}", path=path) from error
         except OSError as error:
             raise LogWriteError(f"cannot create the log: {error.strerror}", path=path) from error
@@ -241,7 +241,7 @@ class AppendFile:
         """Called in a forked child: another thread of the parent may hold the locks, so they are not taken here."""
         self._lock = threading.Lock()
         self._sync_lock = threading.Lock()
-        self._leave("this log belongs to the process that this one was forked from; open one of its own")
+        self._leave(FORKED)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from trainlog.model import Kind
 from trainlog.table.column import ABSENT, NULL, VALUE, Column
 from trainlog.table.table import Table
-from trainlog.table.values import blocks_of, flatten, objects
+from trainlog.table.values import BATCH, blocks_of, flatten, objects
 
-__all__ = ["BATCH", "ColumnBuilder", "Rows", "TableBuilder", "batched", "joined", "pick_rows", "table_of"]
+__all__ = ["ColumnBuilder", "Rows", "TableBuilder", "batched", "joined", "pick_rows", "table_of"]
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.integer[Any]]
@@ -27,9 +27,6 @@ T = TypeVar("T")
 
 Rows = Ints | slice
 """Row numbers, or a slice of them."""
-
-BATCH: Final = 4096
-"""Frames that are made into columns at once."""
 
 SPARSE_BYTES: Final = 64 << 20
 """A column of arrays that would take more than this, and is empty in three rows of four, is one of objects."""

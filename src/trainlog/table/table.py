@@ -26,7 +26,7 @@ import numpy.typing as npt
 from trainlog.model import Frame, Kind
 from trainlog.table.arrow import arrow_table, pandas_frame, polars_frame, with_time
 from trainlog.table.column import ABSENT, NULL, VALUE, Column
-from trainlog.table.values import number, unknown_key
+from trainlog.table.values import BATCH, number, unknown_key
 
 if TYPE_CHECKING:
     import pandas
@@ -37,8 +37,6 @@ __all__ = ["Table"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
-
-_BATCH = 4096
 
 
 class Table(Mapping[str, Array]):
@@ -179,8 +177,8 @@ class Table(Mapping[str, Array]):
     def frames(self) -> Iterator[Frame]:
         """The rows as frames, under the columns' names: what is absent is left out, null is ``None``."""
         keys = tuple(self._columns)
-        for start in range(0, self.rows, _BATCH):
-            rows = slice(start, start + _BATCH)
+        for start in range(0, self.rows, BATCH):
+            rows = slice(start, start + BATCH)
             parts = [column.take(rows) for column in self._columns.values()]
             times = self.time[rows].tolist()
             if all(part.state is None for part in parts):

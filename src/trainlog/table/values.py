@@ -11,13 +11,27 @@ import numpy.typing as npt
 
 from trainlog.model import Kind
 
-__all__ = ["STEP", "Range", "blocks_of", "check_range", "flatten", "in_range", "number", "objects", "unknown_key"]
+__all__ = [
+    "BATCH",
+    "STEP",
+    "Range",
+    "blocks_of",
+    "check_range",
+    "flatten",
+    "in_range",
+    "number",
+    "objects",
+    "unknown_key",
+]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 
 Range = tuple[float | None, float | None]
 """From the first to before the second; None for an open end."""
+
+BATCH: Final = 4096
+"""Frames that are made into columns at once, or columns into frames."""
 
 STEP: Final = "step"
 """The key that ranges of steps go by."""

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from typing import Any, Literal, get_args
 
 from trainlog.codec import Writer
-from trainlog.errors import ClosedLog, UnsupportedFrame
+from trainlog.errors import FORKED, ClosedLog, UnsupportedFrame
 from trainlog.model import Frame, Kind
 from trainlog.writers.combine import snapshot
 
@@ -77,7 +77,7 @@ class Background(Writer):
         """Put a copy of *frame* into the queue; raises the error of an earlier frame."""
         start = time.perf_counter_ns()
         if self._pid != os.getpid():  # a forked child has no such thread, and its copy of the lock may stay locked
-            raise ClosedLog("this log belongs to the process that this one was forked from; open one of its own")
+            raise ClosedLog(FORKED)
         self._raise_error()
         frame = Frame(frame.time, frame.kind, snapshot(frame.data))
         with self._changed:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from trainlog.codec import Writer
-from trainlog.errors import ClosedLog, LogWriteWarning, UnsupportedFrame
+from trainlog.errors import FORKED, ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import Frame, Kind
 from trainlog.writers.combine import snapshot
 
@@ -196,7 +196,7 @@ class RetryingWriter(Writer):
     def _check_process(self) -> None:
         # In a forked child the lock may be locked forever, by a thread that the child does not have.
         if self._pid != os.getpid():
-            raise ClosedLog("this log belongs to the process that this one was forked from; open one of its own")
+            raise ClosedLog(FORKED)
 
 
 def _warn(message: str) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import struct
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.handmade import Flog
+from tests.strategies import frame_data
 
 import trainlog
 from trainlog import Kind
-from trainlog.codecs.flog.columns import scanner as columns
-from trainlog.codecs.flog.columns import sorter as sort
 from trainlog.errors import DamagedLogWarning
 from trainlog.table.builder import table_of
 from trainlog.table.table import Table
+
+pytestmark = pytest.mark.usefixtures("sizes")
 
 Make = Callable[[Sequence[bytes] | bytes], Path]
 
@@ -72,20 +73,6 @@ def check(path: Path, kinds: Sequence[int] = (1, 2, 3, 4, 9)) -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 assert_same(reader.table(kind, keys=some), generic(path, kind, some))
-
-
-@pytest.fixture(autouse=True, params=["as it is", "small"])
-def sizes(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Small blocks, and plans for few frames: so that a short file goes all the ways that a long one does."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "small":
-            patch.setattr(columns, "_BLOCK", 300)
-            patch.setattr(columns, "_LARGEST", 3000)
-            patch.setattr(columns, "_ENOUGH", 8)
-            patch.setattr(columns, "_FULL", 900)
-            patch.setattr(sort, "_MANY", 4)
-            patch.setattr(sort, "_FEW", 2)
-        yield
 
 
 def creature(step: int, n: int = 3) -> dict[str, Any]:
@@ -266,37 +253,15 @@ def test_damage_in_frames_of_another_kind(make: Make) -> None:
     check(make(parts))
 
 
-json_values = st.recursive(
-    st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(-(2**63), 2**64 - 1),
-        st.integers(-200, 200),
-        st.floats(),
-        st.text(max_size=5),
-        st.sampled_from(["run", "walk", "stand"]),
-        st.binary(max_size=3),
-    ),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
-        st.lists(st.floats(), min_size=2, max_size=2),
-        st.lists(st.integers(0, 300), min_size=2, max_size=2),
-    ),
-    max_leaves=5,
-)
-rows = st.dictionaries(st.sampled_from(["step", "reward", "pos", "mode", "x"]), json_values, max_size=4)
-
-
 @st.composite
 def files(draw: st.DrawFn) -> bytes:
     """Frames that mostly are like others of the file, with some that are not, and some damage."""
-    shapes = draw(st.lists(rows, min_size=1, max_size=4))
+    shapes = draw(st.lists(frame_data, min_size=1, max_size=4))
     parts = [Flog.header()]
     for i, which in enumerate(draw(st.lists(st.integers(0, 5), max_size=40))):
         data = shapes[which % len(shapes)]
         if which == 5:
-            data = draw(rows)
+            data = draw(frame_data)
         elif which > 2:
             data = {**data, "step": draw(st.integers(0, 70_000)), "x": draw(st.floats())}
         kind = draw(st.sampled_from([2, 2, 2, 4, 200]))

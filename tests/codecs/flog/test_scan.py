@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +21,13 @@ from tests.handmade import Flog
 import trainlog
 from trainlog import TrainingRecorder
 from trainlog.codec import Batch, Reader
-from trainlog.codecs.flog.columns import scanner, sorter
 from trainlog.errors import InvalidPosition
 from trainlog.scan import Scan
 
+pytestmark = pytest.mark.usefixtures("sizes")
+
 Make = Callable[[Sequence[bytes] | bytes], Path]
 Rows = list[tuple[int, int, float]]
-
-
-@pytest.fixture(autouse=True, scope="module", params=["as it is", "small"])
-def sizes(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Small blocks, so that a short file has many."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "small":
-            patch.setattr(scanner, "_BLOCK", 300)
-            patch.setattr(scanner, "_LARGEST", 3000)
-            patch.setattr(scanner, "_ENOUGH", 8)
-            patch.setattr(scanner, "_FULL", 900)
-            patch.setattr(sorter, "_MANY", 4)
-            patch.setattr(sorter, "_FEW", 2)
-        yield
 
 
 def rows_in(batch: Batch) -> Rows:

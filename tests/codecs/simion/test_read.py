@@ -31,6 +31,8 @@ def values(path: Path) -> list[list[float]]:
 
 def test_frames_of_two_episodes(tmp_path: Path) -> None:
     log = trainlog.open(by_hand.log(tmp_path, by_hand.experiment(2) + TWO))
+    assert {file.suffix for file in log.files} == {".log", ".bin"}
+    assert log.summary().size == sum(file.stat().st_size for file in tmp_path.iterdir())
     frames = list(log.frames(on_damage="raise"))
     assert [(frame.kind, frame.data.get("type")) for frame in frames] == [
         (Kind.EVENT, "episode_start"),

@@ -135,8 +135,10 @@ class FlogShards(Reader):
             text = json.dumps([count if done else count + len(latest), after], separators=(",", ":"))
             yield batch._replace(position=Position(text))
 
-    def _size(self) -> int:
-        return sum(file.stat().st_size for file, _ in self._known())
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the shards that have begun."""
+        return tuple(file for file, _ in self._known())
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
         """What there is, what is damaged, and where; see `trainlog.codec.Reader.summary`."""

@@ -19,8 +19,9 @@ from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.scan import Batch, Place, Scan, stretch
 from trainlog.storage.source import Wait, never
-from trainlog.table.builder import BATCH, TableBuilder
+from trainlog.table.builder import TableBuilder
 from trainlog.table.table import Table
+from trainlog.table.values import BATCH
 
 __all__ = ["ParquetReader"]
 

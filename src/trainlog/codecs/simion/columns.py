@@ -12,8 +12,9 @@ from trainlog.codecs.simion.frames import FUNCTION_SAMPLE, keys_for
 from trainlog.codecs.simion.layout import HEAD, HEAD_WORDS, SAMPLE, STEP_CLOCKS, STEP_INDEX, STEP_KEYS, WORD
 from trainlog.codecs.simion.walk import Ints
 from trainlog.model import Frame, Kind
-from trainlog.table.builder import BATCH, TableBuilder, batched
+from trainlog.table.builder import TableBuilder, batched
 from trainlog.table.table import Table
+from trainlog.table.values import BATCH
 
 __all__ = ["FrameColumns", "StepColumns", "table_of_steps"]
 

@@ -176,8 +176,10 @@ class SimionReader(Reader):
             source = stack.enter_context(Source(self.parts.data, wait))
             yield source, None if path is None else stack.enter_context(FunctionSamples(path))
 
-    def _size(self) -> int:
-        return sum(part.stat().st_size for part in self.parts if part is not None)
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The descriptor, the data and the functions, as far as they are there."""
+        return tuple(part for part in self.parts if part is not None)
 
 
 def _content(descriptor: Path) -> bytes:

@@ -1,0 +1,23 @@
+"""What the tests of FLOG share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from trainlog.codecs.flog.columns import scanner, sorter
+
+
+@pytest.fixture(scope="module", params=["as it is", "small"])
+def sizes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Small blocks, and layouts for few frames: so that a short file goes all the ways that a long one does."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "small":
+            patch.setattr(scanner, "_BLOCK", 300)
+            patch.setattr(scanner, "_LARGEST", 3000)
+            patch.setattr(scanner, "_ENOUGH", 8)
+            patch.setattr(scanner, "_FULL", 900)
+            patch.setattr(sorter, "_MANY", 4)
+            patch.setattr(sorter, "_FEW", 2)
+        yield
