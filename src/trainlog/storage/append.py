@@ -51,7 +51,7 @@ class AppendFile:
             self._fd = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError as error:
             who = lock_owner(self.path)
-            why = f"{who} is writing it" if who else "an existing log is not overwritten by default"
+            why = f"{who} is writing it" if who else "an existing log is never overwritten by default"
             raise LogExists(f"there is a file already, and {why}", path=path) from error
         except OSError as error:
             raise LogWriteError(f"cannot create the log: {error.strerror}", path=path) from error

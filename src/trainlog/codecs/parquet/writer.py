@@ -41,7 +41,7 @@ class ParquetWriter(Writer):
         """Begin; *spool* is that other format."""
         pyarrow_modules()
         if path.exists():
-            raise LogExists("there is a file already, and an existing log is not overwritten by default", path=path)
+            raise LogExists("there is a file already, and an existing log is never overwritten by default", path=path)
         self._path = path
         self._codec = spool
         self._spool = path.with_name(f".{path.name}.{os.getpid()}{spool.suffixes[0]}")
