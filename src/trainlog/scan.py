@@ -146,6 +146,12 @@ class Place(NamedTuple):
         kinds = frozenset(map(int, filter(None, (done or "").split("."))))
         return cls(int(start), int(ahead or start), kinds, check)
 
+    @staticmethod
+    def behind(start: int, end: int, check: str, proven: int | None = None) -> Callable[[frozenset[int]], Position]:
+        """What `stretch` takes, for one from *start* to *end*; the next begins at *proven*, by default at its end."""
+        next_start = end if proven is None else proven
+        return lambda done: Place(start if done else next_start, end, done, check).position
+
     @property
     def position(self) -> Position:
         """As text."""
@@ -289,35 +295,34 @@ def _flushed(
     done: frozenset[int] = frozenset(),
 ) -> Iterator[Batch]:
     found = {}
-    for kind, frames in sorted(pending.items()):
+    for kind, frames in pending.items():
         builder = TableBuilder(kind, scan.columns)
         for some in batched((frame for _, frame in frames), BATCH):
             builder.add_frames([frame.time for frame in some], [frame.data for frame in some])
         found[kind] = builder.finish(), np.fromiter((order for order, _ in frames), np.int64, len(frames)), 0
-    yield from stretch(found, scan, start, end, check, done)
+    yield from stretch(found, scan, Place.behind(start, end, check), done)
 
 
 def stretch(
     tables: dict[Kind, tuple[Table, Ints, int]],
     scan: Scan,
-    start: int,
-    end: int,
-    check: str,
+    behind: Callable[[frozenset[int]], Position],
     done: frozenset[int] = frozenset(),
 ) -> Iterator[Batch]:
-    """The batches of one stretch of the log, from *start* to *end*: the table, the order and the size of each kind.
+    """The batches of one stretch of the log: the table, the order and the size of each kind.
 
-    Without any row that is one batch. Kinds that are *done* were given before.
+    Without any row that is one batch. *behind* makes the position from the kinds of which all rows were given, none
+    for all kinds; those that are *done* were given before.
     """
-    tables = {kind: found for kind, found in tables.items() if found[0].rows}
+    tables = {kind: found for kind, found in sorted(tables.items()) if found[0].rows}
     if not tables:
         kinds = sorted(scan.wanted or (Kind.STATS,))
         tables = {kinds[0]: (Table(kinds[0], np.empty(0), {}), np.empty(0, np.int64), 0)}
     last = list(tables)[-1]
     for kind, (table, order, size) in tables.items():
         done |= {int(kind)}
-        place = Place(end, end, check=check) if kind is last else Place(start, end, done, check)
-        yield Batch(table, place.position, order, size, more=kind is not last)
+        more = kind is not last
+        yield Batch(table, behind(done if more else frozenset()), order, size, more)
 
 
 def stretches(batches: Iterable[Batch]) -> Iterator[dict[Kind, Batch]]:

@@ -127,13 +127,14 @@ class FlogShards(Reader):
             look.number = number[end - len(look.latest) : end]
         if scan.last is not None:
             _keep_last(looks, scan.last)
-        kinds = sorted({kind for look in looks for kind in look.tables})
+        kinds = {kind for look in looks for kind in look.tables}
         found = {kind: _merged(kind, [look for look in looks if kind in look.tables], scan) for kind in kinds}
-        for batch in stretch(found, scan, 0, 0, ""):
-            done = kinds[: kinds.index(batch.table.kind) + 1] if batch.more else []
+
+        def behind(done: frozenset[int]) -> Position:
             after = {look.shard.reader.path.name: look.position(done) for look in looks}
-            text = json.dumps([count if done else count + len(latest), after], separators=(",", ":"))
-            yield batch._replace(position=Position(text))
+            return Position(json.dumps([count if done else count + len(latest), after], separators=(",", ":")))
+
+        yield from stretch(found, scan, behind)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -252,12 +253,12 @@ class _Look:
         """The places of the frames that begin at these bytes."""
         return self.number[np.searchsorted(self._offset, offset)]
 
-    def position(self, done: Sequence[Kind]) -> str:
+    def position(self, done: frozenset[int]) -> str:
         """Where the next scan of the file goes on, when this one gave only the kinds that are *done*."""
         if not done:
             return self._end
         end = Place.parse(self._end)
-        return Place(self._after.start, end.ahead, frozenset(map(int, done)), end.check).position
+        return Place(self._after.start, end.ahead, done, end.check).position
 
 
 def _columns_of(batches: Iterable[Batch]) -> tuple[npt.NDArray[np.float64], Ints, Position]:

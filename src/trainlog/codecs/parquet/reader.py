@@ -83,16 +83,17 @@ class ParquetReader(Reader):
                     chosen = {kind: rows[len(before[kind]) :] for kind, rows in chosen.items()}
                     if group.end < place.ahead:
                         continue
-                    yield from stretch(pending.tables(), scan, start, place.ahead, check, done)
+                    yield from stretch(pending.tables(), scan, Place.behind(start, place.ahead, check), done)
                     pending, start, done, given = _Pending(), place.ahead, frozenset(), True
                 for rows, cut in split(chosen, left, size):
                     left -= pending.add(group, rows, scan, min(size, total))
                     if cut is not None:
                         end = group.start + cut
-                        yield from stretch(pending.tables(), scan, start, end, check)
+                        yield from stretch(pending.tables(), scan, Place.behind(start, end, check))
                         pending, left, start, given = _Pending(), size, end, True
             if pending or not given:
-                yield from stretch(pending.tables(), scan, start, place.ahead if done else total, check, done)
+                behind = Place.behind(start, place.ahead if done else total, check)
+                yield from stretch(pending.tables(), scan, behind, done)
 
 
 def _chosen(log: LogFile, scan: Scan, place: Place) -> Iterable[tuple[RowGroup, dict[Kind, Ints]]]:
@@ -130,7 +131,7 @@ class _Pending(dict[Kind, tuple[TableBuilder, list[Ints]]]):
 
     def tables(self) -> dict[Kind, tuple[Table, Ints, int]]:
         """The tables with the numbers of their rows, as `stretch` takes them."""
-        return {kind: (builder.finish(), np.concatenate(rows), 0) for kind, (builder, rows) in sorted(self.items())}
+        return {kind: (builder.finish(), np.concatenate(rows), 0) for kind, (builder, rows) in self.items()}
 
 
 def _frames_of(rows: Any, wanted: Kind | None = None) -> Iterator[Frame]:

@@ -21,9 +21,8 @@ from trainlog.codecs.simion.reading import Mark, Reading, State
 from trainlog.codecs.simion.walk import Steps
 from trainlog.errors import InvalidPosition
 from trainlog.model import Header, Kind
-from trainlog.scan import Batch, Position, Scan
+from trainlog.scan import Batch, Position, Scan, stretch
 from trainlog.storage.source import Source
-from trainlog.table.table import Table
 from trainlog.table.values import in_range
 
 __all__ = ["LogPosition", "LogScan"]
@@ -202,15 +201,12 @@ class LogScan:
         tables: dict[Kind, Rows] = {kind: columns.finish() for kind, columns in self._others.items()}
         if self._steps.rows:
             tables[Kind.CREATURE] = self._steps.finish()
-        if not tables:
-            kind = min(self._scan.wanted or (), default=Kind.STATS)
-            tables[kind] = Table(kind, np.empty(0), {}), np.empty(0, np.int64), 0
         self._others, self._rows = {}, 0
         check = _checksum(self._source, self._functions, mark)
-        place, done = self._place, set(self._place.done)
-        self._place = LogPosition(self._reading.resumable(), mark, mark, check=check)
-        for kind, (table, order, size) in sorted(tables.items()):
-            done.add(int(kind))
-            more = kind is not max(tables)
-            behind = place._replace(ahead=mark, done=frozenset(done), check=check) if more else self._place
-            yield Batch(table, behind.position, order, size, more)
+        before = self._place
+        after = self._place = LogPosition(self._reading.resumable(), mark, mark, check=check)
+
+        def behind(done: frozenset[int]) -> Position:
+            return (before._replace(ahead=mark, done=done, check=check) if done else after).position
+
+        yield from stretch(tables, self._scan, behind, before.done)

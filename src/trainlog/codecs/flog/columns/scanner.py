@@ -183,13 +183,10 @@ class ColumnScanner:
     def _flush(self, begin: int, walk: FrameWalk, done: frozenset[int] = frozenset()) -> Iterator[Batch]:
         """Yield the batches of the stretch from byte *begin* to where the walk is."""
         rows, self._rows, self._count, self._given = self._rows, {}, 0, True
-        found = {Kind(kind): one.finish(self._sorter) for kind, one in sorted(rows.items())}
-        to_file = self._source.to_file_offset
-        begin, proven, end = to_file(begin), to_file(walk.proven), to_file(walk.at)
-        check = self._source.checksum(walk.at)
-        for batch in stretch(found, self._scan, begin, end, check, done):
-            place = Place(proven, end, check=check)
-            yield batch if batch.more else batch._replace(position=place.position)
+        found = {Kind(kind): one.finish(self._sorter) for kind, one in rows.items()}
+        begin, end, proven = map(self._source.to_file_offset, (begin, walk.at, walk.proven))
+        behind = Place.behind(begin, end, self._source.checksum(walk.at), proven)
+        yield from stretch(found, self._scan, behind, done)
 
     def _read_candidates(self, candidates: Candidates) -> None:
         for begin, end in candidates.spans:
