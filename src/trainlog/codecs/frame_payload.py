@@ -9,7 +9,7 @@ it overlooks bytes that are left over after a value, and aborts the process wher
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -17,8 +17,9 @@ import numpy as np
 import ormsgpack
 
 from trainlog.errors import UnsupportedFrame
+from trainlog.table.values import flatten
 
-__all__ = ["decode", "encode", "float32_lists", "with_float32"]
+__all__ = ["decode", "decode_flat", "decode_list", "encode"]
 
 _NO_NUMPY = (  # refuses whatever is of numpy
     ormsgpack.OPT_PASSTHROUGH_BIG_INT
@@ -232,23 +233,36 @@ def decode(payload: bytes | memoryview) -> dict[Any, Any]:
 
 
 _FLOAT32 = 0xCA
+_TEXT = frozenset([str])
 
 
-def float32_lists(payload: bytes | memoryview) -> frozenset[str]:
-    """The keys of *payload*, a whole one, whose value is a list of floats of four bytes alone; nested ones joined.
+def decode_flat(payload: bytes | memoryview, wanted: Collection[str] | None = None) -> dict[str, Any]:
+    """The values of one frame by their columns; only those *wanted*, when that is given.
 
-    Decoders make Python floats of floats of four bytes and of eight; a table tells them apart in lists.
+    Lists of floats of four bytes alone are float32 arrays: a table tells them from others.
+
+    Raises:
+        ValueError: as `decode`.
+
     """
-    raw = bytes(payload)
-    if _FLOAT32 not in raw or raw[0] == _BRACE:
-        return frozenset()
-    return frozenset(_float32_lists(raw, ""))
+    data = decode(payload)
+    types = set(map(type, data.values()))
+    if not types.isdisjoint((list, dict)) and _FLOAT32 in (raw := bytes(payload)) and raw[0] != _BRACE:
+        names = frozenset(_float32_lists(raw, ""))
+        data = _with_float32(data, names) if names else data
+    flat = data if dict not in types and _TEXT.issuperset(map(type, data)) else flatten(data)
+    return flat if wanted is None else {name: flat[name] for name in wanted if name in flat}
 
 
-def with_float32(data: Mapping[Any, Any], names: frozenset[str], prefix: str = "") -> dict[Any, Any]:
-    """*data* with the lists of those *names*, which `float32_lists` found, as float32 arrays."""
+def decode_list(raw: bytes) -> Any:
+    """One value, a list or a map, as `decode_flat` has it."""
+    value = _unpackb(raw, strict_map_key=False, unicode_errors="surrogateescape", ext_hook=_any_ext)
+    return np.array(value, np.float32) if _end_of_floats(raw, 0) == len(raw) else value
+
+
+def _with_float32(data: Mapping[Any, Any], names: frozenset[str], prefix: str = "") -> dict[Any, Any]:
     return {
-        key: with_float32(value, names, f"{prefix}{key}/")
+        key: _with_float32(value, names, f"{prefix}{key}/")
         if isinstance(value, Mapping)
         else np.array(value, np.float32)
         if type(value) is list and f"{prefix}{key}" in names

@@ -32,6 +32,7 @@ __all__ = ["Source", "Wait", "follow", "never", "atomic_write"]
 Wait = Callable[[], bool]
 
 _SAMPLE = 4096  # bytes
+_FIRST_TAKE = 4096
 
 
 def never() -> bool:
@@ -210,7 +211,8 @@ class Source:
         """
         while not self._ahead_from <= self.offset <= self._ahead_from + len(self._ahead) - size:
             if self.size - self.offset >= size:
-                self._ahead_from, self._ahead = self.offset, self.block(self.offset, size)
+                ahead = max(size, min(4 * len(self._ahead), self.CHUNK), _FIRST_TAKE)
+                self._ahead_from, self._ahead = self.offset, self.read(self.offset, ahead)
             elif not self.wait():
                 return self._ended()
         return self._advance(size)

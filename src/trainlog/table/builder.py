@@ -86,6 +86,15 @@ class ColumnBuilder:
         """Set *rows* to null."""
         self._nulls.append(rows)
 
+    def put_pieces(self, rows: Rows, pieces: Iterable[tuple[Any, Array | None]]) -> None:
+        """Set *rows* to *pieces*: which of the rows (None for all), and their values (None for nulls)."""
+        for some, block in pieces:
+            these = rows if some is None else pick_rows(rows, some)
+            if block is None:
+                self.put_nulls(these)
+            else:
+                self.put(these, block)
+
     def put(self, rows: Rows, block: Array) -> None:
         """Set *rows* to a copy of *block*, which has as many rows.
 
@@ -286,12 +295,8 @@ class TableBuilder:
             if state is None:
                 column.put(rows, values)
                 continue
-            for which, put in ((VALUE, column.put), (NULL, None)):
-                chosen = np.flatnonzero(state == which)
-                if len(chosen) and put is not None:
-                    put(pick_rows(rows, chosen), values[chosen])
-                elif len(chosen):
-                    column.put_nulls(pick_rows(rows, chosen))
+            has, nulls = np.flatnonzero(state == VALUE), np.flatnonzero(state == NULL)
+            column.put_pieces(rows, [*([(has, values[has])] if len(has) else []), (nulls, None)])
 
     def finish(self) -> Table:
         """The table; the builder is spent. Columns that are wanted, and that no row has, are left out."""

@@ -93,16 +93,6 @@ class Shape(NamedTuple):
     fixed: tuple[bytes, ...]
     size: int
 
-    @property
-    def key(self) -> tuple[tuple[bytes, ...], tuple[tuple[int, int], ...]]:
-        """Equal for payloads that differ in nothing but the types and widths of single values."""
-        return self.fixed, tuple((leaf.values, leaf.marker) for leaf in self.leaves if leaf.values > 1)
-
-    @property
-    def texts(self) -> set[int]:
-        """Which leaves are strings or bytes, whose widths rarely stay the same."""
-        return {i for i, leaf in enumerate(self.leaves) if 0xA0 <= leaf.marker <= 0xBF or leaf.marker in LENGTHS}
-
 
 class _NoShape(Exception):
     """The payload has to be decoded."""

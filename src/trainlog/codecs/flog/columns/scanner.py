@@ -18,11 +18,11 @@ from trainlog.codecs.flog.columns.frame_buffer import FrameBuffer, LastFrames
 from trainlog.codecs.flog.columns.sorter import FrameSorter, SortedFrames
 from trainlog.codecs.flog.columns.values import overlapping
 from trainlog.codecs.flog.index.index import Candidates, FrameOffsets, IndexBuilder, likely
-from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
+from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_KEYS, is_seal
 from trainlog.codecs.flog.scanning.chain import SLACK, Chain, Links, Octets
 from trainlog.codecs.flog.scanning.walk import FrameWalk, Record
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.codecs.frame_payload import float32_lists, with_float32
+from trainlog.codecs.frame_payload import decode_flat
 from trainlog.model import Kind
 from trainlog.scan import Batch, Gap, Place, Scan, stretch
 from trainlog.storage.source import Source
@@ -94,10 +94,13 @@ class ColumnScanner:
         self._source = source
         self._scan = scan
         self._sorter = sorter
+        self._needed = None if scan.columns is None else frozenset(scan.columns) | ({STEP} if scan.steps else set())
         self._place = place
         kinds = scan.wanted
         self._wanted = np.ones(256, np.bool_)
-        if kinds is not None:
+        if kinds is None:
+            self._needed = None  # checksums are told by all of their keys
+        else:
             self._wanted = np.isin(np.arange(256), list(kinds))
         self._only = next(iter(kinds)) if kinds is not None and len(kinds) == 1 else None
         self._kinds: frozenset[int] | None = kinds
@@ -298,7 +301,7 @@ class ColumnScanner:
         """
         if not len(offset):
             return
-        frames = self._sorter.sort(block, offset, length)
+        frames = self._sorter.sort(block, offset, length, self._needed)
         whole = len(offset) if frames.broken is None else frames.broken
         if whole:
             self._proven = int(place[whole - 1] + length[whole - 1])
@@ -354,11 +357,8 @@ class ColumnScanner:
         """Add a frame that the walk decoded."""
         if self._proving or not self._wanted[record.kind]:
             return
-        raw = self._source.block(record.offset, record.size)[: record.size]
-        data = record.data
-        if names := float32_lists(raw[_HEAD:]):
-            data = with_float32(data, names)
-        frames = SortedFrames([], [(0, record.time, data)], None)
+        raw = self._source.read(record.offset, record.size)
+        frames = SortedFrames([], [(0, record.time, decode_flat(raw[_HEAD:]))], None)
         block = np.frombuffer(raw + bytes(SLACK), np.uint8)
         one = np.array([record.size])
         self._collect(frames, block, one - record.size, one, one - one + record.offset, block[8:9])
@@ -412,7 +412,7 @@ def _seals(frames: SortedFrames, count: int) -> Mask:
     """Which of *count* frames are checksums, no frames of the run."""
     found = np.zeros(count, np.bool_)
     for rows, match in frames.matches:
-        found[rows] = is_seal(match.layout.fields)
+        found[rows] = match.has_keys(SEAL_KEYS)
     for row, _, data in frames.decoded:
         found[row] = is_seal(data)
     return found

@@ -1,8 +1,10 @@
-"""The frames of a block, sorted by shape: most of them into a few matches, the rest decoded one by one."""
+"""The frames of a block, sorted by shape: those that many frames have, then all others by their keys.
+
+The few that are left are decoded one by one.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
@@ -10,26 +12,27 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codecs.flog.columns.record_layout import RecordBatch, RecordLayout
-from trainlog.codecs.flog.columns.record_shape import Shape, parse
+from trainlog.codecs.flog.columns.record_shape import parse
+from trainlog.codecs.flog.columns.value_walk import FoundValues, ValueWalk
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.codecs.frame_payload import decode, float32_lists, with_float32
+from trainlog.codecs.frame_payload import decode_flat
 from trainlog.table.builder import Rows, TableBuilder
-from trainlog.table.values import flatten, number
+from trainlog.table.values import number
 
 __all__ = ["FrameSorter", "SortedFrames"]
 
 Ints = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
-Matches = list[tuple[Ints, RecordBatch]]
+Decoded = list[tuple[int, float, dict[str, Any]]]
+Matches = list[tuple[Ints, RecordBatch | FoundValues]]
 
 _HEAD: Final = FRAME.size
 _unpack = FRAME.unpack_from
 
 _MANY = 128  # frames of one length that are worth a layout of their own
 _FEW = 12  # frames that are decoded faster than a layout takes them
-_SAMPLES = 3  # frames that are looked at before a layout is made
+_WALKED = 160  # frames that a walk passes faster than a decoder
 _MOST_ALIKE = 8  # layouts for frames of one length
-_MOST_LAYOUTS = 64
 _MOST_LENGTHS = 256
 
 
@@ -37,14 +40,14 @@ class SortedFrames(NamedTuple):
     """The frames of a block, in no order.
 
     Attributes:
-        matches: frames of one shape, and which ones of the block they are.
-        decoded: the others: which one, time, data.
+        matches: frames whose values were found without decoding, and which ones of the block they are.
+        decoded: the others: which one, time, values by column.
         broken: the first frame that cannot be decoded, or None. Those behind it are left out.
 
     """
 
-    matches: list[tuple[Ints, RecordBatch]]
-    decoded: list[tuple[int, float, dict[Any, Any]]]
+    matches: Matches
+    decoded: Decoded
     broken: int | None
 
     def add_to(self, builder: TableBuilder, chosen: npt.NDArray[np.bool_] | None = None) -> None:
@@ -58,28 +61,21 @@ class SortedFrames(NamedTuple):
             matches = [(rows[some], match.take(some)) for rows, match in matches if (some := chosen[rows]).any()]
             decoded = [entry for entry in decoded if chosen[entry[0]]]
         builder.rows += count
-        flat = [(row, flatten(data)) for row, _, data in decoded]
-        builder.meet([*((int(rows[0]), match.layout.names) for rows, match in matches), *flat])
+        flat = [data for _, _, data in decoded]
+        firsts = [(int(rows[i]), names) for rows, match in matches for i, names in match.firsts]
+        builder.meet([*firsts, *((row, data) for row, _, data in decoded)])
         for rows, match in matches:
             match.add_to(builder, _as_slice(numbers[rows]))
         if decoded:
             rows = numbers[[row for row, _, _ in decoded]]
             builder.time.put(rows, np.array([time for _, time, _ in decoded]))
-            builder.put_frames(rows, [data for _, data in flat])
+            builder.put_frames(rows, flat)
 
     def numbers(self, count: int, key: str) -> npt.NDArray[np.float64]:
         """The number that each of *count* frames has under *key*, as `Table.numbers` takes it; NaN for none."""
         found = np.full(count, np.nan)
         for rows, match in self.matches:
-            field = match.layout.fields.get(key)
-            if field is None or field.shape or field.empty is not None:
-                continue
-            for some, block in match.pieces(field) or ():
-                these = rows if some is None else rows[some]
-                if block is not None and block.dtype != object:
-                    found[these] = block
-                elif block is not None:
-                    found[these] = [number(value) for value in block.tolist()]
+            found[rows] = match.numbers(key)
         for row, _, data in self.decoded:
             found[row] = number(data.get(key))
         return found
@@ -96,16 +92,18 @@ class FrameSorter:
 
     def __init__(self) -> None:
         self._of_size: dict[int, list[RecordLayout]] = {}
-        self._of_key: dict[object, RecordLayout] = {}
-        self._in_vain = 0  # how often in a row no layout could be made
+        self._walk = ValueWalk()
 
     def __reduce__(self) -> tuple[type[FrameSorter], tuple[()]]:
         """A copy begins anew: what is remembered is found again soon."""
         return FrameSorter, ()
 
-    def sort(self, block: Octets, offset: Ints, length: Ints) -> SortedFrames:
-        """Sort the frames that begin at *offset* of *block*, which holds at least 8 bytes behind the last of them."""
-        matches: list[tuple[Ints, RecordBatch]] = []
+    def sort(self, block: Octets, offset: Ints, length: Ints, wanted: frozenset[str] | None = None) -> SortedFrames:
+        """Sort the frames that begin at *offset* of *block*, which holds `SLACK` bytes behind the last of them.
+
+        Those that no layout takes may leave out columns that are not *wanted*.
+        """
+        matches: Matches = []
         rest: list[Ints] = []
         layouts = self._of_size.get(int(length[0]))
         if layouts and (length == length[0]).all():  # nearly always, and then nothing else has to be done
@@ -119,8 +117,12 @@ class FrameSorter:
                 else:
                     matches.append((rows, match))
         single = np.sort(np.concatenate(rest)) if rest else np.empty(0, np.int64)
-        single = self._mixed(block, offset, length, single, matches)
-        decoded, broken = self._decoded(block, offset[single], length[single], single)
+        if len(single) >= _WALKED:
+            values, found = self._walk.find(block, offset[single], length[single], wanted)
+            if len(values):
+                matches.append((single[found], values))
+            single = single[~found]
+        decoded, broken = self._decoded(block, offset[single], length[single], single, wanted)
         if broken is not None:
             matches = [(rows[before], match.take(before)) for rows, match in matches if (before := rows < broken).any()]
         return SortedFrames(matches, decoded, broken)
@@ -148,7 +150,9 @@ class FrameSorter:
                 if not len(rows):
                     return
         while len(rows) >= _MANY and len(layouts) < _MOST_ALIKE:
-            shape = self._parsed(block, offset, length, int(rows[len(rows) // 2]))
+            sample = int(rows[len(rows) // 2])
+            start, end = int(offset[sample]) + _HEAD, int(offset[sample] + length[sample])
+            shape = parse(block[start:end].tobytes())
             if shape is None:
                 break
             match, fits = RecordLayout(shape).match(block, offset[rows], length[rows])
@@ -163,65 +167,16 @@ class FrameSorter:
         if len(rows):
             yield rows, None
 
-    def _mixed(
-        self, block: Octets, offset: Ints, length: Ints, rows: Ints, matches: list[tuple[Ints, RecordBatch]]
-    ) -> Ints:
-        """Frames of any length: adds to *matches*, and returns those that are left."""
-        left: list[Ints] = []
-        while len(rows) >= _FEW and self._in_vain < 4:
-            layout = self._layout_for(block, offset, length, rows)
-            match, fits = (None, None) if layout is None else layout.match(block, offset[rows], length[rows])
-            if match is None or fits is None or len(match) < _FEW:
-                self._in_vain += 1
-                left.append(rows[:1])
-                rows = rows[1:]
-                continue
-            self._in_vain = 0
-            matches.append((rows[fits], match))
-            rows = rows[~fits]
-        # Frames that have no shape, or each its own: look again, but not at every block.
-        self._in_vain = (self._in_vain + 1) % 32 if self._in_vain >= 4 else self._in_vain
-        return np.sort(np.concatenate([rows, *left]))
-
-    def _layout_for(self, block: Octets, offset: Ints, length: Ints, rows: Ints) -> RecordLayout | None:
-        """A layout for as many of *rows* as a few samples can tell; None when these have no shape."""
-        shapes: list[Shape] = []
-        for row in rows[:: max(1, len(rows) // _SAMPLES)].tolist():
-            shape = self._parsed(block, offset, length, row)
-            if shape is not None and (known := self._of_key.get(shape.key)) is not None:
-                layout = self._of_key[shape.key] = known.loosened(shape)
-                return layout
-            if shape is not None:
-                shapes.append(shape)
-        if not shapes:
-            return None
-        (key, _), *_ = Counter(shape.key for shape in shapes).most_common(1)
-        alike = [shape for shape in shapes if shape.key == key]
-        layout = RecordLayout(alike[0], alike[0].texts)
-        for shape in alike:
-            layout = layout.loosened(shape)
-        if len(self._of_key) >= _MOST_LAYOUTS:
-            self._of_key.clear()
-        self._of_key[key] = layout
-        return layout
-
-    @staticmethod
-    def _parsed(block: Octets, offset: Ints, length: Ints, row: int) -> Shape | None:
-        start = int(offset[row])
-        return parse(block[start + _HEAD : start + int(length[row])].tobytes())
-
     @staticmethod
     def _decoded(
-        block: Octets, offset: Ints, length: Ints, rows: Ints
-    ) -> tuple[list[tuple[int, float, dict[Any, Any]]], int | None]:
+        block: Octets, offset: Ints, length: Ints, rows: Ints, wanted: frozenset[str] | None
+    ) -> tuple[Decoded, int | None]:
         view = block.data
-        decoded: list[tuple[int, float, dict[Any, Any]]] = []
+        decoded: Decoded = []
         for row, start, size in zip(rows.tolist(), offset.tolist(), length.tolist(), strict=True):
             try:
-                data = decode(view[start + _HEAD : start + size])
+                data = decode_flat(view[start + _HEAD : start + size], wanted)
             except ValueError:
                 return decoded, row
-            if names := float32_lists(view[start + _HEAD : start + size]):
-                data = with_float32(data, names)
             decoded.append((row, _unpack(view, start)[0], data))
         return decoded, None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.columns.record_shape import FIXINT_NEGATIVE, FIXINT_POSITIVE, UINT64
+from trainlog.codecs.flog.columns.record_shape import BOOL, FIXINT_NEGATIVE, FIXINT_POSITIVE, LENGTHS, NIL, UINT64
+from trainlog.table.values import number
 
-__all__ = ["NUMBERS", "Piece", "ints_apart", "overlapping", "texts"]
+__all__ = ["NUMBERS", "Piece", "ints_apart", "overlapping", "put_numbers", "texts", "values_at"]
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -31,6 +32,12 @@ NUMBERS: Final = {
     0xD2: (">i4", 1),
     0xD3: (">i8", 1),
 }
+
+
+_ALIKE: Final = np.arange(256, dtype=np.uint8)  # of each marker, the one that stands for its type
+_ALIKE[:0x80] = FIXINT_POSITIVE
+_ALIKE[0xE0:] = FIXINT_NEGATIVE
+_ALIKE[0xC3] = BOOL
 
 
 class Piece(NamedTuple):
@@ -82,3 +89,49 @@ def texts(block: Array | None, count: int, marker: int) -> Array:
         return np.full(count, b"" if binary else "", object)
     raw = block.tolist()
     return np.fromiter(raw if binary else map(_Known().__getitem__, raw), object, count)
+
+
+def values_at(block: Octets, place: Ints, marker: Octets) -> Iterator[Piece]:
+    """The values, single ones of any type, whose markers stand at *place*."""
+    alike = _ALIKE[marker]
+    if not len(alike):
+        return
+    if (alike == alike[0]).all():
+        yield from _values_of(block, int(alike[0]), None, place)
+        return
+    for one in np.unique(alike).tolist():
+        chosen = np.flatnonzero(alike == one)
+        yield from _values_of(block, one, chosen, place[chosen])
+
+
+def _values_of(block: Octets, marker: int, chosen: Ints | None, place: Ints) -> Iterator[Piece]:
+    if marker in NUMBERS:
+        dtype, behind = NUMBERS[marker]
+        yield from ints_apart(chosen, overlapping(block, dtype)[place + behind])
+    elif marker == BOOL:
+        yield Piece(chosen, block[place] == 0xC3)
+    elif marker == NIL:
+        yield Piece(chosen, None)
+    elif marker in LENGTHS:
+        head = 1 + LENGTHS[marker]
+        size = overlapping(block, f">u{head - 1}")[place + 1]
+        for one in np.unique(size).tolist():
+            some = np.flatnonzero(size == one)
+            found = _texts_at(block, place[some] + head, one, marker)
+            yield Piece(some if chosen is None else chosen[some], found)
+    else:
+        yield Piece(chosen, _texts_at(block, place + 1, marker & 0x1F, marker))
+
+
+def _texts_at(block: Octets, place: Ints, size: int, marker: int) -> Array:
+    return texts(overlapping(block, f"V{size}")[place] if size else None, len(place), marker)
+
+
+def put_numbers(out: npt.NDArray[np.float64], rows: Ints | None, pieces: Iterable[Piece]) -> None:
+    """Set *rows* of *out* (None for all) to the values of *pieces*, as `Table.numbers` takes them."""
+    for chosen, block in pieces:
+        these = rows if chosen is None else chosen if rows is None else rows[chosen]
+        if block is not None:
+            out[slice(None) if these is None else these] = (
+                block if block.dtype != object else [number(value) for value in block.tolist()]
+            )

@@ -18,7 +18,7 @@ from trainlog.storage.source import Source, atomic_write
 __all__ = ["cache_path", "finish", "load_or_start"]
 
 _VERSION: Final = 3
-_WORTH: Final = 1 << 20  # bytes of a log from which on a full read builds an index as a side effect
+_WORTH: Final = 8 << 20  # bytes of a log from which on a full read builds an index as a side effect
 _PAYS: Final = 256 << 20  # bytes of a log from which on reading the index is worth a file
 _GROWN: Final = 64 << 20  # bytes by which a live log has grown when its index is written anew
 _SAMPLES: Final = 16

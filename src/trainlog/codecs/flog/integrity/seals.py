@@ -23,7 +23,7 @@ from trainlog.storage.source import Source
 
 __all__ = [
     *("AT_ONCE", "EVERY", "MAP", "REWIND", "SEAL", "SEAL_SIZE", "Seal", "SealedFile"),
-    *("checksum", "contains", "is_seal", "last_seal"),
+    *("SEAL_KEYS", "checksum", "contains", "is_seal", "last_seal"),
 ]
 
 SEAL: Final = 67  # "C"
@@ -38,7 +38,7 @@ _SIZE: Final = _PAYLOAD.size + _CHECKSUM
 _KIND_AT: Final = 8  # in a frame's header
 _EVENT: Final = int(Kind.EVENT)
 SEAL_SIZE: Final = FRAME.size + _SIZE
-_KEYS: Final = {"from", "to", "rewinds", "crc32"}
+SEAL_KEYS: Final = frozenset({"from", "to", "rewinds", "crc32"})
 
 REWIND: Final = b"\xa4type\xa6rewind"  # in the payload of an event, see `trainlog.codecs.flog.integrity.rewinds`
 
@@ -51,7 +51,7 @@ AT_ONCE: Final = 1 << 19
 
 def is_seal(data: Mapping[Any, Any]) -> bool:
     """Whether the payload of a frame of kind 67 is a seal; another program may mean something else by that kind."""
-    return data.keys() == _KEYS
+    return data.keys() == SEAL_KEYS
 
 
 class SealedFile(AppendFile):

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from trainlog.codecs.flog.wire.layout import FIRST_BYTES, FRAME, MAX_PAYLOAD
 from trainlog.codecs.frame_payload import decode
@@ -158,7 +157,7 @@ def _swallows_a_frame(source: Source, at: int, stop: int, block: bytes, base: in
     if after < len(block):
         if block[after] in FIRST_BYTES:
             return False
-    elif stop + _HEAD >= source.size or source.block(stop)[_HEAD] in FIRST_BYTES:
+    elif stop + _HEAD >= source.size or source.read(stop + _HEAD, 1)[0] in FIRST_BYTES:
         return False
     found = next_frame(source, at + 1)
     return found is not None and found < stop
@@ -169,6 +168,7 @@ def is_likely(time: float, number: int) -> bool:
     return number > 0 and (time == 0 or (math.isfinite(time) and 2.0**-63 < abs(time) < 2.0**41))
 
 
+_FIRST_PIECE: Final = 1 << 12
 _IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
 
 
@@ -182,14 +182,14 @@ def next_frame(source: Source, start: int) -> int | None:
             stop = start + i + _HEAD + size
             if not 0 < size <= min(total - (stop - size), MAX_PAYLOAD) or not is_likely(time, number):
                 continue
-            after = source.block(stop)[: _HEAD + 1] if total - stop > _HEAD else b""
+            after = source.read(stop, _HEAD + 1) if total - stop > _HEAD else b""
             if after and (after[_HEAD] not in FIRST_BYTES or not is_likely(*_unpack(after)[:2])):
                 continue
             try:
-                decode(source.block(start + i, _HEAD + size)[_HEAD : _HEAD + size])
+                decode(source.read(start + i + _HEAD, size))
             except ValueError:
                 continue
-            return int(start + i)
+            return start + i
         following = start + max(len(block) - _HEAD, 1)
         if not block.strip(b"\0"):  # perhaps a hole of many gigabytes
             following = max(following, source.data_from(start + len(block)) - _HEAD)
@@ -197,14 +197,14 @@ def next_frame(source: Source, start: int) -> int | None:
     return None
 
 
-def _candidates(block: bytes) -> npt.NDArray[np.intp]:
+def _candidates(block: bytes) -> Iterator[int]:
     """Where in *block* the bytes of a frame's kind, and of the beginning of its payload, are possible ones."""
     octets = np.frombuffer(block, np.uint8)
-    last = len(octets) - _HEAD
-    if last <= 0:
-        return np.empty(0, np.intp)
-    places = np.flatnonzero(_IS_FIRST[octets[_HEAD:]] & (octets[8 : 8 + last] > 0))
-    # The exponent of a likely time (see is_likely): nearly all chance hits end here.
-    exponent = ((octets[places + 7].astype(np.uint16) & 0x7F) << 4) | (octets[places + 6] >> 4)
-    likely: npt.NDArray[np.bool_] = ((exponent >= 0x3C0) & (exponent <= 0x428)) | (exponent == 0)
-    return places[likely]
+    begin, size = 0, _FIRST_PIECE  # most searches find one soon
+    while (last := min(len(octets) - _HEAD, begin + size)) > begin:
+        places = np.flatnonzero(_IS_FIRST[octets[begin + _HEAD : last + _HEAD]] & (octets[begin + 8 : last + 8] > 0))
+        places += begin
+        # The exponent of a likely time (see is_likely): nearly all chance hits end here.
+        exponent = ((octets[places + 7].astype(np.uint16) & 0x7F) << 4) | (octets[places + 6] >> 4)
+        yield from places[((exponent >= 0x3C0) & (exponent <= 0x428)) | (exponent == 0)].tolist()
+        begin, size = last, 4 * size

@@ -1,0 +1,417 @@
+"""The values of frames that share no shape: numpy passes one entry of every frame at a time.
+
+Each frame is a map, so that its entries follow one another: key, value, key, value. One step of the walk passes the
+next entry of all frames together. So frames whose keys change from one to the next cost some array operations for each
+entry, not a dict for each frame. Keys are told apart by a hash of all their bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.codecs.flog.columns.record_shape import LENGTHS, WIDTHS
+from trainlog.codecs.flog.columns.values import overlapping, put_numbers, values_at
+from trainlog.codecs.flog.wire.layout import FRAME
+from trainlog.codecs.frame_payload import decode_list
+from trainlog.table.builder import Rows, TableBuilder, pick_rows
+
+__all__ = ["FoundValues", "ValueWalk"]
+
+Array = npt.NDArray[Any]
+Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+Octets = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+_HEAD: Final = FRAME.size
+_WIDTHS: Final = np.frombuffer(WIDTHS, np.uint8).astype(np.int64)
+_IS_KEY: Final = np.zeros(256, np.bool_)  # markers of strings below 256 bytes
+_IS_KEY[0xA0:0xC0] = _IS_KEY[0xD9] = True
+_IS_LIST: Final = np.zeros(256, np.bool_)
+_IS_LIST[0x80] = _IS_LIST[0x90:0xA0] = _IS_LIST[0xDC] = True  # an empty map as well
+
+# A key's hash is the sum of its words, each times an odd number of its own. So keys that differ in one word have
+# different hashes for sure, and all others as surely as 64 bits tell.
+_WORDS: Final = 32  # in the longest key
+_BYTES: Final = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
+# Which bytes of each word belong to a key, by its size.
+_OF_KEY: Final = _BYTES[np.clip(np.arange(256) - 8 * np.arange(_WORDS)[:, None], 0, 8)]
+_ODD: Final = np.random.default_rng(0).integers(0, 1 << 63, _WORDS + 2, np.uint64) * np.uint64(2) + np.uint64(1)
+
+_DEEPEST: Final = 8
+_MOST_STEPS: Final = 2048
+_MOST_LISTS: Final = 16  # sizes of lists that are passed in one step
+_MOST_KEYS: Final = 1 << 14
+_MOST_TARGETS: Final = 64
+_MOST_SLASHES: Final = 5
+_COMPARED: Final = 12  # hashes that are compared with one by one
+
+
+class _Cursors(NamedTuple):
+    """Where the walk is in each frame that it has not passed."""
+
+    row: Array
+    at: Array
+    stop: Array
+    left: Array  # entries of the map that it is in
+    within: Array  # the hash of that map; 0 for the frame itself
+    depth: Array
+
+    def take(self, which: Mask) -> _Cursors:
+        return self if which.all() else _Cursors(*(column[which] for column in self))
+
+
+class _Keys(NamedTuple):
+    """The next key of each frame."""
+
+    start: Array
+    end: Array  # where its value begins
+    within: Array  # the hash of the map that it is in
+    hash: Array
+
+    def take(self, which: Mask) -> _Keys:
+        return _Keys(*(column[which] for column in self))
+
+
+class _Entries(NamedTuple):
+    """Values, and where they stand."""
+
+    row: Ints
+    key: Ints  # its number; -1 for keys that are not told apart from others by their columns
+    place: Ints  # where the value's marker stands
+    end: Ints
+
+    def take(self, which: Any) -> _Entries:
+        return _Entries(*(column[which] for column in self))
+
+
+class FoundValues:
+    """The values of some frames, by their keys; those of one key stand beside one another, in the frames' order."""
+
+    def __init__(self, block: Octets, offset: Ints, names: list[str], ends: Ints, entries: _Entries) -> None:
+        self._block = block
+        self._offset = offset
+        self._names = names
+        self._ends = ends
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._offset)
+
+    def _by_name(self) -> Iterator[tuple[str, slice]]:
+        begin = 0
+        for name, end in zip(self._names, self._ends.tolist(), strict=True):
+            yield name, slice(begin, end)
+            begin = end
+
+    @property
+    def firsts(self) -> list[tuple[int, tuple[str, ...]]]:
+        """Each key with the first frame that has it, in the order of the frames and their keys."""
+        begins = np.concatenate([[0], self._ends])[:-1]
+        row, place = self._entries.row[begins].tolist(), self._entries.place[begins]
+        return [(row[i], (self._names[i],)) for i in np.argsort(place).tolist()]
+
+    def take(self, chosen: Mask) -> FoundValues:
+        """Only the *chosen* frames."""
+        keep = chosen[self._entries.row]
+        entries = self._entries.take(keep)
+        entries = entries._replace(row=(np.cumsum(chosen) - 1)[entries.row])
+        ends = np.concatenate([[0], np.cumsum(keep)])[self._ends]
+        some = np.diff(ends, prepend=0) > 0
+        names = [name for name, has in zip(self._names, some.tolist(), strict=True) if has]
+        return FoundValues(self._block, self._offset[chosen], names, ends[some], entries)
+
+    def add_to(self, builder: TableBuilder, rows: Rows) -> None:
+        """Set *rows* of a table to the frames."""
+        builder.time.put(rows, overlapping(self._block, "<f8")[self._offset])
+        wanted = set(builder.names(self._names))
+        for name, which in self._by_name():
+            if name not in wanted:
+                continue
+            column, some = builder.columns[name], self._entries.take(which)
+            marker = self._block[some.place]
+            lists = _IS_LIST[marker]
+            if lists.any():
+                these = some.take(lists)
+                spans = zip(these.place.tolist(), these.end.tolist(), strict=True)
+                values = [decode_list(self._block[place:end].tobytes()) for place, end in spans]
+                column.extend(pick_rows(rows, these.row), values)
+                some, marker = some.take(~lists), marker[~lists]
+            column.put_pieces(pick_rows(rows, some.row), values_at(self._block, some.place, marker))
+
+    def has_keys(self, keys: frozenset[str]) -> Mask:
+        """Which frames have these keys, and no others."""
+        hits = np.zeros((2, len(self)), np.int64)
+        for name, which in self._by_name():
+            hits[int(name in keys), self._entries.row[which]] += 1
+        found: Mask = (hits[0] == 0) & (hits[1] == len(keys))
+        return found
+
+    def numbers(self, key: str) -> npt.NDArray[np.float64]:
+        """The number that each frame has under *key*; NaN for none."""
+        found = np.full(len(self), np.nan)
+        for name, which in self._by_name():
+            if name == key:
+                some = self._entries.take(which)
+                put_numbers(found, some.row, values_at(self._block, some.place, self._block[some.place]))
+        return found
+
+
+class ValueWalk:
+    """Finds values, and remembers the keys that it met."""
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._names: dict[str, None] = {}
+        self._numbers: dict[int, int] = {}  # of the keys, by their hashes
+        self._hashes = np.array([0], np.uint64)  # the same, ascending
+        self._order = np.array([-1])
+        self._hashes_of: dict[frozenset[str], Hashes] = {}
+        self._maps = {0: ""}  # what stands before the keys of a map, by its hash
+
+    def find(
+        self, block: Octets, offset: Ints, length: Ints, wanted: frozenset[str] | None = None
+    ) -> tuple[FoundValues, Mask]:
+        """Find the values of the frames that begin at *offset* of *block*, which holds SLACK bytes behind the last.
+
+        Args:
+            block: holds the frames.
+            offset: where each begins, its header.
+            length: bytes of each, with the header.
+            wanted: only the values of these columns; None for all.
+
+        Returns:
+            the values, and of which frames. The others hold what is not passed: keys that are no short strings, lists
+            of anything but numbers of one width, ext types, a key twice; or they are no frames.
+
+        """
+        if len(self._names) > _MOST_KEYS:
+            self._forget()
+        targets = self._targets(wanted)
+        entries, whole = self._walk(block, offset, length, targets)
+        order = np.argsort(_short(entries.row, len(offset)), kind="stable")
+        entries = entries.take(order[np.argsort(_short(entries.key[order], len(self._names)), kind="stable")])
+        twice = entries.row[1:][(np.diff(entries.key) == 0) & (np.diff(entries.row) == 0)]
+        whole[np.concatenate([twice, entries.row[entries.key < 0]])] = False
+        if not whole.all():
+            entries = entries.take(whole[entries.row])
+            entries = entries._replace(row=(np.cumsum(whole) - 1)[entries.row])
+        counts = np.bincount(entries.key, minlength=len(self._names))
+        names = [name for name, count in zip(self._names, counts.tolist(), strict=True) if count]
+        return FoundValues(block, offset[whole], names, np.cumsum(counts[counts > 0]), entries), whole
+
+    def _targets(self, wanted: frozenset[str] | None) -> Hashes | None:
+        """The hashes of the keys that may be those of the *wanted* columns; None for all."""
+        # A name with a number is given to the second of two columns that would have the same: that takes all keys.
+        if wanted is None or any("#" in name or name.count("/") > _MOST_SLASHES for name in wanted):
+            return None
+        if wanted not in self._hashes_of:
+            if len(self._hashes_of) >= _MOST_TARGETS:
+                self._hashes_of.clear()
+            found = [_hash_of(path) for name in wanted for path in _paths(name)]
+            self._hashes_of[wanted] = np.sort(np.array(found, np.uint64))
+        return self._hashes_of[wanted]
+
+    def _walk(self, block: Octets, offset: Ints, length: Ints, targets: Hashes | None) -> tuple[_Entries, Mask]:
+        """The entries of all frames, those of *targets* where these are given; and which frames were passed whole."""
+        count = len(offset)
+        whole = np.zeros(count, np.bool_)
+        found = [_Entries(*[np.empty(0, np.int64)] * 4)]
+        at, stop = offset + _HEAD, offset + length
+        left, head = _map_sizes(block, at)
+        cursors = _Cursors(
+            np.arange(count), at + head, stop, left, np.zeros(count, np.uint64), np.zeros(count, np.int64)
+        )
+        cursors = cursors.take((left >= 0) & (at + head <= stop))
+        outer = np.zeros((_DEEPEST, count, 2), np.int64)  # of the maps around: entries that are left, hash
+        for _ in range(_MOST_STEPS):
+            cursors = self._left_maps(cursors, outer, whole)
+            if not len(cursors.row):
+                break
+            cursors = self._step(block, cursors, outer, found, targets)
+        return _Entries(*map(np.concatenate, zip(*found, strict=True))), whole
+
+    @staticmethod
+    def _left_maps(cursors: _Cursors, outer: npt.NDArray[np.int64], whole: Mask) -> _Cursors:
+        """Leave the maps that end here; frames that do are *whole*, if it is where they should."""
+        while not cursors.left.all():
+            row, at, stop, left, within, depth = cursors
+            over = left == 0
+            ended = over & (depth == 0)
+            whole[row[ended]] = at[ended] == stop[ended]
+            inner = over & (depth > 0)
+            depth[inner] -= 1
+            left[inner] = outer[depth[inner], row[inner], 0]
+            within = within.copy()  # entries that were found share it
+            within[inner] = outer[depth[inner], row[inner], 1].view(np.uint64)
+            cursors = _Cursors(row, at, stop, left, within, depth).take(~ended)
+        return cursors
+
+    def _step(
+        self,
+        block: Octets,
+        cursors: _Cursors,
+        outer: npt.NDArray[np.int64],
+        found: list[_Entries],
+        targets: Hashes | None,
+    ) -> _Cursors:
+        """Pass one entry of each frame, which is added to *found*; frames in which that cannot be done are left out."""
+        cursors = cursors.take((cursors.at < cursors.stop - 1) & _IS_KEY[block[cursors.at]])
+        marker = block[cursors.at]
+        size = (marker & 0x1F).astype(np.int64)
+        start = cursors.at + 1
+        if (long := marker == 0xD9).any():
+            size[long] = block[start[long]]
+            start += long
+        inside = start + size < cursors.stop
+        if not inside.all():
+            cursors, size, start = cursors.take(inside), size[inside], start[inside]
+        place = start + size
+        keys = _Keys(start, place, cursors.within, _hashes(block, start, size, cursors.within))
+        marker = block[place]
+        end = place + _WIDTHS[marker]
+        maps = np.zeros(len(place), np.bool_)
+        if (special := end == place).any():
+            end[special] = _ends_of(block, place[special], marker[special], cursors.stop[special])
+            maps[special] = _map_sizes(block, place[special])[0] > 0
+        good = (end <= cursors.stop) & ((end > place) | maps) & (~maps | (cursors.depth < _DEEPEST))
+        if not good.all():
+            cursors, keys = cursors.take(good), keys.take(good)
+            end, maps = end[good], maps[good]
+        row, _, stop, left, within, depth = cursors
+        hits = ~maps if targets is None else ~maps & _is_in(keys.hash, targets)
+        if hits.all():
+            found.append(_Entries(row, self._numbered(block, keys), keys.end, end))
+        elif hits.any():
+            found.append(_Entries(row[hits], self._numbered(block, keys.take(hits)), keys.end[hits], end[hits]))
+        left = left - 1
+        if maps.any():
+            inner = keys.take(maps)
+            for one, name in self._named(block, inner, self._maps):
+                self._maps[one] = f"{name}/"
+            depth, within = depth.copy(), within.copy()
+            outer[depth[maps], row[maps], 0] = left[maps]
+            outer[depth[maps], row[maps], 1] = within[maps].view(np.int64)
+            depth[maps] += 1
+            within[maps] = inner.hash
+            left[maps], heads = _map_sizes(block, inner.end)
+            end[maps] = inner.end + heads
+        return _Cursors(row, end, stop, left, within, depth)
+
+    def _numbered(self, block: Octets, keys: _Keys) -> Ints:
+        """The numbers of *keys*; -1 for those that are not told apart from others by their columns."""
+        place = np.searchsorted(self._hashes, keys.hash)
+        unknown = self._hashes[np.minimum(place, len(self._hashes) - 1)] != keys.hash
+        if unknown.any():
+            for one, name in self._named(block, keys.take(unknown), self._numbers):
+                self._numbers[one] = -1 if name in self._names else len(self._names)
+                self._names.setdefault(name)
+            self._hashes = np.array(sorted(self._numbers), np.uint64)
+            self._order = np.array([self._numbers[one] for one in self._hashes.tolist()], np.int64)
+            place = np.searchsorted(self._hashes, keys.hash)
+        return self._order[place]
+
+    def _named(self, block: Octets, keys: _Keys, known: Container[int]) -> Iterator[tuple[int, str]]:
+        """Those of *keys* that are not *known*, once each: hash and column."""
+        hashes, first = np.unique(keys.hash, return_index=True)
+        for one, i in zip(hashes.tolist(), first.tolist(), strict=True):
+            if one not in known:
+                text = block[keys.start[i] : keys.end[i]].tobytes().decode("utf-8", "surrogateescape")
+                yield one, self._maps[int(keys.within[i])] + text
+
+
+def _is_in(hashes: Hashes, targets: Hashes) -> Mask:
+    """Which of *hashes* are among *targets*, which ascend."""
+    if len(targets) <= _COMPARED:
+        found = np.zeros(len(hashes), np.bool_)
+        for one in targets:
+            found |= hashes == one
+        return found
+    nearest: Hashes = targets[np.minimum(np.searchsorted(targets, hashes), len(targets) - 1)]
+    return np.equal(nearest, hashes)
+
+
+def _short(values: Ints, limit: int) -> npt.NDArray[Any]:
+    """The same in a type that numpy sorts fast, if it can hold what is below *limit*."""
+    return values.astype(np.int16) if limit <= 1 << 15 else values
+
+
+def _hashes(block: Octets, start: Ints, size: Ints, within: Hashes) -> Hashes:
+    """The hashes of the keys of *size* bytes from *start* on, in maps of these hashes."""
+    words = overlapping(block, "<u8")
+    found: Hashes = within * _ODD[-1] + size.view(np.uint64) * _ODD[-2]
+    for i in range(-(-int(size.max(initial=0)) // 8)):
+        word = words[np.minimum(start, len(words) - 1)]
+        word &= _OF_KEY[i][size]
+        word *= _ODD[i]
+        found += word
+        start = start + 8
+    return found
+
+
+def _hash_of(path: Sequence[str]) -> int:
+    """The hash of a key in maps of these keys."""
+    found: Hashes = np.zeros(1, np.uint64)
+    for key in path:
+        raw = key.encode("utf-8", "surrogateescape")
+        block = np.frombuffer(raw + bytes(16), np.uint8)
+        found = _hashes(block, np.zeros(1, np.int64), np.array([len(raw)]), found)
+    return int(found[0])
+
+
+def _paths(name: str) -> Iterator[tuple[str, ...]]:
+    """The keys of maps in maps whose column has this name."""
+    yield (name,)
+    for i, letter in enumerate(name):
+        if letter == "/":
+            yield from ((name[:i], *rest) for rest in _paths(name[i + 1 :]))
+
+
+def _map_sizes(block: Octets, at: Ints) -> tuple[Ints, Ints]:
+    """How many entries the maps at byte *at* have, -1 where there is none; and the bytes of their heads."""
+    marker = block[at]
+    size = np.where((marker & 0xF0) == 0x80, (marker & 0x0F).astype(np.int64), -1)
+    head = np.ones(len(at), np.int64)
+    if (long := marker == 0xDE).any():
+        size[long] = overlapping(block, ">u2")[at[long] + 1]
+        head[long] = 3
+    return size, head
+
+
+def _ends_of(block: Octets, at: Ints, marker: Octets, stop: Ints) -> Ints:
+    """Where the values end that begin at byte *at*, whose markers do not tell their widths; -1 for what is refused."""
+    end = np.full(len(at), -1)
+    for one in np.unique(marker).tolist():
+        which = marker == one
+        places, stops = at[which], stop[which]
+        if one in LENGTHS:
+            width = LENGTHS[one]
+            end[which] = places + 1 + width + overlapping(block, f">u{width}")[places + 1].astype(np.int64)
+        elif one == 0xDC:
+            end[which] = _list_ends(block, places + 3, overlapping(block, ">u2")[places + 1].astype(np.int64), stops)
+        elif 0x90 <= one < 0xA0:
+            end[which] = _list_ends(block, places + 1, np.full(len(places), one & 0x0F), stops)
+        elif one == 0x80:
+            end[which] = places + 1
+    return end
+
+
+def _list_ends(block: Octets, at: Ints, size: Ints, stop: Ints) -> Ints:
+    """Where lists end whose values begin at byte *at*; -1 for those whose values are not all of one width."""
+    width = _WIDTHS[block[at]] * (size > 0)
+    end = at + size * width
+    end[(end > stop) | ((width == 0) & (size > 0))] = -1
+    shapes = np.unique(np.stack([size, width])[:, end > at], axis=1).T
+    for n, w in shapes[:_MOST_LISTS].tolist():
+        which = np.flatnonzero((size == n) & (width == w) & (end > at))
+        values = overlapping(block, f"V{n * w}")[at[which]].view(np.uint8).reshape(-1, n, w)
+        end[which[(_WIDTHS[values[:, :, 0]] != w).any(axis=1)]] = -1
+    for n, w in shapes[_MOST_LISTS:].tolist():
+        end[(size == n) & (width == w)] = -1
+    return end
