@@ -20,4 +20,5 @@ def sizes(request: pytest.FixtureRequest) -> Iterator[None]:
             patch.setattr(scanner, "_FULL", 900)
             patch.setattr(sorter, "_MANY", 4)
             patch.setattr(sorter, "_FEW", 2)
+            patch.setattr(sorter, "_WALKED", 1)
         yield

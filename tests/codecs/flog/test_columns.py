@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 import struct
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from tests.strategies import frame_data
 import trainlog
 from trainlog import Kind
 from trainlog.errors import DamagedLogWarning
+from trainlog.scan import Scan
 from trainlog.table.builder import table_of
 from trainlog.table.table import Table
 
@@ -163,6 +165,7 @@ def test_any_column(make: Make, values: list[Any]) -> None:
         [{"step": i, "x": values[i % len(values)], "y": 0.5} for i in range(60)],
         [{"step": i, "x": values[i * len(values) // 300], "y": 0.5} for i in range(300)],
         [{"y": i} if i % 3 == 0 else {"x": values[i % len(values)], "y": i / 2} for i in range(60)],
+        [{f"k{i % 7}": i, "x": values[i % len(values)], f"k{i * 3 % 5 + 7}": "y" * i} for i in range(60)],
     ):
         check(make(log_of(frames, 2)), [2])
 
@@ -197,6 +200,42 @@ def test_json_payloads(make: Make) -> None:
     frames = [json.dumps({"step": i, "x": [i / 2, 1]}).encode() for i in range(100)]
     check(make(log_of(frames)))
     check(make(log_of([frame if i % 3 else msgpack.packb(json.loads(frame)) for i, frame in enumerate(frames)])))
+
+
+def test_keys_that_change_from_frame_to_frame(make: Make) -> None:
+    """Some hundred frames, each with keys of its own choice, of all lengths, nested ones among them."""
+    choice = random.Random(1)
+    keys = [f"{i}/" + "key" * (i % 30) + "x" * (i * 7 % 256) for i in range(40)]
+    values = [1.5, -3, "text", True, None, [0.5] * 3, [1, 2.5], [], {}, {"a": 1, "b": {"c": "d"}}, {"deep": {}}]
+
+    def data(i: int) -> dict[Any, Any]:
+        some = {key: choice.choice(values) for key in choice.sample(keys, 12)}
+        return {"step": i, **some, "last": i / 3} if i % 7 else {i: 1, **some}
+
+    path = make(log_of([data(i) for i in range(600)], 2))
+    check(path, [2])
+    reader = trainlog.open(path)
+    for some in (["step"], [keys[3]], ["last", keys[0], "absent"], [f"{keys[7]}/b/c", f"{keys[7]}/a"]):
+        batch = next(reader.scan(Scan(kinds="stats", columns=some)))
+        expected = generic(path, 2)
+        assert_same(batch.table, expected.select([name for name in some if name in expected]))
+    steps = generic(path, 2).numbers("step")
+    assert reader.table("stats", keys=["last"], steps=(100, 200)).rows == ((steps >= 100) & (steps < 200)).sum()
+
+
+@pytest.mark.parametrize("keys", [None, ["a/b"], ["a/b#2"], ["a/b#2", "a/b"], ["a"]])
+def test_columns_of_one_name_from_different_maps(make: Make, keys: list[str] | None) -> None:
+    shapes = [{"a/b": 1}, {"a": {"b": 2}}, {"a/b": 3, "a": {"b": 4}}, {"a": {"b": 5}, "a/b": 6}, {"a": 7}]
+    path = make(log_of([{**shapes[i % 5], f"x{i % 9}": i} for i in range(400)], 2))
+    expected = generic(path, 2)
+    assert_same(trainlog.open(path).table("stats", keys=keys), expected if keys is None else expected.select(keys))
+
+
+def test_maps_in_maps_in_maps(make: Make) -> None:
+    def nested(depth: int) -> Any:
+        return {"in": nested(depth - 1), f"k{depth}": depth} if depth else {}
+
+    check(make(log_of([{f"x{i % 5}": nested(i % 12), "y": i} for i in range(300)], 2)))
 
 
 def test_the_keys_that_are_asked_for(make: Make) -> None:

@@ -36,7 +36,8 @@ _IS_LIST[0x80] = _IS_LIST[0x90:0xA0] = _IS_LIST[0xDC] = True  # an empty map as 
 
 # A key's hash is the sum of its words, each times an odd number of its own. So keys that differ in one word have
 # different hashes for sure, and all others as surely as 64 bits tell.
-_WORDS: Final = 32  # in the longest key
+_LONGEST_KEY: Final = 255
+_WORDS: Final = 32  # in it
 _BYTES: Final = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
 # Which bytes of each word belong to a key, by its size.
 _OF_KEY: Final = _BYTES[np.clip(np.arange(256) - 8 * np.arange(_WORDS)[:, None], 0, 8)]
@@ -214,8 +215,8 @@ class ValueWalk:
         if wanted not in self._hashes_of:
             if len(self._hashes_of) >= _MOST_TARGETS:
                 self._hashes_of.clear()
-            found = [_hash_of(path) for name in wanted for path in _paths(name)]
-            self._hashes_of[wanted] = np.sort(np.array(found, np.uint64))
+            found = (_hash_of(path) for name in wanted for path in _paths(name))
+            self._hashes_of[wanted] = np.array(sorted(one for one in found if one is not None), np.uint64)
         return self._hashes_of[wanted]
 
     def _walk(self, block: Octets, offset: Ints, length: Ints, targets: Hashes | None) -> tuple[_Entries, Mask]:
@@ -355,11 +356,13 @@ def _hashes(block: Octets, start: Ints, size: Ints, within: Hashes) -> Hashes:
     return found
 
 
-def _hash_of(path: Sequence[str]) -> int:
-    """The hash of a key in maps of these keys."""
+def _hash_of(path: Sequence[str]) -> int | None:
+    """The hash of a key in maps of these keys; None for keys that no walk passes."""
     found: Hashes = np.zeros(1, np.uint64)
     for key in path:
         raw = key.encode("utf-8", "surrogateescape")
+        if len(raw) > _LONGEST_KEY:
+            return None
         block = np.frombuffer(raw + bytes(16), np.uint8)
         found = _hashes(block, np.zeros(1, np.int64), np.array([len(raw)]), found)
     return int(found[0])
