@@ -276,10 +276,10 @@ class TableBuilder:
         """Set *rows* to the values of *frames*, which are flat; their times are not."""
         if not frames:
             return
-        first = frames[0].keys()
-        if all(frame.keys() == first for frame in frames):
-            for name in self.names(first):
-                self.column(name).extend(rows, [frame[name] for frame in frames])
+        if len(set(map(tuple, frames))) == 1:  # the same keys in the same order
+            columns = dict(zip(frames[0], zip(*(frame.values() for frame in frames), strict=True), strict=True))
+            for name in self.names(columns):
+                self.column(name).extend(rows, list(columns[name]))
             return
         for name in self.names(dict.fromkeys(itertools.chain.from_iterable(frames))):
             chosen = [i for i, frame in enumerate(frames) if name in frame]

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.codecs.flog.conftest import make_small
 from tests.codecs.flog.test_columns import assert_same, creature, files, same
 from tests.handmade import Flog
 
 import trainlog
 from trainlog import Frame, Kind, TrainlogError
-from trainlog.codecs.flog.columns import scanner as columns
-from trainlog.codecs.flog.columns import sorter as sort
 from trainlog.codecs.flog.index import index
 from trainlog.codecs.flog.index import index_file as cache
 from trainlog.codecs.flog.index.index_file import cache_path
@@ -41,10 +40,7 @@ def small() -> Iterator[None]:
         patch.setattr(source, "_SAMPLE", 64)
         patch.setattr(cache, "_PAYS", 4096)
         patch.setattr(cache, "_GROWN", 2000)
-        patch.setattr(columns, "_BLOCK", 300)
-        patch.setattr(columns, "_LARGEST", 3000)
-        patch.setattr(sort, "_MANY", 4)
-        patch.setattr(sort, "_FEW", 2)
+        make_small(patch)
         yield
 
 

@@ -19,7 +19,8 @@ from trainlog.codecs.flog.columns.sorter import FrameSorter, SortedFrames
 from trainlog.codecs.flog.columns.values import overlapping
 from trainlog.codecs.flog.index.index import Candidates, FrameOffsets, IndexBuilder, likely
 from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_KEYS, is_seal
-from trainlog.codecs.flog.scanning.chain import SLACK, Chain, Links, Octets
+from trainlog.codecs.flog.scanning.blocks import Block, BlockReader
+from trainlog.codecs.flog.scanning.chain import SLACK, Octets
 from trainlog.codecs.flog.scanning.walk import FrameWalk, Record
 from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.codecs.frame_payload import decode_flat
@@ -34,10 +35,7 @@ __all__ = ["ColumnScanner", "StaleIndex"]
 
 _HEAD: Final = FRAME.size
 
-# A block should fit into the processor's cache. Where frames of the kind are few, they are gathered from several.
-_BLOCK: Final = 2 << 20
-_LARGEST: Final = 16 << 20
-_ENOUGH: Final = 2048
+_ENOUGH: Final = 2048  # where frames of the kind are few, so many are gathered from several blocks
 _FULL: Final = 1 << 20  # bytes; more would be taken from memory that was never touched before
 
 _NOTHING: Final = Candidates()
@@ -107,9 +105,7 @@ class ColumnScanner:
         self._rows: dict[int, _KindRows] = {}
         self._count = 0  # rows that were gathered for the next batch
         self._given = False  # whether there was a batch already
-        self._chain = Chain()
-        self._block = np.empty(0, np.uint8)
-        self._size = _BLOCK
+        self._blocks = BlockReader(source)
         self._few = FrameBuffer()
         self._begin = -1
         self._proven = 0
@@ -138,6 +134,12 @@ class ColumnScanner:
 
         """
         self._index = index
+        try:
+            yield from self._batches(start, on_gap, candidates)
+        finally:
+            self._blocks.close()
+
+    def _batches(self, start: int, on_gap: Callable[[Gap], object], candidates: Candidates) -> Iterator[Batch]:
         self._read_candidates(candidates)
         walk = FrameWalk(self._source, start, self._kinds, on_gap)
         begin = candidates.begin if candidates.begin >= 0 else start
@@ -239,21 +241,21 @@ class ColumnScanner:
         proven = self._proven = walk.proven
         try:
             while walk.at + _HEAD < stop:
-                at = walk.at
-                count = self._fill(at, stop)
-                links = self._chain.follow(self._block, count)
+                block = self._blocks.read(walk.at, stop)
+                at, links = block.at, block.links
                 wanted = self._wanted[links.kind]
-                good = self._sound(links, wanted, count, at, proven, stop)
+                good = self._sound(block, wanted, proven, stop)
+                reached = int(links.offset[good]) if good < len(links.kind) else links.next
+                self._blocks.begin(at + reached, stop)
                 if self._index is not None and not self._proving:
-                    self._index.see(at, self._block, links, good)
+                    self._index.see(at, block.data, links, good)
                 rows = np.flatnonzero(wanted[:good])
                 if len(rows):
                     offset, length = links.offset[rows], links.length[rows]
                     proven = at + int(offset[-1] + length[-1])
-                    self._gather(offset, length, links.kind[rows], at)
-                reached = int(links.offset[good]) if good < len(links.kind) else links.next
+                    self._gather(block, offset, length, links.kind[rows])
                 walk.at = at + reached
-                if (links.broken and good == len(links.kind)) or not (reached or self._enlarged(links)):
+                if (links.broken and good == len(links.kind)) or not (reached or self._blocks.enlarge(links)):
                     break
                 if self._scan.batch_rows is not None and self._count + self._few.rows >= self._scan.batch_rows:
                     self._put(*self._few.take())
@@ -282,13 +284,13 @@ class ColumnScanner:
         self._wanted, self._proving = wanted, False
         return walk.at == end
 
-    def _gather(self, offset: Ints, length: Ints, kind: Octets, at: int) -> None:
-        """Put the frames at *offset* of the block, which begins at byte *at*, now or together with later ones."""
-        if len(offset) >= _ENOUGH // 4 or int(length.sum()) > self._size // 4:
+    def _gather(self, block: Block, offset: Ints, length: Ints, kind: Octets) -> None:
+        """Put the frames at *offset* of *block*, now or together with later ones."""
+        if len(offset) >= _ENOUGH // 4 or int(length.sum()) > len(block.data) // 4:
             self._put(*self._few.take())
-            self._put(self._block, offset, length, offset + at, kind)
+            self._put(block.data, offset, length, offset + block.at, kind)
             return
-        self._few.add(self._block, offset, length, offset + at, kind)
+        self._few.add(block.data, offset, length, offset + block.at, kind)
         if self._few.rows >= _ENOUGH or self._few.size >= _FULL:
             self._put(*self._few.take())
 
@@ -363,8 +365,9 @@ class ColumnScanner:
         one = np.array([record.size])
         self._collect(frames, block, one - record.size, one, one - one + record.offset, block[8:9])
 
-    def _sound(self, links: Links, wanted: Mask, count: int, at: int, proven: int, stop: int) -> int:
+    def _sound(self, block: Block, wanted: Mask, proven: int, stop: int) -> int:
         """How many of the frames, from the first one on, can be taken without a second look at what is around them."""
+        at, data, count, links = block
         good = len(links.kind)
         if not good:
             return 0
@@ -379,24 +382,10 @@ class ColumnScanner:
         np.logical_not(wanted[: good - 1], out=doubtful[1:])
         places = np.flatnonzero(doubtful)
         if len(places):
-            found = likely(overlapping(self._block, "<f8")[links.offset[places]], links.kind[places])
+            found = likely(overlapping(data, "<f8")[links.offset[places]], links.kind[places])
             if not found.all():
                 good = int(places[found.argmin()])
         return good
-
-    def _enlarged(self, links: Links) -> bool:
-        """Make the block large enough for the first frame, and the head of the next one, if that is all it takes."""
-        need = int(links.length[0]) + _HEAD + 1 if len(links.length) else 0
-        if not self._size < need <= _LARGEST:
-            return False
-        self._size = min(_LARGEST, 2 * need)
-        return True
-
-    def _fill(self, at: int, stop: int) -> int:
-        """Read the block that begins at byte *at*; how much of it is there."""
-        if len(self._block) < self._size + SLACK:
-            self._block = np.empty(self._size + SLACK, np.uint8)
-        return self._source.fill(self._block.data[: min(self._size, stop - at)], at)
 
     def _expect(self, builder: TableBuilder, count: int) -> None:
         """Guess how many rows there will be, when so many are added."""

@@ -62,8 +62,11 @@ class SortedFrames(NamedTuple):
             decoded = [entry for entry in decoded if chosen[entry[0]]]
         builder.rows += count
         flat = [data for _, _, data in decoded]
-        firsts = [(int(rows[i]), names) for rows, match in matches for i, names in match.firsts]
-        builder.meet([*firsts, *((row, data) for row, _, data in decoded)])
+        firsts: dict[tuple[str, ...], int] = {}
+        for row, _, data in decoded:
+            firsts.setdefault(tuple(data), row)
+        found = ((int(rows[i]), names) for rows, match in matches for i, names in match.firsts)
+        builder.meet([*found, *((row, names) for names, row in firsts.items())])
         for rows, match in matches:
             match.add_to(builder, _as_slice(numbers[rows]))
         if decoded:

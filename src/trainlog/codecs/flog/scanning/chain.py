@@ -4,6 +4,7 @@ Each frame says where the next one begins, so that following the chain is one st
 training logs repeat themselves: a hundred frames of one length, another one, a hundred again. So a run is guessed
 to be as long as the last one of its length was, or twice as long as it is by now; only where a guess ends a header
 is read. Then all the headers that should be there are compared at once, and what was wrongly guessed is dropped.
+Where runs are short, nothing is guessed, and each header is read.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _WORTH_GUESSING = 16
 _WORTH_DOUBLING = 128
 _MOST_LENGTHS = 4096
 _HORIZON = 256  # runs that are guessed before the guess is checked, until it fails
+_STEPS = 1024  # frames that are followed one by one until it is asked again whether runs are short
 
 
 class Links(NamedTuple):
@@ -63,6 +65,7 @@ class Chain:
         self._runs: dict[int, int] = {}  # frames in the last run, by the length of a frame
         self._length = 0  # of the frames in the run that is going on
         self._count = 0  # how many there were
+        self._runs_are_short = False
 
     def follow(self, block: Octets, stop: int) -> Links:
         """The frames from byte 0 of *block* on whose header, and first byte of payload, are before byte *stop*.
@@ -80,7 +83,7 @@ class Chain:
         broken = False
         horizon = _HORIZON
         while at + _HEAD < stop and not broken:
-            length = self._guess(view, at, stop, horizon)
+            length = _steps(view, at, stop) if self._runs_are_short else self._guess(view, at, stop, horizon)
             ends = np.cumsum(length)
             ends += at
             offset = ends - length
@@ -98,6 +101,7 @@ class Chain:
                 self._learn(length)
                 horizon = _HORIZON
             parts.append((offset, length, head))
+            self._runs_are_short = _WORTH_GUESSING * int(np.count_nonzero(np.diff(length))) > len(length)
         if not parts:
             none = np.empty(0, np.int64)
             return Links(none, none, none.astype(np.uint8), at, broken)
@@ -139,3 +143,14 @@ class Chain:
             last = int(length[-1])
             others = np.flatnonzero(length != last)
             self._length, self._count = last, len(length) - (int(others[-1]) + 1 if len(others) else 0)
+
+
+def _steps(view: memoryview, at: int, stop: int) -> Ints:
+    """The lengths of the next frames, whose headers are before *stop*, as each says where the next one begins."""
+    lengths: list[int] = []
+    last = stop - _HEAD - 1
+    while at <= last and len(lengths) < _STEPS:
+        length = _HEAD + _unpack(view, at + 9)[0]
+        lengths.append(length)
+        at += length
+    return np.array(lengths, np.int64)
