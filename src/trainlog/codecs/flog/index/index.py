@@ -1,4 +1,4 @@
-"""Where in a FLOG file which frames are: for each part of about a megabyte how many, and in what range of time.
+"""Where in a FLOG file which frames are: for each part of about half a megabyte how many, and in what range of time.
 
 It is built from the headers alone, block by block, and only for files whose chain of frames is unbroken from the
 first to the last; a torn tail is left to the walk. Clocks may step back: a part is chosen by the range of its times,
@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Spans = list[tuple[int, int]]
 
 _HEAD: Final = FRAME.size
-_PART: Final = 1 << 20
+_PART: Final = 1 << 19
 _SHORTEST, _LONGEST = 2.0**-63, 2.0**41  # seconds
 _APART: Final = 1 << 13  # bytes from one frame to the next from which on it is faster to read each by itself
 
@@ -295,11 +295,16 @@ class IndexBuilder:
         """Add the first *good* frames of *links*, of the block that begins at byte *at* of the file."""
         if at != self.end or self._broken:
             return
-        offset, length, kind = links.offset[:good], links.length[:good], links.kind[:good]
         if links.broken:
             self._broken = True
-        if self._broken or not good:
-            return
+        first = 0
+        while first < good and not self._broken:
+            last = max(first + 1, int(np.searchsorted(links.offset[:good], links.offset[first] + _PART)))
+            self._see_part(at, block, links, slice(first, last))
+            first = last
+
+    def _see_part(self, at: int, block: Octets, links: Links, which: slice) -> None:
+        offset, length, kind = links.offset[which], links.length[which], links.kind[which]
         time = overlapping(block, "<f8")[offset]
         reached = int(offset[-1] + length[-1])
         ranges = {}
@@ -313,7 +318,7 @@ class IndexBuilder:
                 return
             ranges[one] = len(rows), low, high
             if one not in self._many:
-                if len(rows) * _APART > max(reached, _PART):
+                if len(rows) * _APART > max(reached - int(offset[0]), _PART):
                     self._many.add(one)
                     self._offsets.pop(one, None)
                 else:
