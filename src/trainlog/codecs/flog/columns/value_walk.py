@@ -29,8 +29,8 @@ Mask = npt.NDArray[np.bool_]
 
 _HEAD: Final = FRAME.size
 _WIDTHS: Final = np.frombuffer(WIDTHS, np.uint8).astype(np.int64)
-_IS_KEY: Final = np.zeros(256, np.bool_)  # markers of strings below 256 bytes
-_IS_KEY[0xA0:0xC0] = _IS_KEY[0xD9] = True
+_KEY_SIZES: Final = np.full(256, 1 << 40)  # by the markers of strings that may be keys; others end nowhere
+_KEY_SIZES[0xA0:0xC0], _KEY_SIZES[0xD9] = np.arange(32), 0
 _IS_LIST: Final = np.zeros(256, np.bool_)
 _IS_LIST[0x80] = _IS_LIST[0x90:0xA0] = _IS_LIST[0xDC] = True  # an empty map as well
 
@@ -40,6 +40,7 @@ _LONGEST_KEY: Final = 255
 _WORDS: Final = 32  # in it
 _BYTES: Final = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
 # Which bytes of each word belong to a key, by its size.
+_LAST_BYTES: Final = ~_BYTES[8 - np.minimum(np.arange(256), 8)]
 _OF_KEY: Final = _BYTES[np.clip(np.arange(256) - 8 * np.arange(_WORDS)[:, None], 0, 8)]
 _ODD: Final = np.random.default_rng(0).integers(0, 1 << 63, _WORDS + 2, np.uint64) * np.uint64(2) + np.uint64(1)
 
@@ -74,8 +75,29 @@ class _Keys(NamedTuple):
     within: Array  # the hash of the map that it is in
     hash: Array
 
+    @classmethod
+    def at(cls, block: Octets, end: Array, size: Array, within: Array) -> _Keys:
+        return cls(end - size, end, within, _hashes(block, end - size, size, within))
+
     def take(self, which: Mask) -> _Keys:
         return _Keys(*(column[which] for column in self))
+
+
+class _Targets(NamedTuple):
+    """Keys that are looked for."""
+
+    hashes: Hashes
+    tails: Hashes  # their last eight bytes
+
+    def may_be(self, block: Octets, end: Array, size: Array) -> Mask:
+        """Which of the keys of *size* bytes before byte *end* may be among them."""
+        if len(self.tails) > _COMPARED:
+            return np.ones(len(end), np.bool_)
+        tail = overlapping(block, "<u8")[end - 8] & _LAST_BYTES[size]
+        found = np.zeros(len(end), np.bool_)
+        for one in self.tails:
+            found |= tail == one
+        return found
 
 
 class _Entries(NamedTuple):
@@ -173,7 +195,7 @@ class ValueWalk:
         self._numbers: dict[int, int] = {}  # of the keys, by their hashes
         self._hashes = np.array([0], np.uint64)  # the same, ascending
         self._order = np.array([-1])
-        self._hashes_of: dict[frozenset[str], Hashes] = {}
+        self._targets_of: dict[frozenset[str], _Targets] = {}
         self._maps = {0: ""}  # what stands before the keys of a map, by its hash
 
     def find(
@@ -207,19 +229,24 @@ class ValueWalk:
         names = [name for name, count in zip(self._names, counts.tolist(), strict=True) if count]
         return FoundValues(block, offset[whole], names, np.cumsum(counts[counts > 0]), entries), whole
 
-    def _targets(self, wanted: frozenset[str] | None) -> Hashes | None:
-        """The hashes of the keys that may be those of the *wanted* columns; None for all."""
+    def _targets(self, wanted: frozenset[str] | None) -> _Targets | None:
+        """The keys that may be those of the *wanted* columns; None for all."""
         # A name with a number is given to the second of two columns that would have the same: that takes all keys.
         if wanted is None or any("#" in name or name.count("/") > _MOST_SLASHES for name in wanted):
             return None
-        if wanted not in self._hashes_of:
-            if len(self._hashes_of) >= _MOST_TARGETS:
-                self._hashes_of.clear()
-            found = (_hash_of(path) for name in wanted for path in _paths(name))
-            self._hashes_of[wanted] = np.array(sorted(one for one in found if one is not None), np.uint64)
-        return self._hashes_of[wanted]
+        if wanted not in self._targets_of:
+            if len(self._targets_of) >= _MOST_TARGETS:
+                self._targets_of.clear()
+            paths = [
+                [key.encode("utf-8", "surrogateescape") for key in path] for name in wanted for path in _paths(name)
+            ]
+            paths = [path for path in paths if max(map(len, path)) <= _LONGEST_KEY]
+            tails = {int.from_bytes(path[-1][-8:].rjust(8, b"\0"), "little") for path in paths}
+            hashes = [_hash_of(path) for path in paths]
+            self._targets_of[wanted] = _Targets(np.array(hashes, np.uint64), np.array([*tails], np.uint64))
+        return self._targets_of[wanted]
 
-    def _walk(self, block: Octets, offset: Ints, length: Ints, targets: Hashes | None) -> tuple[_Entries, Mask]:
+    def _walk(self, block: Octets, offset: Ints, length: Ints, targets: _Targets | None) -> tuple[_Entries, Mask]:
         """The entries of all frames, those of *targets* where these are given; and which frames were passed whole."""
         count = len(offset)
         whole = np.zeros(count, np.bool_)
@@ -260,40 +287,42 @@ class ValueWalk:
         cursors: _Cursors,
         outer: npt.NDArray[np.int64],
         found: list[_Entries],
-        targets: Hashes | None,
+        targets: _Targets | None,
     ) -> _Cursors:
         """Pass one entry of each frame, which is added to *found*; frames in which that cannot be done are left out."""
-        cursors = cursors.take((cursors.at < cursors.stop - 1) & _IS_KEY[block[cursors.at]])
         marker = block[cursors.at]
-        size = (marker & 0x1F).astype(np.int64)
-        start = cursors.at + 1
+        size = _KEY_SIZES[marker]
+        place = cursors.at + size + 1
         if (long := marker == 0xD9).any():
-            size[long] = block[start[long]]
-            start += long
-        inside = start + size < cursors.stop
+            size[long] = block[cursors.at[long] + 1]
+            place[long] += size[long] + 1
+        inside = place < cursors.stop
         if not inside.all():
-            cursors, size, start = cursors.take(inside), size[inside], start[inside]
-        place = start + size
-        keys = _Keys(start, place, cursors.within, _hashes(block, start, size, cursors.within))
+            cursors, size, place = cursors.take(inside), size[inside], place[inside]
         marker = block[place]
         end = place + _WIDTHS[marker]
-        maps = np.zeros(len(place), np.bool_)
+        good, maps = end <= cursors.stop, None
         if (special := end == place).any():
             end[special] = _ends_of(block, place[special], marker[special], cursors.stop[special])
+            maps = special.copy()
             maps[special] = _map_sizes(block, place[special])[0] > 0
-        good = (end <= cursors.stop) & ((end > place) | maps) & (~maps | (cursors.depth < _DEEPEST))
+            good = (end <= cursors.stop) & ((end > place) | (maps & (cursors.depth < _DEEPEST)))
         if not good.all():
-            cursors, keys = cursors.take(good), keys.take(good)
-            end, maps = end[good], maps[good]
+            cursors, size, place, end = cursors.take(good), size[good], place[good], end[good]
+            maps = None if maps is None else maps[good]
         row, _, stop, left, within, depth = cursors
-        hits = ~maps if targets is None else ~maps & _is_in(keys.hash, targets)
-        if hits.all():
-            found.append(_Entries(row, self._numbered(block, keys), keys.end, end))
-        elif hits.any():
-            found.append(_Entries(row[hits], self._numbered(block, keys.take(hits)), keys.end[hits], end[hits]))
+        hits: Any = slice(None) if targets is None else targets.may_be(block, place, size)
+        if maps is not None and maps.any():
+            hits = ~maps if targets is None else hits & ~maps
+        keys = _Keys.at(block, place[hits], size[hits], within[hits])
+        if targets is not None and len(keys.hash):
+            which = np.isin(keys.hash, targets.hashes)
+            hits, keys = np.flatnonzero(hits)[which], keys.take(which)
+        if len(keys.hash):
+            found.append(_Entries(row[hits], self._numbered(block, keys), keys.end, end[hits]))
         left = left - 1
-        if maps.any():
-            inner = keys.take(maps)
+        if maps is not None and maps.any():
+            inner = _Keys.at(block, place[maps], size[maps], within[maps])
             for one, name in self._named(block, inner, self._maps):
                 self._maps[one] = f"{name}/"
             depth, within = depth.copy(), within.copy()
@@ -327,17 +356,6 @@ class ValueWalk:
                 yield one, self._maps[int(keys.within[i])] + text
 
 
-def _is_in(hashes: Hashes, targets: Hashes) -> Mask:
-    """Which of *hashes* are among *targets*, which ascend."""
-    if len(targets) <= _COMPARED:
-        found = np.zeros(len(hashes), np.bool_)
-        for one in targets:
-            found |= hashes == one
-        return found
-    nearest: Hashes = targets[np.minimum(np.searchsorted(targets, hashes), len(targets) - 1)]
-    return np.equal(nearest, hashes)
-
-
 def _short(values: Ints, limit: int) -> npt.NDArray[Any]:
     """The same in a type that numpy sorts fast, if it can hold what is below *limit*."""
     return values.astype(np.int16) if limit <= 1 << 15 else values
@@ -356,15 +374,12 @@ def _hashes(block: Octets, start: Ints, size: Ints, within: Hashes) -> Hashes:
     return found
 
 
-def _hash_of(path: Sequence[str]) -> int | None:
-    """The hash of a key in maps of these keys; None for keys that no walk passes."""
+def _hash_of(path: Sequence[bytes]) -> int:
+    """The hash of a key in maps of these keys."""
     found: Hashes = np.zeros(1, np.uint64)
     for key in path:
-        raw = key.encode("utf-8", "surrogateescape")
-        if len(raw) > _LONGEST_KEY:
-            return None
-        block = np.frombuffer(raw + bytes(16), np.uint8)
-        found = _hashes(block, np.zeros(1, np.int64), np.array([len(raw)]), found)
+        block = np.frombuffer(key + bytes(16), np.uint8)
+        found = _hashes(block, np.zeros(1, np.int64), np.array([len(key)]), found)
     return int(found[0])
 
 
