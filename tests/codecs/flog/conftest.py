@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from trainlog.codecs.flog.columns import scanner, sorter
-from trainlog.codecs.flog.scanning import blocks
+from trainlog.codecs.flog.scanning import chain
 
 
 def make_small(patch: pytest.MonkeyPatch) -> None:
     """Small blocks, and layouts for few frames: so that a short file goes all the ways that a long one does."""
-    patch.setattr(blocks, "_BLOCK", 300)
-    patch.setattr(blocks, "_LARGEST", 3000)
-    patch.setattr(blocks, "_WORTH_A_THREAD", 900)
+    patch.setattr(chain, "_BLOCK", 300)
+    patch.setattr(chain, "_LARGEST", 3000)
+    patch.setattr(chain, "_WORTH_A_THREAD", 900)
     patch.setattr(scanner, "_ENOUGH", 8)
     patch.setattr(scanner, "_FULL", 900)
     patch.setattr(sorter, "_MANY", 4)

@@ -19,8 +19,7 @@ from trainlog.codecs.flog.columns.sorter import FrameSorter, SortedFrames
 from trainlog.codecs.flog.columns.values import overlapping
 from trainlog.codecs.flog.index.index import Candidates, FrameOffsets, IndexBuilder, likely
 from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_KEYS, is_seal
-from trainlog.codecs.flog.scanning.blocks import Block, BlockReader
-from trainlog.codecs.flog.scanning.chain import SLACK, Octets
+from trainlog.codecs.flog.scanning.chain import SLACK, Block, BlockReader, Octets
 from trainlog.codecs.flog.scanning.walk import FrameWalk, Record
 from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.codecs.frame_payload import decode_flat

@@ -1,4 +1,4 @@
-"""The chain of frames in a block of a FLOG file, found by guesses that numpy checks.
+"""Blocks of a FLOG file, and the chain of frames in each, found by guesses that numpy checks.
 
 Each frame says where the next one begins, so that following the chain is one step of Python for each frame. But
 training logs repeat themselves: a hundred frames of one length, another one, a hundred again. So a run is guessed
@@ -9,15 +9,18 @@ Where runs are short, nothing is guessed, and each header is read.
 
 from __future__ import annotations
 
+import os
 import struct
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from trainlog.codecs.flog.wire.layout import FIRST_BYTES, FRAME, MAX_PAYLOAD
+from trainlog.storage.source import Source
 
-__all__ = ["SLACK", "Chain", "Links", "Octets"]
+__all__ = ["SLACK", "Block", "BlockReader", "Chain", "Links", "Octets"]
 
 Octets = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -27,6 +30,10 @@ _unpack = struct.Struct("<I").unpack_from  # data_len
 _SIZE: Final = np.uint64(0xFFFFFFFF00)  # data_len, where the kind stands in the lowest byte
 _FIRST: Final = np.uint64(40)  # the first bit of the payload's first byte
 _IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
+
+_BLOCK: Final = 2 << 20  # a block should fit into the processor's cache
+_LARGEST: Final = 16 << 20
+_WORTH_A_THREAD: Final = 16 << 20  # bytes that are still to be read
 
 # Bytes behind the last frame of a block that numpy may look at, but does not use.
 SLACK: Final = 64
@@ -154,3 +161,77 @@ def _steps(view: memoryview, at: int, stop: int) -> Ints:
         lengths.append(length)
         at += length
     return np.array(lengths, np.int64)
+
+
+class Block(NamedTuple):
+    """A block.
+
+    Attributes:
+        at: where in the file it begins.
+        data: its bytes, with at least `SLACK` behind them; valid until the next block is read.
+        size: how many of them are the file's.
+        links: the frames from its first byte on.
+
+    """
+
+    at: int
+    data: Octets
+    size: int
+    links: Links
+
+
+class BlockReader:
+    """Reads blocks, and follows the chain of frames in them."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._chain = Chain()
+        self._size = _BLOCK
+        self._data = np.empty(0, np.uint8), np.empty(0, np.uint8)  # of the block that is in use, and of the next one
+        self._pool: ThreadPoolExecutor | None = None
+        self._next: tuple[tuple[int, int, int], Future[Block]] | None = None
+
+    def read(self, at: int, stop: int) -> Block:
+        """The block that begins at byte *at*; of the file until byte *stop*.
+
+        Raises:
+            CorruptLog: when the file has become shorter than *at*.
+
+        """
+        begun, self._next = self._next, None
+        if begun is not None and begun[1].exception() is None and begun[0] == (at, stop, self._size):
+            block = begun[1].result()
+        else:
+            block = self._read(at, stop)
+        self._data = block.data, self._data[0]
+        return block
+
+    def begin(self, at: int, stop: int) -> None:
+        """Begin to read the block that is probably asked for next, when there is enough left and a second core."""
+        if stop - at < _WORTH_A_THREAD or self._next is not None or (os.cpu_count() or 1) < 2:
+            return
+        try:
+            self._pool = self._pool or ThreadPoolExecutor(1, "trainlog read")
+            self._next = (at, stop, self._size), self._pool.submit(self._read, at, stop)
+        except RuntimeError:  # the interpreter is shutting down
+            return
+
+    def _read(self, at: int, stop: int) -> Block:
+        data = self._data[1]
+        if len(data) < self._size + SLACK:
+            data = np.empty(self._size + SLACK, np.uint8)
+        count = self._source.fill(data.data[: min(self._size, stop - at)], at)
+        return Block(at, data, count, self._chain.follow(data, count))
+
+    def enlarge(self, links: Links) -> bool:
+        """Make blocks large enough for the first frame, and the head of the next one; False if that changes nothing."""
+        need = int(links.length[0]) + _HEAD + 1 if len(links.length) else 0
+        if not self._size < need <= _LARGEST:
+            return False
+        self._size = min(_LARGEST, 2 * need)
+        return True
+
+    def close(self) -> None:
+        """Wait for the thread; must be called before the file is closed."""
+        if self._pool is not None:
+            self._pool.shutdown()
