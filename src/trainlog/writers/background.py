@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import pickle
+import struct
 import tempfile
 import threading
 import time
 from collections import Counter, deque
-from typing import Any, Literal, get_args
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Literal, get_args
 
 from trainlog.codec import Writer
 from trainlog.errors import FORKED, ClosedLog, UnsupportedFrame
 from trainlog.model import Frame, Kind
 from trainlog.writers.combine import snapshot
+from trainlog.writers.ticker import wait_until
 
-__all__ = ["Background", "Policy"]
+__all__ = ["Background", "Policy", "check_queue"]
 
 Policy = Literal["block", "drop_oldest", "spill"]
+
+_PAUSE: Final = 0.001  # seconds between two looks if there is room in the queue
+_LONGEST_PAUSE: Final = 1.0  # between two attempts to write a frame that the system refuses
+
+_LENGTH: Final = struct.Struct("<Q")  # of a frame in the temporary file
 
 
 class Background(Writer):
     """Writes in a thread of its own; ``write`` only copies the frame into a queue.
 
     Frames in the queue are lost when the process is killed. The FLOG writer is fast and durable without it. An error
-    of the thread is raised by the next call.
+    of the thread is raised by the next call. A frame that the other writer refuses by an `OSError` stays in the queue,
+    and is tried again; one that it cannot hold is left out, and counted.
 
     ``close`` writes an event, which ``trainlog info`` shows. Its ``type`` is ``background``; it has ``calls``,
-    ``mean_us`` and ``max_us`` (the duration of a call of ``write``), ``dropped`` (frames of each kind) and ``spilled``
-    (how many frames).
+    ``mean_us`` and ``max_us`` (the duration of a call of ``write``), ``dropped`` and ``failed`` (frames of each kind)
+    and ``spilled`` (how many frames).
 
     Attributes:
         dropped: frames that were dropped, by kind.
+        failed: frames that could not be written, by kind.
         spilled: how many frames went through the temporary file.
 
     """
@@ -51,23 +62,25 @@ class Background(Writer):
             ValueError: for a *size* below 1, or another policy.
 
         """
-        if size < 1:
-            raise ValueError(f"size is the number of frames in the queue, at least 1, not {size}")
-        if policy not in get_args(Policy):
-            raise ValueError(f"policy is one of {', '.join(get_args(Policy))}; not {policy!r}")
+        check_queue(size, policy)
         self._writer = writer
         self._size = size
         self._policy: Policy = policy
+        # No Condition: its methods are Python, and an exception of a signal handler would leave them locked.
+        self._lock = threading.RLock()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._ended = threading.Lock()  # locked by the thread when it ends
         self._queue: deque[Frame] = deque()
         self._spill = _SpillFile()
-        self._busy = False  # the thread is writing a frame that it took from the queue
-        self._changed = threading.Condition()
+        self._is_spilling = False
+        self._current: Frame | None = None  # that the thread is writing
         self._error: Exception | None = None
-        self._closed = False
+        self._closing = self._told = self._closed = False
         self._pid = os.getpid()
         self._last_time = 0.0
         self._calls = self._total_ns = self._max_ns = 0
         self.dropped: Counter[Kind] = Counter()
+        self.failed: Counter[Kind] = Counter()
         self.spilled = 0
         self._thread = threading.Thread(target=self._run, name="trainlog writer", daemon=True)
         self._thread.start()
@@ -80,60 +93,99 @@ class Background(Writer):
             raise ClosedLog(FORKED)
         self._raise_error()
         frame = Frame(frame.time, frame.kind, snapshot(frame.data))
-        with self._changed:
-            self._check_open()
-            self._enqueue(frame)
-            self._last_time = frame.time
-            self._changed.notify_all()
-            duration = time.perf_counter_ns() - start
-            self._calls += 1
-            self._total_ns += duration
-            self._max_ns = max(self._max_ns, duration)
+        while not self._enqueue(frame):
+            time.sleep(_PAUSE)
+            self._raise_error()
+        self._wake.put(None)
+        self._last_time = frame.time
+        duration = time.perf_counter_ns() - start
+        self._calls += 1
+        self._total_ns += duration
+        self._max_ns = max(self._max_ns, duration)
 
-    def _enqueue(self, frame: Frame) -> None:
-        if self._spill.frames:  # those in the file are older than this one
-            self._write_to_spill(frame)
-            return
-        while len(self._queue) >= self._size:
-            if self._policy == "drop_oldest":
+    def _enqueue(self, frame: Frame) -> bool:
+        """Put *frame* where the thread finds it; False when there is no room."""
+        with self._lock:
+            if self._closing:
+                raise ClosedLog("this log was closed")
+            full = len(self._queue) >= self._size
+            # A signal handler that interrupts a write to the file puts its frame into the queue.
+            if not self._is_spilling and (self._spill.frames or (full and self._policy == "spill")):
+                self._write_to_spill(frame)  # also when only the file has frames: they are older than this one
+                return True
+            if full and self._policy == "block":
+                return False
+            if full and self._policy == "drop_oldest":
                 self.dropped[self._queue.popleft().kind] += 1
-            elif self._policy == "spill":
-                self._write_to_spill(frame)
-                return
-            else:
-                self._changed.wait()
-                self._check_open()
-        self._queue.append(frame)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ClosedLog("this log was closed")
+            self._queue.append(frame)
+        return True
 
     def _write_to_spill(self, frame: Frame) -> None:
+        self._is_spilling = True
         try:
             self._spill.put(frame)
             self.spilled += 1
         except OSError:
             self.dropped[frame.kind] += 1
+        finally:
+            self._is_spilling = False
 
     def _run(self) -> None:
-        while (frame := self._next()) is not None:
-            try:
-                self._writer.write(frame)
-            except Exception as error:  # noqa: BLE001 - raised by the next call
-                self._error = error
+        try:
+            while (frame := self._next()) is not None:
+                self._write(frame)
+                self._current = None
+        finally:
+            self._ended.acquire()
 
     def _next(self) -> Frame | None:
         """Wait for the next frame; None when this writer is closed and all frames are written."""
-        with self._changed:
-            self._busy = False
-            self._changed.notify_all()
-            while not self._queue and not self._spill.frames:
-                if self._closed:
+        while True:
+            with self._lock:
+                if self._queue:
+                    self._current = self._queue.popleft()
+                elif self._spill.frames:
+                    self._current = self._from_spill()
+                if self._current is not None:
+                    return self._current
+                if self._closing:
                     return None
-                self._changed.wait()
-            self._busy = True
-            return self._queue.popleft() if self._queue else self._spill.get()
+            self._pause(1.0)
+
+    def _from_spill(self) -> Frame | None:
+        try:
+            return self._spill.get()
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            self.dropped[Kind(0)] += self._spill.frames  # of kinds that nobody knows any more
+            self._error = error
+            self._spill.clear()
+            return None
+
+    def _write(self, frame: Frame) -> None:
+        """Write *frame*, again and again while the system refuses it, but once more only when this writer is closed."""
+        pause = _PAUSE
+        while True:
+            closing = self._closing
+            try:
+                self._writer.put(*frame)
+                return
+            except OSError as error:
+                self._error = error
+                if closing:
+                    self.failed[frame.kind] += 1
+                    return
+                self._pause(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            except Exception as error:  # noqa: BLE001 - raised by the next call
+                self._error = error
+                if not isinstance(error, Warning):  # one that was made an error: the frame is kept or written
+                    self.failed[frame.kind] += 1
+                return
+
+    def _pause(self, seconds: float) -> None:
+        """Wait until there is news, which may be just a frame, or for so long."""
+        with contextlib.suppress(Empty):
+            self._wake.get(timeout=seconds)
 
     def _raise_error(self) -> None:
         error, self._error = self._error, None
@@ -141,29 +193,43 @@ class Background(Writer):
             raise error
 
     def flush(self) -> None:
-        """Wait until the queue is empty, and flush the other writer."""
-        with self._changed:
-            while self._queue or self._spill.frames or self._busy:
-                self._changed.wait()
+        """Wait until the queue is empty, and flush the other writer; raises the error of an earlier frame."""
+        if self._pid == os.getpid() and not self._closed:
+            wait_until(self._is_idle)
         self._writer.flush()
         self._raise_error()
+
+    def _is_idle(self) -> bool:
+        self._raise_error()
+        with self._lock:
+            return not (self._queue or self._spill.frames or self._current) or self._ended.locked()
 
     def sync(self) -> None:
         """Sync the other writer, without the frames that are still in the queue."""
         self._writer.sync()
 
     def close(self) -> None:
-        """Write the queue and the final event, and close the other writer; may be called again."""
+        """Write the queue and the final event, and close the other writer.
+
+        May be called again, and goes on where an exception of the caller ended it.
+        """
         if not self._closed:
-            self._closed = True
-            atexit.unregister(self.close)
+            self._closing = True
             if self._pid == os.getpid():
-                with self._changed:
-                    self._changed.notify_all()
-                self._thread.join()
-                self._write_final_event()
+                self._wake.put(None)
+                if threading.current_thread() is self._thread:  # which a finalizer interrupted
+                    while (frame := self._next()) is not None:
+                        self._write(frame)
+                        self._current = None
+                else:
+                    wait_until(self._ended.locked)
+                if not self._told:
+                    self._told = True
+                    self._write_final_event()
             self._spill.close()
             self._writer.close()
+            self._closed = True
+            atexit.unregister(self.close)
         self._raise_error()
 
     def _write_final_event(self) -> None:
@@ -176,6 +242,7 @@ class Background(Writer):
             "mean_us": self._total_ns / max(self._calls, 1) / 1e3,
             "max_us": self._max_ns / 1e3,
             "dropped": {str(kind): count for kind, count in self.dropped.items()},
+            "failed": {str(kind): count for kind, count in self.failed.items()},
             "spilled": self.spilled,
         }
         try:
@@ -184,8 +251,18 @@ class Background(Writer):
             self._error = self._error or error
 
 
+def check_queue(size: int, policy: str) -> None:
+    """Raise ValueError when there is no such queue."""
+    if size < 1:
+        raise ValueError(f"size is the number of frames in the queue, at least 1, not {size}")
+    if policy not in get_args(Policy):
+        raise ValueError(f"policy is one of {', '.join(get_args(Policy))}; not {policy!r}")
+
+
 class _SpillFile:
     """Frames in a temporary file, first in, first out.
+
+    Its places are its own: a forked child shares the position of an open file.
 
     Attributes:
         frames: how many.
@@ -195,33 +272,44 @@ class _SpillFile:
     def __init__(self) -> None:
         self.frames = 0
         self._file: Any = None
-        self._read = 0
+        self._start = self._end = 0  # of the frames in the file
 
     def put(self, frame: Frame) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="trainlog-")  # noqa: SIM115 - close() closes it
+            self._file = tempfile.TemporaryFile(prefix="trainlog-", buffering=0)  # noqa: SIM115 - close() closes it
         try:
             record = pickle.dumps((frame.time, int(frame.kind), frame.data), pickle.HIGHEST_PROTOCOL)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             raise UnsupportedFrame(f"cannot be stored: {error}") from error
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            self._file.write(record)
-            self._file.flush()
-        except OSError:
-            self._file.truncate(end)
-            raise
+        rest, at = memoryview(_LENGTH.pack(len(record)) + record), self._end
+        while rest:
+            written = os.pwrite(self._file.fileno(), rest, at)
+            rest, at = rest[written:], at + written
+        self._end = at
         self.frames += 1
 
     def get(self) -> Frame:
-        self._file.seek(self._read)
-        seconds, kind, data = pickle.load(self._file)
-        self._read = self._file.tell()
+        (size,) = _LENGTH.unpack(self._read(self._start, _LENGTH.size))
+        seconds, kind, data = pickle.loads(self._read(self._start + _LENGTH.size, size))
+        self._start += _LENGTH.size + size
         self.frames -= 1
         if not self.frames:
-            self._file.truncate(0)
-            self._read = 0
+            self.clear()
         return Frame(seconds, Kind(kind), data)
+
+    def _read(self, start: int, size: int) -> bytes:
+        parts = []
+        while size and (part := os.pread(self._file.fileno(), size, start)):
+            parts.append(part)
+            start, size = start + len(part), size - len(part)
+        if size:
+            raise EOFError("the temporary file was cut")
+        return b"".join(parts)
+
+    def clear(self) -> None:
+        self.frames = self._start = self._end = 0
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file.fileno(), 0)
 
     def close(self) -> None:
         if self._file is not None:
