@@ -160,8 +160,12 @@ class AppendFile:
         finally:
             os.close(old)
 
-    def append(self, record: bytes | memoryview) -> None:
+    def append(self, record: bytes | memoryview, last: bytes = b"") -> None:
         """Write *record* at the end of the file, wholly or, when the system refuses it, not at all.
+
+        Args:
+            record: the bytes.
+            last: the last one of them, where they are several records.
 
         Raises:
             ClosedLog: after ``close``, and in a forked child.
@@ -178,7 +182,7 @@ class AppendFile:
                     written = self._finish(record, written)
                 self._end += written
                 self._record = None
-                self._last = record
+                self._last = last or record
             except OSError as error:
                 raise self._refused(error) from error
             if self._end >= self._due:
@@ -356,7 +360,8 @@ class AppendFile:
         """Close the file; may be called again, and goes on where an exception of the caller ended it.
 
         Raises:
-            LogWriteError: when the file was deleted, and cannot be written anew. It is closed all the same.
+            LogWriteError: when the file was deleted, and cannot be written anew, or when the disk failed. It is closed
+                all the same.
 
         """
         told = ""
@@ -366,11 +371,13 @@ class AppendFile:
             try:
                 self._recover()
                 told = self._settle_at_end()
-            except LogWriteError:
+                if -1 < self._synced < self._end:  # the caller wants it on the disk
+                    _fdatasync(self._fd)
+            except OSError as error:
                 self._leave("this log was closed")
-                raise
-            except OSError:
-                pass  # it cannot be looked after; each record was written when its call returned
+                if isinstance(error, LogWriteError):
+                    raise
+                raise LogWriteError(f"cannot bring its end to the disk: {error.strerror}", path=self.path) from error
             self._leave("this log was closed")
         _warn(told)
 

@@ -61,16 +61,11 @@ def is_seal(data: Mapping[Any, Any]) -> bool:
 
 
 class SealedFile(AppendFile):
-    """An `AppendFile` of frames that puts a seal behind its header, every 64 KB, at each ``sync``, and at the end.
+    """An `AppendFile` of frames that puts a seal behind the first one, every 64 KB, at each ``sync``, and at the end.
 
     What is under no seal yet is read back from the file when a seal is due. So an append has nothing to remember that
     an interrupt could leave half done. `_sealed` is replaced as a whole, by a statement that calls nothing.
     """
-
-    def __init__(self, path: Path, header: bytes = b"", *, replace: bool = False) -> None:
-        """Create *path*, which begins with *header* and a seal of it; raises as `AppendFile`."""
-        super().__init__(path, _with_seal(header) if header else b"", replace=replace)
-        self._sealed = _Sealed(self._end, self._end)
 
     def _begin(self, path: Path) -> None:
         super()._begin(path)
@@ -78,14 +73,14 @@ class SealedFile(AppendFile):
         self._seal: bytes | None = None  # that was written last
         self._behind = _Sealed()  # what is under seals when that is in the file
         self._rewinds = 0  # in the file so far, or more: a reader searches for them then
+        self._due = 0  # with a seal so early, a log that was cut is known from one that never had any
 
     def begin_anew(self, header: bytes) -> None:
-        """Write *header* and a seal of it into the file, which is empty; raises as ``append``."""
+        """Write *header* into the file, which is empty; raises as ``append``."""
         with self.lock:
-            self._first = _with_seal(header)
-            self.append(self._first)
-            self._last = b""
-            self._sealed = _Sealed(self._end, self._end)
+            self._due = len(header) + 1  # no seal before the first frame, whose time it takes
+            self.append(header)
+            self._first, self._last = header, b""
 
     def count_rewind(self) -> None:
         """Say that one of the frames that come is a rewind."""
@@ -94,9 +89,7 @@ class SealedFile(AppendFile):
     def extend(self, frames: bytes | memoryview, last: int) -> None:
         """Write *frames*, which are whole; the last one begins at byte *last*. Raises as ``append``."""
         self._rewinds += bytes(frames).count(REWIND)
-        with self.lock:
-            self.append(frames)
-            self._last = frames[last : last + _TIME]
+        self.append(frames, bytes(frames[last : last + _TIME]))
 
     def go_on(self, seal: Seal, end: int, time: float) -> None:
         """Take the bytes behind *seal*, which the file holds already, under the next one.
@@ -113,6 +106,7 @@ class SealedFile(AppendFile):
             self._first = self._first or source.read(0, parse_fixed_header(source.read(0, HEADER.size), self.path)[1])
         self._sealed = _Sealed(seal.end, end, crc)
         self._end = end
+        self._due = end + EVERY if seal.end else 0
         self._last = struct.pack("<d", time)
 
     def _look_after(self) -> None:
@@ -173,7 +167,8 @@ class SealedFile(AppendFile):
 
     def _settle_at_end(self) -> str:
         told = self._settle()
-        self._put_seal()  # of nothing but itself: the end mark
+        if self._end:
+            self._put_seal()  # of nothing but itself: the end mark
         return told
 
     def leave(self) -> None:
@@ -203,10 +198,6 @@ def _pack_seal(start: int, end: int, time: bytes, rewinds: int, crc: int) -> byt
     places = _PAYLOAD.pack(MAP, start, _TO, to, _REWINDS, rewinds, _CRC)
     seal = time.ljust(_TIME, b"\0") + FRAME.pack(0.0, SEAL, _SIZE)[_TIME:] + places
     return seal + crc32(seal, crc).to_bytes(_CHECKSUM, "big")
-
-
-def _with_seal(header: bytes) -> bytes:
-    return header + _pack_seal(0, len(header), b"", 0, crc32(header))
 
 
 def is_end_mark(data: Mapping[Any, Any]) -> bool:
