@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import signal
 import sys
 import warnings
@@ -23,6 +22,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from faults.interrupts import told_lost
 from faults.preload import Preloaded
 from faults.processes import Outcome, Say
 
@@ -221,9 +221,7 @@ class Log:
             allowed = errors + 1 if session.on_error == "raise" else 0
             assert session.when_full == "drop_oldest" or len(inside) <= allowed, f"not the last ones: {missing}"
             return
-        lost = sum(
-            int(match[1].replace(",", "")) for text in told if (match := re.match(r"([\d,]+) frames? could", text))
-        )
+        lost = told_lost(told)
         if session.background is not None:
             final = [event for event in events if event["type"] == "background"][-1:]
             if final:

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import trainlog
+
 TESTS = Path(__file__).parents[1]
 
 
@@ -39,7 +41,7 @@ class Processes:
     """Runs functions of this package in processes of their own, with the preloaded library when it is given."""
 
     def __init__(self, folder: Path, library: Path | None = None) -> None:
-        path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+        path = os.pathsep.join([str(Path(trainlog.__file__).parents[1]), str(TESTS)])
         environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
         if library is not None:
             environment["LD_PRELOAD"] = str(library)

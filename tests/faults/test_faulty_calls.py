@@ -14,7 +14,7 @@ from faults.processes import Processes
 
 SESSIONS = 3  # processes for each log, one after the other
 
-_FULL: dict[str, Any] = {"rate": 900, "burst": 50, "faulty": "write", "calls": 60}
+_FULL: dict[str, Any] = {"rate": 1000, "burst": 1000, "faulty": "write", "calls": 60}
 
 MODES: dict[str, dict[str, Any]] = {
     "raise": {"on_error": "raise", "background": None},
