@@ -14,7 +14,7 @@ from faults.processes import Processes
 
 SESSIONS = 3  # processes for each log, one after the other
 
-_FULL: dict[str, Any] = {"rate": 1000, "burst": 1000, "faulty": "write", "calls": 60}
+_FULL: dict[str, Any] = {"rate": 900, "burst": 50, "faulty": "write", "calls": 60}
 
 MODES: dict[str, dict[str, Any]] = {
     "raise": {"on_error": "raise", "background": None},
@@ -24,7 +24,14 @@ MODES: dict[str, dict[str, Any]] = {
     "spill": {"on_error": "warn", "background": 5, "when_full": "spill"},
     "raise in the background": {"on_error": "raise", "background": 5},
     "while it is opened": {"faulty_start": True, "on_error": "warn", "rate": 300, "faulty": ",".join(faulty.CALLS)},
-    "dropped without close": {"end": "drop", "on_error": "warn", "background": None, **_FULL},
+    "dropped without close": {
+        "end": "drop",
+        "on_error": "warn",
+        "background": None,
+        **_FULL,
+        "rate": 1000,
+        "burst": 1000,
+    },
     "drop_oldest, disk full at the end": {
         "on_error": "warn",
         "background": 1,
