@@ -255,9 +255,7 @@ class TrainingRecorder:
         return f"TrainingRecorder({os.fspath(self.path)!r})"
 
 
-def _open(
-    path: Path, meta: Mapping[str, Any], phase: int, *, overwrite: bool, resume: bool
-) -> tuple[Writer, float]:
+def _open(path: Path, meta: Mapping[str, Any], phase: int, *, overwrite: bool, resume: bool) -> tuple[Writer, float]:
     """The writer, and the seconds since the run began."""
     if not resume:
         return registry.create(path, meta, phase=phase, overwrite=overwrite), 0.0

@@ -59,7 +59,7 @@ def test_a_frame_that_was_taken_out_is_missed(tmp_path: Path) -> None:
     assert raw.count(one) == 1
     (tmp_path / "b.flog").write_bytes(raw.replace(one, b""))
     problems = trainlog.verify(tmp_path / "b.flog").problems
-    assert {(problem.what, problem.damage) for problem in problems} == {("checksum", True)}
+    assert {problem.what for problem in problems if problem.damage} == {"checksum"}
 
 
 def test_they_are_no_data(tmp_path: Path) -> None:

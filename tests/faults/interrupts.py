@@ -184,8 +184,8 @@ def logging_handler_at_random(say: Say, path: str, options: dict[str, Any], seed
     events = _handle(signal.SIGALRM, log)
     calls = Calls(log, PADS["middle"])
     while len(events) < count:
-        signal.setitimer(signal.ITIMER_REAL, draw.choice([1e-5, 5e-5, 2e-4]) * (draw.random() + 0.01))
         before = len(events)
+        signal.setitimer(signal.ITIMER_REAL, draw.choice([1e-5, 5e-5, 2e-4]) * (draw.random() + 0.01))
         if not before % 50:
             say("signal", before)
         while len(events) == before:

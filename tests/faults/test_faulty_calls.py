@@ -40,21 +40,9 @@ MODES: dict[str, dict[str, Any]] = {
         **_FULL,
     },
 }
-FAILS_TODAY = {
-    "raise in the background": "one error of the thread replaces another before a call raises it",
-    "while it is opened": "overwrite deletes the old log first, and an error of unlink is untyped",
-    "dropped without close": "a recorder that is deleted loses what waits in memory",
-    "drop_oldest, disk full at the end": "the dropped frames are counted in an event only, which cannot be written",
-}
 
 
-@pytest.mark.parametrize(
-    "mode",
-    [
-        pytest.param(mode, marks=pytest.mark.xfail(mode in FAILS_TODAY, reason=FAILS_TODAY.get(mode, ""), strict=True))
-        for mode in MODES
-    ],
-)
+@pytest.mark.parametrize("mode", MODES)
 def test_the_file_is_what_the_api_said(processes: Processes, tmp_path: Path, mode: str) -> None:
     def case(seed: int) -> None:
         shard = seed % 3 if seed % 4 == 3 else None

@@ -23,14 +23,7 @@ MODES: dict[str, dict[str, Any]] = {
 STRIDE = 1 if FULL == "full" else 7  # bytecodes from one signal to the next
 
 
-def modes(fails: str = "", hangs: str = "", may_fail: str = "") -> pytest.MarkDecorator:
-    """All modes; those that fail today, or hang, or that fail at random moments only."""
-    marks = {
-        **dict.fromkeys(may_fail.split(), pytest.mark.xfail(reason="an append cannot be interrupted", strict=False)),
-        **dict.fromkeys(fails.split(), pytest.mark.xfail(reason="an append cannot be interrupted", strict=True)),
-        **dict.fromkeys(hangs.split(), pytest.mark.xfail(reason="a lock stays locked", strict=True, run=False)),
-    }
-    return pytest.mark.parametrize("mode", [pytest.param(mode, marks=marks.get(mode, ())) for mode in MODES])
+modes = pytest.mark.parametrize("mode", MODES)
 
 
 @pytest.fixture
@@ -40,7 +33,7 @@ def run(processes: Processes, tmp_path: Path, mode: str) -> Callable[..., None]:
 
     def run_and_check(function: Callable[..., None], *arguments: Any) -> None:
         path = tmp_path / f"{next(numbers)}.flog"
-        seconds = 600 if FULL == "full" else 5
+        seconds = 600 if FULL == "full" else 30
         outcome = processes.run(function, path, MODES[mode], *arguments, seconds=seconds)
         last = next((words for words in reversed(outcome.said) if words[0] != "wrong"), None)
         assert not outcome.hung, f"{arguments} hung at {last}:\n{outcome.errors}"
@@ -51,35 +44,35 @@ def run(processes: Processes, tmp_path: Path, mode: str) -> Callable[..., None]:
     return run_and_check
 
 
-@modes(fails="raise warn", hangs="block drop_oldest spill")
+@modes
 def test_ctrl_c_at_every_bytecode_of_record(run: Callable[..., None]) -> None:
     for pad in interrupts.PADS:
         for short in (False, True):
             run(interrupts.records, pad, 1 + SEED, STRIDE, short)
 
 
-@modes(fails="raise warn block drop_oldest spill")
+@modes
 def test_ctrl_c_at_every_bytecode_of_sync(run: Callable[..., None]) -> None:
     run(interrupts.others, "sync", 1 + SEED, STRIDE)
 
 
-@modes(hangs="block drop_oldest spill")
+@modes
 def test_ctrl_c_at_every_bytecode_of_flush(run: Callable[..., None]) -> None:
     run(interrupts.others, "flush", 1 + SEED, STRIDE)
 
 
-@modes(fails="raise warn", hangs="block drop_oldest spill")
+@modes
 def test_ctrl_c_at_every_bytecode_of_rewind(run: Callable[..., None]) -> None:
     run(interrupts.others, "rewind", 1 + SEED, STRIDE)
 
 
-@modes(fails="raise warn block drop_oldest spill")
+@modes
 @pytest.mark.parametrize("full", [False, True])
 def test_ctrl_c_at_every_bytecode_of_close(run: Callable[..., None], full: bool) -> None:
     run(interrupts.closes, 1 + SEED, STRIDE, full)
 
 
-@modes(fails="warn block drop_oldest spill")
+@modes
 def test_ctrl_c_in_close_and_the_exit_of_the_interpreter(processes: Processes, tmp_path: Path, mode: str) -> None:
     def case(bytecode: int) -> None:
         path = tmp_path / f"at-{bytecode}.flog"
@@ -90,18 +83,18 @@ def test_ctrl_c_in_close_and_the_exit_of_the_interpreter(processes: Processes, t
     run_all(range(1 + SEED, 600, STRIDE if FULL == "full" else 60), case)
 
 
-@modes(may_fail="raise warn", hangs="block drop_oldest spill")
+@modes
 @pytest.mark.parametrize("short", [False, True])
 def test_ctrl_c_at_random(run: Callable[..., None], short: bool) -> None:
     for seed in seeds(1, 5):
         run(interrupts.at_random, seed, count(200, 2000), short)
 
 
-@modes(may_fail="raise block drop_oldest spill", hangs="warn")
+@modes
 def test_a_handler_that_logs_at_every_bytecode(run: Callable[..., None]) -> None:
     run(interrupts.logging_handler, 1 + SEED, STRIDE)
 
 
-@modes(hangs="raise warn block drop_oldest spill")
+@modes
 def test_a_handler_that_logs_at_random(run: Callable[..., None]) -> None:
     run(interrupts.logging_handler_at_random, SEED, count(200, 5000))

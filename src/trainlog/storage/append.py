@@ -63,6 +63,8 @@ class AppendFile:
 
     """
 
+    _fd: int
+
     def __init__(self, path: str | os.PathLike[str], first: bytes = b"", *, replace: bool = False) -> None:
         """Create *path*, and the folders above it.
 
@@ -80,12 +82,14 @@ class AppendFile:
         self._begin(Path(path))
         self._first = first
         try:
-            self._new_folders = _make_folders(self.path.parent)
+            self._new_folders += _make_folders(self.path.parent)
         except OSError as error:
             raise LogWriteError(f"cannot create its folder: {error.strerror}", path=path) from error
         try:
-            while self._fd < 0:
-                self._fd = self._created(first) if not replace else self._replaced(first)
+            fd = -1
+            while fd < 0:
+                fd = self._replaced(first) if replace else self._created(first)
+            self._fd = fd
         except FileExistsError as error:
             who = lock_owner(self.path)
             why = f"{who} is writing it" if who else "an existing log is never overwritten by default"
@@ -476,7 +480,8 @@ def keep_owner(file: int | Path, like: os.stat_result) -> None:
     """Give *file* the mode and, where that is allowed, the owner of the file whose place it takes."""
     with contextlib.suppress(OSError):
         os.chown(file, like.st_uid, like.st_gid)
-    os.chmod(file, stat.S_IMODE(like.st_mode) & 0o777)  # after chown, which may clear bits
+    # After chown, which may clear bits.
+    os.chmod(file, stat.S_IMODE(like.st_mode) & 0o777)  # noqa: PTH101 - it may be a descriptor
 
 
 def _free_name(path: Path, mode: int) -> Path:

@@ -10,12 +10,13 @@ import struct
 import tempfile
 import threading
 import time
+import warnings
 from collections import Counter, deque
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Literal, get_args
 
 from trainlog.codec import Writer
-from trainlog.errors import FORKED, ClosedLog, UnsupportedFrame
+from trainlog.errors import FORKED, ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import Frame, Kind
 from trainlog.writers.combine import snapshot
 from trainlog.writers.ticker import wait_until
@@ -34,7 +35,7 @@ class Background(Writer):
     """Writes in a thread of its own; ``write`` only copies the frame into a queue.
 
     Frames in the queue are lost when the process is killed. The FLOG writer is fast and durable without it. An error
-    of the thread is raised by the next call. A frame that the other writer refuses by an `OSError` stays in the queue,
+    of the thread is raised by the next call, a loss is told by a warning when this writer is closed. A frame that the other writer refuses by an `OSError` stays in the queue,
     and is tried again; one that it cannot hold is left out, and counted.
 
     ``close`` writes an event, which ``trainlog info`` shows. Its ``type`` is ``background``; it has ``calls``,
@@ -72,8 +73,9 @@ class Background(Writer):
         self._ended = threading.Lock()  # locked by the thread when it ends
         self._queue: deque[Frame] = deque()
         self._spill = _SpillFile()
-        self._is_spilling = False
-        self._current: Frame | None = None  # that the thread is writing
+        self._late: deque[Frame] = deque()  # on their way to the temporary file
+        self._is_changing = False
+        self._busy = False  # the thread has a frame; set before that is taken from where it was
         self._error: Exception | None = None
         self._closing = self._told = self._closed = False
         self._pid = os.getpid()
@@ -108,49 +110,67 @@ class Background(Writer):
         with self._lock:
             if self._closing:
                 raise ClosedLog("this log was closed")
-            full = len(self._queue) >= self._size
-            # A signal handler that interrupts a write to the file puts its frame into the queue.
-            if not self._is_spilling and (self._spill.frames or (full and self._policy == "spill")):
-                self._write_to_spill(frame)  # also when only the file has frames: they are older than this one
+            if self._is_changing:  # a signal handler interrupted this very method, and cannot wait for room
+                (self._late if self._late or self._spill.frames else self._queue).append(frame)
                 return True
-            if full and self._policy == "block":
-                return False
-            if full and self._policy == "drop_oldest":
-                self.dropped[self._queue.popleft().kind] += 1
-            self._queue.append(frame)
+            self._is_changing = True
+            try:
+                return self._place(frame)
+            finally:
+                self._is_changing = False
+
+    def _place(self, frame: Frame) -> bool:
+        full = len(self._queue) >= self._size
+        if self._late or self._spill.frames or (full and self._policy == "spill"):  # they are older than this one
+            self._late.append(frame)
+            self._write_to_spill()
+            return True
+        if full and self._policy == "block":
+            return False
+        if full and self._policy == "drop_oldest":
+            self.dropped[self._queue[0].kind] += 1
+            self._queue.popleft()
+        self._queue.append(frame)
         return True
 
-    def _write_to_spill(self, frame: Frame) -> None:
-        self._is_spilling = True
-        try:
-            self._spill.put(frame)
-            self.spilled += 1
-        except OSError:
-            self.dropped[frame.kind] += 1
-        finally:
-            self._is_spilling = False
+    def _write_to_spill(self) -> None:
+        while self._late:
+            try:
+                self._spill.put(self._late[0])
+                self.spilled += 1
+            except OSError:
+                self.dropped[self._late[0].kind] += 1
+            except UnsupportedFrame:
+                self._late.popleft()
+                raise
+            self._late.popleft()
 
     def _run(self) -> None:
         try:
-            while (frame := self._next()) is not None:
-                self._write(frame)
-                self._current = None
+            self._write_all()
         finally:
             self._ended.acquire()
 
-    def _next(self) -> Frame | None:
-        """Wait for the next frame; None when this writer is closed and all frames are written."""
+    def _write_all(self) -> None:
+        """Write what there is and what comes, until this writer is closed."""
         while True:
             with self._lock:
-                if self._queue:
-                    self._current = self._queue.popleft()
-                elif self._spill.frames:
-                    self._current = self._from_spill()
-                if self._current is not None:
-                    return self._current
-                if self._closing:
-                    return None
-            self._pause(1.0)
+                self._busy = True
+                closing, frame = self._closing, self._take()
+            if frame is not None:
+                self._write(frame)
+            self._busy = False
+            if frame is None:
+                if closing:
+                    return
+                self._pause(1.0)
+
+    def _take(self) -> Frame | None:
+        if self._queue:
+            return self._queue.popleft()
+        if self._spill.frames:
+            return self._from_spill()
+        return self._late.popleft() if self._late else None
 
     def _from_spill(self) -> Frame | None:
         try:
@@ -201,8 +221,7 @@ class Background(Writer):
 
     def _is_idle(self) -> bool:
         self._raise_error()
-        with self._lock:
-            return not (self._queue or self._spill.frames or self._current) or self._ended.locked()
+        return not (self._queue or self._spill.frames or self._late or self._busy) or self._ended.locked()
 
     def sync(self) -> None:
         """Sync the other writer, without the frames that are still in the queue."""
@@ -218,19 +237,30 @@ class Background(Writer):
             if self._pid == os.getpid():
                 self._wake.put(None)
                 if threading.current_thread() is self._thread:  # which a finalizer interrupted
-                    while (frame := self._next()) is not None:
-                        self._write(frame)
-                        self._current = None
+                    self._write_all()
                 else:
                     wait_until(self._ended.locked)
                 if not self._told:
-                    self._told = True
                     self._write_final_event()
             self._spill.close()
             self._writer.close()
+            try:
+                self._warn_of_lost()
+            except Warning:
+                self._closed = True
+                raise
             self._closed = True
             atexit.unregister(self.close)
         self._raise_error()
+
+    def _warn_of_lost(self) -> None:
+        """Say what the final event says, which may be lost as well."""
+        if self._pid != os.getpid():
+            return
+        for count, why in ((self.dropped.total(), "the queue was full"), (self.failed.total(), "of errors")):
+            if count:
+                text = f"{count:,} frames could not be written and were dropped, because {why}"
+                warnings.warn(LogWriteWarning(text), stacklevel=3)
 
     def _write_final_event(self) -> None:
         event = {
@@ -245,10 +275,16 @@ class Background(Writer):
             "failed": {str(kind): count for kind, count in self.failed.items()},
             "spilled": self.spilled,
         }
+        before = self._writer.size()
         try:
             self._writer.write(Frame(self._last_time, Kind.EVENT, event))
+            self._told = True
         except Exception as error:  # noqa: BLE001 - raised by close, when the other writer is closed
+            self._told = True
             self._error = self._error or error
+        except BaseException:
+            self._told = self._writer.size() != before
+            raise
 
 
 def check_queue(size: int, policy: str) -> None:

@@ -64,7 +64,7 @@ class RetryingWriter(Writer):
         self.lost: Counter[Kind] = Counter()
         self._pause = _FIRST_PAUSE
         self._retry_at = 0.0
-        self.lock = writer.lock or threading.RLock()
+        self._lock = self.lock = writer.lock or threading.RLock()
         self._draining = False
         self._pid = os.getpid()
 
@@ -98,7 +98,7 @@ class RetryingWriter(Writer):
         self._check_process()
         told: list[str] = []
         copies = [self._copy(frame) for frame in frames]
-        with self.lock:
+        with self._lock:
             if error is None and not self._failing:  # another thread recovered while this one waited for the lock
                 try:
                     self._writer.put_many(frames)
@@ -192,7 +192,7 @@ class RetryingWriter(Writer):
         told: list[str] = []
         done = False
         while not done:
-            with self.lock:  # released after each batch, for the training loop
+            with self._lock:  # released after each batch, for the training loop
                 before = len(self._waiting), self._dropped_kinds.total()
                 done = self._drain(told) or before == (len(self._waiting), self._dropped_kinds.total())
         for message in told:
@@ -225,21 +225,25 @@ class RetryingWriter(Writer):
 
         May be called again, and goes on where an exception of the caller ended it.
         """
-        told: list[str] = []
         if self._pid == os.getpid():
             with contextlib.suppress(ClosedLog):
                 self.retry()
         try:
             self._writer.close()
         except OSError as error:
-            told.append(f"the log is closed, but with an error: {error}")
-        if self._pid == os.getpid() and (count := len(self._waiting)):
-            self.lost.update(frame.kind for frame, _ in self._waiting)
-            self._waiting.clear()
-            told.insert(0, f"{count:,} frames could not be written and are lost: {self._error}")
+            _warn(f"the log is closed, but with an error: {error}")
+        if self._pid == os.getpid() and self._waiting:
+            try:
+                _warn(f"{len(self._waiting):,} frames could not be written and are lost: {self._error}")
+            except Warning:
+                self._forget()
+                raise
+            self._forget()  # not when an exception of the caller kept it from being told
+
+    def _forget(self) -> None:
+        self.lost.update(frame.kind for frame, _ in self._waiting)
+        self._waiting.clear()
         self._failing = False
-        for message in told:
-            _warn(message)
 
     def _check_process(self) -> None:
         # In a forked child the lock may be locked forever, by a thread that the child does not have.

@@ -61,9 +61,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         pause = min(2 * pause, 0.01)
 
 
-def _run(
-    stop: queue.SimpleQueue[None], ended: threading.Lock, seconds: float, method: weakref.WeakMethod[Any]
-) -> None:
+def _run(stop: queue.SimpleQueue[None], ended: threading.Lock, seconds: float, method: weakref.WeakMethod[Any]) -> None:
     try:
         while True:
             try:
