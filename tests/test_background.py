@@ -43,7 +43,7 @@ def test_errors_of_the_background_come_with_the_next_call() -> None:
     log.write(stats(2))
     log.close()
     log.close()
-    assert kept.frames[0] == stats(2)
+    assert kept.frames[:2] == [stats(1), stats(2)], "what the system refused was tried again"
     assert kept.closed == 1
     assert not any(thread.name == "trainlog writer" for thread in threading.enumerate())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,9 +15,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from trainlog.errors import CodecError, DamagedLog, EmptyLog, TruncatedLog
+from trainlog.errors import CodecError, DamagedLog, EmptyLog, LogInUse, TruncatedLog, UnsupportedFrame
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, Scan, batches_of, stretches
+from trainlog.storage.append import lock_owner
 from trainlog.storage.source import Wait, never
 from trainlog.table.table import Table
 from trainlog.table.values import BATCH, Range, unknown_key
@@ -294,11 +296,14 @@ class Writer(ABC):
         losses: what the format could not hold, by a short description, with how often that was so. A value that
             must not be lost raises instead, see ``write``.
         resumed_at: of a resumed log, the time of the last frame that it had, seconds; else 0.0.
+        lock: held while the file is changed, where there is one; a writer around this one takes it as its own, so that
+            two threads and a signal handler cannot wait for each other.
 
     """
 
     losses: Mapping[str, int] = MappingProxyType({})
     resumed_at: float = 0.0
+    lock: threading.RLock | None = None
 
     @abstractmethod
     def write(self, frame: Frame) -> None:
@@ -316,6 +321,27 @@ class Writer(ABC):
         the `Frame`.
         """
         self.write(Frame(time, kind, data))
+
+    def put_many(self, frames: Sequence[Frame]) -> None:
+        """Write these frames; a codec may do it by one system call. Raises as ``write``."""
+        for frame in frames:
+            self.write(frame)
+
+    def check(self, frame: Frame) -> None:
+        """Raise what ``write`` would raise for a *frame* that the format cannot hold, and write nothing.
+
+        Raises:
+            UnsupportedFrame: for a time that is no number; a codec adds what else it cannot hold.
+
+        """
+        try:
+            float(frame.time)
+        except (TypeError, ValueError) as error:
+            raise UnsupportedFrame(f"a frame has a time in seconds, not {frame.time!r}") from error
+
+    def size(self) -> int | None:
+        """The bytes of the log as it is, where the writer knows: they tell whether an interrupted call wrote."""
+        return None
 
     def flush(self) -> None:
         """Make sure that everything written so far survives the death of the process."""
@@ -402,6 +428,31 @@ class Codec(ABC):
 
         """
         raise CodecError(f"{self.name} is a format that can only be read", path=path)
+
+    def replace(self, path: Path, header: Header) -> Writer:
+        """Begin a new log in the place of the one at *path*, which is as it was when that fails; raises as ``write``.
+
+        Raises:
+            LogInUse: when another process is writing it.
+
+        """
+        old = [file for file in self.files(path) if file.is_file()]
+        for file in old:
+            if owner := lock_owner(file):
+                raise LogInUse(f"{owner} is writing this log; it is not replaced", path=file)
+        aside = {file: file.with_name(f".{file.name}.{os.getpid()}.old") for file in old}
+        try:
+            for file, place in aside.items():
+                file.rename(place)
+            writer = self.write(path, header)
+        except BaseException:
+            for file, place in aside.items():
+                if place.exists():
+                    place.replace(file)
+            raise
+        for place in aside.values():
+            place.unlink()
+        return writer
 
     def resume(self, path: Path, note: Mapping[str, Any]) -> Writer:
         """Go on with the log at *path*, behind its last whole frame.

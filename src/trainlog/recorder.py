@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import time
 import warnings
@@ -14,11 +15,12 @@ from typing import Any, Literal, Self
 
 from trainlog import registry
 from trainlog.codec import Writer
-from trainlog.errors import LogWriteWarning
-from trainlog.model import Kind
-from trainlog.writers.background import Background, Policy
+from trainlog.errors import DamagedLog, LogExists, LogNotFound, LogWriteWarning, UnknownFormat
+from trainlog.model import Frame, Kind
+from trainlog.storage.append import set_aside
+from trainlog.writers.background import Background, Policy, check_queue
 from trainlog.writers.retrying import RetryingWriter
-from trainlog.writers.ticker import Ticker
+from trainlog.writers.ticker import Ticker, check_interval
 
 __all__ = ["OnError", "TrainingRecorder"]
 
@@ -38,8 +40,8 @@ class TrainingRecorder:
     Every ``record_`` method takes the time of the frame in seconds since the run began, ``None`` for now (by a
     monotonic clock). Values may be Python or numpy numbers, arrays, strings, bytes, lists and maps.
 
-    A recorder can be used from several threads. It closes itself when the interpreter exits, and refuses to write in
-    a forked child process.
+    A recorder can be used from several threads, and from signal handlers. It closes itself when the interpreter exits
+    (or, with a `ResourceWarning`, when it is dropped), and refuses to write in a forked child process.
     """
 
     def __init__(
@@ -66,9 +68,12 @@ class TrainingRecorder:
             task: ``task`` in the metadata.
             phase: a tag of the training phase, 0 to 255.
             metadata: more metadata of the run: seed, arguments, versions, ...
-            overwrite: replace an existing log. Otherwise that is an error.
+            overwrite: replace an existing log, which stays as it is until the new one has begun. Otherwise an existing
+                log is an error.
             resume: resume an existing log, as `trainlog.resume` does. Its header is not changed; metadata that differ
-                from it are in the ``resume`` event. The clock continues from its last frame.
+                from it are in the ``resume`` event. The clock continues from its last frame; that of a shard from
+                when it began, by the wall clock. A log whose header is damaged (a power cut before it was on the disk)
+                is renamed, with a warning, and begun anew.
             shard: the rank of this process among several that log one run: *path* is a folder with one file for each
                 process, which `trainlog.open` reads as one log.
             on_error: what happens to a frame that cannot be written (a full disk, a deleted folder).
@@ -91,29 +96,31 @@ class TrainingRecorder:
 
         """
         meta = {"creature": creature_name, "task": task, **(metadata or {})}
+        if on_error not in ("warn", "raise"):
+            raise ValueError(f"on_error is 'warn' or 'raise', not {on_error!r}")
+        if resume and overwrite:
+            raise ValueError("a log is either resumed or replaced: give resume or overwrite, not both")
+        if sync_every is not None:
+            check_interval(sync_every)
+        if background is not None:
+            check_queue(background, when_full)
         if shard is not None:
             path = Path(path) / f"{shard}{Path(path).suffix}"
             meta["shard"] = {"rank": shard, "began": time.time()}
-        if on_error not in ("warn", "raise"):
-            raise ValueError(f"on_error is 'warn' or 'raise', not {on_error!r}")
+        self.path = path
         self._warns = on_error == "warn"
-        if resume and overwrite:
-            raise ValueError("a log is either resumed or replaced: give resume or overwrite, not both")
-        if resume and _has_content(path):
-            self._writer: Writer = _resume(path, meta)
-        else:
-            replace = overwrite or (resume and Path(path).exists())  # an empty file
-            self._writer = registry.create(path, meta, phase=phase, overwrite=replace)
-        self._start = time.monotonic() - self._writer.resumed_at
+        self._sync_error: Exception | None = None  # of the thread; the next call raises it
+        self._last_warning = ""
+        self._ticker: Ticker | None = None
+        self._writer, elapsed = _open(Path(path), meta, phase, overwrite=overwrite, resume=resume)
+        self._start = time.monotonic() - elapsed
         if self._warns:
             self._writer = RetryingWriter(self._writer)
         if background is not None:
             self._writer = Background(self._writer, background, when_full)
         self._put = self._writer.put
-        self._sync_error: OSError | None = None  # of the thread; the next call raises it
-        self._last_warning = ""
-        self._ticker = None if sync_every is None else Ticker(sync_every, self._sync, "trainlog sync")
-        self.path = path
+        if sync_every is not None:
+            self._ticker = Ticker(sync_every, self._sync, "trainlog sync")
         _open_recorders.add(self)
 
     def record_creature_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
@@ -185,16 +192,19 @@ class TrainingRecorder:
         self._raise_sync_error()
 
     def _sync(self) -> None:
-        """Sync; runs in the thread, so that an error becomes a warning or is raised by the next call."""
+        """Sync; runs in the thread, so that an error, or a warning that is one, is raised by the next call."""
         try:
-            self._writer.sync()
-        except OSError as error:
-            if not self._warns:
-                self._sync_error = error
-                self._put = self._raise_then_put
-            elif str(error) != self._last_warning:
-                self._last_warning = str(error)
-                warnings.warn(LogWriteWarning(self._last_warning), stacklevel=2)
+            try:
+                self._writer.sync()
+            except OSError as error:
+                if not self._warns:
+                    raise
+                if str(error) != self._last_warning:
+                    self._last_warning = str(error)
+                    warnings.warn(LogWriteWarning(self._last_warning), stacklevel=2)
+        except (OSError, Warning) as error:
+            self._sync_error = error
+            self._put = self._raise_then_put
 
     def _raise_then_put(self, time: float, kind: Kind, data: Mapping[str, Any]) -> None:
         self._raise_sync_error()
@@ -207,19 +217,31 @@ class TrainingRecorder:
             raise error
 
     def close(self) -> None:
-        """Sync all frames to the disk, and close the log; may be called again.
+        """Sync all frames to the disk, and close the log.
+
+        May be called again. A call that is ended by an exception of the caller (KeyboardInterrupt) has lost nothing:
+        the next one, the end of ``with``, or the end of the process goes on with it.
 
         Raises:
             LogWriteError: with ``on_error="raise"``, when that fails, or when the thread failed before.
 
         """
-        _open_recorders.discard(self)
         if self._ticker is not None:
             self._ticker.stop()
-            self._ticker = None
+            with contextlib.suppress(OSError):  # raised by the writer's close as well, or told in a warning
+                self._writer.flush()
             self._sync()
+            self._ticker = None
         self._writer.close()
+        _open_recorders.discard(self)
         self._raise_sync_error()
+
+    def __del__(self) -> None:
+        if self in _open_recorders:
+            try:
+                self.close()
+            finally:
+                warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
 
     def __enter__(self) -> Self:
         return self
@@ -233,17 +255,55 @@ class TrainingRecorder:
         return f"TrainingRecorder({os.fspath(self.path)!r})"
 
 
-def _has_content(path: str | os.PathLike[str]) -> bool:
+def _open(path: Path, meta: Mapping[str, Any], phase: int, *, overwrite: bool, resume: bool) -> tuple[Writer, float]:
+    """The writer, and the seconds since the run began."""
+    if not resume:
+        return registry.create(path, meta, phase=phase, overwrite=overwrite), 0.0
+    while True:  # other processes may create, replace or remove it meanwhile
+        size = _size(path)
+        try:
+            if size:
+                return _resumed(path, meta)
+            return registry.create(path, meta, phase=phase, overwrite=size == 0), 0.0
+        except LogExists:
+            if size == 0 or not path.is_file():
+                raise
+        except LogNotFound:
+            pass
+        except (DamagedLog, UnknownFormat) as error:
+            if isinstance(error, UnknownFormat) and any(_head(path)):
+                raise
+            aside = set_aside(path)
+            text = f"{path}: {error.message}; the file is {aside.name} now, and the log was begun anew"
+            warnings.warn(LogWriteWarning(text), stacklevel=4)
+            writer = registry.create(path, meta, phase=phase)
+            writer.write(Frame(0.0, Kind.EVENT, {"type": "begun_anew", "by": "trainlog", "msg": text}))
+            return writer, 0.0
+
+
+def _size(path: Path) -> int | None:
     try:
-        return Path(path).stat().st_size > 0
+        return path.stat().st_size
     except OSError:
-        return False
+        return None
 
 
-def _resume(path: str | os.PathLike[str], meta: Mapping[str, Any]) -> Writer:
+def _head(path: Path) -> bytes:
+    """The bytes with which the file begins; all zero where a power cut came before the header was on the disk."""
+    with path.open("rb") as file:
+        return file.read(4096)
+
+
+def _resumed(path: Path, meta: Mapping[str, Any]) -> tuple[Writer, float]:
     old = registry.open(path).header.meta
     changed = {key: value for key, value in meta.items() if key != "shard" and str(value) != str(old.get(key))}
-    return registry.resume(path, note={"metadata": changed} if changed else None)
+    writer = registry.resume(path, note={"metadata": changed} if changed else None)
+    shard = old.get("shard")
+    began = shard.get("began") if isinstance(shard, dict) else None
+    if "shard" in meta and isinstance(began, int | float):
+        # The shards are merged by the time since each began: a pause counts, as it does for the others.
+        return writer, max(writer.resumed_at, time.time() - began)
+    return writer, writer.resumed_at
 
 
 _open_recorders: weakref.WeakSet[TrainingRecorder] = weakref.WeakSet()

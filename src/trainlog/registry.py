@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from trainlog.codec import Codec, Gap, Reader, Writer
-from trainlog.errors import LogExists, LogInUse, LogNotFound, LogWriteError, UnknownFormat
+from trainlog.errors import LogExists, LogNotFound, LogWriteError, UnknownFormat
 from trainlog.model import Frame, Header, Variable
-from trainlog.storage.append import lock_owner
+from trainlog.storage.append import keep_owner
 from trainlog.table.table import Table
 
 __all__ = ["Conversion", "Installed", "convert", "create", "find_codec", "list_codecs", "open", "resume"]
@@ -135,7 +135,8 @@ def create(
         phase: a tag of the training phase, 0 to 255.
         variables: declared columns, for formats that have them.
         codec: the name of the format, where the suffix does not decide it.
-        overwrite: replace an existing log. Otherwise that is an error.
+        overwrite: replace an existing log, which is as it was when the new one cannot be begun. Otherwise an existing
+            log is an error.
 
     Raises:
         LogExists: when there is a file at *path* already.
@@ -146,13 +147,8 @@ def create(
     """
     path = Path(path)
     chosen = _codec_for_writing(path, codec)
-    if overwrite:
-        for file in chosen.files(path):
-            if file.is_file():
-                if owner := lock_owner(file):
-                    raise LogInUse(f"{owner} is writing this log; it is not replaced", path=file)
-                file.unlink()
-    return chosen.write(path, Header(dict(meta or {}), phase, tuple(variables)))
+    header = Header(dict(meta or {}), phase, tuple(variables))
+    return chosen.replace(path, header) if overwrite else chosen.write(path, header)
 
 
 def resume(path: str | os.PathLike[str], *, codec: str | None = None, note: Mapping[str, Any] | None = None) -> Writer:
@@ -286,7 +282,10 @@ def _move_all(folder: Path, files: Sequence[Path]) -> None:
         if not (folder / old.name).exists():
             old.unlink(missing_ok=True)  # a file of the old log that the new one does not have
     for path in written:
-        path.replace(files[0].parent / path.name)
+        target = files[0].parent / path.name
+        if target.exists():
+            keep_owner(path, target.stat())
+        path.replace(target)
 
 
 def _read_head(path: Path) -> bytes:

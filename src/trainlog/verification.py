@@ -10,7 +10,7 @@ from pathlib import Path
 from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.errors import CodecError, DamagedLog, LogExists, LogWriteError, TrainlogError, TruncatedLog
-from trainlog.storage.append import AppendFile
+from trainlog.storage.append import AppendFile, keep_owner
 from trainlog.verify_report import Problem, Repair, Verdict
 
 __all__ = ["repair", "repair_in_place", "verify"]
@@ -61,6 +61,7 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
         done = reader.salvage(temporary)
         if done is None:
             return _repair_by_conversion(reader, target)
+        keep_owner(temporary, reader.path.stat())
         os.link(temporary, target)  # unlike a rename, a link does not replace a file that was created meanwhile
     except FileExistsError as error:
         raise LogExists(

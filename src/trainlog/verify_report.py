@@ -12,7 +12,7 @@ from trainlog.model import Kind
 
 __all__ = ["Problem", "Repair", "Verdict", "What"]
 
-What = Literal["torn tail", "hole", "payload", "length", "checksum", "time"]
+What = Literal["torn tail", "hole", "payload", "length", "checksum", "time", "end"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Problem:
         what: ``torn tail``: an unfinished record at the end. ``hole``: bytes that are no record. ``payload``: a record
             that cannot be decoded. ``length``: an impossible length of a record or a file. ``checksum``: bytes that
             differ from those that were written. ``time``: times that step back.
+            ``end``: the mark of a log that was closed is missing.
         offset: the first byte.
         size: the number of bytes.
         text: one sentence for people.
@@ -49,6 +50,7 @@ class Verdict:
         kinds: the number of whole frames of each kind.
         problems: in the order of the file.
         sealed: how many bytes a correct checksum covers; 0 for a log without checksums.
+        closed: whether it ends with the mark of a log that was closed; None for a log without such marks.
 
     """
 
@@ -57,6 +59,7 @@ class Verdict:
     kinds: Counter[Kind] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
     sealed: int = 0
+    closed: bool | None = None
 
     @property
     def whole(self) -> bool:

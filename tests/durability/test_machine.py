@@ -27,6 +27,7 @@ class Log(RuleBasedStateMachine):
         self.all: list[int] = []
         self.valid: list[int] = []
         self.torn = 0
+        self.closed: bool | None = None
 
     def teardown(self) -> None:
         if self.log is not None:
@@ -81,6 +82,7 @@ class Log(RuleBasedStateMachine):
         assert self.log is not None
         self.log.close()
         self.log = None
+        self.closed = True
 
     @precondition(lambda self: self.log is not None)
     @rule(torn=st.one_of(st.just(0), st.integers(1, 40)))
@@ -88,10 +90,12 @@ class Log(RuleBasedStateMachine):
         """What is left of the file is what the kernel had, and perhaps a part of a last frame."""
         assert self.log is not None
         self.log._writer._writer._file.leave()  # type: ignore[attr-defined]
+        self.log.close()
         self.log = None
         with self.path.open("ab") as file:
             file.write(b"\x00\x00\x00\x00\x00\x00\xf0?\x02\xe8\x03\x00\x00\x81\xa1a\xc5".ljust(40, b"x")[:torn])
         self.torn = torn
+        self.closed = trainlog.verify(self.path).closed and False
 
     @precondition(lambda self: self.path.exists())
     @rule()
@@ -126,6 +130,7 @@ class Log(RuleBasedStateMachine):
         assert [problem.what for problem in verdict.problems if problem.damage] == ["torn tail"] * bool(self.torn)
         if self.log is None and not self.torn:
             assert verdict.whole
+            assert verdict.closed == self.closed
 
 
 class TestLog(Log.TestCase):

@@ -73,10 +73,12 @@ def test_by_hand(tmp_path: Path, disk: list[tuple[threading.Thread, int]]) -> No
         log.record_event(0.0, "checkpoint")
         log.sync()
         assert disk == [(threading.current_thread(), Path(log.path).stat().st_size)]
+    assert disk[-1][1] == Path(log.path).stat().st_size, "what close put behind it, too"
     with trainlog.create(tmp_path / "b.flog") as writer:
+        count = len(disk)
         writer.sync()
         writer.sync()
-    assert len(disk) == 2
+        assert len(disk) == count + 1
 
 
 def test_frames_are_written_while_the_disk_takes_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,6 +166,8 @@ def test_a_removed_file_for_which_there_is_no_place(tmp_path: Path) -> None:
     with pytest.raises(LogWriteError, match="was deleted while it was written, and cannot be written anew"):
         file.sync()
     file.append(b"the file that is open takes it all the same")
+    with pytest.raises(LogWriteError, match="cannot be written anew"):
+        file.close()
     file.close()
 
 

@@ -50,6 +50,7 @@ def _facts(verdict: Verdict) -> dict[str, Any]:
         "verdict": "whole" if verdict.whole else "damaged",
         "size": verdict.size,
         "sealed": verdict.sealed,
+        "closed": verdict.closed,
         "kinds": {str(kind): count for kind, count in verdict.kinds.items()},
         "problems": [{name: getattr(problem, name) for name in problem.__slots__} for problem in verdict.problems],
     }

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import itertools
 import os
+import stat
 import threading
+import time
 import warnings
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
-from trainlog.errors import FORKED, ClosedLog, LogExists, LogInUse, LogNotFound, LogWriteError, LogWriteWarning
+from trainlog.errors import (
+    FORKED,
+    ClosedLog,
+    LogExists,
+    LogInUse,
+    LogNotFound,
+    LogWriteError,
+    LogWriteWarning,
+    TrainlogError,
+)
 
-__all__ = ["AppendFile", "lock_owner"]
+__all__ = ["AppendFile", "keep_owner", "lock_owner", "set_aside"]
 
 # Readable as well, so that a log that was deleted under its writer can be written anew from what is still open.
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
@@ -23,6 +36,12 @@ _COPIED: Final = 1 << 20
 # What flock says on file systems that have no locks; there the log is written without one.
 _NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
+# After how many bytes a file looks whether it is still where it was.
+_CHECK_EVERY: Final = 1 << 16
+
+# Seconds between attempts to lock: whoever asks if a log is in use, holds its lock for a moment.
+_PAUSES: Final = (0.001, 0.004, 0.016, None)
+
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 
 
@@ -30,32 +49,57 @@ class AppendFile:
     """A file to which whole records are appended, each by one unbuffered write.
 
     When ``append`` returns, the record is in the keeping of the kernel, so that the death of the process does not
-    lose it. May be used from several threads. A child that was forked while it was open cannot write to it, and
-    another process cannot open it for writing.
+    lose it. May be used from several threads, and from signal handlers and finalizers that interrupt one of its own
+    calls. A call that ends by an exception of the caller (KeyboardInterrupt) leaves the record whole or absent. A child
+    that was forked while the file was open cannot write to it, and another process cannot open it for writing.
+
+    How a call may be interrupted anywhere: ``_record`` is set before the write and cleared after it, and both by
+    statements that call nothing, between which Python runs no signal handler. Whoever finds it set, in the same call
+    or in a later one, learns from the size of the file what became of that record.
+
+    Attributes:
+        path: the file.
+        lock: held while anything is changed; a writer around this one takes it too, so that there is one lock only.
+
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    _fd: int
+
+    def __init__(self, path: str | os.PathLike[str], first: bytes = b"", *, replace: bool = False) -> None:
         """Create *path*, and the folders above it.
 
+        Args:
+            path: the file.
+            first: what it begins with; written before anything else, and again when somebody empties the file.
+            replace: put the new file in the place of the one that is there, when *first* is on the disk.
+
         Raises:
-            LogExists: when there is something at *path* already.
-            LogWriteError: when it cannot be created.
+            LogExists: when there is something at *path* already, and it is not to be replaced.
+            LogInUse: when another writer has it open; the error names it.
+            LogWriteError: when it cannot be created. A file that was to be replaced is as it was.
 
         """
         self._begin(Path(path))
+        self._first = first
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._new_folders += _make_folders(self.path.parent)
         except OSError as error:
             raise LogWriteError(f"cannot create its folder: {error.strerror}", path=path) from error
         try:
-            self._fd = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
+            fd = -1
+            while fd < 0:
+                fd = self._replaced(first) if replace else self._created(first)
+            self._fd = fd
         except FileExistsError as error:
             who = lock_owner(self.path)
             why = f"{who} is writing it" if who else "an existing log is never overwritten by default"
             raise LogExists(f"there is a file already, and {why}", path=path) from error
         except OSError as error:
+            if isinstance(error, TrainlogError):
+                raise
             raise LogWriteError(f"cannot create the log: {error.strerror}", path=path) from error
-        self._claim()
+        self._end = len(first)
+        _open_files.add(self)
 
     @classmethod
     def reopen(cls, path: str | os.PathLike[str]) -> Self:
@@ -70,73 +114,138 @@ class AppendFile:
         self = cls.__new__(cls)
         self._begin(Path(path))
         try:
-            self._fd = os.open(path, _FLAGS)
+            self._fd = _open_locked(self.path, _FLAGS)
+            self._end = os.fstat(self._fd).st_size
         except FileNotFoundError as error:
             raise LogNotFound("there is no such file", path=path) from error
         except OSError as error:
+            if isinstance(error, TrainlogError):
+                raise
             raise LogWriteError(f"cannot open the log to go on with it: {error.strerror}", path=path) from error
-        self._claim()
+        _open_files.add(self)
         return self
 
     def _begin(self, path: Path) -> None:
         self.path = path
+        self.lock = threading.RLock()
         self._fd = -1
         self._closed_because = ""
-        self._lock = threading.Lock()
-        self._sync_lock = threading.Lock()
+        self._first = b""
+        self._new_folders: list[Path] = []  # whose names are not on the disk yet
+        self._record: bytes | memoryview | None = None  # that is being written, or whose call was interrupted
+        self._last: bytes | memoryview = b""  # the last record
+        self._end = 0  # of the last whole record
+        self._rescue_at = 0  # the size before which no further attempt is made to write a deleted file anew
+        self._due = _CHECK_EVERY  # the size at which `_look_after` is called
         self._synced = -1  # the file's size when it was last known to be on the disk
-        self._torn = -1  # where a part of a record stands that could not be cut off yet
 
-    def _claim(self) -> None:
+    def _created(self, first: bytes) -> int:
+        """Make the file where there is none."""
+        fd = _open_locked(self.path, _FLAGS | os.O_CREAT | os.O_EXCL)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                os.close(self._fd)
-                self._fd = -1
-                who = _lock_owner(self.path) or "another process"
-                raise LogInUse(f"{who} is writing this log; every process needs one of its own", path=self.path) from (
-                    error
-                )
-        _open_files.add(self)
+            _write_all(fd, first)
+        except BaseException:
+            self.path.unlink(missing_ok=True)
+            os.close(fd)
+            raise
+        return fd
 
-    def append(self, record: bytes | memoryview) -> None:
+    def _replaced(self, first: bytes) -> int:
+        """Make the file in the place of another one, which nobody else can open for writing until then."""
+        try:
+            old = _open_locked(self.path, _FLAGS)
+        except FileNotFoundError:
+            try:
+                return self._created(first)
+            except FileExistsError:
+                return -1  # somebody else was faster: look again
+        try:
+            return _renamed(self.path, lambda fd: _write_all(fd, first), like=os.fstat(old))
+        finally:
+            os.close(old)
+
+    def append(self, record: bytes | memoryview, last: bytes = b"") -> None:
         """Write *record* at the end of the file, wholly or, when the system refuses it, not at all.
+
+        Args:
+            record: the bytes.
+            last: the last one of them, where they are several records.
 
         Raises:
             ClosedLog: after ``close``, and in a forked child.
             LogWriteError: when the system does not take the bytes.
 
         """
-        with self._lock:
-            self._put(record)
+        with self.lock:
+            try:
+                if self._record is not None:
+                    self._recover()
+                self._record = record
+                written = os.write(self._fd, record)
+                if written != len(record) or self._record is not record:
+                    written = self._finish(record, written)
+                self._end += written
+                self._record = None
+                self._last = last or record
+            except OSError as error:
+                raise self._refused(error) from error
+            if self._end >= self._due:
+                self._look_after()
 
-    def _put(self, record: bytes | memoryview) -> None:
-        try:
-            if self._torn >= 0:
-                self._cut()
-            written = os.write(self._fd, record)
-            if written != len(record):
-                self._finish(record, written)
-        except OSError as error:
-            if self._fd < 0:
-                raise ClosedLog(self._closed_because, path=self.path) from None
-            raise LogWriteError(f"cannot write: {error.strerror}", path=self.path) from error
+    def _finish(self, record: bytes | memoryview, written: int) -> int:
+        """Settle a write that was short, or after which a signal handler appended; return what is still to count."""
+        while True:
+            if self._record is not record:  # the handler has kept a whole record, and cut off a part of one
+                self._record = record
+                self._recover()
+                if written == len(record):
+                    return 0
+                written = 0
+                self._record = record
+            elif written == len(record):
+                return written
+            written += os.write(self._fd, memoryview(record)[written:])
 
-    def _finish(self, record: bytes | memoryview, written: int) -> None:
-        """Write the rest of *record*; if there is no room for it, cut the file back to the last whole record."""
-        start = os.lseek(self._fd, 0, os.SEEK_END) - written
-        try:
-            while written < len(record):
-                written += os.write(self._fd, memoryview(record)[written:])
-        except OSError:
-            self._torn = start
-            self._cut()
-            raise
+    def _recover(self) -> None:
+        """Settle the record of an interrupted call: it counts when it is whole, and is cut off otherwise."""
+        record = self._record
+        if record is None:
+            return
+        size, length = os.fstat(self._fd).st_size, len(record)
+        if self._record is not record:  # a signal handler did it
+            return
+        if size - self._end == length:
+            self._adopt(record, size)
+            return
+        if 0 < size - self._end < length:
+            os.ftruncate(self._fd, self._end)
+        if self._record is record:
+            self._record = None
 
-    def _cut(self) -> None:
-        os.ftruncate(self._fd, self._torn)
-        self._torn = -1
+    def _adopt(self, record: bytes | memoryview, size: int) -> None:
+        if self._record is record:
+            self._end = size
+            self._record = None
+
+    def _refused(self, error: OSError) -> ClosedLog | LogWriteError:
+        """The error to raise; a part of a record that was written is cut off, now or by a later call."""
+        if self._fd < 0:
+            self._record = None
+            return ClosedLog(self._closed_because, path=self.path)
+        with contextlib.suppress(OSError):
+            self._recover()
+        return LogWriteError(f"cannot write: {error.strerror}", path=self.path)
+
+    def _look_after(self) -> None:
+        """Called after every 64 KB."""
+        self._due = self._end + _CHECK_EVERY
+        self._check_place()
+
+    def size(self) -> int:
+        """The bytes of its whole records."""
+        with self.lock:
+            self._recover()
+            return self._end
 
     def cut_back(self, size: int) -> None:
         """Make the file end after *size* bytes: what follows them is no whole record.
@@ -145,9 +254,10 @@ class AppendFile:
             LogWriteError: when the system refuses.
 
         """
-        with self._lock:
+        with self.lock:
             try:
                 os.ftruncate(self._fd, size)
+                self._end = size
             except OSError as error:
                 raise LogWriteError(f"cannot cut its torn tail off: {error.strerror}", path=self.path) from error
 
@@ -155,93 +265,242 @@ class AppendFile:
         """Wait until everything that was written is on the disk, so that it survives a power cut.
 
         Takes as long as the disk needs, and does not keep other threads from writing. Does nothing when nothing was
-        written since the last time. A log whose file or folder was deleted in the meantime is written anew from the
+        written since the last time. A log that was deleted, moved or emptied in the meantime is written anew from the
         file that is still open, with a `LogWriteWarning`.
 
         Raises:
-            LogWriteError: when the disk failed, or the deleted file could not be written anew.
+            LogWriteError: when the disk failed, or the file could not be written anew.
 
         """
-        with self._sync_lock:
-            if self._fd < 0:
-                return
-            try:
-                status = os.fstat(self._fd)
-                if not status.st_nlink:
-                    self._revive()
-                elif status.st_size == self._synced:
-                    return
-                size = os.fstat(self._fd).st_size
-                _fdatasync(self._fd)
-                if self._synced < 0:
-                    _sync_folder(self.path.parent)  # where a new file's name is kept
-                self._synced = size
-            except OSError as error:
-                if isinstance(error, LogWriteError):
-                    raise
-                raise LogWriteError(f"cannot bring it to the disk: {error.strerror}", path=self.path) from error
-
-    def _revive(self) -> None:
-        """Write the deleted file anew, under its name or, where that is taken, one beside it."""
-        gone = self.path
+        fd = -1
         try:
-            gone.parent.mkdir(parents=True, exist_ok=True)
-            fd = -1
-            for n in itertools.count():
-                path = gone.with_name(f"{gone.stem}.{n}{gone.suffix}") if n else gone
-                try:
-                    fd = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666)
-                    break
-                except FileExistsError:
-                    continue
-            try:
-                done = self._copy(fd, 0)  # most of it while others go on writing
-                with self._lock:
-                    self._copy(fd, done)
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.dup2(fd, self._fd, inheritable=False)
-            except OSError:
-                path.unlink()
+            with self.lock:
+                if self._fd < 0:
+                    return
+                self._recover()
+                told = self._settle()
+                end, folders = self._end, self._new_folders
+                if end != self._synced:
+                    fd = os.dup(self._fd)  # which nobody closes meanwhile
+            if fd >= 0:
+                _fdatasync(fd)
+                for folder in folders:
+                    _sync_folder(folder)
+                self._synced = end
+                self._new_folders = [folder for folder in self._new_folders if folder not in folders]
+        except OSError as error:
+            if isinstance(error, LogWriteError):
                 raise
+            raise LogWriteError(f"cannot bring it to the disk: {error.strerror}", path=self.path) from error
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        _warn(told)
+
+    def _settle(self) -> str:
+        """Make the file what it should be when it is left alone: before a sync, and at the end."""
+        return self._rescue()
+
+    def _check_place(self) -> None:
+        """Look after the file while it is written; what fails is tried again later, and told by ``sync``."""
+        if self._end < self._rescue_at:
+            return
+        try:
+            told = self._rescue()
+        except LogWriteError:
+            self._rescue_at = 2 * self._end
+            return
+        _warn(told)
+
+    def _rescue(self) -> str:
+        """Write the file anew when somebody deleted, moved, replaced or cut it; return what is to be told of that."""
+        status = os.fstat(self._fd)
+        try:
+            at_path = os.path.samestat(status, self.path.stat())
+        except (FileNotFoundError, NotADirectoryError):
+            at_path = False
+        except OSError:
+            at_path = True  # the file system does not answer, which says nothing about the file
+        if at_path and status.st_size >= self._end:
+            self._end = status.st_size  # more: somebody else writes where there are no locks
+            return ""
+        was_cut, old = status.st_size < self._end, self.path
+        what = "was cut" if was_cut else "was moved or replaced" if status.st_nlink else "was deleted"
+        head = self._first if was_cut and os.pread(self._fd, len(self._first), 0) != self._first else b""
+        try:
+            folders = _make_folders(old.parent)
+            path = old if at_path else _free_name(old, status.st_mode)
+            try:
+                fd = _renamed(path, lambda fd: self._copy(fd, head), like=status)
+            except BaseException:
+                if not at_path:
+                    path.unlink()
+                raise
+            try:
+                os.dup2(fd, self._fd, inheritable=False)
             finally:
                 os.close(fd)
         except OSError as error:
-            message = f"it was deleted while it was written, and cannot be written anew: {error.strerror}"
-            raise LogWriteError(message, path=gone) from error
-        self.path = path
-        self._synced = -1
-        where = "it" if path == gone else f"another file is in its place, and it is {path.name} now; it"
-        warnings.warn(
-            LogWriteWarning(f"{gone}: was deleted while it was written; {where} was written anew, with all it held"),
-            stacklevel=2,
-        )
+            message = f"it {what} while it was written, and cannot be written anew: {error.strerror}"
+            raise LogWriteError(message, path=old) from error
+        self.path, self._new_folders, self._synced = path, [*folders, path.parent], -1
+        self._end = os.fstat(self._fd).st_size
+        self._continue(was_cut=was_cut)
+        where = "it" if path == old else f"another file is in its place, and it is {path.name} now; it"
+        content = "what was left of it; the part that was cut away is gone" if was_cut else "all it held"
+        return f"{old}: {what} while it was written; {where} was written anew, with {content}"
 
-    def _copy(self, fd: int, done: int) -> int:
+    def _continue(self, *, was_cut: bool) -> None:
+        """Called when the file was written anew."""
+
+    def _copy(self, fd: int, head: bytes) -> None:
+        _write_all(fd, head)
+        done = 0
         while block := os.pread(self._fd, _COPIED, done):
-            view = memoryview(block)
-            while view:
-                written = os.write(fd, view)
-                done += written
-                view = view[written:]
-        return done
+            _write_all(fd, block)
+            done += len(block)
 
     def close(self) -> None:
-        """Close the file; may be called again."""
-        with self._sync_lock, self._lock:
+        """Close the file; may be called again, and goes on where an exception of the caller ended it.
+
+        Raises:
+            LogWriteError: when the file was deleted, and cannot be written anew, or when the disk failed. It is closed
+                all the same.
+
+        """
+        told = ""
+        with self.lock:
+            if self._fd < 0:
+                return
+            try:
+                self._recover()
+                told = self._settle_at_end()
+                if -1 < self._synced < self._end:  # the caller wants it on the disk
+                    _fdatasync(self._fd)
+            except OSError as error:
+                self._leave("this log was closed")
+                if isinstance(error, LogWriteError):
+                    raise
+                raise LogWriteError(f"cannot bring its end to the disk: {error.strerror}", path=self.path) from error
             self._leave("this log was closed")
+        _warn(told)
+
+    def _settle_at_end(self) -> str:
+        return self._settle()
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            try:
+                self.close()
+            finally:
+                warnings.warn(f"the log {self.path} was not closed", ResourceWarning, source=self, stacklevel=2)
 
     def _leave(self, because: str) -> None:
         fd, self._fd = self._fd, -1
+        self._closed_because = self._closed_because or because
         if fd >= 0:
-            self._closed_because = because
+            if because is not FORKED:  # a child has the parent's lock, and would open it
+                with contextlib.suppress(OSError):
+                    fcntl.flock(fd, fcntl.LOCK_UN)
             os.close(fd)
         _open_files.discard(self)
 
     def _disown(self) -> None:
-        """Called in a forked child: another thread of the parent may hold the locks, so they are not taken here."""
-        self._lock = threading.Lock()
-        self._sync_lock = threading.Lock()
+        """Called in a forked child: another thread of the parent may hold the lock, so it is not taken here."""
+        self.lock = threading.RLock()
         self._leave(FORKED)
+
+
+def _warn(told: str) -> None:
+    if told:
+        warnings.warn(LogWriteWarning(told), stacklevel=3)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _open_locked(path: Path, flags: int, mode: int = 0o666) -> int:
+    """Open *path* for one writer alone, and be sure that it is still that file when the lock is had.
+
+    Raises:
+        LogInUse: when another writer has it.
+        OSError: as `os.open`.
+
+    """
+    while True:
+        fd = os.open(path, flags, mode)
+        try:
+            _lock(fd, path)
+            if os.path.samestat(os.fstat(fd), path.stat()):
+                return fd
+        except FileNotFoundError:
+            pass  # it was deleted or replaced between the two
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+def _lock(fd: int, path: Path) -> None:
+    for pause in _PAUSES:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return
+            if pause is None:
+                who = _lock_owner(path) or "another process"
+                message = f"{who} is writing this log; every process needs one of its own"
+                raise LogInUse(message, path=path) from error
+            time.sleep(pause)
+
+
+def _renamed(path: Path, fill: Callable[[int], object], like: os.stat_result) -> int:
+    """Make a file of the mode and owner of *like*, *fill* it, put it in the place of *path*, and return it, locked."""
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.{time.monotonic_ns()}")
+    fd = os.open(temporary, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        keep_owner(fd, like)
+        _lock(fd, temporary)
+        fill(fd)
+        os.fsync(fd)  # before its name: after a power cut there is the old file, or the whole new one
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        os.close(fd)
+        raise
+    return fd
+
+
+def keep_owner(file: int | Path, like: os.stat_result) -> None:
+    """Give *file* the mode and, where that is allowed, the owner of the file whose place it takes."""
+    with contextlib.suppress(OSError):
+        os.chown(file, like.st_uid, like.st_gid)
+    # After chown, which may clear bits.
+    os.chmod(file, stat.S_IMODE(like.st_mode) & 0o777)  # noqa: PTH101 - it may be a descriptor
+
+
+def _free_name(path: Path, mode: int) -> Path:
+    """*path* or, where that is taken, one beside it, for which an empty file is made."""
+    for n in itertools.count():
+        free = path.with_name(f"{path.stem}.{n}{path.suffix}") if n else path
+        try:
+            os.close(os.open(free, os.O_CREAT | os.O_EXCL, stat.S_IMODE(mode)))
+        except FileExistsError:
+            continue
+        return free
+    raise AssertionError
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make *folder*, and return the folders whose entries are new: of the file, and of each folder that was made."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return [folder, *(one.parent for one in missing)]
 
 
 def _sync_folder(folder: Path) -> None:
@@ -250,6 +509,32 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename *path*, which nobody is writing, and return its new name.
+
+    Raises:
+        LogInUse: when another writer has it open; the error names it.
+        LogWriteError: when that is not allowed.
+
+    """
+    try:
+        fd = _open_locked(path, _FLAGS)
+        try:
+            aside = next(name for n in itertools.count() if not (name := _damaged_name(path, n)).exists())
+            path.rename(aside)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if isinstance(error, TrainlogError):
+            raise
+        raise LogWriteError(f"cannot be renamed: {error.strerror}", path=path) from error
+    return aside
+
+
+def _damaged_name(path: Path, n: int) -> Path:
+    return path.with_name(f"{path.name}.damaged" + (f".{n}" if n else ""))
 
 
 def lock_owner(path: Path) -> str:

@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import pickle
+import struct
 import tempfile
 import threading
 import time
+import warnings
 from collections import Counter, deque
-from typing import Any, Literal, get_args
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Literal, get_args
 
 from trainlog.codec import Writer
-from trainlog.errors import FORKED, ClosedLog, UnsupportedFrame
+from trainlog.errors import FORKED, ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import Frame, Kind
 from trainlog.writers.combine import snapshot
+from trainlog.writers.ticker import wait_until
 
-__all__ = ["Background", "Policy"]
+__all__ = ["Background", "Policy", "check_queue"]
 
 Policy = Literal["block", "drop_oldest", "spill"]
+
+_PAUSE: Final = 0.001  # seconds between two looks if there is room in the queue
+_LONGEST_PAUSE: Final = 1.0  # between two attempts to write a frame that the system refuses
+
+_LENGTH: Final = struct.Struct("<Q")  # of a frame in the temporary file
 
 
 class Background(Writer):
     """Writes in a thread of its own; ``write`` only copies the frame into a queue.
 
     Frames in the queue are lost when the process is killed. The FLOG writer is fast and durable without it. An error
-    of the thread is raised by the next call.
+    of the thread is raised by the next call, a loss is told by a warning when this writer is closed. A frame that the other writer refuses by an `OSError` stays in the queue,
+    and is tried again; one that it cannot hold is left out, and counted.
 
     ``close`` writes an event, which ``trainlog info`` shows. Its ``type`` is ``background``; it has ``calls``,
-    ``mean_us`` and ``max_us`` (the duration of a call of ``write``), ``dropped`` (frames of each kind) and ``spilled``
-    (how many frames).
+    ``mean_us`` and ``max_us`` (the duration of a call of ``write``), ``dropped`` and ``failed`` (frames of each kind)
+    and ``spilled`` (how many frames).
 
     Attributes:
         dropped: frames that were dropped, by kind.
+        failed: frames that could not be written, by kind.
         spilled: how many frames went through the temporary file.
 
     """
@@ -51,23 +63,26 @@ class Background(Writer):
             ValueError: for a *size* below 1, or another policy.
 
         """
-        if size < 1:
-            raise ValueError(f"size is the number of frames in the queue, at least 1, not {size}")
-        if policy not in get_args(Policy):
-            raise ValueError(f"policy is one of {', '.join(get_args(Policy))}; not {policy!r}")
+        check_queue(size, policy)
         self._writer = writer
         self._size = size
         self._policy: Policy = policy
+        # No Condition: its methods are Python, and an exception of a signal handler would leave them locked.
+        self._lock = threading.RLock()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._ended = threading.Lock()  # locked by the thread when it ends
         self._queue: deque[Frame] = deque()
         self._spill = _SpillFile()
-        self._busy = False  # the thread is writing a frame that it took from the queue
-        self._changed = threading.Condition()
+        self._late: deque[Frame] = deque()  # on their way to the temporary file
+        self._is_changing = False
+        self._busy = False  # the thread has a frame; set before that is taken from where it was
         self._error: Exception | None = None
-        self._closed = False
+        self._closing = self._told = self._closed = False
         self._pid = os.getpid()
         self._last_time = 0.0
         self._calls = self._total_ns = self._max_ns = 0
         self.dropped: Counter[Kind] = Counter()
+        self.failed: Counter[Kind] = Counter()
         self.spilled = 0
         self._thread = threading.Thread(target=self._run, name="trainlog writer", daemon=True)
         self._thread.start()
@@ -80,60 +95,117 @@ class Background(Writer):
             raise ClosedLog(FORKED)
         self._raise_error()
         frame = Frame(frame.time, frame.kind, snapshot(frame.data))
-        with self._changed:
-            self._check_open()
-            self._enqueue(frame)
-            self._last_time = frame.time
-            self._changed.notify_all()
-            duration = time.perf_counter_ns() - start
-            self._calls += 1
-            self._total_ns += duration
-            self._max_ns = max(self._max_ns, duration)
+        while not self._enqueue(frame):
+            time.sleep(_PAUSE)
+            self._raise_error()
+        self._wake.put(None)
+        self._last_time = frame.time
+        duration = time.perf_counter_ns() - start
+        self._calls += 1
+        self._total_ns += duration
+        self._max_ns = max(self._max_ns, duration)
 
-    def _enqueue(self, frame: Frame) -> None:
-        if self._spill.frames:  # those in the file are older than this one
-            self._write_to_spill(frame)
-            return
-        while len(self._queue) >= self._size:
-            if self._policy == "drop_oldest":
-                self.dropped[self._queue.popleft().kind] += 1
-            elif self._policy == "spill":
-                self._write_to_spill(frame)
-                return
-            else:
-                self._changed.wait()
-                self._check_open()
+    def _enqueue(self, frame: Frame) -> bool:
+        """Put *frame* where the thread finds it; False when there is no room."""
+        with self._lock:
+            if self._closing:
+                raise ClosedLog("this log was closed")
+            if self._is_changing:  # a signal handler interrupted this very method, and cannot wait for room
+                (self._late if self._late or self._spill.frames else self._queue).append(frame)
+                return True
+            self._is_changing = True
+            try:
+                return self._place(frame)
+            finally:
+                self._is_changing = False
+
+    def _place(self, frame: Frame) -> bool:
+        full = len(self._queue) >= self._size
+        if self._late or self._spill.frames or (full and self._policy == "spill"):  # they are older than this one
+            self._late.append(frame)
+            self._write_to_spill()
+            return True
+        if full and self._policy == "block":
+            return False
+        if full and self._policy == "drop_oldest":
+            self.dropped[self._queue[0].kind] += 1
+            self._queue.popleft()
         self._queue.append(frame)
+        return True
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ClosedLog("this log was closed")
-
-    def _write_to_spill(self, frame: Frame) -> None:
-        try:
-            self._spill.put(frame)
-            self.spilled += 1
-        except OSError:
-            self.dropped[frame.kind] += 1
+    def _write_to_spill(self) -> None:
+        while self._late:
+            try:
+                self._spill.put(self._late[0])
+                self.spilled += 1
+            except OSError:
+                self.dropped[self._late[0].kind] += 1
+            except UnsupportedFrame:
+                self._late.popleft()
+                raise
+            self._late.popleft()
 
     def _run(self) -> None:
-        while (frame := self._next()) is not None:
+        try:
+            self._write_all()
+        finally:
+            self._ended.acquire()
+
+    def _write_all(self) -> None:
+        """Write what there is and what comes, until this writer is closed."""
+        while True:
+            with self._lock:
+                self._busy = True
+                closing, frame = self._closing, self._take()
+            if frame is not None:
+                self._write(frame)
+            self._busy = False
+            if frame is None:
+                if closing:
+                    return
+                self._pause(1.0)
+
+    def _take(self) -> Frame | None:
+        if self._queue:
+            return self._queue.popleft()
+        if self._spill.frames:
+            return self._from_spill()
+        return self._late.popleft() if self._late else None
+
+    def _from_spill(self) -> Frame | None:
+        try:
+            return self._spill.get()
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            self.dropped[Kind(0)] += self._spill.frames  # of kinds that nobody knows any more
+            self._error = error
+            self._spill.clear()
+            return None
+
+    def _write(self, frame: Frame) -> None:
+        """Write *frame*, again and again while the system refuses it, but once more only when this writer is closed."""
+        pause = _PAUSE
+        while True:
+            closing = self._closing
             try:
-                self._writer.write(frame)
+                self._writer.put(*frame)
+                return
+            except OSError as error:
+                self._error = error
+                if closing:
+                    self.failed[frame.kind] += 1
+                    return
+                self._pause(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
             except Exception as error:  # noqa: BLE001 - raised by the next call
                 self._error = error
+                if not isinstance(error, Warning):  # one that was made an error: the frame is kept or written
+                    self.failed[frame.kind] += 1
+                return
 
-    def _next(self) -> Frame | None:
-        """Wait for the next frame; None when this writer is closed and all frames are written."""
-        with self._changed:
-            self._busy = False
-            self._changed.notify_all()
-            while not self._queue and not self._spill.frames:
-                if self._closed:
-                    return None
-                self._changed.wait()
-            self._busy = True
-            return self._queue.popleft() if self._queue else self._spill.get()
+    def _pause(self, seconds: float) -> None:
+        """Wait until there is news, which may be just a frame, or for so long."""
+        with contextlib.suppress(Empty):
+            self._wake.get(timeout=seconds)
 
     def _raise_error(self) -> None:
         error, self._error = self._error, None
@@ -141,30 +213,54 @@ class Background(Writer):
             raise error
 
     def flush(self) -> None:
-        """Wait until the queue is empty, and flush the other writer."""
-        with self._changed:
-            while self._queue or self._spill.frames or self._busy:
-                self._changed.wait()
+        """Wait until the queue is empty, and flush the other writer; raises the error of an earlier frame."""
+        if self._pid == os.getpid() and not self._closed:
+            wait_until(self._is_idle)
         self._writer.flush()
         self._raise_error()
+
+    def _is_idle(self) -> bool:
+        self._raise_error()
+        return not (self._queue or self._spill.frames or self._late or self._busy) or self._ended.locked()
 
     def sync(self) -> None:
         """Sync the other writer, without the frames that are still in the queue."""
         self._writer.sync()
 
     def close(self) -> None:
-        """Write the queue and the final event, and close the other writer; may be called again."""
+        """Write the queue and the final event, and close the other writer.
+
+        May be called again, and goes on where an exception of the caller ended it.
+        """
         if not self._closed:
-            self._closed = True
-            atexit.unregister(self.close)
+            self._closing = True
             if self._pid == os.getpid():
-                with self._changed:
-                    self._changed.notify_all()
-                self._thread.join()
-                self._write_final_event()
+                self._wake.put(None)
+                if threading.current_thread() is self._thread:  # which a finalizer interrupted
+                    self._write_all()
+                else:
+                    wait_until(self._ended.locked)
+                if not self._told:
+                    self._write_final_event()
             self._spill.close()
             self._writer.close()
+            try:
+                self._warn_of_lost()
+            except Warning:
+                self._closed = True
+                raise
+            self._closed = True
+            atexit.unregister(self.close)
         self._raise_error()
+
+    def _warn_of_lost(self) -> None:
+        """Say what the final event says, which may be lost as well."""
+        if self._pid != os.getpid():
+            return
+        for count, why in ((self.dropped.total(), "the queue was full"), (self.failed.total(), "of errors")):
+            if count:
+                text = f"{count:,} frames could not be written and were dropped, because {why}"
+                warnings.warn(LogWriteWarning(text), stacklevel=3)
 
     def _write_final_event(self) -> None:
         event = {
@@ -176,16 +272,33 @@ class Background(Writer):
             "mean_us": self._total_ns / max(self._calls, 1) / 1e3,
             "max_us": self._max_ns / 1e3,
             "dropped": {str(kind): count for kind, count in self.dropped.items()},
+            "failed": {str(kind): count for kind, count in self.failed.items()},
             "spilled": self.spilled,
         }
+        before = self._writer.size()
         try:
             self._writer.write(Frame(self._last_time, Kind.EVENT, event))
+            self._told = True
         except Exception as error:  # noqa: BLE001 - raised by close, when the other writer is closed
+            self._told = True
             self._error = self._error or error
+        except BaseException:
+            self._told = self._writer.size() != before
+            raise
+
+
+def check_queue(size: int, policy: str) -> None:
+    """Raise ValueError when there is no such queue."""
+    if size < 1:
+        raise ValueError(f"size is the number of frames in the queue, at least 1, not {size}")
+    if policy not in get_args(Policy):
+        raise ValueError(f"policy is one of {', '.join(get_args(Policy))}; not {policy!r}")
 
 
 class _SpillFile:
     """Frames in a temporary file, first in, first out.
+
+    Its places are its own: a forked child shares the position of an open file.
 
     Attributes:
         frames: how many.
@@ -195,33 +308,44 @@ class _SpillFile:
     def __init__(self) -> None:
         self.frames = 0
         self._file: Any = None
-        self._read = 0
+        self._start = self._end = 0  # of the frames in the file
 
     def put(self, frame: Frame) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="trainlog-")  # noqa: SIM115 - close() closes it
+            self._file = tempfile.TemporaryFile(prefix="trainlog-", buffering=0)  # noqa: SIM115 - close() closes it
         try:
             record = pickle.dumps((frame.time, int(frame.kind), frame.data), pickle.HIGHEST_PROTOCOL)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             raise UnsupportedFrame(f"cannot be stored: {error}") from error
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            self._file.write(record)
-            self._file.flush()
-        except OSError:
-            self._file.truncate(end)
-            raise
+        rest, at = memoryview(_LENGTH.pack(len(record)) + record), self._end
+        while rest:
+            written = os.pwrite(self._file.fileno(), rest, at)
+            rest, at = rest[written:], at + written
+        self._end = at
         self.frames += 1
 
     def get(self) -> Frame:
-        self._file.seek(self._read)
-        seconds, kind, data = pickle.load(self._file)
-        self._read = self._file.tell()
+        (size,) = _LENGTH.unpack(self._read(self._start, _LENGTH.size))
+        seconds, kind, data = pickle.loads(self._read(self._start + _LENGTH.size, size))
+        self._start += _LENGTH.size + size
         self.frames -= 1
         if not self.frames:
-            self._file.truncate(0)
-            self._read = 0
+            self.clear()
         return Frame(seconds, Kind(kind), data)
+
+    def _read(self, start: int, size: int) -> bytes:
+        parts = []
+        while size and (part := os.pread(self._file.fileno(), size, start)):
+            parts.append(part)
+            start, size = start + len(part), size - len(part)
+        if size:
+            raise EOFError("the temporary file was cut")
+        return b"".join(parts)
+
+    def clear(self) -> None:
+        self.frames = self._start = self._end = 0
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file.fileno(), 0)
 
     def close(self) -> None:
         if self._file is not None:

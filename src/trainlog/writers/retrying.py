@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -58,12 +59,13 @@ class RetryingWriter(Writer):
         self._error = ""
         self._waiting: deque[tuple[Frame, int]] = deque()
         self._held = 0
-        self._dropped: list[Frame] = []  # the first and the last one, without data
+        self._dropped: list[float] = []  # the times of the first and the last one
         self._dropped_kinds: Counter[Kind] = Counter()
         self.lost: Counter[Kind] = Counter()
         self._pause = _FIRST_PAUSE
         self._retry_at = 0.0
-        self._lock = threading.RLock()
+        self._lock = self.lock = writer.lock or threading.RLock()
+        self._draining = False
         self._pid = os.getpid()
 
     def write(self, frame: Frame) -> None:
@@ -79,32 +81,49 @@ class RetryingWriter(Writer):
                 return
             except OSError as caught:
                 error = caught
-        self._keep(Frame(time, kind, data), error)
+        self._keep([Frame(time, kind, data)], error)
 
-    def _keep(self, frame: Frame, error: OSError | None) -> None:
+    def put_many(self, frames: Sequence[Frame]) -> None:
+        """Write these frames, or keep copies of them until they can be written."""
+        error = None
+        if not self._failing:
+            try:
+                self._writer.put_many(frames)
+                return
+            except OSError as caught:
+                error = caught
+        self._keep(frames, error)
+
+    def _keep(self, frames: Sequence[Frame], error: OSError | None) -> None:
         self._check_process()
-        started = recovered = False
+        told: list[str] = []
+        copies = [self._copy(frame) for frame in frames]
         with self._lock:
             if error is None and not self._failing:  # another thread recovered while this one waited for the lock
                 try:
-                    self._put(*frame)
+                    self._writer.put_many(frames)
                     return
                 except OSError as caught:
                     error = caught
             if error is not None:
-                started = not self._failing
+                if not self._failing:
+                    told.append(f"{error}; frames wait in memory, at most {self._limit / 1e6:.0f} MB of them")
                 self._fail(error)
-            size = _FRAME_OVERHEAD + _size(frame.data)
-            self._waiting.append((Frame(frame.time, frame.kind, snapshot(frame.data)), size))
-            self._held += size
-            while self._held > self._limit:
-                self._drop(*self._waiting.popleft())
-            if time.monotonic() >= self._retry_at:
-                recovered = self._drain()
-        if started:
-            _warn(f"{self._error}; frames wait in memory, at most {self._limit / 1e6:.0f} MB of them")
-        if recovered:
-            self._warn_recovered()
+            for entry in copies:
+                self._waiting.append(entry)
+                self._held += entry[1]
+            if not self._draining:  # else a signal handler interrupted the loop that writes them
+                while self._held > self._limit and self._waiting:
+                    self._drop_oldest()
+                if time.monotonic() >= self._retry_at:
+                    self._drain(told)
+        for message in told:
+            _warn(message)
+
+    def _copy(self, frame: Frame) -> tuple[Frame, int]:
+        self._writer.check(frame)
+        copy = Frame(float(frame.time), frame.kind, snapshot(frame.data))
+        return copy, _FRAME_OVERHEAD + _size(copy.data)
 
     def _fail(self, error: OSError) -> None:
         self._error = str(error)
@@ -112,58 +131,76 @@ class RetryingWriter(Writer):
         self._retry_at = time.monotonic() + self._pause
         self._failing = True
 
-    def _drop(self, frame: Frame, size: int) -> None:
+    def _drop_oldest(self) -> None:
+        frame, size = self._waiting.popleft()
         self._held -= size
         self._dropped_kinds[frame.kind] += 1
         self.lost[frame.kind] += 1
-        self._dropped[1:] = [Frame(frame.time, frame.kind, {})]
+        self._dropped[1:] = [frame.time]
 
-    def _drain(self) -> bool:
+    def _drain(self, told: list[str]) -> bool:
         """Write some waiting frames, and return whether those were all; the caller holds the lock."""
+        if self._draining:
+            return True
+        self._draining = True
         try:
             for _ in range(_MAX_DRAIN):
                 if self._dropped_kinds:
+                    none: tuple[list[float], Counter[Kind]] = [], Counter()
                     self._put(*self._dropped_event())
-                    self._dropped.clear()
-                    self._dropped_kinds.clear()
+                    self._dropped, self._dropped_kinds = none
                 if not self._waiting:
-                    self._failing = False
+                    self._failing, self._held = False, 0
+                    told.append(self._recovered())
                     return True
                 try:
-                    self._put(*self._waiting[0][0])
+                    self._write_oldest()
                 except UnsupportedFrame as error:
-                    _warn(f"a frame that waited in memory cannot be stored, and is dropped: {error}")
-                    self._drop(*self._waiting.popleft())
-                    continue
-                _, size = self._waiting.popleft()
-                self._held -= size
+                    self._drop_oldest()
+                    told.append(f"a frame that waited in memory cannot be stored, and is dropped: {error}")
         except OSError as error:
             self._fail(error)
+        finally:
+            self._draining = False
         return False
+
+    def _write_oldest(self) -> None:
+        entry = self._waiting[0]
+        before = self._writer.size()
+        try:
+            self._put(*entry[0])
+            self._waiting.popleft()
+        except (OSError, UnsupportedFrame):
+            raise
+        except BaseException:  # of a signal handler, or a warning; the frame may have been written before it
+            if self._waiting and self._waiting[0] is entry and self._writer.size() != before:
+                self._waiting.popleft()
+            raise
+        self._held -= entry[1]
 
     def _dropped_event(self) -> Frame:
         first, last = self._dropped[0], self._dropped[-1]
         kinds = {str(kind): count for kind, count in self._dropped_kinds.items()}
-        facts = {"frames": kinds, "from": first.time, "to": last.time, "why": self._error}
-        return Frame(last.time, Kind.EVENT, {"type": "dropped", "by": "trainlog", **facts})
+        facts = {"frames": kinds, "from": first, "to": last, "why": self._error}
+        return Frame(last, Kind.EVENT, {"type": "dropped", "by": "trainlog", **facts})
 
     def retry(self) -> None:
         """Write the waiting frames, if that is possible now."""
         if not self._failing:
             return
         self._check_process()
+        told: list[str] = []
         done = False
         while not done:
             with self._lock:  # released after each batch, for the training loop
-                before = len(self._waiting)
-                done = self._drain()
-                if not done and len(self._waiting) >= before:
-                    return
-        self._warn_recovered()
+                before = len(self._waiting), self._dropped_kinds.total()
+                done = self._drain(told) or before == (len(self._waiting), self._dropped_kinds.total())
+        for message in told:
+            _warn(message)
 
-    def _warn_recovered(self) -> None:
+    def _recovered(self) -> str:
         lost = self.lost.total()
-        _warn("the log can be written again" + (f"; {lost:,} frames were dropped" if lost else "; nothing was lost"))
+        return "the log can be written again" + (f"; {lost:,} frames were dropped" if lost else "; nothing was lost")
 
     def flush(self) -> None:
         """Write the waiting frames, and flush the other writer."""
@@ -175,23 +212,38 @@ class RetryingWriter(Writer):
         self.retry()
         self._writer.sync()
 
+    def size(self) -> int | None:
+        """The size of the other writer's log."""
+        return self._writer.size()
+
+    def check(self, frame: Frame) -> None:
+        """Raise what the other writer would raise for *frame*."""
+        self._writer.check(frame)
+
     def close(self) -> None:
         """Write the waiting frames, warn of those that cannot be written, and close the other writer.
 
-        May be called again.
+        May be called again, and goes on where an exception of the caller ended it.
         """
         if self._pid == os.getpid():
-            self.retry()
-            with self._lock:
-                count, self._failing = len(self._waiting), False
-                self.lost.update(frame.kind for frame, _ in self._waiting)
-                self._waiting.clear()
-            if count:
-                _warn(f"{count:,} frames could not be written and are lost: {self._error}")
+            with contextlib.suppress(ClosedLog):
+                self.retry()
         try:
             self._writer.close()
         except OSError as error:
             _warn(f"the log is closed, but with an error: {error}")
+        if self._pid == os.getpid() and self._waiting:
+            try:
+                _warn(f"{len(self._waiting):,} frames could not be written and are lost: {self._error}")
+            except Warning:
+                self._forget()
+                raise
+            self._forget()  # not when an exception of the caller kept it from being told
+
+    def _forget(self) -> None:
+        self.lost.update(frame.kind for frame, _ in self._waiting)
+        self._waiting.clear()
+        self._failing = False
 
     def _check_process(self) -> None:
         # In a forked child the lock may be locked forever, by a thread that the child does not have.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Ticker"]
+__all__ = ["Ticker", "check_interval", "wait_until"]
 
 
 class Ticker:
@@ -28,24 +31,48 @@ class Ticker:
             ValueError: when *seconds* is not more than 0.
 
         """
-        if not seconds > 0:
-            raise ValueError(f"the interval is more than 0 seconds, not {seconds!r}")
-        self._stop = threading.Event()
-        arguments = (self._stop, seconds, weakref.WeakMethod(method))
+        check_interval(seconds)
+        self._pid = os.getpid()  # a forked child has no such thread
+        # Neither Event nor Condition, whose methods are Python: an exception of a signal handler leaves them locked.
+        self._stop: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._ended = threading.Lock()  # Thread.join, when it is interrupted, takes a thread that runs for ended
+        arguments = (self._stop, self._ended, seconds, weakref.WeakMethod(method))
         self._thread = threading.Thread(target=_run, args=arguments, name=name, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, and wait until it has; may be called again."""
-        self._stop.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+        """End the thread, and wait until it has; may be called again, also when an exception ended the first call."""
+        self._stop.put(None)
+        if self._thread is not threading.current_thread() and self._pid == os.getpid():
+            wait_until(self._ended.locked)
 
 
-def _run(stop: threading.Event, seconds: float, method: weakref.WeakMethod[Any]) -> None:
-    while not stop.wait(seconds):
-        call = method()
-        if call is None:
-            return
-        call()
-        del call
+def check_interval(seconds: float) -> None:
+    """Raise ValueError when *seconds* is no interval."""
+    if not seconds > 0:
+        raise ValueError(f"the interval is more than 0 seconds, not {seconds!r}")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until *condition* holds. An exception of a signal handler ends it, and leaves nothing locked."""
+    pause = 1e-4
+    while not condition():
+        time.sleep(pause)
+        pause = min(2 * pause, 0.01)
+
+
+def _run(stop: queue.SimpleQueue[None], ended: threading.Lock, seconds: float, method: weakref.WeakMethod[Any]) -> None:
+    try:
+        while True:
+            try:
+                stop.get(timeout=seconds)
+            except queue.Empty:
+                call = method()
+                if call is None:
+                    return
+                call()
+                del call
+            else:
+                return
+    finally:
+        ended.acquire()

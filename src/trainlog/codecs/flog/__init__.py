@@ -40,6 +40,10 @@ class FlogCodec(Codec):
         """Begin a FLOG file at *path*."""
         return FlogWriter(path, header)
 
+    def replace(self, path: Path, header: Header) -> FlogWriter:
+        """Begin a FLOG file in the place of the one at *path*, by one rename."""
+        return FlogWriter(path, header, replace=True)
+
     def resume(self, path: Path, note: Mapping[str, Any]) -> FlogWriter:
         """Go on with the FLOG file at *path*, behind its last whole frame."""
         return FlogWriter.resumed(path, note)

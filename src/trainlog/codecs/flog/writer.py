@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import time as wall_time
 from typing import Any
 
 from trainlog.codec import Gap, Writer
 from trainlog.codecs.flog.columns.table_packer import TablePacker
-from trainlog.codecs.flog.integrity.seals import SealedFile, last_seal
+from trainlog.codecs.flog.integrity.seals import REWIND, SealedFile, last_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import pack_header, take_header
 from trainlog.codecs.flog.wire.layout import FRAME, MAX_PAYLOAD
@@ -37,17 +37,12 @@ class FlogWriter(Writer):
     that were written, when the metadata say ``"checksums": False``, as those of a converted RLSimion log do.
     """
 
-    def __init__(self, path: Path, header: Header) -> None:
+    def __init__(self, path: Path, header: Header, *, replace: bool = False) -> None:
+        """Begin the file; with *replace* in the place of the one that is there, when its header is on the disk."""
         first = pack_header(header)
         self._packer = TablePacker()
-        self._file = AppendFile(path) if header.meta.get("checksums") is False else SealedFile(path)
-        self._append = self._file.append
-        try:
-            self._append(first)
-        except OSError:
-            self._file.close()
-            path.unlink(missing_ok=True)
-            raise
+        file = AppendFile if header.meta.get("checksums") is False else SealedFile
+        self._use(file(path, first, replace=replace))
 
     @classmethod
     def resumed(cls, path: Path, note: Mapping[str, Any]) -> FlogWriter:
@@ -60,12 +55,16 @@ class FlogWriter(Writer):
         except BaseException:
             file.leave()
             raise
-        self._file = file
-        self._append = file.append
+        self._use(file)
         who = {"host": socket.gethostname(), "pid": os.getpid(), "wall": wall_time()}
         event = {"type": "resume", "by": "trainlog", "cut": cut, **who, **note}
         self.write(Frame(self.resumed_at, Kind.EVENT, event))
         return self
+
+    def _use(self, file: AppendFile) -> None:
+        self._file = file
+        self._append = file.append
+        self.lock = file.lock
 
     def write(self, frame: Frame) -> None:
         """Write one frame; see `trainlog.codec.Writer.write`."""
@@ -73,26 +72,49 @@ class FlogWriter(Writer):
 
     def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
         """Write one frame; see `trainlog.codec.Writer.put`."""
-        payload = encode(data)
-        size = len(payload)
-        try:
-            record = _pack(time, kind, size) + payload
-        except struct.error as error:
-            raise UnsupportedFrame(_why(time, kind, size)) from error
-        if size > MAX_PAYLOAD:
-            raise UnsupportedFrame(_why(time, kind, size))
+        record = self._record(time, kind, data)
+        if record[8] == 3 and REWIND in record and isinstance(self._file, SealedFile):
+            self._file.count_rewind()
         self._append(record)
+
+    def put_many(self, frames: Sequence[Frame]) -> None:
+        """Write all of *frames*, or none, by one system call; see `trainlog.codec.Writer.put_many`."""
+        if frames:
+            records = [self._record(*frame) for frame in frames]
+            self._put_many(memoryview(b"".join(records)), len(records[-1]))
+
+    def check(self, frame: Frame) -> None:
+        """Raise what ``write`` would raise for *frame*."""
+        super().check(frame)
+        self._record(*frame)
+
+    def size(self) -> int:
+        """The bytes of the log as it is."""
+        return self._file.size()
+
+    def _record(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> bytes:
+        payload = encode(data)
+        try:
+            record = _pack(time, kind, len(payload)) + payload
+        except struct.error as error:
+            raise UnsupportedFrame(_why(time, kind, len(payload))) from error
+        if len(payload) > MAX_PAYLOAD:
+            raise UnsupportedFrame(_why(time, kind, len(payload)))
+        return record
 
     def write_table(self, table: Table) -> None:
         """Write the rows of *table* as frames; those of numbers some thousand at a time."""
-        if not self._packer.pack(table, self._put_many):
+        if not self._packer.pack(table, self._put_alike):
             super().write_table(table)
 
-    def _put_many(self, frames: memoryview) -> None:
+    def _put_alike(self, frames: memoryview) -> None:
         """Write *frames*, which are all of one length."""
+        self._put_many(frames, FRAME.size + FRAME.unpack_from(frames)[2])
+
+    def _put_many(self, frames: memoryview, last: int) -> None:
+        """Write *frames*, the last of which has *last* bytes."""
         if isinstance(self._file, SealedFile):
-            last = len(frames) - FRAME.size - FRAME.unpack_from(frames)[2]
-            self._file.extend(frames, last)
+            self._file.extend(frames, len(frames) - last)
         else:
             self._append(frames)
 
@@ -115,7 +137,7 @@ def _go_to_the_end(file: SealedFile) -> tuple[int, float]:
         for record in walk(source, max(seal.end, start), on_gap=gaps.append):
             seconds = record.time
     if not end:
-        file.append(pack_header(Header()))  # its writer was killed before it wrote anything
+        file.begin_anew(pack_header(Header()))  # its writer was killed before it wrote anything
         return 0, 0.0
     cut = 0
     if gaps and gaps[-1].torn:

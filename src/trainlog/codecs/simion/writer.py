@@ -101,6 +101,7 @@ class SimionWriter(Writer):
         path, data, learned = names
         text = self._origin.descriptor_for(header, *names)
         self._data = AppendFile(data)
+        self.lock = self._data.lock
         self._files = [self._data]
         try:
             if self._origin.version is not None:

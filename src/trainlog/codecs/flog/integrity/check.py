@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trainlog.codec import Gap
-from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_SIZE, checksum, is_seal
+from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_SIZE, checksum, is_end_mark, is_seal
 from trainlog.codecs.flog.scanning.walk import Record, is_likely, walk
 from trainlog.codecs.flog.wire.header import take_header
 from trainlog.codecs.flog.wire.layout import FIRST_BYTES, FRAME
@@ -56,6 +56,7 @@ class _Seals:
         self._verdict = verdict
         self._sealed_to = 0
         self._any = False
+        self._ended_at = 0  # the end of the end mark
 
     def look_at(self, record: Record) -> None:
         self._any = True
@@ -66,6 +67,8 @@ class _Seals:
             self._complain(problem, min(self._sealed_to, record.offset), end)
         else:
             self._verdict.sealed += end - self._sealed_to
+            if is_end_mark(record.data):
+                self._ended_at = end
         self._sealed_to = end
 
     def _why(self, start: Any, to: Any, crc: Any, end: int) -> str:
@@ -83,9 +86,15 @@ class _Seals:
 
     def end(self) -> None:
         left = self._verdict.size - self._sealed_to
-        if self._any and left:
+        if not self._any:
+            return
+        self._verdict.closed = self._ended_at == self._verdict.size
+        if left:
             text = f"the last {left:,} bytes are under no checksum yet: the writer was killed, or is still writing"
             self._verdict.problems.append(Problem("checksum", self._sealed_to, left, text, damage=False))
+        elif not self._verdict.closed:
+            text = "the end mark is missing: the log was not closed, or its end was cut off"
+            self._verdict.problems.append(Problem("end", self._sealed_to, 0, text, damage=False))
 
 
 class _Times:

@@ -40,11 +40,9 @@ def salvage(source: Source, target: Path) -> Repair:
     _, start = take_header(source)
     kept: Counter[Kind] = Counter()
     gaps: list[Gap] = []
-    file = SealedFile(target)
+    file = SealedFile(target, source.block(0, start)[:start] if start else b"")
     try:
         copy = _Copy(source, file)
-        if start:
-            file.append(source.block(0, start)[:start])
         time = 0.0
         for record in walk(source, start, on_gap=gaps.append):
             if record.kind == SEAL and is_seal(record.data):

@@ -5,25 +5,30 @@ u32, "crc32": u32}``: the CRC-32 (zlib's) of the file's bytes from ``from`` up t
 of the checksum itself begin. The next seal's range begins right behind them. So every byte of a sealed file
 either is under a checksum or is part of one. ``rewinds`` is how many there have been so far, so that a reader need not
 search a large file for none.
+
+A seal that covers nothing but itself, right behind another one, is the *end mark* of a log that was closed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
-from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.errors import LogWriteError
+from trainlog.codecs.flog.wire.header import parse_fixed_header
+from trainlog.codecs.flog.wire.layout import FRAME, HEADER
 from trainlog.model import Kind
 from trainlog.storage.append import AppendFile
 from trainlog.storage.source import Source
 
 __all__ = [
     *("AT_ONCE", "EVERY", "MAP", "REWIND", "SEAL", "SEAL_SIZE", "Seal", "SealedFile"),
-    *("SEAL_KEYS", "checksum", "contains", "is_seal", "last_seal"),
+    *("SEAL_KEYS", "checksum", "contains", "is_end_mark", "is_seal", "last_seal"),
 ]
 
 SEAL: Final = 67  # "C"
@@ -35,7 +40,8 @@ _TO, _REWINDS, _CRC = b"\xa2to\xcf", b"\xa7rewinds\xce", b"\xa5crc32\xce"
 _ALL_KEYS: Final = (_TO, _REWINDS, _CRC)
 _CHECKSUM: Final = 4
 _SIZE: Final = _PAYLOAD.size + _CHECKSUM
-_KIND_AT: Final = 8  # in a frame's header
+_TIME: Final = 8  # bytes of a frame's time, with which it begins; its kind is the next one
+_KIND_AT: Final = _TIME
 _EVENT: Final = int(Kind.EVENT)
 SEAL_SIZE: Final = FRAME.size + _SIZE
 SEAL_KEYS: Final = frozenset({"from", "to", "rewinds", "crc32"})
@@ -55,39 +61,35 @@ def is_seal(data: Mapping[Any, Any]) -> bool:
 
 
 class SealedFile(AppendFile):
-    """An `AppendFile` of frames that puts a seal behind every 64 KB, at each ``sync``, and at the end."""
+    """An `AppendFile` of frames that puts a seal behind the first one, every 64 KB, at each ``sync``, and at the end.
+
+    What is under no seal yet is read back from the file when a seal is due. So an append has nothing to remember that
+    an interrupt could leave half done. `_sealed` is replaced as a whole, by a statement that calls nothing.
+    """
 
     def _begin(self, path: Path) -> None:
         super()._begin(path)
-        self._from = 0  # where the next seal's range begins
-        self._crc = 0  # of the bytes from there to ``_at``
-        self._at = 0
-        self._pending: list[bytes | memoryview] = []  # what is behind, as records, of which the last is one frame
-        self._size = 0  # how many bytes that are
-        self._rewinds = 0  # in the file so far
-        self._time = b"\0" * 8  # of the last frame, as the file has it
+        self._sealed = _Sealed()
+        self._seal: bytes | None = None  # that was written last
+        self._behind = _Sealed()  # what is under seals when that is in the file
+        self._rewinds = 0  # in the file so far, or more: a reader searches for them then
+        self._due = 0  # with a seal so early, a log that was cut is known from one that never had any
 
-    def append(self, record: bytes | memoryview) -> None:
-        """Write *record*, which is one frame, or the file's header; raises as `AppendFile.append`."""
-        with self._lock:
-            self._put(record)
-            self._pending.append(record)
-            self._size += len(record)
-            if record[_KIND_AT] == _EVENT and REWIND in record:
-                self._rewinds += 1
-            if self._size >= EVERY:
-                self._seal()
+    def begin_anew(self, header: bytes) -> None:
+        """Write *header* into the file, which is empty; raises as ``append``."""
+        with self.lock:
+            self._due = len(header) + 1  # no seal before the first frame, whose time it takes
+            self.append(header)
+            self._first, self._last = header, b""
 
-    def extend(self, records: bytes | memoryview, last: int) -> None:
-        """Write *records*, which are whole frames; the last one begins at byte *last*. Raises as ``append``."""
-        with self._lock:
-            self._put(records)
-            parts = [bytes(records[:last]), bytes(records[last:])]
-            self._pending += parts
-            self._size += len(records)
-            self._rewinds += sum(part.count(REWIND) for part in parts)
-            if self._size >= EVERY:
-                self._seal()
+    def count_rewind(self) -> None:
+        """Say that one of the frames that come is a rewind."""
+        self._rewinds += 1
+
+    def extend(self, frames: bytes | memoryview, last: int) -> None:
+        """Write *frames*, which are whole; the last one begins at byte *last*. Raises as ``append``."""
+        self._rewinds += bytes(frames).count(REWIND)
+        self.append(frames, bytes(frames[last : last + _TIME]))
 
     def go_on(self, seal: Seal, end: int, time: float) -> None:
         """Take the bytes behind *seal*, which the file holds already, under the next one.
@@ -99,48 +101,109 @@ class SealedFile(AppendFile):
 
         """
         with Source(self.path) as source:
-            self._crc = checksum(source, seal.end, end)
+            crc = checksum(source, seal.end, end)
             self._rewinds = seal.rewinds + contains(source, REWIND, seal.end, end)
-        self._from, self._at = seal.end, end
-        self._time = struct.pack("<d", time)
+            self._first = self._first or source.read(0, parse_fixed_header(source.read(0, HEADER.size), self.path)[1])
+        self._sealed = _Sealed(seal.end, end, crc)
+        self._end = end
+        self._due = end + EVERY if seal.end else 0
+        self._last = struct.pack("<d", time)
 
-    def _seal(self) -> None:
-        data = b"".join(self._pending)
-        if len(self._pending) > (not self._at):  # the first record of all is no frame but the file's header
-            self._time = bytes(self._pending[-1][:8])
-        to = self._at + len(data) + FRAME.size + _PAYLOAD.size
-        places = _PAYLOAD.pack(MAP, self._from, _TO, to, _REWINDS, self._rewinds, _CRC)
-        seal = self._time + FRAME.pack(0.0, SEAL, _SIZE)[8:] + places
-        self._crc = crc32(data, self._crc)
-        self._at += len(data)
-        self._pending.clear()
-        self._size = 0
+    def _look_after(self) -> None:
+        super()._look_after()
+        self._put_seal()
+
+    def _put_seal(self) -> None:
+        """Put a seal behind the last frame; where the system takes none, the next one covers what this one would."""
         try:
-            self._put(seal + crc32(seal, self._crc).to_bytes(_CHECKSUM, "big"))
-        except LogWriteError:
-            return  # the frame before it is in the log, and the next seal covers what this one would have
-        self._from = self._at = to + _CHECKSUM
-        self._crc = 0
+            while (seal := self._next_seal()) is None:
+                pass  # a signal handler wrote meanwhile
+            self._record = self._seal = seal
+            written = os.write(self._fd, seal)
+            if self._record is not seal:  # a handler wrote; if it did before this write, the seal is out of place
+                if os.fstat(self._fd).st_size - self._end == written:
+                    os.ftruncate(self._fd, self._end)
+            else:
+                self._recover()
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._recover()
 
-    def sync(self) -> None:
-        """Put a seal behind the last frame, and wait until all of it is on the disk; raises as `AppendFile.sync`."""
-        with self._lock:
-            self._seal_rest()
-        super().sync()
+    def _next_seal(self) -> bytes | None:
+        sealed, end = self._sealed, self._end
+        crc, at = sealed.crc, sealed.at
+        while at < end:
+            block = os.pread(self._fd, min(end - at, AT_ONCE), at)
+            if not block:
+                raise OSError(errno.EIO, "the file was cut")
+            crc = crc32(block, crc)
+            at += len(block)
+        seal = _pack_seal(sealed.start, end, bytes(self._last[:_TIME]), self._rewinds, crc)
+        behind = _Sealed(end + SEAL_SIZE, end + SEAL_SIZE)
+        if self._end != end or self._sealed is not sealed:
+            return None
+        self._behind = behind
+        return seal
 
-    def close(self) -> None:
-        """Put a seal behind the last frame, and close the file; may be called again."""
-        with self._sync_lock, self._lock:
-            self._seal_rest()
-            self._leave("this log was closed")
+    def _adopt(self, record: bytes | memoryview, size: int) -> None:
+        if self._record is record:
+            self._end = size
+            if record is self._seal:
+                self._sealed = self._behind
+            self._record = None
+
+    def _continue(self, *, was_cut: bool) -> None:
+        if not was_cut:
+            return  # a copy, byte by byte
+        with Source(self.path) as source:
+            _, start = parse_fixed_header(source.read(0, HEADER.size), self.path)
+            self.go_on(last_seal(source, start), self._end, struct.unpack("<d", self._last[:_TIME])[0])
+
+    def _settle(self) -> str:
+        told = super()._settle()
+        if self._end > self._sealed.start:
+            self._put_seal()
+        return told
+
+    def _settle_at_end(self) -> str:
+        told = self._settle()
+        if self._end:
+            self._put_seal()  # of nothing but itself: the end mark
+        return told
 
     def leave(self) -> None:
         """Close the file as it is, without a seal."""
-        super().close()
+        with self.lock:
+            self._leave("this log was closed")
 
-    def _seal_rest(self) -> None:
-        if self._fd >= 0 and self._at + self._size > self._from:
-            self._seal()
+
+class _Sealed(NamedTuple):
+    """What is under seals.
+
+    Attributes:
+        start: where the next seal's range begins.
+        at: up to where its checksum is known.
+        crc: of the bytes from *start* to *at*.
+
+    """
+
+    start: int = 0
+    at: int = 0
+    crc: int = 0
+
+
+def _pack_seal(start: int, end: int, time: bytes, rewinds: int, crc: int) -> bytes:
+    """The seal at byte *end* of the range from *start*; *crc* is of the bytes between the two."""
+    to = end + FRAME.size + _PAYLOAD.size
+    places = _PAYLOAD.pack(MAP, start, _TO, to, _REWINDS, rewinds, _CRC)
+    seal = time.ljust(_TIME, b"\0") + FRAME.pack(0.0, SEAL, _SIZE)[_TIME:] + places
+    return seal + crc32(seal, crc).to_bytes(_CHECKSUM, "big")
+
+
+def is_end_mark(data: Mapping[Any, Any]) -> bool:
+    """Whether this seal covers nothing but itself, which only the last one of a closed log does."""
+    start, to = data["from"], data["to"]
+    return type(start) is int and type(to) is int and to - start == FRAME.size + _PAYLOAD.size
 
 
 def checksum(source: Source, start: int, end: int) -> int:

@@ -1,0 +1,1 @@
+"""Harnesses that make things go wrong: faulty system calls, interrupts, races, forks and power cuts."""
