@@ -143,11 +143,9 @@ def _matching(pattern: str) -> list[tuple[Path, Path]]:
 
 def _target(source: Path, folder: Path, codec: str | None) -> Path:
     """The path in *folder* for the conversion of *source*: its name with another suffix."""
-    suffixes = sorted((one for installed in registry.list_codecs() for one in installed.codec.suffixes), key=len)
-    lower = source.name.lower()
-    old = next((suffix for suffix in [*reversed(suffixes), source.suffix] if suffix and lower.endswith(suffix)), "")
+    old = registry.suffix_of(source) or source.suffix
     new = registry.find_codec(codec or "flog").suffixes[0]
-    if codec is None and old == new:
+    if codec is None and old.lower() == new:
         raise click.UsageError(f"{source} is a {new} file already; choose another format with --to CODEC")
     return folder / (source.name[: len(source.name) - len(old)] + new)
 

@@ -59,7 +59,7 @@ def _sentence(event: Mapping[str, Any]) -> str:
 def _facts(reader: Reader, summary: Summary) -> dict[str, Any]:
     return {
         "path": str(reader.path),
-        "codec": _codec_name(reader),
+        "codec": registry.codec_name(reader),
         "size": summary.size,
         "frames": summary.frames,
         "duration": summary.duration,
@@ -83,14 +83,6 @@ def _facts(reader: Reader, summary: Summary) -> dict[str, Any]:
         },
         "damage": [{"offset": gap.offset, "size": gap.size, "torn": gap.torn} for gap in summary.gaps],
     }
-
-
-def _codec_name(reader: Reader) -> str:
-    """The name of the format: the reader and the codec are in the same package."""
-    for installed in registry.list_codecs():
-        if type(installed.codec).__module__.split(".")[:3] == type(reader).__module__.split(".")[:3]:
-            return installed.codec.name
-    return type(reader).__name__
 
 
 def _rate(frames: int, seconds: float) -> float | None:
