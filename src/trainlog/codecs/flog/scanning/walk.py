@@ -99,7 +99,7 @@ class FrameWalk:
             if wanted is None or number in wanted or at < self.careful:
                 try:
                     data = decode(view[at + _HEAD - base : stop - base])
-                    broken = _swallows_a_frame(source, at, stop, block, base)
+                    broken = not source.is_readable(at, stop) or _swallows_a_frame(source, at, stop, block, base)
                 except ValueError:
                     broken = True
                 if broken:
@@ -131,7 +131,7 @@ class FrameWalk:
             self._searched = left
             found = next_frame(source, at + 1)
         if found is None:
-            if source.wait():
+            if source.wait(at):
                 return
             if not broken and left > self._searched:
                 found = next_frame(source, at + 1)
@@ -188,6 +188,8 @@ def next_frame(source: Source, start: int) -> int | None:
             try:
                 decode(source.block(start + i, _HEAD + size)[_HEAD : _HEAD + size])
             except ValueError:
+                continue
+            if not source.is_readable(start + i, stop):
                 continue
             return int(start + i)
         following = start + max(len(block) - _HEAD, 1)
