@@ -203,7 +203,7 @@ def test_a_file_that_ends_in_its_header(make: Make) -> None:
             trainlog.open(make(whole[:cut]))
     tracemalloc.start()
     try:
-        with pytest.raises(TruncatedLog, match="ends inside a record"):
+        with pytest.raises(TruncatedLog, match="ends inside its metadata"):
             trainlog.open(make(b"FLOG" + struct.pack("<HBI", 1, 0, 2**28) + b"{}"))
         with pytest.raises(CorruptLog, match="claim 4,294,967,295 bytes"):
             trainlog.open(make(b"FLOG" + struct.pack("<HBI", 1, 0, 2**32 - 1) + b"{}"))

@@ -402,10 +402,9 @@ class _Cursor:
         # Who follows decodes all, so as not to pass the same frames of other kinds at each look.
         for record in walk(self._source, self._at, kind=None if self._follows else self._kind, on_gap=self._on_gap):
             self._at = record.offset + record.size
-            if self._kind is None:
-                if record.kind == SEAL and is_seal(record.data):
-                    continue
-            elif record.kind != self._kind:
+            if self._kind not in (None, record.kind):
+                continue
+            if self._kind != SEAL and is_seal(record.kind, record.data, record.size):
                 continue
             frame = self._frame(record)
             self._latest = max(self._latest, frame.time)

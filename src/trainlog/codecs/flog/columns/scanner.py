@@ -18,7 +18,7 @@ from trainlog.codecs.flog.columns.frame_buffer import FrameBuffer, LastFrames
 from trainlog.codecs.flog.columns.sorter import FrameSorter, SortedFrames
 from trainlog.codecs.flog.columns.values import overlapping
 from trainlog.codecs.flog.index.index import Candidates, FrameOffsets, IndexBuilder, likely
-from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
+from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_SIZE, is_seal
 from trainlog.codecs.flog.scanning.chain import SLACK, Chain, Links, Octets
 from trainlog.codecs.flog.scanning.walk import FrameWalk, Record
 from trainlog.codecs.flog.wire.layout import FRAME
@@ -314,7 +314,7 @@ class ColumnScanner:
         time = overlapping(block, "<f8")[offset]
         places = self._source.to_file_offsets(place)
         for one in [int(self._only)] if self._only is not None else np.unique(kind).tolist():
-            chosen = self._chosen(one, frames, time, places, kind)
+            chosen = self._chosen(one, frames, time, places, kind, length)
             count = len(offset) if chosen is None else int(np.count_nonzero(chosen))
             if not count:
                 continue
@@ -332,7 +332,7 @@ class ColumnScanner:
                 rows.last.add(block, offset[chosen], length[chosen], places[chosen])
 
     def _chosen(
-        self, kind: int, frames: SortedFrames, time: npt.NDArray[np.float64], places: Ints, kinds: Octets
+        self, kind: int, frames: SortedFrames, time: npt.NDArray[np.float64], places: Ints, kinds: Octets, length: Ints
     ) -> Mask | None:
         """Which of the frames are of *kind*, and asked for; None when all are."""
         scan = self._scan
@@ -346,8 +346,8 @@ class ColumnScanner:
             masks.append(in_range(steps, scan.steps))
         if self._place is not None and (not self._place.done or kind in self._place.done):
             masks.append(places >= self._place.ahead)
-        if kind == SEAL and self._only is None:
-            masks.append(~_seals(frames, len(time)))
+        if not (kind == SEAL == self._only) and (seals := _seals(frames, kinds, length)) is not None:
+            masks.append(~seals)
         return np.logical_and.reduce(masks) if masks else None
 
     def _add_record(self, record: Record) -> None:
@@ -408,13 +408,17 @@ class ColumnScanner:
         builder.expected = expected if most is None else min(expected, 2 * max(most, rows))
 
 
-def _seals(frames: SortedFrames, count: int) -> Mask:
-    """Which of *count* frames are checksums, no frames of the run."""
-    found = np.zeros(count, np.bool_)
+def _seals(frames: SortedFrames, kind: Octets, length: Ints) -> Mask | None:
+    """Which frames, of these kinds and lengths, are checksums, no frames of the run; None when there is none."""
+    if not (is_long := length == SEAL_SIZE).any():
+        return None
+    found = np.zeros(len(length), np.bool_)
     for rows, match in frames.matches:
-        found[rows] = is_seal(match.layout.fields)
+        rows = rows[is_long[rows]]
+        if is_seal(SEAL, fields := match.layout.fields, SEAL_SIZE):
+            found[rows] = [is_seal(one, fields, SEAL_SIZE) for one in kind[rows].tolist()]
     for row, _, data in frames.decoded:
-        found[row] = is_seal(data)
+        found[row] = is_seal(int(kind[row]), data, int(length[row]))
     return found
 
 

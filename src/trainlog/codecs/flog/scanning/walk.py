@@ -19,7 +19,7 @@ from trainlog.codecs.frame_payload import decode
 from trainlog.scan import Gap
 from trainlog.storage.source import Source
 
-__all__ = ["FrameWalk", "Record", "is_likely", "next_frame", "walk"]
+__all__ = ["FrameWalk", "Record", "is_frame_at", "is_likely", "next_frame", "walk"]
 
 _HEAD: Final = FRAME.size
 _unpack = FRAME.unpack_from
@@ -177,26 +177,35 @@ def next_frame(source: Source, start: int) -> int | None:
     total = source.size
     while total - start > _HEAD:
         block = source.block(start)
-        for i in _candidates(block):
-            time, number, size = _unpack(block, i)
-            stop = start + i + _HEAD + size
-            if not 0 < size <= min(total - (stop - size), MAX_PAYLOAD) or not is_likely(time, number):
-                continue
-            after = source.block(stop)[: _HEAD + 1] if total - stop > _HEAD else b""
-            if after and (after[_HEAD] not in FIRST_BYTES or not is_likely(*_unpack(after)[:2])):
-                continue
-            try:
-                decode(source.block(start + i, _HEAD + size)[_HEAD : _HEAD + size])
-            except ValueError:
-                continue
-            if not source.is_readable(start + i, stop):
-                continue
-            return int(start + i)
+        for i in _candidates(block).tolist():
+            if _is_whole(source, start + i, *_unpack(block, i)):
+                return int(start + i)
         following = start + max(len(block) - _HEAD, 1)
         if not block.strip(b"\0"):  # perhaps a hole of many gigabytes
             following = max(following, source.data_from(start + len(block)) - _HEAD)
         start = following
     return None
+
+
+def is_frame_at(source: Source, at: int) -> bool:
+    """Whether a whole frame begins at byte *at*, and another, or the end of the file, is behind it."""
+    head = source.read(at, _HEAD + 1)
+    return len(head) > _HEAD and head[_HEAD] in FIRST_BYTES and _is_whole(source, at, *_unpack(head))
+
+
+def _is_whole(source: Source, at: int, time: float, number: int, size: int) -> bool:
+    """The same, of a frame with these values in its header."""
+    total, stop = source.size, at + _HEAD + size
+    if not 0 < size <= min(total - (stop - size), MAX_PAYLOAD) or not is_likely(time, number):
+        return False
+    after = source.block(stop)[: _HEAD + 1] if total - stop > _HEAD else b""
+    if after and (after[_HEAD] not in FIRST_BYTES or not is_likely(*_unpack(after)[:2])):
+        return False
+    try:
+        decode(source.block(at, _HEAD + size)[_HEAD : _HEAD + size])
+    except ValueError:
+        return False
+    return source.is_readable(at, stop)
 
 
 def _candidates(block: bytes) -> npt.NDArray[np.intp]:
