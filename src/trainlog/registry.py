@@ -242,6 +242,9 @@ def convert(
     target = Path(target)
     chosen = _codec_for_writing(target, codec)
     files = chosen.files(target)
+    for file in files:
+        if _is_folder(file):
+            raise LogExists("there is a folder of that name, which a log does not replace", path=file)
     if not overwrite:
         _check_absent(files)
     header = reader.header
@@ -260,7 +263,10 @@ def convert(
             count = _copy(reader.contents(gaps.append), writer, progress)
         if not overwrite:
             _check_absent(files)
-        _move_all(folder, files)
+        try:
+            _move_all(folder, files)
+        except OSError as error:
+            raise LogWriteError(f"cannot write it: {error.strerror}", path=target) from error
     return Conversion(target, count, Counter(map(str, gaps)) + Counter(writer.losses))
 
 
@@ -284,7 +290,7 @@ def _copy(blocks: Iterable[Frame | Table], writer: Writer, progress: Callable[[i
 
 def _check_absent(files: Iterable[Path]) -> None:
     for file in files:
-        if file.exists():
+        if os.path.lexists(file):
             raise LogExists("there is a file already, and a log is never overwritten by default", path=file)
 
 
@@ -302,10 +308,15 @@ def _move_all(folder: Path, files: Sequence[Path]) -> None:
 
 
 def _read_head(path: Path) -> bytes:
-    if path.is_dir() or ("*" in path.name and not path.exists()):
+    if _is_folder(path) or ("*" in path.name and not os.path.lexists(path)):
         return b""  # several files may be one log, which only their name shows
     with Source(path) as source:
         return source.read(0, _HEAD_BYTES)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether there is a folder; `Path.is_dir` raises where a name is too long."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def suffix_of(path: Path) -> str:

@@ -38,6 +38,14 @@ def _is_of_recorder(frame: Frame) -> bool:
 
 
 def _sentence(event: Mapping[str, Any]) -> str:
+    """What an event of the recorder says; one that does not hold what it should is only named."""
+    try:
+        return _known_sentence(event)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return f"{event['type']}: an event that does not hold what such an event must"
+
+
+def _known_sentence(event: Mapping[str, Any]) -> str:
     kinds = event.get("dropped") or event.get("frames") or event.get("lost") or {}
     dropped = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "nothing"
     match event["type"]:

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Source", "Wait", "atomic_write", "follow", "growing", "never", "open_regular", "read_beside"]
+__all__ = [
+    *("Source", "Wait", "atomic_write", "follow", "growing", "never", "open_regular", "read_beside"),
+    "temporary_beside",
+]
 
 Wait = Callable[[], bool]
 
@@ -387,6 +390,8 @@ class Source:
                 return self._ended()
 
     def _advance(self, size: int) -> bytes:
+        if not self.is_readable(self.offset, self.offset + size):
+            raise LogReadError("cannot read: the disk does not give these bytes", path=self.path, offset=self.offset)
         start = self.offset - self._ahead_from
         self.offset += size
         return self._ahead[start : start + size]
@@ -398,6 +403,13 @@ class Source:
 
 
 _numbers: Final = itertools.count()
+_LONGEST_NAME: Final = 200  # bytes; most file systems take 255
+
+
+def temporary_beside(path: Path, suffix: str = "") -> Path:
+    """A new name beside *path*, and like it, for a hidden file of this process; as long as a name can be at most."""
+    name = os.fsdecode(os.fsencode(path.name)[: _LONGEST_NAME - len(suffix)])
+    return path.with_name(f".{name}.{os.getpid()}-{next(_numbers)}{suffix}")
 
 
 @contextmanager
@@ -411,11 +423,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     """
     target = Path(path)
-    # Not made of the target's name, which may be as long as a name can be; nor is a file of that name written over.
-    temporary = target.with_name(f".trainlog-{os.getpid()}-{time.time_ns():x}-{next(_numbers)}")
+    temporary = temporary_beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
+            temporary.unlink(missing_ok=True)  # of a process that had this number before
             with temporary.open("xb") as file:
                 yield file
                 file.flush()

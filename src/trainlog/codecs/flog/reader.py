@@ -22,7 +22,7 @@ from trainlog.codecs.flog.integrity.salvage import salvage
 from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import parse_fixed_header
-from trainlog.codecs.flog.wire.layout import FRAME, HEADER
+from trainlog.codecs.flog.wire.layout import FRAME, HEADER, MAX_PAYLOAD
 from trainlog.codecs.frame_payload import decode
 from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Kind, KindLike
@@ -70,7 +70,7 @@ class FlogReader(Reader):
             source.freeze()
         hides = hides and self._hides
         try:
-            head = source.read(0, HEADER.size) if wait is None else source.take(HEADER.size)
+            head = source.take(min(HEADER.size, source.size) if wait is None else HEADER.size)
             start = self._start if head == self._head else parse_fixed_header(head, self.path)[1]
             if wait is not None:
                 source.take(start - source.offset)  # it may have to come yet
@@ -167,6 +167,8 @@ class FlogReader(Reader):
                     return
                 time, kind, size = FRAME.unpack_from(block, at - base)
                 end = at - base + FRAME.size + size
+                if size > MAX_PAYLOAD:
+                    continue
                 if end > len(block):
                     block, base = source.read(at, FRAME.size + size), at
                     end = FRAME.size + size

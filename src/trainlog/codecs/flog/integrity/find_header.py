@@ -70,7 +70,8 @@ def find_header(source: Source) -> FoundHeader:
         UnknownFormat: for a version of the format that this library does not know.
 
     """
-    head = source.read(0, HEADER.size)
+    source.offset = 0
+    head = source.take(min(HEADER.size, source.size))
     failed: TrainlogError | None = None
     try:
         phase, start = parse_fixed_header(head, source.path)

@@ -7,8 +7,8 @@ every way of reading agrees on it.
 
 from __future__ import annotations
 
-import math
 import os
+import sys
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeGuard
@@ -97,7 +97,7 @@ class History:
 
 
 def _is_number(step: Any) -> TypeGuard[float]:
-    return isinstance(step, int | float) and type(step) is not bool and math.isfinite(step)
+    return isinstance(step, int | float) and type(step) is not bool and abs(step) <= sys.float_info.max
 
 
 def _ignore(gap: Gap) -> None:
