@@ -106,17 +106,22 @@ def read_beside(source: Source, path: Path, most: int) -> bytes | None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return None
-    with open(fd, "rb") as file:
+    try:
         own, log = os.fstat(fd), source.status
-        writable = own.st_mode & (stat.S_IWGRP | stat.S_IWOTH) & ~log.st_mode
-        if not stat.S_ISREG(own.st_mode) or own.st_size > most or writable:
+        others = stat.S_IWOTH | stat.S_IWGRP
+        is_ours = own.st_uid in (os.geteuid(), log.st_uid, 0)
+        is_shut = not own.st_mode & others & ~log.st_mode and (own.st_gid == log.st_gid or not own.st_mode & others)
+        if not (stat.S_ISREG(own.st_mode) and own.st_size <= most and is_ours and is_shut):
             return None
-        if own.st_uid not in (os.geteuid(), log.st_uid, 0) or (own.st_mode & stat.S_IWGRP and own.st_gid != log.st_gid):
-            return None
-        try:
-            return file.read(most)
-        except OSError:
-            return None
+        parts = []
+        while part := os.read(fd, most):
+            parts.append(part)
+            most -= len(part)
+        return b"".join(parts)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
 class Source:
