@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 
 from trainlog import registry
-from trainlog.cli.output import progress, strict_json
+from trainlog.cli.output import echo, progress, strict_json
 from trainlog.errors import TrainlogError
 from trainlog.model import Role, Variable
 
@@ -102,7 +102,7 @@ def command(
             if report is None and result.error is None:
                 _print(result, single=single)
             elif result.error is not None:
-                click.echo(f"trainlog: {result.error}", err=True)
+                echo(f"trainlog: {result.error}", err=True)
             if not single:
                 update(len(results))
     if report == "json":
@@ -173,12 +173,12 @@ def _map(
 
 def _print(result: _Result, *, single: bool) -> None:
     for note in result.notes:
-        click.echo(f"trainlog: note: {note}", err=True)
-    click.echo(f"{result.target}: {result.frames:,} frames")
+        echo(f"trainlog: note: {note}", err=True)
+    echo(f"{result.target}: {result.frames:,} frames")
     if result.losses and single:
-        click.echo("  not converted:")
+        echo("  not converted:")
         for description, count in result.losses.items():
-            click.echo(f"    {count:>9,} × {description}")
+            echo(f"    {count:>9,} × {description}")
     elif result.losses:
         lost = sum(result.losses.values())
-        click.echo(f"  {lost:,} values or records were not converted; --report json lists them")
+        echo(f"  {lost:,} values or records were not converted; --report json lists them")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from trainlog import registry
-from trainlog.cli.output import human_size, human_time, output_console, progress, strict_json
+from trainlog.cli.output import echo, human_size, human_time, markup, output_console, progress, strict_json
 from trainlog.codec import Reader, Summary
 from trainlog.model import Frame
 
@@ -30,7 +30,8 @@ def command(logs: tuple[Path, ...], as_json: bool) -> None:
         else:
             _show(reader, summary)
             for event in events:
-                click.echo(f"\n  {_sentence(event)}")
+                click.echo()
+                echo(f"  {_sentence(event)}")
 
 
 def _is_of_recorder(frame: Frame) -> bool:
@@ -99,15 +100,14 @@ def _rate(frames: int, seconds: float) -> float | None:
 
 
 def _show(reader: Reader, summary: Summary) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     console = output_console()
-    console.print(f"[bold]{escape(str(reader.path))}[/]", soft_wrap=True)
+    console.print(f"[bold]{markup(reader.path)}[/]", soft_wrap=True)
     phase = {"phase": reader.header.phase} if reader.header.phase else {}
     grid = Table.grid(padding=(0, 2))
     for name, value in {**reader.header.meta, **phase}.items():
-        grid.add_row(f"  {escape(str(name))}", escape(_short(value)))
+        grid.add_row(f"  {markup(name)}", markup(_short(value)))
     console.print(grid)
     size, duration = human_size(summary.size), human_time(summary.duration)
     console.print(f"\n  {summary.frames:,} frames, {size}, {duration}\n")
@@ -134,12 +134,12 @@ def _show(reader: Reader, summary: Summary) -> None:
             names = ", ".join(
                 name if count == span.frames else f"{name} ({count:,})" for name, count in span.keys.items()
             )
-            console.print(f"\n  [dim]{kind}:[/] {escape(names)}")
+            console.print(f"\n  [dim]{kind}:[/] {markup(names)}")
     for variable in reader.header.variables:
         unit = f" [{variable.unit}]" if variable.unit else ""
-        console.print(f"  [dim]{variable.role}:[/] {escape(variable.name + unit)}")
+        console.print(f"  [dim]{variable.role}:[/] {markup(variable.name + unit)}")
     for gap in summary.gaps:
-        console.print(f"\n  [red]damaged:[/] {escape(str(gap))}")
+        console.print(f"\n  [red]damaged:[/] {markup(gap)}")
 
 
 def _short(value: Any) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from trainlog import registry
 from trainlog.cli.dump import KeysType
-from trainlog.cli.output import human_size, human_time
+from trainlog.cli.output import human_size, human_time, markup
 from trainlog.codec import Reader
 from trainlog.conventions import AxisName, Conventions
 from trainlog.errors import TrainlogWarning
@@ -121,15 +121,15 @@ class _View:
 
     def render(self, width: int, height: int) -> RenderableType:
         from rich.console import Group
-        from rich.markup import escape
         from rich.table import Table
         from rich.text import Text
 
         meta = self._reader.header.meta
-        subject = " · ".join(escape(str(meta[key])) for key in ("creature", "task") if meta.get(key))
+        subject = " · ".join(markup(meta[key]) for key in ("creature", "task") if meta.get(key))
         size = human_size(self._reader.path.stat().st_size) if self._reader.path.exists() else "deleted"
         facts = [*self._progress(), f"{self._frames:,} frames", human_time(self._time), size]
-        head = Text.from_markup(f"[bold]{escape(self._reader.path.name)}[/]  {subject}  [dim]{'  '.join(facts)}[/]")
+        name, told = markup(self._reader.path.name), markup("  ".join(facts))
+        head = Text.from_markup(f"[bold]{name}[/]  {subject}  [dim]{told}[/]")
         table = Table(box=None, padding=(0, 1), header_style="dim", expand=False)
         table.add_column("key", no_wrap=True, max_width=28)
         for title in ("now", "low", "high"):
@@ -140,7 +140,7 @@ class _View:
         for key in keys[:limit]:
             curve = self._curves[key]
             limits = [_short(curve.low), _short(curve.high)] if curve.low <= curve.high else ["", ""]
-            table.add_row(escape(key), escape(_short(curve.last)), *limits, f"[cyan]{curve.bars(curve_width)}[/]")
+            table.add_row(markup(key), markup(_short(curve.last)), *limits, f"[cyan]{curve.bars(curve_width)}[/]")
         more = Text(f"{len(keys) - limit} more keys; choose with --keys" if len(keys) > limit else "", style="dim")
         return Group(head, table, more)
 
