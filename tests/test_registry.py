@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 
 import trainlog
 from trainlog import Frame, Kind, registry
+from trainlog.cli import main
 from trainlog.errors import CodecClash, CodecError, LogExists, LogNotFound, UnknownFormat, UnsupportedFrame
 
+GOLDEN = Path(__file__).parent / "data" / "flog"
 PLUG_IN = '''
 import json
 import trainlog
@@ -113,17 +116,56 @@ def test_two_codecs_of_one_name(site: Site, tmp_path: Path) -> None:
     site.install("first-lines", "lines = lines_plugin:Lines", lines_plugin=PLUG_IN)
     site.install("second-lines", "lines = lines_plugin:Lines")
     (tmp_path / "a.lines").write_text("{}\n")
-    for ask in (trainlog.list_codecs, lambda: trainlog.open(tmp_path / "a.lines")):
-        with pytest.raises(CodecClash, match="'lines'") as caught:
-            ask()
-        assert "first-lines" in str(caught.value)
-        assert "second-lines" in str(caught.value)
+    with pytest.raises(CodecClash, match="'lines': first-lines and second-lines; uninstall one"):
+        trainlog.open(tmp_path / "a.lines", codec="lines")
+    said = "first-lines and second-lines; uninstall one of them; until then neither is used"
+    with pytest.warns(trainlog.TrainlogWarning, match=said):
+        assert {one.distribution for one in trainlog.list_codecs()} == {"trainlog"}
+    with pytest.warns(trainlog.TrainlogWarning, match=said), pytest.raises(UnknownFormat, match="no codec accepts"):
+        trainlog.open(tmp_path / "a.lines")
 
 
-def test_the_name_of_a_built_in(site: Site) -> None:
-    site.install("evil-flog", "flog = lines_plugin:Lines", lines_plugin=PLUG_IN)
-    with pytest.raises(CodecClash, match="'flog': trainlog and evil-flog"):
-        trainlog.list_codecs()
+def test_a_plug_in_with_the_name_of_a_built_in_is_named_and_not_used(site: Site) -> None:
+    site.install("evil-flog", "flog = evil:Flog", evil="raise SystemExit('imported')")
+    with pytest.warns(trainlog.TrainlogWarning, match="'flog' of evil-flog has the name of one of trainlog itself"):
+        assert {one.distribution for one in trainlog.list_codecs()} == {"trainlog"}
+    assert type(trainlog.open(GOLDEN / "plain.flog", codec="flog")).__name__ == "FlogReader"
+    assert "evil" not in sys.modules
+
+
+EVIL = {
+    "exits": "raise SystemExit(7)",
+    "fails": "raise RuntimeError('no licence')",
+    "exits when it is made": PLUG_IN + "\n\ndef Lines():\n    raise SystemExit(7)\n",
+    "exits when it is asked": PLUG_IN.replace(
+        "def decode", "def accepts(self, *_):\n        exit(7)\n\n    def decode"
+    ),
+    "has no name": PLUG_IN.replace("name = ", "other = "),
+    "has odd suffixes": PLUG_IN.replace('(".lines",)', '".lines"'),
+}
+
+
+@pytest.mark.parametrize("module", EVIL.values(), ids=EVIL)
+def test_a_plug_in_that_does_harm_ends_nothing(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str], module: str
+) -> None:
+    site.install("evil-lines", "lines = evil_lines:Lines", evil_lines=module)
+    for verb in (["info"], ["info", "--json"], ["verify"], ["dump"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*verb, str(GOLDEN / "plain.flog")])
+        assert ended.value.code == 0
+    trainlog.convert(GOLDEN / "plain.flog", tmp_path / "a.flog")
+    assert "evil_lines" not in sys.modules, "a plug-in is not run for built-in formats"
+    alien = tmp_path / "a.lines"
+    alien.write_text("{}\n")
+    with pytest.warns(trainlog.TrainlogWarning, match="evil-lines"), pytest.raises(UnknownFormat):
+        trainlog.open(alien)
+    capsys.readouterr()
+    warnings.simplefilter("ignore")
+    with pytest.raises(SystemExit) as ended:
+        main(["codecs"])
+    assert ended.value.code == 0
+    assert "parquet" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@
     ├── UnsupportedFrame   (TypeError)           a value that the format cannot hold
     ├── ClosedLog          (ValueError)          the writer was closed, or belongs to another process
     ├── LogInUse           (BlockingIOError)     another process is writing this log
+    ├── LogReadError       (OSError)             the system did not give the bytes
     ├── LogWriteError      (OSError)             the system did not take the bytes
     ├── SettingError       (ValueError)          an environment variable holds what it cannot mean
     ├── PlotError          (ValueError)          these logs do not hold what a figure was asked to show
@@ -49,6 +50,7 @@ __all__ = [
     "LogExists",
     "LogInUse",
     "LogNotFound",
+    "LogReadError",
     "LogWriteError",
     "LogWriteWarning",
     "MissingExtra",
@@ -157,6 +159,10 @@ FORKED: Final = "this log belongs to the process that this one was forked from; 
 
 class LogInUse(TrainlogError, BlockingIOError):
     """Another process, or another writer of this one, is writing the log; the message names it."""
+
+
+class LogReadError(TrainlogError, OSError):
+    """The operating system did not give the bytes of a log that is there."""
 
 
 class LogWriteError(TrainlogError, OSError):

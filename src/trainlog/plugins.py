@@ -3,51 +3,78 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Final
 
 from trainlog.codec import Codec
 from trainlog.errors import CodecClash, CodecError, TrainlogWarning
 
-__all__ = ["BUILT_IN", "distribution_of", "load", "plug_ins", "registered"]
+__all__ = ["BUILT_IN", "accepts", "distribution_of", "find", "load", "names", "plug_ins"]
 
 GROUP: Final = "trainlog.codecs"
 BUILT_IN: Final = "trainlog"  # the distribution of the built-in codecs
 
 
-def registered(built_in: Iterable[str]) -> list[EntryPoint]:
-    """Return the entry points of all plug-ins; *built_in* are names that they must not have.
+def find(name: str) -> Codec | None:
+    """Load the plug-in called *name*; None when there is none.
 
     Raises:
-        CodecClash: when two codecs have one name.
+        CodecClash: when two distributions have one of that name.
+        CodecError: as `load`.
 
     """
-    owners = dict.fromkeys(built_in, BUILT_IN)
-    entries = [entry for entry in entry_points(group=GROUP) if distribution_of(entry) != BUILT_IN]
-    for entry in entries:
-        owner = distribution_of(entry)
-        if entry.name in owners:
-            raise CodecClash(
-                f"two installed distributions have a codec called {entry.name!r}: "
-                f"{owners[entry.name]} and {owner}; uninstall one of them"
-            )
-        owners[entry.name] = owner
-    return entries
+    entries = _by_name().get(name, [])
+    if len(entries) > 1:
+        raise CodecClash(_clash(name, entries))
+    return load(entries[0]) if entries else None
 
 
-def plug_ins(built_in: Iterable[str]) -> Iterator[tuple[EntryPoint, Codec]]:
-    """Yield every plug-in that can be loaded; a `TrainlogWarning` names each one that cannot.
+def names() -> list[str]:
+    """The names of all plug-ins, of which none is imported for that."""
+    return list(_by_name())
 
-    Raises:
-        CodecClash: when two codecs have one name.
 
+def plug_ins(built_in: Collection[str]) -> Iterator[tuple[EntryPoint, Codec]]:
+    """Yield every plug-in that can be used; a `TrainlogWarning` names each one that cannot.
+
+    That is one that cannot be loaded, that has one of the names *built_in*, or that of another plug-in.
     """
-    for entry in registered(built_in):
+    for name, entries in _by_name().items():
+        if name in built_in:
+            owners = " and ".join(map(distribution_of, entries))
+            _warn(f"the codec {name!r} of {owners} has the name of one of {BUILT_IN} itself, and is not used")
+            continue
+        if len(entries) > 1:
+            _warn(f"{_clash(name, entries)}; until then neither is used")
+            continue
         try:
-            yield entry, load(entry)
+            yield entries[0], load(entries[0])
         except CodecError as error:
-            warnings.warn(TrainlogWarning(str(error)), stacklevel=3)
+            _warn(str(error))
+
+
+def _by_name() -> dict[str, list[EntryPoint]]:
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in entry_points(group=GROUP):
+        if distribution_of(entry) != BUILT_IN:
+            found.setdefault(entry.name, []).append(entry)
+    return found
+
+
+def _clash(name: str, entries: Sequence[EntryPoint]) -> str:
+    owners = " and ".join(map(distribution_of, entries))
+    return f"two installed distributions have a codec called {name!r}: {owners}; uninstall one of them"
+
+
+def accepts(codec: Codec, owner: str, path: Path, head: bytes) -> bool:
+    """Whether the *codec* of the distribution *owner* accepts a file; no, with a `TrainlogWarning`, when it fails."""
+    try:
+        return codec.accepts(path, head)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever foreign code raises
+        _warn(f"the codec {codec.name!r} of {owner} fails at {path.name}: {_told(error)}")
+        return False
 
 
 def load(entry: EntryPoint) -> Codec:
@@ -60,15 +87,26 @@ def load(entry: EntryPoint) -> Codec:
     subject = f"the codec {entry.name!r} of {distribution_of(entry)}"
     try:
         codec = entry.load()()
-    except Exception as error:
-        raise CodecError(f"{subject} cannot be loaded: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise CodecError(f"{subject} cannot be loaded: {_told(error)}") from error
     if not isinstance(codec, Codec):
         raise CodecError(f"{subject} is no trainlog.Codec but a {type(codec).__name__}")
-    if codec.name != entry.name:
-        raise CodecError(f"{subject} calls itself {codec.name!r}; the two names must be the same")
+    if getattr(codec, "name", None) != entry.name:
+        raise CodecError(f"{subject} calls itself {getattr(codec, 'name', None)!r}; the two names must be the same")
+    suffixes = getattr(codec, "suffixes", None)
+    if not isinstance(suffixes, tuple) or not all(isinstance(suffix, str) for suffix in suffixes):
+        raise CodecError(f"{subject} has no suffixes, a tuple of strings")
     return codec
 
 
 def distribution_of(entry: EntryPoint) -> str:
     """The name of the distribution that installed *entry*."""
     return entry.dist.name if entry.dist is not None else entry.value
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _warn(text: str) -> None:
+    warnings.warn(TrainlogWarning(text), stacklevel=3)

@@ -13,12 +13,24 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from trainlog.codec import Codec, Gap, Reader, Writer
-from trainlog.errors import LogExists, LogNotFound, LogWriteError, UnknownFormat
+from trainlog.errors import LogExists, LogWriteError, UnknownFormat
 from trainlog.model import Frame, Header, Variable
 from trainlog.storage.append import keep_owner
+from trainlog.storage.source import Source
 from trainlog.table.table import Table
 
-__all__ = ["Conversion", "Installed", "convert", "create", "find_codec", "list_codecs", "open", "resume"]
+__all__ = [
+    "Conversion",
+    "Installed",
+    "codec_name",
+    "convert",
+    "create",
+    "find_codec",
+    "list_codecs",
+    "open",
+    "resume",
+    "suffix_of",
+]
 
 
 class _BuiltIn(NamedTuple):
@@ -69,12 +81,7 @@ class Installed:
 
 
 def list_codecs() -> list[Installed]:
-    """List every codec that is installed, built-ins first.
-
-    Raises:
-        CodecClash: when two have the same name.
-
-    """
+    """List every codec that can be used, built-ins first; a `TrainlogWarning` names each plug-in that cannot."""
     from trainlog.plugins import BUILT_IN, distribution_of, plug_ins
 
     built_in = [(codec.load(), BUILT_IN) for codec in _BUILT_IN.values()]
@@ -107,8 +114,13 @@ def _codec_of(path: Path, name: str | None) -> Codec:
     head = _read_head(path)
     if name is not None:
         return find_codec(name)
-    for codec in _by_suffix(path):
+    for codec in _built_in_by_suffix(path):
         if codec.accepts(path, head):
+            return codec
+    from trainlog.plugins import accepts, distribution_of, plug_ins
+
+    for entry, codec in sorted(plug_ins(_BUILT_IN), key=lambda pair: -_suffix_length(path, pair[1].suffixes)):
+        if accepts(codec, distribution_of(entry), path, head):
             return codec
     if path.is_dir():
         raise UnknownFormat("this is a folder, not a log", path=path)
@@ -226,6 +238,9 @@ def convert(
     target = Path(target)
     chosen = _codec_for_writing(target, codec)
     files = chosen.files(target)
+    for file in files:
+        if _is_folder(file):
+            raise LogExists("there is a folder of that name, which a log does not replace", path=file)
     if not overwrite:
         _check_absent(files)
     header = reader.header
@@ -244,7 +259,10 @@ def convert(
             count = _copy(reader.contents(gaps.append), writer, progress)
         if not overwrite:
             _check_absent(files)
-        _move_all(folder, files)
+        try:
+            _move_all(folder, files)
+        except OSError as error:
+            raise LogWriteError(f"cannot write it: {error.strerror}", path=target) from error
     return Conversion(target, count, Counter(map(str, gaps)) + Counter(writer.losses))
 
 
@@ -268,7 +286,7 @@ def _copy(blocks: Iterable[Frame | Table], writer: Writer, progress: Callable[[i
 
 def _check_absent(files: Iterable[Path]) -> None:
     for file in files:
-        if file.exists():
+        if os.path.lexists(file):
             raise LogExists("there is a file already, and a log is never overwritten by default", path=file)
 
 
@@ -289,25 +307,29 @@ def _move_all(folder: Path, files: Sequence[Path]) -> None:
 
 
 def _read_head(path: Path) -> bytes:
-    if path.is_dir() or ("*" in path.name and not path.exists()):
+    if _is_folder(path) or ("*" in path.name and not os.path.lexists(path)):
         return b""  # several files may be one log, which only their name shows
-    try:
-        with path.open("rb") as file:
-            return file.read(_HEAD_BYTES)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise LogNotFound("there is no such file", path=path) from error
-    except OSError as error:
-        raise UnknownFormat(f"cannot read it: {error.strerror}", path=path) from error
+    with Source(path) as source:
+        return source.read(0, _HEAD_BYTES)
 
 
-def _by_suffix(path: Path) -> Iterator[Codec]:
-    """Yield built-in codecs, then plug-ins, which are not looked up before; those with the longest suffix first."""
+def _is_folder(path: Path) -> bool:
+    """Whether there is a folder; `Path.is_dir` raises where a name is too long."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix of *path* that belongs to a format, as it is spelt there; plug-ins are loaded only for want of one."""
+    length = _suffix_length(path, (suffix for codec in _BUILT_IN.values() for suffix in codec.suffixes))
+    if not length:
+        length = _suffix_length(path, (suffix for one in list_codecs() for suffix in one.codec.suffixes))
+    return path.name[len(path.name) - length :]
+
+
+def _built_in_by_suffix(path: Path) -> Iterator[Codec]:
+    """Yield the built-in codecs, those with the longest suffix of *path* first."""
     for built_in in sorted(_BUILT_IN.values(), key=lambda codec: -_suffix_length(path, codec.suffixes)):
         yield built_in.load()
-    from trainlog.plugins import plug_ins
-
-    others = [codec for _, codec in plug_ins(_BUILT_IN)]
-    yield from sorted(others, key=lambda codec: -_suffix_length(path, codec.suffixes))
 
 
 def _suffix_length(path: Path, suffixes: Iterable[str]) -> int:
@@ -319,7 +341,12 @@ def _suffix_length(path: Path, suffixes: Iterable[str]) -> int:
 def _codec_for_writing(path: Path, name: str | None) -> Codec:
     if name is not None:
         return find_codec(name)
-    for codec in _by_suffix(path):
+    for codec in _built_in_by_suffix(path):
+        if _suffix_length(path, codec.suffixes):
+            return codec
+    from trainlog.plugins import plug_ins
+
+    for _, codec in sorted(plug_ins(_BUILT_IN), key=lambda pair: -_suffix_length(path, pair[1].suffixes)):
         if _suffix_length(path, codec.suffixes):
             return codec
     known = ", ".join(suffix for installed in list_codecs() for suffix in installed.codec.suffixes)
@@ -331,13 +358,27 @@ def find_codec(name: str) -> Codec:
 
     Raises:
         UnknownFormat: when none is installed.
+        CodecClash: when two distributions have one of that name.
+        CodecError: when it is a plug-in that cannot be loaded.
 
     """
     if name in _BUILT_IN:
         return _BUILT_IN[name].load()
-    from trainlog.plugins import load, registered
+    from trainlog.plugins import find, names
 
-    entries = {entry.name: entry for entry in registered(_BUILT_IN)}
-    if name in entries:
-        return load(entries[name])
-    raise UnknownFormat(f"there is no codec called {name!r}; installed are {', '.join([*_BUILT_IN, *entries])}")
+    found = find(name)
+    if found is None:
+        raise UnknownFormat(f"there is no codec called {name!r}; installed are {', '.join([*_BUILT_IN, *names()])}")
+    return found
+
+
+def codec_name(reader: Reader) -> str:
+    """The name of the format of *reader*: it is in the same package as the codec. Plug-ins are loaded only for one."""
+    package = type(reader).__module__.split(".")[:3]
+    for name, built_in in _BUILT_IN.items():
+        if built_in.location.partition(":")[0].split(".")[:3] == package:
+            return name
+    for installed in list_codecs():
+        if type(installed.codec).__module__.split(".")[:3] == package:
+            return installed.codec.name
+    return type(reader).__name__

@@ -10,12 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from trainlog.printable import UNPRINTABLE
+
 __all__ = ["strict_json"]
 
 
 def strict_json(value: Any, *, indent: int | None = None) -> str:
-    """Encode *value*: NaN and infinities become null, bytes become base64, keys become strings."""
-    return json.dumps(_strict(value), allow_nan=False, ensure_ascii=False, indent=indent)
+    """Encode *value*: NaN and infinities become null, bytes become base64, keys become strings.
+
+    What a terminal would obey is escaped, see `trainlog.printable`.
+    """
+    text = json.dumps(_strict(value), allow_nan=False, ensure_ascii=False, indent=indent)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return UNPRINTABLE.sub(lambda found: found[0] if found[0] == "\n" else json.dumps(found[0])[1:-1], text)
 
 
 def _strict(value: Any) -> Any:

@@ -11,6 +11,7 @@ from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.errors import CodecError, DamagedLog, LogExists, LogWriteError, TrainlogError, TruncatedLog
 from trainlog.storage.append import AppendFile, keep_owner
+from trainlog.storage.source import temporary_beside
 from trainlog.verify_report import Problem, Repair, Verdict
 
 __all__ = ["repair", "repair_in_place", "verify"]
@@ -56,7 +57,7 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
     target = Path(target)
     if target.exists():
         raise LogExists("there is a file already, and a log is never overwritten by default", path=target)
-    temporary = target.with_name(f".{target.stem}.repairing-{os.getpid()}{target.suffix}")
+    temporary = temporary_beside(target, target.suffix)
     try:
         done = reader.salvage(temporary)
         if done is None:

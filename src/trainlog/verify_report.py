@@ -12,7 +12,7 @@ from trainlog.model import Kind
 
 __all__ = ["Problem", "Repair", "Verdict", "What"]
 
-What = Literal["torn tail", "hole", "payload", "length", "checksum", "time", "end"]
+What = Literal["header", "torn tail", "hole", "payload", "length", "checksum", "time", "end"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class Problem:
     """A problem of a log.
 
     Attributes:
-        what: ``torn tail``: an unfinished record at the end. ``hole``: bytes that are no record. ``payload``: a record
-            that cannot be decoded. ``length``: an impossible length of a record or a file. ``checksum``: bytes that
-            differ from those that were written. ``time``: times that step back.
-            ``end``: the mark of a log that was closed is missing.
+        what: ``header``: one that does not say what it must. ``torn tail``: an unfinished record at the end. ``hole``:
+            bytes that are no record. ``payload``: a record that cannot be decoded. ``length``: an impossible length of
+            a record or a file. ``checksum``: bytes that differ from those that were written. ``time``: times that step
+            back. ``end``: the mark of a log that was closed is missing.
         offset: the first byte.
         size: the number of bytes.
         text: one sentence for people.
@@ -79,9 +79,11 @@ class Repair:
     Attributes:
         target: the repaired log.
         kept: the number of frames of each kind in it.
-        lost: the number of lost frames by the name of their kind; ``unknown`` where the kind is not known.
+        lost: the number of lost frames by the name of their kind; ``unknown`` where the kind is not known, and
+            ``header`` for a header that may have said more than what was rebuilt of it.
         lost_bytes: bytes of the source that are no whole frame.
         doubtful: ranges of the source, (offset, size), with a wrong checksum; their frames are kept.
+        header: why the header was rebuilt; empty when it is the source's.
 
     """
 
@@ -90,6 +92,7 @@ class Repair:
     lost: Mapping[str, int]
     lost_bytes: int = 0
     doubtful: tuple[tuple[int, int], ...] = ()
+    header: str = ""
 
     @property
     def complete(self) -> bool:

@@ -207,3 +207,43 @@ def test_formats_without_a_repair_of_their_own(tmp_path: Path) -> None:
     done = trainlog.repair(reader, tmp_path / "b.flog")
     assert (done.kept, done.complete, done.lost_bytes) == ({Kind.STATS: 2}, False, 1)
     assert [frame.time for frame in trainlog.open(tmp_path / "b.flog")] == [1, 2]
+
+
+HEADER = Flog.header({"creature": "go2"})
+WITHOUT_CHECKSUMS = {
+    "magic": (b"FLXG" + HEADER[4:], {"creature": "go2"}),
+    "a version and a length": (b"FLOG\x05\x00\x00\xff\xff\xff\xff" + HEADER[11:], {"creature": "go2"}),
+    "a length too short": (HEADER[:7] + b"\x03" + HEADER[8:], {"creature": "go2"}),
+    "zeros, as a power cut leaves them": (bytes(len(HEADER)), {}),
+    "zeros and a whole page of them": (bytes(4096), {}),
+    "magic, and what was JSON": (b"FLO\x00" + HEADER[4:12] + b"\xff" + HEADER[13:], {}),
+}
+
+
+@pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
+@pytest.mark.parametrize("name", WITHOUT_CHECKSUMS)
+def test_a_damaged_header_is_rebuilt_and_told(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    header, meta = WITHOUT_CHECKSUMS[name]
+    path = make([header, *stats(0, 5)])
+    with pytest.warns(trainlog.TrainlogWarning, match="its header is damaged"):
+        log = trainlog.open(path)
+    assert log.header.meta == meta
+    assert [frame.data["step"] for frame in log] == list(range(5))
+    assert log.table("stats")["step"].tolist() == list(range(5))
+    code, out = run("verify", path, capsys=capsys)
+    assert (code, "header: its header is damaged" in out) == (1, True)
+    code, out = run("repair", path, tmp_path / "b.flog", capsys=capsys)
+    assert (code, "lost 1 header" in out, "header: its header is damaged" in out) == (3, True, True)
+    *frames, told = trainlog.open(tmp_path / "b.flog").frames(on_damage="raise")
+    assert [frame.data["step"] for frame in frames] == list(range(5))
+    assert (told.data["type"], told.data["lost"]) == ("repaired", {"header": 1})
+    assert trainlog.open(tmp_path / "b.flog").header.meta == meta
+    assert trainlog.verify(tmp_path / "b.flog").whole
+
+
+def test_a_header_is_not_rebuilt_where_no_frame_shows_it(make: Make) -> None:
+    for header in (Flog.header(version=3), b"FLXG" + Flog.header()[4:7] + b"\xff" + Flog.header()[8:], bytes(5000)):
+        with pytest.raises(trainlog.TrainlogError):
+            trainlog.open(make(header))

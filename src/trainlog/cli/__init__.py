@@ -12,7 +12,9 @@ from typing import Any, Final
 import click
 
 from trainlog import __version__
-from trainlog.errors import TrainlogError, TrainlogWarning
+from trainlog.cli.output import echo
+from trainlog.errors import ExpressionError, TrainlogError, TrainlogWarning
+from trainlog.printable import printable
 
 __all__ = ["cli", "main"]
 
@@ -50,7 +52,8 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except TrainlogError as error:
             # Before click handles it: TruncatedLog is an EOFError, which click treats as the end of the input.
-            raise click.ClickException(str(error)) from error
+            text = str(error)  # of which an expression has a line of its own, with a mark under it
+            raise click.ClickException(text if isinstance(error, ExpressionError) else printable(text)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -88,11 +91,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _print_error(message: str) -> None:
-    click.echo(f"trainlog: {message}", err=True)
+    for line in f"trainlog: {message}".split("\n"):
+        echo(line, err=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     if issubclass(category, TrainlogWarning):
         _print_error(f"note: {message}")
     else:
-        click.echo(warnings.formatwarning(message, category, *where[:2]), err=True, nl=False)
+        for line in warnings.formatwarning(message, category, *where[:2]).rstrip("\n").split("\n"):
+            echo(line, err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from trainlog import registry
-from trainlog.cli.output import output_console, strict_json
+from trainlog.cli.output import markup, output_console, strict_json
 
 
 @click.command
@@ -34,5 +34,6 @@ def command(as_json: bool) -> None:
         table.add_column(title)
     for one in installed:
         support = ["yes" if supported else "" for supported in (one.reads, one.writes)]
-        table.add_row(one.codec.name, " ".join(one.codec.suffixes), *support, one.distribution, one.codec.description)
+        texts = [one.codec.name, " ".join(one.codec.suffixes), *support, one.distribution, one.codec.description]
+        table.add_row(*map(markup, texts))
     output_console().print(table)

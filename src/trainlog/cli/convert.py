@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 
 from trainlog import registry
-from trainlog.cli.output import progress, strict_json
+from trainlog.cli.output import echo, progress, strict_json
 from trainlog.errors import TrainlogError
 from trainlog.model import Role, Variable
 
@@ -102,7 +102,7 @@ def command(
             if report is None and result.error is None:
                 _print(result, single=single)
             elif result.error is not None:
-                click.echo(f"trainlog: {result.error}", err=True)
+                echo(f"trainlog: {result.error}", err=True)
             if not single:
                 update(len(results))
     if report == "json":
@@ -143,11 +143,9 @@ def _matching(pattern: str) -> list[tuple[Path, Path]]:
 
 def _target(source: Path, folder: Path, codec: str | None) -> Path:
     """The path in *folder* for the conversion of *source*: its name with another suffix."""
-    suffixes = sorted((one for installed in registry.list_codecs() for one in installed.codec.suffixes), key=len)
-    lower = source.name.lower()
-    old = next((suffix for suffix in [*reversed(suffixes), source.suffix] if suffix and lower.endswith(suffix)), "")
+    old = registry.suffix_of(source) or source.suffix
     new = registry.find_codec(codec or "flog").suffixes[0]
-    if codec is None and old == new:
+    if codec is None and old.lower() == new:
         raise click.UsageError(f"{source} is a {new} file already; choose another format with --to CODEC")
     return folder / (source.name[: len(source.name) - len(old)] + new)
 
@@ -175,12 +173,12 @@ def _map(
 
 def _print(result: _Result, *, single: bool) -> None:
     for note in result.notes:
-        click.echo(f"trainlog: note: {note}", err=True)
-    click.echo(f"{result.target}: {result.frames:,} frames")
+        echo(f"trainlog: note: {note}", err=True)
+    echo(f"{result.target}: {result.frames:,} frames")
     if result.losses and single:
-        click.echo("  not converted:")
+        echo("  not converted:")
         for description, count in result.losses.items():
-            click.echo(f"    {count:>9,} × {description}")
+            echo(f"    {count:>9,} × {description}")
     elif result.losses:
         lost = sum(result.losses.values())
-        click.echo(f"  {lost:,} values or records were not converted; --report json lists them")
+        echo(f"  {lost:,} values or records were not converted; --report json lists them")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from trainlog import registry
-from trainlog.cli.output import human_size, human_time, output_console, progress, strict_json
+from trainlog.cli.output import echo, human_size, human_time, markup, output_console, progress, strict_json
 from trainlog.codec import Reader, Summary
 from trainlog.model import Frame
 
@@ -30,7 +30,8 @@ def command(logs: tuple[Path, ...], as_json: bool) -> None:
         else:
             _show(reader, summary)
             for event in events:
-                click.echo(f"\n  {_sentence(event)}")
+                click.echo()
+                echo(f"  {_sentence(event)}")
 
 
 def _is_of_recorder(frame: Frame) -> bool:
@@ -38,6 +39,14 @@ def _is_of_recorder(frame: Frame) -> bool:
 
 
 def _sentence(event: Mapping[str, Any]) -> str:
+    """What an event of the recorder says; one that does not hold what it should is only named."""
+    try:
+        return _known_sentence(event)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return f"{event['type']}: an event that does not hold what such an event must"
+
+
+def _known_sentence(event: Mapping[str, Any]) -> str:
     kinds = event.get("dropped") or event.get("frames") or event.get("lost") or {}
     dropped = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "nothing"
     match event["type"]:
@@ -59,7 +68,7 @@ def _sentence(event: Mapping[str, Any]) -> str:
 def _facts(reader: Reader, summary: Summary) -> dict[str, Any]:
     return {
         "path": str(reader.path),
-        "codec": _codec_name(reader),
+        "codec": registry.codec_name(reader),
         "size": summary.size,
         "frames": summary.frames,
         "duration": summary.duration,
@@ -85,29 +94,20 @@ def _facts(reader: Reader, summary: Summary) -> dict[str, Any]:
     }
 
 
-def _codec_name(reader: Reader) -> str:
-    """The name of the format: the reader and the codec are in the same package."""
-    for installed in registry.list_codecs():
-        if type(installed.codec).__module__.split(".")[:3] == type(reader).__module__.split(".")[:3]:
-            return installed.codec.name
-    return type(reader).__name__
-
-
 def _rate(frames: int, seconds: float) -> float | None:
     """Frames per second; None without two frames at different times."""
     return (frames - 1) / seconds if frames > 1 and seconds > 0 else None
 
 
 def _show(reader: Reader, summary: Summary) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     console = output_console()
-    console.print(f"[bold]{escape(str(reader.path))}[/]", soft_wrap=True)
+    console.print(f"[bold]{markup(reader.path)}[/]", soft_wrap=True)
     phase = {"phase": reader.header.phase} if reader.header.phase else {}
     grid = Table.grid(padding=(0, 2))
     for name, value in {**reader.header.meta, **phase}.items():
-        grid.add_row(f"  {escape(str(name))}", escape(_short(value)))
+        grid.add_row(f"  {markup(name)}", markup(_short(value)))
     console.print(grid)
     size, duration = human_size(summary.size), human_time(summary.duration)
     console.print(f"\n  {summary.frames:,} frames, {size}, {duration}\n")
@@ -134,12 +134,12 @@ def _show(reader: Reader, summary: Summary) -> None:
             names = ", ".join(
                 name if count == span.frames else f"{name} ({count:,})" for name, count in span.keys.items()
             )
-            console.print(f"\n  [dim]{kind}:[/] {escape(names)}")
+            console.print(f"\n  [dim]{kind}:[/] {markup(names)}")
     for variable in reader.header.variables:
         unit = f" [{variable.unit}]" if variable.unit else ""
-        console.print(f"  [dim]{variable.role}:[/] {escape(variable.name + unit)}")
+        console.print(f"  [dim]{variable.role}:[/] {markup(variable.name + unit)}")
     for gap in summary.gaps:
-        console.print(f"\n  [red]damaged:[/] {escape(str(gap))}")
+        console.print(f"\n  [red]damaged:[/] {markup(gap)}")
 
 
 def _short(value: Any) -> str:

@@ -9,14 +9,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import click
+
+from trainlog.printable import printable
 from trainlog.strictjson import strict_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["human_size", "human_time", "output_console", "progress", "strict_json"]
+__all__ = ["echo", "human_size", "human_time", "markup", "output_console", "progress", "strict_json"]
 
 _BAR_DELAY: Final = 1.0  # seconds before a progress bar appears
+
+
+def echo(text: object, *, err: bool = False) -> None:
+    """Print *text*, which may be from a log, on one line."""
+    click.echo(printable(str(text)), err=err)
+
+
+def markup(text: object) -> str:
+    """*text*, which may be from a log, as markup of rich."""
+    from rich.markup import escape
+
+    return escape(printable(str(text)))
 
 
 def human_size(size: float) -> str:
@@ -58,7 +73,7 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
             from rich.progress import Progress
 
             bar = Progress(console=Console(stderr=True), transient=True)
-            bar.add_task(what, total=total)
+            bar.add_task(markup(what), total=total)
             bar.start()
         if bar is not None:
             bar.update(bar.task_ids[0], completed=done)

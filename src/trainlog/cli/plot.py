@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from trainlog import registry
-from trainlog.cli.output import progress
+from trainlog.cli.output import echo, progress
 from trainlog.codec import Reader
 from trainlog.plot import AXES, BANDS, CENTERS, Format, PlotOptions, pictures, runs_of, save_picture
 
@@ -108,7 +108,7 @@ def command(
     if functions:
         for log in logs:
             for path in _draw_functions(registry.open(log), functions, output, options["theme"]):
-                click.echo(path)
+                echo(path)
         return
     plot, (width, height) = plot_options(options)
     runs = runs_of([registry.open(path) for path in logs], only=plot.y)
@@ -119,11 +119,11 @@ def command(
             update(done)
             written += save_picture(picture, output, formats=formats, width=width, height=height, theme=plot.theme)
     for path in written:
-        click.echo(path)
+        echo(path)
     constant = list(dict.fromkeys(str(metric) for run in runs for metric in run.constants())) if not plot.y else []
     if constant:
         more = f" and {len(constant) - 8} more" if len(constant) > 8 else ""
-        click.echo(f"never changes, so not drawn: {', '.join(constant[:8])}{more}", err=True)
+        echo(f"never changes, so not drawn: {', '.join(constant[:8])}{more}", err=True)
 
 
 def _draw_functions(log: Reader, names: Iterable[str], folder: Path, theme: str) -> list[Path]:

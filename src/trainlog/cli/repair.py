@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from trainlog import verification
-from trainlog.strictjson import strict_json
+from trainlog.cli.output import echo, strict_json
 from trainlog.verify_report import Repair
 
 _COMPLETE, _LOST = 0, 3
@@ -34,6 +34,7 @@ def command(log: Path, target: Path | None, in_place: bool, as_json: bool) -> in
             "kept": {str(kind): count for kind, count in done.kept.items()},
             "lost": done.lost,
             "lost_bytes": done.lost_bytes,
+            "header": done.header,
             "doubtful": [{"offset": offset, "size": size} for offset, size in done.doubtful],
         }
         click.echo(strict_json(facts))
@@ -43,11 +44,13 @@ def command(log: Path, target: Path | None, in_place: bool, as_json: bool) -> in
 
 
 def _show(done: Repair) -> None:
-    click.echo(f"{done.target}: kept {_counts(done.kept)}")
+    echo(f"{done.target}: kept {_counts(done.kept)}")
     if done.lost:
-        click.echo(f"  lost {_counts(done.lost)}: {done.lost_bytes:,} bytes that are no whole frame")
+        echo(f"  lost {_counts(done.lost)}: {done.lost_bytes:,} bytes that are no whole frame")
+    if done.header:
+        echo(f"  header: {done.header}")
     for offset, size in done.doubtful:
-        click.echo(f"  doubtful: {size:,} bytes from byte {offset:,} have a wrong checksum; kept")
+        echo(f"  doubtful: {size:,} bytes from byte {offset:,} have a wrong checksum; kept")
 
 
 def _counts(kinds: Mapping[Any, int]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from trainlog import registry
+from trainlog.cli.output import echo
 from trainlog.cli.plot import FormatsType, figure_options, output_options, plot_options
 from trainlog.plot import Format, runs_of
 from trainlog.report import gather, write_report
@@ -60,9 +61,9 @@ def command(
     written = write_report(content, output, formats=formats, images=images)
     for row in gate_rows(content):
         gate, log, measured = row.cells
-        click.echo(f"{'passed' if row.passed else 'FAILED'}: {gate} in {log}" + (f": {measured}" if measured else ""))
+        echo(f"{'passed' if row.passed else 'FAILED'}: {gate} in {log}" + (f": {measured}" if measured else ""))
     if content.comparison is not None:
         outcome = "passed" if content.comparison.passed else "FAILED"
-        click.echo(f"{outcome}: baseline, {content.comparison.score}: {baseline_sentence(content.comparison)}")
-    click.echo(f"{len(written)} files in {output}, {len(content.pictures)} figures: {output / 'report.html'}")
+        echo(f"{outcome}: baseline, {content.comparison.score}: {baseline_sentence(content.comparison)}")
+    echo(f"{len(written)} files in {output}, {len(content.pictures)} figures: {output / 'report.html'}")
     return 0 if content.passed else 1

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from trainlog.cli.output import echo
 from trainlog.errors import MissingExtra
 
 PORT = 5050
@@ -48,7 +49,7 @@ def command(
     shown = f"[{host}]" if ":" in host else ("localhost" if address in ("0.0.0.0", "127.0.0.1", "::") else host)
     url = f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
     app = create_app(logs or (Path(),), hosts=names, token=token)
-    click.echo(f"trainlog: {url}", err=True)
+    echo(f"trainlog: {url}", err=True)
     if opening:
         webbrowser.open(url)
     options: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 1}

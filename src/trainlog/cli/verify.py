@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from trainlog import verification
-from trainlog.cli.output import human_size, progress
+from trainlog.cli.output import echo, human_size, progress, strict_json
 from trainlog.errors import TrainlogError
-from trainlog.strictjson import strict_json
 from trainlog.verify_report import Verdict
 
 _WHOLE, _DAMAGED, _NO_LOG = 0, 1, 2
@@ -35,7 +34,7 @@ def _verify(path: Path, as_json: bool) -> int:
         if as_json:
             click.echo(strict_json({"path": str(path), "verdict": "no log", "why": str(error)}))
         else:
-            click.echo(f"trainlog: {error}", err=True)
+            echo(f"trainlog: {error}", err=True)
         return _NO_LOG
     if as_json:
         click.echo(strict_json(_facts(verdict)))
@@ -60,7 +59,7 @@ def _show(verdict: Verdict) -> None:
     word = "whole" if verdict.whole else "damaged"
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in verdict.kinds.items()) or "no frames"
     sealed = f"correct checksums of {verdict.sealed / verdict.size:.1%}" if verdict.sealed else "without checksums"
-    click.echo(f"{verdict.path}: {word}: {kinds}; {human_size(verdict.size)}, {sealed}")
+    echo(f"{verdict.path}: {word}: {kinds}; {human_size(verdict.size)}, {sealed}")
     for problem in verdict.problems:
         where = f"{problem.file}: " if problem.file else ""
-        click.echo(f"  {'' if problem.damage else 'note: '}{problem.what}: {where}{problem.text}")
+        echo(f"  {'' if problem.damage else 'note: '}{problem.what}: {where}{problem.text}")

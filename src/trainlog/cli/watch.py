@@ -14,7 +14,8 @@ import numpy as np
 
 from trainlog import registry
 from trainlog.cli.dump import KeysType
-from trainlog.cli.output import human_size, human_time
+from trainlog.cli.output import human_size, human_time, markup
+from trainlog.cli.tail import frames_of
 from trainlog.codec import Reader
 from trainlog.conventions import AxisName, Conventions
 from trainlog.errors import TrainlogWarning
@@ -72,9 +73,9 @@ def command(log: Path, keys: tuple[str, ...] | None, once: bool, kind: str) -> N
     from rich.live import Live
 
     console = Console() if Console().is_terminal else Console(width=120, height=50)
-    reader = registry.open(log)
-    view = _View(reader, Kind.of(kind), keys)
     if once or not console.is_terminal:
+        reader = registry.open(log)
+        view = _View(reader, Kind.of(kind), keys)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TrainlogWarning)
             for frame in reader.frames(kind):
@@ -85,13 +86,19 @@ def command(log: Path, keys: tuple[str, ...] | None, once: bool, kind: str) -> N
         with warnings.catch_warnings(), Live(console=console, auto_refresh=False, screen=True) as live:
             warnings.simplefilter("ignore", TrainlogWarning)
 
+            def begin(reader: Reader, why: str) -> None:
+                nonlocal view
+                view = _View(
+                    reader, Kind.of(kind), keys, "another log is in its place, which is this one" if why else ""
+                )
+
             def wait() -> bool:
                 live.update(view.render(console.width, console.height), refresh=True)
                 time.sleep(_REFRESH)
                 return True
 
             shown = time.monotonic()
-            for frame in reader.frames(Kind.of(kind), wait=wait):
+            for frame in frames_of(log, Kind.of(kind), wait, begin):
                 view.add(frame.time, frame.data)
                 if time.monotonic() - shown > _REFRESH:
                     shown = time.monotonic()
@@ -103,7 +110,8 @@ def command(log: Path, keys: tuple[str, ...] | None, once: bool, kind: str) -> N
 class _View:
     """The frames of a log so far, as a table for the terminal."""
 
-    def __init__(self, reader: Reader, kind: Kind, keys: tuple[str, ...] | None) -> None:
+    def __init__(self, reader: Reader, kind: Kind, keys: tuple[str, ...] | None, note: str = "") -> None:
+        self._note = note
         self._reader = reader
         self._conventions = Conventions.of(reader.header)
         self._kind = kind
@@ -121,15 +129,21 @@ class _View:
 
     def render(self, width: int, height: int) -> RenderableType:
         from rich.console import Group
-        from rich.markup import escape
         from rich.table import Table
         from rich.text import Text
 
         meta = self._reader.header.meta
-        subject = " · ".join(escape(str(meta[key])) for key in ("creature", "task") if meta.get(key))
+        subject = " · ".join(markup(meta[key]) for key in ("creature", "task") if meta.get(key))
         size = human_size(self._reader.path.stat().st_size) if self._reader.path.exists() else "deleted"
-        facts = [*self._progress(), f"{self._frames:,} frames", human_time(self._time), size]
-        head = Text.from_markup(f"[bold]{escape(self._reader.path.name)}[/]  {subject}  [dim]{'  '.join(facts)}[/]")
+        facts = [
+            *self._progress(),
+            f"{self._frames:,} frames",
+            human_time(self._time),
+            size,
+            *filter(None, [self._note]),
+        ]
+        name, told = markup(self._reader.path.name), markup("  ".join(facts))
+        head = Text.from_markup(f"[bold]{name}[/]  {subject}  [dim]{told}[/]")
         table = Table(box=None, padding=(0, 1), header_style="dim", expand=False)
         table.add_column("key", no_wrap=True, max_width=28)
         for title in ("now", "low", "high"):
@@ -140,7 +154,7 @@ class _View:
         for key in keys[:limit]:
             curve = self._curves[key]
             limits = [_short(curve.low), _short(curve.high)] if curve.low <= curve.high else ["", ""]
-            table.add_row(escape(key), escape(_short(curve.last)), *limits, f"[cyan]{curve.bars(curve_width)}[/]")
+            table.add_row(markup(key), markup(_short(curve.last)), *limits, f"[cyan]{curve.bars(curve_width)}[/]")
         more = Text(f"{len(keys) - limit} more keys; choose with --keys" if len(keys) > limit else "", style="dim")
         return Group(head, table, more)
 

@@ -47,7 +47,7 @@ _NATIVE_DTYPES = frozenset(np.dtype(code) for code in "?bBhHiIlLqQefd")
 _FLOAT64 = np.dtype(np.float64)
 _ndarray = np.ndarray
 
-# Deeper data than this is taken for a mistake: a list that holds itself.
+# Deeper data than this is taken for a mistake, a list that holds itself, or for malice: neither written nor read.
 _MAX_DEPTH = 200
 
 
@@ -77,7 +77,10 @@ def encode(data: Mapping[Any, Any]) -> bytes:
             else:
                 return _packb(data, None, options)
             if options is _NO_NUMPY and kind not in _OF_NUMPY:
-                return _packb(data, None, _NO_NUMPY)  # lists and maps, of which nothing has to be asked
+                packed = _packb(data, None, _NO_NUMPY)  # lists and maps, of which nothing has to be asked
+                if len(packed) > _MAX_DEPTH and _may_be_deep(packed):
+                    _check_depth(data.values(), _MAX_DEPTH - 1)
+                return packed
         except _REFUSED:
             pass  # something of numpy deeper inside, a key that is no string, ...
         try:
@@ -94,8 +97,8 @@ def encode(data: Mapping[Any, Any]) -> bytes:
         raise UnsupportedFrame(f"cannot be stored: {error}") from error
 
 
-def _is_native(values: Iterable[Any]) -> bool:
-    """Whether ormsgpack stores *values*, of which some are of numpy, as what they are."""
+def _is_native(values: Iterable[Any], left: int = _MAX_DEPTH) -> bool:
+    """Whether ormsgpack stores *values*, of which some are of numpy, as what they are, and no deeper than may be."""
     for value in values:
         kind = type(value)
         if kind is float or kind is int:
@@ -109,7 +112,7 @@ def _is_native(values: Iterable[Any]) -> bool:
                 value = value.values()
             elif kind is not list and kind is not tuple:
                 return False
-            if not _is_native(value):
+            if not left or not _is_native(value, left - 1):
                 return False
     return True
 
@@ -124,7 +127,7 @@ def _plain(value: Any, path: tuple[Any, ...]) -> Any:
         return _text(str(value), path)
     if isinstance(value, int):
         if not -(2**63) <= value < 2**64:
-            raise _unsupported(path, f"the int {value:.4g} does not fit into 64 bits")
+            raise _unsupported(path, f"an int of {value.bit_length()} bits does not fit into 64")
         return int(value)
     if isinstance(value, Mapping):
         return {_key(key, path): _plain(item, (*path, key)) for key, item in value.items()}
@@ -212,7 +215,7 @@ def decode(payload: bytes | memoryview) -> dict[Any, Any]:
     (`msgpack.ExtType`), timestamps (`msgpack.Timestamp`), and keys that are lists (as tuples).
 
     Raises:
-        ValueError: when *payload* is not exactly one such map.
+        ValueError: when *payload* is not exactly one such map, or nested deeper than `encode` writes any.
 
     """
     if not payload:
@@ -229,7 +232,35 @@ def decode(payload: bytes | memoryview) -> dict[Any, Any]:
         raise ValueError(f"the payload is not msgpack ({error or type(error).__name__})") from error
     if type(data) is not dict:
         raise ValueError(f"the payload is a {type(data).__name__}, not a map")
+    if len(payload) > _MAX_DEPTH and _may_be_deep(payload):
+        _check_depth(data.values(), _MAX_DEPTH - 1)
     return data
+
+
+_NO_CONTAINERS = bytes(byte for byte in range(256) if not (0x80 <= byte < 0xA0 or 0xDC <= byte < 0xE0))
+_CONTAINERS = frozenset([dict, list, tuple])
+
+
+def _may_be_deep(payload: bytes | memoryview) -> bool:
+    """Whether there are bytes enough in *payload* that may begin a list or a map."""
+    return len(bytes(payload).translate(None, _NO_CONTAINERS)) > _MAX_DEPTH
+
+
+def _check_depth(values: Iterable[Any], left: int) -> None:
+    """Refuse lists and maps among *values* that are nested more than *left* deep.
+
+    Raises:
+        ValueError: when there are such.
+
+    """
+    if left < 0:
+        raise ValueError(f"the payload is nested deeper than {_MAX_DEPTH}")
+    for value in values:
+        kind = type(value)
+        if kind is dict:
+            _check_depth(value.values(), left - 1)
+        elif (kind is list or kind is tuple) and not _CONTAINERS.isdisjoint(map(type, value)):
+            _check_depth(value, left - 1)
 
 
 _FLOAT32 = 0xCA
@@ -315,6 +346,7 @@ def _decode_json(payload: bytes) -> dict[Any, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the payload begins like JSON but is none ({error})") from error
     assert isinstance(data, dict)  # it began with a brace
+    _check_depth(data.values(), _MAX_DEPTH - 1)
     return data
 
 

@@ -20,6 +20,7 @@ from trainlog.model import Kind
 from trainlog.plot import Run
 from trainlog.plot.columns import Columns
 from trainlog.plot.seeds import center_of
+from trainlog.printable import printable
 from trainlog.report.language import Share, fail, parse
 
 __all__ = ["FUNCTIONS", "Gate", "GateResult", "judge", "measure"]
@@ -227,8 +228,8 @@ class _Evaluation:
             return self.run.columns(Kind.STATS).table.time
         known = [key for one in kinds for key in self.run.columns(one).table]
         near = difflib.get_close_matches(name, dict.fromkeys(known), 3, 0.5)
-        hint = f"; near it: {', '.join(near)}" if near else ""
-        raise self.fail(node, f"{self.run.label} has no column {name!r}{hint}")
+        hint = f"; near it: {', '.join(map(printable, near))}" if near else ""
+        raise self.fail(node, f"{printable(self.run.label)} has no column {name!r}{hint}")
 
     def _numbers(self, node: ast.Name, name: str, columns: Columns) -> Floats:
         """The logged values of a column, including NaN, without the frames that lack it."""

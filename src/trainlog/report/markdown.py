@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from trainlog.printable import markdown_code, markdown_text
 from trainlog.report.content import Content
 from trainlog.report.tables import Row, baseline_sentence, gate_rows, log_rows, metric_rows, outcome_word
 
@@ -28,25 +28,26 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
             pictures itself.
 
     """
-    parts = [f"## {_text(content.title)}: {outcome_word(content) if content.gated else 'report'}"]
+    parts = [f"## {markdown_text(content.title)}: {outcome_word(content) if content.gated else 'report'}"]
     if content.results:
         rows = [
-            Row((_SIGNS[row.passed], _code(row.cells[0]), *map(_text, row.cells[1:]))) for row in gate_rows(content)
+            Row((_SIGNS[row.passed], markdown_code(row.cells[0]), *map(markdown_text, row.cells[1:])))
+            for row in gate_rows(content)
         ]
         parts.append(_table(("", "gate", "log", "measured"), rows))
     if content.comparison is not None:
         one = content.comparison
         sign = _SIGNS[one.passed] if one.outcome != "unclear" else "❔"
-        parts.append(f"{sign} **Baseline**, {_code(one.score)}: {_text(baseline_sentence(one))}")
+        parts.append(f"{sign} **Baseline**, {markdown_code(one.score)}: {markdown_text(baseline_sentence(one))}")
     if images is not None:
         shown = [file for file in files if file.endswith(".png")] or [file for file in files if file.endswith(".svg")]
         parts += [f"![{file}]({images.rstrip('/')}/{file})" for file in shown[:_MAX_PICTURES]]
-    metrics = [Row((_code(row.cells[0]), *row.cells[1:])) for row in metric_rows(content)]
+    metrics = [Row((markdown_code(row.cells[0]), *row.cells[1:])) for row in metric_rows(content)]
     left = len(metrics) - _MAX_METRICS
     parts.append(_table(("metric", "curve", "first", "last tenth", "lowest", "highest"), metrics[:_MAX_METRICS]))
     if left > 0:
         parts.append(f"{left} more metrics are in summary.json and report.html.")
-    rows = [Row(tuple(map(_text, row.cells))) for row in log_rows(content)]
+    rows = [Row(tuple(map(markdown_text, row.cells))) for row in log_rows(content)]
     parts.append(
         _folded(
             f"{len(content.logs)} log{'s' if len(content.logs) > 1 else ''}",
@@ -77,15 +78,3 @@ def _line(cells: Iterable[str]) -> str:
 
 def _folded(title: str, text: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
-
-
-def _text(text: str) -> str:
-    """Escape *text* for Markdown, on one line."""
-    return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", " ".join(text.split()))
-
-
-def _code(text: str) -> str:
-    """Format *text* as code; a bar would end the cell of a table, and is escaped."""
-    plain = " ".join(text.split()).replace("|", "\\|")
-    fence = "``" if "`" in plain else "`"
-    return f"{fence}{' ' if fence == '``' else ''}{plain}{' ' if fence == '``' else ''}{fence}"

@@ -15,8 +15,10 @@ from typing import Any, Final
 
 from trainlog import registry
 from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
+from trainlog.plugins import accepts
 from trainlog.server.log import FileState
 from trainlog.server.summary import Digest
+from trainlog.storage.source import Source
 
 __all__ = ["Catalog", "Entry"]
 
@@ -83,7 +85,7 @@ class Catalog:
             if not root.exists():
                 raise LogNotFound("there is no such file or folder", path=root)
             self.roots.append(root.resolve())
-        self._codecs = [one.codec for one in registry.list_codecs() if one.reads]
+        self._codecs = [one for one in registry.list_codecs() if one.reads]
         self._several = len(self.roots) > 1
         self._pause = pause
         self.entries: dict[str, Entry] = {}
@@ -211,9 +213,10 @@ class Catalog:
     def _look(self, id: str, name: str, path: Path, stamp: FileState) -> Entry | None:
         """A new or changed file: the log that it is, or None."""
         try:
-            with path.open("rb") as file:
-                head = file.read(_HEAD)
-            codec = next((codec for codec in self._codecs if codec.accepts(path, head)), None)
+            with Source(path) as source:
+                head = source.read(0, _HEAD)
+            found = (one for one in self._codecs if accepts(one.codec, one.distribution, path, head))
+            codec = next((one.codec for one in found), None)
         except (OSError, TrainlogError):
             return None
         if codec is None:

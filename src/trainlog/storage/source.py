@@ -1,22 +1,25 @@
-"""The one place where bytes are taken from a log's file (Source), and where a file is replaced (atomic_write)."""
+"""The one place where bytes are taken from a log's file (Source), from one beside it (read_beside), and where a file is
+replaced (atomic_write).
+"""
 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from trainlog.errors import (
     CorruptLog,
     InvalidPosition,
     LogNotFound,
+    LogReadError,
     LogWriteError,
     TrainlogError,
     TruncatedLog,
@@ -27,16 +30,27 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Source", "Wait", "follow", "never", "atomic_write"]
+__all__ = [
+    *("Source", "Wait", "atomic_write", "follow", "growing", "never", "open_regular", "read_beside"),
+    "temporary_beside",
+]
 
 Wait = Callable[[], bool]
 
-_SAMPLE = 4096  # bytes
-_FIRST_TAKE = 4096
+_SAMPLE: Final = 4096  # bytes
+_FIRST_TAKE: Final = 4096
+_PAGE: Final = 4096  # bytes that a disk fails to give together
+_MOST_UNREADABLE: Final = 64  # pages; a disk that gives less than that is gone
+_UNREADABLE: Final = b"\xc1"  # what stands for an unreadable byte: the one that msgpack never uses
 
 
 def never() -> bool:
     """The ``wait`` of a plain read: bytes that are not there do not come."""
+    return False
+
+
+def growing() -> bool:
+    """The ``wait`` of who looks again and again: bytes that are not there are seen at a later look."""
     return False
 
 
@@ -59,10 +73,66 @@ def follow(interval: float = 0.1, *, until: Callable[[], bool] = never) -> Wait:
     return wait
 
 
+def open_regular(path: str | os.PathLike[str]) -> int:
+    """A descriptor to read the file at *path*; a pipe or a device, at which a reader might wait for ever, is refused.
+
+    Raises:
+        LogNotFound: when there is no such file.
+        UnknownFormat: when it may not be read, or is no regular file.
+
+    """
+    try:
+        mode = Path(path).stat().st_mode  # before it is opened, which alone does things to some devices
+        if stat.S_ISREG(mode):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            mode = os.fstat(fd).st_mode
+            if stat.S_ISREG(mode):
+                return fd
+            os.close(fd)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise LogNotFound("there is no such file", path=path) from error
+    except OSError as error:
+        raise UnknownFormat(f"cannot read it: {error.strerror}", path=path) from error
+    what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+    raise UnknownFormat(f"this is {what}, not a log", path=path)
+
+
+def read_beside(source: Source, path: Path, most: int) -> bytes | None:
+    """What the file at *path* holds, which stands beside the log *source*; None when it is not to be trusted.
+
+    Only a regular file of at most *most* bytes is read, no link, that belongs to this user, to the log's owner or to
+    root, and that nobody may write who may not write the log.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        own, log = os.fstat(fd), source.status
+        others = stat.S_IWOTH | stat.S_IWGRP
+        is_ours = own.st_uid in (os.geteuid(), log.st_uid, 0)
+        is_shut = not own.st_mode & others & ~log.st_mode and (own.st_gid == log.st_gid or not own.st_mode & others)
+        if not (stat.S_ISREG(own.st_mode) and own.st_size <= most and is_ours and is_shut):
+            return None
+        parts = []
+        while part := os.read(fd, most):
+            parts.append(part)
+            most -= len(part)
+        return b"".join(parts)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
 class Source:
     """The bytes of a log that may still be growing. Holds one open file; close it, or use it in a ``with``.
 
-    Allocates no more than the file really holds, whatever length a damaged record claims.
+    Allocates no more than the file really holds, whatever length a damaged record claims. Without a *wait* it sees what
+    the file holds when it is opened, however it grows.
+
+    Bytes that the disk cannot give (EIO) are skipped like damage: `block` has others in their place, `fill` ends before
+    them, and `is_readable` tells.
 
     Attributes:
         offset: of the next byte that ``take`` or ``line`` will return.
@@ -76,6 +146,7 @@ class Source:
 
         Raises:
             LogNotFound: when there is no such file.
+            UnknownFormat: when it may not be read, or is no regular file.
 
         """
         self.path = Path(path)
@@ -84,15 +155,10 @@ class Source:
         self._ahead = b""
         self._ahead_from = 0
         self._limit: int | None = None
-        try:
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise LogNotFound("there is no such file", path=path) from error
-        except OSError as error:
-            raise UnknownFormat(f"cannot read it: {error.strerror}", path=path) from error
-        if stat.S_ISDIR(os.fstat(self._fd).st_mode):
-            self.close()
-            raise UnknownFormat("this is a folder, not a log", path=path)
+        self._unreadable: set[int] = set()  # pages, by their offset
+        self._fd = open_regular(path)
+        if wait is never:
+            self.freeze()
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +171,11 @@ class Source:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    @property
+    def status(self) -> os.stat_result:
+        """What the system knows of the open file."""
+        return os.fstat(self._fd)
 
     @property
     def size(self) -> int:
@@ -128,15 +199,49 @@ class Source:
         if left < 0:
             raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
         count = min(left, self.CHUNK if need > left else max(need, self.CHUNK))
-        part = os.pread(self._fd, count, offset)
-        if len(part) == count:
-            return part
-        parts = [part]
-        while part and (count := count - len(part)):
-            offset += len(part)
+        try:
             part = os.pread(self._fd, count, offset)
+            if len(part) == count:
+                return part
+            parts, at, missing = [part], offset, count
+            while part and (missing := missing - len(part)):
+                at += len(part)
+                part = os.pread(self._fd, missing, at)
+                parts.append(part)
+            return b"".join(parts)
+        except OSError as error:
+            return self._by_pages(offset, count, error)
+
+    def _by_pages(self, offset: int, count: int, error: OSError) -> bytes:
+        """*count* bytes from *offset* on, which could not be read at once; what the disk cannot give is replaced.
+
+        Raises:
+            LogReadError: when it is not that some places of the disk cannot be read.
+
+        """
+        parts: list[bytes] = []
+        at, end = offset, offset + count
+        while at < end and error.errno == errno.EIO and len(self._unreadable) <= _MOST_UNREADABLE:
+            page = at - at % _PAGE
+            size = min(page + _PAGE, end) - at
+            try:
+                part = os.pread(self._fd, size, at)
+            except OSError as failed:
+                error = failed
+                self._unreadable.add(page)
+                part = _UNREADABLE * size
+            if not part:
+                break
             parts.append(part)
+            at += len(part)
+        else:
+            if at < end:
+                raise LogReadError(f"cannot read: {error.strerror}", path=self.path, offset=at) from error
         return b"".join(parts)
+
+    def is_readable(self, start: int, stop: int) -> bool:
+        """Whether none of the bytes from *start* to *stop*, which were read, were found to be unreadable."""
+        return not self._unreadable or not any(start < page + _PAGE and page < stop for page in self._unreadable)
 
     def read(self, offset: int, size: int) -> bytes:
         """At most *size* bytes from *offset* on, as many as there are."""
@@ -153,14 +258,22 @@ class Source:
             return offset
 
     def fill(self, buffer: memoryview, offset: int) -> int:
-        """Put the bytes from *offset* on into *buffer*; how many there were: fewer than it holds only at the end.
+        """Put the bytes from *offset* on into *buffer*; how many there were: fewer than it holds at the end, and where
+        the disk cannot give them.
 
         Raises:
             CorruptLog: when the file has become shorter than *offset*.
 
         """
         done = 0
-        while done < len(buffer) and (count := os.preadv(self._fd, [buffer[done:]], offset + done)):
+        try:
+            while done < len(buffer) and (count := os.preadv(self._fd, [buffer[done:]], offset + done)):
+                done += count
+        except OSError as error:
+            found = self._by_pages(offset + done, len(buffer) - done, error)
+            bad = min((page for page in self._unreadable if page + _PAGE > offset + done), default=offset + done)
+            count = max(min(len(found), bad - offset - done), 0)
+            buffer[done : done + count] = found[:count]
             done += count
         if not done and offset > self.size:
             raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
@@ -198,9 +311,48 @@ class Source:
         """`to_file_offset` of many."""
         return offsets
 
-    def wait(self) -> bool:
-        """Ask the caller whether to try again for bytes that are not there yet."""
-        return self._wait()
+    def wait(self, at: int) -> bool:
+        """Ask the caller whether to try again for bytes that are not there yet, from byte *at* on.
+
+        A log that was written anew meanwhile, with all that was read of it, is followed in its new file.
+
+        Raises:
+            InvalidPosition: when the log was replaced by another, or cut before *at*, meanwhile.
+
+        """
+        if self._wait is never:
+            return False
+        before = self.checksum(at)
+        if not self._wait():
+            return False
+        self.renew(at, before)
+        return True
+
+    def renew(self, at: int, before: str) -> None:
+        """Look again at a log whose `checksum` until byte *at* was *before*; see `wait`.
+
+        Raises:
+            InvalidPosition: as `wait`.
+
+        """
+        if self.size < at or self.checksum(at) != before:
+            raise InvalidPosition("the log was cut or written over while it was followed; read it anew", path=self.path)
+        try:
+            there, here = self.path.stat(), self.status
+            if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
+                return
+            other = Source(self.path, self._wait)
+        except (OSError, TrainlogError):
+            return  # deleted, or just being replaced: the next look tells
+        with other:
+            known = min(at, other.size)
+            # A shorter one that begins alike may be a copy that is still being written.
+            sample = min(known, _SAMPLE)
+            if (other.checksum(at) != before) if known == at else (other.read(0, sample) != self.read(0, sample)):
+                why = "the log was replaced by another while it was followed; read it anew"
+                raise InvalidPosition(why, path=self.path)
+            if known == at:
+                self._fd, other._fd = other._fd, self._fd
 
     def take(self, size: int) -> bytes:
         """The next *size* bytes, waiting for them; ``b""`` when the file ends before the first of them.
@@ -213,7 +365,7 @@ class Source:
             if self.size - self.offset >= size:
                 ahead = max(size, min(4 * len(self._ahead), self.CHUNK), _FIRST_TAKE)
                 self._ahead_from, self._ahead = self.offset, self.read(self.offset, ahead)
-            elif not self.wait():
+            elif not self.wait(self.offset):
                 return self._ended()
         return self._advance(size)
 
@@ -241,10 +393,12 @@ class Source:
                 need = min(left, searched + self.CHUNK)
                 self._ahead_from, self._ahead = self.offset, self.block(self.offset, need)
                 searched = min(searched, len(self._ahead))
-            elif not self.wait():
+            elif not self.wait(self.offset):
                 return self._ended()
 
     def _advance(self, size: int) -> bytes:
+        if not self.is_readable(self.offset, self.offset + size):
+            raise LogReadError("cannot read: the disk does not give these bytes", path=self.path, offset=self.offset)
         start = self.offset - self._ahead_from
         self.offset += size
         return self._ahead[start : start + size]
@@ -253,6 +407,16 @@ class Source:
         if self.size > self.offset:
             raise TruncatedLog("the file ends inside a record", path=self.path, offset=self.offset)
         return b""
+
+
+_numbers: Final = itertools.count()
+_LONGEST_NAME: Final = 200  # bytes; most file systems take 255
+
+
+def temporary_beside(path: Path, suffix: str = "") -> Path:
+    """A new name beside *path*, and like it, for a hidden file of this process; as long as a name can be at most."""
+    name = os.fsdecode(os.fsencode(path.name)[: _LONGEST_NAME - len(suffix)])
+    return path.with_name(f".{name}.{os.getpid()}-{next(_numbers)}{suffix}")
 
 
 @contextmanager
@@ -266,11 +430,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
+    temporary = temporary_beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("wb") as file:
+            temporary.unlink(missing_ok=True)  # of a process that had this number before
+            with temporary.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

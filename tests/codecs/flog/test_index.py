@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -448,3 +449,95 @@ def test_kinds_that_are_named(make: Make) -> None:
     assert {frame.kind for frame in trainlog.open(path).slice(0, 5, 2)} == {Kind.STATS}
     with pytest.raises(ValueError, match="time is a pair"):
         trainlog.open(path).slice(float("nan"), 2)
+
+
+def planted(path: Path, save: Callable[..., None] = np.savez, **more: Any) -> Path:
+    """An index of that log that leads to nothing, as somebody may have put it there."""
+    check(path, 4, time=(5, 9))
+    kept = cache_path(path)
+    with np.load(kept) as file:
+        arrays = dict(file)
+    arrays["low"], arrays["high"] = arrays["low"] + 1e6, arrays["high"] + 1e6
+    for name in [name for name in arrays if name.startswith("offsets_")]:
+        del arrays[name]
+    kept.unlink()
+    with kept.open("wb") as target:
+        save(target, **{**arrays, **more})
+    return kept
+
+
+def test_a_planted_index_would_make_rows_vanish(make: Make) -> None:
+    path = make(log_of(range(300)))
+    planted(path)
+    assert trainlog.open(path).table("creature", time=(5, 9)).rows == 0, "or the next tests test nothing"
+
+
+def owned_by_another(kept: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    os.chown(kept, 12345, 12345)
+
+
+def behind_a_link(kept: Path) -> None:
+    kept.symlink_to(kept.rename(kept.with_name("elsewhere")))
+
+
+def a_pipe(kept: Path) -> None:
+    kept.unlink()
+    os.mkfifo(kept)
+
+
+def a_folder(kept: Path) -> None:
+    kept.unlink()
+    kept.mkdir()
+
+
+def too_long(kept: Path) -> None:
+    with kept.open("ab") as file:
+        file.truncate(1 << 20)
+
+
+def one_bit_flipped(kept: Path) -> None:
+    raw = bytearray(kept.read_bytes())
+    raw[raw.index(b"high.npy") + 200] ^= 1
+    kept.write_bytes(raw)
+
+
+_UNTRUSTED: dict[str, Callable[[Path], object]] = {
+    "owned by another": owned_by_another,
+    "anybody may write it": lambda kept: kept.chmod(0o666),
+    "a link": behind_a_link,
+    "a pipe": a_pipe,
+    "a folder": a_folder,
+    "too long": too_long,
+    "one bit flipped": one_bit_flipped,
+}
+
+
+@pytest.mark.parametrize("how", _UNTRUSTED)
+def test_an_index_that_is_not_to_be_trusted_is_not_used(make: Make, how: str) -> None:
+    path = make(log_of(range(300)))
+    path.chmod(0o644)
+    _UNTRUSTED[how](planted(path))
+    expected = FramesOnly(trainlog.open(path)).table("creature", time=(5, 9))
+    assert expected.rows > 0
+    assert_same(trainlog.open(path).table("creature", time=(5, 9)), expected)
+
+
+def test_an_index_that_expands_is_not_used(make: Make) -> None:
+    path = make(log_of(range(300)))
+    kept = planted(path, np.savez_compressed, bomb=np.zeros(1 << 24))
+    assert kept.stat().st_size < 1 << 18
+    tracemalloc.start()
+    assert trainlog.open(path).table("creature", time=(5, 9)).rows > 0
+    assert tracemalloc.get_traced_memory()[1] < 1 << 23
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["offset", "frames", "low", "high", "kinds"])
+@pytest.mark.parametrize("odd", [np.zeros((2, 2)), np.zeros(0, np.int64), np.array("x"), np.arange(5.0)], ids=repr)
+def test_arrays_that_are_no_index(make: Make, name: str, odd: Any) -> None:
+    path = make(log_of(range(300)))
+    planted(path, **{name: odd})
+    check(path, 4, time=(5, 9))
+    check(path, 2, last=3)

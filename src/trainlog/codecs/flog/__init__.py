@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlog.codec import Codec, Reader
+from trainlog.codecs.flog.integrity.find_header import looks_damaged
 from trainlog.codecs.flog.wire.layout import MAGIC
 from trainlog.codecs.flog.writer import FlogWriter
 from trainlog.model import Header
@@ -22,8 +23,15 @@ class FlogCodec(Codec):
     description = "binary file of msgpack frames: evolution, stats, event, creature"
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        """Whether the file begins with the magic, or is empty and named like a FLOG file."""
-        return head.startswith(MAGIC) or (MAGIC.startswith(head) and super().accepts(path, head))
+        """Whether the file begins with the magic, or with what may be a damaged header.
+
+        An empty file, or one that begins with zeros, must be named like a FLOG file.
+        """
+        if head.startswith(MAGIC):
+            return True
+        if MAGIC.startswith(head):
+            return super().accepts(path, head)
+        return looks_damaged(head, named_so=path.name.lower().endswith(self.suffixes[0]))
 
     def read(self, path: Path) -> Reader:
         """Open the FLOG file at *path*; an empty one is a log without frames.

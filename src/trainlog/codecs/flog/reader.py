@@ -16,12 +16,13 @@ from trainlog.codecs.flog.columns.sorter import FrameSorter
 from trainlog.codecs.flog.index.index import Index, IndexBuilder
 from trainlog.codecs.flog.index.index_file import finish, load_or_start
 from trainlog.codecs.flog.integrity.check import check
+from trainlog.codecs.flog.integrity.find_header import take_header
 from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History
 from trainlog.codecs.flog.integrity.salvage import salvage
 from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
 from trainlog.codecs.flog.scanning.walk import walk
-from trainlog.codecs.flog.wire.header import parse_fixed_header, take_header
-from trainlog.codecs.flog.wire.layout import FRAME, HEADER
+from trainlog.codecs.flog.wire.header import parse_fixed_header
+from trainlog.codecs.flog.wire.layout import FRAME, HEADER, MAX_PAYLOAD
 from trainlog.codecs.frame_payload import decode
 from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Kind, KindLike
@@ -45,7 +46,8 @@ class FlogReader(Reader):
 
     def __init__(self, path: Path) -> None:
         with Source(path) as source:
-            header, _ = take_header(source)
+            header, self._start = take_header(source)
+            self._head = source.read(0, HEADER.size)
         super().__init__(path, header)
         self._hides = True
         self._history = History()
@@ -68,8 +70,8 @@ class FlogReader(Reader):
             source.freeze()
         hides = hides and self._hides
         try:
-            head = source.read(0, HEADER.size) if wait is None else source.take(HEADER.size)
-            _, start = parse_fixed_header(head, self.path)
+            head = source.take(min(HEADER.size, source.size) if wait is None else HEADER.size)
+            start = self._start if head == self._head else parse_fixed_header(head, self.path)[1]
             if wait is not None:
                 source.take(start - source.offset)  # it may have to come yet
             if hides:
@@ -93,7 +95,7 @@ class FlogReader(Reader):
         source, start = self._open(wait)
         with source:
             for record in walk(source, start, kind=wanted, on_gap=self._on_gap(source, on_damage)):
-                if record.kind == SEAL and wanted is None and is_seal(record.data):
+                if wanted != SEAL and is_seal(record.kind, record.data, record.size):
                     continue
                 yield Frame(record.time, _KINDS[record.kind], record.data)
 
@@ -165,6 +167,8 @@ class FlogReader(Reader):
                     return
                 time, kind, size = FRAME.unpack_from(block, at - base)
                 end = at - base + FRAME.size + size
+                if size > MAX_PAYLOAD:
+                    continue
                 if end > len(block):
                     block, base = source.read(at, FRAME.size + size), at
                     end = FRAME.size + size

@@ -27,7 +27,7 @@ from trainlog.codecs.flog.scanning.walk import Record, walk
 from trainlog.errors import InvalidPosition, LogNotFound
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, Gap, OnDamage, Place, Position, Scan, damage_handler, stretch
-from trainlog.storage.source import Wait, never
+from trainlog.storage.source import Wait, growing, never
 from trainlog.table.builder import TableBuilder
 from trainlog.table.table import Table
 from trainlog.verify_report import Verdict
@@ -383,25 +383,33 @@ class _Cursor:
         self._shift = shard.began - zero
         self._kind = kind
         self._follows = follows
-        self._source, self._at = shard.reader._open(never)
+        self._source, self._at = shard.reader._open(growing if follows else never)
+        self._before = self._source.checksum(self._at)
         self._tell = shard.reader._on_gap(self._source, on_damage)
         self._latest = float("-inf")
         self._gaps: dict[int, Gap] = {}
 
     def available(self) -> Iterator[tuple[float, Frame]]:
-        """Yield what was written since the last time, each with a time that never steps back."""
+        """Yield what was written since the last time, each with a time that never steps back.
+
+        Raises:
+            InvalidPosition: when the file was replaced or cut meanwhile.
+
+        """
+        if self._follows:
+            self._source.renew(self._at, self._before)
         self._gaps = {offset: gap for offset, gap in self._gaps.items() if offset < self._at}
         # Who follows decodes all, so as not to pass the same frames of other kinds at each look.
         for record in walk(self._source, self._at, kind=None if self._follows else self._kind, on_gap=self._on_gap):
             self._at = record.offset + record.size
-            if self._kind is None:
-                if record.kind == SEAL and is_seal(record.data):
-                    continue
-            elif record.kind != self._kind:
+            if self._kind not in (None, record.kind):
+                continue
+            if self._kind != SEAL and is_seal(record.kind, record.data, record.size):
                 continue
             frame = self._frame(record)
             self._latest = max(self._latest, frame.time)
             yield self._latest, frame
+        self._before = self._source.checksum(self._at)
 
     def _frame(self, record: Record) -> Frame:
         return Frame(record.time + self._shift, Kind(record.kind), self._shard.with_rank(record.data))

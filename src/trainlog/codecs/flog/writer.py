@@ -12,9 +12,10 @@ from typing import Any
 
 from trainlog.codec import Gap, Writer
 from trainlog.codecs.flog.columns.table_packer import TablePacker
+from trainlog.codecs.flog.integrity.find_header import take_header
 from trainlog.codecs.flog.integrity.seals import REWIND, SealedFile, last_seal
 from trainlog.codecs.flog.scanning.walk import walk
-from trainlog.codecs.flog.wire.header import pack_header, take_header
+from trainlog.codecs.flog.wire.header import pack_header
 from trainlog.codecs.flog.wire.layout import FRAME, MAX_PAYLOAD
 from trainlog.codecs.frame_payload import encode
 from trainlog.errors import UnsupportedFrame

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from trainlog.codecs.parquet.layout import FRAME, GROUP, INEXACT, METADATA, colu
 from trainlog.errors import LogExists
 from trainlog.model import Frame, Header, Kind
 from trainlog.scan import Batch, Scan
-from trainlog.storage.source import atomic_write
+from trainlog.storage.source import atomic_write, temporary_beside
 from trainlog.table.table import Table
 from trainlog.table.values import flatten
 
@@ -44,7 +43,7 @@ class ParquetWriter(Writer):
             raise LogExists("there is a file already, and an existing log is never overwritten by default", path=path)
         self._path = path
         self._codec = spool
-        self._spool = path.with_name(f".{path.name}.{os.getpid()}{spool.suffixes[0]}")
+        self._spool = temporary_beside(path, spool.suffixes[0])
         self._writer = spool.write(self._spool, header)
         self._done = False
 

@@ -20,7 +20,7 @@ from trainlog.codecs.simion.layout import (
     FunctionMagic,
 )
 from trainlog.errors import CorruptLog, DamagedLog, TruncatedLog, UnknownFormat
-from trainlog.storage.source import Source
+from trainlog.storage.source import Source, growing
 
 __all__ = ["Declaration", "FunctionSamples", "FunctionsHead", "Sample", "take_head"]
 
@@ -193,7 +193,7 @@ class FunctionSamples:
 
     def __init__(self, path: str | os.PathLike[str], offset: int = 0) -> None:
         """Open *path*, and resume at the sample at *offset*; 0 for the first."""
-        self.source = Source(path)
+        self.source = Source(path, growing)
         self.offset = offset
         self._by_id: dict[int, Declaration] | None = None  # when all functions are declared
         self._block, self._from = b"", 0

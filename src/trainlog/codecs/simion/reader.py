@@ -26,7 +26,7 @@ from trainlog.codecs.simion.reading import Reading
 from trainlog.codecs.simion.scanning import LogScan
 from trainlog.codecs.simion.walk import Experiment, Record, Steps, episode_of, take_experiment
 from trainlog.episode import AVERAGED
-from trainlog.errors import DamagedLog, DamagedLogWarning, LogNotFound, TruncatedLog, UnknownFormat
+from trainlog.errors import DamagedLog, DamagedLogWarning, TruncatedLog, UnknownFormat
 from trainlog.model import Frame, Header, Kind, KindLike, Variable
 from trainlog.scan import Batch, Scan, damage_handler
 from trainlog.storage.source import Source, Wait, never
@@ -183,11 +183,8 @@ class SimionReader(Reader):
 
 
 def _content(descriptor: Path) -> bytes:
-    try:
-        with descriptor.open("rb") as file:
-            return file.read(MAX_SIZE + 1)
-    except OSError as error:
-        raise LogNotFound(f"cannot read it: {error.strerror}", path=descriptor) from error
+    with Source(descriptor) as source:
+        return source.read(0, MAX_SIZE + 1)
 
 
 def _begin(data: Path) -> tuple[Experiment | None, int | None]:

@@ -194,7 +194,7 @@ def walk(
                 continue
             if magic and not _is_due(magic, variables):
                 need = 0  # there is no use in waiting for the rest of this
-            elif source.wait():
+            elif source.wait(at):
                 continue
             else:
                 if left := source.size - at:

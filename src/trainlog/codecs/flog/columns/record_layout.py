@@ -209,10 +209,6 @@ class RecordBatch:
             put_numbers(found, None, self.pieces(field) or ())
         return found
 
-    def has_keys(self, keys: frozenset[str]) -> bool:
-        """Whether the frames have these keys, and no others."""
-        return self.layout.fields.keys() == keys
-
     @property
     def firsts(self) -> list[tuple[int, tuple[str, ...]]]:
         """The keys of the first frame."""

@@ -18,7 +18,7 @@ from trainlog.codecs.flog.columns.frame_buffer import FrameBuffer, LastFrames
 from trainlog.codecs.flog.columns.sorter import FrameSorter, SortedFrames
 from trainlog.codecs.flog.columns.values import overlapping
 from trainlog.codecs.flog.index.index import Candidates, FrameOffsets, IndexBuilder, likely
-from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_KEYS, is_seal
+from trainlog.codecs.flog.integrity.seals import MAP, SEAL, SEAL_SIZE, is_seal
 from trainlog.codecs.flog.scanning.chain import SLACK, Block, BlockReader, Octets
 from trainlog.codecs.flog.scanning.walk import FrameWalk, Record
 from trainlog.codecs.flog.wire.layout import FRAME
@@ -95,9 +95,7 @@ class ColumnScanner:
         self._place = place
         kinds = scan.wanted
         self._wanted = np.ones(256, np.bool_)
-        if kinds is None:
-            self._needed = None  # checksums are told by all of their keys
-        else:
+        if kinds is not None:
             self._wanted = np.isin(np.arange(256), list(kinds))
         self._only = next(iter(kinds)) if kinds is not None and len(kinds) == 1 else None
         self._kinds: frozenset[int] | None = kinds
@@ -317,8 +315,11 @@ class ColumnScanner:
         """Add the whole *frames* that are asked for to the rows of their kinds."""
         time = overlapping(block, "<f8")[offset]
         places = self._source.to_file_offsets(place)
+        seals = None if self._only == SEAL else _seals(block, offset, length, kind)
         for one in [int(self._only)] if self._only is not None else np.unique(kind).tolist():
             chosen = self._chosen(one, frames, time, places, kind)
+            if seals is not None:
+                chosen = ~seals if chosen is None else chosen & ~seals
             count = len(offset) if chosen is None else int(np.count_nonzero(chosen))
             if not count:
                 continue
@@ -350,8 +351,6 @@ class ColumnScanner:
             masks.append(in_range(steps, scan.steps))
         if self._place is not None and (not self._place.done or kind in self._place.done):
             masks.append(places >= self._place.ahead)
-        if kind == SEAL and self._only is None:
-            masks.append(~_seals(frames, len(time)))
         return np.logical_and.reduce(masks) if masks else None
 
     def _add_record(self, record: Record) -> None:
@@ -396,13 +395,15 @@ class ColumnScanner:
         builder.expected = expected if most is None else min(expected, 2 * max(most, rows))
 
 
-def _seals(frames: SortedFrames, count: int) -> Mask:
-    """Which of *count* frames are checksums, no frames of the run."""
-    found = np.zeros(count, np.bool_)
-    for rows, match in frames.matches:
-        found[rows] = match.has_keys(SEAL_KEYS)
-    for row, _, data in frames.decoded:
-        found[row] = is_seal(data)
+def _seals(block: Octets, offset: Ints, length: Ints, kind: Octets) -> Mask | None:
+    """Which frames are checksums, no frames of the run; None when there is none."""
+    found: Mask = length == SEAL_SIZE
+    if not found.any():
+        return None
+    found &= (kind == SEAL) | (overlapping(block, f"V{len(MAP)}")[offset + _HEAD] == np.void(MAP))
+    for row in np.flatnonzero(found).tolist():
+        start, end = int(offset[row]) + _HEAD, int(offset[row] + length[row])
+        found[row] = is_seal(int(kind[row]), decode_flat(block[start:end].data), SEAL_SIZE)
     return found
 
 

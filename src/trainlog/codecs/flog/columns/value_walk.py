@@ -166,14 +166,6 @@ class FoundValues:
                 some, marker = some.take(~lists), marker[~lists]
             column.put_pieces(pick_rows(rows, some.row), values_at(self._block, some.place, marker))
 
-    def has_keys(self, keys: frozenset[str]) -> Mask:
-        """Which frames have these keys, and no others."""
-        hits = np.zeros((2, len(self)), np.int64)
-        for name, which in self._by_name():
-            hits[int(name in keys), self._entries.row[which]] += 1
-        found: Mask = (hits[0] == 0) & (hits[1] == len(keys))
-        return found
-
     def numbers(self, key: str) -> npt.NDArray[np.float64]:
         """The number that each frame has under *key*; NaN for none."""
         found = np.full(len(self), np.nan)

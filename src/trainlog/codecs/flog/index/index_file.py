@@ -1,4 +1,8 @@
-"""The index of a large FLOG file, kept in a small file beside it, which may be deleted at any time."""
+"""The index of a large FLOG file, kept in a small file beside it, which may be deleted at any time.
+
+Who could write it could make rows vanish. So `trainlog.storage.source.read_beside` says whether it is to be trusted,
+and nothing of it is used that cannot be the index of this file.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,14 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+from zipfile import ZIP_STORED
 from zlib import crc32
 
 import numpy as np
 
 from trainlog.codecs.flog.index.index import FrameOffsets, Index
 from trainlog.errors import TrainlogError
-from trainlog.storage.source import Source, atomic_write
+from trainlog.storage.source import Source, atomic_write, read_beside
 
 __all__ = ["cache_path", "finish", "load_or_start"]
 
@@ -24,6 +29,10 @@ _GROWN: Final = 64 << 20  # bytes by which a live log has grown when its index i
 _SAMPLES: Final = 16
 _SAMPLE: Final = 4096
 _INT: Final = np.dtype(np.int64)
+_FLOAT: Final = np.dtype(np.float64)
+_OCTET: Final = np.dtype(np.uint8)
+_SHARE: Final = 16  # an index takes at most this part of its log, and some; one of two kinds takes a hundredth
+_LEAST: Final = 1 << 16
 
 
 def cache_path(log: Path) -> Path:
@@ -72,7 +81,7 @@ def _save(source: Source, index: Index) -> None:
         arrays[f"steps_{kind}_low"], arrays[f"steps_{kind}_high"] = low, high
     for kind, frames in index.offsets.items():
         arrays |= {f"offsets_{kind}_{name}": column for name, column in frames._asdict().items()}
-    stat = source.path.stat()
+    stat = source.status
     file = io.BytesIO()
     np.savez(
         file,
@@ -83,7 +92,7 @@ def _save(source: Source, index: Index) -> None:
         **arrays,
     )
     try:
-        if os.access(source.path.parent, os.W_OK):
+        if file.tell() <= _LEAST + index.end // _SHARE and os.access(source.path.parent, os.W_OK):
             with atomic_write(cache_path(source.path)) as target:
                 target.write(file.getbuffer())
     except TrainlogError:
@@ -91,9 +100,14 @@ def _save(source: Source, index: Index) -> None:
 
 
 def _load(source: Source) -> Index | None:
-    """The index beside the log, if it is the index of this content."""
+    """The index beside the log, if it is to be trusted, and is the index of this content."""
+    packed = read_beside(source, cache_path(source.path), _LEAST + source.size // _SHARE)
+    if packed is None:
+        return None
     try:
-        with np.load(cache_path(source.path), allow_pickle=False) as file:
+        with np.load(io.BytesIO(packed), allow_pickle=False) as file:
+            if any(member.compress_type != ZIP_STORED for member in file.zip.infolist()):
+                return None  # it may be of any size
             if int(file["version"]) != _VERSION:
                 return None
             steps = {
@@ -112,11 +126,11 @@ def _load(source: Source) -> Index | None:
             kinds, content = tuple(file["kinds"].tolist()), file["content"].tobytes()
             index = Index(file["offset"], kinds, *ranges, steps, offsets, content)
             size, changed = file["stat"].tolist()
-    except (OSError, ValueError, KeyError, EOFError):
-        return None
+            if not _is_sound(index):
+                return None
     except Exception:  # noqa: BLE001 - zipfile and numpy raise whatever they meet in a damaged archive
         return None
-    stat = source.path.stat()
+    stat = source.status
     # A log only ever grows. If it has the same size but was touched, somebody changed it in place.
     touched = stat.st_size == size and stat.st_mtime_ns != changed
     if touched or index.end > stat.st_size or index.content != _content(source, index.end):
@@ -124,10 +138,32 @@ def _load(source: Source) -> Index | None:
     return index if all(_fits(some, index.end) for some in offsets.values()) else None
 
 
+def _is_sound(index: Index) -> bool:
+    """Whether its arrays are of the types and shapes of an index."""
+    shape = index.parts, len(index.kinds)
+    ranges = [(values, _FLOAT) for values in (index.low, index.high)]
+    return (
+        index.offset.ndim == 1
+        and len(index.offset) > 0
+        and index.offset.dtype == _INT
+        and bool((np.diff(index.offset) > 0).all())
+        and index.offset[0] >= 0
+        and index.kinds == tuple(sorted(set(index.kinds)))
+        and all(type(kind) is int and 0 <= kind < 256 for kind in (*index.kinds, *index.steps, *index.offsets))
+        and all(values.shape == shape and values.dtype == one for values, one in [(index.frames, _INT), *ranges])
+        and all(
+            low.shape == high.shape == (len(low),) and len(low) <= index.parts and {low.dtype, high.dtype} == {_FLOAT}
+            for low, high in index.steps.values()
+        )
+    )
+
+
 def _fits(frames: FrameOffsets, end: int) -> bool:
     """Whether these may be frames before byte *end*; no memory is taken for what a damaged file claims."""
     offset, length, time, kind = frames
-    if not offset.shape == length.shape == time.shape == kind.shape or {offset.dtype, length.dtype} != {_INT}:
+    if not offset.shape == length.shape == time.shape == kind.shape == (len(offset),):
+        return False
+    if {offset.dtype, length.dtype} != {_INT} or (time.dtype, kind.dtype) != (_FLOAT, _OCTET):
         return False
     return not len(offset) or bool(offset.min() >= 0 and length.min() > 0 and (length <= end - offset).all())
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+from zlib import crc32
 
 from trainlog.codec import Gap
-from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_SIZE, checksum, is_end_mark, is_seal
+from trainlog.codecs.flog.integrity.find_header import FoundHeader, find_header
+from trainlog.codecs.flog.integrity.seals import SEAL_SIZE, checksum, is_end_mark, is_seal, resembles_seal
 from trainlog.codecs.flog.scanning.walk import Record, is_likely, walk
-from trainlog.codecs.flog.wire.header import take_header
 from trainlog.codecs.flog.wire.layout import FIRST_BYTES, FRAME
 from trainlog.model import Kind
 from trainlog.storage.source import Source
 from trainlog.verify_report import Problem, Verdict
 
-__all__ = ["check", "lost_in"]
+__all__ = ["PROVEN", "check", "lost_in"]
 
+PROVEN: Final = "its checksum shows that it was rebuilt as it was"
 _HEAD = FRAME.size
 
 
@@ -28,20 +30,23 @@ def check(source: Source, progress: Callable[[int], object] | None = None) -> Ve
 
     """
     verdict = Verdict(source.path, source.size)
-    seals = _Seals(source, verdict)
+    found = find_header(source)
+    seals = _Seals(source, verdict, found)
     times = _Times(verdict)
     gaps: list[Gap] = []
-    _, start = take_header(source)
-    for n, record in enumerate(walk(source, start, on_gap=gaps.append)):
-        if is_seal(record.data) or (record.kind == SEAL and record.size == SEAL_SIZE):  # whatever was flipped in it
+    for n, record in enumerate(walk(source, found.start, on_gap=gaps.append)):
+        if is_seal(record.kind, record.data, record.size):
             seals.look_at(record)
-        if record.kind != SEAL or not is_seal(record.data):
+        else:
             verdict.kinds[Kind(record.kind)] += 1
             times.look_at(record)
         if progress is not None and n % 1024 == 0:
             progress(record.offset)
     verdict.problems += [_problem(source, gap) for gap in gaps]
     seals.end()
+    if found.problem:
+        text = f"{found.problem}; {PROVEN}" if seals.proves_header else found.problem
+        verdict.problems.append(Problem("header", 0, found.start, text, damage=found.is_rebuilt))
     times.end()
     verdict.kinds = Counter(dict(sorted(verdict.kinds.items())))
     verdict.problems.sort(key=lambda problem: problem.offset)
@@ -49,9 +54,16 @@ def check(source: Source, progress: Callable[[int], object] | None = None) -> Ve
 
 
 class _Seals:
-    """Checks every seal, and that each begins where the one before it ended."""
+    """Checks every seal, and that each begins where the one before it ended.
 
-    def __init__(self, source: Source, verdict: Verdict) -> None:
+    Attributes:
+        proves_header: whether a checksum shows that a rebuilt header is what was written.
+
+    """
+
+    def __init__(self, source: Source, verdict: Verdict, header: FoundHeader) -> None:
+        self._header = header
+        self.proves_header = False
         self._source = source
         self._verdict = verdict
         self._sealed_to = 0
@@ -76,9 +88,16 @@ class _Seals:
             return "the checksum at their end cannot be read"
         if start != self._sealed_to:
             return f"the checksum at their end is of those from byte {start:,} on"
-        if checksum(self._source, start, to) != crc:
+        if not self._is_sound(start, to, crc):
             return "they are not those that were written: their checksum is another"
         return ""
+
+    def _is_sound(self, start: int, to: int, crc: int) -> bool:
+        header = self._header
+        if not start and header.is_rebuilt and len(header.raw) == header.start:
+            self.proves_header = checksum(self._source, header.start, to, crc32(header.raw)) == crc
+            return self.proves_header
+        return checksum(self._source, start, to) == crc
 
     def _complain(self, why: str, start: int, end: int) -> None:
         text = f"{end - start:,} bytes from byte {start:,} to {end:,}: {why}"
@@ -125,6 +144,8 @@ def _problem(source: Source, gap: Gap) -> Problem:
     if gap.torn:
         return Problem("torn tail", gap.offset, gap.size, str(gap))
     end = gap.offset + gap.size
+    if not source.is_readable(gap.offset, end):
+        return Problem("hole", gap.offset, gap.size, f"the disk cannot give all of byte {gap.offset:,} to {end:,}")
     if gap.size > _HEAD:
         time, number, size = FRAME.unpack_from(source.block(gap.offset, _HEAD))
         if is_likely(time, number):
@@ -142,7 +163,10 @@ def lost_in(source: Source, gap: Gap) -> Counter[str]:
     lost: Counter[str] = Counter()
     at, end = gap.offset, gap.offset + gap.size
     while end - at >= _HEAD:
-        head = source.block(at)[: _HEAD + 1]
+        head = source.block(at)[:SEAL_SIZE]
+        if resembles_seal(head) and at + SEAL_SIZE <= end:
+            at += SEAL_SIZE  # a damaged checksum, with which nothing is lost
+            continue
         time, number, size = FRAME.unpack_from(head)
         if not is_likely(time, number) or number > max(Kind):
             break

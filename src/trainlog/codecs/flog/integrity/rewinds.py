@@ -7,7 +7,8 @@ every way of reading agrees on it.
 
 from __future__ import annotations
 
-import math
+import os
+import sys
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeGuard
@@ -96,7 +97,7 @@ class History:
 
 
 def _is_number(step: Any) -> TypeGuard[float]:
-    return isinstance(step, int | float) and type(step) is not bool and math.isfinite(step)
+    return isinstance(step, int | float) and type(step) is not bool and abs(step) <= sys.float_info.max
 
 
 def _ignore(gap: Gap) -> None:
@@ -154,9 +155,22 @@ class FilteredSource(Source):
         """Bytes that are seen of the file now."""
         return self.whole.size - self._cut
 
-    def wait(self) -> bool:
-        """Ask the caller whether to try again for bytes that are not there yet."""
-        return self.whole.wait()
+    @property
+    def status(self) -> os.stat_result:
+        """What the system knows of the open file."""
+        return self.whole.status
+
+    def wait(self, at: int) -> bool:
+        """As `Source.wait`."""
+        return self.whole.wait(self.to_file_offset(at))
+
+    def renew(self, at: int, before: str) -> None:
+        """As `Source.renew`."""
+        self.whole.renew(self.to_file_offset(at), before)
+
+    def is_readable(self, start: int, stop: int) -> bool:
+        """As `Source.is_readable`."""
+        return self.whole.is_readable(self.to_file_offset(start), self.to_file_offset(stop - 1) + 1)
 
     def to_file_offset(self, offset: int) -> int:
         """Where in the file the byte stands that is seen at *offset*."""

@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 from trainlog.codec import Gap
-from trainlog.codecs.flog.integrity.check import check, lost_in
-from trainlog.codecs.flog.integrity.seals import SEAL, SealedFile, is_seal
+from trainlog.codecs.flog.integrity.check import PROVEN, check, lost_in
+from trainlog.codecs.flog.integrity.find_header import find_header
+from trainlog.codecs.flog.integrity.seals import SealedFile, is_seal
 from trainlog.codecs.flog.scanning.walk import walk
-from trainlog.codecs.flog.wire.header import take_header
 from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.codecs.frame_payload import encode
 from trainlog.model import Kind
@@ -31,39 +31,39 @@ def salvage(source: Source, target: Path) -> Repair:
         LogExists, LogWriteError: for the target.
 
     """
+    problems = check(source).problems
     doubtful = tuple(
-        (problem.offset, problem.size)
-        for problem in check(source).problems
-        if problem.what == "checksum" and problem.damage
+        (problem.offset, problem.size) for problem in problems if problem.what == "checksum" and problem.damage
     )
-    source.offset = 0
-    _, start = take_header(source)
+    header = next((problem.text for problem in problems if problem.what == "header" and problem.damage), "")
+    found = find_header(source)
     kept: Counter[Kind] = Counter()
     gaps: list[Gap] = []
-    file = SealedFile(target, source.block(0, start)[:start] if start else b"")
+    file = SealedFile(target, found.raw)
     try:
         copy = _Copy(source, file)
         time = 0.0
-        for record in walk(source, start, on_gap=gaps.append):
-            if record.kind == SEAL and is_seal(record.data):
+        for record in walk(source, found.start, on_gap=gaps.append):
+            if is_seal(record.kind, record.data, record.size):
                 continue
             copy.add(record.offset, record.size)
             kept[Kind(record.kind)] += 1
             time = record.time
         copy.end()
-        lost: Counter[str] = Counter()
+        lost: Counter[str] = Counter({"header": 1} if header and PROVEN not in header else {})
         for gap in gaps:
             lost += lost_in(source, gap)
         size = sum(gap.size for gap in gaps)
         if lost or doubtful:
             ranges = [list(pair) for pair in doubtful]
             event = {"type": "repaired", "by": "trainlog", "lost": dict(lost), "lost_bytes": size, "doubtful": ranges}
+            event |= {"header": header} if header else {}
             payload = encode(event)
             file.append(FRAME.pack(time, Kind.EVENT, len(payload)) + payload)
         file.sync()
     finally:
         file.close()
-    return Repair(target, dict(sorted(kept.items())), dict(lost), size, doubtful)
+    return Repair(target, dict(sorted(kept.items())), dict(lost), size, doubtful, header)
 
 
 class _Copy:

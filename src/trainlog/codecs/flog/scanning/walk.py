@@ -18,7 +18,7 @@ from trainlog.codecs.frame_payload import decode
 from trainlog.scan import Gap
 from trainlog.storage.source import Source
 
-__all__ = ["FrameWalk", "Record", "is_likely", "next_frame", "walk"]
+__all__ = ["FrameWalk", "Record", "is_frame_at", "is_likely", "next_frame", "walk"]
 
 _HEAD: Final = FRAME.size
 _unpack = FRAME.unpack_from
@@ -98,7 +98,7 @@ class FrameWalk:
             if wanted is None or number in wanted or at < self.careful:
                 try:
                     data = decode(view[at + _HEAD - base : stop - base])
-                    broken = _swallows_a_frame(source, at, stop, block, base)
+                    broken = not source.is_readable(at, stop) or _swallows_a_frame(source, at, stop, block, base)
                 except ValueError:
                     broken = True
                 if broken:
@@ -130,7 +130,7 @@ class FrameWalk:
             self._searched = left
             found = next_frame(source, at + 1)
         if found is None:
-            if source.wait():
+            if source.wait(at):
                 return
             if not broken and left > self._searched:
                 found = next_frame(source, at + 1)
@@ -178,23 +178,34 @@ def next_frame(source: Source, start: int) -> int | None:
     while total - start > _HEAD:
         block = source.block(start)
         for i in _candidates(block):
-            time, number, size = _unpack(block, i)
-            stop = start + i + _HEAD + size
-            if not 0 < size <= min(total - (stop - size), MAX_PAYLOAD) or not is_likely(time, number):
-                continue
-            after = source.read(stop, _HEAD + 1) if total - stop > _HEAD else b""
-            if after and (after[_HEAD] not in FIRST_BYTES or not is_likely(*_unpack(after)[:2])):
-                continue
-            try:
-                decode(source.read(start + i + _HEAD, size))
-            except ValueError:
-                continue
-            return start + i
+            if _is_whole(source, start + i, *_unpack(block, i)):
+                return start + i
         following = start + max(len(block) - _HEAD, 1)
         if not block.strip(b"\0"):  # perhaps a hole of many gigabytes
             following = max(following, source.data_from(start + len(block)) - _HEAD)
         start = following
     return None
+
+
+def is_frame_at(source: Source, at: int) -> bool:
+    """Whether a whole frame begins at byte *at*, and another, or the end of the file, is behind it."""
+    head = source.read(at, _HEAD + 1)
+    return len(head) > _HEAD and head[_HEAD] in FIRST_BYTES and _is_whole(source, at, *_unpack(head))
+
+
+def _is_whole(source: Source, at: int, time: float, number: int, size: int) -> bool:
+    """The same, of a frame with these values in its header."""
+    total, stop = source.size, at + _HEAD + size
+    if not 0 < size <= min(total - (stop - size), MAX_PAYLOAD) or not is_likely(time, number):
+        return False
+    after = source.read(stop, _HEAD + 1) if total - stop > _HEAD else b""
+    if after and (after[_HEAD] not in FIRST_BYTES or not is_likely(*_unpack(after)[:2])):
+        return False
+    try:
+        decode(source.read(at + _HEAD, size))
+    except ValueError:
+        return False
+    return source.is_readable(at, stop)
 
 
 def _candidates(block: bytes) -> Iterator[int]:

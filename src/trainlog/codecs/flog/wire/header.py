@@ -8,43 +8,30 @@ import json
 import os
 import struct
 import uuid
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trainlog.codecs.flog.wire.layout import HEADER, MAGIC, MAX_PAYLOAD, VERSION, VERSIONS
-from trainlog.errors import CorruptLog, DamagedLogWarning, TruncatedLog, UnknownFormat, UnsupportedFrame
+from trainlog.errors import CorruptLog, TruncatedLog, UnknownFormat, UnsupportedFrame
 from trainlog.model import Header, Variable
-from trainlog.storage.source import Source
 
-__all__ = ["pack_header", "parse_fixed_header", "take_header"]
+__all__ = ["header_of", "pack_header", "parse_fixed_header"]
 
 # Declared columns travel in the metadata, under this key, as a list of objects with the fields of `Variable`.
 _VARIABLES = "variables"
 
 
-def take_header(source: Source) -> tuple[Header, int]:
-    """The header, and the offset of the first frame. An empty file has an empty header, and frames from byte 0.
+def parse_fixed_header(head: bytes, path: Path) -> tuple[int, int]:
+    """The phase, and the offset of the first frame, from the first bytes of a file; for an empty one both are 0.
 
     Raises:
         CorruptLog: when the file begins with something else.
-        TruncatedLog: when it ends inside the header.
+        TruncatedLog: when it ends inside of them.
         UnknownFormat: for a version of the format that this library does not know.
 
     """
-    phase, start = parse_fixed_header(source.take(HEADER.size), source.path)
-    if not start:
-        return Header(), 0
-    text = source.take(start - HEADER.size)
-    if len(text) < start - HEADER.size:
-        raise TruncatedLog("the file ends before its metadata", path=source.path, offset=HEADER.size)
-    return _header_of(text, phase, source), start
-
-
-def parse_fixed_header(head: bytes, path: Path) -> tuple[int, int]:
-    """The phase, and the offset of the first frame, from the first bytes of a file; raises as `take_header`."""
     if not head:
         return 0, 0
     if len(head) < HEADER.size:
@@ -60,17 +47,19 @@ def parse_fixed_header(head: bytes, path: Path) -> tuple[int, int]:
     return phase, HEADER.size + size
 
 
-def _header_of(text: bytes, phase: int, source: Source) -> Header:
+def header_of(text: bytes, phase: int) -> Header:
+    """The header with the metadata *text*.
+
+    Raises:
+        ValueError: when they are no JSON object.
+
+    """
     try:
         meta = json.loads(text) if text else {}
-        if not isinstance(meta, dict):
-            raise ValueError(f"they are a {type(meta).__name__}")
-    except (ValueError, RecursionError) as error:
-        warnings.warn(
-            DamagedLogWarning(f"{source.path}: the metadata are no JSON object ({error}); the frames are read"),
-            stacklevel=2,
-        )
-        return Header({}, phase)
+    except RecursionError as error:
+        raise ValueError("they are nested without end") from error
+    if not isinstance(meta, dict):
+        raise ValueError(f"they are a {type(meta).__name__}")
     variables = _variables_of(meta.get(_VARIABLES))
     if variables:
         del meta[_VARIABLES]

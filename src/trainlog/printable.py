@@ -1,0 +1,37 @@
+"""The one place where text from a log, which anybody may have written, is made safe for a terminal or for Markdown."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["UNPRINTABLE", "markdown_code", "markdown_text", "printable"]
+
+UNPRINTABLE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # what terminals obey
+    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb\U000e0000-\U000e007f"  # what reorders or hides letters
+    "\ud800-\udfff]"  # what UTF-8 cannot spell
+)
+_MARKDOWN: Final = re.compile(r"([\\`*_\[\]<>|#~&])")
+
+
+def printable(text: str) -> str:
+    r"""*text* on one line, with escapes such as ``\x1b`` for what a terminal would obey, or could not show.
+
+    These are control characters, those that change the direction of writing, and lone surrogates.
+    """
+    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def markdown_text(text: str) -> str:
+    """*text* on one line of Markdown, as it is."""
+    return _MARKDOWN.sub(r"\\\1", printable(" ".join(text.split())))
+
+
+def markdown_code(text: str) -> str:
+    """*text* as code in one cell of a table; a bar would end the cell, and is escaped."""
+    plain = printable(" ".join(text.split())).replace("|", "\\|")
+    if "`" not in plain:
+        return f"`{plain}`"
+    fence = "`" * (max(map(len, re.findall("`+", plain))) + 1)
+    return f"{fence} {plain} {fence}"
