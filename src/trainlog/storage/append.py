@@ -244,7 +244,8 @@ class AppendFile:
     def size(self) -> int:
         """The bytes of its whole records."""
         with self.lock:
-            self._recover()
+            with contextlib.suppress(OSError):
+                self._recover()
             return self._end
 
     def cut_back(self, size: int) -> None:

@@ -105,6 +105,10 @@ class Background(Writer):
         self._total_ns += duration
         self._max_ns = max(self._max_ns, duration)
 
+    def check(self, frame: Frame) -> None:
+        """Raise what the other writer would raise for *frame*."""
+        self._writer.check(frame)
+
     def _enqueue(self, frame: Frame) -> bool:
         """Put *frame* where the thread finds it; False when there is no room."""
         with self._lock:
