@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import signal
 import sys
@@ -105,7 +106,10 @@ def record(say: Say, path: str, first: int, session: dict[str, Any]) -> None:
     faults.on(it.end == "faulty close")
     if it.end == "exit":
         _kept.append(log)
-    elif it.end != "drop":
+    elif it.end == "drop":
+        del log
+        gc.collect()  # exceptions hold frames, which hold the recorder
+    else:
         while True:
             try:
                 log.close()
