@@ -33,8 +33,8 @@ def test_nothing_is_written_until_something_happens(tmp_path: Path) -> None:
     assert [frame.data["qpos"][0] for frame in frames] == list(range(899, 1000)), "copies, not the array of the end"
     first, second = trainlog.open(path).frames("event")
     assert first.data == {
-        **{"type": "fall", "by": "keep_last", "height": 0.1},
-        **{"kept": 101, "from": 8.99, "to": 9.99},
+        "type": "fall", "by": "keep_last", "height": 0.1,
+        "kept": 101, "from": 8.99, "to": 9.99,
     }
     assert second.data["kept"] == 0
 
@@ -71,7 +71,11 @@ def test_an_exception_writes_it(tmp_path: Path) -> None:
         raise ZeroDivisionError("boom")
     assert [frame.data["n"] for frame in trainlog.open(path).frames("stats")] == [7, 8, 9]
     (event,) = trainlog.open(path).frames("event")
-    assert (event.data["type"], event.data["exception"], event.data["msg"]) == ("exception", "ZeroDivisionError", "boom")
+    assert (event.data["type"], event.data["exception"], event.data["msg"]) == (
+        "exception",
+        "ZeroDivisionError",
+        "boom",
+    )
 
 
 def test_wrong_use(tmp_path: Path) -> None:
@@ -102,7 +106,9 @@ def test_many_frames_are_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with pytest.raises(UnsupportedFrame):
             log.record_many([(None, Kind.STATS, {"a": 1}), (None, Kind.STATS, {"a": object()})])
         log.record_many([])
-        log.record_many([(None, Kind.STATS, {"a": 1}), (None, Kind.EVENT, {"type": "rewind", "by": "trainlog", "step": 3})])
+        log.record_many(
+            [(None, Kind.STATS, {"a": 1}), (None, Kind.EVENT, {"type": "rewind", "by": "trainlog", "step": 3})]
+        )
     assert len(list(trainlog.open(path).frames("stats"))) == 65
     assert trainlog.verify(path).closed
 

@@ -122,6 +122,7 @@ class TrainingRecorder:
         self._put = self._writer.put
         if sync_every is not None:
             self._ticker = Ticker(sync_every, self._sync, "trainlog sync")
+        self._is_open = True
         _open_recorders.add(self)
 
     def record_creature_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
@@ -282,11 +283,12 @@ class TrainingRecorder:
             self._sync()
             self._ticker = None
         self._writer.close()
+        self._is_open = False
         _open_recorders.discard(self)
         self._raise_sync_error()
 
     def __del__(self) -> None:
-        if self in _open_recorders:
+        if getattr(self, "_is_open", False):  # weak references may be gone already
             try:
                 self.close()
             finally:
@@ -338,9 +340,9 @@ def _size(path: Path) -> int | None:
 
 
 def _head(path: Path) -> bytes:
-    """The bytes with which the file begins; all zero where a power cut came before the header was on the disk."""
+    """The bytes with which the file begins; all zero where a power cut came before they were on the disk."""
     with path.open("rb") as file:
-        return file.read(4096)
+        return file.read(8)
 
 
 def _resumed(path: Path, meta: Mapping[str, Any]) -> tuple[Writer, float]:

@@ -16,6 +16,7 @@ from trainlog.codec import Codec, Gap, Reader, Writer
 from trainlog.errors import LogExists, LogNotFound, LogWriteError, UnknownFormat
 from trainlog.model import Frame, Header, Variable
 from trainlog.storage.append import keep_owner
+from trainlog.storage.source import sync_folder
 from trainlog.table.table import Table
 
 __all__ = ["Conversion", "Installed", "convert", "create", "find_codec", "list_codecs", "open", "resume"]
@@ -286,6 +287,7 @@ def _move_all(folder: Path, files: Sequence[Path]) -> None:
         if target.exists():
             keep_owner(path, target.stat())
         path.replace(target)
+    sync_folder(files[0].parent)
 
 
 def _read_head(path: Path) -> bytes:

@@ -31,9 +31,7 @@ def copytruncate(path: Path) -> None:
 
 @pytest.mark.parametrize("frames", [3, 200])
 @pytest.mark.parametrize(("happens", "what"), [(unlink, "was deleted"), (move, "was moved"), (copytruncate, "was cut")])
-def test_it_is_noticed_without_a_sync(
-    tmp_path: Path, frames: int, happens: Callable[[Path], None], what: str
-) -> None:
+def test_it_is_noticed_without_a_sync(tmp_path: Path, frames: int, happens: Callable[[Path], None], what: str) -> None:
     path = tmp_path / "a.flog"
     log = trainlog.create(path, {"creature": "ant"})
     for n in range(frames):

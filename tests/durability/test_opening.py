@@ -157,11 +157,13 @@ def test_a_damaged_log_that_is_written_is_not_set_aside(tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [TrainingRecorder, trainlog.create])
 def test_a_log_that_is_dropped_closes_itself(tmp_path: Path, make: Callable[[Path], Any]) -> None:
     path = tmp_path / "a.flog"
+    gc.collect()
     descriptors = os.listdir("/proc/self/fd")
     log = make(path)
-    getattr(log, "write", getattr(log, "_writer", log).write if make is TrainingRecorder else None)(
-        Frame(0.0, Kind.EVENT, {"type": "a"})
-    )
+    if isinstance(log, TrainingRecorder):
+        log.record_event(0.0, "a")
+    else:
+        log.write(Frame(0.0, Kind.EVENT, {"type": "a"}))
     with pytest.warns(ResourceWarning, match=r"a\.flog.* was not closed"):
         del log
         gc.collect()
@@ -215,7 +217,7 @@ def test_owners_are_kept(tmp_path: Path) -> None:
 
 def test_new_folders_are_synced_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr("trainlog.storage.append._sync_folder", synced.append)
+    monkeypatch.setattr("trainlog.storage.append.sync_folder", synced.append)
     with trainlog.create(tmp_path / "a" / "b" / "c.flog") as log:
         log.sync()
         log.sync()

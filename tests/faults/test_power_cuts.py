@@ -40,10 +40,7 @@ class Wrong(NamedTuple):
     refused: list[str]
 
 
-def programs(*fail: str, why: str) -> pytest.MarkDecorator:
-    """All programs, of which some *fail* today."""
-    mark = pytest.mark.xfail(reason=why, strict=True)
-    return pytest.mark.parametrize("name", [pytest.param(name, marks=[mark] * (name in fail)) for name in PROGRAMS])
+programs = pytest.mark.parametrize("name", PROGRAMS)
 
 
 @pytest.fixture(scope="module")
@@ -81,27 +78,14 @@ def after_power_cuts(
     shutil.rmtree(place)
 
 
-@programs(
-    *(
-        "new_folders",
-        "shards",
-        "overwrite",
-        "deleted",
-        "convert",
-        "convert_overwrite",
-        "repair",
-        "parquet",
-        "parquet_directly",
-    ),
-    why="names are not synced, and overwrite removes the old log first",
-)
+@programs
 def test_nothing_that_was_synced_is_lost(
     after_power_cuts: Callable[[str], list[tuple[State, Wrong]]], name: str
 ) -> None:
     _none([(state, wrong.lost) for state, wrong in after_power_cuts(name)])
 
 
-@programs(*(PROGRAMS.keys() - {"parquet_directly"}), why="a log whose header was not synced cannot be resumed")
+@programs
 def test_every_log_can_be_resumed(after_power_cuts: Callable[[str], list[tuple[State, Wrong]]], name: str) -> None:
     _none([(state, wrong.refused) for state, wrong in after_power_cuts(name)])
 
