@@ -33,8 +33,12 @@ def test_nothing_is_written_until_something_happens(tmp_path: Path) -> None:
     assert [frame.data["qpos"][0] for frame in frames] == list(range(899, 1000)), "copies, not the array of the end"
     first, second = trainlog.open(path).frames("event")
     assert first.data == {
-        "type": "fall", "by": "keep_last", "height": 0.1,
-        "kept": 101, "from": 8.99, "to": 9.99,
+        "type": "fall",
+        "by": "keep_last",
+        "height": 0.1,
+        "kept": 101,
+        "from": 8.99,
+        "to": 9.99,
     }
     assert second.data["kept"] == 0
 
@@ -61,7 +65,7 @@ def test_what_is_a_nan(tmp_path: Path, value: object) -> None:
 
 def test_an_exception_writes_it(tmp_path: Path) -> None:
     path = tmp_path / "a.flog"
-    with (
+    with (  # noqa: PT012 - the exception is that of the loop
         TrainingRecorder(path) as log,
         pytest.raises(ZeroDivisionError),
         log.keep_last(frames=3, kind="stats") as dense,

@@ -48,7 +48,7 @@ def test_a_wrong_argument_leaves_the_old_log(tmp_path: Path, wrong: dict[str, An
     with pytest.raises((ValueError, UnsupportedFrame)):
         TrainingRecorder(path, overwrite=True, **wrong)
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["a.flog"]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.flog"]
     TrainingRecorder(path, overwrite=True).close()
 
 
@@ -67,7 +67,7 @@ def test_a_full_disk_leaves_the_old_log(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["a.flog"]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.flog"]
 
 
 def test_other_formats_are_replaced_as_carefully(tmp_path: Path) -> None:
@@ -158,16 +158,16 @@ def test_a_damaged_log_that_is_written_is_not_set_aside(tmp_path: Path) -> None:
 def test_a_log_that_is_dropped_closes_itself(tmp_path: Path, make: Callable[[Path], Any]) -> None:
     path = tmp_path / "a.flog"
     gc.collect()
-    descriptors = os.listdir("/proc/self/fd")
+    descriptors = list(Path("/proc/self/fd").iterdir())
     log = make(path)
     if isinstance(log, TrainingRecorder):
         log.record_event(0.0, "a")
     else:
         log.write(Frame(0.0, Kind.EVENT, {"type": "a"}))
-    with pytest.warns(ResourceWarning, match=r"a\.flog.* was not closed"):
+    with pytest.warns(ResourceWarning, match=r"a\.flog.* was not closed"):  # noqa: PT031
         del log
         gc.collect()
-    assert len(os.listdir("/proc/self/fd")) == len(descriptors)
+    assert len(list(Path("/proc/self/fd").iterdir())) == len(descriptors)
     assert trainlog.verify(path).closed
     trainlog.resume(path).close()
 
@@ -178,7 +178,7 @@ def test_what_waits_in_a_dropped_recorder_is_written(tmp_path: Path) -> None:
     for n in range(500):
         log.record_stats_frame(n, {"n": n})
     assert isinstance(log._writer, Background)
-    with pytest.warns(ResourceWarning):
+    with pytest.warns(ResourceWarning):  # noqa: PT031
         del log
         gc.collect()
     assert len(list(trainlog.open(path).frames("stats"))) == 500

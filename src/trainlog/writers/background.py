@@ -35,8 +35,8 @@ class Background(Writer):
     """Writes in a thread of its own; ``write`` only copies the frame into a queue.
 
     Frames in the queue are lost when the process is killed. The FLOG writer is fast and durable without it. An error
-    of the thread is raised by the next call, a loss is told by a warning when this writer is closed. A frame that the other writer refuses by an `OSError` stays in the queue,
-    and is tried again; one that it cannot hold is left out, and counted.
+    of the thread is raised by the next call. A frame that the other writer refuses by an `OSError` stays in the queue,
+    and is tried again; one that it cannot hold is left out, and counted. ``close`` warns of frames that were lost.
 
     ``close`` writes an event, which ``trainlog info`` shows. Its ``type`` is ``background``; it has ``calls``,
     ``mean_us`` and ``max_us`` (the duration of a call of ``write``), ``dropped`` and ``failed`` (frames of each kind)
