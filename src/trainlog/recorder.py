@@ -21,7 +21,7 @@ from trainlog.storage.append import set_aside
 from trainlog.writers.background import Background, Policy, check_queue
 from trainlog.writers.keep_last import KeepLast
 from trainlog.writers.retrying import RetryingWriter
-from trainlog.writers.ticker import Ticker, check_interval
+from trainlog.writers.ticker import Ticker, check_interval, interrupts
 
 __all__ = ["OnError", "TrainingRecorder"]
 
@@ -277,7 +277,7 @@ class TrainingRecorder:
 
         """
         if self._ticker is not None:
-            self._ticker.stop()
+            self._ticker.stop(wait=not interrupts(self._writer.lock))
             with contextlib.suppress(OSError):  # raised by the writer's close as well, or told in a warning
                 self._writer.flush()
             self._sync()

@@ -309,7 +309,7 @@ class AppendFile:
             return
         try:
             told = self._rescue()
-        except LogWriteError:
+        except OSError:
             self._rescue_at = 2 * self._end
             return
         _warn(told)

@@ -19,7 +19,7 @@ from trainlog.codec import Writer
 from trainlog.errors import FORKED, ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import Frame, Kind
 from trainlog.writers.combine import snapshot
-from trainlog.writers.ticker import wait_until
+from trainlog.writers.ticker import interrupts, wait_until
 
 __all__ = ["Background", "Policy", "check_queue"]
 
@@ -65,6 +65,7 @@ class Background(Writer):
         """
         check_queue(size, policy)
         self._writer = writer
+        self.lock = writer.lock
         self._size = size
         self._policy: Policy = policy
         # No Condition: its methods are Python, and an exception of a signal handler would leave them locked.
@@ -129,7 +130,7 @@ class Background(Writer):
             self._late.append(frame)
             self._write_to_spill()
             return True
-        if full and self._policy == "block":
+        if full and self._policy == "block" and not interrupts(self.lock):
             return False
         if full and self._policy == "drop_oldest":
             self.dropped[self._queue[0].kind] += 1
@@ -217,8 +218,11 @@ class Background(Writer):
             raise error
 
     def flush(self) -> None:
-        """Wait until the queue is empty, and flush the other writer; raises the error of an earlier frame."""
-        if self._pid == os.getpid() and not self._closed:
+        """Wait until the queue is empty, and flush the other writer; raises the error of an earlier frame.
+
+        A signal handler that interrupts a call of this writer does not wait.
+        """
+        if self._pid == os.getpid() and not self._closed and not self._interrupts():
             wait_until(self._is_idle)
         self._writer.flush()
         self._raise_error()
@@ -227,6 +231,9 @@ class Background(Writer):
         self._raise_error()
         return not (self._queue or self._spill.frames or self._late or self._busy) or self._ended.locked()
 
+    def _interrupts(self) -> bool:
+        return interrupts(self._lock) or interrupts(self.lock)
+
     def sync(self) -> None:
         """Sync the other writer, without the frames that are still in the queue."""
         self._writer.sync()
@@ -234,11 +241,14 @@ class Background(Writer):
     def close(self) -> None:
         """Write the queue and the final event, and close the other writer.
 
-        May be called again, and goes on where an exception of the caller ended it.
+        May be called again, and goes on where an exception of the caller ended it. When a signal handler calls it that
+        interrupts a call of this writer, the rest is left to the next ``close``, or to the exit of the interpreter.
         """
         if not self._closed:
             self._closing = True
             if self._pid == os.getpid():
+                if self._interrupts():
+                    return
                 self._wake.put(None)
                 if threading.current_thread() is self._thread:  # which a finalizer interrupted
                     self._write_all()
