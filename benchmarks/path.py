@@ -32,6 +32,7 @@ Call = Callable[[float, dict[str, Any]], object]
 
 _LEAST = "packed and written, nothing else"
 _OURS = "`TrainingRecorder.record_creature_frame`"
+_MANY = 50  # frames that are recorded at once
 _PLAIN = ("plain FLOG loop", "plain FLOG loop, flushed", "original FLOG recorder")
 _AT_ONCE = 1000  # calls from one look at the clock to the next; then it is another step's turn
 
@@ -79,6 +80,15 @@ def _steps(folder: Path) -> dict[str, Step]:
     spool = RetryingWriter(under)
     recorder = trainlog.TrainingRecorder(folder / "recorder.flog", "benchmark")
     creature = Kind.CREATURE
+    many = trainlog.TrainingRecorder(folder / "many.flog", "benchmark")
+    waiting: list[tuple[float | None, Kind, dict[str, Any]]] = []
+
+    def record_many(now: float, row: dict[str, Any]) -> None:
+        waiting.append((now, creature, row))
+        if len(waiting) == _MANY:
+            many.record_many(waiting)
+            waiting.clear()
+
     steps = {
         "a call that does nothing": Step(lambda now, row: None),
         "`ormsgpack.packb`, arrays as they are": Step(lambda now, row: packb(row, None, option)),
@@ -99,6 +109,7 @@ def _steps(folder: Path) -> dict[str, Step]:
             lambda now, row: spool.put(now, creature, row), spool.close, under_path
         ),
         _OURS: Step(recorder.record_creature_frame, recorder.close, folder / "recorder.flog"),
+        f"`TrainingRecorder.record_many`, {_MANY} at once": Step(record_many, many.close, folder / "many.flog"),
     }
     for name in _PLAIN:
         home = folder / name.replace(" ", "-")

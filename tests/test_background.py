@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import trainlog
 from test_pipes import Kept, stats
 from trainlog import Frame, Kind, TrainingRecorder
 from trainlog.cli import main
-from trainlog.errors import ClosedLog, UnsupportedFrame
+from trainlog.errors import ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.writers.background import Background, Policy
 
 
@@ -51,8 +53,43 @@ def test_errors_of_the_background_come_with_the_next_call() -> None:
 def test_close_raises_an_error_that_no_call_has_raised() -> None:
     log = Background(Kept(OSError("full")))
     log.write(stats(1))
-    with pytest.raises(OSError, match="full"):
+    with pytest.warns(LogWriteWarning, match="1 frames could not be written"), pytest.raises(OSError, match="full"):
         log.close()
+
+
+def test_an_error_costs_no_frame_but_the_bad_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.flog"
+    log = TrainingRecorder(path, on_error="raise", background=2000, sync_every=None)
+    log.record_stats_frame(0.0, {"n": -1})
+    log.flush()
+    real, full = os.write, threading.Event()
+    full.set()
+
+    def write(fd: int, data: bytes) -> int:
+        if full.is_set():
+            raise OSError(28, "No space left on device")
+        return real(fd, data)
+
+    monkeypatch.setattr(os, "write", write)
+    accepted, raised = [-1], []
+    for n in range(1000):
+        try:
+            log.record_stats_frame(n, {"n": n} if n != 500 else {"n": object()})
+            accepted.append(n)
+        except OSError as error:
+            raised.append(str(error))
+        while not n and log._writer._error is None:  # type: ignore[attr-defined]
+            time.sleep(0.001)
+    assert raised
+    full.clear()
+    with pytest.raises(UnsupportedFrame):
+        log.flush()
+    accepted.remove(500)
+    with pytest.warns(LogWriteWarning, match="1 frames could not be written and were dropped, because of errors"):
+        log.close()
+    frames = [*trainlog.open(path)]
+    assert [frame.data["n"] for frame in frames[:-1]] == accepted
+    assert frames[-1].data["failed"] == {"stats": 1}
 
 
 class Slow(Kept):
@@ -82,7 +119,8 @@ def overfull(policy: Policy, size: int = 10, frames: int = 100) -> tuple[Slow, B
 def test_drop_oldest() -> None:
     slow, log = overfull("drop_oldest")
     slow.may.set()
-    log.close()
+    with pytest.warns(LogWriteWarning, match="89 frames could not be written and were dropped, because the queue was"):
+        log.close()
     *frames, event = slow.frames
     assert [frame.time for frame in frames] == [0, *range(90, 100)]
     assert log.dropped == {Kind.STATS: 89}
@@ -116,7 +154,8 @@ def test_spill_onto_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.TemporaryFile", full)
     slow, log = overfull("spill")
     slow.may.set()
-    log.close()
+    with pytest.warns(LogWriteWarning, match="89 frames could not be written"):
+        log.close()
     assert [frame.time for frame in slow.frames][:-1] == list(range(11))
     assert slow.frames[-1].data["dropped"] == {"stats": 89}
 
@@ -192,6 +231,24 @@ def test_a_forked_child_is_refused() -> None:
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     log.close()
+
+
+@pytest.mark.parametrize("end", ["exit", "close"])
+def test_a_fork_harms_no_spilled_frame(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "a.flog"
+    log = TrainingRecorder(path, background=10, when_full="spill", sync_every=None)
+    for n in range(3000):
+        log.record_stats_frame(n, {"n": n, "pad": bytes(300)})
+        if n in (500, 1500):
+            pid = os.fork()
+            if not pid:
+                if end == "close":
+                    with contextlib.suppress(ClosedLog):
+                        log.close()
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+    log.close()
+    assert trainlog.open(path).table("stats", keys=["n"])["n"].tolist() == list(range(3000))
 
 
 def test_info_shows_the_event(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

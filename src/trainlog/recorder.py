@@ -8,7 +8,7 @@ import os
 import time
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -16,11 +16,12 @@ from typing import Any, Literal, Self
 from trainlog import registry
 from trainlog.codec import Writer
 from trainlog.errors import DamagedLog, LogExists, LogNotFound, LogWriteWarning, UnknownFormat
-from trainlog.model import Frame, Kind
+from trainlog.model import Frame, Kind, KindLike
 from trainlog.storage.append import set_aside
 from trainlog.writers.background import Background, Policy, check_queue
+from trainlog.writers.keep_last import KeepLast
 from trainlog.writers.retrying import RetryingWriter
-from trainlog.writers.ticker import Ticker, check_interval
+from trainlog.writers.ticker import Ticker, check_interval, interrupts
 
 __all__ = ["OnError", "TrainingRecorder"]
 
@@ -121,6 +122,7 @@ class TrainingRecorder:
         self._put = self._writer.put
         if sync_every is not None:
             self._ticker = Ticker(sync_every, self._sync, "trainlog sync")
+        self._is_open = True
         _open_recorders.add(self)
 
     def record_creature_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
@@ -163,6 +165,54 @@ class TrainingRecorder:
     def record_evolution_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
         """Record a generation: gen, best, avg, pop, dist, stage, diversity; raises as ``record_creature_frame``."""
         self._put(self.now() if timestamp is None else timestamp, _EVOLUTION, data)
+
+    def record_many(self, frames: Iterable[tuple[float | None, Kind, Mapping[str, Any]]]) -> None:
+        """Record many small frames at once, by one system call: those of all environments at a step, for example.
+
+        When this returns, all of them are with the operating system, as after ``record_creature_frame`` for each. FLOG
+        has all of them or none: when one cannot be stored, or not all can be written, none is.
+
+        Args:
+            frames: time in seconds (None for now, the same for all of them), kind and data of each.
+
+        Raises:
+            As ``record_creature_frame``.
+
+        """
+        if self._sync_error is not None:
+            self._raise_sync_error()
+        now = self.now()
+        self._writer.put_many([Frame(now if at is None else at, Kind.of(kind), data) for at, kind, data in frames])
+
+    def keep_last(
+        self,
+        *,
+        seconds: float | None = None,
+        frames: int | None = None,
+        kind: KindLike = Kind.CREATURE,
+        on_nan: bool = True,
+    ) -> KeepLast:
+        """A ring buffer for dense data (every physics step), which is written only when something happens.
+
+        ::
+
+            with log.keep_last(seconds=2) as dense:     # an exception in the block writes what is kept
+                ...
+                dense.record(None, {"qpos": data.qpos, "qvel": data.qvel})      # a NaN writes it, too
+                if fell:
+                    dense.write("fall")
+
+        Args:
+            seconds: keep the frames of the last so many seconds.
+            frames: keep the last so many frames; one of the two is needed.
+            kind: of the frames.
+            on_nan: whether the first frame with a NaN or an infinity writes what is kept.
+
+        Raises:
+            ValueError: when neither limit is given, or one is not more than 0.
+
+        """
+        return KeepLast(self._writer, self.now, seconds=seconds, frames=frames, kind=kind, on_nan=on_nan)
 
     def rewind(self, step: int) -> None:
         """Record that training went back to the checkpoint of *step*; raises as ``record_creature_frame``.
@@ -227,17 +277,18 @@ class TrainingRecorder:
 
         """
         if self._ticker is not None:
-            self._ticker.stop()
+            self._ticker.stop(wait=not interrupts(self._writer.lock))
             with contextlib.suppress(OSError):  # raised by the writer's close as well, or told in a warning
                 self._writer.flush()
             self._sync()
             self._ticker = None
         self._writer.close()
+        self._is_open = False
         _open_recorders.discard(self)
         self._raise_sync_error()
 
     def __del__(self) -> None:
-        if self in _open_recorders:
+        if getattr(self, "_is_open", False):  # weak references may be gone already
             try:
                 self.close()
             finally:
@@ -289,9 +340,9 @@ def _size(path: Path) -> int | None:
 
 
 def _head(path: Path) -> bytes:
-    """The bytes with which the file begins; all zero where a power cut came before the header was on the disk."""
+    """The bytes with which the file begins; all zero where a power cut came before they were on the disk."""
     with path.open("rb") as file:
-        return file.read(4096)
+        return file.read(8)
 
 
 def _resumed(path: Path, meta: Mapping[str, Any]) -> tuple[Writer, float]:

@@ -16,7 +16,7 @@ from trainlog.codec import Codec, Gap, Reader, Writer
 from trainlog.errors import LogExists, LogWriteError, UnknownFormat
 from trainlog.model import Frame, Header, Variable
 from trainlog.storage.append import keep_owner
-from trainlog.storage.source import Source
+from trainlog.storage.source import Source, sync_folder
 from trainlog.table.table import Table
 
 __all__ = [
@@ -304,6 +304,7 @@ def _move_all(folder: Path, files: Sequence[Path]) -> None:
         if target.exists():
             keep_owner(path, target.stat())
         path.replace(target)
+    sync_folder(files[0].parent)
 
 
 def _read_head(path: Path) -> bytes:

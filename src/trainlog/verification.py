@@ -11,7 +11,7 @@ from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.errors import CodecError, DamagedLog, LogExists, LogWriteError, TrainlogError, TruncatedLog
 from trainlog.storage.append import AppendFile, keep_owner
-from trainlog.storage.source import temporary_beside
+from trainlog.storage.source import sync_folder, temporary_beside
 from trainlog.verify_report import Problem, Repair, Verdict
 
 __all__ = ["repair", "repair_in_place", "verify"]
@@ -63,7 +63,10 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
         if done is None:
             return _repair_by_conversion(reader, target)
         keep_owner(temporary, reader.path.stat())
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         os.link(temporary, target)  # unlike a rename, a link does not replace a file that was created meanwhile
+        sync_folder(target.parent)
     except FileExistsError as error:
         raise LogExists(
             "a file was created there meanwhile, and a log is never overwritten by default", path=target

@@ -57,6 +57,28 @@ def test_one_log_in_the_order_of_times(run: Path) -> None:
     assert list(pickle.loads(pickle.dumps(log))) == list(log)
 
 
+def test_a_shard_that_was_restarted_after_a_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("time.time", lambda: clock[0])
+    monkeypatch.setattr("time.monotonic", lambda: clock[0] - 900)
+    path = tmp_path / "run.flog"
+    logs = [TrainingRecorder(path, shard=rank, sync_every=None, resume=True) for rank in range(2)]
+    for step in range(6):
+        clock[0] += 10
+        if step == 1:
+            logs[1].close()
+        if step == 4:
+            logs[1] = TrainingRecorder(path, shard=1, sync_every=None, resume=True)
+        for rank in range(2) if step in (0, 4, 5) else [0]:
+            logs[rank].record_stats_frame(None, {"step": step, "mine": rank})
+    for log in logs:
+        log.close()
+    assert [(frame.data["step"], frame.data["mine"]) for frame in trainlog.open(path).frames("stats")] == [
+        *[(0, 0), (0, 1), (1, 0), (2, 0), (3, 0), (4, 0), (4, 1), (5, 0), (5, 1)]
+    ]
+    assert trainlog.open(path).table("stats").time.tolist() == [10, 10, 20, 30, 40, 50, 50, 60, 60]
+
+
 def test_a_pattern(tmp_path: Path) -> None:
     for rank in (0, 1):
         (tmp_path / f"run-{rank}.flog").write_bytes(Flog.header() + Flog.frame(1.0 - rank, 2, {"n": rank}))

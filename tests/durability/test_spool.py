@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import decimal
 import os
 import threading
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import trainlog
-from trainlog import Frame, Kind, Writer
+from trainlog import Frame, Kind, TrainingRecorder, Writer
 from trainlog.errors import ClosedLog, LogWriteError, LogWriteWarning, UnsupportedFrame
 from trainlog.writers.retrying import RetryingWriter
 
@@ -147,6 +149,41 @@ def test_mistakes_of_the_caller_are_raised(no_pause: None) -> None:
     spool.write(stats(2))
     spool.close()
     assert [frame.data.get("type", frame.time) for frame in disk.frames] == [0, "dropped", 2]
+
+
+@pytest.mark.parametrize("time", [decimal.Decimal("0.5"), np.float32(0.5), np.array(0.5)])
+def test_odd_times_of_dropped_frames(time: Any) -> None:
+    disk = Disk()
+    disk.full = True
+    log = RetryingWriter(disk, limit_bytes=3000)
+    with pytest.warns(LogWriteWarning, match="frames wait in memory"):
+        log.write(Frame(time, Kind.STATS, {"n": 0}))
+    for n in range(10):
+        log.write(Frame(1.0, Kind.STATS, {"n": n}))
+    disk.full = False
+    with pytest.warns(LogWriteWarning, match="can be written again"):
+        log.flush()
+    event = disk.frames[0].data
+    assert (event["type"], type(event["from"]), event["from"]) == ("dropped", float, 0.5)
+    assert disk.frames[-1].data["n"] == 9
+
+
+def test_nonsense_is_raised_at_once_and_harms_nothing_that_waits(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    log = TrainingRecorder(path, sync_every=None)
+    assert isinstance(log._writer, RetryingWriter)
+    with pytest.warns(LogWriteWarning, match="wait in"), pytest.MonkeyPatch.context() as patch:  # noqa: PT031
+        patch.setattr(os, "write", lambda fd, data: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        log.record_stats_frame(1.0, {"n": 1})
+        for bad in ({"a": object()}, {"a": 2**70}):
+            with pytest.raises(UnsupportedFrame):
+                log.record_stats_frame(1.0, bad)
+        with pytest.raises(UnsupportedFrame):
+            log.record_stats_frame("soon", {"a": 1})  # type: ignore[arg-type]
+        log.record_stats_frame(2.0, {"n": 2})
+    with pytest.warns(LogWriteWarning, match="nothing was lost"):
+        log.close()
+    assert [frame.data["n"] for frame in trainlog.open(path)] == [1, 2]
 
 
 def test_several_threads_while_the_disk_comes_and_goes(no_pause: None) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,23 @@ def test_or_comes_back_with_the_next_call(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(ValueError, match="'warn' or 'raise'"):
         TrainingRecorder(tmp_path / "b.flog", on_error="ignore")  # type: ignore[arg-type]
     assert not (tmp_path / "b.flog").exists()
+
+
+def test_warnings_that_are_errors_end_no_thread(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        log = TrainingRecorder(path, sync_every=0.01)
+        log.record_event(0.0, "a")
+        for _ in range(2):
+            path.unlink()
+            eventually(path.exists)
+            eventually(lambda: log._sync_error is not None)
+            with pytest.raises(LogWriteWarning, match="was deleted"):
+                log.record_event(1.0, "the call that raises")
+        log.record_event(2.0, "b")
+        log.close()
+    assert [frame.data["type"] for frame in trainlog.open(path)] == ["a", "b"]
 
 
 def test_a_folder_that_is_removed_under_the_writer(tmp_path: Path) -> None:

@@ -177,6 +177,31 @@ def logging_handler(say: Say, path: str, options: dict[str, Any], first: int, st
     _check_events(say, path, events)
 
 
+def closing_handler(say: Say, path: str, options: dict[str, Any], first: int, stride: int, name: str) -> None:
+    """Call with a signal before each bytecode, whose handler logs, closes the log, and ends the training."""
+    for bytecode in itertools.count(first, stride):
+        say("bytecode", bytecode)
+        faults, log = _open(path, {"sync_every": 0.001, **options})
+        calls = Calls(log, PADS["middle"])
+        for _ in range(8):
+            calls.record()
+
+        def handler(number: int, frame: FrameType | None, log: Any = log) -> None:
+            log.record_event(None, "preempted", {"count": 0})
+            log.close()
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGINT, handler)
+        call = {"record": calls.record, "sync": log.sync, "flush": log.flush}[name]
+        _, sent = interrupt(faults, bytecode, call)
+        log.close()
+        _check(say, path, calls)
+        _check_events(say, path, [0] * sent)
+        Path(path).unlink()
+        if not sent:
+            break
+
+
 def logging_handler_at_random(say: Say, path: str, options: dict[str, Any], seed: int, count: int) -> None:
     """Record in a tight loop with *count* signals at random moments, whose handler logs, too."""
     _, log = _open(path, options)

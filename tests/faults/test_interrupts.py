@@ -96,5 +96,11 @@ def test_a_handler_that_logs_at_every_bytecode(run: Callable[..., None]) -> None
 
 
 @modes
+@pytest.mark.parametrize("name", ["record", "sync", "flush"])
+def test_a_handler_that_closes_at_every_bytecode(run: Callable[..., None], name: str) -> None:
+    run(interrupts.closing_handler, 1 + SEED, STRIDE, name)
+
+
+@modes
 def test_a_handler_that_logs_at_random(run: Callable[..., None]) -> None:
     run(interrupts.logging_handler_at_random, SEED, count(200, 5000))

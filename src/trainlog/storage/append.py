@@ -26,6 +26,7 @@ from trainlog.errors import (
     LogWriteWarning,
     TrainlogError,
 )
+from trainlog.storage.source import sync_folder
 
 __all__ = ["AppendFile", "keep_owner", "lock_owner", "set_aside"]
 
@@ -244,7 +245,8 @@ class AppendFile:
     def size(self) -> int:
         """The bytes of its whole records."""
         with self.lock:
-            self._recover()
+            with contextlib.suppress(OSError):
+                self._recover()
             return self._end
 
     def cut_back(self, size: int) -> None:
@@ -285,7 +287,7 @@ class AppendFile:
             if fd >= 0:
                 _fdatasync(fd)
                 for folder in folders:
-                    _sync_folder(folder)
+                    sync_folder(folder)
                 self._synced = end
                 self._new_folders = [folder for folder in self._new_folders if folder not in folders]
         except OSError as error:
@@ -307,7 +309,7 @@ class AppendFile:
             return
         try:
             told = self._rescue()
-        except LogWriteError:
+        except OSError:
             self._rescue_at = 2 * self._end
             return
         _warn(told)
@@ -501,14 +503,6 @@ def _make_folders(folder: Path) -> list[Path]:
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return [folder, *(one.parent for one in missing)]
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def set_aside(path: Path) -> Path:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     *("Source", "Wait", "atomic_write", "follow", "growing", "never", "open_regular", "read_beside"),
-    "temporary_beside",
+    *("sync_folder", "temporary_beside"),
 ]
 
 Wait = Callable[[], bool]
@@ -440,9 +440,24 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
+            sync_folder(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         if isinstance(error, TrainlogError):
             raise
         raise LogWriteError(f"cannot write: {error.strerror or error}", path=target) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in *folder* are on the disk.
+
+    Raises:
+        OSError: when the disk failed.
+
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,1 +1,1 @@
-"""Writers that pass frames on to other writers: Tee, Every, RetryingWriter, Background."""
+"""Writers that pass frames on to other writers: Tee, Every, KeepLast, RetryingWriter, Background."""

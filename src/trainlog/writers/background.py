@@ -19,7 +19,7 @@ from trainlog.codec import Writer
 from trainlog.errors import FORKED, ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import Frame, Kind
 from trainlog.writers.combine import snapshot
-from trainlog.writers.ticker import wait_until
+from trainlog.writers.ticker import interrupts, wait_until
 
 __all__ = ["Background", "Policy", "check_queue"]
 
@@ -35,8 +35,8 @@ class Background(Writer):
     """Writes in a thread of its own; ``write`` only copies the frame into a queue.
 
     Frames in the queue are lost when the process is killed. The FLOG writer is fast and durable without it. An error
-    of the thread is raised by the next call, a loss is told by a warning when this writer is closed. A frame that the other writer refuses by an `OSError` stays in the queue,
-    and is tried again; one that it cannot hold is left out, and counted.
+    of the thread is raised by the next call. A frame that the other writer refuses by an `OSError` stays in the queue,
+    and is tried again; one that it cannot hold is left out, and counted. ``close`` warns of frames that were lost.
 
     ``close`` writes an event, which ``trainlog info`` shows. Its ``type`` is ``background``; it has ``calls``,
     ``mean_us`` and ``max_us`` (the duration of a call of ``write``), ``dropped`` and ``failed`` (frames of each kind)
@@ -65,6 +65,7 @@ class Background(Writer):
         """
         check_queue(size, policy)
         self._writer = writer
+        self.lock = writer.lock
         self._size = size
         self._policy: Policy = policy
         # No Condition: its methods are Python, and an exception of a signal handler would leave them locked.
@@ -105,6 +106,10 @@ class Background(Writer):
         self._total_ns += duration
         self._max_ns = max(self._max_ns, duration)
 
+    def check(self, frame: Frame) -> None:
+        """Raise what the other writer would raise for *frame*."""
+        self._writer.check(frame)
+
     def _enqueue(self, frame: Frame) -> bool:
         """Put *frame* where the thread finds it; False when there is no room."""
         with self._lock:
@@ -125,7 +130,7 @@ class Background(Writer):
             self._late.append(frame)
             self._write_to_spill()
             return True
-        if full and self._policy == "block":
+        if full and self._policy == "block" and not interrupts(self.lock):
             return False
         if full and self._policy == "drop_oldest":
             self.dropped[self._queue[0].kind] += 1
@@ -213,8 +218,11 @@ class Background(Writer):
             raise error
 
     def flush(self) -> None:
-        """Wait until the queue is empty, and flush the other writer; raises the error of an earlier frame."""
-        if self._pid == os.getpid() and not self._closed:
+        """Wait until the queue is empty, and flush the other writer; raises the error of an earlier frame.
+
+        A signal handler that interrupts a call of this writer does not wait.
+        """
+        if self._pid == os.getpid() and not self._closed and not self._interrupts():
             wait_until(self._is_idle)
         self._writer.flush()
         self._raise_error()
@@ -223,6 +231,9 @@ class Background(Writer):
         self._raise_error()
         return not (self._queue or self._spill.frames or self._late or self._busy) or self._ended.locked()
 
+    def _interrupts(self) -> bool:
+        return interrupts(self._lock) or interrupts(self.lock)
+
     def sync(self) -> None:
         """Sync the other writer, without the frames that are still in the queue."""
         self._writer.sync()
@@ -230,11 +241,14 @@ class Background(Writer):
     def close(self) -> None:
         """Write the queue and the final event, and close the other writer.
 
-        May be called again, and goes on where an exception of the caller ended it.
+        May be called again, and goes on where an exception of the caller ended it. When a signal handler calls it that
+        interrupts a call of this writer, the rest is left to the next ``close``, or to the exit of the interpreter.
         """
         if not self._closed:
             self._closing = True
             if self._pid == os.getpid():
+                if self._interrupts():
+                    return
                 self._wake.put(None)
                 if threading.current_thread() is self._thread:  # which a finalizer interrupted
                     self._write_all()

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Ticker", "check_interval", "wait_until"]
+__all__ = ["Ticker", "check_interval", "interrupts", "wait_until"]
 
 
 class Ticker:
@@ -40,10 +40,10 @@ class Ticker:
         self._thread = threading.Thread(target=_run, args=arguments, name=name, daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, *, wait: bool = True) -> None:
         """End the thread, and wait until it has; may be called again, also when an exception ended the first call."""
         self._stop.put(None)
-        if self._thread is not threading.current_thread() and self._pid == os.getpid():
+        if wait and self._thread is not threading.current_thread() and self._pid == os.getpid():
             wait_until(self._ended.locked)
 
 
@@ -51,6 +51,14 @@ def check_interval(seconds: float) -> None:
     """Raise ValueError when *seconds* is no interval."""
     if not seconds > 0:
         raise ValueError(f"the interval is more than 0 seconds, not {seconds!r}")
+
+
+def interrupts(lock: threading.RLock | None) -> bool:
+    """Whether this code runs in a signal handler or finalizer that interrupts one which holds *lock*.
+
+    Such code must not wait for another thread, which may wait for that lock. (It does not hold it itself.)
+    """
+    return lock is not None and lock._is_owned()  # type: ignore[attr-defined]  # as Condition has it
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

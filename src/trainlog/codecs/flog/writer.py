@@ -27,6 +27,8 @@ from trainlog.table.table import Table
 __all__ = ["FlogWriter"]
 
 _pack = FRAME.pack
+_KIND_AT = 8  # in a frame's header
+_EVENT = int(Kind.EVENT)
 
 
 class FlogWriter(Writer):
@@ -73,8 +75,15 @@ class FlogWriter(Writer):
 
     def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
         """Write one frame; see `trainlog.codec.Writer.put`."""
-        record = self._record(time, kind, data)
-        if record[8] == 3 and REWIND in record and isinstance(self._file, SealedFile):
+        payload = encode(data)  # as `_record`, which would cost a call more
+        size = len(payload)
+        try:
+            record = _pack(time, kind, size) + payload
+        except struct.error as error:
+            raise UnsupportedFrame(_why(time, kind, size)) from error
+        if size > MAX_PAYLOAD:
+            raise UnsupportedFrame(_why(time, kind, size))
+        if record[_KIND_AT] == _EVENT and REWIND in record and isinstance(self._file, SealedFile):
             self._file.count_rewind()
         self._append(record)
 

@@ -22,7 +22,6 @@ from zlib import crc32
 
 from trainlog.codecs.flog.wire.header import parse_fixed_header
 from trainlog.codecs.flog.wire.layout import FRAME, HEADER
-from trainlog.model import Kind
 from trainlog.storage.append import AppendFile
 from trainlog.storage.source import Source
 
@@ -40,9 +39,7 @@ _TO, _REWINDS, _CRC = b"\xa2to\xcf", b"\xa7rewinds\xce", b"\xa5crc32\xce"
 _ALL_KEYS: Final = (_TO, _REWINDS, _CRC)
 _CHECKSUM: Final = 4
 _SIZE: Final = _PAYLOAD.size + _CHECKSUM
-_TIME: Final = 8  # bytes of a frame's time, with which it begins; its kind is the next one
-_KIND_AT: Final = _TIME
-_EVENT: Final = int(Kind.EVENT)
+_TIME: Final = 8  # bytes of a frame's time, with which it begins
 SEAL_SIZE: Final = FRAME.size + _SIZE
 _BLANK: Final = FRAME.pack(0.0, SEAL, _SIZE) + _PAYLOAD.pack(MAP, 0, _TO, 0, _REWINDS, 0, _CRC)
 _FIXED: Final = {at: byte for at, byte in enumerate(_BLANK) if byte}  # the bytes that are the same in each, by place

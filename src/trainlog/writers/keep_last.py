@@ -1,0 +1,133 @@
+"""KeepLast: the last seconds of dense data, which are written only when something happens."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from trainlog.codec import Writer
+from trainlog.model import Frame, Kind, KindLike
+from trainlog.writers.combine import snapshot
+
+__all__ = ["KeepLast"]
+
+_Clock = Callable[[], float]
+
+
+class KeepLast:
+    """A ring buffer of frames: every physics step costs a copy in memory, and nothing is written until `write`.
+
+    `write` puts the frames that are kept into the log by one system call, behind them an event that says why, and
+    empties the buffer. It is called for you when a frame holds a NaN or an infinity, and when an exception ends the
+    ``with`` block. What is not written is lost with the process, which is what this is for.
+
+    Attributes:
+        frames: those that are kept, the oldest first.
+
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        clock: _Clock,
+        *,
+        seconds: float | None = None,
+        frames: int | None = None,
+        kind: KindLike = Kind.CREATURE,
+        on_nan: bool = True,
+    ) -> None:
+        """Begin with nothing.
+
+        Args:
+            writer: where to.
+            clock: the time of frames without one, in seconds.
+            seconds: keep the frames of the last so many seconds, by their times.
+            frames: keep the last so many frames. One of the two is needed, both may be given.
+            kind: of the frames.
+            on_nan: write when a frame holds a NaN or an infinity and the one before it did not.
+
+        Raises:
+            ValueError: when neither limit is given, or one is not more than 0.
+
+        """
+        if seconds is None and frames is None:
+            raise ValueError("say how many seconds or frames are to be kept")
+        if (seconds is not None and not seconds > 0) or (frames is not None and frames < 1):
+            raise ValueError(f"the limit is more than 0 seconds, or at least 1 frame, not {seconds!r} and {frames!r}")
+        self._writer = writer
+        self._clock = clock
+        self._seconds = seconds
+        self._kind = Kind.of(kind)
+        self._on_nan = on_nan
+        self._was_nan = False
+        self.frames: deque[Frame] = deque(maxlen=frames)
+
+    def record(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
+        """Keep a copy of *data*; a time of None is now.
+
+        Raises:
+            UnsupportedFrame: for a value that cannot be stored; the frame is not kept.
+            ClosedLog, LogWriteError: when it holds a NaN, as `write`.
+
+        """
+        time = self._clock() if timestamp is None else timestamp
+        frame = Frame(time, self._kind, snapshot(data))
+        self._writer.check(frame)
+        self.frames.append(frame)
+        if self._seconds is not None:
+            while self.frames[0].time < time - self._seconds:
+                self.frames.popleft()
+        if self._on_nan:
+            bad = [key for key, value in data.items() if _is_bad(value)]
+            if bad and not self._was_nan:
+                self.write("nan", {"keys": bad})
+            self._was_nan = bool(bad)
+
+    def write(self, event_type: str, data: Mapping[str, Any] | None = None) -> int:
+        """Write the frames that are kept, and behind them an event; return how many frames there were.
+
+        Args:
+            event_type: why; the event's ``type``. The event has ``kept`` (how many frames), ``from`` and ``to`` (their
+                times, s) as well.
+            data: more keys of the event.
+
+        Raises:
+            ClosedLog: after the log was closed, and in a forked child.
+            LogWriteError: with ``on_error="raise"``, when they cannot be written. They are still kept.
+
+        """
+        kept = list(self.frames)
+        times = {"from": kept[0].time, "to": kept[-1].time} if kept else {}
+        event = {**(data or {}), "type": event_type, "by": "keep_last", "kept": len(kept), **times}
+        time = kept[-1].time if kept else self._clock()
+        self._writer.put_many([*kept, Frame(time, Kind.EVENT, event)])
+        for _ in kept:
+            self.frames.popleft()
+        return len(kept)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.write("exception", {"exception": kind.__name__, "msg": str(value)})
+
+
+def _is_bad(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, Mapping):
+        return any(map(_is_bad, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_is_bad, value))
+    if isinstance(value, np.ndarray | np.floating) or hasattr(value, "__array__"):
+        array = np.asarray(value)
+        return array.dtype.kind in "fc" and not np.isfinite(array).all()
+    return False

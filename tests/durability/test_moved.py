@@ -1,0 +1,81 @@
+"""A log that somebody deletes, moves, replaces or cuts while it is written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import trainlog
+from trainlog import Frame, Kind, TrainingRecorder
+from trainlog.errors import LogWriteWarning
+
+PAD = bytes(1000)
+
+
+def unlink(path: Path) -> None:
+    path.unlink()
+
+
+def move(path: Path) -> None:
+    path.rename(path.with_name("old.flog"))
+
+
+def copytruncate(path: Path) -> None:
+    shutil.copy(path, path.with_name("old.flog"))
+    with path.open("r+b") as file:
+        file.truncate(0)
+
+
+@pytest.mark.parametrize("frames", [3, 200])
+@pytest.mark.parametrize(("happens", "what"), [(unlink, "was deleted"), (move, "was moved"), (copytruncate, "was cut")])
+def test_it_is_noticed_without_a_sync(tmp_path: Path, frames: int, happens: Callable[[Path], None], what: str) -> None:
+    path = tmp_path / "a.flog"
+    log = trainlog.create(path, {"creature": "ant"})
+    for n in range(frames):
+        log.write(Frame(n, Kind.STATS, {"n": n, "pad": PAD}))
+    happens(path)
+    with pytest.warns(LogWriteWarning, match=f"{what}.*written anew"):  # noqa: PT031 - any of the calls may notice
+        for n in range(frames, 2 * frames):
+            log.write(Frame(n, Kind.STATS, {"n": n, "pad": PAD}))
+        log.close()
+    reader = trainlog.open(path)
+    assert reader.header.meta == {"creature": "ant"}
+    found = [frame.data["n"] for frame in reader.frames("stats", on_damage="raise")]
+    if happens is copytruncate:
+        before = trainlog.open(tmp_path / "old.flog").frames("stats", on_damage="raise")
+        found = [frame.data["n"] for frame in before] + found
+    assert found == list(range(2 * frames))
+    verdict = trainlog.verify(path)
+    assert (verdict.whole, verdict.closed) == (True, True)
+
+
+def test_a_log_that_was_cut_in_the_middle_of_a_frame(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path, "ant", sync_every=None) as log:
+        for n in range(100):
+            log.record_stats_frame(n, {"n": n, "pad": PAD})
+        with path.open("r+b") as file:
+            file.truncate(20_500)
+        with pytest.warns(LogWriteWarning, match="was cut"):
+            log.sync()
+        log.rewind(5)
+        log.record_stats_frame(100, {"n": 100, "pad": PAD})
+    with pytest.warns(trainlog.errors.DamagedLogWarning):
+        found = [frame.data["n"] for frame in trainlog.open(path).frames("stats")]
+    assert found == [*range(19), 100]
+
+
+def test_a_resumed_log_is_written_anew_with_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    trainlog.create(path, {"creature": "ant"}).close()
+    log = trainlog.resume(path)
+    copytruncate(path)
+    log.write(Frame(1.0, Kind.STATS, {"n": 1}))
+    with pytest.warns(LogWriteWarning, match="was cut"):
+        log.sync()
+    log.close()
+    assert trainlog.open(path).header.meta == {"creature": "ant"}
+    assert trainlog.verify(path).whole

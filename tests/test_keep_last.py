@@ -1,0 +1,126 @@
+"""The ring buffer, and many frames by one call."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import trainlog
+from trainlog import Kind, TrainingRecorder
+from trainlog.errors import ClosedLog, UnsupportedFrame
+
+
+def times(path: Path) -> list[float]:
+    return [frame.time for frame in trainlog.open(path).frames("creature")]
+
+
+def test_nothing_is_written_until_something_happens(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path) as log, log.keep_last(seconds=1.0) as dense:
+        qpos = np.zeros(3)
+        for n in range(1000):
+            qpos[0] = n
+            dense.record(n / 100, {"qpos": qpos})
+        size = path.stat().st_size
+        assert times(path) == []
+        assert dense.write("fall", {"height": 0.1}) == 101
+        assert path.stat().st_size > size
+        assert dense.write("fall") == 0
+    frames = list(trainlog.open(path).frames("creature"))
+    assert [frame.data["qpos"][0] for frame in frames] == list(range(899, 1000)), "copies, not the array of the end"
+    first, second = trainlog.open(path).frames("event")
+    assert first.data == {
+        "type": "fall",
+        "by": "keep_last",
+        "height": 0.1,
+        "kept": 101,
+        "from": 8.99,
+        "to": 9.99,
+    }
+    assert second.data["kept"] == 0
+
+
+def test_a_nan_writes_what_was_before_it_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path) as log:
+        dense = log.keep_last(frames=5)
+        for n in range(20):
+            dense.record(n, {"qvel": np.array([0.0, np.nan if n in (10, 11, 12) else 1.0]), "n": n})
+    assert times(path) == [6, 7, 8, 9, 10]
+    (event,) = trainlog.open(path).frames("event")
+    assert (event.data["type"], event.data["keys"]) == ("nan", ["qvel"])
+
+
+@pytest.mark.parametrize("value", [float("inf"), [1.0, [float("nan")]], {"a": np.float32("nan")}])
+def test_what_is_a_nan(tmp_path: Path, value: object) -> None:
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path) as log:
+        log.keep_last(frames=5).record(0.0, {"x": value})
+        log.keep_last(frames=5, on_nan=False).record(0.0, {"x": value})
+    assert times(path) == [0.0]
+
+
+def test_an_exception_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    with (  # noqa: PT012 - the exception is that of the loop
+        TrainingRecorder(path) as log,
+        pytest.raises(ZeroDivisionError),
+        log.keep_last(frames=3, kind="stats") as dense,
+    ):
+        for n in range(10):
+            dense.record(None, {"n": n})
+        raise ZeroDivisionError("boom")
+    assert [frame.data["n"] for frame in trainlog.open(path).frames("stats")] == [7, 8, 9]
+    (event,) = trainlog.open(path).frames("event")
+    assert (event.data["type"], event.data["exception"], event.data["msg"]) == (
+        "exception",
+        "ZeroDivisionError",
+        "boom",
+    )
+
+
+def test_wrong_use(tmp_path: Path) -> None:
+    log = TrainingRecorder(tmp_path / "a.flog")
+    for limits in ({}, {"seconds": 0.0}, {"frames": 0}):
+        with pytest.raises(ValueError, match=r"seconds|frames"):
+            log.keep_last(**limits)  # type: ignore[arg-type]
+    dense = log.keep_last(frames=2)
+    with pytest.raises(UnsupportedFrame):
+        dense.record(0.0, {"x": object()})
+    dense.record(0.0, {"x": 1})
+    log.close()
+    with pytest.raises(ClosedLog):
+        dense.write("late")
+    assert len(dense.frames) == 1
+
+
+def test_many_frames_are_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path, sync_every=None) as log:
+        log.record_event(0.0, "begin")
+        sizes = []
+        real = os.write
+        monkeypatch.setattr(os, "write", lambda fd, data: sizes.append(len(data)) or real(fd, data))
+        log.record_many([(1.0, Kind.STATS, {"env": n}) for n in range(64)])
+        assert len(sizes) == 1
+        assert len(list(trainlog.open(path).frames("stats"))) == 64
+        with pytest.raises(UnsupportedFrame):
+            log.record_many([(None, Kind.STATS, {"a": 1}), (None, Kind.STATS, {"a": object()})])
+        log.record_many([])
+        log.record_many(
+            [(None, Kind.STATS, {"a": 1}), (None, Kind.EVENT, {"type": "rewind", "by": "trainlog", "step": 3})]
+        )
+    assert len(list(trainlog.open(path).frames("stats"))) == 65
+    assert trainlog.verify(path).closed
+
+
+@pytest.mark.parametrize("options", [{"background": 10}, {"on_error": "raise"}])
+def test_many_frames_in_all_modes(tmp_path: Path, options: dict[str, object]) -> None:
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path, **options) as log:  # type: ignore[arg-type]
+        for first in range(0, 300, 3):
+            log.record_many((n, Kind.CREATURE, {"n": n}) for n in range(first, first + 3))
+    assert times(path) == list(range(300))
