@@ -25,7 +25,7 @@ from trainlog.table.values import flatten
 
 __all__ = ["ParquetWriter"]
 
-_MOST_COLUMNS: Final = 10_000
+_MOST_COLUMNS: Final = 2_000  # pyarrow's writer takes a tenth of a megabyte for each; other keys are in `frame`
 _MOST_CELLS: Final = 1 << 23  # of the rows that are made at once: with very many columns, row groups have fewer rows
 
 # Names of columns that may come from a nested map, or from a key that is no text: a number, bytes, a tuple.
