@@ -8,7 +8,7 @@ WHEEL   = $(firstword $(wildcard dist/*.whl))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo test check bench fuzz fuzz-tools format clean
+.PHONY: help demo test check bench fuzz fuzz-nightly fuzz-tools format clean
 
 help:
 	@echo "make demo    train a MuJoCo agent and record the run"
@@ -16,6 +16,7 @@ help:
 	@echo "make check   lint, types and layers only"
 	@echo "make bench   measure against other loggers; writes docs/benchmarks.md"
 	@echo "make fuzz    fuzz the readers and the language of gates; SECONDS=600 for each of them"
+	@echo "make fuzz-nightly  the same, 60 s of each"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -55,7 +56,10 @@ fuzz-tools: $(BIN)/python
 	$(BIN)/python -m pip install --quiet --group fuzz
 
 fuzz: $(VENV)/.wheel fuzz-tools
-	for target in flog simion expression; do PYTHONPATH=tests $(BIN)/python -m fuzz $$target --seconds $(or $(SECONDS),600) || exit 1; done
+	for target in flog header seals index parquet simion expression; do PYTHONPATH=tests $(BIN)/python -m fuzz $$target --seconds $(or $(SECONDS),600) || exit 1; done
+
+fuzz-nightly:
+	$(MAKE) fuzz SECONDS=60
 
 format: $(VENV)/.tools
 	$(BIN)/ruff check --fix .

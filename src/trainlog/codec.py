@@ -56,7 +56,7 @@ class Span:
         self.last = float(table.time[-1])
         self.frames += table.rows
         self.size += batch.size
-        self.keys.update({key: table.column(key).rows_present for key in table})
+        self.keys.update({key: table.stored(key).rows_present for key in table})
 
 
 @dataclass(slots=True)

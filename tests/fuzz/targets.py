@@ -10,13 +10,22 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 import trainlog
-from trainlog import TrainlogError
+from handmade import Flog
+from trainlog import Frame, Kind, TrainlogError
 from trainlog.codecs.flog import FlogCodec
+from trainlog.codecs.flog.index import index as index_module
+from trainlog.codecs.flog.index import index_file
+from trainlog.codecs.flog.index.index_file import cache_path
 from trainlog.codecs.simion import SimionCodec
+from trainlog.plot import Run, runs_of
+from trainlog.report.evaluate import Gate, judge, measure
 from trainlog.report.language import parse
 from trainlog.table.builder import table_of
 from trainlog.testing import same
@@ -91,9 +100,63 @@ def simion(data: bytes) -> None:
 
 
 def expression(data: bytes) -> None:
-    """A gate of a report."""
+    """A gate of a report, which is evaluated in a log."""
+    text = data.decode("utf-8", "replace")
     with suppress(TrainlogError):
-        parse(data.decode("utf-8", "replace"))
+        parse(text)
+    for evaluate in (judge, measure):
+        with suppress(TrainlogError):
+            evaluate(Gate.of(text), _run_of_seeds())
+
+
+def header(data: bytes) -> None:
+    """A FLOG file's header and what follows it, before frames that are whole."""
+    flog(data + _frames())
+
+
+def seals(data: bytes) -> None:
+    """A sealed log with changed bytes: two of each four say where, the others what is there then."""
+    raw = bytearray(_sealed())
+    for at in range(0, len(data) - 3, 4):
+        place = int.from_bytes(data[at : at + 2], "little") % (len(raw) - 1)
+        raw[place : place + 2] = data[at + 2 : at + 4]
+    flog(bytes(raw))
+
+
+def index(data: bytes) -> None:
+    """The file of an index beside a log: of its arrays one is another, of any type and shape."""
+    path = _indexed()
+    with np.load(cache_path(path)) as kept:
+        arrays = dict(kept)
+    if len(data) > 2:
+        name, dtype = sorted(arrays)[data[0] % len(arrays)], _INDEX_TYPES[data[1] % len(_INDEX_TYPES)]
+        size = len(data[2:]) // np.dtype(dtype).itemsize * np.dtype(dtype).itemsize
+        arrays[name] = np.frombuffer(data[2 : 2 + size], dtype)
+        if data[1] > 127 and arrays[name].size == np.prod(kept_shape := _index_shapes()[name]):
+            arrays[name] = arrays[name].reshape(kept_shape)
+    whole = cache_path(path).read_bytes()
+    try:
+        with cache_path(path).open("wb") as file:
+            np.savez(file, **arrays)
+        for limits in ({"time": (1.0, 3.0)}, {"steps": (2, 9)}, {"last": 3}, {}):
+            for kind in (2, 4):
+                with suppress(TrainlogError):
+                    trainlog.open(path).table(kind, **limits)
+    finally:
+        cache_path(path).write_bytes(whole)
+
+
+def parquet(data: bytes) -> None:
+    """A Parquet file, with what trainlog puts into its metadata."""
+    path = _folder / "a.parquet"
+    path.write_bytes(data)
+    with suppress(TrainlogError):
+        log = trainlog.open(path, codec="parquet")
+        log.summary()
+        list(log.take(range(0, 100, 7)))
+        for kind in (2, 4):
+            log.table(kind, steps=(0, 3))
+        list(log.frames())
 
 
 def _flog_seeds() -> Iterator[bytes]:
@@ -126,10 +189,104 @@ def _expression_seeds() -> Iterator[bytes]:
         yield text.encode()
 
 
+@cache
+def _frames() -> bytes:
+    return b"".join(Flog.frame(float(n), 2, {"step": n}) for n in range(3))
+
+
+@cache
+def _sealed() -> bytes:
+    path = _folder / "sealed.flog"
+    with trainlog.create(path, {"a": 1}) as log:
+        log.write(Frame(0.0, Kind.STATS, {"step": 1}))
+        log.sync()
+        log.write(Frame(0.0, Kind.EVENT, {"type": "rewind", "by": "trainlog", "step": 0}))
+        log.sync()
+        log.write(Frame(1.0, Kind.CREATURE, {"step": 1, "pos": [1.0, 2.0]}))
+    return path.read_bytes()
+
+
+_INDEX_TYPES = ("<i8", "<f8", "u1", "<i4", "S3", "<c16", "<M8[s]", "?")
+
+
+@cache
+def _indexed() -> Path:
+    """A log that is worth an index, though it is small."""
+    index_file._PAYS, index_file._WORTH, index_module._PART, index_module._APART = 0, 0, 400, 300
+    path = _folder / "indexed.flog"
+    rows = (Flog.frame(n / 8, 2 if n % 9 == 0 else 4, {"step": n, "pos": [1.0, n]}) for n in range(60))
+    path.write_bytes(Flog.header() + b"".join(rows))
+    trainlog.open(path).table(4, steps=(2, 9))
+    assert cache_path(path).exists()
+    return path
+
+
+@cache
+def _index_shapes() -> dict[str, tuple[int, ...]]:
+    with np.load(cache_path(_indexed())) as kept:
+        return {name: kept[name].shape for name in kept.files}
+
+
+@cache
+def _run_of_seeds() -> Run:
+    path = _folder / "run.flog"
+    rows = (
+        Flog.frame(float(n), 2, {"step": n, "reward": n % 3 - 1.0, "loss/actor": 1.0, "odd": "x"}) for n in range(9)
+    )
+    path.write_bytes(Flog.header() + b"".join(rows) + Flog.frame(9.0, 3, {"type": "fall"}))
+    return runs_of([trainlog.open(path)])[0]
+
+
+def _header_seeds() -> Iterator[bytes]:
+    for meta in ({}, {"creature": "ant", "variables": [{"name": "a", "role": "state"}]}):
+        yield Flog.header(meta)
+        yield Flog.header(meta, version=3)
+        yield b"FL0G" + Flog.header(meta)[4:]
+    yield bytes(20)
+    yield Flog.header(b"[1]")
+
+
+def _seal_seeds() -> Iterator[bytes]:
+    yield b""
+    for place in range(13, len(_sealed()), 11):
+        yield place.to_bytes(2, "little") + b"\x01\x81"
+
+
+def _index_seeds() -> Iterator[bytes]:
+    with np.load(cache_path(_indexed())) as kept:
+        for number, name in enumerate(sorted(kept.files)):
+            yield bytes([number, 128 if kept[name].dtype.kind == "i" else 129]) + kept[name].tobytes()
+
+
+def _parquet_seeds() -> Iterator[bytes]:
+    for path in sorted((DATA / "flog").glob("[pv]*.flog")):
+        target = _folder / "seed.parquet"
+        trainlog.convert(path, target, overwrite=True)
+        yield target.read_bytes()
+
+
+def _with_corpus(name: str, seeds: Callable[[], Iterator[bytes]]) -> Callable[[], Iterator[bytes]]:
+    """*seeds* and what was found before, which is kept in ``tests/data/fuzz``."""
+
+    def all_seeds() -> Iterator[bytes]:
+        yield from seeds()
+        for path in sorted((DATA / "fuzz" / name).glob("*")):
+            yield path.read_bytes()
+
+    return all_seeds
+
+
 TARGETS = {
-    "flog": Target(flog, _flog_seeds),
-    "simion": Target(simion, _simion_seeds),
-    "expression": Target(expression, _expression_seeds),
+    name: Target(run, _with_corpus(name, seeds))
+    for name, run, seeds in (
+        ("flog", flog, _flog_seeds),
+        ("header", header, _header_seeds),
+        ("seals", seals, _seal_seeds),
+        ("index", index, _index_seeds),
+        ("parquet", parquet, _parquet_seeds),
+        ("simion", simion, _simion_seeds),
+        ("expression", expression, _expression_seeds),
+    )
 }
 
 warnings.simplefilter("ignore", trainlog.TrainlogWarning)

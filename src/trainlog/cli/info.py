@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -12,6 +13,8 @@ from trainlog import registry
 from trainlog.cli.output import echo, human_size, human_time, markup, output_console, progress, strict_json
 from trainlog.codec import Reader, Summary
 from trainlog.model import Frame
+
+_MOST_KEYS: Final = 1000  # that are listed of a kind
 
 
 @click.command
@@ -107,7 +110,7 @@ def _show(reader: Reader, summary: Summary) -> None:
     phase = {"phase": reader.header.phase} if reader.header.phase else {}
     grid = Table.grid(padding=(0, 2))
     for name, value in {**reader.header.meta, **phase}.items():
-        grid.add_row(f"  {markup(name)}", markup(_short(value)))
+        grid.add_row(f"  {markup(_short(name, 80))}", markup(_short(value)))
     console.print(grid)
     size, duration = human_size(summary.size), human_time(summary.duration)
     console.print(f"\n  {summary.frames:,} frames, {size}, {duration}\n")
@@ -131,17 +134,20 @@ def _show(reader: Reader, summary: Summary) -> None:
             )
         console.print(table)
         for kind, span in summary.kinds.items():
+            shown = list(itertools.islice(span.keys.items(), _MOST_KEYS))
             names = ", ".join(
-                name if count == span.frames else f"{name} ({count:,})" for name, count in span.keys.items()
+                _short(name, 80) if count == span.frames else f"{_short(name, 80)} ({count:,})" for name, count in shown
             )
+            if len(span.keys) > len(shown):
+                names += f" and {len(span.keys) - len(shown):,} more, which --json lists"
             console.print(f"\n  [dim]{kind}:[/] {markup(names)}")
     for variable in reader.header.variables:
         unit = f" [{variable.unit}]" if variable.unit else ""
-        console.print(f"  [dim]{variable.role}:[/] {markup(variable.name + unit)}")
+        console.print(f"  [dim]{variable.role}:[/] {markup(_short(variable.name, 80) + _short(unit, 80))}")
     for gap in summary.gaps:
         console.print(f"\n  [red]damaged:[/] {markup(gap)}")
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, most: int = 200) -> str:
     text = value if isinstance(value, str) else strict_json(value)
-    return text if len(text) <= 200 else f"{text[:199]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -12,6 +12,7 @@ from trainlog.codec import Reader
 from trainlog.conventions import Conventions
 from trainlog.model import Kind
 from trainlog.plot.axes import Floats
+from trainlog.table.column import Column, SparseColumn
 from trainlog.table.table import Table
 from trainlog.table.values import flatten
 
@@ -57,24 +58,29 @@ class Columns:
 
     def is_number(self, key: str) -> bool:
         """Whether all values of the column are single numbers."""
-        return self._as_numbers(key) is not None
+        return self._held_numbers(key) is not None
 
     def parts(self, key: str) -> int:
         """The length of the vectors of a column; 0 for other columns."""
-        column = self.table[key]
-        return column.shape[1] if column.ndim == 2 and column.dtype != object else 0
+        values = self._held(key).values
+        return values.shape[1] if values.ndim == 2 and self._held(key).array().dtype != object else 0
 
     def numbers(self, key: str, part: int | None = None) -> Floats:
         """A column as float64, shape (rows,); NaN where there is no number."""
         if part is not None:
             return self.table[key][:, part].astype(np.float64)
-        numbers = self._as_numbers(key)
-        return np.full(self.table.rows, np.nan) if numbers is None else numbers
+        numbers, one = self._held_numbers(key), self.table.stored(key)
+        if numbers is not None and not isinstance(one, SparseColumn):
+            return numbers
+        found = np.full(self.table.rows, np.nan)
+        if numbers is not None and isinstance(one, SparseColumn):
+            found[one.rows] = numbers
+        return found
 
     def varies(self, key: str) -> bool:
         """Whether the column has two different finite numbers."""
         if key not in self._varies:
-            numbers = self._as_numbers(key)
+            numbers = self._held_numbers(key)
             finite = np.empty(0) if numbers is None else numbers[np.isfinite(numbers)]
             self._varies[key] = bool(len(finite)) and bool(finite.min() < finite.max())
         return self._varies[key]
@@ -82,7 +88,8 @@ class Columns:
     def sample(self) -> dict[str, float | list[float]]:
         """An example frame for `Conventions.position`: numbers, and the first finite vector of each column."""
         found: dict[str, float | list[float]] = {}
-        for key, column in self.table.items():
+        for key in self.table:
+            column = self._held(key).array()
             if self.parts(key) > 1 and column.dtype.kind in "biuf":
                 known = np.flatnonzero(np.isfinite(column).all(axis=1))
                 found[key] = column[known[0]].astype(np.float64).tolist() if len(known) else []
@@ -92,14 +99,17 @@ class Columns:
 
     def words(self, key: str) -> list[str | None] | None:
         """A column of few different words, None for frames without one; None for other columns."""
+        if isinstance(self.table.stored(key), SparseColumn):
+            return self._read_words(key)  # with the gaps it is too much to be kept for each of many columns
         if key not in self._words:
             self._words[key] = self._read_words(key)
         return self._words[key]
 
     def _read_words(self, key: str) -> list[str | None] | None:
-        column = self.table[key]
-        if column.dtype != object or column.ndim != 1:
+        values = self._held(key).values
+        if values.dtype != object or values.ndim != 1:
             return None
+        column = self.table[key]
         words = [value if isinstance(value, str) and value else None for value in column.tolist()]
         different = set(words) - {None}
         return words if 2 <= len(different) + (None in words) <= _MAX_WORDS and different else None
@@ -108,13 +118,20 @@ class Columns:
         """Which frames have a value: NaN is one, null is not. Bools of shape (rows,)."""
         return self.table.valid(key)
 
-    def _as_numbers(self, key: str) -> Floats | None:
+    def _held(self, key: str) -> Column:
+        """The column; of one that few rows have, these rows alone."""
+        one = self.table.stored(key)
+        return one.held if isinstance(one, SparseColumn) else one
+
+    def _held_numbers(self, key: str) -> Floats | None:
         if key not in self._numbers:
-            self._numbers[key] = self._read_numbers(key)
+            one = self.table.stored(key)
+            time = self.table.time[one.rows] if isinstance(one, SparseColumn) else self.table.time
+            self._numbers[key] = self._read_numbers(key, Table(self.kind, time, {key: self._held(key)}))
         return self._numbers[key]
 
-    def _read_numbers(self, key: str) -> Floats | None:
-        column = self.table.column(key)
+    def _read_numbers(self, key: str, table: Table) -> Floats | None:
+        column = table.column(key)
         values = column.values
         if values.ndim != 1 or values.dtype.kind not in "biufO":
             return None
@@ -123,10 +140,10 @@ class Columns:
             no_number = [isinstance(value, float) and value != value for value in values.tolist()]
             filled = column.valid & ~np.array(no_number, np.bool_)
             some = np.flatnonzero(filled)[:_PROBE]
-            probe = Table(self.kind, self.table.time[some], {key: values[some]}).numbers(key)
-            if not len(probe) or np.isnan(probe).any() or np.isnan(self.table.numbers(key)[filled]).any():
+            probe = Table(self.kind, table.time[some], {key: values[some]}).numbers(key)
+            if not len(probe) or np.isnan(probe).any() or np.isnan(table.numbers(key)[filled]).any():
                 return None
-        return self.table.numbers(key)
+        return table.numbers(key)
 
 
 def matches(column: npt.NDArray[Any], word: str) -> Bools:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.model import Kind
-from trainlog.table.column import ABSENT, NULL, VALUE, Column
+from trainlog.table.column import ABSENT, NULL, VALUE, Column, SparseColumn
 from trainlog.table.table import Table
 from trainlog.table.values import BATCH, blocks_of, flatten, objects
 
@@ -30,6 +30,10 @@ Rows = Ints | slice
 
 SPARSE_BYTES: Final = 64 << 20
 """A column of arrays that would take more than this, and is empty in three rows of four, is one of objects."""
+
+# A column of at least so many rows, of which fewer than one in so many has the key, is kept as a `SparseColumn`.
+_SPARSE_ROWS: Final = 4096
+_SPARSE: Final = 16
 
 # So many bytes of a table may be reserved in vain, when more rows come than were expected.
 _SPARE: Final = 16 << 20
@@ -62,6 +66,7 @@ class ColumnBuilder:
         self._main_count = 0
         self._blocks: list[tuple[Rows, Array]] = []
         self._nulls: list[Rows] = []
+        self._table_rows = 0  # of the table, where these are the few rows of it that have the key
 
     @property
     def row_size(self) -> int:
@@ -120,13 +125,15 @@ class ColumnBuilder:
             return False
         end = int(rows.stop) if isinstance(rows, slice) else int(rows[-1]) + 1 if len(rows) else 0
         size = dtype.itemsize * math.prod(shape)
+        if end >= _SPARSE_ROWS and _SPARSE * (self._main_count + len(block)) < end:
+            return False
         is_dense = 4 * (self._main_count + len(block)) >= end
         if shape and not is_dense and end * size > SPARSE_BYTES:
             return False
         if main is None and self._blocks:
             return False  # what came first decides
         if main is None or len(main) < end:
-            wanted = max(end, self._expected())
+            wanted = max(end, self._expected() if end >= _DENSE else min(self._expected(), _DENSE))
             if shape and not (is_dense and end >= _DENSE):
                 wanted = max(end, min(wanted, SPARSE_BYTES // max(size, 1)))
             if main is None:
@@ -135,8 +142,25 @@ class ColumnBuilder:
                 main.resize((wanted, *shape), refcheck=False)
         return True
 
-    def finish(self, total: int) -> Column:
+    def finish(self, total: int) -> Column | SparseColumn:
         """The column of *total* rows; the builder is spent."""
+        if total >= _SPARSE_ROWS:
+            held = self._main_count + sum(len(block) for _, block in self._blocks) + sum(map(_count, self._nulls))
+            if _SPARSE * held < total:
+                return self._finish_sparse(total)
+        return self._finish(total)
+
+    def _finish_sparse(self, total: int) -> SparseColumn:
+        parts = [*self._main_rows, *(rows for rows, _ in self._blocks), *self._nulls]
+        rows = np.unique(np.concatenate([np.empty(0, np.int64), *map(_numbers, parts)]))
+        own = ColumnBuilder()
+        own._table_rows = total
+        main = [(some, self._main[some]) for some in self._main_rows] if self._main is not None else []
+        own._blocks = [(np.searchsorted(rows, _numbers(some)), block) for some, block in [*main, *self._blocks]]
+        own._nulls = [np.searchsorted(rows, _numbers(some)) for some in self._nulls]
+        return SparseColumn(rows, own._finish(len(rows)), total)
+
+    def _finish(self, total: int) -> Column:
         blocks = self._blocks
         count = self._main_count + sum(len(block) for _, block in blocks)
         state = self._state(total) if count < total else None
@@ -158,8 +182,8 @@ class ColumnBuilder:
             out[rows] = block
         return Column(_with_gaps(out, state), state)
 
-    @staticmethod
-    def _is_sparse(block: Array, count: int, total: int) -> bool:
+    def _is_sparse(self, block: Array, count: int, total: int) -> bool:
+        total = max(total, self._table_rows)
         size = block.itemsize * math.prod(block.shape[1:])
         return block.ndim > 1 and 4 * count < total and total * size > SPARSE_BYTES
 
@@ -178,6 +202,14 @@ class ColumnBuilder:
         for rows in self._nulls:
             out[rows] = None
         return out
+
+
+def _count(rows: Rows) -> int:
+    return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+
+
+def _numbers(rows: Rows) -> npt.NDArray[np.int64]:
+    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else np.asarray(rows, np.int64)
 
 
 def _items(block: Array) -> Array:
@@ -281,9 +313,14 @@ class TableBuilder:
             for name in self.names(columns):
                 self.column(name).extend(rows, list(columns[name]))
             return
-        for name in self.names(dict.fromkeys(itertools.chain.from_iterable(frames))):
-            chosen = [i for i, frame in enumerate(frames) if name in frame]
-            self.column(name).extend(pick_rows(rows, chosen), [frames[i][name] for i in chosen])
+        found: dict[str, tuple[list[int], list[Any]]] = {}
+        for i, frame in enumerate(frames):
+            for name in self.names(frame):
+                chosen, values = found.setdefault(name, ([], []))
+                chosen.append(i)
+                values.append(frame[name])
+        for name, (chosen, values) in found.items():
+            self.column(name).extend(pick_rows(rows, chosen), values)
 
     def add_table(self, table: Table) -> None:
         """Add the rows of *table*."""
@@ -291,7 +328,15 @@ class TableBuilder:
         self.rows = rows.stop
         self.time.put(rows, table.time)
         for name in self.names(table):
-            column, (values, state) = self.column(name), table.column(name)
+            column, one = self.column(name), table.stored(name)
+            if isinstance(one, SparseColumn):
+                valid = one.held.valid
+                if valid.any():
+                    column.put(pick_rows(rows, one.rows[valid]), one.held.values[valid])
+                if not valid.all():
+                    column.put_nulls(pick_rows(rows, one.rows[~valid]))
+                continue
+            values, state = one
             if state is None:
                 column.put(rows, values)
                 continue
@@ -301,7 +346,7 @@ class TableBuilder:
     def finish(self) -> Table:
         """The table; the builder is spent. Columns that are wanted, and that no row has, are left out."""
         names = self._wanted if self._wanted is not None else list(self.columns)
-        time = self.time.finish(self.rows).values if self.rows else np.empty(0)
+        time = self.time._finish(self.rows).values if self.rows else np.empty(0)
         columns = {name: self.columns[name].finish(self.rows) for name in names if name in self.columns}
         return Table(self.kind, time, columns)
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ABSENT", "NULL", "VALUE", "Column"]
+__all__ = ["ABSENT", "NULL", "VALUE", "Column", "SparseColumn"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -68,3 +68,43 @@ class Column(NamedTuple):
         out = self.values.astype(np.float64)
         out[self.state != VALUE] = np.nan
         return out
+
+
+class SparseColumn(NamedTuple):
+    """A column that few rows have, as these alone: a log of ten thousand keys, each in one frame, is not all gaps.
+
+    Attributes:
+        rows: int64, rising: the rows that have the key.
+        held: the column of those rows; its state is null or value.
+        total: how many rows the column has.
+
+    """
+
+    rows: npt.NDArray[np.int64]
+    held: Column
+    total: int
+
+    @property
+    def rows_present(self) -> int:
+        """How many rows have the key."""
+        return len(self.rows)
+
+    def take(self, rows: Any) -> SparseColumn:
+        """The rows that *rows* (bools, indices or a slice) chooses, as numpy does."""
+        chosen = np.arange(self.total)[rows]
+        if not len(self.rows):
+            return SparseColumn(self.rows, self.held, len(chosen))
+        places = np.minimum(np.searchsorted(self.rows, chosen), len(self.rows) - 1)
+        found = self.rows[places] == chosen
+        return SparseColumn(np.flatnonzero(found), self.held.take(places[found]), len(chosen))
+
+    def expand(self) -> Column:
+        """The same as a `Column`."""
+        values, own = self.held
+        out = np.zeros((self.total, *values.shape[1:]), values.dtype)
+        if values.dtype.kind in "fO":
+            out[...] = np.nan
+        out[self.rows] = values
+        state = np.full(self.total, ABSENT, np.uint8)
+        state[self.rows] = VALUE if own is None else own
+        return Column(out, state)

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from trainlog.model import Frame, Kind
 from trainlog.table.arrow import arrow_table, pandas_frame, polars_frame, with_time
-from trainlog.table.column import ABSENT, NULL, VALUE, Column
+from trainlog.table.column import ABSENT, NULL, VALUE, Column, SparseColumn
 from trainlog.table.values import BATCH, number, unknown_key
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ class Table(Mapping[str, Array]):
 
     __slots__ = ("_arrays", "_columns", "kind", "time")
 
-    def __init__(self, kind: Kind, time: npt.NDArray[np.float64], columns: Mapping[str, Array | Column]) -> None:
+    def __init__(
+        self, kind: Kind, time: npt.NDArray[np.float64], columns: Mapping[str, Array | Column | SparseColumn]
+    ) -> None:
         """Make a table of *columns*: arrays of which every row is a value, or `Column`, which says which rows are.
 
         Raises:
@@ -61,11 +63,14 @@ class Table(Mapping[str, Array]):
         """
         self.kind = kind
         self.time = time
-        self._columns = {key: one if isinstance(one, Column) else Column(one) for key, one in columns.items()}
+        self._columns: dict[str, Column | SparseColumn] = {
+            key: Column(one) if isinstance(one, np.ndarray) else one for key, one in columns.items()
+        }
         self._arrays: dict[str, Array] = {}
         for key, column in self._columns.items():
-            if len(column.values) != len(time):
-                raise ValueError(f"column {key!r} has {len(column.values)} rows, the table {len(time)}")
+            rows = column.total if isinstance(column, SparseColumn) else len(column.values)
+            if rows != len(time):
+                raise ValueError(f"column {key!r} has {rows} rows, the table {len(time)}")
 
     @property
     def rows(self) -> int:
@@ -75,7 +80,9 @@ class Table(Mapping[str, Array]):
     def __getitem__(self, key: str) -> Array:
         array = self._arrays.get(key)
         if array is None:
-            array = self._arrays[key] = self.column(key).array()
+            array = self.column(key).array()
+            if not isinstance(self._columns[key], SparseColumn):
+                self._arrays[key] = array  # of a sparse one the table does not keep the gaps
         return array
 
     def __contains__(self, key: object) -> bool:
@@ -97,6 +104,11 @@ class Table(Mapping[str, Array]):
             KeyError: when there is no such column.
 
         """
+        one = self.stored(key)
+        return one.expand() if isinstance(one, SparseColumn) else one
+
+    def stored(self, key: str) -> Column | SparseColumn:
+        """A column as the table keeps it: only the rows that have the key, where those are few; raises as `column`."""
         try:
             return self._columns[key]
         except KeyError:
@@ -135,7 +147,7 @@ class Table(Mapping[str, Array]):
         if keys is None:
             return self
         nothing = Column(np.empty(0))
-        columns = {key: self.column(key) if self.rows else self._columns.get(key, nothing) for key in keys}
+        columns = {key: self.stored(key) if self.rows else self._columns.get(key, nothing) for key in keys}
         return Table(self.kind, self.time, columns)
 
     def rows_where(self, mask: Array | slice) -> Table:
@@ -149,7 +161,7 @@ class Table(Mapping[str, Array]):
             MissingExtra: without pyarrow: ``pip install "trainlog[arrow]"``.
 
         """
-        return arrow_table(with_time(self.time, self._columns))
+        return arrow_table(with_time(self.time, {key: self.column(key) for key in self}))
 
     def to_polars(self) -> polars.DataFrame:
         """The table as a polars frame, its first column ``time``; it shares the memory of the numbers.
@@ -160,7 +172,7 @@ class Table(Mapping[str, Array]):
             MissingExtra: without polars and pyarrow: ``pip install polars "trainlog[arrow]"``.
 
         """
-        return polars_frame(with_time(self.time, self._columns))
+        return polars_frame(with_time(self.time, {key: self.column(key) for key in self}))
 
     def to_pandas(self) -> pandas.DataFrame:
         """The table as a pandas frame, its first column ``time``; it shares the memory of the numbers.
@@ -172,7 +184,7 @@ class Table(Mapping[str, Array]):
             MissingExtra: without pandas: ``pip install pandas``.
 
         """
-        return pandas_frame(with_time(self.time, self._columns))
+        return pandas_frame(with_time(self.time, {key: self.column(key) for key in self}))
 
     def frames(self) -> Iterator[Frame]:
         """The rows as frames, under the columns' names: what is absent is left out, null is ``None``."""
@@ -181,15 +193,20 @@ class Table(Mapping[str, Array]):
             rows = slice(start, start + BATCH)
             parts = [column.take(rows) for column in self._columns.values()]
             times = self.time[rows].tolist()
-            if all(part.state is None for part in parts):
-                values = zip(*(part.values.tolist() for part in parts), strict=True) if parts else itertools.repeat(())
+            if all(isinstance(part, Column) and part.state is None for part in parts):
+                lists = (part.values.tolist() for part in parts if isinstance(part, Column))
+                values = zip(*lists, strict=True) if parts else itertools.repeat(())
                 for time, row in zip(times, values, strict=False):
                     yield Frame(time, self.kind, dict(zip(keys, row, strict=True)))
                 continue
             data: list[dict[str, Any]] = [{} for _ in times]
-            for key, (array, state) in zip(keys, parts, strict=True):
+            for key, part in zip(keys, parts, strict=True):
+                held, some = (
+                    (part.held, [data[row] for row in part.rows]) if isinstance(part, SparseColumn) else (part, data)
+                )
+                array, state = held
                 states = itertools.repeat(0) if state is None else state.tolist()
-                for one, value, what in zip(data, array.tolist(), states, strict=False):
+                for one, value, what in zip(some, array.tolist(), states, strict=False):
                     if what != ABSENT:
                         one[key] = None if what == NULL else value
             for time, one in zip(times, data, strict=True):

@@ -239,7 +239,7 @@ class _Look:
         for batch in self.shard.reader.scan(scan):
             table = batch.table
             if table.rows:
-                moved = Table(table.kind, table.time + self._shift, {key: table.column(key) for key in table})
+                moved = Table(table.kind, table.time + self._shift, {key: table.stored(key) for key in table})
                 self.tables[table.kind] = moved, batch.order, batch.size
 
     def keep_last(self, kind: Kind, count: int) -> None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from trainlog.codecs.frame_payload import decode
 from trainlog.codecs.parquet.column_types import ColumnType
-from trainlog.codecs.parquet.layout import FRAME, INEXACT, pyarrow_modules
+from trainlog.codecs.parquet.layout import FRAME, INEXACT, MOST_CELLS, pyarrow_modules
 from trainlog.model import Kind
 from trainlog.scan import Place, Scan
 from trainlog.table.builder import TableBuilder
@@ -42,10 +42,14 @@ class LogFile:
         self.file = file
         self._source = source
         listed = file.metadata.metadata.get(INEXACT)
-        self._inexact = None if listed is None else frozenset(json.loads(listed))
+        self._inexact = None if listed is None else frozenset(map(str, json.loads(listed) or ()))
         self._names = {name: name.partition("/") for name in file.schema_arrow.names}
         self._metadata = metadata = file.metadata
-        sizes = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+        sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        if max(sizes, default=0) * max(metadata.num_columns, 1) > MOST_CELLS or min(sizes, default=0) < 0:
+            raise ValueError(
+                f"a row group has {max(sizes):,} rows of {metadata.num_columns:,} columns; that is too many"
+            )
         self.starts = list(itertools.accumulate(sizes, initial=0))
         # The metadata's own names of columns; those of lists are others than in the schema.
         self._places = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}

@@ -25,7 +25,8 @@ from trainlog.table.values import flatten
 
 __all__ = ["ParquetWriter"]
 
-_MOST_COLUMNS: Final = 10_000
+_MOST_COLUMNS: Final = 2_000  # pyarrow's writer takes a tenth of a megabyte for each; other keys are in `frame`
+_MOST_CELLS: Final = 1 << 23  # of the rows that are made at once: with very many columns, row groups have fewer rows
 
 # Names of columns that may come from a nested map, or from a key that is no text: a number, bytes, a tuple.
 _AMBIGUOUS: Final = re.compile(r".*/|[-(\d]|b['\"]|(nan|inf|None|True|False)(#|$)", re.DOTALL)
@@ -95,16 +96,16 @@ def _write(log: Reader, path: Path) -> None:
         parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=text) as writer,
     ):
         inexact: set[str] = set()
-        for batches in _stretches(log):
+        for batches in _stretches(log, min(GROUP, max(_MOST_CELLS // len(schema), 1))):
             table = _rows_of(pa, schema, types, log, batches, inexact)
             writer.write_table(table, math.ceil(len(table) / max(round(len(table) / GROUP), 1)))
         writer.add_key_value_metadata({INEXACT: json.dumps(sorted(inexact))})
 
 
-def _stretches(log: Reader) -> Iterator[list[Batch]]:
-    """Yield the whole *log*, about as many rows at a time as a row group has, or some times as many."""
+def _stretches(log: Reader, rows: int = GROUP) -> Iterator[list[Batch]]:
+    """Yield the whole *log*, about so many *rows* at a time, or some times as many."""
     batches: list[Batch] = []
-    for batch in log.scan(Scan(batch_rows=GROUP)):
+    for batch in log.scan(Scan(batch_rows=rows)):
         if batch.table.rows:
             batches.append(batch)
         if batches and not batch.more:
