@@ -69,6 +69,7 @@ class _KindRows:
     def __init__(self, kind: int, scan: Scan) -> None:
         self.builder = TableBuilder(Kind(kind), scan.columns)
         self.last = None if scan.last is None else LastFrames(scan.last)
+        self._names = scan.columns
         self._offsets: list[Ints] = []
         self._size = 0
 
@@ -82,7 +83,7 @@ class _KindRows:
         """The table, where in the file its rows are, and how many bytes they take."""
         if self.last is not None:
             for block, offset, length, place in self.last.take():
-                self.add(sorter.sort(block, offset, length), place, length, None)
+                self.add(sorter.sort(block, offset, length, self._names), place, length, None)
         return self.builder.finish(), np.concatenate([np.empty(0, np.int64), *self._offsets]), self._size
 
 
@@ -95,6 +96,7 @@ class ColumnScanner:
         self._scan = scan
         self._sorter = sorter
         self._place = place
+        self._names = scan.columns if scan.columns is None or scan.steps is None else [*scan.columns, STEP]
         kinds = scan.wanted
         self._wanted = np.ones(256, np.bool_)
         if kinds is not None:
@@ -298,7 +300,7 @@ class ColumnScanner:
         """
         if not len(offset):
             return
-        frames = self._sorter.sort(block, offset, length)
+        frames = self._sorter.sort(block, offset, length, self._names)
         whole = len(offset) if frames.broken is None else frames.broken
         if whole:
             self._proven = int(place[whole - 1] + length[whole - 1])

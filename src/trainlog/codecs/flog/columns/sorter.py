@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from trainlog.codecs.flog.columns.native import ExtractedFrames, extract
 from trainlog.codecs.flog.columns.record_layout import RecordBatch, RecordLayout
 from trainlog.codecs.flog.columns.record_shape import Shape, parse
+from trainlog.codecs.flog.integrity.seals import SEAL
 from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.codecs.frame_payload import decode, float32_lists, with_float32
-from trainlog.table.builder import Rows, TableBuilder
+from trainlog.table.builder import TableBuilder, as_slice
 from trainlog.table.values import flatten, number
 
 __all__ = ["FrameSorter", "SortedFrames"]
@@ -40,32 +42,39 @@ class SortedFrames(NamedTuple):
         matches: frames of one shape, and which ones of the block they are.
         decoded: the others: which one, time, data.
         broken: the first frame that cannot be decoded, or None. Those behind it are left out.
+        extracted: what the native extractor took.
 
     """
 
     matches: list[tuple[Ints, RecordBatch]]
     decoded: list[tuple[int, float, dict[Any, Any]]]
     broken: int | None
+    extracted: ExtractedFrames | None = None
 
     def add_to(self, builder: TableBuilder, chosen: npt.NDArray[np.bool_] | None = None) -> None:
         """Add the frames to a table, in the file's order; only those that are *chosen*, when that is given."""
-        matches, decoded = self.matches, self.decoded
+        matches, decoded, extracted = self.matches, self.decoded, self.extracted
         count = sum(len(rows) for rows, _ in matches) + len(decoded)
+        count += 0 if extracted is None else len(extracted.frame)
         numbers = np.arange(builder.rows, builder.rows + count)
         if chosen is not None:
             numbers = builder.rows - 1 + np.cumsum(chosen)
             count = int(np.count_nonzero(chosen))
             matches = [(rows[some], match.take(some)) for rows, match in matches if (some := chosen[rows]).any()]
             decoded = [entry for entry in decoded if chosen[entry[0]]]
+            extracted = None if extracted is None else extracted.take(chosen)
         builder.rows += count
         flat = [(row, flatten(data)) for row, _, data in decoded]
-        builder.meet([*((int(rows[0]), match.layout.names) for rows, match in matches), *flat])
+        columns = () if extracted is None else extracted.columns()
+        builder.meet([*((int(rows[0]), match.layout.names) for rows, match in matches), *flat, *columns])
         for rows, match in matches:
-            match.add_to(builder, _as_slice(numbers[rows]))
+            match.add_to(builder, as_slice(numbers[rows]))
         if decoded:
             rows = numbers[[row for row, _, _ in decoded]]
             builder.time.put(rows, np.array([time for _, time, _ in decoded]))
             builder.put_frames(rows, [data for _, data in flat])
+        if extracted is not None and len(extracted.frame):
+            extracted.add_to(builder, numbers)
 
     def numbers(self, count: int, key: str) -> npt.NDArray[np.float64]:
         """The number that each of *count* frames has under *key*, as `Table.numbers` takes it; NaN for none."""
@@ -82,13 +91,9 @@ class SortedFrames(NamedTuple):
                     found[these] = [number(value) for value in block.tolist()]
         for row, _, data in self.decoded:
             found[row] = number(data.get(key))
+        for rows, values in () if self.extracted is None else self.extracted.numbers(key):
+            found[rows] = values
         return found
-
-
-def _as_slice(rows: Ints) -> Rows:
-    """Ascending row numbers as a slice, where they have no holes: that is faster, and takes no memory."""
-    first, last = int(rows[0]), int(rows[-1])
-    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
 class FrameSorter:
@@ -103,8 +108,11 @@ class FrameSorter:
         """A copy begins anew: what is remembered is found again soon."""
         return FrameSorter, ()
 
-    def sort(self, block: Octets, offset: Ints, length: Ints) -> SortedFrames:
-        """Sort the frames that begin at *offset* of *block*, which holds at least 8 bytes behind the last of them."""
+    def sort(self, block: Octets, offset: Ints, length: Ints, names: Sequence[str] | None = None) -> SortedFrames:
+        """Sort the frames that begin at *offset* of *block*, which holds at least 8 bytes behind the last of them.
+
+        Columns other than *names* may be left out, where these are given.
+        """
         matches: list[tuple[Ints, RecordBatch]] = []
         rest: list[Ints] = []
         layouts = self._of_size.get(int(length[0]))
@@ -119,11 +127,15 @@ class FrameSorter:
                 else:
                     matches.append((rows, match))
         single = np.sort(np.concatenate(rest)) if rest else np.empty(0, np.int64)
+        extracted = extract(block, offset, length, single[block[offset[single] + 8] != SEAL], names)
+        if extracted is not None:
+            single = np.setdiff1d(single, extracted.frame, assume_unique=True)
         single = self._mixed(block, offset, length, single, matches)
         decoded, broken = self._decoded(block, offset[single], length[single], single)
         if broken is not None:
             matches = [(rows[before], match.take(before)) for rows, match in matches if (before := rows < broken).any()]
-        return SortedFrames(matches, decoded, broken)
+            extracted = None if extracted is None else extracted.take(np.arange(len(offset)) < broken)
+        return SortedFrames(matches, decoded, broken, extracted)
 
     @staticmethod
     def _by_length(length: Ints) -> Iterator[Ints]:
