@@ -127,7 +127,9 @@ def _texts_at(block: Octets, place: Ints, size: int, marker: int) -> Array:
     return texts(overlapping(block, f"V{size}")[place] if size else None, len(place), marker)
 
 
-def put_numbers(out: npt.NDArray[np.float64], rows: Ints | None, pieces: Iterable[Piece]) -> None:
+def put_numbers(
+    out: npt.NDArray[np.float64], rows: Ints | None, pieces: Iterable[tuple[Ints | None, Array | None]]
+) -> None:
     """Set *rows* of *out* (None for all) to the values of *pieces*, as `Table.numbers` takes them."""
     for chosen, block in pieces:
         these = rows if chosen is None else chosen if rows is None else rows[chosen]
