@@ -100,7 +100,7 @@ def test_physics_by_a_simulated_clock(tmp_path: Path) -> None:
     )
     states = list(replay.iter_physics(2, clock="sim_time"))
     assert [(state["episode"], state["sim_time"], state["qpos"][0]) for state in states] == [
-        *[(0, 0.0, 0.0), (0, 0.5, 0.5), (0, 1.0, 1.0), (0, 1.5, 1.5)],
+        *[(0, 0.0, 0.0), (0, 0.5, 0.5), (0, 1.0, 1.0), (0, 1.5, 1.5), (0, 2.0, 2.0)],
         *[(1, 0.0, 3.0), (1, 0.5, 3.5), (1, 1.0, 4.0), (1, 1.5, 4.5), (1, 2.0, 5.0)],
     ]
     with pytest.raises(KeyError, match="sim"):
