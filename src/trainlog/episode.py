@@ -23,8 +23,8 @@ from trainlog.conventions import Conventions
 from trainlog.errors import TrainlogWarning
 from trainlog.model import Header, Kind, Variable
 from trainlog.scan import Batch, Scan, stretches
-from trainlog.table.builder import TableBuilder, joined, table_of
-from trainlog.table.column import Column
+from trainlog.table.builder import ColumnBuilder, TableBuilder, joined, table_of
+from trainlog.table.column import NULL, Column
 from trainlog.table.table import Table
 from trainlog.table.values import objects
 
@@ -652,10 +652,10 @@ def _by_count(table: Table, order: Ints, name: str | None) -> Iterator[tuple[int
         yield -1, table, order
         return
     column = table.column(name)
-    if column.values.ndim > 1 and column.state is None:
+    if column.values.ndim == 2 and column.state is None:
         yield column.values.shape[1], table, order
         return
-    if column.values.ndim == 1 and column.values.dtype != object:
+    if column.values.ndim > 2 or (column.values.ndim == 1 and column.values.dtype != object):
         yield -1, table, order
         return
     valid = column.valid.tolist()
@@ -669,19 +669,37 @@ def _by_count(table: Table, order: Ints, name: str | None) -> Iterator[tuple[int
             yield count, table, order
         else:  # made anew, as columns of lists of several lengths are objects
             part = table.rows_where(rows)
-            yield count, table_of(part.kind, ((frame.time, frame.data) for frame in part.frames())), order[rows]
+            yield count, _dense_table(part), order[rows]
 
 
 def _dense(column: Column) -> npt.NDArray[Any]:
     """A column of lists of one length as an array of shape (rows, length)."""
-    return column.values if column.values.ndim > 1 else np.array(column.values.tolist(), object)
+    if column.values.ndim > 1:
+        return column.values
+    return np.stack([objects(list(one)) for one in column.values])
+
+
+def _dense_table(part: Table) -> Table:
+    """*part* with arrays where its columns are objects only because of what stood beside its rows."""
+    columns = {}
+    for key in part:
+        column = part.column(key)
+        if column.values.dtype == object:
+            builder, rows = ColumnBuilder(), np.flatnonzero(column.valid)
+            builder.extend(rows, column.values[rows].tolist())
+            if column.state is not None:
+                builder.put_nulls(np.flatnonzero(column.state == NULL))
+            column = builder.finish(part.rows)
+        columns[key] = column
+    return Table(part.kind, part.time, columns)
 
 
 def _rows_by_value(values: npt.NDArray[Any]) -> list[tuple[Any, Ints]]:
     """Each value and its rows, rising; None for NaN, which stands for what is absent."""
-    if values.dtype.kind in "iub" and len(values) and (values == values[0]).all():
+    is_plain = values.ndim == 1 and values.dtype.kind in "iub"
+    if is_plain and len(values) and (values == values[0]).all():
         return [(values[0].item(), np.arange(len(values)))]
-    if values.dtype.kind in "iub":
+    if is_plain:
         found, codes = np.unique(values, return_inverse=True)
         names = found.tolist()
     else:
