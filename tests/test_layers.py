@@ -19,7 +19,7 @@ ORDER = [*re.findall(r"^\| `([a-z_]+)/?` \|", ARCHITECTURE.partition("## The pac
 
 # Modules that must not be imported at the top of a file, as not everybody has them or needs them.
 LAZY = {"lxml", "PIL", "click", "rich", "gymnasium", "mujoco", "starlette", "uvicorn", "pyarrow", "pandas", "polars"}
-LAZY_MAY_BE_AT_THE_TOP_OF = {"cli": {"click"}, "server": {"starlette", "uvicorn"}}
+LAZY_MAY_BE_AT_THE_TOP_OF = {"cli": {"click"}, "server": {"starlette", "uvicorn"}, "gymnasium": {"gymnasium"}}
 
 
 def package_of(module: str) -> str | None:

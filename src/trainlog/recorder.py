@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 from trainlog import registry
 from trainlog.codec import Writer
+from trainlog.environments import VectorRecorder
 from trainlog.errors import DamagedLog, LogExists, LogNotFound, LogWriteWarning, UnknownFormat
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.storage.append import set_aside
@@ -213,6 +214,10 @@ class TrainingRecorder:
 
         """
         return KeepLast(self._writer, self.now, seconds=seconds, frames=frames, kind=kind, on_nan=on_nan)
+
+    def vector(self, num_envs: int, autoreset: Any = "next_step", **options: Any) -> VectorRecorder:
+        """A recorder of *num_envs* environments that go on together; see `trainlog.environments.VectorRecorder`."""
+        return VectorRecorder(self, num_envs, autoreset, **options)
 
     def rewind(self, step: int) -> None:
         """Record that training went back to the checkpoint of *step*; raises as ``record_creature_frame``.
