@@ -1,0 +1,124 @@
+"""Recording the complete state of a simulation, so that it can be simulated again bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.mujoco.state import CRC, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, crc_of, import_mujoco
+from trainlog.mujoco.stored_model import store_model
+from trainlog.recorder import TrainingRecorder
+
+__all__ = ["StateRecorder"]
+
+
+class StateRecorder:
+    """Records the state of a MuJoCo simulation into a log, and the compiled model once.
+
+    Every recorded state is a creature frame: ``pos`` (qpos), ``vel`` (qvel), ``episode_sim_time`` (s), ``ctrl``,
+    ``act``, ``warmstart`` and whatever else of ``mjSTATE_INTEGRATION`` the model has, with a checksum. What the user
+    set at the steps in between is in it as well, so that ``every=10`` loses nothing that `Replay` could not simulate.
+
+    Call ``step`` after each step of the environment, however many ``mj_step`` it consists of, and ``reset`` after each
+    reset. Controls, applied forces and mocap poses must not change within a step.
+    """
+
+    def __init__(self, log: TrainingRecorder, model: Any, data: Any, *, every: int = 1, env: int | None = None) -> None:
+        """Store the model in *log*.
+
+        Args:
+            log: the log.
+            model: the ``MjModel``.
+            data: the ``MjData`` that is simulated.
+            every: a state after so many steps, and the last one of an episode.
+            env: the number of the environment, where a log has several.
+
+        Raises:
+            MissingExtra: when MuJoCo is not installed.
+            ValueError: when *every* is below 1.
+            As `trainlog.TrainingRecorder.record`.
+
+        """
+        if every < 1:
+            raise ValueError(f"every is a number of steps, 1 or more, not {every}")
+        self._log, self._model, self._data, self._every, self._env = log, model, data, every, env
+        self._layout = StateLayout(model)
+        self._get_state = import_mujoco().mj_getState
+        self._between: list[Floats] = []  # states since the last recorded one
+        self._step = self._total = 0
+        self._time = np.inf  # of the last state; nothing comes before the first one
+        self._model_id = store_model(log, model)
+
+    def model_changed(self) -> None:
+        """Store the model again, as the user changed it: other masses, other friction. A new episode begins."""
+        self.close()
+        self._model_id = store_model(self._log, self._model)
+
+    def reset(self, more: Mapping[str, Any] | None = None) -> None:
+        """Record the state of now as the first one of an episode; *more* as in ``step``."""
+        self.close()
+        self.step(more)
+
+    def step(self, more: Mapping[str, Any] | None = None) -> None:
+        """Record the state of now, with the keys of *more* in the same frame: ``step``, ``reward``, ...
+
+        The *more* of a step that is not recorded is not recorded either. Without a ``step`` in it, the frame has the
+        number of steps so far. When the clock of the simulation does not go forward, a new episode begins.
+
+        Raises:
+            As `trainlog.TrainingRecorder.record_creature_frame`.
+
+        """
+        state = self.state()
+        if state is not None:
+            self._log.record_creature_frame(None, state if more is None else {**state, **more})
+
+    def state(self) -> dict[str, Any] | None:
+        """What ``step`` would record, for those who put it into a frame of their own; None where it would not."""
+        vector = np.empty(self._layout.size)
+        self._get_state(self._model, self._data, vector, self._layout.whole)
+        now = self._data.time
+        if now <= self._time:
+            self.close()
+            self._step = 0
+        else:
+            self._step += 1
+            self._total += 1
+        self._time = now
+        if self._step % self._every:
+            self._between.append(vector)
+            return None
+        return self._keys(vector)
+
+    def close(self) -> None:
+        """Record the last state, where *every* left it out: after the last step. The next step begins an episode."""
+        if self._between:
+            self._log.record_creature_frame(None, self._keys(self._between.pop()))
+        self._time = np.inf
+
+    def _keys(self, vector: Floats) -> dict[str, Any]:
+        state: dict[str, Any] = {"step": self._total, STATE_STEP: self._step, MODEL: self._model_id}
+        if self._env is not None:
+            state["env"] = self._env
+        bits = vector.view(np.int64)  # -0.0 is no zero here
+        for key, _, place, _, optional in self._layout.parts:
+            if not optional or bits[place].any():
+                state[key] = vector[place]
+        state["episode_sim_time"] = vector[0]
+        if self._between:
+            state[INPUTS] = self._inputs_between(bits)
+        state[CRC] = crc_of(vector)
+        return state
+
+    def _inputs_between(self, now: npt.NDArray[np.int64]) -> dict[str, Floats]:
+        """The inputs of the steps since the last state, by part; without those that are the same as *now*."""
+        rows, self._between = np.array(self._between), []
+        bits = rows.view(np.int64)
+        return {
+            part.key: rows[:, part.place]
+            for part in self._layout.parts
+            if part.is_input and (bits[:, part.place] != now[part.place]).any()
+        }
