@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,10 +17,9 @@ from trainlog.codec import Reader
 from trainlog.conventions import Conventions
 from trainlog.errors import CodecError, CorruptLog, EmptyLog, InvalidPosition, LogNotFound, MissingExtra
 from trainlog.model import Frame, Kind
-from trainlog.mujoco.state import INPUTS, MODEL, STATE_STEP, Floats, StateLayout, import_mujoco
+from trainlog.mujoco.state import INPUTS, MODEL, STATE_STEP, Floats, StateLayout, element_names, import_mujoco
 from trainlog.mujoco.stored_model import StoredModel, stored_models
 from trainlog.scan import Position, Scan
-from trainlog.table.column import VALUE
 from trainlog.table.table import Table
 
 __all__ = ["Episode", "Replay", "State", "load_model"]
@@ -318,10 +316,14 @@ class Replay:
             self._loaded[id] = model, StateLayout(model)
         return self._loaded[id]
 
-    @cached_property
-    def names(self) -> dict[str, Mapping[str, list[str]]]:
-        """By model: what the elements of each key of the state are called."""
-        return {id: stored.names for id, stored in self._stored.items()}
+    def names(self, frame: int = 0) -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
+        """By key of the state of that number: the names of its elements, and their units."""
+        state = self.state(frame)
+        stored = self._stored.get(str(state.frame.data.get(MODEL)))
+        if stored is not None and self._given is None:
+            return stored.names, stored.units
+        named = element_names(self._model(state.frame)[0])
+        return named["names"], named["units"]
 
     def at(self, frame: int | None = None, *, time: float | None = None, step: float | None = None) -> Any:
         """An ``MjData`` with the state of that number, or the last one not after a time (s, of the log) or a step.
@@ -329,17 +331,33 @@ class Replay:
         A step between two recorded ones is simulated from the one before it, bit for bit. Everything that follows
         from the state (places of bodies, contacts, sensors) is computed as by ``mj_forward``.
         """
+        if frame is not None:
+            return self._simulated(frame, 0.0)
+        found = self.frame_at(time=time, step=step)
+        return self._simulated(found, 0.0 if step is None else self._part(self.steps, found, step))
+
+    def at_second(self, episode: Episode, seconds: float) -> Any:
+        """An ``MjData`` so many simulated seconds after the first state of *episode*, steps in between as by `at`."""
+        clock = self.clock[episode.first : episode.stop]
+        moment = clock[0] + seconds + 1e-9
+        found = episode.first + max(int(np.searchsorted(clock, moment, "right")) - 1, 0)
+        return self._simulated(found, self._part(self.clock, found, moment))
+
+    def _part(self, values: Floats, frame: int, wanted: float) -> float:
+        """How far *wanted* is on the way from a state to the next one of its episode, from 0 to 1."""
+        if not (self.is_complete and self._continues(frame)):
+            return 0.0
+        span = float(values[frame + 1] - values[frame])
+        return min(max((wanted - float(values[frame])) / span, 0.0), 1.0) if span > 0 else 0.0
+
+    def _simulated(self, frame: int, part: float) -> Any:
         mujoco = import_mujoco()
-        found = self.frame_at(time=time, step=step) if frame is None else frame
-        state = self.state(found)
+        state = self.state(frame)
         model, layout = self._model(state.frame)
         data = mujoco.MjData(model)
         mujoco.mj_setState(model, data, state.vector, layout.whole)
-        if frame is None and step is not None and self.is_complete and self._continues(found):
-            span = self.steps[found + 1] - self.steps[found]
-            if span > 0:
-                done = (step - self.steps[found]) / span * self._steps_between(found)
-                self.simulate(data, found, int(done + 1e-9))
+        if part:
+            self.simulate(data, frame, int(part * self._steps_between(frame) + 1e-6))
         self.forward(model, data, layout)
         return data
 
@@ -395,13 +413,23 @@ class Replay:
 
     def element(self, frame: int, place: int) -> str:
         """What an element of the state is called: ``vel of bthigh``."""
-        state = self.state(frame)
         part = self.layout(frame).part_of(place)
-        names = self.names.get(str(state.frame.data.get(MODEL)), {}).get(part.key, [])
+        names = self.names(frame)[0].get(part.key, [])
         n = place - part.place.start
         if part.key == _CLOCK:
             return _CLOCK
         return f"{part.key}[{n}] ({names[n]})" if n < len(names) else f"{part.key}[{n}]"
+
+    def subject(self, frame: int = 0) -> tuple[int, float]:
+        """The first body that moves, for a camera to follow, and how far (m) from it anything reaches that moves.
+
+        The body is 0 where nothing does.
+        """
+        model, data = self.model(frame), self.at(frame)
+        body = int(next(iter(np.flatnonzero(model.body_weldid)), 0))
+        moves = model.body_weldid[model.geom_bodyid] > 0
+        reach = np.linalg.norm(data.geom_xpos - data.xpos[body], axis=1) + model.geom_rbound
+        return body, float(max(reach[moves], default=1.0))
 
     # --- curves ---
 
@@ -425,37 +453,47 @@ class Replay:
             for batch in self.reader.scan(Scan(kinds=kind, columns=[key], time=window)):
                 if key not in batch.table:
                     continue
-                values = self._column(batch.table, key, element)
+                there = np.flatnonzero(batch.table.valid(key))  # a state after a reset has no reward
+                table, order = batch.table.rows_where(there), batch.order[there]
+                values = self._column(table, key, element)
                 if kind == Kind.CREATURE:
                     mine = self.orders[episode.first : episode.stop]
-                    _, rows, states = np.intersect1d(batch.order, mine, return_indices=True)
+                    _, rows, states = np.intersect1d(order, mine, return_indices=True)
                     x.append(self.clock[episode.first + states] - began)
                     y.append(values[rows])
                 else:
                     times = self.times[episode.first : episode.stop]
-                    x.append(np.interp(batch.table.time, times, self.clock[episode.first : episode.stop]) - began)
+                    x.append(np.interp(table.time, times, self.clock[episode.first : episode.stop]) - began)
                     y.append(values)
             if any(len(part) for part in x):
                 return np.concatenate(x), np.concatenate(y)
         raise KeyError(f"no frame of the episode has the key {key!r}")
+
+    def reward_key(self) -> str:
+        """The key of the reward in the frames of the states.
+
+        Raises:
+            KeyError: when they have none.
+
+        """
+        key = self._conventions.reward(self.state(self.frames - 1).frame.data)
+        if key is None:
+            raise KeyError("the frames of the states have no reward")
+        return key
 
     def _column(self, table: Table, key: str, element: str) -> Floats:
         if not element:
             if table[key].ndim > 1:
                 raise KeyError(f"{key!r} is a list; choose one of its elements, for example {key}[0]")
             return table.numbers(key)
-        names = next((one[key] for one in self.names.values() if element in one.get(key, ())), None)
-        place = names.index(element) if names is not None else int(element) if element.isdecimal() else -1
-        values, state = table.column(key)
+        names = self.names()[0].get(key, [])
+        place = names.index(element) if element in names else int(element) if element.isdecimal() else -1
+        values = table.column(key).values
         if place < 0 or (values.ndim > 1 and place >= values.shape[1]):
             raise KeyError(f"{key!r} has no element {element!r}")
         if values.ndim > 1:
-            found = values[:, place].astype(np.float64)
-        else:
-            found = np.array([_item(value, place) for value in values.tolist()])
-        if state is not None:
-            found[state != VALUE] = np.nan
-        return found
+            return values[:, place].astype(np.float64)
+        return np.array([_item(value, place) for value in values.tolist()])
 
 
 def _item(value: Any, place: int) -> float:
