@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--at", type=float, help="Begin at this time of the log, in seconds.")
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Of the page; by default any free one.")
 @click.option("--open", "opening", is_flag=True, help="Open the page in the browser.")
-@click.option("--controlled", is_flag=True, hidden=True, help="Go to the times on standard input, and end with it.")
+@click.option("--controlled", is_flag=True, hidden=True, help="Go to the orders on standard input.")
 def command(
     logs: tuple[Path, ...], checks: bool, video: Path | None, model: Path | None, env_id: str | None, **options: Any
 ) -> int:
@@ -135,7 +135,7 @@ def _show(replays: list[Replay], options: dict[str, Any]) -> int:
             return 0
         for line in sys.stdin:  # the dashboard says where to go, and ends this by closing it
             try:
-                page.seek(float(line))
+                page.seek_order(int(line))
             except (ValueError, TrainlogError) as error:
                 click.echo(f"trainlog: {error}", err=True)
     except KeyboardInterrupt:

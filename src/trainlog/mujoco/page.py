@@ -22,6 +22,7 @@ _HOST: Final = "127.0.0.1"
 _TICK: Final = 1 / 30  # seconds between two states while it plays
 _REFRESH: Final = 0.5  # seconds between two looks for new frames
 _SPEEDS: Final = ("0.1", "0.25", "0.5", "1", "2", "4", "10")
+_LISTED: Final = 250  # episodes before and after the present one
 _POINTS: Final = 600  # of a curve
 _GHOSTS: Final = ((230, 119, 0), (156, 54, 181), (9, 146, 104), (224, 49, 49))
 _TABLES: Final = {"pos": "Position", "vel": "Velocity", "ctrl": "Control", "act": "Activation"}
@@ -98,6 +99,15 @@ class Page:
         """Show the last state that was logged at *time* (s) or before."""
         self.show(self._replay.frame_at(time=time))
 
+    def seek_order(self, order: int) -> None:
+        """Show the state that stands at *order* in the log (see `trainlog.scan.Batch`), of whichever environment."""
+        with self._lock:
+            environment, frame = self._replay.locate(order)
+            if environment != self._replay.environment:
+                self._env.value = environment
+                self._choose_environment(environment)
+            self.show(frame)
+
     def show(self, frame: int) -> None:
         """Show the state of that number."""
         with self._lock:
@@ -134,8 +144,10 @@ class Page:
         gui.add_html(f"<div style='padding:0 1em;font-size:.85em'><b>{html.escape(str(path))}</b>{ghosts}</div>")
         environments = self._replay.environments
         if len(environments) > 1:
-            env = gui.add_dropdown("Environment", environments, initial_value=self._replay.environment)
-            env.on_update(lambda _: self._guarded(self._choose_environment, env.value))
+            self._env = gui.add_dropdown("Environment", environments, initial_value=self._replay.environment)
+            self._env.on_update(
+                lambda event: self._from_client(event, lambda: self._choose_environment(self._env.value))
+            )
         self._episodes = gui.add_dropdown("Episode", ("1",), initial_value="1")
         self._episodes.on_update(lambda event: self._from_client(event, self._episode_chosen))
         self._slider = gui.add_slider("Frame", min=0, max=1, step=1, initial_value=0)
@@ -199,10 +211,12 @@ class Page:
         self.show(episode.first if frame is None else frame)
 
     def _list_episodes(self) -> None:
-        labels = tuple(f"{one.number} · {one.seconds:.2f} s" for one in self._replay.episodes)
+        first = max(self._episode.number - _LISTED, 0)
+        near = self._replay.episodes[first : self._episode.number + _LISTED]
+        labels = tuple(f"{one.number} · {one.seconds:.2f} s" for one in near)
         if self._episodes.options != labels:
             self._episodes.options = labels
-        label = labels[self._episode.number - 1]
+        label = labels[self._episode.number - 1 - first]
         if self._episodes.value != label:
             self._episodes.value = label
 
@@ -239,13 +253,13 @@ class Page:
             ghost.show(self._episode.number, self._second, offset)
         self._write_facts(data)
         for plot, (x, y) in ((plot, points) for plot, points in self._plots if points is not None):
-            plot.data = (x, y, _cursor(x, y, self._second))
+            plot.data = _with_cursor(x, y, self._second)
 
     def _write_facts(self, data: Any) -> None:
         replay, frame = self._replay, self._frame
         step = f" · step {replay.steps[frame]:,.0f}" if np.isfinite(replay.steps[frame]) else ""
         self._facts.content = (
-            f"frame {frame + 1:,} of {replay.frames:,}{step}  \n"
+            f"state {frame:,} of 0 to {replay.frames - 1:,}{step}  \n"
             f"{self._second:.3f} s of the episode · logged at {replay.times[frame]:.3f} s"
         )
         all_names, all_units = replay.names(frame)
@@ -280,9 +294,8 @@ class Page:
                 if len(x) < 2:
                     continue
                 series = ({"label": "s"}, {"label": key, "stroke": "#1c7ed6"}, {"label": "now", "stroke": "#e03131"})
-                data = (x, y, _cursor(x, y, self._second))
                 plot = self._server.gui.add_uplot(
-                    data,
+                    _with_cursor(x, y, self._second),
                     series,
                     title=key,
                     scales={"x": {"time": False}},
@@ -370,8 +383,8 @@ class _Ghost:
                 handle.wxyz = data.xquat[body]
 
 
-def _cursor(x: Any, y: Any, second: float) -> Any:
-    """A line at the bottom of the chart with a spike at *second*."""
-    line = np.full(len(x), y.min())
-    line[min(int(np.searchsorted(x, second)), len(x) - 1)] = y.max()
-    return line
+def _with_cursor(x: Any, y: Any, second: float) -> tuple[Any, Any, Any]:
+    """The data of a chart: x, y, and a line at its bottom with a spike at *second*."""
+    place = int(np.searchsorted(x, second))
+    line = np.insert(np.full(len(x), y.min()), place, [y.min(), y.max(), y.min()])
+    return np.insert(x, place, [second] * 3), np.insert(y, place, [np.interp(second, x, y)] * 3), line

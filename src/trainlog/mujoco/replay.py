@@ -25,7 +25,7 @@ from trainlog.table.table import Table
 __all__ = ["Episode", "Replay", "State", "load_model"]
 
 _BLOCK: Final = 256  # states that are read at once
-_MOST_SUBSTEPS: Final = 100_000  # mj_steps between two states; a clock that says more is damaged
+_MOST_STEPS: Final = 100_000  # between two states, be it of the environment or of MuJoCo; more of them are damage
 _CLOCK: Final = "episode_sim_time"
 
 Ints = npt.NDArray[np.int64]
@@ -110,6 +110,7 @@ class Replay:
         self.is_complete = bool(self._stored)
         self._loaded: dict[str, tuple[Any, StateLayout]] = {}
         self._indices: dict[str, _Index] = {}
+        self._episodes: dict[str, list[Episode]] = {}
         self._position: Position | None = None
         self._blocks: dict[tuple[str, int], list[State]] = {}
         self.refresh()
@@ -146,8 +147,8 @@ class Replay:
         if not self.is_complete:
             columns += [*keys["qpos"], *keys["episode"]]
         if self._position is None:
-            self._indices.clear()
-            self._blocks.clear()
+            for known in (self._indices, self._blocks, self._episodes):
+                known.clear()
         scan = Scan(kinds=Kind.CREATURE, columns=list(dict.fromkeys(columns)), after=self._position)
         for batch in self.reader.scan(scan):
             self._position = batch.position
@@ -211,12 +212,14 @@ class Replay:
     @property
     def episodes(self) -> list[Episode]:
         """The episodes, in the order of the log."""
-        index = self._index
-        bounds = [*np.flatnonzero(self._starts).tolist(), self.frames]
-        return [
-            Episode(number, first, stop, float(index.clock[stop - 1] - index.clock[first]))
-            for number, (first, stop) in enumerate(pairwise(bounds), 1)
-        ]
+        index, known = self._index, self._episodes.get(self.environment, [])
+        if not known or known[-1].stop != self.frames:
+            bounds = [*np.flatnonzero(self._starts).tolist(), self.frames]
+            known = self._episodes[self.environment] = [
+                Episode(number, first, stop, float(index.clock[stop - 1] - index.clock[first]))
+                for number, (first, stop) in enumerate(pairwise(bounds), 1)
+            ]
+        return known
 
     @property
     def _starts(self) -> npt.NDArray[np.bool_]:
@@ -236,6 +239,12 @@ class Replay:
             raise ValueError("give a time or a step")
         before = np.flatnonzero(values <= wanted)
         return int(before[-1]) if len(before) else 0
+
+    def locate(self, order: int) -> tuple[str, int]:
+        """The environment and the number of the state at *order* in the log, or else of the last one before it."""
+        places = {name: int(np.searchsorted(index.order, order, "right")) - 1 for name, index in self._indices.items()}
+        name = max(places, key=lambda name: int(self._indices[name].order[places[name]]) if places[name] >= 0 else -1)
+        return name, max(places[name], 0)
 
     # --- states ---
 
@@ -394,8 +403,9 @@ class Replay:
         target = self.state(frame + 1)
         model, layout = self._model(target.frame)
         between = self._steps_between(frame)
-        seconds = target.vector[0] - self.state(frame).vector[0]
-        substeps = min(float(seconds / model.opt.timestep), _MOST_SUBSTEPS)
+        seconds = float(target.vector[0] - self.state(frame).vector[0])
+        timestep = float(model.opt.timestep)
+        substeps = seconds / timestep if timestep > 0 and 0 <= seconds < _MOST_STEPS * timestep else 0.0
         vector = target.vector.copy()
         ends = [round(n * substeps / between) for n in range(between + 1)]
         for n in range(between if steps is None else min(steps, between)):

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +22,19 @@ import numpy as np
 from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.errors import CodecError, CorruptLog, TrainlogError
-from trainlog.model import Kind
+from trainlog.model import Frame, Kind
 from trainlog.mujoco.state import element_names, import_mujoco
 from trainlog.recorder import TrainingRecorder
 from trainlog.scan import Scan
 
-__all__ = ["MODEL_KIND", "StoredModel", "store_model", "stored_models"]
+__all__ = ["MODEL_KIND", "Names", "StoredModel", "element_names_of", "store_model", "stored_models"]
 
 MODEL_KIND: Final = Kind.of(77)
 _PART: Final = 1 << 27  # bytes of a frame; FLOG takes twice as many
-_MOST: Final = 1 << 32  # bytes that a compressed model may have when it is not
+_MOST: Final = 1 << 31  # bytes that a compressed model may have when it is not
 _DIGITS: Final = 16
+
+Names = tuple[dict[str, list[str]], dict[str, list[str]]]  # and units, both by key of the state
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +46,6 @@ class StoredModel:
         hash: SHA-256 of the MJB.
         mujoco: the version of MuJoCo that it was compiled by, which alone can load it.
         names, units: of the elements of each key of the state; see `trainlog.mujoco.state.element_names`.
-        bodies: names of the bodies.
 
     """
 
@@ -53,7 +54,6 @@ class StoredModel:
     mujoco: str
     names: Mapping[str, list[str]]
     units: Mapping[str, list[str]]
-    bodies: list[str]
     _parts: list[bytes]
 
     def load(self, path: Path) -> Any:
@@ -102,12 +102,30 @@ def _models(reader: Reader) -> dict[str, StoredModel]:
             if not (isinstance(hash, str) and isinstance(mjb, bytes) and isinstance(part, int)):
                 continue
             parts.setdefault(hash, {})[part] = mjb
-            if data.get("parts") == part + 1 == len(parts[hash]):  # the last, and no other is missing
-                names, units = ({**data[key]} if isinstance(data.get(key), dict) else {} for key in ("names", "units"))
-                bodies, pieces = list(data.get("bodies", [])), [parts[hash][n] for n in range(part + 1)]
+            if data.get("parts") == part + 1 == len(parts[hash]) == max(parts[hash]) + 1 and min(parts[hash]) == 0:
                 id, version = hash[:_DIGITS], str(data.get("mujoco"))
-                found[id] = StoredModel(id, hash, version, names, units, bodies, pieces)
+                pieces = [parts[hash][n] for n in range(part + 1)]
+                found[id] = StoredModel(id, hash, version, *_names(data), pieces)
     return found
+
+
+def element_names_of(frames: Iterable[Frame]) -> dict[str, Names]:
+    """By model: the names and units that the *frames* of models say."""
+    return {str(frame.data["hash"])[:_DIGITS]: _names(frame.data) for frame in frames if "hash" in frame.data}
+
+
+def _names(data: Mapping[Any, Any]) -> Names:
+    """The names and units of a model's frame, those that are lists of texts."""
+    names, units = (data[key] if isinstance(data.get(key), dict) else {} for key in ("names", "units"))
+    return _texts(names), _texts(units)
+
+
+def _texts(lists: Mapping[Any, Any]) -> dict[str, list[str]]:
+    return {
+        str(key): value
+        for key, value in lists.items()
+        if isinstance(value, list) and all(isinstance(text, str) for text in value)
+    }
 
 
 def store_model(log: TrainingRecorder, model: Any) -> str:
@@ -125,9 +143,7 @@ def store_model(log: TrainingRecorder, model: Any) -> str:
         for part, piece in enumerate(pieces):
             frame = {"hash": hash, "mujoco": mujoco.__version__, "part": part, "parts": len(pieces), "mjb": piece}
             if part == len(pieces) - 1:
-                kinds = mujoco.mjtObj
-                bodies = [mujoco.mj_id2name(model, kinds.mjOBJ_BODY, i) or f"body {i}" for i in range(model.nbody)]
-                frame |= {**element_names(model), "bodies": bodies}
+                frame |= element_names(model)
             log.record(None, MODEL_KIND, frame)
         log.flush()
     return hash[:_DIGITS]

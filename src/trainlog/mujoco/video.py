@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ __all__ = ["choose_graphics", "pictures", "write_video"]
 
 Picture = npt.NDArray[np.uint8]
 
+_MOST_PICTURES: Final = 10_000_000
 _GIF: tuple[str, ...] = (
     "-vf",
     "split[a][b];[a]palettegen=stats_mode=diff[p];[b][p]paletteuse=dither=bayer:bayer_scale=4",
@@ -101,8 +102,16 @@ def write_video(
 
 
 def count_pictures(episodes: Sequence[Episode], fps: float, speed: float) -> int:
-    """How many pictures the video of *episodes* has."""
-    return sum(math.floor(episode.seconds / speed * fps + 1e-6) + 1 for episode in episodes)
+    """How many pictures the video of *episodes* has.
+
+    Raises:
+        CodecError: when that are more than a video can have.
+
+    """
+    total = sum(max(episode.seconds, 0.0) / speed * fps for episode in episodes)
+    if not total < _MOST_PICTURES:
+        raise CodecError(f"that would be {total:,.0f} pictures; choose an episode, or a higher speed")
+    return sum(math.floor(max(episode.seconds, 0.0) / speed * fps + 1e-6) + 1 for episode in episodes)
 
 
 def pictures(
