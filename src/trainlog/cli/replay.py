@@ -45,6 +45,10 @@ def command(
 
     choose_graphics()
     from trainlog.mujoco.replay import Replay, load_model
+    from trainlog.mujoco.state import import_mujoco
+
+    # Warnings would go to a file in the present folder; those of the recorded run are no news.
+    import_mujoco().set_mju_user_warning(lambda message: None)
 
     if model is not None and env_id is not None:
         raise click.UsageError("give --model or --env-id, not both")
@@ -63,9 +67,7 @@ def command(
 def _check(replay: Replay) -> int:
     """Print what a check found; 1 when something diverged."""
     from trainlog.mujoco.check import check
-    from trainlog.mujoco.state import import_mujoco
 
-    import_mujoco().set_mju_user_warning(lambda message: None)  # they would go to a file in the present folder
     total = 0
     for environment in replay.environments:
         replay.environment = environment

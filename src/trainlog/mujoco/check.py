@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,8 +53,8 @@ class Divergence:
         if not self.element:
             return f"{place}: the state is not the one that was recorded, as its checksum is wrong"
         more = f", and {self.elements - 1:,} more elements differ" if self.elements > 1 else ""
-        what = "a bit of the state was changed since it was recorded: " if self.is_damage else ""
-        values = f"recorded {self.recorded!r}, {'was' if self.is_damage else 'simulated'} {self.expected!r}"
+        what = "the state was changed since it was recorded, as its checksum is wrong: " if self.is_damage else ""
+        values = f"{'is' if self.is_damage else 'recorded'} {self.recorded!r}, expected {self.expected!r}"
         return f"{place}: {what}{self.element}: {values}, a difference of {self.size:.3g}{more}"
 
 
@@ -112,44 +112,36 @@ def _first_divergence(replay: Replay, result: Check, progress: Callable[[int], o
     data: Any = None
     data_model: Any = None
     for frame in range(replay.frames):
-        vector = replay.state(frame).vector
-        model, layout = replay.model(frame), replay.layout(frame)
+        state, model, layout = replay.state(frame), replay.model(frame), replay.layout(frame)
         result.states += 1
-        if (damage := _damage(replay, frame)) is not None:
-            return damage
-        if frame not in starts:
-            if replay.has_gap(frame - 1):
-                result.gaps += 1
-            else:
-                if data_model is not model:
-                    data, data_model = mujoco.MjData(model), model
-                mujoco.mj_setState(model, data, replay.state(frame - 1).vector, layout.whole)
-                replay.simulate(data, frame - 1)
-                simulated = np.empty(layout.size)
-                mujoco.mj_getState(model, data, simulated, layout.whole)
-                result.simulated += 1
-                different = np.flatnonzero(simulated.view(np.int64) != vector.view(np.int64))
-                if len(different):
-                    return _divergence(replay, frame, different, simulated, is_damage=False)
+        crc = state.frame.data.get(CRC)
+        is_damage = isinstance(crc, int) and crc_of(state.vector) != crc
+        if isinstance(crc, int) and is_damage and (flipped := flipped_bit(state.vector, crc)) is not None:
+            return _divergence(replay, frame, [flipped[0]], flipped[1], is_damage=True)
+        different: list[int] = []
+        simulated = state.vector
+        if frame not in starts and replay.has_gap(frame - 1):
+            result.gaps += 1
+        elif frame not in starts:
+            if data_model is not model:
+                data, data_model = mujoco.MjData(model), model
+            mujoco.mj_setState(model, data, replay.state(frame - 1).vector, layout.whole)
+            replay.simulate(data, frame - 1)
+            simulated = np.empty(layout.size)
+            mujoco.mj_getState(model, data, simulated, layout.whole)
+            result.simulated += 1
+            different = np.flatnonzero(simulated.view(np.int64) != state.vector.view(np.int64)).tolist()
+        if different or is_damage:
+            return _divergence(replay, frame, different, simulated, is_damage=is_damage)
         if progress is not None and frame % 64 == 0:
             progress(result.states)
     return None
 
 
-def _damage(replay: Replay, frame: int) -> Divergence | None:
-    """What is wrong with the state itself, by its checksum."""
-    state = replay.state(frame)
-    crc = state.frame.data.get(CRC)
-    if not isinstance(crc, int) or crc_of(state.vector) == crc:
-        return None
-    found = flipped_bit(state.vector, crc)
-    if found is None:
-        return _divergence(replay, frame, np.empty(0, np.int64), state.vector, is_damage=True)
-    return _divergence(replay, frame, np.array([found[0]]), found[1], is_damage=True)
-
-
-def _divergence(replay: Replay, frame: int, different: Any, expected: Floats, *, is_damage: bool) -> Divergence:
-    at = int(different[0]) if len(different) else -1
+def _divergence(
+    replay: Replay, frame: int, different: Sequence[int], expected: Floats, *, is_damage: bool
+) -> Divergence:
+    at = different[0] if different else -1
     return Divergence(
         replay.environment,
         frame,

@@ -387,15 +387,16 @@ class Replay:
         return following - now if isinstance(now, int) and isinstance(following, int) else 0
 
     def _continues(self, frame: int) -> bool:
-        return frame + 1 < self.frames and not self._starts[frame + 1] and not self.has_gap(frame)
+        return frame + 1 < self.frames and self._index.counter[frame + 1] != 0 and not self.has_gap(frame)
 
     def has_gap(self, frame: int) -> bool:
         """Whether states are missing between one and the next of the same episode: the log is damaged there."""
         steps, following = self._steps_between(frame), self.state(frame + 1)
-        recorded = {len(rows) for rows in following.inputs.values()} or {
-            steps - 1 if INPUTS in following.frame.data else 0
-        }
-        return recorded != {steps - 1}
+        if not 1 <= steps <= _MOST_STEPS:
+            return True
+        if steps > 1 and not following.inputs:  # none of them changed
+            return INPUTS not in following.frame.data
+        return any(len(rows) != steps - 1 for rows in following.inputs.values())
 
     def simulate(self, data: Any, frame: int, steps: int | None = None) -> None:
         """Bring *data* from a state, whose it is, towards the next one by *steps*; all of them by default."""
