@@ -186,11 +186,11 @@ def tables(scale: Scale) -> Iterator[Table]:
     table = Table(
         "Physics: recording HalfCheetah-v5",
         f"µs per step of the environment, at most {scale.rows:,} steps in episodes of {EPISODE} (fewer where that "
-        f"would take more than {4 * scale.seconds:g} s), a fresh process each; the median of {scale.passes} runs. *Costs*: more "
-        "than the environment alone, until the file is closed. *Shows again*: steps that the file shows again, for "
-        f"trainlog simulated from each state to the next, equal in every bit. *After SIGKILL*: of {killed:,} steps. "
-        "moviepy, which RecordVideo needs, does not install beside the Pillow that the 3-D page needs; it runs with it: "
-        "`pip install --no-deps moviepy proglog decorator`.",
+        f"would take more than {4 * scale.seconds:g} s), a fresh process each; the median of {scale.passes} runs. "
+        "*Costs*: more than the environment alone, until the file is closed. *Shows again*: steps that the file shows "
+        "again, for trainlog simulated from each state to the next, equal in every bit. *After SIGKILL*: of "
+        f"{killed:,} steps. moviepy, which RecordVideo needs, does not install beside the Pillow that the 3-D page "
+        "needs; it runs with it: `pip install --no-deps moviepy proglog decorator`.",
         ["peer", "µs per step", "costs", "to trainlog", "bytes per step", "shows again", "after SIGKILL", "usage"],
         words=frozenset([5, 6, 7]),
     )

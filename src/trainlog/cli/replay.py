@@ -43,7 +43,7 @@ def command(
     """
     from trainlog.mujoco.video import choose_graphics
 
-    choose_graphics()
+    choose_graphics(draws=video is not None and not checks)
     from trainlog.mujoco.replay import Replay, load_model
     from trainlog.mujoco.state import import_mujoco
 

@@ -293,10 +293,11 @@ class Page:
                 x, y = downsample(x, y, _POINTS)
                 if len(x) < 2:
                     continue
-                series = ({"label": "s"}, {"label": key, "stroke": "#1c7ed6"}, {"label": "now", "stroke": "#e03131"})
+                plain = {"points": {"show": False}}
+                lines = ({"label": key, "stroke": "#1c7ed6", **plain}, {"label": "now", "stroke": "#e03131", **plain})
                 plot = self._server.gui.add_uplot(
                     _with_cursor(x, y, self._second),
-                    series,
+                    ({"label": "s"}, *lines),
                     title=key,
                     scales={"x": {"time": False}},
                     legend={"show": False},

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.errors import CorruptLog, MissingExtra
+from trainlog.errors import CorruptLog, MissingExtra, SettingError
 
 __all__ = [
     *("CRC", "INPUTS", "MODEL", "STATE_STEP"),
@@ -39,10 +39,13 @@ def import_mujoco() -> ModuleType:
 
     Raises:
         MissingExtra: when it is not installed.
+        SettingError: when ``MUJOCO_GL`` is not what it knows.
 
     """
     try:
         import mujoco
+    except RuntimeError as error:
+        raise SettingError(f"MuJoCo does not start: {error}") from error
     except ImportError as error:
         raise MissingExtra(f'this needs MuJoCo: pip install "trainlog[mujoco]" ({error})') from error
     module: ModuleType = mujoco

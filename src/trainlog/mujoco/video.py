@@ -31,9 +31,11 @@ _GIF: tuple[str, ...] = (
 )
 
 
-def choose_graphics() -> None:
-    """Let MuJoCo draw without a display, unless ``MUJOCO_GL`` says how; before MuJoCo is imported."""
-    if sys.platform == "linux":
+def choose_graphics(*, draws: bool) -> None:
+    """Say by ``MUJOCO_GL`` how MuJoCo is to draw, before it is imported: without a display, or not at all."""
+    if not draws:
+        os.environ["MUJOCO_GL"] = "disable"  # nothing that is not needed can fail
+    elif sys.platform == "linux":
         os.environ.setdefault("MUJOCO_GL", "egl")
 
 

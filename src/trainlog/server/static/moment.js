@@ -179,7 +179,7 @@ export class Moment {
       if (Array.isArray(value) && (value.length > 3 || frame.elements[key])) { vectors.push([key, value]); continue; }
       const row = table.insertRow();
       row.insertCell().textContent = key;
-      const text = Array.isArray(value) ? value.map(number).join(", ") : typeof value === "object" && value ? JSON.stringify(value) : number(value);
+      const text = Array.isArray(value) ? value.map(number).join(", ") : typeof value === "object" && value ? brief(JSON.stringify(value)) : number(value);
       row.insertCell().textContent = keys[key]?.unit ? `${text} ${keys[key].unit}` : text;
     }
     this.facts.replaceChildren(table, ...vectors.flatMap(([key, values]) => {
@@ -297,6 +297,8 @@ export class Moment {
     if (best >= 0) this.go(best);
   }
 }
+
+function brief(text) { return text.length > 120 ? `${text.slice(0, 120)}…` : text; }
 
 function typicalStep(x, y) {
   const steps = [];
