@@ -27,7 +27,7 @@ Picture = npt.NDArray[np.uint8]
 _MOST_PICTURES: Final = 10_000_000
 _GIF: tuple[str, ...] = (
     "-vf",
-    "split[a][b];[a]palettegen=stats_mode=diff[p];[b][p]paletteuse=dither=bayer:bayer_scale=4",
+    "split[a][b];[a]palettegen=max_colors=128[p];[b][p]paletteuse=dither=none:diff_mode=rectangle",
 )
 
 
