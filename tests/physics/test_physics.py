@@ -19,7 +19,7 @@ from trainlog.model import Frame, Kind
 from trainlog.mujoco import Replay, StateRecorder, check
 from trainlog.mujoco.replay import load_model
 from trainlog.mujoco.state import CRC, INPUTS, STATE_STEP, StateLayout
-from trainlog.mujoco.stored_model import MODEL_KIND
+from trainlog.mujoco.stored_model import MODEL_KIND, stored_models
 
 pytestmark = pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
 
@@ -238,6 +238,17 @@ class TestTheModel:
         assert trainlog.open(tmp_path / "run.flog").summary().kinds[MODEL_KIND].frames == 3
         assert check(replay).divergences == []
 
+    def test_a_large_one_is_several_frames(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr("trainlog.mujoco.stored_model._PART", 5_000)
+        log = Run(MODELS["ant"]()).record(tmp_path / "run.flog", 3)
+        frames = list(trainlog.open(log).frames(MODEL_KIND))
+        assert len(frames) > 2
+        assert all(len(frame.data["mjb"]) <= 5_000 for frame in frames)
+        assert check(Replay(log)).divergences == []
+        with trainlog.create(tmp_path / "part.flog", {}) as writer:  # the writer was killed between two parts
+            writer.write_all(frames[:-1])
+        assert stored_models(trainlog.open(tmp_path / "part.flog")) == {}
+
     @pytest.mark.parametrize(
         ("change", "error", "why"),
         [
@@ -364,6 +375,17 @@ def test_hostile_clocks_end(change: dict[str, Any], tmp_path: Path) -> None:
 
     result = check(Replay(changed(log, tmp_path / "other.flog", 3, do)))
     assert result.gaps or result.divergences
+
+
+def test_a_copy_in_another_format_is_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    run = Run(MODELS["mocap"](), every=3)
+    log = run.record(tmp_path / "run.flog", 40, resets=25)
+    trainlog.convert(log, tmp_path / "run.parquet")
+    trainlog.convert(tmp_path / "run.parquet", tmp_path / "back.flog")
+    results = [check(Replay(tmp_path / name)) for name in ("run.flog", "run.parquet", "back.flog")]
+    assert results[0].divergences == []
+    assert results[1] == results[2] == results[0]
 
 
 def test_a_log_without_states_is_told(tmp_path: Path) -> None:

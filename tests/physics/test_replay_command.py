@@ -106,6 +106,15 @@ class TestVideo:
     def test_all_episodes_one_after_the_other(self, log: Path, tmp_path: Path) -> None:
         assert len(self.render(log, tmp_path / "v.mp4", "--fps", 4, "--episode", "all")) == 10
 
+    def test_positions_only_with_a_model_from_elsewhere(self, tmp_path: Path) -> None:
+        with trainlog.TrainingRecorder(tmp_path / "old.flog", metadata={"dt": 0.1}) as log:
+            for n in range(11):
+                log.record_creature_frame(None, {"step": n, "pos": [n / 5, *[0.1 * n] * 8], "vel": [0.0] * 9})
+        target = tmp_path / "videos" / "v.mp4"
+        video = self.render(tmp_path / "old.flog", target, "--fps", 5, "--env-id", "HalfCheetah-v5")
+        assert len(video) == 6
+        assert (np.abs(video[0] - video[-1]) > 40).any(axis=2).sum() > 200
+
     @pytest.mark.parametrize(
         ("flags", "why"),
         [

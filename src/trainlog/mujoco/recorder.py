@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.mujoco.state import CRC, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, crc_of, import_mujoco
+from trainlog.mujoco.state import CRC, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, import_mujoco
 from trainlog.mujoco.stored_model import store_model
 from trainlog.recorder import TrainingRecorder
 
@@ -46,6 +47,13 @@ class StateRecorder:
             raise ValueError(f"every is a number of steps, 1 or more, not {every}")
         self._log, self._model, self._data, self._every, self._env = log, model, data, every, env
         self._layout = StateLayout(model)
+        parts = self._layout.parts
+        self._always = [(part.key, part.place) for part in parts if not part.optional]
+        self._unless_zero = [
+            (part.key, part.place, 8 * part.place.start, bytes(8 * (part.place.stop - part.place.start)))
+            for part in parts
+            if part.optional
+        ]
         self._get_state = import_mujoco().mj_getState
         self._between: list[Floats] = []  # states since the last recorded one
         self._step = self._total = 0
@@ -103,14 +111,16 @@ class StateRecorder:
         state: dict[str, Any] = {"step": self._total, STATE_STEP: self._step, MODEL: self._model_id}
         if self._env is not None:
             state["env"] = self._env
-        bits = vector.view(np.int64)  # -0.0 is no zero here
-        for key, _, place, _, optional in self._layout.parts:
-            if not optional or bits[place].any():
+        raw = vector.astype("<f8", copy=False).tobytes()
+        for key, place in self._always:
+            state[key] = vector[place]
+        for key, place, start, zeros in self._unless_zero:
+            if not raw.startswith(zeros, start):  # -0.0 is no zero here
                 state[key] = vector[place]
         state["episode_sim_time"] = vector[0]
         if self._between:
-            state[INPUTS] = self._inputs_between(bits)
-        state[CRC] = crc_of(vector)
+            state[INPUTS] = self._inputs_between(vector.view(np.int64))
+        state[CRC] = zlib.crc32(raw)
         return state
 
     def _inputs_between(self, now: npt.NDArray[np.int64]) -> dict[str, Floats]:
