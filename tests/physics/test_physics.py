@@ -317,6 +317,28 @@ class TestEnvironments:
         assert check(replay).divergences == []
 
 
+def test_the_states_may_be_in_the_frames_of_somebody_else(tmp_path: Path) -> None:
+    gymnasium = pytest.importorskip("gymnasium")
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        env = gymnasium.make("HalfCheetah-v5", max_episode_steps=25)
+        states = StateRecorder(log, env.unwrapped.model, env.unwrapped.data)
+        env = states.wrap(env)
+        env.action_space.seed(0)
+        for seed in range(2):
+            env.reset(seed=seed)
+            for n in range(25):
+                _, reward, *_ = env.step(env.action_space.sample())
+                if n % 10 == 0 or n == 24:
+                    log.record_creature_frame(None, {"reward": reward, **states.state(env)})
+        with pytest.raises(ValueError, match="no step since the last state"):
+            states.state()
+        env.close()
+    replay = Replay(tmp_path / "run.flog")
+    assert replay.steps.tolist() == [0, 1, 11, 21, 25, 25, 26, 36, 46, 50]
+    assert check(replay).simulated == 8
+    assert check(replay).divergences == []
+
+
 class TestPositionsOnly:
     @pytest.fixture
     def log(self, tmp_path: Path) -> Path:

@@ -55,7 +55,7 @@ class StateRecorder:
             if part.optional
         ]
         self._get_state = import_mujoco().mj_getState
-        self._between: list[Floats] = []  # states since the last recorded one
+        self._pending: list[Floats] = []  # states since the last recorded one, with that of now
         self._step = self._total = 0
         self._time = np.inf  # of the last state; nothing comes before the first one
         self._model_id = store_model(log, model)
@@ -80,12 +80,55 @@ class StateRecorder:
             As `trainlog.TrainingRecorder.record_creature_frame`.
 
         """
-        state = self.state()
-        if state is not None:
+        self._note()
+        if self._step % self._every == 0:
+            state = self.state()
             self._log.record_creature_frame(None, state if more is None else {**state, **more})
 
-    def state(self) -> dict[str, Any] | None:
-        """What ``step`` would record, for those who put it into a frame of their own; None where it would not."""
+    def close(self) -> None:
+        """Record the last state, where *every* left it out: after the last step. The next step begins an episode."""
+        if self._pending:
+            self._log.record_creature_frame(None, self.state())
+        self._time = np.inf
+
+    def wrap(self, env: Any) -> Any:
+        """A Gymnasium environment that does what *env* does, and lets `state` know of every step.
+
+        For `trainlog.gymnasium.RecordRun`, which records a frame for each step already::
+
+            env = RecordRun(states.wrap(env), log, every=10, extra=states.state)
+
+        The first state of each episode is a frame of its own. Of the recorder, *every* is not asked.
+        """
+        import gymnasium
+
+        recorder = self
+
+        class RecordStates(gymnasium.Wrapper):
+            def reset(self, **options: Any) -> Any:
+                result = self.env.reset(**options)
+                recorder.reset()
+                return result
+
+            def step(self, action: Any) -> Any:
+                result = self.env.step(action)
+                recorder._note()
+                return result
+
+        return RecordStates(env)
+
+    def state(self, env: Any = None) -> dict[str, Any]:
+        """The keys of the last state, for a frame that somebody else records; see `wrap`.
+
+        Raises:
+            ValueError: when there was no step since the last state.
+
+        """
+        if not self._pending:
+            raise ValueError("there was no step since the last state")
+        return self._keys(self._pending.pop())
+
+    def _note(self) -> None:
         vector = np.empty(self._layout.size)
         self._get_state(self._model, self._data, vector, self._layout.whole)
         now = self._data.time
@@ -96,16 +139,7 @@ class StateRecorder:
             self._step += 1
             self._total += 1
         self._time = now
-        if self._step % self._every:
-            self._between.append(vector)
-            return None
-        return self._keys(vector)
-
-    def close(self) -> None:
-        """Record the last state, where *every* left it out: after the last step. The next step begins an episode."""
-        if self._between:
-            self._log.record_creature_frame(None, self._keys(self._between.pop()))
-        self._time = np.inf
+        self._pending.append(vector)
 
     def _keys(self, vector: Floats) -> dict[str, Any]:
         state: dict[str, Any] = {"step": self._total, STATE_STEP: self._step, MODEL: self._model_id}
@@ -118,14 +152,14 @@ class StateRecorder:
             if not raw.startswith(zeros, start):  # -0.0 is no zero here
                 state[key] = vector[place]
         state["episode_sim_time"] = vector[0]
-        if self._between:
+        if self._pending:
             state[INPUTS] = self._inputs_between(vector.view(np.int64))
         state[CRC] = zlib.crc32(raw)
         return state
 
     def _inputs_between(self, now: npt.NDArray[np.int64]) -> dict[str, Floats]:
         """The inputs of the steps since the last state, by part; without those that are the same as *now*."""
-        rows, self._between = np.array(self._between), []
+        rows, self._pending = np.array(self._pending), []
         bits = rows.view(np.int64)
         return {
             part.key: np.ascontiguousarray(rows[:, part.place])  # which is stored far faster
