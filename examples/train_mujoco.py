@@ -177,7 +177,6 @@ class Creature:
 
 
 Policy = Callable[[FloatArray], FloatArray]
-Watch = Callable[[int, float], None]  # the number of steps so far, and the reward of the last one
 
 
 @dataclass(frozen=True)
@@ -189,23 +188,18 @@ class Rollout:
     observations: FloatArray
 
 
-def rollout(creature: Creature, policy: Policy, start: int, horizon: int, watch: Watch | None = None) -> Rollout:
-    """One episode from the random state *start*; *watch* is called after the reset and after each step."""
-    seen = np.empty((horizon, creature.inputs))
-    observation, _ = creature.env.reset(seed=start)
-    origin, reward, terminated, step = float(creature.data.xpos[TORSO, 0]), 0.0, False, 0
-    if watch:
-        watch(0, 0.0)
-    for step in range(1, horizon + 1):
-        seen[step - 1] = observation
-        observation, earned, terminated, truncated, _ = creature.env.step(policy(observation))
+def rollout(creature: Creature, policy: Policy, start: int, env: Any = None) -> Rollout:
+    """One episode from the random state *start*, in the creature's environment, or that environment wrapped."""
+    env = env or creature.env
+    seen: list[Any] = []
+    observation, _ = env.reset(seed=start)
+    origin, reward, terminated, truncated = float(creature.data.xpos[TORSO, 0]), 0.0, False, False
+    while not (terminated or truncated):
+        seen.append(observation)
+        observation, earned, terminated, truncated, _ = env.step(policy(observation))
         reward += float(earned)
-        if watch:
-            watch(step, float(earned))
-        if terminated or truncated:
-            break
     distance = float(creature.data.xpos[TORSO, 0]) - origin
-    return Rollout(reward, distance, step, terminated, seen[:step])
+    return Rollout(reward, distance, len(seen), terminated, np.array(seen))
 
 
 class RandomSearch:
@@ -234,7 +228,7 @@ class RandomSearch:
         self.directions = self.rng.standard_normal((self.args.directions, *self.weights.shape))
         starts = self.rng.integers(2**31, size=len(self.directions)).tolist()
         return [
-            rollout(self.creature, self.policy(sign * self.args.noise * direction), start, self.args.horizon)
+            rollout(self.creature, self.policy(sign * self.args.noise * direction), start)
             for direction, start in zip(self.directions, starts, strict=True)
             for sign in (1, -1)
         ]
@@ -266,27 +260,27 @@ class RandomSearch:
 
 
 class Evaluation:
-    """Records a rollout, with the pose at every so many steps, and knows in the end how the creature moved."""
+    """An episode that is recorded with the states of the simulation, and knows in the end how the creature moved."""
 
     def __init__(
         self, log: trainlog.TrainingRecorder, states: StateRecorder, creature: Creature, every: int, gen: int, step: int
     ) -> None:
-        self.log, self.states, self.creature, self.every, self.gen = log, states, creature, every, gen
-        self.step = step
+        from trainlog.gymnasium import RecordRun
+
+        self.log, self.creature, self.gen, self.step, self.states = log, creature, gen, step, states
         self.uprights: list[float] = []
         self.fallen = False
+        # What is observed and done is in the states already.
+        kept: dict[str, Any] = {"observations": False, "actions": False, "stats": False, "episode_type": "evaluation"}
+        self.env = RecordRun(states.wrap(creature.env), log, every=every, extra=self.extra, step=step, **kept)
 
-    def __call__(self, steps: int, reward: float) -> None:
-        record = self.states.step if steps else self.states.reset
-        if steps % self.every:
-            record()  # no frame, but what was set at this step is in the next one
-            return
-        pose, step = self.creature.pose(), self.step + steps
-        now = {"step": step, "sim_time": step * self.creature.dt, "gen": self.gen}
-        record(now | pose | ({"reward": reward} if steps else {}))
+    def extra(self, env: Any) -> dict[str, Any]:
+        """What else a recorded frame holds."""
+        pose, steps = self.creature.pose(), round(self.creature.data.time / self.creature.dt)
         self.uprights.append(pose["upright"])
         if pose["upright"] < FLIPPED:
             self.fall("flipped on its back", steps)
+        return self.states.state() | pose | {"sim_time": (self.step + steps) * self.creature.dt, "gen": self.gen}
 
     def fall(self, how: str, steps: int) -> None:
         if not self.fallen:
@@ -323,7 +317,7 @@ class Result:
 def train(args: Args, creature: Creature, log: trainlog.TrainingRecorder) -> Result:
     rng, result = np.random.default_rng(args.seed), Result()
     search = RandomSearch(args, creature, rng)
-    states = StateRecorder(log, creature.model, creature.data, every=args.log_every)
+    states = StateRecorder(log, creature.model, creature.data)
     plan = f"{args.env}, seed {args.seed}: {args.iterations} generations of {2 * args.directions} rollouts"
     log.record_event(None, "start", {"msg": plan, "step": 0})
     try:
@@ -331,8 +325,7 @@ def train(args: Args, creature: Creature, log: trainlog.TrainingRecorder) -> Res
             # What has been learned so far, without noise: this is what the creature frames show.
             policy, start = search.policy(), int(rng.integers(2**31))
             watch = Evaluation(log, states, creature, args.log_every, gen, result.step)
-            greedy = rollout(creature, policy, start, args.horizon, watch)
-            states.close()  # the last state, too
+            greedy = rollout(creature, policy, start, watch.env)
             step = result.step = result.step + greedy.steps
             if greedy.terminated:
                 watch.fall("fell", greedy.steps)
@@ -475,7 +468,7 @@ def dashboard(folder: Path) -> Iterator[str | None]:
 
 
 def run(args: Args) -> int:
-    creature = Creature(args.env)
+    creature = Creature(args.env, max_episode_steps=args.horizon)
     now = datetime.now().astimezone()
     safe = re.sub(r"[^\w.-]+", "-", args.env)
     folder = Path(args.out or f"runs/demo-{safe}-s{args.seed}-{now:%Y%m%d-%H%M%S}")

@@ -45,6 +45,7 @@ def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_page_about_physics_runs(tmp_path: Path) -> None:
     pytest.importorskip("mujoco")
+    pytest.importorskip("gymnasium")
     code = "\n".join(blocks(ROOT / "docs" / "mujoco.md", "python"))
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 
 from trainlog import registry
 from trainlog.codec import Writer
+from trainlog.environments import VectorRecorder
 from trainlog.errors import LogWriteWarning
 from trainlog.model import Kind
 from trainlog.writers.background import Background, Policy
@@ -160,6 +161,10 @@ class TrainingRecorder:
     def record(self, timestamp: float | None, kind: Kind, data: Mapping[str, Any]) -> None:
         """Record a frame of any kind, also one of your own (``Kind(100)``); raises as ``record_creature_frame``."""
         self._put(self.now() if timestamp is None else timestamp, kind, data)
+
+    def vector(self, num_envs: int, autoreset: Any = "next_step", **options: Any) -> VectorRecorder:
+        """A recorder of *num_envs* environments that go on together; see `trainlog.environments.VectorRecorder`."""
+        return VectorRecorder(self, num_envs, autoreset, **options)
 
     def rewind(self, step: int) -> None:
         """Record that training went back to the checkpoint of *step*; raises as ``record_creature_frame``.

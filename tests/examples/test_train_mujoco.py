@@ -51,27 +51,29 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @needs_mujoco
 class TestASmallRun:
-    def test_the_creature_is_there_every_ten_steps_of_each_evaluation(self, small: tuple[Path, str]) -> None:
-        creature = trainlog.open(small[0] / "training_log.flog").table("creature")
-        state = {"pos", "vel", "com", "heading", "speed", "x", "y", "upright"}
-        assert set(creature) >= {"step", "sim_time", "gen", "reward", "ctrl", "warmstart", *state}
-        np.testing.assert_allclose(creature["sim_time"], creature["step"] * 0.05)
-        assert creature["gen"].tolist() == [gen for gen in range(4) for _ in range(7)]
-        for gen in range(4):
-            steps = creature["step"][creature["gen"] == gen]
-            assert (steps - steps[0]).tolist() == [0, 10, 20, 30, 40, 50, 60]
-        assert (np.diff(creature["step"]) > 0).all()
-        rollouts_between = creature["step"][creature["gen"] == 1][0] - creature["step"][creature["gen"] == 0][-1]
-        assert rollouts_between == 2 * 3 * 60
+    def test_each_evaluation_is_an_episode_with_every_tenth_step(self, small: tuple[Path, str]) -> None:
+        reader = trainlog.open(small[0] / "training_log.flog")
+        creature = reader.table("creature")
+        state = {"pos", "vel", "ctrl", "warmstart", "com", "heading", "speed", "x", "y", "upright"}
+        assert set(creature) >= {"step", "sim_time", "gen", "reward", "truncated", *state}
+        assert creature["state_step"].tolist() == [0, 1, 11, 21, 31, 41, 51, 60] * 4
+        seen = creature["state_step"] > 0  # the state after a reset is no step
+        np.testing.assert_allclose(creature["sim_time"][seen], creature["step"][seen] * 0.05)
+        assert creature["gen"][seen].tolist() == [gen for gen in range(4) for _ in range(7)]
+        starts = [gen * (1 + 2 * 3) * 60 for gen in range(4)]  # the rollouts between are not recorded
+        assert (creature["step"][seen] - creature["state_step"][seen]).tolist() == np.repeat(starts, 7).tolist()
+        episodes = list(trainlog.episodes(reader))
+        assert [(str(one.type), one.complete, one.steps.rows) for one in episodes] == [("evaluation", True, 7)] * 4
 
     def test_the_state_is_that_of_a_half_cheetah(self, small: tuple[Path, str]) -> None:
         reader = trainlog.open(small[0] / "training_log.flog")
         creature = reader.table("creature")
-        assert creature["pos"].shape == creature["vel"].shape == (28, reader.header.meta["nq"]) == (28, 9)
-        assert creature["com"].shape == (28, 3)
+        assert creature["pos"].shape == creature["vel"].shape == (32, reader.header.meta["nq"]) == (32, 9)
+        creature = creature.rows_where(creature["state_step"] > 0)
+        assert np.stack(creature["com"]).shape == (28, 3)
         # The first two joints of its root slide along x and z, and its torso begins 0.7 m above the ground.
         np.testing.assert_allclose(creature["x"], creature["pos"][:, 0])
-        assert (np.abs(creature["com"][:, 2] - creature["pos"][:, 1] - 0.6) < 0.4).all()
+        assert (np.abs(np.stack(creature["com"])[:, 2] - creature["pos"][:, 1] - 0.6) < 0.4).all()
         np.testing.assert_allclose(creature["speed"], np.abs(creature["vel"][:, 0]), atol=1e-12)
         assert ((creature["upright"] >= 0) & (creature["upright"] <= 1)).all()
         assert creature["upright"][0] > 0.98
@@ -100,6 +102,8 @@ class TestASmallRun:
         log = trainlog.FlogReplay(small[0] / "training_log.flog")
         events = list(log.events())
         assert [events[0]["type"], events[-1]["type"]] == ["start", "finished"]
+        returns = [event["return"] for event in events if event["type"] == "episode_end"]
+        assert returns == pytest.approx([frame["reward"] for frame in log.stats_frames()])
         best = [event["return"] for event in events if event["type"] == "new_best"]
         rewards = [frame["reward"] for frame in log.stats_frames()]
         assert best == sorted(set(best))
@@ -311,10 +315,10 @@ def test_the_recorded_physics_is_the_same_again(small: tuple[Path, str]) -> None
     from trainlog.mujoco import Replay, check
 
     folder, said = small
-    assert re.search(r"^Check:   same, bit for bit: 28 states of 4 episodes, 24 simulated$", said, re.MULTILINE)
+    assert re.search(r"^Check:   same, bit for bit: 32 states of 4 episodes, 28 simulated$", said, re.MULTILINE)
     replay = Replay(folder / "training_log.flog")
     assert check(replay).divergences == []
     states = [replay.state(frame).frame.data for frame in range(replay.frames)]
-    assert ["reward" in state for state in states] == [False, *[True] * 6] * 4
+    assert ["reward" in state for state in states] == [False, *[True] * 7] * 4
     # The steps between two frames are simulated from the first of them, with what the policy did at each.
-    assert [replay.at(step=step).time for step in (0, 7, 10, 59)] == pytest.approx([0.0, 0.35, 0.5, 2.95])
+    assert [replay.at(step=step).time for step in (1, 7, 11, 59)] == pytest.approx([0.05, 0.35, 0.55, 2.95])

@@ -20,7 +20,7 @@ class Divergence:
     """Where a recorded state is not what the simulation of the one before it gives.
 
     Attributes:
-        environment: in which.
+        environment: in which; empty where the log has only one.
         frame: the number of the state in its environment, from 0.
         time: when it was logged, s.
         step: its ``step``; NaN where there is none.
@@ -143,7 +143,7 @@ def _divergence(
 ) -> Divergence:
     at = different[0] if different else -1
     return Divergence(
-        replay.environment,
+        replay.environment if len(replay.environments) > 1 else "",
         frame,
         float(replay.times[frame]),
         float(replay.steps[frame]),

@@ -27,7 +27,7 @@ class StateRecorder:
     reset. Controls, applied forces and mocap poses must not change within a step.
     """
 
-    def __init__(self, log: TrainingRecorder, model: Any, data: Any, *, every: int = 1, env: int | None = None) -> None:
+    def __init__(self, log: TrainingRecorder, model: Any, data: Any, *, every: int = 1, env: int = 0) -> None:
         """Store the model in *log*.
 
         Args:
@@ -35,7 +35,7 @@ class StateRecorder:
             model: the ``MjModel``.
             data: the ``MjData`` that is simulated.
             every: a state after so many steps, and the last one of an episode.
-            env: the number of the environment, where a log has several.
+            env: the number of the environment in the log.
 
         Raises:
             MissingExtra: when MuJoCo is not installed.
@@ -57,6 +57,7 @@ class StateRecorder:
         self._get_state = import_mujoco().mj_getState
         self._pending: list[Floats] = []  # states since the last recorded one, with that of now
         self._step = self._total = 0
+        self._counts = True
         self._time = np.inf  # of the last state; nothing comes before the first one
         self._model_id = store_model(log, model)
 
@@ -82,13 +83,12 @@ class StateRecorder:
         """
         self._note()
         if self._step % self._every == 0:
-            state = self.state()
-            self._log.record_creature_frame(None, state if more is None else {**state, **more})
+            self._record(more)
 
     def close(self) -> None:
         """Record the last state, where *every* left it out: after the last step. The next step begins an episode."""
         if self._pending:
-            self._log.record_creature_frame(None, self.state())
+            self._record()
         self._time = np.inf
 
     def wrap(self, env: Any) -> Any:
@@ -98,11 +98,12 @@ class StateRecorder:
 
             env = RecordRun(states.wrap(env), log, every=10, extra=states.state)
 
-        The first state of each episode is a frame of its own. Of the recorder, *every* is not asked.
+        The first state of each episode is a frame of its own. *every* of this recorder is not asked, and no frame has
+        its count of steps.
         """
         import gymnasium
 
-        recorder = self
+        recorder, self._counts = self, False
 
         class RecordStates(gymnasium.Wrapper):
             def reset(self, **options: Any) -> Any:
@@ -128,6 +129,10 @@ class StateRecorder:
             raise ValueError("there was no step since the last state")
         return self._keys(self._pending.pop())
 
+    def _record(self, more: Mapping[str, Any] | None = None) -> None:
+        step = {"step": self._total} if self._counts else {}
+        self._log.record_creature_frame(None, {**step, **self.state(), **(more or {})})
+
     def _note(self) -> None:
         vector = np.empty(self._layout.size)
         self._get_state(self._model, self._data, vector, self._layout.whole)
@@ -142,9 +147,7 @@ class StateRecorder:
         self._pending.append(vector)
 
     def _keys(self, vector: Floats) -> dict[str, Any]:
-        state: dict[str, Any] = {"step": self._total, STATE_STEP: self._step, MODEL: self._model_id}
-        if self._env is not None:
-            state["env"] = self._env
+        state: dict[str, Any] = {"env": self._env, STATE_STEP: self._step, MODEL: self._model_id}
         raw = vector.astype("<f8", copy=False).tobytes()
         for key, place in self._always:
             state[key] = vector[place]

@@ -1,0 +1,389 @@
+"""EnvironmentRecorder and VectorRecorder: the steps and the episodes of one environment, or of many in one frame each.
+
+``docs/environments.md`` has the keys. `trainlog.episodes` reads them apart again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.conventions import EPISODE_END, EPISODE_START
+from trainlog.errors import TrainlogWarning
+
+__all__ = ["EnvironmentRecorder", "VectorRecorder", "leaves"]
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+AUTORESETS: Final = ("next_step", "same_step", "disabled")
+
+# What the next row of an environment is: a step of its episode, the first step of one, its reset, or nothing.
+_OPEN, _BEGINS, _RESETS, _ENDED = range(4)
+
+
+class Log(Protocol):
+    """What a recorder is asked for here."""
+
+    def record_creature_frame(self, timestamp: float | None, data: Mapping[str, Any], /) -> None: ...
+    def record_stats_frame(self, timestamp: float | None, stats: Mapping[str, Any], /) -> None: ...
+    def record_event(
+        self, timestamp: float | None, event_type: str, data: Mapping[str, Any] | str | None = None, /
+    ) -> None: ...
+
+
+def leaves(value: Any) -> Any:
+    """An observation or action as a frame holds it: what is a tuple becomes a map with the keys "0", "1", and so on."""
+    if isinstance(value, Mapping):
+        return {str(key): leaves(one) for key, one in value.items()}
+    if isinstance(value, tuple):
+        names = getattr(value, "_fields", range(len(value)))
+        return {str(name): leaves(one) for name, one in zip(names, value, strict=True)}
+    return value
+
+
+class _Recorder:
+    """What both recorders share: the settings, and how an episode's events are written."""
+
+    def __init__(self, log: Log, *, every: int, env_id: int, step: int, episode_type: str, stats: bool) -> None:
+        if every < 1:
+            raise ValueError(f"every is a number of steps, 1 or more, not {every!r}")
+        if env_id < 0:
+            raise ValueError(f"env_id is the number of an environment, 0 or more, not {env_id!r}")
+        self.steps = step
+        self.episodes = 0
+        self._log = log
+        self._every = every
+        self._env_id = env_id
+        self._stats = stats
+        self._about: dict[str, Any] = {"episode_type": episode_type}
+        if every > 1:
+            self._about["every"] = every
+
+    def _started(self, env: Any, obs: Any) -> None:
+        event = {"env": env, "step": self.steps, **self._about}
+        if obs is not None:
+            event["obs"] = obs
+        self._log.record_event(None, EPISODE_START, event)
+
+    def _finished(self, env: int, length: int, total: float) -> None:
+        self.episodes += 1
+        if self._stats:
+            row = {"step": self.steps, "episode": self.episodes, "env": env, "return": total, "length": length}
+            self._log.record_stats_frame(None, row)
+
+
+class EnvironmentRecorder(_Recorder):
+    """Records the steps of one environment, a creature frame each, and the events of its episodes.
+
+    Attributes:
+        steps: how many steps there were, those that were not recorded included.
+        episodes: how many episodes ended.
+
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        *,
+        every: int = 1,
+        env_id: int = 0,
+        step: int = 0,
+        episode_type: str = "training",
+        stats: bool = True,
+    ) -> None:
+        """Begin; see `VectorRecorder` for the arguments."""
+        super().__init__(log, every=every, env_id=env_id, step=step, episode_type=episode_type, stats=stats)
+        self._begins = True
+        self._start: Any = None
+        self._length = 0
+        self._return = 0.0
+
+    def reset(self, obs: Any = None) -> None:
+        """An episode begins with the next step. One that is open stays without an end."""
+        self._begins, self._start = True, leaves(_copied(obs))
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next step is recorded whatever comes of it."""
+        return self._every == 1 or self._begins or self._length % self._every == 0
+
+    def step(self, reward: float, terminated: bool, truncated: bool, data: Mapping[str, Any] | None = None) -> None:
+        """Record a step.
+
+        Args:
+            reward: of the step.
+            terminated: whether the episode came to an end of its own.
+            truncated: whether it was cut off.
+            data: more keys of the frame.
+
+        Raises:
+            As `trainlog.TrainingRecorder.record_creature_frame`.
+
+        """
+        reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
+        is_due = self.is_due
+        if self._begins:
+            self._started(self._env_id, self._start)
+            self._begins, self._start = False, None
+            self._length, self._return = 0, 0.0
+        self.steps += 1
+        self._length += 1
+        self._return += reward
+        done = terminated or truncated
+        if is_due or done:
+            frame: dict[str, Any] = {"step": self.steps, "env": self._env_id, "reward": reward}
+            frame |= {"terminated": terminated, "truncated": truncated}
+            self._log.record_creature_frame(None, {**frame, **(data or {})})
+        if done:
+            self._begins = True
+            event = {"env": self._env_id, "step": self.steps, "terminated": terminated, "truncated": truncated}
+            self._log.record_event(None, EPISODE_END, event | {"length": self._length, "return": self._return})
+            self._finished(self._env_id, self._length, self._return)
+
+
+class VectorRecorder(_Recorder):
+    """Records the steps of several environments that go on together, one creature frame for all of them.
+
+    Attributes:
+        steps: how many steps all environments made together, those that were not recorded included.
+        episodes: how many episodes ended.
+
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        num_envs: int,
+        autoreset: Any = "next_step",
+        *,
+        every: int = 1,
+        env_id: int = 0,
+        step: int = 0,
+        episode_type: str = "training",
+        stats: bool = True,
+    ) -> None:
+        """Begin.
+
+        Args:
+            log: a `trainlog.TrainingRecorder`.
+            num_envs: how many environments.
+            autoreset: how an environment is reset after the end of its episode, as Gymnasium has it, as text or as
+                its ``AutoresetMode``. ``next_step``: by the next step, which is none of an episode. ``same_step``: at
+                once. ``disabled``: by a call of `reset`.
+            every: record every n-th step of an episode only, the first and the last in any case. The end of each
+                episode tells its whole length and return.
+            env_id: the number of the first of the environments in the log. Other environments of the same log have
+                other numbers.
+            step: how many steps there were before, of a resumed run.
+            episode_type: what the episodes are for, ``training`` or ``evaluation``.
+            stats: also record a stats frame at the end of each episode: ``step``, ``episode``, ``env``, ``return``,
+                ``length``.
+
+        Raises:
+            ValueError: for a mode that is not known, and numbers below the least.
+
+        """
+        super().__init__(log, every=every, env_id=env_id, step=step, episode_type=episode_type, stats=stats)
+        mode = str(getattr(autoreset, "name", autoreset)).lower()
+        if mode not in AUTORESETS:
+            raise ValueError(f"autoreset is one of {', '.join(AUTORESETS)}, not {autoreset!r}")
+        if num_envs < 1:
+            raise ValueError(f"num_envs is 1 or more, not {num_envs!r}")
+        self._num_envs = num_envs
+        self._after_end = {"next_step": _RESETS, "same_step": _BEGINS, "disabled": _ENDED}[mode]
+        self._ids: Ints = np.arange(env_id, env_id + num_envs)
+        self._state = np.full(num_envs, _BEGINS, np.int8)
+        self._all_open = False
+        self._starts: dict[int, Any] = {}
+        self._length = np.zeros(num_envs, np.int64)
+        self._return = np.zeros(num_envs)
+        self._warned = False
+
+    def reset(self, obs: Any = None, mask: Any = None) -> None:
+        """Episodes begin with the next step; those that are open stay without an end.
+
+        Args:
+            obs: what the environments were reset to: an array of shape (num_envs, ...), or maps of such.
+            mask: bools, shape (num_envs,): only these environments.
+
+        Raises:
+            ValueError: when *mask* has another shape.
+
+        """
+        rows = range(self._num_envs) if mask is None else np.flatnonzero(self._row("mask", mask, np.bool_)).tolist()
+        self._begin(rows, leaves(obs))
+
+    def step(
+        self,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        *,
+        obs: Any = None,
+        final_obs: Any = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record a step of all environments.
+
+        Args:
+            reward: numbers, shape (num_envs,).
+            terminated: bools, shape (num_envs,): which episodes came to an end of their own.
+            truncated: bools, shape (num_envs,): which were cut off.
+            obs: what was observed, by environment: an array of shape (num_envs, ...), or maps and tuples of such.
+            final_obs: with the mode ``same_step``, by environment what was observed at the end of the episode, as
+                ``obs`` has what it was reset to; a sequence of length num_envs, of which only the rows count whose
+                episode ends. Without it the frames of such steps have no ``obs``.
+            data: more keys of the frame; arrays of num_envs rows are by environment.
+
+        Raises:
+            ValueError: when an array has another shape; nothing is recorded.
+            As `trainlog.TrainingRecorder.record_creature_frame`.
+
+        """
+        rewards = self._row("reward", reward, np.float64)
+        terminations, truncations = (
+            self._row("terminated", terminated, np.bool_),
+            self._row("truncated", truncated, np.bool_),
+        )
+        done = terminations | truncations
+        obs = leaves(obs)
+        env, real = self._ids, None
+        if not self._all_open:
+            real = self._advance(obs)
+            if real.all():
+                real = None
+            else:
+                done &= real
+                env = np.where(real, env, -1)
+        if real is None:
+            self.steps += self._num_envs
+            self._length += 1
+            self._return += rewards
+        else:
+            self.steps += int(np.count_nonzero(real))
+            self._length += real
+            self._return[real] += rewards[real]
+        ended = done.any()
+        if self._every > 1:
+            due = (self._length % self._every == 1) | done
+            env = np.where(due, env, -1)
+        if (self._every == 1 and real is None) or (env >= 0).any():
+            frame: dict[str, Any] = {"step": self.steps, "env": env, "reward": rewards}
+            frame |= {"terminated": terminations, "truncated": truncations}
+            if data is not None:
+                frame |= data
+            if obs is not None:
+                last = obs
+                if ended and self._after_end == _BEGINS:
+                    last = _with_final(obs, final_obs, np.flatnonzero(done))
+                if last is not None:
+                    frame["obs"] = last
+                elif not self._warned:
+                    self._warn("the final observations were not given, so that the frames of last steps have no obs")
+            self._log.record_creature_frame(None, frame)
+        if ended:
+            self._end(np.flatnonzero(done), terminations, truncations, obs)
+
+    def _row(self, name: str, values: Any, dtype: Any) -> npt.NDArray[Any]:
+        row = np.asarray(values, dtype)
+        if row.shape != (self._num_envs,):
+            raise ValueError(f"{name} has the shape {row.shape}, not ({self._num_envs},): one for each environment")
+        return row
+
+    def _begin(self, rows: Sequence[int], obs: Any) -> None:
+        """Let the episodes of *rows* begin with their next step."""
+        for row in rows:
+            self._state[row] = _BEGINS
+            if obs is None:
+                self._starts.pop(row, None)
+            else:
+                self._starts[row] = _copied(_of_row(obs, row))
+        self._all_open = False
+
+    def _advance(self, obs: Any) -> Bools:
+        """Begin what begins with this step; which rows are steps: bools, shape (num_envs,)."""
+        state = self._state
+        resets = np.flatnonzero(state == _RESETS).tolist()
+        real: Bools = state < _RESETS
+        begins = np.flatnonzero(state == _BEGINS)
+        if (state == _ENDED).any() and not self._warned:
+            self._warn("environments whose episode had ended made a step without a reset; it is in no episode")
+        if len(begins):
+            starts = [self._starts.pop(row, None) for row in begins.tolist()]
+            self._started(self._ids[begins], None if any(one is None for one in starts) else _stacked(starts))
+            state[begins] = _OPEN
+            self._length[begins] = 0
+            self._return[begins] = 0.0
+        if resets:
+            self._begin(resets, obs)
+        else:
+            self._all_open = bool((state == _OPEN).all())
+        return real
+
+    def _end(self, rows: Ints, terminated: Bools, truncated: Bools, obs: Any) -> None:
+        lengths, returns = self._length[rows], self._return[rows]
+        event = {"env": self._ids[rows], "step": self.steps, "terminated": terminated[rows]}
+        event |= {"truncated": truncated[rows], "length": lengths, "return": returns}
+        self._log.record_event(None, EPISODE_END, event)
+        for env, length, total in zip(self._ids[rows].tolist(), lengths.tolist(), returns.tolist(), strict=True):
+            self._finished(env, length, total)
+        if self._after_end == _BEGINS:
+            self._begin(rows.tolist(), obs)
+        self._state[rows] = self._after_end
+        self._all_open = False
+
+    def _warn(self, message: str) -> None:
+        self._warned = True
+        warnings.warn(TrainlogWarning(message), stacklevel=4)
+
+
+def _of_row(values: Any, row: int) -> Any:
+    """The values of one environment out of those of all."""
+    return {key: _of_row(one, row) for key, one in values.items()} if isinstance(values, dict) else values[row]
+
+
+def _copied(value: Any) -> Any:
+    """*value* with arrays that their owner may fill again replaced by copies."""
+    if isinstance(value, Mapping):
+        return {key: _copied(one) for key, one in value.items()}
+    if isinstance(value, tuple):
+        copies = [_copied(one) for one in value]
+        make: Callable[..., Any] = getattr(type(value), "_make", tuple)
+        return make(copies)
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _stacked(values: Sequence[Any]) -> Any:
+    """The values of several environments as those of one frame."""
+    if isinstance(values[0], dict):
+        return {key: _stacked([one[key] for one in values]) for key in values[0]}
+    try:
+        return (
+            np.stack([np.asarray(one) for one in values])
+            if isinstance(values[0], np.ndarray | np.generic)
+            else [*values]
+        )
+    except ValueError:  # of several shapes
+        return list(values)
+
+
+def _with_final(obs: Any, final: Any, rows: Ints) -> Any:
+    """*obs* with the final observations in *rows*; None where those are not given."""
+    if final is None or any(final[row] is None for row in rows.tolist()):
+        return None
+    return _replaced(obs, {row: leaves(final[row]) for row in rows.tolist()})
+
+
+def _replaced(values: Any, rows: Mapping[int, Any]) -> Any:
+    """A copy of *values*, by environment, with those of *rows* in their place."""
+    if isinstance(values, dict):
+        return {key: _replaced(one, {row: new[key] for row, new in rows.items()}) for key, one in values.items()}
+    copy = np.array(values) if isinstance(values, np.ndarray) else list(values)
+    for row, new in rows.items():
+        copy[row] = new
+    return copy

@@ -1,0 +1,208 @@
+"""Wrappers for Gymnasium that record every step and episode of an environment, or of a vector of environments.
+
+::
+
+    env = RecordRun(gymnasium.make("HalfCheetah-v5"), log)
+    envs = RecordVectorRun(gymnasium.make_vec("HalfCheetah-v5", num_envs=64), log)
+
+They change nothing of what the environments return. `trainlog.episodes` reads the episodes back; the keys are in
+``docs/environments.md``.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Final, SupportsFloat
+
+from trainlog.environments import EnvironmentRecorder, Log, VectorRecorder, leaves
+from trainlog.errors import MissingExtra, TrainlogWarning
+
+try:
+    import gymnasium
+    from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+except ImportError as error:
+    raise MissingExtra(f'the wrappers need their extra: pip install "trainlog[gymnasium]" ({error})') from error
+
+__all__ = ["RecordRun", "RecordVectorRun"]
+
+LARGE: Final = 4096
+"""Bytes of one observation, or of a part of it, above which it is recorded only where it is asked for."""
+
+Extra = Callable[[Any], Mapping[str, Any]]
+
+
+class RecordRun(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordConstructorArgs):
+    """Records each step of an environment as a creature frame, and where its episodes begin and end.
+
+    A frame has ``step`` (of all episodes together), ``env``, ``reward``, ``terminated``, ``truncated``, ``obs`` (what
+    was observed after the step) and ``action``.
+    """
+
+    def __init__(
+        self,
+        env: gymnasium.Env[Any, Any],
+        log: Log,
+        *,
+        every: int = 1,
+        observations: bool | None = None,
+        actions: bool = True,
+        extra: Extra | None = None,
+        env_id: int = 0,
+        step: int = 0,
+        episode_type: str = "training",
+        stats: bool = True,
+    ) -> None:
+        """Wrap *env*.
+
+        Args:
+            env: the environment.
+            log: a `trainlog.TrainingRecorder`.
+            every: record every n-th step of an episode only, the first and the last in any case. The end of each
+                episode tells its whole length and return.
+            observations: whether to record what was observed. None: those parts that have not more than 4096 bytes,
+                with a warning for others, such as images.
+            actions: whether to record the actions.
+            extra: called with *env* for each recorded step; returns more keys of the frame, such as the state of a
+                simulator.
+            env_id: the number of the environment in the log.
+            step: how many steps there were before, of a resumed run.
+            episode_type: what the episodes are for, ``training`` or ``evaluation``.
+            stats: also record a stats frame at the end of each episode: ``step``, ``episode``, ``env``, ``return``,
+                ``length``.
+
+        Raises:
+            ValueError: for numbers below the least.
+
+        """
+        settings: dict[str, Any] = {"every": every, "env_id": env_id, "step": step, "episode_type": episode_type}
+        settings["stats"] = stats
+        gymnasium.utils.RecordConstructorArgs.__init__(
+            self,
+            _disable_deepcopy=True,
+            log=log,
+            observations=observations,
+            actions=actions,
+            extra=extra,
+            **settings,
+        )
+        gymnasium.Wrapper.__init__(self, env)
+        self._recorder = EnvironmentRecorder(log, **settings)
+        self._observed = _observed(env.observation_space, observations)
+        self._actions = actions
+        self._extra = extra
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset the environment; an episode that is open stays without an end."""
+        obs, info = super().reset(seed=seed, options=options)
+        self._recorder.reset(self._observed(obs))
+        return obs, info
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Make a step of the environment and record it; raises as the environment and the log do."""
+        obs, reward, terminated, truncated, info = super().step(action)
+        data: dict[str, Any] = {}
+        if self._recorder.is_due or terminated or truncated:
+            if (seen := self._observed(obs)) is not None:
+                data["obs"] = leaves(seen)
+            if self._actions:
+                data["action"] = leaves(action)
+            if self._extra is not None:
+                data |= self._extra(self.env)
+        self._recorder.step(float(reward), terminated, truncated, data)
+        return obs, reward, terminated, truncated, info
+
+
+class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
+    """Records each step of a vector environment as one creature frame, and where the episodes begin and end.
+
+    All modes of autoreset are understood. A frame has ``step`` (of all environments together), and by environment, in
+    arrays of num_envs rows: ``env``, its number, or -1 where the row is no step; ``reward``, ``terminated``,
+    ``truncated``, ``obs`` (what was observed after the step, also where the environment was reset at once) and
+    ``action``.
+    """
+
+    def __init__(
+        self,
+        envs: VectorEnv[Any, Any, Any],
+        log: Log,
+        *,
+        every: int = 1,
+        observations: bool | None = None,
+        actions: bool = True,
+        env_id: int = 0,
+        step: int = 0,
+        episode_type: str = "training",
+        stats: bool = True,
+    ) -> None:
+        """Wrap *envs*; see `RecordRun` for the arguments, of which *env_id* is the number of the first environment.
+
+        A vector environment that does not say in its metadata how it resets is taken for one of ``NEXT_STEP``, with a
+        warning, as Gymnasium's own wrappers do.
+
+        Raises:
+            ValueError: for numbers below the least.
+
+        """
+        super().__init__(envs)
+        mode = envs.metadata.get("autoreset_mode")
+        if mode is None:
+            mode = AutoresetMode.NEXT_STEP
+            _warn(f"{envs} has no autoreset_mode in its metadata; it is taken to be NEXT_STEP")
+        self._recorder = VectorRecorder(
+            log, envs.num_envs, mode, every=every, env_id=env_id, step=step, episode_type=episode_type, stats=stats
+        )
+        self._observed = _observed(envs.single_observation_space, observations)
+        self._actions = actions
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset the environments, or those of ``options["reset_mask"]``; open episodes stay without an end."""
+        mask = (options or {}).get("reset_mask")
+        obs, info = self.env.reset(seed=seed, options=options)
+        self._recorder.reset(self._observed(obs), mask)
+        return obs, info
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Make a step of all environments and record it; raises as the environments and the log do."""
+        obs, reward, terminated, truncated, info = self.env.step(actions)
+        final = info.get("final_obs")
+        if final is not None:
+            final = [None if one is None else self._observed(one) for one in final]
+        data = {"action": leaves(actions)} if self._actions else None
+        self._recorder.step(reward, terminated, truncated, obs=self._observed(obs), final_obs=final, data=data)
+        return obs, reward, terminated, truncated, info
+
+
+def _observed(space: Any, observations: bool | None) -> Callable[[Any], Any]:
+    """What is recorded of an observation, as a function of it; the same for those of a vector."""
+    if observations is False:
+        return lambda obs: None
+    large: dict[str, int] = {} if observations else _large(space, "obs")
+    if not large:
+        return lambda obs: obs
+    sizes = ", ".join(f"{name} ({size:,} bytes)" for name, size in large.items())
+    _warn(f"not recorded, as it is large: {sizes}; observations=True records it, observations=False says that it is so")
+    return lambda obs: _without(leaves(obs), large, "obs")
+
+
+def _large(space: Any, name: str) -> dict[str, int]:
+    if isinstance(space, gymnasium.spaces.Dict | gymnasium.spaces.Tuple):
+        parts = space.items() if isinstance(space, gymnasium.spaces.Dict) else enumerate(space)
+        return {where: size for key, one in parts for where, size in _large(one, f"{name}/{key}").items()}
+    size = math.prod(space.shape or ()) * (space.dtype.itemsize if space.dtype is not None else 1)
+    return {name: size} if size > LARGE else {}
+
+
+def _without(value: Any, large: Mapping[str, int], name: str) -> Any:
+    """*value* without its large parts; None where nothing is left."""
+    if name in large:
+        return None
+    if not isinstance(value, dict):
+        return value
+    parts = {key: _without(one, large, f"{name}/{key}") for key, one in value.items()}
+    return {key: one for key, one in parts.items() if one is not None} or None
+
+
+def _warn(message: str) -> None:
+    warnings.warn(TrainlogWarning(message), stacklevel=4)
