@@ -10,7 +10,8 @@ import pytest
 
 import trainlog
 from trainlog import Frame, Kind, Variable
-from trainlog.episode import EpisodeType, Tally, period_of, weights_of
+from trainlog.episode import EpisodeType, Tally, episode_table, period_of, weights_of
+from trainlog.errors import TrainlogWarning
 
 
 def log_of(path: Path, frames: list[Frame], **more: object) -> trainlog.Reader:
@@ -47,7 +48,8 @@ def test_episodes_of_another_trainer(tmp_path: Path) -> None:
         event("episode_start", episode_type="warm-up"),
         creature(4, -1.0),
     ]
-    first, second, third = trainlog.episodes(log_of(tmp_path / "a.flog", frames))
+    with pytest.warns(TrainlogWarning, match="the end of an episode at 0 s has no start"):
+        first, second, third = trainlog.episodes(log_of(tmp_path / "a.flog", frames))
     assert [(one.number, str(one.type), one.index, one.sub_index, one.complete) for one in (first, second, third)] == [
         (1, "training", 1, 1, True),
         (2, "evaluation", 5, 2, False),
@@ -135,3 +137,128 @@ def test_values_that_only_some_records_have() -> None:
     tally.add(np.array([1]), np.array([[1.0, 4.0]]))
     tally.add(np.array([2]), np.array([[3.0]]))
     assert tally.means() == {"a": 2.0, "b": 4.0}
+
+
+def of_env(env: object, step: int, reward: float, **more: object) -> Frame:
+    return Frame(step / 10, Kind.CREATURE, {"env": env, "step": step, "reward": reward, **more})
+
+
+def test_steps_that_count_all_environments_do_not_make_the_length(tmp_path: Path) -> None:
+    frames = [event("episode_start"), *(creature(step, 1.0) for step in (4, 8, 12)), event("episode_end")]
+    (one,) = trainlog.episodes(log_of(tmp_path / "a.flog", frames))
+    assert (one.length, one.total_reward, one.reward, one.complete) == (3, 3.0, 1.0, True)
+
+
+@pytest.mark.parametrize("names", [(0, 1), ("left", "right"), (0, "other")])
+def test_environments_in_turns(tmp_path: Path, names: tuple[object, object]) -> None:
+    a, b = names
+    frames = [
+        event("episode_start", env=a),
+        of_env(a, 1, 1.0),
+        event("episode_start", env=b),
+        of_env(b, 2, 10.0),
+        of_env(a, 3, 2.0),
+        of_env(b, 4, 20.0),
+        event("episode_end", env=b, terminated=False, truncated=True),
+        of_env(a, 5, 4.0, terminated=True, truncated=False),
+        event("episode_end", env=a),
+        event("episode_start", env=b),
+        of_env(b, 6, 30.0),
+    ]
+    log = log_of(tmp_path / "a.flog", frames)
+    second, first, third = trainlog.episodes(log)
+    assert [(one.env, one.number, one.steps["reward"].tolist()) for one in (first, second, third)] == [
+        (a, 1, [1.0, 2.0, 4.0]),
+        (b, 2, [10.0, 20.0]),
+        (b, 3, [30.0]),
+    ]
+    assert (first.terminated, first.truncated, second.terminated, second.truncated) == (True, False, False, True)
+    assert (third.complete, third.terminated) == (False, None)
+    assert [one.number for one in trainlog.episodes(log, env=b)] == [2, 3]
+    assert repr(second) == f"<Episode 2: training 2, env {b}, 2 records>"
+    table = episode_table(log)
+    assert table["episode"].tolist() == [1, 2, 3]
+    assert table["env"].tolist() == [a, b, b]
+    assert table["length"].tolist() == [3, 2, 1]
+    assert table["return"].tolist() == [7.0, 30.0, 30.0]
+    assert table["problems"].tolist() == ["", "", "it has no end: the log ends before one"]
+    assert episode_table(log, env=a).rows == 1
+
+
+def test_what_is_wrong_with_an_episode_is_told(tmp_path: Path) -> None:
+    frames = [
+        event("episode_start"),
+        creature(1, 1.0),
+        event("episode_start"),
+        creature(2, 1.0),
+        event("episode_end", length=5),
+        event("episode_end"),
+        event("episode_start", every=10),
+        creature(3, 1.0),
+    ]
+    with pytest.warns(TrainlogWarning, match="the end of an episode at 0 s has no start; it is left out"):
+        found = list(trainlog.episodes(log_of(tmp_path / "a.flog", frames)))
+    assert [(one.complete, one.length, one.problems) for one in found] == [
+        (False, 1, ("it has no end: the next episode began before one",)),
+        (True, 1, ("its end tells of 5 steps, and 1 are recorded",)),
+        (
+            False,
+            None,
+            (
+                "it has no end: the log ends before one",
+                "one step in 10 was recorded, so that its length and return are not known",
+            ),
+        ),
+    ]
+    assert math.isnan(found[2].total_reward)
+
+
+def test_a_state_without_a_reward_is_no_step(tmp_path: Path) -> None:
+    state = Frame(0.0, Kind.CREATURE, {"qpos": [1.0, 2.0]})
+    frames = [event("episode_start"), state, creature(1, 2.0), state, creature(2, 4.0), event("episode_end")]
+    (one,) = trainlog.episodes(log_of(tmp_path / "a.flog", frames))
+    assert (one.steps.rows, one.length, one.total_reward, one.means()["reward"]) == (4, 2, 6.0, 3.0)
+
+
+def test_vectors_of_several_sizes_and_single_frames_of_one_environment(tmp_path: Path) -> None:
+    """The frames of all shapes are put in their order again."""
+    frames = [
+        event("episode_start", env=[0, 1, 2]),
+        Frame(0.0, Kind.CREATURE, {"env": [0, 1, 2], "reward": [1.0, 2.0, 3.0], "v": [[1, 1], [2, 2], [3, 3]]}),
+        Frame(0.1, Kind.CREATURE, {"env": [1, 0], "reward": [20.0, 10.0], "v": [[4, 4], [5, 5]], "lr": 0.5}),
+        of_env(0, 3, 100.0),
+        Frame(0.4, Kind.CREATURE, {"env": [0, -1, 2], "reward": [1000.0, 0.0, 30.0], "v": [[6, 6], [7, 7], [8, 8]]}),
+        event("episode_end", env=[2, 0, 1], truncated=[True, False, False]),
+    ]
+    found = {one.env: one for one in trainlog.episodes(log_of(tmp_path / "a.flog", frames))}
+    assert {env: one.steps["reward"].tolist() for env, one in found.items()} == {
+        0: [1.0, 10.0, 100.0, 1000.0],
+        1: [2.0, 20.0],
+        2: [3.0, 30.0],
+    }
+    assert found[2].steps["v"].tolist() == [[3, 3], [8, 8]]
+    assert found[1].steps["lr"].tolist()[1] == 0.5
+    assert [one.truncated for one in found.values()] == [True, False, False]
+
+
+def test_the_log_names_its_environments_and_rewards(tmp_path: Path) -> None:
+    frames = [
+        event("episode_start", robot=[3, 4]),
+        Frame(0.0, Kind.CREATURE, {"robot": [3, 4], "gain": [1.0, 2.0]}),
+        event("episode_end", robot=[3, 4]),
+    ]
+    log = log_of(tmp_path / "a.flog", frames, meta={"conventions": {"env": "robot", "reward": "gain"}})
+    assert [(one.env, one.total_reward) for one in trainlog.episodes(log)] == [(3, 1.0), (4, 2.0)]
+    assert episode_table(log)["return"].tolist() == [1.0, 2.0]
+
+
+def test_episodes_of_vectors_longer_than_a_batch(tmp_path: Path) -> None:
+    count = 9000
+    frames = [
+        event("episode_start", env=[0, 1]),
+        *(Frame(0.0, Kind.CREATURE, {"env": [0, 1], "reward": [float(i), 1.0]}) for i in range(count)),
+        event("episode_end", env=[0, 1]),
+    ]
+    first, second = trainlog.episodes(log_of(tmp_path / "a.flog", frames))
+    assert first.steps["reward"].tolist() == list(range(count))
+    assert (second.length, second.total_reward) == (count, count)

@@ -100,7 +100,7 @@ def test_physics_by_a_simulated_clock(tmp_path: Path) -> None:
     )
     states = list(replay.iter_physics(2, clock="sim_time"))
     assert [(state["episode"], state["sim_time"], state["qpos"][0]) for state in states] == [
-        *[(0, 0.0, 0.0), (0, 0.5, 0.5), (0, 1.0, 1.0), (0, 1.5, 1.5)],
+        *[(0, 0.0, 0.0), (0, 0.5, 0.5), (0, 1.0, 1.0), (0, 1.5, 1.5), (0, 2.0, 2.0)],
         *[(1, 0.0, 3.0), (1, 0.5, 3.5), (1, 1.0, 4.0), (1, 1.5, 4.5), (1, 2.0, 5.0)],
     ]
     with pytest.raises(KeyError, match="sim"):
@@ -189,3 +189,59 @@ def test_the_log_names_its_coordinates(tmp_path: Path) -> None:
         assert arrays["qpos"].tolist() == [[1.0]]
         assert arrays["steps"].tolist() == [3]
     assert "[fall] oops" in replay.summary()
+
+
+def states_of(n: int, **more: Any) -> dict[str, Any]:
+    return {"pos": [float(n)], "sim_time": 0.25 * (n % 100), "reward": 1.0, **more}
+
+
+def test_physics_of_three_episodes_has_the_first_and_the_last_state_of_each(tmp_path: Path) -> None:
+    frames: list[tuple[float, Kind, dict[str, Any]]] = []
+    for episode in range(3):
+        frames.append((0.0, Kind.EVENT, {"type": "episode_start"}))
+        frames += [(0.0, Kind.CREATURE, states_of(100 * episode + n)) for n in range(4)]
+        frames.append((0.0, Kind.EVENT, {"type": "episode_end"}))
+    replay = log_of(tmp_path, *frames)
+    places = [100.0 * episode + n for episode in range(3) for n in range(4)]
+    assert [state["qpos"][0] for state in replay.iter_physics(4, clock="sim_time")] == places
+    assert [state["qpos"][0] for state in replay.iter_physics(4)] == places
+    ends = [state["qpos"][0] for state in replay.iter_physics(2.5)]
+    assert ends == pytest.approx([x + 100 * n for n in range(3) for x in (0, 1.6, 3)])
+
+
+def test_physics_of_two_environments_in_turns(tmp_path: Path) -> None:
+    frames = [(0.0, Kind.CREATURE, states_of(100 * env + n, env=env)) for n in range(3) for env in range(2)]
+    replay = log_of(tmp_path, *frames)
+    found = [(state["env"], state["qpos"][0]) for state in replay.iter_physics(8)]
+    for env in range(2):
+        own = [100 * env + n / 2 for n in range(5)]
+        assert [place for one, place in found if one == env] == own
+        assert [state["qpos"][0] for state in replay.iter_physics(8, env=env)] == own
+
+
+def test_physics_of_frames_of_several_environments(tmp_path: Path) -> None:
+    frames = [
+        (0.0, Kind.CREATURE, {"env": [0, 1 if n else -1], "pos": [[float(n)], [100.0 + n]], "sim_time": [n, n]})
+        for n in range(3)
+    ]
+    replay = log_of(tmp_path, *frames)
+    assert [state["qpos"].tolist() for state in replay.iter_physics(1, env=0)] == [[0.0], [1.0], [2.0]]
+    assert [state["qpos"].tolist() for state in replay.iter_physics(1, env=1)] == [[101.0], [102.0]]
+
+
+def test_the_default_clock_of_physics_is_simulated_time(tmp_path: Path) -> None:
+    """A run of 286 steps of 0.05 s, logged faster than real time."""
+    frames = [(0.0005 * n, Kind.CREATURE, {"pos": [float(n)], "sim_time": 0.05 * n}) for n in range(286)]
+    assert len(list(log_of(tmp_path, *frames).iter_physics(20))) == 286
+    assert len(list(log_of(tmp_path, *frames).iter_physics(20, clock="timestamp"))) == 4
+    frames = [(0.0005 * n, Kind.CREATURE, {"pos": [float(n)], "step": n}) for n in range(286)]
+    replay = log_of(tmp_path, *frames, dt=0.05)
+    states = list(replay.iter_physics(20))
+    assert (len(states), states[-1]["sim_time"], states[-1]["step"]) == (286, pytest.approx(14.25), 285)
+
+
+def test_physics_has_the_defaults_of_the_original_reader(tmp_path: Path) -> None:
+    replay = log_of(tmp_path, (0.0, Kind.CREATURE, {"pos": [1.0], "com": [1, 2, 3]}), (0.0, Kind.STATS, {}))
+    (state,) = replay.iter_physics()
+    assert (state["speed"], state["step"], state["skill"]) == (0.0, 0, "")
+    assert state["com"].dtype == np.float64

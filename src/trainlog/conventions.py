@@ -47,6 +47,7 @@ AXIS_ALIASES: Final[Mapping[str, AxisName]] = MappingProxyType({"sim": "sim_time
 Meaning = Literal[
     "step",
     "episode",
+    "env",
     "sim_time",
     "clock",
     "reward",
@@ -87,6 +88,7 @@ _KEYS: Final[Mapping[Meaning, tuple[str, ...]]] = MappingProxyType(
             *("ball_episode", "gen", "generation", "iteration", "iterations", "it", "time/iterations"),
             *("training_iteration", "epoch"),
         ),
+        "env": ("env",),
         "sim_time": ("sim_time", "simulation_time", "simulated_time", "experiment_sim_time", "episode_sim_time"),
         # Wall clocks and counters: nothing is shown over them, and they are nothing to look at.
         "clock": (
@@ -202,7 +204,7 @@ class Conventions:
     _ranks: Mapping[str, tuple[int, int]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        clocks = {key for meaning in ("step", "episode", "sim_time", "clock") for key in self.keys[meaning]}
+        clocks = {key for meaning in ("step", "episode", "env", "sim_time", "clock") for key in self.keys[meaning]}
         ranks = dict.fromkeys(self.keys["length"], (1, 0)) | dict.fromkeys(_FLOG_LEARNING, (3, 0))
         goals = (*self.keys["reward"], *self.keys["important"])
         ranks |= {key: (0, place) for place, key in reversed(list(enumerate(goals)))}

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from trainlog.conventions import EPISODE_END, EPISODE_START
 from trainlog.errors import TrainlogWarning
 
-__all__ = ["EnvironmentRecorder", "VectorRecorder", "leaves"]
+__all__ = ["EnvironmentRecorder", "VectorRecorder", "leaves", "of_row"]
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -302,7 +302,7 @@ class VectorRecorder(_Recorder):
             if obs is None:
                 self._starts.pop(row, None)
             else:
-                self._starts[row] = _copied(_of_row(obs, row))
+                self._starts[row] = _copied(of_row(obs, row))
         self._all_open = False
 
     def _advance(self, obs: Any) -> Bools:
@@ -342,9 +342,9 @@ class VectorRecorder(_Recorder):
         warnings.warn(TrainlogWarning(message), stacklevel=4)
 
 
-def _of_row(values: Any, row: int) -> Any:
+def of_row(values: Any, row: int) -> Any:
     """The values of one environment out of those of all."""
-    return {key: _of_row(one, row) for key, one in values.items()} if isinstance(values, dict) else values[row]
+    return {key: of_row(one, row) for key, one in values.items()} if isinstance(values, dict) else values[row]
 
 
 def _copied(value: Any) -> Any:

@@ -1,16 +1,17 @@
-"""Episodes: the steps between an episode's start and its end, and what they come to.
+"""Episodes: the steps of one environment between an episode's start and its end, and what they come to.
 
-Works on every log whose events mark episodes: RLSimion logs, what was converted from them, and any log with events of
-the types ``episode_start`` and ``episode_end``.
+Works on every log whose events mark episodes: RLSimion logs, what was converted from them, what the recorders of
+environments wrote, and any log with events of the types ``episode_start`` and ``episode_end``.
 """
 
 from __future__ import annotations
 
 import enum
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,28 @@ import numpy.typing as npt
 from trainlog.codec import Reader
 from trainlog.conventions import EPISODE_END as END
 from trainlog.conventions import EPISODE_START as START
+from trainlog.conventions import Conventions
+from trainlog.errors import TrainlogWarning
 from trainlog.model import Header, Kind, Variable
 from trainlog.scan import Batch, Scan, stretches
-from trainlog.table.builder import TableBuilder
+from trainlog.table.builder import TableBuilder, joined, table_of
+from trainlog.table.column import Column
 from trainlog.table.table import Table
+from trainlog.table.values import objects
 
-__all__ = ["END", "MOST_STEPS", "START", "Episode", "EpisodeType", "Tally", "episodes", "is_averaged", "is_summary"]
+__all__ = [
+    "END",
+    "MOST_STEPS",
+    "START",
+    "Episode",
+    "EpisodeType",
+    "Tally",
+    "by_environment",
+    "episode_table",
+    "episodes",
+    "is_averaged",
+    "is_summary",
+]
 
 # In the header's metadata: true when each record is the mean of the steps since the record before it.
 AVERAGED: Final = "averaged"
@@ -31,7 +48,11 @@ AVERAGED: Final = "averaged"
 # An episode's number of steps beyond this is none.
 MOST_STEPS: Final = 2**48
 
+_RANK: Final = "rank"  # of the process, in logs of several
+_OBS: Final = "obs"
+
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 class EpisodeType(enum.IntEnum):
@@ -183,14 +204,21 @@ class Episode:
     """One episode of a log.
 
     Attributes:
-        number: its place in the log, from 1.
+        number: its place in the log among the starts of episodes, from 1.
         type: evaluation or training.
         index: its number among those of its type; of an evaluation, the number of the evaluation.
         sub_index: which of the episodes of one evaluation; 1 where there is only one.
-        complete: False when the log ends, or is damaged, before the episode's end.
+        complete: whether it has a start and an end.
         steps: its records: ``step``, the clocks, every variable; ``time`` is seconds since the run began.
         variables: the declared columns.
         averaged: each record is the mean of the steps since the record before it, not a single sample.
+        env: the environment, None in logs that do not name any.
+        rank: the process that recorded it, in logs of several; else None.
+        start, end: the data of the two events; of the end none where it is missing.
+        began: time of the start, seconds.
+        problems: what is wrong with it or cannot be known, a sentence each; none when all is well.
+        by_step: ``step`` counts the steps of the episode, as in RLSimion logs, so that it tells how many steps a record
+            stands for. Otherwise each record is one step.
 
     """
 
@@ -202,6 +230,13 @@ class Episode:
     steps: Table
     variables: tuple[Variable, ...] = ()
     averaged: bool = False
+    env: Any = None
+    rank: Any = None
+    start: Mapping[str, Any] = field(default_factory=dict)
+    end: Mapping[str, Any] = field(default_factory=dict)
+    began: float = math.nan
+    problems: tuple[str, ...] = ()
+    by_step: bool = False
 
     @property
     def weights(self) -> Floats:
@@ -211,20 +246,68 @@ class Episode:
         return weights_of(self.steps["step"])
 
     @property
-    def length(self) -> int:
-        """How many steps the records stand for."""
-        return self._tally().length
+    def every(self) -> int:
+        """One step in so many was recorded, as the start says; 1 where it does not."""
+        every = self.start.get("every", 1)
+        return every if isinstance(every, int) and every > 1 else 1
+
+    @property
+    def length(self) -> int | None:
+        """How many steps the episode had: the recorded ones, counted.
+
+        Where only some steps were recorded it is what the end says, and None without an end, as nobody can know it.
+        Records without a reward, beside others with one, are no steps.
+        """
+        if self.by_step:
+            return self._tally().length
+        return self._logged("length") if self.every > 1 else int(self._are_steps().sum())
 
     @property
     def reward(self) -> float:
         """Mean reward of a step, the reward variables added up."""
-        return self._tally().reward
+        if self.by_step:
+            return self._tally().reward
+        length = self.length
+        return self.total_reward / length if length else math.nan
 
     @property
     def total_reward(self) -> float:
-        """The return: what all steps together were rewarded."""
-        tally = self._tally()
-        return tally.reward * tally.length
+        """The return: what all steps together were rewarded.
+
+        NaN where there is no reward, or where only some steps were recorded and the end does not tell.
+        """
+        if self.by_step:
+            tally = self._tally()
+            return tally.reward * tally.length
+        if self.every > 1:
+            total = self._logged("return")
+            return math.nan if total is None else float(total)
+        keys = [key for key in self._reward_keys() if key in self.steps]
+        if not keys or not self.steps.rows:
+            return math.nan
+        # One after another, as a training loop adds them up: numpy's sum has other roundings.
+        parts = [np.where(self.steps.column(key).valid, self.steps.numbers(key), 0.0) for key in keys]
+        with np.errstate(invalid="ignore", over="ignore"):
+            return float(sum(parts[1:], parts[0]).cumsum()[-1])
+
+    @property
+    def terminated(self) -> bool | None:
+        """Whether it came to an end of its own; None where the log does not say."""
+        return self._flag("terminated")
+
+    @property
+    def truncated(self) -> bool | None:
+        """Whether it was cut off; None where the log does not say."""
+        return self._flag("truncated")
+
+    @property
+    def final_obs(self) -> Any:
+        """What was observed at its end: an array, or a map of such by key; None where that was not recorded."""
+        if not self.complete or not self.steps.rows:
+            return None
+        parts = {key: self.steps.column(key) for key in self.steps if key == _OBS or key.startswith(f"{_OBS}/")}
+        found = {key: column.values[-1] for key, column in parts.items() if column.valid[-1]}
+        return found.get(_OBS, {key.partition("/")[2]: one for key, one in found.items()} or None)
 
     def means(self, *, circular: bool = True) -> dict[str, float]:
         """The mean of every variable over the steps, each record weighing as many as it tells of.
@@ -240,33 +323,60 @@ class Episode:
         """What the episode comes to, as one flat record for tables and reports.
 
         Keys: ``episode``, ``episode_type``, ``index``, ``sub_index``, ``complete``, those of `Tally.summary`, and the
-        clocks of the last record.
+        clocks of the last record. Where the log has them, ``env``, ``rank``, ``terminated``, ``truncated``.
         """
         clocks = [key for key in self.steps if key.endswith("_time")] if self.steps.rows else []
+        own = {"env": self.env, _RANK: self.rank, "terminated": self.terminated, "truncated": self.truncated}
         return {
             "episode": self.number,
             "episode_type": str(self.type),
             "index": self.index,
             "sub_index": self.sub_index,
             "complete": self.complete,
-            **self._tally().summary(),
+            "length": self.length,
+            "records": self.steps.rows,
+            "return": self.total_reward,
+            "reward": self.reward,
+            "mean": self.means(),
             **{key: float(self.steps[key][-1]) for key in clocks},
+            **{key: value for key, value in own.items() if value is not None},
         }
+
+    def _logged(self, key: str) -> Any:
+        value = self.end.get(key)
+        return value if isinstance(value, int | float) else None
+
+    def _flag(self, key: str) -> bool | None:
+        value = self.end.get(key)
+        if value is None and self.complete and self.steps.rows and key in self.steps:
+            value = self.steps[key].tolist()[-1]
+        return value if isinstance(value, bool) else None
+
+    def _reward_keys(self) -> list[str]:
+        return [variable.key for variable in self.variables if variable.role == "reward"]
+
+    def _are_steps(self) -> npt.NDArray[np.bool_]:
+        """Which records are steps: bools, shape (records,)."""
+        rewarded = [self.steps.column(key).present for key in self._reward_keys() if key in self.steps]
+        return np.any(rewarded, axis=0) if np.any(rewarded) else np.ones(self.steps.rows, np.bool_)
 
     def _tally(self) -> Tally:
         tally = Tally(self.variables, averaged=self.averaged)
-        rows = self.steps.rows
-        step = self.steps["step"] if "step" in self.steps else np.arange(1, rows + 1)
+        steps = self.steps if self.by_step else self.steps.rows_where(self._are_steps())
+        rows = steps.rows
+        step = steps["step"] if self.by_step and "step" in steps else np.arange(1, rows + 1)
         nothing = np.full(rows, np.nan)
         keys = [variable.key for variable in self.variables]
-        columns = [self.steps.numbers(key) if key in self.steps else nothing for key in keys]
+        columns = [steps.numbers(key) if key in steps else nothing for key in keys]
         tally.add(step, np.stack(columns, axis=1) if columns else np.empty((rows, 0)))
         return tally
 
     def __repr__(self) -> str:
         which = f"{self.type} {self.index}" + (f".{self.sub_index}" if self.sub_index > 1 else "")
+        where = "" if self.env is None else f", env {self.env}"
+        where += "" if self.rank is None else f", rank {self.rank}"
         end = "" if self.complete else ", incomplete"
-        return f"<Episode {self.number}: {which}, {self.steps.rows} records{end}>"
+        return f"<Episode {self.number}: {which}{where}, {self.steps.rows} records{end}>"
 
 
 def is_summary(data: Mapping[Any, Any]) -> bool:
@@ -274,65 +384,340 @@ def is_summary(data: Mapping[Any, Any]) -> bool:
     return {"episode", "episode_type", "index", "sub_index", "complete", "return", "length"} <= data.keys()
 
 
-def episodes(log: Reader) -> Iterator[Episode]:
-    """Yield the episodes of *log*, one at a time, in its order; one that has no end is marked incomplete.
+def episodes(log: Reader, *, env: Any = None) -> Iterator[Episode]:
+    """Yield the episodes of *log* in the order in which they end; at last those that have no end.
 
     Frames of the kind ``creature`` between an event of type ``episode_start`` and one of type ``episode_end`` are
-    its steps. The start's ``episode_type``, ``index`` and ``sub_index`` say which it is; where they are missing it
-    is taken for a training episode, and counted. A log without such events has no episodes.
+    its steps, of the same environment: that of the key ``env``, and in a log of several processes that of the same
+    ``rank``. A frame or event whose ``env`` is a list tells of so many environments, and so do its other lists of that
+    length; a number below 0 in it marks a row that is no step. ``docs/environments.md`` has an example.
 
-    Bytes that are no record are left out with a `DamagedLogWarning`, as by `Reader.frames`.
+    The start's ``episode_type``, ``index`` and ``sub_index`` say which it is; where they are missing it is taken for a
+    training episode, and counted. A log without such events has no episodes. An episode without an end, and what else
+    is wrong with one, is in its ``problems``.
+
+    Args:
+        log: the log.
+        env: only the episodes of this environment.
+
+    Warns:
+        TrainlogWarning: for an end without a start; the steps before it are in no episode.
+        DamagedLogWarning: for bytes that are no record, as by `Reader.frames`.
+
     """
+    return _episodes(log, env, None)
+
+
+def episode_table(log: Reader, *, env: Any = None) -> Table:
+    """The episodes of *log* as a table of stats, a row each, in the order of their starts.
+
+    Its columns: ``episode``, ``env`` and ``rank`` (where the log has them), ``episode_type``, ``index``, ``sub_index``,
+    ``complete``, ``length`` (absent where it cannot be known), ``records``, ``return``, ``reward``, ``terminated``
+    and ``truncated`` (where the log has them), ``began`` (s), ``problems`` (text). The time of a row is that of the
+    last record. Only the columns are read that this takes. See `episodes` for the arguments and the warnings.
+    """
+    conventions = Conventions.of(log.header)
+    keys = [*conventions.keys["env"], _RANK, *conventions.keys["event_type"], "step", "episode_type", "index"]
+    keys += ["sub_index", "every", "length", "return", "terminated", "truncated"]
+    rewards = [variable.key for variable in log.header.variables if variable.role == "reward"]
+    keys += rewards or _step_rewards(conventions)
+    found = sorted(_episodes(log, env, list(dict.fromkeys(keys))), key=lambda episode: episode.number)
+    return table_of(Kind.STATS, (_table_row(episode) for episode in found))
+
+
+def _table_row(episode: Episode) -> tuple[float, dict[str, Any]]:
+    last = float(episode.steps.time[-1]) if episode.steps.rows else episode.began
+    row = {key: value for key, value in episode.summary().items() if key not in ("mean", "step") and value is not None}
+    return last, {**row, "began": episode.began, "problems": "; ".join(episode.problems)}
+
+
+@dataclass(slots=True)
+class _Open:
+    """An episode that has begun."""
+
+    number: int
+    key: _Key
+    start: Mapping[str, Any]
+    time: float
+    order: int  # its steps stand behind this, in the stretch that is read
+    parts: list[Table] = field(default_factory=list)
+
+
+class _Key(NamedTuple):
+    """Whose episodes: the process, and its environment."""
+
+    rank: Any
+    env: Any
+
+
+class _Mark(NamedTuple):
+    """An event that begins or ends an episode of one environment."""
+
+    order: int
+    time: float
+    key: _Key
+    begins: bool
+    data: Mapping[str, Any]
+
+
+def _episodes(log: Reader, env: Any, columns: Sequence[str] | None) -> Iterator[Episode]:
+    conventions = Conventions.of(log.header)
     number = 0
-    start: Mapping[Any, Any] | None = None
-    parts: list[Table] = []
-    for batches in stretches(log.scan(Scan(kinds={Kind.EVENT, Kind.CREATURE}))):
-        steps, done = batches.get(Kind.CREATURE), 0
-        for order, mark in _marks(batches.get(Kind.EVENT)):
-            if start is not None:
-                if steps is not None:
-                    parts.append(steps.table.rows_where(slice(done, int(np.searchsorted(steps.order, order)))))
-                yield _episode(number, start, parts, log.header, complete=mark["type"] == END)
-            parts = []
-            start = None
-            if mark["type"] == START:
-                start = mark
-                number += 1
-                done = 0 if steps is None else int(np.searchsorted(steps.order, order))
-        if start is not None and steps is not None:
-            parts.append(steps.table.rows_where(slice(done, None)))
-    if start is not None:
-        yield _episode(number, start, parts, log.header, complete=False)
+    opened: dict[_Key, _Open] = {}
+
+    def finish(one: _Open, end: _Mark | None, problem: str) -> Episode:
+        return _episode(one, {} if end is None else end.data, problem, log.header, conventions)
+
+    for batches in stretches(log.scan(Scan(kinds={Kind.EVENT, Kind.CREATURE}, columns=columns))):
+        steps = _steps_by_key(batches.get(Kind.CREATURE), conventions)
+        for mark in _marks(batches.get(Kind.EVENT), conventions):
+            number += mark.begins
+            if env is not None and mark.key.env != env:
+                continue
+            one = opened.pop(mark.key, None)
+            if one is not None:
+                _take(steps, one, mark.order)
+                if mark.begins:
+                    yield finish(one, None, "it has no end: the next episode began before one")
+                else:
+                    yield finish(one, mark, "")
+            elif not mark.begins:
+                where = "" if mark.key.env is None else f" of environment {mark.key.env}"
+                message = f"{log.path}: the end of an episode{where} at {mark.time:g} s has no start; it is left out"
+                warnings.warn(TrainlogWarning(message), stacklevel=2)
+            if mark.begins:
+                opened[mark.key] = _Open(number, mark.key, mark.data, mark.time, mark.order)
+        for one in opened.values():
+            _take(steps, one, None)
+            one.order = -1
+    for one in sorted(opened.values(), key=lambda one: one.number):
+        yield finish(one, None, "it has no end: the log ends before one")
 
 
-def _marks(events: Batch | None) -> Iterator[tuple[int, Mapping[Any, Any]]]:
-    """The events that begin or end an episode: where in the log they stand, and their data."""
-    if events is None or "type" not in events.table:
+def _take(steps: Mapping[_Key, list[_Rows]], one: _Open, end: int | None) -> None:
+    """Add to *one* its steps until the place *end* in the log."""
+    found = [rows.between(one.order, end) for rows in steps.get(one.key, ())]
+    parts = [part for part in found if part is not None]
+    if len(parts) > 1:  # frames of several shapes tell of this environment
+        order = np.argsort(np.concatenate([order for order, _ in parts]), kind="stable")
+        one.parts.append(joined(Kind.CREATURE, [table for _, table in parts]).rows_where(order))
+    else:
+        one.parts += [table for _, table in parts]
+
+
+def _marks(events: Batch | None, conventions: Conventions) -> Iterator[_Mark]:
+    """The marks of *events*; one that tells of several environments is as many."""
+    kind = None if events is None else conventions.event_type(events.table)
+    if events is None or kind is None:
         return
-    rows = np.flatnonzero([what in (START, END) for what in events.table["type"].tolist()])
+    rows = np.flatnonzero([what in (START, END) for what in events.table[kind].tolist()])
+    env_key = conventions.find("env", events.table)
     for order, frame in zip(events.order[rows].tolist(), events.table.rows_where(rows).frames(), strict=True):
-        yield order, frame.data
+        begins = frame.data[kind] == START
+        for env, data in by_environment(frame.data, env_key):
+            yield _Mark(order, frame.time, _Key(_hashable(data.get(_RANK)), env), begins, data)
 
 
-def _episode(
-    number: int, start: Mapping[Any, Any], parts: Sequence[Table], header: Header, *, complete: bool
-) -> Episode:
+def by_environment(data: Mapping[Any, Any], key: str | None) -> Iterator[tuple[Any, Mapping[Any, Any]]]:
+    """Yield the data of one frame by environment: the environment, None without one, and its part of the data.
+
+    Args:
+        data: of a frame or event, see `episodes`.
+        key: that of the environment.
+
+    """
+    env = None if key is None else data.get(key)
+    if not isinstance(env, list):
+        yield _hashable(env), data
+        return
+    for n, one in enumerate(env):
+        if not (isinstance(one, int) and one < 0):
+            yield _hashable(one), _part(data, n, len(env))
+
+
+def _part(data: Mapping[Any, Any], n: int, count: int) -> dict[Any, Any]:
+    return {
+        key: value[n]
+        if isinstance(value, list) and len(value) == count
+        else _part(value, n, count)
+        if isinstance(value, Mapping)
+        else value
+        for key, value in data.items()
+    }
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of one environment in a batch.
+
+    Attributes:
+        table, order: of the batch, or of a part of it.
+        rows: which of them, rising; None for all.
+        place: which of the environments of a frame, and how many there are; None for frames of one environment.
+
+    """
+
+    table: Table
+    order: Ints
+    rows: Ints | None = None
+    place: tuple[int, int] | None = None
+
+    def between(self, begin: int, end: int | None) -> tuple[Ints, Table] | None:
+        """The rows behind the place *begin* of the log and before *end*, and where they stand; None without any."""
+        order = self.order if self.rows is None else self.order[self.rows]
+        first = int(np.searchsorted(order, begin, "right"))
+        last = len(order) if end is None else int(np.searchsorted(order, end))
+        if first >= last:
+            return None
+        rows: Any = slice(first, last) if self.rows is None else self.rows[first:last]
+        if self.place is None:
+            return order[first:last], self.table.rows_where(rows)
+        columns = {key: _of_place(column, rows, *self.place) for key, column in self.table_columns()}
+        return order[first:last], Table(self.table.kind, self.table.time[rows], columns)
+
+    def table_columns(self) -> Iterator[tuple[str, Column]]:
+        """Its columns by name."""
+        return ((key, self.table.column(key)) for key in self.table)
+
+
+def _of_place(column: Column, rows: Ints, place: int, count: int) -> Column:
+    """Of *rows* the values of one environment; what is no list of *count* values is the same for all."""
+    values, state = column.values, None if column.state is None else column.state[rows]
+    if values.ndim > 1:
+        return Column(values[rows, place] if values.shape[1] == count else values[rows], state)
+    if values.dtype != object:
+        return Column(values[rows], state)
+    listed = values[rows].tolist()
+    own = [one[place] if isinstance(one, list | np.ndarray) and len(one) == count else one for one in listed]
+    return Column(objects(own), state)
+
+
+def _steps_by_key(steps: Batch | None, conventions: Conventions) -> Mapping[_Key, list[_Rows]]:
+    """The rows of a batch by process and environment."""
+    found: dict[_Key, list[_Rows]] = {}
+    if steps is None:
+        return found
+    name = conventions.find("env", steps.table)
+    for rank, ranked, ranked_order in _by_value(steps.table, steps.order, _RANK):
+        for count, table, order in _by_count(ranked, ranked_order, name):
+            if name is None or count < 0:
+                for env, part, part_order in _by_value(table, order, name):
+                    found.setdefault(_Key(rank, env), []).append(_Rows(part, part_order))
+                continue
+            ids = _dense(table.column(name))
+            for place in range(count):
+                for env, rows in _rows_by_value(ids[:, place]):
+                    if not (isinstance(env, int) and env < 0):
+                        found.setdefault(_Key(rank, env), []).append(_Rows(table, order, rows, (place, count)))
+    return found
+
+
+def _by_value(table: Table, order: Ints, name: str | None) -> Iterator[tuple[Any, Table, Ints]]:
+    """The parts of *table* that have one value in the column *name*, None for those without."""
+    if name is None or name not in table:
+        yield None, table, order
+        return
+    groups = _rows_by_value(table[name])
+    for value, rows in groups:
+        if len(groups) == 1:
+            yield value, table, order
+        else:
+            yield value, table.rows_where(rows), order[rows]
+
+
+def _by_count(table: Table, order: Ints, name: str | None) -> Iterator[tuple[int, Table, Ints]]:
+    """The parts of *table* whose frames tell of as many environments each; -1 for frames of one."""
+    if name is None or name not in table:
+        yield -1, table, order
+        return
+    column = table.column(name)
+    if column.values.ndim > 1 and column.state is None:
+        yield column.values.shape[1], table, order
+        return
+    if column.values.ndim == 1 and column.values.dtype != object:
+        yield -1, table, order
+        return
+    valid = column.valid.tolist()
+    several = [
+        len(one) if known and isinstance(one, list | np.ndarray) else -1
+        for one, known in zip(column.values, valid, strict=True)
+    ]
+    groups = _rows_by_value(np.array(several))
+    for count, rows in groups:
+        if len(groups) == 1:
+            yield count, table, order
+        else:  # made anew, as columns of lists of several lengths are objects
+            part = table.rows_where(rows)
+            yield count, table_of(part.kind, ((frame.time, frame.data) for frame in part.frames())), order[rows]
+
+
+def _dense(column: Column) -> npt.NDArray[Any]:
+    """A column of lists of one length as an array of shape (rows, length)."""
+    return column.values if column.values.ndim > 1 else np.array(column.values.tolist(), object)
+
+
+def _rows_by_value(values: npt.NDArray[Any]) -> list[tuple[Any, Ints]]:
+    """Each value and its rows, rising; None for NaN, which stands for what is absent."""
+    if values.dtype.kind in "iub" and len(values) and (values == values[0]).all():
+        return [(values[0].item(), np.arange(len(values)))]
+    if values.dtype.kind in "iub":
+        found, codes = np.unique(values, return_inverse=True)
+        names = found.tolist()
+    else:
+        numbers: dict[Any, int] = {}
+        listed = [_hashable(None if value != value else value) for value in values.tolist()]
+        codes = np.array([numbers.setdefault(value, len(numbers)) for value in listed], np.int64)
+        names = list(numbers)
+    order = np.argsort(codes, kind="stable")
+    ends = np.searchsorted(codes[order], np.arange(1, len(names)))
+    return list(zip(names, np.split(order, ends), strict=True))
+
+
+def _hashable(value: Any) -> Any:
+    """*value* as the name of an environment: a whole number is an int, as beside frames without one it is a float."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if value is None or isinstance(value, int | float | str | bytes) else str(value)
+
+
+def _episode(one: _Open, end: Mapping[str, Any], problem: str, header: Header, conventions: Conventions) -> Episode:
     builder = TableBuilder(Kind.CREATURE)  # which copies: a short episode must not keep a whole batch in memory
-    for part in parts:
+    for part in one.parts:
         builder.add_table(part)
     steps = builder.finish()
     steps = steps.select([key for key in steps if steps.column(key).present.any()])
-    variables = header.variables or _undeclared(steps)
-    return Episode(
-        number,
+    start = one.start
+    episode = Episode(
+        one.number,
         _type_of(start.get("episode_type")),
-        int(start.get("index", number)),
-        int(start.get("sub_index", 1)),
-        complete,
+        _int_of(start.get("index"), one.number),
+        _int_of(start.get("sub_index"), 1),
+        not problem,
         steps,
-        variables,
+        header.variables or _undeclared(steps, conventions),
         is_averaged(header),
+        one.key.env,
+        one.key.rank,
+        start,
+        end,
+        one.time,
+        by_step=AVERAGED in header.meta,
     )
+    return replace(episode, problems=tuple(_problems(episode, problem)))
+
+
+def _problems(episode: Episode, problem: str) -> Iterator[str]:
+    if problem:
+        yield problem
+    if episode.every > 1:
+        known = "" if episode.length is not None else ", so that its length and return are not known"
+        yield f"one step in {episode.every} was recorded{known}"
+    elif not episode.by_step and isinstance(said := episode.end.get("length"), int) and said != episode.length:
+        yield f"its end tells of {said:,} steps, and {episode.length:,} are recorded"
+
+
+def _int_of(value: Any, default: int) -> int:
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else default
 
 
 def _type_of(value: Any) -> EpisodeType:
@@ -342,7 +727,18 @@ def _type_of(value: Any) -> EpisodeType:
         return EpisodeType.TRAINING
 
 
-def _undeclared(steps: Table) -> tuple[Variable, ...]:
+def _step_rewards(conventions: Conventions) -> list[str]:
+    """What the reward of a step may be called: as the log says, or `reward`."""
+    known = Conventions().keys["reward"]
+    return [*(key for key in conventions.keys["reward"] if key not in known), "reward"]
+
+
+def _undeclared(steps: Table, conventions: Conventions) -> tuple[Variable, ...]:
     """The columns of numbers of a log that declares none."""
-    keys = [key for key, column in steps.items() if column.ndim == 1 and column.dtype.kind in "biuf" and key != "step"]
-    return tuple(Variable(key, "reward" if key == "reward" else "stat") for key in keys)
+    reward = next((key for key in _step_rewards(conventions) if key in steps), None)
+    names = (*conventions.keys["env"], _RANK, "step")
+    return tuple(
+        Variable(key, "reward" if key == reward else "stat")
+        for key in steps
+        if (column := steps.column(key).values).ndim == 1 and column.dtype.kind in "biuf" and key not in names
+    )

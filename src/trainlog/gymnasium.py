@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Final, SupportsFloat
 
-from trainlog.environments import EnvironmentRecorder, Log, VectorRecorder, leaves
+from trainlog.environments import EnvironmentRecorder, Log, VectorRecorder, leaves, of_row
 from trainlog.errors import MissingExtra, TrainlogWarning
 
 try:
@@ -167,6 +167,9 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
         """Make a step of all environments and record it; raises as the environments and the log do."""
         obs, reward, terminated, truncated, info = self.env.step(actions)
         final = info.get("final_obs")
+        if isinstance(final, Mapping):  # of a custom environment, which has the parts by environment
+            final = leaves(final)
+            final = [of_row(final, row) for row in range(self.num_envs)]
         if final is not None:
             final = [None if one is None else self._observed(one) for one in final]
         data = {"action": leaves(actions)} if self._actions else None

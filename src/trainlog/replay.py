@@ -9,13 +9,15 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from trainlog import registry
 from trainlog.codec import Reader, Scan, Summary
-from trainlog.conventions import EVOLUTION_NAMES, Conventions
+from trainlog.conventions import EPISODE_END, EPISODE_START, EVOLUTION_NAMES, Conventions
+from trainlog.episode import by_environment
 from trainlog.errors import EmptyLog
 from trainlog.model import Kind, KindLike
 from trainlog.storage.source import atomic_write
@@ -24,6 +26,7 @@ from trainlog.table.values import flatten
 __all__ = ["FlogReplay"]
 
 _COORDINATES: Final[tuple[Literal["qpos", "qvel"], ...]] = ("qpos", "qvel")
+_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({"speed": 0.0, "step": 0, "skill": ""})
 _SHOWN: Final = 5  # events at the beginning and at the end that a summary shows
 
 
@@ -135,18 +138,24 @@ class FlogReplay:
                     frame.setdefault(short, frame[long])
             yield frame
 
-    def iter_physics(self, fps: float = 30.0, clock: str = "timestamp") -> Iterator[dict[str, Any]]:
+    def iter_physics(self, fps: float = 30.0, clock: str | None = None, *, env: Any = None) -> Iterator[dict[str, Any]]:
         """Yield the physical state at a constant rate, for rendering.
 
-        Each state is a dict: ``timestamp`` (s), ``qpos`` and ``qvel`` (float64 arrays, linearly interpolated between
-        the logged frames; the caller must normalise quaternions, as MuJoCo does), and the other keys of the previous
-        frame. Between two frames of different lengths, the previous one is repeated.
+        Each state is a dict: ``timestamp`` (s), ``qpos``, ``qvel`` and ``com`` (float64 arrays; the first two linearly
+        interpolated between the logged frames; the caller must normalise quaternions, as MuJoCo does), and the other
+        keys of the previous frame. Between two frames of different lengths, the previous one is repeated. As in the
+        original reader, ``speed`` is 0.0, ``step`` 0 and ``skill`` empty where they were not logged.
+
+        Nothing is interpolated between two episodes or two environments. An episode is over at its event, where the
+        key of the episode changes, and where a simulated time steps back. The first and the last frame of each are
+        among the states, the last one also where it comes early.
 
         Args:
             fps: states per second of *clock*.
-            clock: the key of the time; by default the time of logging. A simulated time (s), such as ``sim_time``,
-                gives the speed of the simulation. Where it steps back, a new episode begins, and nothing is
-                interpolated.
+            clock: the key of the time, ``timestamp`` for the time of logging. By default a simulated time (s), such as
+                ``sim_time``, or else the step times the metadata's ``dt`` (as ``sim_time``), or else the time of
+                logging.
+            env: only the states of this environment.
 
         Raises:
             ValueError: when *fps* is not a positive number.
@@ -155,22 +164,42 @@ class FlogReplay:
         """
         if not (fps > 0 and np.isfinite(fps)):
             raise ValueError(f"fps is a number of frames per second above 0, not {fps!r}")
-        frames = map(self._with_arrays, self.creature_frames())
-        previous = next(frames, None)
-        if previous is None:
-            return
-        start = now = previous[clock]
-        n = 0
-        for frame in frames:
-            while now < frame[clock]:
-                yield _interpolate(previous, frame, now, clock)
-                n += 1
-                now = start + n / fps
-            if clock != "timestamp" and frame[clock] < previous[clock]:
-                start, now, n = frame[clock], frame[clock], 0
-            previous = frame
-        if now <= previous[clock] + 1e-9:
-            yield _interpolate(previous, previous, now, clock)
+        motions: dict[Any, _Motion] = {}  # of each process and environment, of the episode that goes on
+        for logged in self.reader.frames():
+            if logged.kind not in (Kind.CREATURE, Kind.EVENT):
+                continue
+            for one, data in by_environment(logged.data, self.conventions.find("env", logged.data)):
+                key = data.get("rank"), one
+                if env is not None and one != env:
+                    continue
+                if logged.kind == Kind.EVENT:
+                    if self.conventions.event(data).type in (EPISODE_START, EPISODE_END) and key in motions:
+                        yield from motions.pop(key).end()
+                    continue
+                frame = self._with_arrays({"timestamp": logged.time, **data})
+                time = clock or self._clock_of(frame, alone=data is logged.data)
+                episode = self.conventions.find("episode", frame)
+                segment = time, None if episode is None else frame[episode]
+                motion = motions.get(key)
+                if motion is not None and not motion.goes_on(segment, frame):
+                    yield from motion.end()
+                    motion = None
+                if motion is None:
+                    motion = motions[key] = _Motion(fps, time, segment, frame)
+                else:
+                    yield from motion.to(frame)
+        for motion in motions.values():
+            yield from motion.end()
+
+    def _clock_of(self, frame: dict[str, Any], *, alone: bool) -> str:
+        """The default clock of *frame*, which gets it where it is made of the step of one environment *alone*."""
+        axis = self.conventions.axis("sim_time", frame)
+        if axis is None or (axis.factor != 1 and not alone):
+            return "timestamp"
+        if axis.factor != 1:
+            frame["sim_time"] = frame[axis.key] * axis.factor
+            return "sim_time"
+        return axis.key
 
     def export_physics_npz(self, output_path: str | os.PathLike[str]) -> None:
         """Write the physical states as a numpy archive.
@@ -259,11 +288,13 @@ class FlogReplay:
         return f"    {time:8.1f} s  [{event.type or '?'}] {event.message}".rstrip()
 
     def _with_arrays(self, frame: dict[str, Any]) -> dict[str, Any]:
-        """Return *frame* with its position and velocity as arrays, under MuJoCo's names."""
+        """Return *frame* with its position and velocity as arrays, under MuJoCo's names, and what it lacks."""
         for name in _COORDINATES:
             if (key := self.conventions.find(name, frame)) is not None:
                 frame[name] = np.asarray(frame.pop(key), np.float64)
-        return frame
+        if "com" in frame:
+            frame["com"] = np.asarray(frame["com"], np.float64)
+        return {**_DEFAULTS, **frame}
 
     def __repr__(self) -> str:
         return f"FlogReplay({str(self.path)!r})"
@@ -273,6 +304,40 @@ def _cell(value: Any) -> Any:
     if isinstance(value, list | tuple | dict):
         return json.dumps(value, default=str)
     return "" if value is None else value
+
+
+class _Motion:
+    """The states of one episode at a constant rate."""
+
+    def __init__(self, fps: float, clock: str, segment: tuple[Any, ...], frame: dict[str, Any]) -> None:
+        self._fps = fps
+        self._clock = clock
+        self._segment = segment
+        self._previous = frame
+        self._start = self._now = frame[clock]
+        self._count = 0
+        self._given: float | None = None
+
+    def goes_on(self, segment: tuple[Any, ...], frame: dict[str, Any]) -> bool:
+        """Whether *frame* belongs to the episode."""
+        return segment == self._segment and (
+            self._clock == "timestamp" or frame[self._clock] >= self._previous[self._clock]
+        )
+
+    def to(self, frame: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the states before *frame*, which is the next one."""
+        while self._now < frame[self._clock]:
+            yield _interpolate(self._previous, frame, self._now, self._clock)
+            self._given = self._now
+            self._count += 1
+            self._now = self._start + self._count / self._fps
+        self._previous = frame
+
+    def end(self) -> Iterator[dict[str, Any]]:
+        """Yield the last state."""
+        last = self._previous[self._clock]
+        if self._given is None or last - self._given > 1e-9:
+            yield _interpolate(self._previous, self._previous, last, self._clock)
 
 
 def _interpolate(previous: dict[str, Any], following: dict[str, Any], now: float, clock: str) -> dict[str, Any]:

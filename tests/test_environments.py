@@ -1,0 +1,193 @@
+"""Recorders of environments for loops without wrappers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import trainlog
+from trainlog.environments import EnvironmentRecorder
+from trainlog.errors import TrainlogWarning
+
+NO = np.zeros(2, bool)
+
+
+def recorder(folder: Path) -> trainlog.TrainingRecorder:
+    return trainlog.TrainingRecorder(folder / "a.flog", overwrite=True, sync_every=None)
+
+
+def read(folder: Path) -> list[trainlog.episode.Episode]:  # type: ignore[name-defined]
+    return list(trainlog.episodes(trainlog.open(folder / "a.flog")))
+
+
+def test_the_frames_of_a_vector(tmp_path: Path) -> None:
+    with recorder(tmp_path) as log:
+        vector = log.vector(2)
+        vector.reset(np.array([[0.5], [1.5]]))
+        vector.step([1.0, 2.0], [False, True], NO, obs=np.array([[1.0], [2.0]]), data={"lr": 0.1, "x": [7, 8]})
+        vector.step([3.0, 0.0], NO, NO, obs=np.array([[3.0], [4.0]]))
+        vector.step([5.0, 6.0], NO, [True, False], obs=np.array([[5.0], [6.0]]))
+    frames = [(frame.kind.name, frame.data) for frame in trainlog.open(tmp_path / "a.flog")]
+    no = [False, False]
+    start = {"type": "episode_start", "episode_type": "training"}
+    assert frames == [
+        ("EVENT", {**start, "env": [0, 1], "step": 0, "obs": [[0.5], [1.5]]}),
+        (
+            "CREATURE",
+            {"step": 2, "env": [0, 1], "reward": [1.0, 2.0], "terminated": [False, True], "truncated": no}
+            | {"lr": 0.1, "x": [7, 8], "obs": [[1.0], [2.0]]},
+        ),
+        (
+            "EVENT",
+            {"type": "episode_end", "env": [1], "step": 2, "terminated": [True], "truncated": [False]}
+            | {"length": [1], "return": [2.0]},
+        ),
+        ("STATS", {"step": 2, "episode": 1, "env": 1, "return": 2.0, "length": 1}),
+        (
+            "CREATURE",
+            {"step": 3, "env": [0, -1], "reward": [3.0, 0.0], "terminated": no, "truncated": no}
+            | {"obs": [[3.0], [4.0]]},
+        ),
+        ("EVENT", {**start, "env": [1], "step": 3, "obs": [[4.0]]}),
+        (
+            "CREATURE",
+            {"step": 5, "env": [0, 1], "reward": [5.0, 6.0], "terminated": no, "truncated": [True, False]}
+            | {"obs": [[5.0], [6.0]]},
+        ),
+        (
+            "EVENT",
+            {"type": "episode_end", "env": [0], "step": 5, "terminated": [False], "truncated": [True]}
+            | {"length": [3], "return": [9.0]},
+        ),
+        ("STATS", {"step": 5, "episode": 2, "env": 0, "return": 9.0, "length": 3}),
+    ]
+    second, first, third = read(tmp_path)
+    assert (first.env, first.number, first.total_reward, first.steps["x"].tolist()[:1]) == (0, 1, 9.0, [7])
+    assert (second.env, second.number, second.total_reward, second.terminated) == (1, 2, 2.0, True)
+    assert (third.env, third.complete, third.steps["reward"].tolist()) == (1, False, [6.0])
+
+
+def test_final_observations_of_same_step(tmp_path: Path) -> None:
+    with recorder(tmp_path) as log:
+        vector = log.vector(2, autoreset="same_step")
+        vector.step([1, 1], [True, False], NO, obs=np.array([10, 2]), final_obs=[1, None])
+        with pytest.warns(TrainlogWarning, match="final observations were not given"):
+            vector.step([1, 1], [False, True], NO, obs=np.array([11, 20]))
+    first, second, third = read(tmp_path)
+    assert (first.final_obs, first.start.get("obs")) == (1, None)
+    assert (second.length, second.final_obs) == (2, None)
+    assert third.start["obs"] == 10
+    assert "obs" not in third.steps
+
+
+def test_a_step_after_the_end_without_a_reset_is_told(tmp_path: Path) -> None:
+    with recorder(tmp_path) as log:
+        vector = log.vector(2, autoreset="disabled", env_id=5, step=100, episode_type="evaluation")
+        vector.step([1, 1], [True, False], NO)
+        with pytest.warns(TrainlogWarning, match="without a reset"):
+            vector.step([9, 1], NO, NO)
+        vector.reset(mask=[True, False])
+        vector.step([1, 1], [True, True], NO)
+        assert (vector.steps, vector.episodes) == (105, 3)
+    found = read(tmp_path)
+    assert [(one.env, one.total_reward, str(one.type)) for one in found] == [
+        (5, 1.0, "evaluation"),
+        (5, 1.0, "evaluation"),
+        (6, 3.0, "evaluation"),
+    ]
+
+
+def test_settings_and_shapes_that_make_no_sense(tmp_path: Path) -> None:
+    with recorder(tmp_path) as log:
+        for wrong, message in (
+            ({"autoreset": "sometimes"}, "autoreset is one of next_step, same_step, disabled, not 'sometimes'"),
+            ({"every": 0}, "every is"),
+            ({"env_id": -1}, "env_id is"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                log.vector(2, **wrong)
+        with pytest.raises(ValueError, match="num_envs"):
+            log.vector(0)
+        vector = log.vector(2)
+        with pytest.raises(ValueError, match=r"reward has the shape \(3,\), not \(2,\): one for each environment"):
+            vector.step([1, 2, 3], NO, NO)
+        with pytest.raises(ValueError, match="mask"):
+            vector.reset(mask=[True])
+    assert list(trainlog.open(tmp_path / "a.flog")) == []
+
+
+def test_without_stats_there_are_none(tmp_path: Path) -> None:
+    with recorder(tmp_path) as log:
+        one = EnvironmentRecorder(log, stats=False)
+        one.reset()
+        one.step(1.0, True, False)
+    assert trainlog.open(tmp_path / "a.flog").table("stats").rows == 0
+
+
+def test_several_processes(tmp_path: Path) -> None:
+    for rank in range(2):
+        with trainlog.TrainingRecorder(tmp_path / "run.flog", shard=rank, sync_every=None) as log:
+            vector = log.vector(2)
+            for step in range(3):
+                vector.step(np.array([1.0, 2.0]) + 10 * rank, [step == 2] * 2, NO)
+    found = list(trainlog.episodes(trainlog.open(tmp_path / "run.flog")))
+    assert {(one.rank, one.env, one.length, one.total_reward, one.complete) for one in found} == {
+        (rank, env, 3, 3 * (1.0 + env + 10 * rank), True) for rank in range(2) for env in range(2)
+    }
+    assert len(list(trainlog.episodes(trainlog.open(tmp_path / "run.flog"), env=1))) == 2
+
+
+RUNS = st.lists(
+    st.lists(
+        st.tuples(st.floats(-1e3, 1e3), st.sampled_from([None, None, None, "terminated", "truncated"])),
+        min_size=3,
+        max_size=3,
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(RUNS, st.sampled_from(["next_step", "same_step"]), st.integers(1, 4))
+def test_what_is_read_is_what_was_done(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[Any], mode: str, every: int
+) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    truth: dict[int, list[list[float]]] = {env: [[]] for env in range(3)}
+    waits = [False] * 3
+    ended: dict[int, int] = dict.fromkeys(range(3), 0)
+    with recorder(folder) as log:
+        vector = log.vector(3, autoreset=mode, every=every)
+        for rows in steps:
+            ends = [None if waits[env] else end for env, (_, end) in enumerate(rows)]
+            vector.step(
+                [reward for reward, _ in rows],
+                [end == "terminated" for end in ends],
+                [end == "truncated" for end in ends],
+            )
+            for env, (reward, _) in enumerate(rows):
+                if waits[env]:
+                    waits[env] = False
+                    continue
+                truth[env][-1].append(reward)
+                if ends[env]:
+                    truth[env].append([])
+                    ended[env] += 1
+                    waits[env] = mode == "next_step"
+    found = sorted(read(folder), key=lambda one: one.number)
+    for env, expected in truth.items():
+        own = [one for one in found if one.env == env]
+        assert len(own) == sum(map(bool, expected))
+        assert sum(one.complete for one in own) == ended[env]
+        for one, rewards in zip(own, expected, strict=False):
+            kept = [x for n, x in enumerate(rewards) if n % every == 0 or (one.complete and n == len(rewards) - 1)]
+            assert one.steps["reward"].tolist() == kept
+            if one.complete or every == 1:
+                assert (one.length, one.total_reward) == (len(rewards), float(np.cumsum(rewards)[-1]))
+            else:
+                assert one.length is None
