@@ -32,6 +32,11 @@ class Page:
     """A page on 127.0.0.1 with the first log's robot, the other logs' as ghosts, and what to choose the moment by.
 
     A ghost is shown in the episode of the same number, as many simulated seconds after its beginning.
+
+    Attributes:
+        frame: the number of the state that is shown.
+        episode: the one that it belongs to.
+
     """
 
     def __init__(self, replays: Sequence[Replay], *, curves: Sequence[str] = (), port: int = 0) -> None:
@@ -56,8 +61,8 @@ class Page:
         self._replay, self._ghosts_of = replays[0], replays[1:]
         self._lock = threading.RLock()
         self._stopped = threading.Event()
-        self._frame = 0
-        self._episode = self._replay.episodes[0]
+        self.frame = 0
+        self.episode = self._replay.episodes[0]
         self._playing, self._second = False, 0.0
         self._curve_keys = list(curves) or self._default_curves()
         model = self._replay.model()  # before the server, as the log may not have it
@@ -112,11 +117,11 @@ class Page:
         """Show the state of that number."""
         with self._lock:
             frame = min(max(frame, 0), self._replay.frames - 1)
-            if not self._episode.first <= frame < self._episode.stop:
+            if not self.episode.first <= frame < self.episode.stop:
                 self._choose_episode(next(one for one in self._replay.episodes if frame < one.stop), frame)
                 return
-            self._frame = frame
-            self._second = float(self._replay.clock[frame] - self._replay.clock[self._episode.first])
+            self.frame = frame
+            self._second = float(self._replay.clock[frame] - self._replay.clock[self.episode.first])
             self._place_slider()
             self._draw()
 
@@ -156,10 +161,10 @@ class Page:
         self._play.on_click(lambda _: self._guarded(self._toggle))
         steps = gui.add_button_group("Step", ("|◀", "◀", "▶", "▶|"))
         moves: dict[str, Callable[[], None]] = {
-            "|◀": lambda: self.show(self._episode.first),
-            "◀": lambda: self.show(self._frame - 1),
-            "▶": lambda: self.show(self._frame + 1),
-            "▶|": lambda: self.show(self._episode.stop - 1),
+            "|◀": lambda: self.show(self.episode.first),
+            "◀": lambda: self.show(self.frame - 1),
+            "▶": lambda: self.show(self.frame + 1),
+            "▶|": lambda: self.show(self.episode.stop - 1),
         }
         steps.on_click(lambda _: self._guarded(moves[steps.value]))
         for label, key, move in (
@@ -178,7 +183,7 @@ class Page:
         with gui.add_folder("Joints", expand_by_default=False):
             self._table = gui.add_html("")
         with gui.add_folder("View", expand_by_default=False):
-            distance = 3 * self._replay.subject(self._frame)[1]
+            distance = 3 * self._replay.subject(self.frame)[1]
             self._scene.create_scene_gui(camera_distance=distance, camera_azimuth=90.0, camera_elevation=12.0)
 
     # --- what is chosen; all under the lock ---
@@ -205,58 +210,58 @@ class Page:
         self._choose_episode(self._replay.episodes[number - 1])
 
     def _choose_episode(self, episode: Episode, frame: int | None = None) -> None:
-        self._episode = episode
+        self.episode = episode
         self._list_episodes()
         self._draw_curves()
         self.show(episode.first if frame is None else frame)
 
     def _list_episodes(self) -> None:
-        first = max(self._episode.number - _LISTED, 0)
-        near = self._replay.episodes[first : self._episode.number + _LISTED]
+        first = max(self.episode.number - _LISTED, 0)
+        near = self._replay.episodes[first : self.episode.number + _LISTED]
         labels = tuple(f"{one.number} · {one.seconds:.2f} s" for one in near)
         if self._episodes.options != labels:
             self._episodes.options = labels
-        label = labels[self._episode.number - 1 - first]
+        label = labels[self.episode.number - 1 - first]
         if self._episodes.value != label:
             self._episodes.value = label
 
     def _slid(self) -> None:
         self._playing = self._playing and not self._follow.value
-        self.show(self._episode.first + int(self._slider.value))
+        self.show(self.episode.first + int(self._slider.value))
 
     def _place_slider(self) -> None:
-        last = max(self._episode.stop - 1 - self._episode.first, 1)
+        last = max(self.episode.stop - 1 - self.episode.first, 1)
         if self._slider.max != last:
             self._slider.max = last
-        if self._slider.value != self._frame - self._episode.first:
-            self._slider.value = self._frame - self._episode.first
+        if self._slider.value != self.frame - self.episode.first:
+            self._slider.value = self.frame - self.episode.first
 
     def _toggle(self) -> None:
         self._playing = not self._playing
         self._play.label = "Pause" if self._playing else "Play"
-        if self._playing and self._frame == self._episode.stop - 1:
-            self.show(self._episode.first)
+        if self._playing and self.frame == self.episode.stop - 1:
+            self.show(self.episode.first)
 
     # --- what is shown ---
 
     def _draw(self) -> None:
         replay = self._replay
-        model = replay.model(self._frame)
+        model = replay.model(self.frame)
         if model is not self._scene_model:
             self._build_scene(model)
             for ghost in self._ghosts:
                 ghost.build()
-        data = replay.at(self._frame)
+        data = replay.at(self.frame)
         self._scene.update_from_mjdata(data)
         offset = np.array(self._scene.fixed_bodies_frame.position)  # the scene moves where the camera follows the robot
         for ghost in self._ghosts:
-            ghost.show(self._episode.number, self._second, offset)
+            ghost.show(self.episode.number, self._second, offset)
         self._write_facts(data)
         for plot, (x, y) in ((plot, points) for plot, points in self._plots if points is not None):
             plot.data = _with_cursor(x, y, self._second)
 
     def _write_facts(self, data: Any) -> None:
-        replay, frame = self._replay, self._frame
+        replay, frame = self._replay, self.frame
         step = f" · step {replay.steps[frame]:,.0f}" if np.isfinite(replay.steps[frame]) else ""
         self._facts.content = (
             f"state {frame:,} of 0 to {replay.frames - 1:,}{step}  \n"
@@ -286,7 +291,7 @@ class Page:
         with self._plot_folder:
             for key in self._curve_keys:
                 try:
-                    x, y = self._replay.curve(key, self._episode)
+                    x, y = self._replay.curve(key, self.episode)
                 except KeyError as error:
                     self._plots.append((self._server.gui.add_markdown(error.args[0]), None))
                     continue
@@ -321,11 +326,11 @@ class Page:
     def _advance(self, seconds: float) -> None:
         """Play on by so many seconds of the wall clock."""
         self._second += seconds * float(self._speed.value)
-        clock = self._replay.clock[self._episode.first : self._episode.stop]
+        clock = self._replay.clock[self.episode.first : self.episode.stop]
         place = int(np.searchsorted(clock, clock[0] + self._second, "right")) - 1
         second = self._second
-        if place != self._frame - self._episode.first:
-            self.show(self._episode.first + place)
+        if place != self.frame - self.episode.first:
+            self.show(self.episode.first + place)
             self._second = second
         if place >= len(clock) - 1:
             self._toggle()
@@ -338,7 +343,7 @@ class Page:
         if not grown:
             return
         episodes = self._replay.episodes
-        self._episode = episodes[min(self._episode.number, len(episodes)) - 1]
+        self.episode = episodes[min(self.episode.number, len(episodes)) - 1]
         if self._follow.value:
             self._choose_episode(episodes[-1], self._replay.frames - 1)
         else:

@@ -27,6 +27,7 @@ __all__ = ["Episode", "Replay", "State", "load_model"]
 _BLOCK: Final = 256  # states that are read at once
 _MOST_STEPS: Final = 100_000  # between two states, be it of the environment or of MuJoCo; more of them are damage
 _CLOCK: Final = "episode_sim_time"
+_RANK: Final = "rank"  # of a process, in a log of several
 
 Ints = npt.NDArray[np.int64]
 
@@ -143,7 +144,7 @@ class Replay:
 
     def _scan(self) -> None:
         keys = self._conventions.keys
-        columns = ["env", "rank", STATE_STEP, *keys["step"], *keys["sim_time"]]
+        columns = [*keys["env"], _RANK, STATE_STEP, *keys["step"], *keys["sim_time"]]
         if not self.is_complete:
             columns += [*keys["qpos"], *keys["episode"]]
         if self._position is None:
@@ -165,7 +166,7 @@ class Replay:
         clock = table.numbers(_CLOCK) if _CLOCK in table else table.time
         if axis is not None:
             clock = table.numbers(axis.key) * axis.factor
-        names = _environments(table)
+        names = _environments(table, self._conventions.find("env", table))
         steps = np.full(table.rows, np.nan) if step is None else table.numbers(step)
         key = STATE_STEP if self.is_complete else self._conventions.find("episode", table)
         counter = np.zeros(table.rows) if key is None else np.nan_to_num(table.numbers(key), nan=-1.0)
@@ -516,13 +517,13 @@ def _parse_name(name: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else (name, "")
 
 
-def _environments(table: Table) -> npt.NDArray[np.object_]:
-    """The name of the environment of each row: its ``env``, behind the ``rank`` of its process where there is one."""
+def _environments(table: Table, env: str | None) -> npt.NDArray[np.object_]:
+    """The name of the environment of each row: its number, behind the rank of its process where there is one."""
     names = np.full(table.rows, "", object)
-    for key in ("rank", "env"):
+    for key in (_RANK, env):
         if key in table:
-            numbers = table.numbers(key)
-            texts = np.array([f"{number:.0f}" if np.isfinite(number) else "" for number in numbers.tolist()], object)
+            numbers = table.numbers(str(key))
+            texts = [f"{number:.0f}" if np.isfinite(number) else "" for number in numbers.tolist()]
             names = np.array(["/".join(filter(None, pair)) for pair in zip(names, texts, strict=True)], object)
     return names
 
