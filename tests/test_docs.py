@@ -54,6 +54,16 @@ def test_the_page_about_physics_runs(tmp_path: Path) -> None:
     assert "30 states are the same again, bit for bit" in done.stdout
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_examples_of_environments_run(tmp_path: Path, number: int) -> None:
+    if number == 0:
+        pytest.importorskip("gymnasium")
+    code = blocks(ROOT / "docs" / "environments.md", "python")[number]
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text("utf-8")):

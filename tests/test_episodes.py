@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import trainlog
 from trainlog import Frame, Kind, Variable
@@ -262,3 +265,43 @@ def test_episodes_of_vectors_longer_than_a_batch(tmp_path: Path) -> None:
     first, second = trainlog.episodes(log_of(tmp_path / "a.flog", frames))
     assert first.steps["reward"].tolist() == list(range(count))
     assert (second.length, second.total_reward) == (count, count)
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 3) | st.floats() | st.text(max_size=2),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=1), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["episode_start", "episode_end", "step"]), ODD, ODD), max_size=12))
+def test_whatever_stands_for_an_environment_is_read(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, object, object]]
+) -> None:
+    frames = [
+        Frame(0.0, Kind.CREATURE, {"env": env, "reward": more, "rank": 1})
+        if what == "step"
+        else event(what, env=env, length=more, every=more, index=more)
+        for what, env, more in rows
+    ]
+    log = log_of(tmp_path_factory.mktemp("odd") / "a.flog", frames)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainlogWarning)
+        found = list(trainlog.episodes(log))
+        assert episode_table(log).rows == len(found)
+    for one in found:
+        assert isinstance(one.summary(), dict)
+        assert isinstance(one.problems, tuple)
+
+
+def test_one_environment_beside_a_vector_keeps_its_arrays(tmp_path: Path) -> None:
+    frames = [
+        event("episode_start", env=[0, 1, 2]),
+        Frame(0.0, Kind.CREATURE, {"env": [0, 1], "reward": [1.0, 2.0], "v": [[1.0, 1.5], [2.0, 2.5]]}),
+        Frame(0.0, Kind.CREATURE, {"env": 2, "reward": 3.0, "v": [3.0, 3.5], "null": None}),
+        Frame(0.0, Kind.CREATURE, {"env": 2, "reward": 4.0, "v": [4.0, 4.5]}),
+    ]
+    found = list(trainlog.episodes(log_of(tmp_path / "a.flog", frames)))
+    assert [one.steps["v"].tolist() for one in found] == [[[1.0, 1.5]], [[2.0, 2.5]], [[3.0, 3.5], [4.0, 4.5]]]
+    assert all(one.steps["reward"].dtype == np.float64 for one in found)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import enum
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -23,8 +23,8 @@ from trainlog.conventions import Conventions
 from trainlog.errors import TrainlogWarning
 from trainlog.model import Header, Kind, Variable
 from trainlog.scan import Batch, Scan, stretches
-from trainlog.table.builder import TableBuilder, joined, table_of
-from trainlog.table.column import Column
+from trainlog.table.builder import ColumnBuilder, TableBuilder, joined, table_of
+from trainlog.table.column import NULL, Column
 from trainlog.table.table import Table
 from trainlog.table.values import objects
 
@@ -216,7 +216,7 @@ class Episode:
         rank: the process that recorded it, in logs of several; else None.
         start, end: the data of the two events; of the end none where it is missing.
         began: time of the start, seconds.
-        problems: what is wrong with it or cannot be known, a sentence each; none when all is well.
+        missing: why it has no end; empty when it has one.
         by_step: ``step`` counts the steps of the episode, as in RLSimion logs, so that it tells how many steps a record
             stands for. Otherwise each record is one step.
 
@@ -235,7 +235,7 @@ class Episode:
     start: Mapping[str, Any] = field(default_factory=dict)
     end: Mapping[str, Any] = field(default_factory=dict)
     began: float = math.nan
-    problems: tuple[str, ...] = ()
+    missing: str = ""
     by_step: bool = False
 
     @property
@@ -250,6 +250,17 @@ class Episode:
         """One step in so many was recorded, as the start says; 1 where it does not."""
         every = self.start.get("every", 1)
         return every if isinstance(every, int) and every > 1 else 1
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with it or cannot be known, a sentence each; none when all is well."""
+        found = [self.missing] if self.missing else []
+        if self.every > 1:
+            known = "" if self.length is not None else ", so that its length and return are not known"
+            found.append(f"one step in {self.every} was recorded{known}")
+        elif not self.by_step and isinstance(said := self.end.get("length"), int) and said != self.length:
+            found.append(f"its end tells of {said:,} steps, and {self.length:,} are recorded")
+        return tuple(found)
 
     @property
     def length(self) -> int | None:
@@ -326,7 +337,14 @@ class Episode:
         clocks of the last record. Where the log has them, ``env``, ``rank``, ``terminated``, ``truncated``.
         """
         clocks = [key for key in self.steps if key.endswith("_time")] if self.steps.rows else []
-        own = {"env": self.env, _RANK: self.rank, "terminated": self.terminated, "truncated": self.truncated}
+        return {
+            **self._facts(),
+            "mean": self.means(),
+            **{key: float(self.steps[key][-1]) for key in clocks},
+            **self._origin(),
+        }
+
+    def _facts(self) -> dict[str, Any]:
         return {
             "episode": self.number,
             "episode_type": str(self.type),
@@ -337,10 +355,11 @@ class Episode:
             "records": self.steps.rows,
             "return": self.total_reward,
             "reward": self.reward,
-            "mean": self.means(),
-            **{key: float(self.steps[key][-1]) for key in clocks},
-            **{key: value for key, value in own.items() if value is not None},
         }
+
+    def _origin(self) -> dict[str, Any]:
+        own = {"env": self.env, _RANK: self.rank, "terminated": self.terminated, "truncated": self.truncated}
+        return {key: value for key, value in own.items() if value is not None}
 
     def _logged(self, key: str) -> Any:
         value = self.end.get(key)
@@ -427,8 +446,8 @@ def episode_table(log: Reader, *, env: Any = None) -> Table:
 
 def _table_row(episode: Episode) -> tuple[float, dict[str, Any]]:
     last = float(episode.steps.time[-1]) if episode.steps.rows else episode.began
-    row = {key: value for key, value in episode.summary().items() if key not in ("mean", "step") and value is not None}
-    return last, {**row, "began": episode.began, "problems": "; ".join(episode.problems)}
+    facts = {key: value for key, value in episode._facts().items() if value is not None}
+    return last, {**facts, **episode._origin(), "began": episode.began, "problems": "; ".join(episode.problems)}
 
 
 @dataclass(slots=True)
@@ -465,8 +484,10 @@ def _episodes(log: Reader, env: Any, columns: Sequence[str] | None) -> Iterator[
     number = 0
     opened: dict[_Key, _Open] = {}
 
-    def finish(one: _Open, end: _Mark | None, problem: str) -> Episode:
-        return _episode(one, {} if end is None else end.data, problem, log.header, conventions)
+    rewards, others = _step_rewards(conventions), {*conventions.keys["env"], _RANK, "step"}
+
+    def finish(one: _Open, end: _Mark | None, missing: str) -> Episode:
+        return _episode(one, {} if end is None else end.data, missing, log.header, rewards, others)
 
     for batches in stretches(log.scan(Scan(kinds={Kind.EVENT, Kind.CREATURE}, columns=columns))):
         steps = _steps_by_key(batches.get(Kind.CREATURE), conventions)
@@ -631,10 +652,10 @@ def _by_count(table: Table, order: Ints, name: str | None) -> Iterator[tuple[int
         yield -1, table, order
         return
     column = table.column(name)
-    if column.values.ndim > 1 and column.state is None:
+    if column.values.ndim == 2 and column.state is None:
         yield column.values.shape[1], table, order
         return
-    if column.values.ndim == 1 and column.values.dtype != object:
+    if column.values.ndim > 2 or (column.values.ndim == 1 and column.values.dtype != object):
         yield -1, table, order
         return
     valid = column.valid.tolist()
@@ -648,19 +669,37 @@ def _by_count(table: Table, order: Ints, name: str | None) -> Iterator[tuple[int
             yield count, table, order
         else:  # made anew, as columns of lists of several lengths are objects
             part = table.rows_where(rows)
-            yield count, table_of(part.kind, ((frame.time, frame.data) for frame in part.frames())), order[rows]
+            yield count, _dense_table(part), order[rows]
 
 
 def _dense(column: Column) -> npt.NDArray[Any]:
     """A column of lists of one length as an array of shape (rows, length)."""
-    return column.values if column.values.ndim > 1 else np.array(column.values.tolist(), object)
+    if column.values.ndim > 1:
+        return column.values
+    return np.stack([objects(list(one)) for one in column.values])
+
+
+def _dense_table(part: Table) -> Table:
+    """*part* with arrays where its columns are objects only because of what stood beside its rows."""
+    columns = {}
+    for key in part:
+        column = part.column(key)
+        if column.values.dtype == object:
+            builder, rows = ColumnBuilder(), np.flatnonzero(column.valid)
+            builder.extend(rows, column.values[rows].tolist())
+            if column.state is not None:
+                builder.put_nulls(np.flatnonzero(column.state == NULL))
+            column = builder.finish(part.rows)
+        columns[key] = column
+    return Table(part.kind, part.time, columns)
 
 
 def _rows_by_value(values: npt.NDArray[Any]) -> list[tuple[Any, Ints]]:
     """Each value and its rows, rising; None for NaN, which stands for what is absent."""
-    if values.dtype.kind in "iub" and len(values) and (values == values[0]).all():
+    is_plain = values.ndim == 1 and values.dtype.kind in "iub"
+    if is_plain and len(values) and (values == values[0]).all():
         return [(values[0].item(), np.arange(len(values)))]
-    if values.dtype.kind in "iub":
+    if is_plain:
         found, codes = np.unique(values, return_inverse=True)
         names = found.tolist()
     else:
@@ -680,40 +719,45 @@ def _hashable(value: Any) -> Any:
     return value if value is None or isinstance(value, int | float | str | bytes) else str(value)
 
 
-def _episode(one: _Open, end: Mapping[str, Any], problem: str, header: Header, conventions: Conventions) -> Episode:
-    builder = TableBuilder(Kind.CREATURE)  # which copies: a short episode must not keep a whole batch in memory
-    for part in one.parts:
-        builder.add_table(part)
-    steps = builder.finish()
-    steps = steps.select([key for key in steps if steps.column(key).present.any()])
+def _episode(
+    one: _Open,
+    end: Mapping[str, Any],
+    missing: str,
+    header: Header,
+    rewards: Sequence[str],
+    others: Collection[str],
+) -> Episode:
+    steps = _copied(one.parts)
     start = one.start
-    episode = Episode(
+    return Episode(
         one.number,
         _type_of(start.get("episode_type")),
         _int_of(start.get("index"), one.number),
         _int_of(start.get("sub_index"), 1),
-        not problem,
+        not missing,
         steps,
-        header.variables or _undeclared(steps, conventions),
+        header.variables or _undeclared(steps, rewards, others),
         is_averaged(header),
         one.key.env,
         one.key.rank,
         start,
         end,
         one.time,
-        by_step=AVERAGED in header.meta,
+        missing,
+        AVERAGED in header.meta,
     )
-    return replace(episode, problems=tuple(_problems(episode, problem)))
 
 
-def _problems(episode: Episode, problem: str) -> Iterator[str]:
-    if problem:
-        yield problem
-    if episode.every > 1:
-        known = "" if episode.length is not None else ", so that its length and return are not known"
-        yield f"one step in {episode.every} was recorded{known}"
-    elif not episode.by_step and isinstance(said := episode.end.get("length"), int) and said != episode.length:
-        yield f"its end tells of {said:,} steps, and {episode.length:,} are recorded"
+def _copied(parts: Sequence[Table]) -> Table:
+    """The rows of *parts* as one table that keeps no batch in memory, without columns of which no row has a value."""
+    if len(parts) == 1 and all(parts[0].column(key).state is None for key in parts[0]):
+        columns = {key: parts[0].column(key).values.copy() for key in parts[0]}
+        return Table(Kind.CREATURE, parts[0].time.copy(), columns)
+    builder = TableBuilder(Kind.CREATURE)
+    for part in parts:
+        builder.add_table(part)
+    steps = builder.finish()
+    return steps.select([key for key in steps if steps.column(key).present.any()])
 
 
 def _int_of(value: Any, default: int) -> int:
@@ -733,12 +777,11 @@ def _step_rewards(conventions: Conventions) -> list[str]:
     return [*(key for key in conventions.keys["reward"] if key not in known), "reward"]
 
 
-def _undeclared(steps: Table, conventions: Conventions) -> tuple[Variable, ...]:
-    """The columns of numbers of a log that declares none."""
-    reward = next((key for key in _step_rewards(conventions) if key in steps), None)
-    names = (*conventions.keys["env"], _RANK, "step")
+def _undeclared(steps: Table, rewards: Sequence[str], others: Collection[str]) -> tuple[Variable, ...]:
+    """The columns of numbers of a log that declares none: the reward, and those that are not among the *others*."""
+    reward = next((key for key in rewards if key in steps), None)
     return tuple(
         Variable(key, "reward" if key == reward else "stat")
-        for key in steps
-        if (column := steps.column(key).values).ndim == 1 and column.dtype.kind in "biuf" and key not in names
+        for key, column in ((key, steps.column(key).values) for key in steps)
+        if column.ndim == 1 and column.dtype.kind in "biuf" and key not in others
     )

@@ -159,7 +159,8 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environments, or those of ``options["reset_mask"]``; open episodes stay without an end."""
         mask = (options or {}).get("reset_mask")
-        obs, info = self.env.reset(seed=seed, options=options)
+        # A copy, as Gymnasium's vector environments take the mask out, which wrappers around this one want to see.
+        obs, info = self.env.reset(seed=seed, options=None if options is None else dict(options))
         self._recorder.reset(self._observed(obs), mask)
         return obs, info
 
