@@ -12,7 +12,10 @@ from benchmarks.measure import FULL, QUICK
 from benchmarks.peers import PEERS
 from benchmarks.report import Table, facts
 
-TOPICS = ("imports", "write", "path", "kill", "read", "grow", "columns", "varying", "simion", "plot", "environments")
+TOPICS = (
+    *("imports", "write", "path", "kill", "read", "grow", "columns", "varying", "simion", "plot", "environments"),
+    "physics",
+)
 
 _LARGE = 4 * 10**9
 

@@ -13,7 +13,6 @@ The same seed gives the same log, all but its times.
 from __future__ import annotations
 
 import argparse
-import importlib
 import importlib.util
 import os
 import re
@@ -34,6 +33,7 @@ import numpy.typing as npt
 
 import trainlog
 from trainlog.draw import Band, Chart, Line, StateTimeline, layout, moving_average, png, svg
+from trainlog.mujoco import StateRecorder
 from trainlog.plot import PlotOptions, runs_of, save_picture
 from trainlog.plot import pictures as figures
 
@@ -54,10 +54,10 @@ class Args:
     elite: int = flag(8, "how many of them, the best, move the policy")
     step_size: float = flag(0.04, "how far a generation moves the policy, at first")
     noise: float = flag(0.05, "how far from the policy its variations are tried (sigma)")
-    log_every: int = flag(10, "a creature frame every so many steps of an evaluation")
+    log_every: int = flag(10, "the state every so many steps of an evaluation; the others can be simulated from it")
     out: str = flag("", "folder for the log and the pictures; runs/demo-<env>-s<seed>-<time> when left out")
     dashboard: bool = flag(True, "show the run in the browser while it trains; needs trainlog[server]")
-    film: bool = flag(True, "film the best policy; needs OpenGL, and is left out where there is none")
+    video: bool = flag(True, "render the best evaluation; needs OpenGL, and is left out where there is none")
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -117,7 +117,7 @@ class Creature:
     """A Gymnasium MuJoCo environment, and what can be measured on the body in it."""
 
     def __init__(self, env_id: str, **options: Any) -> None:
-        graphics = os.environ.pop("MUJOCO_GL", None)  # MuJoCo would load it now and may fail; it is for films only
+        graphics = os.environ.pop("MUJOCO_GL", None)  # MuJoCo would load it now and may fail; nothing is drawn here
         try:
             import gymnasium
             import mujoco
@@ -177,7 +177,6 @@ class Creature:
 
 
 Policy = Callable[[FloatArray], FloatArray]
-Watch = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -189,23 +188,18 @@ class Rollout:
     observations: FloatArray
 
 
-def rollout(creature: Creature, policy: Policy, start: int, horizon: int, watch: Watch | None = None) -> Rollout:
-    """One episode from the random state *start*; *watch* is called with the number of steps so far."""
-    seen = np.empty((horizon, creature.inputs))
-    observation, _ = creature.env.reset(seed=start)
-    origin, reward, terminated, step = float(creature.data.xpos[TORSO, 0]), 0.0, False, 0
-    if watch:
-        watch(0)
-    for step in range(1, horizon + 1):
-        seen[step - 1] = observation
-        observation, earned, terminated, truncated, _ = creature.env.step(policy(observation))
+def rollout(creature: Creature, policy: Policy, start: int, env: Any = None) -> Rollout:
+    """One episode from the random state *start*, in the creature's environment, or that environment wrapped."""
+    env = env or creature.env
+    seen: list[Any] = []
+    observation, _ = env.reset(seed=start)
+    origin, reward, terminated, truncated = float(creature.data.xpos[TORSO, 0]), 0.0, False, False
+    while not (terminated or truncated):
+        seen.append(observation)
+        observation, earned, terminated, truncated, _ = env.step(policy(observation))
         reward += float(earned)
-        if watch:
-            watch(step)
-        if terminated or truncated:
-            break
     distance = float(creature.data.xpos[TORSO, 0]) - origin
-    return Rollout(reward, distance, step, terminated, seen[:step])
+    return Rollout(reward, distance, len(seen), terminated, np.array(seen))
 
 
 class RandomSearch:
@@ -234,7 +228,7 @@ class RandomSearch:
         self.directions = self.rng.standard_normal((self.args.directions, *self.weights.shape))
         starts = self.rng.integers(2**31, size=len(self.directions)).tolist()
         return [
-            rollout(self.creature, self.policy(sign * self.args.noise * direction), start, self.args.horizon)
+            rollout(self.creature, self.policy(sign * self.args.noise * direction), start)
             for direction, start in zip(self.directions, starts, strict=True)
             for sign in (1, -1)
         ]
@@ -266,21 +260,27 @@ class RandomSearch:
 
 
 class Evaluation:
-    """Logs the creature at every so many steps of a rollout, and knows in the end how it moved."""
+    """An episode that is recorded with the states of the simulation, and knows in the end how the creature moved."""
 
-    def __init__(self, log: trainlog.TrainingRecorder, creature: Creature, every: int, gen: int, step: int) -> None:
-        self.log, self.creature, self.every, self.gen, self.step = log, creature, every, gen, step
+    def __init__(
+        self, log: trainlog.TrainingRecorder, states: StateRecorder, creature: Creature, every: int, gen: int, step: int
+    ) -> None:
+        from trainlog.gymnasium import RecordRun
+
+        self.log, self.creature, self.gen, self.step, self.states = log, creature, gen, step, states
         self.uprights: list[float] = []
         self.fallen = False
+        # What is observed and done is in the states already.
+        kept: dict[str, Any] = {"observations": False, "actions": False, "stats": False, "episode_type": "evaluation"}
+        self.env = RecordRun(states.wrap(creature.env), log, every=every, extra=self.extra, step=step, **kept)
 
-    def __call__(self, steps: int) -> None:
-        if steps % self.every == 0:
-            pose, step = self.creature.pose(), self.step + steps
-            now = {"step": step, "sim_time": step * self.creature.dt, "gen": self.gen}
-            self.log.record_creature_frame(None, now | pose)
-            self.uprights.append(pose["upright"])
-            if pose["upright"] < FLIPPED:
-                self.fall("flipped on its back", steps)
+    def extra(self, env: Any) -> dict[str, Any]:
+        """What else a recorded frame holds."""
+        pose, steps = self.creature.pose(), round(self.creature.data.time / self.creature.dt)
+        self.uprights.append(pose["upright"])
+        if pose["upright"] < FLIPPED:
+            self.fall("flipped on its back", steps)
+        return self.states.state() | pose | {"sim_time": (self.step + steps) * self.creature.dt, "gen": self.gen}
 
     def fall(self, how: str, steps: int) -> None:
         if not self.fallen:
@@ -302,9 +302,7 @@ class Evaluation:
 
 
 class Best(NamedTuple):
-    value: float  # its return
-    policy: Policy
-    start: int  # the seed of where it started
+    value: float  # the return of an evaluation
     gen: int
 
 
@@ -319,20 +317,21 @@ class Result:
 def train(args: Args, creature: Creature, log: trainlog.TrainingRecorder) -> Result:
     rng, result = np.random.default_rng(args.seed), Result()
     search = RandomSearch(args, creature, rng)
+    states = StateRecorder(log, creature.model, creature.data)
     plan = f"{args.env}, seed {args.seed}: {args.iterations} generations of {2 * args.directions} rollouts"
     log.record_event(None, "start", {"msg": plan, "step": 0})
     try:
         for gen in range(args.iterations):
             # What has been learned so far, without noise: this is what the creature frames show.
             policy, start = search.policy(), int(rng.integers(2**31))
-            watch = Evaluation(log, creature, args.log_every, gen, result.step)
-            greedy = rollout(creature, policy, start, args.horizon, watch)
+            watch = Evaluation(log, states, creature, args.log_every, gen, result.step)
+            greedy = rollout(creature, policy, start, watch.env)
             step = result.step = result.step + greedy.steps
             if greedy.terminated:
                 watch.fall("fell", greedy.steps)
             result.returns.append(greedy.reward)
             if result.best is None or greedy.reward > result.best.value:
-                result.best = Best(greedy.reward, policy, start, gen)
+                result.best = Best(greedy.reward, gen)
                 event = {"msg": f"return {greedy.reward:.1f}", "return": greedy.reward, "step": step, "gen": gen}
                 log.record_event(None, "new_best", event)
 
@@ -372,6 +371,7 @@ def train(args: Args, creature: Creature, log: trainlog.TrainingRecorder) -> Res
                 show_progress(args, stats, result.best.value, log.now())
     except KeyboardInterrupt:
         result.interrupted = True
+        states.close()
     best = result.best.value if result.best else float("nan")
     event = {"msg": f"best return {best:.1f} after {result.step:,} steps", "return": best, "step": result.step}
     log.record_event(None, "interrupted" if result.interrupted else "finished", event)
@@ -439,31 +439,17 @@ def draw_rewards(args: Args, log: Path, smooth: int = 10) -> list[Path]:
     return [log.with_name(name) for name in pictures]
 
 
-def film(args: Args, best: Best, folder: Path, seconds: float = 5.0) -> str:
-    """Film the first *seconds* of the best episode, in real time, and say how that went."""
-    backend = os.environ.setdefault("MUJOCO_GL", "egl" if sys.platform == "linux" else "glfw")  # EGL needs no display
-    try:
-        importlib.import_module(f"mujoco.{backend}").GLContext(16, 16).free()  # fails early where there is no OpenGL
-        creature = Creature(args.env, render_mode="rgb_array", width=320, height=240)
-        distance = min(max(4 * creature.height, 3.0), 4.0)
-        camera = {"type": 1, "trackbodyid": TORSO, "distance": distance, "azimuth": 90.0, "elevation": -12.0}
-        renderer = creature.simulation.mujoco_renderer
-        renderer.default_cam_config, renderer.camera_id = camera, None  # type 1 is a tracking camera
-        every = max(1, round(0.05 / creature.dt))  # 20 pictures a second
-        pictures: list[Any] = []
+def replay(log: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    """Run ``trainlog replay``, in a process of its own, as OpenGL may end it."""
+    command = [sys.executable, "-m", "trainlog", "replay", str(log), *flags]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
-        def watch(steps: int) -> None:
-            if steps % every == 0:
-                pictures.append(creature.env.render())
 
-        rollout(creature, best.policy, best.start, min(args.horizon, round(seconds / creature.dt)), watch)
-        creature.env.close()
-        recorder = trainlog.EpisodeAnimationRecorder(folder, prefix="gait", fps=round(1 / (creature.dt * every)))
-        path = recorder.save(pictures, episode=best.gen, reward=best.value)
-    except Exception as error:  # noqa: BLE001 - a missing OpenGL shows itself as nearly any error, and the log is safe
-        reason = f"{type(error).__name__}: {error}"
-        return f"No film: MUJOCO_GL={backend} cannot draw here ({reason}); on Debian, apt-get install libegl1"
-    return f"Film:    {path}"
+def render(log: Path, best: Best) -> str:
+    """Render the best evaluation out of the log, with its reward beside it, and say how that went."""
+    video, size = log.with_name("best.mp4"), "480x360"
+    done = replay(log, "--video", str(video), "--episode", str(best.gen + 1), "--with", "reward", "--size", size)
+    return f"Video:   {video}" if done.returncode == 0 else f"No video: {done.stderr.strip()}"
 
 
 @contextmanager
@@ -482,7 +468,7 @@ def dashboard(folder: Path) -> Iterator[str | None]:
 
 
 def run(args: Args) -> int:
-    creature = Creature(args.env)
+    creature = Creature(args.env, max_episode_steps=args.horizon)
     now = datetime.now().astimezone()
     safe = re.sub(r"[^\w.-]+", "-", args.env)
     folder = Path(args.out or f"runs/demo-{safe}-s{args.seed}-{now:%Y%m%d-%H%M%S}")
@@ -498,7 +484,7 @@ def run(args: Args) -> int:
         "nq": creature.model.nq,
         "nv": creature.model.nv,
         "learner": "ARS V2",
-        "args": {key: value for key, value in asdict(args).items() if key not in ("out", "film", "dashboard")},
+        "args": {key: value for key, value in asdict(args).items() if key not in ("out", "video", "dashboard")},
     }
     task = TASKS.get(creature.name, "maximise the return")
     with ExitStack() as stack:
@@ -522,12 +508,14 @@ def run(args: Args) -> int:
     for picture in pictures:
         print(f"Curve:   {picture}")
     print(f"Figures: {folder / 'figures'}")
-    if args.film and result.best:
-        print(film(args, result.best, folder))
+    if args.video and result.best:
+        print(render(path, result.best))
+    checked = replay(path, "--check")
+    print(f"Check:   {(checked.stdout or checked.stderr).strip().removeprefix(f'{path}: ')}")
     beside = Path(sys.executable).with_name("trainlog")
     command = "trainlog" if shutil.which("trainlog") or not beside.exists() else os.path.relpath(beside)
-    print(f"\nNext:    {command} info {path}\n         {command} serve {folder.parent}")
-    return 130 if result.interrupted else 0
+    print(f"\nNext:    {command} replay {path}\n         {command} serve {folder.parent}")
+    return 130 if result.interrupted else checked.returncode
 
 
 def main(argv: Sequence[str] | None = None) -> int:

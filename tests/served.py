@@ -49,7 +49,7 @@ class Site:
     def get(self, path: str, headers: dict[str, str] | None = None, /, method: str = "GET", **query: Any) -> Answer:
         if query:
             path += "?" + urlencode({name.rstrip("_"): value for name, value in query.items()})
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, headers=headers or {})
             answer = connection.getresponse()

@@ -18,7 +18,10 @@ ARCHITECTURE = (SOURCE.parents[1] / "docs" / "architecture.md").read_text("utf-8
 ORDER = [*re.findall(r"^\| `([a-z_]+)/?` \|", ARCHITECTURE.partition("## The packages")[2], re.MULTILINE), "__main__"]
 
 # Modules that must not be imported at the top of a file, as not everybody has them or needs them.
-LAZY = {"lxml", "PIL", "click", "rich", "gymnasium", "mujoco", "starlette", "uvicorn", "pyarrow", "pandas", "polars"}
+LAZY = {
+    *("lxml", "PIL", "click", "rich", "starlette", "uvicorn", "pyarrow", "pandas", "polars"),
+    *("gymnasium", "mujoco", "imageio_ffmpeg", "mjviser", "trimesh", "viser"),
+}
 LAZY_MAY_BE_AT_THE_TOP_OF = {"cli": {"click"}, "server": {"starlette", "uvicorn"}, "gymnasium": {"gymnasium"}}
 
 

@@ -94,7 +94,7 @@ _KEYS: Final[Mapping[Meaning, tuple[str, ...]]] = MappingProxyType(
         "clock": (
             *("time", "timestamp", "walltime", "wall_time", "time_elapsed", "time/time_elapsed", "time_total_s"),
             *("tot_time", "training/walltime", "eval/walltime", "experiment_real_time", "episode_real_time"),
-            *("index", "sub_index", "n_updates", "train/n_updates"),
+            *("index", "sub_index", "n_updates", "train/n_updates", "state_step", "state_crc"),
         ),
         # What whole episodes came to, then what may be the reward of a step or an average, then evolution.
         "reward": (

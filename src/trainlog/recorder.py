@@ -167,6 +167,10 @@ class TrainingRecorder:
         """Record a generation: gen, best, avg, pop, dist, stage, diversity; raises as ``record_creature_frame``."""
         self._put(self.now() if timestamp is None else timestamp, _EVOLUTION, data)
 
+    def record(self, timestamp: float | None, kind: Kind, data: Mapping[str, Any]) -> None:
+        """Record a frame of any kind, also one of your own (``Kind(100)``); raises as ``record_creature_frame``."""
+        self._put(self.now() if timestamp is None else timestamp, kind, data)
+
     def record_many(self, frames: Iterable[tuple[float | None, Kind, Mapping[str, Any]]]) -> None:
         """Record many small frames at once, by one system call: those of all environments at a step, for example.
 

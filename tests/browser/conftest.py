@@ -34,7 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def chrome() -> Iterator[Any]:
+def make_chrome() -> Callable[..., Any]:
+    """Starts a browser with more flags."""
     selenium = importlib.util.find_spec("selenium")
     missing = "Chromium" if CHROMIUM is None else "chromedriver" if DRIVER is None else "" if selenium else "selenium"
     if missing and os.environ.get("CI", "").lower() in ("1", "true"):
@@ -43,16 +44,24 @@ def chrome() -> Iterator[Any]:
         pytest.skip(f"the page is not tested: there is no {missing} here (Debian: apt-get install chromium-driver)")
     from selenium import webdriver
 
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (
-        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1400,1000"),
-        *("--disable-background-networking", "--disable-component-update", "--no-first-run", "--disable-sync"),
-        *("--hide-scrollbars", "--force-device-scale-factor=1"),
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    def make(*more: str) -> Any:
+        options = webdriver.ChromeOptions()
+        options.binary_location = CHROMIUM
+        for flag in (
+            *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1400,1000"),
+            *("--disable-background-networking", "--disable-component-update", "--no-first-run", "--disable-sync"),
+            *("--hide-scrollbars", "--force-device-scale-factor=1", *more),
+        ):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        return webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def chrome(make_chrome: Callable[..., Any]) -> Iterator[Any]:
+    driver = make_chrome("--disable-gpu")
     yield driver
     driver.quit()
 

@@ -17,13 +17,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image, ImageSequence
 
 import trainlog
 from trainlog import Kind
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "train_mujoco.py"
-SMALL = ("--iterations", "4", "--directions", "3", "--elite", "2", "--horizon", "60", "--no-film", "--no-dashboard")
+SMALL = ("--iterations", "4", "--directions", "3", "--elite", "2", "--horizon", "60", "--no-video", "--no-dashboard")
 
 absent = [name for name in ("gymnasium", "mujoco") if importlib.util.find_spec(name) is None]
 needs_mujoco = pytest.mark.skipif(bool(absent), reason=f"needs trainlog[mujoco]: {', '.join(absent)} not installed")
@@ -52,27 +51,29 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @needs_mujoco
 class TestASmallRun:
-    def test_the_creature_is_there_every_ten_steps_of_each_evaluation(self, small: tuple[Path, str]) -> None:
-        creature = trainlog.open(small[0] / "training_log.flog").table("creature")
-        state = {"pos", "vel", "com", "heading", "speed", "x", "y", "upright"}
-        assert set(creature) == {"step", "sim_time", "gen", *state}
-        np.testing.assert_allclose(creature["sim_time"], creature["step"] * 0.05)
-        assert creature["gen"].tolist() == [gen for gen in range(4) for _ in range(7)]
-        for gen in range(4):
-            steps = creature["step"][creature["gen"] == gen]
-            assert (steps - steps[0]).tolist() == [0, 10, 20, 30, 40, 50, 60]
-        assert (np.diff(creature["step"]) > 0).all()
-        rollouts_between = creature["step"][creature["gen"] == 1][0] - creature["step"][creature["gen"] == 0][-1]
-        assert rollouts_between == 2 * 3 * 60
+    def test_each_evaluation_is_an_episode_with_every_tenth_step(self, small: tuple[Path, str]) -> None:
+        reader = trainlog.open(small[0] / "training_log.flog")
+        creature = reader.table("creature")
+        state = {"pos", "vel", "ctrl", "warmstart", "com", "heading", "speed", "x", "y", "upright"}
+        assert set(creature) >= {"step", "sim_time", "gen", "reward", "truncated", *state}
+        assert creature["state_step"].tolist() == [0, 1, 11, 21, 31, 41, 51, 60] * 4
+        seen = creature["state_step"] > 0  # the state after a reset is no step
+        np.testing.assert_allclose(creature["sim_time"][seen], creature["step"][seen] * 0.05)
+        assert creature["gen"][seen].tolist() == [gen for gen in range(4) for _ in range(7)]
+        starts = [gen * (1 + 2 * 3) * 60 for gen in range(4)]  # the rollouts between are not recorded
+        assert (creature["step"][seen] - creature["state_step"][seen]).tolist() == np.repeat(starts, 7).tolist()
+        episodes = list(trainlog.episodes(reader))
+        assert [(str(one.type), one.complete, one.steps.rows) for one in episodes] == [("evaluation", True, 7)] * 4
 
     def test_the_state_is_that_of_a_half_cheetah(self, small: tuple[Path, str]) -> None:
         reader = trainlog.open(small[0] / "training_log.flog")
         creature = reader.table("creature")
-        assert creature["pos"].shape == creature["vel"].shape == (28, reader.header.meta["nq"]) == (28, 9)
-        assert creature["com"].shape == (28, 3)
+        assert creature["pos"].shape == creature["vel"].shape == (32, reader.header.meta["nq"]) == (32, 9)
+        creature = creature.rows_where(creature["state_step"] > 0)
+        assert np.stack(creature["com"]).shape == (28, 3)
         # The first two joints of its root slide along x and z, and its torso begins 0.7 m above the ground.
         np.testing.assert_allclose(creature["x"], creature["pos"][:, 0])
-        assert (np.abs(creature["com"][:, 2] - creature["pos"][:, 1] - 0.6) < 0.4).all()
+        assert (np.abs(np.stack(creature["com"])[:, 2] - creature["pos"][:, 1] - 0.6) < 0.4).all()
         np.testing.assert_allclose(creature["speed"], np.abs(creature["vel"][:, 0]), atol=1e-12)
         assert ((creature["upright"] >= 0) & (creature["upright"] <= 1)).all()
         assert creature["upright"][0] > 0.98
@@ -101,6 +102,8 @@ class TestASmallRun:
         log = trainlog.FlogReplay(small[0] / "training_log.flog")
         events = list(log.events())
         assert [events[0]["type"], events[-1]["type"]] == ["start", "finished"]
+        returns = [event["return"] for event in events if event["type"] == "episode_end"]
+        assert returns == pytest.approx([frame["reward"] for frame in log.stats_frames()])
         best = [event["return"] for event in events if event["type"] == "new_best"]
         rewards = [frame["reward"] for frame in log.stats_frames()]
         assert best == sorted(set(best))
@@ -114,7 +117,7 @@ class TestASmallRun:
         summary = trainlog.FlogReplay(folder / "training_log.flog").summary()
         assert summary.partition("\n")[2] in said
         assert re.search(r"Logging cost [\d.]+ µs per call: \d+ calls, [\d.]+% of [\d.]+ s", said)
-        assert re.search(rf"^Next: .*trainlog info {shown}$", said, re.MULTILINE)
+        assert re.search(rf"^Next: .*trainlog replay {shown}$", said, re.MULTILINE)
 
     def test_the_curve_is_drawn_beside_the_log(self, small: tuple[Path, str]) -> None:
         folder, said = small
@@ -258,7 +261,7 @@ class TestWrongUse:
 def test_help_needs_no_mujoco_and_names_every_flag(tmp_path: Path) -> None:
     done = demo(tmp_path, "--help")
     assert done.returncode == 0
-    for flag in ("--env", "--seed", "--iterations", "--out", "--log-every", "--no-film"):
+    for flag in ("--env", "--seed", "--iterations", "--out", "--log-every", "--no-video"):
         assert flag in done.stdout
     assert "(default: HalfCheetah-v5)" in done.stdout
 
@@ -267,7 +270,7 @@ def test_help_needs_no_mujoco_and_names_every_flag(tmp_path: Path) -> None:
 def test_it_can_be_watched_while_it_trains(tmp_path: Path) -> None:
     pytest.importorskip("starlette")
     pytest.importorskip("uvicorn")
-    command = [sys.executable, str(SCRIPT), "--no-film", "--iterations", "500", "--out", "live"]
+    command = [sys.executable, str(SCRIPT), "--no-video", "--iterations", "500", "--out", "live"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, encoding="utf-8") as trainer:
         assert trainer.stdout is not None
         try:
@@ -285,31 +288,37 @@ def test_it_can_be_watched_while_it_trains(tmp_path: Path) -> None:
 
 
 @needs_mujoco
-def test_no_film_without_opengl_but_all_the_rest(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), *SMALL, "--iterations", "1", "--out", "dark", "--film"]
+def test_no_video_without_opengl_but_all_the_rest(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), *SMALL, "--iterations", "1", "--out", "dark", "--video"]
     environment = {**os.environ, "MUJOCO_GL": "no-such-graphics"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "No film: MUJOCO_GL=no-such-graphics cannot draw here" in done.stdout
+    assert re.search(r"^No video: .*MUJOCO_GL: no-such-graphics$", done.stdout, re.MULTILINE)
+    assert "Check:   same, bit for bit" in done.stdout
     assert (tmp_path / "dark" / "reward.png").exists()
-    assert not list((tmp_path / "dark").glob("*.gif"))
+    assert not list((tmp_path / "dark").glob("*.mp4"))
     assert (tmp_path / "dark" / "figures" / "overview.svg").exists()
 
 
 @needs_mujoco
-def test_the_film_shows_the_creature_moving(tmp_path: Path) -> None:
-    done = demo(tmp_path, *SMALL, "--iterations", "1", "--horizon", "20", "--out", "film", "--film")
+def test_the_video_comes_out_of_the_log(tmp_path: Path) -> None:
+    done = demo(tmp_path, *SMALL, "--iterations", "2", "--out", "seen", "--video")
     assert (done.returncode, done.stderr) == (0, "")
-    if "No film" in done.stdout:
-        pytest.skip(next(line for line in done.stdout.splitlines() if line.startswith("No film")))
-    (path,) = (tmp_path / "film").glob("gait_episode_0000_reward_*.gif")
-    with Image.open(path) as film:
-        frames = [np.asarray(picture.convert("RGB"), np.int16) for picture in ImageSequence.Iterator(film)]
-        assert film.info["duration"] == 50
-    assert len(frames) > 10
-    assert frames[0].shape == (240, 320, 3)
-    assert (frames[0] != frames[-1]).any()
-    for frame in frames:
-        creature = np.argwhere(frame[..., 0] > frame[..., 2] + 30)  # nothing else there is of that colour
-        assert len(creature) > 200
-        assert creature.mean(axis=0) == pytest.approx([120, 160], abs=40), "the camera follows it"
+    if "No video" in done.stdout:
+        pytest.skip(next(line for line in done.stdout.splitlines() if line.startswith("No video")))
+    assert "Video:   seen/best.mp4" in done.stdout
+    assert (tmp_path / "seen" / "best.mp4").read_bytes()[4:8] == b"ftyp"
+
+
+@needs_mujoco
+def test_the_recorded_physics_is_the_same_again(small: tuple[Path, str]) -> None:
+    from trainlog.mujoco import Replay, check
+
+    folder, said = small
+    assert re.search(r"^Check:   same, bit for bit: 32 states of 4 episodes, 28 simulated$", said, re.MULTILINE)
+    replay = Replay(folder / "training_log.flog")
+    assert check(replay).divergences == []
+    states = [replay.state(frame).frame.data for frame in range(replay.frames)]
+    assert ["reward" in state for state in states] == [False, *[True] * 7] * 4
+    # The steps between two frames are simulated from the first of them, with what the policy did at each.
+    assert [replay.at(step=step).time for step in (1, 7, 11, 59)] == pytest.approx([0.05, 0.35, 0.55, 2.95])

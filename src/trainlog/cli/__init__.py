@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "plot": "draw the curves of logs",
     "report": "write figures, tables and gates for CI",
     "serve": "show logs in the browser, also while they are written",
+    "replay": "show the robot of a log in 3-D, render it, or check that it moves the same again",
     "watch": "show the newest numbers of a log in the terminal",
     "verify": "check logs for damage",
     "repair": "write the whole frames of a damaged log to a new one",

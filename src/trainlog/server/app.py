@@ -20,6 +20,7 @@ from trainlog.server.app_state import Limits, State
 from trainlog.server.catalog import Catalog
 from trainlog.server.log_poller import LogPoller
 from trainlog.server.openapi import document
+from trainlog.server.replay_pages import ReplayPages
 from trainlog.server.responses import ApiError, json_response, refusal
 from trainlog.server.security import Guard
 from trainlog.server.stream import stream
@@ -59,7 +60,7 @@ def create_app(
 
     """
     catalog = Catalog([Path(root) for root in roots], scan_every)
-    state = State(catalog, LogPoller(), limits or Limits())
+    state = State(catalog, LogPoller(), limits or Limits(), ReplayPages())
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -67,6 +68,7 @@ def create_app(
         catalog.start()
         yield
         state.poller.close()
+        state.replay_pages.close()
         catalog.close()
 
     app = Starlette(
@@ -103,6 +105,7 @@ _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [
     ("/api/v1/runs/{id}/path", moment_api.path),
     ("/api/v1/runs/{id}/functions", moment_api.functions),
     ("/api/v1/runs/{id}/function", moment_api.function),
+    ("/api/v1/runs/{id}/replay", moment_api.replay),
     ("/api/v1/stream", stream),
     ("/api/v1/openapi.json", lambda request: json_response(document())),
 ]

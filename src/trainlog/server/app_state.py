@@ -15,6 +15,7 @@ from trainlog.model import Kind
 from trainlog.server.catalog import Catalog, Entry
 from trainlog.server.log import Log
 from trainlog.server.log_poller import LogPoller
+from trainlog.server.replay_pages import ReplayPages
 from trainlog.server.responses import ApiError
 
 __all__ = ["Limits", "Signal", "State"]
@@ -67,9 +68,10 @@ class Signal:
 class State:
     """See the module."""
 
-    def __init__(self, catalog: Catalog, poller: LogPoller, limits: Limits) -> None:
+    def __init__(self, catalog: Catalog, poller: LogPoller, limits: Limits, replay_pages: ReplayPages) -> None:
         self.catalog = catalog
         self.poller = poller
+        self.replay_pages = replay_pages
         self.limits = limits
         self.signal = Signal()
         self.streams = 0

@@ -1,16 +1,19 @@
-"""What was at one moment: the whole frame, the way there, and the functions that were learned until then."""
+"""What was at one moment: the whole frame, the way there, the functions learned until then, the way to the 3-D page."""
 
 from __future__ import annotations
 
 import bisect
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from trainlog.conventions import FUNCTION_SAMPLE, AxisName, Conventions
 from trainlog.model import Frame, Kind
+from trainlog.mujoco.state import MODEL
+from trainlog.mujoco.stored_model import MODEL_KIND, Names, element_names_of
 from trainlog.server.api import opened
 from trainlog.server.cards import FUNCTION
 from trainlog.server.columns import Rows
@@ -18,11 +21,14 @@ from trainlog.server.curves import axis_values
 from trainlog.server.log import Log
 from trainlog.server.query import Query
 from trainlog.server.responses import ApiError, json_response
+from trainlog.server.security import is_loopback
 from trainlog.table.values import flatten
 
-__all__ = ["frame", "function", "functions", "path"]
+__all__ = ["frame", "function", "functions", "path", "replay"]
 
 _ITEMS: Final = 20_000
+# By log: of how many frames of models, and what they say.
+_NAMED: Final[WeakKeyDictionary[Log, tuple[int, dict[str, Names]]]] = WeakKeyDictionary()
 _LETTERS: Final = 10_000
 
 
@@ -52,9 +58,24 @@ def frame(request: Request) -> Response:
             "time": found.time,
             "step": None if step is None else keys[step],
             "names": {key: f"{key} ({name})" for key, name in names.items() if key is not None and key != name},
+            "elements": _elements(log, found),
+            "has_model": MODEL_KIND in log.rows,
             "data": _cut(found),
         }
     )
+
+
+def _elements(log: Log, frame: Frame) -> dict[str, Any]:
+    """By key of *frame*: the names and units of its elements, as far as the log has a model that says them."""
+    models = log.rows.get(MODEL_KIND)
+    if models is None or not isinstance(frame.data.get(MODEL), str):
+        return {}
+    known, named = _NAMED.get(log, (0, {}))
+    if known < len(models):
+        named = element_names_of(log.frames(MODEL_KIND, range(len(models))))
+        _NAMED[log] = len(models), named
+    names, units = named.get(frame.data[MODEL], ({}, {}))
+    return {key: {"names": names[key], "units": units.get(key, [])} for key in names if key in frame.data}
 
 
 def _rows(log: Log, kind: Kind) -> Rows:
@@ -207,3 +228,21 @@ def function(request: Request) -> Response:
     return json_response(
         {"run": log.id, "row": row, "name": str(data.get("function", "")), "shape": shape, "grid": grid}
     )
+
+
+def replay(request: Request) -> Response:
+    """Lead to the 3-D page of a log, at a creature frame; only on the machine that this server runs on."""
+    query = Query(request, ("row",))
+    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        raise ApiError(403, "site", "another site may not open the 3-D page")
+    client = request.client.host if request.client else ""
+    state, entry, log = opened(request)
+    if not is_loopback(client):
+        raise ApiError(
+            403, "machine", f"the 3-D page is for this server's own machine; run there: trainlog replay {entry.name}"
+        )
+    with state.reading(log, (), times={Kind.CREATURE}):
+        rows = _rows(log, Kind.CREATURE)
+        row = min(query.parse_int("row", 0, 0, 2**53), len(rows) - 1)
+        order = int(rows.order.pick(np.array([row]))[0])
+    return RedirectResponse(state.replay_pages.open(log.id, log.reader.path, order), 303)

@@ -83,6 +83,12 @@ _PATHS: Final[list[tuple[str, str, list[dict[str, Any]], str]]] = [
         "application/json",
     ),
     (
+        "/api/v1/runs/{id}/replay",
+        "Redirects to the 3-D page of the run, which the server's own machine alone can open.",
+        [_ID, _parameter("row", "of the creature frame to show", {"type": "integer", "minimum": 0})],
+        "text/html",
+    ),
+    (
         "/api/v1/stream",
         "New rows as they are written: server-sent events hello, rows, cursor, reset, gone, runs. A row message has "
         "the numbers of its rows (from, to), so that one that comes again is known. A cursor that does not belong to "

@@ -26,6 +26,8 @@ export class Moment {
     close.addEventListener("click", () => this.close());
     head.append(this.title, close);
     this.when = element("div", "dim");
+    this.scene = Object.assign(element("a", "scene"), { textContent: "3-D", title: "Show the robot at this moment in three dimensions", target: "_blank", rel: "noopener" });
+    this.scene.hidden = true;
     this.canvas = element("canvas");
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", "The way of the creature, seen from above");
@@ -42,7 +44,7 @@ export class Moment {
     this.speed.value = "16";
     play.append(this.button, this.slider, this.speed);
     this.facts = element("div");
-    this.panel.append(head, this.when, this.canvas, play, this.facts);
+    this.panel.append(head, this.when, this.scene, this.canvas, play, this.facts);
     this.canvas.addEventListener("click", (event) => this.pick(event));
     new ResizeObserver(() => this.draw()).observe(this.canvas);
   }
@@ -168,22 +170,27 @@ export class Moment {
     const { step, names } = frame;
     this.when.textContent = [`${duration(frame.time)}`, step === null ? "" : `step ${number(step)}`,
       `${frame.kind} frame ${number(frame.row + 1)} of ${number(frame.rows)}`].filter(Boolean).join(" · ");
+    this.scene.hidden = !(frame.has_model && frame.kind === "creature");
+    this.scene.href = `/api/v1/runs/${this.run.id}/replay?row=${frame.row}`;
     const keys = this.page.info(this.run.id)?.kinds[frame.kind]?.keys ?? {};
     const table = element("table", "facts-table");
     const vectors = [];
     for (const [key, value] of Object.entries(frame.data)) {
-      if (Array.isArray(value) && value.length > 3) { vectors.push([key, value]); continue; }
+      if (Array.isArray(value) && (value.length > 3 || frame.elements[key])) { vectors.push([key, value]); continue; }
       const row = table.insertRow();
       row.insertCell().textContent = key;
-      const text = Array.isArray(value) ? value.map(number).join(", ") : typeof value === "object" && value ? JSON.stringify(value) : number(value);
+      const text = Array.isArray(value) ? value.map(number).join(", ") : typeof value === "object" && value ? brief(JSON.stringify(value)) : number(value);
       row.insertCell().textContent = keys[key]?.unit ? `${text} ${keys[key].unit}` : text;
     }
     this.facts.replaceChildren(table, ...vectors.flatMap(([key, values]) => {
       const title = Object.assign(element("h3"), { textContent: `${names[key] ?? key}, ${values.length} numbers` });
-      const grid = element("div", "vector");
+      const { names: named = [], units = [] } = frame.elements[key] ?? {};
+      const grid = element("div", named.length ? "vector named" : "vector");
       grid.append(...values.slice(0, 400).map((value, i) => {
         const cell = element("span");
-        cell.append(Object.assign(element("i"), { textContent: i }), typeof value === "number" ? value.toFixed(Math.abs(value) < 100 ? 3 : 1) : number(value));
+        cell.title = [named[i], units[i] && `(${units[i]})`].filter(Boolean).join(" ");
+        cell.append(Object.assign(element("i"), { textContent: named[i] ?? i }), typeof value === "number" ? value.toFixed(Math.abs(value) < 100 ? 3 : 1) : number(value));
+        if (units[i]) cell.append(Object.assign(element("i"), { className: "unit", textContent: units[i] }));
         return cell;
       }));
       return [title, grid];
@@ -290,6 +297,8 @@ export class Moment {
     if (best >= 0) this.go(best);
   }
 }
+
+function brief(text) { return text.length > 120 ? `${text.slice(0, 120)}…` : text; }
 
 function typicalStep(x, y) {
   const steps = [];

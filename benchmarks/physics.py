@@ -1,0 +1,235 @@
+"""What recording the physics of HalfCheetah-v5 costs, and what is left of it when the process is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from benchmarks.measure import Killed, Scale, Unmeasured, in_child, scratch
+from benchmarks.report import Table, ratio
+
+__all__ = ["replayed", "simulated", "tables"]
+
+EPISODE: Final = 200
+_BARE: Final = "the environment alone"
+
+Step = Callable[[Any], None]
+Done = Callable[[], None]
+
+
+class _Peer(NamedTuple):
+    modules: tuple[str, ...]
+    usage: str
+    record: Callable[
+        [Any, Path], tuple[Any, Step, Done]
+    ]  # the environment, what is called after a step, and at the end
+    replay: Callable[[Path], int]  # how many steps can be seen again; raises where they are not what they were
+
+
+def _bare(env: Any, folder: Path) -> tuple[Any, Step, Done]:
+    return env, lambda first: None, lambda: None
+
+
+def _trainlog(every: int) -> Callable[[Any, Path], tuple[Any, Step, Done]]:
+    def record(env: Any, folder: Path) -> tuple[Any, Step, Done]:
+        import trainlog
+        from trainlog.mujoco import StateRecorder
+
+        log = trainlog.TrainingRecorder(folder / "run.flog", "HalfCheetah", "run")
+        recorder = StateRecorder(log, env.unwrapped.model, env.unwrapped.data, every=every)
+
+        def close() -> None:
+            recorder.close()
+            log.close()
+
+        return env, lambda first: recorder.reset() if first else recorder.step(), close
+
+    return record
+
+
+def _replay_trainlog(folder: Path) -> int:
+    from trainlog.mujoco import Replay, check
+
+    replay = Replay(folder / "run.flog")
+    result = check(replay)
+    if result.divergences or result.gaps:
+        raise ValueError(f"{result.divergences}, {result.gaps} gaps")
+    return int(sum(replay.state(one.stop - 1).frame.data["state_step"] for one in replay.episodes))
+
+
+def _savez(env: Any, folder: Path) -> tuple[Any, Step, Done]:
+    """What is written by hand: the complete state in a list, one archive for each episode."""
+    import mujoco
+
+    model, data, whole = env.unwrapped.model, env.unwrapped.data, int(mujoco.mjtState.mjSTATE_INTEGRATION)
+    states: list[Any] = []
+    size, files = mujoco.mj_stateSize(model, whole), iter(range(10**9))
+
+    def close() -> None:
+        if states:
+            np.savez(folder / f"{next(files)}.npz", states=np.array(states))
+            states.clear()
+
+    def step(first: bool) -> None:
+        if first:
+            close()
+        state = np.empty(size)
+        mujoco.mj_getState(model, data, state, whole)
+        states.append(state)
+
+    return env, step, close
+
+
+def _replay_savez(folder: Path) -> int:
+    return sum(len(np.load(path)["states"]) - 1 for path in folder.glob("*.npz"))
+
+
+def _minari(env: Any, folder: Path) -> tuple[Any, Step, Done]:
+    os.environ["MINARI_DATASETS_PATH"] = str(folder)
+    from minari import DataCollector
+
+    collector = DataCollector(env, data_format="hdf5")
+
+    def close() -> None:
+        collector.create_dataset("bench/half-cheetah-v0", algorithm_name="random", description="a benchmark")
+
+    return collector, lambda first: None, close
+
+
+def _replay_minari(folder: Path) -> int:
+    import h5py
+
+    steps = 0
+    for path in folder.rglob("main_data.hdf5"):
+        with h5py.File(path, locking=False) as file:
+            steps += sum(len(episode["actions"]) for episode in file.values())
+    return steps
+
+
+def _video(env: Any, folder: Path) -> tuple[Any, Step, Done]:
+    import warnings
+
+    from gymnasium.wrappers import RecordVideo
+
+    warnings.simplefilter("ignore")
+    wrapped = RecordVideo(env, str(folder), episode_trigger=lambda episode: True, disable_logger=True)
+    return wrapped, lambda first: None, wrapped.close
+
+
+def _replay_video(folder: Path) -> int:
+    import imageio_ffmpeg
+
+    return sum(imageio_ffmpeg.count_frames_and_secs(str(path))[0] - 1 for path in folder.glob("*.mp4"))
+
+
+PEERS: Final[dict[str, _Peer]] = {
+    _BARE: _Peer(("gymnasium", "mujoco"), "nothing is recorded", _bare, lambda folder: 0),
+    "trainlog": _Peer(("mujoco",), "`StateRecorder`: the complete state at every step", _trainlog(1), _replay_trainlog),
+    "trainlog, every 10": _Peer(
+        ("mujoco",), "`StateRecorder(every=10)`: the steps in between are simulated", _trainlog(10), _replay_trainlog
+    ),
+    "numpy": _Peer(("mujoco",), "`mj_getState` into a list, `np.savez` after each episode", _savez, _replay_savez),
+    "Minari": _Peer(
+        ("minari", "h5py", "jax"), "`DataCollector`: observations, actions, rewards; no states", _minari, _replay_minari
+    ),
+    "RecordVideo": _Peer(
+        ("moviepy", "imageio_ffmpeg"), "Gymnasium's: pictures of 480 × 480; no numbers", _video, _replay_video
+    ),
+}
+
+
+def simulated(name: str, folder: str, steps: int, seconds: float, kill: bool) -> dict[str, float]:
+    """Simulate, record by the peer *name*, and say what that took; or be killed as soon as the last step returned."""
+    if sys.platform == "linux":
+        os.environ.setdefault("MUJOCO_GL", "egl")
+    import gymnasium
+
+    mode = {"render_mode": "rgb_array"} if name == "RecordVideo" else {}
+    bare = gymnasium.make("HalfCheetah-v5", max_episode_steps=EPISODE, disable_env_checker=True, **mode)
+    env, record, close = PEERS[name].record(bare, Path(folder))
+    actions = np.random.default_rng(0).uniform(-1, 1, (EPISODE, 6)).astype(np.float32)
+    done, clock = 0, time.perf_counter
+    began = clock()
+    while done < steps and (kill or clock() - began < seconds):
+        env.reset(seed=done)
+        record(True)
+        for action in actions[: steps - done]:
+            env.step(action)
+            record(False)
+            done += 1
+    loop = clock() - began
+    if kill:
+        os.kill(os.getpid(), signal.SIGKILL)
+    close()
+    whole = clock() - began
+    size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+    return {"steps": done, "loop": loop / done * 1e6, "whole": whole / done * 1e6, "size": size / done}
+
+
+def replayed(name: str, folder: str) -> int:
+    """How many steps the peer's log shows again."""
+    return PEERS[name].replay(Path(folder))
+
+
+def tables(scale: Scale) -> Iterator[Table]:
+    """One table."""
+    killed = EPISODE * 5 + EPISODE // 2
+    table = Table(
+        "Physics: recording HalfCheetah-v5",
+        f"µs per step of the environment, at most {scale.rows:,} steps in episodes of {EPISODE} (fewer where that "
+        f"would take more than {4 * scale.seconds:g} s), a fresh process each; the median of {scale.passes} runs. "
+        "*Costs*: more than the environment alone, until the file is closed. *Shows again*: steps that the file shows "
+        "again, for trainlog simulated from each state to the next, equal in every bit. *After SIGKILL*: of "
+        f"{killed:,} steps. moviepy, which RecordVideo needs, does not install beside the Pillow that the 3-D page "
+        "needs; it runs with it: `pip install --no-deps moviepy proglog decorator`.",
+        ["peer", "µs per step", "costs", "to trainlog", "bytes per step", "shows again", "after SIGKILL", "usage"],
+        words=frozenset([5, 6, 7]),
+    )
+    results = {name: _measured(name, scale, killed) for name in PEERS}
+    base = results[_BARE]["whole"] if isinstance(results[_BARE], dict) else float("nan")
+    own = results["trainlog"]["whole"] - base if isinstance(results["trainlog"], dict) else float("nan")
+    for name, one in PEERS.items():
+        found = results[name]
+        if isinstance(found, str):
+            table.rows.append([name, *["—"] * 4, found, "—", one.usage])
+            continue
+        cost = found["whole"] - base
+        cells = ["", "", "", "", ""] if name == _BARE else [f"{cost:,.1f}", ratio(cost, own), f"{found['size']:,.0f}"]
+        if name != _BARE:
+            cells += [f"{found['again']:,} of {found['steps']:,}", f"{found['left']:,}"]
+        table.rows.append([name, f"{found['whole']:,.1f}", *cells, one.usage])
+    yield table
+
+
+def _measured(name: str, scale: Scale, killed: int) -> dict[str, Any] | str:
+    """The figures of a peer, or why there are none."""
+    missing = [module for module in PEERS[name].modules if find_spec(module) is None]
+    if missing:
+        return f"not installed: {', '.join(missing)}"
+    runs = []
+    try:
+        for _ in range(scale.passes):
+            with scratch() as folder:
+                where = {"name": name, "folder": str(folder)}
+                runs.append(in_child(simulated, **where, steps=scale.rows, seconds=scale.seconds * 4, kill=False))
+                runs[-1]["again"] = in_child(replayed, **where)
+        found: dict[str, Any] = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        found |= {key: runs[-1][key] for key in ("steps", "again")}
+        with scratch() as folder:
+            where = {"name": name, "folder": str(folder)}
+            try:
+                in_child(simulated, **where, steps=killed, seconds=0.0, kill=True)
+            except Killed:
+                found["left"] = in_child(replayed, **where)
+    except Unmeasured as error:
+        return f"failed: {error}"
+    return found

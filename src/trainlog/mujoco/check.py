@@ -1,0 +1,155 @@
+"""Whether the simulation does again what was recorded, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from trainlog.errors import CodecError
+from trainlog.mujoco.replay import Replay
+from trainlog.mujoco.state import CRC, Floats, crc_of, flipped_bit, import_mujoco
+
+__all__ = ["Check", "Divergence", "check"]
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where a recorded state is not what the simulation of the one before it gives.
+
+    Attributes:
+        environment: in which; empty where the log has only one.
+        frame: the number of the state in its environment, from 0.
+        time: when it was logged, s.
+        step: its ``step``; NaN where there is none.
+        element: the first that differs, by name; empty when it is not known which does.
+        recorded, expected: its values.
+        elements: how many differ.
+        is_damage: whether the state is not what was recorded: its checksum is wrong. Otherwise the physics is another.
+
+    """
+
+    environment: str
+    frame: int
+    time: float
+    step: float
+    element: str
+    recorded: float
+    expected: float
+    elements: int
+    is_damage: bool
+
+    @property
+    def size(self) -> float:
+        """How far apart the two values are."""
+        return abs(self.recorded - self.expected)
+
+    def __str__(self) -> str:
+        where = f"environment {self.environment}, " if self.environment else ""
+        step = f", step {self.step:,.0f}" if np.isfinite(self.step) else ""
+        place = f"{where}frame {self.frame:,} ({self.time:.3f} s{step})"
+        if not self.element:
+            return f"{place}: the state is not the one that was recorded, as its checksum is wrong"
+        more = f", and {self.elements - 1:,} more elements differ" if self.elements > 1 else ""
+        what = "the state was changed since it was recorded, as its checksum is wrong: " if self.is_damage else ""
+        values = f"{'is' if self.is_damage else 'recorded'} {self.recorded!r}, expected {self.expected!r}"
+        return f"{place}: {what}{self.element}: {values}, a difference of {self.size:.3g}{more}"
+
+
+@dataclass(slots=True)
+class Check:
+    """What a check found.
+
+    Attributes:
+        states: how many were compared with their checksums.
+        simulated: how many were simulated from the one before them, too.
+        episodes: how many there are; the first state of each has none before it.
+        gaps: states that could not be simulated, as the log lacks frames before them.
+        divergences: the first one of each environment that has one.
+
+    """
+
+    states: int = 0
+    simulated: int = 0
+    episodes: int = 0
+    gaps: int = 0
+    divergences: list[Divergence] = field(default_factory=list)
+
+
+def check(replay: Replay, progress: Callable[[int], object] | None = None) -> Check:
+    """Simulate from each recorded state to the next, in all environments, until the first that differs in one bit.
+
+    Args:
+        replay: the log.
+        progress: called with the number of states that are done.
+
+    Raises:
+        CodecError: when the log holds no complete states.
+        CorruptLog: when a state does not fit its model.
+
+    """
+    if not replay.is_complete:
+        raise CodecError(
+            "this log has positions only, from which nothing can be simulated again; "
+            "trainlog.mujoco.StateRecorder records the complete state",
+            path=replay.reader.path,
+        )
+    result = Check()
+    for environment in replay.environments:
+        replay.environment = environment
+        result.episodes += len(replay.episodes)
+        found = _first_divergence(replay, result, progress)
+        if found is not None:
+            result.divergences.append(found)
+    return result
+
+
+def _first_divergence(replay: Replay, result: Check, progress: Callable[[int], object] | None) -> Divergence | None:
+    mujoco = import_mujoco()
+    starts = {episode.first for episode in replay.episodes}
+    data: Any = None
+    data_model: Any = None
+    for frame in range(replay.frames):
+        state, model, layout = replay.state(frame), replay.model(frame), replay.layout(frame)
+        result.states += 1
+        crc = state.frame.data.get(CRC)
+        is_damage = isinstance(crc, int) and crc_of(state.vector) != crc
+        if isinstance(crc, int) and is_damage and (flipped := flipped_bit(state.vector, crc)) is not None:
+            return _divergence(replay, frame, [flipped[0]], flipped[1], is_damage=True)
+        different: list[int] = []
+        simulated = state.vector
+        if frame not in starts and replay.has_gap(frame - 1):
+            result.gaps += 1
+        elif frame not in starts:
+            if data_model is not model:
+                data, data_model = mujoco.MjData(model), model
+            mujoco.mj_setState(model, data, replay.state(frame - 1).vector, layout.whole)
+            replay.simulate(data, frame - 1)
+            simulated = np.empty(layout.size)
+            mujoco.mj_getState(model, data, simulated, layout.whole)
+            result.simulated += 1
+            different = np.flatnonzero(simulated.view(np.int64) != state.vector.view(np.int64)).tolist()
+        if different or is_damage:
+            return _divergence(replay, frame, different, simulated, is_damage=is_damage)
+        if progress is not None and frame % 64 == 0:
+            progress(result.states)
+    return None
+
+
+def _divergence(
+    replay: Replay, frame: int, different: Sequence[int], expected: Floats, *, is_damage: bool
+) -> Divergence:
+    at = different[0] if different else -1
+    return Divergence(
+        replay.environment if len(replay.environments) > 1 else "",
+        frame,
+        float(replay.times[frame]),
+        float(replay.steps[frame]),
+        replay.element(frame, at) if at >= 0 else "",
+        float(replay.state(frame).vector[at]) if at >= 0 else np.nan,
+        float(expected[at]) if at >= 0 else np.nan,
+        len(different),
+        is_damage,
+    )

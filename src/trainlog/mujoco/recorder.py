@@ -1,0 +1,171 @@
+"""Recording the complete state of a simulation, so that it can be simulated again bit for bit."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.mujoco.state import CRC, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, import_mujoco
+from trainlog.mujoco.stored_model import store_model
+from trainlog.recorder import TrainingRecorder
+
+__all__ = ["StateRecorder"]
+
+
+class StateRecorder:
+    """Records the state of a MuJoCo simulation into a log, and the compiled model once.
+
+    Every recorded state is a creature frame: ``pos`` (qpos), ``vel`` (qvel), ``episode_sim_time`` (s), ``ctrl``,
+    ``act``, ``warmstart`` and whatever else of ``mjSTATE_INTEGRATION`` the model has, with a checksum. What the user
+    set at the steps in between is in it as well, so that ``every=10`` loses nothing that `Replay` could not simulate.
+
+    Call ``step`` after each step of the environment, however many ``mj_step`` it consists of, and ``reset`` after each
+    reset. Controls, applied forces and mocap poses must not change within a step.
+    """
+
+    def __init__(self, log: TrainingRecorder, model: Any, data: Any, *, every: int = 1, env: int = 0) -> None:
+        """Store the model in *log*.
+
+        Args:
+            log: the log.
+            model: the ``MjModel``.
+            data: the ``MjData`` that is simulated.
+            every: a state after so many steps, and the last one of an episode.
+            env: the number of the environment in the log.
+
+        Raises:
+            MissingExtra: when MuJoCo is not installed.
+            ValueError: when *every* is below 1.
+            As `trainlog.TrainingRecorder.record`.
+
+        """
+        if every < 1:
+            raise ValueError(f"every is a number of steps, 1 or more, not {every}")
+        self._log, self._model, self._data, self._every, self._env = log, model, data, every, env
+        self._layout = StateLayout(model)
+        parts = self._layout.parts
+        self._always = [(part.key, part.place) for part in parts if not part.optional]
+        self._unless_zero = [
+            (part.key, part.place, 8 * part.place.start, bytes(8 * (part.place.stop - part.place.start)))
+            for part in parts
+            if part.optional
+        ]
+        self._get_state = import_mujoco().mj_getState
+        self._pending: list[Floats] = []  # states since the last recorded one, with that of now
+        self._step = self._total = 0
+        self._counts = True
+        self._time = np.inf  # of the last state; nothing comes before the first one
+        self._model_id = store_model(log, model)
+
+    def model_changed(self) -> None:
+        """Store the model again, as the user changed it: other masses, other friction. A new episode begins."""
+        self.close()
+        self._model_id = store_model(self._log, self._model)
+
+    def reset(self, more: Mapping[str, Any] | None = None) -> None:
+        """Record the state of now as the first one of an episode; *more* as in ``step``."""
+        self.close()
+        self.step(more)
+
+    def step(self, more: Mapping[str, Any] | None = None) -> None:
+        """Record the state of now, with the keys of *more* in the same frame: ``step``, ``reward``, ...
+
+        The *more* of a step that is not recorded is not recorded either. Without a ``step`` in it, the frame has the
+        number of steps so far. When the clock of the simulation does not go forward, a new episode begins.
+
+        Raises:
+            As `trainlog.TrainingRecorder.record_creature_frame`.
+
+        """
+        self._note()
+        if self._step % self._every == 0:
+            self._record(more)
+
+    def close(self) -> None:
+        """Record the last state, where *every* left it out: after the last step. The next step begins an episode."""
+        if self._pending:
+            self._record()
+        self._time = np.inf
+
+    def wrap(self, env: Any) -> Any:
+        """A Gymnasium environment that does what *env* does, and lets `state` know of every step.
+
+        For `trainlog.gymnasium.RecordRun`, which records a frame for each step already::
+
+            env = RecordRun(states.wrap(env), log, every=10, extra=states.state)
+
+        The first state of each episode is a frame of its own. *every* of this recorder is not asked, and no frame has
+        its count of steps.
+        """
+        import gymnasium
+
+        recorder, self._counts = self, False
+
+        class RecordStates(gymnasium.Wrapper):
+            def reset(self, **options: Any) -> Any:
+                result = self.env.reset(**options)
+                recorder.reset()
+                return result
+
+            def step(self, action: Any) -> Any:
+                result = self.env.step(action)
+                recorder._note()
+                return result
+
+        return RecordStates(env)
+
+    def state(self, env: Any = None) -> dict[str, Any]:
+        """The keys of the last state, for a frame that somebody else records; see `wrap`.
+
+        Raises:
+            ValueError: when there was no step since the last state.
+
+        """
+        if not self._pending:
+            raise ValueError("there was no step since the last state")
+        return self._keys(self._pending.pop())
+
+    def _record(self, more: Mapping[str, Any] | None = None) -> None:
+        step = {"step": self._total} if self._counts else {}
+        self._log.record_creature_frame(None, {**step, **self.state(), **(more or {})})
+
+    def _note(self) -> None:
+        vector = np.empty(self._layout.size)
+        self._get_state(self._model, self._data, vector, self._layout.whole)
+        now = self._data.time
+        if now <= self._time:
+            self.close()
+            self._step = 0
+        else:
+            self._step += 1
+            self._total += 1
+        self._time = now
+        self._pending.append(vector)
+
+    def _keys(self, vector: Floats) -> dict[str, Any]:
+        state: dict[str, Any] = {"env": self._env, STATE_STEP: self._step, MODEL: self._model_id}
+        raw = vector.astype("<f8", copy=False).tobytes()
+        for key, place in self._always:
+            state[key] = vector[place]
+        for key, place, start, zeros in self._unless_zero:
+            if not raw.startswith(zeros, start):  # -0.0 is no zero here
+                state[key] = vector[place]
+        state["episode_sim_time"] = vector[0]
+        if self._pending:
+            state[INPUTS] = self._inputs_between(vector.view(np.int64))
+        state[CRC] = zlib.crc32(raw)
+        return state
+
+    def _inputs_between(self, now: npt.NDArray[np.int64]) -> dict[str, Floats]:
+        """The inputs of the steps since the last state, by part; without those that are the same as *now*."""
+        rows, self._pending = np.array(self._pending), []
+        bits = rows.view(np.int64)
+        return {
+            part.key: np.ascontiguousarray(rows[:, part.place])  # which is stored far faster
+            for part in self._layout.parts
+            if part.is_input and (bits[:, part.place] != now[part.place]).any()
+        }

@@ -1,0 +1,562 @@
+"""Reading recorded physics back: an ``MjData`` at any moment of a log."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog import registry
+from trainlog.codec import Reader
+from trainlog.conventions import Conventions
+from trainlog.errors import CodecError, CorruptLog, EmptyLog, InvalidPosition, LogNotFound, MissingExtra
+from trainlog.model import Frame, Kind
+from trainlog.mujoco.state import INPUTS, MODEL, STATE_STEP, Floats, StateLayout, element_names, import_mujoco
+from trainlog.mujoco.stored_model import StoredModel, stored_models
+from trainlog.scan import Position, Scan
+from trainlog.table.table import Table
+
+__all__ = ["Episode", "Replay", "State", "load_model"]
+
+_BLOCK: Final = 256  # states that are read at once
+_MOST_STEPS: Final = 100_000  # between two states, be it of the environment or of MuJoCo; more of them are damage
+_CLOCK: Final = "episode_sim_time"
+_RANK: Final = "rank"  # of a process, in a log of several
+
+Ints = npt.NDArray[np.int64]
+
+
+class Episode(NamedTuple):
+    """States between two resets of one environment.
+
+    Attributes:
+        number: its place among those of its environment, from 1.
+        first, stop: its states: numbers from the first to before ``stop``.
+        seconds: simulated time from its first state to its last.
+
+    """
+
+    number: int
+    first: int
+    stop: int
+    seconds: float
+
+
+class State(NamedTuple):
+    """One recorded state.
+
+    Attributes:
+        frame: as it was logged.
+        vector: the state that ``mj_setState`` takes.
+        inputs: what was set at the steps before it, by part, shape (steps - 1, size of the part).
+
+    """
+
+    frame: Frame
+    vector: Floats
+    inputs: Mapping[str, Floats]
+
+
+class _Index(NamedTuple):
+    """Where the states of one environment are, and what is known of each without reading it: shape (states,) each."""
+
+    order: Ints
+    time: Floats
+    step: Floats
+    clock: Floats  # simulated seconds; of the log, where it has none
+    counter: Floats  # of steps in the episode; of episodes, where the log has positions only
+
+    def extended(self, other: _Index) -> _Index:
+        return _Index(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+
+
+class Replay:
+    """The physics of a log, of one environment at a time. It holds an index in memory, about 33 bytes for each state.
+
+    Attributes:
+        reader: the log.
+        is_complete: whether `StateRecorder` wrote it. Otherwise its frames have ``pos`` and perhaps ``vel``, which is
+            enough to look at, and not enough to simulate.
+        environments: those in the log; one without a number is ``""``.
+        environment: the one that all other methods are about.
+
+    """
+
+    def __init__(self, log: str | os.PathLike[str], *, model: Any = None, env: str | None = None) -> None:
+        """Open *log*.
+
+        Args:
+            log: a log of any format.
+            model: an ``MjModel`` in place of the recorded one; needed where none was recorded. See `load_model`.
+            env: the environment; by default the first.
+
+        Raises:
+            TrainlogError: as `trainlog.open`.
+            MissingExtra: when MuJoCo is not installed.
+            EmptyLog: when no frame holds a state, or there is no environment *env*.
+            CodecError: when the log has no model and none is given.
+
+        """
+        import_mujoco()
+        self.reader: Reader = registry.open(log)
+        self._conventions = Conventions.of(self.reader.header)
+        self._given = model
+        self._stored: dict[str, StoredModel] = stored_models(self.reader)
+        self.is_complete = bool(self._stored)
+        self._loaded: dict[str, tuple[Any, StateLayout]] = {}
+        self._indices: dict[str, _Index] = {}
+        self._episodes: dict[str, list[Episode]] = {}
+        self._position: Position | None = None
+        self._blocks: dict[tuple[str, int], list[State]] = {}
+        self.refresh()
+        if not self._indices:
+            raise EmptyLog("no creature frame holds a state (pos, or qpos)", path=self.reader.path)
+        if env is not None and env not in self._indices:
+            there = ", ".join(repr(name) for name in self.environments)
+            raise EmptyLog(f"there is no environment {env!r}; there are {there}", path=self.reader.path)
+        if model is None and not self.is_complete:
+            scene = self.reader.header.meta.get("scene")
+            such = f"--env-id {scene}" if isinstance(scene, str) and re.fullmatch(r"[\w/]+-v\d+", scene) else "--env-id"
+            raise CodecError(
+                f"the log holds no model; give one with --model model.xml or {such}", path=self.reader.path
+            )
+        self.environment = self.environments[0] if env is None else env
+
+    # --- the index ---
+
+    def refresh(self) -> bool:
+        """Read what was written since; whether there is more."""
+        if "shards" in self.reader.header.meta:  # the orders of shards are those of one scan
+            self._position = None
+        before = {name: len(index.order) for name, index in self._indices.items()}
+        try:
+            self._scan()
+        except InvalidPosition:  # the log was replaced, or training went back
+            self._position = None
+            self._scan()
+        return before != {name: len(index.order) for name, index in self._indices.items()}
+
+    def _scan(self) -> None:
+        keys = self._conventions.keys
+        columns = [*keys["env"], _RANK, STATE_STEP, *keys["step"], *keys["sim_time"]]
+        if not self.is_complete:
+            columns += [*keys["qpos"], *keys["episode"]]
+        if self._position is None:
+            for known in (self._indices, self._blocks, self._episodes):
+                known.clear()
+        scan = Scan(kinds=Kind.CREATURE, columns=list(dict.fromkeys(columns)), after=self._position)
+        for batch in self.reader.scan(scan):
+            self._position = batch.position
+            self._add(batch.table, batch.order)
+
+    def _add(self, table: Table, order: Ints) -> None:
+        wanted = STATE_STEP if self.is_complete else self._conventions.qpos(table)
+        if wanted is None or wanted not in table:
+            return
+        rows = np.flatnonzero(table.valid(wanted))
+        table, order = table.rows_where(rows), order[rows]
+        step = self._conventions.find("step", table)
+        axis = None if _CLOCK in table else self._conventions.axis("sim_time", table)
+        clock = table.numbers(_CLOCK) if _CLOCK in table else table.time
+        if axis is not None:
+            clock = table.numbers(axis.key) * axis.factor
+        names = _environments(table, self._conventions.find("env", table))
+        steps = np.full(table.rows, np.nan) if step is None else table.numbers(step)
+        key = STATE_STEP if self.is_complete else self._conventions.find("episode", table)
+        counter = np.zeros(table.rows) if key is None else np.nan_to_num(table.numbers(key), nan=-1.0)
+        for name in dict.fromkeys(names.tolist()):
+            mine = names == name
+            old = self._indices.get(name)
+            index = _Index(order[mine], table.time[mine], steps[mine], clock[mine], counter[mine])
+            self._indices[name] = index if old is None else old.extended(index)
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The environments in the log."""
+        return tuple(sorted(self._indices, key=lambda name: [int(part or 0) for part in name.split("/")]))
+
+    @property
+    def _index(self) -> _Index:
+        return self._indices[self.environment]
+
+    @property
+    def frames(self) -> int:
+        """How many states there are."""
+        return len(self._index.order)
+
+    @property
+    def times(self) -> Floats:
+        """When each state was logged: float64, shape (frames,); seconds since the run began."""
+        return self._index.time
+
+    @property
+    def clock(self) -> Floats:
+        """Simulated time of each state: float64, shape (frames,); seconds. That of the log where it has none."""
+        return self._index.clock
+
+    @property
+    def steps(self) -> Floats:
+        """The ``step`` of each state: float64, shape (frames,); NaN where there is none."""
+        return self._index.step
+
+    @property
+    def orders(self) -> Ints:
+        """Where in the log each state is, as in `trainlog.scan.Batch`: int64, shape (frames,)."""
+        return self._index.order
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """The episodes, in the order of the log."""
+        index, known = self._index, self._episodes.get(self.environment, [])
+        if not known or known[-1].stop != self.frames:
+            bounds = [*np.flatnonzero(self._starts).tolist(), self.frames]
+            known = self._episodes[self.environment] = [
+                Episode(number, first, stop, float(index.clock[stop - 1] - index.clock[first]))
+                for number, (first, stop) in enumerate(pairwise(bounds), 1)
+            ]
+        return known
+
+    @property
+    def _starts(self) -> npt.NDArray[np.bool_]:
+        """Which states begin an episode."""
+        index = self._index
+        if self.is_complete:
+            starts = index.counter == 0
+        else:
+            starts = (np.diff(index.clock, prepend=0) < 0) | (np.diff(index.counter, prepend=0) != 0)
+        starts[0] = True
+        return np.asarray(starts)
+
+    def frame_at(self, *, time: float | None = None, step: float | None = None) -> int:
+        """The number of the last state that is not after a time (s, of the log) or a step; the first one if all are."""
+        values, wanted = (self.times, time) if time is not None else (self.steps, step)
+        if wanted is None:
+            raise ValueError("give a time or a step")
+        before = np.flatnonzero(values <= wanted)
+        return int(before[-1]) if len(before) else 0
+
+    def locate(self, order: int) -> tuple[str, int]:
+        """The environment and the number of the state at *order* in the log, or else of the last one before it."""
+        places = {name: int(np.searchsorted(index.order, order, "right")) - 1 for name, index in self._indices.items()}
+        name = max(places, key=lambda name: int(self._indices[name].order[places[name]]) if places[name] >= 0 else -1)
+        return name, max(places[name], 0)
+
+    # --- states ---
+
+    def state(self, frame: int) -> State:
+        """The recorded state of that number; neighbours are read along with it.
+
+        Raises:
+            IndexError: when there is none.
+            CorruptLog: when the frame does not fit the model.
+
+        """
+        if not 0 <= frame < self.frames:
+            raise IndexError(f"there is no state {frame}; there are {self.frames}")
+        block = self.environment, frame // _BLOCK
+        if block not in self._blocks or frame % _BLOCK >= len(self._blocks[block]):
+            orders = self.orders[block[1] * _BLOCK : (block[1] + 1) * _BLOCK].tolist()
+            states = [self._parse(found) for found in self.reader.take(orders)]
+            if len(states) != len(orders):
+                raise InvalidPosition("the log was replaced or cut", path=self.reader.path)
+            self._blocks.pop(block, None)
+            while len(self._blocks) > 3:
+                self._blocks.pop(next(iter(self._blocks)))
+            self._blocks[block] = states
+        return self._blocks[block][frame % _BLOCK]
+
+    def _parse(self, frame: Frame) -> State:
+        model, layout = self._model(frame)
+        if not self.is_complete:
+            return State(frame, self._pose(frame, model, layout), {})
+        where = f"{self.reader.path}: the state at {frame.time:.3f} s"
+        data = {**frame.data, _CLOCK: frame.data.get(_CLOCK, 0.0)}
+        inputs: Mapping[str, Any] = frame.data.get(INPUTS) or {}
+        try:
+            rows = {
+                part.key: np.asarray(inputs[part.key], np.float64).reshape(-1, part.place.stop - part.place.start)
+                for part in layout.parts
+                if part.key in inputs
+            }
+        except (TypeError, ValueError):
+            raise CorruptLog(f"{where}: its inputs are no numbers, as many as the model has") from None
+        return State(frame, layout.vector(data, where), rows)
+
+    def _pose(self, frame: Frame, model: Any, layout: StateLayout) -> Floats:
+        """The state of a frame that has a position, and perhaps a velocity: all else is as at the beginning."""
+        mujoco = import_mujoco()
+        data = mujoco.MjData(model)
+        for meaning, there in (("qpos", data.qpos), ("qvel", data.qvel)):
+            key = self._conventions.find(meaning, frame.data)  # type: ignore[arg-type]  # both are meanings
+            if key is None:
+                continue
+            try:
+                there[:] = np.asarray(frame.data[key], np.float64)
+            except (TypeError, ValueError):
+                size = len(frame.data[key]) if isinstance(frame.data[key], list) else "no list of"
+                message = f"{key!r} is {size} numbers and the model has {len(there)}: it is another model"
+                raise CorruptLog(message, path=self.reader.path) from None
+        vector = np.empty(layout.size)
+        mujoco.mj_getState(model, data, vector, layout.whole)
+        return vector
+
+    def model(self, frame: int = 0) -> Any:
+        """The ``MjModel`` of a state.
+
+        Raises:
+            CorruptLog, CodecError: when it cannot be loaded.
+
+        """
+        return self._model(self.state(frame).frame)[0]
+
+    def _model(self, frame: Frame) -> tuple[Any, StateLayout]:
+        id = str(frame.data.get(MODEL, "")) if self._given is None else ""
+        if id not in self._loaded:
+            if self._given is None and id not in self._stored:
+                self._stored |= stored_models(self.reader)
+                if id not in self._stored:
+                    raise CorruptLog(f"the model {id!r} is not in the log", path=self.reader.path)
+            model = self._stored[id].load(self.reader.path) if self._given is None else self._given
+            self._loaded[id] = model, StateLayout(model)
+        return self._loaded[id]
+
+    def names(self, frame: int = 0) -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
+        """By key of the state of that number: the names of its elements, and their units."""
+        state = self.state(frame)
+        stored = self._stored.get(str(state.frame.data.get(MODEL)))
+        if stored is not None and self._given is None:
+            return stored.names, stored.units
+        named = element_names(self._model(state.frame)[0])
+        return named["names"], named["units"]
+
+    def at(self, frame: int | None = None, *, time: float | None = None, step: float | None = None) -> Any:
+        """An ``MjData`` with the state of that number, or the last one not after a time (s, of the log) or a step.
+
+        A step between two recorded ones is simulated from the one before it, bit for bit. Everything that follows
+        from the state (places of bodies, contacts, sensors) is computed as by ``mj_forward``.
+        """
+        if frame is not None:
+            return self._simulated(frame, 0.0)
+        found = self.frame_at(time=time, step=step)
+        return self._simulated(found, 0.0 if step is None else self._part(self.steps, found, step))
+
+    def at_second(self, episode: Episode, seconds: float) -> Any:
+        """An ``MjData`` so many simulated seconds after the first state of *episode*, steps in between as by `at`."""
+        clock = self.clock[episode.first : episode.stop]
+        moment = clock[0] + seconds + 1e-9
+        found = episode.first + max(int(np.searchsorted(clock, moment, "right")) - 1, 0)
+        return self._simulated(found, self._part(self.clock, found, moment))
+
+    def _part(self, values: Floats, frame: int, wanted: float) -> float:
+        """How far *wanted* is on the way from a state to the next one of its episode, from 0 to 1."""
+        if not (self.is_complete and self._continues(frame)):
+            return 0.0
+        span = float(values[frame + 1] - values[frame])
+        return min(max((wanted - float(values[frame])) / span, 0.0), 1.0) if span > 0 else 0.0
+
+    def _simulated(self, frame: int, part: float) -> Any:
+        mujoco = import_mujoco()
+        state = self.state(frame)
+        model, layout = self._model(state.frame)
+        data = mujoco.MjData(model)
+        mujoco.mj_setState(model, data, state.vector, layout.whole)
+        if part:
+            self.simulate(data, frame, int(part * self._steps_between(frame) + 1e-6))
+        self.forward(model, data, layout)
+        return data
+
+    @staticmethod
+    def forward(model: Any, data: Any, layout: StateLayout) -> None:
+        """Compute what follows from the state, which stays as it is."""
+        mujoco = import_mujoco()
+        vector = np.empty(layout.size)
+        mujoco.mj_getState(model, data, vector, layout.whole)
+        mujoco.mj_forward(model, data)
+        mujoco.mj_setState(model, data, vector, layout.whole)  # the warm start is another one by now
+
+    # --- simulation ---
+
+    def _steps_between(self, frame: int) -> int:
+        """Steps from a state to the next one; 0 or less where a new episode begins there."""
+        now, following = (self.state(one).frame.data.get(STATE_STEP, 0) for one in (frame, frame + 1))
+        return following - now if isinstance(now, int) and isinstance(following, int) else 0
+
+    def _continues(self, frame: int) -> bool:
+        return frame + 1 < self.frames and self._index.counter[frame + 1] != 0 and not self.has_gap(frame)
+
+    def has_gap(self, frame: int) -> bool:
+        """Whether states are missing between one and the next of the same episode: the log is damaged there."""
+        steps, following = self._steps_between(frame), self.state(frame + 1)
+        if not 1 <= steps <= _MOST_STEPS:
+            return True
+        if steps > 1 and not following.inputs:  # none of them changed
+            return INPUTS not in following.frame.data
+        return any(len(rows) != steps - 1 for rows in following.inputs.values())
+
+    def simulate(self, data: Any, frame: int, steps: int | None = None) -> None:
+        """Bring *data* from a state, whose it is, towards the next one by *steps*; all of them by default."""
+        mujoco = import_mujoco()
+        target = self.state(frame + 1)
+        model, layout = self._model(target.frame)
+        between = self._steps_between(frame)
+        seconds = float(target.vector[0] - self.state(frame).vector[0])
+        timestep = float(model.opt.timestep)
+        substeps = seconds / timestep if timestep > 0 and 0 <= seconds < _MOST_STEPS * timestep else 0.0
+        vector = target.vector.copy()
+        ends = [round(n * substeps / between) for n in range(between + 1)]
+        for n in range(between if steps is None else min(steps, between)):
+            vector[:] = target.vector
+            if n < between - 1:
+                for part in layout.parts:
+                    if part.key in target.inputs:
+                        vector[part.place] = target.inputs[part.key][n]
+            mujoco.mj_setState(model, data, vector[layout.input_places], layout.inputs)
+            mujoco.mj_step(model, data, nstep=ends[n + 1] - ends[n])
+
+    def layout(self, frame: int) -> StateLayout:
+        """How the state of that number is laid out."""
+        return self._model(self.state(frame).frame)[1]
+
+    def element(self, frame: int, place: int) -> str:
+        """What an element of the state is called: ``vel of bthigh``."""
+        part = self.layout(frame).part_of(place)
+        names = self.names(frame)[0].get(part.key, [])
+        n = place - part.place.start
+        if part.key == _CLOCK:
+            return _CLOCK
+        return f"{part.key}[{n}] ({names[n]})" if n < len(names) else f"{part.key}[{n}]"
+
+    def subject(self, frame: int = 0) -> tuple[int, float]:
+        """The first body that moves, for a camera to follow, and how far (m) from it anything reaches that moves.
+
+        The body is 0 where nothing does.
+        """
+        model, data = self.model(frame), self.at(frame)
+        body = int(next(iter(np.flatnonzero(model.body_weldid)), 0))
+        moves = model.body_weldid[model.geom_bodyid] > 0
+        reach = np.linalg.norm(data.geom_xpos - data.xpos[body], axis=1) + model.geom_rbound
+        return body, float(max(reach[moves], default=1.0))
+
+    # --- curves ---
+
+    def curve(self, name: str, episode: Episode) -> tuple[Floats, Floats]:
+        """A key over an episode: seconds since its first state, and the values; both float64, shape (n,).
+
+        Args:
+            name: a key of the creature frames, or else of the statistics; of a list ``pos[2]`` or ``pos[bthigh]``.
+            episode: which.
+
+        Raises:
+            KeyError: when there is no such key.
+
+        """
+        key, element = _parse_name(name)
+        first, last = self.times[episode.first], self.times[episode.stop - 1]
+        window = (float(first), float(np.nextafter(last, np.inf)))
+        began = self.clock[episode.first]
+        for kind in (Kind.CREATURE, Kind.STATS):
+            x, y = [], []
+            for batch in self.reader.scan(Scan(kinds=kind, columns=[key], time=window)):
+                if key not in batch.table:
+                    continue
+                there = np.flatnonzero(batch.table.valid(key))  # a state after a reset has no reward
+                table, order = batch.table.rows_where(there), batch.order[there]
+                values = self._column(table, key, element)
+                if kind == Kind.CREATURE:
+                    mine = self.orders[episode.first : episode.stop]
+                    _, rows, states = np.intersect1d(order, mine, return_indices=True)
+                    x.append(self.clock[episode.first + states] - began)
+                    y.append(values[rows])
+                else:
+                    times = self.times[episode.first : episode.stop]
+                    x.append(np.interp(table.time, times, self.clock[episode.first : episode.stop]) - began)
+                    y.append(values)
+            if any(len(part) for part in x):
+                return np.concatenate(x), np.concatenate(y)
+        raise KeyError(f"no frame of the episode has the key {key!r}")
+
+    def reward_key(self) -> str:
+        """The key of the reward in the frames of the states.
+
+        Raises:
+            KeyError: when they have none.
+
+        """
+        key = self._conventions.reward(self.state(self.frames - 1).frame.data)
+        if key is None:
+            raise KeyError("the frames of the states have no reward")
+        return key
+
+    def _column(self, table: Table, key: str, element: str) -> Floats:
+        if not element:
+            if table[key].ndim > 1:
+                raise KeyError(f"{key!r} is a list; choose one of its elements, for example {key}[0]")
+            return table.numbers(key)
+        names = self.names()[0].get(key, [])
+        place = names.index(element) if element in names else int(element) if element.isdecimal() else -1
+        values = table.column(key).values
+        if place < 0 or (values.ndim > 1 and place >= values.shape[1]):
+            raise KeyError(f"{key!r} has no element {element!r}")
+        if values.ndim > 1:
+            return values[:, place].astype(np.float64)
+        return np.array([_item(value, place) for value in values.tolist()])
+
+
+def _item(value: Any, place: int) -> float:
+    return float(value[place]) if isinstance(value, list) and place < len(value) else np.nan
+
+
+def _parse_name(name: str) -> tuple[str, str]:
+    match = re.fullmatch(r"(.+)\[([^\[\]]+)\]", name)
+    return (match[1], match[2]) if match else (name, "")
+
+
+def _environments(table: Table, env: str | None) -> npt.NDArray[np.object_]:
+    """The name of the environment of each row: its number, behind the rank of its process where there is one."""
+    names = np.full(table.rows, "", object)
+    for key in (_RANK, env):
+        if key in table:
+            numbers = table.numbers(str(key))
+            texts = [f"{number:.0f}" if np.isfinite(number) else "" for number in numbers.tolist()]
+            names = np.array(["/".join(filter(None, pair)) for pair in zip(names, texts, strict=True)], object)
+    return names
+
+
+def load_model(path: str | os.PathLike[str] | None = None, env_id: str | None = None) -> Any:
+    """A model from a file (MJCF, URDF or MJB), or that of a Gymnasium environment.
+
+    Raises:
+        LogNotFound: when there is no such file.
+        CodecError: when it is no model, or the environment has none.
+        MissingExtra: when Gymnasium or MuJoCo is not installed.
+
+    """
+    mujoco = import_mujoco()
+    if path is not None:
+        if not Path(path).is_file():
+            raise LogNotFound("there is no such model", path=path)
+        try:
+            if Path(path).suffix == ".mjb":
+                return mujoco.MjModel.from_binary_path(os.fspath(path))
+            return mujoco.MjModel.from_xml_path(os.fspath(path))
+        except (ValueError, mujoco.FatalError) as error:
+            raise CodecError(f"MuJoCo cannot load it: {error}", path=path) from error
+    try:
+        import gymnasium
+    except ImportError as error:
+        raise MissingExtra(f'this needs Gymnasium: pip install "trainlog[mujoco]" ({error})') from error
+    try:
+        env = gymnasium.make(str(env_id), disable_env_checker=True)
+    except (gymnasium.error.Error, ImportError) as error:
+        raise CodecError(f"{env_id}: {error}") from error
+    model = getattr(env.unwrapped, "model", None)
+    env.close()
+    if not isinstance(model, mujoco.MjModel):
+        raise CodecError(f"{env_id}: this environment has no MuJoCo model")
+    return model

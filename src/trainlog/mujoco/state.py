@@ -1,0 +1,224 @@
+"""The complete state of a MuJoCo simulation as keys of a frame: which there are, and what their elements are called.
+
+The state is ``mjSTATE_INTEGRATION``, which is all that the next step depends on. Each of its parts is a key of its own,
+so that what knows nothing of MuJoCo finds ``pos`` and ``vel`` where other trainers put them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.errors import CorruptLog, MissingExtra, SettingError
+
+__all__ = [
+    *("CRC", "INPUTS", "MODEL", "STATE_STEP"),
+    *("Floats", "Part", "StateLayout", "crc_of", "element_names", "flipped_bit", "import_mujoco"),
+]
+
+STATE_STEP: Final = "state_step"  # steps of the environment since the episode began; 0 where nothing came before
+CRC: Final = "state_crc"
+INPUTS: Final = "inputs"  # what was set before each step since the last recorded state, but the last one
+MODEL: Final = "model"  # the first digits of the hash of the model
+
+_KEYS: Final = {"time": "episode_sim_time", "qpos": "pos", "qvel": "vel"}
+_LEFT_OUT: Final = frozenset({"qfrc_applied", "xfrc_applied"})  # where all of them are zero, which is nearly always
+
+_MOST_SEARCHED: Final = 1 << 14  # bytes of a state in which a flipped bit is looked for; each takes microseconds
+
+Floats = npt.NDArray[np.float64]
+
+
+def import_mujoco() -> ModuleType:
+    """The package ``mujoco``.
+
+    Raises:
+        MissingExtra: when it is not installed.
+        SettingError: when ``MUJOCO_GL`` is not what it knows.
+
+    """
+    try:
+        import mujoco
+    except RuntimeError as error:
+        raise SettingError(f"MuJoCo does not start: {error}") from error
+    except ImportError as error:
+        raise MissingExtra(f'this needs MuJoCo: pip install "trainlog[mujoco]" ({error})') from error
+    module: ModuleType = mujoco
+    return module
+
+
+class Part(NamedTuple):
+    """One part of the state.
+
+    Attributes:
+        key: in the frame.
+        bit: of ``mjtState``.
+        place: where it is in the vector of the whole state.
+        is_input: whether the user sets it, and the simulation does not change it.
+        optional: whether frames lack it when all of it is zero.
+
+    """
+
+    key: str
+    bit: int
+    place: slice
+    is_input: bool
+    optional: bool
+
+
+class StateLayout:
+    """The parts of the state of a model, in the order of the vector that ``mj_getState`` makes.
+
+    Attributes:
+        whole: ``mjSTATE_INTEGRATION``.
+        inputs: the bits of what the user sets, of ``whole``.
+        size: numbers of the vector.
+        parts: those that are not empty.
+        input_places: int64, shape (n,): where the inputs are in the vector.
+
+    """
+
+    def __init__(self, model: Any) -> None:
+        mujoco = import_mujoco()
+        self.whole = int(mujoco.mjtState.mjSTATE_INTEGRATION)
+        self.inputs = int(mujoco.mjtState.mjSTATE_USER) & self.whole
+        self.size: int = mujoco.mj_stateSize(model, self.whole)
+        self.parts: list[Part] = []
+        at = 0
+        bits = {int(bit): name for name, bit in mujoco.mjtState.__members__.items() if name.startswith("mjSTATE_")}
+        for bit, name in sorted(bits.items()):
+            if bit & self.whole != bit or bit & (bit - 1):
+                continue  # one that is made of others
+            if size := mujoco.mj_stateSize(model, bit):
+                name = name.removeprefix("mjSTATE_").lower()
+                key = _KEYS.get(name, name)
+                self.parts.append(Part(key, bit, slice(at, at + size), bool(bit & self.inputs), name in _LEFT_OUT))
+                at += size
+        assert at == self.size
+        places = np.arange(self.size)
+        self.input_places = np.concatenate([places[part.place] for part in self.parts if part.is_input] or [places[:0]])
+
+    def vector(self, data: Mapping[str, Any], where: str) -> Floats:
+        """The state that a frame holds: float64, shape (size,).
+
+        Raises:
+            CorruptLog: when a part is missing, or has another length than the model wants; the message says *where*.
+
+        """
+        vector = np.zeros(self.size)
+        for part in self.parts:
+            if part.key not in data:
+                if part.optional:
+                    continue
+                raise CorruptLog(f"{where}: the state has no {part.key!r}")
+            try:
+                vector[part.place] = np.asarray(data[part.key], np.float64).reshape(vector[part.place].shape)
+            except (TypeError, ValueError):
+                expected = part.place.stop - part.place.start
+                raise CorruptLog(f"{where}: {part.key!r} is not {expected} numbers, as the model wants") from None
+        return vector
+
+    def part_of(self, element: int) -> Part:
+        """The part that *element* of the vector belongs to."""
+        return next(part for part in self.parts if element < part.place.stop)
+
+
+def crc_of(vector: Floats) -> int:
+    """The checksum of a state: CRC-32 of its bytes, little-endian."""
+    return zlib.crc32(np.ascontiguousarray(vector, "<f8").tobytes())
+
+
+def flipped_bit(vector: Floats, crc: int) -> tuple[int, Floats] | None:
+    """The element in which one bit must be flipped for the checksum to be *crc*, and the state with it flipped.
+
+    None where no bit does that. A CRC is linear: a flipped bit changes it by a value that depends on its place alone,
+    and for fewer than 2**31 bits no two places have the same one.
+    """
+    state = bytearray(np.ascontiguousarray(vector, "<f8").tobytes())
+    if len(state) > _MOST_SEARCHED:
+        return None
+    for place in range(len(state)):
+        for bit in range(8):
+            state[place] ^= 1 << bit
+            if zlib.crc32(state) == crc:
+                return place // 8, np.frombuffer(state, "<f8").astype(np.float64)
+            state[place] ^= 1 << bit
+    return None
+
+
+# --- names ---
+
+_FREE: Final = ("x", "y", "z", "qw", "qx", "qy", "qz")
+_TURNS: Final = ("wx", "wy", "wz")
+_FORCES: Final = (*((f"f{axis}", "N") for axis in "xyz"), *((f"t{axis}", "N·m") for axis in "xyz"))
+
+
+def element_names(model: Any) -> dict[str, dict[str, list[str]]]:
+    """What the elements of the state of *model* are called, and their units: ``{"names": {key: [...]}, "units": ...}``.
+
+    A joint without a name is called by its number, ``joint 3``. Only parts with names are there.
+    """
+    mujoco = import_mujoco()
+    kinds = mujoco.mjtObj
+
+    def named(kind: Any, count: int, what: str) -> list[str]:
+        return [mujoco.mj_id2name(model, kind, i) or f"{what} {i}" for i in range(count)]
+
+    joints = named(kinds.mjOBJ_JOINT, model.njnt, "joint")
+    bodies = named(kinds.mjOBJ_BODY, model.nbody, "body")
+    actuators = named(kinds.mjOBJ_ACTUATOR, model.nu, "actuator")
+    pos: list[tuple[str, str]] = []
+    dofs: list[tuple[str, str]] = []  # their names, and the unit of length of each
+    for joint, kind in zip(joints, model.jnt_type.tolist(), strict=True):
+        pos += _coordinates(joint, kind)
+        dofs += _velocities(joint, kind)
+    mocap = sorted((int(i), bodies[body]) for body, i in enumerate(model.body_mocapid) if i >= 0)
+    activations = [
+        (actuators[i] if count == 1 else f"{actuators[i]}[{n}]", "")
+        for i, count in enumerate(model.actuator_actnum.tolist())
+        for n in range(count)
+    ]
+    force = {"m": "N", "rad": "N·m"}
+    all_names: dict[str, list[tuple[str, str]]] = {
+        "pos": pos,
+        "vel": [(name, f"{unit}/s") for name, unit in dofs],
+        "warmstart": [(name, f"{unit}/s²") for name, unit in dofs],
+        "qfrc_applied": [(name, force[unit]) for name, unit in dofs],
+        "act": activations,
+        "ctrl": [(name, "") for name in actuators],
+        "xfrc_applied": [(f"{body}.{axis}", unit) for body in bodies for axis, unit in _FORCES],
+        "eq_active": [(name, "") for name in named(kinds.mjOBJ_EQUALITY, model.neq, "equality")],
+        "mocap_pos": [(f"{body}.{axis}", "m") for _, body in mocap for axis in "xyz"],
+        "mocap_quat": [(f"{body}.{part}", "") for _, body in mocap for part in _FREE[3:]],
+    }
+    sizes = {part.key: part.place.stop - part.place.start for part in StateLayout(model).parts}
+    kept = {key: pairs for key, pairs in all_names.items() if pairs and sizes.get(key) == len(pairs)}
+    return {
+        "names": {key: [name for name, _ in pairs] for key, pairs in kept.items()},
+        "units": {key: [unit for _, unit in pairs] for key, pairs in kept.items()},
+    }
+
+
+def _coordinates(joint: str, kind: int) -> Iterator[tuple[str, str]]:
+    """Names and units of the generalized coordinates of a joint: free, ball, slide or hinge."""
+    if kind == 0:
+        yield from ((f"{joint}.{part}", "m" if part in "xyz" else "") for part in _FREE)
+    elif kind == 1:
+        yield from ((f"{joint}.{part}", "") for part in _FREE[3:])
+    else:
+        yield joint, "m" if kind == 2 else "rad"
+
+
+def _velocities(joint: str, kind: int) -> Iterator[tuple[str, str]]:
+    """Names of the degrees of freedom of a joint, and the unit of what they are the speed of."""
+    if kind == 0:
+        yield from ((f"{joint}.v{axis}", "m") for axis in "xyz")
+    if kind in (0, 1):
+        yield from ((f"{joint}.{axis}", "rad") for axis in _TURNS)
+    else:
+        yield joint, "m" if kind == 2 else "rad"

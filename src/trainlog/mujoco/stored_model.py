@@ -1,0 +1,176 @@
+"""The compiled model in the log: once, compressed, with its hash, and with the names of what is in it.
+
+It is an MJB, MuJoCo's own format of a compiled model, as an MJCF that is written from one (``mj_saveLastXML``) rounds
+its numbers: a simulation of that drifts. The frames have a kind of their own, so that whoever reads events or
+statistics never decodes a model; other programs pass them, as FLOG allows.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from trainlog import registry
+from trainlog.codec import Reader
+from trainlog.errors import CodecError, CorruptLog, TrainlogError
+from trainlog.model import Frame, Kind
+from trainlog.mujoco.state import element_names, import_mujoco
+from trainlog.recorder import TrainingRecorder
+from trainlog.scan import Scan
+
+__all__ = ["MODEL_KIND", "Names", "StoredModel", "element_names_of", "store_model", "stored_models"]
+
+MODEL_KIND: Final = Kind.of(77)
+_PART: Final = 1 << 27  # bytes of a frame; FLOG takes twice as many
+_MOST: Final = 1 << 31  # bytes that a compressed model may have when it is not
+_DIGITS: Final = 16
+
+Names = tuple[dict[str, list[str]], dict[str, list[str]]]  # and units, both by key of the state
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredModel:
+    """A model of a log.
+
+    Attributes:
+        id: the first 16 hexadecimal digits of ``hash``, which the frames of its states name.
+        hash: SHA-256 of the MJB.
+        mujoco: the version of MuJoCo that it was compiled by, which alone can load it.
+        names, units: of the elements of each key of the state; see `trainlog.mujoco.state.element_names`.
+
+    """
+
+    id: str
+    hash: str
+    mujoco: str
+    names: Mapping[str, list[str]]
+    units: Mapping[str, list[str]]
+    _parts: list[bytes]
+
+    def load(self, path: Path) -> Any:
+        """The ``MjModel``, bit for bit as it was recorded; errors name the log *path*.
+
+        Raises:
+            CorruptLog: when the log does not hold all of it, or other bytes.
+            CodecError: when it is of another version of MuJoCo.
+
+        """
+        mujoco = import_mujoco()
+        unpacker = zlib.decompressobj()
+        try:
+            mjb = unpacker.decompress(b"".join(self._parts), _MOST)
+        except zlib.error as error:
+            raise CorruptLog(f"the model {self.id} is damaged: {error}", path=path) from error
+        if hashlib.sha256(mjb).hexdigest() != self.hash:
+            raise CorruptLog(f"the model {self.id} is damaged: its hash is another", path=path)
+        if mujoco.__version__ != self.mujoco:
+            raise CodecError(
+                f"the model was compiled by MuJoCo {self.mujoco}, and this is {mujoco.__version__}: "
+                f"install mujoco=={self.mujoco}, or give a model (--model, --env-id)",
+                path=path,
+            )
+        try:
+            return mujoco.MjModel.from_binary_path("model.mjb", {"model.mjb": mjb})
+        except (ValueError, mujoco.FatalError) as error:
+            raise CorruptLog(f"MuJoCo cannot load the model {self.id}: {error}", path=path) from error
+
+
+def stored_models(reader: Reader) -> dict[str, StoredModel]:
+    """The models of a log by their ids, those that are complete; of a shard, also those of the others."""
+    found = _models(reader)
+    if "shard" in reader.header.meta:
+        found = {**_models(registry.open(reader.path.parent)), **found}
+    return found
+
+
+def _models(reader: Reader) -> dict[str, StoredModel]:
+    parts: dict[str, dict[int, bytes]] = {}
+    found: dict[str, StoredModel] = {}
+    for batch in reader.scan(Scan(kinds=MODEL_KIND, superseded=True, on_damage="ignore", columns=())):
+        for frame in reader.with_superseded().take(batch.order.tolist()):
+            data = frame.data
+            hash, mjb, part = data.get("hash"), data.get("mjb"), data.get("part")
+            if not (isinstance(hash, str) and isinstance(mjb, bytes) and isinstance(part, int)):
+                continue
+            parts.setdefault(hash, {})[part] = mjb
+            if data.get("parts") == part + 1 == len(parts[hash]) == max(parts[hash]) + 1 and min(parts[hash]) == 0:
+                id, version = hash[:_DIGITS], str(data.get("mujoco"))
+                pieces = [parts[hash][n] for n in range(part + 1)]
+                found[id] = StoredModel(id, hash, version, *_names(data), pieces)
+    return found
+
+
+def element_names_of(frames: Iterable[Frame]) -> dict[str, Names]:
+    """By model: the names and units that the *frames* of models say."""
+    return {str(frame.data["hash"])[:_DIGITS]: _names(frame.data) for frame in frames if "hash" in frame.data}
+
+
+def _names(data: Mapping[Any, Any]) -> Names:
+    """The names and units of a model's frame, those that are lists of texts."""
+    names, units = (data[key] if isinstance(data.get(key), dict) else {} for key in ("names", "units"))
+    return _texts(names), _texts(units)
+
+
+def _texts(lists: Mapping[Any, Any]) -> dict[str, list[str]]:
+    return {
+        str(key): value
+        for key, value in lists.items()
+        if isinstance(value, list) and all(isinstance(text, str) for text in value)
+    }
+
+
+def store_model(log: TrainingRecorder, model: Any) -> str:
+    """Store *model* in *log*, if it is not in it yet, nor in another shard of the same log; its id."""
+    mujoco = import_mujoco()
+    buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, buffer)
+    mjb = buffer.tobytes()
+    hash = hashlib.sha256(mjb).hexdigest()
+    with _alone(Path(log.path).parent):
+        if hash[:_DIGITS] in _already(log):
+            return hash[:_DIGITS]
+        packed = zlib.compress(mjb, 6)
+        pieces = [packed[at : at + _PART] for at in range(0, len(packed), _PART)]
+        for part, piece in enumerate(pieces):
+            frame = {"hash": hash, "mujoco": mujoco.__version__, "part": part, "parts": len(pieces), "mjb": piece}
+            if part == len(pieces) - 1:
+                frame |= element_names(model)
+            log.record(None, MODEL_KIND, frame)
+        log.flush()
+    return hash[:_DIGITS]
+
+
+def _already(log: TrainingRecorder) -> dict[str, StoredModel]:
+    """The models that are in the log; none where its format cannot be read while it is written."""
+    try:
+        return stored_models(registry.open(log.path))
+    except TrainlogError:
+        return {}
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Until the end nobody else looks for models in *folder*, so that no two shards store the same one.
+
+    Where the file system has no locks, two shards may store it twice.
+    """
+    fd = -1
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        if fd >= 0:
+            os.close(fd)

@@ -1,0 +1,64 @@
+"""The 3-D page without a browser: where it goes, and who can reach it. tests/browser looks at it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mujoco")
+pytest.importorskip("mjviser")
+
+import trainlog
+from mujoco_runs import MODELS, mujoco
+from trainlog.errors import CodecError
+from trainlog.mujoco import Replay, StateRecorder
+from trainlog.mujoco.page import Page
+
+
+@pytest.fixture
+def replay(tmp_path: Path) -> Replay:
+    model = MODELS["half_cheetah"]()
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        runs = [mujoco.MjData(model) for _ in range(2)]
+        recorders = [StateRecorder(log, model, data, env=env) for env, data in enumerate(runs)]
+        for n in range(30):
+            for data, recorder in zip(runs, recorders, strict=True):
+                if n % 10 == 0:
+                    mujoco.mj_resetData(model, data)
+                    recorder.reset()
+                mujoco.mj_step(model, data)
+                recorder.step()
+    return Replay(tmp_path / "run.flog")
+
+
+@pytest.fixture
+def page(replay: Replay) -> Iterator[Page]:
+    one = Page([replay])
+    yield one
+    one.close()
+
+
+def test_it_goes_to_any_state_of_any_environment(page: Page, replay: Replay) -> None:
+    page.show(13)
+    assert (replay.environment, page.frame, page.episode.number) == ("0", 13, 2)
+    other = Replay(replay.reader.path, env="1")
+    page.seek_order(int(other.orders[25]))
+    assert (replay.environment, page.frame, page.episode.number) == ("1", 25, 3)
+    page.seek(0.0)
+    assert page.frame == 0
+    page.show(10**6)
+    assert page.frame == replay.frames - 1
+
+
+def test_it_is_served_on_this_machine_only(page: Page, replay: Replay) -> None:
+    port = int(page.url.rpartition(":")[2].strip("/"))
+    assert page.url == f"http://127.0.0.1:{port}/"
+    addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    for address in addresses - {"127.0.0.1"}:
+        with pytest.raises(OSError), socket.create_connection((address, port), timeout=2):
+            pass
+    with pytest.raises(CodecError, match=f"port {port} of 127.0.0.1 is in use"):
+        Page([replay], port=port)

@@ -1,0 +1,137 @@
+"""`trainlog replay`: its exit codes, and the videos that it renders."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import trainlog
+from mujoco_runs import MODELS, Run
+from trainlog.model import Frame
+from trainlog.mujoco.state import STATE_STEP
+
+
+def replay(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "trainlog", "replay", *map(str, arguments)]
+    environment = {**os.environ, "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}
+    return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=100, check=False)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("replay")
+    return Run(MODELS["half_cheetah"](), nstep=5).record(folder / "run.flog", 40, resets=20)
+
+
+class TestCheck:
+    def test_0_for_the_same(self, log: Path) -> None:
+        done = replay(log, "--check")
+        said = f"{log}: same, bit for bit: 42 states of 2 episodes, 40 simulated\n"
+        assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+
+    def test_1_for_a_divergence_with_its_place(self, log: Path, tmp_path: Path) -> None:
+        reader = trainlog.open(log)
+        states = 0
+        with trainlog.create(tmp_path / "other.flog", {}) as writer:
+            for frame in reader.frames():
+                data = dict(frame.data)
+                if STATE_STEP in data:
+                    if states == 23:
+                        data["vel"] = [*data["vel"][:3], np.nextafter(data["vel"][3], 9), *data["vel"][4:]]
+                    states += 1
+                writer.write(Frame(frame.time, frame.kind, data))
+        done = replay(tmp_path / "other.flog", "--check")
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "diverged at frame 23 (" in done.stdout
+        assert (
+            "the state was changed since it was recorded, as its checksum is wrong: vel[3] (bthigh): is " in done.stdout
+        )
+        assert list(tmp_path.iterdir()) == [tmp_path / "other.flog"]
+
+    def test_2_when_it_cannot_be_known(self, tmp_path: Path) -> None:
+        with trainlog.TrainingRecorder(tmp_path / "old.flog") as log:
+            log.record_creature_frame(None, {"step": 1, "pos": [0.0] * 9, "vel": [0.0] * 9})
+        done = replay(tmp_path / "old.flog", "--check", "--env-id", "HalfCheetah-v5")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.count("\n") == 1
+        assert "positions only" in done.stderr
+        done = replay(tmp_path / "old.flog", "--check")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "--env-id" in done.stderr
+
+
+def pictures(path: Path, width: int) -> np.ndarray:
+    """The pictures of a video, int16, shape (pictures, 240, width, 3)."""
+    ffmpeg = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    command = [ffmpeg, "-loglevel", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    raw = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    return np.frombuffer(raw, np.uint8).reshape(-1, 240, width, 3).astype(np.int16)
+
+
+class TestVideo:
+    def render(self, log: Path, target: Path, *flags: object, width: int = 320) -> np.ndarray:
+        pytest.importorskip("imageio_ffmpeg")
+        done = replay(log, "--video", target, "--size", "320x240", *flags)
+        if "cannot draw here" in done.stderr:
+            pytest.skip(done.stderr)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [path.name for path in target.parent.iterdir()] == [target.name]
+        return pictures(target, width)
+
+    def test_it_shows_the_robot_moving(self, log: Path, tmp_path: Path) -> None:
+        video = self.render(log, tmp_path / "v.mp4", "--fps", 10, "--episode", 1)
+        assert len(video) == 11  # a second
+        robot = np.argwhere(video[0][..., 0] > video[0][..., 2] + 30)  # nothing else is of that colour
+        assert len(robot) > 200
+        assert robot.mean(axis=0) == pytest.approx([120, 160], abs=40)
+        assert (np.abs(video[0] - video[-1]) > 40).any(axis=2).sum() > 200
+
+    def test_curves_are_beside_the_picture_and_have_a_cursor(self, log: Path, tmp_path: Path) -> None:
+        flags = ("--fps", 5, "--with", "reward", "--with", "pos[rootz]", "--speed", 0.5)
+        video = self.render(log, tmp_path / "v.mp4", *flags, width=560)
+        assert len(video) == 11
+        chart = video[0][:, 320:]
+        assert (chart.min(axis=2) > 230).mean() > 0.6  # paper
+        assert (np.abs(chart - video[-1][:, 320:]) > 40).any()
+
+    def test_a_gif(self, log: Path, tmp_path: Path) -> None:
+        assert len(self.render(log, tmp_path / "v.gif", "--fps", 4, "--episode", "best")) == 5
+        assert (tmp_path / "v.gif").read_bytes().startswith(b"GIF89a")
+
+    def test_all_episodes_one_after_the_other(self, log: Path, tmp_path: Path) -> None:
+        assert len(self.render(log, tmp_path / "v.mp4", "--fps", 4, "--episode", "all")) == 10
+
+    def test_positions_only_with_a_model_from_elsewhere(self, tmp_path: Path) -> None:
+        with trainlog.TrainingRecorder(tmp_path / "old.flog", metadata={"dt": 0.1}) as log:
+            for n in range(11):
+                log.record_creature_frame(None, {"step": n, "pos": [n / 5, *[0.1 * n] * 8], "vel": [0.0] * 9})
+        target = tmp_path / "videos" / "v.mp4"
+        video = self.render(tmp_path / "old.flog", target, "--fps", 5, "--env-id", "HalfCheetah-v5")
+        assert len(video) == 6
+        assert (np.abs(video[0] - video[-1]) > 40).any(axis=2).sum() > 200
+
+    @pytest.mark.parametrize(
+        ("flags", "why"),
+        [
+            (("--episode", 3), "--episode is last, best, all or a number from 1 to 2, not '3'"),
+            (("--camera", "nose"), "the model has no camera 'nose'; there are track"),
+            (("--with", "nothing"), "no frame of the episode has the key 'nothing'"),
+            (("--model", "none.xml"), "there is no such model"),
+            (("--speed", 1e-9), "pictures; choose an episode, or a higher speed"),
+        ],
+    )
+    def test_wrong_use_is_one_line(self, flags: tuple[object, ...], why: str, log: Path, tmp_path: Path) -> None:
+        done = replay(log, "--video", tmp_path / "v.mp4", *flags)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+        assert why in done.stderr
+        assert list(tmp_path.iterdir()) == []
+
+    def test_another_suffix(self, log: Path, tmp_path: Path) -> None:
+        done = replay(log, "--video", tmp_path / "v.txt")
+        assert done.returncode == 2
+        assert "a video is .mp4, .webm, .mov, .mkv or .gif" in done.stderr
