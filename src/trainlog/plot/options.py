@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from trainlog.conventions import AxisName
 from trainlog.errors import PlotError
 from trainlog.plot.run import Run
-from trainlog.plot.seeds import BandName, CenterName
+from trainlog.plot.seeds import BandName
+from trainlog.statistics import CenterName
 from trainlog.table.values import flatten
 
 __all__ = ["Group", "PlotOptions", "groups_of"]
@@ -53,6 +54,11 @@ class Group(NamedTuple):
 
     label: str
     runs: tuple[Run, ...]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The task of each run."""
+        return [run.task for run in self.runs]
 
     @property
     def noun(self) -> str:
