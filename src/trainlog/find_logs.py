@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trainlog import registry
-from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
+from trainlog.errors import CodecError, LogNotFound, TrainlogError, UnknownFormat
 
 __all__ = ["find_logs"]
 
@@ -77,7 +77,7 @@ def _log_of(path: Path) -> tuple[Path | None, int | None]:
     """The first file of the log that *path* belongs to, and its rank among shards; None for what is no log."""
     try:
         reader = registry.open(path)
-    except UnknownFormat:
+    except (UnknownFormat, CodecError):  # no log, or a picture
         return (path if path.is_file() and _is_named_as_a_log(path) else None), None
     except TrainlogError:
         return path, None  # a log that cannot be read

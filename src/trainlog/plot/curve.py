@@ -16,13 +16,13 @@ from trainlog.draw.theme import find_theme
 from trainlog.errors import PlotError
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis, Floats
-from trainlog.plot.options import Group, PlotOptions
+from trainlog.plot.options import Group, PlotOptions, tasks_note
 from trainlog.plot.picture import Block
 from trainlog.plot.run import Metric, Run
 from trainlog.plot.seeds import aggregate
 from trainlog.plot.smoothing import default_window, round_window, smoothed, window_extremes, window_std
 
-__all__ = ["MetricChart", "band_label", "tasks_note"]
+__all__ = ["MetricChart", "band_label"]
 
 _DASHES: Final = (None, (7.0, 4.0), (2.0, 4.0))
 _MAX_RAW: Final = 4  # curves with all values drawn faintly behind the smoothed curve
@@ -37,11 +37,6 @@ _SPREADS: Final = {"std": "mean ± standard deviation", "minmax": "lowest to hig
 def band_label(options: PlotOptions) -> str:
     """The text of the legend for the band around the center of several runs."""
     return _SPREADS.get(options.band or "ci", f"95 % interval of the {_center_name(options)}")
-
-
-def tasks_note(count: int) -> str:
-    """What a figure or a table says of values that are averaged over several tasks."""
-    return f"averaged over {count} tasks with equal weight, in their own units: compare tasks one by one"
 
 
 class MetricChart:

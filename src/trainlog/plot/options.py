@@ -13,7 +13,7 @@ from trainlog.plot.seeds import BandName
 from trainlog.statistics import CenterName
 from trainlog.table.values import flatten
 
-__all__ = ["Group", "PlotOptions", "groups_of"]
+__all__ = ["Group", "PlotOptions", "groups_of", "tasks_note"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +82,11 @@ def groups_of(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
     for run in runs:
         found.setdefault(_value_of(run, options.by), []).append(run)
     return [Group(label, tuple(members)) for label, members in found.items()]
+
+
+def tasks_note(count: int) -> str:
+    """What a figure or a table says of values that are averaged over several tasks."""
+    return f"averaged over {count} tasks with equal weight, in their own units: compare tasks one by one"
 
 
 def _value_of(run: Run, key: str) -> str:
