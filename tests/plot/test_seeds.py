@@ -74,7 +74,10 @@ def test_tasks_are_strata_and_nothing_is_drawn_where_one_of_them_has_no_run() ->
     assert stratified.center == pytest.approx(pooled.center)
     assert (stratified.high - stratified.low).max() < (pooled.high - pooled.low).min() / 20
     short = [*runs[:3], *((x[:2], y[:2]) for x, y in runs[3:])]
-    assert np.isnan(aggregate(short, "mean", "ci", tasks).center).tolist() == [False] * 2 + [True] * 3
+    assert aggregate(short, "mean", "ci", tasks).x.tolist() == [0, 1]
+    assert len(aggregate(runs[:3], "mean", "ci", ["hopper", "hopper", "ant"]).x) == 5
+    nowhere = [(RISING, RISING), (RISING + 10, RISING)]
+    assert len(aggregate(nowhere, "mean", "ci", ["hopper", "ant"]).x) == 0
 
 
 def test_long_runs_keep_their_ends() -> None:

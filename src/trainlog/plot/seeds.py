@@ -44,7 +44,8 @@ def aggregate(
     """Aggregate *curves* (x, y) of any lengths.
 
     Each curve is interpolated between its own points, and not extrapolated. Points that are not finite are left out.
-    Runs of several tasks are aggregated over the tasks, see `trainlog.statistics`, and only where each task has a run.
+    Runs of several tasks are aggregated over the tasks, see `trainlog.statistics`; the aggregate begins and ends where
+    each task has a run.
 
     The band is the 95 % interval of the center (``ci``), one standard deviation of the sample around the mean of the
     runs (``std``), or from the lowest to the highest run (``minmax``). An interval needs two runs of each task.
@@ -79,7 +80,9 @@ def aggregate(
             centers[columns] = center_of(present, center)
             if pattern.sum() > 1 and band != "none":
                 low[columns], high[columns] = _band(present, center, band)
-    return Aggregate(x, centers, low, high, reached.sum(axis=0, dtype=np.int64))
+    known_centers = np.flatnonzero(~np.isnan(centers))
+    kept = slice(known_centers[0], known_centers[-1] + 1) if len(known_centers) else slice(0)
+    return Aggregate(x[kept], centers[kept], low[kept], high[kept], reached.sum(axis=0, dtype=np.int64)[kept])
 
 
 def _clean(curve: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
