@@ -163,7 +163,7 @@ class MetricChart:
                 self._notes[f"each smoothed, {smooth.label}"] = None
         one = aggregate(smoothed_curves, self.options.center or "mean", self.options.band or "ci", tasks)
         if (different := len(set(tasks))) > 1:
-            self._notes[tasks_note(different)] = None
+            self._notes[tasks_note(different) if len(one.x) else "not drawn: no point has runs of all tasks"] = None
         count = len(curves)
         what = f"{_center_name(self.options)} of {count} {group.noun if count > 1 else 'run'}"
         bands = _true_ranges(np.isfinite(one.low))
