@@ -24,7 +24,7 @@ from trainlog.errors import TrainlogWarning
 from trainlog.model import Header, Kind, Variable
 from trainlog.scan import Batch, Scan, stretches
 from trainlog.table.builder import ColumnBuilder, TableBuilder, joined, table_of
-from trainlog.table.column import NULL, Column
+from trainlog.table.column import NULL, Column, SparseColumn
 from trainlog.table.table import Table
 from trainlog.table.values import objects
 
@@ -681,7 +681,7 @@ def _dense(column: Column) -> npt.NDArray[Any]:
 
 def _dense_table(part: Table) -> Table:
     """*part* with arrays where its columns are objects only because of what stood beside its rows."""
-    columns = {}
+    columns: dict[str, Column | SparseColumn] = {}
     for key in part:
         column = part.column(key)
         if column.values.dtype == object:
@@ -689,8 +689,9 @@ def _dense_table(part: Table) -> Table:
             builder.extend(rows, column.values[rows].tolist())
             if column.state is not None:
                 builder.put_nulls(np.flatnonzero(column.state == NULL))
-            column = builder.finish(part.rows)
-        columns[key] = column
+            columns[key] = builder.finish(part.rows)
+        else:
+            columns[key] = column
     return Table(part.kind, part.time, columns)
 
 

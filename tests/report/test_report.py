@@ -14,14 +14,17 @@ import numpy as np
 import pytest
 
 from made_logs import training, write_log
-from trainlog.errors import ExpressionError
+from trainlog.draw.theme import find_theme
+from trainlog.errors import ExpressionError, StatisticsError
 from trainlog.plot import PlotOptions, runs_of
 from trainlog.report import Content, gather, write_report
-from trainlog.report.baseline import Tolerance, compare
+from trainlog.report.baseline import Score, Tolerance, compare
 from trainlog.report.facts import human, sparkline
 from trainlog.report.html import html
 from trainlog.report.junit import junit
 from trainlog.report.markdown import markdown
+from trainlog.report.tables import baseline_sentence
+from trainlog.statistics import interval
 
 
 def content_of(tmp_path: Path, count: int = 1, options: PlotOptions | None = None, **more: Any) -> Content:
@@ -39,7 +42,8 @@ def test_the_files(tmp_path: Path) -> None:
     found = files(tmp_path / "out")
     assert {path.relative_to(tmp_path / "out").as_posix() for path in written} == set(found)
     assert set(found) == {
-        *("report.md", "report.html", "summary.json", "junit.xml", "figures/overview.svg"),
+        *("report.md", "report.html", "summary.json", "junit.xml", "results.csv", "results.tex"),
+        "figures/overview.svg",
         *(
             f"figures/{name}.{suffix}"
             for name in ("reward", "policy_loss", "value_loss", "states")
@@ -127,7 +131,7 @@ def test_html_is_one_well_formed_file(tmp_path: Path) -> None:
 def test_junit(tmp_path: Path) -> None:
     content = content_of(tmp_path, 2, requirements=["mean(reward) > 0", "max(reward) > 1e9"])
     suites = ElementTree.fromstring(junit(content))
-    assert (suites.get("tests"), suites.get("failures")) == ("4", "2")
+    assert (suites.get("tests"), suites.get("failures")) == ("6", "2")
     cases = {(case.get("classname"), case.get("name")): case.find("failure") for case in suites.iter("testcase")}
     assert cases["gate.seed-0", "mean(reward) > 0"] is None
     failure = cases["gate.seed-1", "max(reward) > 1e9"]
@@ -149,8 +153,12 @@ def test_summary(tmp_path: Path) -> None:
             "log": "run",
             "passed": True,
             "measured": [{"what": "last(reward)", "value": 19.0}],
+            "error": None,
         }
     ]
+    assert summary["checks"] == [{"log": "run", "verdict": "whole", "problems": []}]
+    (result,) = summary["results"]
+    assert (result["metric"], result["runs"], result["value"], result["low"]) == ("reward", 1, 18.5, None)
     (log,) = summary["logs"]
     assert log["meta"] == {"creature": "ant", "nan": None}
     assert (log["frames"], log["duration"]) == ({"stats": 20}, 19.0)
@@ -160,31 +168,76 @@ def test_summary(tmp_path: Path) -> None:
     assert summary["figures"][0]["files"] == ["figures/reward.svg", "figures/reward.csv"]
 
 
-def scores(*values: float) -> dict[str, float]:
-    return {str(n): value for n, value in enumerate(values)}
+def scores(*values: float, seeds: str = "", task: str = "") -> list[Score]:
+    return [Score(str(n), value, seeds[n : n + 1], task) for n, value in enumerate(values)]
 
 
 @pytest.mark.parametrize(
     ("new", "old", "tolerance", "outcome"),
     [
-        ([100], [100], "0", "as good"),
-        ([96], [100], "5%", "as good"),
-        ([94], [100], "5%", "worse"),
-        ([94], [100], "7", "as good"),
-        ([-104], [-100], "5%", "as good"),
-        ([-106], [-100], "5%", "worse"),
+        ([100, 101, 99], [100, 99, 101], "5", "as good"),
+        ([-104, -104.1, -103.9], [-100, -100.1, -99.9], "5%", "as good"),
+        ([-106, -106.1, -105.9], [-100, -100.1, -99.9], "5%", "worse"),
+        ([93, 93.1, 92.9], [100, 100.1, 99.9], "7.5", "as good"),
         ([100, 101, 99, 100, 102], [100, 99, 101, 100, 98], "5%", "as good"),
         ([80, 81, 79, 80, 82], [100, 99, 101, 100, 98], "5%", "worse"),
         ([60, 95, 130, 70, 120], [100, 70, 140, 90, 110], "5%", "unclear"),
         ([math.nan, 100], [100, 100], "5%", "worse"),
-        ([200, 210], [100], "5%", "as good"),
     ],
 )
 def test_baseline(new: list[float], old: list[float], tolerance: str, outcome: str) -> None:
     found = compare("score", scores(*new), scores(*old), Tolerance.of(tolerance))
     assert found.outcome == outcome
     assert found.passed is (outcome != "worse")
-    assert np.isnan(found.low) == (len(new) == len(old) == 1 or math.nan in new or bool(np.isnan(new).any()))
+    assert np.isnan(found.low) == bool(np.isnan(new).any())
+    strict = compare("score", scores(*new), scores(*old), Tolerance.of(tolerance), fail_on="unclear")
+    assert strict.passed is (outcome == "as good")
+
+
+@pytest.mark.parametrize(("new", "old"), [([50], [100]), ([50], [100, 101, 99]), ([50, 51, 49], [100]), ([200], [1])])
+def test_one_run_has_no_interval_and_no_verdict(new: list[float], old: list[float]) -> None:
+    found = compare("score", scores(*new), scores(*old), Tolerance.of("5%"))
+    assert (found.outcome, found.passed) == ("unclear", True)
+    assert "One log is too few to decide whether it is worse: an interval needs two of each side." in baseline_sentence(
+        found
+    )
+    assert "confidence interval" not in baseline_sentence(found)
+    assert not compare("score", scores(*new), scores(*old), Tolerance.of("5%"), fail_on="unclear").passed
+
+
+def test_the_sentence_names_n_and_coverage_percent_and_seeds() -> None:
+    new, old = scores(95, 96, 97, seeds="123"), scores(100, 101, 102, seeds="213")
+    assert baseline_sentence(compare("score", new, old, Tolerance.of("10%"))) == (
+        "It is as good as it was. The mean is 96 now and was 101 before "
+        "(n = 3 now and 3 before, same seeds, not paired): "
+        "a difference of −5 (−4.95 %), 95 % confidence interval −7.267 (−7.195 %) to −2.733 (−2.706 %); "
+        "10 % may be lost (10.1)."
+    )
+    others = compare("score", new, scores(100, 101, 102, seeds="456"), Tolerance.of("10%"))
+    assert "n = 3 now and 3 before, other seeds)" in baseline_sentence(others)
+
+
+def test_pairs_are_of_the_same_seed() -> None:
+    new, old = scores(11, 22, 33, seeds="123"), scores(30, 10, 20, seeds="312")
+    paired = compare("score", new, old, Tolerance.of("0"), paired=True)
+    assert (paired.difference, paired.matched) == (2, True)
+    assert (paired.low, paired.high) == pytest.approx((2 - 2.484, 2 + 2.484), abs=1e-3)
+    assert "in pairs" in baseline_sentence(paired)
+    for other in (scores(1, 2, 3, seeds="124"), scores(1, 2, 3), scores(1, 2, 3, seeds="112")):
+        with pytest.raises(StatisticsError, match="pairs need logs of the same seeds"):
+            compare("score", new, other, Tolerance.of("0"), paired=True)
+
+
+def test_tasks_are_compared_one_by_one() -> None:
+    walker, hopper = (10, 11, 12), (1000, 1100, 1200)
+    new, old = ([*scores(*walker, task="walker"), *scores(*hopper, task="hopper")] for _ in range(2))
+    found = compare("score", new, old, Tolerance.of("5%"))
+    assert (found.tasks, found.new) == (2, (11 + 1100) / 2)
+    assert "averaged over 2 tasks with equal weight" in baseline_sentence(found)
+    pooled = compare("score", [*scores(*walker, *hopper)], [*scores(*walker, *hopper)], Tolerance.of("5%"))
+    assert found.high - found.low < (pooled.high - pooled.low) / 3
+    with pytest.raises(StatisticsError, match="of different tasks: hopper"):
+        compare("score", new, scores(*walker, task="walker"), Tolerance.of("5%"))
 
 
 @pytest.mark.parametrize(
@@ -208,6 +261,7 @@ def test_a_baseline_is_drawn_and_told(tmp_path: Path) -> None:
     content = content_of(tmp_path, 2, baseline=old)
     assert content.comparison is not None
     assert (content.comparison.score, content.comparison.outcome) == ("mean(reward[-10%:])", "worse")
+    assert content.comparison.matched is False
     assert not content.passed
     assert content.pictures[0].name == "baseline"
     assert [block.label for block in content.pictures[0].blocks] == ["now", "baseline"]
@@ -239,3 +293,45 @@ def test_sparklines() -> None:
     assert sparkline(np.full(3, 2.0)) == "▄▄▄"
     assert sparkline(np.array([np.nan])) == ""
     assert len(sparkline(np.array([1e308, -1e308, np.inf]))) == 2
+
+
+def test_the_table_of_results(tmp_path: Path) -> None:
+    runs = runs_of(
+        training(tmp_path / algo / f"{seed}.flog", seed, 60, goal, {"algo": algo})
+        for algo, goal in (("ppo_2", 100), ("sac", 200))
+        for seed in range(4 if algo == "sac" else 1)
+    )
+    content = gather(runs, PlotOptions(y=("reward",), by="algo", center="iqm"))
+    write_report(content, tmp_path / "out")
+    with (tmp_path / "out" / "results.csv").open(newline="") as file:
+        one, two = csv.DictReader(file)
+    assert (one["metric"], one["group"], one["runs"], one["center"], one["low"]) == ("reward", "ppo_2", "1", "iqm", "")
+    finals = [log.metrics["reward"].final for log in content.logs[1:]]
+    expected = interval(finals, "iqm")
+    assert [float(two[name]) for name in ("value", "low", "high")] == pytest.approx([float(part) for part in expected])
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert r"Last tenth: IQM \[95 % confidence interval\] (n logs)" in text
+    assert "| metric | ppo\\_2 | sac |" in text
+    assert "(n=4) |" in text
+    latex = (tmp_path / "out" / "results.tex").read_text()
+    assert "metric & ppo\\_2 & sac \\\\" in latex
+    assert latex.count("{") == latex.count("}")
+    assert "(n=4)" in html(content)
+
+
+def test_a_page_has_the_colours_of_both_themes(tmp_path: Path) -> None:
+    for theme, other in (("light", "dark"), ("dark", "light")):
+        text = html(content_of(tmp_path / theme, options=PlotOptions(theme=theme)))
+        assert f"@media (prefers-color-scheme: {other})" in text
+        drawn, wanted = find_theme(theme), find_theme(other)
+        rules = dict(re.findall(r'figure svg \[stroke="(#\w+)"\] \{ stroke: (#\w+); \}', text))
+        names = ("background", "text", "muted", "grid", "axis")
+        assert [rules[getattr(drawn, name)] for name in names] == [getattr(wanted, name) for name in names]
+        assert [rules[color] for color in drawn.palette] == list(wanted.palette)
+        assert text.count(f'stroke="{drawn.palette[0]}"') > 1
+
+
+def test_what_a_band_means_is_below_a_narrow_figure(tmp_path: Path) -> None:
+    content = content_of(tmp_path, 3, PlotOptions(y=("reward",), band="ci"), size=(300, 200))
+    (caption,) = re.findall("<figcaption>(.*?)</figcaption>", html(content))
+    assert "band: 95 % interval of the mean" in caption

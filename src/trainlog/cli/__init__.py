@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "tail": "print the last frames of a log, and follow it",
     "convert": "convert logs to another format",
     "plot": "draw the curves of logs",
+    "diff": "show what differs between two runs",
     "report": "write figures, tables and gates for CI",
     "serve": "show logs in the browser, also while they are written",
     "replay": "show the robot of a log in 3-D, render it, or check that it moves the same again",

@@ -11,7 +11,9 @@ import click
 from trainlog import registry
 from trainlog.cli.output import echo, progress
 from trainlog.codec import Reader
-from trainlog.plot import AXES, BANDS, CENTERS, Format, PlotOptions, pictures, runs_of, save_picture
+from trainlog.find_logs import find_logs
+from trainlog.plot import AXES, BANDS, CENTERS, Format, Group, PlotOptions, groups_of, pictures, runs_of, save_picture
+from trainlog.plot.options import tasks_note
 
 __all__ = ["FormatsType", "command", "figure_options", "output_options", "plot_options"]
 
@@ -106,12 +108,12 @@ def command(
     Several logs are drawn in one figure; --by and --band make one curve of several seeds.
     """
     if functions:
-        for log in logs:
+        for log in find_logs(logs):
             for path in _draw_functions(registry.open(log), functions, output, options["theme"]):
                 echo(path)
         return
     plot, (width, height) = plot_options(options)
-    runs = runs_of([registry.open(path) for path in logs], only=plot.y)
+    runs = runs_of([registry.open(path) for path in find_logs(logs)], only=plot.y)
     figures = pictures(runs, plot)
     written: list[Path] = []
     with progress("figures", len(figures)) as update:
@@ -120,10 +122,18 @@ def command(
             written += save_picture(picture, output, formats=formats, width=width, height=height, theme=plot.theme)
     for path in written:
         echo(path)
+    _echo_tasks(groups_of(runs, plot))
     constant = list(dict.fromkeys(str(metric) for run in runs for metric in run.constants())) if not plot.y else []
     if constant:
         more = f" and {len(constant) - 8} more" if len(constant) > 8 else ""
         echo(f"never changes, so not drawn: {', '.join(constant[:8])}{more}", err=True)
+
+
+def _echo_tasks(groups: Iterable[Group]) -> None:
+    """Say which curves are averages over several tasks."""
+    for group in groups:
+        if (count := len(set(group.tasks))) > 1:
+            echo(f"trainlog: note: {group.label or 'all logs'}: {tasks_note(count)}", err=True)
 
 
 def _draw_functions(log: Reader, names: Iterable[str], folder: Path, theme: str) -> list[Path]:

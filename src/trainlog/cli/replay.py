@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainlog.cli.output import progress
+from trainlog.cli.output import echo, progress
 from trainlog.cli.plot import SizeType
 from trainlog.errors import TrainlogError
 
@@ -76,10 +76,10 @@ def _check(replay: Replay) -> int:
         result = check(replay, update)
     path = replay.reader.path
     for divergence in result.divergences:
-        click.echo(f"{path}: diverged at {divergence}")
+        echo(f"{path}: diverged at {divergence}")
     gaps = f", {result.gaps:,} after missing frames not simulated" if result.gaps else ""
     same = "" if result.divergences else "same, bit for bit: "
-    click.echo(
+    echo(
         f"{path}: {same}{result.states:,} states of {result.episodes:,} episodes, {result.simulated:,} simulated{gaps}"
     )
     return 1 if result.divergences else 0
@@ -97,7 +97,7 @@ def _write_video(replay: Replay, path: Path, options: dict[str, Any]) -> None:
     except KeyError as error:
         raise click.UsageError(f"--with: {error.args[0]}") from error
     which = f"episode {chosen[0].number}" if len(chosen) == 1 else f"{len(chosen)} episodes"
-    click.echo(f"{path}: {which} of {replay.reader.path}, {count:,} pictures, {count / options['fps']:.1f} s")
+    echo(f"{path}: {which} of {replay.reader.path}, {count:,} pictures, {count / options['fps']:.1f} s")
 
 
 def _episodes(replay: Replay, which: str | None) -> list[Episode]:
@@ -129,7 +129,7 @@ def _show(replays: list[Replay], options: dict[str, Any]) -> int:
             page.show(_episodes(replays[0], options["episode"])[0].first)
         if options["at"] is not None:
             page.seek(options["at"])
-        click.echo(f"trainlog: {page.url}", err=True)
+        echo(f"trainlog: {page.url}", err=True)
         if options["opening"]:
             webbrowser.open(page.url)
         if not options["controlled"]:
@@ -139,7 +139,7 @@ def _show(replays: list[Replay], options: dict[str, Any]) -> int:
             try:
                 page.seek_order(int(line))
             except (ValueError, TrainlogError) as error:
-                click.echo(f"trainlog: {error}", err=True)
+                echo(f"trainlog: {error}", err=True)
     except KeyboardInterrupt:
         pass  # Ctrl-C ends it
     finally:

@@ -16,7 +16,8 @@ from trainlog.plot.options import Group, PlotOptions, groups_of
 from trainlog.plot.picture import Block, Picture
 from trainlog.plot.run import Metric, Run, runs_of
 from trainlog.plot.save import Format, save_figure, save_picture
-from trainlog.plot.seeds import BANDS, CENTERS, BandName, CenterName
+from trainlog.plot.seeds import BANDS, BandName
+from trainlog.statistics import CENTERS, CenterName
 
 __all__ = [
     "AXES",

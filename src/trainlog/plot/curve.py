@@ -16,7 +16,7 @@ from trainlog.draw.theme import find_theme
 from trainlog.errors import PlotError
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis, Floats
-from trainlog.plot.options import Group, PlotOptions
+from trainlog.plot.options import Group, PlotOptions, tasks_note
 from trainlog.plot.picture import Block
 from trainlog.plot.run import Metric, Run
 from trainlog.plot.seeds import aggregate
@@ -36,7 +36,7 @@ _SPREADS: Final = {"std": "mean ± standard deviation", "minmax": "lowest to hig
 
 def band_label(options: PlotOptions) -> str:
     """The text of the legend for the band around the center of several runs."""
-    return _SPREADS.get(options.band or "ci", f"95 % bootstrap interval of the {_center_name(options)}")
+    return _SPREADS.get(options.band or "ci", f"95 % interval of the {_center_name(options)}")
 
 
 class MetricChart:
@@ -62,7 +62,7 @@ class MetricChart:
         for group, part, points in curves:
             label = ", ".join(filter(None, (group.label, part)))
             if len(group.runs) > 1:
-                self._add_group(group, label, [one for _, one in points])
+                self._add_group(group, label, [one for _, one in points], [run.task for run, _ in points])
             else:
                 self._add_run(label, *points[0][1])
             self._drawn += 1
@@ -151,7 +151,9 @@ class MetricChart:
             return round_window(len(curves[0][1]))  # the band is that of a window
         return max((0 if run.is_sampled(self.metric) else default_window(y) for run, y in curves), default=0)
 
-    def _add_group(self, group: Group, label: str, curves: Sequence[tuple[Floats, Floats]]) -> None:
+    def _add_group(
+        self, group: Group, label: str, curves: Sequence[tuple[Floats, Floats]], tasks: Sequence[str]
+    ) -> None:
         color, dash = self._style()
         smoothed_curves = []
         for x, y in curves:
@@ -159,7 +161,9 @@ class MetricChart:
             smoothed_curves.append((x, y if smooth is None else smooth.values))
             if smooth is not None:
                 self._notes[f"each smoothed, {smooth.label}"] = None
-        one = aggregate(smoothed_curves, self.options.center or "mean", self.options.band or "ci")
+        one = aggregate(smoothed_curves, self.options.center or "mean", self.options.band or "ci", tasks)
+        if (different := len(set(tasks))) > 1:
+            self._notes[tasks_note(different) if len(one.x) else "not drawn: no point has runs of all tasks"] = None
         count = len(curves)
         what = f"{_center_name(self.options)} of {count} {group.noun if count > 1 else 'run'}"
         bands = _true_ranges(np.isfinite(one.low))

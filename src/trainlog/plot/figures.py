@@ -149,13 +149,10 @@ def _axes(runs: Sequence[Run], kinds: Iterable[Kind], options: PlotOptions) -> d
 
 def title_of(runs: Sequence[Run], otherwise: str) -> str:
     """The creature and task of all logs; without common ones the name of the only log, or else *otherwise*."""
-    subjects = {
-        (str(run.reader.header.meta.get("creature", "")), str(run.reader.header.meta.get("task", ""))) for run in runs
-    }
+    subjects = {run.task for run in runs}
     if len(subjects) != 1:
         return otherwise
-    words = ": ".join(word for word in subjects.pop() if word and word != "unknown")
-    return words or (runs[0].label if len(runs) == 1 else otherwise)
+    return subjects.pop() or (runs[0].label if len(runs) == 1 else otherwise)
 
 
 def _folders(metrics: Sequence[Metric]) -> dict[Metric, str]:

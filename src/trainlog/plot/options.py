@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from trainlog.conventions import AxisName
 from trainlog.errors import PlotError
 from trainlog.plot.run import Run
-from trainlog.plot.seeds import BandName, CenterName
+from trainlog.plot.seeds import BandName
+from trainlog.statistics import CenterName
 from trainlog.table.values import flatten
 
-__all__ = ["Group", "PlotOptions", "groups_of"]
+__all__ = ["Group", "PlotOptions", "groups_of", "tasks_note"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,11 @@ class Group(NamedTuple):
     runs: tuple[Run, ...]
 
     @property
+    def tasks(self) -> list[str]:
+        """The task of each run."""
+        return [run.task for run in self.runs]
+
+    @property
     def noun(self) -> str:
         """``seeds`` when the runs have different seeds in their metadata, otherwise ``runs``."""
         seeds = [run.reader.header.meta.get("seed") for run in self.runs]
@@ -76,6 +82,11 @@ def groups_of(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
     for run in runs:
         found.setdefault(_value_of(run, options.by), []).append(run)
     return [Group(label, tuple(members)) for label, members in found.items()]
+
+
+def tasks_note(count: int) -> str:
+    """What a figure or a table says of values that are averaged over several tasks."""
+    return f"averaged over {count} tasks with equal weight, in their own units: compare tasks one by one"
 
 
 def _value_of(run: Run, key: str) -> str:

@@ -7,7 +7,18 @@ from typing import Final
 
 from trainlog.printable import markdown_code, markdown_text
 from trainlog.report.content import Content
-from trainlog.report.tables import Row, baseline_sentence, gate_rows, log_rows, metric_rows, outcome_word
+from trainlog.report.tables import (
+    Row,
+    baseline_sentence,
+    failure_rows,
+    gate_rows,
+    log_rows,
+    metric_rows,
+    outcome_word,
+    result_rows,
+    result_titles,
+    results_note,
+)
 
 __all__ = ["markdown"]
 
@@ -29,6 +40,8 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
 
     """
     parts = [f"## {markdown_text(content.title)}: {outcome_word(content) if content.gated else 'report'}"]
+    failures = [Row((_SIGNS[False], *map(markdown_text, row.cells))) for row in failure_rows(content)]
+    parts.append(_table(("", "log", "verdict", "reason"), failures))
     if content.results:
         rows = [
             Row((_SIGNS[row.passed], markdown_code(row.cells[0]), *map(markdown_text, row.cells[1:])))
@@ -42,6 +55,10 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
     if images is not None:
         shown = [file for file in files if file.endswith(".png")] or [file for file in files if file.endswith(".svg")]
         parts += [f"![{file}]({images.rstrip('/')}/{file})" for file in shown[:_MAX_PICTURES]]
+    results = [Row((markdown_code(row.cells[0]), *map(markdown_text, row.cells[1:]))) for row in result_rows(content)]
+    if results:
+        parts.append(markdown_text(results_note(content)))
+        parts.append(_table(tuple(map(markdown_text, result_titles(content))), results[:_MAX_METRICS]))
     metrics = [Row((markdown_code(row.cells[0]), *row.cells[1:])) for row in metric_rows(content)]
     left = len(metrics) - _MAX_METRICS
     parts.append(_table(("metric", "curve", "first", "last tenth", "lowest", "highest"), metrics[:_MAX_METRICS]))
@@ -50,8 +67,8 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
     rows = [Row(tuple(map(markdown_text, row.cells))) for row in log_rows(content)]
     parts.append(
         _folded(
-            f"{len(content.logs)} log{'s' if len(content.logs) > 1 else ''}",
-            _table(("log", "frames", "duration", ""), rows),
+            f"{len(content.logs)} log{'s' if len(content.logs) != 1 else ''}",
+            _table(("log", "verdict", "frames", "duration", ""), rows),
         )
     )
     text = "\n\n".join(part for part in parts if part) + "\n"
