@@ -22,7 +22,7 @@ from trainlog.draw.ticks import Ticks, axis_ticks
 
 __all__ = ["Axes", "AxesSpec", "Axis", "PanelLayout", "build_axes"]
 
-_MAX_LEGEND_HEIGHT = 0.4  # of the picture's
+_MAX_LEGEND_HEIGHT = 0.2  # of the picture's
 _TIMELINE_GAP = 4.0
 _TICK_LENGTH = 4.0
 
@@ -51,6 +51,7 @@ class AxesSpec:
         x, y: the axes; ``y`` is None for a picture of timelines alone, without a plot.
         title: above the plot.
         legend: entries below the title.
+        strip_legend: entries of the timelines, in rows of their own.
         caption: lines at the lower end.
         timelines: labels of the timelines below the plot.
         right_margin: space at the right of the plot.
@@ -63,6 +64,7 @@ class AxesSpec:
     y: Axis | None
     title: str = ""
     legend: Sequence[LegendEntry] = ()
+    strip_legend: Sequence[LegendEntry] = ()
     caption: Sequence[str] = ()
     timelines: Sequence[str] = ()
     right_margin: float = 0.0
@@ -162,7 +164,8 @@ def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, 
     """Assign the height. When the plot would get too little, caption, legend and labels shrink, in this order."""
     width = box.right - theme.padding - left
     title = wrap(clean(spec.title), theme.title_size, width, 2)
-    legend = legend_rows(spec.legend, width, int(box.height * _MAX_LEGEND_HEIGHT / theme.legend_row_height), theme)
+    limit = max(int(box.height * _MAX_LEGEND_HEIGHT / theme.legend_row_height), 1)
+    legend, strip_legend = (legend_rows(entries, width, limit, theme) for entries in (spec.legend, spec.strip_legend))
     caption = [line for text in spec.caption for line in wrap(clean(text), theme.tick_size, width, 3)]
     x_title = spec.x.title()
     timelines = len(spec.timelines) * (_timeline_height(theme) + _TIMELINE_GAP)
@@ -170,7 +173,8 @@ def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, 
     while True:
         top = box.y + theme.padding
         top += len(title) * round(theme.title_size * 1.3) + (4 if title else 0)
-        top += len(legend) * theme.legend_row_height + (6 if legend else 0)
+        rows = len(legend) + len(strip_legend)
+        top += rows * theme.legend_row_height + (6 if rows else 0)
         top += round(theme.tick_size * 1.5) if offsets[1] else 0
         bottom = box.bottom - theme.padding - len(caption) * round(theme.tick_size * 1.4) - (4 if caption else 0)
         bottom -= round(theme.font_size * 1.5) if x_title or offsets[0] else 0
@@ -183,17 +187,19 @@ def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, 
             title = wrap(clean(spec.title), theme.title_size, width, 1)
         elif len(legend) > 1:
             legend = legend_rows(spec.legend, width, len(legend) - 1, theme)
+        elif len(strip_legend) > 1:
+            strip_legend = legend_rows(spec.strip_legend, width, len(strip_legend) - 1, theme)
         elif caption:
             caption = []
-        elif legend:
-            legend = []
+        elif legend or strip_legend:
+            legend = strip_legend = []
         elif x_title:
             x_title = ""
         elif title:
             title = []
         else:
             break
-    return _Heights(title, legend, caption, x_title, round(top), round(max(bottom, top + 2)))
+    return _Heights(title, [*legend, *strip_legend], caption, x_title, round(top), round(max(bottom, top + 2)))
 
 
 def build_axes(spec: AxesSpec, box: Box, theme: Theme) -> Axes:

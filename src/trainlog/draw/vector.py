@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-import struct
-import zlib
 from collections.abc import Iterable
 from functools import lru_cache
 from html import escape
@@ -14,8 +12,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from trainlog.draw.color import rgb
 from trainlog.draw.drawing import Cells, Clip, Dots, Drawing, FloatArray, Mark, Polygon, Polyline, Rect, Text, pieces
+from trainlog.draw.pixels import png_file
 from trainlog.draw.text import clean
 
 __all__ = ["svg"]
@@ -23,8 +21,8 @@ __all__ = ["svg"]
 _MAX_CELL_PATHS = 3000
 # Half hundredths with different last bits on different machines must be rounded in one direction.
 _NUDGE = 1e-5
-_FONTS = "Aileron, 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
-_MAX_STORED_BLOCK = 65535
+# All have the same metrics.
+_FONTS = "Arimo, 'Liberation Sans', Arial, Helvetica, sans-serif"
 
 
 def svg(drawing: Drawing) -> str:
@@ -112,7 +110,7 @@ def _cells(mark: Cells) -> Iterable[str]:
         yield (
             f'<image {_box(box.x, box.y, box.width, box.height)} preserveAspectRatio="none" '
             f'image-rendering="optimizeSpeed" style="image-rendering:pixelated" '
-            f'href="data:image/png;base64,{base64.b64encode(_paletted_png(mark)).decode()}"/>'
+            f'href="data:image/png;base64,{base64.b64encode(png_file(mark.index, mark.palette, compress=False)).decode()}"/>'
         )
         return
     rows, columns = mark.index.shape
@@ -128,29 +126,6 @@ def _cells(mark: Cells) -> Iterable[str]:
             paths.setdefault(int(line[first]), []).append(path)
     for color, parts in sorted(paths.items()):
         yield f'<path d="{"".join(parts)}" fill="{mark.palette[color]}" shape-rendering="crispEdges"/>'
-
-
-def _paletted_png(cells: Cells) -> bytes:
-    """The cells as a PNG with one pixel for each.
-
-    The data are stored uncompressed, because compressors of different versions make different bytes.
-    """
-    rows, columns = cells.index.shape
-    scan = np.zeros((rows, columns + 1), dtype=np.uint8)  # the first byte of every row says that there is no filter
-    scan[:, 1:] = cells.index
-    data = scan.tobytes()
-    stored = b"\x78\x01"
-    for start in range(0, len(data), _MAX_STORED_BLOCK):
-        block = data[start : start + _MAX_STORED_BLOCK]
-        is_last = start + _MAX_STORED_BLOCK >= len(data)
-        stored += struct.pack("<BHH", is_last, len(block), len(block) ^ 0xFFFF) + block
-    stored += struct.pack(">I", zlib.adler32(data))
-    header = struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)
-    palette = b"".join(bytes(rgb(color)) for color in cells.palette)
-    chunks = [(b"IHDR", header), (b"PLTE", palette), (b"IDAT", stored), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
-    )
 
 
 def _hundredths(values: FloatArray) -> NDArray[np.int64]:
