@@ -20,6 +20,7 @@
     ├── SettingError       (ValueError)          an environment variable holds what it cannot mean
     ├── PlotError          (ValueError)          these logs do not hold what a figure was asked to show
     ├── ExpressionError    (ValueError)          a gate or score that cannot be read, or cannot be computed
+    ├── StatisticsError    (ValueError)          scores that an estimator cannot use
     └── MissingExtra       (ImportError)         an optional dependency is not installed
 
     TrainlogWarning        (UserWarning)
@@ -54,6 +55,7 @@ __all__ = [
     "MissingExtra",
     "PlotError",
     "SettingError",
+    "StatisticsError",
     "TrainlogError",
     "TrainlogWarning",
     "TruncatedLog",
@@ -182,6 +184,10 @@ class ExpressionError(TrainlogError, ValueError):
 
     expression: str = ""
     column: int = 1
+
+
+class StatisticsError(TrainlogError, ValueError):
+    """Scores that an estimator cannot use, such as a task without runs."""
 
 
 class MissingExtra(TrainlogError, ImportError):  # type: ignore[misc]  # both have a path

@@ -11,6 +11,7 @@ import click
 from trainlog import registry
 from trainlog.cli.output import progress
 from trainlog.codec import Reader
+from trainlog.find_logs import find_logs
 from trainlog.plot import AXES, BANDS, CENTERS, Format, PlotOptions, pictures, runs_of, save_picture
 
 __all__ = ["FormatsType", "command", "figure_options", "output_options", "plot_options"]
@@ -106,12 +107,12 @@ def command(
     Several logs are drawn in one figure; --by and --band make one curve of several seeds.
     """
     if functions:
-        for log in logs:
+        for log in find_logs(logs):
             for path in _draw_functions(registry.open(log), functions, output, options["theme"]):
                 click.echo(path)
         return
     plot, (width, height) = plot_options(options)
-    runs = runs_of([registry.open(path) for path in logs], only=plot.y)
+    runs = runs_of([registry.open(path) for path in find_logs(logs)], only=plot.y)
     figures = pictures(runs, plot)
     written: list[Path] = []
     with progress("figures", len(figures)) as update:

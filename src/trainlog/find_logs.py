@@ -1,0 +1,104 @@
+"""Which logs a path, a folder or a pattern means."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from trainlog import registry
+from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
+
+__all__ = ["find_logs"]
+
+
+def find_logs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """The logs that *paths* mean: files, folders, and patterns (``runs/*/run.flog``, ``**`` for folders in folders).
+
+    Each log of a folder, and of the folders in it, is one run; so is each log that fits a pattern. Files are shards of
+    one log only when they are made so: a folder that is named like a log (``run.flog/``), or files of one folder
+    whose metadata say that they are shards, of different ranks. That log is the folder, or a pattern for these files.
+
+    Args:
+        paths: of logs of any format. One that does not exist and is no pattern is returned as it is.
+
+    Returns:
+        The paths for `trainlog.open`, each once; those of a folder or a pattern in natural order (2 before 10). Damaged
+        logs are among them. Files that are no logs, hidden ones, and linked folders in a folder are not.
+
+    Raises:
+        LogNotFound: when there are no logs in a folder, or none fits a pattern.
+
+    """
+    found: dict[Path, None] = {}
+    for path in map(Path, paths):
+        if path.is_dir():
+            files, problem = [path], "there are no logs in this folder"
+        elif not path.exists() and glob.has_magic(str(path)):
+            files, problem = [Path(name) for name in glob.glob(str(path), recursive=True)], "no log is named so"
+        else:
+            found[path] = None
+            continue
+        logs = list(_logs(sorted(files, key=_natural)))
+        if not logs:
+            raise LogNotFound(problem, path=path)
+        found |= dict.fromkeys(logs)
+    return list(found)
+
+
+def _logs(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the logs among *paths*, files and folders; shards as one."""
+    folders: dict[Path, dict[Path, int | None]] = {}
+    for path in paths:
+        if path.is_file():
+            log, rank = _log_of(path)
+            if log is not None:
+                folders.setdefault(log.parent, {})[log] = rank
+        elif _log_of(path)[0] is not None:
+            yield path
+        else:
+            # A link to a folder might lead back to this one.
+            inside = (one for one in path.iterdir() if one.name[0] != "." and not (one.is_symlink() and one.is_dir()))
+            yield from _logs(sorted(inside, key=_natural))
+    for folder, ranks in folders.items():
+        suffix = next(iter(ranks)).suffix
+        every = {path for path in folder.iterdir() if path.name[0] != "." and path.suffix == suffix}
+        if _log_of(folder)[0] is not None:
+            yield folder
+        elif len(ranks) > 1 and None not in ranks.values() and len(set(ranks.values())) == len(every) == len(ranks):
+            yield folder / f"*{suffix}"
+        else:
+            yield from ranks
+
+
+def _log_of(path: Path) -> tuple[Path | None, int | None]:
+    """The first file of the log that *path* belongs to, and its rank among shards; None for what is no log."""
+    try:
+        reader = registry.open(path)
+    except UnknownFormat:
+        return (path if path.is_file() and _is_named_as_a_log(path) else None), None
+    except TrainlogError:
+        return path, None  # a log that cannot be read
+    shard = reader.header.meta.get("shard")
+    rank = shard.get("rank") if isinstance(shard, dict) else None
+    return (path if path.is_dir() else reader.files[0] if reader.files else path), rank
+
+
+def _is_named_as_a_log(path: Path) -> bool:
+    """Whether the file has the suffix of a format that cannot say that it is something else."""
+    for installed in registry.list_codecs():
+        if installed.reads and path.name.lower().endswith(installed.codec.suffixes[0]):
+            try:
+                installed.codec.read(path)
+            except UnknownFormat:
+                continue
+            except TrainlogError:
+                pass
+            return True
+    return False
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path))]

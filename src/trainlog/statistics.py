@@ -1,0 +1,472 @@
+"""Estimators and intervals for the scores of several runs, in numpy alone.
+
+A *score* is one number of a run, such as its mean return at the end. `Scores` are those of the runs of one task, an
+array whose first axis is the runs; or a sequence of such arrays, one for each task, which may differ in their runs.
+Further axes, such as the points of a curve, are kept: everything is computed for each point.
+
+::
+
+    from trainlog.statistics import compare, interval
+
+    interval([812.0, 790.0, 845.0, 801.0, 833.0])           # the mean, and its 95 % interval
+    interval([walker, hopper], center="iqm")                # over two tasks
+    compare(new, old).low                                   # of the 95 % interval of the difference of the means
+
+Tasks are strata: runs are never drawn from one task for another, and each task counts the same in a mean. Scores of
+different tasks must be comparable, for example normalised, before they are averaged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.errors import StatisticsError
+
+__all__ = [
+    *("CENTERS", "CenterName", "Difference", "Interval", "Scores", "Statistic", "WelchTest"),
+    *("bootstrap", "bootstrap_interval", "center_of", "compare", "interval", "iqm", "mean", "median"),
+    *("optimality_gap", "performance_profile", "probability_of_improvement", "sample_efficiency", "student_quantile"),
+    "welch",
+]
+
+Floats = npt.NDArray[np.float64]
+Scores = Floats | Sequence[float] | Sequence[Floats] | Sequence[Sequence[float]]
+Statistic = Callable[[list[Floats]], Floats]
+CenterName = Literal["mean", "iqm", "median"]
+
+CENTERS: Final[tuple[CenterName, ...]] = ("mean", "iqm", "median")
+
+_RESAMPLES: Final = 2000
+_CHUNK: Final = 2_000_000  # numbers in memory while resampling
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+
+
+class Interval(NamedTuple):
+    """An estimate and its interval; float64 of the shape of the scores without their first axis.
+
+    Attributes:
+        value: the estimate.
+        low, high: the ends; NaN where a task has fewer than two runs.
+
+    """
+
+    value: Floats
+    low: Floats
+    high: Floats
+
+
+class Difference(NamedTuple):
+    """The difference of two groups of runs; float64 as in `Interval`.
+
+    Attributes:
+        new, old: the centers.
+        difference: new minus old.
+        low, high: the ends of its interval; NaN where a task has fewer than two runs.
+        p: the two-sided probability of a difference at least as large, in units of its standard error, without a true
+            one.
+
+    """
+
+    new: Floats
+    old: Floats
+    difference: Floats
+    low: Floats
+    high: Floats
+    p: Floats
+
+
+class WelchTest(NamedTuple):
+    """The result of `welch`; float64.
+
+    Attributes:
+        t: the difference of the means in standard errors.
+        df: the degrees of freedom.
+        p: the two-sided p-value.
+
+    """
+
+    t: Floats
+    df: Floats
+    p: Floats
+
+
+def mean(scores: Scores) -> Floats:
+    """The mean over the runs, then over the tasks.
+
+    Returns:
+        float64, the shape of the scores without their first axis.
+
+    Raises:
+        StatisticsError: for a task without runs.
+
+    """
+    return center_of(scores, "mean")
+
+
+def median(scores: Scores) -> Floats:
+    """The median of the runs of one task; of several tasks, the median of the means of the tasks.
+
+    Source: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS 2021.
+    """
+    return center_of(scores, "median")
+
+
+def iqm(scores: Scores) -> Floats:
+    """The interquartile mean, of the middle half of all runs of all tasks.
+
+    A quarter is left out at each end, rounded down to whole scores: of fewer than four scores it is the mean.
+
+    Source: Agarwal et al. 2021, section 4.3; ``scipy.stats.trim_mean(x, 0.25, axis=None)``.
+    """
+    return center_of(scores, "iqm")
+
+
+def center_of(scores: Scores, center: CenterName) -> Floats:
+    """The `mean`, the `iqm` or the `median`."""
+    return _center(_tasks(scores), center)
+
+
+def optimality_gap(scores: Scores, target: float = 1.0) -> Floats:
+    """The mean amount by which scores fall short of *target*; what exceeds it does not count. Lower is better.
+
+    Source: Agarwal et al. 2021, section 4.3.
+    """
+    return np.asarray(target - _center([np.minimum(task, target) for task in _tasks(scores)], "mean"))
+
+
+def performance_profile(scores: Scores, thresholds: npt.ArrayLike) -> Floats:
+    """The share of runs whose score is above each threshold, the mean over the tasks.
+
+    Source: Dolan & Moré, "Benchmarking optimization software with performance profiles", 2002; with runs, Agarwal et
+    al. 2021, section 4.2.
+
+    Args:
+        scores: of one task or several.
+        thresholds: float64, shape (k,).
+
+    Returns:
+        float64, shape (k, ...).
+
+    """
+    levels = np.asarray(thresholds, np.float64)
+    above = [task[:, None] > levels.reshape(-1, *[1] * (task.ndim - 1)) for task in _tasks(scores)]
+    return _center([shares.astype(np.float64) for shares in above], "mean")
+
+
+def probability_of_improvement(new: Scores, old: Scores) -> Floats:
+    """The probability that a run of *new* has a higher score than one of *old*, the mean over the tasks.
+
+    Equal scores count one half. This is the Mann–Whitney statistic over the number of pairs.
+
+    Source: Agarwal et al. 2021, section 4.3; Mann & Whitney 1947.
+
+    Raises:
+        StatisticsError: when the two have different numbers of tasks.
+
+    """
+    pairs = _pairs(new, old)
+    shares = [((one[:, None] > two) + 0.5 * (one[:, None] == two)).mean(axis=(0, 1)) for one, two in pairs]
+    return np.asarray(np.mean(shares, axis=0), np.float64)
+
+
+def sample_efficiency(curves: Scores, center: CenterName = "iqm", *, confidence: float = 0.95) -> Interval:
+    """The center of the scores at each point of training, and its interval.
+
+    Source: Agarwal et al. 2021, figure "sample efficiency".
+
+    Args:
+        curves: an array of shape (runs, points) for each task; all at the same points.
+        center: of the runs.
+        confidence: of the interval at each point; it does not hold for all points at once.
+
+    """
+    return interval(curves, center, confidence=confidence)
+
+
+def bootstrap(scores: Scores, statistic: Statistic, *, resamples: int = _RESAMPLES, seed: int = 0) -> Floats:
+    """The bootstrap distribution of a *statistic*, stratified by task: runs are drawn with replacement in each task.
+
+    Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, section 8.3; Agarwal et al. 2021.
+
+    Args:
+        scores: of one task or several.
+        statistic: of a list of arrays, one for each task, of shape (runs, m, ...); it reduces the first axes, and keeps
+            the others, as every function of this module does.
+        resamples: how many are drawn.
+        seed: of the random numbers, which are always the same.
+
+    Returns:
+        float64, shape (resamples, ...).
+
+    """
+    tasks = _tasks(scores)
+    generator = np.random.default_rng(seed)
+    chosen = [generator.integers(len(task), size=(len(task), resamples)) for task in tasks]
+    rows = max(_CHUNK // max(sum(task.size for task in tasks), 1), 1)
+    parts = [
+        statistic([task[rows_of[:, start : start + rows]] for task, rows_of in zip(tasks, chosen, strict=True)])
+        for start in range(0, resamples, rows)
+    ]
+    return np.concatenate([np.asarray(part, np.float64) for part in parts])
+
+
+def bootstrap_interval(scores: Scores, statistic: Statistic, *, confidence: float = 0.95) -> Interval:
+    """The BCa bootstrap interval (bias-corrected and accelerated) of any *statistic*, stratified by task.
+
+    Use `interval` for a center: BCa intervals of fewer than 20 runs are too narrow. With several groups, such as for
+    `probability_of_improvement`, give the tasks of all groups, and let the statistic take them apart.
+
+    Source: Efron 1987, "Better Bootstrap Confidence Intervals"; acceleration of several strata from Davison & Hinkley,
+    "Bootstrap Methods and their Application", 1997, section 5.3.2.
+
+    Args:
+        scores: of one task or several.
+        statistic: see `bootstrap`.
+        confidence: of the interval.
+
+    """
+    tasks = _tasks(scores)
+    value = statistic([task[:, None] for task in tasks])[0]
+    if min(map(len, tasks)) < 2:
+        return Interval(value, np.full_like(value, np.nan), np.full_like(value, np.nan))
+    distribution = bootstrap(tasks, statistic)
+    influences = []
+    for number, task in enumerate(tasks):
+        n = len(task)
+        # Column i is the sample without run i.
+        without = np.array([[run for run in range(n) if run != left_out] for left_out in range(n)]).T
+        jackknife = statistic(
+            [one[without] if k == number else np.repeat(one[:, None], n, axis=1) for k, one in enumerate(tasks)]
+        )
+        influences.append((n - 1) * (jackknife.mean(axis=0) - jackknife) / n)
+    skew = np.concatenate(influences)
+    with np.errstate(all="ignore"):
+        acceleration = np.nan_to_num((skew**3).sum(axis=0) / (6 * (skew**2).sum(axis=0) ** 1.5))
+    below = ((distribution < value).mean(axis=0) + (distribution == value).mean(axis=0) / 2).clip(1e-4, 1 - 1e-4)
+    normal = NormalDist()
+    bias = np.vectorize(normal.inv_cdf, otypes=[np.float64])(below)
+    ends = []
+    for z in (normal.inv_cdf((1 - confidence) / 2), normal.inv_cdf((1 + confidence) / 2)):
+        share = np.vectorize(normal.cdf, otypes=[np.float64])(bias + (bias + z) / (1 - acceleration * (bias + z)))
+        ends.append(_quantile(distribution, np.nan_to_num(share)))
+    return Interval(value, *ends)
+
+
+def interval(scores: Scores, center: CenterName = "mean", *, confidence: float = 0.95) -> Interval:
+    """The center of scores, and a confidence interval that also holds for few runs.
+
+    For the mean and the IQM, each end is the farther one of two intervals. Student's t interval is too short on the
+    long side of skewed scores. The studentised bootstrap (bootstrap-t) follows the skew, and has too few different
+    resamples with three or four runs. For the median, the interval is Student's, with the standard error of the
+    bootstrap. docs/ci.md has the measured coverage.
+
+    Sources: for the standard error of the IQM, Tukey & McLaughlin 1963 (Winsorised variance); over several tasks,
+    Satterthwaite 1946; bootstrap-t, Efron & Tibshirani 1993, section 12.5.
+
+    Args:
+        scores: of one task or several.
+        center: of all runs.
+        confidence: of the interval.
+
+    Raises:
+        StatisticsError: for a task without runs, or a confidence that is not between 0 and 1.
+
+    """
+    tasks = _tasks(scores)
+    value, error, df = _standard_error(tasks, center)
+    reach = student_quantile(df, _upper(confidence))
+    low = high = reach
+    if center != "median" and min(map(len, tasks)) > 1:
+        # Resamples of equal scores have no standard error, and are left out.
+        t = bootstrap(tasks, lambda drawn: _studentised(drawn, center, value, error))
+        lower, upper = (_quantile(t, share) for share in (1 - _upper(confidence), _upper(confidence)))
+        low, high = np.fmax(reach, upper), np.fmax(reach, -lower)
+    return Interval(value, value - low * error, value + high * error)
+
+
+def compare(
+    new: Scores, old: Scores, center: CenterName = "mean", *, confidence: float = 0.95, paired: bool = False
+) -> Difference:
+    """The difference of the centers of two groups of runs, and its confidence interval.
+
+    For the mean of one task it is Welch's interval. For the IQM and the median, the standard errors are those of
+    `interval`; for the IQM of one task it is the interval of Yuen and Welch. Several tasks are strata of both groups.
+
+    Sources: Welch 1947; Yuen 1974, "The two-sample trimmed t for unequal population variances".
+
+    Args:
+        new: the scores of one group.
+        old: those of the other one, of the same tasks in the same order.
+        center: of the runs.
+        confidence: of the interval.
+        paired: whether run i of both groups has the same seed, and the differences of the pairs count.
+
+    Raises:
+        StatisticsError: for different numbers of tasks, or of paired runs.
+
+    """
+    pairs = _pairs(new, old)
+    ones, twos = ([pair[side] for pair in pairs] for side in (0, 1))
+    center_new, center_old = _center(ones, center), _center(twos, center)
+    if paired:
+        if any(len(one) != len(two) for one, two in pairs):
+            raise StatisticsError("pairs need as many new runs as old ones in each task")
+        difference, error, df = _standard_error([one - two for one, two in pairs], center)
+    else:
+        (_, error_new, df_new), (_, error_old, df_old) = (_standard_error(side, center) for side in (ones, twos))
+        difference = center_new - center_old
+        error, df = _satterthwaite([error_new**2, error_old**2], [df_new, df_old])
+    reach = student_quantile(df, _upper(confidence)) * error
+    return Difference(
+        center_new, center_old, difference, difference - reach, difference + reach, _p_value(difference, error, df)
+    )
+
+
+def welch(new: Scores, old: Scores) -> WelchTest:
+    """Welch's t-test: whether the means of two groups of runs differ; their variances may.
+
+    Source: Welch 1947, "The generalization of 'Student's' problem when several different population variances are
+    involved"; ``scipy.stats.ttest_ind(new, old, equal_var=False)``.
+    """
+    ones, twos = ([pair[side] for pair in _pairs(new, old)] for side in (0, 1))
+    (value_new, error_new, df_new), (value_old, error_old, df_old) = (_standard_error(s, "mean") for s in (ones, twos))
+    error, df = _satterthwaite([error_new**2, error_old**2], [df_new, df_old])
+    with np.errstate(all="ignore"):
+        t = (value_new - value_old) / error
+    return WelchTest(t, df, _p_value(value_new - value_old, error, df))
+
+
+def student_quantile(df: npt.ArrayLike, share: float) -> Floats:
+    """The value that *share* of Student's t distribution with *df* degrees of freedom is below; NaN for no *df*.
+
+    Source: the substitution ``t = sqrt(df) * tan(angle)`` makes the density a power of a cosine, which Gauss-Legendre
+    quadrature integrates; bisection finds the angle.
+    """
+    degrees = np.asarray(df, np.float64)
+    found = np.array([_student_quantile(float(one), share) for one in degrees.reshape(-1)])
+    return found.reshape(degrees.shape)
+
+
+@lru_cache(maxsize=4096)
+def _student_quantile(df: float, share: float) -> float:
+    if not df > 0:
+        return math.nan
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        below = 0.5 + _student_between(middle, df)
+        low, high = (middle, high) if below < max(share, 1 - share) else (low, middle)
+    return math.copysign(math.sqrt(df) * math.tan(low), share - 0.5)
+
+
+def _student_between(angle: float, df: float) -> float:
+    """The probability that t is between 0 and ``sqrt(df) * tan(angle)``."""
+    scale = math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2)) / math.sqrt(math.pi)
+    return scale * float(_WEIGHTS @ np.cos(angle * (_NODES + 1) / 2) ** (df - 1)) * angle / 2
+
+
+def _p_value(difference: Floats, error: Floats, df: Floats) -> Floats:
+    """The two-sided p-value of a difference; 1 for none, 0 for one without any error."""
+    with np.errstate(all="ignore"):
+        t = np.abs(np.where(difference == 0, 0.0, difference / error))
+    pairs = zip(t.reshape(-1).tolist(), np.broadcast_to(df, t.shape).reshape(-1).tolist(), strict=True)
+    p = [
+        math.nan if math.isnan(one + n) else max(1 - 2 * _student_between(math.atan(one / math.sqrt(n)), n), 0.0)
+        for one, n in pairs
+    ]
+    return np.array(p).reshape(t.shape)
+
+
+def _tasks(scores: Scores) -> list[Floats]:
+    """The scores of each task as an array of shape (runs, ...)."""
+    single = isinstance(scores, np.ndarray) or not len(scores) or np.ndim(scores[0]) == 0
+    tasks = [np.asarray(task, np.float64) for task in ([scores] if single else scores)]
+    if any(not task.ndim or not len(task) for task in tasks):
+        raise StatisticsError("there is a task without runs")
+    if len({task.shape[1:] for task in tasks}) > 1:
+        raise StatisticsError("the tasks have curves of different lengths")
+    return tasks
+
+
+def _pairs(new: Scores, old: Scores) -> list[tuple[Floats, Floats]]:
+    """The scores of both groups for each task."""
+    ones, twos = _tasks(new), _tasks(old)
+    if len(ones) != len(twos):
+        raise StatisticsError(f"there are {len(ones)} tasks to compare with {len(twos)}")
+    return list(zip(ones, twos, strict=True))
+
+
+def _upper(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise StatisticsError(f"a confidence is between 0 and 1, as 0.95, not {confidence}")
+    return (1 + confidence) / 2
+
+
+def _center(tasks: list[Floats], center: CenterName) -> Floats:
+    """The center along the first axis of all tasks."""
+    if center == "iqm":
+        pooled = np.concatenate(tasks)
+        cut = len(pooled) // 4
+        return np.asarray((np.sort(pooled, axis=0)[cut : len(pooled) - cut] if cut else pooled).mean(axis=0))
+    if center == "median" and len(tasks) == 1:
+        return np.asarray(np.median(tasks[0], axis=0))
+    means = np.array([task.mean(axis=0) for task in tasks])
+    return np.asarray(np.median(means, axis=0) if center == "median" else means.mean(axis=0))
+
+
+def _standard_error(tasks: list[Floats], center: CenterName) -> tuple[Floats, Floats, Floats]:
+    """The center, its standard error, and the degrees of freedom of that; NaN errors where a task has one run."""
+    value = _center(tasks, center)
+    counts = [len(task) for task in tasks]
+    if min(counts) < 2:
+        return value, np.full_like(value, np.nan), np.full_like(value, np.nan)
+    if center == "median":
+        error = bootstrap(tasks, lambda drawn: _center(drawn, center)).std(axis=0)
+        return value, error, np.full_like(value, sum(counts) - len(counts))
+    total = sum(counts)
+    if center == "mean":
+        weights, kept = [1 / len(tasks)] * len(tasks), 1.0
+    else:
+        cut = total // 4
+        pooled = np.sort(np.concatenate(tasks), axis=0)
+        tasks = [np.clip(task, pooled[cut], pooled[total - cut - 1]) for task in tasks]
+        kept = (total - 2 * cut) / total
+        weights = [count / (total * kept) for count in counts]
+    parts = zip(tasks, counts, weights, strict=True)
+    variances = [weight**2 * task.var(axis=0, ddof=1) / count for task, count, weight in parts]
+    error, df = _satterthwaite(variances, [np.asarray(max(count * kept - 1, 1.0)) for count in counts])
+    return value, error, df
+
+
+def _satterthwaite(variances: list[Floats], degrees: list[Floats]) -> tuple[Floats, Floats]:
+    """The standard error of a sum of independent estimates, and its degrees of freedom."""
+    total = np.asarray(sum(variances), np.float64)
+    with np.errstate(all="ignore"):
+        df = total**2 / sum(one**2 / own for one, own in zip(variances, degrees, strict=True))
+    return np.sqrt(total), np.where(total == 0, min(np.min(own) for own in degrees), df)
+
+
+def _studentised(drawn: list[Floats], center: CenterName, value: Floats, error: Floats) -> Floats:
+    """How many of its own standard errors each resample is from the center."""
+    centers, errors, _ = _standard_error(drawn, center)
+    with np.errstate(all="ignore"):
+        return np.where(errors > 1e-9 * error, (centers - value) / errors, np.nan)
+
+
+def _quantile(values: Floats, share: Floats | float) -> Floats:
+    """The quantile along the first axis, without NaN; *share* may differ for each point."""
+    ordered = np.sort(values, axis=0)  # NaN is last
+    places = np.asarray(share * np.maximum(np.isfinite(ordered).sum(axis=0) - 1, 0))
+    under = np.floor(places).astype(np.int64)
+    low, high = (
+        np.take_along_axis(ordered, np.asarray(one)[None], axis=0)[0]
+        for one in (under, np.ceil(places).astype(np.int64))
+    )
+    return np.asarray(low + (high - low) * (places - under), np.float64)
