@@ -29,13 +29,17 @@ _TICK_LENGTH = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis before it has its place; ``whole`` if its values are whole numbers, with no ticks between them."""
+    """One axis before it has its place.
+
+    ``whole`` if its values are whole numbers, with no ticks between them; ``ticks`` are values with labels of their own.
+    """
 
     scale: Scale
     label: str = ""
     unit: str | None = None
     grid: bool = True
     whole: bool = False
+    ticks: Sequence[tuple[float, str]] | None = None
 
     def title(self) -> str:
         """Label and unit. The tick labels of times have their own units."""
@@ -266,6 +270,9 @@ def _fitting_ticks(scale: Scale, axis: Axis, length: float, distance: float, spa
 
     ``length`` is that of the axis in pixels, and ``space`` gives the pixels along it that a label needs.
     """
+    if axis.ticks is not None:
+        kept_ticks = [(value, clean(label)) for value, label in axis.ticks]
+        return Ticks(tuple(value for value, _ in kept_ticks), tuple(label for _, label in kept_ticks))
     for count in range(min(max(int(length / distance), 2), 8), 1, -1):
         ticks = axis_ticks(scale, count, axis.unit, whole=axis.whole)
         places = [scale.position_of(value) * length for value in ticks.values]
@@ -342,7 +349,9 @@ def _add_labels(axes: Axes, heights: _Heights, x_offset: str, y_offset: str, bas
         text = shorten(clean(label), size, plot.x - 8 - left)
         baseline = row.y + row.height / 2 + CAP_HEIGHT * size / 2
         axes.add_text(Text(row.x - 8, baseline, text, size, theme.muted, "end"))
-    x_offset, y_offset = (f"+{offset}" if offset and offset[0] != "−" else offset for offset in (x_offset, y_offset))
+    x_offset, y_offset = (
+        f"+{one}" if one and one[0] != "−" and "UTC" not in one else one for one in (x_offset, y_offset)
+    )
     axes.add_text(Text(plot.x, plot.y - size * 0.5, y_offset, size, theme.muted))
     if spec.y and (title := spec.y.title()):
         middle = plot.y + plot.height / 2

@@ -224,6 +224,7 @@ class Chart(Panel):
 
     Attributes:
         x_log, y_log: whether the axes are logarithmic.
+        y_ticks: values of the y axis with their labels, such as names; None for round numbers.
         marks: lines and others.
 
     Raises:
@@ -234,6 +235,7 @@ class Chart(Panel):
 
     x_log: bool = False
     y_log: bool = False
+    y_ticks: Sequence[tuple[float, str]] | None = None
     marks: Sequence[ChartMark] = ()
 
     def __post_init__(self) -> None:

@@ -45,7 +45,9 @@ class ChartLayout:
         whole = all(len(values) <= _MAX_COUNTED and bool((values == np.floor(values)).all()) for values in x)
         self.spec = AxesSpec(
             x=Axis(fit_scale(x, chart.x_range, chart.x_log, x_pad), chart.x_label, chart.x_unit, whole=whole),
-            y=Axis(y_scale, chart.y_label, chart.y_unit) if self._layers or not self._timelines else None,
+            y=Axis(y_scale, chart.y_label, chart.y_unit, ticks=chart.y_ticks)
+            if self._layers or not self._timelines
+            else None,
             title=chart.title,
             legend=entries,
             strip_legend=strip_entries,

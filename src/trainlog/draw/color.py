@@ -69,4 +69,6 @@ def with_contrast(color: Color, background: Color, ratio: float, *, fade: bool =
         color, target = background, color
     else:
         return color
-    return next(mixed for n in range(41) if contrast(mixed := mix(color, target, n / 40), background) >= ratio or n == 40)
+    return next(
+        mixed for n in range(41) if contrast(mixed := mix(color, target, n / 40), background) >= ratio or n == 40
+    )

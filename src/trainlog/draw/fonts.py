@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-__all__ = ["EMOJI_SIZE", "advance", "arimo", "font_folders", "font_runs", "is_emoji_font", "load_font"]
+__all__ = ["EMOJI_SIZE", "advance", "arimo", "font_folders", "font_runs", "is_emoji_font", "load_font", "outline"]
 
 EMOJI_SIZE: Final = 109
 """The only size, in pixels, of the bitmaps in Noto Color Emoji."""
@@ -111,3 +111,35 @@ def font_runs(text: str) -> Iterator[tuple[Path, str]]:
 def advance(letter: str) -> int | None:
     """The width of a letter in thousandths of the font size; None where Arimo lacks it."""
     return round(load_font(arimo(), 1000.0).getlength(letter)) if _has(arimo(), letter) else None
+
+
+@lru_cache(maxsize=8)
+def _glyphs(path: Path) -> Any:
+    """The characters, glyphs and units of a font."""
+    from fontTools.ttLib import TTFont
+
+    font = TTFont(path, fontNumber=0, lazy=True)
+    return font.getBestCmap(), font.getGlyphSet(), font["head"].unitsPerEm
+
+
+@lru_cache(maxsize=4096)
+def outline(path: Path, text: str) -> tuple[str, float]:
+    """The shape of a text for an SVG, with y upwards, and its width, both in thousandths of the font size.
+
+    Raises:
+        ModuleNotFoundError: when fontTools, of the extra ``paper``, is not installed.
+
+    """
+    from fontTools.pens.svgPathPen import SVGPathPen
+    from fontTools.pens.transformPen import TransformPen
+
+    if is_emoji_font(path):
+        return "", 0.0
+    names, glyphs, units = _glyphs(path)
+    pen = SVGPathPen(glyphs, ntos=lambda value: f"{value:.4g}")
+    place, scale = 0.0, 1000 / units
+    for letter in text:
+        glyph = glyphs[names.get(ord(letter), ".notdef")]
+        glyph.draw(TransformPen(pen, (scale, 0, 0, scale, place, 0)))
+        place += glyph.width * scale
+    return pen.getCommands(), place

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainlog.draw.drawing import Cells, Clip, Dots, Drawing, FloatArray, Mark, Polygon, Polyline, Rect, Text, pieces
+from trainlog.draw.fonts import font_runs
 from trainlog.draw.pixels import png_file
 from trainlog.draw.text import clean
 
@@ -25,10 +26,12 @@ _NUDGE = 1e-5
 _FONTS = "Arimo, 'Liberation Sans', Arial, Helvetica, sans-serif"
 
 
-def svg(drawing: Drawing) -> str:
+def svg(drawing: Drawing, *, outlines: bool = False) -> str:
     """The drawing as an SVG document; the same drawing is the same text on every machine.
 
-    Text stays text. There are no ids, so that several documents can be in one page.
+    Text stays text, in a font with the metrics of Arial. With *outlines*, letters of Arimo and of fonts with outlines
+    are shapes, which look the same in every viewer, and cannot be searched; this needs fontTools. There are no ids, so
+    that several documents can be in one page.
     """
     title = escape(clean(drawing.title) or "chart", quote=True)
     description = escape(clean(drawing.description), quote=False)
@@ -40,12 +43,12 @@ def svg(drawing: Drawing) -> str:
     if description:
         lines.append(f"<desc>{description}</desc>")
     lines.append(f'<rect width="100%" height="100%" fill="{drawing.background}"/>')
-    lines += _elements(drawing.marks)
+    lines += _elements(drawing.marks, outlines)
     lines.append("</svg>\n")
     return "\n".join(lines)
 
 
-def _elements(marks: Iterable[Mark]) -> Iterable[str]:
+def _elements(marks: Iterable[Mark], outlines: bool) -> Iterable[str]:
     for mark in marks:
         match mark:
             case Polyline():
@@ -66,6 +69,8 @@ def _elements(marks: Iterable[Mark]) -> Iterable[str]:
                     # A dot is a stroke of no length with round ends: all of them are one path, which blends once.
                     data = "".join(f"M{_decimal(x)} {_decimal(y)}h0" for x, y in _hundredths(mark.points).tolist())
                     yield _stroke(data, mark, 2 * mark.radius, ' stroke-linecap="round"')
+            case Text() if outlines:
+                yield from _outlined(mark)
             case Text():
                 x, y = _number(mark.x), _number(mark.y)
                 anchor = "" if mark.anchor == "start" else f' text-anchor="{mark.anchor}"'
@@ -81,8 +86,30 @@ def _elements(marks: Iterable[Mark]) -> Iterable[str]:
                 box = mark.box
                 numbers = " ".join(map(_number, (box.x, box.y, box.width, box.height)))
                 yield f'<svg {_box(box.x, box.y, box.width, box.height)} viewBox="{numbers}" overflow="hidden">'
-                yield from _elements(mark.marks)
+                yield from _elements(mark.marks, outlines)
                 yield "</svg>"
+
+
+def _outlined(mark: Text) -> Iterable[str]:
+    """A text as one shape for each font; emoji, which have no outlines, as text."""
+    from trainlog.draw.fonts import is_emoji_font, outline
+
+    runs = [(path, run, outline(path, run)) for path, run in font_runs(mark.text)]
+    units = [1000 * len(run) if is_emoji_font(path) else width for path, run, (_, width) in runs]
+    along = {"start": 0.0, "middle": 0.5, "end": 1.0}[mark.anchor]
+    place = -along * sum(units)
+    turn = " rotate(-90)" if mark.vertical else ""
+    size = mark.size / 1000
+    for (path, run, (data, _)), width in zip(runs, units, strict=True):
+        start = f'transform="translate({_number(mark.x)} {_number(mark.y)}){turn}'
+        if is_emoji_font(path):
+            yield f'<text {start}" x="{_number(place * size)}" font-size="{_number(mark.size)}">{escape(run)}</text>'
+        elif data:
+            yield (
+                f'<path {start} scale({size:.5g} {-size:.5g}) translate({_number(place)} 0)" fill="{mark.color}" '
+                f'd="{data}" aria-label="{escape(run, quote=True)}"/>'
+            )
+        place += width
 
 
 def _stroke(data: str, mark: Polyline | Dots, width: float, style: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -17,7 +17,7 @@ from trainlog.draw.theme import find_theme
 from trainlog.errors import PlotError
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis, Floats
-from trainlog.plot.options import Group, PlotOptions
+from trainlog.plot.options import Group, PlotOptions, normalized
 from trainlog.plot.picture import Block
 from trainlog.plot.run import Metric, Run
 from trainlog.plot.seeds import aggregate
@@ -39,6 +39,7 @@ _SPREADS: Final = {"std": "mean ± standard deviation", "minmax": "lowest to hig
 _EVALUATION: Final = re.compile(r"(^|[/_. -])(eval\w*|test|val|validation)([/_. -]|$)", re.IGNORECASE)
 
 _Points = tuple[Floats, Floats]
+_Curve = tuple[Group, str, list[tuple[Run, _Points]]]
 
 
 class MetricChart:
@@ -71,11 +72,14 @@ class MetricChart:
         self._marks: list[ChartMark] = []
         self._theme = find_theme(options.theme)
         self._styles = {label: number for number, label in enumerate(labels)}
-        curves = [(group, part, points) for group in groups for part, points in _curves(group, metric, axis).items()]
+        curves = [
+            (group, part, self._scaled(points)) for group in groups for part, points in _curves(group, metric, axis)
+        ]
+        if options.until == "common":
+            curves = self._cut(curves)
         self._several = len(curves) > 1
         self._many = len(curves) > _MAX_RAW
         self._counts: dict[str, int] = {}
-        self._text_for_band = True
         self._crowd = len(curves) > _MAX_STYLES and all(len(group.runs) == 1 for group, _, _ in curves)
         for group, part, points in curves:
             label = ", ".join(filter(None, (group.label, part)))
@@ -135,6 +139,18 @@ class MetricChart:
         color = self.options.colors.get(label)
         return color or self._theme.palette[index], None if color else _DASHES[turn % len(_DASHES)]
 
+    def _scaled(self, curves: Sequence[tuple[Run, _Points]]) -> list[tuple[Run, _Points]]:
+        return [(run, (x, normalized(y, run, self.options))) for run, (x, y) in curves]
+
+    def _cut(self, curves: Sequence[_Curve]) -> list[_Curve]:
+        """The curves up to where the shortest ends."""
+        every = [one for _, _, points in curves for _, one in points]
+        end = min((float(x.max()) for x, _ in every if len(x)), default=np.inf)
+        if any(len(x) and x.max() > end for x, _ in every):
+            self.notes[f"cut where the shortest run ends, at {end:,g}"] = None
+        cut = [(g, part, [(run, (x[x <= end], y[x <= end])) for run, (x, y) in points]) for g, part, points in curves]
+        return [(g, part, kept) for g, part, points in cut if (kept := [one for one in points if len(one[1][0])])]
+
     def _window(self, run: Run, part: str, y: Floats) -> float:
         """The smoothing of one curve, by the option or by its noise; 0 for evaluations and samples of a motion."""
         if self.options.smooth is not None:
@@ -181,9 +197,9 @@ class MetricChart:
             self._marks.append(Line(*mean, label or smooth.label, color, width=2.25, dash=dash))
         if smooth is not None and (self._several or self._crowd):
             hidden = self._many or self._crowd or band != "none"
-            self.notes[f"lines: {smooth.label}{', single values are not drawn' if hidden else '; thin: every value'}"] = (
-                None
-            )
+            self.notes[
+                f"lines: {smooth.label}{', single values are not drawn' if hidden else '; thin: every value'}"
+            ] = None
         self.blocks.append(Block(label or str(self.metric), columns))
 
     def _shades(self, color: Color) -> tuple[Color, Color]:
@@ -218,7 +234,9 @@ class MetricChart:
             if len(one.x) == len(spread.x):
                 low, high = spread.low, spread.high
             one = one._replace(low=low, high=high)
-        count = len(curves)
+        count, tasks = len(curves), len({run.task for run, _ in points})
+        if tasks > 1:
+            self.notes[f"averaged over {tasks} tasks with equal weight"] = None
         self._counts[label] = count
         bands = _true_ranges(np.isfinite(one.low))
         for piece in bands:
@@ -263,14 +281,14 @@ class MetricChart:
             self._marks.append(VLine(run.at(starts[1:], self.metric.kind, self.axis.name), "episode"))
 
 
-def _curves(group: Group, metric: Metric, axis: Axis) -> Mapping[str, list[tuple[Run, _Points]]]:
+def _curves(group: Group, metric: Metric, axis: Axis) -> Iterable[tuple[str, list[tuple[Run, _Points]]]]:
     """The curves of the runs of a group by type of episode, such as evaluation and training."""
     found: dict[str, list[tuple[Run, _Points]]] = {}
     for run in group.runs:
         if metric.key in run.columns(metric.kind).table and run.has_axis(metric.kind, axis.name):
             for part, points in run.points(metric, axis.name).items():
                 found.setdefault(part, []).append((run, points))
-    return found
+    return found.items()
 
 
 def _is_stairs(values: Floats) -> bool:

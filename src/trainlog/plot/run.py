@@ -20,7 +20,7 @@ from trainlog.model import Kind
 from trainlog.plot.axes import Axis, Floats, episode_progress, without_restarts
 from trainlog.plot.columns import Columns, matches
 
-__all__ = ["Metric", "Run", "log_name", "runs_of"]
+__all__ = ["Metric", "Run", "log_name", "log_names", "runs_of"]
 
 _MEASURED: Final = (Kind.STATS, Kind.EVOLUTION, Kind.CREATURE)
 _MAX_PARTS: Final = 8  # of a vector that is drawn as a whole
@@ -70,6 +70,13 @@ class Run:
         self.label = label or log_name(reader.path)
         self.conventions = Conventions.of(reader.header)
         self._columns = {kind: Columns(reader, kind, self.conventions, _keys_of(only)) for kind in Kind}
+
+    @property
+    def task(self) -> str:
+        """The creature and the task of the metadata, or else the environment; empty for none."""
+        meta = self.reader.header.meta
+        words = [str(meta[key]) for key in ("creature", "task") if meta.get(key) not in (None, "", "unknown")]
+        return ": ".join(words) or str(next((meta[key] for key in ("env_id", "env") if meta.get(key)), ""))
 
     def columns(self, kind: Kind) -> Columns:
         """The columns of one kind of frame."""
@@ -274,6 +281,13 @@ class Run:
         slack = 0.1 * (high - low)
         return known if low - slack <= values[0] and values[-1] <= high + slack else nothing
 
+    def place(self, keys: tuple[str, ...]) -> tuple[Floats, Floats]:
+        """The x and y of a position, which is one column of vectors or two of numbers, in the creature frames."""
+        columns = self.columns(Kind.CREATURE)
+        if len(keys) == 1:
+            return columns.numbers(keys[0], 0), columns.numbers(keys[0], 1)
+        return columns.numbers(keys[0]), columns.numbers(keys[1])
+
     def at(self, time: Floats, kind: Kind, name: AxisName) -> Floats:
         """Convert *time* to positions on an axis of the frames of *kind*; float64, of the same shape."""
         if name == "time":
@@ -286,17 +300,21 @@ class Run:
 def runs_of(readers: Iterable[Reader], only: Sequence[str] = ()) -> list[Run]:
     """Make runs with the shortest labels that distinguish the logs."""
     readers = list(readers)
-    names = _labels([reader.path.absolute() for reader in readers])
-    seen: dict[str, int] = {}
-    runs = []
-    for reader, name in zip(readers, names, strict=True):
-        seen[name] = seen.get(name, 0) + 1
-        runs.append(Run(reader, name if seen[name] == 1 else f"{name} #{seen[name]}", only))
-    return runs
+    names = log_names([reader.path for reader in readers])
+    return [Run(reader, name, only) for reader, name in zip(readers, names, strict=True)]
+
+
+def log_names(paths: Sequence[Path]) -> list[str]:
+    """The names of the files, with as many parent folders as distinguish them, or else a number."""
+    names: list[str] = []
+    counts: dict[str, int] = {}
+    for name in _labels([path.absolute() for path in paths]):
+        counts[name] = counts.get(name, 0) + 1
+        names.append(name if counts[name] == 1 else f"{name} #{counts[name]}")
+    return names
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:
-    """The names of the files, with as many parent folders as distinguish them."""
     stems = [log_name(path) for path in paths]
     parts = [[*path.parent.parts, stem] for path, stem in zip(paths, stems, strict=True)]
     if len(paths) > 1 and len(set(stems)) == 1:

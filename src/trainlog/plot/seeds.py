@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from trainlog.plot.axes import Floats
+from trainlog.statistics import CenterName, center_of, interval
 
-__all__ = ["BANDS", "CENTERS", "BandName", "CenterName", "Aggregate", "center_of", "aggregate", "bootstrap"]
+__all__ = ["BANDS", "Aggregate", "BandName", "aggregate"]
 
-CenterName = Literal["mean", "iqm", "median"]
 BandName = Literal["ci", "std", "minmax", "none"]
 
-CENTERS: Final[tuple[CenterName, ...]] = ("mean", "iqm", "median")
 BANDS: Final[tuple[BandName, ...]] = ("ci", "std", "minmax", "none")
 
 _MAX_POINTS: Final = 500
-_RESAMPLES: Final = 2000
-_CHUNK: Final = 2_000_000  # numbers in memory while resampling
-_QUANTILES: Final = (0.025, 0.975)
 
 
 class Aggregate(NamedTuple):
@@ -32,6 +28,7 @@ class Aggregate(NamedTuple):
         center: the mean, interquartile mean or median of the runs.
         low, high: the band; NaN where there are fewer than two runs.
         runs: the number of runs at each point.
+        bins: the number of bins whose means the values are; 0 for the points themselves.
 
     """
 
@@ -40,37 +37,62 @@ class Aggregate(NamedTuple):
     low: Floats
     high: Floats
     runs: npt.NDArray[np.int64]
+    bins: int = 0
 
 
-def aggregate(curves: Sequence[tuple[Floats, Floats]], center: CenterName, band: BandName) -> Aggregate:
+def aggregate(
+    curves: Sequence[tuple[Floats, Floats]], center: CenterName, band: BandName, tasks: Sequence[str] | None = None
+) -> Aggregate:
     """Aggregate *curves* (x, y) of any lengths.
 
-    Each curve is interpolated between its own points, and not extrapolated. Points that are not finite are left out.
+    Each curve is interpolated between its own points, and not extrapolated. Where all curves together have more than
+    500 points, they are divided into 500 even bins: the value of a curve is the mean of its points in a bin, and
+    ``minmax`` is from the lowest to the highest of all points in it. Points that are not finite are left out.
+    Runs of several tasks are aggregated over the tasks, see `trainlog.statistics`, and only where each task has a run.
 
-    The band is the 95 % percentile bootstrap interval of the center over the runs (``ci``), one standard deviation of
-    the sample around the mean of the runs (``std``), or from the lowest to the highest run (``minmax``).
-    The random numbers are always the same.
+    The band is the 95 % interval of the center (``ci``), one standard deviation of the sample around the mean of the
+    runs (``std``), or from the lowest to the highest run (``minmax``). An interval needs two runs of each task.
+
+    Args:
+        curves: of each run.
+        center: of the runs.
+        band: around it.
+        tasks: of each run; None for one task.
+
     """
-    cleaned = [one for one in map(_clean, curves) if len(one[0])]
-    if not cleaned:
+    known = [n for n, one in enumerate(map(_clean, curves)) if len(one[0])]
+    if not known:
         nothing = np.empty(0)
         return Aggregate(nothing, nothing, nothing, nothing, np.empty(0, np.int64))
-    x = _common_points([one[0] for one in cleaned])
-    values = np.full((len(cleaned), len(x)), np.nan)
+    cleaned = [_clean(curves[n]) for n in known]
+    task_of = np.array([tasks[n] for n in known] if tasks else [""] * len(known))
+    x, edges = _common_points([one[0] for one in cleaned])
+    values, lowest, highest = (np.full((len(cleaned), len(x)), np.nan) for _ in range(3))
     for row, (places, numbers) in enumerate(cleaned):
-        inside = (x >= places[0]) & (x <= places[-1])
-        values[row, inside] = np.interp(x[inside], places, numbers)
+        if edges is None:
+            inside = (x >= places[0]) & (x <= places[-1])
+            values[row, inside] = np.interp(x[inside], places, numbers)
+            lowest[row] = highest[row] = values[row]
+        else:
+            values[row], lowest[row], highest[row] = _binned(places, numbers, x, edges)
     low, high, centers = (np.full(len(x), np.nan) for _ in range(3))
     reached = ~np.isnan(values)
+    all_tasks = dict.fromkeys(tasks or [""])
     patterns, which = np.unique(reached, axis=1, return_inverse=True)
     for number, pattern in enumerate(patterns.T):
         columns = np.flatnonzero(which.reshape(-1) == number)
-        present = values[np.ix_(np.flatnonzero(pattern), columns)]
-        if len(present):
+        rows = [np.flatnonzero(pattern & (task_of == task)) for task in all_tasks]
+        if all(map(len, rows)):
+            present = [values[np.ix_(own, columns)] for own in rows]
             centers[columns] = center_of(present, center)
-        if len(present) > 1 and band != "none":
-            low[columns], high[columns] = _band(present, center, band)
-    return Aggregate(x, centers, low, high, reached.sum(axis=0, dtype=np.int64))
+            if pattern.sum() > 1 and band != "none":
+                every = np.flatnonzero(pattern)
+                if band == "minmax":
+                    low[columns] = lowest[np.ix_(every, columns)].min(axis=0)
+                    high[columns] = highest[np.ix_(every, columns)].max(axis=0)
+                else:
+                    low[columns], high[columns] = _band(present, center, band)
+    return Aggregate(x, centers, low, high, reached.sum(axis=0, dtype=np.int64), 0 if edges is None else len(x))
 
 
 def _clean(curve: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
@@ -85,55 +107,32 @@ def _clean(curve: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
     return x, y
 
 
-def _common_points(columns: Sequence[Floats]) -> Floats:
-    """The common points of all curves: their own points if they are few, otherwise an even grid."""
+def _common_points(columns: Sequence[Floats]) -> tuple[Floats, Floats | None]:
+    """The points of all curves if they are few, otherwise the middles of even bins, and their edges."""
     union = columns[0] if len(columns) == 1 else np.unique(np.concatenate(columns))
     if len(union) <= _MAX_POINTS:
-        return union
-    ends = {float(end) for column in columns for end in (column[0], column[-1])}
-    return np.union1d(np.linspace(union[0], union[-1], _MAX_POINTS), list(ends))
+        return union, None
+    edges = np.linspace(union[0], union[-1], _MAX_POINTS + 1)
+    return (edges[1:] + edges[:-1]) / 2, edges
 
 
-def center_of(values: Floats, center: CenterName) -> Floats:
-    """The center along the first axis: mean, median, or interquartile mean.
-
-    The interquartile mean leaves out the lowest and the highest quarter, each rounded down to whole runs, as
-    ``scipy.stats.trim_mean(values, 0.25)`` does: of fewer than four it is the mean.
-    """
-    if center == "median":
-        return np.asarray(np.median(values, axis=0), np.float64)
-    if center == "iqm" and (cut := len(values) // 4):
-        values = np.sort(values, axis=0)[cut : len(values) - cut]
-    return np.asarray(values.mean(axis=0), np.float64)
-
-
-def _band(values: Floats, center: CenterName, band: BandName) -> tuple[Floats, Floats]:
-    if band == "minmax":
-        return values.min(axis=0), values.max(axis=0)
-    if band == "std":
-        mean, std = values.mean(axis=0), values.std(axis=0, ddof=1)
-        return mean - std, mean + std
-    low, high = np.quantile(bootstrap(values, lambda some: center_of(some, center)), _QUANTILES, axis=0)
-    return low, high
+def _binned(x: Floats, y: Floats, middles: Floats, edges: Floats) -> tuple[Floats, Floats, Floats]:
+    """The mean, the lowest and the highest value of each bin; in a bin without points the curve at its middle."""
+    found = np.full((3, len(middles)), np.nan)
+    number = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(middles) - 1)
+    reached = slice(number[0], number[-1] + 1)
+    found[:, reached] = np.interp(middles[reached], x, y)
+    starts = np.flatnonzero(np.concatenate(([True], number[1:] != number[:-1])))
+    filled = number[starts]
+    found[0, filled] = np.add.reduceat(y, starts) / np.diff(np.append(starts, len(x)))
+    found[1, filled], found[2, filled] = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
+    return found[0], found[1], found[2]
 
 
-def bootstrap(values: Floats, statistic: Callable[[Floats], Floats], *, seed: int = 0) -> Floats:
-    """The bootstrap distribution of a *statistic* (k, ...) -> (...): runs are drawn with replacement.
-
-    Args:
-        values: float64, shape (runs, n).
-        statistic: reduces the first axis.
-        seed: of the random numbers; two distributions that are compared need different ones.
-
-    Returns:
-        float64, shape (2000, n).
-
-    """
-    runs, n = values.shape
-    chosen = np.random.default_rng(seed).integers(runs, size=(_RESAMPLES, runs))
-    found = np.empty((_RESAMPLES, n))
-    rows = max(_CHUNK // max(runs * n, 1), 1)
-    for start in range(0, _RESAMPLES, rows):
-        some = values[chosen[start : start + rows]]  # (rows, runs, n)
-        found[start : start + rows] = statistic(np.moveaxis(some, 1, 0))
-    return found
+def _band(tasks: list[Floats], center: CenterName, band: BandName) -> tuple[Floats, Floats]:
+    if band == "ci":
+        found = interval(tasks, center)
+        return found.low, found.high
+    values = np.concatenate(tasks)
+    middle, std = center_of(tasks, "mean"), values.std(axis=0, ddof=1)
+    return middle - std, middle + std
