@@ -12,7 +12,7 @@ from benchmarks.measure import FULL, QUICK
 from benchmarks.peers import PEERS
 from benchmarks.report import Table, facts
 
-TOPICS = ("imports", "write", "path", "kill", "read", "grow", "columns", "simion", "plot")
+TOPICS = ("imports", "write", "path", "kill", "read", "grow", "columns", "simion", "plot", "gate")
 
 _LARGE = 4 * 10**9
 

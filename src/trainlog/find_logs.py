@@ -37,7 +37,7 @@ def find_logs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         if path.is_dir():
             files, problem = [path], "there are no logs in this folder"
         elif not path.exists() and glob.has_magic(str(path)):
-            files, problem = [Path(name) for name in glob.glob(str(path), recursive=True)], "no log is named so"
+            files, problem = _glob(path), "no log is named so"
         else:
             found[path] = None
             continue
@@ -98,6 +98,10 @@ def _is_named_as_a_log(path: Path) -> bool:
                 pass
             return True
     return False
+
+
+def _glob(pattern: Path) -> list[Path]:
+    return [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207 - it may be absolute
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from made_logs import training
+from made_logs import training, write_log
 
 COMMAND = [sys.executable, "-m", "trainlog"]
 
@@ -30,7 +32,7 @@ def test_passed(log: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "passed: mean(reward[-10:]) >= 50 in run: mean(reward[-10:]) = " in done.stdout
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        *("report.md", "report.html", "summary.json", "junit.xml", "figures")
+        *("report.md", "report.html", "summary.json", "junit.xml", "results.csv", "results.tex", "figures")
     }
 
 
@@ -41,38 +43,172 @@ def test_a_gate_failed(log: Path, tmp_path: Path) -> None:
     assert "❌" in (tmp_path / "out" / "report.md").read_text()
 
 
-def test_baseline(log: Path, tmp_path: Path) -> None:
-    better = tmp_path / "better.flog"
-    training(better, 1, 60, goal=200)
-    assert run(better, "-o", tmp_path / "out", "--baseline", log).returncode == 0
-    done = run(log, "-o", tmp_path / "out", "--baseline", better, "--tolerance", "10%")
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three logs in ``old``, three that are as good in ``new``, three that are worse in ``worse``."""
+    folder = tmp_path_factory.mktemp("seeds")
+    for seed in range(3):
+        training(folder / "old" / f"{seed}.flog", seed, 60)
+        training(folder / "new" / f"{seed}.flog", seed + 3, 60)
+        training(folder / "worse" / f"{seed}.flog", seed, 60, goal=50)
+    return folder
+
+
+def logs_of(folder: Path) -> list[Path]:
+    """As a shell expands ``folder/*.flog``."""
+    return sorted(folder.glob("*.flog"))
+
+
+@pytest.mark.parametrize("kind", ["shell", "quoted", "folder", "repeated", "equals", "two folders"])
+def test_every_old_log_is_the_baseline(seeds: Path, tmp_path: Path, kind: str) -> None:
+    new, old = logs_of(seeds / "new"), logs_of(seeds / "old")
+    arguments: list[object] = {
+        "shell": [*new, "--baseline", *old],
+        "quoted": [seeds / "new" / "*.flog", "--baseline", seeds / "old" / "*.flog"],
+        "folder": [seeds / "new", "--baseline", seeds / "old"],
+        "repeated": [*new, *(word for path in old for word in ("--baseline", path))],
+        "equals": [*new, f"--baseline={seeds / 'old' / '*.flog'}"],
+        "two folders": [seeds / "new", "--baseline", seeds / "old", seeds / "worse"],
+    }[kind]
+    done = run(*arguments, "-o", tmp_path / "out", "-y", "reward", "--tolerance", "20%")
+    assert (done.returncode, done.stderr) == (0, "")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [log["name"] for log in summary["logs"]] == ["0", "1", "2"]
+    assert len(summary["baseline"]["scores"]["before"]) == (6 if kind == "two folders" else 3)
+    assert summary["baseline"]["outcome"] == "as good"
+
+
+def test_a_baseline_before_the_logs_is_refused(seeds: Path, tmp_path: Path) -> None:
+    done = run("-o", tmp_path / "out", "--baseline", *logs_of(seeds / "old"), *logs_of(seeds / "new"))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "LOG..." in done.stderr
+    assert run("--baseline", seeds / "old", "-o", tmp_path / "out", seeds / "new", "-y", "reward").returncode == 0
+
+
+def test_a_worse_baseline(seeds: Path, tmp_path: Path) -> None:
+    done = run(seeds / "worse", "-o", tmp_path / "out", "-y", "reward", "--baseline", *logs_of(seeds / "old"))
     assert done.returncode == 1
-    assert "FAILED: baseline, mean(reward[-10%:]): It is worse than it was." in done.stdout
+    assert "FAILED: baseline, mean(reward[-10%:]): It is worse than it was. The mean is " in done.stdout
+    assert "(n = 3 now and 3 before, same seeds, not paired)" in done.stdout
+
+
+@pytest.mark.parametrize(("fail_on", "code"), [("worse", 0), ("unclear", 1)])
+def test_one_run_is_never_called_worse(seeds: Path, tmp_path: Path, fail_on: str, code: int) -> None:
+    old, worse = seeds / "old" / "0.flog", seeds / "worse" / "0.flog"
+    done = run(worse, "-o", tmp_path / "out", "-y", "reward", "--baseline", old, "--fail-on", fail_on)
+    assert done.returncode == code
+    assert "One log is too few to decide" in done.stdout
 
 
 def test_an_expression_that_cannot_be_read_is_pointed_at(log: Path, tmp_path: Path) -> None:
-    done = run(log, "-o", tmp_path / "out", "--require", "mean(rewrd[-100:]) >= 200")
+    done = run(log, "-o", tmp_path / "out", "--require", "maen(reward[-100:]) >= 200")
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "trainlog: column 6: run has no column 'rewrd'; near it: reward",
-        "    mean(rewrd[-100:]) >= 200",
-        "         ^",
+        "trainlog: column 1: there is no function 'maen'; did you mean mean?",
+        "    maen(reward[-100:]) >= 200",
+        "    ^",
     ]
     assert not (tmp_path / "out").exists()
 
 
-def test_a_log_that_cannot_be_read(log: Path, tmp_path: Path) -> None:
-    (tmp_path / "odd.flog").write_bytes(b"no log at all")
-    for path in (tmp_path / "missing.flog", tmp_path / "odd.flog"):
-        done = run(log, path, "-o", tmp_path / "out")
-        assert done.returncode == 2
-        assert path.name in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+def outcomes(folder: Path) -> dict[tuple[str | None, str | None], str | None]:
+    """The tests of junit.xml, and the message of those that failed."""
+    suites = ElementTree.parse(folder / "junit.xml").getroot()
+    found = {}
+    for case in suites.iter("testcase"):
+        failure = case.find("failure")
+        found[case.get("classname"), case.get("name")] = None if failure is None else failure.get("message")
+    return found
 
 
-def test_a_killed_trainings_log_is_reported(log: Path, tmp_path: Path) -> None:
+def test_a_column_that_one_log_lacks_fails_that_log(seeds: Path, log: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.flog"
+    write_log(other, [{"step": n, "return": float(n)} for n in range(20)])
+    done = run(log, other, "-o", tmp_path / "out", "--require", "mean(reward) > 1")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "FAILED: mean(reward) > 1 in other: column 6: other has no column 'reward'" in done.stdout
+    found = outcomes(tmp_path / "out")
+    assert found["gate.run", "mean(reward) > 1"] is None
+    assert "other has no column 'reward'" in str(found["gate.other", "mean(reward) > 1"])
+    assert (tmp_path / "out" / "report.md").exists()
+
+
+def test_logs_that_cannot_be_used_fail_and_the_report_is_written(log: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    whole = log.read_bytes()
+    (folder / "whole.flog").write_bytes(whole)
+    (folder / "odd.flog").write_bytes(b"no log at all")
+    (folder / "empty.flog").write_bytes(b"")
+    (folder / "torn.flog").write_bytes(whole[: len(whole) // 2])
+    (folder / "header.flog").write_bytes(whole[:9])
+    done = run(folder, tmp_path / "missing.flog", tmp_path / "*.none", "-o", tmp_path / "out", "--baseline", folder)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    found = outcomes(tmp_path / "out")
+    verdicts = {name: str(message).partition(":")[0] for (group, name), message in found.items() if group == "log"}
+    assert {str(name).rpartition("/")[2]: verdict for name, verdict in verdicts.items() if "base" not in str(name)} == {
+        "whole": "None",
+        "odd": "unreadable",
+        "empty": "empty",
+        "torn": "damaged",
+        "header": "unreadable",
+        "missing": "unreadable",
+        "*.none": "unreadable",
+    }
+    assert "baseline: torn" in verdicts
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["passed"] is False
+    assert {log["name"].rpartition("/")[2] for log in summary["logs"]} == {"whole", "torn"}
+    assert "| ❌ | " in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_a_report_without_any_log_is_written(tmp_path: Path) -> None:
+    gates = ["--require", "mean(reward) > 1", "--baseline", tmp_path / "old"]
+    done = run(tmp_path / "*.flog", "-o", tmp_path / "out", *gates)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "FAILED: baseline is missing: there is no new log that can be read" in done.stdout
+    for name in ("report.md", "summary.json", "junit.xml", "report.html"):
+        assert (tmp_path / "out" / name).stat().st_size
+
+
+@pytest.mark.parametrize("more", [["-y", "rewrd"], ["--by", "algo"], ["-x", "episode", "-y", "value"]])
+def test_figures_that_cannot_be_drawn_fail_and_the_report_is_written(tmp_path: Path, more: list[str]) -> None:
+    write_log(tmp_path / "run.flog", [{"step": n, "value": float(n)} for n in range(20)])
+    done = run(tmp_path / "run.flog", "-o", tmp_path / "out", "--require", "last(value) == 19", *more)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "FAILED: figures is missing: " in done.stdout
+    found = outcomes(tmp_path / "out")
+    assert found["gate.run", "last(value) == 19"] is None
+    assert found["report", "figures"]
+
+
+def test_a_killed_trainings_log_is_reported_and_fails(log: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.flog"
     whole = log.read_bytes()
     cut.write_bytes(whole[: len(whole) // 2])
     done = run(cut, "-o", tmp_path / "out", "--require", "5 < count(reward) < 55")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1
+    assert "passed: 5 < count(reward) < 55 in cut" in done.stdout
+    assert "FAILED: cut is damaged: " in done.stdout
+
+
+# What Jenkins' xUnit plugin (junit-10.xsd) and GitLab accept, as far as reports use it.
+ATTRIBUTES = {
+    "testsuites": {"name", "time", "tests", "failures", "disabled", "errors"},
+    "testsuite": {"name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id"},
+    "testcase": {"name", "time", "classname", "group", "assertions", "status"},
+    "failure": {"type", "message"},
+}
+
+
+def test_junit_has_only_what_ci_systems_accept(log: Path, tmp_path: Path) -> None:
+    run(log, tmp_path / "missing.flog", "-o", tmp_path / "out", "--require", "mean(reward) > 1e9")
+    root = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
+    assert root.tag == "testsuites"
+    for element in root.iter():
+        assert set(element.attrib) <= ATTRIBUTES[element.tag], element.tag
+    (suite,) = root
+    assert int(str(suite.get("tests"))) == len(suite.findall("testcase")) == 3
+    assert int(str(suite.get("failures"))) == len(suite.findall("testcase/failure")) == 2

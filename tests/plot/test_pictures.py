@@ -233,7 +233,7 @@ def test_more_logs_than_colors_have_dashes(tmp_path: Path) -> None:
 def test_seeds_are_one_curve_and_the_legend_says_what_the_band_is(seeds: list[Run]) -> None:
     (picture,) = pictures(seeds, PlotOptions(y=("reward",), by="algo", center="iqm"))
     text = drawn(picture)
-    for words in ("ppo (IQM of 4 seeds)", "sac (IQM of 4 seeds)", "95 % bootstrap interval of the IQM"):
+    for words in ("ppo (IQM of 4 seeds)", "sac (IQM of 4 seeds)", "95 % interval of the IQM"):
         assert f">{words}<" in text
     assert "dashed: not all seeds reach so far" in text
     block = picture.blocks[0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainlog.plot.seeds import aggregate, center_of
+from trainlog.plot.seeds import aggregate
+from trainlog.statistics import center_of, interval
 
 RISING = np.arange(5.0)
 
@@ -50,16 +51,30 @@ def test_centers(center: str, expected: float) -> None:
     assert center_of(np.array([1.0, 2, 3, 4, 100])[:, None], center).tolist() == [expected]
 
 
-def test_the_bootstrap_interval_is_what_it_says() -> None:
-    rng = np.random.default_rng(5)
-    values = rng.normal(size=(20, 3)) * 2 + 7
+def test_the_interval_is_that_of_the_statistics() -> None:
+    values = np.random.default_rng(5).normal(size=(20, 3)) * 2 + 7
     x = np.arange(3.0)
     one = aggregate([(x, row) for row in values], "mean", "ci")
-    error = values.std(axis=0, ddof=1) / np.sqrt(20)
-    assert one.low == pytest.approx(values.mean(axis=0) - 1.96 * error, abs=0.3 * error.max())
-    assert one.high == pytest.approx(values.mean(axis=0) + 1.96 * error, abs=0.3 * error.max())
-    again = aggregate([(x, row) for row in values], "mean", "ci")
-    assert one.low.tolist() == again.low.tolist()
+    expected = interval(values, "mean")
+    assert (one.low.tolist(), one.high.tolist()) == (expected.low.tolist(), expected.high.tolist())
+
+
+def test_an_interval_of_three_seeds_covers_the_mean() -> None:
+    """The percentile bootstrap interval of three seeds covers it in 75 % of all cases."""
+    values = np.random.default_rng(6).normal(size=(3, 400))
+    one = aggregate([(np.arange(400.0), row) for row in values], "mean", "ci")
+    assert ((one.low <= 0) & (one.high >= 0)).mean() > 0.92
+
+
+def test_tasks_are_strata_and_nothing_is_drawn_where_one_of_them_has_no_run() -> None:
+    generator = np.random.default_rng(7)
+    runs = [(RISING, generator.normal(size=5) + level) for level in (0, 0, 0, 1000, 1000, 1000)]
+    tasks = ["hopper"] * 3 + ["ant"] * 3
+    pooled, stratified = aggregate(runs, "mean", "ci"), aggregate(runs, "mean", "ci", tasks)
+    assert stratified.center == pytest.approx(pooled.center)
+    assert (stratified.high - stratified.low).max() < (pooled.high - pooled.low).min() / 20
+    short = [*runs[:3], *((x[:2], y[:2]) for x, y in runs[3:])]
+    assert np.isnan(aggregate(short, "mean", "ci", tasks).center).tolist() == [False] * 2 + [True] * 3
 
 
 def test_long_runs_keep_their_ends() -> None:

@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 
 from made_logs import training, write_log
-from trainlog.errors import ExpressionError
+from trainlog.errors import ExpressionError, StatisticsError
 from trainlog.plot import PlotOptions, runs_of
 from trainlog.report import Content, gather, write_report
-from trainlog.report.baseline import Tolerance, compare
+from trainlog.report.baseline import Score, Tolerance, compare
 from trainlog.report.facts import human, sparkline
 from trainlog.report.html import html
 from trainlog.report.junit import junit
 from trainlog.report.markdown import markdown
+from trainlog.report.tables import baseline_sentence
 
 
 def content_of(tmp_path: Path, count: int = 1, options: PlotOptions | None = None, **more: Any) -> Content:
@@ -39,7 +40,8 @@ def test_the_files(tmp_path: Path) -> None:
     found = files(tmp_path / "out")
     assert {path.relative_to(tmp_path / "out").as_posix() for path in written} == set(found)
     assert set(found) == {
-        *("report.md", "report.html", "summary.json", "junit.xml", "figures/overview.svg"),
+        *("report.md", "report.html", "summary.json", "junit.xml", "results.csv", "results.tex"),
+        "figures/overview.svg",
         *(
             f"figures/{name}.{suffix}"
             for name in ("reward", "policy_loss", "value_loss", "states")
@@ -127,7 +129,7 @@ def test_html_is_one_well_formed_file(tmp_path: Path) -> None:
 def test_junit(tmp_path: Path) -> None:
     content = content_of(tmp_path, 2, requirements=["mean(reward) > 0", "max(reward) > 1e9"])
     suites = ElementTree.fromstring(junit(content))
-    assert (suites.get("tests"), suites.get("failures")) == ("4", "2")
+    assert (suites.get("tests"), suites.get("failures")) == ("6", "2")
     cases = {(case.get("classname"), case.get("name")): case.find("failure") for case in suites.iter("testcase")}
     assert cases["gate.seed-0", "mean(reward) > 0"] is None
     failure = cases["gate.seed-1", "max(reward) > 1e9"]
@@ -149,8 +151,12 @@ def test_summary(tmp_path: Path) -> None:
             "log": "run",
             "passed": True,
             "measured": [{"what": "last(reward)", "value": 19.0}],
+            "error": None,
         }
     ]
+    assert summary["checks"] == [{"log": "run", "verdict": "whole", "problems": []}]
+    (result,) = summary["results"]
+    assert (result["metric"], result["runs"], result["value"], result["low"]) == ("reward", 1, 18.5, None)
     (log,) = summary["logs"]
     assert log["meta"] == {"creature": "ant", "nan": None}
     assert (log["frames"], log["duration"]) == ({"stats": 20}, 19.0)
@@ -160,31 +166,76 @@ def test_summary(tmp_path: Path) -> None:
     assert summary["figures"][0]["files"] == ["figures/reward.svg", "figures/reward.csv"]
 
 
-def scores(*values: float) -> dict[str, float]:
-    return {str(n): value for n, value in enumerate(values)}
+def scores(*values: float, seeds: str = "", task: str = "") -> list[Score]:
+    return [Score(str(n), value, seeds[n : n + 1], task) for n, value in enumerate(values)]
 
 
 @pytest.mark.parametrize(
     ("new", "old", "tolerance", "outcome"),
     [
-        ([100], [100], "0", "as good"),
-        ([96], [100], "5%", "as good"),
-        ([94], [100], "5%", "worse"),
-        ([94], [100], "7", "as good"),
-        ([-104], [-100], "5%", "as good"),
-        ([-106], [-100], "5%", "worse"),
+        ([100, 101, 99], [100, 99, 101], "5", "as good"),
+        ([-104, -104.1, -103.9], [-100, -100.1, -99.9], "5%", "as good"),
+        ([-106, -106.1, -105.9], [-100, -100.1, -99.9], "5%", "worse"),
+        ([93, 93.1, 92.9], [100, 100.1, 99.9], "7.5", "as good"),
         ([100, 101, 99, 100, 102], [100, 99, 101, 100, 98], "5%", "as good"),
         ([80, 81, 79, 80, 82], [100, 99, 101, 100, 98], "5%", "worse"),
         ([60, 95, 130, 70, 120], [100, 70, 140, 90, 110], "5%", "unclear"),
         ([math.nan, 100], [100, 100], "5%", "worse"),
-        ([200, 210], [100], "5%", "as good"),
     ],
 )
 def test_baseline(new: list[float], old: list[float], tolerance: str, outcome: str) -> None:
     found = compare("score", scores(*new), scores(*old), Tolerance.of(tolerance))
     assert found.outcome == outcome
     assert found.passed is (outcome != "worse")
-    assert np.isnan(found.low) == (len(new) == len(old) == 1 or math.nan in new or bool(np.isnan(new).any()))
+    assert np.isnan(found.low) == bool(np.isnan(new).any())
+    strict = compare("score", scores(*new), scores(*old), Tolerance.of(tolerance), fail_on="unclear")
+    assert strict.passed is (outcome == "as good")
+
+
+@pytest.mark.parametrize(("new", "old"), [([50], [100]), ([50], [100, 101, 99]), ([50, 51, 49], [100]), ([200], [1])])
+def test_one_run_has_no_interval_and_no_verdict(new: list[float], old: list[float]) -> None:
+    found = compare("score", scores(*new), scores(*old), Tolerance.of("5%"))
+    assert (found.outcome, found.passed) == ("unclear", True)
+    assert "One log is too few to decide whether it is worse: an interval needs two of each side." in baseline_sentence(
+        found
+    )
+    assert "confidence interval" not in baseline_sentence(found)
+    assert not compare("score", scores(*new), scores(*old), Tolerance.of("5%"), fail_on="unclear").passed
+
+
+def test_the_sentence_names_n_and_coverage_percent_and_seeds() -> None:
+    new, old = scores(95, 96, 97, seeds="123"), scores(100, 101, 102, seeds="213")
+    assert baseline_sentence(compare("score", new, old, Tolerance.of("10%"))) == (
+        "It is as good as it was. The mean is 96 now and was 101 before "
+        "(n = 3 now and 3 before, same seeds, not paired): "
+        "a difference of −5 (−4.95 %), 95 % confidence interval −7.267 (−7.195 %) to −2.733 (−2.706 %); "
+        "10 % may be lost (10.1)."
+    )
+    others = compare("score", new, scores(100, 101, 102, seeds="456"), Tolerance.of("10%"))
+    assert "n = 3 now and 3 before, other seeds)" in baseline_sentence(others)
+
+
+def test_pairs_are_of_the_same_seed() -> None:
+    new, old = scores(11, 22, 33, seeds="123"), scores(30, 10, 20, seeds="312")
+    paired = compare("score", new, old, Tolerance.of("0"), paired=True)
+    assert (paired.difference, paired.matched) == (2, True)
+    assert (paired.low, paired.high) == pytest.approx((2 - 2.484, 2 + 2.484), abs=1e-3)
+    assert "in pairs" in baseline_sentence(paired)
+    for other in (scores(1, 2, 3, seeds="124"), scores(1, 2, 3), scores(1, 2, 3, seeds="112")):
+        with pytest.raises(StatisticsError, match="pairs need logs of the same seeds"):
+            compare("score", new, other, Tolerance.of("0"), paired=True)
+
+
+def test_tasks_are_compared_one_by_one() -> None:
+    walker, hopper = (10, 11, 12), (1000, 1100, 1200)
+    new, old = ([*scores(*walker, task="walker"), *scores(*hopper, task="hopper")] for _ in range(2))
+    found = compare("score", new, old, Tolerance.of("5%"))
+    assert (found.tasks, found.new) == (2, (11 + 1100) / 2)
+    assert "2 tasks with equal weight" in baseline_sentence(found)
+    pooled = compare("score", [*scores(*walker, *hopper)], [*scores(*walker, *hopper)], Tolerance.of("5%"))
+    assert found.high - found.low < (pooled.high - pooled.low) / 3
+    with pytest.raises(StatisticsError, match="of different tasks: hopper"):
+        compare("score", new, scores(*walker, task="walker"), Tolerance.of("5%"))
 
 
 @pytest.mark.parametrize(
@@ -208,6 +259,7 @@ def test_a_baseline_is_drawn_and_told(tmp_path: Path) -> None:
     content = content_of(tmp_path, 2, baseline=old)
     assert content.comparison is not None
     assert (content.comparison.score, content.comparison.outcome) == ("mean(reward[-10%:])", "worse")
+    assert content.comparison.matched is False
     assert not content.passed
     assert content.pictures[0].name == "baseline"
     assert [block.label for block in content.pictures[0].blocks] == ["now", "baseline"]

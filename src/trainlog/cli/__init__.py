@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "tail": "print the last frames of a log, and follow it",
     "convert": "convert logs to another format",
     "plot": "draw the curves of logs",
+    "diff": "show what differs between two runs",
     "report": "write figures, tables and gates for CI",
     "serve": "show logs in the browser, also while they are written",
     "watch": "show the newest numbers of a log in the terminal",

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from trainlog import registry
 from trainlog.cli.plot import FormatsType, figure_options, output_options, plot_options
-from trainlog.plot import Format, runs_of
+from trainlog.errors import LogNotFound
+from trainlog.find_logs import find_logs
+from trainlog.plot import Format, Run
 from trainlog.report import gather, write_report
-from trainlog.report.tables import baseline_sentence, gate_rows
+from trainlog.report.baseline import FailOn
+from trainlog.report.logs import LogCheck, open_runs
+from trainlog.report.tables import baseline_sentence, failure_rows, gate_rows
 
 __all__ = ["command"]
 
 
-@click.command
+class _Command(click.Command):
+    """Takes all words after ``--baseline`` up to the next option, as a shell expands a pattern to several."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        olds = -1  # how many words have followed the option; -1 outside of it
+        for word in args:
+            if word.startswith("-") and word != "-":
+                olds = 0 if word == "--baseline" else -1
+            elif olds >= 0:
+                olds += 1
+                if olds > 1:
+                    spread.append("--baseline")
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
+@click.command(cls=_Command)
 @output_options("report")
 @click.option(
     "--require",
@@ -29,10 +50,18 @@ __all__ = ["command"]
     "--baseline",
     multiple=True,
     type=click.Path(path_type=Path),
-    metavar="LOG",
-    help="An older log to compare with. May be repeated, for several seeds.",
+    metavar="LOG...",
+    help="Older logs to compare with: all that follow, up to the next option; folders and patterns too.",
 )
 @click.option("--tolerance", default="5%", show_default=True, help="The loss that is accepted: a share, or points.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(get_args(FailOn)),
+    default="worse",
+    show_default=True,
+    help="The mildest outcome of the comparison that fails.",
+)
+@click.option("--paired", is_flag=True, help="Compare logs of the same seed with each other.")
 @click.option(
     "--score", metavar="EXPRESSION", help="What is compared, higher is better.  [default: mean(reward[-10%:])]"
 )
@@ -52,12 +81,18 @@ def command(
 ) -> int:
     """Write report.md, report.html, summary.json, junit.xml, figures and their CSV; the output is reproducible.
 
-    Exit code 0 when all gates are passed, 1 when one is not, 2 for wrong use or a log that cannot be read.
+    Give the logs before --baseline. Folders and patterns mean runs. Exit code 0 when all logs are whole and all gates
+    are passed, 1 when one is not, 2 for wrong use. The report is written in the first two cases.
     """
     plot, size = plot_options(options)
-    new, old = (runs_of([registry.open(path) for path in paths]) for paths in (logs, baseline))
-    content = gather(new, plot, baseline=old, size=size, **options)
+    new, unreadable = _runs(logs)
+    old, older_unreadable = _runs(baseline)
+    unreadable += [LogCheck(f"baseline: {one.log}", one.verdict, one.problems) for one in older_unreadable]
+    content = gather(new, plot, unreadable=unreadable, baseline=old if baseline else None, size=size, **options)
     written = write_report(content, output, formats=formats, images=images)
+    for row in failure_rows(content):
+        log, verdict, reason = row.cells
+        click.echo(f"FAILED: {log} is {verdict}: {reason}")
     for row in gate_rows(content):
         gate, log, measured = row.cells
         click.echo(f"{'passed' if row.passed else 'FAILED'}: {gate} in {log}" + (f": {measured}" if measured else ""))
@@ -66,3 +101,16 @@ def command(
         click.echo(f"{outcome}: baseline, {content.comparison.score}: {baseline_sentence(content.comparison)}")
     click.echo(f"{len(written)} files in {output}, {len(content.pictures)} figures: {output / 'report.html'}")
     return 0 if content.passed else 1
+
+
+def _runs(paths: Sequence[Path]) -> tuple[list[Run], list[LogCheck]]:
+    """The logs of all paths that can be opened, and the others; a pattern without logs is one of these."""
+    found: list[Path] = []
+    missing = []
+    for path in paths:
+        try:
+            found += find_logs([path])
+        except LogNotFound as error:
+            missing.append(LogCheck(str(path), "unreadable", (error.message,)))
+    runs, unreadable = open_runs(list(dict.fromkeys(found)))
+    return runs, unreadable + missing

@@ -322,7 +322,7 @@ class TrainingCurveRecorder:
 
         def smoothed(label: str, values: Sequence[float], color: str, average_color: str, raw: str) -> list[Line]:
             mean = _moving_average(values, self.average_window)
-            pale = with_contrast(color, find_theme(self.theme).background, _RAW_CONTRAST, fade=True)
+            pale = with_contrast(color, find_theme(self.theme).background, _RAW_CONTRAST, fade=color == average_color)
             name = f"{label}mean of {self.average_window}, trailing"
             return [
                 Line(self._x(values), values, raw, pale, _RAW_WIDTH),

@@ -31,7 +31,7 @@ _TICK_LENGTH = 4.0
 class Axis:
     """One axis before it has its place.
 
-    ``whole`` if its values are whole numbers, with no ticks between them; ``ticks`` are values with labels of their own.
+    ``whole`` if its values are whole numbers, with no ticks between them; ``ticks`` are values with labels.
     """
 
     scale: Scale

@@ -85,14 +85,13 @@ class _Page:
         opacity: float = 1.0,
         dash: tuple[float, ...] = (),
     ) -> None:
-        from fpdf.drawing import DeviceRGB
+        from fpdf.drawing import PaintedPath
+        from fpdf.drawing_primitives import DeviceRGB
         from fpdf.enums import PathPaintRule
 
         rule = PathPaintRule.STROKE if fill is None else PathPaintRule.FILL_NONZERO
         color = DeviceRGB(*(channel / 255 for channel in rgb(fill or stroke or "#000000")))
         with self._document.drawing_context() as context:
-            from fpdf.drawing import PaintedPath
-
             path = PaintedPath()
             path.style.paint_rule = rule
             path.style.auto_close = fill is not None
@@ -139,4 +138,5 @@ class _Page:
         colors = np.array([rgb(color) for color in mark.palette], dtype=np.uint8)
         box = mark.box
         image = Image.fromarray(colors[mark.index])
-        self._document.image(image, *(side * _POINT for side in (box.x, box.y, box.width, box.height)))
+        x, y, width, height = (side * _POINT for side in (box.x, box.y, box.width, box.height))
+        self._document.image(image, x, y, width, height)

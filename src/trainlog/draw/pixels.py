@@ -38,7 +38,7 @@ def png_file(
         scan[1:, 0] = 2  # the difference to the row above
         scan[0, 1:] = rows[0]
         np.subtract(rows[1:], rows[:-1], out=scan[1:, 1:])
-    data = zlib.compress(scan, 1) if compress else _stored(scan.tobytes())
+    data = zlib.compress(scan.data, 1) if compress else _stored(scan.tobytes())
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3 if palette else 2, 0, 0, 0))]
     if palette:
         chunks.append((b"PLTE", b"".join(bytes(rgb(color)) for color in palette)))

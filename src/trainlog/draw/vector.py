@@ -103,7 +103,8 @@ def _outlined(mark: Text) -> Iterable[str]:
     for (path, run, (data, _)), width in zip(runs, units, strict=True):
         start = f'transform="translate({_number(mark.x)} {_number(mark.y)}){turn}'
         if is_emoji_font(path):
-            yield f'<text {start}" x="{_number(place * size)}" font-size="{_number(mark.size)}">{escape(run)}</text>'
+            place_text = f'x="{_number(place * size)}" font-size="{_number(mark.size)}"'
+            yield f'<text {start}" {place_text}>{escape(run)}</text>'
         elif data:
             yield (
                 f'<path {start} scale({size:.5g} {-size:.5g}) translate({_number(place)} 0)" fill="{mark.color}" '
@@ -134,10 +135,11 @@ def _cells(mark: Cells) -> Iterable[str]:
     """
     box = mark.box
     if min(mark.index.shape) == 1 or mark.index.size > _MAX_CELL_PATHS:
+        data = base64.b64encode(png_file(mark.index, mark.palette, compress=False)).decode()
         yield (
             f'<image {_box(box.x, box.y, box.width, box.height)} preserveAspectRatio="none" '
             f'image-rendering="optimizeSpeed" style="image-rendering:pixelated" '
-            f'href="data:image/png;base64,{base64.b64encode(png_file(mark.index, mark.palette, compress=False)).decode()}"/>'
+            f'href="data:image/png;base64,{data}"/>'
         )
         return
     rows, columns = mark.index.shape

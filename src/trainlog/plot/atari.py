@@ -1,7 +1,7 @@
 """The scores of a random player and of a human in the 26 games of Atari 100k.
 
-Source: Wang et al., "Dueling Network Architectures for Deep Reinforcement Learning", 2016, table 2; the games are those of
-Kaiser et al., "Model-Based Reinforcement Learning for Atari", 2020.
+Source: Wang et al., "Dueling Network Architectures for Deep Reinforcement Learning", 2016, table 2; the games are
+those of Kaiser et al., "Model-Based Reinforcement Learning for Atari", 2020.
 """
 
 from __future__ import annotations

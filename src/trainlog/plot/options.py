@@ -171,9 +171,9 @@ def normalization_of(text: str) -> dict[str, tuple[float, float]]:
         found = {str(task): (float(low), float(high)) for task, (low, high) in scores.items()}
     except (AttributeError, TypeError, ValueError):
         raise PlotError(f'scores are two numbers, low,high, or a file {{"task": [low, high]}}, not {text!r}') from None
-    for task, (low, high) in found.items():
-        if not (math.isfinite(low) and math.isfinite(high) and low != high):
-            raise PlotError(f"the scores {low:g} and {high:g} {f'of {task} ' if task else ''}cannot become 0 and 1")
+    for task, (zero, one) in found.items():
+        if not (math.isfinite(zero) and math.isfinite(one) and zero != one):
+            raise PlotError(f"the scores {zero:g} and {one:g} {f'of {task} ' if task else ''}cannot become 0 and 1")
     return found
 
 

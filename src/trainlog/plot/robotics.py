@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from trainlog.conventions import AxisName
 from trainlog.draw import Chart, Grid, Line, StateTimeline, VLine
 from trainlog.draw.theme import find_theme
 from trainlog.model import Kind
@@ -39,7 +40,8 @@ def motion_pictures(run: Run, title: str, theme: str) -> Iterator[Picture]:
 
 def _axis(run: Run, kind: Kind) -> Axis:
     """Simulated time where it was logged, otherwise steps."""
-    known = [name for name in ("sim_time", "step", "time") if run.has_axis(kind, name)]
+    order: tuple[AxisName, ...] = ("sim_time", "step", "time")
+    known = [name for name in order if run.has_axis(kind, name)]
     return run.axis(kind, known[0])
 
 
@@ -57,7 +59,7 @@ def _last_frames(run: Run, kind: Kind, axis: Axis) -> tuple[slice, Floats, str]:
 
 
 def _footfalls(run: Run, title: str, theme: str) -> Picture | None:
-    """Which feet are on the ground, as bars: the footfall diagram of Hildebrand, "Symmetrical Gaits of Horses", 1965."""
+    """The footfall diagram of Hildebrand, "Symmetrical Gaits of Horses", 1965: bars while a foot is on the ground."""
     for kind in (Kind.CREATURE, Kind.STATS):
         often = run.columns(kind).table.rows * _RARE >= run.columns(Kind.CREATURE).table.rows
         if often and (feet := _contacts(run, kind)):
@@ -191,7 +193,8 @@ def _declared_joints(run: Run) -> Iterator[_Joint]:
         if name.startswith("angle"):
             speed = speed or states.get(name.replace("angle", "angular-velocity", 1))
             if key in columns.table and columns.is_number(key):
-                yield _Joint(name, columns.numbers(key), columns.numbers(speed) if speed in columns.table else None)
+                known = speed is not None and speed in columns.table
+                yield _Joint(name, columns.numbers(key), columns.numbers(speed) if speed and known else None)
 
 
 def _names(run: Run, key: str) -> list[str]:
@@ -212,10 +215,10 @@ def _approach(run: Run, title: str, theme: str) -> Picture | None:
     keys, objects = run.conventions.position(sample), run.conventions.objects(sample)
     if not keys or not objects:
         return None
-    axis = run.axis(Kind.CREATURE, next(name for name in ("step", "time") if run.has_axis(Kind.CREATURE, name)))
+    axis = run.axis(Kind.CREATURE, "step" if run.has_axis(Kind.CREATURE, "step") else "time")
     x = run.axis_values(Kind.CREATURE, axis.name)
     marks: list[Line | VLine] = []
-    blocks = []
+    blocks: list[Block] = []
     place = run.place(keys)
     for name, key in objects.items():
         distance = np.hypot(*(np.subtract(a, b) for a, b in zip(place, run.place((key,)), strict=True)))

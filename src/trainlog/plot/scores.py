@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -52,10 +53,12 @@ def scores_picture(
     counts = {len(runs) for own in scores.values() for runs in own}
     n = f"n={counts.pop()}" if len(counts) == 1 else f"n={min(counts)} to {max(counts)}"
     over = f" on each of {len(tasks)} tasks" if len(tasks) > 1 else ""
-    note = f"score: mean of the last {100 // _LAST} % of {metric}{' (normalised)' if options.normalize else ''}; {n} runs{over}"
+    units = " (normalised)" if options.normalize is not None else ""
+    note = f"score: mean of the last {100 // _LAST} % of {metric}{units}; {n} runs{over}"
     if len(tasks) > 1 and options.normalize is None:
         note += "; returns of tasks in their own units: use --normalize"
-    draw = {"intervals": _intervals, "profile": _profile, "improvement": _improvement}[kind]
+    draw: Callable[..., tuple[Chart | Grid, tuple[Block, ...]]]
+    draw = _intervals if kind == "intervals" else _profile if kind == "profile" else _improvement
     figure, blocks = draw(scores, options, _colors(scores, options))
     caption = f"{note}; {figure.caption}" if figure.caption else note
     picture = Picture(f"{name}-{kind}", f"{metric}: {kind}", dataclasses.replace(figure, caption=caption), "", blocks)
@@ -151,9 +154,7 @@ def _improvement(
     found: dict[str, Interval] = {}
     for (first, new), (second, old) in itertools.combinations(scores.items(), 2):
         count = len(new)
-        found[f"{first} > {second}"] = bootstrap_interval(
-            [*new, *old], lambda drawn, count=count: _probability(drawn, count)
-        )
+        found[f"{first} > {second}"] = bootstrap_interval([*new, *old], partial(_probability, count=count))
     chart = _rows(found, "probability of improvement", {}, (0.0, 1.0))
     chart = dataclasses.replace(chart, x_label="P(X > Y)", caption="bars: 95 % intervals; line: no difference")
     return dataclasses.replace(chart, marks=[*chart.marks, VLine([0.5])]), (_block("improvement", found),)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from trainlog.errors import ExpressionError
-from trainlog.plot.axes import Floats
-from trainlog.plot.seeds import CenterName, bootstrap, center_of
+from trainlog import statistics
+from trainlog.errors import ExpressionError, StatisticsError
+from trainlog.statistics import CenterName
 
-__all__ = ["Comparison", "Tolerance", "compare"]
+__all__ = ["Comparison", "FailOn", "Score", "Tolerance", "compare"]
 
-_QUANTILES: Final = (0.025, 0.975)
+FailOn = Literal["worse", "unclear"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,25 @@ class Tolerance:
         return f"{self.amount * 100:g} %" if self.relative else f"{self.amount:g}"
 
 
+class Score(NamedTuple):
+    """The score of a log.
+
+    Attributes:
+        log: its name.
+        value: NaN where it has none.
+        seed: of its metadata, as text; empty for none.
+        task: of its metadata; empty for none.
+        error: why it has no score.
+
+    """
+
+    log: str
+    value: float
+    seed: str = ""
+    task: str = ""
+    error: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """The comparison of new logs with older ones; a higher score is better.
@@ -64,69 +85,102 @@ class Comparison:
         score: the expression.
         center: how the scores of several logs are combined.
         tolerance: the accepted loss, as the user wrote it.
-        new_scores, old_scores: by name of the log.
+        new_scores, old_scores: of each log.
+        tasks: how many tasks the logs are of; the center is over all of them.
+        matched: whether both sides have the same seeds, one log for each.
+        paired: whether the interval is over the differences of logs with the same seed.
         new, old: the center of the scores.
-        low, high: the 95 % interval of new minus old; NaN with one log on each side.
+        low, high: the 95 % interval of new minus old; NaN with a single log of a task on one side.
         allowed: the accepted loss in points.
-        outcome: ``worse`` when the whole interval is below the accepted loss, ``unclear`` when a part of it is.
+        outcome: ``worse`` when the whole interval is below the accepted loss, ``unclear`` when a part of it is, or when
+            there is no interval.
+        fail_on: the mildest outcome that fails.
 
     """
 
     score: str
     center: CenterName
     tolerance: str
-    new_scores: dict[str, float]
-    old_scores: dict[str, float]
+    new_scores: tuple[Score, ...]
+    old_scores: tuple[Score, ...]
+    tasks: int
+    matched: bool
+    paired: bool
     new: float
     old: float
     low: float
     high: float
     allowed: float
     outcome: Literal["as good", "unclear", "worse"]
+    fail_on: FailOn
 
     @property
     def passed(self) -> bool:
-        """Whether the outcome is not ``worse``; a NaN score is."""
-        return self.outcome != "worse"
+        """Whether the outcome is milder than ``fail_on``."""
+        return self.outcome == "as good" or (self.outcome == "unclear" and self.fail_on == "worse")
 
     @property
     def difference(self) -> float:
         """New minus old."""
         return self.new - self.old
 
+    def percent(self, points: float) -> float:
+        """A difference in percent of the old score; NaN when that is 0."""
+        return 100 * points / abs(self.old) if self.old else float("nan")
+
 
 def compare(
     score: str,
-    new_scores: dict[str, float],
-    old_scores: dict[str, float],
+    new: Sequence[Score],
+    old: Sequence[Score],
     tolerance: Tolerance,
     center: CenterName = "mean",
+    *,
+    paired: bool = False,
+    fail_on: FailOn = "worse",
 ) -> Comparison:
-    """Compare scores, one for each log (seed).
+    """Compare scores, one for each log (seed); see `trainlog.statistics.compare` for the interval.
 
-    The interval is the 95 % percentile bootstrap interval of the difference. The random numbers are always the same.
+    Raises:
+        StatisticsError: when the two sides have different tasks, or pairs are wanted and the seeds do not match.
+
     """
-    new, old = (_column(scores) for scores in (new_scores, old_scores))
-    center_new, center_old = float(center_of(new, center)[0]), float(center_of(old, center)[0])
-    allowed = tolerance.points(center_old)
-    low = high = float("nan")
-    if max(len(new), len(old)) > 1:
-        differences = _bootstrap(new, center, 0) - _bootstrap(old, center, 1)
-        low, high = (float(end) for end in np.quantile(differences, _QUANTILES))
-    difference = center_new - center_old
-    lowest, highest = (difference, difference) if np.isnan(low) else (low, high)
+    seeds = [sorted((one.task, one.seed) for one in side) for side in (new, old)]
+    matched = seeds[0] == seeds[1] and len(set(seeds[0])) == len(seeds[0]) and all(seed for _, seed in seeds[0])
+    if paired and not matched:
+        raise StatisticsError("pairs need logs of the same seeds on both sides, one log for each seed")
+    tasks = sorted({one.task for one in new})
+    if tasks != sorted({one.task for one in old}):
+        only = sorted({one.task or "no task" for one in new} ^ {one.task or "no task" for one in old})
+        raise StatisticsError(f"the new logs and those of the baseline are of different tasks: {', '.join(only)}")
+    # In the order of their seeds, for pairs.
+    new_side, old_side = (sorted(side, key=lambda one: one.seed) for side in (new, old))
+    found = statistics.compare(_by_task(new_side, tasks), _by_task(old_side, tasks), center, paired=paired)
+    low, high, difference = float(found.low), float(found.high), float(found.difference)
+    allowed = tolerance.points(float(found.old))
     outcome: Literal["as good", "unclear", "worse"] = "unclear"
-    if not np.isfinite(difference) or highest < -allowed:
+    if not np.isfinite(difference) or high < -allowed:
         outcome = "worse"
-    elif lowest >= -allowed:
+    elif low >= -allowed:
         outcome = "as good"
-    scores = (new_scores, old_scores, center_new, center_old)
-    return Comparison(score, center, str(tolerance), *scores, low, high, allowed, outcome)
+    return Comparison(
+        score=score,
+        center=center,
+        tolerance=str(tolerance),
+        new_scores=tuple(new),
+        old_scores=tuple(old),
+        tasks=len(tasks),
+        matched=matched,
+        paired=paired,
+        new=float(found.new),
+        old=float(found.old),
+        low=low,
+        high=high,
+        allowed=allowed,
+        outcome=outcome,
+        fail_on=fail_on,
+    )
 
 
-def _column(scores: dict[str, float]) -> Floats:
-    return np.array(list(scores.values()), np.float64).reshape(-1, 1)
-
-
-def _bootstrap(scores: Floats, center: CenterName, seed: int) -> Floats:
-    return bootstrap(scores, lambda some: center_of(some, center), seed=seed)[:, 0]
+def _by_task(scores: Sequence[Score], tasks: Sequence[str]) -> list[npt.NDArray[np.float64]]:
+    return [np.array([one.value for one in scores if one.task == task]) for task in tasks]

@@ -6,14 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainlog.conventions import Conventions
-from trainlog.plot import Group, Metric, Picture, PlotOptions, Run, main_metric, metrics_of, pictures
+from trainlog.errors import ExpressionError, PlotError, StatisticsError
+from trainlog.plot import Group, Metric, Picture, PlotOptions, Run, groups_of, main_metric, metrics_of, pictures
 from trainlog.plot.figures import figure_of, title_of
-from trainlog.plot.seeds import CenterName
-from trainlog.report.baseline import Comparison, Tolerance, compare
+from trainlog.report.baseline import Comparison, FailOn, Score, Tolerance, compare
 from trainlog.report.evaluate import Gate, GateResult, judge, measure
 from trainlog.report.facts import LogFacts, facts_of
+from trainlog.report.logs import LogCheck, check
+from trainlog.report.results import Result, results_of
 
-__all__ = ["Content", "gather"]
+__all__ = ["Content", "Failure", "gather"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A part of the report that could not be made.
+
+    Attributes:
+        part: ``figures`` or ``baseline``.
+        reason: one sentence.
+
+    """
+
+    part: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,10 +38,13 @@ class Content:
 
     Attributes:
         title: the creature and the task.
-        logs: the facts of each log.
+        checks: the verdict on each log; those of the baseline come last.
+        logs: the facts of each new log that can be read.
         metrics: the names of all metrics, the most important first.
-        results: of every gate in every log.
+        results: of every gate in every log that can be read.
         comparison: with the baseline, if there is one.
+        failures: parts of the report that could not be made.
+        groups: the table of results: each metric of each group of logs.
         pictures: the figures, the most important first.
         theme: of the figures.
         width, height: of a figure, in pixels.
@@ -33,10 +52,13 @@ class Content:
     """
 
     title: str
+    checks: tuple[LogCheck, ...]
     logs: tuple[LogFacts, ...]
     metrics: tuple[str, ...]
     results: tuple[GateResult, ...]
     comparison: Comparison | None
+    failures: tuple[Failure, ...]
+    groups: tuple[Result, ...]
     pictures: tuple[Picture, ...]
     theme: str
     width: int
@@ -44,68 +66,121 @@ class Content:
 
     @property
     def passed(self) -> bool:
-        """Whether all gates and the baseline are passed."""
-        return all(result.passed for result in self.results) and (self.comparison is None or self.comparison.passed)
+        """Whether all logs are whole, all gates and the baseline are passed, and no part of the report is missing."""
+        compared = self.comparison is None or self.comparison.passed
+        logs = all(check.passed for check in self.checks)
+        return compared and logs and not self.failures and all(result.passed for result in self.results)
 
     @property
     def gated(self) -> bool:
-        """Whether there is a gate or a baseline."""
-        return bool(self.results) or self.comparison is not None
+        """Whether there is a gate, a baseline, or anything wrong."""
+        return bool(self.results) or self.comparison is not None or not self.passed
 
 
 def gather(
     runs: Sequence[Run],
     options: PlotOptions,
     *,
+    unreadable: Sequence[LogCheck] = (),
     requirements: Sequence[str] = (),
-    baseline: Sequence[Run] = (),
+    baseline: Sequence[Run] | None = None,
     tolerance: str = "5%",
     score: str | None = None,
+    paired: bool = False,
+    fail_on: FailOn = "worse",
     title: str | None = None,
     size: tuple[int, int] = (960, 540),
 ) -> Content:
-    """Evaluate the gates, compare with the baseline, and make the figures.
+    """Verify the logs, evaluate the gates, compare with the baseline, and make the figures.
+
+    A log that is damaged, empty, or lacks a column fails; everything else is made of the others.
 
     Args:
         runs: the logs.
         options: of the figures.
+        unreadable: logs that could not be opened, see `trainlog.report.logs.open_runs`.
         requirements: conditions for every log.
-        baseline: older logs to compare with.
+        baseline: older logs to compare with; None for no comparison.
         tolerance: the accepted loss: ``5%`` of the old score, or a number of points.
         score: the expression to compare, higher is better; by default the mean of the last tenth of the most
             important metric, negative for a loss.
+        paired: compare logs of the same seed with each other.
+        fail_on: the mildest outcome of the comparison that fails.
         title: of the report.
         size: pixels of a figure.
 
     Raises:
-        ExpressionError: for an expression that cannot be parsed or evaluated.
-        PlotError: when the logs have nothing to draw.
+        ExpressionError: for an expression that cannot be parsed.
 
     """
     gates = [Gate.of(text) for text in requirements]
     allowed = Tolerance.of(tolerance)
     scoring = Gate.of(score) if score is not None else None
-    results = tuple(judge(gate, run) for gate in gates for run in runs)
-    figures = pictures(runs, options)
-    metrics = metrics_of(runs, options)
+    checks = [check(run) for run in runs]
+    new = [run for run, found in zip(runs, checks, strict=True) if found.verdict in ("whole", "damaged")]
+    old_checks = [check(run) for run in baseline or ()]
+    old = [run for run, found in zip(baseline or (), old_checks, strict=True) if found.verdict in ("whole", "damaged")]
+    checks += [*unreadable, *(LogCheck(f"baseline: {one.log}", one.verdict, one.problems) for one in old_checks)]
+    failures: list[Failure] = []
+    figures: list[Picture] = []
+    metrics: list[Metric] = []
     comparison = None
-    if baseline:
-        main = main_metric(runs)
-        scoring = scoring or Gate.of(_default_score(main))
-        new, old = ({run.label: measure(scoring, run) for run in side} for side in (runs, baseline))
-        center: CenterName = options.center or "mean"
-        comparison = compare(scoring.text, new, old, allowed, center)
-        figures.insert(0, _with_baseline(main, runs, baseline, options))
+    groups: tuple[Result, ...] = ()
+    try:
+        if new:
+            metrics = metrics_of(new, options)
+            groups = results_of(groups_of(new, options), metrics, options.center or "mean")
+            figures = pictures(new, options)
+    except PlotError as error:
+        failures.append(Failure("figures", error.message))
+    if baseline is not None:
+        try:
+            if not new or not old:
+                raise StatisticsError(f"there is no {'older' if new else 'new'} log that can be read")
+            main = main_metric([*new, *old])
+            scoring = scoring or Gate.of(_default_score(main))
+            scores = [[_score(scoring, run) for run in side] for side in (new, old)]
+            center = options.center or "mean"
+            comparison = compare(scoring.text, scores[0], scores[1], allowed, center, paired=paired, fail_on=fail_on)
+            figures.insert(0, _with_baseline(main, new, old, options))
+        except (PlotError, StatisticsError) as error:
+            failures.append(Failure("baseline", error.message))
     return Content(
-        title or title_of(runs, f"{len(runs)} logs"),
-        tuple(facts_of(run, metrics) for run in runs),
-        tuple(map(str, metrics)),
-        results,
-        comparison,
-        tuple(figures),
-        options.theme,
-        *size,
+        title=title or title_of(new, f"{len(checks)} logs"),
+        checks=tuple(checks),
+        logs=tuple(facts_of(run, metrics) for run in new),
+        metrics=tuple(map(str, metrics)),
+        results=tuple(_judge(gate, run) for gate in gates for run in new),
+        comparison=comparison,
+        failures=tuple(failures),
+        groups=groups,
+        pictures=tuple(figures),
+        theme=options.theme,
+        width=size[0],
+        height=size[1],
     )
+
+
+def _judge(gate: Gate, run: Run) -> GateResult:
+    """The result of a gate; one that cannot be evaluated in this log, as it lacks a column, is not passed."""
+    try:
+        return judge(gate, run)
+    except ExpressionError as error:
+        return GateResult(gate.text, run.label, False, (), _first_line(error))
+
+
+def _first_line(error: ExpressionError) -> str:
+    """The message without the lines that point at the place."""
+    return str(error).partition("\n")[0]
+
+
+def _score(score: Gate, run: Run) -> Score:
+    seed = run.reader.header.meta.get("seed")
+    facts = ("" if seed is None else str(seed), run.task)
+    try:
+        return Score(run.label, measure(score, run), *facts)
+    except ExpressionError as error:
+        return Score(run.label, float("nan"), *facts, _first_line(error))
 
 
 def _default_score(metric: Metric) -> str:

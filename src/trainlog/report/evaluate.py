@@ -19,8 +19,8 @@ from trainlog.errors import ExpressionError
 from trainlog.model import Kind
 from trainlog.plot import Run
 from trainlog.plot.columns import Columns
-from trainlog.plot.seeds import center_of
 from trainlog.report.language import Share, fail, parse
+from trainlog.statistics import iqm
 
 __all__ = ["FUNCTIONS", "Gate", "GateResult", "judge", "measure"]
 
@@ -51,7 +51,7 @@ def _nan_if_empty(function: Callable[[Floats], Any]) -> Callable[[Floats], float
 
 
 def _iqm(values: Floats) -> float:
-    return float(center_of(values, "iqm")) if not np.isnan(values).any() else math.nan
+    return float(iqm(values)) if not np.isnan(values).any() else math.nan
 
 
 FUNCTIONS: Final[dict[str, tuple[Callable[..., float], str]]] = {
@@ -86,6 +86,7 @@ class GateResult:
         log: the log's name.
         passed: whether it is true; False when a compared value is NaN.
         measured: the compared expressions with their values.
+        error: why it cannot be evaluated in this log, such as a column that the log lacks.
 
     """
 
@@ -93,6 +94,7 @@ class GateResult:
     log: str
     passed: bool
     measured: tuple[tuple[str, float], ...]
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,26 @@ class Gate:
         """Parse *text*.
 
         Raises:
-            ExpressionError: when it is no expression.
+            ExpressionError: when it is no expression, or has an unknown function.
 
         """
-        return cls(text, parse(text))
+        tree = parse(text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                _check_call(text, node, node.func.id)
+        return cls(text, tree)
+
+
+def _check_call(text: str, node: ast.Call, name: str) -> None:
+    if name not in FUNCTIONS and name not in _ARGUMENTS:
+        names = [*FUNCTIONS, *_ARGUMENTS]
+        near = difflib.get_close_matches(name, names, 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
+        raise fail(text, node.col_offset, f"there is no function {name!r}; {hint}")
+    wanted = _ARGUMENTS.get(name, 1)
+    if len(node.args) != wanted:
+        count = f"{wanted} argument{'s' if wanted > 1 else ''}"
+        raise fail(text, node.col_offset, f"{name} takes {count}, not {len(node.args)}")
 
 
 def judge(gate: Gate, run: Run) -> GateResult:
@@ -166,7 +184,7 @@ class _Evaluation:
             case ast.Name():
                 return self._column(node)
             case ast.Call(func=ast.Name(id=name), args=arguments):
-                return self._call(node, name, arguments)
+                return self._call(name, arguments)
             case ast.Subscript():
                 return self._part(node)
             case ast.UnaryOp(op=ast.Not()):
@@ -238,16 +256,7 @@ class _Evaluation:
             raise self.fail(node, f"{name!r} is no column of numbers")
         return columns.numbers(name)[columns.present(name)]
 
-    def _call(self, node: ast.Call, name: str, arguments: list[ast.expr]) -> Value:
-        if name not in FUNCTIONS and name not in _ARGUMENTS:
-            names = [*FUNCTIONS, *_ARGUMENTS]
-            near = difflib.get_close_matches(name, names, 1, 0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
-            raise self.fail(node, f"there is no function {name!r}; {hint}")
-        wanted = _ARGUMENTS.get(name, 1)
-        if len(arguments) != wanted:
-            count = f"{wanted} argument{'s' if wanted > 1 else ''}"
-            raise self.fail(node, f"{name} takes {count}, not {len(arguments)}")
+    def _call(self, name: str, arguments: list[ast.expr]) -> Value:
         if name == "events":
             return self._events(arguments[0])
         value = self.value(arguments[0])

@@ -7,31 +7,45 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
 
-from trainlog.draw import layout, svg
-from trainlog.draw.theme import find_theme
+from trainlog.draw import Band, layout, svg
+from trainlog.draw.theme import Theme, find_theme
 from trainlog.plot import Picture
 from trainlog.report.content import Content
-from trainlog.report.tables import Row, baseline_sentence, gate_rows, log_rows, metric_rows, outcome_word
+from trainlog.report.tables import (
+    Row,
+    baseline_sentence,
+    failure_rows,
+    gate_rows,
+    log_rows,
+    metric_rows,
+    outcome_word,
+    result_rows,
+    result_titles,
+)
 
 __all__ = ["html", "xml_text"]
 
 _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _STYLE: Final = """
-:root { color-scheme: %(scheme)s; }
-body { margin: 0 auto; padding: 1.5rem; max-width: 90rem; background: %(background)s; color: %(text)s;
+:root { color-scheme: light dark; %(colors)s }
+@media (prefers-color-scheme: %(other)s) {
+:root { %(other_colors)s }
+%(other_figures)s
+}
+body { margin: 0 auto; padding: 1.5rem; max-width: 90rem; background: var(--background); color: var(--text);
   font: 1rem/1.5 system-ui, "Helvetica Neue", Arial, sans-serif; }
 h1 { font-size: 1.6rem; margin: 0 0 .5rem; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; }
 table { border-collapse: collapse; font-size: .9rem; }
 .wide { overflow-x: auto; }
-th, td { padding: .25rem .75rem; text-align: left; border-bottom: 1px solid %(grid)s; vertical-align: top; }
-th { color: %(muted)s; font-weight: normal; }
+th, td { padding: .25rem .75rem; text-align: left; border-bottom: 1px solid var(--grid); vertical-align: top; }
+th { color: var(--muted); font-weight: normal; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .95em; }
-.passed { color: %(good)s; } .failed { color: %(bad)s; }
+.passed { color: var(--good); } .failed { color: var(--bad); }
 .word { font-weight: 600; padding: .1rem .6rem; border: 1px solid currentColor; border-radius: 1rem; font-size: .9rem; }
 figure { margin: 1rem 0; }
 figure svg { max-width: 100%%; height: auto; display: block; }
-figcaption, .muted { color: %(muted)s; font-size: .85rem; }
+figcaption, .muted { color: var(--muted); font-size: .85rem; }
 .pair { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(32rem, 100%%), 1fr)); gap: 0 1rem; }
 details { margin: 1rem 0; } summary { cursor: pointer; font-size: 1.05rem; }
 """
@@ -43,16 +57,12 @@ _MAX_OPEN: Final = 8  # single figures that are not folded
 
 def html(content: Content) -> str:
     """Render the page as HTML that is well-formed XML too."""
-    theme = find_theme(content.theme)
-    good, bad = _COLORS[content.theme]
+    other = "light" if content.theme == "dark" else "dark"
     style = _STYLE % {
-        "scheme": content.theme,
-        "background": theme.background,
-        "text": theme.text,
-        "muted": theme.muted,
-        "grid": theme.grid,
-        "good": good,
-        "bad": bad,
+        "colors": _colors(content.theme),
+        "other": other,
+        "other_colors": _colors(other),
+        "other_figures": _recolor(find_theme(content.theme), find_theme(other)),
     }
     lines = [
         "<!DOCTYPE html>",
@@ -71,6 +81,26 @@ def html(content: Content) -> str:
     return "\n".join(lines)
 
 
+def _colors(theme: str) -> str:
+    """The colours of the page as variables of CSS."""
+    own = find_theme(theme)
+    colors = {name: getattr(own, name) for name in ("background", "text", "muted", "grid")}
+    colors |= dict(zip(("good", "bad"), _COLORS[theme], strict=True))
+    return " ".join(f"--{name}: {color};" for name, color in colors.items())
+
+
+def _recolor(drawn: Theme, wanted: Theme) -> str:
+    """Rules that give figures the colours of another theme: CSS is stronger than the attributes of SVG."""
+    names = ("background", "text", "muted", "grid", "axis", "missing")
+    pairs = [(getattr(drawn, name), getattr(wanted, name)) for name in names]
+    pairs += list(zip(drawn.palette, wanted.palette, strict=True))
+    return "\n".join(
+        f'figure svg [{attribute}="{old}"] {{ {attribute}: {new}; }}'
+        for old, new in dict(pairs).items()
+        for attribute in ("fill", "stroke")
+    )
+
+
 def xml_text(text: str) -> str:
     """Escape *text* for XML, and replace characters that XML does not have."""
     return escape(_NOT_XML.sub("�", text), quote=True)
@@ -81,6 +111,9 @@ def _gates(content: Content) -> Iterator[str]:
         return
     word = outcome_word(content)
     yield f'<p><span class="word {word}">{word}</span></p>'
+    failures = list(failure_rows(content))
+    if failures:
+        yield from _table(("log", "verdict", "reason"), failures)
     if content.results:
         yield '<div class="wide"><table>'
         yield "<thead><tr><th></th><th>gate</th><th>log</th><th>measured</th></tr></thead><tbody>"
@@ -129,15 +162,22 @@ def _figure(picture: Picture, content: Content) -> str:
     share = 1.0 if not picture.blocks else _SHARE
     across, down = picture.size(max(round(content.width * share), 120), max(round(content.height * share), 80))
     drawing = svg(layout(picture.figure, width=across, height=down, theme=content.theme))
-    caption = f"<figcaption>{xml_text(picture.title)}</figcaption>" if picture.blocks else ""
+    # The legend of a small figure may have no room for what a band means.
+    bands = [mark.label for mark in getattr(picture.figure, "marks", ()) if isinstance(mark, Band) and mark.label]
+    text = "; band: ".join([picture.title, *dict.fromkeys(bands)])
+    caption = f"<figcaption>{xml_text(text)}</figcaption>" if picture.blocks else ""
     return f"<figure>{drawing}{caption}</figure>"
 
 
 def _numbers(content: Content) -> Iterator[str]:
+    if results := list(result_rows(content)):
+        yield "<h2>Results</h2>"
+        yield '<p class="muted">Last tenth, [95 % confidence interval] (n logs)</p>'
+        yield from _table(result_titles(content), results)
     yield "<h2>Metrics</h2>"
     yield from _table(("metric", "curve", "first", "last tenth", "lowest", "highest"), metric_rows(content), code=True)
     yield "<h2>Logs</h2>"
-    yield from _table(("log", "frames", "duration", ""), log_rows(content))
+    yield from _table(("log", "verdict", "frames", "duration", ""), log_rows(content))
 
 
 def _table(titles: Sequence[str], rows: Iterable[Row], code: bool = False) -> Iterator[str]:

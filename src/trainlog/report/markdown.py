@@ -7,7 +7,17 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from trainlog.report.content import Content
-from trainlog.report.tables import Row, baseline_sentence, gate_rows, log_rows, metric_rows, outcome_word
+from trainlog.report.tables import (
+    Row,
+    baseline_sentence,
+    failure_rows,
+    gate_rows,
+    log_rows,
+    metric_rows,
+    outcome_word,
+    result_rows,
+    result_titles,
+)
 
 __all__ = ["markdown"]
 
@@ -29,6 +39,8 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
 
     """
     parts = [f"## {_text(content.title)}: {outcome_word(content) if content.gated else 'report'}"]
+    failures = [Row((_SIGNS[False], *map(_text, row.cells))) for row in failure_rows(content)]
+    parts.append(_table(("", "log", "verdict", "reason"), failures))
     if content.results:
         rows = [
             Row((_SIGNS[row.passed], _code(row.cells[0]), *map(_text, row.cells[1:]))) for row in gate_rows(content)
@@ -41,6 +53,10 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
     if images is not None:
         shown = [file for file in files if file.endswith(".png")] or [file for file in files if file.endswith(".svg")]
         parts += [f"![{file}]({images.rstrip('/')}/{file})" for file in shown[:_MAX_PICTURES]]
+    results = [Row((_code(row.cells[0]), *map(_text, row.cells[1:]))) for row in result_rows(content)]
+    if results:
+        parts.append("Last tenth, [95 % confidence interval] (n logs):")
+        parts.append(_table(tuple(map(_text, result_titles(content))), results[:_MAX_METRICS]))
     metrics = [Row((_code(row.cells[0]), *row.cells[1:])) for row in metric_rows(content)]
     left = len(metrics) - _MAX_METRICS
     parts.append(_table(("metric", "curve", "first", "last tenth", "lowest", "highest"), metrics[:_MAX_METRICS]))
@@ -49,8 +65,8 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
     rows = [Row(tuple(map(_text, row.cells))) for row in log_rows(content)]
     parts.append(
         _folded(
-            f"{len(content.logs)} log{'s' if len(content.logs) > 1 else ''}",
-            _table(("log", "frames", "duration", ""), rows),
+            f"{len(content.logs)} log{'s' if len(content.logs) != 1 else ''}",
+            _table(("log", "verdict", "frames", "duration", ""), rows),
         )
     )
     text = "\n\n".join(part for part in parts if part) + "\n"

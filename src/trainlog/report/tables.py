@@ -10,8 +10,12 @@ import numpy as np
 from trainlog.report.baseline import Comparison
 from trainlog.report.content import Content
 from trainlog.report.facts import human, sparkline
+from trainlog.report.results import markdown_cell
 
-__all__ = ["Row", "baseline_sentence", "gate_rows", "log_rows", "metric_rows", "outcome_word"]
+__all__ = [
+    *("Row", "baseline_sentence", "failure_rows", "gate_rows", "log_rows", "metric_rows", "outcome_word"),
+    *("result_rows", "result_titles"),
+]
 
 
 class Row(NamedTuple):
@@ -28,36 +32,79 @@ def outcome_word(content: Content) -> str:
     return "passed" if content.passed else "failed"
 
 
+def failure_rows(content: Content) -> Iterator[Row]:
+    """Yield the logs that are not whole, and the parts of the report that could not be made, each with the reason."""
+    for one in content.checks:
+        if not one.passed:
+            yield Row((one.log, one.verdict, "; ".join(one.problems)), False)
+    for failure in content.failures:
+        yield Row((failure.part, "missing", failure.reason), False)
+
+
 def gate_rows(content: Content) -> Iterator[Row]:
-    """Yield gate, log and measured values; failed gates come first."""
+    """Yield gate, log and measured values, or why there are none; failed gates come first."""
     for result in sorted(content.results, key=lambda result: result.passed):
         measured = ", ".join(f"{what} = {human(value)}" for what, value in result.measured)
-        yield Row((result.gate, result.log, measured), result.passed)
+        yield Row((result.gate, result.log, result.error or measured), result.passed)
 
 
 def baseline_sentence(one: Comparison) -> str:
     """Describe the result of the comparison."""
-    numbers = f"{human(one.new)} now, {human(one.old)} before: {human(one.difference)}"
-    if not np.isnan(one.low):
-        numbers += f", 95 % interval {human(one.low)} to {human(one.high)}"
-    numbers += f"; {one.tolerance} may be lost ({human(one.allowed)})."
-    seeds = f"{len(one.new_scores)} against {len(one.old_scores)} logs"
-    center = {"iqm": "IQM", "median": "median"}.get(one.center, "mean")
+    several = not np.isnan(one.low)
     outcome = {
         "as good": "It is as good as it was.",
-        "unclear": "These logs are too few to decide whether it is worse.",
+        "unclear": "These logs are too few to decide whether it is worse."
+        if several
+        else "One log is too few to decide whether it is worse: an interval needs two of each side"
+        + (" and task." if one.tasks > 1 else "."),
         "worse": "It is worse than it was.",
     }[one.outcome]
-    lone = " One log on each side leaves no interval." if np.isnan(one.low) else ""
-    return f"{outcome} {center} of {seeds}: {numbers}{lone}"
+    counts = f"n = {len(one.new_scores)} now and {len(one.old_scores)} before"
+    if one.matched:
+        counts += ", same seeds, " + ("in pairs" if one.paired else "not paired")
+    else:
+        counts += ", other seeds" if all(score.seed for score in one.new_scores + one.old_scores) else ""
+    if one.tasks > 1:
+        counts += f", {one.tasks} tasks with equal weight"
+    center = {"iqm": "IQM", "median": "median"}.get(one.center, "mean")
+    parts = [f"{outcome} The {center} is {human(one.new)} now and was {human(one.old)} before ({counts}):"]
+    parts.append(f"a difference of {_points(one, one.difference)}")
+    if several:
+        parts[-1] += f", 95 % confidence interval {_points(one, one.low)} to {_points(one, one.high)}"
+    parts[-1] += f"; {one.tolerance} may be lost ({human(one.allowed)})."
+    missing = [score for score in one.new_scores + one.old_scores if not np.isfinite(score.value)]
+    parts += [f"{score.log} has no finite score{f': {score.error}' if score.error else ''}." for score in missing[:3]]
+    return " ".join(parts)
+
+
+def _points(one: Comparison, points: float) -> str:
+    percent = one.percent(points)
+    return human(points) if np.isnan(percent) else f"{human(points)} ({human(percent)} %)"
+
+
+def result_titles(content: Content) -> tuple[str, ...]:
+    """The heads of `result_rows`."""
+    groups = dict.fromkeys(result.group for result in content.groups)
+    return ("metric", *(group or "all logs" for group in groups))
+
+
+def result_rows(content: Content) -> Iterator[Row]:
+    """Yield metric, and its center, interval and number of logs for each group; nothing for a single log."""
+    groups = list(dict.fromkeys(result.group for result in content.groups))
+    cells = {(result.metric, result.group): markdown_cell(result) for result in content.groups}
+    if all(result.runs == 1 for result in content.groups):
+        return
+    for metric in dict.fromkeys(result.metric for result in content.groups):
+        yield Row((metric, *(cells.get((metric, group), "–") for group in groups)))
 
 
 def log_rows(content: Content) -> Iterator[Row]:
-    """Yield log, frames, duration and metadata."""
+    """Yield log, verdict, frames, duration and metadata."""
+    verdicts = {check.log: check.verdict for check in content.checks}
     for log in content.logs:
         frames = ", ".join(f"{count:,} {kind}" for kind, count in log.frames.items())
         meta = [f"{key} {log.meta[key]}" for key in ("seed", "steps", "scene", "difficulty") if key in log.meta]
-        yield Row((log.name, frames, _duration(log.duration), ", ".join(meta)))
+        yield Row((log.name, verdicts[log.name], frames, _duration(log.duration), ", ".join(meta)))
 
 
 def _duration(seconds: float) -> str:

@@ -16,6 +16,7 @@ from trainlog.report.content import Content
 from trainlog.report.html import html
 from trainlog.report.junit import junit
 from trainlog.report.markdown import markdown
+from trainlog.report.results import csv_table, latex_table
 from trainlog.storage.source import atomic_write
 from trainlog.strictjson import strict_json
 
@@ -25,7 +26,7 @@ __all__ = ["as_json", "csv_of", "write_report"]
 def write_report(
     content: Content, folder: Path, *, formats: Sequence[Format] = ("svg",), images: str | None = None
 ) -> list[Path]:
-    """Write ``report.md``, ``report.html``, ``summary.json``, ``junit.xml``, and the figures with their CSV.
+    """Write the report in all its forms, the table of results and the figures; see docs/ci.md for the files.
 
     Args:
         content: of the report.
@@ -60,7 +61,10 @@ def write_report(
         figures[picture.name] = [path.relative_to(folder).as_posix() for path in saved]
         written += saved
     files = [file for names in figures.values() for file in names]
+    caption = f"{content.title}: mean of the last tenth, with 95 % confidence intervals over n runs"
     texts = {
+        "results.csv": csv_table(content.groups),
+        "results.tex": latex_table(content.groups, caption),
         "report.md": markdown(content, files, images),
         "report.html": html(content),
         "summary.json": f"{strict_json(as_json(content, figures), indent=2)}\n",
@@ -108,6 +112,7 @@ def as_json(content: Content, figures: dict[str, list[str]]) -> dict[str, Any]:
                 "log": result.log,
                 "passed": result.passed,
                 "measured": [{"what": what, "value": value} for what, value in result.measured],
+                "error": result.error or None,
             }
             for result in content.results
         ],
@@ -122,10 +127,25 @@ def as_json(content: Content, figures: dict[str, list[str]]) -> dict[str, Any]:
             "before": one.old,
             "difference": one.difference,
             "interval": [one.low, one.high],
+            "percent": {
+                "difference": one.percent(one.difference),
+                "interval": [one.percent(one.low), one.percent(one.high)],
+            },
+            "seeds": {"matched": one.matched, "paired": one.paired},
+            "tasks": one.tasks,
+            "fail_on": one.fail_on,
             "outcome": one.outcome,
             "passed": one.passed,
-            "scores": {"now": one.new_scores, "before": one.old_scores},
+            "scores": {
+                side: {score.log: score.value for score in scores}
+                for side, scores in (("now", one.new_scores), ("before", one.old_scores))
+            },
         },
+        "checks": [
+            {"log": check.log, "verdict": check.verdict, "problems": check.problems} for check in content.checks
+        ],
+        "failures": [{"part": failure.part, "reason": failure.reason} for failure in content.failures],
+        "results": [{name: getattr(result, name) for name in result.__slots__} for result in content.groups],
         "logs": [log.as_json() for log in content.logs],
         "figures": [
             {"name": picture.name, "title": picture.title, "group": picture.group, "files": figures[picture.name]}

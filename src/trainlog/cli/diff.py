@@ -1,0 +1,125 @@
+"""``trainlog diff``: what differs between two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trainlog import registry
+from trainlog.cli.output import strict_json
+from trainlog.cli.plot import FormatsType
+from trainlog.diff import Change, Diff, MetricDiff, diff
+from trainlog.model import Kind
+from trainlog.plot import Format, PlotOptions, Run, pictures, runs_of, save_picture
+from trainlog.report.facts import human
+
+_SAME, _DIFFERENT = 0, 1
+_MAX_LINES = 20  # of one sort
+_MAX_VALUE = 60  # characters of a value
+
+
+@click.command
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@click.option("--exact", is_flag=True, help="Compare each value of each frame, to see whether a run is reproducible.")
+@click.option("--ignore", multiple=True, metavar="PATTERN", help="Leave out keys, as 'time/*'. May be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Draw what differs, there.")
+@click.option("--format", "formats", type=FormatsType(), default="svg", show_default=True, help="Of the figures.")
+def command(
+    a: Path,
+    b: Path,
+    exact: bool,
+    ignore: tuple[str, ...],
+    as_json: bool,
+    output: Path | None,
+    formats: tuple[Format, ...],
+) -> int:
+    """Compare two runs: metadata, frames, keys, last values, and the first step at which a metric differs.
+
+    A metric differs when the runs are farther apart than its noise. Exit code 0 when no metric and no key differs
+    (with --exact: no value and no number of frames), 1 when one does, 2 for wrong use or a log that cannot be read.
+    """
+    runs = runs_of([registry.open(a), registry.open(b)])
+    found = diff(runs[0], runs[1], exact=exact, ignore=ignore)
+    if as_json:
+        click.echo(strict_json(_facts(found)))
+    else:
+        _show(found)
+    if output is not None:
+        figures = pictures(runs, PlotOptions(y=_drawable(found, runs))) if _drawable(found, runs) else []
+        for picture in figures:
+            for path in save_picture(picture, output, formats=formats):
+                click.echo(path, err=as_json)
+    return _SAME if found.same else _DIFFERENT
+
+
+def _drawable(found: Diff, runs: Sequence[Run]) -> tuple[str, ...]:
+    """The names of the metrics that differ and are numbers over training."""
+    metrics = dict.fromkeys(one.metric for one in found.differing if one.metric.kind != Kind.EVENT)
+    return tuple(
+        str(metric) for metric in metrics if all(run.columns(metric.kind).is_number(metric.key) for run in runs)
+    )
+
+
+def _facts(found: Diff) -> dict[str, Any]:
+    numbers = ("a", "b", "axis", "first", "noise", "largest")
+    return {
+        **{name: getattr(found, name) for name in ("a", "b", "exact", "same")},
+        **{name: [one._asdict() for one in getattr(found, name)] for name in ("meta", "frames", "keys")},
+        "metrics": [{"metric": one.name, **{name: getattr(one, name) for name in numbers}} for one in found.metrics],
+    }
+
+
+def _show(found: Diff) -> None:
+    click.echo(f"a: {_plain(found.a)}")
+    click.echo(f"b: {_plain(found.b)}")
+    _show_changes("metadata", found.meta)
+    _show_changes("frames", found.frames)
+    _show_changes("keys", found.keys)
+    how = "in a value" if found.exact else "by more than their noise"
+    click.echo(f"metrics: {len(found.differing)} of {len(found.metrics)} differ {how}")
+    shown = found.metrics[:_MAX_LINES] if not found.exact else found.differing[:_MAX_LINES]
+    rows = [("", "last of a", "last of b", "differs from", "noise"), *map(_row, shown)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows if shown else []:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        click.echo("  " + "  ".join(cells).rstrip())
+    left = (len(found.differing) if found.exact else len(found.metrics)) - len(shown)
+    if left:
+        click.echo(f"  and {left:,} more (--json has all)")
+
+
+def _row(one: MetricDiff) -> tuple[str, str, str, str, str]:
+    first = "–" if one.first is None else f"{one.axis} {human(one.first)}"
+    return _plain(one.name), human(one.a), human(one.b), first, human(one.noise)
+
+
+def _show_changes(title: str, changes: Sequence[Change]) -> None:
+    if not changes:
+        click.echo(f"{title}: the same")
+        return
+    click.echo(f"{title}: {len(changes)} differ")
+    for one in changes[:_MAX_LINES]:
+        if one.only and title == "keys":
+            text = f"only in {one.only}"
+        elif one.only:
+            text = f"only in {one.only}: {_value(one.a if one.only == 'a' else one.b)}"
+        else:
+            text = f"{_value(one.a)} → {_value(one.b)}"
+        click.echo(f"  {_plain(one.name)}: {text}" if title != "keys" else f"  {_plain(one.name)} {text}")
+    if len(changes) > _MAX_LINES:
+        click.echo(f"  and {len(changes) - _MAX_LINES:,} more (--json has all)")
+
+
+def _value(value: Any) -> str:
+    text = _plain(strict_json(value))
+    return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}…"
+
+
+def _plain(text: str) -> str:
+    """The text without signs that a terminal would obey."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

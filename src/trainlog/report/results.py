@@ -1,0 +1,113 @@
+"""The table of results: the center of each metric of each group of logs, as Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from trainlog.plot import Group, Metric
+from trainlog.report.facts import MetricFacts, human
+from trainlog.statistics import CenterName, interval
+
+__all__ = ["Result", "csv_table", "latex_table", "markdown_cell", "results_of"]
+
+_LATEX: Final = {**{sign: f"\\{sign}" for sign in "&%$#_{}"}, "\\": r"\textbackslash{}", "~": r"\textasciitilde{}"}
+_LATEX_MORE: Final = {"^": r"\textasciicircum{}", "−": "$-$", "∞": r"$\infty$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A metric of a group of logs.
+
+    Attributes:
+        metric: its name.
+        group: its name, as in legends; empty for all logs.
+        runs: how many logs have a finite value.
+        tasks: how many tasks they are of; each counts the same.
+        center: how the logs are combined.
+        value: the center of the means of the last tenth of each log.
+        low, high: the 95 % interval of the center; NaN with a single run of a task.
+
+    """
+
+    metric: str
+    group: str
+    runs: int
+    tasks: int
+    center: CenterName
+    value: float
+    low: float
+    high: float
+
+
+def results_of(groups: Sequence[Group], metrics: Sequence[Metric], center: CenterName) -> tuple[Result, ...]:
+    """The results of *groups* of logs; a log that lacks a metric is left out, and not counted."""
+    found = []
+    for metric in metrics:
+        for group in groups:
+            by_task: dict[str, list[float]] = {}
+            for run in group.runs:
+                columns = run.columns(metric.kind)
+                if metric.key in columns.table:
+                    values = columns.numbers(metric.key, metric.part)[columns.present(metric.key)]
+                    final = MetricFacts.of(values).final
+                    if math.isfinite(final):
+                        by_task.setdefault(run.task, []).append(final)
+            if by_task:
+                tasks = [np.array(values) for values in by_task.values()]
+                one = interval(tasks, center)
+                runs = sum(map(len, tasks))
+                numbers = (float(one.value), float(one.low), float(one.high))
+                found.append(Result(str(metric), group.label, runs, len(tasks), center, *numbers))
+    return tuple(found)
+
+
+def markdown_cell(result: Result) -> str:
+    """The center, its interval and the number of runs as text."""
+    many = f"n={result.runs}" + (f", {result.tasks} tasks" if result.tasks > 1 else "")
+    if math.isnan(result.low):
+        return f"{human(result.value)} ({many})"
+    return f"{human(result.value)} [{human(result.low)}, {human(result.high)}] ({many})"
+
+
+def csv_table(results: Sequence[Result]) -> str:
+    """One line for each metric and group, with all digits; empty for a missing interval."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Result.__slots__)
+    for result in results:
+        cells = [getattr(result, name) for name in Result.__slots__]
+        writer.writerow(["" if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells])
+    return text.getvalue()
+
+
+def latex_table(results: Sequence[Result], caption: str) -> str:
+    """A ``table`` environment with the rules of booktabs: a row for each metric, a column for each group."""
+    groups = list(dict.fromkeys(result.group for result in results))
+    cells = {(result.metric, result.group): result for result in results}
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        "\\begin{table}",
+        "  \\centering",
+        f"  \\caption{{{_latex(caption)}}}",
+        f"  \\begin{{tabular}}{{l{'r' * len(groups)}}}",
+        "    \\toprule",
+        "    " + " & ".join(["metric", *(_latex(group or "all logs") for group in groups)]) + " \\\\",
+        "    \\midrule",
+    ]
+    for metric in dict.fromkeys(result.metric for result in results):
+        row = [cells.get((metric, group)) for group in groups]
+        texts = ["--" if result is None else _latex(markdown_cell(result)) for result in row]
+        lines.append("    " + " & ".join([_latex(metric), *texts]) + " \\\\")
+    return "\n".join([*lines, "    \\bottomrule", "  \\end{tabular}", "\\end{table}", ""])
+
+
+def _latex(text: str) -> str:
+    return re.sub(r"[&%$#_{}\\~^−∞]", lambda match: (_LATEX | _LATEX_MORE)[match[0]], " ".join(text.split()))

@@ -1,0 +1,150 @@
+"""A run beside another, on logs whose differences are known."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from made_logs import write_log
+from trainlog.diff import Diff, MetricDiff, diff
+from trainlog.plot import runs_of
+
+COUNT = 400
+
+
+def rows(seed: int, reward: Callable[[int], float] = lambda n: 100 * (1 - math.exp(-n / 40))) -> list[dict[str, Any]]:
+    noise = np.random.default_rng(seed).normal(size=COUNT) * 5
+    return [
+        {
+            "step": 10 * n,
+            "reward": reward(n) + float(noise[n]),
+            "loss": math.exp(-n / 50),
+            "word": "walk",
+            "com": [n, 0.0],
+        }
+        for n in range(COUNT)
+    ]
+
+
+def compared(tmp_path: Path, a: list[dict[str, Any]], b: list[dict[str, Any]], **options: Any) -> Diff:
+    logs = [
+        write_log(tmp_path / f"{name}.flog", stats, {"name": name, "args": {"lr": 0.1, name: 1}})
+        for name, stats in (("a", a), ("b", b))
+    ]
+    one, two = runs_of(logs)
+    return diff(one, two, **options)
+
+
+def by_name(found: Diff) -> dict[str, MetricDiff]:
+    return {one.name: one for one in found.metrics}
+
+
+def test_two_seeds_differ_in_noise_only(tmp_path: Path) -> None:
+    found = compared(tmp_path, rows(0), rows(1))
+    assert found.same
+    assert set(by_name(found)) == {"reward", "loss"}
+    reward = by_name(found)["reward"]
+    assert reward.noise == pytest.approx(5 * math.sqrt(2), rel=0.15)
+    assert (reward.a, reward.b) == (rows(0)[-1]["reward"], rows(1)[-1]["reward"])
+
+
+def test_independent_noise_is_seldom_a_difference() -> None:
+    from trainlog.diff import _part_ways
+
+    x = np.arange(500.0)
+    generator = np.random.default_rng(1)
+    alarms = [_part_ways(x, generator.normal(size=500), x, generator.normal(size=500))[0] for _ in range(400)]
+    assert sum(alarm is not None for alarm in alarms) / 400 < 0.08
+
+
+def test_the_first_step_at_which_a_metric_differs(tmp_path: Path) -> None:
+    learned = rows(1, lambda n: 100 * (1 - math.exp(-n / 40)) - (30 if n >= 200 else 0))
+    found = compared(tmp_path, rows(0), learned)
+    assert [one.name for one in found.differing] == ["reward"]
+    assert found.differing[0].first == pytest.approx(2000, abs=3990 / 50)
+    assert found.differing[0].largest == pytest.approx(30, abs=8)
+    assert not found.same
+
+
+def test_a_metric_without_noise_differs_by_any_amount(tmp_path: Path) -> None:
+    other = [row | {"loss": row["loss"] + (1e-3 if n >= 100 else 0)} for n, row in enumerate(rows(0))]
+    found = compared(tmp_path, rows(0), other)
+    assert [one.name for one in found.differing] == ["loss"]
+    assert found.differing[0].first == pytest.approx(1000, abs=3990 / 50)
+
+
+def test_metadata_frames_and_keys(tmp_path: Path) -> None:
+    found = compared(tmp_path, rows(0), [row | {"entropy": 1.0} for row in rows(0)[:300]])
+    assert {(one.name, one.a, one.b, one.only) for one in found.meta} == {
+        *(("name", "a", "b", ""), ("args/a", 1, None, "a"), ("args/b", None, 1, "b"))
+    }
+    assert [(one.name, one.a, one.b) for one in found.frames] == [("stats", 400, 300)]
+    assert [(one.name, one.only) for one in found.keys] == [("stats:entropy", "b")]
+    assert not found.same
+    assert compared(tmp_path / "again", rows(0), [row | {"x": 1} for row in rows(0)], ignore=["x*"]).same
+
+
+def test_an_exact_comparison_finds_one_bit(tmp_path: Path) -> None:
+    same = compared(tmp_path, rows(0), rows(0), exact=True)
+    assert same.same
+    assert set(by_name(same)) == {"step", "reward", "loss", "word", "com"}
+    other = rows(0)
+    other[7]["reward"] = np.nextafter(other[7]["reward"], 1e9)
+    other[9]["word"] = "run"
+    other[11]["com"] = [11, 1.0]
+    found = compared(tmp_path / "other", rows(0), other, exact=True)
+    assert [(one.name, one.first) for one in found.differing] == [("reward", 70), ("word", 90), ("com", 110)]
+    assert compared(tmp_path / "noise", rows(0), other).same
+
+
+def test_an_exact_comparison_knows_nan_null_and_absent(tmp_path: Path) -> None:
+    values = [1.0, math.nan, None, 2.0]
+    one = [{"step": n, "x": value} for n, value in enumerate(values)]
+    assert compared(tmp_path, one, [dict(row) for row in one], exact=True).same
+    other = [dict(row) for row in one]
+    other[2]["x"] = math.nan
+    found = compared(tmp_path / "other", one, other, exact=True)
+    assert [(each.name, each.first) for each in found.differing] == [("x", 2)]
+
+
+def test_an_exact_comparison_counts_frames(tmp_path: Path) -> None:
+    found = compared(tmp_path, rows(0), rows(0)[:-1], exact=True)
+    assert (found.differing, found.same) == ((), False)
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "trainlog", "diff", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    write_log(tmp_path / "a.flog", rows(0), {"seed": 0, "note": "\x1b[31mred"})
+    write_log(tmp_path / "b.flog", rows(1, lambda n: 50.0), {"seed": 1})
+    done = run(tmp_path / "a.flog", tmp_path / "b.flog", "-o", tmp_path / "out")
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    assert lines[:4] == ["a: a", "b: b", "metadata: 2 differ", "  seed: 0 → 1"]
+    assert "metrics: 1 of 2 differ by more than their noise" in lines
+    assert "\x1b" not in done.stdout
+    assert lines[-1] == str(tmp_path / "out" / "reward.svg")
+    assert "<svg" in (tmp_path / "out" / "reward.svg").read_text()
+    assert run(tmp_path / "a.flog", tmp_path / "a.flog", "--exact").returncode == 0
+    facts = json.loads(run(tmp_path / "a.flog", tmp_path / "b.flog", "--json").stdout, parse_constant=pytest.fail)
+    assert (facts["same"], facts["metrics"][0]["metric"], facts["metrics"][0]["axis"]) == (False, "reward", "step")
+    missing = run(tmp_path / "a.flog", tmp_path / "missing.flog")
+    assert (missing.returncode, len(missing.stderr.splitlines())) == (2, 1)
+
+
+def test_logs_without_frames_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.flog").write_bytes(b"")
+    (tmp_path / "b.flog").write_bytes(b"")
+    for option in ([], ["--exact"], ["--json"], ["-o", tmp_path / "out"]):
+        assert run(tmp_path / "a.flog", tmp_path / "b.flog", *option).returncode == 0
