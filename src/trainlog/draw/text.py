@@ -45,6 +45,8 @@ def _advance(letter: str) -> int:
     """The width of one letter in thousandths of the font size."""
     if letter in _ADVANCES:
         return _ADVANCES[letter]
+    if (base := unicodedata.normalize("NFD", letter)[0]) in _ADVANCES:
+        return _ADVANCES[base]  # as wide with an accent as without
     from trainlog.draw.fonts import advance
 
     if (known := advance(letter)) is not None:
