@@ -360,7 +360,7 @@ def test_frequent_events_are_a_rug() -> None:
 def test_stairs_hold_each_value_and_end_at_a_gap() -> None:
     y = [0, 1, np.nan, 1, 0]
     drawing = layout(Chart(marks=[Line(None, y, stairs=True)], x_range=(0, 4)))
-    plot, (line,) = plot_of(drawing), curves(drawing)
+    plot, line = plot_of(drawing), curves(drawing)[0]
     places = np.round((line.points[:, 0] - plot.x) / plot.width * 4, 6).tolist()
     pieces = np.split(np.array(places), line.starts[1:]) if line.starts is not None else [np.array(places)]
     assert [piece.tolist() for piece in pieces] == [[0, 1, 1, 1], [3, 4, 4]]

@@ -119,10 +119,9 @@ def stairs(series: Series) -> Series:
     gap_before = series.gap_before
     if gap_before is not None:
         before = np.flatnonzero(gap_before[1:])
-        x[2 * before] = series.x[before]  # the end of the step before a gap
+        x[2 * before + 1] = series.x[before]  # the end of the step before a gap
         gap_before = np.repeat(gap_before, 2)[1:]
-        gap_before[2 * np.arange(len(series.x) - 1)] = False
-        gap_before[0] = series.gap_before[0] if series.gap_before is not None else False
+        gap_before[1::2] = False
     return replace(series, x=x, y=y, gap_before=gap_before)
 
 

@@ -25,7 +25,7 @@ _ADVANCES: Final = dict(zip(map(chr, range(32, 127)), (
     556, 833, 722, 778, 667, 778, 722, 667, 611, 722, 667, 944, 667, 667, 611, 278, 278, 278, 469, 556, 333, 556,
     556, 500, 556, 556, 278, 556, 556, 222, 222, 500, 222, 833, 556, 556, 556, 556, 333, 500, 278, 556, 500, 722,
     500, 500, 500, 334, 260, 334, 584,
-), strict=True)) | {"−": 584, "–": 556, "…": 1000, "±": 549, "°": 400}
+), strict=True)) | {"−": 584, "–": 556, "…": 1000, "±": 549, "°": 400} | dict.fromkeys("ìíîï", 278)
 # fmt: on
 
 # Everything that XML 1.0 forbids, the other control characters, and those that change the writing direction.
@@ -45,7 +45,7 @@ def _advance(letter: str) -> int:
     """The width of one letter in thousandths of the font size."""
     if letter in _ADVANCES:
         return _ADVANCES[letter]
-    if (base := unicodedata.normalize("NFD", letter)[0]) in _ADVANCES:
+    if letter < "\u0100" and (base := unicodedata.normalize("NFD", letter)[0]) in _ADVANCES:
         return _ADVANCES[base]  # as wide with an accent as without
     from trainlog.draw.fonts import advance
 

@@ -180,6 +180,7 @@ class MetricChart:
         smooth = smoothed(y, window)
         columns = {self.axis.name: x, "value": y}
         if self._crowd:
+            color = self._theme.palette[0]
             y = y if smooth is None else smooth.values
             self._marks.append(Line(x, y, "", with_contrast(color, self._theme.background, 2, fade=True), width=0.6))
         elif smooth is None:

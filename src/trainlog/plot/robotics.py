@@ -33,7 +33,7 @@ _FREE_POSITION, _FREE_VELOCITY = 7, 6  # coordinates of a free joint
 
 def motion_pictures(run: Run, title: str, theme: str) -> Iterator[Picture]:
     """Yield the pictures that the log has the data for, of the last frames of a single episode."""
-    for picture in (_footfalls(run, title, theme), *_joints(run, title), _approach(run, title, theme)):
+    for picture in (_footfalls(run, title, theme), *_joints(run, title, theme), _approach(run, title, theme)):
         if picture is not None:
             yield picture
 
@@ -119,9 +119,9 @@ class _Joint(NamedTuple):
     velocity: Floats | None
 
 
-def _joints(run: Run, title: str) -> Iterator[Picture | None]:
+def _joints(run: Run, title: str, theme: str) -> Iterator[Picture | None]:
     """The angle of each joint over time, and its velocity over its angle."""
-    kind = Kind.CREATURE
+    kind, color = Kind.CREATURE, find_theme(theme).palette[0]
     joints = list(_joints_of(run))
     if not joints:
         return
@@ -136,7 +136,12 @@ def _joints(run: Run, title: str) -> Iterator[Picture | None]:
     size = columns, -(-len(shown) // columns)
     text = "; ".join(filter(None, notes))
     angles = [
-        Chart(title=joint.name, x_label=axis.label, x_unit=axis.unit, marks=[Line(x, joint.angle[rows])])
+        Chart(
+            title=joint.name,
+            x_label=axis.label,
+            x_unit=axis.unit,
+            marks=_unwrapped(x, joint.angle[rows], joint.angle[rows], color, 1.75),
+        )
         for joint in shown
     ]
     blocks = [Block(joint.name, {axis.name: x, "angle": joint.angle[rows]}) for joint in shown]
@@ -148,13 +153,22 @@ def _joints(run: Run, title: str) -> Iterator[Picture | None]:
                 title=joint.name,
                 x_label="position",
                 y_label="velocity",
-                marks=[Line(joint.angle[rows], joint.velocity[rows], width=1.0)],
+                marks=_unwrapped(joint.angle[rows], joint.velocity[rows], joint.angle[rows], color, 1.0),
             )
             for joint in shown
             if joint.velocity is not None
         ]
         grid = Grid(phases, columns, f"{title}: phases of the joints", caption=text)
         yield Picture("phases", "phases of the joints", grid, "", (), *size)
+
+
+def _unwrapped(x: Floats, y: Floats, angle: Floats, color: str, width: float) -> list[Line]:
+    """A path in parts, without a line where the angle jumps by more than half a turn, from one end to the other."""
+    breaks = np.flatnonzero(np.abs(np.diff(angle)) > np.pi) + 1
+    if len(breaks) > len(x) // 4:  # no angle in radians
+        breaks = breaks[:0]
+    parts = itertools.pairwise([0, *breaks.tolist(), len(x)])
+    return [Line(x[a:b], y[a:b], "", color, width) for a, b in parts]
 
 
 def _joints_of(run: Run) -> Iterator[_Joint]:

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from trainlog.draw import LIGHT, Band, Chart, Grid, Line, Scatter, VLine
+from trainlog.draw import Band, Chart, Grid, Line, Scatter, VLine
 from trainlog.draw.theme import find_theme
 from trainlog.errors import PlotError
 from trainlog.plot.axes import Axis, Floats
@@ -92,7 +92,7 @@ def _rows(
     """Intervals below each other, each with its value."""
     marks: list[Line | Scatter | VLine] = []
     for row, (label, one) in enumerate(found.items()):
-        y, color = -float(row), colors.get(label, LIGHT.palette[0])
+        y, color = -float(row), colors[label]
         if np.isfinite([one.low, one.high]).all():
             marks.append(Line([float(one.low), float(one.high)], [y, y], "", color, width=_BAR, opacity=0.45))
         marks.append(Scatter([float(one.value)], [y], "", color, size=_BAR, opacity=1.0))
@@ -155,7 +155,8 @@ def _improvement(
     for (first, new), (second, old) in itertools.combinations(scores.items(), 2):
         count = len(new)
         found[f"{first} > {second}"] = bootstrap_interval([*new, *old], partial(_probability, count=count))
-    chart = _rows(found, "probability of improvement", {}, (0.0, 1.0))
+    color = find_theme(options.theme).palette[0]
+    chart = _rows(found, "probability of improvement", dict.fromkeys(found, color), (0.0, 1.0))
     chart = dataclasses.replace(chart, x_label="P(X > Y)", caption="bars: 95 % intervals; line: no difference")
     return dataclasses.replace(chart, marks=[*chart.marks, VLine([0.5])]), (_block("improvement", found),)
 

@@ -116,7 +116,7 @@ def _extreme(values: Floats, window: int) -> Floats:
 
     At the ends the window holds the values that there are: an extreme of the curve is never left out.
     """
-    half = min(window // 2, len(values) - 1)
+    half = max(min(window // 2, len(values) - 1), 0)
     window = 2 * half + 1
     blocks = -(-(len(values) + half) // window)
     padded = np.full((blocks + 1, window), np.inf)
