@@ -77,12 +77,21 @@ def load_font(path: Path, size: float) -> FreeTypeFont:
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)
 def _has(path: Path, letter: str) -> bool:
     """Whether a font has a letter: it is not drawn as the glyph for what is missing."""
-    font = load_font(path, 24.0)
-    (glyph, _), (missing, _) = (font.getmask2(text, mode="L") for text in (letter, "\uffff"))
-    return glyph.size != missing.size or bytes(glyph) != bytes(missing)
+    return _glyph(path, letter) != _missing(path)
+
+
+@cache
+def _missing(path: Path) -> tuple[tuple[int, int], bytes]:
+    return _glyph(path, "\uffff")
+
+
+def _glyph(path: Path, letter: str) -> tuple[tuple[int, int], bytes]:
+    """The size and the pixels of a letter."""
+    glyph, _ = load_font(path, 24.0).getmask2(letter, mode="L")
+    return glyph.size, bytes(glyph)
 
 
 @lru_cache(maxsize=4096)

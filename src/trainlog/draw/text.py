@@ -14,7 +14,7 @@ from typing import Final
 __all__ = ["CAP_HEIGHT", "clean", "shorten", "text_width", "wrap"]
 
 _ELLIPSIS: Final = "…"
-CAP_HEIGHT: Final = 0.69
+CAP_HEIGHT: Final = 0.7
 """Height of capital letters and digits, as a fraction of the font size."""
 
 # So that layout opens no font for most figures. In thousandths of the font size.
