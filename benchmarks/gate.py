@@ -97,7 +97,7 @@ def _coverage(simulations: int) -> Table:
                 truth = (
                     100.0
                     if center == "mean"
-                    else float(statistics.center_of(draw(generator, (n, 10**6)), center).mean())
+                    else float(statistics.center_of(draw(generator, (n, 250 * simulations)), center).mean())
                 )
                 found = statistics.interval(runs, center)
                 cells.append(_percent((found.low <= truth) & (found.high >= truth)))

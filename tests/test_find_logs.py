@@ -28,6 +28,7 @@ def test_each_log_of_a_folder_is_a_run(tmp_path: Path) -> None:
     make(tmp_path / "2.flog", tmp_path / "10.flog", tmp_path / "more" / "a" / "run.flog", tmp_path / "more" / ".b.flog")
     (tmp_path / "args.json").write_text("{}")
     (tmp_path / "policy.bin").write_bytes(b"weights")
+    (tmp_path / "reward.svg").write_text("<svg/>")
     assert find_logs([tmp_path]) == [tmp_path / "more/a/run.flog", tmp_path / "2.flog", tmp_path / "10.flog"]
     assert find_logs([tmp_path / "more", tmp_path / "2.flog", tmp_path]) == [
         *(tmp_path / "more/a/run.flog", tmp_path / "2.flog", tmp_path / "10.flog")

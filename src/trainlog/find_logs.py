@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trainlog import registry
-from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
+from trainlog.errors import CodecError, LogNotFound, TrainlogError, UnknownFormat
 
 __all__ = ["find_logs"]
 
@@ -51,21 +51,26 @@ def find_logs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 def _logs(paths: Iterable[Path]) -> Iterator[Path]:
     """Yield the logs among *paths*, files and folders; shards as one."""
     folders: dict[Path, dict[Path, int | None]] = {}
+    known: set[Path] = set()  # files of logs that were found
     for path in paths:
+        if path in known:
+            continue
+        files, rank = _log_of(path)
+        known.update(files)
         if path.is_file():
-            log, rank = _log_of(path)
-            if log is not None:
-                folders.setdefault(log.parent, {})[log] = rank
-        elif _log_of(path)[0] is not None:
+            folders.setdefault(path.parent, {}).update(dict.fromkeys(files[:1], rank))
+        elif files:
             yield path
         else:
             # A link to a folder might lead back to this one.
             inside = (one for one in path.iterdir() if one.name[0] != "." and not (one.is_symlink() and one.is_dir()))
             yield from _logs(sorted(inside, key=_natural))
     for folder, ranks in folders.items():
+        if not ranks:
+            continue
         suffix = next(iter(ranks)).suffix
         every = {path for path in folder.iterdir() if path.name[0] != "." and path.suffix == suffix}
-        if _log_of(folder)[0] is not None:
+        if _log_of(folder)[0]:
             yield folder
         elif len(ranks) > 1 and None not in ranks.values() and len(set(ranks.values())) == len(every) == len(ranks):
             yield folder / f"*{suffix}"
@@ -73,17 +78,18 @@ def _logs(paths: Iterable[Path]) -> Iterator[Path]:
             yield from ranks
 
 
-def _log_of(path: Path) -> tuple[Path | None, int | None]:
-    """The first file of the log that *path* belongs to, and its rank among shards; None for what is no log."""
+def _log_of(path: Path) -> tuple[tuple[Path, ...], int | None]:
+    """The files of the log that *path* belongs to, and its rank among shards; no files for what is no log."""
     try:
         reader = registry.open(path)
-    except UnknownFormat:
-        return (path if path.is_file() and _is_named_as_a_log(path) else None), None
+    except (UnknownFormat, CodecError):  # no log, or a picture
+        return ((path,) if path.is_file() and _is_named_as_a_log(path) else ()), None
     except TrainlogError:
-        return path, None  # a log that cannot be read
+        return (path,), None  # a log that cannot be read
     shard = reader.header.meta.get("shard")
-    rank = shard.get("rank") if isinstance(shard, dict) else None
-    return (path if path.is_dir() else reader.files[0] if reader.files else path), rank
+    declared = shard.get("rank") if isinstance(shard, dict) else None
+    rank = declared if isinstance(declared, int) else None
+    return ((path,) if path.is_dir() else reader.files or (path,)), rank
 
 
 def _is_named_as_a_log(path: Path) -> bool:

@@ -44,6 +44,8 @@ CenterName = Literal["mean", "iqm", "median"]
 CENTERS: Final[tuple[CenterName, ...]] = ("mean", "iqm", "median")
 
 _RESAMPLES: Final = 2000
+_FEWEST_RESAMPLED: Final = 5  # runs of a task
+_LEAST_ERROR: Final = 0.1  # of the standard error; a resample with less would only say that it drew one run often
 _CHUNK: Final = 2_000_000  # numbers in memory while resampling
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
@@ -262,9 +264,9 @@ def bootstrap_interval(scores: Scores, statistic: Statistic, *, confidence: floa
 def interval(scores: Scores, center: CenterName = "mean", *, confidence: float = 0.95) -> Interval:
     """The center of scores, and a confidence interval that also holds for few runs.
 
-    For the mean and the IQM, each end is the farther one of two intervals. Student's t interval is too short on the
-    long side of skewed scores. The studentised bootstrap (bootstrap-t) follows the skew, and has too few different
-    resamples with three or four runs. For the median, the interval is Student's, with the standard error of the
+    It is Student's t interval. From five runs of each task on, each end of that of the mean or the IQM is moved out to
+    the end of the studentised bootstrap (bootstrap-t) where that is farther: Student's is too short on the long side of
+    skewed scores. Of fewer runs there are too few different resamples. The standard error of the median is that of the
     bootstrap. docs/ci.md has the measured coverage.
 
     Sources: for the standard error of the IQM, Tukey & McLaughlin 1963 (Winsorised variance); over several tasks,
@@ -283,8 +285,7 @@ def interval(scores: Scores, center: CenterName = "mean", *, confidence: float =
     value, error, df = _standard_error(tasks, center)
     reach = student_quantile(df, _upper(confidence))
     low = high = reach
-    if center != "median" and min(map(len, tasks)) > 1:
-        # Resamples of equal scores have no standard error, and are left out.
+    if center != "median" and min(map(len, tasks)) >= _FEWEST_RESAMPLED:
         t = bootstrap(tasks, lambda drawn: _studentised(drawn, center, value, error))
         lower, upper = (_quantile(t, share) for share in (1 - _upper(confidence), _upper(confidence)))
         low, high = np.fmax(reach, upper), np.fmax(reach, -lower)
@@ -454,10 +455,10 @@ def _satterthwaite(variances: list[Floats], degrees: list[Floats]) -> tuple[Floa
 
 
 def _studentised(drawn: list[Floats], center: CenterName, value: Floats, error: Floats) -> Floats:
-    """How many of its own standard errors each resample is from the center."""
+    """How many of its own standard errors each resample is from the center; NaN for one of nearly equal scores."""
     centers, errors, _ = _standard_error(drawn, center)
     with np.errstate(all="ignore"):
-        return np.where(errors > 1e-9 * error, (centers - value) / errors, np.nan)
+        return np.where(errors > _LEAST_ERROR * error, (centers - value) / errors, np.nan)
 
 
 def _quantile(values: Floats, share: Floats | float) -> Floats:

@@ -77,3 +77,25 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_several_tasks_are_not_averaged_silently(tmp_path: Path) -> None:
+    for level, task in ((1000, "hopper"), (5000, "ant")):
+        for seed in range(3):
+            training(tmp_path / task / f"{seed}.flog", seed, 40, level, {"task": task, "algo": "sac"})
+    done = run("plot", tmp_path, "--by", "algo", "-y", "reward", "-o", tmp_path / "out", "--format", "svg")
+    note = "averaged over 2 tasks with equal weight, in their own units: compare tasks one by one"
+    assert (done.returncode, done.stderr) == (0, f"trainlog: note: sac: {note}\n")
+    assert note in (tmp_path / "out" / "reward.svg").read_text()
+    one_task = run("plot", tmp_path, "--by", "task", "-y", "reward", "-o", tmp_path / "out", "--format", "svg")
+    assert (one_task.returncode, one_task.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("paths", [["seeds"], ["seeds/*.flog"], ["seeds/[0-9].flog", "more"]])
+def test_folders_and_patterns_are_runs(tmp_path: Path, paths: list[str]) -> None:
+    for seed in range(3):
+        training(tmp_path / "seeds" / f"{seed}.flog", seed, 40)
+    training(tmp_path / "more" / "3.flog", 3, 40)
+    done = run("plot", *paths, "-y", "reward", "--band", "ci", "-o", "out", "--format", "svg", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"mean of {3 if len(paths) == 1 else 4} seeds" in (tmp_path / "out" / "reward.svg").read_text()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from made_logs import write_log
+from trainlog.draw import Chart
+from trainlog.plot import PlotOptions, pictures, runs_of
 from trainlog.plot.seeds import aggregate
 from trainlog.statistics import center_of, interval
 
@@ -74,7 +79,20 @@ def test_tasks_are_strata_and_nothing_is_drawn_where_one_of_them_has_no_run() ->
     assert stratified.center == pytest.approx(pooled.center)
     assert (stratified.high - stratified.low).max() < (pooled.high - pooled.low).min() / 20
     short = [*runs[:3], *((x[:2], y[:2]) for x, y in runs[3:])]
-    assert np.isnan(aggregate(short, "mean", "ci", tasks).center).tolist() == [False] * 2 + [True] * 3
+    assert aggregate(short, "mean", "ci", tasks).x.tolist() == [0, 1]
+    assert len(aggregate(runs[:3], "mean", "ci", ["hopper", "hopper", "ant"]).x) == 5
+    nowhere = [(RISING, RISING), (RISING + 10, RISING)]
+    assert len(aggregate(nowhere, "mean", "ci", ["hopper", "ant"]).x) == 0
+
+
+def test_tasks_without_a_common_point_are_said(tmp_path: Path) -> None:
+    runs = runs_of(
+        write_log(tmp_path / f"{task}.flog", [{"step": n + begin, "reward": n} for n in range(9)], {"task": task})
+        for task, begin in (("ant", 0), ("hopper", 100))
+    )
+    (picture,) = pictures(runs, PlotOptions(facet="", center="mean", y=("reward",)))
+    assert isinstance(picture.figure, Chart)
+    assert picture.figure.caption == "not drawn: no point has runs of all tasks"
 
 
 def test_long_runs_keep_their_ends() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from made_logs import training, write_log
+from trainlog.draw.theme import find_theme
 from trainlog.errors import ExpressionError, StatisticsError
 from trainlog.plot import PlotOptions, runs_of
 from trainlog.report import Content, gather, write_report
@@ -23,6 +24,7 @@ from trainlog.report.html import html
 from trainlog.report.junit import junit
 from trainlog.report.markdown import markdown
 from trainlog.report.tables import baseline_sentence
+from trainlog.statistics import interval
 
 
 def content_of(tmp_path: Path, count: int = 1, options: PlotOptions | None = None, **more: Any) -> Content:
@@ -231,7 +233,7 @@ def test_tasks_are_compared_one_by_one() -> None:
     new, old = ([*scores(*walker, task="walker"), *scores(*hopper, task="hopper")] for _ in range(2))
     found = compare("score", new, old, Tolerance.of("5%"))
     assert (found.tasks, found.new) == (2, (11 + 1100) / 2)
-    assert "2 tasks with equal weight" in baseline_sentence(found)
+    assert "averaged over 2 tasks with equal weight" in baseline_sentence(found)
     pooled = compare("score", [*scores(*walker, *hopper)], [*scores(*walker, *hopper)], Tolerance.of("5%"))
     assert found.high - found.low < (pooled.high - pooled.low) / 3
     with pytest.raises(StatisticsError, match="of different tasks: hopper"):
@@ -291,3 +293,45 @@ def test_sparklines() -> None:
     assert sparkline(np.full(3, 2.0)) == "▄▄▄"
     assert sparkline(np.array([np.nan])) == ""
     assert len(sparkline(np.array([1e308, -1e308, np.inf]))) == 2
+
+
+def test_the_table_of_results(tmp_path: Path) -> None:
+    runs = runs_of(
+        training(tmp_path / algo / f"{seed}.flog", seed, 60, goal, {"algo": algo})
+        for algo, goal in (("ppo_2", 100), ("sac", 200))
+        for seed in range(4 if algo == "sac" else 1)
+    )
+    content = gather(runs, PlotOptions(y=("reward",), by="algo", center="iqm"))
+    write_report(content, tmp_path / "out")
+    with (tmp_path / "out" / "results.csv").open(newline="") as file:
+        one, two = csv.DictReader(file)
+    assert (one["metric"], one["group"], one["runs"], one["center"], one["low"]) == ("reward", "ppo_2", "1", "iqm", "")
+    finals = [log.metrics["reward"].final for log in content.logs[1:]]
+    expected = interval(finals, "iqm")
+    assert [float(two[name]) for name in ("value", "low", "high")] == pytest.approx([float(part) for part in expected])
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert r"Last tenth: IQM \[95 % confidence interval\] (n logs)" in text
+    assert "| metric | ppo\\_2 | sac |" in text
+    assert "(n=4) |" in text
+    latex = (tmp_path / "out" / "results.tex").read_text()
+    assert "metric & ppo\\_2 & sac \\\\" in latex
+    assert latex.count("{") == latex.count("}")
+    assert "(n=4)" in html(content)
+
+
+def test_a_page_has_the_colours_of_both_themes(tmp_path: Path) -> None:
+    for theme, other in (("light", "dark"), ("dark", "light")):
+        text = html(content_of(tmp_path / theme, options=PlotOptions(theme=theme)))
+        assert f"@media (prefers-color-scheme: {other})" in text
+        drawn, wanted = find_theme(theme), find_theme(other)
+        rules = dict(re.findall(r'figure svg \[stroke="(#\w+)"\] \{ stroke: (#\w+); \}', text))
+        names = ("background", "text", "muted", "grid", "axis")
+        assert [rules[getattr(drawn, name)] for name in names] == [getattr(wanted, name) for name in names]
+        assert [rules[color] for color in drawn.palette] == list(wanted.palette)
+        assert text.count(f'stroke="{drawn.palette[0]}"') > 1
+
+
+def test_what_a_band_means_is_below_a_narrow_figure(tmp_path: Path) -> None:
+    content = content_of(tmp_path, 3, PlotOptions(y=("reward",), band="ci"), size=(300, 200))
+    (caption,) = re.findall("<figcaption>(.*?)</figcaption>", html(content))
+    assert "band: 95 % interval of the mean" in caption

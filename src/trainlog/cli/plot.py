@@ -14,8 +14,21 @@ from trainlog import registry
 from trainlog.cli.output import progress
 from trainlog.codec import Reader
 from trainlog.find_logs import find_logs
-from trainlog.plot import AXES, BANDS, CENTERS, PRESETS, Format, PlotOptions, Style, pictures, runs_of, save_pictures
-from trainlog.plot.options import KINDS, normalization_of
+from trainlog.plot import (
+    AXES,
+    BANDS,
+    CENTERS,
+    PRESETS,
+    Format,
+    Group,
+    PlotOptions,
+    Style,
+    groups_of,
+    pictures,
+    runs_of,
+    save_pictures,
+)
+from trainlog.plot.options import KINDS, normalization_of, tasks_note
 
 __all__ = ["FormatsType", "command", "figure_options", "output_options", "plot_options"]
 
@@ -213,10 +226,19 @@ def command(
             written += paths
     for path in written:
         click.echo(path)
+    if plot.normalize is None and plot.facet == "":
+        _echo_tasks(groups_of(runs, plot))
     constant = list(dict.fromkeys(str(metric) for run in runs for metric in run.constants())) if not plot.y else []
     if constant:
         more = f" and {len(constant) - 8} more" if len(constant) > 8 else ""
         click.echo(f"never changes, so not drawn: {', '.join(constant[:8])}{more}", err=True)
+
+
+def _echo_tasks(groups: Iterable[Group]) -> None:
+    """Say which curves are averages over several tasks."""
+    for group in groups:
+        if (count := len(set(group.tasks))) > 1:
+            click.echo(f"trainlog: note: {group.label or 'all logs'}: {tasks_note(count)}", err=True)
 
 
 def _draw_functions(log: Reader, names: Iterable[str], folder: Path, theme: str) -> list[Path]:

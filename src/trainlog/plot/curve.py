@@ -17,13 +17,13 @@ from trainlog.draw.theme import find_theme
 from trainlog.errors import PlotError
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis, Floats
-from trainlog.plot.options import Group, PlotOptions, normalized
+from trainlog.plot.options import Group, PlotOptions, normalized, tasks_note
 from trainlog.plot.picture import Block
 from trainlog.plot.run import Metric, Run
 from trainlog.plot.seeds import aggregate
 from trainlog.plot.smoothing import default_window, is_count, round_window, smoothed, window_extremes, window_std
 
-__all__ = ["MetricChart", "tasks_note"]
+__all__ = ["MetricChart"]
 
 _DASHES: Final = (None, (7.0, 4.0), (2.0, 4.0))
 _MAX_RAW: Final = 4  # curves with all values drawn behind the smoothed curve
@@ -40,12 +40,6 @@ _EVALUATION: Final = re.compile(r"(^|[/_. -])(eval\w*|test|val|validation)([/_. 
 
 _Points = tuple[Floats, Floats]
 _Curve = tuple[Group, str, list[tuple[Run, _Points]]]
-
-
-def tasks_note(count: int, normalized: bool = False) -> str:
-    """What a figure or a table says of values that are averaged over several tasks."""
-    units = "" if normalized else ", in their own units: compare tasks one by one"
-    return f"averaged over {count} tasks with equal weight{units}"
 
 
 class MetricChart:
@@ -243,7 +237,8 @@ class MetricChart:
             one = one._replace(low=low, high=high)
         count, tasks = len(curves), len({run.task for run, _ in points})
         if tasks > 1:
-            self.notes[tasks_note(tasks, self.options.normalize is not None)] = None
+            note = tasks_note(tasks, normalized=self.options.normalize is not None)
+            self.notes[note if len(one.x) else "not drawn: no point has runs of all tasks"] = None
         self._counts[label] = count
         bands = _true_ranges(np.isfinite(one.low))
         for piece in bands:

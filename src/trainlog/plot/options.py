@@ -18,7 +18,17 @@ from trainlog.plot.seeds import BandName
 from trainlog.statistics import CenterName
 from trainlog.table.values import flatten
 
-__all__ = ["KINDS", "Group", "KindName", "PlotOptions", "facets_of", "groups_of", "normalization_of", "normalized"]
+__all__ = [
+    "KINDS",
+    "Group",
+    "KindName",
+    "PlotOptions",
+    "facets_of",
+    "groups_of",
+    "normalization_of",
+    "normalized",
+    "tasks_note",
+]
 
 
 KindName = Literal["curves", "intervals", "profile", "improvement", "efficiency"]
@@ -121,6 +131,12 @@ def _grouped(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
     for run in runs:
         found.setdefault(_value_of(run, options.by), []).append(run)
     return [Group(label, tuple(members)) for label, members in found.items()]
+
+
+def tasks_note(count: int, *, normalized: bool = False) -> str:
+    """What a figure or a table says of values that are averaged over several tasks."""
+    units = "" if normalized else ", in their own units: compare tasks one by one"
+    return f"averaged over {count} tasks with equal weight{units}"
 
 
 def facets_of(runs: Sequence[Run], groups: Sequence[Group], options: PlotOptions) -> dict[str, list[Run]]:

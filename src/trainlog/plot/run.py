@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -308,7 +309,7 @@ def log_names(paths: Sequence[Path]) -> list[str]:
     """The names of the files, with as many parent folders as distinguish them, or else a number."""
     names: list[str] = []
     counts: dict[str, int] = {}
-    for name in _labels([path.absolute() for path in paths]):
+    for name in _labels([Path(os.path.normpath(path.absolute())) for path in paths]):
         counts[name] = counts.get(name, 0) + 1
         names.append(name if counts[name] == 1 else f"{name} #{counts[name]}")
     return names

@@ -48,7 +48,8 @@ def aggregate(
     Each curve is interpolated between its own points, and not extrapolated. Where all curves together have more than
     500 points, they are divided into 500 even bins: the value of a curve is the mean of its points in a bin, and
     ``minmax`` is from the lowest to the highest of all points in it. Points that are not finite are left out.
-    Runs of several tasks are aggregated over the tasks, see `trainlog.statistics`, and only where each task has a run.
+    Runs of several tasks are aggregated over the tasks, see `trainlog.statistics`; the aggregate begins and ends where
+    each task has a run.
 
     The band is the 95 % interval of the center (``ci``), one standard deviation of the sample around the mean of the
     runs (``std``), or from the lowest to the highest run (``minmax``). An interval needs two runs of each task.
@@ -92,7 +93,10 @@ def aggregate(
                     high[columns] = highest[np.ix_(every, columns)].max(axis=0)
                 else:
                     low[columns], high[columns] = _band(present, center, band)
-    return Aggregate(x, centers, low, high, reached.sum(axis=0, dtype=np.int64), 0 if edges is None else len(x))
+    known_centers = np.flatnonzero(~np.isnan(centers))
+    kept = slice(known_centers[0], known_centers[-1] + 1) if len(known_centers) else slice(0)
+    counts = reached.sum(axis=0, dtype=np.int64)[kept]
+    return Aggregate(x[kept], centers[kept], low[kept], high[kept], counts, 0 if edges is None else len(x))
 
 
 def _clean(curve: tuple[Floats, Floats]) -> tuple[Floats, Floats]:

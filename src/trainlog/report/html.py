@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Final
 
-from trainlog.draw import Band, layout, svg
+from trainlog.draw import Band, Chart, layout, svg
 from trainlog.draw.theme import Theme, find_theme
 from trainlog.plot import Picture
 from trainlog.report.content import Content
@@ -21,6 +22,7 @@ from trainlog.report.tables import (
     outcome_word,
     result_rows,
     result_titles,
+    results_note,
 )
 
 __all__ = ["html", "xml_text"]
@@ -160,19 +162,23 @@ def _folded(title: str, members: Sequence[Picture], content: Content) -> Iterato
 def _figure(picture: Picture, content: Content) -> str:
     # Two figures share the width of the page, so they are laid out smaller to keep their text readable.
     share = 1.0 if not picture.blocks else _SHARE
+    figure, texts = picture.figure, [picture.title]
+    if isinstance(figure, Chart):
+        # Below the figure there is room for what its legend and its caption would cut.
+        bands = [mark.label for mark in figure.marks if isinstance(mark, Band) and mark.label]
+        texts += [f"band: {label}" for label in dict.fromkeys(bands)]
+        texts += [figure.caption] if figure.caption else []
+        figure = dataclasses.replace(figure, caption="")
     across, down = picture.size(max(round(content.width * share), 120), max(round(content.height * share), 80))
-    drawing = svg(layout(picture.figure, width=across, height=down, theme=content.theme))
-    # The legend of a small figure may have no room for what a band means.
-    bands = [mark.label for mark in getattr(picture.figure, "marks", ()) if isinstance(mark, Band) and mark.label]
-    text = "; band: ".join([picture.title, *dict.fromkeys(bands)])
-    caption = f"<figcaption>{xml_text(text)}</figcaption>" if picture.blocks else ""
+    drawing = svg(layout(figure, width=across, height=down, theme=content.theme))
+    caption = f"<figcaption>{xml_text('; '.join(texts))}</figcaption>" if picture.blocks else ""
     return f"<figure>{drawing}{caption}</figure>"
 
 
 def _numbers(content: Content) -> Iterator[str]:
     if results := list(result_rows(content)):
         yield "<h2>Results</h2>"
-        yield '<p class="muted">Last tenth, [95 % confidence interval] (n logs)</p>'
+        yield f'<p class="muted">{xml_text(results_note(content))}</p>'
         yield from _table(result_titles(content), results)
     yield "<h2>Metrics</h2>"
     yield from _table(("metric", "curve", "first", "last tenth", "lowest", "highest"), metric_rows(content), code=True)

@@ -17,6 +17,7 @@ from trainlog.report.tables import (
     outcome_word,
     result_rows,
     result_titles,
+    results_note,
 )
 
 __all__ = ["markdown"]
@@ -55,7 +56,7 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
         parts += [f"![{file}]({images.rstrip('/')}/{file})" for file in shown[:_MAX_PICTURES]]
     results = [Row((_code(row.cells[0]), *map(_text, row.cells[1:]))) for row in result_rows(content)]
     if results:
-        parts.append("Last tenth, [95 % confidence interval] (n logs):")
+        parts.append(_text(results_note(content)))
         parts.append(_table(tuple(map(_text, result_titles(content))), results[:_MAX_METRICS]))
     metrics = [Row((_code(row.cells[0]), *row.cells[1:])) for row in metric_rows(content)]
     left = len(metrics) - _MAX_METRICS

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from trainlog.plot.options import tasks_note
 from trainlog.report.baseline import Comparison
 from trainlog.report.content import Content
 from trainlog.report.facts import human, sparkline
@@ -14,8 +15,11 @@ from trainlog.report.results import markdown_cell
 
 __all__ = [
     *("Row", "baseline_sentence", "failure_rows", "gate_rows", "log_rows", "metric_rows", "outcome_word"),
-    *("result_rows", "result_titles"),
+    *("result_rows", "result_titles", "results_note"),
 ]
+
+
+_CENTERS: Final = {"mean": "mean", "iqm": "IQM", "median": "median"}
 
 
 class Row(NamedTuple):
@@ -65,8 +69,8 @@ def baseline_sentence(one: Comparison) -> str:
     else:
         counts += ", other seeds" if all(score.seed for score in one.new_scores + one.old_scores) else ""
     if one.tasks > 1:
-        counts += f", {one.tasks} tasks with equal weight"
-    center = {"iqm": "IQM", "median": "median"}.get(one.center, "mean")
+        counts += f", {tasks_note(one.tasks)}"
+    center = _CENTERS[one.center]
     parts = [f"{outcome} The {center} is {human(one.new)} now and was {human(one.old)} before ({counts}):"]
     parts.append(f"a difference of {_points(one, one.difference)}")
     if several:
@@ -80,6 +84,14 @@ def baseline_sentence(one: Comparison) -> str:
 def _points(one: Comparison, points: float) -> str:
     percent = one.percent(points)
     return human(points) if np.isnan(percent) else f"{human(points)} ({human(percent)} %)"
+
+
+def results_note(content: Content) -> str:
+    """What the cells of `result_rows` are."""
+    tasks = max((result.tasks for result in content.groups), default=1)
+    center = _CENTERS[content.groups[0].center] if content.groups else "mean"
+    note = f"Last tenth: {center} [95 % confidence interval] (n logs)"
+    return f"{note}; {tasks_note(tasks)}" if tasks > 1 else note
 
 
 def result_titles(content: Content) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from trainlog.report.html import html
 from trainlog.report.junit import junit
 from trainlog.report.markdown import markdown
 from trainlog.report.results import csv_table, latex_table
+from trainlog.report.tables import results_note
 from trainlog.storage.source import atomic_write
 from trainlog.strictjson import strict_json
 
@@ -61,7 +62,7 @@ def write_report(
         figures[picture.name] = [path.relative_to(folder).as_posix() for path in saved]
         written += saved
     files = [file for names in figures.values() for file in names]
-    caption = f"{content.title}: mean of the last tenth, with 95 % confidence intervals over n runs"
+    caption = f"{content.title}. {results_note(content)}."
     texts = {
         "results.csv": csv_table(content.groups),
         "results.tex": latex_table(content.groups, caption),
