@@ -87,7 +87,7 @@ def test_writes_the_files_that_the_original_wrote(tmp_path: Path) -> None:
         1,
     )
     svg = (tmp_path / "out" / "train_reward_curve.svg").read_text()
-    for text in ("train reward over episodes", "Episode", "Reward", ">avg2<"):
+    for text in ("train reward over episodes", "Episode", "Reward", ">mean of 2, trailing<"):
         assert text in svg
     for path in (tmp_path / "out").glob("*.svg"):
         ElementTree.parse(path)

@@ -9,6 +9,8 @@ import pytest
 
 from draw.figures import all_marks, check_svg, check_texts, samples, text_boxes
 from trainlog.draw import (
+    DARK,
+    LIGHT,
     Band,
     Chart,
     Drawing,
@@ -24,6 +26,7 @@ from trainlog.draw import (
     layout,
     svg,
 )
+from trainlog.draw.color import contrast
 from trainlog.draw.drawing import Box, Cells, Clip, Dots, Polygon, Polyline, Rect, Text, pieces
 
 
@@ -344,7 +347,36 @@ def test_any_numeric_type_is_drawn() -> None:
     assert Line(None, [10**400, -(10**400)]).y.tolist() == [math.inf, -math.inf]
 
 
-def test_many_events_are_a_tint() -> None:
-    drawing = layout(Chart(marks=[Line(None, [0, 1]), VLine(np.linspace(0, 1, 5000), "episode")]))
-    tint = next(mark for mark in curves(drawing) if mark.opacity < 0.5)
-    assert len(tint.points) <= 2 * plot_of(drawing).width + 2
+def test_frequent_events_are_a_rug() -> None:
+    often, seldom = np.linspace(0, 1, 5000), [0.25, 0.5]
+    drawing = layout(Chart(marks=[Line(None, [0, 1]), VLine(often, "best"), VLine(seldom, "fall")]))
+    plot, (rug, lines) = plot_of(drawing), [mark for mark in curves(drawing) if mark.starts is not None]
+    assert len(rug.points) <= 2 * plot.width + 2
+    assert np.ptp(rug.points[:, 1]) < 0.05 * plot.height
+    assert np.ptp(lines.points[:, 1]) >= plot.height - 1
+    assert rug.color != lines.color
+
+
+def test_stairs_hold_each_value_and_end_at_a_gap() -> None:
+    y = [0, 1, np.nan, 1, 0]
+    drawing = layout(Chart(marks=[Line(None, y, stairs=True)], x_range=(0, 4)))
+    plot, line = plot_of(drawing), curves(drawing)[0]
+    places = np.round((line.points[:, 0] - plot.x) / plot.width * 4, 6).tolist()
+    pieces = np.split(np.array(places), line.starts[1:]) if line.starts is not None else [np.array(places)]
+    assert [piece.tolist() for piece in pieces] == [[0, 1, 1, 1], [3, 4, 4]]
+
+
+def test_names_stand_at_the_values_of_an_axis() -> None:
+    chart = Chart(marks=[Scatter([1, 2], [0, 1])], y_ticks=[(0, "PPO"), (1, "SAC")])
+    assert {"PPO", "SAC"} <= {mark.text for mark in layout(chart).marks if isinstance(mark, Text)}
+
+
+def test_strips_and_events_have_colors_of_their_own() -> None:
+    strip = StateTimeline([0, 0.5], ["walk", "run"], label="gait")
+    drawing = layout(Chart(marks=[Line(None, [0, 1], "reward"), VLine([0.5], "fall"), VLine([0.7], "best"), strip]))
+    (entries,) = [[mark.text for mark in drawing.marks if isinstance(mark, Text)]]
+    rows = {mark.text: mark.y for mark in drawing.marks if isinstance(mark, Text) and mark.text in ("reward", "walk")}
+    assert rows["reward"] < rows["walk"], entries
+    for theme in (LIGHT, DARK):
+        assert not set(theme.events) & set(theme.palette)
+        assert all(contrast(color, theme.background) >= 3 for color in theme.events)

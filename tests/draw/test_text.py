@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
-from PIL import ImageFont
 
-from trainlog.draw.text import MISSING_GLYPH, clean, shorten, text_width, transliterate, wrap
+from trainlog.draw import fonts
+from trainlog.draw.fonts import _has, arimo, font_runs, load_font
+from trainlog.draw.text import clean, shorten, text_width, wrap
 
-FONT = ImageFont.load_default(100)
+FONT = load_font(arimo(), 1000.0)
 TEXT = st.text(st.characters(codec=None), max_size=60)
 
 
@@ -33,31 +36,25 @@ def test_wrapped_lines_fit_and_are_few(text: str, width: float, most: int) -> No
     assert all(text_width(line, 12) <= width for line in lines)
 
 
-@given(st.text(max_size=40))
-def test_the_font_has_every_letter_that_is_spelt(text: str) -> None:
-    assert isinstance(FONT, ImageFont.FreeTypeFont)
-    absent = bytes(FONT.getmask("\uffff"))
-    for letter in set(transliterate(clean(text))) - {MISSING_GLYPH, "−", "–", " "}:
-        assert bytes(FONT.getmask(letter)) != absent
+@given(st.text(st.characters(max_codepoint=0x24F), max_size=40))
+def test_letters_are_as_wide_as_in_the_font(text: str) -> None:
+    text = clean(text)
+    for letter in text:
+        if _has(arimo(), letter) and not unicodedata.combining(letter) and unicodedata.category(letter) != "Cf":
+            assert text_width(letter, 1000) == pytest.approx(FONT.getlength(letter), abs=2)
 
 
-def test_the_letters_of_the_png_are_no_wider_than_their_room() -> None:
-    assert isinstance(FONT, ImageFont.FreeTypeFont)
-    for letter in map(chr, range(32, 127)):
-        assert FONT.getlength(letter) <= text_width(letter, 100) + 1
+@pytest.mark.parametrize("text", ["Größenmaßstäbe", "Ωμέγα ανταμοιβή", "Награда", "α → ∞, x² ≤ ½ ± 3 µm − √2"])
+def test_text_is_in_the_font_as_written(text: str) -> None:
+    assert list(font_runs(text)) == [(arimo(), text)]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("café", "cafe"),
-        ("α = 0.1", "alpha = 0.1"),
-        ("µm, m²", "um, m^2"),
-        ("日", MISSING_GLYPH),
-        ("−5 … 3 °", "−5 … 3 °"),
-        ("Straße → Øst", "Strasse -> Ost"),
-    ],
-)
-def test_other_letters_are_spelt_or_boxed(text: str, expected: str) -> None:
-    assert transliterate(text) == expected
-    assert text_width(text, 10) >= 0.9 * text_width(expected, 10)
+def test_other_letters_are_drawn_in_the_fonts_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts, "_system_fonts", lambda: ())
+    fonts._font_of.cache_clear()
+    assert list(font_runs("奖")) == [(arimo(), "奖")]  # its box for what is missing, and no other letters
+    fonts._font_of.cache_clear()
+
+
+def test_joiners_and_variants_of_emoji_are_no_boxes() -> None:
+    assert "".join(run for _, run in font_runs("\u2764\ufe0f a")) == "\u2764 a"

@@ -90,7 +90,7 @@ def test_tasks_without_a_common_point_are_said(tmp_path: Path) -> None:
         write_log(tmp_path / f"{task}.flog", [{"step": n + begin, "reward": n} for n in range(9)], {"task": task})
         for task, begin in (("ant", 0), ("hopper", 100))
     )
-    (picture,) = pictures(runs, PlotOptions(center="mean", y=("reward",)))
+    (picture,) = pictures(runs, PlotOptions(facet="", center="mean", y=("reward",)))
     assert isinstance(picture.figure, Chart)
     assert picture.figure.caption == "not drawn: no point has runs of all tasks"
 
@@ -98,7 +98,20 @@ def test_tasks_without_a_common_point_are_said(tmp_path: Path) -> None:
 def test_long_runs_keep_their_ends() -> None:
     x = np.linspace(0, 1, 5000)
     one = aggregate([(x, x), (x[:3000], x[:3000])], "mean", "minmax")
-    assert len(one.x) <= 510
-    assert one.x[[0, -1]].tolist() == [0, 1]
-    assert x[2999] in one.x
-    assert one.center == pytest.approx(one.x)
+    assert one.bins == len(one.x) == 500
+    assert one.x[[0, -1]] == pytest.approx([0.001, 0.999])
+    assert one.x[one.runs == 2].max() == pytest.approx(x[2999], abs=0.002)
+    assert one.center == pytest.approx(one.x, abs=1e-3)
+
+
+def test_the_band_from_lowest_to_highest_has_every_spike() -> None:
+    rng = np.random.default_rng(0)
+    x = np.arange(100_000.0)
+    runs = [rng.normal(size=len(x)) for _ in range(5)]
+    runs[1][12_345], runs[3][54_321] = 50, -40
+    one = aggregate([(x, y) for y in runs], "mean", "minmax")
+    assert (one.low.min(), one.high.max()) == (-40, 50)
+    assert one.low.min() == min(y.min() for y in runs)
+    every = np.stack(runs)
+    assert one.high == pytest.approx(every.reshape(5, 500, -1).max(axis=(0, 2)))
+    assert one.center == pytest.approx(every.reshape(5, 500, -1).mean(axis=(0, 2)), abs=0.02)

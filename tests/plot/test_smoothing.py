@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
+from trainlog.draw import centered_average
 from trainlog.errors import PlotError
 from trainlog.plot.smoothing import default_window, smoothed, window_extremes, window_std
 
@@ -18,7 +19,8 @@ FLOATS = arrays(np.float64, st.integers(0, 40), elements=st.one_of(st.floats(-10
 def test_extremes_of_a_window(values: np.ndarray, window: int) -> None:
     low, high = window_extremes(values, window)
     for n in range(len(values)):
-        part = values[max(n - window + 1, 0) : n + 1]
+        half = window // 2
+        part = values[max(n - half, 0) : n + half + 1]
         part = part[np.isfinite(part)]
         if len(part):
             assert (low[n], high[n]) == (part.min(), part.max())
@@ -31,7 +33,8 @@ def test_extremes_of_a_window(values: np.ndarray, window: int) -> None:
 def test_deviation_of_a_window(values: np.ndarray, window: int) -> None:
     found = window_std(values + 1e6, window)
     for n in range(len(values)):
-        part = values[max(n - window + 1, 0) : n + 1]
+        half = min(window // 2, n, len(values) - 1 - n)
+        part = values[n - half : n + half + 1]
         part = part[np.isfinite(part)]
         if len(part):
             assert found[n] == pytest.approx(part.std(), abs=1e-3)
@@ -39,10 +42,13 @@ def test_deviation_of_a_window(values: np.ndarray, window: int) -> None:
 
 def test_only_restless_curves_are_smoothed_unasked() -> None:
     noise = np.random.default_rng(0).normal(size=600)
-    assert default_window(noise) == 20
+    assert default_window(noise) == 21
     assert default_window(np.arange(600.0)) == 0
     assert default_window(np.sin(np.arange(600) / 100)) == 0
-    assert default_window(noise[:20]) == 0
+    assert default_window(noise[:99]) == 0
+    assert default_window(np.sin(np.arange(600) / 2) + noise / 5) == 0  # periodic
+    assert default_window((noise > 0) * 1.0) == 0  # a flag
+    assert default_window(np.cumsum(noise > 0) * 1.0) == 0  # a counter
     assert default_window(np.full(600, np.nan)) == 0
     assert default_window(np.tile([1e308, -1e308], 50)) == 0  # its travel is beyond all floats
 
@@ -51,12 +57,31 @@ def test_windows_and_weights() -> None:
     values = np.array([0.0, 2, 4, 6])
     window = smoothed(values, 2)
     assert window is not None
-    assert (window.values.tolist(), window.label) == ([0, 1, 3, 5], "mean of 2")
+    assert (window.values.tolist(), window.label) == ([0, 2, 4, 6], "centred mean of 3")
     weight = smoothed(values, 0.5)
     assert weight is not None
-    assert weight.label == "exponential mean, 0.5"
+    assert weight.label == "exponential mean, 0.5, trailing"
     assert weight.values[0] == 0
     assert smoothed(values, 0) is smoothed(values, 1) is None
     for wrong in (-1, 2.5, float("nan")):
         with pytest.raises(PlotError, match="smoothing takes"):
             smoothed(values, wrong)
+
+
+def test_a_default_mean_is_not_late() -> None:
+    """A learning curve of ten seeds was drawn half as high as it is, and its peak later."""
+    x = np.arange(0, 100_000, 200.0)
+    rng = np.random.default_rng(0)
+    truth = 4000 * (1 - np.exp(-x / 30_000)) + 1500 * np.exp(-(((x - 40_000) / 8000) ** 2))
+    means = [smoothed(truth + rng.normal(0, 400, len(x)), None) for _ in range(10)]
+    drawn = np.mean([one.values for one in means if one is not None], axis=0)
+    assert abs(drawn - truth).max() < 250
+    assert abs(x[drawn.argmax()] - x[truth.argmax()]) <= 1500
+
+
+@given(arrays(np.float64, st.integers(1, 60), elements=st.floats(-100, 100)), st.integers(1, 80))
+def test_a_centred_window_is_even_on_both_sides(values: np.ndarray, window: int) -> None:
+    found = centered_average(values, window)
+    for n in range(len(values)):
+        half = min(window // 2, n, len(values) - 1 - n)
+        assert found[n] == pytest.approx(values[n - half : n + half + 1].mean(), abs=1e-9)

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from trainlog import registry
 from trainlog.cli.output import echo, progress
 from trainlog.codec import Reader
 from trainlog.find_logs import find_logs
-from trainlog.plot import AXES, BANDS, CENTERS, Format, Group, PlotOptions, groups_of, pictures, runs_of, save_picture
-from trainlog.plot.options import tasks_note
+from trainlog.plot import (
+    AXES,
+    BANDS,
+    CENTERS,
+    PRESETS,
+    Format,
+    Group,
+    PlotOptions,
+    Style,
+    groups_of,
+    pictures,
+    runs_of,
+    save_pictures,
+)
+from trainlog.plot.options import KINDS, normalization_of, tasks_note
 
 __all__ = ["FormatsType", "command", "figure_options", "output_options", "plot_options"]
 
-_FORMATS: Final[tuple[Format, ...]] = ("svg", "png", "gif")
+_FORMATS: Final[tuple[Format, ...]] = ("svg", "png", "pdf", "gif")
 
 
 class SizeType(click.ParamType[tuple[int, int]]):
@@ -52,6 +67,59 @@ class FormatsType(click.ParamType[tuple[str, ...]]):
         return formats
 
 
+class RangeType(click.ParamType[tuple[float | None, float | None]]):
+    """The limits of an axis, as ``0,100``; one of them may be empty."""
+
+    name = "low,high"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float | None, float | None]:
+        """Parse *value*."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            low, high = (float(part) if part.strip() else None for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} are no limits; write them like 0,100 or 0,", param, ctx)
+        if (low is not None and not math.isfinite(low)) or (high is not None and not math.isfinite(high)):
+            self.fail(f"limits are finite numbers, not {value}", param, ctx)
+        if low is not None and high is not None and not low < high:
+            self.fail(f"the lower limit comes first, not {value}", param, ctx)
+        return low, high
+
+
+class PairType(click.ParamType[tuple[str, str]]):
+    """A name and what it stands for, as ``sac=SAC``."""
+
+    name = "curve=text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Parse *value*."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = str(value).rpartition("=")
+        if not (name and equals and text):
+            self.fail(f"{value!r} is no pair; write it like {self.name}", param, ctx)
+        return name, text
+
+
+class ColorType(PairType):
+    """The color of a curve, as ``sac=#d55e00`` or ``sac=steelblue``."""
+
+    name = "curve=color"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Parse *value*."""
+        from trainlog.draw.color import parse_color
+
+        name, text = super().convert(value, param, ctx)
+        try:
+            return name, parse_color(text)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 def output_options(folder: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the argument LOG... and the option ``--output``, *folder* by default."""
     logs = click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
@@ -72,6 +140,17 @@ def figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--by", metavar="KEY", help=by),
         click.option("--center", type=click.Choice(CENTERS), help="The middle of several logs."),
         click.option("--band", type=click.Choice(BANDS), help="The band around it, or around one smoothed log."),
+        click.option(
+            "--kind", type=click.Choice(KINDS), default="curves", help="Curves, or scores of runs over tasks."
+        ),
+        click.option("--facet", metavar="KEY", help="One chart for the logs of each task, ..., with one legend."),
+        click.option("--normalize", metavar="LOW,HIGH", help="What becomes 0 and 1; human, or a JSON file by task."),
+        click.option("--until", type=click.Choice(["common"]), help="Cut all logs where the shortest ends."),
+        click.option("--xlim", type=RangeType(), help="The limits of the x axis: 0,1e6 or 0, for one."),
+        click.option("--ylim", type=RangeType(), help="The limits of the y axis."),
+        click.option("--label", "labels", type=PairType(), multiple=True, help="Another name of a curve."),
+        click.option("--order", metavar="A,B", help="The curves in this order, then the others."),
+        click.option("--color", "colors", type=ColorType(), multiple=True, help="The color of a curve."),
         click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True),
         click.option("--size", type=SizeType(), default="960x540", show_default=True, help="Pixels of a figure."),
     ]
@@ -83,16 +162,32 @@ def figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def plot_options(options: dict[str, Any]) -> tuple[PlotOptions, tuple[int, int]]:
     """Remove the options of `figure_options` from *options*, and return them with the size of a figure."""
     size: tuple[int, int] = options.pop("size")
-    names = ("y", "x", "smooth", "log_y", "by", "center", "band", "theme")
-    return PlotOptions(**{name: options.pop(name) for name in names}), size
+    names = ("y", "x", "smooth", "log_y", "by", "center", "band", "theme", "kind", "facet", "until", "xlim", "ylim")
+    chosen = {name: options.pop(name) for name in names}
+    scores, order = options.pop("normalize"), options.pop("order") or ""
+    return PlotOptions(
+        **chosen,
+        normalize=None if scores is None else normalization_of(scores),
+        labels=dict(options.pop("labels")),
+        order=tuple(filter(None, map(str.strip, order.split(",")))),
+        colors=dict(options.pop("colors")),
+    ), size
 
 
 @click.command
 @output_options("figures")
 @figure_options
 @click.option(
-    "--format", "formats", type=FormatsType(), default="svg,png", show_default=True, help="Also gif, an animation."
+    "--format",
+    "formats",
+    type=FormatsType(),
+    default="svg,png",
+    show_default=True,
+    help="Also pdf, and gif, an animation.",
 )
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Size and letters for a column, a page or a slide.")
+@click.option("--dpi", type=click.IntRange(24, 768), help="Pixels of a PNG for an inch.  [default: 192; preset: 300]")
+@click.option("--outlines", is_flag=True, help="Draw the letters of an SVG as shapes: the same in every viewer.")
 @click.option(
     "--function",
     "functions",
@@ -101,7 +196,14 @@ def plot_options(options: dict[str, Any]) -> tuple[PlotOptions, tuple[int, int]]
     help="Draw a learned function instead: a heat map of its last sample, a GIF of all. 'all' for each function.",
 )
 def command(
-    logs: tuple[Path, ...], output: Path, formats: tuple[Format, ...], functions: tuple[str, ...], **options: Any
+    logs: tuple[Path, ...],
+    output: Path,
+    formats: tuple[Format, ...],
+    functions: tuple[str, ...],
+    preset: str | None,
+    dpi: int | None,
+    outlines: bool,
+    **options: Any,
 ) -> None:
     """Draw logs: an overview, one figure for each metric that varies, states in words, the path from above.
 
@@ -112,17 +214,20 @@ def command(
             for path in _draw_functions(registry.open(log), functions, output, options["theme"]):
                 echo(path)
         return
-    plot, (width, height) = plot_options(options)
+    given = click.get_current_context().get_parameter_source("size") is not ParameterSource.DEFAULT
+    plot, size = plot_options(options)
+    style = Style.of(plot.theme, preset, size if given or preset is None else None, dpi, outlines)
     runs = runs_of([registry.open(path) for path in find_logs(logs)], only=plot.y)
     figures = pictures(runs, plot)
     written: list[Path] = []
     with progress("figures", len(figures)) as update:
-        for done, picture in enumerate(figures):
+        for done, paths in enumerate(save_pictures(figures, output, formats=formats, style=style)):
             update(done)
-            written += save_picture(picture, output, formats=formats, width=width, height=height, theme=plot.theme)
+            written += paths
     for path in written:
         echo(path)
-    _echo_tasks(groups_of(runs, plot))
+    if plot.normalize is None and plot.facet == "":
+        _echo_tasks(groups_of(runs, plot))
     constant = list(dict.fromkeys(str(metric) for run in runs for metric in run.constants())) if not plot.y else []
     if constant:
         more = f" and {len(constant) - 8} more" if len(constant) > 8 else ""

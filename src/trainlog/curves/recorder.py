@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StatsLog", "TrainingCurveRecorder"]
 
-_RAW_OPACITY: Final = {"light": 0.25, "dark": 0.5}
-_RAW_WIDTH: Final = 1.5
+_RAW_CONTRAST: Final = 3.0  # of every value to the background
+_RAW_WIDTH: Final = 1.0
 _AVERAGE_WIDTH: Final = 2.75
 _DEFAULT_METRIC_COLOR: Final = "#6b7280"
 _METRIC_COLORS: Final = {
@@ -314,15 +314,19 @@ class TrainingCurveRecorder:
 
     def _charts(self) -> Iterator[tuple[str, Chart]]:
         from trainlog.draw import Chart, Line
+        from trainlog.draw.color import with_contrast
+        from trainlog.draw.theme import find_theme
 
         def chart(title: str, y_label: str, lines: Sequence[Line]) -> Chart:
             return Chart(title=f"{self.prefix} {title}", x_label="Episode", y_label=y_label, marks=lines)
 
         def smoothed(label: str, values: Sequence[float], color: str, average_color: str, raw: str) -> list[Line]:
             mean = _moving_average(values, self.average_window)
+            pale = with_contrast(color, find_theme(self.theme).background, _RAW_CONTRAST, fade=color == average_color)
+            name = f"{label}mean of {self.average_window}, trailing"
             return [
-                Line(self._x(values), values, raw, color, _RAW_WIDTH, _RAW_OPACITY.get(self.theme, 0.25)),
-                Line(self._x(values), mean, f"{label}avg{self.average_window}", average_color, _AVERAGE_WIDTH),
+                Line(self._x(values), values, raw, pale, _RAW_WIDTH),
+                Line(self._x(values), mean, name, average_color, _AVERAGE_WIDTH),
             ]
 
         colors = self._color(self.reward_color), self._color(self.average_color)

@@ -22,7 +22,7 @@ from trainlog.draw.heatmap import Heatmap
 from trainlog.draw.layout import Figure, layout
 from trainlog.draw.raster import png
 from trainlog.draw.scene import Scene
-from trainlog.draw.smooth import ema, moving_average
+from trainlog.draw.smooth import centered_average, ema, moving_average
 from trainlog.draw.theme import DARK, LIGHT, Theme
 from trainlog.draw.vector import svg
 
@@ -42,6 +42,7 @@ __all__ = [
     "StateTimeline",
     "Theme",
     "VLine",
+    "centered_average",
     "downsample",
     "ema",
     "gif",

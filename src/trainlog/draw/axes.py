@@ -22,20 +22,24 @@ from trainlog.draw.ticks import Ticks, axis_ticks
 
 __all__ = ["Axes", "AxesSpec", "Axis", "PanelLayout", "build_axes"]
 
-_MAX_LEGEND_HEIGHT = 0.4  # of the picture's
+_MAX_LEGEND_HEIGHT = 0.2  # of the picture's
 _TIMELINE_GAP = 4.0
 _TICK_LENGTH = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis before it has its place; ``whole`` if its values are whole numbers, with no ticks between them."""
+    """One axis before it has its place.
+
+    ``whole`` if its values are whole numbers, with no ticks between them; ``ticks`` are values with labels.
+    """
 
     scale: Scale
     label: str = ""
     unit: str | None = None
     grid: bool = True
     whole: bool = False
+    ticks: Sequence[tuple[float, str]] | None = None
 
     def title(self) -> str:
         """Label and unit. The tick labels of times have their own units."""
@@ -51,6 +55,7 @@ class AxesSpec:
         x, y: the axes; ``y`` is None for a picture of timelines alone, without a plot.
         title: above the plot.
         legend: entries below the title.
+        strip_legend: entries of the timelines, in rows of their own.
         caption: lines at the lower end.
         timelines: labels of the timelines below the plot.
         right_margin: space at the right of the plot.
@@ -63,6 +68,7 @@ class AxesSpec:
     y: Axis | None
     title: str = ""
     legend: Sequence[LegendEntry] = ()
+    strip_legend: Sequence[LegendEntry] = ()
     caption: Sequence[str] = ()
     timelines: Sequence[str] = ()
     right_margin: float = 0.0
@@ -162,7 +168,8 @@ def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, 
     """Assign the height. When the plot would get too little, caption, legend and labels shrink, in this order."""
     width = box.right - theme.padding - left
     title = wrap(clean(spec.title), theme.title_size, width, 2)
-    legend = legend_rows(spec.legend, width, int(box.height * _MAX_LEGEND_HEIGHT / theme.legend_row_height), theme)
+    limit = max(int(box.height * _MAX_LEGEND_HEIGHT / theme.legend_row_height), 1)
+    legend, strip_legend = (legend_rows(entries, width, limit, theme) for entries in (spec.legend, spec.strip_legend))
     caption = [line for text in spec.caption for line in wrap(clean(text), theme.tick_size, width, 3)]
     x_title = spec.x.title()
     timelines = len(spec.timelines) * (_timeline_height(theme) + _TIMELINE_GAP)
@@ -170,7 +177,8 @@ def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, 
     while True:
         top = box.y + theme.padding
         top += len(title) * round(theme.title_size * 1.3) + (4 if title else 0)
-        top += len(legend) * theme.legend_row_height + (6 if legend else 0)
+        rows = len(legend) + len(strip_legend)
+        top += rows * theme.legend_row_height + (6 if rows else 0)
         top += round(theme.tick_size * 1.5) if offsets[1] else 0
         bottom = box.bottom - theme.padding - len(caption) * round(theme.tick_size * 1.4) - (4 if caption else 0)
         bottom -= round(theme.font_size * 1.5) if x_title or offsets[0] else 0
@@ -183,17 +191,19 @@ def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, 
             title = wrap(clean(spec.title), theme.title_size, width, 1)
         elif len(legend) > 1:
             legend = legend_rows(spec.legend, width, len(legend) - 1, theme)
+        elif len(strip_legend) > 1:
+            strip_legend = legend_rows(spec.strip_legend, width, len(strip_legend) - 1, theme)
         elif caption:
             caption = []
-        elif legend:
-            legend = []
+        elif legend or strip_legend:
+            legend = strip_legend = []
         elif x_title:
             x_title = ""
         elif title:
             title = []
         else:
             break
-    return _Heights(title, legend, caption, x_title, round(top), round(max(bottom, top + 2)))
+    return _Heights(title, [*legend, *strip_legend], caption, x_title, round(top), round(max(bottom, top + 2)))
 
 
 def build_axes(spec: AxesSpec, box: Box, theme: Theme) -> Axes:
@@ -260,6 +270,9 @@ def _fitting_ticks(scale: Scale, axis: Axis, length: float, distance: float, spa
 
     ``length`` is that of the axis in pixels, and ``space`` gives the pixels along it that a label needs.
     """
+    if axis.ticks is not None:
+        kept_ticks = [(value, clean(label)) for value, label in axis.ticks]
+        return Ticks(tuple(value for value, _ in kept_ticks), tuple(label for _, label in kept_ticks))
     for count in range(min(max(int(length / distance), 2), 8), 1, -1):
         ticks = axis_ticks(scale, count, axis.unit, whole=axis.whole)
         places = [scale.position_of(value) * length for value in ticks.values]
@@ -336,7 +349,9 @@ def _add_labels(axes: Axes, heights: _Heights, x_offset: str, y_offset: str, bas
         text = shorten(clean(label), size, plot.x - 8 - left)
         baseline = row.y + row.height / 2 + CAP_HEIGHT * size / 2
         axes.add_text(Text(row.x - 8, baseline, text, size, theme.muted, "end"))
-    x_offset, y_offset = (f"+{offset}" if offset and offset[0] != "−" else offset for offset in (x_offset, y_offset))
+    x_offset, y_offset = (
+        f"+{one}" if one and one[0] != "−" and "UTC" not in one else one for one in (x_offset, y_offset)
+    )
     axes.add_text(Text(plot.x, plot.y - size * 0.5, y_offset, size, theme.muted))
     if spec.y and (title := spec.y.title()):
         middle = plot.y + plot.height / 2

@@ -43,6 +43,7 @@ class Line:
         width: in pixels.
         opacity: from 0 to 1.
         dash: lengths in pixels, drawn and left out in turn.
+        stairs: whether each value holds until the next point, as those of flags and counters do.
 
     Raises:
         ValueError: when x and y differ in length or are no numbers, and for a wrong colour, width, opacity or dash.
@@ -58,8 +59,10 @@ class Line:
         width: float = 1.75,
         opacity: float = 1.0,
         dash: Iterable[float] | None = None,
+        stairs: bool = False,
     ) -> None:
         self.x, self.y = as_points(x, y)
+        self.stairs = stairs
         self.label = label
         self.color = _optional_color(color)
         self.width = _checked_length(width, "width")
@@ -103,7 +106,7 @@ class HLine:
 
 
 class VLine:
-    """An event: a vertical line at ``x``, or at each of several ``x`` (n,)."""
+    """An event: a vertical line at ``x``, or at each of several ``x`` (n,); frequent ones are a rug of short ticks."""
 
     def __init__(self, x: ArrayLike, label: str = "", color: Color | None = None) -> None:
         self.x = as_column(np.atleast_1d(np.asarray(x)), "x")
@@ -221,6 +224,7 @@ class Chart(Panel):
 
     Attributes:
         x_log, y_log: whether the axes are logarithmic.
+        y_ticks: values of the y axis with their labels, such as names; None for round numbers.
         marks: lines and others.
 
     Raises:
@@ -231,6 +235,7 @@ class Chart(Panel):
 
     x_log: bool = False
     y_log: bool = False
+    y_ticks: Sequence[tuple[float, str]] | None = None
     marks: Sequence[ChartMark] = ()
 
     def __post_init__(self) -> None:

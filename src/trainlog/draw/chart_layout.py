@@ -40,14 +40,17 @@ class ChartLayout:
         entries = unique_entries([layer.entry for layer in self._layers])
         if len(entries) == 1 and entries[0].label in (chart.y_label, chart.title):
             entries = []  # the label is there already
-        entries += unique_entries([entry for timeline in self._timelines for entry in timeline.entries])
+        strip_entries = unique_entries([entry for timeline in self._timelines for entry in timeline.entries])
         # A few whole numbers, such as the indices of episodes, have nothing between them.
         whole = all(len(values) <= _MAX_COUNTED and bool((values == np.floor(values)).all()) for values in x)
         self.spec = AxesSpec(
             x=Axis(fit_scale(x, chart.x_range, chart.x_log, x_pad), chart.x_label, chart.x_unit, whole=whole),
-            y=Axis(y_scale, chart.y_label, chart.y_unit) if self._layers or not self._timelines else None,
+            y=Axis(y_scale, chart.y_label, chart.y_unit, ticks=chart.y_ticks)
+            if self._layers or not self._timelines
+            else None,
             title=chart.title,
             legend=entries,
+            strip_legend=strip_entries,
             caption=caption_lines(chart.caption, (layer.skipped for layer in self._layers)),
             timelines=[timeline.label for timeline in self._timelines],
         )

@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from typing import Final
 
-__all__ = ["Color", "contrasting", "mix", "parse_color", "rgb"]
+__all__ = ["Color", "contrast", "contrasting", "mix", "parse_color", "rgb", "with_contrast"]
 
 Color = str
 """A colour as ``"#rrggbb"``, in lower case when `parse_color` made it."""
@@ -47,3 +47,28 @@ def contrasting(color: Color) -> Color:
     """Black or white, whichever is easier to read on ``color``."""
     red, green, blue = rgb(color)
     return "#000000" if 299 * red + 587 * green + 114 * blue > 140_000 else "#ffffff"
+
+
+def contrast(color: Color, other: Color) -> float:
+    """The contrast ratio of two colours, from 1 to 21, by the formula of WCAG 2.1."""
+    light, dark = sorted(map(_luminance, (color, other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(color: Color) -> float:
+    shares = (channel / 255 for channel in rgb(color))
+    linear = (share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares)
+    return sum(weight * share for weight, share in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def with_contrast(color: Color, background: Color, ratio: float, *, fade: bool = False) -> Color:
+    """The colour, changed as little as gives it a contrast of *ratio*; with *fade* it is paler where it can be."""
+    if contrast(color, background) < ratio:
+        target = contrasting(background)
+    elif fade:
+        color, target = background, color
+    else:
+        return color
+    return next(
+        mixed for n in range(41) if contrast(mixed := mix(color, target, n / 40), background) >= ratio or n == 40
+    )

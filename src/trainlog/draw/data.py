@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from trainlog.draw.drawing import FloatArray
 
-__all__ = ["Series", "Skipped", "as_column", "as_points", "caption_lines", "split_series"]
+__all__ = ["Series", "Skipped", "as_column", "as_points", "caption_lines", "split_series", "stairs"]
 
 
 def as_column(values: ArrayLike, name: str) -> FloatArray:
@@ -109,6 +109,20 @@ def split_series(x: FloatArray, y: FloatArray, *, x_log: bool = False, y_log: bo
     not_positive = len(x) - len(kept) - no_finite_x - len(nan) - len(positive) - len(negative)
     skipped = Skipped(len(nan), len(positive), len(negative), no_finite_x, not_positive)
     return Series(x[kept], y[kept], np.diff(kept, prepend=-1) > 1, nan, positive, negative, skipped)
+
+
+def stairs(series: Series) -> Series:
+    """The points of stairs: each value holds until the next point, but not across a gap."""
+    if len(series.x) < 2:
+        return series
+    x, y = np.repeat(series.x, 2)[1:], np.repeat(series.y, 2)[:-1]
+    gap_before = series.gap_before
+    if gap_before is not None:
+        before = np.flatnonzero(gap_before[1:])
+        x[2 * before + 1] = series.x[before]  # the end of the step before a gap
+        gap_before = np.repeat(gap_before, 2)[1:]
+        gap_before[1::2] = False
+    return replace(series, x=x, y=y, gap_before=gap_before)
 
 
 def caption_lines(caption: str, counts: Iterable[Skipped], where: str = "marked at the edge") -> list[str]:

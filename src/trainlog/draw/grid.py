@@ -9,7 +9,7 @@ from trainlog.draw.axes import PanelLayout, build_axes
 from trainlog.draw.chart import Panel
 from trainlog.draw.drawing import Box, Mark, Text
 from trainlog.draw.legend import legend_marks, legend_rows
-from trainlog.draw.text import clean, shorten
+from trainlog.draw.text import clean, shorten, wrap
 from trainlog.draw.theme import Theme
 
 __all__ = ["Grid", "grid_marks", "panel_theme"]
@@ -22,7 +22,8 @@ _MIN_WIDTH_OF_FULL_FONT = 420.0
 class Grid:
     """Figures in rows of ``columns``, below one title and above one caption.
 
-    Plots below each other are equally wide. A legend that all figures have in common is shown once, above them.
+    Plots below each other are equally wide. A legend that all figures have in common is shown once, above them; with
+    ``one_legend``, so are the different entries of all figures.
 
     Raises:
         ValueError: when ``columns`` is not positive, or one of the figures is not a Chart, Scene or Heatmap.
@@ -34,6 +35,7 @@ class Grid:
     title: str = ""
     _: KW_ONLY
     caption: str = ""
+    one_legend: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "figures", tuple(self.figures))
@@ -63,12 +65,13 @@ def grid_marks(grid: Grid, layouts: Sequence[PanelLayout], box: Box, theme: Them
         size = round(theme.title_size * 1.1, 1)
         marks.append(Text(box.x + padding, top + padding * 0.5 + size * 0.85, title, size, theme.text))
         top += padding * 0.5 + round(size * 1.4)
-    if caption := shorten(clean(grid.caption), theme.tick_size, inner_width):
-        marks.append(Text(box.x + padding, bottom - padding * 0.75, caption, theme.tick_size, theme.muted))
+    lines = wrap(clean(grid.caption), theme.tick_size, inner_width, 4)
+    for line in reversed(lines):
+        marks.append(Text(box.x + padding, bottom - padding * 0.75, line, theme.tick_size, theme.muted))
         bottom -= round(theme.tick_size * 1.4)
     specs = [layout.spec for layout in layouts]
-    shared = specs[0].legend if len(specs) > 1 else ()
-    if shared and all(list(spec.legend) == list(shared) for spec in specs):
+    shared = list(dict.fromkeys(entry for spec in specs for entry in spec.legend)) if len(specs) > 1 else []
+    if shared and (grid.one_legend or all(list(spec.legend) == shared for spec in specs)):
         rows = legend_rows(shared, inner_width, int(box.height * 0.2 / theme.legend_row_height), theme)
         marks += legend_marks(rows, box.x + padding, top + 4, theme)
         top += len(rows) * theme.legend_row_height + 4

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trainlog.draw.axes import Axes
 from trainlog.draw.chart import Band, Chart, HLine, Line, Scatter, StateTimeline, VLine
 from trainlog.draw.color import Color
-from trainlog.draw.data import Series, Skipped, split_series
+from trainlog.draw.data import Series, Skipped, split_series, stairs
 from trainlog.draw.downsample import column_extremes, merge_dots
 from trainlog.draw.drawing import Box, Dots, FloatArray, IntArray, Mark, Polygon, Polyline
 from trainlog.draw.legend import LegendEntry
@@ -32,6 +32,8 @@ _MAX_LONE_DOTS = 200
 _MIN_DENSE_POINTS = 8
 _BLOCK = 1 << 16
 _EDGE_MARK_LENGTH = 7.0
+_MAX_EVENT_LINES = 12  # more events of a type are a rug
+_RUG_HEIGHT = 8.0
 
 
 class Layer(ABC):
@@ -146,7 +148,8 @@ class _LineLayer(SeriesLayer):
     def __init__(self, line: Line, color: Color, dash: _Dash, x_log: bool, y_log: bool) -> None:
         dash = dash if line.dash is None else line.dash
         entry = LegendEntry(line.label, "line", color, line.width, line.opacity, dash)
-        super().__init__(split_series(line.x, line.y, x_log=x_log, y_log=y_log), entry)
+        series = split_series(line.x, line.y, x_log=x_log, y_log=y_log)
+        super().__init__(stairs(series) if line.stairs else series, entry)
 
     def marks(self, axes: Axes) -> list[Mark]:
         series = self.series
@@ -260,7 +263,8 @@ class _HLineLayer(Layer):
 class _VLineLayer(Layer):
     zorder = 1
 
-    def __init__(self, line: VLine, color: Color, x_log: bool) -> None:
+    def __init__(self, line: VLine, color: Color, row: int, x_log: bool) -> None:
+        self._row = row  # of the rug, from above
         self.entry = LegendEntry(line.label, "event", color, 1.25, dash=_EVENT_DASH)
         series = split_series(line.x, np.ones(len(line.x)), x_log=x_log)
         self.x, self.skipped = series.x, series.skipped
@@ -271,9 +275,9 @@ class _VLineLayer(Layer):
         x = axes.pixel_columns(self.x)
         if not len(x):
             return []
-        # Events that are too close to be distinguished are a tint behind the data, not a solid area.
-        if len(x) * 8 > plot.width:
-            return [_vertical_lines(x, plot.bottom, plot.y, color, 1.0, 0.2)]
+        if len(x) > _MAX_EVENT_LINES:
+            top = plot.y + self._row * (_RUG_HEIGHT + 2)
+            return [_vertical_lines(x, top + _RUG_HEIGHT, top, color, 1.0)]
         return [_vertical_lines(x, plot.bottom, plot.y, color, 1.25, 0.9, _EVENT_DASH)]
 
 
@@ -297,6 +301,7 @@ def chart_layers(chart: Chart, theme: Theme) -> tuple[list[Layer], list[Timeline
     x_log, y_log = chart.x_log, chart.y_log
     layers: list[Layer] = []
     timelines: list[TimelineRow] = []
+    events = 0
     for n, mark in enumerate(chart.marks):
         match mark:
             case Line():
@@ -309,7 +314,9 @@ def chart_layers(chart: Chart, theme: Theme) -> tuple[list[Layer], list[Timeline
             case HLine():
                 layers.append(_HLineLayer(mark, mark.color or theme.muted, y_log))
             case VLine():
-                layers.append(_VLineLayer(mark, mark.color or theme.muted, x_log))
+                color = mark.color or theme.events[events % len(theme.events)]
+                layers.append(_VLineLayer(mark, color, events, x_log))
+                events += mark.color is None
             case StateTimeline():
                 timelines.append(TimelineRow(mark, used_colors, x_log, theme))
                 used_colors += len(mark.colors)

@@ -38,7 +38,10 @@ def layout(figure: Figure, width: int = 960, height: int = 540, theme: str | The
     else:
         panel = _panel_layout(figure, theme)
         marks = panel.marks(build_axes(panel.spec, box, theme))
-        texts = [", ".join(entry.label for entry in panel.spec.legend), *panel.spec.caption]
+        texts = [
+            ", ".join(entry.label for entry in (*panel.spec.legend, *panel.spec.strip_legend)),
+            *panel.spec.caption,
+        ]
     description = " – ".join(filter(None, texts))
     return Drawing(int(width), int(height), theme.background, tuple(marks), figure.title, description)
 

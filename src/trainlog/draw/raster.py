@@ -7,10 +7,8 @@ often the mark crosses itself.
 
 from __future__ import annotations
 
-import io
 import math
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -31,32 +29,32 @@ from trainlog.draw.drawing import (
     Text,
     pieces,
 )
+from trainlog.draw.fonts import EMOJI_SIZE, font_runs, is_emoji_font, load_font
 from trainlog.draw.paths import dashed
-from trainlog.draw.text import MISSING_GLYPH, transliterate
+from trainlog.draw.pixels import png_file
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image
 
 __all__ = ["png", "rasterize"]
 
 _MAX_SUBPIXELS = 8
-# Glyphs that the font lacks and that are drawn as rectangles, with their widths.
-_DRAWN_GLYPHS = {"−": 0.58, "–": 0.56, MISSING_GLYPH: 0.62}
-_DRAWN_GLYPH = re.compile(f"([{''.join(_DRAWN_GLYPHS)}])")
+_DPI = 96  # of a drawing: a pixel is that of CSS
+_STRIP = 48.0  # pixels of a drawing
+_STEPS = 4  # places of a letter within a pixel
 
 
 def png(drawing: Drawing, scale: float = 2) -> bytes:
-    """The drawing as a PNG of ``scale`` times its size.
+    """The drawing as a PNG of ``scale`` times its size, which says how many pixels are an inch.
 
-    The same drawing is the same pixels everywhere, and the same bytes wherever Pillow is of the same version.
+    The same drawing is the same pixels everywhere as long as all of its letters are in Arimo, and the same bytes with
+    the same versions of Pillow and zlib. Other letters depend on the fonts of the system, see `trainlog.draw.fonts`.
 
     Raises:
         ValueError: unless ``scale`` lies between 0.25 and 8.
 
     """
-    file = io.BytesIO()
-    rasterize(drawing, scale).save(file, "PNG", compress_level=4)
-    return file.getvalue()
+    return png_file(np.asarray(rasterize(drawing, scale)), dpi=_DPI * scale)
 
 
 def rasterize(drawing: Drawing, scale: float = 1, subpixels: int | None = None) -> Image.Image:
@@ -80,6 +78,7 @@ class _Mask:
 
         left, top, right, bottom = area
         self.image = Image.new("L", ((right - left) * subpixels, (bottom - top) * subpixels))
+        self.subpixels = subpixels
         self._pen = ImageDraw.Draw(self.image)
         self._scale = scale * subpixels
         self._origin = np.array([left, top], dtype=np.float64) * subpixels
@@ -110,6 +109,37 @@ class _Mask:
         self._pen.rectangle((left, top, max(right - 1, left), max(bottom - 1, top)), fill=255)
 
 
+def _is_dense(lines: Sequence[FloatArray], width: float) -> bool:
+    """Whether lines, laid side by side, cover more than the box around them."""
+    points = np.concatenate(lines) if lines else np.zeros((1, 2))
+    length = sum(float(np.abs(np.diff(line, axis=0)).sum()) for line in lines)
+    return length * width > 2 * float(np.prod(np.ptp(points, axis=0)))
+
+
+def _strips(lines: list[FloatArray], clip: Box, margin: float) -> Iterator[tuple[Box, list[FloatArray]]]:
+    """Upright parts of *clip* with the parts of lines that can be seen there: the mask of each is small.
+
+    A line whose x goes back and forth is not divided.
+    """
+    width = clip.width / max(int(clip.width / _STRIP), 1)
+    if sum(map(len, lines)) < 2 * _STRIP or any((np.diff(line[:, 0]) < 0).any() for line in lines):
+        if lines:
+            yield clip, lines
+        return
+    for n in range(round(clip.width / width)):
+        # On whole pixels, of which no two strips have one in common.
+        left, right = (math.floor(clip.x + (n + side) * width) if n + side else clip.x for side in (0, 1))
+        right = clip.right if n + 1 == round(clip.width / width) else right
+        ends = (left - margin, right + margin)
+        parts = []
+        for line in lines:
+            first, last = np.searchsorted(line[:, 0], ends)
+            if len(part := line[max(first - 1, 0) : last + 1]):
+                parts.append(part)
+        if parts:
+            yield Box(left, clip.y, right - left, clip.height), parts
+
+
 class _Canvas:
     """An image on which marks are drawn one after the other."""
 
@@ -124,8 +154,13 @@ class _Canvas:
                     lines = pieces(mark)
                     if mark.dash:
                         lines = [dash for line in lines for dash in dashed(line, mark.dash)]
-                    shape = partial(_Mask.lines, lines=lines, width=mark.width, is_round=not mark.dash)
-                    self._blend(shape, mark.points, mark.width / 2 + 1, mark.color, mark.opacity, clip)
+                    # A line that fills most of its area has few edges, and many pixels.
+                    coarse = 2 if self._scale >= 2 and _is_dense(lines, mark.width) else None
+                    margin = mark.width / 2 + 1
+                    for strip, parts in _strips(lines, clip, 2 * margin):
+                        shape = partial(_Mask.lines, lines=parts, width=mark.width, is_round=not mark.dash)
+                        points = np.concatenate(parts)
+                        self._blend(shape, points, margin, mark.color, mark.opacity, strip, coarse)
                 case Polygon():
                     shape = partial(_Mask.polygons, rings=pieces(mark))
                     self._blend(shape, mark.points, 1, mark.color, mark.opacity, clip)
@@ -142,7 +177,14 @@ class _Canvas:
                     self.draw(mark.marks, mark.box.intersection(clip))
 
     def _blend(
-        self, shape: Callable[[_Mask], None], points: FloatArray, margin: float, color: Color, opacity: float, clip: Box
+        self,
+        shape: Callable[[_Mask], None],
+        points: FloatArray,
+        margin: float,
+        color: Color,
+        opacity: float,
+        clip: Box,
+        subpixels: int | None = None,
     ) -> None:
         """Blend a shape, which lies within ``margin`` of its points, once."""
         if not len(points) or opacity <= 0:
@@ -157,9 +199,9 @@ class _Canvas:
         )
         if area[2] <= area[0] or area[3] <= area[1]:
             return
-        mask = _Mask(area, self._scale, self._subpixels)
+        mask = _Mask(area, self._scale, subpixels or self._subpixels)
         shape(mask)
-        smooth = mask.image.reduce(self._subpixels)
+        smooth = mask.image.reduce(mask.subpixels)
         if opacity < 1:
             smooth = smooth.point([math.floor(level * opacity + 0.5) for level in range(256)])
         self._image.paste(rgb(color), area, smooth)
@@ -184,49 +226,62 @@ class _Canvas:
         self._image.paste(cells, (left, top))
 
     def _text(self, mark: Text) -> None:
-        from PIL import Image, ImageDraw
-
         size = mark.size * self._scale
-        font = _font(round(size, 2))
-        runs = [run for run in _DRAWN_GLYPH.split(transliterate(mark.text)) if run]
-        widths = [size * _DRAWN_GLYPHS[run] if run in _DRAWN_GLYPHS else font.getlength(run) for run in runs]
-        length = sum(widths)
-        offset = {"start": 0.0, "middle": length / 2, "end": length}[mark.anchor]
         x, y = mark.x * self._scale, mark.y * self._scale
-        start = (-y if mark.vertical else x) - offset  # along the base line
-        base = x if mark.vertical else y
-        left, top = math.floor(start) - 2, math.floor(base - size * 1.1)
-        mask = Image.new("L", (math.ceil(length) + 6, math.ceil(size * 1.5) + 2))
-        pen = ImageDraw.Draw(mask)
-        run_x, run_y = start - left, base - top
-        for run, width in zip(runs, widths, strict=True):
-            if run in _DRAWN_GLYPHS:
-                _draw_glyph(pen, run, run_x, run_y, size)
-            else:
-                pen.text((run_x, run_y), run, fill=255, font=font, anchor="ls")
-            run_x += width
-        if mark.vertical:
-            mask = mask.transpose(Image.Transpose.ROTATE_90)
-            left, top = top, -left - mask.height
-        self._image.paste(rgb(mark.color), (left, top), mask)
+        along, base = (-y, x) if mark.vertical else (x, y)
+        # Quarters of a pixel, so that equal labels of several figures are drawn once.
+        length = _text_length(mark.text, size)
+        start = math.floor((along - {"start": 0.0, "middle": length / 2, "end": length}[mark.anchor]) * _STEPS + 0.5)
+        left, part = divmod(start, _STEPS)
+        top = math.floor(base)
+        mask, emoji, ascent = _text_mask(mark.text, size, part / _STEPS, math.floor((base - top) * _STEPS) / _STEPS)
+        layers = [(mask, None)] if emoji is None else [(mask, None), (emoji.getchannel("A"), emoji)]
+        for alpha, picture in layers:
+            place = left - _MARGIN, top - ascent
+            if mark.vertical:
+                from PIL import Image
+
+                alpha = alpha.transpose(Image.Transpose.ROTATE_90)
+                picture = picture and picture.transpose(Image.Transpose.ROTATE_90)
+                place = top - ascent, -left + _MARGIN - alpha.height
+            self._image.paste(picture.convert("RGB") if picture else rgb(mark.color), place, alpha)
 
 
-def _draw_glyph(pen: ImageDraw.ImageDraw, glyph: str, x: float, base: float, size: float) -> None:
-    """Draw the minus sign, the dash, or the box for letters that cannot be transliterated."""
-    thickness = max(round(size * 0.07), 1)
-    if glyph == MISSING_GLYPH:
-        box = (round(x + size * 0.06), round(base - size * 0.69), round(x + size * 0.54), round(base))
-        pen.rectangle(box, outline=255, width=thickness)
-    else:
-        top = round(base - size * (0.34 if glyph == "−" else 0.28))
-        pen.rectangle((round(x + size * 0.08), top, round(x + size * 0.48), top + thickness - 1), fill=255)
+_MARGIN = 2  # pixels left of a text, for letters that begin before their place
 
 
-@lru_cache(maxsize=64)
-def _font(size: float) -> ImageFont.FreeTypeFont:
-    from PIL import ImageFont
+def _text_length(text: str, size: float) -> float:
+    scale = size / EMOJI_SIZE
+    return sum(
+        load_font(path, round(size, 2)).getlength(run) * (scale if is_emoji_font(path) else 1.0)
+        for path, run in font_runs(text)
+    )
 
-    font = ImageFont.load_default(size)
-    if not isinstance(font, ImageFont.FreeTypeFont):
-        raise RuntimeError("this Pillow was built without FreeType, which the letters of a picture need")
-    return font
+
+@lru_cache(maxsize=2048)
+def _text_mask(text: str, size: float, x: float, y: float) -> tuple[Image.Image, Image.Image | None, int]:
+    """A line of text as a mask, its emoji in colour or None, and the height of the mask above the base line.
+
+    The text begins at (x, y), which are parts of a pixel.
+    """
+    from PIL import Image, ImageDraw
+
+    ascent = math.ceil(size * 1.15)
+    box = (math.ceil(_text_length(text, size)) + 2 * _MARGIN + 2, ascent + math.ceil(size * 0.45))
+    mask, emoji = Image.new("L", box), None
+    pen = ImageDraw.Draw(mask)
+    x += _MARGIN
+    for path, run in font_runs(text):
+        font = load_font(path, round(size, 2))
+        if not is_emoji_font(path):
+            pen.text((x, ascent + y), run, fill=255, font=font, anchor="ls")
+            x += font.getlength(run)
+            continue
+        scale = size / EMOJI_SIZE
+        large = Image.new("RGBA", (max(math.ceil(font.getlength(run)), 1), EMOJI_SIZE * 3 // 2))
+        ImageDraw.Draw(large).text((0, EMOJI_SIZE), run, font=font, anchor="ls", embedded_color=True)
+        small = large.resize((max(round(large.width * scale), 1), max(round(large.height * scale), 1)))
+        emoji = emoji or Image.new("RGBA", box)
+        emoji.paste(small, (round(x), round(ascent + y - size)))
+        x += font.getlength(run) * scale
+    return mask, emoji, ascent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 from trainlog.draw.axes import Axes, AxesSpec, Axis
 from trainlog.draw.chart import Line, Panel, Scatter
 from trainlog.draw.chart_layout import fit_scale, no_data_marks
-from trainlog.draw.color import Color
+from trainlog.draw.color import Color, contrasting, with_contrast
 from trainlog.draw.data import Series, caption_lines, split_series
 from trainlog.draw.downsample import simplify_path
-from trainlog.draw.drawing import Clip, Dots, Mark
+from trainlog.draw.drawing import Clip, Dots, FloatArray, Mark, Polygon
 from trainlog.draw.layers import ScatterLayer, SeriesLayer, piece_starts
 from trainlog.draw.legend import LegendEntry, ring_marks, unique_entries
 from trainlog.draw.scale import check_range
@@ -23,6 +23,10 @@ from trainlog.draw.theme import Theme
 __all__ = ["Scene", "SceneLayout"]
 
 _PAD = 0.1
+# From viridis, without its brightest colors, which cannot be seen on white.
+_TIME_COLORS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#a5c800")
+_ARROWS = 8
+_ARROW_LENGTH = 9.0
 _FUTURE_OPACITY = 0.3
 _END_RADIUS = 4.5
 _HIGHLIGHT_RADIUS = 7.0
@@ -38,6 +42,7 @@ class Scene(Panel):
         color: of the path; None for the first one of the theme.
         width: of the path, in pixels.
         highlight: index of the current point of an animation; the path is faint after it.
+        by_time: whether the color of the path shows the time, from dark to bright, and arrows its direction.
         marks: further paths (`Line`) and places (`Scatter`), drawn below the path.
         path: x and y as a line.
 
@@ -55,6 +60,7 @@ class Scene(Panel):
     color: Color | None = None
     width: float = 2.0
     highlight: int | None = None
+    by_time: bool = False
     marks: Sequence[Line | Scatter] = ()
     path: Line = field(init=False, repr=False)
 
@@ -104,10 +110,16 @@ class SceneLayout:
         layers = [*self._other_paths, self._path, *self._places]
         x_scale = fit_scale([layer.series.x for layer in layers], scene.x_range, pad=_PAD)
         y_scale = fit_scale([layer.series.y for layer in layers], scene.y_range, pad=_PAD)
+        if scene.by_time:
+            self._path.entry = replace(self._path.entry, color=_TIME_COLORS[len(_TIME_COLORS) // 2])
         entries = [layer.entry for layer in (self._path, *self._other_paths[::-1], *self._places)]
         if len(self._path.series.x) > 1:
             color = self._path.entry.color
-            entries += [LegendEntry("start", "ring", color), LegendEntry("end", "dot", color, 2 * _END_RADIUS)]
+            first, last = (_TIME_COLORS[0], _TIME_COLORS[-1]) if scene.by_time else (color, color)
+            first, last = (
+                (last, first) if scene.by_time and contrasting(theme.background) != "#000000" else (first, last)
+            )
+            entries += [LegendEntry("start", "ring", first), LegendEntry("end", "dot", last, 2 * _END_RADIUS)]
         self.spec = AxesSpec(
             x=Axis(x_scale, scene.x_label, scene.x_unit),
             y=Axis(y_scale, scene.y_label, scene.y_unit),
@@ -132,7 +144,13 @@ class SceneLayout:
             return []
         x, y = self._scene.path.x, self._scene.path.y
         highlight = self._scene.highlight
-        if highlight is None:
+        ends_of = (color, color)
+        if self._scene.by_time and len(series.x) > 1:
+            colors = [with_contrast(one, background, 1.5) for one in _TIME_COLORS]
+            colors = colors if contrasting(background) == "#000000" else colors[::-1]
+            ends_of = colors[0], colors[-1]
+            marks = self._timed_marks(axes, colors)
+        elif highlight is None:
             marks = self._path.marks(axes)
         else:
             highlight %= len(x)
@@ -140,10 +158,42 @@ class SceneLayout:
             marks = self._path.marks(axes, opacity=_FUTURE_OPACITY) + self._path.marks(axes, past)
         ends = axes.to_points(series.x[[0, -1]], series.y[[0, -1]])
         if len(series.x) > 1:
-            marks += ring_marks(ends[:1], _END_RADIUS, color, background)
-        marks.append(Dots(ends[1:], _END_RADIUS, color))
+            marks += ring_marks(ends[:1], _END_RADIUS, ends_of[0], background)
+        marks.append(Dots(ends[1:], _END_RADIUS, ends_of[1]))
         if highlight is not None and np.isfinite(x[highlight]) and np.isfinite(y[highlight]):
             current = axes.to_points(x[[highlight]], y[[highlight]])
             marks += [Dots(current, _HIGHLIGHT_RADIUS + 1.5, background)]
             marks += [*ring_marks(current, _HIGHLIGHT_RADIUS, color, background), Dots(current, 2.5, color)]
         return marks
+
+    def _timed_marks(self, axes: Axes, colors: Sequence[Color]) -> list[Mark]:
+        """The path in one color for each part of its time, with arrows."""
+        series, count = self._path.series, len(colors)
+        gaps = series.gap_before if series.gap_before is not None else np.zeros(len(series.x), np.bool_)
+        bounds = np.linspace(0, len(series.x) - 1, count + 1).astype(int)
+        marks: list[Mark] = []
+        for color, first, last in zip(colors, bounds[:-1], bounds[1:], strict=True):
+            part = slice(int(first), int(last) + 1)
+            line = Line(series.x[part], series.y[part], width=self._path.entry.width)
+            layer = _PathLayer(line, color)
+            own = replace(layer.series, gap_before=gaps[part].copy())
+            marks += layer.marks(axes, own)
+        points = axes.to_points(series.x, series.y)
+        moved = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))))
+        for place in (np.arange(_ARROWS) + 0.5) / _ARROWS * moved[-1]:
+            row = int(np.searchsorted(moved, place))
+            back = int(np.searchsorted(moved, place - _ARROW_LENGTH))
+            if moved[-1] > 3 * _ARROW_LENGTH * _ARROWS and not gaps[back + 1 : row + 1].any():
+                color = colors[min(row * count // len(points), count - 1)]
+                marks += _arrow(points[row], points[row] - points[back], color)
+        return marks
+
+
+def _arrow(tip: FloatArray, direction: FloatArray, color: Color) -> list[Mark]:
+    length = float(np.hypot(*direction))
+    if length < _ARROW_LENGTH / 3:
+        return []
+    along = direction / length * _ARROW_LENGTH
+    across = np.array([-along[1], along[0]]) * 0.45
+    base = tip - along
+    return [Polygon(np.array([tip, base + across, base - across, tip]), color)]

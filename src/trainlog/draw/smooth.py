@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from trainlog.draw.data import as_column
 from trainlog.draw.drawing import FloatArray
 
-__all__ = ["ema", "moving_average"]
+__all__ = ["centered_average", "ema", "moving_average"]
 
 
 def moving_average(values: ArrayLike, window: int) -> FloatArray:
@@ -40,6 +40,29 @@ def moving_average(values: ArrayLike, window: int) -> FloatArray:
     with np.errstate(invalid="ignore", under="ignore"):
         means = _window_sums(scaled, window) / counts
         averages: FloatArray = np.ldexp(means, exponent)
+    return averages
+
+
+def centered_average(values: ArrayLike, window: int) -> FloatArray:
+    """The mean of each value and as many before as after it, (n,) float64 from (n,).
+
+    The window has ``window`` values, one more where that is even. It shrinks at both ends on both sides, to the first
+    and the last value alone, so that a straight line stays what it is and nothing is moved in x. NaN and infinities
+    do not count; the average of a window of nothing else is NaN. O(n).
+
+    Raises:
+        ValueError: as `moving_average`.
+
+    """
+    column = as_column(values, "values")
+    half = min(max(int(window), 1) // 2, (len(column) - 1) // 2)
+    if window < 1 or half < 1:
+        return moving_average(column, min(window, 1))
+    averages = np.empty(len(column))
+    averages[half : len(column) - half] = moving_average(column, 2 * half + 1)[2 * half :]
+    for side, edge in ((slice(None), averages[:half]), (slice(None, None, -1), averages[::-1][:half])):
+        # The mean of the first 2 n + 1 values, for each n: moving averages of windows that hold all values so far.
+        edge[:] = moving_average(column[side][: 2 * half - 1], 2 * half)[::2]
     return averages
 
 

@@ -1,8 +1,7 @@
-"""Width, shortening and transliteration of text.
+"""Width, shortening and wrapping of text.
 
-Widths come from a table, so that layout opens no font and gives the same picture on every machine. For every letter
-the table holds the larger of two widths: that in Aileron, the font of Pillow and of the PNG, and that in Helvetica,
-the kind of font that a browser uses for the SVG.
+Widths are those of Arimo, and so of Arial, Helvetica and Liberation Sans. Letters that Arimo lacks count as one width
+on every machine, whichever font draws them, so that the same figure is laid out in the same way everywhere.
 """
 
 from __future__ import annotations
@@ -12,37 +11,22 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["CAP_HEIGHT", "MISSING_GLYPH", "clean", "shorten", "text_width", "transliterate", "wrap"]
+__all__ = ["CAP_HEIGHT", "clean", "shorten", "text_width", "wrap"]
 
 _ELLIPSIS: Final = "…"
-CAP_HEIGHT: Final = 0.71
+CAP_HEIGHT: Final = 0.7
 """Height of capital letters and digits, as a fraction of the font size."""
-MISSING_GLYPH: Final = "□"
-"""Replaces a letter that the raster font lacks. The font lacks it as well: it is drawn as a rectangle."""
 
+# So that layout opens no font for most figures. In thousandths of the font size.
 # fmt: off
 _ADVANCES: Final = dict(zip(map(chr, range(32, 127)), (
-    278, 278, 355, 580, 580, 889, 667, 191, 333, 333, 560, 584, 278, 333, 278, 303, 580, 580, 580, 580, 580, 580,
-    580, 580, 580, 580, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722, 722, 667, 611, 778, 730, 278, 544, 667,
-    575, 866, 722, 778, 667, 778, 722, 667, 612, 722, 667, 952, 667, 667, 611, 307, 303, 295, 580, 556, 333, 556,
-    611, 529, 615, 556, 290, 615, 593, 238, 233, 522, 247, 855, 593, 586, 611, 615, 333, 500, 313, 592, 514, 785,
-    500, 513, 500, 334, 260, 334, 584,
-), strict=True)) | {"−": 584, "–": 560, "…": 1000, "°": 400, "·": 333, "±": 584, "«": 556, "»": 556, MISSING_GLYPH: 620}
+    278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556, 556, 556, 556,
+    556, 556, 556, 556, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722, 722, 667, 611, 778, 722, 278, 500, 667,
+    556, 833, 722, 778, 667, 778, 722, 667, 611, 722, 667, 944, 667, 667, 611, 278, 278, 278, 469, 556, 333, 556,
+    556, 500, 556, 556, 278, 556, 556, 222, 222, 500, 222, 833, 556, 556, 556, 556, 333, 500, 278, 556, 500, 722,
+    500, 500, 500, 334, 260, 334, 584,
+), strict=True)) | {"−": 584, "–": 556, "…": 1000, "±": 549, "°": 400} | dict.fromkeys("ìíîï", 278)
 # fmt: on
-
-# What the raster font has beyond ASCII, and the minus, the dash and the box that are drawn.
-_AVAILABLE: Final = frozenset(_ADVANCES) | frozenset("‘’“”‹›™´")
-_TRANSLITERATIONS: Final = {
-    "—": "–", "‐": "-", "‑": "-", "×": "x", "⋅": "·", "•": "·", "→": "->", "←": "<-", "↔": "<->",
-    "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "∞": "inf", "∆": "Delta", "√": "sqrt", "∑": "sum", "ß": "ss",
-    "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "œ": "oe", "Œ": "OE", "ł": "l", "Ł": "L", "đ": "d", "ð": "d",
-    "þ": "th", "ı": "i", "µ": "u", "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon",
-    "ζ": "zeta", "η": "eta", "θ": "theta", "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu",
-    "ξ": "xi", "ο": "o", "π": "pi", "ρ": "rho", "σ": "sigma", "ς": "s", "τ": "tau", "υ": "upsilon", "φ": "phi",
-    "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi",
-    "²": "^2", "³": "^3", "¹": "^1", "⁻": "^-", "∂": "d", "∈": "in", "∙": "·",
-    "Π": "Pi", "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega", "\N{NO-BREAK SPACE}": " ", "€": "EUR",
-}  # fmt: skip
 
 # Everything that XML 1.0 forbids, the other control characters, and those that change the writing direction.
 _FORBIDDEN: Final = re.compile(
@@ -57,33 +41,19 @@ def clean(text: object) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _transliterate_letter(letter: str) -> str:
-    if letter in _AVAILABLE:
-        return letter
-    if letter in _TRANSLITERATIONS:
-        return _TRANSLITERATIONS[letter]
-    if unicodedata.combining(letter) or unicodedata.category(letter) in ("Cf", "Mn"):
-        return ""
-    parts = unicodedata.normalize("NFKD", letter)
-    if parts == letter:
-        return MISSING_GLYPH
-    return "".join(_transliterate_letter(part) for part in parts)
-
-
-def transliterate(text: str) -> str:
-    """The text in letters that the raster font has: é as e, α as alpha, and a box for all others."""
-    return text if text.isascii() else "".join(map(_transliterate_letter, text))
-
-
-@lru_cache(maxsize=4096)
 def _advance(letter: str) -> int:
-    """The width of one letter in thousandths of the font size: in the SVG, or transliterated in the PNG if larger."""
+    """The width of one letter in thousandths of the font size."""
     if letter in _ADVANCES:
         return _ADVANCES[letter]
-    transliterated = sum(_ADVANCES.get(part, 600) for part in _transliterate_letter(letter))
-    if unicodedata.combining(letter):
-        return transliterated
-    return max(1000 if unicodedata.east_asian_width(letter) in "WF" else 620, transliterated)
+    if letter < "\u0100" and (base := unicodedata.normalize("NFD", letter)[0]) in _ADVANCES:
+        return _ADVANCES[base]  # as wide with an accent as without
+    from trainlog.draw.fonts import advance
+
+    if (known := advance(letter)) is not None:
+        return known
+    if unicodedata.combining(letter) or unicodedata.category(letter) in ("Cf", "Mn"):
+        return 0
+    return 1000 if unicodedata.east_asian_width(letter) in "WF" else 620
 
 
 def text_width(text: str, size: float) -> float:

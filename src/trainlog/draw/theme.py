@@ -26,6 +26,7 @@ class Theme:
         palette: colours for the marks that have none of their own, in order, then again with dashes. The colours of
             the two built-in palettes differ for people with any of the common kinds of colour blindness; they are
             arranged from those that M. Okabe and K. Ito published.
+        events: colours for events that have none of their own; lines and strips have none of them.
         font_size: of labels and legend, in pixels. The title is larger and the tick labels are smaller.
 
     Raises:
@@ -40,15 +41,18 @@ class Theme:
     axis: Color = "#8b949e"
     missing: Color = "#c9ced4"
     palette: tuple[Color, ...] = _PALETTE
+    events: tuple[Color, ...] = ("#59636e", "#8f1d5b", "#4a6b0a", "#7a3b12", "#123a7a", "#0b6470")
     font_size: float = 13.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name not in ("palette", "font_size"):
+            if field.name not in ("palette", "events", "font_size"):
                 object.__setattr__(self, field.name, parse_color(getattr(self, field.name)))
-        if not self.palette:
-            raise ValueError("a theme needs at least one colour in its palette")
-        object.__setattr__(self, "palette", tuple(parse_color(color) for color in self.palette))
+        for name in ("palette", "events"):
+            colors = tuple(parse_color(color) for color in getattr(self, name))
+            if not colors:
+                raise ValueError(f"a theme needs at least one colour in its {name}")
+            object.__setattr__(self, name, colors)
         if not 4 <= self.font_size <= 200:
             raise ValueError(f"a theme's font_size must lie between 4 and 200 pixels, not {self.font_size!r}")
 
@@ -82,6 +86,7 @@ DARK: Final = Theme(
     axis="#6b7682",
     missing="#3d4650",
     palette=("#4ea6e6", "#ff8a4c", "#2fc79a", "#e893c4", "#f0b73a", "#9fd6ff", "#b795e0", "#b4bcc5"),
+    events=("#a3adb8", "#e0559f", "#9dc44d", "#c98a5c", "#7d9be0", "#45b7c4"),
 )
 _BY_NAME: Final = {"light": LIGHT, "dark": DARK}
 

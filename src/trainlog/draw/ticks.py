@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
@@ -20,6 +21,9 @@ _SUFFIXES = {3: "k", 6: "M", 9: "B", 12: "T"}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _TIME_STEPS = [size * n for size in (1, _MINUTE) for n in (1, 2, 5, 10, 15, 30)]
 _TIME_STEPS += [_HOUR * n for n in (1, 2, 3, 6, 12)] + [_DAY * n * 10**k for k in range(6) for n in (1, 2, 5)]
+_EPOCH = (946_684_800.0, 4_102_444_800.0)  # the years 2000 to 2100, as seconds since 1970
+_DAY_STEPS = (1, 2, 7, 14)
+_MONTH_STEPS = (1, 2, 3, 6, 12, 24, 60, 120)
 _DECADE_STEPS = [n * 10**k for k in range(3) for n in (1, 2, 3, 5)]  # a log axis has at most 633 decades
 _MAX_DIGITS = 6
 _MAX_MINOR = 40
@@ -45,11 +49,14 @@ class Ticks(NamedTuple):
 def axis_ticks(scale: Scale, count: int, unit: str | None = None, *, whole: bool = False) -> Ticks:
     """About ``count`` ticks inside of the scale, at whole numbers only if they are to be ``whole``.
 
-    The unit ``"s"`` writes seconds as µs, ms, s, min, h and d.
+    The unit ``"s"`` writes seconds as µs, ms, s, min, h and d, and those since 1970 of the years from 2000 to 2100 as
+    dates and times in UTC.
     """
     count = max(count, 2)
     if scale.log:
         return _log_ticks(scale, count)
+    if unit == "s" and _EPOCH[0] <= scale.low and scale.high <= _EPOCH[1] and (ticks := _date_ticks(scale, count)):
+        return ticks
     if unit == "s" and (ticks := _time_ticks(scale.low, scale.high, count)):
         return ticks
     mantissas, exponent = _linear_ticks(scale.low, scale.high, count, min_step=1.0 if whole else 0.0)
@@ -166,6 +173,42 @@ def _log_ticks(scale: Scale, count: int) -> Ticks:
 
 def _within(value: float, scale: Scale) -> bool:
     return 0 < value < math.inf and scale.low - 1e-9 <= math.log10(value) <= scale.high + 1e-9
+
+
+def _date_ticks(scale: Scale, count: int) -> Ticks | None:
+    """Ticks at round times of the day, days or months, in UTC; None where they are closer than a second."""
+    low, high = (datetime.fromtimestamp(math.floor(end), UTC) for end in (scale.low, scale.high))
+    ideal = (scale.high - scale.low) / count
+    steps = [step for step in _TIME_STEPS if step < _DAY] + [days * _DAY for days in _DAY_STEPS]
+    places: list[datetime] = []
+    if (step := next((step for step in steps if step >= ideal * 0.75), None)) is not None:
+        first = low.replace(hour=0, minute=0, second=0)
+        if step > _DAY:
+            first -= timedelta(days=first.weekday() if step > 2 * _DAY else first.toordinal() % 2)
+        number = math.floor((low - first).total_seconds() / step)
+        places = [first + timedelta(seconds=n * step) for n in range(number, number + 4 * count)]
+    else:
+        months = next(months for months in _MONTH_STEPS if months * 30.44 * _DAY >= ideal * 0.75 or months == 120)
+        start = (low.year * 12 + low.month - 1) // months * months
+        places = [
+            datetime(n // 12, n % 12 + 1, 1, tzinfo=UTC) for n in range(start, start + 4 * count * months, months)
+        ]
+    values = [place.timestamp() for place in places if scale.low <= place.timestamp() <= scale.high]
+    if len(values) < 2 or ideal < 0.5:
+        return None
+    shown = [datetime.fromtimestamp(value, UTC) for value in values]
+    midnight = all(place.hour == place.minute == place.second == 0 for place in shown)
+    clock = "%H:%M:%S" if any(place.second for place in shown) else "%H:%M"
+    pattern = "%Y-%m" if step is None else "%Y-%m-%d" if midnight and low.year != high.year else "%m-%d"
+    if midnight or step is None:
+        labels = [place.strftime(pattern) for place in shown]
+        offset = "" if step is None or low.year != high.year else f"{low.year}, UTC"
+    elif low.date() == high.date():
+        labels, offset = [place.strftime(clock) for place in shown], f"{low.date()}, UTC"
+    else:
+        labels = [place.strftime(f"%m-%d {clock}") for place in shown]
+        offset = f"{low.year}, UTC" if low.year == high.year else "UTC"
+    return Ticks(tuple(values), tuple(labels), offset)
 
 
 def _time_ticks(low: float, high: float, count: int) -> Ticks | None:

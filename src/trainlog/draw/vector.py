@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-import struct
-import zlib
 from collections.abc import Iterable
 from functools import lru_cache
 from html import escape
@@ -14,8 +12,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from trainlog.draw.color import rgb
 from trainlog.draw.drawing import Cells, Clip, Dots, Drawing, FloatArray, Mark, Polygon, Polyline, Rect, Text, pieces
+from trainlog.draw.fonts import font_runs
+from trainlog.draw.pixels import png_file
 from trainlog.draw.text import clean
 
 __all__ = ["svg"]
@@ -23,14 +22,16 @@ __all__ = ["svg"]
 _MAX_CELL_PATHS = 3000
 # Half hundredths with different last bits on different machines must be rounded in one direction.
 _NUDGE = 1e-5
-_FONTS = "Aileron, 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
-_MAX_STORED_BLOCK = 65535
+# All have the same metrics.
+_FONTS = "Arimo, 'Liberation Sans', Arial, Helvetica, sans-serif"
 
 
-def svg(drawing: Drawing) -> str:
+def svg(drawing: Drawing, *, outlines: bool = False) -> str:
     """The drawing as an SVG document; the same drawing is the same text on every machine.
 
-    Text stays text. There are no ids, so that several documents can be in one page.
+    Text stays text, in a font with the metrics of Arial. With *outlines*, letters of Arimo and of fonts with outlines
+    are shapes, which look the same in every viewer, and cannot be searched; this needs fontTools. There are no ids, so
+    that several documents can be in one page.
     """
     title = escape(clean(drawing.title) or "chart", quote=True)
     description = escape(clean(drawing.description), quote=False)
@@ -42,12 +43,12 @@ def svg(drawing: Drawing) -> str:
     if description:
         lines.append(f"<desc>{description}</desc>")
     lines.append(f'<rect width="100%" height="100%" fill="{drawing.background}"/>')
-    lines += _elements(drawing.marks)
+    lines += _elements(drawing.marks, outlines)
     lines.append("</svg>\n")
     return "\n".join(lines)
 
 
-def _elements(marks: Iterable[Mark]) -> Iterable[str]:
+def _elements(marks: Iterable[Mark], outlines: bool) -> Iterable[str]:
     for mark in marks:
         match mark:
             case Polyline():
@@ -68,6 +69,8 @@ def _elements(marks: Iterable[Mark]) -> Iterable[str]:
                     # A dot is a stroke of no length with round ends: all of them are one path, which blends once.
                     data = "".join(f"M{_decimal(x)} {_decimal(y)}h0" for x, y in _hundredths(mark.points).tolist())
                     yield _stroke(data, mark, 2 * mark.radius, ' stroke-linecap="round"')
+            case Text() if outlines:
+                yield from _outlined(mark)
             case Text():
                 x, y = _number(mark.x), _number(mark.y)
                 anchor = "" if mark.anchor == "start" else f' text-anchor="{mark.anchor}"'
@@ -83,8 +86,31 @@ def _elements(marks: Iterable[Mark]) -> Iterable[str]:
                 box = mark.box
                 numbers = " ".join(map(_number, (box.x, box.y, box.width, box.height)))
                 yield f'<svg {_box(box.x, box.y, box.width, box.height)} viewBox="{numbers}" overflow="hidden">'
-                yield from _elements(mark.marks)
+                yield from _elements(mark.marks, outlines)
                 yield "</svg>"
+
+
+def _outlined(mark: Text) -> Iterable[str]:
+    """A text as one shape for each font; emoji, which have no outlines, as text."""
+    from trainlog.draw.fonts import is_emoji_font, outline
+
+    runs = [(path, run, outline(path, run)) for path, run in font_runs(mark.text)]
+    units = [1000 * len(run) if is_emoji_font(path) else width for path, run, (_, width) in runs]
+    along = {"start": 0.0, "middle": 0.5, "end": 1.0}[mark.anchor]
+    place = -along * sum(units)
+    turn = " rotate(-90)" if mark.vertical else ""
+    size = mark.size / 1000
+    for (path, run, (data, _)), width in zip(runs, units, strict=True):
+        start = f'transform="translate({_number(mark.x)} {_number(mark.y)}){turn}'
+        if is_emoji_font(path):
+            place_text = f'x="{_number(place * size)}" font-size="{_number(mark.size)}"'
+            yield f'<text {start}" {place_text}>{escape(run)}</text>'
+        elif data:
+            yield (
+                f'<path {start} scale({size:.5g} {-size:.5g}) translate({_number(place)} 0)" fill="{mark.color}" '
+                f'd="{data}" aria-label="{escape(run, quote=True)}"/>'
+            )
+        place += width
 
 
 def _stroke(data: str, mark: Polyline | Dots, width: float, style: str) -> str:
@@ -109,10 +135,11 @@ def _cells(mark: Cells) -> Iterable[str]:
     """
     box = mark.box
     if min(mark.index.shape) == 1 or mark.index.size > _MAX_CELL_PATHS:
+        data = base64.b64encode(png_file(mark.index, mark.palette, compress=False)).decode()
         yield (
             f'<image {_box(box.x, box.y, box.width, box.height)} preserveAspectRatio="none" '
             f'image-rendering="optimizeSpeed" style="image-rendering:pixelated" '
-            f'href="data:image/png;base64,{base64.b64encode(_paletted_png(mark)).decode()}"/>'
+            f'href="data:image/png;base64,{data}"/>'
         )
         return
     rows, columns = mark.index.shape
@@ -128,29 +155,6 @@ def _cells(mark: Cells) -> Iterable[str]:
             paths.setdefault(int(line[first]), []).append(path)
     for color, parts in sorted(paths.items()):
         yield f'<path d="{"".join(parts)}" fill="{mark.palette[color]}" shape-rendering="crispEdges"/>'
-
-
-def _paletted_png(cells: Cells) -> bytes:
-    """The cells as a PNG with one pixel for each.
-
-    The data are stored uncompressed, because compressors of different versions make different bytes.
-    """
-    rows, columns = cells.index.shape
-    scan = np.zeros((rows, columns + 1), dtype=np.uint8)  # the first byte of every row says that there is no filter
-    scan[:, 1:] = cells.index
-    data = scan.tobytes()
-    stored = b"\x78\x01"
-    for start in range(0, len(data), _MAX_STORED_BLOCK):
-        block = data[start : start + _MAX_STORED_BLOCK]
-        is_last = start + _MAX_STORED_BLOCK >= len(data)
-        stored += struct.pack("<BHH", is_last, len(block), len(block) ^ 0xFFFF) + block
-    stored += struct.pack(">I", zlib.adler32(data))
-    header = struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)
-    palette = b"".join(bytes(rgb(color)) for color in cells.palette)
-    chunks = [(b"IHDR", header), (b"PLTE", palette), (b"IDAT", stored), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
-    )
 
 
 def _hundredths(values: FloatArray) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from trainlog.plot.figures import main_metric, metrics_of, pictures
 from trainlog.plot.options import Group, PlotOptions, groups_of
 from trainlog.plot.picture import Block, Picture
 from trainlog.plot.run import Metric, Run, runs_of
-from trainlog.plot.save import Format, save_figure, save_picture
+from trainlog.plot.save import PRESETS, Format, Style, save_figure, save_picture, save_pictures
 from trainlog.plot.seeds import BANDS, BandName
 from trainlog.statistics import CENTERS, CenterName
 
@@ -23,6 +23,7 @@ __all__ = [
     "AXES",
     "BANDS",
     "CENTERS",
+    "PRESETS",
     "AxisName",
     "BandName",
     "Block",
@@ -33,6 +34,7 @@ __all__ = [
     "Picture",
     "Run",
     "PlotOptions",
+    "Style",
     "groups_of",
     "main_metric",
     "metrics_of",
@@ -40,4 +42,5 @@ __all__ = [
     "runs_of",
     "save_figure",
     "save_picture",
+    "save_pictures",
 ]

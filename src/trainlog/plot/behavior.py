@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -13,48 +13,76 @@ from trainlog.draw.color import mix
 from trainlog.draw.theme import find_theme
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis, Floats
-from trainlog.plot.columns import Columns
+from trainlog.plot.columns import OTHER
 from trainlog.plot.picture import Block, Picture
 from trainlog.plot.run import Run
 
-__all__ = ["behavior_strip", "episode_strip", "path_picture", "states_picture"]
+__all__ = ["behavior_strip", "episode_rows", "episode_strip", "path_picture", "states_picture", "word_colors"]
 
 _MAX_STRIPS: Final = 12
 _MAX_EPISODES: Final = 200
 _LINE_WIDTH: Final = 1e-3  # a path that is narrower than this share of its length is a line
 
 
-def behavior_strip(run: Run, kind: Kind, axis: Axis) -> StateTimeline | None:
-    """The behavior as a strip; None when the frames of *kind* do not have it in words."""
+def word_colors(run: Run, theme: str) -> dict[str, str]:
+    """The color of each word in all figures of a log: the behavior first, then the other columns."""
+    colors: dict[str, str] = {}
+    palette, background = find_theme(theme).palette, find_theme(theme).background
+    words: dict[str, None] = {}
+    for kind in (Kind.STATS, Kind.CREATURE, Kind.EVOLUTION):
+        for key in _word_keys(run, kind):
+            known = run.columns(kind).words(key)
+            words |= dict.fromkeys(word for word in known.values if word is not None) if known else {}
+    words.pop(OTHER, None)
+    for number, word in enumerate((*words, *dict.fromkeys(run.episode_types))):
+        turn, index = divmod(number, len(palette))
+        colors.setdefault(word, mix(palette[index], background, (0.35, 0.6, 0.75)[min(turn, 2)]))
+    colors[OTHER] = find_theme(theme).missing
+    return colors
+
+
+def _word_keys(run: Run, kind: Kind) -> list[str]:
+    """The columns of words of one kind of frame, those of the behavior first."""
+    columns = run.columns(kind)
+    behaviors = {key: rank for rank, key in enumerate(run.conventions.keys["behavior"])}
+    keys = [key for key in columns.table if not run.conventions.is_clock(key) and columns.words(key) is not None]
+    return sorted((key for key in keys if key != "episode_type"), key=lambda key: behaviors.get(key, len(behaviors)))
+
+
+def behavior_strip(run: Run, kind: Kind, axis: Axis, colors: Mapping[str, str]) -> tuple[StateTimeline | None, str]:
+    """The behavior as a strip, and a note; None when the frames of *kind* do not have it in words."""
     columns = run.columns(kind)
     key = run.conventions.behavior(columns.table, lambda key: columns.words(key) is not None)
-    return None if key is None else StateTimeline(*_words_over(run, kind, key, axis), label=_label(key))
+    if key is None or (words := columns.words(key)) is None:
+        return None, ""
+    note = f"{_label(key)}: {words.note}" if words.note else ""
+    return StateTimeline(*_words_over(run, kind, key, axis), colors, _label(key)), note
 
 
-def episode_strip(run: Run, kind: Kind, axis: Axis) -> StateTimeline | None:
+def episode_strip(run: Run, kind: Kind, axis: Axis, colors: Mapping[str, str]) -> StateTimeline | None:
     """The types of the episodes as a strip; None unless there are several, such as evaluation and training."""
     types = run.episode_types
     if len(set(types)) < 2:
         return None
-    return StateTimeline(run.at(run.episode_starts, kind, axis.name), types, label="episodes")
+    return StateTimeline(run.at(run.episode_starts, kind, axis.name), types, colors, "episodes")
 
 
-def states_picture(run: Run, axis: Axis, title: str, theme: str) -> Picture | None:
+def states_picture(run: Run, axis: Axis, title: str, colors: Mapping[str, str]) -> Picture | None:
     """The columns of words of the stats frames as strips; None when there are none."""
     columns = run.columns(Kind.STATS)
-    behaviors = {key: rank for rank, key in enumerate(run.conventions.keys["behavior"])}
-    keys = [key for key in columns.table if not run.conventions.is_clock(key) and columns.words(key) is not None]
-    keys = sorted((key for key in keys if key != "episode_type"), key=lambda key: behaviors.get(key, len(behaviors)))
+    keys = _word_keys(run, Kind.STATS)
     if not keys:
         return None
+    hidden = [*keys[_MAX_STRIPS:], *(key for key in columns.table if columns.is_text(key))]
+    notes = [f"{_label(key)}: {words.note}" for key in keys if (words := columns.words(key)) and words.note]
+    notes += [f"not shown: {', '.join(hidden)}"] if hidden else []
     data = {key: _words_over(run, Kind.STATS, key, axis) for key in keys[:_MAX_STRIPS]}
-    colors = _colors((words for _, words in data.values()), theme)
     chart = Chart(
         title=title,
         x_label=axis.label,
         x_unit=axis.unit,
         marks=[StateTimeline(x, words, colors, _label(key)) for key, (x, words) in data.items()],
-        caption=f"not shown: {', '.join(keys[_MAX_STRIPS:])}" if len(keys) > _MAX_STRIPS else "",
+        caption="; ".join(notes),
     )
     blocks = tuple(Block(key, {axis.name: x, "value": words}) for key, (x, words) in data.items())
     return Picture("states", "states in words", chart, blocks=blocks)
@@ -63,25 +91,13 @@ def states_picture(run: Run, axis: Axis, title: str, theme: str) -> Picture | No
 def _words_over(run: Run, kind: Kind, key: str, axis: Axis) -> tuple[Floats, npt.NDArray[np.object_]]:
     """The words of a column over an axis; a frame without a word continues the previous one."""
     columns = run.columns(kind)
-    x, words = run.axis_values(kind, axis.name), columns.words(key) or []
+    x, words = run.axis_values(kind, axis.name), columns.words(key)
     keep = columns.present(key) & np.isfinite(x)
-    return x[keep], np.fromiter(words, object, len(words))[keep]
+    return x[keep], np.array([] if words is None else words.values, object)[keep]
 
 
 def _label(key: str) -> str:
     return key.replace("_", " ")
-
-
-def _colors(columns: Iterable[npt.NDArray[np.object_]], theme: str) -> Mapping[str, str]:
-    """Choose one color for each word, the same in every strip."""
-    palette, background = find_theme(theme).palette, find_theme(theme).background
-    colors: dict[str, str] = {}
-    for words in columns:
-        for word in dict.fromkeys(words.tolist()):
-            if word is not None and word not in colors:
-                turn, index = divmod(len(colors), len(palette))
-                colors[word] = mix(palette[index], background, min(0.25 + 0.25 * turn, 0.75))
-    return colors
 
 
 def path_picture(run: Run, title: str, theme: str) -> Picture | None:
@@ -94,11 +110,11 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
     keys = run.conventions.position(sample)
     if not keys:
         return None
-    x, y = _xy(columns, keys)
+    x, y = run.place(keys)
     if not _is_plane(x, y):
         return None
-    objects = {name: _xy(columns, (key,)) for name, key in run.conventions.objects(sample).items()}
-    starts = _episode_rows(run, x, y)
+    objects = {name: run.place((key,)) for name, key in run.conventions.objects(sample).items()}
+    starts = episode_rows(run, x, y)
     marks: list[Line | Scatter] = []
     for start, stop in list(zip(starts, [*starts[1:], len(x)], strict=True))[-_MAX_EPISODES:-1]:
         muted = find_theme(theme).muted
@@ -116,18 +132,14 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
         x_unit="m",
         y_unit="m",
         marks=marks,
-        caption=f"the last of {len(starts):,} episodes" if len(starts) > 1 else "",
+        by_time=True,
+        caption="; ".join(
+            [f"the last of {len(starts):,} episodes"] * (len(starts) > 1) + ["color: from dark to bright in time"]
+        ),
     )
     blocks = [Block("path", {"time": table.time, "x": x, "y": y})]
     blocks += [Block(name, {"time": table.time, "x": a, "y": b}) for name, (a, b) in objects.items()]
     return Picture("trajectory", "path seen from above", scene, blocks=tuple(blocks))
-
-
-def _xy(columns: Columns, keys: tuple[str, ...]) -> tuple[Floats, Floats]:
-    """The coordinates in one column of vectors, or in two columns of numbers."""
-    if len(keys) == 1:
-        return columns.numbers(keys[0], 0), columns.numbers(keys[0], 1)
-    return columns.numbers(keys[0]), columns.numbers(keys[1])
 
 
 def _is_plane(x: Floats, y: Floats) -> bool:
@@ -139,7 +151,7 @@ def _is_plane(x: Floats, y: Floats) -> bool:
     return bool(min(reach) > _LINE_WIDTH * max(reach))
 
 
-def _episode_rows(run: Run, x: Floats, y: Floats) -> list[int]:
+def episode_rows(run: Run, x: Floats, y: Floats) -> list[int]:
     """The first row of each episode."""
     columns = run.columns(Kind.CREATURE)
     table = columns.table

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,35 @@ from trainlog.table.column import Column, SparseColumn
 from trainlog.table.table import Table
 from trainlog.table.values import flatten
 
-__all__ = ["Columns", "matches"]
+__all__ = ["OTHER", "Columns", "Words", "matches"]
 
 Bools = npt.NDArray[np.bool_]
 
-_MAX_WORDS: Final = 12  # different words in a column that is drawn as a strip
+_MAX_WORDS: Final = 12  # different words in a strip; of more, the most frequent and `OTHER`
+_MAX_TEXTS: Final = 0.5  # of the frames; a column of more words than this that are rare is text, not states
 _PROBE: Final = 100  # values of an object column that are tried before all of them are converted
+
+
+OTHER: Final = "other"
+
+
+class Words(NamedTuple):
+    """A column of words.
+
+    Attributes:
+        values: of each frame; None without one. The rare ones of many are `OTHER`.
+        different: how many different words the log has.
+
+    """
+
+    values: list[str | None]
+    different: int
+
+    @property
+    def note(self) -> str:
+        """What was done to the words; empty when nothing was."""
+        shown = _MAX_WORDS - 1
+        return f"the {shown} most frequent of {self.different:,} values" if self.different > _MAX_WORDS else ""
 
 
 class Columns:
@@ -42,7 +66,7 @@ class Columns:
         self._only = only
         self._numbers: dict[str, Floats | None] = {}
         self._varies: dict[str, bool] = {}
-        self._words: dict[str, list[str | None] | None] = {}
+        self._words: dict[str, Words | None] = {}
 
     @cached_property
     def table(self) -> Table:
@@ -97,22 +121,35 @@ class Columns:
                 found[key] = 0.0
         return found
 
-    def words(self, key: str) -> list[str | None] | None:
-        """A column of few different words, None for frames without one; None for other columns."""
+    def words(self, key: str) -> Words | None:
+        """A column of words that name states; None for other columns."""
         if isinstance(self.table.stored(key), SparseColumn):
             return self._read_words(key)  # with the gaps it is too much to be kept for each of many columns
         if key not in self._words:
             self._words[key] = self._read_words(key)
         return self._words[key]
 
-    def _read_words(self, key: str) -> list[str | None] | None:
+    def is_text(self, key: str) -> bool:
+        """Whether a column holds words, but so many different ones that they name no states."""
+        values = self._held(key).values
+        return self.words(key) is None and values.ndim == 1 and len({v for v in values if isinstance(v, str)}) > 1
+
+    def _read_words(self, key: str) -> Words | None:
         values = self._held(key).values
         if values.dtype != object or values.ndim != 1:
             return None
         column = self.table[key]
         words = [value if isinstance(value, str) and value else None for value in column.tolist()]
-        different = set(words) - {None}
-        return words if 2 <= len(different) + (None in words) <= _MAX_WORDS and different else None
+        counts = Counter(word for word in words if word is not None)
+        if not counts or len(counts) + (None in words) < 2:
+            return None
+        if len(counts) <= _MAX_WORDS:
+            return Words(words, len(counts))
+        kept = {word for word, _ in counts.most_common(_MAX_WORDS - 1)}
+        rare = counts.total() - sum(counts[word] for word in kept)
+        if rare > _MAX_TEXTS * counts.total():
+            return None
+        return Words([word if word is None or word in kept else OTHER for word in words], len(counts))
 
     def present(self, key: str) -> Bools:
         """Which frames have a value: NaN is one, null is not. Bools of shape (rows,)."""

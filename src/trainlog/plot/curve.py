@@ -2,48 +2,65 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.draw import Band, Chart, Line, VLine, moving_average
+from trainlog.draw import Band, Chart, Line, VLine, centered_average
 from trainlog.draw.chart import ChartMark
+from trainlog.draw.color import Color, with_contrast
 from trainlog.draw.theme import find_theme
 from trainlog.errors import PlotError
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis, Floats
-from trainlog.plot.options import Group, PlotOptions, tasks_note
+from trainlog.plot.options import Group, PlotOptions, normalized, tasks_note
 from trainlog.plot.picture import Block
 from trainlog.plot.run import Metric, Run
 from trainlog.plot.seeds import aggregate
-from trainlog.plot.smoothing import default_window, round_window, smoothed, window_extremes, window_std
+from trainlog.plot.smoothing import default_window, is_count, round_window, smoothed, window_extremes, window_std
 
-__all__ = ["MetricChart", "band_label"]
+__all__ = ["MetricChart"]
 
 _DASHES: Final = (None, (7.0, 4.0), (2.0, 4.0))
-_MAX_RAW: Final = 4  # curves with all values drawn faintly behind the smoothed curve
-_MAX_MARKS: Final = 40  # events of a type that are marked
+_MAX_RAW: Final = 4  # curves with all values drawn behind the smoothed curve
 _MAX_EPISODES: Final = 20
 _MAX_TYPES: Final = 6
+_MAX_STYLES: Final = 24  # more curves cannot be told apart by color and dashes
 _LONG_GAP: Final = 20.0  # times the median distance between two frames
 _MAX_PIECES: Final = 500
-_SPREADS: Final = {"std": "mean ± standard deviation", "minmax": "lowest to highest"}
+_MAX_LEVELS: Final = 8  # different whole numbers that are drawn as stairs
+_RAW_CONTRAST: Final = 3.0  # of a curve of all values to the background
+_MEAN_CONTRAST: Final = 4.5  # of the smoothed curve on it
+_SPREADS: Final = {"std": "mean ± standard deviation", "minmax": "lowest to highest value"}
+_EVALUATION: Final = re.compile(r"(^|[/_. -])(eval\w*|test|val|validation)([/_. -]|$)", re.IGNORECASE)
 
-
-def band_label(options: PlotOptions) -> str:
-    """The text of the legend for the band around the center of several runs."""
-    return _SPREADS.get(options.band or "ci", f"95 % interval of the {_center_name(options)}")
+_Points = tuple[Floats, Floats]
+_Curve = tuple[Group, str, list[tuple[Run, _Points]]]
 
 
 class MetricChart:
     """The chart of a metric: marks, the numbers behind them, and notes for the caption."""
 
-    def __init__(self, metric: Metric, groups: Sequence[Group], axis: Axis, options: PlotOptions) -> None:
+    def __init__(
+        self,
+        metric: Metric,
+        groups: Sequence[Group],
+        axis: Axis,
+        options: PlotOptions,
+        labels: Sequence[str] = (),
+    ) -> None:
         """Draw *metric* of *groups*; groups that lack it are skipped.
+
+        Args:
+            metric: of the runs.
+            groups: one curve each.
+            axis: of the figure.
+            options: of the figure.
+            labels: of all groups of a figure of several charts, so that each has one color in all of them.
 
         Raises:
             PlotError: when the band cannot be drawn.
@@ -51,36 +68,44 @@ class MetricChart:
         """
         self.metric, self.axis, self.options = metric, axis, options
         self.blocks: list[Block] = []
+        self.notes: dict[str, None] = {}
         self._marks: list[ChartMark] = []
-        self._notes: dict[str, None] = {}
-        self._palette = find_theme(options.theme).palette
-        self._drawn = 0
-        curves = [(group, part, points) for group in groups for part, points in _curves(group, metric, axis).items()]
+        self._theme = find_theme(options.theme)
+        self._styles = {label: number for number, label in enumerate(labels)}
+        curves = [
+            (group, part, self._scaled(points)) for group in groups for part, points in _curves(group, metric, axis)
+        ]
+        if options.until == "common":
+            curves = self._cut(curves)
         self._several = len(curves) > 1
         self._many = len(curves) > _MAX_RAW
-        self._smooth = self._smoothing([(run, y) for group, _, points in curves for run, (_, y) in points])
+        self._counts: dict[str, int] = {}
+        self._crowd = len(curves) > _MAX_STYLES and all(len(group.runs) == 1 for group, _, _ in curves)
         for group, part, points in curves:
             label = ", ".join(filter(None, (group.label, part)))
             if len(group.runs) > 1:
-                self._add_group(group, label, [one for _, one in points], [run.task for run, _ in points])
+                self._add_group(group, label, part, points)
             else:
-                self._add_run(label, *points[0][1])
-            self._drawn += 1
+                self._add_run(label, part, *points[0])
+        if self._crowd:
+            self._add_median([one for _, _, points in curves for _, one in points])
+        self._note_counts(groups)
         runs = [run for group in groups for run in group.runs]
         if len(runs) == 1 and self._marks:
             self._add_events(runs[0])
-        self._unit = runs[0].unit(metric) if runs else None
+        self._unit = runs[0].unit(metric) if runs and options.normalize is None else None
 
     @property
     def is_empty(self) -> bool:
         """Whether no run has a value of the metric."""
         return not self.blocks
 
-    def chart(self, title: str, extra: Sequence[ChartMark] = ()) -> Chart:
-        """The chart as a figure of its own, with *extra* marks."""
-        return self._chart(title, _y_label(self.metric), [*self._marks, *extra], "; ".join(self._notes))
+    def chart(self, title: str, extra: Sequence[ChartMark] = (), notes: Sequence[str] = ()) -> Chart:
+        """The chart as a figure of its own, with *extra* marks and *notes* below those of its own."""
+        label = _y_label(self.metric) + (" (normalised)" if self.options.normalize is not None else "")
+        return self._chart(title, label, [*self._marks, *extra], [*self.notes, *notes])
 
-    def panel(self, extra: Sequence[ChartMark] = (), *, events: bool = True) -> Chart:
+    def panel(self, extra: Sequence[ChartMark] = (), *, events: bool = True, title: str | None = None) -> Chart:
         """The chart as a part of a sheet, titled by the metric; *events* are named only with *events*."""
         name = _y_label(self.metric)
         marks: list[ChartMark] = []
@@ -88,30 +113,54 @@ class MetricChart:
             if isinstance(mark, VLine) and not events:
                 mark = VLine(mark.x, "", mark.color)
             elif isinstance(mark, Line) and mark.label == name:
-                mark = Line(mark.x, mark.y, "", mark.color, mark.width, mark.opacity, mark.dash)
+                mark = Line(mark.x, mark.y, "", mark.color, mark.width, mark.opacity, mark.dash, mark.stairs)
             marks.append(mark)
         unit = self._unit if self._unit != "s" else None  # the ticks show seconds
-        chart = self._chart(name, unit or "", [*marks, *extra], "")
-        return dataclasses.replace(chart, y_unit=None) if unit else chart
+        return self._chart(name if title is None else title, unit or "", [*marks, *extra], list(self.notes), unit)
 
-    def _chart(self, title: str, y_label: str, marks: Sequence[ChartMark], caption: str) -> Chart:
+    def _chart(
+        self, title: str, y_label: str, marks: Sequence[ChartMark], notes: Sequence[str], shown: str | None = None
+    ) -> Chart:
         return Chart(
             title=title,
             x_label=self.axis.label,
             x_unit=self.axis.unit,
             y_label=y_label,
-            y_unit=self._unit,
+            y_unit=None if shown else self._unit,
             y_log=self.options.log_y,
-            caption=caption,
+            x_range=self.options.xlim,
+            y_range=self.options.ylim,
+            caption="; ".join(notes),
             marks=marks,
         )
 
-    def _style(self) -> tuple[str, tuple[float, ...] | None]:
-        turn, index = divmod(self._drawn, len(self._palette))
-        return self._palette[index], _DASHES[turn % len(_DASHES)]
+    def _style(self, label: str) -> tuple[Color, tuple[float, ...] | None]:
+        turn, index = divmod(self._styles.setdefault(label, len(self._styles)), len(self._theme.palette))
+        color = self.options.colors.get(label)
+        return color or self._theme.palette[index], None if color else _DASHES[turn % len(_DASHES)]
 
-    def _add_run(self, label: str, x: Floats, y: Floats) -> None:
-        color, dash = self._style()
+    def _scaled(self, curves: Sequence[tuple[Run, _Points]]) -> list[tuple[Run, _Points]]:
+        return [(run, (x, normalized(y, run, self.options))) for run, (x, y) in curves]
+
+    def _cut(self, curves: Sequence[_Curve]) -> list[_Curve]:
+        """The curves up to where the shortest ends."""
+        every = [one for _, _, points in curves for _, one in points]
+        end = min((float(x.max()) for x, _ in every if len(x)), default=np.inf)
+        if any(len(x) and x.max() > end for x, _ in every):
+            self.notes[f"cut where the shortest run ends, at {end:,g}"] = None
+        cut = [(g, part, [(run, (x[x <= end], y[x <= end])) for run, (x, y) in points]) for g, part, points in curves]
+        return [(g, part, kept) for g, part, points in cut if (kept := [one for one in points if len(one[1][0])])]
+
+    def _window(self, run: Run, part: str, y: Floats) -> float:
+        """The smoothing of one curve, by the option or by its noise; 0 for evaluations and samples of a motion."""
+        if self.options.smooth is not None:
+            return self.options.smooth
+        name = f"{self.metric.key} {part}"
+        return 0 if run.is_sampled(self.metric) or _EVALUATION.search(name) else default_window(y)
+
+    def _add_run(self, label: str, part: str, run: Run, points: _Points) -> None:
+        x, y = points
+        color, dash = self._style(label)
         band = self.options.band or "none"
         if band == "ci" and self._several:
             band = "none"  # it applies to groups of several runs
@@ -119,87 +168,138 @@ class MetricChart:
             raise PlotError(
                 "a 95 % interval is one over several logs, and there is only one; --band std and minmax work"
             )
-        smooth = smoothed(y, self._smooth)
+        window = self._window(run, part, y)
+        if band != "none" and self.options.smooth is None:
+            window = window or round_window(len(y))  # the band is that of a window
+        smooth = smoothed(y, window)
         columns = {self.axis.name: x, "value": y}
-        if smooth is None:
-            for part in _segments(x) if self.metric.kind == Kind.CREATURE else [slice(None)]:
-                self._marks.append(Line(x[part], y[part], label or _y_label(self.metric), color, dash=dash))
+        if self._crowd:
+            color = self._theme.palette[0]
+            y = y if smooth is None else smooth.values
+            self._marks.append(Line(x, y, "", with_contrast(color, self._theme.background, 2, fade=True), width=0.6))
+        elif smooth is None:
+            stairs = _is_stairs(y)
+            for piece in _segments(x) if self.metric.kind == Kind.CREATURE else [slice(None)]:
+                name = label or _y_label(self.metric)
+                self._marks.append(Line(x[piece], y[piece], name, color, dash=dash, stairs=stairs))
         else:
+            raw, color = self._shades(color)
             columns["smoothed"] = smooth.values
             if band != "none":
                 low, high = _window_band(band, y, smooth.window)
                 columns |= {"low": low, "high": high}
-                name = "lowest to highest" if band == "minmax" else "± standard deviation"
-                text = "" if self._drawn else f"{name} of {smooth.window:,}"
-                self._marks.append(Band(x, low, high, text, color))
+                name = "lowest to highest value" if band == "minmax" else "± standard deviation"
+                self._marks.append(Band(x, low, high, f"{name} of {smooth.window:,}" if not self.blocks else "", color))
             elif not self._many:
-                raw = "" if self._several else _y_label(self.metric)
-                self._marks.append(Line(x, y, raw, color, width=1.25, opacity=0.3, dash=dash))
+                text = "" if self._several else _y_label(self.metric)
+                self._marks.append(Line(x, y, text, raw, width=1.0, dash=dash))
             known = np.isfinite(smooth.values)  # gaps are counted once, in the curve of the values
             mean = (x[known], smooth.values[known]) if band == "none" and not self._many else (x, smooth.values)
             self._marks.append(Line(*mean, label or smooth.label, color, width=2.25, dash=dash))
-            if self._several:
-                faint = "" if self._many or band != "none" else ", faint: every value"
-                self._notes[f"lines: {smooth.label}{faint}"] = None
+        if smooth is not None and (self._several or self._crowd):
+            hidden = self._many or self._crowd or band != "none"
+            self.notes[
+                f"lines: {smooth.label}{', single values are not drawn' if hidden else '; thin: every value'}"
+            ] = None
         self.blocks.append(Block(label or str(self.metric), columns))
 
-    def _smoothing(self, curves: Sequence[tuple[Run, Floats]]) -> float:
-        """The smoothing of all curves: one for all, so that they can be compared."""
-        if self.options.smooth is not None:
-            return self.options.smooth
-        if len(curves) == 1 and self.options.band not in (None, "none"):
-            return round_window(len(curves[0][1]))  # the band is that of a window
-        return max((0 if run.is_sampled(self.metric) else default_window(y) for run, y in curves), default=0)
+    def _shades(self, color: Color) -> tuple[Color, Color]:
+        """The colors of a curve of all values, and of its mean."""
+        background = self._theme.background
+        raw = with_contrast(color, background, _RAW_CONTRAST, fade=True)
+        return raw, with_contrast(color, background, _MEAN_CONTRAST)
 
-    def _add_group(
-        self, group: Group, label: str, curves: Sequence[tuple[Floats, Floats]], tasks: Sequence[str]
-    ) -> None:
-        color, dash = self._style()
-        smoothed_curves = []
-        for x, y in curves:
-            smooth = smoothed(y, self._smooth)
-            smoothed_curves.append((x, y if smooth is None else smooth.values))
+    def _add_median(self, curves: Sequence[_Points]) -> None:
+        """The median of more runs than can be told apart."""
+        one = aggregate(curves, "median", "none")
+        known = one.runs * 2 >= len(curves)
+        text = f"median of {len(curves)} runs"
+        self._marks.append(Line(one.x[known], one.center[known], text, self._theme.text, width=2.5))
+        self.notes[f"thin: {len(curves)} runs, not told apart"] = None
+        self.blocks.append(Block(text, {self.axis.name: one.x, "median": one.center, "runs": one.runs}))
+
+    def _add_group(self, group: Group, label: str, part: str, points: Sequence[tuple[Run, _Points]]) -> None:
+        color, dash = self._style(label)
+        raw = [one for _, one in points]
+        curves = []
+        for run, (x, y) in points:
+            smooth = smoothed(y, self._window(run, part, y))
+            curves.append((x, y if smooth is None else smooth.values))
             if smooth is not None:
-                self._notes[f"each smoothed, {smooth.label}"] = None
-        one = aggregate(smoothed_curves, self.options.center or "mean", self.options.band or "ci", tasks)
-        if (different := len(set(tasks))) > 1:
-            self._notes[tasks_note(different) if len(one.x) else "not drawn: no point has runs of all tasks"] = None
-        count = len(curves)
-        what = f"{_center_name(self.options)} of {count} {group.noun if count > 1 else 'run'}"
+                self.notes[f"each {group.noun.removesuffix('s')} smoothed, {smooth.label}"] = None
+        center, band = self.options.center or "mean", self.options.band or "ci"
+        one = aggregate(curves, center, band, [run.task for run, _ in points])
+        if band == "minmax":  # those of all values, smoothed or not
+            spread = aggregate(raw, center, band, [run.task for run, _ in points])
+            low, high = (np.interp(one.x, spread.x, values) for values in (spread.low, spread.high))
+            if len(one.x) == len(spread.x):
+                low, high = spread.low, spread.high
+            one = one._replace(low=low, high=high)
+        count, tasks = len(curves), len({run.task for run, _ in points})
+        if tasks > 1:
+            note = tasks_note(tasks, normalized=self.options.normalize is not None)
+            self.notes[note if len(one.x) else "not drawn: no point has runs of all tasks"] = None
+        self._counts[label] = count
         bands = _true_ranges(np.isfinite(one.low))
-        for part in bands:
-            text = band_label(self.options) if not self._drawn and part is bands[0] else ""
-            self._marks.append(Band(one.x[part], one.low[part], one.high[part], text, color))
-        text = f"{label} ({what})" if label else what
-        for part in _true_ranges(one.runs == count):
-            self._marks.append(Line(one.x[part], one.center[part], text, color, width=2.25, dash=dash))
-        for part in _true_ranges(one.runs < count):
-            joined = slice(max(part.start - 1, 0), part.stop + 1)
+        for piece in bands:
+            self._marks.append(Band(one.x[piece], one.low[piece], one.high[piece], "", color))
+        if bands:
+            text = _SPREADS.get(band, f"95 % interval of the {_center_name(self.options)}")
+            self.notes[f"band: {text}"] = None
+        if one.bins:
+            self.notes[f"means of {one.bins} bins"] = None
+        text = label or f"{_center_name(self.options)} of {count} {group.noun if count > 1 else 'run'}"
+        for piece in _true_ranges(one.runs == count):
+            self._marks.append(Line(one.x[piece], one.center[piece], text, color, width=2.25, dash=dash))
+        for piece in _true_ranges(one.runs < count):
+            joined = slice(max(piece.start - 1, 0), piece.stop + 1)
             self._marks.append(Line(one.x[joined], one.center[joined], "", color, width=1.5, dash=(5.0, 3.0)))
-            self._notes[f"dashed: not all {group.noun} reach so far"] = None
+            self.notes[f"dashed: not all {group.noun} reach so far"] = None
         columns = {self.axis.name: one.x, _center_name(self.options): one.center}
         columns |= {"low": one.low, "high": one.high} if bands else {}
         self.blocks.append(Block(label or str(self.metric), {**columns, "runs": one.runs}))
 
+    def _note_counts(self, groups: Sequence[Group]) -> None:
+        """Say once how many runs a curve stands for."""
+        named = {label: count for label, count in self._counts.items() if label}
+        if not named:
+            return
+        nouns = {group.noun for group in groups if len(group.runs) > 1}
+        noun = nouns.pop() if len(nouns) == 1 else "runs"
+        if len(set(named.values())) == 1:
+            text = f"{_center_name(self.options)} of n={next(iter(named.values()))} {noun}"
+        else:
+            text = f"{_center_name(self.options)} of n {noun}: " + ", ".join(f"{k} {v}" for k, v in named.items())
+        self.notes = {text: None, **self.notes}
+
     def _add_events(self, run: Run) -> None:
         for number, (name, places) in enumerate(run.events_at(self.metric.kind, self.axis.name).items()):
-            if len(places) > _MAX_MARKS or number >= _MAX_TYPES:
-                self._notes[f"not marked: {name} ({len(places):,} times)"] = None
+            if number >= _MAX_TYPES:
+                self.notes[f"not marked: {name} ({len(places):,} times)"] = None
             else:
-                self._marks.append(VLine(places, name, self._palette[number] if number else None))
+                self._marks.append(VLine(places, name))
         starts = run.episode_starts
         if self.metric.kind == Kind.CREATURE and 1 < len(starts) <= _MAX_EPISODES:
             self._marks.append(VLine(run.at(starts[1:], self.metric.kind, self.axis.name), "episode"))
 
 
-def _curves(group: Group, metric: Metric, axis: Axis) -> dict[str, list[tuple[Run, tuple[Floats, Floats]]]]:
+def _curves(group: Group, metric: Metric, axis: Axis) -> Iterable[tuple[str, list[tuple[Run, _Points]]]]:
     """The curves of the runs of a group by type of episode, such as evaluation and training."""
-    found: dict[str, list[tuple[Run, tuple[Floats, Floats]]]] = {}
+    found: dict[str, list[tuple[Run, _Points]]] = {}
     for run in group.runs:
         if metric.key in run.columns(metric.kind).table and run.has_axis(metric.kind, axis.name):
             for part, points in run.points(metric, axis.name).items():
                 found.setdefault(part, []).append((run, points))
-    return found
+    return found.items()
+
+
+def _is_stairs(values: Floats) -> bool:
+    """Whether values are those of a flag, a counter, or a few whole numbers that each hold until the next."""
+    finite = values[np.isfinite(values)]
+    if is_count(finite):
+        return True
+    whole = bool(len(finite)) and bool((finite == np.floor(finite)).all())
+    return whole and len(np.unique(finite)) <= min(_MAX_LEVELS, len(finite) // 2)
 
 
 def _true_ranges(mask: npt.NDArray[np.bool_]) -> list[slice]:
@@ -222,7 +322,7 @@ def _segments(x: Floats) -> list[slice]:
 def _window_band(band: str, values: Floats, window: int) -> tuple[Floats, Floats]:
     if band == "minmax":
         return window_extremes(values, window)
-    mean, std = moving_average(values, window), window_std(values, window)
+    mean, std = centered_average(values, window), window_std(values, window)
     return mean - std, mean + std
 
 

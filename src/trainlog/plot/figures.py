@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -11,19 +12,30 @@ from trainlog.draw import Chart, Grid, Scene, StateTimeline
 from trainlog.errors import PlotError
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis
-from trainlog.plot.behavior import behavior_strip, episode_strip, path_picture, states_picture
+from trainlog.plot.behavior import behavior_strip, episode_strip, path_picture, states_picture, word_colors
 from trainlog.plot.curve import MetricChart
 from trainlog.plot.names import file_names, file_safe
-from trainlog.plot.options import Group, PlotOptions, groups_of
+from trainlog.plot.options import Group, PlotOptions, facets_of, groups_of
 from trainlog.plot.picture import Picture
+from trainlog.plot.robotics import motion_pictures
 from trainlog.plot.run import Metric, Run
+from trainlog.plot.scores import scores_picture
 
 __all__ = ["figure_of", "main_metric", "metrics_of", "pictures", "title_of"]
 
-_RESERVED: Final = ("overview", "trajectory", "states")  # file names that no metric may have
+_RESERVED: Final = (
+    "overview",
+    "trajectory",
+    "states",
+    "footfalls",
+    "joints",
+    "phases",
+    "approach",
+)  # file names that no metric may have
 _COLUMNS: Final = 3
 _IMPORTANT_TIER: Final = 3  # the overview begins with the metrics up to this tier, see docs/conventions.md
 _MAX_OVERVIEW: Final = 12  # figures in the overview
+_OF_GROUP: Final = 2  # metrics of one group in the overview, as long as there are others
 _MAX_NAMED_EVENTS: Final = 4  # figures on a sheet that each name the events
 _MAX_SHEET: Final = 24  # figures on the sheet of a group
 
@@ -43,27 +55,66 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
     metrics = metrics_of(runs, options)
     axes = _axes(runs, {metric.kind for metric in metrics}, options)
     metrics = [metric for metric in metrics if metric.kind in axes]
+    if options.kind == "efficiency":  # the curves of the IQM over all tasks, as they are
+        options = dataclasses.replace(
+            options, center=options.center or "iqm", band=options.band or "ci", smooth=options.smooth or 0, facet=""
+        )
     groups = groups_of(runs, options)
     folders = _folders(metrics)
     names = _file_names(folders)
+    if options.kind not in ("curves", "efficiency"):
+        metrics = metrics if options.y else metrics[:1]
+        return [scores_picture(options.kind, one, groups, axes[one.kind], options, names[one]) for one in metrics]
+    colors = word_colors(runs[0], options.theme) if len(runs) == 1 else {}
     single: list[Picture] = []
     panels: dict[Metric, Chart] = {}
     for metric in metrics:
-        curve = MetricChart(metric, groups, axes[metric.kind], options)
+        axis = axes[metric.kind]
+        if (facets := _faceted(metric, groups, axis, options, names[metric], folders[metric])) is not None:
+            single.append(facets)
+            continue
+        curve = MetricChart(metric, groups, axis, options)
         if curve.is_empty:
             continue
-        extra = _strips(runs, metric, axes[metric.kind])
-        chart = curve.chart(title_of(runs, str(metric)), extra)
+        extra, notes = _strips(runs, metric, axis, colors)
+        chart = curve.chart(title_of(runs, str(metric)), extra, notes)
         single.append(Picture(names[metric], str(metric), chart, folders[metric], tuple(curve.blocks)))
         strips = extra if _tier(runs, metric) == 0 else ()
         panels[metric] = curve.panel(strips, events=len(metrics) <= _MAX_NAMED_EVENTS or not panels)
     if options.y:
         return single
-    path, states = _path_and_states(runs, axes, options)
+    path, states = _path_and_states(runs, axes, options, colors)
     if not single and path is None and states is None:
         raise PlotError("there is nothing to draw: no number in these logs varies")
-    sheets = [*_overview(runs, panels, path), *_sheets(runs, panels, folders)]
-    return [*sheets[:1], *single, *(one for one in (path, states) if one is not None), *sheets[1:]]
+    sheets = [*_overview(runs, panels, path, folders), *_sheets(runs, panels, folders)]
+    motion = motion_pictures(runs[0], title_of(runs, runs[0].label), options.theme) if len(runs) == 1 else ()
+    return [*sheets[:1], *single, *(one for one in (path, states) if one is not None), *motion, *sheets[1:]]
+
+
+def _faceted(
+    metric: Metric, groups: Sequence[Group], axis: Axis, options: PlotOptions, name: str, folder: str
+) -> Picture | None:
+    """The figure of a metric with a chart for each task or other value; None when it is not divided."""
+    runs = [run for group in groups for run in group.runs]
+    facets = facets_of(runs, groups, options)
+    if len(facets) < 2 and not options.facet:
+        return None
+    labels = [group.label for group in groups]
+    charts, blocks, notes = [], [], dict[str, None]()
+    for title, members in facets.items():
+        inside = [group._replace(runs=tuple(run for run in group.runs if run in members)) for group in groups]
+        curve = MetricChart(metric, [group for group in inside if group.runs], axis, options, labels)
+        if not curve.is_empty:
+            notes |= curve.notes
+            charts.append(dataclasses.replace(curve.panel(title=title), caption=""))
+            blocks += [block._replace(label=f"{title}, {block.label}") for block in curve.blocks]
+    if not charts:
+        return None
+    if options.facet is None:
+        notes["returns of different tasks are not averaged"] = None
+    columns = min(_COLUMNS, len(charts)) if len(charts) != 4 else 2
+    grid = Grid(charts, columns, str(metric), caption="; ".join(notes), one_legend=True)
+    return Picture(name, str(metric), grid, folder, tuple(blocks), columns, -(-len(charts) // columns))
 
 
 def figure_of(metric: Metric, groups: Sequence[Group], options: PlotOptions, name: str, title: str) -> Picture:
@@ -184,19 +235,23 @@ def _safe_path(folder: str) -> list[str]:
     return [file_safe(part) for part in folder.split("/") if part]
 
 
-def _strips(runs: Sequence[Run], metric: Metric, axis: Axis) -> list[StateTimeline]:
+def _strips(
+    runs: Sequence[Run], metric: Metric, axis: Axis, colors: Mapping[str, str]
+) -> tuple[list[StateTimeline], list[str]]:
+    """The strips below a metric of a single log, and what was done to their words."""
     if len(runs) != 1:
-        return []
-    run = runs[0]
+        return [], []
+    run, notes = runs[0], list[str]()
     if metric.kind == Kind.CREATURE:
-        strip = episode_strip(run, metric.kind, axis)
+        strip = episode_strip(run, metric.kind, axis, colors)
     else:
-        strip = behavior_strip(run, metric.kind, axis) if _tier(runs, metric) <= 1 else None
-    return [strip] if strip is not None else []
+        strip, note = behavior_strip(run, metric.kind, axis, colors) if _tier(runs, metric) <= 1 else (None, "")
+        notes = [note] if note else []
+    return [strip] if strip is not None else [], notes
 
 
 def _path_and_states(
-    runs: Sequence[Run], axes: dict[Kind, Axis], options: PlotOptions
+    runs: Sequence[Run], axes: dict[Kind, Axis], options: PlotOptions, colors: Mapping[str, str]
 ) -> tuple[Picture | None, Picture | None]:
     """The path and the states of a single log."""
     if len(runs) != 1:
@@ -206,17 +261,22 @@ def _path_and_states(
     if axis is None and (names := run.default_axes(Kind.STATS)):
         axis = run.axis(Kind.STATS, names[0])
     title = title_of(runs, run.label)
-    states = states_picture(run, axis, title, options.theme) if axis is not None else None
+    states = states_picture(run, axis, title, colors) if axis is not None else None
     return path_picture(run, title, options.theme), states
 
 
-def _overview(runs: Sequence[Run], panels: dict[Metric, Chart], path: Picture | None) -> Iterator[Picture]:
-    count = _MAX_OVERVIEW - (path is not None)
-    first = [metric for metric in panels if _tier(runs, metric) <= _IMPORTANT_TIER]
-    rest = [metric for metric in panels if _tier(runs, metric) > _IMPORTANT_TIER]
-    if len(first) < 6:
-        first += rest[: 6 - len(first)]
-    figures: list[Chart | Scene] = [panels[metric] for metric in first[:count]]
+def _overview(
+    runs: Sequence[Run], panels: dict[Metric, Chart], path: Picture | None, folders: Mapping[Metric, str]
+) -> Iterator[Picture]:
+    """The most important metrics on one sheet; a group has two of them before another has none."""
+    taken: Counter[str] = Counter()
+    turns: dict[Metric, tuple[int, bool]] = {}
+    for metric in panels:  # the most important first
+        group = folders[metric] or str(metric)
+        turns[metric] = taken[group] // _OF_GROUP, _tier(runs, metric) > _IMPORTANT_TIER
+        taken[group] += 1
+    chosen = sorted(panels, key=lambda metric: turns[metric])[: _MAX_OVERVIEW - (path is not None)]
+    figures: list[Chart | Scene] = [panels[metric] for metric in panels if metric in chosen]
     if path is not None:
         scene = path.figure
         assert isinstance(scene, Scene)

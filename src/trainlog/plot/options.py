@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from trainlog.conventions import AxisName
 from trainlog.errors import PlotError
+from trainlog.plot.axes import Floats
 from trainlog.plot.run import Run
 from trainlog.plot.seeds import BandName
 from trainlog.statistics import CenterName
 from trainlog.table.values import flatten
 
-__all__ = ["Group", "PlotOptions", "groups_of", "tasks_note"]
+__all__ = [
+    "KINDS",
+    "Group",
+    "KindName",
+    "PlotOptions",
+    "facets_of",
+    "groups_of",
+    "normalization_of",
+    "normalized",
+    "tasks_note",
+]
+
+
+KindName = Literal["curves", "intervals", "profile", "improvement", "efficiency"]
+KINDS: Final[tuple[KindName, ...]] = get_args(KindName)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +49,15 @@ class PlotOptions:
         center: the middle of several logs.
         band: the band around it. With a center or a band, and without ``by``, all logs are one curve.
         theme: ``light`` or ``dark``.
+        kind: ``curves``, or a figure of the scores of the runs, see `trainlog.plot.scores`.
+        facet: a key of the metadata: one chart for the logs of each value, in one figure. ``task`` when ``by`` would
+            average over several tasks; an empty text for none.
+        normalize: the scores that become 0 and 1 by task, see `normalization_of`; ``""`` holds for every other task.
+        until: ``common`` cuts all runs where the shortest ends.
+        xlim, ylim: the limits of the axes, ``(low, high)``; None for one that follows from the data.
+        labels: other names of curves in the legend.
+        order: the curves in this order, then the others.
+        colors: colors of curves by their label.
 
     """
 
@@ -41,6 +69,15 @@ class PlotOptions:
     center: CenterName | None = None
     band: BandName | None = None
     theme: str = "light"
+    kind: KindName = "curves"
+    facet: str | None = None
+    normalize: Mapping[str, tuple[float, float]] | None = None
+    until: Literal["common"] | None = None
+    xlim: tuple[float | None, float | None] | None = None
+    ylim: tuple[float | None, float | None] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    colors: Mapping[str, str] = field(default_factory=dict)
 
 
 class Group(NamedTuple):
@@ -68,12 +105,24 @@ class Group(NamedTuple):
 
 
 def groups_of(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
-    """Group *runs* into curves, in the order of their first log.
+    """Group *runs* into curves, in the order of the options, then of their first log.
 
     Raises:
-        PlotError: when a log has no such key in its metadata.
+        PlotError: when a log has no such key in its metadata, and for a label, color or place in the order of a curve
+            that there is not.
 
     """
+    groups = _grouped(runs, options)
+    known = {name: group for group in groups for name in (group.label, options.labels.get(group.label, group.label))}
+    for name in (*options.labels, *options.order, *options.colors):
+        if name not in known:
+            raise PlotError(f"there is no curve {name!r}; there are {', '.join(group.label for group in groups)}")
+    first = [known[name] for name in options.order]
+    ordered = [*first, *(group for group in groups if group not in first)]
+    return [group._replace(label=options.labels.get(group.label, group.label)) for group in ordered]
+
+
+def _grouped(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
     if options.by is None and len(runs) > 1 and (options.band or options.center):
         return [Group("", tuple(runs))]
     if options.by is None or options.by == "log":
@@ -84,9 +133,81 @@ def groups_of(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
     return [Group(label, tuple(members)) for label, members in found.items()]
 
 
-def tasks_note(count: int) -> str:
+def tasks_note(count: int, *, normalized: bool = False) -> str:
     """What a figure or a table says of values that are averaged over several tasks."""
-    return f"averaged over {count} tasks with equal weight, in their own units: compare tasks one by one"
+    units = "" if normalized else ", in their own units: compare tasks one by one"
+    return f"averaged over {count} tasks with equal weight{units}"
+
+
+def facets_of(runs: Sequence[Run], groups: Sequence[Group], options: PlotOptions) -> dict[str, list[Run]]:
+    """The runs of each chart of a figure, by its title; one without a title when the figure is not divided.
+
+    Raises:
+        PlotError: when a log has no such key in its metadata.
+
+    """
+    mixed = options.facet is None and options.normalize is None and any(len(set(group.tasks)) > 1 for group in groups)
+    if not options.facet and not mixed:
+        return {"": list(runs)}
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        by_task = mixed or (options.facet == "task" and "task" not in run.reader.header.meta)
+        found.setdefault(run.task if by_task else _value_of(run, options.facet or ""), []).append(run)
+    return found
+
+
+def normalization_of(text: str) -> dict[str, tuple[float, float]]:
+    """Parse which scores become 0 and 1.
+
+    Args:
+        text: ``low,high`` for all tasks; ``human`` for the random and the human score of the 26 games of Atari 100k; or
+            a JSON file with ``{"task": [low, high], ...}``.
+
+    Returns:
+        by task; ``""`` holds for every task that has no scores of its own.
+
+    Raises:
+        PlotError: for another text, a file that cannot be read, and scores that are equal or no numbers.
+
+    """
+    if text == "human":
+        from trainlog.plot.atari import SCORES
+
+        return dict(SCORES)
+    low, comma, high = text.partition(",")
+    scores: Any = {"": [low, high]}
+    if not comma:
+        try:
+            scores = json.loads(Path(text).read_bytes())
+        except (OSError, ValueError) as error:
+            raise PlotError(
+                f"{text!r} is neither low,high nor human nor a JSON file of scores by task: {error}"
+            ) from None
+    try:
+        found = {str(task): (float(low), float(high)) for task, (low, high) in scores.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise PlotError(f'scores are two numbers, low,high, or a file {{"task": [low, high]}}, not {text!r}') from None
+    for task, (zero, one) in found.items():
+        if not (math.isfinite(zero) and math.isfinite(one) and zero != one):
+            raise PlotError(f"the scores {zero:g} and {one:g} {f'of {task} ' if task else ''}cannot become 0 and 1")
+    return found
+
+
+def normalized(values: Floats, run: Run, options: PlotOptions) -> Floats:
+    """Scores of a run in units of the options, float64 of the same shape.
+
+    Raises:
+        PlotError: when the options have no scores for its task.
+
+    """
+    if options.normalize is None:
+        return values
+    task = re.sub(r"[^a-z0-9]", "", re.sub(r"^ALE/|NoFrameskip|-v\d+$", "", run.task).lower())
+    known = options.normalize.get(run.task, options.normalize.get(task, options.normalize.get("")))
+    if known is None:
+        raise PlotError(f"{run.label}: there are no scores to normalise the task {run.task!r} by")
+    low, high = known
+    return (values - low) / (high - low)
 
 
 def _value_of(run: Run, key: str) -> str:

@@ -282,6 +282,13 @@ class Run:
         slack = 0.1 * (high - low)
         return known if low - slack <= values[0] and values[-1] <= high + slack else nothing
 
+    def place(self, keys: tuple[str, ...]) -> tuple[Floats, Floats]:
+        """The x and y of a position, which is one column of vectors or two of numbers, in the creature frames."""
+        columns = self.columns(Kind.CREATURE)
+        if len(keys) == 1:
+            return columns.numbers(keys[0], 0), columns.numbers(keys[0], 1)
+        return columns.numbers(keys[0]), columns.numbers(keys[1])
+
     def at(self, time: Floats, kind: Kind, name: AxisName) -> Floats:
         """Convert *time* to positions on an axis of the frames of *kind*; float64, of the same shape."""
         if name == "time":

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from trainlog.errors import MissingExtra
 from trainlog.plot.animation import growing
 from trainlog.storage.source import atomic_write
 
@@ -14,11 +18,74 @@ if TYPE_CHECKING:
     from trainlog.draw import Drawing, Figure, Theme
     from trainlog.plot.picture import Picture
 
-__all__ = ["Format", "encode", "save_figure", "save_picture"]
+__all__ = ["PRESETS", "Format", "Preset", "Style", "encode", "save_figure", "save_picture", "save_pictures"]
 
-Format = Literal["svg", "png", "gif"]
+Format = Literal["svg", "png", "pdf", "gif"]
 
 _GIF_FPS: Final = 20
+_DPI: Final = 96  # pixels of a drawing for an inch
+_POINT: Final = _DPI / 72
+
+
+class Preset(NamedTuple):
+    """The size of a figure in print or on a screen.
+
+    Attributes:
+        width, height: in inches.
+        points: the font size of labels.
+        dpi: pixels of a PNG for an inch.
+
+    """
+
+    width: float
+    height: float
+    points: float
+    dpi: int
+
+
+PRESETS: Final[Mapping[str, Preset]] = {
+    "column": Preset(3.25, 2.2, 8, 300),  # one of the two columns of ICML, IEEE, ACL
+    "text": Preset(5.5, 2.75, 8, 300),  # the width of the text of NeurIPS and ICLR
+    "slide": Preset(10, 5.625, 16, 192),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How figures are written.
+
+    Attributes:
+        width, height: pixels of a single figure; 96 are an inch.
+        theme: of the figures.
+        scale: pixels of a PNG for a pixel of the figure.
+        outlines: whether letters of an SVG are shapes.
+
+    """
+
+    width: int = 960
+    height: int = 540
+    theme: str | Theme = "light"
+    scale: float = 2
+    outlines: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        theme: str = "light",
+        preset: str | None = None,
+        size: tuple[int, int] | None = None,
+        dpi: int | None = None,
+        outlines: bool = False,
+    ) -> Style:
+        """The style of a preset, or of a *size* in pixels and the usual letters."""
+        from trainlog.draw.theme import find_theme
+
+        if preset is None:
+            return cls(*(size or (960, 540)), theme, (dpi or 2 * _DPI) / _DPI, outlines)
+        width, height, points, usual = PRESETS[preset]
+        pixels = size or (round(width * _DPI), round(height * _DPI))
+        letters = replace(find_theme(theme), font_size=points * _POINT)
+        return cls(*pixels, letters, (dpi or usual) / _DPI, outlines)
 
 
 def save_figure(
@@ -30,20 +97,23 @@ def save_figure(
     height: int = 540,
     theme: str | Theme = "light",
     scale: float = 2,
+    outlines: bool = False,
 ) -> list[Path]:
     """Write *figure* as ``stem.svg``, ``stem.png`` and so on; each file is complete or absent.
 
     Args:
         figure: a chart, scene, heat map or grid.
         stem: the path without its suffix; missing folders are created.
-        formats: of the files; a ``gif`` is an animation of growing curves.
-        width: in pixels.
+        formats: of the files; a ``gif`` is an animation of growing curves, a ``pdf`` needs the extra ``paper``.
+        width: in pixels; 96 are an inch.
         height: in pixels.
         theme: ``"light"``, ``"dark"`` or a `trainlog.draw.Theme`.
         scale: pixels of the PNG for a pixel of the SVG.
+        outlines: whether letters of the SVG are shapes, which look the same in every viewer; needs ``paper``.
 
     Raises:
         LogWriteError: when a file cannot be written.
+        MissingExtra: for a PDF or outlines without ``trainlog[paper]``.
         ValueError: as `trainlog.draw.layout`.
 
     """
@@ -53,21 +123,39 @@ def save_figure(
     written = []
     for suffix in formats:
         path = Path(f"{os.fspath(stem)}.{suffix}")
+        content = encode(drawing, suffix, scale, outlines=outlines)
         with atomic_write(path) as file:
-            file.write(encode(drawing, suffix, scale))
+            file.write(content)
         written.append(path)
     return written
 
 
-def encode(drawing: Drawing, format: Format, scale: float = 2) -> bytes:
-    """Encode *drawing*; *scale* is that of `save_figure`."""
+def encode(drawing: Drawing, format: Format, scale: float = 2, *, outlines: bool = False) -> bytes:
+    """Encode *drawing*; *scale* and *outlines* are those of `save_figure`.
+
+    Raises:
+        MissingExtra: as `save_figure`.
+
+    """
     from trainlog.draw import gif, png, svg
 
-    if format == "svg":
-        return svg(drawing).encode()
-    if format == "png":
-        return png(drawing, scale)
-    return gif(growing(drawing), fps=_GIF_FPS)
+    try:
+        match format:
+            case "svg":
+                return svg(drawing, outlines=outlines).encode()
+            case "png":
+                return png(drawing, scale)
+            case "pdf":
+                from trainlog.draw.pdf import pdf
+
+                return pdf(drawing)
+            case "gif":
+                return gif(growing(drawing), fps=_GIF_FPS)
+    except ModuleNotFoundError as error:
+        if error.name not in ("fpdf", "fontTools"):
+            raise
+        what = "a PDF needs fpdf2" if format == "pdf" else "outlines of letters need fontTools"
+        raise MissingExtra(f"{what}: pip install 'trainlog[paper]'") from None
 
 
 def save_picture(
@@ -79,8 +167,41 @@ def save_picture(
     height: int = 540,
     theme: str | Theme = "light",
     scale: float = 2,
+    outlines: bool = False,
 ) -> list[Path]:
     """Write *picture* into *folder* under its name; see `save_figure`. A sheet is larger than *width* by *height*."""
     across, down = picture.size(width, height)
     stem = Path(folder) / picture.name
-    return save_figure(picture.figure, stem, formats=formats, width=across, height=down, theme=theme, scale=scale)
+    return save_figure(
+        picture.figure,
+        stem,
+        formats=formats,
+        width=across,
+        height=down,
+        theme=theme,
+        scale=scale,
+        outlines=outlines,
+    )
+
+
+def save_pictures(
+    pictures: Sequence[Picture],
+    folder: str | os.PathLike[str],
+    *,
+    formats: Sequence[Format] = ("svg", "png"),
+    style: Style | None = None,
+) -> Iterator[list[Path]]:
+    """Write *pictures* as `save_picture` does, with a thread for each processor; yields the files of each in order."""
+    style = style or Style()
+    write = partial(
+        save_picture,
+        folder=folder,
+        formats=formats,
+        width=style.width,
+        height=style.height,
+        theme=style.theme,
+        scale=style.scale,
+        outlines=style.outlines,
+    )
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(write, pictures)

@@ -28,6 +28,7 @@ class Aggregate(NamedTuple):
         center: the mean, interquartile mean or median of the runs.
         low, high: the band; NaN where there are fewer than two runs.
         runs: the number of runs at each point.
+        bins: the number of bins whose means the values are; 0 for the points themselves.
 
     """
 
@@ -36,6 +37,7 @@ class Aggregate(NamedTuple):
     low: Floats
     high: Floats
     runs: npt.NDArray[np.int64]
+    bins: int = 0
 
 
 def aggregate(
@@ -43,7 +45,9 @@ def aggregate(
 ) -> Aggregate:
     """Aggregate *curves* (x, y) of any lengths.
 
-    Each curve is interpolated between its own points, and not extrapolated. Points that are not finite are left out.
+    Each curve is interpolated between its own points, and not extrapolated. Where all curves together have more than
+    500 points, they are divided into 500 even bins: the value of a curve is the mean of its points in a bin, and
+    ``minmax`` is from the lowest to the highest of all points in it. Points that are not finite are left out.
     Runs of several tasks are aggregated over the tasks, see `trainlog.statistics`; the aggregate begins and ends where
     each task has a run.
 
@@ -63,11 +67,15 @@ def aggregate(
         return Aggregate(nothing, nothing, nothing, nothing, np.empty(0, np.int64))
     cleaned = [_clean(curves[n]) for n in known]
     task_of = np.array([tasks[n] for n in known] if tasks else [""] * len(known))
-    x = _common_points([one[0] for one in cleaned])
-    values = np.full((len(cleaned), len(x)), np.nan)
+    x, edges = _common_points([one[0] for one in cleaned])
+    values, lowest, highest = (np.full((len(cleaned), len(x)), np.nan) for _ in range(3))
     for row, (places, numbers) in enumerate(cleaned):
-        inside = (x >= places[0]) & (x <= places[-1])
-        values[row, inside] = np.interp(x[inside], places, numbers)
+        if edges is None:
+            inside = (x >= places[0]) & (x <= places[-1])
+            values[row, inside] = np.interp(x[inside], places, numbers)
+            lowest[row] = highest[row] = values[row]
+        else:
+            values[row], lowest[row], highest[row] = _binned(places, numbers, x, edges)
     low, high, centers = (np.full(len(x), np.nan) for _ in range(3))
     reached = ~np.isnan(values)
     all_tasks = dict.fromkeys(tasks or [""])
@@ -79,10 +87,16 @@ def aggregate(
             present = [values[np.ix_(own, columns)] for own in rows]
             centers[columns] = center_of(present, center)
             if pattern.sum() > 1 and band != "none":
-                low[columns], high[columns] = _band(present, center, band)
+                every = np.flatnonzero(pattern)
+                if band == "minmax":
+                    low[columns] = lowest[np.ix_(every, columns)].min(axis=0)
+                    high[columns] = highest[np.ix_(every, columns)].max(axis=0)
+                else:
+                    low[columns], high[columns] = _band(present, center, band)
     known_centers = np.flatnonzero(~np.isnan(centers))
     kept = slice(known_centers[0], known_centers[-1] + 1) if len(known_centers) else slice(0)
-    return Aggregate(x[kept], centers[kept], low[kept], high[kept], reached.sum(axis=0, dtype=np.int64)[kept])
+    counts = reached.sum(axis=0, dtype=np.int64)[kept]
+    return Aggregate(x[kept], centers[kept], low[kept], high[kept], counts, 0 if edges is None else len(x))
 
 
 def _clean(curve: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
@@ -97,13 +111,26 @@ def _clean(curve: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
     return x, y
 
 
-def _common_points(columns: Sequence[Floats]) -> Floats:
-    """The common points of all curves: their own points if they are few, otherwise an even grid."""
+def _common_points(columns: Sequence[Floats]) -> tuple[Floats, Floats | None]:
+    """The points of all curves if they are few, otherwise the middles of even bins, and their edges."""
     union = columns[0] if len(columns) == 1 else np.unique(np.concatenate(columns))
     if len(union) <= _MAX_POINTS:
-        return union
-    ends = {float(end) for column in columns for end in (column[0], column[-1])}
-    return np.union1d(np.linspace(union[0], union[-1], _MAX_POINTS), list(ends))
+        return union, None
+    edges = np.linspace(union[0], union[-1], _MAX_POINTS + 1)
+    return (edges[1:] + edges[:-1]) / 2, edges
+
+
+def _binned(x: Floats, y: Floats, middles: Floats, edges: Floats) -> tuple[Floats, Floats, Floats]:
+    """The mean, the lowest and the highest value of each bin; in a bin without points the curve at its middle."""
+    found = np.full((3, len(middles)), np.nan)
+    number = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(middles) - 1)
+    reached = slice(number[0], number[-1] + 1)
+    found[:, reached] = np.interp(middles[reached], x, y)
+    starts = np.flatnonzero(np.concatenate(([True], number[1:] != number[:-1])))
+    filled = number[starts]
+    found[0, filled] = np.add.reduceat(y, starts) / np.diff(np.append(starts, len(x)))
+    found[1, filled], found[2, filled] = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
+    return found[0], found[1], found[2]
 
 
 def _band(tasks: list[Floats], center: CenterName, band: BandName) -> tuple[Floats, Floats]:
@@ -111,7 +138,5 @@ def _band(tasks: list[Floats], center: CenterName, band: BandName) -> tuple[Floa
         found = interval(tasks, center)
         return found.low, found.high
     values = np.concatenate(tasks)
-    if band == "minmax":
-        return values.min(axis=0), values.max(axis=0)
     middle, std = center_of(tasks, "mean"), values.std(axis=0, ddof=1)
     return middle - std, middle + std

@@ -6,15 +6,18 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from trainlog.draw import ema, moving_average
+from trainlog.draw import centered_average, ema
 from trainlog.errors import PlotError
 from trainlog.plot.axes import Floats
 
-__all__ = ["Smoothed", "round_window", "default_window", "smoothed", "window_extremes", "window_std"]
+__all__ = ["Smoothed", "default_window", "is_count", "round_window", "smoothed", "window_extremes", "window_std"]
 
-_MIN_POINTS: Final = 40  # a shorter curve is not smoothed by default
+_MIN_POINTS: Final = 100  # a shorter curve is not smoothed by default
 _NOISY: Final = 6.0  # a curve is noisy when its total variation is more than this times its range
+_TURNS: Final = 0.4  # and when more than this share of its points are turning points; two thirds are in pure noise
+_PERIODIC: Final = 0.5  # a correlation with itself, moved by a period, that noise does not have
 _WINDOW_SHARE: Final = 30  # the default window is this part of the points
+_MAX_TESTED: Final = 1 << 15  # points
 
 
 class Smoothed(NamedTuple):
@@ -37,8 +40,8 @@ def smoothed(values: Floats, smooth: float | None) -> Smoothed | None:
 
     Args:
         values: float64, shape (n,).
-        smooth: a whole number is the window of a moving average, 0 and 1 for none; a number between 0 and 1 is the
-            weight of the past in an exponential average; None smooths noisy curves.
+        smooth: a whole number is the window of a centred moving average, 0 and 1 for none; a number between 0 and 1 is
+            the weight of the past in an exponential average, which trails; None smooths noisy curves.
 
     Raises:
         PlotError: for another number.
@@ -47,64 +50,91 @@ def smoothed(values: Floats, smooth: float | None) -> Smoothed | None:
     if smooth is None:
         smooth = default_window(values)
     if 0 < smooth < 1:
-        return Smoothed(ema(values, 1 - smooth), f"exponential mean, {smooth:g}", round(1 / (1 - smooth)))
+        label = f"exponential mean, {smooth:g}, trailing"
+        return Smoothed(ema(values, 1 - smooth), label, round(1 / (1 - smooth)))
     if not (0 <= smooth < 2**53 and smooth == int(smooth)):
         raise PlotError(f"smoothing takes a whole number of values, or a weight between 0 and 1, not {smooth:g}")
-    window = int(smooth)
-    if window < 2 or len(values) < 2:
+    window = int(smooth) // 2 * 2 + 1
+    if smooth < 2 or len(values) < 2:
         return None
-    return Smoothed(moving_average(values, window), f"mean of {window:,}", window)
+    return Smoothed(centered_average(values, window), f"centred mean of {window:,}", window)
 
 
 def default_window(values: Floats) -> int:
-    """The window for a noisy curve, 0 for others and for short ones."""
+    """The window for a noisy curve, 0 for others: short, smooth or periodic ones, counters, and flags."""
     finite = values[np.isfinite(values)]
-    if len(finite) < _MIN_POINTS:
+    if len(finite) < _MIN_POINTS or is_count(finite):
         return 0
     with np.errstate(over="ignore", invalid="ignore"):
         value_range = finite.max() - finite.min()
-        variation = np.abs(np.diff(finite)).sum()
-    if not variation > _NOISY * value_range:
+        steps = np.diff(finite)
+        variation = np.abs(steps).sum()
+    turns = np.count_nonzero(np.signbit(steps[1:]) != np.signbit(steps[:-1]))
+    if not (variation > _NOISY * value_range and turns > _TURNS * len(steps)):
         return 0
-    return round_window(len(finite))
+    window = round_window(len(finite))
+    return 0 if _is_periodic(finite[:_MAX_TESTED], window) else window
+
+
+def is_count(values: Floats) -> bool:
+    """Whether finite *values* are those of a counter that is never reset, or of a flag: stairs, not a curve."""
+    if not len(values) or (values != np.floor(values)).any():
+        return False
+    return bool((values[1:] >= values[:-1]).all()) or bool(((values == 0) | (values == 1)).all())
+
+
+def _is_periodic(values: Floats, window: int) -> bool:
+    """Whether what a window would take away repeats itself."""
+    rest = values - centered_average(values, window)
+    scale = np.abs(rest).max()
+    if not 0 < scale < np.inf:
+        return False
+    spectrum = np.abs(np.fft.rfft(rest / scale, 2 * len(rest))) ** 2
+    correlation = np.fft.irfft(spectrum)[: len(rest) // 3]
+    below = np.flatnonzero(correlation < 0)
+    return len(below) > 0 and bool(correlation[below[0] :].max() > _PERIODIC * correlation[0])
 
 
 def round_window(count: int) -> int:
-    """The window for *count* values: at least a thirtieth of them, rounded up to 5, 10, 20, 50, 100, ..."""
+    """The window for *count* values: at least a thirtieth of them, rounded up to 5, 10, 20, 50, 100, ..., and odd."""
     least = max(count / _WINDOW_SHARE, 5.0)
     power = 10.0 ** np.floor(np.log10(least))
-    return int(next(step * power for step in (1, 2, 5, 10) if step * power >= least))
+    return int(next(step * power for step in (1, 2, 5, 10) if step * power >= least)) // 2 * 2 + 1
 
 
 def window_extremes(values: Floats, window: int) -> tuple[Floats, Floats]:
-    """Running minimum and maximum over *window* values, float64 (n,); NaN without finite values. O(n)."""
+    """Minimum and maximum over *window* values around each, float64 (n,); NaN without finite values. O(n)."""
     finite = np.isfinite(values)
-    low = _running(np.where(finite, values, np.inf), window, np.minimum)
-    high = -_running(np.where(finite, -values, np.inf), window, np.minimum)
+    low = _extreme(np.where(finite, values, np.inf), window)
+    high = -_extreme(np.where(finite, -values, np.inf), window)
     nothing = np.isinf(low)
     return np.where(nothing, np.nan, low), np.where(nothing, np.nan, high)
 
 
-def _running(values: Floats, window: int, least: np.ufunc) -> Floats:
-    """Running extreme, from blocks of one window: each window is the tail of a block and the head of the next."""
-    window = max(min(window, len(values)), 1)
-    blocks = -(-len(values) // window)
+def _extreme(values: Floats, window: int) -> Floats:
+    """Minimum around each value, from blocks of one window: a window is the tail of a block and the head of the next.
+
+    At the ends the window holds the values that there are: an extreme of the curve is never left out.
+    """
+    half = max(min(window // 2, len(values) - 1), 0)
+    window = 2 * half + 1
+    blocks = -(-(len(values) + half) // window)
     padded = np.full((blocks + 1, window), np.inf)
     padded.reshape(-1)[window : window + len(values)] = values
-    heads = least.accumulate(padded[1:], axis=1)
-    tails = least.accumulate(padded[:-1, ::-1], axis=1)[:, ::-1]
-    heads[:, :-1] = least(heads[:, :-1], tails[:, 1:])
-    found: Floats = heads.reshape(-1)[: len(values)]
+    heads = np.minimum.accumulate(padded[1:], axis=1)
+    tails = np.minimum.accumulate(padded[:-1, ::-1], axis=1)[:, ::-1]
+    heads[:, :-1] = np.minimum(heads[:, :-1], tails[:, 1:])
+    found: Floats = heads.reshape(-1)[half : half + len(values)]
     return found
 
 
 def window_std(values: Floats, window: int) -> Floats:
-    """Running standard deviation over *window* values, float64 (n,). O(n)."""
+    """Standard deviation over *window* values around each, float64 (n,). O(n)."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return np.full(len(values), np.nan)
     around = values - np.median(finite)  # avoids the cancellation of large squares
     with np.errstate(over="ignore", invalid="ignore"):
-        variance = moving_average(around**2, window) - moving_average(around, window) ** 2
+        variance = centered_average(around**2, window) - centered_average(around, window) ** 2
     deviation: Floats = np.sqrt(np.maximum(variance, 0.0))
     return deviation

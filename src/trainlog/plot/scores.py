@@ -1,0 +1,172 @@
+"""Scores of runs over tasks: the four figures of Agarwal et al., "Deep Reinforcement Learning at the Edge", 2021.
+
+The score of a run is the mean of the last tenth of its values of a metric, normalised as the options say.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from trainlog.draw import Band, Chart, Grid, Line, Scatter, VLine
+from trainlog.draw.theme import find_theme
+from trainlog.errors import PlotError
+from trainlog.plot.axes import Axis, Floats
+from trainlog.plot.options import Group, KindName, PlotOptions, normalized
+from trainlog.plot.picture import Block, Picture
+from trainlog.plot.run import Metric
+from trainlog.statistics import (
+    Interval,
+    bootstrap_interval,
+    interval,
+    optimality_gap,
+    performance_profile,
+    probability_of_improvement,
+)
+
+__all__ = ["scores_picture"]
+
+_THRESHOLDS: Final = 101
+_LAST: Final = 10  # the score is of this part of a run, its last
+_BAR: Final = 9.0
+_LOWER: Final = "optimality gap"
+
+Scores = list[Floats]  # one array of runs for each task
+
+
+def scores_picture(
+    kind: KindName, metric: Metric, groups: Sequence[Group], axis: Axis, options: PlotOptions, name: str
+) -> Picture:
+    """Make the figure of a kind from the scores of *groups*.
+
+    Raises:
+        PlotError: when a group lacks a task that another has, and when there are too few groups.
+
+    """
+    tasks = list(dict.fromkeys(task for group in groups for task in group.tasks))
+    scores = {group.label or str(metric): _scores(metric, group, tasks, axis, options) for group in groups}
+    counts = {len(runs) for own in scores.values() for runs in own}
+    n = f"n={counts.pop()}" if len(counts) == 1 else f"n={min(counts)} to {max(counts)}"
+    over = f" on each of {len(tasks)} tasks" if len(tasks) > 1 else ""
+    units = " (normalised)" if options.normalize is not None else ""
+    note = f"score: mean of the last {100 // _LAST} % of {metric}{units}; {n} runs{over}"
+    if len(tasks) > 1 and options.normalize is None:
+        note += "; returns of tasks in their own units: use --normalize"
+    draw: Callable[..., tuple[Chart | Grid, tuple[Block, ...]]]
+    draw = _intervals if kind == "intervals" else _profile if kind == "profile" else _improvement
+    figure, blocks = draw(scores, options, _colors(scores, options))
+    caption = f"{note}; {figure.caption}" if figure.caption else note
+    picture = Picture(f"{name}-{kind}", f"{metric}: {kind}", dataclasses.replace(figure, caption=caption), "", blocks)
+    if isinstance(figure, Grid):
+        return dataclasses.replace(picture, columns=figure.columns, rows=-(-len(figure.figures) // figure.columns))
+    return picture
+
+
+def _scores(metric: Metric, group: Group, tasks: Sequence[str], axis: Axis, options: PlotOptions) -> Scores:
+    by_task: dict[str, list[float]] = {task: [] for task in tasks}
+    for run in group.runs:
+        if metric.key not in run.columns(metric.kind).table:
+            continue
+        for x, y in run.points(metric, axis.name).values():
+            last = y[np.isfinite(y) & (x >= x.max() - np.ptp(x) / _LAST)]
+            if len(last):
+                by_task[run.task].append(float(normalized(last, run, options).mean()))
+    if missing := [task for task, found in by_task.items() if not found]:
+        raise PlotError(f"{group.label or 'the logs'} has no run with {metric} of the task {missing[0]!r}")
+    return [np.array(found) for found in by_task.values()]
+
+
+def _colors(scores: Mapping[str, Scores], options: PlotOptions) -> dict[str, str]:
+    palette = find_theme(options.theme).palette
+    return {label: options.colors.get(label, palette[n % len(palette)]) for n, label in enumerate(scores)}
+
+
+def _rows(
+    found: Mapping[str, Interval], title: str, colors: Mapping[str, str], limits: tuple[float, float] | None = None
+) -> Chart:
+    """Intervals below each other, each with its value."""
+    marks: list[Line | Scatter | VLine] = []
+    for row, (label, one) in enumerate(found.items()):
+        y, color = -float(row), colors[label]
+        if np.isfinite([one.low, one.high]).all():
+            marks.append(Line([float(one.low), float(one.high)], [y, y], "", color, width=_BAR, opacity=0.45))
+        marks.append(Scatter([float(one.value)], [y], "", color, size=_BAR, opacity=1.0))
+    ticks = [(-float(row), label) for row, label in enumerate(found)]
+    return Chart(title=title, marks=marks, y_ticks=ticks, y_range=(-len(found) + 0.4, 0.6), x_range=limits)
+
+
+def _intervals(
+    scores: Mapping[str, Scores], options: PlotOptions, colors: Mapping[str, str]
+) -> tuple[Grid, tuple[Block, ...]]:
+    """The median, the IQM, the mean and the optimality gap of each group."""
+    estimates: dict[str, Callable[[Scores], Interval]] = {
+        "median": lambda own: interval(own, "median"),
+        "IQM": lambda own: interval(own, "iqm"),
+        "mean": lambda own: interval(own, "mean"),
+    }
+    if options.normalize is not None:  # it is the distance to a score of 1
+        estimates[_LOWER] = lambda own: bootstrap_interval(own, optimality_gap)
+    charts, blocks = [], []
+    for name, estimate in estimates.items():
+        found = {label: estimate(own) for label, own in scores.items()}
+        charts.append(_rows(found, f"{name}, lower is better" if name == _LOWER else name, colors))
+        blocks.append(_block(name, found))
+    return Grid(charts, 2 if len(charts) == 4 else 3, "", caption="bars: 95 % intervals"), tuple(blocks)
+
+
+def _profile(
+    scores: Mapping[str, Scores], options: PlotOptions, colors: Mapping[str, str]
+) -> tuple[Chart, tuple[Block, ...]]:
+    """The share of runs above each score."""
+    every = np.concatenate([runs for own in scores.values() for runs in own])
+    thresholds = np.linspace(min(float(every.min()), 0.0), float(every.max()), _THRESHOLDS)
+    marks: list[Line | Band] = []
+    blocks = []
+    for label, own in scores.items():
+        one = bootstrap_interval(own, lambda drawn: performance_profile(drawn, thresholds).T)
+        value = performance_profile(own, thresholds)
+        low, high = np.minimum(np.reshape(one.low, -1), value), np.maximum(np.reshape(one.high, -1), value)
+        marks += [Band(thresholds, low, high, "", colors[label]), Line(thresholds, value, label, colors[label], 2.25)]
+        blocks.append(Block(label, {"score": thresholds, "share": value, "low": low, "high": high}))
+    chart = Chart(
+        title="performance profile",
+        x_label="score τ",
+        y_label="share of runs with a score > τ",
+        y_range=options.ylim or (0.0, 1.0),
+        x_range=options.xlim,
+        marks=marks,
+        caption="band: 95 % interval at each score",
+    )
+    return chart, tuple(blocks)
+
+
+def _improvement(
+    scores: Mapping[str, Scores], options: PlotOptions, colors: Mapping[str, str]
+) -> tuple[Chart, tuple[Block, ...]]:
+    """The probability that a run of one group is better than one of another, for each pair."""
+    if len(scores) < 2:
+        raise PlotError("a probability of improvement needs two groups or more: use --by")
+    found: dict[str, Interval] = {}
+    for (first, new), (second, old) in itertools.combinations(scores.items(), 2):
+        count = len(new)
+        found[f"{first} > {second}"] = bootstrap_interval([*new, *old], partial(_probability, count=count))
+    color = find_theme(options.theme).palette[0]
+    chart = _rows(found, "probability of improvement", dict.fromkeys(found, color), (0.0, 1.0))
+    chart = dataclasses.replace(chart, x_label="P(X > Y)", caption="bars: 95 % intervals; line: no difference")
+    return dataclasses.replace(chart, marks=[*chart.marks, VLine([0.5])]), (_block("improvement", found),)
+
+
+def _probability(drawn: Scores, count: int) -> Floats:
+    return probability_of_improvement(drawn[:count], drawn[count:])
+
+
+def _block(name: str, found: Mapping[str, Interval]) -> Block:
+    columns = {"curve": np.array(list(found), object)}
+    for part in ("value", "low", "high"):
+        columns[part] = np.array([float(getattr(one, part)) for one in found.values()])
+    return Block(name, columns)

@@ -1,0 +1,215 @@
+"""Figures that do not mislead: what is drawn by default, and what a figure says of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from made_logs import training, write_log
+from trainlog.draw import Band, Chart, Grid, Line, StateTimeline, VLine
+from trainlog.draw.color import contrast
+from trainlog.draw.theme import find_theme
+from trainlog.errors import PlotError
+from trainlog.plot import PlotOptions, Run, pictures, runs_of
+from trainlog.plot.options import normalization_of
+
+NOISE = np.random.default_rng(0).normal(size=400)
+
+
+def drawn(run: Run, metric: str, **options: Any) -> Chart:
+    (picture,) = pictures([run], PlotOptions(y=(metric,), **options))
+    assert isinstance(picture.figure, Chart)
+    return picture.figure
+
+
+def lines(chart: Chart) -> list[Line]:
+    return [mark for mark in chart.marks if isinstance(mark, Line)]
+
+
+def noisy(path: Path, **columns: Any) -> Run:
+    rows = [{"step": n, **{key: values[n] for key, values in columns.items()}} for n in range(400)]
+    return Run(write_log(path / "run.flog", rows))
+
+
+@pytest.mark.parametrize("key", ["eval/return", "return_test", "validation_loss"])
+def test_evaluations_are_not_smoothed(tmp_path: Path, key: str) -> None:
+    assert [line.label for line in lines(drawn(noisy(tmp_path, **{key: NOISE.tolist()}), key))] == [key]
+
+
+def test_few_values_are_not_smoothed(tmp_path: Path) -> None:
+    run = Run(write_log(tmp_path / "run.flog", [{"step": n, "loss": float(NOISE[n])} for n in range(99)]))
+    assert len(lines(drawn(run, "loss"))) == 1
+
+
+@pytest.mark.parametrize("values", [NOISE > 0, np.cumsum(NOISE > 0), np.arange(400) // 100 % 3])
+def test_flags_and_counters_are_stairs(tmp_path: Path, values: np.ndarray) -> None:
+    (line,) = lines(drawn(noisy(tmp_path, fallen=values.tolist()), "fallen"))
+    assert line.stairs
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_value_can_be_seen_behind_its_mean(tmp_path: Path, theme: str) -> None:
+    raw, mean = lines(drawn(noisy(tmp_path, loss=NOISE.tolist()), "loss", theme=theme))
+    background = find_theme(theme).background
+    assert raw.color is not None
+    assert mean.color is not None
+    assert contrast(raw.color, background) >= 3
+    assert contrast(mean.color, background) >= 4.5
+    assert raw.opacity == 1
+    assert mean.label == "centred mean of 21"
+
+
+def test_each_panel_names_its_window(tmp_path: Path) -> None:
+    found = {
+        picture.name: picture for picture in pictures([noisy(tmp_path, loss=NOISE.tolist(), other=NOISE.tolist())])
+    }
+    sheet = found["overview"].figure
+    assert isinstance(sheet, Grid)
+    for panel in sheet.figures:
+        assert "centred mean of 21" in [line.label for line in lines(panel)]  # type: ignore[arg-type]
+
+
+def test_a_trailing_mean_says_so(tmp_path: Path) -> None:
+    assert lines(drawn(noisy(tmp_path, loss=NOISE.tolist()), "loss", smooth=0.9))[1].label.endswith("trailing")
+
+
+def test_the_band_of_seeds_from_lowest_to_highest_is_that_of_all_values(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    runs = []
+    for seed in range(3):
+        values = rng.normal(size=2000)
+        values[700 * seed + 11] = 50 if seed else -40
+        rows = [{"step": n, "reward": float(value)} for n, value in enumerate(values)]
+        runs.append(write_log(tmp_path / f"{seed}.flog", rows, {"seed": seed}))
+    for smooth in (0, None):
+        (picture,) = pictures(runs_of(runs), PlotOptions(y=("reward",), band="minmax", smooth=smooth))
+        bands = [mark for mark in picture.figure.marks if isinstance(mark, Band)]  # type: ignore[union-attr]
+        assert (min(band.low.min() for band in bands), max(band.high.max() for band in bands)) == (-40, 50)
+
+
+def of_tasks(folder: Path, tasks: int = 3) -> list[Run]:
+    return runs_of(
+        training(folder / f"{algo}-{task}-{seed}.flog", seed, 30, 10.0**task, {"algo": algo, "task": f"T{task}"})
+        for algo in ("a", "b")
+        for task in range(1, tasks + 1)
+        for seed in range(2)
+    )
+
+
+def test_returns_of_several_tasks_are_not_averaged_unasked(tmp_path: Path) -> None:
+    (picture,) = pictures(of_tasks(tmp_path), PlotOptions(y=("reward",), by="algo"))
+    grid = picture.figure
+    assert isinstance(grid, Grid)
+    assert [panel.title for panel in grid.figures] == ["ant: T1", "ant: T2", "ant: T3"]
+    assert grid.one_legend
+    assert "not averaged" in grid.caption
+    colors = [[line.color for line in lines(panel)] for panel in grid.figures]  # type: ignore[arg-type]
+    assert colors[0] == colors[1] == colors[2]
+
+
+def test_normalised_scores_of_several_tasks_are_one_curve(tmp_path: Path) -> None:
+    file = tmp_path / "scores.json"
+    file.write_text(json.dumps({f"ant: T{n}": [0, 10.0**n] for n in (1, 2, 3)}))
+    options = PlotOptions(y=("reward",), by="algo", normalize=normalization_of(str(file)))
+    (picture,) = pictures(of_tasks(tmp_path), options)
+    assert isinstance(picture.figure, Chart)
+    assert "averaged over 3 tasks" in picture.figure.caption
+    assert max(block.columns["mean"].max() for block in picture.blocks) < 2
+
+
+def test_scores_that_become_0_and_1(tmp_path: Path) -> None:
+    assert normalization_of("-20,30") == {"": (-20, 30)}
+    assert normalization_of("human")["pong"] == (-20.7, 14.6)
+    for wrong in ("1,1", "nan,3", "a,b", "missing.json"):
+        with pytest.raises(PlotError):
+            normalization_of(wrong)
+    with pytest.raises(PlotError, match="no scores to normalise the task 'ant: T1'"):
+        pictures(of_tasks(tmp_path), PlotOptions(y=("reward",), by="algo", normalize=normalization_of("human")))
+
+
+@pytest.mark.parametrize("kind", ["intervals", "profile", "improvement", "efficiency"])
+def test_figures_of_scores(tmp_path: Path, kind: Any) -> None:
+    options = PlotOptions(y=("reward",), by="algo", kind=kind, normalize={"": (0, 1000)})
+    (picture,) = pictures(of_tasks(tmp_path), options)
+    assert picture.blocks
+    assert "95 %" in picture.figure.caption  # type: ignore[union-attr]
+
+
+def test_names_order_and_colors_of_curves(tmp_path: Path) -> None:
+    options = PlotOptions(
+        y=("reward",), by="algo", facet="task", labels={"a": "Ours"}, order=("b",), colors={"Ours": "#ff0000"}
+    )
+    runs = of_tasks(tmp_path)
+    (picture,) = pictures(runs, options)
+    panel = picture.figure.figures[0]  # type: ignore[union-attr]
+    found = {line.label: line.color for line in lines(panel) if line.label}  # type: ignore[arg-type]
+    assert list(found) == ["b", "Ours"]
+    assert found["Ours"] == "#ff0000"
+    with pytest.raises(PlotError, match="there is no curve 'c'; there are a, b"):
+        pictures(runs, PlotOptions(by="algo", order=("c",)))
+
+
+def test_runs_end_together(tmp_path: Path) -> None:
+    runs = runs_of(training(tmp_path / f"{n}.flog", n, 50 + 50 * n) for n in range(3))
+    (picture,) = pictures(runs, PlotOptions(y=("reward",), until="common"))
+    assert {block.columns["step"].max() for block in picture.blocks} == {490}
+    assert "cut where the shortest run ends, at 490" in picture.figure.caption  # type: ignore[union-attr]
+
+
+def test_more_runs_than_can_be_told_apart_have_one_name(tmp_path: Path) -> None:
+    runs = runs_of(training(tmp_path / f"{n}.flog", n, 20) for n in range(30))
+    chart = pictures(runs, PlotOptions(y=("reward",)))[0].figure
+    assert isinstance(chart, Chart)
+    assert [line.label for line in lines(chart) if line.label] == ["median of 30 runs"]
+    assert "30 runs" in chart.caption
+
+
+def test_of_many_words_the_rare_ones_are_others(tmp_path: Path) -> None:
+    words = [f"w{min(n % 40, 13 + n % 3)}" if n % 2 else f"w{n % 10}" for n in range(400)]
+    run = noisy(tmp_path, phase=words, message=[f"text {n}" for n in range(400)], loss=NOISE.tolist())
+    found = {picture.name: picture.figure for picture in pictures([run])}["states"]
+    assert isinstance(found, Chart)
+    (strip,) = [mark for mark in found.marks if isinstance(mark, StateTimeline)]
+    assert len(strip.names) == 12
+    assert "other" in strip.names
+    assert "phase: the 11 most frequent of" in found.caption
+    assert "not shown: message" in found.caption
+
+
+def test_a_behavior_has_one_color_in_all_figures(tmp_path: Path) -> None:
+    found = pictures([Run(training(tmp_path / "run.flog"))])
+    colors: dict[str, set[str | None]] = {}
+    for picture in found:
+        charts = picture.figure.figures if isinstance(picture.figure, Grid) else [picture.figure]
+        for chart in charts:
+            for mark in getattr(chart, "marks", ()):
+                if isinstance(mark, StateTimeline):
+                    for name, color in zip(mark.names, mark.colors, strict=True):
+                        colors.setdefault(name, set()).add(color)
+    assert {name: len(own) for name, own in colors.items()} == {"walk": 1, "run": 1}
+    theme = find_theme("light")
+    assert not {color for own in colors.values() for color in own} & {*theme.events, *theme.palette}
+
+
+def test_the_overview_has_metrics_of_all_groups(tmp_path: Path) -> None:
+    names = ["reward", *(f"grad_norm/layer{n}" for n in range(11)), "loss", "entropy", "lr", "speed"]
+    run = noisy(tmp_path, **{name: NOISE.tolist() for name in names})
+    sheet = pictures([run])[0].figure
+    assert isinstance(sheet, Grid)
+    titles = [panel.title for panel in sheet.figures]
+    assert {"reward", "loss", "entropy", "lr", "speed"} <= set(titles)
+
+
+def test_events_at_every_new_best_do_not_cover_the_curve(tmp_path: Path) -> None:
+    rows = [{"step": n, "reward": float(n)} for n in range(100)]
+    events = {float(n): {"type": "new_best"} for n in range(1, 41)}
+    (mark,) = [
+        mark
+        for mark in drawn(Run(write_log(tmp_path / "run.flog", rows, events=events)), "reward").marks
+        if isinstance(mark, VLine)
+    ]
+    assert (mark.label, len(mark.x), mark.color) == ("new_best", 40, None)

@@ -1,0 +1,77 @@
+"""Pictures of a robot's motion, from logs whose truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import trainlog
+from trainlog import Frame, Kind
+from trainlog.draw import Chart, Grid, Scene, StateTimeline
+from trainlog.plot import Picture, pictures, runs_of
+
+
+def walking(path: Path, frames: int = 200, **meta: Any) -> dict[str, Picture]:
+    """A robot with a free joint, two hinges and two feet, which walks to a ball."""
+    with trainlog.create(path, meta) as log:
+        for n in range(frames):
+            x, angle = 0.01 * n, np.sin(n / 5)
+            log.write(
+                Frame(
+                    0.02 * n,
+                    Kind.CREATURE,
+                    {
+                        "step": n,
+                        "pos": np.array([x, 0.1 * x * x, 0.3, 1, 0, 0, 0, angle, -angle]),
+                        "vel": np.array([0.5, 0, 0, 0, 0, 0, np.cos(n / 5), -np.cos(n / 5)]),
+                        "ball_pos": np.array([3.0, 0, 0.1]),
+                        "contact_left": bool(n // 10 % 2),
+                        "contact_right": not n // 10 % 2,
+                    },
+                )
+            )
+    return {picture.name: picture for picture in pictures(runs_of([trainlog.open(path)]))}
+
+
+def test_a_footfall_diagram_has_a_row_for_each_foot(tmp_path: Path) -> None:
+    chart = walking(tmp_path / "run.flog")["footfalls"].figure
+    assert isinstance(chart, Chart)
+    strips = [mark for mark in chart.marks if isinstance(mark, StateTimeline)]
+    assert [strip.label for strip in strips] == ["contact_left", "contact_right"]
+    assert strips[0].x[:3].tolist() == [0, 10, 20]
+    assert strips[0].category[:3].tolist() == [-1, 0, -1]
+
+
+def test_joints_have_the_names_of_the_log(tmp_path: Path) -> None:
+    found = walking(tmp_path / "run.flog", joint_names=["hip", "knee"])
+    for name in ("joints", "phases"):
+        grid = found[name].figure
+        assert isinstance(grid, Grid)
+        assert [panel.title for panel in grid.figures] == ["hip", "knee"]
+    hip = found["phases"].figure.figures[0].marks[0]  # type: ignore[union-attr]
+    assert np.hypot(hip.x, hip.y).tolist() == [1.0] * 200 or np.allclose(np.hypot(hip.x, hip.y), 1)
+    plain = walking(tmp_path / "plain.flog")["joints"].figure
+    assert [panel.title for panel in plain.figures] == ["pos[7]", "pos[8]"]  # type: ignore[union-attr]
+
+
+def test_a_long_motion_shows_its_end_and_says_so(tmp_path: Path) -> None:
+    grid = walking(tmp_path / "run.flog", 1000)["joints"].figure
+    assert isinstance(grid, Grid)
+    assert grid.caption == "the last 300 of 1,000 frames"
+
+
+def test_the_path_shows_time_and_direction(tmp_path: Path) -> None:
+    scene = walking(tmp_path / "run.flog")["trajectory"].figure
+    assert isinstance(scene, Scene)
+    assert scene.by_time
+    assert "dark to bright" in scene.caption
+
+
+def test_the_approach_to_a_ball(tmp_path: Path) -> None:
+    picture = walking(tmp_path / "run.flog")["approach"]
+    (block,) = picture.blocks
+    assert block.label == "ball"
+    assert block.columns["distance"][0] == 3
+    assert block.columns["distance"].argmin() == 199
