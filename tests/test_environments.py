@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 import trainlog
 from trainlog.environments import EnvironmentRecorder
-from trainlog.errors import TrainlogWarning
+from trainlog.errors import MissingExtra, TrainlogWarning
 
 NO = np.zeros(2, bool)
 
@@ -127,6 +129,13 @@ def test_without_stats_there_are_none(tmp_path: Path) -> None:
         one.reset()
         one.step(1.0, True, False)
     assert trainlog.open(tmp_path / "a.flog").table("stats").rows == 0
+
+
+def test_the_wrappers_without_gymnasium(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    monkeypatch.delitem(sys.modules, "trainlog.gymnasium", raising=False)
+    with pytest.raises(MissingExtra, match=r'pip install "trainlog\[gymnasium\]"'):
+        importlib.import_module("trainlog.gymnasium")
 
 
 def test_several_processes(tmp_path: Path) -> None:

@@ -337,3 +337,11 @@ def test_training_and_evaluation_in_one_log(tmp_path: Path) -> None:
         (2, "evaluation", 4),
     ]
     assert found[2].steps["obs"].tolist() == [[2, 0, t] for t in range(1, 5)]
+
+
+def test_the_wrapper_can_be_asked_for_its_spec(tmp_path: Path) -> None:
+    with trainlog.TrainingRecorder(tmp_path / "a.flog", sync_every=None) as log:
+        env = RecordRun(gymnasium.make("CartPole-v1"), log, every=2)
+        assert env.spec.id == "CartPole-v1"
+        assert env.spec.additional_wrappers[-1].kwargs["every"] == 2
+        env.close()
