@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "dump": "print the frames of a log as JSON lines",
     "tail": "print the last frames of a log, and follow it",
     "convert": "convert logs to another format",
+    "compact": "compress finished logs",
     "plot": "draw the curves of logs",
     "report": "write figures, tables and gates for CI",
     "serve": "show logs in the browser, also while they are written",
