@@ -49,6 +49,7 @@ class _BuiltIn(NamedTuple):
 
 _BUILT_IN: Final = {
     "flog": _BuiltIn("trainlog.codecs.flog:FlogCodec", (".flog", ".bin")),
+    "flog_zst": _BuiltIn("trainlog.codecs.flog.archive:FlogArchiveCodec", (".flog.zst",), depends_on="flog"),
     "simion": _BuiltIn(
         "trainlog.codecs.simion:SimionCodec", (".simion.log", ".simion.log.bin", ".simion.log.functions")
     ),

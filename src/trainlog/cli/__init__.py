@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "dump": "print the frames of a log as JSON lines",
     "tail": "print the last frames of a log, and follow it",
     "convert": "convert logs to another format",
+    "compact": "compress finished logs",
     "plot": "draw the curves of logs",
     "diff": "show what differs between two runs",
     "report": "write figures, tables and gates for CI",

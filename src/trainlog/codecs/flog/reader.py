@@ -27,6 +27,7 @@ from trainlog.codecs.frame_payload import decode
 from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.scan import Batch, Gap, OnDamage, Place, Scan, damage_handler
+from trainlog.storage.compressed import open_source
 from trainlog.storage.source import Source, Wait, never
 from trainlog.verify_report import Repair, Verdict
 
@@ -45,7 +46,7 @@ class FlogReader(Reader):
     """
 
     def __init__(self, path: Path) -> None:
-        with Source(path) as source:
+        with open_source(path) as source:
             header, self._start = take_header(source)
             self._head = source.read(0, HEADER.size)
         super().__init__(path, header)
@@ -65,7 +66,7 @@ class FlogReader(Reader):
 
         Without *wait* the file does not grow any more: what is written while it is read belongs to the next scan.
         """
-        source = Source(self.path, wait or never)
+        source = open_source(self.path, wait or never)
         if wait is None:
             source.freeze()
         hides = hides and self._hides
@@ -158,7 +159,7 @@ class FlogReader(Reader):
 
     def take(self, orders: Iterable[int]) -> Iterator[Frame]:
         """Yield the frames that begin at these bytes; see `trainlog.codec.Reader.take`."""
-        with Source(self.path) as source:
+        with open_source(self.path) as source:
             block, base = b"", 0
             for at in orders:
                 if not base <= at <= base + len(block) - FRAME.size:
@@ -191,10 +192,10 @@ class FlogReader(Reader):
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
         """Read all of the file, with its checksums, and say what is wrong with it."""
-        with Source(self.path) as source:
+        with open_source(self.path) as source:
             return check(source, progress)
 
     def salvage(self, target: Path) -> Repair:
         """Write every whole frame into the new FLOG file *target*, as it is."""
-        with Source(self.path) as source:
+        with open_source(self.path) as source:
             return salvage(source, target)

@@ -6,21 +6,20 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from trainlog.codec import Codec, Reader, Writer
+from trainlog.codec import Codec, Reader
 from trainlog.codecs.frame_payload import encode
 from trainlog.codecs.parquet.column_types import ColumnType, common_type, count_types, is_text
 from trainlog.codecs.parquet.layout import FRAME, GROUP, INEXACT, METADATA, column_name, packed, pyarrow_modules
-from trainlog.errors import LogExists
-from trainlog.model import Frame, Header, Kind
+from trainlog.codecs.spool import SpooledWriter
+from trainlog.model import Header, Kind
 from trainlog.scan import Batch, Scan
-from trainlog.storage.source import atomic_write, temporary_beside
-from trainlog.table.table import Table
+from trainlog.storage.source import atomic_write
 from trainlog.table.values import flatten
 
 __all__ = ["ParquetWriter"]
@@ -34,47 +33,17 @@ _AMBIGUOUS: Final = re.compile(r".*/|[-(\d]|b['\"]|(nan|inf|None|True|False)(#|$
 ColumnTypes = dict[tuple[Kind, str], ColumnType]
 
 
-class ParquetWriter(Writer):
+class ParquetWriter(SpooledWriter):
     """A log that becomes Parquet when it is closed, and is one of another format beside the target until then."""
 
     def __init__(self, path: Path, header: Header, spool: Codec) -> None:
         """Begin; *spool* is that other format."""
         pyarrow_modules()
-        if path.exists():
-            raise LogExists("there is a file already, and an existing log is never overwritten by default", path=path)
-        self._path = path
+        super().__init__(path, header, spool)
         self._codec = spool
-        self._spool = temporary_beside(path, spool.suffixes[0])
-        self._writer = spool.write(self._spool, header)
-        self._done = False
 
-    def write(self, frame: Frame) -> None:
-        """Write one frame, which a killed process leaves in the spool."""
-        self._writer.write(frame)
-
-    def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
-        """Write one frame; see `trainlog.codec.Writer.put`."""
-        self._writer.put(time, kind, data)
-
-    def write_table(self, table: Table) -> None:
-        """Write the rows of *table* as frames."""
-        self._writer.write_table(table)
-
-    def flush(self) -> None:
-        """Make sure that what was written so far is in the spool."""
-        self._writer.flush()
-
-    def sync(self) -> None:
-        """Make sure that what was written so far is in the spool, and on the disk."""
-        self._writer.sync()
-
-    def close(self) -> None:
-        """Make the Parquet file; may be called again."""
-        self._writer.close()
-        if not self._done:
-            _write(self._codec.read(self._spool), self._path)
-            self._done = True
-            self._spool.unlink()
+    def _finish(self, spool: Path, path: Path) -> None:
+        _write(self._codec.read(spool), path)
 
 
 def _write(log: Reader, path: Path) -> None:

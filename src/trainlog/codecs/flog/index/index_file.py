@@ -133,7 +133,7 @@ def _load(source: Source) -> Index | None:
     stat = source.status
     # A log only ever grows. If it has the same size but was touched, somebody changed it in place.
     touched = stat.st_size == size and stat.st_mtime_ns != changed
-    if touched or index.end > stat.st_size or index.content != _content(source, index.end):
+    if touched or index.end > source.size or index.content != _content(source, index.end):
         return None
     return index if all(_fits(some, index.end) for some in offsets.values()) else None
 

@@ -1,0 +1,61 @@
+"""A log that is one of another format, beside its place, until it is closed."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainlog.codec import Codec, Writer
+from trainlog.errors import LogExists
+from trainlog.model import Frame, Header, Kind
+from trainlog.storage.source import temporary_beside
+from trainlog.table.table import Table
+
+__all__ = ["SpooledWriter"]
+
+
+class SpooledWriter(Writer):
+    """Writes to the spool, which a killed process leaves behind, and makes the log of it when it is closed."""
+
+    def __init__(self, path: Path, header: Header, spool: Codec) -> None:
+        """Begin; *spool* is that other format."""
+        if path.exists():
+            raise LogExists("there is a file already, and an existing log is never overwritten by default", path=path)
+        self._path = path
+        self._spool = temporary_beside(path, spool.suffixes[0])
+        self._writer = spool.write(self._spool, header)
+        self._done = False
+
+    @abstractmethod
+    def _finish(self, spool: Path, path: Path) -> None:
+        """Make the log *path* of *spool*, which is complete."""
+
+    def write(self, frame: Frame) -> None:
+        """Write one frame, which a killed process leaves in the spool."""
+        self._writer.write(frame)
+
+    def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
+        """Write one frame; see `trainlog.codec.Writer.put`."""
+        self._writer.put(time, kind, data)
+
+    def write_table(self, table: Table) -> None:
+        """Write the rows of *table* as frames."""
+        self._writer.write_table(table)
+
+    def flush(self) -> None:
+        """Make sure that what was written so far is in the spool."""
+        self._writer.flush()
+
+    def sync(self) -> None:
+        """Make sure that what was written so far is in the spool, and on the disk."""
+        self._writer.sync()
+
+    def close(self) -> None:
+        """Make the log of the spool; may be called again."""
+        self._writer.close()
+        if not self._done:
+            self._finish(self._spool, self._path)
+            self._done = True
+            self._spool.unlink()

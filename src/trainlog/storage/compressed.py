@@ -1,0 +1,274 @@
+"""Compressed logs: zstd frames of bounded size with a seek table behind them, read as if they were not compressed.
+
+``zstd -d`` gives the log back. The seek table is that of zstd's seekable format. The extra ``zstd``.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, BinaryIO, Final, NamedTuple
+
+from trainlog.errors import CorruptLog, MissingExtra, UnknownFormat
+from trainlog.storage.source import Source, Wait, never
+
+__all__ = ["LARGEST", "MAGIC", "CompressedSource", "CompressedWriter", "open_source"]
+
+MAGIC: Final = b"\x28\xb5\x2f\xfd"
+"""What a zstd frame begins with."""
+
+LARGEST: Final = 16 << 20
+"""The most bytes that one zstd frame may hold: it is decompressed at once."""
+
+_MOST_TOTAL: Final = 1 << 30  # bytes that an archive may claim to hold in any case,
+_MOST_RATIO: Final = 1000  # and beyond, so many times its own size
+_KEPT: Final = 4  # decompressed frames
+_HEAD: Final = 18  # the longest header of a zstd frame
+_LEAST: Final = 9  # bytes of the shortest zstd frame
+_TABLE: Final = struct.Struct("<4sI")
+_ENTRY: Final = struct.Struct("<II")
+_FOOTER: Final = struct.Struct("<IBI")
+_SKIPPABLE: Final = b"\x5e\x2a\x4d\x18"
+_SEEKABLE: Final = 0x8F92EAB1
+
+
+def _zstandard() -> Any:
+    try:
+        import zstandard
+    except ImportError as error:
+        raise MissingExtra(f'compressed logs need an extra: pip install "trainlog[zstd]" ({error})') from error
+    return zstandard
+
+
+def open_source(path: str | os.PathLike[str], wait: Wait = never) -> Source:
+    """The bytes of the log at *path*, which may be compressed.
+
+    Raises:
+        LogNotFound: when there is no such file.
+        MissingExtra: when it is compressed, and zstandard is not installed.
+        CorruptLog: when it is compressed, and claims more than it can hold.
+        UnknownFormat: when its frames are too large to be read one by one.
+
+    """
+    source = Source(path, wait)
+    try:
+        return CompressedSource(source) if source.read(0, len(MAGIC)) == MAGIC else source
+    except BaseException:
+        source.close()
+        raise
+
+
+class _Part(NamedTuple):
+    """A zstd frame: where it is in the file and how long, what it holds, and whether anything is known to be wrong."""
+
+    offset: int
+    size: int
+    content: int
+    broken: bool = False
+
+
+class CompressedSource(Source):
+    """A compressed file as it was before. What cannot be decompressed is seen as zeros, which no format takes.
+
+    Offsets are those in the log, not in the compressed file.
+    """
+
+    def __init__(self, whole: Source) -> None:
+        """Take over *whole*."""
+        self._zstd = _zstandard()
+        self.whole = whole
+        self.path = whole.path
+        self.offset = 0
+        self._ahead, self._ahead_from = b"", 0
+        self._looks = 100_000 + whole.size // 256  # at blocks, in a search; hostile bytes would take their square
+        self._parts = self._by_table() or list(self._by_search())
+        self._at = [0]
+        for part in self._parts:
+            self._at.append(self._at[-1] + part.content)
+        if self._at[-1] > max(_MOST_TOTAL, _MOST_RATIO * whole.size):
+            text = f"it claims to hold {self._at[-1]:,} bytes in {whole.size:,}, which no log does"
+            raise CorruptLog(text, path=self.path)
+        self._kept: OrderedDict[int, bytes | None] = OrderedDict()
+        self._decompressor = self._zstd.ZstdDecompressor()
+
+    def close(self) -> None:
+        """Close the file; may be called again."""
+        self.whole.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the log."""
+        return self._at[-1]
+
+    @property
+    def status(self) -> os.stat_result:
+        """What the system knows of the compressed file."""
+        return self.whole.status
+
+    def wait(self, at: int) -> bool:
+        """False: what is compressed does not grow."""
+        return False
+
+    def renew(self, at: int, before: str) -> None:
+        """Do nothing, as it does not grow."""
+
+    def is_readable(self, start: int, stop: int) -> bool:
+        """True; what cannot be read is zeros, which are no frame."""
+        return True
+
+    def block(self, offset: int, need: int = 1) -> bytes:
+        """The bytes from *offset* on, as `Source.block`."""
+        left = self.size - offset
+        if left < 0:
+            raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
+        buffer = bytearray(min(left, self.CHUNK if need > left else max(need, self.CHUNK)))
+        self.fill(memoryview(buffer), offset)
+        return bytes(buffer)
+
+    def fill(self, buffer: memoryview, offset: int) -> int:
+        """Put the bytes from *offset* on into *buffer*, as `Source.fill`."""
+        done = 0
+        while done < len(buffer) and offset + done < self.size:
+            i = self._part_at(offset + done)
+            begin = offset + done - self._at[i]
+            count = min(len(buffer) - done, self._parts[i].content - begin)
+            content = self._content(i)
+            buffer[done : done + count] = bytes(count) if content is None else content[begin : begin + count]
+            done += count
+        return done
+
+    def data_from(self, offset: int) -> int:
+        """Where from *offset* on there is something that can be decompressed."""
+        while offset < self.size and self._content(i := self._part_at(offset)) is None:
+            offset = self._at[i + 1]
+        return offset
+
+    def _part_at(self, offset: int) -> int:
+        return bisect_right(self._at, offset) - 1
+
+    def _content(self, i: int) -> bytes | None:
+        """What one zstd frame holds; None when that cannot be told."""
+        if i in self._kept:
+            self._kept.move_to_end(i)
+            return self._kept[i]
+        part, found = self._parts[i], None
+        if not part.broken:
+            raw = self.whole.read(part.offset, part.size)
+            with suppress(self._zstd.ZstdError):  # a gap, which whoever reads the log reports
+                found = self._decompressor.decompress(raw) if self._claimed(raw) == part.content else None
+        if found is not None and len(found) != part.content:
+            found = None
+        self._kept[i] = found
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return found
+
+    def _claimed(self, head: bytes) -> int | None:
+        """How many bytes a zstd frame says that it holds; -1 when it does not say it, None when it is none."""
+        try:
+            claimed = int(self._zstd.get_frame_parameters(head[:_HEAD]).content_size)
+        except self._zstd.ZstdError:
+            return None
+        return -1 if claimed == self._zstd.CONTENTSIZE_UNKNOWN else claimed
+
+    def _by_table(self) -> list[_Part] | None:
+        """The zstd frames by the seek table; None when there is none, or it is not the table of this file."""
+        whole, end = self.whole, self.whole.size
+        tail = whole.read(max(end - _FOOTER.size, 0), _FOOTER.size)
+        if len(tail) < _FOOTER.size:
+            return None
+        count, flags, magic = _FOOTER.unpack(tail)
+        entry = _ENTRY.size + (4 if flags & 0x80 else 0)
+        begin = end - _FOOTER.size - count * entry - _TABLE.size
+        if magic != _SEEKABLE or begin < count * _LEAST:
+            return None
+        table = whole.read(begin, end - begin)
+        if _TABLE.unpack_from(table) != (_SKIPPABLE, len(table) - _TABLE.size):
+            return None
+        parts, at = [], 0
+        for i in range(count):
+            size, content = _ENTRY.unpack_from(table, _TABLE.size + i * entry)
+            if size < _LEAST or content > LARGEST or size > content + (content >> 7) + 512:
+                return None
+            claimed = self._claimed(whole.read(at, _HEAD))
+            if claimed is not None and claimed != content:
+                return None
+            parts.append(_Part(at, size, content, claimed is None))
+            at += size
+        return parts if at == begin else None
+
+    def _by_search(self) -> Iterator[_Part]:
+        """The zstd frames by their own headers, one after another; what is none of them is searched for the next."""
+        whole, at, size = self.whole, 0, self.whole.size
+        while at < size:
+            head = whole.read(at, _HEAD)
+            if len(head) >= _TABLE.size and head[:4] == _SKIPPABLE and at + 8 + _TABLE.unpack(head[:8])[1] <= size:
+                at += 8 + _TABLE.unpack(head[:8])[1]
+                continue
+            claimed, end = self._claimed(head), self._end_of(at, head)
+            if end is not None and claimed is not None:
+                if not 0 <= claimed <= LARGEST:
+                    text = f"it holds a zstd frame of more than {LARGEST:,} bytes; decompress it with `zstd -d`"
+                    raise UnknownFormat(text, path=self.path, offset=at)
+                yield _Part(at, end - at, claimed)
+                at = end
+                continue
+            found = self._next(at + 1)
+            # One byte for an end that was cut off: every format takes that for a torn tail.
+            yield _Part(at, found - at, found - at if found < size else 1, broken=True)
+            at = found
+
+    def _end_of(self, at: int, head: bytes) -> int | None:
+        """Where the zstd frame at byte *at* ends, by the headers of its blocks; None when it is not all there."""
+        try:
+            has_checksum = self._zstd.get_frame_parameters(head).has_checksum
+            at += int(self._zstd.frame_header_size(head))
+        except self._zstd.ZstdError:
+            return None
+        last = False
+        while not last:
+            raw = self.whole.read(at, 3) if at < self.whole.size else b""
+            word = int.from_bytes(raw, "little")
+            last, kind = bool(word & 1), word >> 1 & 3
+            self._looks -= 1
+            if len(raw) < 3 or kind == 3 or self._looks < 0:
+                return None
+            at += 3 + (1 if kind == 1 else word >> 3)
+        at += 4 if has_checksum else 0
+        return at if at <= self.whole.size else None
+
+    def _next(self, at: int) -> int:
+        """Where from byte *at* on the next zstd frame may begin; else the end of the file."""
+        while at < self.whole.size:
+            block = self.whole.block(at)
+            found = min((i for i in (block.find(MAGIC), block.find(_SKIPPABLE)) if i >= 0), default=-1)
+            if found >= 0:
+                return at + found
+            at += max(len(block) - 3, 1)
+        return self.whole.size
+
+
+class CompressedWriter:
+    """Writes a compressed file, one zstd frame after another."""
+
+    def __init__(self, file: BinaryIO, level: int) -> None:
+        """Write to *file* from its beginning; *level* is zstd's."""
+        self._compress = _zstandard().ZstdCompressor(level=level, write_checksum=True, write_content_size=True).compress
+        self._file = file
+        self._entries: list[bytes] = []
+
+    def write(self, content: memoryview | bytes) -> None:
+        """Write *content*, at most `LARGEST` bytes, as one zstd frame."""
+        packed = self._compress(content)
+        self._file.write(packed)
+        self._entries.append(_ENTRY.pack(len(packed), len(content)))
+
+    def finish(self) -> None:
+        """Write the seek table."""
+        entries = b"".join(self._entries)
+        footer = _FOOTER.pack(len(self._entries), 0, _SEEKABLE)
+        self._file.write(_TABLE.pack(_SKIPPABLE, len(entries) + len(footer)) + entries + footer)
