@@ -89,6 +89,10 @@ def _steps(folder: Path) -> dict[str, Step]:
             many.record_many(waiting)
             waiting.clear()
 
+    def close_many() -> None:
+        many.record_many(waiting)
+        many.close()
+
     steps = {
         "a call that does nothing": Step(lambda now, row: None),
         "`ormsgpack.packb`, arrays as they are": Step(lambda now, row: packb(row, None, option)),
@@ -109,7 +113,7 @@ def _steps(folder: Path) -> dict[str, Step]:
             lambda now, row: spool.put(now, creature, row), spool.close, under_path
         ),
         _OURS: Step(recorder.record_creature_frame, recorder.close, folder / "recorder.flog"),
-        f"`TrainingRecorder.record_many`, {_MANY} at once": Step(record_many, many.close, folder / "many.flog"),
+        f"`TrainingRecorder.record_many`, {_MANY} at once": Step(record_many, close_many, folder / "many.flog"),
     }
     for name in _PLAIN:
         home = folder / name.replace(" ", "-")

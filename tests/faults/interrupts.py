@@ -283,6 +283,7 @@ def _check(say: Say, path: str, calls: Calls) -> None:
         say("wrong", f"frames are there twice, or in another order: {found[:100]}")
     events = [frame.data for frame in trainlog.open(path).with_superseded().frames("event")]
     dropped = sum(Counter(event["dropped"]).total() for event in events if event["type"] == "background")
+    dropped += sum(Counter(event["frames"]).total() for event in events if event["type"] == "dropped")
     missing = sorted(set(calls.returned) - set(found))
     if len(missing) > dropped + told_lost(_told):
         say("wrong", f"{len(missing)} frames are lost whose call had returned, from {missing[0]} on")
