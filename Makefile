@@ -8,13 +8,14 @@ WHEEL   = $(firstword $(wildcard dist/*.whl))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo test check bench fuzz fuzz-tools format clean
+.PHONY: help demo test check bench fuzz fuzz-tools faults format clean
 
 help:
 	@echo "make demo    train a MuJoCo agent and record the run"
 	@echo "make test    lint, types, layers and all tests, against the built wheel"
 	@echo "make check   lint, types and layers only"
 	@echo "make bench   measure against other loggers; writes docs/benchmarks.md"
+	@echo "make faults  faulty system calls, interrupts, races and power cuts, all cases: an hour"
 	@echo "make fuzz    fuzz the readers and the language of gates; SECONDS=600 for each of them"
 
 $(BIN)/python:
@@ -56,6 +57,9 @@ fuzz-tools: $(BIN)/python
 
 fuzz: $(VENV)/.wheel fuzz-tools
 	for target in flog simion expression; do PYTHONPATH=tests $(BIN)/python -m fuzz $$target --seconds $(or $(SECONDS),600) || exit 1; done
+
+faults: $(VENV)/.wheel $(VENV)/.tools
+	TRAINLOG_FAULTS=full $(BIN)/python -m pytest --timeout=3600 tests/faults $(ARGS)
 
 format: $(VENV)/.tools
 	$(BIN)/ruff check --fix .

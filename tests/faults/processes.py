@@ -128,6 +128,7 @@ def main() -> None:
 
 
 def _child(name: Path, gate: int, call: Callable[..., None], arguments: list[Any]) -> None:
+    os.setsid()  # so that those that it forks end with it
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1):
         os.dup2(null, fd)
@@ -149,7 +150,7 @@ def _wait(children: dict[int, int], seconds: float) -> list[tuple[int, bool]]:
             if time.monotonic() > deadline:
                 for pid, n in children.items():
                     if n not in ends:
-                        os.kill(pid, signal.SIGKILL if hung else signal.SIGABRT)  # which shows the stacks
+                        os.killpg(pid, signal.SIGKILL if hung else signal.SIGABRT)  # which shows the stacks
                 deadline, hung = time.monotonic() + 1, True
             time.sleep(0.001)
     return [ends[n] for n in range(len(ends))]

@@ -20,7 +20,7 @@ MODES: dict[str, dict[str, Any]] = {
     "drop_oldest": {"background": 4, "when_full": "drop_oldest"},
     "spill": {"background": 4, "when_full": "spill"},
 }
-STRIDE = 1 if FULL == "full" else 7  # bytecodes from one signal to the next
+STRIDE = 1 if FULL == "full" else 11  # bytecodes from one signal to the next
 
 
 def modes(fails: str = "", hangs: str = "", may_fail: str = "") -> pytest.MarkDecorator:
@@ -87,7 +87,7 @@ def test_ctrl_c_in_close_and_the_exit_of_the_interpreter(processes: Processes, t
         assert (outcome.hung, outcome.code) == (False, 0), outcome.errors
         assert not (wrong := interrupts.after_exit(path, outcome.said)), wrong
 
-    run_all(range(1 + SEED, 600, STRIDE if FULL == "full" else 60), case)
+    run_all(range(1 + SEED, 600, STRIDE if FULL == "full" else 97), case)
 
 
 @modes(may_fail="raise warn", hangs="block drop_oldest spill")
