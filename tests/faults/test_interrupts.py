@@ -40,8 +40,7 @@ def run(processes: Processes, tmp_path: Path, mode: str) -> Callable[..., None]:
 
     def run_and_check(function: Callable[..., None], *arguments: Any) -> None:
         path = tmp_path / f"{next(numbers)}.flog"
-        seconds = 600 if FULL == "full" else 5
-        outcome = processes.run(function, path, MODES[mode], *arguments, seconds=seconds)
+        outcome = processes.run(function, path, MODES[mode], *arguments, seconds=5)
         last = next((words for words in reversed(outcome.said) if words[0] != "wrong"), None)
         assert not outcome.hung, f"{arguments} hung at {last}:\n{outcome.errors}"
         assert outcome.code == 0, f"{arguments} at {last}: {outcome.errors}"
@@ -76,7 +75,7 @@ def test_ctrl_c_at_every_bytecode_of_rewind(run: Callable[..., None]) -> None:
 @modes(fails="raise warn block drop_oldest spill")
 @pytest.mark.parametrize("full", [False, True])
 def test_ctrl_c_at_every_bytecode_of_close(run: Callable[..., None], full: bool) -> None:
-    run(interrupts.closes, 1 + SEED, STRIDE, full)
+    run(interrupts.closes, 1 + SEED, STRIDE * 6 if full and STRIDE > 1 else STRIDE, full)
 
 
 @modes(fails="warn block drop_oldest spill")
