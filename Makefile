@@ -8,13 +8,14 @@ WHEEL   = $(firstword $(wildcard dist/*.whl))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo test check bench fuzz fuzz-nightly fuzz-tools format clean
+.PHONY: help demo test check bench fuzz fuzz-nightly fuzz-tools faults format clean
 
 help:
 	@echo "make demo    train a MuJoCo agent and record the run"
 	@echo "make test    lint, types, layers and all tests, against the built wheel"
 	@echo "make check   lint, types and layers only"
 	@echo "make bench   measure against other loggers; writes docs/benchmarks.md"
+	@echo "make faults  faulty system calls, interrupts, races and power cuts, all cases: an hour"
 	@echo "make fuzz    fuzz the readers and the language of gates; SECONDS=600 for each of them"
 	@echo "make fuzz-nightly  the same, 60 s of each"
 
@@ -60,6 +61,9 @@ fuzz: $(VENV)/.wheel fuzz-tools
 
 fuzz-nightly:
 	$(MAKE) fuzz SECONDS=60
+
+faults: $(VENV)/.wheel $(VENV)/.tools
+	TRAINLOG_FAULTS=full $(BIN)/python -m pytest --timeout=3600 tests/faults $(ARGS)
 
 format: $(VENV)/.tools
 	$(BIN)/ruff check --fix .

@@ -3,6 +3,7 @@
    faults_plan  "SEED RATE BURST CALLS PATH": of the CALLS (comma-separated names) on files below PATH, RATE in a
                 thousand go wrong; an error stays for about BURST calls. Also read from the environment variable
                 FAULTS_PLAN.
+   faults_slow  lets every write and sync on such a file take so many microseconds more.
    faults_on    switches the plan on and off; faults_count says how many calls went wrong.
    faults_journal  "FILE PATH": every change of a file or folder below PATH is appended to FILE. Also FAULTS_JOURNAL.
    faults_mark  puts a text of the program into the journal.
@@ -59,7 +60,7 @@ static const char *path_of(int fd, char *out) {
 
 /* Faults */
 
-static int on, rate, burst, left, error_now;
+static int on, rate, burst, left, error_now, slow;
 static long count;
 static unsigned long long state;
 static char calls[256], faulty[PATH_MAX], call_now[32];
@@ -79,6 +80,7 @@ void faults_plan(const char *plan) {
 }
 
 void faults_on(int now) { on = now, left = 0; }
+void faults_slow(int microseconds) { slow = microseconds; }
 long faults_count(void) { return count; }
 
 static const struct { const char *call; int errors[4]; } kinds[] = {
@@ -94,6 +96,7 @@ static int fault(const char *call, const char *path) {
     char name[40];
     snprintf(name, sizeof name, ",%s,", call);
     if (!on || !strstr(calls, name) || !below(path, faulty)) return 0;
+    if (slow && (!strcmp(call, "write") || !strcmp(call, "fsync"))) usleep(slow);
     pthread_mutex_lock(&lock);
     int result = 0;
     if (left > 0 && !strcmp(call, call_now)) {

@@ -42,6 +42,11 @@ class Preloaded:
         """Let *calls* on files below *folder* go wrong, *rate* of a thousand, for about *burst* calls each time."""
         self._c.faults_plan(f"{seed + 1} {rate} {burst} {calls} {folder}".encode())
 
+    def slow(self, folder: Path, microseconds: int) -> None:
+        """Let each write and sync of files below *folder* take so much longer."""
+        self.plan(folder, 0, 0, 1, "write,fsync")
+        self._c.faults_slow(microseconds)
+
     def on(self, now: bool) -> None:
         """Whether system calls go wrong now."""
         self._c.faults_on(int(now))

@@ -68,7 +68,7 @@ class Processes:
         self._server.stdout.close()
 
     def run(self, function: Callable[..., None], *arguments: Any, seconds: float = 30.0) -> Outcome:
-        """Call *function* with a `Say` and *arguments* in a new process."""
+        """Call *function* with a `Say` and *arguments* in a new process, which hangs after *seconds* without a word."""
         return self.together(function, [arguments], seconds)[0]
 
     def together(
@@ -124,10 +124,11 @@ def main() -> None:
             children[pid] = n
         os.close(gate)
         os.close(opener)  # all begin now
-        print(json.dumps(_wait(children, seconds)), flush=True)
+        print(json.dumps(_wait(children, seconds, [Path(name).with_suffix(".said") for name, _ in jobs])), flush=True)
 
 
 def _child(name: Path, gate: int, call: Callable[..., None], arguments: list[Any]) -> None:
+    os.setsid()  # so that those that it forks end with it
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1):
         os.dup2(null, fd)
@@ -138,10 +139,12 @@ def _child(name: Path, gate: int, call: Callable[..., None], arguments: list[Any
     call(Say(said), *arguments)
 
 
-def _wait(children: dict[int, int], seconds: float) -> list[tuple[int, bool]]:
+def _wait(children: dict[int, int], seconds: float, said: list[Path]) -> list[tuple[int, bool]]:
     ends: dict[int, tuple[int, bool]] = {}
-    deadline, hung = time.monotonic() + seconds, False
+    deadline, hung, words = time.monotonic() + seconds, False, 0
     while len(ends) < len(children):
+        if not hung and words != (words := sum(file.stat().st_size for file in said if file.exists())):
+            deadline = time.monotonic() + seconds
         for pid, n in children.items():
             if n not in ends and (status := os.waitpid(pid, os.WNOHANG))[0]:
                 ends[n] = os.waitstatus_to_exitcode(status[1]), hung
@@ -149,7 +152,7 @@ def _wait(children: dict[int, int], seconds: float) -> list[tuple[int, bool]]:
             if time.monotonic() > deadline:
                 for pid, n in children.items():
                     if n not in ends:
-                        os.kill(pid, signal.SIGKILL if hung else signal.SIGABRT)  # which shows the stacks
+                        os.killpg(pid, signal.SIGKILL if hung else signal.SIGABRT)  # which shows the stacks
                 deadline, hung = time.monotonic() + 1, True
             time.sleep(0.001)
     return [ends[n] for n in range(len(ends))]
