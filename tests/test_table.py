@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainlog import Kind, Table
-from trainlog.table.builder import table_of
+from trainlog.table.builder import joined, table_of
 from trainlog.table.values import flatten
 from trainlog.testing import same
 
@@ -158,3 +159,28 @@ def test_every_value_is_where_it_belongs(rows: list[dict[str, Any]]) -> None:
                 )
             else:
                 assert same(there, row[key])
+
+
+def test_a_column_that_few_rows_have_takes_what_it_holds() -> None:
+    rows = [
+        (float(n), {"step": n, f"k{n}": n, f"t{n}": None if n % 2 else "x", f"v{n}": [1.0, n]}) for n in range(5000)
+    ]
+    tracemalloc.start()
+    table = table_of(Kind.STATS, rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 120 << 20, "rows times columns are 600 MB"
+    assert len(table) == 15_001
+    for n in (0, 17, 4999):
+        expected = np.full(5000, np.nan)
+        expected[n] = n
+        assert np.array_equal(table[f"k{n}"], expected, equal_nan=True)
+        assert table.column(f"k{n}").values.dtype == np.int64
+        assert np.flatnonzero(table.column(f"t{n}").present).tolist() == [n]
+        assert table.column(f"t{n}").valid.any() == (n % 2 == 0)
+        assert table[f"v{n}"].shape == (5000, 2)
+    some = table.rows_where(np.arange(5000) % 2 == 0)
+    assert some["k4"].tolist()[2] == 4.0
+    assert [frame.data for frame in table.frames()] == [data for _, data in rows]
+    both = joined(Kind.STATS, [table, table])
+    assert np.flatnonzero(both.valid("k3")).tolist() == [3, 5003]

@@ -27,16 +27,7 @@ FORKING: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.xfail(reason="others come in between opening, locking and removing", strict=False)
-@pytest.mark.parametrize(
-    "before",
-    [
-        pytest.param(
-            before, marks=pytest.mark.xfail(reason="between opening, locking and removing others come in", strict=False)
-        )
-        for before in ("nothing", "an empty file", "a log", "a torn log")
-    ],
-)
+@pytest.mark.parametrize("before", ["nothing", "an empty file", "a log", "a torn log"])
 def test_one_of_several_processes_gets_the_log(processes: Processes, tmp_path: Path, before: str) -> None:
     def case(seed: int) -> None:
         path = tmp_path / str(seed) / "a.flog"
@@ -79,23 +70,8 @@ def _begin(path: Path, before: str) -> list[int]:
     return [0, 1, 2]
 
 
-_HANGS = pytest.mark.xfail(reason="flush in a child waits for a thread that it does not have", run=False, strict=True)
-_RAISES = pytest.mark.xfail(reason="close in a child raises ClosedLog while frames wait", strict=True)
-
-
-@pytest.mark.parametrize(
-    ("mode", "full"),
-    [
-        *(("raise", full) for full in (False, True)),
-        *((mode, False) for mode in ("warn", "sync_every")),
-        *(pytest.param(mode, True, marks=_RAISES) for mode in ("warn", "sync_every")),
-        *(
-            pytest.param(mode, full, marks=_HANGS)
-            for mode in ("block", "drop_oldest", "spill")
-            for full in (False, True)
-        ),
-    ],
-)
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("mode", FORKING)
 def test_a_fork_changes_nothing(processes: Processes, tmp_path: Path, mode: str, full: bool) -> None:
     def case(seed: int) -> None:
         path = tmp_path / str(seed) / "a.flog"

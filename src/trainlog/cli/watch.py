@@ -80,7 +80,7 @@ def command(log: Path, keys: tuple[str, ...] | None, once: bool, kind: str) -> N
             warnings.simplefilter("ignore", TrainlogWarning)
             for frame in reader.frames(kind):
                 view.add(frame.time, frame.data)
-        console.print(view.render(console.width, 10_000))
+        console.print(view.render(console.width, 1000))
         return
     try:
         with warnings.catch_warnings(), Live(console=console, auto_refresh=False, screen=True) as live:

@@ -32,7 +32,7 @@ SPARSE_BYTES: Final = 64 << 20
 """A column of arrays that would take more than this, and is empty in three rows of four, is one of objects."""
 
 # A column of at least so many rows, of which fewer than one in so many has the key, is kept as a `SparseColumn`.
-_SPARSE_ROWS: Final = 4096
+_SPARSE_ROWS: Final = 512
 _SPARSE: Final = 16
 
 # So many bytes of a table may be reserved in vain, when more rows come than were expected.
