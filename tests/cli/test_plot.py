@@ -48,7 +48,13 @@ def test_options(logs: list[Path], tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(path.name for path in out.iterdir()) == ["policy_loss.svg", "reward.svg", "value_loss.svg"]
     text = (out / "reward.svg").read_text()
-    for words in ('width="400" height="300"', "#14181d", ">episode<", ">mean of 3 seeds<", "each smoothed, mean of 5"):
+    for words in (
+        'width="400" height="300"',
+        "#14181d",
+        ">episode<",
+        ">mean of 3 seeds<",
+        "smoothed, centred mean of 5",
+    ):
         assert words in text
 
 
@@ -64,7 +70,7 @@ def test_an_animation(logs: list[Path], tmp_path: Path) -> None:
     [
         (["-y", "rewrad"], "no log has the metric 'rewrad'; near it: reward"),
         (["--size", "big"], "'big' is no size; write it like 960x540"),
-        (["--format", "svg,tiff"], "there is no format 'tiff'; there are svg, png, gif"),
+        (["--format", "svg,tiff"], "there is no format 'tiff'; there are svg, png, pdf, gif"),
         (["--by", "nothing"], "the metadata of 0 has no 'nothing'; it has creature, task, seed"),
         (["--smooth", "2.5"], "smoothing takes a whole number of values"),
     ],
@@ -83,7 +89,9 @@ def test_several_tasks_are_not_averaged_silently(tmp_path: Path) -> None:
     for level, task in ((1000, "hopper"), (5000, "ant")):
         for seed in range(3):
             training(tmp_path / task / f"{seed}.flog", seed, 40, level, {"task": task, "algo": "sac"})
-    done = run("plot", tmp_path, "--by", "algo", "-y", "reward", "-o", tmp_path / "out", "--format", "svg")
+    done = run(
+        "plot", tmp_path, "--facet", "", "--by", "algo", "-y", "reward", "-o", tmp_path / "out", "--format", "svg"
+    )
     note = "averaged over 2 tasks with equal weight, in their own units: compare tasks one by one"
     assert (done.returncode, done.stderr) == (0, f"trainlog: note: sac: {note}\n")
     assert note in (tmp_path / "out" / "reward.svg").read_text()

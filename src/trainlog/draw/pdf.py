@@ -31,6 +31,7 @@ def pdf(drawing: Drawing) -> bytes:
 
     """
     from fpdf import FPDF
+    from fpdf.fonts import TTFFont
 
     document = FPDF(unit="pt", format=(drawing.width * _POINT, drawing.height * _POINT))
     document.set_creation_date(_DATE)
@@ -41,7 +42,11 @@ def pdf(drawing: Drawing) -> bytes:
     document.add_page()
     with document.local_context():
         _Page(document).draw([Rect(0, 0, drawing.width, drawing.height, drawing.background), *drawing.marks])
-    return bytes(document.output())
+    content = bytes(document.output())
+    for font in document.fonts.values():
+        if isinstance(font, TTFFont):
+            font.ttfont.close()
+    return content
 
 
 class _Page:
