@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from trainlog import registry
 from trainlog.codec import Writer
 from trainlog.environments import VectorRecorder
-from trainlog.errors import DamagedLog, LogExists, LogNotFound, LogWriteWarning, UnknownFormat
+from trainlog.errors import ClosedLog, DamagedLog, LogExists, LogNotFound, LogWriteWarning, UnknownFormat
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.storage.append import set_aside
 from trainlog.writers.background import Background, Policy, check_queue
@@ -287,9 +287,10 @@ class TrainingRecorder:
         """
         if self._ticker is not None:
             self._ticker.stop(wait=not interrupts(self._writer.lock))
-            with contextlib.suppress(OSError):  # raised by the writer's close as well, or told in a warning
-                self._writer.flush()
-            self._sync()
+            with contextlib.suppress(ClosedLog):  # in a forked child, whose log it is not
+                with contextlib.suppress(OSError):  # raised by the writer's close as well, or told in a warning
+                    self._writer.flush()
+                self._sync()
             self._ticker = None
         self._writer.close()
         self._is_open = False
