@@ -38,7 +38,7 @@ def read_in_every_way(path: Path, folder: Path) -> list[Frame]:
     for verb in (["info"], ["info", "--json"], ["watch", "--once"], ["dump"], ["tail"]):
         assert run(*verb, path) == 0
     assert run("plot", path, "-o", folder / "figures") == 0
-    assert run("report", path, "-o", folder / "report") == 0
+    assert run("report", path, "-o", folder / "report") == (0 if trainlog.verify(path).whole else 1)
     return frames
 
 
@@ -148,8 +148,9 @@ def test_pipes_and_devices_are_no_logs(
     target = {"plot": ["-o", "x"], "report": ["-o", "x"], "repair": ["x.flog"], "convert": ["x.parquet"]}
     monkeypatch.chdir(tmp_path)
     for path in (pipe, link, Path("/dev/zero")):
-        assert run(verb, path, *target.get(verb, [])) == 2
-        assert "a pipe, a socket or a device, not a log" in capsys.readouterr().err
+        assert run(verb, path, *target.get(verb, [])) == (1 if verb == "report" else 2)  # it reports what it cannot read
+        printed = capsys.readouterr()
+        assert "a pipe, a socket or a device, not a log" in printed.err + printed.out
 
 
 def test_a_pipe_among_the_files_of_a_log(tmp_path: Path) -> None:

@@ -246,7 +246,9 @@ class Source:
     def read(self, offset: int, size: int) -> bytes:
         """At most *size* bytes from *offset* on, as many as there are."""
         buffer = bytearray(max(min(size, self.size - offset), 0))
-        return bytes(buffer[: self.fill(memoryview(buffer), offset)])
+        if self.fill(memoryview(buffer), offset) < len(buffer):
+            return self.block(offset, size)[:size]  # which says what the disk cannot give
+        return bytes(buffer)
 
     def data_from(self, offset: int) -> int:
         """Where from *offset* on the file holds something else than a hole, as far as the system tells."""
