@@ -148,7 +148,9 @@ def test_pipes_and_devices_are_no_logs(
     target = {"plot": ["-o", "x"], "report": ["-o", "x"], "repair": ["x.flog"], "convert": ["x.parquet"]}
     monkeypatch.chdir(tmp_path)
     for path in (pipe, link, Path("/dev/zero")):
-        assert run(verb, path, *target.get(verb, [])) == (1 if verb == "report" else 2)  # it reports what it cannot read
+        assert run(verb, path, *target.get(verb, [])) == (
+            1 if verb == "report" else 2
+        )  # it reports what it cannot read
         printed = capsys.readouterr()
         assert "a pipe, a socket or a device, not a log" in printed.err + printed.out
 

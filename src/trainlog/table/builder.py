@@ -136,10 +136,12 @@ class ColumnBuilder:
             wanted = max(end, self._expected() if end >= _DENSE else min(self._expected(), _DENSE))
             if shape and not (is_dense and end >= _DENSE):
                 wanted = max(end, min(wanted, SPARSE_BYTES // max(size, 1)))
-            if main is None:
-                self._main = np.empty((wanted, *shape), dtype)
-            else:
+            if main is not None and len(main) > _DENSE:
                 main.resize((wanted, *shape), refcheck=False)
+                return True
+            self._main = np.empty((wanted, *shape), dtype)  # which touches no memory, as resizing does
+            if main is not None:
+                self._main[: len(main)] = main
         return True
 
     def finish(self, total: int) -> Column | SparseColumn:

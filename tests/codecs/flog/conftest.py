@@ -14,7 +14,6 @@ def make_small(patch: pytest.MonkeyPatch) -> None:
     """Small blocks, and layouts for few frames: so that a short file goes all the ways that a long one does."""
     patch.setattr(chain, "_BLOCK", 300)
     patch.setattr(chain, "_LARGEST", 3000)
-    patch.setattr(chain, "_WORTH_A_THREAD", 900)
     patch.setattr(scanner, "_ENOUGH", 8)
     patch.setattr(scanner, "_FULL", 900)
     patch.setattr(sorter, "_MANY", 4)

@@ -131,12 +131,6 @@ class ColumnScanner:
 
         """
         self._index = index
-        try:
-            yield from self._batches(start, on_gap, candidates)
-        finally:
-            self._blocks.close()
-
-    def _batches(self, start: int, on_gap: Callable[[Gap], object], candidates: Candidates) -> Iterator[Batch]:
         self._read_candidates(candidates)
         walk = FrameWalk(self._source, start, self._kinds, on_gap)
         begin = candidates.begin if candidates.begin >= 0 else start
@@ -243,7 +237,6 @@ class ColumnScanner:
                 wanted = self._wanted[links.kind]
                 good = self._sound(block, wanted, proven, stop)
                 reached = int(links.offset[good]) if good < len(links.kind) else links.next
-                self._blocks.begin(at + reached, stop)
                 if self._index is not None and not self._proving:
                     self._index.see(at, block.data, links, good)
                 rows = np.flatnonzero(wanted[:good])

@@ -9,9 +9,7 @@ Where runs are short, nothing is guessed, and each header is read.
 
 from __future__ import annotations
 
-import os
 import struct
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -33,7 +31,6 @@ _IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
 
 _BLOCK: Final = 2 << 20  # a block should fit into the processor's cache
 _LARGEST: Final = 16 << 20
-_WORTH_A_THREAD: Final = 16 << 20  # bytes that are still to be read
 
 # Bytes behind the last frame of a block that numpy may look at, but does not use.
 SLACK: Final = 64
@@ -187,9 +184,7 @@ class BlockReader:
         self._source = source
         self._chain = Chain()
         self._size = _BLOCK
-        self._data = np.empty(0, np.uint8), np.empty(0, np.uint8)  # of the block that is in use, and of the next one
-        self._pool: ThreadPoolExecutor | None = None
-        self._next: tuple[tuple[int, int, int], Future[Block]] | None = None
+        self._data = np.empty(0, np.uint8)
 
     def read(self, at: int, stop: int) -> Block:
         """The block that begins at byte *at*; of the file until byte *stop*.
@@ -198,28 +193,9 @@ class BlockReader:
             CorruptLog: when the file has become shorter than *at*.
 
         """
-        begun, self._next = self._next, None
-        if begun is not None and begun[1].exception() is None and begun[0] == (at, stop, self._size):
-            block = begun[1].result()
-        else:
-            block = self._read(at, stop)
-        self._data = block.data, self._data[0]
-        return block
-
-    def begin(self, at: int, stop: int) -> None:
-        """Begin to read the block that is probably asked for next, when there is enough left and a second core."""
-        if stop - at < _WORTH_A_THREAD or self._next is not None or (os.cpu_count() or 1) < 2:
-            return
-        try:
-            self._pool = self._pool or ThreadPoolExecutor(1, "trainlog read")
-            self._next = (at, stop, self._size), self._pool.submit(self._read, at, stop)
-        except RuntimeError:  # the interpreter is shutting down
-            return
-
-    def _read(self, at: int, stop: int) -> Block:
-        data = self._data[1]
-        if len(data) < self._size + SLACK:
-            data = np.empty(self._size + SLACK, np.uint8)
+        if len(self._data) < self._size + SLACK:
+            self._data = np.empty(self._size + SLACK, np.uint8)
+        data = self._data
         count = self._source.fill(data.data[: min(self._size, stop - at)], at)
         return Block(at, data, count, self._chain.follow(data, count))
 
@@ -230,8 +206,3 @@ class BlockReader:
             return False
         self._size = min(_LARGEST, 2 * need)
         return True
-
-    def close(self) -> None:
-        """Wait for the thread; must be called before the file is closed."""
-        if self._pool is not None:
-            self._pool.shutdown()
