@@ -29,6 +29,8 @@ __all__ = [
     "EPISODE_START",
     "EVOLUTION_NAMES",
     "FUNCTION_SAMPLE",
+    "SIMULATED_MODEL",
+    "TASK_KEYS",
     "AxisKey",
     "AxisName",
     "Conventions",
@@ -68,6 +70,12 @@ Meaning = Literal[
 EPISODE_START: Final = "episode_start"
 EPISODE_END: Final = "episode_end"
 FUNCTION_SAMPLE: Final = "function_sample"
+
+SIMULATED_MODEL: Final = Kind.of(77)
+"""Of the frames with a simulated model, and the names of its elements."""
+
+TASK_KEYS: Final[tuple[tuple[str, ...], ...]] = (("creature", "task"), ("env_id",), ("env",))
+"""The keys of the metadata that name the task, the best first; the words of several keys are one name."""
 
 EVOLUTION_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {"best_fitness": "best", "avg_fitness": "avg", "best_distance": "dist"}

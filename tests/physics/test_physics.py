@@ -14,12 +14,13 @@ import pytest
 
 import trainlog
 from mujoco_runs import MODELS, Run, mujoco
+from trainlog.conventions import SIMULATED_MODEL
 from trainlog.errors import CodecError, CorruptLog, EmptyLog, LogNotFound
 from trainlog.model import Frame, Kind
 from trainlog.mujoco import Replay, StateRecorder, check
 from trainlog.mujoco.replay import load_model
 from trainlog.mujoco.state import CRC, INPUTS, STATE_STEP, StateLayout
-from trainlog.mujoco.stored_model import MODEL_KIND, stored_models
+from trainlog.mujoco.stored_model import stored_models
 
 pytestmark = pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
 
@@ -206,14 +207,14 @@ class TestTheModel:
         run = Run(MODELS["ant"]())
         run.record(path, 5)
         run.record(path, 5, resume=True)
-        assert trainlog.open(path).summary().kinds[MODEL_KIND].frames == 1
+        assert trainlog.open(path).summary().kinds[SIMULATED_MODEL].frames == 1
         assert check(Replay(path)).simulated == 10
 
     def test_shards_share_it(self, tmp_path: Path) -> None:
         path = tmp_path / "run.flog"
         for rank in range(3):
             Run(MODELS["ant"]()).record(path, 5 + rank, shard=rank)
-        frames = [trainlog.open(file).summary().kinds.get(MODEL_KIND) for file in sorted(path.iterdir())]
+        frames = [trainlog.open(file).summary().kinds.get(SIMULATED_MODEL) for file in sorted(path.iterdir())]
         assert [span.frames if span else 0 for span in frames] == [1, 0, 0]
         replay = Replay(path)
         assert replay.environments == ("0/0", "1/0", "2/0")  # the process, and its environment
@@ -235,13 +236,13 @@ class TestTheModel:
                     recorder.step()
         replay = Replay(tmp_path / "run.flog")
         assert [replay.model(one.first).body_mass[1] for one in replay.episodes[1:]] == [1.0, 2.0, 2.0]
-        assert trainlog.open(tmp_path / "run.flog").summary().kinds[MODEL_KIND].frames == 3
+        assert trainlog.open(tmp_path / "run.flog").summary().kinds[SIMULATED_MODEL].frames == 3
         assert check(replay).divergences == []
 
     def test_a_large_one_is_several_frames(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr("trainlog.mujoco.stored_model._PART", 5_000)
         log = Run(MODELS["ant"]()).record(tmp_path / "run.flog", 3)
-        frames = list(trainlog.open(log).frames(MODEL_KIND))
+        frames = list(trainlog.open(log).frames(SIMULATED_MODEL))
         assert len(frames) > 2
         assert all(len(frame.data["mjb"]) <= 5_000 for frame in frames)
         assert check(Replay(log)).divergences == []
@@ -263,14 +264,14 @@ class TestTheModel:
         reader = trainlog.open(Run(MODELS["ant"]()).record(tmp_path / "run.flog", 3))
         with trainlog.create(tmp_path / "other.flog", {}) as writer:
             for frame in reader.frames():
-                data = {**frame.data, **change} if frame.kind == MODEL_KIND else frame.data
+                data = {**frame.data, **change} if frame.kind == SIMULATED_MODEL else frame.data
                 writer.write(Frame(frame.time, frame.kind, data))
         with pytest.raises(error, match=why):
             Replay(tmp_path / "other.flog").at(0)
 
     def test_its_names_and_units_are_in_the_log(self, tmp_path: Path) -> None:
         log = Run(MODELS["mocap"]()).record(tmp_path / "run.flog", 1)
-        (frame,) = trainlog.open(log).frames(MODEL_KIND)
+        (frame,) = trainlog.open(log).frames(SIMULATED_MODEL)
         assert frame.data["names"]["pos"][:2] == ["joint 0.x", "joint 0.y"]
         assert frame.data["names"]["pos"][7:] == ["hip", "knee"]
         assert frame.data["units"]["vel"] == ["m/s"] * 3 + ["rad/s"] * 3 + ["rad/s", "m/s"]

@@ -13,8 +13,8 @@ pytest.importorskip("mjviser")
 
 import trainlog
 from mujoco_runs import MODELS, Run
+from trainlog.conventions import SIMULATED_MODEL
 from trainlog.model import Frame
-from trainlog.mujoco.stored_model import MODEL_KIND
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     log = Run(MODELS["half_cheetah"]()).record(tmp_path / "run.flog", 5)
     with trainlog.create(tmp_path / "broken.flog", {}) as writer:
         for frame in trainlog.open(log).frames():
-            data = {**frame.data, "mjb": b"no model"} if frame.kind == MODEL_KIND else frame.data
+            data = {**frame.data, "mjb": b"no model"} if frame.kind == SIMULATED_MODEL else frame.data
             writer.write(Frame(frame.time, frame.kind, data))
     with trainlog.TrainingRecorder(tmp_path / "plain.flog") as other:
         other.record_creature_frame(None, {"step": 1, "pos": [0.0] * 9})

@@ -21,15 +21,15 @@ import numpy as np
 
 from trainlog import registry
 from trainlog.codec import Reader
+from trainlog.conventions import SIMULATED_MODEL
 from trainlog.errors import CodecError, CorruptLog, TrainlogError
-from trainlog.model import Frame, Kind
+from trainlog.model import Frame
 from trainlog.mujoco.state import element_names, import_mujoco
 from trainlog.recorder import TrainingRecorder
 from trainlog.scan import Scan
 
-__all__ = ["MODEL_KIND", "Names", "StoredModel", "element_names_of", "store_model", "stored_models"]
+__all__ = ["Names", "StoredModel", "element_names_of", "store_model", "stored_models"]
 
-MODEL_KIND: Final = Kind.of(77)
 _PART: Final = 1 << 27  # bytes of a frame; FLOG takes twice as many
 _MOST: Final = 1 << 31  # bytes that a compressed model may have when it is not
 _DIGITS: Final = 16
@@ -95,7 +95,7 @@ def stored_models(reader: Reader) -> dict[str, StoredModel]:
 def _models(reader: Reader) -> dict[str, StoredModel]:
     parts: dict[str, dict[int, bytes]] = {}
     found: dict[str, StoredModel] = {}
-    for batch in reader.scan(Scan(kinds=MODEL_KIND, superseded=True, on_damage="ignore", columns=())):
+    for batch in reader.scan(Scan(kinds=SIMULATED_MODEL, superseded=True, on_damage="ignore", columns=())):
         for frame in reader.with_superseded().take(batch.order.tolist()):
             data = frame.data
             hash, mjb, part = data.get("hash"), data.get("mjb"), data.get("part")
@@ -144,7 +144,7 @@ def store_model(log: TrainingRecorder, model: Any) -> str:
             frame = {"hash": hash, "mujoco": mujoco.__version__, "part": part, "parts": len(pieces), "mjb": piece}
             if part == len(pieces) - 1:
                 frame |= element_names(model)
-            log.record(None, MODEL_KIND, frame)
+            log.record(None, SIMULATED_MODEL, frame)
         log.flush()
     return hash[:_DIGITS]
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from trainlog.conventions import AxisName
+from trainlog.conventions import SIMULATED_MODEL, AxisName
 from trainlog.draw import Chart, Grid, Line, StateTimeline, VLine
 from trainlog.draw.theme import find_theme
 from trainlog.model import Kind
@@ -27,7 +27,6 @@ _MAX_FEET: Final = 8
 _RARE: Final = 8  # contacts that are logged less often than this part of the states show no strides
 _MAX_JOINTS: Final = 24
 _COLUMNS: Final = 4
-_MODEL_KIND: Final = Kind.of(77)  # of the frames with a simulated model, and the names of its elements
 _FREE_POSITION, _FREE_VELOCITY = 7, 6  # coordinates of a free joint
 
 
@@ -213,7 +212,7 @@ def _declared_joints(run: Run) -> Iterator[_Joint]:
 
 def _names(run: Run, key: str) -> list[str]:
     """The names of the elements of a vector: of the recorded model, or ``joint_names`` of the metadata."""
-    for frame in run.reader.frames(_MODEL_KIND):
+    for frame in run.reader.frames(SIMULATED_MODEL):
         own = flatten(frame.data).get(f"names/{key}")
         if isinstance(own, list):
             return list(map(str, own))

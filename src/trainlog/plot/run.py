@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Reader
-from trainlog.conventions import EPISODE_START, AxisKey, AxisName, Conventions
+from trainlog.conventions import EPISODE_START, TASK_KEYS, AxisKey, AxisName, Conventions
 from trainlog.episode import is_summary
 from trainlog.errors import PlotError
 from trainlog.model import Kind
@@ -76,8 +76,8 @@ class Run:
     def task(self) -> str:
         """The creature and the task of the metadata, or else the environment; empty for none."""
         meta = self.reader.header.meta
-        words = [str(meta[key]) for key in ("creature", "task") if meta.get(key) not in (None, "", "unknown")]
-        return ": ".join(words) or str(next((meta[key] for key in ("env_id", "env") if meta.get(key)), ""))
+        named = ([str(meta[key]) for key in keys if meta.get(key) not in (None, "", "unknown")] for keys in TASK_KEYS)
+        return ": ".join(next(filter(None, named), []))
 
     def columns(self, kind: Kind) -> Columns:
         """The columns of one kind of frame."""

@@ -10,10 +10,10 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from trainlog.conventions import FUNCTION_SAMPLE, AxisName, Conventions
+from trainlog.conventions import FUNCTION_SAMPLE, SIMULATED_MODEL, AxisName, Conventions
 from trainlog.model import Frame, Kind
 from trainlog.mujoco.state import MODEL
-from trainlog.mujoco.stored_model import MODEL_KIND, Names, element_names_of
+from trainlog.mujoco.stored_model import Names, element_names_of
 from trainlog.server.api import opened
 from trainlog.server.cards import FUNCTION
 from trainlog.server.columns import Rows
@@ -59,7 +59,7 @@ def frame(request: Request) -> Response:
             "step": None if step is None else keys[step],
             "names": {key: f"{key} ({name})" for key, name in names.items() if key is not None and key != name},
             "elements": _elements(log, found),
-            "has_model": MODEL_KIND in log.rows,
+            "has_model": SIMULATED_MODEL in log.rows,
             "data": _cut(found),
         }
     )
@@ -67,12 +67,12 @@ def frame(request: Request) -> Response:
 
 def _elements(log: Log, frame: Frame) -> dict[str, Any]:
     """By key of *frame*: the names and units of its elements, as far as the log has a model that says them."""
-    models = log.rows.get(MODEL_KIND)
+    models = log.rows.get(SIMULATED_MODEL)
     if models is None or not isinstance(frame.data.get(MODEL), str):
         return {}
     known, named = _NAMED.get(log, (0, {}))
     if known < len(models):
-        named = element_names_of(log.frames(MODEL_KIND, range(len(models))))
+        named = element_names_of(log.frames(SIMULATED_MODEL, range(len(models))))
         _NAMED[log] = len(models), named
     names, units = named.get(frame.data[MODEL], ({}, {}))
     return {key: {"names": names[key], "units": units.get(key, [])} for key in names if key in frame.data}
