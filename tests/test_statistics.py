@@ -186,3 +186,11 @@ def test_an_interval_covers_what_it_says(center: CenterName, n: int, least: floa
     new, old = values, np.random.default_rng(n + 1).normal(size=(n, 2000))
     difference = statistics.compare(new, old, center)
     assert least - 0.01 <= ((difference.low <= 0) & (difference.high >= 0)).mean() <= 0.99
+
+
+def test_an_interval_of_few_runs_has_no_spikes() -> None:
+    """No end is farther than three times that of Student's interval."""
+    runs = np.random.default_rng(0).lognormal(0, 1, (5, 2000))
+    found = statistics.interval(runs)
+    student = scipy.stats.sem(runs, axis=0) * scipy.stats.t.ppf(0.975, 4)
+    assert (np.maximum(found.high - found.value, found.value - found.low) <= 3 * student * (1 + 1e-9)).all()

@@ -46,6 +46,8 @@ CENTERS: Final[tuple[CenterName, ...]] = ("mean", "iqm", "median")
 _RESAMPLES: Final = 2000
 _FEWEST_RESAMPLED: Final = 5  # runs of a task
 _LEAST_ERROR: Final = 0.1  # of the standard error; a resample with less would only say that it drew one run often
+_STRETCH: Final = 5.0  # by n², of n runs: by how much the long side is too short; chosen by simulation
+_LONGEST: Final = 3.0  # times Student's; resamples of few runs have ends that are farther by chance
 _CHUNK: Final = 2_000_000  # numbers in memory while resampling
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
@@ -264,9 +266,10 @@ def bootstrap_interval(scores: Scores, statistic: Statistic, *, confidence: floa
 def interval(scores: Scores, center: CenterName = "mean", *, confidence: float = 0.95) -> Interval:
     """The center of scores, and a confidence interval that also holds for few runs.
 
-    It is Student's t interval. From five runs of each task on, each end of that of the mean or the IQM is moved out to
-    the end of the studentised bootstrap (bootstrap-t) where that is farther: Student's is too short on the long side of
-    skewed scores. Of fewer runs there are too few different resamples. The standard error of the median is that of the
+    It is Student's t interval, which is too short on the long side of skewed scores. From n = 5 runs of each task on,
+    the long side of that of the mean or the IQM is 1 + 5/n² times that of the studentised bootstrap (bootstrap-t)
+    where this is longer, and at most three times Student's: the resamples of few runs have ends that are farther by
+    chance. Of fewer runs there are too few different resamples. The standard error of the median is that of the
     bootstrap. docs/ci.md has the measured coverage.
 
     Sources: for the standard error of the IQM, Tukey & McLaughlin 1963 (Winsorised variance); over several tasks,
@@ -287,8 +290,10 @@ def interval(scores: Scores, center: CenterName = "mean", *, confidence: float =
     low = high = reach
     if center != "median" and min(map(len, tasks)) >= _FEWEST_RESAMPLED:
         t = bootstrap(tasks, lambda drawn: _studentised(drawn, center, value, error))
-        lower, upper = (_quantile(t, share) for share in (1 - _upper(confidence), _upper(confidence)))
-        low, high = np.fmax(reach, upper), np.fmax(reach, -lower)
+        above, below = -_quantile(t, 1 - _upper(confidence)), _quantile(t, _upper(confidence))
+        stretch = 1 + _STRETCH / min(map(len, tasks)) ** 2
+        long = np.fmin(np.fmax(reach, stretch * np.fmax(above, below)), _LONGEST * reach)
+        low, high = np.where(below > above, long, reach), np.where(above > below, long, reach)
     return Interval(value, value - low * error, value + high * error)
 
 
