@@ -18,6 +18,8 @@ import mujoco
 import trainlog
 from trainlog.mujoco import StateRecorder
 
+mujoco.set_mju_user_warning(lambda message: None)  # warnings would go to a file in the present folder
+
 MESHES = """
 <mujoco>
   <asset>

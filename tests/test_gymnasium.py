@@ -213,6 +213,48 @@ def test_eighty_episodes_of_200_steps(tmp_path: Path, cls: Any, mode: AutoresetM
     assert [one.env for one in trainlog.episodes(trainlog.open(tmp_path / "a.flog"), env=2)] == [2] * 20
 
 
+class Totals(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Keeps the return of each episode of an environment in a file of its own, also in another process."""
+
+    def __init__(self, env: Any, file: Path) -> None:
+        super().__init__(env)
+        self.file, self.total, self.t = file, 0.0, 0
+
+    def reset(self, **options: Any) -> Any:
+        self.total, self.t = 0.0, 0
+        return self.env.reset(**options)
+
+    def step(self, action: Any) -> Any:
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        self.total, self.t = self.total + float(reward), self.t + 1
+        if terminated or truncated:
+            with self.file.open("a") as file:
+                file.write(f"{self.t} {self.total!r}\n")
+        return obs, reward, terminated, truncated, info
+
+
+def cheetah(file: Path) -> Any:
+    return Totals(gymnasium.make("HalfCheetah-v5", max_episode_steps=200), file)
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP], ids=lambda mode: mode.name)
+@pytest.mark.parametrize("cls", [SyncVectorEnv, AsyncVectorEnv], ids=lambda cls: cls.__name__)
+def test_eighty_episodes_of_half_cheetah(tmp_path: Path, cls: Any, mode: AutoresetMode) -> None:
+    pytest.importorskip("mujoco")
+    envs = cls([partial(cheetah, tmp_path / f"{env}.txt") for env in range(ENVS)], autoreset_mode=mode)
+    with trainlog.TrainingRecorder(tmp_path / "a.flog", sync_every=None) as log:
+        resets = 19 if mode is AutoresetMode.NEXT_STEP else 0
+        run(RecordEpisodeStatistics(RecordVectorRun(envs, log)), 20 * 200 + resets, mode)
+    found = list(trainlog.episodes(trainlog.open(tmp_path / "a.flog")))
+    assert [(one.length, one.complete, one.truncated, one.problems) for one in found] == [(200, True, True, ())] * 80
+    kept = {
+        (env, n): float(line.split()[1])
+        for env in range(ENVS)
+        for n, line in enumerate((tmp_path / f"{env}.txt").read_text().splitlines())
+    }
+    assert {key: one.total_reward for key, one in nth(found).items()} == kept
+
+
 @pytest.mark.parametrize("space", [BOX, DICT], ids=["box", "dict"])
 def test_one_environment(tmp_path: Path, space: Any) -> None:
     with trainlog.TrainingRecorder(tmp_path / "a.flog", sync_every=None) as log:

@@ -40,6 +40,7 @@ __all__ = [
     "episodes",
     "is_averaged",
     "is_summary",
+    "steps_by_environment",
 ]
 
 # In the header's metadata: true when each record is the mean of the steps since the record before it.
@@ -490,7 +491,8 @@ def _episodes(log: Reader, env: Any, columns: Sequence[str] | None) -> Iterator[
         return _episode(one, {} if end is None else end.data, missing, log.header, rewards, others)
 
     for batches in stretches(log.scan(Scan(kinds={Kind.EVENT, Kind.CREATURE}, columns=columns))):
-        steps = _steps_by_key(batches.get(Kind.CREATURE), conventions)
+        creatures = batches.get(Kind.CREATURE)
+        steps = {} if creatures is None else steps_by_environment(creatures.table, creatures.order, conventions)
         for mark in _marks(batches.get(Kind.EVENT), conventions):
             number += mark.begins
             if env is not None and mark.key.env != env:
@@ -613,23 +615,28 @@ def _of_place(column: Column, rows: Ints, place: int, count: int) -> Column:
     return Column(objects(own), state)
 
 
-def _steps_by_key(steps: Batch | None, conventions: Conventions) -> Mapping[_Key, list[_Rows]]:
-    """The rows of a batch by process and environment."""
+def steps_by_environment(table: Table, order: Ints, conventions: Conventions) -> Mapping[_Key, list[_Rows]]:
+    """The rows of a batch by process and environment.
+
+    Args:
+        table: of the batch.
+        order: int64, shape (rows,), rising: where each row stands in the log.
+        conventions: of the log.
+
+    """
     found: dict[_Key, list[_Rows]] = {}
-    if steps is None:
-        return found
-    name = conventions.find("env", steps.table)
-    for rank, ranked, ranked_order in _by_value(steps.table, steps.order, _RANK):
-        for count, table, order in _by_count(ranked, ranked_order, name):
+    name = conventions.find("env", table)
+    for rank, ranked, ranked_order in _by_value(table, order, _RANK):
+        for count, part, places in _by_count(ranked, ranked_order, name):
             if name is None or count < 0:
-                for env, part, part_order in _by_value(table, order, name):
-                    found.setdefault(_Key(rank, env), []).append(_Rows(part, part_order))
+                for env, own, own_order in _by_value(part, places, name):
+                    found.setdefault(_Key(rank, env), []).append(_Rows(own, own_order))
                 continue
-            ids = _dense(table.column(name))
+            ids = _dense(part.column(name))
             for place in range(count):
                 for env, rows in _rows_by_value(ids[:, place]):
                     if not (isinstance(env, int) and env < 0):
-                        found.setdefault(_Key(rank, env), []).append(_Rows(table, order, rows, (place, count)))
+                        found.setdefault(_Key(rank, env), []).append(_Rows(part, places, rows, (place, count)))
     return found
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +302,50 @@ class TestEnvironments:
             assert one.locate(int(one.orders[4])) == (str(n), 4)
         with pytest.raises(EmptyLog, match="there is no environment '7'; there are '0', '1', '2'"):
             Replay(tmp_path / "run.flog", env="7")
+
+    def test_those_of_a_vector_beside_its_own_frames(self, tmp_path: Path) -> None:
+        gymnasium = pytest.importorskip("gymnasium")
+        from trainlog.gymnasium import RecordVectorRun
+
+        with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+            make = partial(gymnasium.make, "HalfCheetah-v5", max_episode_steps=10)
+            envs = gymnasium.vector.SyncVectorEnv([make] * 2)
+            wrapped = RecordVectorRun(envs, log)
+            own = [env.unwrapped for env in envs.envs]
+            states = [StateRecorder(log, one.model, one.data, env=n) for n, one in enumerate(own)]
+            wrapped.reset(seed=1)
+            wrapped.action_space.seed(1)
+            for one in states:
+                one.reset()
+            rewards = []
+            for _ in range(21):
+                rewards.append(wrapped.step(wrapped.action_space.sample())[1])
+                for one in states:
+                    one.step()
+            wrapped.close()
+        replay = Replay(tmp_path / "run.flog")
+        assert replay.environments == ("0", "1")
+        assert [one.stop - one.first for one in replay.episodes] == [11, 11]
+        found = check(replay)
+        assert (found.states, found.simulated, found.divergences) == (44, 40, [])
+        last = Replay(tmp_path / "run.flog", env="1")
+        assert last.curve("reward", last.episodes[0])[1].tolist()[:9] == [one[1] for one in rewards[:9]]
+        assert len(list(trainlog.episodes(trainlog.open(tmp_path / "run.flog")))) == 4
+
+    def test_positions_of_several_in_one_frame(self, tmp_path: Path) -> None:
+        with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+            for n in range(6):
+                pos = np.array([[n / 10, *[0.1] * 8], [n / 10 + 5, *[0.2] * 8]])
+                rows = {"env": [0, 1 if n else -1], "pos": pos, "sim_time": [0.05 * n, 0.05 * n], "reward": [n, -n]}
+                log.record_creature_frame(n / 100, {"step": 2 * n, **rows})
+        model = load_model(env_id="HalfCheetah-v5")
+        first, second = (Replay(tmp_path / "run.flog", model=model, env=env) for env in ("0", "1"))
+        assert first.environments == ("0", "1")
+        assert (first.frames, second.frames) == (6, 5)
+        assert [first.at(n).qpos[0] for n in range(6)] == [n / 10 for n in range(6)]
+        assert second.at(step=4).qpos[0] == 5.2
+        assert second.curve("reward", second.episodes[0])[1].tolist() == [-1, -2, -3, -4, -5]
+        assert second.episodes[0].seconds == pytest.approx(0.2)
 
     def test_the_clock_going_back_is_an_episode_without_being_told(self, tmp_path: Path) -> None:
         model = MODELS["half_cheetah"]()

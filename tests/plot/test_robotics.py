@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import trainlog
 from trainlog import Frame, Kind
@@ -54,6 +55,17 @@ def test_joints_have_the_names_of_the_log(tmp_path: Path) -> None:
     assert np.hypot(hip.x, hip.y).tolist() == [1.0] * 200 or np.allclose(np.hypot(hip.x, hip.y), 1)
     plain = walking(tmp_path / "plain.flog")["joints"].figure
     assert [panel.title for panel in plain.figures] == ["pos[7]", "pos[8]"]  # type: ignore[union-attr]
+
+
+def test_joints_have_the_names_of_the_recorded_model(tmp_path: Path) -> None:
+    pytest.importorskip("mujoco")
+    from mujoco_runs import MODELS, Run
+
+    log = Run(MODELS["ant"](), nstep=5).record(tmp_path / "run.flog", 60)
+    found = {picture.name: picture.figure for picture in pictures(runs_of([trainlog.open(log)]))}
+    legs = [f"{part}_{n}" for n in range(1, 5) for part in ("hip", "ankle")]
+    for name in ("joints", "phases"):
+        assert [panel.title for panel in found[name].figures] == legs  # type: ignore[union-attr]
 
 
 def test_a_long_motion_shows_its_end_and_says_so(tmp_path: Path) -> None:

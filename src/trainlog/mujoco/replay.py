@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,11 +15,13 @@ import numpy.typing as npt
 from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.conventions import Conventions
+from trainlog.episode import by_environment, steps_by_environment
 from trainlog.errors import CodecError, CorruptLog, EmptyLog, InvalidPosition, LogNotFound, MissingExtra
 from trainlog.model import Frame, Kind
 from trainlog.mujoco.state import INPUTS, MODEL, STATE_STEP, Floats, StateLayout, element_names, import_mujoco
 from trainlog.mujoco.stored_model import StoredModel, stored_models
 from trainlog.scan import Position, Scan
+from trainlog.table.builder import joined
 from trainlog.table.table import Table
 
 __all__ = ["Episode", "Replay", "State", "load_model"]
@@ -161,25 +163,33 @@ class Replay:
             return
         rows = np.flatnonzero(table.valid(wanted))
         table, order = table.rows_where(rows), order[rows]
-        step = self._conventions.find("step", table)
         axis = None if _CLOCK in table else self._conventions.axis("sim_time", table)
-        clock = table.numbers(_CLOCK) if _CLOCK in table else table.time
-        if axis is not None:
-            clock = table.numbers(axis.key) * axis.factor
-        names = _environments(table, self._conventions.find("env", table))
-        steps = np.full(table.rows, np.nan) if step is None else table.numbers(step)
         key = STATE_STEP if self.is_complete else self._conventions.find("episode", table)
-        counter = np.zeros(table.rows) if key is None else np.nan_to_num(table.numbers(key), nan=-1.0)
-        for name in dict.fromkeys(names.tolist()):
-            mine = names == name
-            old = self._indices.get(name)
-            index = _Index(order[mine], table.time[mine], steps[mine], clock[mine], counter[mine])
+        for name, own, places in self._by_environment(table, order):
+            clock = own.numbers(_CLOCK) if _CLOCK in own else own.time
+            if axis is not None and axis.key in own:
+                clock = own.numbers(axis.key) * axis.factor
+            step = self._conventions.find("step", own)
+            steps = np.full(own.rows, np.nan) if step is None else own.numbers(step)
+            counter = np.zeros(own.rows) if key is None else np.nan_to_num(own.numbers(key), nan=-1.0)
+            old, index = self._indices.get(name), _Index(places, own.time, steps, clock, counter)
             self._indices[name] = index if old is None else old.extended(index)
+
+    def _by_environment(self, table: Table, order: Ints) -> Iterator[tuple[str, Table, Ints]]:
+        """Yield the rows of each environment, also of frames that tell of several, and where they stand."""
+        for (rank, env), several in steps_by_environment(table, order, self._conventions).items():
+            found = [part for part in (rows.between(-1, None) for rows in several) if part is not None]
+            if not found:
+                continue
+            places = np.concatenate([part[0] for part in found])
+            rows = np.argsort(places, kind="stable")
+            own = found[0][1] if len(found) == 1 else joined(table.kind, [part[1] for part in found])
+            yield _name(rank, env), own.rows_where(rows), places[rows]
 
     @property
     def environments(self) -> tuple[str, ...]:
         """The environments in the log."""
-        return tuple(sorted(self._indices, key=lambda name: [int(part or 0) for part in name.split("/")]))
+        return tuple(sorted(self._indices, key=_by_number))
 
     @property
     def _index(self) -> _Index:
@@ -262,7 +272,7 @@ class Replay:
         block = self.environment, frame // _BLOCK
         if block not in self._blocks or frame % _BLOCK >= len(self._blocks[block]):
             orders = self.orders[block[1] * _BLOCK : (block[1] + 1) * _BLOCK].tolist()
-            states = [self._parse(found) for found in self.reader.take(orders)]
+            states = [self._parse(self._own(found)) for found in self.reader.take(orders)]
             if len(states) != len(orders):
                 raise InvalidPosition("the log was replaced or cut", path=self.reader.path)
             self._blocks.pop(block, None)
@@ -270,6 +280,12 @@ class Replay:
                 self._blocks.pop(next(iter(self._blocks)))
             self._blocks[block] = states
         return self._blocks[block][frame % _BLOCK]
+
+    def _own(self, frame: Frame) -> Frame:
+        """What *frame* tells of this environment, where it tells of several."""
+        parts = by_environment(frame.data, self._conventions.find("env", frame.data))
+        named = (data for env, data in parts if _name(data.get(_RANK), env) == self.environment)
+        return Frame(frame.time, frame.kind, next(named, frame.data))
 
     def _parse(self, frame: Frame) -> State:
         model, layout = self._model(frame)
@@ -462,18 +478,23 @@ class Replay:
         began = self.clock[episode.first]
         for kind in (Kind.CREATURE, Kind.STATS):
             x, y = [], []
-            for batch in self.reader.scan(Scan(kinds=kind, columns=[key], time=window)):
+            columns = [key, *self._conventions.keys["env"], _RANK]
+            for batch in self.reader.scan(Scan(kinds=kind, columns=columns, time=window)):
                 if key not in batch.table:
                     continue
                 there = np.flatnonzero(batch.table.valid(key))  # a state after a reset has no reward
                 table, order = batch.table.rows_where(there), batch.order[there]
-                values = self._column(table, key, element)
+                rows = states = np.empty(0, np.int64)
                 if kind == Kind.CREATURE:
+                    parts = {name: (own, at) for name, own, at in self._by_environment(table, order)}
+                    table, order = parts.get(self.environment, (table.rows_where(slice(0, 0)), order[:0]))
                     mine = self.orders[episode.first : episode.stop]
                     _, rows, states = np.intersect1d(order, mine, return_indices=True)
+                values = self._column(table, key, element) if table.rows else np.empty(0)
+                if len(rows):
                     x.append(self.clock[episode.first + states] - began)
                     y.append(values[rows])
-                else:
+                else:  # frames of their own, as those of a vector beside the states of its environments
                     times = self.times[episode.first : episode.stop]
                     x.append(np.interp(table.time, times, self.clock[episode.first : episode.stop]) - began)
                     y.append(values)
@@ -517,15 +538,14 @@ def _parse_name(name: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else (name, "")
 
 
-def _environments(table: Table, env: str | None) -> npt.NDArray[np.object_]:
-    """The name of the environment of each row: its number, behind the rank of its process where there is one."""
-    names = np.full(table.rows, "", object)
-    for key in (_RANK, env):
-        if key in table:
-            numbers = table.numbers(str(key))
-            texts = [f"{number:.0f}" if np.isfinite(number) else "" for number in numbers.tolist()]
-            names = np.array(["/".join(filter(None, pair)) for pair in zip(names, texts, strict=True)], object)
-    return names
+def _name(rank: Any, env: Any) -> str:
+    """The name of an environment: its number, behind the rank of its process where there is one."""
+    return "/".join(str(one) for one in (rank, env) if one is not None)
+
+
+def _by_number(name: str) -> list[tuple[bool, int, str]]:
+    """What the names of environments are sorted by."""
+    return [(False, int(one), "") if one.isdecimal() else (True, 0, one) for one in name.split("/")]
 
 
 def load_model(path: str | os.PathLike[str] | None = None, env_id: str | None = None) -> Any:
