@@ -16,6 +16,7 @@ from trainlog.cli import main
     ("module", "arguments", "install"),
     [
         ("uvicorn", ["serve", "."], 'pip install "trainlog[server]"'),
+        ("zstandard", ["compact", "run.flog"], 'pip install "trainlog[zstd]"'),
         ("pyarrow", ["convert", "run.flog", "run.parquet"], 'pip install "trainlog[arrow]"'),
     ],
 )

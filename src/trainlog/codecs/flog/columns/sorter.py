@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.columns.native import ExtractedValues, extract
 from trainlog.codecs.flog.columns.record_layout import RecordBatch, RecordLayout
 from trainlog.codecs.flog.columns.record_shape import parse
 from trainlog.codecs.flog.columns.value_walk import FoundValues, ValueWalk
@@ -25,7 +24,7 @@ __all__ = ["FrameSorter", "SortedFrames"]
 Ints = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
 Decoded = list[tuple[int, float, dict[str, Any]]]
-Matches = list[tuple[Ints, RecordBatch | FoundValues | ExtractedValues]]
+Matches = list[tuple[Ints, RecordBatch | FoundValues]]
 
 _HEAD: Final = FRAME.size
 _unpack = FRAME.unpack_from
@@ -121,12 +120,11 @@ class FrameSorter:
                 else:
                     matches.append((rows, match))
         single = np.sort(np.concatenate(rest)) if rest else np.empty(0, np.int64)
-        for find, least in ((extract, 1), (self._walk.find, _WALKED)):
-            if len(single) >= least and (found := find(block, offset[single], length[single], wanted)) is not None:
-                values, which = found
-                if len(values):
-                    matches.append((single[which], values))
-                single = single[~which]
+        if len(single) >= _WALKED:
+            values, found = self._walk.find(block, offset[single], length[single], wanted)
+            if len(values):
+                matches.append((single[found], values))
+            single = single[~found]
         decoded, broken = self._decoded(block, offset[single], length[single], single, wanted)
         if broken is not None:
             matches = [(rows[before], match.take(before)) for rows, match in matches if (before := rows < broken).any()]
