@@ -143,7 +143,7 @@ def small(path: str, repeats: int) -> dict[str, float]:
             state = {"step": step, "pos": rng.standard_normal(19), "vel": rng.standard_normal(18), "x": step / 2}
             log.record_creature_frame(step / 100, state)
             if step % 100 == 99:
-                log.record_stats_frame(step / 100, {"step": step, **{key: step / 3 for key in _KEYS}})
+                log.record_stats_frame(step / 100, {"step": step, **dict.fromkeys(_KEYS, step / 3)})
 
     import msgpack
 
@@ -182,9 +182,9 @@ def tables(scale: Scale) -> Iterator[Table]:
         path = str(folder / "varying.flog")
         size = make(path, scale.rows)
         about = (
-            f"{scale.rows:,} rows of stats ({size / 1e6:.0f} MB as FLOG), each with 62 of 130 keys at random. Each reader "
-            "makes numpy columns with NaN for what a row does not have, in a process of its own; the median of some runs. "
-            "JSON lines and Parquet were written before, and a log that is live has neither."
+            f"{scale.rows:,} rows of stats ({size / 1e6:.0f} MB as FLOG), each with 62 of 130 keys at random. Each "
+            "reader makes numpy columns with NaN for what a row does not have, in a process of its own; the median of "
+            "some runs. JSON lines and Parquet were written before, and a log that is live has neither."
         )
         table = Table("Keys that change from row to row", about, ["reader", *_CHOSEN, "to the plain loop, two keys"])
         loop = 0.0
