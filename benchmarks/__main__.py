@@ -29,8 +29,8 @@ they differ.
 Ratios travel from machine to machine only where both sides are bound by the same thing. A loop of Python is bound by
 the core; columns of numbers, `np.fromfile` and Parquet are bound by memory. On an AMD EPYC with two cores, creature
 columns came at 31 to 45 times the speed of the plain loop, and at half the speed of `np.fromfile`; on an Intel Xeon
-with two cores at 16 to 17 times, and at 34 to 37 % of it; conversion of RLSimion logs at 11 and at 5.5 times the packing
-loop. So the columns are measured beside a floor of the same run: reading all bytes and copying as many numbers.
+with two cores at 16 to 17 times, and at 34 to 37 % of it; conversion of RLSimion logs at 11 and at 5.5 times the
+packing loop. So the columns are measured beside a floor of the same run: reading all bytes and copying as many numbers.
 """
 
 
