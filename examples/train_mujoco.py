@@ -426,7 +426,7 @@ def draw_rewards(args: Args, log: Path, smooth: int = 10) -> list[Path]:
         marks=[
             Band(step, mean - std, mean + std, label="population, mean ± std"),
             Line(step, reward, label="policy", opacity=0.35),
-            Line(step, moving_average(reward, smooth), label=f"policy, mean of {smooth}"),
+            Line(step, moving_average(reward, smooth), label=f"policy, mean of {smooth}, trailing"),
             StateTimeline(step, stats["behavior"], label="behavior"),
         ],
     )

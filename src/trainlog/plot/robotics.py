@@ -23,6 +23,7 @@ __all__ = ["motion_pictures"]
 
 _CONTACT: Final = re.compile(r"(^|[/_.])(foot|feet|contacts?|touch)([/_.]|$)", re.IGNORECASE)
 _FRAMES: Final = 300  # of a motion, so that single strides can be seen
+_PAUSE: Final = 10  # times the usual distance of two frames
 _MAX_FEET: Final = 8
 _RARE: Final = 8  # contacts that are logged less often than this part of the states show no strides
 _MAX_JOINTS: Final = 24
@@ -53,6 +54,10 @@ def _last_frames(run: Run, kind: Kind, axis: Axis) -> tuple[slice, Floats, str]:
     for first in episode_rows(run, *run.place(keys)) if keys else ():
         if first > start and rows - first > _FRAMES // 4:
             start = first
+    known = start + np.flatnonzero(np.isfinite(x[start:]))
+    steps = np.diff(x[known])
+    if len(steps) and len(breaks := known[1:][(steps < 0) | (steps > _PAUSE * np.median(steps))]):
+        start = int(breaks[-1])
     count = rows - start
     return slice(start, rows), x[start:], f"the last {count:,} of {rows:,} frames" if start else ""
 
