@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from tests.handmade import Flog
 
 import trainlog
 from faults import opens
@@ -66,7 +67,7 @@ def _begin(path: Path, before: str) -> list[int]:
             log.record_stats_frame(None, {"n": n})
     if before == "a torn log":
         with path.open("ab") as file:
-            file.write(path.read_bytes()[-60:-20])
+            file.write(Flog.frame(1.0, 2, {"n": 3})[:-2])
     return [0, 1, 2]
 
 

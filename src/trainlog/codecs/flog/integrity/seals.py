@@ -128,6 +128,8 @@ class SealedFile(AppendFile):
     def _put_seal(self) -> None:
         """Put a seal behind the last frame; where the system takes none, the next one covers what this one would."""
         try:
+            if self._record is not None:  # a seal of which a part was written, and could not be cut off yet
+                self._recover()
             while (seal := self._next_seal()) is None:
                 pass  # a signal handler wrote meanwhile
             self._record = self._seal = seal
