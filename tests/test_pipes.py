@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import trainlog
 from trainlog import Frame, Kind, Writer
+from trainlog.errors import UnsupportedFrame
 from trainlog.writers.combine import Every, Tee
 
 
@@ -64,3 +68,19 @@ def test_every_thins_one_kind_or_each() -> None:
     assert (kept.flushed, kept.closed) == (1, 1)
     with pytest.raises(ValueError, match="at least 1, not 0"):
         Every(kept, 0)
+
+
+def test_a_writer_around_another_has_its_lock_and_its_size(tmp_path: Path) -> None:
+    """Two locks for one file would let a thread and a signal handler wait for each other."""
+    inner = trainlog.create(tmp_path / "a.flog")
+    with Every(inner, 2) as thinned:
+        assert inner.lock is not None
+        assert thinned.lock is inner.lock
+        before = thinned.size()
+        for n in range(4):
+            thinned.write(Frame(n, Kind.STATS, {"n": n}))
+        assert before is not None
+        assert thinned.size() == inner.size() > before
+        with pytest.raises(UnsupportedFrame):
+            thinned.check(Frame("now", Kind.STATS, {}))  # type: ignore[arg-type]
+    assert [frame.data["n"] for frame in trainlog.open(tmp_path / "a.flog")] == [0, 2]

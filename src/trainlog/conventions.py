@@ -29,6 +29,7 @@ __all__ = [
     "EPISODE_START",
     "EVOLUTION_NAMES",
     "FUNCTION_SAMPLE",
+    "RANK",
     "SIMULATED_MODEL",
     "TASK_KEYS",
     "AxisKey",
@@ -72,6 +73,7 @@ EPISODE_END: Final = "episode_end"
 FUNCTION_SAMPLE: Final = "function_sample"
 
 SIMULATED_MODEL: Final = Kind.of(77)
+RANK: Final = "rank"  # of the process that wrote a frame, in logs of several
 """Of the frames with a simulated model, and the names of its elements."""
 
 TASK_KEYS: Final[tuple[tuple[str, ...], ...]] = (("creature", "task"), ("env_id",), ("env",))

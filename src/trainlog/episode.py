@@ -19,7 +19,7 @@ import numpy.typing as npt
 from trainlog.codec import Reader
 from trainlog.conventions import EPISODE_END as END
 from trainlog.conventions import EPISODE_START as START
-from trainlog.conventions import Conventions
+from trainlog.conventions import RANK, Conventions
 from trainlog.errors import TrainlogWarning
 from trainlog.model import Header, Kind, Variable
 from trainlog.scan import Batch, Scan, stretches
@@ -49,7 +49,6 @@ AVERAGED: Final = "averaged"
 # An episode's number of steps beyond this is none.
 MOST_STEPS: Final = 2**48
 
-_RANK: Final = "rank"  # of the process, in logs of several
 _OBS: Final = "obs"
 
 Floats = npt.NDArray[np.float64]
@@ -359,7 +358,7 @@ class Episode:
         }
 
     def _origin(self) -> dict[str, Any]:
-        own = {"env": self.env, _RANK: self.rank, "terminated": self.terminated, "truncated": self.truncated}
+        own = {"env": self.env, RANK: self.rank, "terminated": self.terminated, "truncated": self.truncated}
         return {key: value for key, value in own.items() if value is not None}
 
     def _logged(self, key: str) -> Any:
@@ -437,7 +436,7 @@ def episode_table(log: Reader, *, env: Any = None) -> Table:
     last record. Only the columns are read that this takes. See `episodes` for the arguments and the warnings.
     """
     conventions = Conventions.of(log.header)
-    keys = [*conventions.keys["env"], _RANK, *conventions.keys["event_type"], "step", "episode_type", "index"]
+    keys = [*conventions.keys["env"], RANK, *conventions.keys["event_type"], "step", "episode_type", "index"]
     keys += ["sub_index", "every", "length", "return", "terminated", "truncated"]
     rewards = [variable.key for variable in log.header.variables if variable.role == "reward"]
     keys += rewards or _step_rewards(conventions)
@@ -485,7 +484,7 @@ def _episodes(log: Reader, env: Any, columns: Sequence[str] | None) -> Iterator[
     number = 0
     opened: dict[_Key, _Open] = {}
 
-    rewards, others = _step_rewards(conventions), {*conventions.keys["env"], _RANK, "step"}
+    rewards, others = _step_rewards(conventions), {*conventions.keys["env"], RANK, "step"}
 
     def finish(one: _Open, end: _Mark | None, missing: str) -> Episode:
         return _episode(one, {} if end is None else end.data, missing, log.header, rewards, others)
@@ -538,7 +537,7 @@ def _marks(events: Batch | None, conventions: Conventions) -> Iterator[_Mark]:
     for order, frame in zip(events.order[rows].tolist(), events.table.rows_where(rows).frames(), strict=True):
         begins = frame.data[kind] == START
         for env, data in by_environment(frame.data, env_key):
-            yield _Mark(order, frame.time, _Key(_hashable(data.get(_RANK)), env), begins, data)
+            yield _Mark(order, frame.time, _Key(_hashable(data.get(RANK)), env), begins, data)
 
 
 def by_environment(data: Mapping[Any, Any], key: str | None) -> Iterator[tuple[Any, Mapping[Any, Any]]]:
@@ -626,7 +625,7 @@ def steps_by_environment(table: Table, order: Ints, conventions: Conventions) ->
     """
     found: dict[_Key, list[_Rows]] = {}
     name = conventions.find("env", table)
-    for rank, ranked, ranked_order in _by_value(table, order, _RANK):
+    for rank, ranked, ranked_order in _by_value(table, order, RANK):
         for count, part, places in _by_count(ranked, ranked_order, name):
             if name is None or count < 0:
                 for env, own, own_order in _by_value(part, places, name):

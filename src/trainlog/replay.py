@@ -16,7 +16,7 @@ import numpy as np
 
 from trainlog import registry
 from trainlog.codec import Reader, Scan, Summary
-from trainlog.conventions import EPISODE_END, EPISODE_START, EVOLUTION_NAMES, Conventions
+from trainlog.conventions import EPISODE_END, EPISODE_START, EVOLUTION_NAMES, RANK, Conventions
 from trainlog.episode import by_environment
 from trainlog.errors import EmptyLog
 from trainlog.model import Kind, KindLike
@@ -169,7 +169,7 @@ class FlogReplay:
             if logged.kind not in (Kind.CREATURE, Kind.EVENT):
                 continue
             for one, data in by_environment(logged.data, self.conventions.find("env", logged.data)):
-                key = data.get("rank"), one
+                key = data.get(RANK), one
                 if env is not None and one != env:
                     continue
                 if logged.kind == Kind.EVENT:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainlog.codec import Codec, Writer
+from trainlog.codec import Codec
 from trainlog.errors import LogExists
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.source import temporary_beside
 from trainlog.table.table import Table
+from trainlog.writers.combine import ForwardingWriter
 
 __all__ = ["SpooledWriter"]
 
 
-class SpooledWriter(Writer):
+class SpooledWriter(ForwardingWriter):
     """Writes to the spool, which a killed process leaves behind, and makes the log of it when it is closed."""
 
     def __init__(self, path: Path, header: Header, spool: Codec) -> None:
@@ -25,7 +26,7 @@ class SpooledWriter(Writer):
             raise LogExists("there is a file already, and an existing log is never overwritten by default", path=path)
         self._path = path
         self._spool = temporary_beside(path, spool.suffixes[0])
-        self._writer = spool.write(self._spool, header)
+        super().__init__(spool.write(self._spool, header))
         self._done = False
 
     @abstractmethod
@@ -44,13 +45,9 @@ class SpooledWriter(Writer):
         """Write the rows of *table* as frames."""
         self._writer.write_table(table)
 
-    def flush(self) -> None:
-        """Make sure that what was written so far is in the spool."""
-        self._writer.flush()
-
-    def sync(self) -> None:
-        """Make sure that what was written so far is in the spool, and on the disk."""
-        self._writer.sync()
+    def put_many(self, frames: Sequence[Frame]) -> None:
+        """Write several frames; see `trainlog.codec.Writer.put_many`."""
+        self._writer.put_many(frames)
 
     def close(self) -> None:
         """Make the log of the spool; may be called again."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.mujoco.state import CRC, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, import_mujoco
+from trainlog.mujoco.state import CLOCK, CRC, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, import_mujoco
 from trainlog.mujoco.stored_model import store_model
 from trainlog.recorder import TrainingRecorder
 
@@ -154,7 +154,7 @@ class StateRecorder:
         for key, place, start, zeros in self._unless_zero:
             if not raw.startswith(zeros, start):  # -0.0 is no zero here
                 state[key] = vector[place]
-        state["episode_sim_time"] = vector[0]
+        state[CLOCK] = vector[0]
         if self._pending:
             state[INPUTS] = self._inputs_between(vector.view(np.int64))
         state[CRC] = zlib.crc32(raw)

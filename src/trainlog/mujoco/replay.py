@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from trainlog import registry
 from trainlog.codec import Reader
-from trainlog.conventions import Conventions
+from trainlog.conventions import RANK, Conventions
 from trainlog.episode import by_environment, steps_by_environment
 from trainlog.errors import CodecError, CorruptLog, EmptyLog, InvalidPosition, LogNotFound, MissingExtra
 from trainlog.model import Frame, Kind
-from trainlog.mujoco.state import INPUTS, MODEL, STATE_STEP, Floats, StateLayout, element_names, import_mujoco
+from trainlog.mujoco.state import CLOCK, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, element_names, import_mujoco
 from trainlog.mujoco.stored_model import StoredModel, stored_models
 from trainlog.scan import Position, Scan
 from trainlog.table.builder import joined
@@ -28,8 +28,6 @@ __all__ = ["Episode", "Replay", "State", "load_model"]
 
 _BLOCK: Final = 256  # states that are read at once
 _MOST_STEPS: Final = 100_000  # between two states, be it of the environment or of MuJoCo; more of them are damage
-_CLOCK: Final = "episode_sim_time"
-_RANK: Final = "rank"  # of a process, in a log of several
 
 Ints = npt.NDArray[np.int64]
 
@@ -146,7 +144,7 @@ class Replay:
 
     def _scan(self) -> None:
         keys = self._conventions.keys
-        columns = [*keys["env"], _RANK, STATE_STEP, *keys["step"], *keys["sim_time"]]
+        columns = [*keys["env"], RANK, STATE_STEP, *keys["step"], *keys["sim_time"]]
         if not self.is_complete:
             columns += [*keys["qpos"], *keys["episode"]]
         if self._position is None:
@@ -163,10 +161,10 @@ class Replay:
             return
         rows = np.flatnonzero(table.valid(wanted))
         table, order = table.rows_where(rows), order[rows]
-        axis = None if _CLOCK in table else self._conventions.axis("sim_time", table)
+        axis = None if CLOCK in table else self._conventions.axis("sim_time", table)
         key = STATE_STEP if self.is_complete else self._conventions.find("episode", table)
         for name, own, places in self._by_environment(table, order):
-            clock = own.numbers(_CLOCK) if _CLOCK in own else own.time
+            clock = own.numbers(CLOCK) if CLOCK in own else own.time
             if axis is not None and axis.key in own:
                 clock = own.numbers(axis.key) * axis.factor
             step = self._conventions.find("step", own)
@@ -284,7 +282,7 @@ class Replay:
     def _own(self, frame: Frame) -> Frame:
         """What *frame* tells of this environment, where it tells of several."""
         parts = by_environment(frame.data, self._conventions.find("env", frame.data))
-        named = (data for env, data in parts if _name(data.get(_RANK), env) == self.environment)
+        named = (data for env, data in parts if _name(data.get(RANK), env) == self.environment)
         return Frame(frame.time, frame.kind, next(named, frame.data))
 
     def _parse(self, frame: Frame) -> State:
@@ -292,7 +290,7 @@ class Replay:
         if not self.is_complete:
             return State(frame, self._pose(frame, model, layout), {})
         where = f"{self.reader.path}: the state at {frame.time:.3f} s"
-        data = {**frame.data, _CLOCK: frame.data.get(_CLOCK, 0.0)}
+        data = {**frame.data, CLOCK: frame.data.get(CLOCK, 0.0)}
         inputs: Mapping[str, Any] = frame.data.get(INPUTS) or {}
         try:
             rows = {
@@ -444,8 +442,8 @@ class Replay:
         part = self.layout(frame).part_of(place)
         names = self.names(frame)[0].get(part.key, [])
         n = place - part.place.start
-        if part.key == _CLOCK:
-            return _CLOCK
+        if part.key == CLOCK:
+            return CLOCK
         return f"{part.key}[{n}] ({names[n]})" if n < len(names) else f"{part.key}[{n}]"
 
     def subject(self, frame: int = 0) -> tuple[int, float]:
@@ -478,7 +476,7 @@ class Replay:
         began = self.clock[episode.first]
         for kind in (Kind.CREATURE, Kind.STATS):
             x, y = [], []
-            columns = [key, *self._conventions.keys["env"], _RANK]
+            columns = [key, *self._conventions.keys["env"], RANK]
             for batch in self.reader.scan(Scan(kinds=kind, columns=columns, time=window)):
                 if key not in batch.table:
                     continue

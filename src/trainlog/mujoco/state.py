@@ -17,7 +17,7 @@ import numpy.typing as npt
 from trainlog.errors import CorruptLog, MissingExtra, SettingError
 
 __all__ = [
-    *("CRC", "INPUTS", "MODEL", "STATE_STEP"),
+    *("CLOCK", "CRC", "INPUTS", "MODEL", "STATE_STEP"),
     *("Floats", "Part", "StateLayout", "crc_of", "element_names", "flipped_bit", "import_mujoco"),
 ]
 
@@ -26,7 +26,8 @@ CRC: Final = "state_crc"
 INPUTS: Final = "inputs"  # what was set before each step since the last recorded state, but the last one
 MODEL: Final = "model"  # the first digits of the hash of the model
 
-_KEYS: Final = {"time": "episode_sim_time", "qpos": "pos", "qvel": "vel"}
+CLOCK: Final = "episode_sim_time"  # seconds of the simulation, of its state
+_KEYS: Final = {"time": CLOCK, "qpos": "pos", "qvel": "vel"}
 _LEFT_OUT: Final = frozenset({"qfrc_applied", "xfrc_applied"})  # where all of them are zero, which is nearly always
 
 _MOST_SEARCHED: Final = 1 << 14  # bytes of a state in which a flipped bit is looked for; each takes microseconds

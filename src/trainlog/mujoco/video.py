@@ -140,7 +140,7 @@ def pictures(
                 second = n * speed / fps
                 renderer.update_scene(replay.at_second(episode, second), view)
                 picture: Picture = renderer.render()
-                yield np.hstack([picture, _chart(lines, second, episode, height)]) if lines else picture
+                yield np.hstack([picture, _chart(lines, second, height)]) if lines else picture
     finally:
         for renderer, _ in renderers.values():
             renderer.close()
@@ -178,7 +178,7 @@ def _camera(replay: Replay, frame: int, name: str | None) -> Any:
     return view
 
 
-def _chart(lines: Sequence[tuple[str, Floats, Floats]], second: float, episode: Episode, height: int) -> Picture:
+def _chart(lines: Sequence[tuple[str, Floats, Floats]], second: float, height: int) -> Picture:
     """The curves with a cursor, one above the other."""
     charts = [
         Chart(title=key, x_label="s" if n == len(lines) - 1 else "", marks=[Line(x, y), VLine([second])])

@@ -1,4 +1,4 @@
-"""Tee, which writes to several writers, and Every, which writes one of every n frames."""
+"""Tee writes to several writers, ForwardingWriter hands on to one, Every writes one of every n frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from trainlog.codec import Writer
 from trainlog.model import Frame, Kind, KindLike
 
-__all__ = ["Every", "Tee", "snapshot"]
+__all__ = ["Every", "ForwardingWriter", "Tee", "snapshot"]
 
 
 class Tee(Writer):
@@ -52,32 +52,20 @@ class Tee(Writer):
             raise ExceptionGroup("several of the writers failed", errors)
 
 
-class Every(Writer):
-    """Writes one of every *n* frames of a kind, beginning with the first, and all frames of other kinds.
+class ForwardingWriter(Writer):
+    """Another writer, of which a subclass changes how frames are written; all else is handed on, its lock as well."""
 
-    Args:
-        writer: where to.
-        n: 1 for every frame.
-        kind: the kind that is thinned; None for every kind, each counted separately.
-
-    """
-
-    def __init__(self, writer: Writer, n: int, kind: KindLike | None = None) -> None:
-        if n < 1:
-            raise ValueError(f"n is at least 1, not {n}")
+    def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._n = n
-        self._kind = None if kind is None else Kind.of(kind)
-        self._counts: Counter[Kind] = Counter()
+        self.lock = writer.lock
 
-    def write(self, frame: Frame) -> None:
-        """Write *frame*, or skip it."""
-        if self._kind in (None, frame.kind):
-            count = self._counts[frame.kind]
-            self._counts[frame.kind] += 1
-            if count % self._n:
-                return
-        self._writer.write(frame)
+    def check(self, frame: Frame) -> None:
+        """Raise what the other writer would raise for *frame*."""
+        self._writer.check(frame)
+
+    def size(self) -> int | None:
+        """The size of the other writer's log."""
+        return self._writer.size()
 
     def flush(self) -> None:
         """Flush the other writer."""
@@ -90,6 +78,34 @@ class Every(Writer):
     def close(self) -> None:
         """Close the other writer."""
         self._writer.close()
+
+
+class Every(ForwardingWriter):
+    """Writes one of every *n* frames of a kind, beginning with the first, and all frames of other kinds.
+
+    Args:
+        writer: where to.
+        n: 1 for every frame.
+        kind: the kind that is thinned; None for every kind, each counted separately.
+
+    """
+
+    def __init__(self, writer: Writer, n: int, kind: KindLike | None = None) -> None:
+        if n < 1:
+            raise ValueError(f"n is at least 1, not {n}")
+        super().__init__(writer)
+        self._n = n
+        self._kind = None if kind is None else Kind.of(kind)
+        self._counts: Counter[Kind] = Counter()
+
+    def write(self, frame: Frame) -> None:
+        """Write *frame*, or skip it."""
+        if self._kind in (None, frame.kind):
+            count = self._counts[frame.kind]
+            self._counts[frame.kind] += 1
+            if count % self._n:
+                return
+        self._writer.write(frame)
 
 
 def snapshot(value: Any) -> Any:

@@ -24,6 +24,7 @@ from trainlog.codec import Reader, Summary
 from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
 from trainlog.codecs.flog.reader import FlogReader
 from trainlog.codecs.flog.scanning.walk import Record, walk
+from trainlog.conventions import RANK
 from trainlog.errors import InvalidPosition, LogNotFound
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, Gap, OnDamage, Place, Position, Scan, damage_handler, stretch
@@ -34,7 +35,6 @@ from trainlog.verify_report import Verdict
 
 __all__ = ["FlogShards", "is_several"]
 
-RANK: Final = "rank"
 _BEGIN: Final = "0-"  # the position before the first frame
 _NO_ROWS: Final = np.empty(0, np.int64)
 
