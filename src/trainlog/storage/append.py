@@ -280,7 +280,7 @@ class AppendFile:
                 if self._fd < 0:
                     return
                 self._recover()
-                told = self._settle()
+                message = self._settle()
                 end, folders = self._end, self._new_folders
                 if end != self._synced:
                     fd = os.dup(self._fd)  # which nobody closes meanwhile
@@ -297,7 +297,7 @@ class AppendFile:
         finally:
             if fd >= 0:
                 os.close(fd)
-        _warn(told)
+        _warn(message)
 
     def _settle(self) -> str:
         """Make the file what it should be when it is left alone: before a sync, and at the end."""
@@ -308,14 +308,14 @@ class AppendFile:
         if self._end < self._rescue_at:
             return
         try:
-            told = self._rescue()
+            message = self._rescue()
         except OSError:
             self._rescue_at = 2 * self._end
             return
-        _warn(told)
+        _warn(message)
 
     def _rescue(self) -> str:
-        """Write the file anew when somebody deleted, moved, replaced or cut it; return what is to be told of that."""
+        """Write the file anew when somebody deleted, moved, replaced or cut it; return the warning for it."""
         status = os.fstat(self._fd)
         try:
             at_path = os.path.samestat(status, self.path.stat())
@@ -370,13 +370,13 @@ class AppendFile:
                 all the same.
 
         """
-        told = ""
+        message = ""
         with self.lock:
             if self._fd < 0:
                 return
             try:
                 self._recover()
-                told = self._settle_at_end()
+                message = self._settle_at_end()
                 if -1 < self._synced < self._end:  # the caller wants it on the disk
                     _fdatasync(self._fd)
             except OSError as error:
@@ -385,7 +385,7 @@ class AppendFile:
                     raise
                 raise LogWriteError(f"cannot bring its end to the disk: {error.strerror}", path=self.path) from error
             self._leave("this log was closed")
-        _warn(told)
+        _warn(message)
 
     def _settle_at_end(self) -> str:
         return self._settle()
@@ -413,9 +413,9 @@ class AppendFile:
         self._leave(FORKED)
 
 
-def _warn(told: str) -> None:
-    if told:
-        warnings.warn(LogWriteWarning(told), stacklevel=3)
+def _warn(message: str) -> None:
+    if message:
+        warnings.warn(LogWriteWarning(message), stacklevel=3)
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -96,7 +96,7 @@ class RetryingWriter(Writer):
 
     def _keep(self, frames: Sequence[Frame], error: OSError | None) -> None:
         self._check_process()
-        told: list[str] = []
+        messages: list[str] = []
         copies = [self._copy(frame) for frame in frames]
         with self._lock:
             if error is None and not self._failing:  # another thread recovered while this one waited for the lock
@@ -107,7 +107,7 @@ class RetryingWriter(Writer):
                     error = caught
             if error is not None:
                 if not self._failing:
-                    told.append(f"{error}; frames wait in memory, at most {self._limit / 1e6:.0f} MB of them")
+                    messages.append(f"{error}; frames wait in memory, at most {self._limit / 1e6:.0f} MB of them")
                 self._fail(error)
             for entry in copies:
                 self._waiting.append(entry)
@@ -116,8 +116,8 @@ class RetryingWriter(Writer):
                 while self._held > self._limit and self._waiting:
                     self._drop_oldest()
                 if time.monotonic() >= self._retry_at:
-                    self._drain(told)
-        for message in told:
+                    self._drain(messages)
+        for message in messages:
             _warn(message)
 
     def _copy(self, frame: Frame) -> tuple[Frame, int]:
@@ -138,7 +138,7 @@ class RetryingWriter(Writer):
         self.lost[frame.kind] += 1
         self._dropped[1:] = [frame.time]
 
-    def _drain(self, told: list[str]) -> bool:
+    def _drain(self, messages: list[str]) -> bool:
         """Write some waiting frames, and return whether those were all; the caller holds the lock."""
         if self._draining:
             return True
@@ -151,13 +151,13 @@ class RetryingWriter(Writer):
                     self._dropped, self._dropped_kinds = none
                 if not self._waiting:
                     self._failing, self._held = False, 0
-                    told.append(self._recovered())
+                    messages.append(self._recovered())
                     return True
                 try:
                     self._write_oldest()
                 except UnsupportedFrame as error:
                     self._drop_oldest()
-                    told.append(f"a frame that waited in memory cannot be stored, and is dropped: {error}")
+                    messages.append(f"a frame that waited in memory cannot be stored, and is dropped: {error}")
         except OSError as error:
             self._fail(error)
         finally:
@@ -189,13 +189,13 @@ class RetryingWriter(Writer):
         if not self._failing:
             return
         self._check_process()
-        told: list[str] = []
+        messages: list[str] = []
         done = False
         while not done:
             with self._lock:  # released after each batch, for the training loop
                 before = len(self._waiting), self._dropped_kinds.total()
-                done = self._drain(told) or before == (len(self._waiting), self._dropped_kinds.total())
-        for message in told:
+                done = self._drain(messages) or before == (len(self._waiting), self._dropped_kinds.total())
+        for message in messages:
             _warn(message)
 
     def _recovered(self) -> str:

@@ -174,16 +174,16 @@ class SealedFile(AppendFile):
             self.go_on(last_seal(source, start), self._end, struct.unpack("<d", self._last[:_TIME])[0])
 
     def _settle(self) -> str:
-        told = super()._settle()
+        message = super()._settle()
         if self._end > self._sealed.start:
             self._put_seal()
-        return told
+        return message
 
     def _settle_at_end(self) -> str:
-        told = self._settle()
+        message = self._settle()
         if self._end:
             self._put_seal()  # of nothing but itself: the end mark
-        return told
+        return message
 
     def leave(self) -> None:
         """Close the file as it is, without a seal."""
