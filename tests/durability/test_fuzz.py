@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 SECONDS = os.environ.get("TRAINLOG_FUZZ_SECONDS", "3")
 
 
-@pytest.mark.parametrize("target", ["flog", "header", "seals", "index", "parquet", "simion", "expression"])
+@pytest.mark.parametrize("target", ["flog", "header", "seals", "index", "archive", "parquet", "simion", "expression"])
 def test_nothing_is_found(target: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fuzz", target, "--seconds", SECONDS]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}

@@ -42,7 +42,7 @@ class Processes:
 
     def __init__(self, folder: Path, library: Path | None = None) -> None:
         path = os.pathsep.join([str(Path(trainlog.__file__).parents[1]), str(TESTS)])
-        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
         if library is not None:
             environment["LD_PRELOAD"] = str(library)
         self._folder = folder
@@ -82,7 +82,7 @@ class Processes:
             self._count += 1
             texts = [str(argument) if isinstance(argument, Path) else argument for argument in arguments]
             jobs.append([str(self._folder / f"process-{self._count}"), texts])
-        request = [function.__module__.split(".", 1)[-1], function.__name__, jobs, seconds]
+        request = [function.__module__, function.__name__, jobs, seconds]
         print(json.dumps(request), file=self._server.stdin, flush=True)
         ends = json.loads(self._server.stdout.readline())
         return [Outcome(*end, *_read(Path(name))) for end, (name, _) in zip(ends, jobs, strict=True)]
@@ -113,7 +113,7 @@ def main() -> None:
 
     for line in sys.stdin:
         module, function, jobs, seconds = json.loads(line)
-        call = getattr(importlib.import_module(f"faults.{module}"), function)
+        call = getattr(importlib.import_module(module), function)
         gate, opener = os.pipe()
         children = {}
         for n, (name, arguments) in enumerate(jobs):

@@ -60,12 +60,17 @@ def _tables_are_those_of_the_frames(log: trainlog.Reader) -> None:
 
 def flog(data: bytes) -> None:
     """A FLOG file is read in every way; what is whole of it is repaired, and is whole then."""
-    path, target = _folder / "a.flog", _folder / "b.flog"
+    path = _folder / "a.flog"
     path.write_bytes(data)
     try:
         log = FlogCodec().read(path)
     except TrainlogError:
         return
+    _is_repaired(log, path)
+
+
+def _is_repaired(log: trainlog.Reader, path: Path) -> None:
+    target = _folder / "b.flog"
     shown = log.with_superseded().summary()
     _tables_are_those_of_the_frames(log)
     verdict = trainlog.verify(path)
@@ -144,6 +149,14 @@ def index(data: bytes) -> None:
                     trainlog.open(path).table(kind, **limits)
     finally:
         cache_path(path).write_bytes(whole)
+
+
+def archive(data: bytes) -> None:
+    """A compressed FLOG file, with its seek table."""
+    path = _folder / "a.flog.zst"
+    path.write_bytes(data)
+    with suppress(TrainlogError):
+        _is_repaired(FlogCodec().read(path), path)
 
 
 def parquet(data: bytes) -> None:
@@ -258,6 +271,14 @@ def _index_seeds() -> Iterator[bytes]:
             yield bytes([number, 128 if kept[name].dtype.kind == "i" else 129]) + kept[name].tobytes()
 
 
+def _archive_seeds() -> Iterator[bytes]:
+    for n, raw in enumerate(_flog_seeds()):
+        path, target = _folder / f"seed-{n}.flog", _folder / "seed.flog.zst"
+        path.write_bytes(raw)
+        trainlog.convert(path, target, overwrite=True)
+        yield target.read_bytes()
+
+
 def _parquet_seeds() -> Iterator[bytes]:
     for path in sorted((DATA / "flog").glob("[pv]*.flog")):
         target = _folder / "seed.parquet"
@@ -283,6 +304,7 @@ TARGETS = {
         ("header", header, _header_seeds),
         ("seals", seals, _seal_seeds),
         ("index", index, _index_seeds),
+        ("archive", archive, _archive_seeds),
         ("parquet", parquet, _parquet_seeds),
         ("simion", simion, _simion_seeds),
         ("expression", expression, _expression_seeds),

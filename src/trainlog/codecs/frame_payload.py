@@ -17,7 +17,7 @@ import numpy as np
 import ormsgpack
 
 from trainlog.errors import UnsupportedFrame
-from trainlog.table.values import flatten
+from trainlog.table.values import flatten, prefix_of
 
 __all__ = ["decode", "decode_flat", "decode_list", "encode"]
 
@@ -299,7 +299,7 @@ def decode_list(raw: bytes) -> Any:
 
 def _with_float32(data: Mapping[Any, Any], names: frozenset[str], prefix: str = "") -> dict[Any, Any]:
     return {
-        key: _with_float32(value, names, f"{prefix}{key}/")
+        key: _with_float32(value, names, prefix_of(f"{prefix}{key}"))
         if isinstance(value, Mapping)
         else np.array(value, np.float32)
         if type(value) is list and f"{prefix}{key}" in names
@@ -317,7 +317,7 @@ def _float32_lists(raw: bytes, prefix: str) -> Iterator[str]:
         unpacker.skip()
         value = raw[start : unpacker.tell()]
         if 0x80 <= value[0] < 0x90 or value[0] in (0xDE, 0xDF):
-            yield from _float32_lists(value, f"{name}/")
+            yield from _float32_lists(value, prefix_of(name))
         elif _end_of_floats(value, 0) == len(value):
             yield name
 
