@@ -89,3 +89,26 @@ def test_every_package_is_in_the_architecture() -> None:
         package = path.stem
         if not package.startswith("_") and path.suffix in ("", ".py"):
             assert f"`{package}`" in text or f"`{package}/`" in text, f"the architecture does not tell of {path.name}"
+
+
+def test_each_test_that_the_contract_names_is_there() -> None:
+    text = (ROOT / "docs" / "durability.md").read_text("utf-8")
+    named = re.findall(r"`([\w/]+\.py)?((?:::\w+)?)`", text)
+    file, found = "", 0
+    for name, test in named:
+        if "test_" not in name + test:
+            continue
+        file = name or file
+        place = next(
+            (
+                path
+                for path in (ROOT / file, ROOT / "tests" / "durability" / file, ROOT / "tests" / file)
+                if path.is_file()
+            ),
+            None,
+        )
+        assert place is not None, f"there is no {file}"
+        if test:
+            found += 1
+            assert re.search(rf"^ *def {test[2:]}\(", place.read_text("utf-8"), re.MULTILINE), f"{place} has no {test}"
+    assert found > 50

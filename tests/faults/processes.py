@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import importlib
 import json
 import os
@@ -108,12 +109,16 @@ class Say:
 
 def main() -> None:
     import trainlog.codecs.flog.reader  # so that no process imports them
+    import trainlog.codecs.flog.shards
     import trainlog.codecs.flog.writer
-    import trainlog.recorder  # noqa: F401
+    import trainlog.recorder
+    import trainlog.verification  # noqa: F401
 
     for line in sys.stdin:
         module, function, jobs, seconds = json.loads(line)
         call = getattr(importlib.import_module(module), function)
+        gc.collect()
+        gc.freeze()  # else each process looks at all objects of the modules when it ends, and copies their pages
         gate, opener = os.pipe()
         children = {}
         for n, (name, arguments) in enumerate(jobs):
