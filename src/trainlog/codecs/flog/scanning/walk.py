@@ -21,6 +21,7 @@ from trainlog.storage.source import Source
 __all__ = ["FrameWalk", "Record", "is_frame_at", "is_likely", "next_frame", "walk"]
 
 _HEAD: Final = FRAME.size
+_FIRST_PIECE: Final = 1 << 14  # bytes
 _unpack = FRAME.unpack_from
 
 
@@ -67,6 +68,7 @@ class FrameWalk:
         self._wanted = wanted
         self._on_gap = on_gap
         self._searched = 0  # how much of an unfinished frame was searched for whole ones already
+        self._piece = _FIRST_PIECE  # bytes of the next block: many a walk ends at its first frame
         self.at = self.proven = self.careful = start
         self.ended = False
 
@@ -78,7 +80,8 @@ class FrameWalk:
     def read_block(self) -> Iterator[Record]:
         """Yield the wanted frames of one block of the file, and judge the place where they end."""
         source, wanted = self._source, self._wanted
-        block, base = source.block(self.at), self.at
+        block, base = source.block(self.at, most=self._piece), self.at
+        self._piece *= 4
         view = memoryview(block)
         broken = endless = False
         while (at := self.at) + _HEAD - base < len(block):
@@ -168,15 +171,15 @@ def is_likely(time: float, number: int) -> bool:
     return number > 0 and (time == 0 or (math.isfinite(time) and 2.0**-63 < abs(time) < 2.0**41))
 
 
-_FIRST_PIECE: Final = 1 << 12
 _IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
 
 
 def next_frame(source: Source, start: int) -> int | None:
     """The first offset from *start* on where a whole frame is followed by another, or by the end of the file."""
-    total = source.size
+    total, piece = source.size, _FIRST_PIECE  # most searches find one soon
     while total - start > _HEAD:
-        block = source.block(start)
+        block = source.block(start, most=piece)
+        piece *= 4
         for i in _candidates(block):
             if _is_whole(source, start + i, *_unpack(block, i)):
                 return start + i
@@ -211,11 +214,7 @@ def _is_whole(source: Source, at: int, time: float, number: int, size: int) -> b
 def _candidates(block: bytes) -> Iterator[int]:
     """Where in *block* the bytes of a frame's kind, and of the beginning of its payload, are possible ones."""
     octets = np.frombuffer(block, np.uint8)
-    begin, size = 0, _FIRST_PIECE  # most searches find one soon
-    while (last := min(len(octets) - _HEAD, begin + size)) > begin:
-        places = np.flatnonzero(_IS_FIRST[octets[begin + _HEAD : last + _HEAD]] & (octets[begin + 8 : last + 8] > 0))
-        places += begin
-        # The exponent of a likely time (see is_likely): nearly all chance hits end here.
-        exponent = ((octets[places + 7].astype(np.uint16) & 0x7F) << 4) | (octets[places + 6] >> 4)
-        yield from places[((exponent >= 0x3C0) & (exponent <= 0x428)) | (exponent == 0)].tolist()
-        begin, size = last, 4 * size
+    places = np.flatnonzero(_IS_FIRST[octets[_HEAD:]] & (octets[8 : 8 - _HEAD] > 0))
+    # The exponent of a likely time (see is_likely): nearly all chance hits end here.
+    exponent = ((octets[places + 7].astype(np.uint16) & 0x7F) << 4) | (octets[places + 6] >> 4)
+    yield from places[((exponent >= 0x3C0) & (exponent <= 0x428)) | (exponent == 0)].tolist()
