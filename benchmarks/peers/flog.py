@@ -44,6 +44,28 @@ class Trainlog(Peer):
         return dict(trainlog.open(self.folder / "log.flog").table("creature" if kind == "creature" else "stats"))
 
 
+class TrainlogArchive(Trainlog):
+    """No logger: a log that was closed, compressed by `trainlog compact`."""
+
+    name = "trainlog, compacted"
+    usage = "`.flog.zst`, by `trainlog compact`; read by `table()`"
+    modules: ClassVar = {"trainlog": "trainlog", "zstandard": "zstandard"}
+    writes = ()
+
+    def close(self) -> None:
+        import trainlog
+
+        super().close()
+        log = self.folder / "log.flog"
+        trainlog.convert(log, f"{log}.zst")
+        log.unlink()
+
+    def read(self, kind: Kind) -> Columns:
+        import trainlog
+
+        return dict(trainlog.open(self.folder / "log.flog.zst").table("creature" if kind == "creature" else "stats"))
+
+
 class PlainFlog(Peer):
     """The loop that the format's note amounts to."""
 

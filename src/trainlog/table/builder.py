@@ -172,6 +172,10 @@ class ColumnBuilder:
         count = self._main_count + sum(len(block) for _, block in blocks)
         state = self._state(total) if count < total else None
         main, self._main = self._main, None
+        if main is None and len(blocks) == 1 and state is None:
+            block = blocks[0][1]
+            if not (block.dtype.hasobject or self._is_sparse(block, count, total)):
+                return Column(block)
         if main is not None:
             if not blocks and not self._is_sparse(main, count, total):
                 main.resize((total, *main.shape[1:]), refcheck=False)
@@ -182,8 +186,6 @@ class ColumnBuilder:
             return Column(self._objects([(rows, _items(block)) for rows, block in blocks], total), state)
         if self._is_sparse(blocks[0][1], count, total):
             return Column(self._objects([(rows, objects(list(block))) for rows, block in blocks], total), state)
-        if len(blocks) == 1 and state is None and blocks[0][1].dtype == dtype:
-            return Column(blocks[0][1])
         out = np.empty((total, *shape), dtype)
         for rows, block in blocks:
             out[rows] = block

@@ -82,9 +82,10 @@ class FrameWalk:
         source, wanted = self._source, self._wanted
         block, base = source.block(self.at, most=self._piece), self.at
         self._piece *= 4
-        view = memoryview(block)
+        readable = source.is_readable(base, base + len(block))
         broken = endless = False
-        while (at := self.at) + _HEAD - base < len(block):
+        at = self.at
+        while at + _HEAD - base < len(block):
             time, number, size = _unpack(block, at - base)
             stop = at + _HEAD + size
             possible = block[at + _HEAD - base] in FIRST_BYTES and 0 < size <= MAX_PAYLOAD
@@ -97,11 +98,14 @@ class FrameWalk:
                 if stop > source.size:
                     break
                 block, base = source.block(at, _HEAD + size), at
-                view = memoryview(block)
+                readable = source.is_readable(base, base + len(block))
             if wanted is None or number in wanted or at < self.careful:
                 try:
-                    data = decode(view[at + _HEAD - base : stop - base])
-                    broken = not source.is_readable(at, stop) or _swallows_a_frame(source, at, stop, block, base)
+                    data = decode(block[at + _HEAD - base : stop - base])
+                    broken = not (readable or source.is_readable(at, stop))
+                    after = stop + _HEAD - base
+                    if after >= len(block) or block[after] not in FIRST_BYTES:  # else a frame follows
+                        broken = broken or _swallows_a_frame(source, at, stop)
                 except ValueError:
                     broken = True
                 if broken:
@@ -109,8 +113,8 @@ class FrameWalk:
                 self.at = self.proven = stop
                 if wanted is None or number in wanted:
                     yield Record(at, stop - at, time, number, data)
-            else:
-                self.at = stop
+            at = stop
+        self.at = at
         if broken and self.proven < self.at:
             # A frame that was left out undecoded may be the broken one, and this a place inside of another.
             self._go_back()
@@ -151,16 +155,12 @@ class FrameWalk:
         self._searched = 0
 
 
-def _swallows_a_frame(source: Source, at: int, stop: int, block: bytes, base: int) -> bool:
+def _swallows_a_frame(source: Source, at: int, stop: int) -> bool:
     """Whether the frame from *at* to *stop*, though it could be decoded, was cut and continues in the next one.
 
-    It is asked only where no frame follows it: then one that begins inside of it is the real one.
+    Where no frame follows it, one that begins inside of it is the real one.
     """
-    after = stop + _HEAD - base
-    if after < len(block):
-        if block[after] in FIRST_BYTES:
-            return False
-    elif stop + _HEAD >= source.size or source.read(stop + _HEAD, 1)[0] in FIRST_BYTES:
+    if stop + _HEAD >= source.size or source.read(stop + _HEAD, 1)[0] in FIRST_BYTES:
         return False
     found = next_frame(source, at + 1)
     return found is not None and found < stop
