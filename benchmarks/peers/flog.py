@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.frames import Columns, Kind
 from benchmarks.peers.base import Peer, Row, gathered, plain
 
-__all__ = ["FlushedFlog", "OriginalRecorder", "PlainFlog", "Trainlog"]
+__all__ = ["FlushedFlog", "OriginalRecorder", "PlainFlog", "Trainlog", "TrainlogArchive", "TrainlogEvents"]
 
 
 class Trainlog(Peer):
@@ -49,6 +49,7 @@ class TrainlogArchive(Trainlog):
 
     name = "trainlog, compacted"
     usage = "`.flog.zst`, by `trainlog compact`; read by `table()`"
+    promise = ""
     modules: ClassVar = {"trainlog": "trainlog", "zstandard": "zstandard"}
     writes = ()
 
@@ -64,6 +65,35 @@ class TrainlogArchive(Trainlog):
         import trainlog
 
         return dict(trainlog.open(self.folder / "log.flog.zst").table("creature" if kind == "creature" else "stats"))
+
+
+class TrainlogEvents(Peer):
+    """TensorBoard's event files, beside tensorboardX and tbparse."""
+
+    name = "trainlog, event files"
+    usage = "a `.tfevents` file; read by `table()`"
+    promise = "every row"
+    modules: ClassVar = {"trainlog": "trainlog", "crc32c": "crc32c"}
+    writes = ("scalars",)
+    reads = ("scalars",)
+    precision = np.float32
+
+    def open(self, kind: Kind) -> None:
+        import trainlog
+
+        self._writer = trainlog.create(self.folder / "log.tfevents")
+        self._stats = trainlog.Kind.STATS
+
+    def scalars(self, now: float, row: Row) -> None:
+        self._writer.put(now, self._stats, row)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def read(self, kind: Kind) -> Columns:
+        import trainlog
+
+        return dict(trainlog.open(self.folder / "log.tfevents").table("stats"))
 
 
 class PlainFlog(Peer):
