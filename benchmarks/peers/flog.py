@@ -72,7 +72,7 @@ class TrainlogEvents(Peer):
 
     name = "trainlog, event files"
     usage = "a `.tfevents` file; read by `table()`"
-    promise = "every row"
+    promise = ""
     modules: ClassVar = {"trainlog": "trainlog", "crc32c": "crc32c"}
     writes = ("scalars",)
     reads = ("scalars",)
