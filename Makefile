@@ -57,7 +57,7 @@ fuzz-tools: $(BIN)/python
 	$(BIN)/python -m pip install --quiet --group fuzz
 
 fuzz: $(VENV)/.wheel fuzz-tools
-	for target in flog header seals index archive parquet simion expression; do PYTHONPATH=tests $(BIN)/python -m fuzz $$target --seconds $(or $(SECONDS),600) || exit 1; done
+	for target in flog header seals index archive parquet events simion expression; do PYTHONPATH=tests $(BIN)/python -m fuzz $$target --seconds $(or $(SECONDS),600) || exit 1; done
 
 fuzz-nightly:
 	$(MAKE) fuzz SECONDS=60

@@ -25,6 +25,8 @@ from trainlog.codecs.flog.index import index as index_module
 from trainlog.codecs.flog.index import index_file
 from trainlog.codecs.flog.index.index_file import cache_path
 from trainlog.codecs.simion import SimionCodec
+from trainlog.codecs.tensorboard.events import packed_event, packed_scalars, packed_text
+from trainlog.codecs.tensorboard.wire import packed_record
 from trainlog.plot import Run, runs_of
 from trainlog.report.evaluate import Gate, judge, measure
 from trainlog.report.language import parse
@@ -178,6 +180,24 @@ def parquet(data: bytes) -> None:
         list(log.frames())
 
 
+def events(data: bytes) -> None:
+    """An event file of TensorBoard: its bytes or, behind a zero, messages with right checksums, by their lengths."""
+    path = _folder / "a.tfevents"
+    first = packed_record(packed_event(1.0, version=True))
+    if data[:1] == b"\0":
+        records, rest = [first], data[1:]
+        while rest:
+            records.append(packed_record(rest[1 : 1 + rest[0]]))
+            rest = rest[1 + rest[0] :]
+        data = b"".join(records)
+    path.write_bytes(data)
+    with suppress(TrainlogError):
+        log = trainlog.open(path, codec="tensorboard")
+        assert log.summary().frames == len(list(log.frames()))
+        _tables_are_those_of_the_frames(log)
+        log.verify()
+
+
 def _flog_seeds() -> Iterator[bytes]:
     for path in sorted((DATA / "flog").glob("*.flog")):
         yield path.read_bytes()
@@ -277,6 +297,18 @@ def _index_seeds() -> Iterator[bytes]:
             yield bytes([number, 128 if kept[name].dtype.kind == "i" else 129]) + kept[name].tobytes()
 
 
+def _event_seeds() -> Iterator[bytes]:
+    messages = b"\0"
+    for values in (packed_scalars([("loss", 0.5), ("a/b", 1.0)]), [packed_text("text", "# a")]):
+        message = packed_event(2.0, 10, values=values)
+        messages += bytes([len(message)]) + message
+    yield messages
+    for path in sorted((DATA / "flog").glob("[pv]*.flog")):
+        target = _folder / "seed.tfevents"
+        trainlog.convert(path, target, overwrite=True)
+        yield target.read_bytes()
+
+
 def _archive_seeds() -> Iterator[bytes]:
     for n, raw in enumerate(_flog_seeds()):
         path, target = _folder / f"seed-{n}.flog", _folder / "seed.flog.zst"
@@ -312,6 +344,7 @@ TARGETS = {
         ("index", index, _index_seeds),
         ("archive", archive, _archive_seeds),
         ("parquet", parquet, _parquet_seeds),
+        ("events", events, _event_seeds),
         ("simion", simion, _simion_seeds),
         ("expression", expression, _expression_seeds),
     )
