@@ -156,9 +156,7 @@ def test_a_live_run_is_followed(webgl: Any, serve_page: Callable[..., Page], tmp
         view.until(lambda: view.changed(before) > 300)
 
 
-def test_joints_and_bodies_are_listed_by_name(
-    webgl: Any, serve_page: Callable[..., Page], tmp_path: Path
-) -> None:
+def test_joints_and_bodies_are_listed_by_name(webgl: Any, serve_page: Callable[..., Page], tmp_path: Path) -> None:
     log = Run(MODELS["half_cheetah"](), nstep=5).record(tmp_path / "run.flog", 20)
     page = serve_page(log)
     page.show(20)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from trainlog.codec import Reader
 from trainlog.conventions import EPISODE_START, TASK_KEYS, AxisKey, AxisName, Conventions
-from trainlog.episode import is_summary
+from trainlog.episode_summary import is_summary
 from trainlog.errors import PlotError
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis, Floats, episode_progress, without_restarts
