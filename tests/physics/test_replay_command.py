@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import trainlog
-from mujoco_runs import MODELS, Run
+from mujoco_runs import MODELS, Run, record_vector
 from trainlog.model import Frame
 from trainlog.mujoco.state import STATE_STEP
 
@@ -114,6 +114,28 @@ class TestVideo:
         video = self.render(tmp_path / "old.flog", target, "--fps", 5, "--env-id", "HalfCheetah-v5")
         assert len(video) == 6
         assert (np.abs(video[0] - video[-1]) > 40).any(axis=2).sum() > 200
+
+    def test_frames_of_a_vector(self, tmp_path: Path) -> None:
+        returns = record_vector(tmp_path / "run.flog", 32)
+        best = 1 + max(range(3), key=lambda n: returns[1, n])
+        flags = ("--env-id", "HalfCheetah-v5", "--env", 1, "--episode", "best", "--with", "reward", "--speed", 0.01)
+        target = tmp_path / "videos" / "v.mp4"
+        done = replay(tmp_path / "run.flog", "--video", target, "--size", "320x240", *flags)
+        if "cannot draw here" in done.stderr:
+            pytest.skip(done.stderr)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"v.mp4: episode {best} of " in done.stdout
+        video = pictures(target, 560)
+        assert len(video) > 1
+        assert (np.abs(video[0] - video[-1])[:, :320] > 40).any()
+
+    def test_the_best_of_no_reward(self, tmp_path: Path) -> None:
+        with trainlog.TrainingRecorder(tmp_path / "old.flog") as log:
+            log.record_creature_frame(None, {"step": 1, "pos": [0.0] * 9})
+        flags = ("--env-id", "HalfCheetah-v5", "--episode", "best")
+        done = replay(tmp_path / "old.flog", "--video", tmp_path / "v.mp4", *flags)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "--episode best: the creature frames have no reward" in done.stderr
 
     @pytest.mark.parametrize(
         ("flags", "why"),

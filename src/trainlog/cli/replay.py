@@ -111,10 +111,12 @@ def _episodes(replay: Replay, which: str | None) -> list[Episode]:
         return episodes
     if which == "best":
         try:
-            key = replay.reward_key()
-            return [max(episodes, key=lambda episode: float(np.nansum(replay.curve(key, episode)[1])))]
+            returns = replay.returns()
         except KeyError as error:
             raise click.UsageError(f"--episode best: {error.args[0]}") from error
+        if np.isnan(returns).all():
+            raise click.UsageError("--episode best: of no episode the return is known")
+        return [episodes[int(np.nanargmax(returns))]]
     if not which.isdecimal() or not 1 <= int(which) <= len(episodes):
         raise click.UsageError(f"--episode is last, best, all or a number from 1 to {len(episodes)}, not {which!r}")
     return [episodes[int(which) - 1]]
