@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.conventions import EPISODE_END, EPISODE_START, RANK, Conventions
-from trainlog.scan import Batch
-from trainlog.table.builder import ColumnBuilder
+from trainlog.table.builder import ColumnBuilder, joined
 from trainlog.table.column import NULL, Column, SparseColumn
 from trainlog.table.table import Table
 from trainlog.table.values import objects
@@ -21,8 +20,10 @@ __all__ = [
     "EnvironmentRows",
     "EpisodeMark",
     "by_environment",
+    "dense_table",
     "episode_marks",
     "steps_by_environment",
+    "together",
 ]
 
 Ints = npt.NDArray[np.int64]
@@ -45,17 +46,17 @@ class EpisodeMark(NamedTuple):
     data: Mapping[str, Any]
 
 
-def episode_marks(events: Batch | None, conventions: Conventions) -> Iterator[EpisodeMark]:
-    """The marks of *events*; one that tells of several environments is as many."""
-    kind = None if events is None else conventions.event_type(events.table)
-    if events is None or kind is None:
+def episode_marks(events: Table, order: Ints, conventions: Conventions) -> Iterator[EpisodeMark]:
+    """The marks among *events*, which stand at *order* in the log; one of several environments is as many."""
+    kind = conventions.event_type(events)
+    if kind is None:
         return
-    rows = np.flatnonzero([what in (EPISODE_START, EPISODE_END) for what in events.table[kind].tolist()])
-    env_key = conventions.find("env", events.table)
-    for order, frame in zip(events.order[rows].tolist(), events.table.rows_where(rows).frames(), strict=True):
+    rows = np.flatnonzero([what in (EPISODE_START, EPISODE_END) for what in events[kind].tolist()])
+    env_key = conventions.find("env", events)
+    for place, frame in zip(order[rows].tolist(), events.rows_where(rows).frames(), strict=True):
         begins = frame.data[kind] == EPISODE_START
         for env, data in by_environment(frame.data, env_key):
-            yield EpisodeMark(order, frame.time, EnvironmentKey(_hashable(data.get(RANK)), env), begins, data)
+            yield EpisodeMark(place, frame.time, EnvironmentKey(_hashable(data.get(RANK)), env), begins, data)
 
 
 def by_environment(data: Mapping[Any, Any], key: str | None) -> Iterator[tuple[Any, Mapping[Any, Any]]]:
@@ -118,6 +119,16 @@ class EnvironmentRows:
     def table_columns(self) -> Iterator[tuple[str, Column]]:
         """Its columns by name."""
         return ((key, self.table.column(key)) for key in self.table)
+
+
+def together(several: Sequence[EnvironmentRows], begin: int = -1, end: int | None = None) -> tuple[Ints, Table] | None:
+    """As `EnvironmentRows.between`, of frames of several shapes that tell of one environment."""
+    parts = [part for part in (rows.between(begin, end) for rows in several) if part is not None]
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    order = np.concatenate([order for order, _ in parts])
+    rows = np.argsort(order, kind="stable")
+    return order[rows], joined(parts[0][1].kind, [table for _, table in parts]).rows_where(rows)
 
 
 def _of_place(column: Column, rows: Ints, place: int, count: int) -> Column:
@@ -197,7 +208,7 @@ def _by_count(table: Table, order: Ints, name: str | None) -> Iterator[tuple[int
             yield count, table, order
         else:  # made anew, as columns of lists of several lengths are objects
             part = table.rows_where(rows)
-            yield count, _dense_table(part), order[rows]
+            yield count, dense_table(part), order[rows]
 
 
 def _dense(column: Column) -> npt.NDArray[Any]:
@@ -207,7 +218,7 @@ def _dense(column: Column) -> npt.NDArray[Any]:
     return np.stack([objects(list(one)) for one in column.values])
 
 
-def _dense_table(part: Table) -> Table:
+def dense_table(part: Table) -> Table:
     """*part* with arrays where its columns are objects only because of what stood beside its rows."""
     columns: dict[str, Column | SparseColumn] = {}
     for key in part:

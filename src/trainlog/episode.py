@@ -19,12 +19,19 @@ import numpy.typing as npt
 from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.conventions import RANK, Conventions
-from trainlog.environment_rows import EnvironmentKey, EnvironmentRows, EpisodeMark, episode_marks, steps_by_environment
+from trainlog.environment_rows import (
+    EnvironmentKey,
+    EnvironmentRows,
+    EpisodeMark,
+    episode_marks,
+    steps_by_environment,
+    together,
+)
 from trainlog.episode_summary import AVERAGED, EpisodeType, Tally, is_averaged, weights_of
 from trainlog.errors import TrainlogWarning
 from trainlog.model import Header, Kind, Variable
 from trainlog.scan import Scan, stretches
-from trainlog.table.builder import TableBuilder, joined, table_of
+from trainlog.table.builder import TableBuilder, table_of
 from trainlog.table.table import Table
 
 __all__ = ["Episode", "EpisodeType", "episode_table", "episodes"]
@@ -314,7 +321,8 @@ def _episodes(log: Reader, env: Any, columns: Sequence[str] | None) -> Iterator[
     for batches in stretches(log.scan(Scan(kinds={Kind.EVENT, Kind.CREATURE}, columns=columns))):
         creatures = batches.get(Kind.CREATURE)
         steps = {} if creatures is None else steps_by_environment(creatures.table, creatures.order, conventions)
-        for mark in episode_marks(batches.get(Kind.EVENT), conventions):
+        events = batches.get(Kind.EVENT)
+        for mark in () if events is None else episode_marks(events.table, events.order, conventions):
             number += mark.begins
             if env is not None and mark.key.env != env:
                 continue
@@ -340,13 +348,8 @@ def _episodes(log: Reader, env: Any, columns: Sequence[str] | None) -> Iterator[
 
 def _take(steps: Mapping[EnvironmentKey, list[EnvironmentRows]], one: _Open, end: int | None) -> None:
     """Add to *one* its steps until the place *end* in the log."""
-    found = [rows.between(one.order, end) for rows in steps.get(one.key, ())]
-    parts = [part for part in found if part is not None]
-    if len(parts) > 1:  # frames of several shapes tell of this environment
-        order = np.argsort(np.concatenate([order for order, _ in parts]), kind="stable")
-        one.parts.append(joined(Kind.CREATURE, [table for _, table in parts]).rows_where(order))
-    else:
-        one.parts += [table for _, table in parts]
+    if (found := together(steps.get(one.key, ()), one.order, end)) is not None:
+        one.parts.append(found[1])
 
 
 def _episode(

@@ -16,14 +16,13 @@ import numpy.typing as npt
 from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.conventions import RANK, Conventions
-from trainlog.environment_rows import by_environment, episode_marks, steps_by_environment
+from trainlog.environment_rows import by_environment, episode_marks, steps_by_environment, together
 from trainlog.episode import episode_table
 from trainlog.errors import CodecError, CorruptLog, EmptyLog, InvalidPosition, LogNotFound, MissingExtra
 from trainlog.model import Frame, Kind
 from trainlog.mujoco.state import CLOCK, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, element_names, import_mujoco
 from trainlog.mujoco.stored_model import StoredModel, stored_models
 from trainlog.scan import Position, Scan
-from trainlog.table.builder import joined
 from trainlog.table.table import Table
 
 __all__ = ["Episode", "Replay", "State", "load_model"]
@@ -162,7 +161,7 @@ class Replay:
             if batch.table.kind == Kind.CREATURE:
                 self._add(batch.table, batch.order)
                 continue
-            for mark in episode_marks(batch, self._conventions):
+            for mark in episode_marks(batch.table, batch.order, self._conventions):
                 self._marks.setdefault(_name(*mark.key), []).append(mark.order)
 
     def _add(self, table: Table, order: Ints) -> None:
@@ -187,13 +186,8 @@ class Replay:
     def _by_environment(self, table: Table, order: Ints) -> Iterator[tuple[str, Table, Ints, bool]]:
         """Yield the rows of each environment, where they stand, and whether all are of frames of it alone."""
         for (rank, env), several in steps_by_environment(table, order, self._conventions).items():
-            found = [part for part in (rows.between(-1, None) for rows in several) if part is not None]
-            if not found:
-                continue
-            places = np.concatenate([part[0] for part in found])
-            rows = np.argsort(places, kind="stable")
-            own = found[0][1] if len(found) == 1 else joined(table.kind, [part[1] for part in found])
-            yield _name(rank, env), own.rows_where(rows), places[rows], all(part.place is None for part in several)
+            if (found := together(several)) is not None:
+                yield _name(rank, env), found[1], found[0], all(part.place is None for part in several)
 
     @property
     def environments(self) -> tuple[str, ...]:
