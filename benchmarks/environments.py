@@ -16,6 +16,7 @@ from benchmarks.report import Table, ratio
 
 __all__ = ["batched", "stepped", "tables"]
 
+DISTRIBUTIONS = {"gymnasium", "mujoco"}
 _BARE, _PEER, _OURS = "bare", "RecordEpisodeStatistics", "trainlog"
 _WRAPPERS = (_BARE, _PEER, _OURS)
 # By the environment's name in Gymnasium: how many of it, 0 for one that is no vector.
