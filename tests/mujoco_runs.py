@@ -115,7 +115,7 @@ def gym_model(name: str) -> Any:
     return mujoco.MjModel.from_xml_path(str(Path(gymnasium.__file__).parent / f"envs/mujoco/assets/{name}.xml"))
 
 
-def record_vector(path: Path, steps: int, length: int = 10) -> dict[tuple[int, int], float]:
+def record_vector(path: Path, steps: int, length: int = 10, clock: bool = False) -> dict[tuple[int, int], float]:
     """Two cheetahs in frames of both, with their positions; the returns by environment and episode."""
     gymnasium = pytest.importorskip("gymnasium")
     from trainlog.gymnasium import RecordVectorRun
@@ -125,7 +125,8 @@ def record_vector(path: Path, steps: int, length: int = 10) -> dict[tuple[int, i
     simulations = [env.unwrapped.data for env in envs.envs]
 
     def positions(_: Any) -> dict[str, Any]:
-        return {key: np.stack([getattr(one, key) for one in simulations]) for key in ("qpos", "qvel")}
+        states = {key: np.stack([getattr(one, key) for one in simulations]) for key in ("qpos", "qvel")}
+        return states | ({"episode_sim_time": np.array([one.time for one in simulations])} if clock else {})
 
     returns: dict[tuple[int, int], float] = {}
     with trainlog.TrainingRecorder(path, metadata={"dt": 0.05}) as log:

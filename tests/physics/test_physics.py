@@ -357,6 +357,9 @@ class TestEnvironments:
             assert len(replay.curve("reward", replay.episodes[1])[1]) == 10
             # step counts both environments, so that it tells no time: that of the log is left
             assert (replay.clock == replay.times).all()
+        record_vector(tmp_path / "clock.flog", 32, clock=True)
+        replay = Replay(tmp_path / "clock.flog", model=load_model(env_id="HalfCheetah-v5"), env="1")
+        assert [one.seconds for one in replay.episodes] == pytest.approx([0.45] * 3)
 
     def test_the_best_of_sampled_steps_is_that_of_the_whole_returns(self, tmp_path: Path) -> None:
         gymnasium = pytest.importorskip("gymnasium")
