@@ -225,11 +225,11 @@ class VectorRecorder(_Recorder):
             mask: bools, shape (num_envs,): only these environments.
 
         Raises:
-            ValueError: when *mask* has another shape.
+            ValueError: when *mask* or *obs* has another shape.
 
         """
         rows = range(self._num_envs) if mask is None else np.flatnonzero(self._row("mask", mask, np.bool_)).tolist()
-        self._begin(rows, leaves(obs))
+        self._begin(rows, self._by_row("obs", obs))
 
     def step(
         self,
@@ -264,7 +264,7 @@ class VectorRecorder(_Recorder):
             self._row("truncated", truncated, np.bool_),
         )
         done = terminations | truncations
-        obs = leaves(obs)
+        obs = self._by_row("obs", obs)
         env, real = self._ids, None
         if not self._all_open:
             real = self._advance(obs)
@@ -307,6 +307,21 @@ class VectorRecorder(_Recorder):
         if row.shape != (self._num_envs,):
             raise ValueError(f"{name} has the shape {row.shape}, not ({self._num_envs},): one for each environment")
         return row
+
+    def _by_row(self, name: str, values: Any) -> Any:
+        """*values* as a frame holds them; those of each environment must be a row of them."""
+        values = leaves(values)
+        if isinstance(values, dict):
+            return {key: self._by_row(f"{name}/{key}", one) for key, one in values.items()}
+        if values is None:
+            return None
+        try:
+            count = len(values)
+        except TypeError:  # a single number
+            count = 0
+        if count != self._num_envs:
+            raise ValueError(f"{name} has {count} rows, not {self._num_envs}: one for each environment")
+        return values
 
     def _begin(self, rows: Sequence[int], obs: Any) -> None:
         """Let the episodes of *rows* begin with their next step."""
