@@ -115,7 +115,8 @@ def test_a_motion_is_that_of_one_environment_and_one_episode(tmp_path: Path, vec
     joints = found["joints"].figure
     assert isinstance(joints, Grid)
     assert [panel.title for panel in joints.figures] == ["hip"]
-    assert joints.caption == f"environment {env} of 2; the last 100 of 200 frames"
+    every = "a frame every 2 steps" if vector else "a frame every 0.04 s; from 4 s on"
+    assert joints.caption == f"environment {env} of 2; the last 100 of 200 frames; {every}"
     (line,) = joints.figures[0].marks  # type: ignore[union-attr]
     assert line.y.tolist() == ((-1) ** env * np.arange(100) / 16).tolist()
     path = found["trajectory"].figure

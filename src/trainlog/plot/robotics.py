@@ -61,8 +61,15 @@ def _last_frames(run: Run, kind: Kind, axis: Axis) -> tuple[slice, Floats, str]:
     if len(steps) and len(breaks := known[1:][(steps < 0) | (steps > _PAUSE * np.median(steps))]):
         start = int(breaks[-1])
     count = rows - start
+    x = x[start:]
     notes = [run.part, f"the last {count:,} of {rows:,} frames" if start else ""]
-    return slice(start, rows), x[start:], "; ".join(filter(None, notes))
+    if count > 1:
+        distance = f"{np.nanmedian(np.diff(x)):,.4g}"
+        notes.append(f"a frame every {distance} {'s' if axis.unit == 's' else 'steps'}" if distance != "1" else "")
+    if axis.unit == "s" and count and x[0]:
+        notes.append(f"from {x[0]:,.6g} s on")
+        x = x - x[0]
+    return slice(start, rows), x, "; ".join(filter(None, notes))
 
 
 def _footfalls(run: Run, title: str, theme: str) -> Picture | None:
@@ -78,9 +85,7 @@ def _footfalls(run: Run, title: str, theme: str) -> Picture | None:
                 colors = {"down": find_theme(theme).text, "unknown": find_theme(theme).missing}
                 marks.append(StateTimeline(x, words[rows], colors, name))
                 blocks.append(Block(name, {axis.name: x, "value": values[rows]}))
-            step = float(np.median(np.diff(x))) if len(x) > 1 else 0.0
-            unit = "s" if axis.unit == "s" else f" {axis.label}s"
-            notes = [caption, f"a value every {step:,.4g}{unit}: shorter steps cannot be seen"]
+            notes = [caption, "shorter contacts than that of a frame cannot be seen"]
             chart = Chart(
                 title=title,
                 x_label=axis.label,
