@@ -41,7 +41,7 @@ class View:
 
     def open(self, url: str) -> View:
         self.driver.get(url)
-        self.until(lambda: "state" in self.text and self.robot() > 500, 60)
+        self.until(lambda: "state" in self.text and self.robot() > 500, 90)
         return self
 
     @property
@@ -77,7 +77,7 @@ class View:
     def slider(self) -> Any:
         return self.driver.find_elements("css selector", "[role=slider]")[0]
 
-    def until(self, is_so: Callable[[], Any], seconds: float = 30) -> None:
+    def until(self, is_so: Callable[[], Any], seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not is_so():
             assert time.monotonic() < end, f"that was not seen on the page: {self.text}"
