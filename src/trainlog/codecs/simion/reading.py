@@ -15,7 +15,8 @@ from trainlog.codecs.simion.frames import function_frame
 from trainlog.codecs.simion.functions import FunctionSamples, Sample
 from trainlog.codecs.simion.layout import CLOCKS, HEAD, HEAD_WORDS, STEP_CLOCKS, STEP_INDEX, WORD
 from trainlog.codecs.simion.walk import EpisodeEnd, EpisodeStart, Ints, Record, Steps, walk
-from trainlog.episode import END, MOST_STEPS, START, EpisodeType, Tally, is_averaged
+from trainlog.conventions import EPISODE_END, EPISODE_START
+from trainlog.episode_summary import MOST_STEPS, EpisodeType, Tally, is_averaged
 from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.source import Source
@@ -243,11 +244,11 @@ class Reading:
                 if self._wants(Kind.STATS):
                     self._tally = _EpisodeTally(self._header, record.variables)
                 if self._wants(Kind.EVENT):
-                    yield number, self._event(START)
+                    yield number, self._event(EPISODE_START)
                 yield from self._samples(self._due)
             case EpisodeEnd():
                 summary = self._summary(complete=True) if self._wants(Kind.STATS) else None
-                event = self._event(END) if self._wants(Kind.EVENT) else None
+                event = self._event(EPISODE_END) if self._wants(Kind.EVENT) else None
                 self._close()
                 state.data = record.offset + HEAD
                 self.is_whole = event is None
