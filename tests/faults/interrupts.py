@@ -48,7 +48,6 @@ class Calls:
         else:
             self.returned.append(n)
 
-
     def record_many(self) -> None:
         """Record the next three frames at once."""
         from trainlog import Kind
