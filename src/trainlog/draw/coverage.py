@@ -9,9 +9,8 @@ the pixels that it covers, and not with how fine the slices are.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,28 +199,29 @@ def _tiles(ends: _Ends, clip: Box, slices: int) -> Iterator[Tile]:
     if not len(ends.slice):
         return
     y = np.clip(ends.y, clip.y, clip.bottom)
-    row = np.floor(y)
-    weight = _UNIT // slices
-    lower = np.rint((y - row) * weight).astype(np.int32)  # what is covered of the row after this one is more by this
-    weights = np.stack((weight - lower, lower), axis=1)
-    weights *= ends.sign[:, None].astype(np.int32)
-    row, column = row.astype(np.intp), ends.slice // slices
-    first = int(column[0])
-    parts = np.searchsorted(column, np.arange(first, column[-1] + _TILE + 1, _TILE))
-    for begin, end in zip(parts[:-1].tolist(), parts[1:].tolist(), strict=True):
-        if begin == end:
-            continue
-        part = slice(begin, end)
-        x, right = int(column[begin]), int(column[end - 1]) + 1
-        top, bottom = int(row[part].min()), math.ceil(float(y[part].max()))
-        if bottom <= top:
-            continue
-        stride = bottom - top + 2
-        sums: NDArray[Any] = np.zeros((right - x, stride), np.int32)
-        places = (column[part] - x) * stride + (row[part] - top)
-        np.add.at(sums.reshape(-1), np.stack((places, places + 1), axis=1).reshape(-1), weights[part].reshape(-1))
-        sums = np.abs(np.cumsum(sums, axis=1, dtype=np.int32))
-        sums += FULL // 2
-        np.minimum(sums, _UNIT, out=sums)
-        sums >>= 8
-        yield Tile(x, top, sums[:, :-2].T.astype(np.uint16))
+    column, row = ends.slice // slices, np.floor(y).astype(np.intp)
+    tile = (column - column[0]) // _TILE
+    begins = np.flatnonzero(np.diff(tile, prepend=-1))
+    of_tile = np.cumsum(np.diff(tile, prepend=-1) > 0) - 1
+    left, right = column[begins], column[np.append(begins[1:], len(column)) - 1] + 1
+    top, bottom = np.minimum.reduceat(row, begins), np.maximum.reduceat(row, begins) + 1
+    # The sums of all columns of all tiles, one after the other. Each column ends with zero, and an end at the lower
+    # edge of a tile counts in the row below it.
+    height, width = bottom - top + 1, right - left
+    offset = np.cumsum(width * height) - width * height
+    sums = np.zeros(int(offset[-1] + width[-1] * height[-1]) + 1, np.int32)
+    place = offset[of_tile] + (column - left[of_tile]) * height[of_tile] + row - top[of_tile]
+    unit = _UNIT // slices
+    below = np.rint((y - row) * unit).astype(np.int32)  # what this row is covered less than the next
+    sign = ends.sign.astype(np.int32)
+    np.add.at(sums, place, (unit - below) * sign)
+    np.add.at(sums, place + 1, below * sign)
+    np.cumsum(sums, out=sums)
+    np.abs(sums, out=sums)
+    sums += FULL // 2
+    np.minimum(sums, _UNIT, out=sums)
+    sums >>= 8
+    coverage = sums.astype(np.uint16)
+    bounds = zip(*(one.tolist() for one in (left, top, width, height, offset)), strict=True)
+    for x, first, across, down, start in bounds:
+        yield Tile(x, first, coverage[start : start + across * down].reshape(across, down).T[:-1])

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,9 @@ from trainlog.draw.drawing import (
 from trainlog.draw.fonts import EMOJI_SIZE, font_runs, is_emoji_font, load_font
 from trainlog.draw.paths import dashed
 from trainlog.draw.pixels import png_file
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["png", "rasterize"]
 
@@ -131,14 +136,16 @@ class _Canvas:
         target[...] = below
 
     def _rect(self, mark: Rect, clip: Box) -> None:
-        box = Box(*(edge * self._scale for edge in (mark.x, mark.y, mark.width, mark.height))).intersection(clip)
-        if not (box.width and box.height):
+        scale = self._scale
+        left, top = max(mark.x * scale, clip.x), max(mark.y * scale, clip.y)
+        right, bottom = min((mark.x + mark.width) * scale, clip.right), min((mark.y + mark.height) * scale, clip.bottom)
+        if right <= left or bottom <= top:
             return
-        edges = [round(edge * FULL) / FULL for edge in (box.x, box.y, box.right, box.bottom)]
         paint = self.paint(mark.color, self._rows.shape[1] // 3)
-        if mark.opacity >= 1 and all(edge == int(edge) for edge in edges):
-            left, top, right, bottom = map(int, edges)
-            self._rows[top:bottom, 3 * left : 3 * right] = paint[: 3 * (right - left)]
+        edges = [round(edge * FULL) / FULL for edge in (left, top, right, bottom)]
+        if mark.opacity >= 1 and all(map(float.is_integer, edges)):
+            x, y, end, low = map(int, edges)
+            self._rows[y:low, 3 * x : 3 * end] = paint[: 3 * (end - x)]
             return
         (x, across), (y, down) = (_cover(edges[n], edges[n + 2]) for n in (0, 1))
         coverage = _faded((np.outer(down, across) >> 8).astype(np.uint16), mark.opacity)
@@ -190,10 +197,13 @@ _MARGIN = 2  # pixels left of a text, for letters that begin before their place
 
 @lru_cache(maxsize=2048)
 def _text_length(text: str, size: float) -> float:
-    scale = size / EMOJI_SIZE
-    return sum(
-        load_font(path, size).getlength(run) * (scale if is_emoji_font(path) else 1.0) for path, run in font_runs(text)
-    )
+    return sum(_advance(path, letter, size) for path, run in font_runs(text) for letter in run)
+
+
+@lru_cache(maxsize=8192)
+def _advance(path: Path, letter: str, size: float) -> float:
+    length: float = load_font(path, size).getlength(letter)
+    return length * size / EMOJI_SIZE if is_emoji_font(path) else length
 
 
 def _ascent(size: float) -> int:
@@ -201,34 +211,65 @@ def _ascent(size: float) -> int:
     return math.ceil(size * 1.15)
 
 
+def _height(size: float) -> int:
+    """The height of the mask of a text."""
+    return _ascent(size) + math.ceil(size * 0.45)
+
+
+def _overhang(size: float) -> int:
+    """How far a letter may begin before its place, and end behind it, such as an accent of the letter before."""
+    return math.ceil(size * 0.75)
+
+
 @lru_cache(maxsize=2048)
 def _text_layers(text: str, size: float, x: float, y: float, vertical: bool) -> list[tuple[Weights, Pixels | None]]:
     """The weights of a line of text that begins at (x, y), which are parts of a pixel, and of its emoji with colors."""
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
-    box = (math.ceil(_text_length(text, size)) + 2 * _MARGIN + 2, _ascent(size) + math.ceil(size * 0.45))
-    mask, emoji = Image.new("L", box), None
-    pen = ImageDraw.Draw(mask)
+    height, margin = _height(size), _overhang(size)
+    width = math.ceil(_text_length(text, size)) + 2 * _MARGIN + 2
+    mask, emoji = np.zeros((height, width + 2 * margin), np.uint8), None
     x += _MARGIN
     for path, run in font_runs(text):
-        font = load_font(path, size)
-        if not is_emoji_font(path):
-            pen.text((x, _ascent(size) + y), run, fill=255, font=font, anchor="ls")
-            x += font.getlength(run)
-            continue
-        scale = size / EMOJI_SIZE
-        large = Image.new("RGBA", (max(math.ceil(font.getlength(run)), 1), EMOJI_SIZE * 3 // 2))
-        ImageDraw.Draw(large).text((0, EMOJI_SIZE), run, font=font, anchor="ls", embedded_color=True)
-        small = large.resize((max(round(large.width * scale), 1), max(round(large.height * scale), 1)))
-        emoji = emoji or Image.new("RGBA", box)
-        emoji.paste(small, (round(x), round(_ascent(size) + y - size)))
-        x += font.getlength(run) * scale
+        for letter in run:
+            left, part = divmod(x, 1)
+            if not is_emoji_font(path):
+                glyph = _letter(path, letter, size, part, y)
+                place = mask[:, int(left) : int(left) + glyph.shape[1]]
+                np.maximum(place, glyph[:, : place.shape[1]], out=place)
+            else:
+                emoji = emoji or Image.new("RGBA", (width, height))
+                emoji.paste(_emoji(path, letter, size), (round(x), round(_ascent(size) + y - size)))
+            x += _advance(path, letter, size)
     turns = int(vertical)
-    layers: list[tuple[Weights, Pixels | None]] = [(_weights(np.rot90(np.asarray(mask), turns)), None)]
+    mask = np.rot90(mask[:, margin : margin + width], turns)
+    layers: list[tuple[Weights, Pixels | None]] = [(_weights(mask), None)]
     if emoji is not None:
         colors = np.rot90(np.asarray(emoji), turns)
         layers.append((_weights(colors[..., 3]), colors[..., :3].reshape(len(colors), -1)))
     return layers
+
+
+@lru_cache(maxsize=4096)
+def _letter(path: Path, letter: str, size: float, x: float, y: float) -> Pixels:
+    """The mask of a letter, which begins right of an overhang of `_overhang` pixels, and is as high as a line."""
+    from PIL import Image, ImageDraw
+
+    margin = _overhang(size)
+    image = Image.new("L", (2 * margin + math.ceil(_advance(path, letter, size)) + 2, _height(size)))
+    pen = ImageDraw.Draw(image)
+    pen.text((margin + x, _ascent(size) + y), letter, fill=255, font=load_font(path, size), anchor="ls")
+    return np.asarray(image)
+
+
+@lru_cache(maxsize=256)
+def _emoji(path: Path, letter: str, size: float) -> Image.Image:
+    from PIL import Image, ImageDraw
+
+    font, scale = load_font(path, size), size / EMOJI_SIZE
+    large = Image.new("RGBA", (max(math.ceil(font.getlength(letter)), 1), EMOJI_SIZE * 3 // 2))
+    ImageDraw.Draw(large).text((0, EMOJI_SIZE), letter, font=font, anchor="ls", embedded_color=True)
+    return large.resize((max(round(large.width * scale), 1), max(round(large.height * scale), 1)))
 
 
 def _weights(levels: Pixels) -> Weights:
