@@ -24,7 +24,7 @@ def test_a_figure_for_a_column(tmp_path: Path) -> None:
     )
     assert code == 0, output
     text = (tmp_path / "reward.svg").read_text()
-    assert 'width="312" height="211"' in text  # 3.25 inches of 96 pixels
+    assert 'width="312" height="230"' in text  # 3.25 inches of 96 pixels
     assert 'font-size="10.67"' in text  # 8 points
     with Image.open(tmp_path / "reward.png") as image:
         assert image.width == 975

@@ -204,10 +204,10 @@ def _tiles(ends: _Ends, clip: Box, slices: int) -> Iterator[Tile]:
     begins = np.flatnonzero(np.diff(tile, prepend=-1))
     of_tile = np.cumsum(np.diff(tile, prepend=-1) > 0) - 1
     left, right = column[begins], column[np.append(begins[1:], len(column)) - 1] + 1
-    top, bottom = np.minimum.reduceat(row, begins), np.maximum.reduceat(row, begins) + 1
+    top, bottom = np.minimum.reduceat(row, begins), np.ceil(np.maximum.reduceat(y, begins)).astype(np.intp)
     # The sums of all columns of all tiles, one after the other. Each column ends with zero, and an end at the lower
-    # edge of a tile counts in the row below it.
-    height, width = bottom - top + 1, right - left
+    # edge of a tile counts in the two rows below it.
+    height, width = bottom - top + 2, right - left
     offset = np.cumsum(width * height) - width * height
     sums = np.zeros(int(offset[-1] + width[-1] * height[-1]) + 1, np.int32)
     place = offset[of_tile] + (column - left[of_tile]) * height[of_tile] + row - top[of_tile]
@@ -224,4 +224,4 @@ def _tiles(ends: _Ends, clip: Box, slices: int) -> Iterator[Tile]:
     coverage = sums.astype(np.uint16)
     bounds = zip(*(one.tolist() for one in (left, top, width, height, offset)), strict=True)
     for x, first, across, down, start in bounds:
-        yield Tile(x, first, coverage[start : start + across * down].reshape(across, down).T[:-1])
+        yield Tile(x, first, coverage[start : start + across * down].reshape(across, down).T[:-2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -50,7 +51,8 @@ def unique_entries(entries: Sequence[LegendEntry]) -> list[LegendEntry]:
 def legend_rows(entries: Sequence[LegendEntry], width: float, limit: int, theme: Theme) -> list[LegendRow]:
     """Entries in at most ``limit`` rows, and in columns when there are more rows than one.
 
-    The last entry says how many others do not fit.
+    Where columns do not fit, rows are as full as they can be, and one more where this shows all. The last entry says
+    how many others do not fit.
     """
     if not entries or limit < 1:
         return []
@@ -66,6 +68,8 @@ def legend_rows(entries: Sequence[LegendEntry], width: float, limit: int, theme:
         for count in range(len(shown), 0, -1)
         if count == 1 or float(_column_widths(widths, count).sum()) + _ENTRY_GAP * (count - 1) <= width
     )
+    if len(shown) > columns * limit and len(rows := _flowing_rows(shown, widths, width)) <= limit + 1:
+        return rows  # one row more rather than a curve without its name
     if len(shown) > columns * limit:
         count = columns * limit - 1
         more = LegendEntry(f"+{len(shown) - count} more", "more", theme.muted)
@@ -75,6 +79,19 @@ def legend_rows(entries: Sequence[LegendEntry], width: float, limit: int, theme:
         list(zip(column_starts, shown[first : first + columns], strict=False))
         for first in range(0, len(shown), columns)
     ]
+
+
+def _flowing_rows(entries: Sequence[LegendEntry], widths: Sequence[float], width: float) -> list[LegendRow]:
+    """Rows as full as they can be, without columns."""
+    rows: list[LegendRow] = []
+    end = math.inf
+    for entry, own in zip(entries, widths, strict=True):
+        if end + own > width:
+            rows.append([])
+            end = 0.0
+        rows[-1].append((end, entry))
+        end += own + _ENTRY_GAP
+    return rows
 
 
 def _column_widths(widths: Sequence[float], columns: int) -> FloatArray:

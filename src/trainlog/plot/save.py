@@ -52,7 +52,7 @@ class Preset(NamedTuple):
 
 
 PRESETS: Final[Mapping[str, Preset]] = {
-    "column": Preset(3.25, 2.2, 8, 300),  # one of the two columns of ICML, IEEE, ACL
+    "column": Preset(3.25, 2.4, 8, 300),  # one of the two columns of ICML, IEEE, ACL
     "text": Preset(5.5, 2.75, 8, 300),  # the width of the text of NeurIPS and ICLR
     "slide": Preset(10, 5.625, 16, 192),
 }
