@@ -30,8 +30,10 @@ def installed(one: type[Peer]) -> type[Peer]:
     return one
 
 
-@pytest.mark.parametrize("kind", ["creature", "scalars"])
-@pytest.mark.parametrize("one", [one for one in PEERS.values() if one.reads], ids=lambda one: one.name)
+READS = [(one, kind) for one in PEERS.values() for kind in one.reads]
+
+
+@pytest.mark.parametrize(("one", "kind"), READS, ids=[f"{one.name}, {kind}" for one, kind in READS])
 def test_a_peer_reads_back_what_it_wrote(one, kind, tmp_path):
     where = {"name": installed(one).name, "kind": kind, "folder": str(tmp_path), "count": 250}
     logged = in_child(write.written, **where, seconds=0.01)["rows"]

@@ -195,7 +195,8 @@ class Reading:
 
         def fitting(episodes: Steps) -> int:
             count = 0 if at_once is None or episodes.offset < marks[1].data else at_once(episodes)
-            if count > 0 and self._functions is not None and (sample := self._functions.next()) is not None:
+            sample = self._functions.next() if self._functions is not None and self._wants(Kind.EVENT) else None
+            if count > 0 and sample is not None:
                 are_due = self._due_at(episodes) >= self._due_of(sample)
                 count = min(count, int(are_due.argmax()) if are_due.any() else count)
             return min(max(count, 0), len(episodes.words))
@@ -214,6 +215,8 @@ class Reading:
         state, number = self.state, self.state.frames
         match record:
             case Steps():
+                if record.starts is not None and self._functions is not None:
+                    record = record._replace(samples=self._samples_within(record, self._functions))
                 state.frames += record.frames
                 state.data = record.end
                 state.time = float(record.doubles[-1, -1, STEP_CLOCKS.start])
@@ -273,6 +276,21 @@ class Reading:
             state.functions = functions.offset
             if self._wants(Kind.EVENT):
                 yield state.frames - 1, function_frame(sample, state.time)
+
+    def _samples_within(self, episodes: Steps, functions: FunctionSamples) -> Ints:
+        """Pass the samples that are due at each of some whole *episodes*, and return how many there are."""
+        due = self._due_at(episodes)
+        counts = np.zeros(len(due), np.int64)
+        first = 0
+        while functions.offset < self._until and (sample := functions.next()) is not None:
+            later = np.flatnonzero(due[first:] >= self._due_of(sample))
+            if not len(later):
+                break
+            first += int(later[0])
+            counts[first] += 1
+            functions.skip(sample)
+            self.state.functions = functions.offset
+        return counts
 
     def _close(self) -> None:
         """Forget the episode that is open."""
