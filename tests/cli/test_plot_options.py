@@ -32,7 +32,7 @@ def test_a_figure_for_a_column(tmp_path: Path) -> None:
     data = (tmp_path / "reward.pdf").read_bytes()
     assert data.startswith(b"%PDF")
     assert b"/FontFile2" in data
-    assert b"/MediaBox [0 0 234.00 158.25]" in data
+    assert b"/MediaBox [0 0 234.00 172.50]" in data
 
 
 def test_outlines_need_no_font(tmp_path: Path) -> None:

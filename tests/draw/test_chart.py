@@ -380,3 +380,12 @@ def test_strips_and_events_have_colors_of_their_own() -> None:
     for theme in (LIGHT, DARK):
         assert not set(theme.events) & set(theme.palette)
         assert all(contrast(color, theme.background) >= 3 for color in theme.events)
+
+
+@pytest.mark.parametrize(("height", "shown"), [(230, 4), (90, 0)])
+def test_a_narrow_legend_names_all_curves_or_shrinks(height: int, shown: int) -> None:
+    names = ["Größenmaßstab (PPO)", "ελληνικά SAC", "奖励 TD3", "ours"]
+    found = texts(
+        layout(Chart(title="a", marks=[Line(None, [0, n], name) for n, name in enumerate(names)]), 312, height)
+    )
+    assert len(set(names) & set(found)) >= shown
