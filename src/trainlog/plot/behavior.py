@@ -155,12 +155,16 @@ def _is_plane(x: Floats, y: Floats) -> bool:
 
 
 def episode_rows(run: Run, x: Floats | None = None, y: Floats | None = None) -> list[int]:
-    """The first row of each episode, by the log, or else by its events and where a position, x and y, jumps."""
+    """The first row of each episode, by its number or steps, or else by events and where a position, x and y, jumps."""
     columns = run.columns(Kind.CREATURE)
     table = columns.table
     if (episode := run.conventions.axis("episode", table, columns.is_number)) is not None:
         numbers = columns.numbers(episode.key)
         return [0, *(np.flatnonzero(np.abs(np.diff(numbers)) > 0) + 1).tolist()]
+    step = run.conventions.axis("step", table, columns.is_number)
+    restarts = [] if step is None else (np.flatnonzero(np.diff(columns.numbers(step.key)) < 0) + 1).tolist()
+    if restarts:  # events may have the time of the last frame of the episode before
+        return [0, *restarts]
     rows = np.searchsorted(table.time, run.episode_starts)
     jumps = [] if x is None or y is None else _jumps(x, y)
     return sorted({0, *rows[rows < table.rows].tolist(), *jumps})

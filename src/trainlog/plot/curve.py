@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.draw import Band, Chart, Line, VLine, centered_average
+from trainlog.draw import Band, Chart, Line, Scatter, VLine, centered_average
 from trainlog.draw.chart import ChartMark
 from trainlog.draw.color import Color, with_contrast
 from trainlog.draw.theme import find_theme
@@ -32,6 +32,7 @@ _MAX_TYPES: Final = 6
 _MAX_STYLES: Final = 24  # more curves cannot be told apart by color and dashes
 _LONG_GAP: Final = 20.0  # times the median distance between two frames
 _MAX_PIECES: Final = 500
+_MAX_DOTS: Final = 30  # evaluations of which each is a dot
 _MAX_LEVELS: Final = 8  # different whole numbers that are drawn as stairs
 _RAW_CONTRAST: Final = 3.0  # of a curve of all values to the background
 _MEAN_CONTRAST: Final = 4.5  # of the smoothed curve on it
@@ -181,9 +182,11 @@ class MetricChart:
             self._marks.append(Line(x, y, "", with_contrast(color, self._theme.background, 2, fade=True), width=0.6))
         elif smooth is None:
             stairs = _is_stairs(y)
-            for piece in self._segments(x):
+            for piece in self._segments(x, self._wraps(run, y)):
                 name = label or _y_label(self.metric)
                 self._marks.append(Line(x[piece], y[piece], name, color, dash=dash, stairs=stairs))
+            if len(x) <= _MAX_DOTS and _EVALUATION.search(f"{self.metric.key} {part}"):
+                self._marks.append(Scatter(x, y, "", color, size=6))  # a line alone looks measured everywhere
         else:
             raw, color = self._shades(color)
             columns["smoothed"] = smooth.values
@@ -209,14 +212,25 @@ class MetricChart:
             ] = None
         self.blocks.append(Block(label or str(self.metric), columns))
 
-    def _segments(self, x: Floats) -> list[slice]:
-        """The parts of a curve between which no line is drawn: where x goes back, and at long gaps between states."""
+    def _wraps(self, run: Run, y: Floats) -> npt.NDArray[np.bool_] | None:
+        """Where a sampled angle jumps by more than half a turn, from one end of its range to the other."""
+        if self.metric.kind != Kind.CREATURE or not run.is_angle(self.metric):
+            return None
+        half_turn = 180 if (run.unit(self.metric) or "rad").startswith(("deg", "°")) else np.pi
+        with np.errstate(invalid="ignore"):
+            jumps: npt.NDArray[np.bool_] = np.abs(np.diff(y)) > half_turn
+        return jumps
+
+    def _segments(self, x: Floats, wraps: npt.NDArray[np.bool_] | None = None) -> list[slice]:
+        """The parts of a curve without lines between: where x goes back, angles wrap, and states have a long gap."""
         steps = np.diff(x)
         back = steps < 0
         if count := int(np.count_nonzero(back)):
             self.notes[f"{self.axis.name} goes back {f'{count:,} times' if count > 1 else 'once'}"] = None
         if self.metric.kind == Kind.CREATURE and (steps > 0).any():
             back |= steps > _LONG_GAP * np.median(steps[steps > 0])
+        if wraps is not None:
+            back |= wraps
         breaks = np.flatnonzero(back) + 1
         if not len(breaks) or len(breaks) > _MAX_PIECES:
             return [slice(None)]

@@ -48,28 +48,29 @@ def _axis(run: Run, kind: Kind) -> Axis:
 
 
 def _last_frames(run: Run, kind: Kind, axis: Axis) -> tuple[slice, Floats, str]:
-    """The last frames without a pause or a new episode, their places on the axis, and what they are for a caption."""
+    """The last frames without a pause of the last episode that is long enough, and their places on the axis; a note."""
     x = run.axis_values(kind, axis.name)
     rows = len(x)
-    start = max(rows - _FRAMES, 0)
     keys = run.conventions.position(run.columns(kind).sample()) if kind == Kind.CREATURE else ()
-    for first in episode_rows(run, *(run.place(keys) if keys else ())) if kind == Kind.CREATURE else ():
-        if first > start and rows - first > _FRAMES // 4:
-            start = first
-    known = start + np.flatnonzero(np.isfinite(x[start:]))
+    starts = episode_rows(run, *(run.place(keys) if keys else ())) if kind == Kind.CREATURE else [0]
+    episodes = list(itertools.pairwise([*starts, rows]))
+    enough = min(_FRAMES // 4, max(stop - first for first, stop in episodes))
+    first, stop = next((first, stop) for first, stop in reversed(episodes) if stop - first >= enough)
+    start = max(stop - _FRAMES, first)
+    known = start + np.flatnonzero(np.isfinite(x[start:stop]))
     steps = np.diff(x[known])
     if len(steps) and len(breaks := known[1:][(steps < 0) | (steps > _PAUSE * np.median(steps))]):
         start = int(breaks[-1])
-    count = rows - start
-    x = x[start:]
-    notes = [run.part, f"the last {count:,} of {rows:,} frames" if start else ""]
-    if count > 1:
+    x = x[start:stop]
+    which = f"the last {stop - start:,}" if stop == rows else f"frames {start + 1:,} to {stop:,}"
+    notes = [run.part, f"{which} of {rows:,} frames" if stop - start < rows else ""]
+    if len(x) > 1:
         distance = f"{np.nanmedian(np.diff(x)):,.4g}"
         notes.append(f"a frame every {distance} {'s' if axis.unit == 's' else 'steps'}" if distance != "1" else "")
-    if axis.unit == "s" and count and x[0]:
+    if axis.unit == "s" and len(x) and x[0]:
         notes.append(f"from {x[0]:,.6g} s on")
         x = x - x[0]
-    return slice(start, rows), x, "; ".join(filter(None, notes))
+    return slice(start, stop), x, "; ".join(filter(None, notes))
 
 
 def _footfalls(run: Run, title: str, theme: str) -> Picture | None:

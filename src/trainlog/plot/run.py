@@ -20,7 +20,7 @@ from trainlog.conventions import EPISODE_START, RANK, TASK_KEYS, AxisKey, AxisNa
 from trainlog.environment_rows import dense_table, episode_marks, steps_by_environment, together
 from trainlog.episode_summary import is_summary
 from trainlog.errors import PlotError
-from trainlog.model import Kind
+from trainlog.model import Kind, Variable
 from trainlog.plot.axes import Axis, Floats, episode_progress, without_restarts
 from trainlog.plot.columns import Columns, matches
 
@@ -243,11 +243,19 @@ class Run:
 
     def is_sampled(self, metric: Metric) -> bool:
         """Whether its values are samples of a motion or angles, which must not be averaged."""
-        declared = {variable.key: variable for variable in self.reader.header.variables}
-        variable = declared.get(metric.key.removeprefix("mean/"))
-        if variable is not None and variable.circular:
+        variable = self._variable(metric)
+        if self.is_angle(metric):
             return True
         return metric.kind == Kind.CREATURE and (variable is None or variable.role in ("state", "action"))
+
+    def is_angle(self, metric: Metric) -> bool:
+        """Whether the log declares that its values are angles, of which the largest is beside the smallest."""
+        variable = self._variable(metric)
+        return variable is not None and variable.circular
+
+    def _variable(self, metric: Metric) -> Variable | None:
+        declared = {variable.key: variable for variable in self.reader.header.variables}
+        return declared.get(metric.key.removeprefix("mean/"))
 
     def unit(self, metric: Metric) -> str | None:
         """The unit that the log declares."""
