@@ -33,7 +33,7 @@ RETURNS: dict[str, Draw] = {
     "lognormal, σ 0.5": lambda generator, shape: 100 * generator.lognormal(-(0.5**2) / 2, 0.5, shape),
     "lognormal, σ 1": lambda generator, shape: 100 * generator.lognormal(-(1**2) / 2, 1, shape),
     "bimodal, 30 % at 30": _bimodal,
-    # Nothing was chosen by looking at these two.
+    # Added when the intervals were finished: nothing was chosen by these two.
     "gamma, shape 2": lambda generator, shape: generator.gamma(2, 50, shape),
     "Student t, 3 df": lambda generator, shape: 100 + 20 * generator.standard_t(3, shape),
 }

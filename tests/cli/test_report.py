@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -194,21 +195,56 @@ def test_a_killed_trainings_log_is_reported_and_fails(log: Path, tmp_path: Path)
     assert "FAILED: cut is damaged: " in done.stdout
 
 
-# What Jenkins' xUnit plugin (junit-10.xsd) and GitLab accept, as far as reports use it.
-ATTRIBUTES = {
-    "testsuites": {"name", "time", "tests", "failures", "disabled", "errors"},
-    "testsuite": {"name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id"},
-    "testcase": {"name", "time", "classname", "group", "assertions", "status"},
-    "failure": {"type", "message"},
+# What the schemas of Jenkins' xUnit plugin (junit-10.xsd) and of GitLab's parser have in common, as far as reports use
+# it: of each element the attributes that must be there, those that may be, and the elements inside, in this order.
+JUNIT: dict[str, tuple[set[str], set[str], list[str]]] = {
+    "testsuites": (set(), {"name", "time", "tests", "failures", "disabled", "errors"}, ["testsuite"]),
+    "testsuite": (
+        {"name", "tests"},
+        {"failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id", "package", "file"},
+        ["properties", "testcase", "system-out", "system-err"],
+    ),
+    "testcase": (
+        {"name", "classname"},
+        {"time", "group", "assertions", "status", "file"},
+        ["skipped", "error", "failure", "system-out", "system-err"],
+    ),
+    "failure": (set(), {"type", "message"}, []),
 }
+COUNTS = {"tests", "failures", "errors", "skipped", "disabled"}
+
+
+def check_junit(element: ElementTree.Element) -> None:
+    """Assert that an element and all inside are as the schemas have it."""
+    needed, allowed, inside = JUNIT[element.tag]
+    assert needed <= set(element.attrib) <= needed | allowed, (element.tag, element.attrib)
+    for name, value in element.attrib.items():
+        if name in COUNTS:
+            assert re.fullmatch(r"\d+", value), (name, value)
+        elif name == "time":
+            assert re.fullmatch(r"\d+(\.\d+)?", value), value
+    if element.tag != "failure":
+        assert not (element.text or "").strip()
+    order = [inside.index(child.tag) for child in element]
+    assert order == sorted(order), [child.tag for child in element]
+    for child in element:
+        assert not (child.tail or "").strip()
+        check_junit(child)
 
 
 def test_junit_has_only_what_ci_systems_accept(log: Path, tmp_path: Path) -> None:
-    run(log, tmp_path / "missing.flog", "-o", tmp_path / "out", "--require", "mean(reward) > 1e9")
-    root = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
+    strange = tmp_path / 'a <b> & "c" \x1b[31m.flog'
+    strange.write_bytes(log.read_bytes()[:200])
+    gates = ["mean(reward) > 1e9", "last('no <column> & \"this\"') < 1"]
+    options = [part for gate in gates for part in ("--require", gate)]
+    run(log, strange, tmp_path / "missing.flog", "-o", tmp_path / "out", "--baseline", log, *options)
+    text = (tmp_path / "out" / "junit.xml").read_bytes()
+    assert text.startswith(b'<?xml version="1.0" encoding="UTF-8"?>')
+    root = ElementTree.fromstring(text)
     assert root.tag == "testsuites"
-    for element in root.iter():
-        assert set(element.attrib) <= ATTRIBUTES[element.tag], element.tag
+    check_junit(root)
     (suite,) = root
-    assert int(str(suite.get("tests"))) == len(suite.findall("testcase")) == 3
-    assert int(str(suite.get("failures"))) == len(suite.findall("testcase/failure")) == 2
+    for whole in (root, suite):
+        assert int(str(whole.get("tests"))) == len(suite.findall("testcase")) > 3
+        assert int(str(whole.get("failures"))) == len(suite.findall("testcase/failure")) > 2
+    assert all(case.get("message") == case.text for case in suite.iter("failure"))

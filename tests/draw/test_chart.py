@@ -372,6 +372,17 @@ def test_names_stand_at_the_values_of_an_axis() -> None:
     assert {"PPO", "SAC"} <= {mark.text for mark in layout(chart).marks if isinstance(mark, Text)}
 
 
+@pytest.mark.parametrize(("width", "height"), [(312, 230), (312, 90), (960, 540)])
+def test_a_name_that_is_too_long_is_shown_in_part(width: int, height: int) -> None:
+    names = ["an algorithm with a very long name > ours", "SAC", "another one that is as long > ours"]
+    caption = "bars: 95 % intervals"
+    chart = Chart(marks=[Scatter([1, 2, 3], [0, 1, 2])], y_ticks=list(enumerate(names)), caption=caption)
+    texts = [mark.text for mark in layout(chart, width, height).marks if isinstance(mark, Text)]
+    for name in names:
+        assert any(len(text) > 2 and name.startswith(text.rstrip("…")) for text in texts), (name, texts)
+    assert width < 960 or set(names) <= set(texts)
+
+
 def test_strips_and_events_have_colors_of_their_own() -> None:
     strip = StateTimeline([0, 0.5], ["walk", "run"], label="gait")
     drawing = layout(Chart(marks=[Line(None, [0, 1], "reward"), VLine([0.5], "fall"), VLine([0.7], "best"), strip]))

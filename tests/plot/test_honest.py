@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 from made_logs import training, write_log
-from trainlog.draw import Band, Chart, Grid, Line, StateTimeline, VLine
+from trainlog.draw import Band, Chart, Grid, Line, Scatter, StateTimeline, VLine, layout
 from trainlog.draw.color import contrast
+from trainlog.draw.drawing import Text
 from trainlog.draw.theme import find_theme
 from trainlog.errors import PlotError, TrainlogWarning
+from trainlog.model import Header, Variable
 from trainlog.plot import PlotOptions, Run, pictures, runs_of
+from trainlog.plot.codec import _MemoryReader
 from trainlog.plot.options import normalization_of
 from trainlog.report.content import gather
 
@@ -39,6 +42,28 @@ def noisy(path: Path, **columns: Any) -> Run:
 @pytest.mark.parametrize("key", ["eval/return", "return_test", "validation_loss"])
 def test_evaluations_are_not_smoothed(tmp_path: Path, key: str) -> None:
     assert [line.label for line in lines(drawn(noisy(tmp_path, **{key: NOISE.tolist()}), key))] == [key]
+
+
+def test_few_evaluations_are_dots(tmp_path: Path) -> None:
+    rows = [{"episode": n, "return": n, "episode_type": "training" if n % 10 else "evaluation"} for n in range(100)]
+    chart = drawn(Run(write_log(tmp_path / "run.flog", rows)), "return")
+    (dots,) = [mark for mark in chart.marks if isinstance(mark, Scatter)]
+    assert dots.x.tolist() == list(range(0, 100, 10))
+    assert {line.label for line in lines(chart)} == {"evaluation", "training"}
+
+
+def test_an_angle_that_wraps_is_no_line_across_the_figure(tmp_path: Path) -> None:
+    turn = (np.arange(100) / 5 + np.pi) % (2 * np.pi) - np.pi
+    reader = write_log(tmp_path / "run.flog", [], creature=[{"step": n, "yaw": a, "x": a} for n, a in enumerate(turn)])
+    header = Header(reader.header.meta, variables=(Variable("yaw", "state", "rad", -np.pi, np.pi, circular=True),))
+    memory = _MemoryReader(reader.path, header)
+    for frame in reader.frames():
+        memory.add(frame)
+    run = Run(memory)
+    pieces = lines(drawn(run, "creature:yaw"))
+    assert len(pieces) == 1 + np.count_nonzero(np.diff(turn) < 0)
+    assert max(np.abs(np.diff(piece.y)).max(initial=0) for piece in pieces) < 1
+    assert len(lines(drawn(run, "creature:x"))) == 1  # which is not declared as an angle
 
 
 def test_few_values_are_not_smoothed(tmp_path: Path) -> None:
@@ -138,6 +163,18 @@ def test_figures_of_scores(tmp_path: Path, kind: Any) -> None:
     (picture,) = pictures(of_tasks(tmp_path), options)
     assert picture.blocks
     assert "95 %" in picture.figure.caption  # type: ignore[union-attr]
+
+
+def test_a_bar_of_an_interval_is_as_long_as_the_interval_and_its_meaning_is_not_cut(tmp_path: Path) -> None:
+    runs = [
+        Run(training(tmp_path / f"{algo}{seed}.flog", seed, meta={"algo": algo})) for algo in "ab" for seed in range(3)
+    ]
+    (picture,) = pictures(runs, PlotOptions(y=("reward",), by="algo", kind="intervals"))
+    columns = picture.blocks[0].columns
+    bars = [mark for mark in picture.figure.figures[0].marks if isinstance(mark, Band)]  # type: ignore[union-attr]
+    assert [bar.x.tolist() for bar in bars] == [list(row) for row in zip(columns["low"], columns["high"], strict=True)]
+    column = layout(picture.figure, *picture.size(312, 230))
+    assert any("bars: 95 % intervals" in mark.text for mark in column.marks if isinstance(mark, Text))
 
 
 def test_names_order_and_colors_of_curves(tmp_path: Path) -> None:

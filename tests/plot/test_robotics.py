@@ -143,3 +143,19 @@ def test_joints_have_the_names_of_the_model_of_their_frames(tmp_path: Path) -> N
     found = {picture.name: picture.figure for picture in pictures(runs_of([trainlog.open(tmp_path / "run.flog")]))}
     titles = [panel.title for panel in found["joints"].figures]  # type: ignore[union-attr]
     assert titles[-6:] == ["bthigh", "bshin", "bfoot", "fthigh", "fshin", "ffoot"]
+
+
+def test_a_motion_whose_last_episode_just_began_is_that_of_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "run.flog"
+    steps = [*range(1, 101), *range(1, 101), *range(1, 21)]
+    with trainlog.create(path) as writer:
+        for n, step in enumerate(steps):
+            pose = np.array([*np.zeros(3), 1.0, 0, 0, 0, np.sin(n / 5), n % 7])
+            writer.write(trainlog.Frame(n * 0.1, Kind.CREATURE, {"step": step, "qpos": pose}))
+            if n in (0, 99, 199):  # at the time of the last frame of the episode before
+                writer.write(trainlog.Frame(n * 0.1, Kind.EVENT, {"type": "episode_start"}))
+    grid = {picture.name: picture for picture in pictures(runs_of([trainlog.open(path)]))}["joints"].figure
+    assert isinstance(grid, Grid)
+    assert grid.caption == "frames 101 to 200 of 220"
+    (hip,) = grid.figures[0].marks  # type: ignore[union-attr]
+    assert np.allclose(hip.y, np.sin(np.arange(100, 200) / 5))  # type: ignore[union-attr]

@@ -6,6 +6,7 @@ whose labels decide how wide the plot is, then the ticks of the x axis.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from trainlog.draw.ticks import Ticks, axis_ticks
 __all__ = ["Axes", "AxesSpec", "Axis", "PanelLayout", "build_axes"]
 
 _MAX_LEGEND_HEIGHT = 0.2  # of the picture's
+_CAPTION_LINES = 4
 _TIMELINE_GAP = 4.0
 _TICK_LENGTH = 4.0
 
@@ -74,6 +76,11 @@ class AxesSpec:
     right_margin: float = 0.0
     equal_aspect: bool = False
     min_left: float = 0.0
+
+    @property
+    def has_names(self) -> bool:
+        """Whether the y axis has names instead of numbers, which leave little width to the plot."""
+        return self.y is not None and self.y.ticks is not None
 
 
 @dataclass(slots=True)
@@ -173,7 +180,8 @@ def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, 
     legend, strip_legend = (
         legend_rows(entries, width, limit, theme, more=1) for entries in (spec.legend, spec.strip_legend)
     )
-    caption = [line for text in spec.caption for line in wrap(clean(text), theme.tick_size, width, 3)]
+    below = width if not spec.has_names else box.width - 2 * theme.padding
+    caption = [line for text in spec.caption for line in wrap(clean(text), theme.tick_size, below, _CAPTION_LINES)]
     x_title = spec.x.title()
     timelines = len(spec.timelines) * (_timeline_height(theme) + _TIMELINE_GAP)
     min_height = box.height * 0.3 if spec.y else timelines
@@ -189,7 +197,7 @@ def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, 
         if bottom - top >= min_height:
             break
         if len(caption) > 1:
-            caption = wrap(" ".join(map(clean, spec.caption)), theme.tick_size, width, len(caption) - 1)
+            caption = wrap(" ".join(map(clean, spec.caption)), theme.tick_size, below, len(caption) - 1)
         elif len(title) > 1:
             title = wrap(clean(spec.title), theme.title_size, width, 1)
         elif len(legend) > 1:
@@ -325,9 +333,16 @@ def _add_y_axis(axes: Axes, axis: Axis, ticks: Ticks) -> None:
         for value in (*ticks.values, *ticks.minor):
             y = _pixel_edge(plot.bottom - axes.y.position_of(value) * plot.height)
             axes.marks_below.append(Rect(plot.x, y, plot.width, 1.0, theme.grid, 0.5 if value in ticks.minor else 1.0))
-    for value, label in zip(ticks.values, ticks.labels, strict=True):
-        y = plot.bottom - axes.y.position_of(value) * plot.height
-        axes.add_text(Text(plot.x - 8, y + CAP_HEIGHT * size / 2, label, size, theme.muted, "end"))
+    title = round(theme.font_size * 1.6) if axis.title() else 0
+    width = plot.x - 8 - axes.box.x - theme.padding / 2 - title
+    places = [plot.bottom - axes.y.position_of(value) * plot.height for value in ticks.values]
+    distance = min((abs(a - b) for a, b in itertools.pairwise(places)), default=plot.height)
+    for place, label in zip(places, ticks.labels, strict=True):
+        # A long name is shown in part rather than not at all.
+        lines = wrap(label, size, width, 2 if distance > 2.2 * size else 1) if axis.ticks is not None else [label]
+        for number, line in enumerate(lines):
+            y = place + CAP_HEIGHT * size / 2 + (number - (len(lines) - 1) / 2) * size * 1.1
+            axes.add_text(Text(plot.x - 8, y, line, size, theme.muted, "end"))
 
 
 def _add_x_axis(axes: Axes, axis: Axis, ticks: Ticks, base: float) -> None:
@@ -376,4 +391,5 @@ def _add_labels(axes: Axes, heights: _Heights, x_offset: str, y_offset: str, bas
     y += 4
     for line in heights.caption:
         y += round(size * 1.4)
-        axes.add_text(Text(plot.x, y - size * 0.35, line, size, theme.muted))
+        x = plot.x if not spec.has_names else box.x + padding
+        axes.add_text(Text(x, y - size * 0.35, line, size, theme.muted))

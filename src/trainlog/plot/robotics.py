@@ -62,8 +62,10 @@ def _last_frames(run: Run, kind: Kind, axis: Axis) -> tuple[slice, Floats, str]:
     if len(steps) and len(breaks := known[1:][(steps < 0) | (steps > _PAUSE * np.median(steps))]):
         start = int(breaks[-1])
     x = x[start:stop]
-    which = f"the last {stop - start:,}" if stop == rows else f"frames {start + 1:,} to {stop:,}"
-    notes = [run.part, f"{which} of {rows:,} frames" if stop - start < rows else ""]
+    which = f"the last {stop - start:,} of {rows:,} frames"
+    if stop < rows:
+        which = f"frames {start + 1:,} to {stop:,} of {rows:,}"
+    notes = [run.part, which if stop - start < rows else ""]
     if len(x) > 1:
         distance = f"{np.nanmedian(np.diff(x)):,.4g}"
         notes.append(f"a frame every {distance} {'s' if axis.unit == 's' else 'steps'}" if distance != "1" else "")

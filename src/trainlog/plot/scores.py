@@ -33,7 +33,9 @@ __all__ = ["scores_picture"]
 
 _THRESHOLDS: Final = 101
 _LAST: Final = 10  # the score is of this part of a run, its last
-_BAR: Final = 9.0
+_BAR: Final = 0.4  # of the distance of two rows
+_DOT: Final = 7.0
+_MAX_PAIRS: Final = 4  # in a picture of the usual height
 _LOWER: Final = "optimality gap"
 
 Scores = list[Floats]  # one array of runs for each task
@@ -60,8 +62,10 @@ def scores_picture(
     draw: Callable[..., tuple[Chart | Grid, tuple[Block, ...]]]
     draw = _intervals if kind == "intervals" else _profile if kind == "profile" else _improvement
     figure, blocks = draw(scores, options, _colors(scores, options))
-    caption = f"{note}; {figure.caption}" if figure.caption else note
+    caption = f"{figure.caption}; {note}" if figure.caption else note
     picture = Picture(f"{name}-{kind}", f"{metric}: {kind}", dataclasses.replace(figure, caption=caption), "", blocks)
+    if kind == "improvement" and len(figure.marks) // 2 > _MAX_PAIRS:
+        return dataclasses.replace(picture, rows=2)
     if isinstance(figure, Grid):
         return dataclasses.replace(picture, columns=figure.columns, rows=-(-len(figure.figures) // figure.columns))
     return picture
@@ -90,12 +94,13 @@ def _rows(
     found: Mapping[str, Interval], title: str, colors: Mapping[str, str], limits: tuple[float, float] | None = None
 ) -> Chart:
     """Intervals below each other, each with its value."""
-    marks: list[Line | Scatter | VLine] = []
+    marks: list[Band | Scatter] = []
     for row, (label, one) in enumerate(found.items()):
         y, color = -float(row), colors[label]
         if np.isfinite([one.low, one.high]).all():
-            marks.append(Line([float(one.low), float(one.high)], [y, y], "", color, width=_BAR, opacity=0.45))
-        marks.append(Scatter([float(one.value)], [y], "", color, size=_BAR, opacity=1.0))
+            ends = [float(one.low), float(one.high)]  # a line with round ends would be longer
+            marks.append(Band(ends, [y - _BAR / 2] * 2, [y + _BAR / 2] * 2, "", color, opacity=0.45))
+        marks.append(Scatter([float(one.value)], [y], "", color, size=_DOT, opacity=1.0))
     ticks = [(-float(row), label) for row, label in enumerate(found)]
     return Chart(title=title, marks=marks, y_ticks=ticks, y_range=(-len(found) + 0.4, 0.6), x_range=limits)
 
@@ -114,9 +119,10 @@ def _intervals(
     charts, blocks = [], []
     for name, estimate in estimates.items():
         found = {label: estimate(own) for label, own in scores.items()}
-        charts.append(_rows(found, f"{name}, lower is better" if name == _LOWER else name, colors))
+        charts.append(_rows(found, name, colors))
         blocks.append(_block(name, found))
-    return Grid(charts, 2 if len(charts) == 4 else 3, "", caption="bars: 95 % intervals"), tuple(blocks)
+    caption = "bars: 95 % intervals" + f"; of the {_LOWER}, less is better" * (_LOWER in estimates)
+    return Grid(charts, 2 if len(charts) == 4 else 3, "", caption=caption), tuple(blocks)
 
 
 def _profile(
@@ -156,7 +162,7 @@ def _improvement(
         count = len(new)
         found[f"{first} > {second}"] = bootstrap_interval([*new, *old], partial(_probability, count=count))
     color = find_theme(options.theme).palette[0]
-    chart = _rows(found, "probability of improvement", dict.fromkeys(found, color), (0.0, 1.0))
+    chart = _rows(found, "probability of improvement", dict.fromkeys(found, color), (-0.03, 1.03))
     chart = dataclasses.replace(chart, x_label="P(X > Y)", caption="bars: 95 % intervals; line: no difference")
     return dataclasses.replace(chart, marks=[*chart.marks, VLine([0.5])]), (_block("improvement", found),)
 
