@@ -122,7 +122,7 @@ def _intervals(
         charts.append(_rows(found, name, colors))
         blocks.append(_block(name, found))
     caption = "bars: 95 % intervals" + f"; of the {_LOWER}, less is better" * (_LOWER in estimates)
-    return Grid(charts, 2 if len(charts) == 4 else 3, "", caption=caption), tuple(blocks)
+    return Grid(charts, 2, "", caption=caption), tuple(blocks)
 
 
 def _profile(
