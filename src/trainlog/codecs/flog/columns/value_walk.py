@@ -8,6 +8,7 @@ entry, not a dict for each frame. Keys are told apart by a hash of all their byt
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -43,7 +44,6 @@ _BYTES: Final = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
 # Which bytes of each word belong to a key, by its size.
 _LAST_BYTES: Final = ~_BYTES[8 - np.minimum(np.arange(256), 8)]
 _OF_KEY: Final = _BYTES[np.clip(np.arange(256) - 8 * np.arange(_WORDS)[:, None], 0, 8)]
-_ODD: Final = np.random.default_rng(0).integers(0, 1 << 63, _WORDS + 2, np.uint64) * np.uint64(2) + np.uint64(1)
 
 _DEEPEST: Final = 8
 _LONGEST: Final = LONGEST_PREFIX // _DEEPEST  # bytes of the name of a map: all together they are not cut
@@ -355,14 +355,20 @@ def _short(values: Ints, limit: int) -> npt.NDArray[Any]:
     return values.astype(np.int16) if limit <= 1 << 15 else values
 
 
+@cache
+def _odd_factors() -> Hashes:
+    """Random odd numbers, always the same; made when they are first needed, as numpy.random takes 9 ms to load."""
+    return np.random.default_rng(0).integers(0, 1 << 63, _WORDS + 2, np.uint64) * np.uint64(2) + np.uint64(1)
+
+
 def _hashes(block: Octets, start: Ints, size: Ints, within: Hashes) -> Hashes:
     """The hashes of the keys of *size* bytes from *start* on, in maps of these hashes."""
-    words = overlapping(block, "<u8")
-    found: Hashes = within * _ODD[-1] + size.view(np.uint64) * _ODD[-2]
+    words, odd = overlapping(block, "<u8"), _odd_factors()
+    found: Hashes = within * odd[-1] + size.view(np.uint64) * odd[-2]
     for i in range(-(-int(size.max(initial=0)) // 8)):
         word = words[np.minimum(start, len(words) - 1)]
         word &= _OF_KEY[i][size]
-        word *= _ODD[i]
+        word *= odd[i]
         found += word
         start = start + 8
     return found
