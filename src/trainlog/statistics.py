@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from statistics import NormalDist
+from functools import cache, lru_cache
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -52,7 +51,6 @@ _SHORTEST: Final = 0.9
 _LONGEST: Final = 2.5
 _OF_MEDIAN: Final = 2.0  # over n²: by which Student's is too long with the bootstrap's standard error of a median
 _CHUNK: Final = 2_000_000  # numbers in memory while resampling
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
 class Interval(NamedTuple):
@@ -257,6 +255,8 @@ def bootstrap_interval(scores: Scores, statistic: Statistic, *, confidence: floa
     with np.errstate(all="ignore"):
         acceleration = np.nan_to_num((skew**3).sum(axis=0) / (6 * (skew**2).sum(axis=0) ** 1.5))
     below = ((distribution < value).mean(axis=0) + (distribution == value).mean(axis=0) / 2).clip(1e-4, 1 - 1e-4)
+    from statistics import NormalDist
+
     normal = NormalDist()
     bias = np.vectorize(normal.inv_cdf, otypes=[np.float64])(below)
     ends = []
@@ -376,10 +376,18 @@ def _student_quantile(df: float, share: float) -> float:
     return math.copysign(math.sqrt(df) * math.tan(low), share - 0.5)
 
 
+@cache
+def _gauss_legendre() -> tuple[Floats, Floats]:
+    """Nodes and weights; made when they are first needed, as numpy.polynomial takes long to load."""
+    nodes, weights = np.polynomial.legendre.leggauss(64)
+    return nodes, weights
+
+
 def _student_between(angle: float, df: float) -> float:
     """The probability that t is between 0 and ``sqrt(df) * tan(angle)``."""
     scale = math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2)) / math.sqrt(math.pi)
-    return scale * float(_WEIGHTS @ np.cos(angle * (_NODES + 1) / 2) ** (df - 1)) * angle / 2
+    nodes, weights = _gauss_legendre()
+    return scale * float(weights @ np.cos(angle * (nodes + 1) / 2) ** (df - 1)) * angle / 2
 
 
 def _p_value(difference: Floats, error: Floats, df: Floats) -> Floats:

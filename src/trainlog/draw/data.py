@@ -22,7 +22,8 @@ def as_column(values: ArrayLike, name: str) -> FloatArray:
 
     """
     try:
-        if isinstance(values, np.ma.MaskedArray):
+        # The first use of np.ma loads it, which costs more than a small figure.
+        if isinstance(values, np.ndarray) and type(values) is not np.ndarray and isinstance(values, np.ma.MaskedArray):
             values = np.ma.filled(values.astype(np.float64), np.nan)
         array = np.asarray(values)
         if array.size and array.dtype.kind not in "biufO":

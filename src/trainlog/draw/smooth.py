@@ -31,16 +31,16 @@ def moving_average(values: ArrayLike, window: int) -> FloatArray:
         return column.copy()
     window = min(int(window), len(column))
     finite = np.isfinite(column)
-    if finite.all():
-        scaled, exponent = _scaled(column)
-        counts = np.minimum(np.arange(1.0, len(column) + 1), window)
-    else:
-        scaled, exponent = _scaled(np.where(finite, column, 0.0))
-        counts = _window_sums(finite.astype(np.float64), window)
+    whole = bool(finite.all())
+    scaled, exponent = _scaled(column if whole else np.where(finite, column, 0.0))
+    averages = _window_sums(scaled, window)
     with np.errstate(invalid="ignore", under="ignore"):
-        means = _window_sums(scaled, window) / counts
-        averages: FloatArray = np.ldexp(means, exponent)
-    return averages
+        if whole:
+            averages[:window] /= np.arange(1.0, window + 1)
+            averages[window:] /= window
+        else:
+            averages /= _window_sums(finite.astype(np.float64), window)
+        return np.ldexp(averages, exponent) if exponent else averages
 
 
 def centered_average(values: ArrayLike, window: int) -> FloatArray:
@@ -86,8 +86,9 @@ def _window_sums(values: FloatArray, window: int) -> FloatArray:
     padded = np.zeros((blocks + 1, window))
     padded.reshape(-1)[window : window + len(values)] = values
     heads = np.cumsum(padded[1:], axis=1)
-    tails = np.cumsum(padded[:-1, ::-1], axis=1)[:, ::-1]
-    heads[:, :-1] += tails[:, 1:]
+    tails = padded[:-1, ::-1]
+    np.cumsum(tails, axis=1, out=tails)  # in place, as fresh memory costs more than the sums
+    heads[:, :-1] += padded[:-1, 1:]
     return heads.reshape(-1)[: len(values)]
 
 

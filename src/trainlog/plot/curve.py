@@ -200,7 +200,9 @@ class MetricChart:
                 for piece in self._segments(x):
                     self._marks.append(Line(x[piece], y[piece], text, raw, width=1.0, dash=dash))
             known = np.isfinite(smooth.values)  # gaps are counted once, in the curve of the values
-            mean_x, mean = (x[known], smooth.values[known]) if band == "none" and not self._many else (x, smooth.values)
+            mean_x, mean = x, smooth.values
+            if band == "none" and not self._many and not known.all():
+                mean_x, mean = x[known], mean[known]
             for piece in self._segments(mean_x):
                 self._marks.append(
                     Line(mean_x[piece], mean[piece], label or smooth.label, color, width=2.25, dash=dash)

@@ -13,8 +13,6 @@ from trainlog.conventions import SIMULATED_MODEL, AxisName
 from trainlog.draw import Chart, Grid, Line, StateTimeline, VLine
 from trainlog.draw.theme import find_theme
 from trainlog.model import Kind
-from trainlog.mujoco.state import MODEL
-from trainlog.mujoco.stored_model import element_names_of
 from trainlog.plot.axes import Axis, Floats
 from trainlog.plot.behavior import episode_rows
 from trainlog.plot.picture import Block, Picture
@@ -228,6 +226,9 @@ def _declared_joints(run: Run) -> Iterator[_Joint]:
 
 def _names(run: Run, key: str) -> list[str]:
     """The names of the elements of a vector: of the model of the last frame, or ``joint_names`` of the metadata."""
+    from trainlog.mujoco.state import MODEL
+    from trainlog.mujoco.stored_model import element_names_of
+
     table = run.columns(Kind.CREATURE).table
     if MODEL in table:
         names, _ = element_names_of(run.reader.frames(SIMULATED_MODEL)).get(str(table[MODEL].tolist()[-1]), ({}, {}))

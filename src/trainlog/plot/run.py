@@ -230,6 +230,8 @@ class Run:
         x, y = self.axis_values(metric.kind, name), columns.numbers(metric.key, metric.part)
         keep = np.isfinite(x) & columns.present(metric.key)
         parts = {part: rows & keep for part, rows in self._split(metric.kind).items()} or {"": keep}
+        if keep.all() and "" in parts:
+            return {"": (x, y)} if len(x) else {}
         return {part: (x[rows], y[rows]) for part, rows in parts.items() if rows.any()}
 
     def _split(self, kind: Kind) -> dict[str, npt.NDArray[np.bool_]]:
@@ -329,7 +331,7 @@ class Run:
 
     def at(self, time: Floats, kind: Kind, name: AxisName) -> Floats:
         """Convert *time* to positions on an axis of the frames of *kind*; float64, of the same shape."""
-        if name == "time":
+        if name == "time" or not len(time):
             return time
         known, values = self.columns(kind).table.time, self.axis_values(kind, name)
         good = np.isfinite(values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -224,6 +223,8 @@ def _shared(
     write: Callable[[Picture], list[Path]], pictures: Sequence[Picture], processes: int
 ) -> Iterator[list[Path]]:
     """Write each picture in one of several processes: threads of Python would take as long as one."""
+    import multiprocessing
+
     context = multiprocessing.get_context("fork")  # whose copies have the pictures already
     workers, results = [], []
     with warnings.catch_warnings():

@@ -64,7 +64,7 @@ def scores_picture(
     figure, blocks = draw(scores, options, _colors(scores, options))
     caption = f"{figure.caption}; {note}" if figure.caption else note
     picture = Picture(f"{name}-{kind}", f"{metric}: {kind}", dataclasses.replace(figure, caption=caption), "", blocks)
-    if kind == "improvement" and len(figure.marks) // 2 > _MAX_PAIRS:
+    if kind == "improvement" and len(scores) * (len(scores) - 1) // 2 > _MAX_PAIRS:
         return dataclasses.replace(picture, rows=2)
     if isinstance(figure, Grid):
         return dataclasses.replace(picture, columns=figure.columns, rows=-(-len(figure.figures) // figure.columns))

@@ -146,7 +146,7 @@ def gather(
         except (PlotError, StatisticsError) as error:
             failures.append(Failure("baseline", error.message))
     return Content(
-        title=title or title_of(new, f"{len(checks)} logs"),
+        title=title or title_of(new, f"{len(checks) - len(old_checks)} logs"),
         checks=tuple(checks),
         logs=tuple(facts_of(run, metrics) for run in new),
         metrics=tuple(map(str, metrics)),

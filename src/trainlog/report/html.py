@@ -44,6 +44,7 @@ th { color: var(--muted); font-weight: normal; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .95em; }
 .passed { color: var(--good); } .failed { color: var(--bad); }
+.undecided { font-weight: 600; }
 .word { font-weight: 600; padding: .1rem .6rem; border: 1px solid currentColor; border-radius: 1rem; font-size: .9rem; }
 figure { margin: 1rem 0; }
 figure svg { max-width: 100%%; height: auto; display: block; }
@@ -128,7 +129,7 @@ def _gates(content: Content) -> Iterator[str]:
             )
         yield "</tbody></table></div>"
     if (one := content.comparison) is not None:
-        outcome = "passed" if one.passed else "failed"
+        outcome = "failed" if not one.passed else "undecided" if one.outcome == "unclear" else "passed"
         score, said = xml_text(one.score), xml_text(baseline_sentence(one))
         yield f'<p><span class="{outcome}">Baseline</span>, <code>{score}</code>: {said}</p>'
 
