@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from draw.figures import SVG, check_svg, samples
 from trainlog.draw import Band, Chart, Drawing, HLine, Line, gif, layout, png, svg
 from trainlog.draw.drawing import Box, Cells, Clip, Dots, Mark, Polygon, Polyline, Rect, Text
 from trainlog.draw.paths import dashed
+from trainlog.draw.text import text_width
 
 GOLDENS = Path(__file__).parent / "golden"
 
@@ -240,3 +242,12 @@ def test_gif_refuses_what_is_no_animation() -> None:
         gif([picture(), Drawing(61, 40, "#ffffff", ())])
     with pytest.raises(ValueError, match="fps"):
         gif([picture()], fps=0)
+
+
+@pytest.mark.parametrize("size", [9.0, 12.0, 24.0])
+def test_text_of_a_png_is_as_wide_as_the_layout_expects(size: float) -> None:
+    words = "bars: 95 % intervals; score: mean of the last 10 % of reward; n=5 runs on each of 2 tasks"
+    width = math.ceil(text_width(words, size)) + 20
+    drawing = Drawing(width, 40, "#ffffff", (Text(5, 30, words, size, "#000000"),))
+    columns = np.flatnonzero((pixels(drawing, 2) < 128).any(axis=(0, 2)))
+    assert columns[-1] / 2 - 5 == pytest.approx(text_width(words, size), abs=size / 4)

@@ -270,6 +270,22 @@ def test_a_baseline_is_drawn_and_told(tmp_path: Path) -> None:
     assert better.passed
 
 
+def test_an_undecided_baseline_is_not_shown_as_a_passed_one(tmp_path: Path) -> None:
+    old = runs_of([training(tmp_path / "old" / "0.flog", 9, 80)])
+    content = content_of(tmp_path, 2, baseline=old)
+    assert content.comparison is not None
+    assert content.passed
+    assert content.comparison.outcome == "unclear"
+    page = html(content)
+    assert '<span class="undecided">Baseline</span>' in page
+
+
+def test_a_title_counts_the_new_logs(tmp_path: Path) -> None:
+    new = runs_of(write_log(tmp_path / f"{n}.flog", [{"step": 1, "reward": n}], {"task": str(n)}) for n in range(2))
+    old = runs_of(write_log(tmp_path / f"old{n}.flog", [{"step": 1, "reward": n}], {"task": str(n)}) for n in range(2))
+    assert gather(new, PlotOptions(), baseline=old).title == "2 logs"
+
+
 @pytest.mark.parametrize("text", ["", "five", "-5%", "nan", "inf", "5 %%"])
 def test_what_is_no_tolerance(text: str) -> None:
     with pytest.raises(ExpressionError, match="a tolerance is"):

@@ -192,6 +192,7 @@ def _cover(low: float, high: float) -> tuple[int, NDArray[np.uint32]]:
     return first, (np.diff(np.clip(edges, low, high)) * FULL).astype(np.uint32)
 
 
+_EXACT_SIZE = 1000.0  # pixels of a font whose advances are not rounded
 _MARGIN = 2  # pixels left of a text, for letters that begin before their place
 
 
@@ -202,8 +203,9 @@ def _text_length(text: str, size: float) -> float:
 
 @lru_cache(maxsize=8192)
 def _advance(path: Path, letter: str, size: float) -> float:
-    length: float = load_font(path, size).getlength(letter)
-    return length * size / EMOJI_SIZE if is_emoji_font(path) else length
+    # That of a small font is rounded to whole pixels: a line of text would not be as wide as its layout expects.
+    large = EMOJI_SIZE if is_emoji_font(path) else _EXACT_SIZE
+    return load_font(path, large).getlength(letter) * size / large
 
 
 def _ascent(size: float) -> int:
@@ -232,7 +234,7 @@ def _text_layers(text: str, size: float, x: float, y: float, vertical: bool) -> 
     x += _MARGIN
     for path, run in font_runs(text):
         for letter in run:
-            left, part = divmod(x, 1)
+            left, part = divmod(math.floor(x * _STEPS + 0.5) / _STEPS, 1)
             if not is_emoji_font(path):
                 glyph = _letter(path, letter, size, part, y)
                 place = mask[:, int(left) : int(left) + glyph.shape[1]]
