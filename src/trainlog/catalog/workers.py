@@ -1,0 +1,159 @@
+"""The same work for many logs, in several processes.
+
+The calling process is one of the workers, so that few logs cost no start of another. The others are new interpreters
+that are sent what to do: nothing is forked (a forked Polars may wait for a thread for ever), and the caller's script is
+not imported again, as the standard library's pools would, so that it needs no guard.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any, Final, TypeVar
+
+from trainlog.errors import TrainlogWarning
+
+__all__ = ["run_all", "serve", "worker_count"]
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_MOST_WORKERS: Final = 32
+_AHEAD: Final = 2  # tasks that another process has in hand
+# With the caller's own path, so that both import the same.
+_START: Final = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import serve; serve()"
+
+
+def worker_count() -> int:
+    """How many processes there is a core for."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        cores = os.cpu_count() or 1
+    return min(cores, _MOST_WORKERS)
+
+
+def run_all(
+    function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int | None = None, least: int = 2
+) -> Iterator[tuple[int, Result]]:
+    """Yield the number of each task with ``function(task)``, as they are finished.
+
+    Args:
+        function: a function of a module, which another process can import.
+        tasks: values that can be pickled.
+        workers: processes, this one included; by default as many as there are cores.
+        least: tasks that are worth another process.
+
+    Raises:
+        Exception: what *function* raises.
+
+    """
+    count = min(workers or worker_count(), max(len(tasks) // least, 1))
+    todo = deque(range(len(tasks)))
+    others: list[_Worker] = []
+    done: queue.SimpleQueue[tuple[_Worker, int, bool, Any]] = queue.SimpleQueue()
+    try:
+        if count > 1 and sys.executable:
+            others = [_Worker(function, done) for _ in range(count - 1)]
+        for worker in others:
+            for _ in range(_AHEAD):
+                worker.give(todo, tasks)
+        while todo or any(worker.held for worker in others):
+            if todo:
+                number = todo.popleft()
+                yield number, function(tasks[number])
+            while not done.empty() or (not todo and any(worker.held for worker in others)):
+                worker, number, fine, result = done.get()
+                if number < 0:  # it died, perhaps as the machine had no memory left
+                    if worker.held:
+                        warnings.warn(TrainlogWarning(f"a worker process ended early ({result}); its logs are read here"))
+                    todo.extendleft(sorted(worker.held, reverse=True))
+                    worker.held.clear()
+                    break
+                worker.held.discard(number)
+                if not fine:
+                    raise result
+                worker.give(todo, tasks)
+                yield number, result
+    finally:
+        for worker in others:
+            worker.close()
+
+
+class _Worker:
+    """Another interpreter.
+
+    Attributes:
+        held: numbers of the tasks that it was given, and has not answered.
+
+    """
+
+    def __init__(self, function: Callable[[Any], Any], done: queue.SimpleQueue[tuple[_Worker, int, bool, Any]]) -> None:
+        self.held: set[int] = set()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _START, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self._process.stdin and self._process.stdout
+        self._input: IO[bytes] = self._process.stdin
+        self._function = function
+        self._thread = threading.Thread(target=self._listen, args=(self._process.stdout, done), daemon=True)
+        self._thread.start()
+
+    def give(self, todo: deque[int], tasks: Sequence[Any]) -> None:
+        """Send the next of *todo*."""
+        if not todo or self._process.poll() is not None:
+            return
+        number = todo.popleft()
+        self.held.add(number)
+        try:
+            pickle.dump((number, self._function, tasks[number]), self._input, protocol=5)
+            self._input.flush()
+        except (BrokenPipeError, ValueError):
+            pass  # the thread that listens says so
+
+    def _listen(self, output: IO[bytes], done: queue.SimpleQueue[tuple[_Worker, int, bool, Any]]) -> None:
+        try:
+            while True:
+                done.put((self, *pickle.load(output)))
+        except (EOFError, pickle.UnpicklingError, OSError, ValueError):
+            done.put((self, -1, False, f"exit code {self._process.wait()}"))
+
+    def close(self) -> None:
+        """End it, also where it is at work."""
+        if self.held:
+            self._process.kill()
+        try:
+            self._input.close()
+        except BrokenPipeError:
+            pass
+        self._process.wait()
+        self._thread.join()
+        assert self._process.stdout
+        self._process.stdout.close()
+
+
+def serve() -> None:
+    """Answer tasks from standard input until it ends: the number of each, a function, and what it is called with."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends this process
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plug-in prints is no answer
+    while True:
+        try:
+            number, function, task = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            answer = pickle.dumps((number, True, function(task)), protocol=5)
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller
+            answer = pickle.dumps((number, False, error), protocol=5)
+        output.write(answer)
+        output.flush()
