@@ -42,7 +42,10 @@ def read_runs(
         where: folders, patterns and logs, or what `trainlog.runs` gave.
         kind: of which frames.
         filter: which runs, see docs/runs.md.
-        keys, time, steps, last: as for `Runs.table`.
+        keys: only these columns of the logs.
+        time: only rows in this range of seconds.
+        steps: only rows in this range of steps.
+        last: of those, only so many from the end of each run.
         on_error: as for `trainlog.runs`.
         partition_bytes: bytes of the logs of a partition, about.
 

@@ -32,15 +32,16 @@ def scan_runs(
 ) -> polars.LazyFrame:
     """The rows of all runs as a lazy frame: ``run``, ``task``, ``seed``, ``time``, then the columns of the logs.
 
-    Only the columns that the query needs are read. What it asks of ``run``, ``task`` and ``seed`` leaves out whole logs, a
-    range of ``time`` or ``step`` leaves out rows before they are decoded, and ``head`` ends the read early. The logs are
-    read by new processes; none is forked.
+    Only the columns that the query needs are read. What it asks of ``run``, ``task`` and ``seed`` leaves out whole
+    logs, a range of ``time`` or ``step`` leaves out rows before they are decoded, and ``head`` ends the read early. The
+    logs are read by new processes; none is forked.
 
     Args:
         where: folders, patterns and logs, or what `trainlog.runs` gave.
         kind: of which frames.
         filter: which runs, see docs/runs.md.
-        on_error, workers: as for `trainlog.runs`.
+        on_error: as for `trainlog.runs`.
+        workers: likewise.
 
     Raises:
         MissingExtra: without polars and pyarrow.
@@ -77,7 +78,7 @@ def scan_runs(
             schema=schema,
         )
         left = n_rows
-        for frame in _in_order(pl, fragments, 1 if left is not None and predicate is None else workers):
+        for frame in _in_order(pl, fragments, 1 if left is not None and predicate is None else chosen.workers):
             part = frame if predicate is None else frame.filter(predicate)
             part = part if columns is None else part.select(columns)
             if left is not None:
@@ -94,16 +95,15 @@ def scan_runs(
 def _in_order(pl: Any, fragments: Sequence[Fragment], workers: int | None) -> Iterator[polars.DataFrame]:
     waiting: dict[int, polars.DataFrame] = {}
     at = 0
-    for number, table in run_all(Fragment.arrow, fragments, workers=workers):
+    seconds = sum(fragment.seconds for fragment in fragments)
+    for number, table in run_all(Fragment.arrow, fragments, seconds=seconds, workers=workers):
         waiting[number] = pl.from_arrow(table)
         while at in waiting:
             yield waiting.pop(at)
             at += 1
 
 
-def _pruned(
-    pl: Any, members: Sequence[Member], parts: Sequence[polars.Expr], schema: Schema
-) -> list[Member]:
+def _pruned(pl: Any, members: Sequence[Member], parts: Sequence[polars.Expr], schema: Schema) -> list[Member]:
     """The logs whose run, task and seed fit all of *parts*."""
     if not parts:
         return list(members)
@@ -121,7 +121,7 @@ def _conjunction(predicate: polars.Expr) -> list[polars.Expr]:
 
 
 def _tree(expression: polars.Expr) -> dict[str, Any]:
-    """An expression as Polars writes it; empty for one that cannot be written, such as one with a function of Python."""
+    """An expression as Polars writes it; empty for one that it cannot write, such as a function of Python."""
     pl = extra("polars", "polars")
     try:
         tree = json.loads(expression.meta.serialize(format="json"))
@@ -131,12 +131,12 @@ def _tree(expression: polars.Expr) -> dict[str, Any]:
 
 
 def _ranges(parts: Iterable[polars.Expr], types: Mapping[str, frozenset[str]]) -> dict[str, tuple[float, float]]:
-    """The ranges of time and step that *parts* ask for; the rows are filtered once more, so that they may be too wide.
+    """The ranges of time and step that *parts* ask for; rows are filtered once more, so that they may be too wide.
 
-    A time that is NaN is above all others for Polars, and in no range for a scan: so one needs an upper limit. A step must
-    be a whole number in all logs.
+    A time that is NaN is above all others for Polars, and in no range for a scan: so one needs an upper limit. A step
+    must be a whole number in all logs.
     """
-    low, high = ({name: math.inf * sign for name in _RANGES} for sign in (-1, 1))
+    low, high = (dict.fromkeys(_RANGES, math.inf * sign) for sign in (-1, 1))
     for part in parts:
         try:
             binary = _tree(part)["BinaryExpr"]
@@ -153,7 +153,7 @@ def _ranges(parts: Iterable[polars.Expr], types: Mapping[str, frozenset[str]]) -
     found = {name: (low[name], high[name]) for name in _RANGES}
     if high["time"] == math.inf:
         del found["time"]
-    if types.get("step") != {"i"}:
+    if types.get("step", frozenset()) != {"i"}:
         del found["step"]
     return {name: limits for name, limits in found.items() if limits != (-math.inf, math.inf)}
 

@@ -39,7 +39,10 @@ def read_runs(
         where: folders, patterns and logs, or what `trainlog.runs` gave.
         kind: of which frames.
         filter: which runs, see docs/runs.md.
-        keys, time, steps, last: as for `Runs.table`.
+        keys: only these columns of the logs.
+        time: only rows in this range of seconds.
+        steps: only rows in this range of steps.
+        last: of those, only so many from the end of each run.
         on_error: as for `trainlog.runs`.
         options: of `ray.data.read_datasource`: ``override_num_blocks``, ``concurrency``, ``ray_remote_args``.
 
@@ -63,7 +66,7 @@ def _source(data: Any, chosen: Runs, kind: KindLike, keys: Sequence[str] | None,
     members = chosen.members()
     total = sum(member.size for member in members)
 
-    class RunsDatasource(data.Datasource):  # type: ignore[misc,name-defined]  # Ray is imported here alone
+    class RunsDatasource(data.Datasource):  # type: ignore[misc]  # Ray is imported here alone
         """Reads fragments."""
 
         def get_name(self) -> str:
@@ -75,12 +78,14 @@ def _source(data: Any, chosen: Runs, kind: KindLike, keys: Sequence[str] | None,
         def get_read_tasks(self, parallelism: int, *more: Any, **options: Any) -> list[Any]:
             size = max(total // max(parallelism, 1), 1)
             fragments = chosen.fragments(kind, columns=columns, members=members, size=size, schema=schema, **rows)
-            return [data.ReadTask(_Read(fragment), self._about(fragment), schema.arrow(columns)) for fragment in fragments]
+            return [
+                data.ReadTask(_Read(fragment), self._about(fragment), schema.arrow(columns)) for fragment in fragments
+            ]
 
         def _about(self, fragment: Fragment) -> Any:
             from ray.data.block import BlockMetadata
 
-            files = [str(member.path) for member in fragment.members]
+            files = tuple(str(member.path) for member in fragment.members)
             return BlockMetadata(num_rows=None, size_bytes=fragment.size, input_files=files, exec_stats=None)
 
     return RunsDatasource()

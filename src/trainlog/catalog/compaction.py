@@ -63,7 +63,7 @@ class Compaction:
 
 
 class _Task(NamedTuple):
-    """A part that is to be written: the fragment of its new rows, and the runs whose rows are taken from the old one."""
+    """A part to be written: the fragment of its new rows, and the runs whose rows are taken from the old one."""
 
     path: Path
     fragment: Fragment
@@ -84,8 +84,8 @@ def compact(
     """Copy the rows of *runs* to Parquet files below *target*, and compare what was written with the logs.
 
     ``target/stats/task=ant/part-….parquet`` has the columns of `Runs.table`; ``target/runs.parquet`` those of
-    `Runs.config`. Called again, it writes only what has changed: the parts of runs whose logs are new or have changed, and
-    all parts when there are other columns. Rows of runs whose logs are gone are kept. No log is changed or deleted.
+    `Runs.config`. Called again, it writes only what has changed: the parts of runs whose logs are new or have changed,
+    and all parts when there are other columns. Rows of runs whose logs are gone are kept. No log is changed or deleted.
 
     Args:
         runs: which runs.
@@ -113,11 +113,20 @@ def compact(
     for kind in dict.fromkeys(map(Kind.of, kinds)):
         schemas[str(kind)] = runs.schema(kind)
         known = manifest["kinds"].setdefault(str(kind), {"schema": "", "parts": {}})
-        tasks += _plan(runs, target, kind, schemas[str(kind)], known, members, stamps, [
-            _folder(keys, member, meta[member.path]) for member in members
-        ], done)
+        tasks += _plan(
+            runs,
+            target,
+            kind,
+            schemas[str(kind)],
+            known,
+            members,
+            stamps,
+            [_folder(keys, member, meta[member.path]) for member in members],
+            done,
+        )
     with progress_bar("compacting", runs.progress) as progress:
-        for count, (number, part) in enumerate(run_all(_write, tasks, least=1), 1):
+        seconds = 3 * sum(task.fragment.seconds for task in tasks)
+        for count, (number, part) in enumerate(run_all(_write, tasks, seconds=seconds, workers=runs.workers), 1):
             task = tasks[number]
             known = manifest["kinds"][str(task.kind)]
             name = task.path.relative_to(target).as_posix()
@@ -322,7 +331,9 @@ def _is_same(found: Any, column: Column, *, is_json: bool) -> bool:
     values, present = column.values[valid], found.drop_null()
     if values.dtype != object and values.ndim == 1 and str(found.type) != "string":
         return np.array_equal(present.to_numpy(zero_copy_only=False), values, equal_nan=values.dtype.kind == "f")
-    wanted = [strict_json(one) for one in values.tolist()] if str(found.type) == "string" and is_json else values.tolist()
+    wanted = (
+        [strict_json(one) for one in values.tolist()] if str(found.type) == "string" and is_json else values.tolist()
+    )
     return repr(present.to_pylist()) == repr(wanted)
 
 

@@ -241,9 +241,7 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
     return reader, facts
 
 
-def facts_of(
-    path: Path, *, read: bool, before: tuple[Facts, Digest, str] | None = None
-) -> tuple[Facts, Digest, str]:
+def facts_of(path: Path, *, read: bool, before: tuple[Facts, Digest, str] | None = None) -> tuple[Facts, Digest, str]:
     """What there is to know of the log at *path*.
 
     Args:
@@ -278,9 +276,7 @@ def _look_at_files(facts: Facts, reader: Reader) -> None:
         facts.state = "running"
 
 
-def _read(
-    reader: Reader, facts: Facts, before: tuple[Facts, Digest, str] | None
-) -> tuple[bool, Digest, str]:
+def _read(reader: Reader, facts: Facts, before: tuple[Facts, Digest, str] | None) -> tuple[bool, Digest, str]:
     """Read the frames into *facts* and a digest; whether the log ends inside a record."""
     gaps: list[Gap] = []
     if before is not None and before[2]:

@@ -121,9 +121,15 @@ class _Parser:
         self._depth = 0
         self._next: _Token | None = None
         self._advance()
-        self.test: _Test = self._any() if self._next else lambda row: True
+        self.test = self._whole()
+
+    def _whole(self) -> _Test:
+        if self._next is None:
+            return lambda row: True
+        test = self._any()
         if self._next is not None:
             raise self._fail(f"{self._next.text!r} does not belong here", self._next.at)
+        return test
 
     def _advance(self) -> _Token | None:
         """Take the next token, and look at the one behind it."""

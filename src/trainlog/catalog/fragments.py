@@ -28,11 +28,11 @@ from trainlog.table.values import unknown_key
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["LABELS", "Fragment", "Member", "OnError", "Schema", "by_bytes", "labels_of"]
+__all__ = ["LABELS", "Fragment", "Member", "OnError", "Schema", "by_bytes", "labels_of", "seconds_to_read"]
 
 OnError = Literal["raise", "skip", "report"]
-"""What to do about damaged logs. ``raise``: an error at the first of them. ``skip``: they are left out. ``report``: their
-whole frames are read, and a warning says which logs they are. `Runs.damaged` lists them in any case."""
+"""What to do about damaged logs. ``raise``: an error at the first of them. ``skip``: they are left out. ``report``:
+their whole frames are read, and a warning says which logs they are. `Runs.damaged` lists them in any case."""
 
 LABELS: Final = ("run", "task", "seed")
 """The first columns of each row, of the run that it belongs to; then comes ``time``."""
@@ -154,6 +154,11 @@ class Fragment:
     columns: tuple[str, ...] | None = None
 
     @property
+    def seconds(self) -> float:
+        """About how long one process takes to read it."""
+        return seconds_to_read(len(self.members), self.size)
+
+    @property
     def size(self) -> int:
         """Bytes of its logs."""
         return sum(member.size for member in self.members)
@@ -265,6 +270,11 @@ def _item(one: Any) -> Any:
     while hasattr(one, "value_type"):
         one = one.value_type
     return one
+
+
+def seconds_to_read(logs: int, size: int) -> float:
+    """About how long one process takes for so many *logs*, of *size* bytes together."""
+    return logs * 5e-4 + size / 200e6
 
 
 def by_bytes(members: Sequence[Member], most: int) -> list[tuple[Member, ...]]:

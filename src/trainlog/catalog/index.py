@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from trainlog import registry
 from trainlog.catalog.facts import Digest, Facts, facts_of
+from trainlog.catalog.fragments import seconds_to_read
 from trainlog.catalog.store import Entry, Store, location
 from trainlog.catalog.workers import run_all
 from trainlog.errors import LogNotFound
@@ -43,7 +44,7 @@ class _Stamp(NamedTuple):
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
     def __str__(self) -> str:
-        return "%d:%d:%d:%d" % self
+        return f"{self.size}:{self.changed}:{self.touched}:{self.inode}"
 
 
 class _Files:
@@ -73,6 +74,10 @@ class _Files:
         if len(files) < 2 and name in self.stamps:
             return str(self.stamps[name])
         return "\n".join(f"{one}={self.stamps.get(one, '')}" for one in sorted(self.members(name, files)))
+
+    def size(self, name: str) -> int:
+        """Bytes of the file, or of the files of several."""
+        return sum(self.stamps[one].size for one in self.members(name, ()) if one in self.stamps)
 
     def is_settled(self, name: str, files: list[str], now: int) -> bool:
         """Whether no file of that log changed so shortly ago that it may have changed again within a tick."""
@@ -124,7 +129,7 @@ class Catalog:
         self._cut = 0 if root == "." else len(root) + (not root.endswith("/"))
         self.store = Store(location(self.root) if self._is_tree or self._is_pattern else None)
 
-    def entries(self, *, read: bool, progress: Progress | None = None) -> dict[Path, Entry]:
+    def entries(self, *, read: bool, progress: Progress | None = None, workers: int | None = None) -> dict[Path, Entry]:
         """The runs by path, in natural order; with *read* all of each is read, so that its metrics are known.
 
         Raises:
@@ -135,7 +140,7 @@ class Catalog:
         files = _Files(self._found())
         runs = self._unchanged(known, files, read=read) if self._is_tree else None
         if runs is None:
-            runs = self._looked_at(known, files, read=read, progress=progress)
+            runs = self._looked_at(known, files, read=read, progress=progress, workers=workers)
         return {self.root / name: runs[name] for name in sorted(runs, key=natural)}
 
     def digests(self, paths: Iterable[Path]) -> dict[Path, Digest]:
@@ -156,7 +161,13 @@ class Catalog:
         return runs or None
 
     def _looked_at(
-        self, known: dict[str, Entry], files: _Files, *, read: bool, progress: Progress | None
+        self,
+        known: dict[str, Entry],
+        files: _Files,
+        *,
+        read: bool,
+        progress: Progress | None,
+        workers: int | None,
     ) -> dict[str, Entry]:
         """The runs, after a look at what is new or has changed."""
         names = [name for name in files.stamps if not _is_second(name, files.stamps)]
@@ -166,7 +177,8 @@ class Catalog:
             return entry is not None and entry.is_fresh(files.stamp(name, entry.facts.files), read=read)
 
         every = {name: known[name] for name in names if is_fresh(name)}
-        every |= self._look([name for name in names if name not in every], known, files, read=read, progress=progress)
+        stale = [name for name in names if name not in every]
+        every |= self._look(stale, known, files, read=read, progress=progress, workers=workers)
 
         def look(path: Path) -> tuple[tuple[Path, ...], int | None] | None:
             entry = every.get(self._name(path))
@@ -177,7 +189,8 @@ class Catalog:
         logs = [self._name(path) for path in find_logs([self._where], look)]
         shards = [name for name in logs if name not in every]
         every |= {name: known[name] for name in shards if is_fresh(name)}
-        every |= self._look([name for name in shards if name not in every], known, files, read=read)
+        stale = [name for name in shards if name not in every]
+        every |= self._look(stale, known, files, read=read, progress=progress, workers=workers)
         if self._is_tree:
             self._settle(every, known, files, frozenset(logs))
         return {name: every[name] for name in logs}
@@ -199,7 +212,8 @@ class Catalog:
         files: _Files,
         *,
         read: bool,
-        progress: Progress | None = None,
+        progress: Progress | None,
+        workers: int | None,
     ) -> dict[str, Entry]:
         """Look at logs that are new or have changed, and keep what was found out."""
         kept = {name: (digest, position) for name, digest, position in self.store.digests(names)} if read else {}
@@ -215,7 +229,8 @@ class Catalog:
         found: dict[str, Entry] = {}
         unsaved: list[tuple[Entry, Digest, str]] = []
         saved, now = time.monotonic(), time.time_ns()
-        for number, answers in run_all(_answer, looks):
+        seconds = sum(seconds_to_read(1, files.size(name) if read else 0) for name in names)
+        for number, answers in run_all(_answer, looks, seconds=seconds, workers=workers):
             for name, (facts, digest, position) in zip(parts[number], answers, strict=True):
                 looked = now / 1e9 if files.is_settled(name, facts.files, now) else 0.0
                 stamp = files.stamp(name, facts.files)

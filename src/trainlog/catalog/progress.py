@@ -25,12 +25,13 @@ def progress_bar(what: str, shown: bool | Callable[[int, int], object]) -> Itera
     if callable(shown):
         yield shown
         return
-    wanted = shown and sys.stderr.isatty()
-    begun, bar = time.monotonic(), None
+    is_wanted = bool(shown) and sys.stderr.isatty()
+    begun = time.monotonic()
+    bar: Any = None
 
     def update(done: int, total: int) -> None:
         nonlocal bar
-        if bar is None and wanted and time.monotonic() - begun > _DELAY:
+        if bar is None and is_wanted and time.monotonic() - begun > _DELAY:
             bar = _bar(what, total)
         if bar is not None:
             bar.update(bar.task_ids[0], completed=done, total=total)

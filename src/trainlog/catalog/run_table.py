@@ -177,4 +177,3 @@ def column_name(key: str, taken: Mapping[str, Any]) -> str:
         number += 1
         name = f"{key}#{number}"
     return name
-

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from trainlog import registry
 from trainlog.catalog.facts import Digest, Facts, State
 from trainlog.catalog.filter import PREFIXES, Filter, resolve
-from trainlog.catalog.fragments import Fragment, Member, OnError, Schema, by_bytes, labels_of
+from trainlog.catalog.fragments import Fragment, Member, OnError, Schema, by_bytes, labels_of, seconds_to_read
 from trainlog.catalog.index import Catalog
 from trainlog.catalog.progress import progress_bar
 from trainlog.catalog.run_table import RunTable, column_name
@@ -42,6 +42,7 @@ __all__ = ["RunInfo", "Runs", "runs"]
 Where = str | os.PathLike[str]
 
 _FRAGMENT: Final = 8 << 20  # bytes of the logs that a process reads at a time
+_FEW: Final = 16  # logs that a process is given at a time
 _NAMED: Final = 3  # damaged logs that a warning names
 
 
@@ -87,14 +88,14 @@ def runs(
 ) -> Runs:
     """The runs of a folder, of a pattern (``sweep/*/run.flog``), or of several; nothing is read yet.
 
-    Each log is one run, and so are the shards of a log, see `trainlog.find_logs.find_logs`. What is found out about them
-    is kept in a catalog, one SQLite file in that folder or in the user's cache, so that only what has changed is looked
-    at again. It may be deleted.
+    Each log is one run, and so are the shards of a log, see `trainlog.find_logs.find_logs`. What is found out about
+    them is kept in a catalog, one SQLite file in that folder or in the user's cache, so that only what has changed is
+    looked at again. It may be deleted.
 
     Args:
         where: folders, patterns and logs.
-        on_error: what to do about damaged logs: ``report`` reads their whole frames and warns, ``skip`` leaves them out,
-            ``raise`` raises. `Runs.damaged` lists them in any case.
+        on_error: what to do about damaged logs: ``report`` reads their whole frames and warns, ``skip`` leaves them
+            out, ``raise`` raises. `Runs.damaged` lists them in any case.
         progress: whether a terminal shows a bar for what takes more than a second; or a function that is called with
             how many logs are done, of how many.
         workers: processes that read; by default one for each core.
@@ -118,9 +119,9 @@ def runs(
 class Runs(Sequence[RunInfo]):
     """Many runs, in the natural order of their paths; made by `trainlog.runs`.
 
-    It is cheap to make. Headers are read when the runs are counted or named, and all of the logs when something is asked
-    that stands in their frames: both once, as the catalog keeps it. The value keeps what it has found: `refresh` looks
-    again.
+    It is cheap to make. Headers are read when the runs are counted or named, and all of the logs when something is
+    asked that stands in their frames: both once, as the catalog keeps it. The value keeps what it has found: `refresh`
+    looks again.
     """
 
     def __init__(self, settings: _Settings, names: Mapping[Path, str] | None = None) -> None:
@@ -135,7 +136,7 @@ class Runs(Sequence[RunInfo]):
             found: dict[Path, Entry] = {}
             for catalog in self._settings.catalogs:
                 with progress_bar("looking at logs", self._settings.progress) as progress:
-                    found |= catalog.entries(read=read, progress=progress)
+                    found |= catalog.entries(read=read, progress=progress, workers=self.workers)
             known[read] = found
         return known.get(read) or known[True]
 
@@ -148,16 +149,18 @@ class Runs(Sequence[RunInfo]):
         if len(catalogs) > 1:
             return {path: path.as_posix() for path in self._all(read=False)}
         root = catalogs[0].root
-        return {path: path.relative_to(root).as_posix() if path != root else path.name for path in self._all(read=False)}
+        return {
+            path: path.relative_to(root).as_posix() if path != root else path.name for path in self._all(read=False)
+        }
 
     def _entries(self, *, read: bool) -> dict[Path, Entry]:
         every = self._all(read=read)
         found = {path: every[path] for path in self._names if path in every}
         bad = {path: problem for path, entry in found.items() if (problem := _problem(entry.facts))}
-        if bad and self._settings.on_error == "raise":
+        if bad and self.on_error == "raise":
             path, problem = next(iter(bad.items()))
             raise DamagedLog(problem, path=path)
-        if bad and self._settings.on_error == "skip":
+        if bad and self.on_error == "skip":
             return {path: entry for path, entry in found.items() if path not in bad}
         return found
 
@@ -168,9 +171,15 @@ class Runs(Sequence[RunInfo]):
         found = {name: _problem(every[path].facts) for path, name in self._names.items() if path in every}
         return {name: problem for name, problem in found.items() if problem}
 
+    def known_damage(self) -> dict[str, str]:
+        """`damaged`, as far as the logs were read by now; nothing is read for it."""
+        return self.damaged if True in self._settings.known else {}
+
     def refresh(self) -> Runs:
         """The same runs as they are now, with those that have come since; a filter is applied anew by the caller."""
-        return Runs(_Settings(*(getattr(self._settings, name) for name in ("catalogs", "on_error", "progress", "workers"))))
+        return Runs(
+            _Settings(*(getattr(self._settings, name) for name in ("catalogs", "on_error", "progress", "workers")))
+        )
 
     def __len__(self) -> int:
         return len(self._entries(read=False))
@@ -259,12 +268,17 @@ class Runs(Sequence[RunInfo]):
         chosen = {row["run"] for row in rows if wanted(columns | row)}
         return Runs(self._settings, {path: name for path, name in self._names.items() if name in chosen})
 
-    def rows_for(self, keys: Iterable[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """The runs as rows that have what *keys* name, and all columns of them, each None: what filters and lists use."""
+    def rows_for(self, keys: Iterable[str], *, read: bool = False) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The runs as rows that have what *keys* name, and all of their columns, each None: for filters and lists.
+
+        The logs are read where the headers do not answer all of *keys*, or with *read*.
+        """
         keys = list(keys)
-        rows = self._rows(read=False)
+        rows = self._rows(read=read, metrics=keys if read else ())
         columns = dict.fromkeys((name for row in rows for name in row), None)
-        if any(key not in columns and not any(name.endswith(f"/{key}") for name in columns) for key in keys):
+        if not read and any(
+            key not in columns and not any(name.endswith(f"/{key}") for name in columns) for key in keys
+        ):
             rows = self._rows(read=True, metrics=keys)
             columns = dict.fromkeys((name for row in rows for name in row), None)
         return rows, columns
@@ -272,6 +286,11 @@ class Runs(Sequence[RunInfo]):
     def stamps(self) -> dict[str, str]:
         """What tells whether the files of a run have changed, by name."""
         return {self._names[path]: entry.stamp for path, entry in self._entries(read=False).items()}
+
+    @property
+    def workers(self) -> int | None:
+        """How many processes read; None for one for each core."""
+        return self._settings.workers
 
     @property
     def on_error(self) -> OnError:
@@ -310,7 +329,8 @@ class Runs(Sequence[RunInfo]):
         Args:
             kind: of which frames.
             keys: only these columns, in this order; a run that lacks one has gaps there.
-            time, steps: only rows in these ranges, as `Reader.table` takes them.
+            time: only rows from the first to before the second, in seconds.
+            steps: the same for the rows' ``step``.
             last: of those, only so many from the end of each run.
 
         Raises:
@@ -320,7 +340,7 @@ class Runs(Sequence[RunInfo]):
         """
         scan = Scan(kinds=kind, columns=keys, time=time, steps=steps, last=last, batch_rows=None)
         members = self.members()
-        fragments = [Fragment(group, scan, self._settings.on_error) for group in self._groups(members)]
+        fragments = [Fragment(group, scan, self.on_error) for group in self._groups(members)]
         found: dict[int, list[tuple[int, list[Table]]]] = {}
         damaged: dict[str, str] = {}
         for number, (tables, bad) in self._run(Fragment.tables, fragments, "reading"):
@@ -332,7 +352,7 @@ class Runs(Sequence[RunInfo]):
             for place, tables in found[number]:
                 rows += tables
                 owners += [fragments[number].members[place]] * len(tables)
-        _warn_of(damaged, len(members), self._settings.on_error)
+        _warn_of(damaged, len(members), self.on_error)
         whole = RunTable.of_tables(rows, labels_of(owners))
         if keys is None:
             return whole
@@ -349,21 +369,18 @@ class Runs(Sequence[RunInfo]):
 
         """
         members = self.members()
-        groups = self._groups(members)
+        scan = Scan(kinds=("event", "creature"))
+        fragments = [Fragment(group, scan, self.on_error) for group in self._groups(members)]
         found: dict[int, list[tuple[int, Table]]] = {}
         damaged: dict[str, str] = {}
-        for number, (tables, bad) in self._run(_episodes_of, groups, "reading episodes"):
-            found[number] = tables
+        for number, (of_fragment, bad) in self._run(_episodes_of, fragments, "reading episodes"):
+            found[number] = of_fragment
             damaged |= bad
-        self._check(damaged)
-        pairs = [(groups[number][place], table) for number in sorted(found) for place, table in found[number]]
-        _warn_of(damaged, len(members), self._settings.on_error)
+        pairs = [
+            (fragments[number].members[place], table) for number in sorted(found) for place, table in found[number]
+        ]
+        _warn_of(damaged, len(members), self.on_error)
         return RunTable.of_tables([table for _, table in pairs], labels_of([member for member, _ in pairs]))
-
-    def _check(self, damaged: Mapping[str, str]) -> None:
-        if damaged and self._settings.on_error == "raise":
-            name, problem = next(iter(damaged.items()))
-            raise DamagedLog(problem, path=next(path for path, one in self._names.items() if one == name))
 
     def aggregate(
         self,
@@ -384,8 +401,8 @@ class Runs(Sequence[RunInfo]):
             band: around it: ``ci`` (the 95 % interval), ``std``, ``minmax`` or ``none``.
 
         Returns:
-            columns ``curve``, the axis, the center, ``low`` and ``high`` (where there is a band), and ``runs``: how many
-            there are at that point. A group of one run has its values as ``value``.
+            columns ``curve``, the axis, the center, ``low`` and ``high`` (where there is a band), and ``runs``: how
+            many there are at that point. A group of one run has its values as ``value``.
 
         Raises:
             PlotError: when the runs do not have that metric, key or axis.
@@ -398,7 +415,7 @@ class Runs(Sequence[RunInfo]):
         return whole.select([name for name in whole if name != "time"])
 
     def plot(self, **options: Any) -> list[Picture]:
-        """The figures of the runs, for `trainlog.plot.save_pictures`; *options* are those of `trainlog.plot.PlotOptions`.
+        """The figures of the runs, for `trainlog.plot.save_pictures`; *options* as of `trainlog.plot.PlotOptions`.
 
         Raises:
             PlotError: when the logs lack what the options name.
@@ -429,7 +446,9 @@ class Runs(Sequence[RunInfo]):
         Args:
             kind: of which frames.
             columns: of the result, ``run`` and ``time`` among them; all without them.
-            time, steps, last: as for `table`.
+            time: only rows in this range.
+            steps: likewise.
+            last: of those, only so many from the end of each run.
             members: some of the runs only.
             size: bytes of the logs of a fragment; a log is never divided.
             schema: where it is known already.
@@ -440,7 +459,7 @@ class Runs(Sequence[RunInfo]):
         scan = Scan(kinds=kind, columns=keys, time=time, steps=steps, last=last, batch_rows=None)
         chosen = None if columns is None else tuple(columns)
         groups = by_bytes(self.members() if members is None else members, size)
-        return [Fragment(group, scan, self._settings.on_error, schema, chosen) for group in groups]
+        return [Fragment(group, scan, self.on_error, schema, chosen) for group in groups]
 
     def schema(self, kind: KindLike = "stats") -> Schema:
         """The columns that the rows of *kind* have in all runs; where the catalog does not know a log, it is read."""
@@ -448,7 +467,9 @@ class Runs(Sequence[RunInfo]):
         self._warn()
         found = self._digests(entries)
         missing = [path for path in entries if path not in found and entries[path].facts.state != "unreadable"]
-        for _, digests in run_all(_digests_of, [missing[n : n + 16] for n in range(0, len(missing), 16)]):
+        tasks = [missing[start : start + _FEW] for start in range(0, len(missing), _FEW)]
+        seconds = seconds_to_read(len(missing), sum(entries[path].facts.size for path in missing))
+        for _, digests in run_all(_digests_of, tasks, seconds=seconds, workers=self.workers):
             found |= digests
         return Schema.of((found[path] for path in entries if path in found), Kind.of(kind), self.members())
 
@@ -470,7 +491,9 @@ class Runs(Sequence[RunInfo]):
         parts = [found[number] for number in sorted(found)]
         return pa.concat_tables(parts) if parts else schema.arrow(columns).empty_table()
 
-    def to_polars(self, kind: KindLike = "stats", *, keys: Sequence[str] | None = None, **rows: Any) -> polars.DataFrame:
+    def to_polars(
+        self, kind: KindLike = "stats", *, keys: Sequence[str] | None = None, **rows: Any
+    ) -> polars.DataFrame:
         """`to_arrow` as a polars frame; `trainlog.polars.scan_runs` is the lazy one.
 
         Raises:
@@ -485,7 +508,9 @@ class Runs(Sequence[RunInfo]):
         )
         return frame
 
-    def to_pandas(self, kind: KindLike = "stats", *, keys: Sequence[str] | None = None, **rows: Any) -> pandas.DataFrame:
+    def to_pandas(
+        self, kind: KindLike = "stats", *, keys: Sequence[str] | None = None, **rows: Any
+    ) -> pandas.DataFrame:
         """`table` as a pandas frame.
 
         Raises:
@@ -526,14 +551,17 @@ class Runs(Sequence[RunInfo]):
         total = sum(member.size for member in members)
         return by_bytes(members, max(min(_FRAGMENT, total // 16), 1 << 16))
 
-    def _run(self, function: Callable[[Any], Any], tasks: Sequence[Any], what: str) -> Iterator[tuple[int, Any]]:
+    def _run(
+        self, function: Callable[[Any], Any], fragments: Sequence[Fragment], what: str
+    ) -> Iterator[tuple[int, Any]]:
+        seconds = sum(fragment.seconds for fragment in fragments)
         with progress_bar(what, self._settings.progress) as progress:
-            for done, result in enumerate(run_all(function, tasks, workers=self._settings.workers), 1):
-                progress(done, len(tasks))
+            for done, result in enumerate(run_all(function, fragments, seconds=seconds, workers=self.workers), 1):
+                progress(done, len(fragments))
                 yield result
 
     def _warn(self) -> None:
-        _warn_of(self.damaged, len(self._names), self._settings.on_error)
+        _warn_of(self.damaged, len(self._names), self.on_error)
 
 
 def _warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
@@ -601,17 +629,24 @@ def _digests_of(paths: list[Path]) -> dict[Path, Digest]:
     return {path: facts_of(path, read=True)[1] for path in paths}
 
 
-def _episodes_of(members: tuple[Member, ...]) -> tuple[list[tuple[int, Table]], dict[str, str]]:
+def _episodes_of(fragment: Fragment) -> tuple[list[tuple[int, Table]], dict[str, str]]:
     from trainlog.episode import episode_table
 
     found, damaged = [], {}
-    for place, member in enumerate(members):
+    for place, member in enumerate(fragment.members):
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always", DamagedLogWarning)
             try:
-                found.append((place, episode_table(registry.open(member.path))))
+                table = episode_table(registry.open(member.path))
             except TrainlogError as error:
+                if fragment.on_error == "raise":
+                    raise
                 damaged[member.run] = error.message
+                continue
         if holes := [str(one.message) for one in told if issubclass(one.category, DamagedLogWarning)]:
             damaged[member.run] = holes[0]
+            if fragment.on_error == "raise":
+                raise DamagedLog(holes[0], path=member.path)
+        if not holes or fragment.on_error == "report":
+            found.append((place, table))
     return found, damaged

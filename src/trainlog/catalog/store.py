@@ -1,4 +1,4 @@
-"""The file of a catalog: SQLite, beside the tree of logs or in the user's cache, never where others could have made it."""
+"""The file of a catalog: SQLite, beside the logs or in the user's cache, never where others could have made it."""
 
 from __future__ import annotations
 
@@ -204,7 +204,9 @@ def _opened(path: Path) -> sqlite3.Connection:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, timeout=_WAIT)
     try:
-        (known,), (version,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version"))
+        (known,), (version,) = (
+            connection.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
+        )
         empty = not known and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if empty:
             with connection:

@@ -16,6 +16,7 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import IO, Any, Final, TypeVar
 
 from trainlog.errors import TrainlogWarning
@@ -26,6 +27,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _MOST_WORKERS: Final = 32
+_WORTH: Final = 0.4  # seconds of work; to start a process takes a quarter of a second
 _AHEAD: Final = 2  # tasks that another process has in hand
 # With the caller's own path, so that both import the same.
 _START: Final = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import serve; serve()"
@@ -41,21 +43,21 @@ def worker_count() -> int:
 
 
 def run_all(
-    function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int | None = None, least: int = 2
+    function: Callable[[Task], Result], tasks: Sequence[Task], *, seconds: float, workers: int | None = None
 ) -> Iterator[tuple[int, Result]]:
     """Yield the number of each task with ``function(task)``, as they are finished.
 
     Args:
         function: a function of a module, which another process can import.
         tasks: values that can be pickled.
+        seconds: that all of it takes one process, about; another is started where that is worth it.
         workers: processes, this one included; by default as many as there are cores.
-        least: tasks that are worth another process.
 
     Raises:
         Exception: what *function* raises.
 
     """
-    count = min(workers or worker_count(), max(len(tasks) // least, 1))
+    count = min(workers or worker_count(), len(tasks)) if seconds > _WORTH else 1
     todo = deque(range(len(tasks)))
     others: list[_Worker] = []
     done: queue.SimpleQueue[tuple[_Worker, int, bool, Any]] = queue.SimpleQueue()
@@ -73,7 +75,8 @@ def run_all(
                 worker, number, fine, result = done.get()
                 if number < 0:  # it died, perhaps as the machine had no memory left
                     if worker.held:
-                        warnings.warn(TrainlogWarning(f"a worker process ended early ({result}); its logs are read here"))
+                        why = f"a process that reads logs ended early ({result}); its logs are read by this one"
+                        warnings.warn(TrainlogWarning(why), stacklevel=2)
                     todo.extendleft(sorted(worker.held, reverse=True))
                     worker.held.clear()
                     break
@@ -100,7 +103,8 @@ class _Worker:
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._input: IO[bytes] = self._process.stdin
         self._function = function
         self._thread = threading.Thread(target=self._listen, args=(self._process.stdout, done), daemon=True)
@@ -112,11 +116,9 @@ class _Worker:
             return
         number = todo.popleft()
         self.held.add(number)
-        try:
+        with suppress(BrokenPipeError, ValueError):  # of which the thread that listens tells
             pickle.dump((number, self._function, tasks[number]), self._input, protocol=5)
             self._input.flush()
-        except (BrokenPipeError, ValueError):
-            pass  # the thread that listens says so
 
     def _listen(self, output: IO[bytes], done: queue.SimpleQueue[tuple[_Worker, int, bool, Any]]) -> None:
         try:
@@ -129,13 +131,11 @@ class _Worker:
         """End it, also where it is at work."""
         if self.held:
             self._process.kill()
-        try:
+        with suppress(BrokenPipeError):
             self._input.close()
-        except BrokenPipeError:
-            pass
         self._process.wait()
         self._thread.join()
-        assert self._process.stdout
+        assert self._process.stdout is not None
         self._process.stdout.close()
 
 

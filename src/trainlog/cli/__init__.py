@@ -21,11 +21,13 @@ __all__ = ["cli", "main"]
 # In the order of first use.
 _COMMANDS: Final = {
     "demo": "train a MuJoCo agent, and record it",
+    "list": "list the runs of folders, filtered and sorted",
+    "compare": "compare groups of runs",
     "info": "summarise logs: frames, keys, times, damage",
     "dump": "print the frames of a log as JSON lines",
     "tail": "print the last frames of a log, and follow it",
     "convert": "convert logs to another format",
-    "compact": "compress finished logs",
+    "compact": "compress finished logs, or copy a tree of runs to Parquet",
     "plot": "draw the curves of logs",
     "diff": "show what differs between two runs",
     "report": "write figures, tables and gates for CI",
