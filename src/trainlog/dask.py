@@ -61,7 +61,7 @@ def read_runs(
     schema = chosen.schema(kind)
     names = None if keys is None else schema.columns_of(keys, kind)
     total = sum(member.size for member in chosen.members())
-    size = max(min(partition_bytes, total // (os.cpu_count() or 1)), 1 << 16)
+    size = max(min(partition_bytes, total // (os.cpu_count() or 1)), 1)
     fragments = chosen.fragments(kind, columns=names, size=size, schema=schema, time=time, steps=steps, last=last)
     meta = _pandas(schema.arrow(names).empty_table())
     if not fragments:

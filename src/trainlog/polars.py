@@ -74,7 +74,7 @@ def scan_runs(
             time=ranges.get("time"),
             steps=ranges.get("step"),
             members=members,
-            size=max(min(8 << 20, sum(member.size for member in members) // 16), 1 << 16),
+            size=min(8 << 20, max(sum(member.size for member in members) // 16, 1 << 16)),
             schema=schema,
         )
         left = n_rows

@@ -107,7 +107,7 @@ def compact(
     members = runs.members()
     stamps = runs.stamps()
     meta = {one.path: one.meta for one in runs}
-    done = Compaction(target)
+    done = Compaction(target, damaged=runs.damaged)
     tasks: list[_Task] = []
     schemas: dict[str, Schema] = {}
     for kind in dict.fromkeys(map(Kind.of, kinds)):
@@ -136,7 +136,7 @@ def compact(
                 del known["parts"][name]
             done.written += len(part.rows)
             done.rows += sum(part.rows.values())
-            done.damaged |= part.damaged
+            done.damaged |= {run: problem for run, problem in part.damaged.items() if run not in done.damaged}
             progress(count, len(tasks))
     for name, schema in schemas.items():
         manifest["kinds"][name]["schema"] = _text(schema)

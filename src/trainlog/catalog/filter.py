@@ -121,15 +121,12 @@ class _Parser:
         self._depth = 0
         self._next: _Token | None = None
         self._advance()
-        self.test = self._whole()
+        self.test: _Test = self._any() if text.strip() else lambda row: True
+        if (left := self._peek()) is not None:
+            raise self._fail(f"{left.text!r} does not belong here", left.at)
 
-    def _whole(self) -> _Test:
-        if self._next is None:
-            return lambda row: True
-        test = self._any()
-        if self._next is not None:
-            raise self._fail(f"{self._next.text!r} does not belong here", self._next.at)
-        return test
+    def _peek(self) -> _Token | None:
+        return self._next
 
     def _advance(self) -> _Token | None:
         """Take the next token, and look at the one behind it."""

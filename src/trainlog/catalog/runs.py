@@ -549,7 +549,7 @@ class Runs(Sequence[RunInfo]):
 
     def _groups(self, members: Sequence[Member]) -> list[tuple[Member, ...]]:
         total = sum(member.size for member in members)
-        return by_bytes(members, max(min(_FRAGMENT, total // 16), 1 << 16))
+        return by_bytes(members, min(_FRAGMENT, max(total // 16, 1 << 16)))
 
     def _run(
         self, function: Callable[[Any], Any], fragments: Sequence[Fragment], what: str

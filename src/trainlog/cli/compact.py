@@ -59,8 +59,6 @@ def _tree(where: Path, target: Path, text: str, by: list[str], names: str) -> in
     echo(f"{done.target}: {held}, {human_size(done.size)}")
     written = f"{done.written:,} written ({done.rows:,} rows) and compared with their logs, which are kept"
     echo(f"{written}; {done.kept:,} as before")
-    for name, problem in done.damaged.items():
-        echo(f"trainlog: {name}: {problem}", err=True)
     return 1 if done.damaged else 0
 
 
