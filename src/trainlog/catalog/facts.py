@@ -23,7 +23,7 @@ from trainlog.table.column import Column, SparseColumn
 from trainlog.table.table import Table
 from trainlog.table.values import flatten, number
 
-__all__ = ["Digest", "Facts", "Metric", "State", "facts_of", "log_of"]
+__all__ = ["Digest", "Facts", "Metric", "State", "facts_of", "log_of", "state_of"]
 
 State = str
 """``running``: a process of this machine holds the log open, or it grew within 20 seconds. ``killed``: it ends inside a
@@ -188,6 +188,7 @@ class Facts:
         changed: when the last of them was, in seconds since 1970.
         frames: of all kinds; None before it was read.
         duration: time of the last frame, in seconds since the run began.
+        torn: whether it ends inside a record.
         holes: places of bytes that are no record, and how many bytes that are.
         last: the last finite number of each metric.
         read: whether all of it was read, so that frames, duration, damage and metrics are known.
@@ -205,6 +206,7 @@ class Facts:
     changed: float = 0.0
     frames: int | None = None
     duration: float | None = None
+    torn: bool = False
     holes: int = 0
     damage: int = 0
     last: dict[str, float] = field(default_factory=dict)
@@ -256,24 +258,27 @@ def facts_of(path: Path, *, read: bool, before: tuple[Facts, Digest, str] | None
     reader, facts = log_of(path)
     if reader is None:
         return facts, Digest(), ""
-    _look_at_files(facts, reader)
-    digest, position = Digest(), ""
-    if read and facts.rank is None:
-        try:
-            torn, digest, position = _read(reader, facts, before)
-        except TrainlogError as error:  # such as a disk that fails
-            facts.error = error.message
-            return facts, digest, ""
-        facts.state = "killed" if torn and facts.state == "ended" else facts.state
-    return facts, digest, position
-
-
-def _look_at_files(facts: Facts, reader: Reader) -> None:
     stats = [file.stat() for file in reader.files if file.exists()]
     facts.size = sum(one.st_size for one in stats)
     facts.changed = max((one.st_mtime for one in stats), default=0.0)
-    if 0 <= time.time() - facts.changed < LIVE or any(map(lock_owner, reader.files)):
-        facts.state = "running"
+    digest, position = Digest(), ""
+    if read and facts.rank is None:
+        try:
+            facts.torn, digest, position = _read(reader, facts, before)
+        except TrainlogError as error:  # such as a disk that fails
+            facts.error = error.message
+            return facts, digest, ""
+    facts.state = state_of(facts, reader.files)
+    return facts, digest, position
+
+
+def state_of(facts: Facts, files: Iterable[Path]) -> State:
+    """The state of a log now; what is not running can only become so by a change of its files."""
+    if facts.state == "unreadable":
+        return facts.state
+    if 0 <= time.time() - facts.changed < LIVE or any(map(lock_owner, files)):
+        return "running"
+    return "killed" if facts.torn else "ended"
 
 
 def _read(reader: Reader, facts: Facts, before: tuple[Facts, Digest, str] | None) -> tuple[bool, Digest, str]:

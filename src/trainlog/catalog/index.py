@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from trainlog import registry
-from trainlog.catalog.facts import Digest, Facts, facts_of
+from trainlog.catalog.facts import Digest, Facts, facts_of, state_of
 from trainlog.catalog.fragments import seconds_to_read
 from trainlog.catalog.store import Entry, Store, location
 from trainlog.catalog.workers import run_all
@@ -129,8 +129,8 @@ class Catalog:
         self._cut = 0 if root == "." else len(root) + (not root.endswith("/"))
         self.store = Store(location(self.root) if self._is_tree or self._is_pattern else None)
 
-    def entries(self, *, read: bool, progress: Progress | None = None, workers: int | None = None) -> dict[Path, Entry]:
-        """The runs by path, in natural order; with *read* all of each is read, so that its metrics are known.
+    def entries(self, *, read: bool, progress: Progress | None = None, workers: int | None = None) -> dict[str, Entry]:
+        """The runs by name, in natural order; with *read* all of each is read, so that its metrics are known.
 
         Raises:
             LogNotFound: when there are none.
@@ -141,12 +141,23 @@ class Catalog:
         runs = self._unchanged(known, files, read=read) if self._is_tree else None
         if runs is None:
             runs = self._looked_at(known, files, read=read, progress=progress, workers=workers)
-        return {self.root / name: runs[name] for name in sorted(runs, key=natural)}
+        self._renew_states(runs, files)
+        return {name: runs[name] for name in sorted(runs, key=natural)}
 
-    def digests(self, paths: Iterable[Path]) -> dict[Path, Digest]:
-        """The digests of those of *paths* that the catalog keeps."""
-        names = {self._name(path): path for path in paths}
-        return {names[name]: digest for name, digest, _ in self.store.digests(names)}
+    def _renew_states(self, runs: dict[str, Entry], files: _Files) -> None:
+        """Look whether those that were running still are."""
+        changed = []
+        for name, entry in runs.items():
+            if entry.facts.state == "running":
+                paths = [self.root / one for one in files.members(name, entry.facts.files)]
+                if (state := state_of(entry.facts, paths)) != "running":
+                    entry.facts.state = state
+                    changed.append(entry)
+        self.store.mark(changed)
+
+    def path(self, name: str) -> Path:
+        """The path of a run."""
+        return self.root / name
 
     def _unchanged(self, known: dict[str, Entry], files: _Files, *, read: bool) -> dict[str, Entry] | None:
         """The runs as they are known, where no file has come, gone or changed; None otherwise."""

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from trainlog import registry
-from trainlog.catalog.facts import Digest, Facts, State
+from trainlog.catalog.facts import Digest, Facts, State, facts_of
 from trainlog.catalog.filter import PREFIXES, Filter, resolve
 from trainlog.catalog.fragments import Fragment, Member, OnError, Schema, by_bytes, labels_of, seconds_to_read
 from trainlog.catalog.index import Catalog
@@ -70,13 +70,32 @@ class RunInfo:
         return registry.open(self.path)
 
 
+class _Known(NamedTuple):
+    """A run, and the catalog that knows it."""
+
+    catalog: Catalog
+    entry: Entry
+
+    @property
+    def facts(self) -> Facts:
+        return self.entry.facts
+
+    @property
+    def path(self) -> Path:
+        return self.catalog.path(self.entry.path)
+
+
+def _info(name: str, one: _Known) -> RunInfo:
+    return RunInfo(name, one.path, one.facts.meta, one.facts.state, _task(one.facts.meta))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Settings:
     catalogs: tuple[Catalog, ...]
     on_error: OnError
     progress: bool | Callable[[int, int], object]
     workers: int | None
-    known: dict[bool, dict[Path, Entry]] = field(default_factory=dict)  # without, and with what is in their frames
+    known: dict[bool, dict[str, _Known]] = field(default_factory=dict)  # without, and with what is in their frames
 
 
 def runs(
@@ -124,52 +143,44 @@ class Runs(Sequence[RunInfo]):
     looks again.
     """
 
-    def __init__(self, settings: _Settings, names: Mapping[Path, str] | None = None) -> None:
+    def __init__(self, settings: _Settings, names: frozenset[str] | None = None) -> None:
         self._settings = settings
         self._chosen = names
 
     # --- which runs ---
 
-    def _all(self, *, read: bool) -> dict[Path, Entry]:
+    def _all(self, *, read: bool) -> dict[str, _Known]:
         known = self._settings.known
         if read not in known and not (not read and True in known):
-            found: dict[Path, Entry] = {}
-            for catalog in self._settings.catalogs:
+            found: dict[str, _Known] = {}
+            catalogs = self._settings.catalogs
+            for catalog in catalogs:
                 with progress_bar("looking at logs", self._settings.progress) as progress:
-                    found |= catalog.entries(read=read, progress=progress, workers=self.workers)
+                    entries = catalog.entries(read=read, progress=progress, workers=self.workers)
+                if len(catalogs) > 1:
+                    found |= {catalog.path(name).as_posix(): _Known(catalog, one) for name, one in entries.items()}
+                else:
+                    found = {name or catalog.root.name: _Known(catalog, one) for name, one in entries.items()}
             known[read] = found
-        return known.get(read) or known[True]
+        return known[read] if read in known else known[True]
 
-    @cached_property
-    def _names(self) -> Mapping[Path, str]:
-        """The names of the runs that were chosen, by path."""
-        if self._chosen is not None:
-            return self._chosen
-        catalogs = self._settings.catalogs
-        if len(catalogs) > 1:
-            return {path: path.as_posix() for path in self._all(read=False)}
-        root = catalogs[0].root
-        return {
-            path: path.relative_to(root).as_posix() if path != root else path.name for path in self._all(read=False)
-        }
+    def _mine(self, *, read: bool) -> dict[str, _Known]:
+        """The runs that were chosen, the damaged ones among them."""
+        found = self._all(read=read)
+        return found if self._chosen is None else {name: one for name, one in found.items() if name in self._chosen}
 
-    def _entries(self, *, read: bool) -> dict[Path, Entry]:
-        every = self._all(read=read)
-        found = {path: every[path] for path in self._names if path in every}
-        bad = {path: problem for path, entry in found.items() if (problem := _problem(entry.facts))}
+    def _entries(self, *, read: bool) -> dict[str, _Known]:
+        found = self._mine(read=read)
+        bad = {name for name, one in found.items() if one.facts.holes or one.facts.error}
         if bad and self.on_error == "raise":
-            path, problem = next(iter(bad.items()))
-            raise DamagedLog(problem, path=path)
-        if bad and self.on_error == "skip":
-            return {path: entry for path, entry in found.items() if path not in bad}
-        return found
+            first = next(name for name in found if name in bad)
+            raise DamagedLog(_problem(found[first].facts), path=found[first].path)
+        return {name: one for name, one in found.items() if name not in bad} if self.on_error == "skip" else found
 
     @property
     def damaged(self) -> dict[str, str]:
         """What is wrong with which run, by name: bytes that are no record, or a log that cannot be read."""
-        every = self._all(read=True)
-        found = {name: _problem(every[path].facts) for path, name in self._names.items() if path in every}
-        return {name: problem for name, problem in found.items() if problem}
+        return {name: _problem(one.facts) for name, one in self._mine(read=True).items() if _problem(one.facts)}
 
     def known_damage(self) -> dict[str, str]:
         """`damaged`, as far as the logs were read by now; nothing is read for it."""
@@ -185,8 +196,8 @@ class Runs(Sequence[RunInfo]):
         return len(self._entries(read=False))
 
     def __iter__(self) -> Iterator[RunInfo]:
-        for path, entry in self._entries(read=False).items():
-            yield self._info(path, entry.facts)
+        for name, one in self._entries(read=False).items():
+            yield _info(name, one)
 
     @overload
     def __getitem__(self, index: int) -> RunInfo: ...
@@ -195,13 +206,8 @@ class Runs(Sequence[RunInfo]):
 
     def __getitem__(self, index: int | slice) -> RunInfo | Runs:
         entries = self._entries(read=False)
-        paths = list(entries)[index]
-        if isinstance(paths, Path):
-            return self._info(paths, entries[paths].facts)
-        return Runs(self._settings, {path: self._names[path] for path in paths})
-
-    def _info(self, path: Path, facts: Facts) -> RunInfo:
-        return RunInfo(self._names[path], path, facts.meta, facts.state, _task(facts.meta))
+        names = list(entries)[index]
+        return _info(names, entries[names]) if isinstance(names, str) else Runs(self._settings, frozenset(names))
 
     def __repr__(self) -> str:
         if not self._settings.known and self._chosen is None:
@@ -232,21 +238,22 @@ class Runs(Sequence[RunInfo]):
     def _rows(self, *, read: bool, metrics: Iterable[str] = ()) -> list[dict[str, Any]]:
         """The rows of the table; with those of *metrics* (``best/reward``) that are no last values, too."""
         entries = self._entries(read=read)
-        rows = [_row(self._names[path], entry.facts) for path, entry in entries.items()]
+        rows = [_row(name, one.facts) for name, one in entries.items()]
         wanted = {key: key.partition("/") for key in metrics if key.partition("/")[0] in PREFIXES[1:]}
         if wanted:
             digests = self._digests(entries)
-            for row, path in zip(rows, entries, strict=True):
+            for row, name in zip(rows, entries, strict=True):
                 for key, (prefix, _, metric) in wanted.items():
-                    value = _of_metric(digests.get(path), prefix, metric)
+                    value = _of_metric(digests.get(name), prefix, metric)
                     if value is not None:
                         row.setdefault(key, value)
         return rows
 
-    def _digests(self, entries: Mapping[Path, Entry]) -> dict[Path, Digest]:
-        found: dict[Path, Digest] = {}
+    def _digests(self, entries: Mapping[str, _Known]) -> dict[str, Digest]:
+        found: dict[str, Digest] = {}
         for catalog in self._settings.catalogs:
-            found |= catalog.digests(entries)
+            names = {one.entry.path: name for name, one in entries.items() if one.catalog is catalog}
+            found |= {names[path]: digest for path, digest, _ in catalog.store.digests(names)}
         return found
 
     def filter(self, text: str) -> Runs:
@@ -266,7 +273,7 @@ class Runs(Sequence[RunInfo]):
                 hint = f"; near it: {', '.join(dict.fromkeys(near))}" if near else ""
                 raise ExpressionError(f"no run has the key {key!r}{hint}")
         chosen = {row["run"] for row in rows if wanted(columns | row)}
-        return Runs(self._settings, {path: name for path, name in self._names.items() if name in chosen})
+        return Runs(self._settings, frozenset(chosen))
 
     def rows_for(self, keys: Iterable[str], *, read: bool = False) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The runs as rows that have what *keys* name, and all of their columns, each None: for filters and lists.
@@ -285,7 +292,7 @@ class Runs(Sequence[RunInfo]):
 
     def stamps(self) -> dict[str, str]:
         """What tells whether the files of a run have changed, by name."""
-        return {self._names[path]: entry.stamp for path, entry in self._entries(read=False).items()}
+        return {name: one.entry.stamp for name, one in self._entries(read=False).items()}
 
     @property
     def workers(self) -> int | None:
@@ -307,10 +314,9 @@ class Runs(Sequence[RunInfo]):
     def members(self) -> list[Member]:
         """The runs as fragments have them."""
         return [
-            Member(path, self._names[path], _task(facts.meta), facts.meta.get("seed"), facts.size)
-            for path, entry in self._entries(read=False).items()
-            for facts in [entry.facts]
-            if facts.state != "unreadable"
+            Member(one.path, name, _task(one.facts.meta), one.facts.meta.get("seed"), one.facts.size)
+            for name, one in self._entries(read=False).items()
+            if one.facts.state != "unreadable"
         ]
 
     def table(
@@ -466,12 +472,13 @@ class Runs(Sequence[RunInfo]):
         entries = self._entries(read=True)
         self._warn()
         found = self._digests(entries)
-        missing = [path for path in entries if path not in found and entries[path].facts.state != "unreadable"]
-        tasks = [missing[start : start + _FEW] for start in range(0, len(missing), _FEW)]
-        seconds = seconds_to_read(len(missing), sum(entries[path].facts.size for path in missing))
-        for _, digests in run_all(_digests_of, tasks, seconds=seconds, workers=self.workers):
-            found |= digests
-        return Schema.of((found[path] for path in entries if path in found), Kind.of(kind), self.members())
+        missing = [name for name in entries if name not in found and entries[name].facts.state != "unreadable"]
+        parts = [missing[start : start + _FEW] for start in range(0, len(missing), _FEW)]
+        seconds = seconds_to_read(len(missing), sum(entries[name].facts.size for name in missing))
+        tasks = [[entries[name].path for name in part] for part in parts]
+        for number, digests in run_all(_digests_of, tasks, seconds=seconds, workers=self.workers):
+            found |= zip(parts[number], digests, strict=True)
+        return Schema.of((found[name] for name in entries if name in found), Kind.of(kind), self.members())
 
     def to_arrow(self, kind: KindLike = "stats", *, keys: Sequence[str] | None = None, **rows: Any) -> pyarrow.Table:
         """`table` as Apache Arrow; the types of the columns are those of all runs, see `Schema`.
@@ -561,7 +568,7 @@ class Runs(Sequence[RunInfo]):
                 yield result
 
     def _warn(self) -> None:
-        _warn_of(self.damaged, len(self._names), self.on_error)
+        _warn_of(self.damaged, len(self._mine(read=True)), self.on_error)
 
 
 def _warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
@@ -583,22 +590,22 @@ def _problem(facts: Facts) -> str:
 
 
 def _row(name: str, facts: Facts) -> dict[str, Any]:
-    row: dict[str, Any] = {"run": name, "state": facts.state}
-    row |= {
-        "task": _task(facts.meta) or "",
-        "duration": facts.duration,
-        "frames": facts.frames,
-        "size": facts.size,
-        "changed": facts.changed,
-        "damage": facts.damage if facts.read else None,
-        "error": facts.error or None,
-    }
-    row = {key: value for key, value in row.items() if value is not None}
+    task = _task(facts.meta) or ""
+    row: dict[str, Any] = {"run": name, "state": facts.state, "task": task}
+    if facts.read:
+        row |= {"duration": facts.duration, "frames": facts.frames}
+    row |= {"size": facts.size, "changed": facts.changed}
+    if facts.read:
+        row["damage"] = facts.damage
+    if facts.error:
+        row["error"] = facts.error
     for key, value in facts.meta.items():
-        if key != "task" or not (isinstance(value, str) and value in row["task"]):
+        if key not in row:
+            row[key] = value
+        elif key != "task" or not (isinstance(value, str) and value in task):
             row[column_name(key, row)] = value
     for key, number in facts.last.items():
-        row.setdefault(f"last/{key}", number)
+        row[f"last/{key}"] = number
     return row
 
 
@@ -623,10 +630,8 @@ def _of_metric(digest: Digest | None, prefix: str, name: str) -> float | None:
     return {"first": metric.first, "min": metric.low, "max": metric.high, "mean": metric.mean}[prefix]
 
 
-def _digests_of(paths: list[Path]) -> dict[Path, Digest]:
-    from trainlog.catalog.facts import facts_of
-
-    return {path: facts_of(path, read=True)[1] for path in paths}
+def _digests_of(paths: list[Path]) -> list[Digest]:
+    return [facts_of(path, read=True)[1] for path in paths]
 
 
 def _episodes_of(fragment: Fragment) -> tuple[list[tuple[int, Table]], dict[str, str]]:

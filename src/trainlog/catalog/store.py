@@ -52,7 +52,7 @@ class Entry(NamedTuple):
     def is_fresh(self, stamp: str, *, read: bool) -> bool:
         """Whether the files with this *stamp* are those that were looked at, and were *read* where that is wanted."""
         is_read = not read or self.facts.read or not self.is_run or bool(self.facts.error)
-        return stamp == self.stamp and self.looked > 0 and is_read and self.facts.state != "running"
+        return stamp == self.stamp and self.looked > 0 and is_read
 
 
 def location(folder: Path) -> Path | None:
@@ -159,11 +159,11 @@ class Store:
         ]
         self._write(["INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?, ?, ?, ?)"], [rows])
 
-    def mark(self, entries: Iterable[Entry], gone: Iterable[str]) -> None:
-        """Keep which of *entries* are runs, and forget those that are *gone*."""
+    def mark(self, entries: Iterable[Entry], gone: Iterable[str] = ()) -> None:
+        """Keep which of *entries* are runs and what is known of them, and forget those that are *gone*."""
         rows = [(one.path, one.stamp, one.looked, one.is_run, _pack(one.facts.packed())) for one in entries]
         insert = """INSERT INTO log (path, stamp, looked, is_run, facts) VALUES (?, ?, ?, ?, ?)
-            ON CONFLICT (path) DO UPDATE SET is_run = excluded.is_run"""
+            ON CONFLICT (path) DO UPDATE SET is_run = excluded.is_run, facts = excluded.facts"""
         self._write([insert, "DELETE FROM log WHERE path = ?"], [rows, [(path,) for path in gone]])
 
     def _write(self, statements: list[str], rows: list[list[tuple[Any, ...]]]) -> None:
