@@ -55,7 +55,7 @@ def read_runs(
         KeyError: when no run has one of *keys*.
 
     """
-    frames = extra("dask.dataframe", '"dask[dataframe]" "trainlog[arrow]"')
+    frames = extra("dask.dataframe", '"trainlog[dask]"')
     chosen = where if isinstance(where, Runs) else runs(where, on_error=on_error)
     chosen = chosen.filter(filter) if filter else chosen
     schema = chosen.schema(kind)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from trainlog.catalog.fragments import LABELS, Fragment, Member, OnError, Schema
+from trainlog.catalog.fragments import LABELS, Fragment, Member, OnError, Schema, arrow_module
 from trainlog.catalog.runs import Runs, runs
 from trainlog.catalog.workers import run_all
 from trainlog.model import KindLike
@@ -48,8 +48,8 @@ def scan_runs(
         LogNotFound, ExpressionError, DamagedLog: as `trainlog.runs` and `Runs.filter`.
 
     """
-    pl = extra("polars", 'polars "trainlog[arrow]"')
-    extra("pyarrow", '"trainlog[arrow]"')
+    pl = extra("polars", '"trainlog[polars]"')
+    arrow_module()
     from polars.io.plugins import register_io_source
 
     chosen = where if isinstance(where, Runs) else runs(where, on_error=on_error, workers=workers)
@@ -122,7 +122,7 @@ def _conjunction(predicate: polars.Expr) -> list[polars.Expr]:
 
 def _tree(expression: polars.Expr) -> dict[str, Any]:
     """An expression as Polars writes it; empty for one that it cannot write, such as a function of Python."""
-    pl = extra("polars", "polars")
+    pl = extra("polars", '"trainlog[polars]"')
     try:
         tree = json.loads(expression.meta.serialize(format="json"))
     except (ValueError, pl.exceptions.PolarsError):

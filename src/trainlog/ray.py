@@ -52,7 +52,7 @@ def read_runs(
         KeyError: when no run has one of *keys*.
 
     """
-    data = extra("ray.data", '"ray[data]" "trainlog[arrow]"')
+    data = extra("ray.data", '"trainlog[ray]"')
     chosen = where if isinstance(where, Runs) else runs(where, on_error=on_error)
     chosen = chosen.filter(filter) if filter else chosen
     source = _source(data, chosen, kind, keys, {"time": time, "steps": steps, "last": last})

@@ -17,7 +17,7 @@ import trainlog
 from handmade import Flog
 from made_runs import STATS, damage, make_run, sweep
 from trainlog.catalog.fragments import Fragment
-from trainlog.errors import DamagedLogWarning, ExpressionError
+from trainlog.errors import DamagedLogWarning, ExpressionError, MissingExtra
 
 pytest.importorskip("pyarrow")
 pl = pytest.importorskip("polars")
@@ -177,6 +177,15 @@ def test_duckdb_queries_a_lazy_frame(folder: Path) -> None:
     lazy = trainlog.polars.scan_runs(folder)  # noqa: F841 - DuckDB finds it by its name
     found = duckdb.sql("SELECT run, count(*) FROM lazy WHERE seed = 5 GROUP BY run ORDER BY run").fetchall()
     assert found == [("ppo/5.flog", 5), ("sac/5.flog", 5)]
+
+
+def test_an_old_pyarrow_is_refused_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow
+
+    make_run(tmp_path / "a.flog", {}, [{"x": 1}])
+    monkeypatch.setattr(pyarrow, "__version__", "25.0.1")
+    with pytest.raises(MissingExtra, match=r"pyarrow 25\.0\.1 cannot read vectors that some rows lack"):
+        trainlog.runs(tmp_path).to_arrow()
 
 
 def test_a_log_that_becomes_something_else_after_the_plan_is_an_error(tmp_path: Path) -> None:

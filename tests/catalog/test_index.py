@@ -227,6 +227,39 @@ def test_single_logs_leave_no_catalog(folder: Path) -> None:
     assert [run.name for run in trainlog.runs([folder / "ppo" / "1.flog"])] == ["1.flog"]
 
 
+def test_a_run_that_ends_is_seen_without_a_read(
+    folder: Path, looked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "ppo" / "0.flog"
+    path.touch()
+    config = trainlog.runs(folder).config
+    assert config["state"].tolist() == ["running"] + ["ended"] * 5
+    count = len(looked)
+    monkeypatch.setattr(facts_module, "LIVE", 0.0)
+    assert set(trainlog.runs(folder).config["state"]) == {"ended"}
+    assert set(trainlog.runs(folder).config["state"]) == {"ended"}
+    assert len(looked) == count
+
+
+def test_logs_that_no_catalog_can_keep_are_read_each_time(folder: Path, looked: list[str]) -> None:
+    pytest.importorskip("polars")
+    deep: object = 1
+    for _ in range(300):
+        deep = {"in": deep}
+    header = b'{"note": "\\ud800", "task": "\\udfff", "seed": 100000000000000000000, "\\udead": [1]}'
+    make_run(folder / "a.flog", header, [{"reward": 1.0}])
+    make_run(folder / "b.flog", {"deep": deep, "seed": {"x": 1}}, [{"reward": 2.0}])
+    (folder / "c.flog").write_bytes(log_bytes({}, [{"reward": 3.0}]))
+    (folder / "c.flog").rename(folder / os.fsdecode(b"c\xff.flog"))
+    for _ in range(2):
+        found = trainlog.runs(folder)
+        assert found.config.rows == 9
+        assert found.table(keys=["reward"]).rows == 33
+        assert len(found.filter("reward<4")) == 4
+        assert found.to_polars(keys=["reward"]).height == 33
+        assert found.config.to_polars().height == 9
+
+
 def test_digests_add_up_over_batches(tmp_path: Path) -> None:
     rows = [
         {"a": float(n), "b": n % 3, "c": n > 3, "d": "word", "e": [1.0, 2.0], "f": None, "g": float("nan")}

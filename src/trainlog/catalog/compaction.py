@@ -14,7 +14,7 @@ from urllib.parse import quote
 import numpy as np
 
 from trainlog import registry
-from trainlog.catalog.fragments import Fragment, Member, Schema, by_bytes
+from trainlog.catalog.fragments import Fragment, Member, Schema, arrow_module, by_bytes
 from trainlog.catalog.progress import progress_bar
 from trainlog.catalog.workers import run_all
 from trainlog.errors import CodecError, LogExists, LogWriteError
@@ -101,7 +101,7 @@ def compact(
         DamagedLog: with ``on_error="raise"``, for a damaged log.
 
     """
-    extra("pyarrow.parquet", '"trainlog[arrow]"')
+    arrow_module()
     keys = [partition_by] if isinstance(partition_by, str) else list(partition_by)
     manifest = _load(target, keys)
     members = runs.members()
@@ -264,7 +264,7 @@ def _grows(before: str, schema: Schema) -> bool:
 
 def _write(task: _Task) -> _Part:
     """Write a part, and compare it with its logs."""
-    pa, parquet = extra("pyarrow", '"trainlog[arrow]"'), extra("pyarrow.parquet", '"trainlog[arrow]"')
+    pa, parquet = arrow_module(), extra("pyarrow.parquet", '"trainlog[arrow]"')
     assert task.fragment.schema is not None
     schema = task.fragment.schema.arrow()
     table, rows, damaged = task.fragment.read()

@@ -15,8 +15,8 @@ import numpy as np
 
 from trainlog import registry
 from trainlog.catalog.facts import Digest
-from trainlog.catalog.run_table import column_name
-from trainlog.errors import CodecError, CorruptLog, TrainlogError, TrainlogWarning
+from trainlog.catalog.run_table import column_name, utf8
+from trainlog.errors import CodecError, CorruptLog, MissingExtra, TrainlogError, TrainlogWarning
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Gap, Scan
 from trainlog.strictjson import strict_json
@@ -28,11 +28,23 @@ from trainlog.table.values import unknown_key
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["LABELS", "Fragment", "Member", "OnError", "Schema", "by_bytes", "labels_of", "seconds_to_read"]
+__all__ = [
+    "LABELS",
+    "arrow_module",
+    "Fragment",
+    "Member",
+    "OnError",
+    "Schema",
+    "by_bytes",
+    "labels_of",
+    "seconds_to_read",
+]
 
 OnError = Literal["raise", "skip", "report"]
 """What to do about damaged logs. ``raise``: an error at the first of them. ``skip``: they are left out. ``report``:
 their whole frames are read, and a warning says which logs they are. `Runs.damaged` lists them in any case."""
+
+_LEAST_ARROW: Final = 26  # the first that reads null lists of fixed size from Parquet
 
 LABELS: Final = ("run", "task", "seed")
 """The first columns of each row, of the run that it belongs to; then comes ``time``."""
@@ -81,15 +93,15 @@ class Schema(NamedTuple):
         keys: dict[str, str] = {}
         reserved: dict[str, str] = dict.fromkeys((*LABELS, "time"), "")
         for key in types:
-            name = column_name(key, reserved | keys)
+            name = column_name(utf8(key), reserved | keys)
             keys[name] = key
         whole = all(one.seed is None or (type(one.seed) is int and abs(one.seed) < 1 << 63) for one in members)
         return cls(keys, {name: frozenset(types[key]) for name, key in keys.items()}, whole)
 
     def labels(self, member: Member) -> tuple[str | None, ...]:
         """The values of `LABELS` of a log."""
-        seed = member.seed if self.seed or member.seed is None else str(member.seed)
-        return member.run, member.task, seed
+        seed = member.seed if self.seed or member.seed is None else utf8(str(member.seed))
+        return utf8(member.run), None if member.task is None else utf8(member.task), seed
 
     def columns_of(self, keys: Sequence[str], kind: KindLike) -> list[str]:
         """The columns of the result that has these *keys* of the logs.
@@ -105,7 +117,7 @@ class Schema(NamedTuple):
 
     def arrow(self, columns: Sequence[str] | None = None) -> pyarrow.Schema:
         """The schema of Apache Arrow, of all columns or of *columns*."""
-        pa = extra("pyarrow", '"trainlog[arrow]"')
+        pa = arrow_module()
         labels = {"run": pa.string(), "task": pa.string(), "seed": pa.int64() if self.seed else pa.string()}
         types = {**labels, "time": pa.float64(), **{name: _type(pa, one) for name, one in self.types.items()}}
         return pa.schema([(name, types[name]) for name in (types if columns is None else columns)])
@@ -215,7 +227,7 @@ class Fragment:
     def read(self) -> tuple[pyarrow.Table, dict[str, int], dict[str, str]]:
         """`arrow`, with how many rows each run that was read has, and what is wrong with which run; raises likewise."""
         assert self.schema is not None
-        pa = extra("pyarrow", '"trainlog[arrow]"')
+        pa = arrow_module()
         schema = self.schema.arrow(self.columns)
         found, damaged = self.tables()
         parts = [self._encoded(pa, schema, self.members[place], table) for place, tables in found for table in tables]
@@ -270,6 +282,22 @@ def _item(one: Any) -> Any:
     while hasattr(one, "value_type"):
         one = one.value_type
     return one
+
+
+def arrow_module() -> Any:
+    """Pyarrow.
+
+    Raises:
+        MissingExtra: without it, and for one that cannot read what is written here.
+
+    """
+    pa = extra("pyarrow", '"trainlog[arrow]"')
+    if int(pa.__version__.partition(".")[0]) < _LEAST_ARROW:
+        raise MissingExtra(
+            f"pyarrow {pa.__version__} cannot read vectors that some rows lack; another package may hold it back: "
+            f'pip install "pyarrow>={_LEAST_ARROW}"'
+        )
+    return pa
 
 
 def seconds_to_read(logs: int, size: int) -> float:

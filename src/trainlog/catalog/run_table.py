@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-__all__ = ["Labels", "RunTable", "column_name"]
+__all__ = ["Labels", "RunTable", "column_name", "utf8"]
 
 Array = npt.NDArray[Any]
 
@@ -137,7 +137,7 @@ class RunTable(Mapping[str, Array]):
                 columns[key] = arrow_column(one.values).take(pa.array(one.codes))
             else:
                 columns[key] = arrow_column(self.column(key))
-        return pa.table(columns)
+        return pa.table({utf8(key): column for key, column in columns.items()})
 
     def to_polars(self) -> polars.DataFrame:
         """As a polars frame.
@@ -146,7 +146,7 @@ class RunTable(Mapping[str, Array]):
             MissingExtra: without polars and pyarrow.
 
         """
-        frame: polars.DataFrame = extra("polars", 'polars "trainlog[arrow]"').from_arrow(self.to_arrow())
+        frame: polars.DataFrame = extra("polars", '"trainlog[polars]"').from_arrow(self.to_arrow())
         return frame
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -165,9 +165,14 @@ class RunTable(Mapping[str, Array]):
             MissingExtra: without duckdb and pyarrow.
 
         """
-        duck = extra("duckdb", 'duckdb "trainlog[arrow]"')
+        duck = extra("duckdb", '"trainlog[duckdb]"')
         relation: duckdb.DuckDBPyRelation = (connection or duck).from_arrow(self.to_arrow())
         return relation
+
+
+def utf8(text: str) -> str:
+    """*text*, with what UTF-8 cannot spell written as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def column_name(key: str, taken: Mapping[str, Any]) -> str:

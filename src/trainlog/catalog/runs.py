@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 from trainlog import registry
 from trainlog.catalog.facts import Digest, Facts, State, facts_of
 from trainlog.catalog.filter import PREFIXES, Filter, resolve
-from trainlog.catalog.fragments import Fragment, Member, OnError, Schema, by_bytes, labels_of, seconds_to_read
+from trainlog.catalog.fragments import (
+    Fragment,
+    Member,
+    OnError,
+    Schema,
+    arrow_module,
+    by_bytes,
+    labels_of,
+    seconds_to_read,
+)
 from trainlog.catalog.index import Catalog
 from trainlog.catalog.progress import progress_bar
 from trainlog.catalog.run_table import RunTable, column_name
@@ -25,6 +34,7 @@ from trainlog.conventions import TASK_KEYS, AxisName, Conventions
 from trainlog.errors import DamagedLog, DamagedLogWarning, ExpressionError, LogNotFound, TrainlogError
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Scan
+from trainlog.table.arrow import extra
 from trainlog.table.table import Table
 from trainlog.table.values import Range
 
@@ -488,9 +498,7 @@ class Runs(Sequence[RunInfo]):
             KeyError: when no run has one of *keys*.
 
         """
-        from trainlog.table.arrow import extra
-
-        pa = extra("pyarrow", '"trainlog[arrow]"')
+        pa = arrow_module()
         schema = self.schema(kind)
         columns = None if keys is None else schema.columns_of(keys, kind)
         fragments = self.fragments(kind, columns=columns, schema=schema, **rows)
@@ -508,9 +516,7 @@ class Runs(Sequence[RunInfo]):
             KeyError: when no run has one of *keys*.
 
         """
-        from trainlog.table.arrow import extra
-
-        frame: polars.DataFrame = extra("polars", 'polars "trainlog[arrow]"').from_arrow(
+        frame: polars.DataFrame = extra("polars", '"trainlog[polars]"').from_arrow(
             self.to_arrow(kind, keys=keys, **rows)
         )
         return frame
@@ -537,9 +543,7 @@ class Runs(Sequence[RunInfo]):
             KeyError: when no run has one of *keys*.
 
         """
-        from trainlog.table.arrow import extra
-
-        relation: duckdb.DuckDBPyRelation = extra("duckdb", 'duckdb "trainlog[arrow]"').from_arrow(
+        relation: duckdb.DuckDBPyRelation = extra("duckdb", '"trainlog[duckdb]"').from_arrow(
             self.to_arrow(kind, keys=keys, **rows)
         )
         return relation

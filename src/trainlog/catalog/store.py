@@ -150,18 +150,19 @@ class Store:
 
     def update(self, looked: Iterable[tuple[Entry, Digest, str]]) -> None:
         """Keep what was found out: rows, each with its digest and position."""
-        rows = [
-            (
-                *(entry.path, entry.stamp, entry.looked, entry.is_run, _pack(entry.facts.packed())),
-                *((_pack(digest.packed()), position) if entry.facts.read else (None, None)),
-            )
-            for entry, digest, position in looked
-        ]
+        rows = []
+        for entry, digest, position in looked:
+            with suppress(*_UNPACKABLE):
+                kept = (_pack(digest.packed()), position) if entry.facts.read else (None, None)
+                rows.append((*_packed(entry), *kept))
         self._write(["INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?, ?, ?, ?)"], [rows])
 
     def mark(self, entries: Iterable[Entry], gone: Iterable[str] = ()) -> None:
         """Keep which of *entries* are runs and what is known of them, and forget those that are *gone*."""
-        rows = [(one.path, one.stamp, one.looked, one.is_run, _pack(one.facts.packed())) for one in entries]
+        rows = []
+        for entry in entries:
+            with suppress(*_UNPACKABLE):
+                rows.append(_packed(entry))
         insert = """INSERT INTO log (path, stamp, looked, is_run, facts) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (path) DO UPDATE SET is_run = excluded.is_run, facts = excluded.facts"""
         self._write([insert, "DELETE FROM log WHERE path = ?"], [rows, [(path,) for path in gone]])
@@ -178,6 +179,15 @@ class Store:
 
 
 _UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError)
+
+
+# Text that UTF-8 cannot spell, integers of more than 64 bits, deep maps: such a log is looked at again each time.
+_UNPACKABLE: Final = (TypeError, ValueError, RecursionError)
+
+
+def _packed(entry: Entry) -> tuple[Any, ...]:
+    entry.path.encode()  # SQLite takes no other names
+    return entry.path, entry.stamp, entry.looked, entry.is_run, _pack(entry.facts.packed())
 
 
 def _pack(value: Any) -> bytes:
