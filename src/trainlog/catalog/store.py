@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import ormsgpack
 
 from trainlog.catalog.facts import Digest, Facts
+from trainlog.catalog.run_table import utf8
 
 __all__ = ["NAME", "Entry", "Store", "location"]
 
@@ -131,7 +132,7 @@ class Store:
 
     def digests(self, paths: Iterable[str]) -> Iterator[tuple[str, Digest, str]]:
         """Yield path, digest and position of those of *paths* that were read."""
-        wanted = set(paths)
+        wanted = {path for path in paths if utf8(path) == path}  # SQLite takes no other names
         with self._open() as connection:
             if connection is None:
                 return
@@ -165,7 +166,8 @@ class Store:
                 rows.append(_packed(entry))
         insert = """INSERT INTO log (path, stamp, looked, is_run, facts) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (path) DO UPDATE SET is_run = excluded.is_run, facts = excluded.facts"""
-        self._write([insert, "DELETE FROM log WHERE path = ?"], [rows, [(path,) for path in gone]])
+        missing = [(path,) for path in gone if utf8(path) == path]
+        self._write([insert, "DELETE FROM log WHERE path = ?"], [rows, missing])
 
     def _write(self, statements: list[str], rows: list[list[tuple[Any, ...]]]) -> None:
         if not any(rows):

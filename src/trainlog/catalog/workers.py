@@ -2,17 +2,20 @@
 
 The calling process is one of the workers, so that few logs cost no start of another. The others are new interpreters
 that are sent what to do: nothing is forked (a forked Polars may wait for a thread for ever), and the caller's script is
-not imported again, as the standard library's pools would, so that it needs no guard.
+not imported again, as the standard library's pools would, so that it needs no guard. They wait half a minute for the
+next call.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import queue
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +32,7 @@ Result = TypeVar("Result")
 _MOST_WORKERS: Final = 32
 _WORTH: Final = 0.4  # seconds of work; to start a process takes a quarter of a second
 _AHEAD: Final = 2  # tasks that another process has in hand
+_KEPT: Final = 30.0  # seconds that one is kept for the next call; by itself it ends after twice as long
 # With the caller's own path, so that both import the same.
 _START: Final = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import serve; serve()"
 
@@ -60,13 +64,14 @@ def run_all(
     count = min(workers or worker_count(), len(tasks)) if seconds > _WORTH else 1
     todo = deque(range(len(tasks)))
     others: list[_Worker] = []
-    done: queue.SimpleQueue[tuple[_Worker, int, bool, Any]] = queue.SimpleQueue()
+    done: _Answers = queue.SimpleQueue()
     try:
-        if count > 1 and sys.executable:
-            others = [_Worker(function, done) for _ in range(count - 1)]
+        for _ in range(count - 1 if sys.executable else 0):
+            others.append(_idle_worker() or _Worker())
+            others[-1].answers = done
         for worker in others:
             for _ in range(_AHEAD):
-                worker.give(todo, tasks)
+                worker.give(function, todo, tasks)
         while todo or any(worker.held for worker in others):
             if todo:
                 number = todo.popleft()
@@ -83,11 +88,11 @@ def run_all(
                 worker.held.discard(number)
                 if not fine:
                     raise result
-                worker.give(todo, tasks)
+                worker.give(function, todo, tasks)
                 yield number, result
     finally:
         for worker in others:
-            worker.close()
+            worker.release()
 
 
 class _Worker:
@@ -95,40 +100,64 @@ class _Worker:
 
     Attributes:
         held: numbers of the tasks that it was given, and has not answered.
+        answers: where its answers go.
+        idle_since: when it was last of use, by the monotonic clock.
 
     """
 
-    def __init__(self, function: Callable[[Any], Any], done: queue.SimpleQueue[tuple[_Worker, int, bool, Any]]) -> None:
+    answers: _Answers
+
+    def __init__(self) -> None:
         self.held: set[int] = set()
+        self.idle_since = 0.0
+        self._owner = os.getpid()
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input: IO[bytes] = self._process.stdin
-        self._function = function
-        self._thread = threading.Thread(target=self._listen, args=(self._process.stdout, done), daemon=True)
+        self._thread = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
         self._thread.start()
 
-    def give(self, todo: deque[int], tasks: Sequence[Any]) -> None:
+    @property
+    def is_usable(self) -> bool:
+        """Whether it still waits for this process."""
+        is_fresh = time.monotonic() - self.idle_since < _KEPT
+        return is_fresh and self._owner == os.getpid() and self._process.poll() is None
+
+    def give(self, function: Callable[[Any], Any], todo: deque[int], tasks: Sequence[Any]) -> None:
         """Send the next of *todo*."""
         if not todo or self._process.poll() is not None:
             return
         number = todo.popleft()
         self.held.add(number)
         with suppress(BrokenPipeError, ValueError):  # of which the thread that listens tells
-            pickle.dump((number, self._function, tasks[number]), self._input, protocol=5)
+            pickle.dump((number, _folder(), function, tasks[number]), self._input, protocol=5)
             self._input.flush()
 
-    def _listen(self, output: IO[bytes], done: queue.SimpleQueue[tuple[_Worker, int, bool, Any]]) -> None:
+    def _listen(self, output: IO[bytes]) -> None:
         try:
             while True:
-                done.put((self, *pickle.load(output)))
+                answer = pickle.load(output)
+                self.answers.put((self, *answer))
         except (EOFError, pickle.UnpicklingError, OSError, ValueError):
-            done.put((self, -1, False, f"exit code {self._process.wait()}"))
+            code = self._process.wait()
+            if hasattr(self, "answers"):
+                self.answers.put((self, -1, False, f"exit code {code}"))
+
+    def release(self) -> None:
+        """Keep it for the next call, or end it where it is at work."""
+        if self.held or self._process.poll() is not None:
+            self.close()
+        else:
+            self.idle_since = time.monotonic()
+            _idle.append(self)
 
     def close(self) -> None:
         """End it, also where it is at work."""
+        if self._owner != os.getpid():
+            return
         if self.held:
             self._process.kill()
         with suppress(BrokenPipeError):
@@ -139,6 +168,36 @@ class _Worker:
         self._process.stdout.close()
 
 
+_Answers = queue.SimpleQueue[tuple[_Worker, int, bool, Any]]
+
+_idle: list[_Worker] = []
+
+
+def _idle_worker() -> _Worker | None:
+    """One that waits, if there is one; those that have waited for long are ended."""
+    while _idle:
+        with suppress(IndexError):  # another thread was faster
+            worker = _idle.pop()
+            if worker.is_usable:
+                return worker
+            worker.close()
+    return None
+
+
+@atexit.register
+def _close_idle() -> None:
+    while _idle:
+        _idle.pop().close()
+
+
+def _folder() -> str:
+    """The current folder, from which paths are relative; empty when it was deleted."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - a name to send
+    except OSError:
+        return ""
+
+
 def serve() -> None:
     """Answer tasks from standard input until it ends: the number of each, a function, and what it is called with."""
     import signal
@@ -147,11 +206,15 @@ def serve() -> None:
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plug-in prints is no answer
     while True:
+        signal.alarm(round(2 * _KEPT))  # nobody asks any more
         try:
-            number, function, task = pickle.load(sys.stdin.buffer)
+            number, folder, function, task = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
+        signal.alarm(0)
         try:
+            if folder and folder != _folder():
+                os.chdir(folder)
             answer = pickle.dumps((number, True, function(task)), protocol=5)
         except BaseException as error:  # noqa: BLE001 - raised again by the caller
             answer = pickle.dumps((number, False, error), protocol=5)
