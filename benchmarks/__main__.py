@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import re
 import time
 from pathlib import Path
 
@@ -21,10 +22,10 @@ _LARGE = 4 * 10**9
 
 _HEAD = """# Benchmarks
 
-Written by `make bench`, never by hand. All figures come from one run, so the ratios can be trusted further than the
-times. *To trainlog* is how many times as long as trainlog: above 1 trainlog is faster, below 1 the peer is. Each
-benchmark compares the values that it wrote with those that it read, and says what it compared; no figure is given where
-they differ.
+Written by `make bench`, never by hand. All figures of a table come from one run, so the ratios can be trusted further
+than the times. *To trainlog* is how many times as long as trainlog: above 1 trainlog is faster, below 1 the peer is.
+Each benchmark compares the values that it wrote with those that it read, and says what it compared; no figure is given
+where they differ.
 
 Ratios travel from machine to machine only where both sides are bound by the same thing. A loop of Python is bound by
 the core; columns of numbers, `np.fromfile` and Parquet are bound by memory. On an AMD EPYC with two cores, creature
@@ -41,19 +42,33 @@ def main() -> None:
     if arguments.large:
         scale = dataclasses.replace(scale, sizes=(*scale.sizes, _LARGE))
     began = time.monotonic()
-    parts = [_HEAD, str(_who())]
-    print(*parts, sep="\n", flush=True)
+    parts = [] if arguments.only else [str(_who())]
+    print(_HEAD, *parts, sep="\n", flush=True)
+    distributions = {"numpy", "ormsgpack", "trainlog"}
     for name in [arguments.only] if arguments.only else TOPICS:
-        for table in importlib.import_module(f"benchmarks.{name}").tables(scale):
+        topic = importlib.import_module(f"benchmarks.{name}")
+        distributions |= getattr(topic, "DISTRIBUTIONS", {one for peer in PEERS.values() for one in peer.modules})
+        for table in topic.tables(scale):
             parts.append(str(table))
             print(parts[-1], flush=True)
-    distributions = {name for one in PEERS.values() for name in one.modules} | {"numpy", "ormsgpack"}
     about = f"{facts(distributions)}\n- **Took**: {time.monotonic() - began:.0f} s\n"
     print(about)
-    if arguments.write:
-        arguments.write.write_text("\n".join([parts[0], about, *parts[1:]]), encoding="utf-8")
+    if arguments.write and arguments.only:
+        text = arguments.write.read_text(encoding="utf-8")
+        arguments.write.write_text(_replaced(text, parts, about), encoding="utf-8")
+    elif arguments.write:
+        arguments.write.write_text("\n".join([_HEAD, about, *parts]), encoding="utf-8")
     if any("failed: " in part for part in parts):
         raise SystemExit("a benchmark failed; see its table")
+
+
+def _replaced(text: str, tables: list[str], about: str) -> str:
+    """The report *text* with *tables* in place of those of the same titles, or behind all others."""
+    start = re.search(r"^## ", text, re.MULTILINE)
+    head, body = (text, "") if start is None else (text[: start.start()], text[start.start() :])
+    sections = {one.partition("\n")[0]: one.rstrip() for one in re.split(r"^(?=## )", body, flags=re.MULTILINE) if one}
+    sections |= {one.partition("\n")[0]: f"{one}\nMeasured by itself:\n\n{about.rstrip()}" for one in tables}
+    return head + "\n\n".join(sections.values()) + "\n"
 
 
 def _who() -> Table:
@@ -66,10 +81,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small sizes, one run each: to see that it works")
     parser.add_argument("--large", action="store_true", help="also open a file of 4 GB; the disk must hold it")
     parser.add_argument("--only", choices=TOPICS, metavar="NAME", help=f"one topic: {', '.join(TOPICS)}")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write all of it as Markdown")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write all of it, or the one topic, as Markdown")
     arguments = parser.parse_args()
-    if arguments.write and (arguments.only or arguments.quick):
-        parser.error("--write is for a whole run, without --only and --quick")
+    if arguments.write and arguments.quick:
+        parser.error("--write is for a run without --quick")
     return arguments
 
 

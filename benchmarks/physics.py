@@ -19,8 +19,8 @@ from benchmarks.report import Table, ratio
 
 __all__ = ["replayed", "simulated", "tables"]
 
+DISTRIBUTIONS: Final = {"gymnasium", "h5py", "imageio-ffmpeg", "minari", "moviepy", "mujoco"}
 EPISODE: Final = 200
-_BARE: Final = "the environment alone"
 
 Step = Callable[[Any], None]
 Done = Callable[[], None]
@@ -33,10 +33,7 @@ class _Peer(NamedTuple):
         [Any, Path], tuple[Any, Step, Done]
     ]  # the environment, what is called after a step, and at the end
     replay: Callable[[Path], int]  # how many steps can be seen again; raises where they are not what they were
-
-
-def _bare(env: Any, folder: Path) -> tuple[Any, Step, Done]:
-    return env, lambda first: None, lambda: None
+    hint: str = ""  # how it is installed, where that is not plain
 
 
 def _trainlog(every: int) -> Callable[[Any, Path], tuple[Any, Step, Done]]:
@@ -132,7 +129,6 @@ def _replay_video(folder: Path) -> int:
 
 
 PEERS: Final[dict[str, _Peer]] = {
-    _BARE: _Peer(("gymnasium", "mujoco"), "nothing is recorded", _bare, lambda folder: 0),
     "trainlog": _Peer(("mujoco",), "`StateRecorder`: the complete state at every step", _trainlog(1), _replay_trainlog),
     "trainlog, every 10": _Peer(
         ("mujoco",), "`StateRecorder(every=10)`: the steps in between are simulated", _trainlog(10), _replay_trainlog
@@ -142,37 +138,58 @@ PEERS: Final[dict[str, _Peer]] = {
         ("minari", "h5py", "jax"), "`DataCollector`: observations, actions, rewards; no states", _minari, _replay_minari
     ),
     "RecordVideo": _Peer(
-        ("moviepy", "imageio_ffmpeg"), "Gymnasium's: pictures of 480 × 480; no numbers", _video, _replay_video
+        ("moviepy", "imageio_ffmpeg"),
+        "Gymnasium's: pictures of 480 × 480; no numbers",
+        _video,
+        _replay_video,
+        " (beside the Pillow that the 3-D page needs: pip install --no-deps moviepy proglog decorator)",
     ),
 }
 
 
 def simulated(name: str, folder: str, steps: int, seconds: float, kill: bool) -> dict[str, float]:
-    """Simulate, record by the peer *name*, and say what that took; or be killed as soon as the last step returned."""
+    """Simulate, record by the peer *name*, and say what that took; or be killed as soon as the last step returned.
+
+    Episodes with and without the peer take turns, so that a busy machine slows down both.
+    """
     if sys.platform == "linux":
         os.environ.setdefault("MUJOCO_GL", "egl")
     import gymnasium
 
     mode = {"render_mode": "rgb_array"} if name == "RecordVideo" else {}
-    bare = gymnasium.make("HalfCheetah-v5", max_episode_steps=EPISODE, disable_env_checker=True, **mode)
-    env, record, close = PEERS[name].record(bare, Path(folder))
+    bare, own = (
+        gymnasium.make("HalfCheetah-v5", max_episode_steps=EPISODE, disable_env_checker=True, **mode) for _ in range(2)
+    )
+    env, record, close = PEERS[name].record(own, Path(folder))
     actions = np.random.default_rng(0).uniform(-1, 1, (EPISODE, 6)).astype(np.float32)
-    done, clock = 0, time.perf_counter
-    began = clock()
-    while done < steps and (kill or clock() - began < seconds):
-        env.reset(seed=done)
-        record(True)
-        for action in actions[: steps - done]:
-            env.step(action)
-            record(False)
-            done += 1
-    loop = clock() - began
+    alone: list[float] = []
+    recorded: list[float] = []
+    done, began = 0, time.perf_counter()
+    while done < steps and (kill or time.perf_counter() - began < seconds):
+        part = actions[: steps - done]
+        if not kill:
+            alone.append(_episode(bare, part, done, lambda first: None))
+        recorded.append(_episode(env, part, done, record))
+        done += len(part)
     if kill:
         os.kill(os.getpid(), signal.SIGKILL)
+    began = time.perf_counter()
     close()
-    whole = clock() - began
+    closing = (time.perf_counter() - began) / done
     size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-    return {"steps": done, "loop": loop / done * 1e6, "whole": whole / done * 1e6, "size": size / done}
+    own_time, bare_time = (statistics.median(times) for times in (recorded, alone))
+    return {"steps": done, "whole": (own_time + closing) * 1e6, "bare": bare_time * 1e6, "size": size / done}
+
+
+def _episode(env: Any, actions: Any, seed: int, record: Step) -> float:
+    """Seconds per step of an episode."""
+    began = time.perf_counter()
+    env.reset(seed=seed)
+    record(True)
+    for action in actions:
+        env.step(action)
+        record(False)
+    return (time.perf_counter() - began) / len(actions)
 
 
 def replayed(name: str, folder: str) -> int:
@@ -182,39 +199,42 @@ def replayed(name: str, folder: str) -> int:
 
 def tables(scale: Scale) -> Iterator[Table]:
     """One table."""
-    killed = EPISODE * 5 + EPISODE // 2
+    killed = EPISODE * 2 + EPISODE // 2
     table = Table(
         "Physics: recording HalfCheetah-v5",
-        f"µs per step of the environment, at most {scale.rows:,} steps in episodes of {EPISODE} (fewer where that "
-        f"would take more than {4 * scale.seconds:g} s), a fresh process each; the median of {scale.passes} runs. "
-        "*Costs*: more than the environment alone, until the file is closed. *Shows again*: steps that the file shows "
-        "again, for trainlog simulated from each state to the next, equal in every bit. *After SIGKILL*: of "
-        f"{killed:,} steps. moviepy, which RecordVideo needs, does not install beside the Pillow that the 3-D page "
-        "needs; it runs with it: `pip install --no-deps moviepy proglog decorator`.",
-        ["peer", "µs per step", "costs", "to trainlog", "bytes per step", "shows again", "after SIGKILL", "usage"],
-        words=frozenset([5, 6, 7]),
+        f"µs per step, at most {scale.rows:,} steps in episodes of {EPISODE} (fewer where that would take more than "
+        f"{4 * scale.seconds:g} s), in turns with episodes of the environment alone, a fresh process each; the median "
+        f"of the episodes, and that of {scale.passes} runs whose ratio *to bare* is the median. *Costs*: more than the "
+        "environment alone, until the file is closed. *To bare*: a recorded step to one of the environment alone. "
+        "*Shows again*: steps that the file shows again, for trainlog simulated from each state to the next, equal in "
+        f"every bit. *After SIGKILL*: of {killed:,} steps. The episodes of numpy, Minari and RecordVideo are in memory "
+        "until they end.",
+        [
+            *("peer", "µs per step", "costs", "to trainlog", "to bare", "bytes per step", "shows again"),
+            *("after SIGKILL", "usage"),
+        ],
+        words=frozenset([6, 8]),
     )
     results = {name: _measured(name, scale, killed) for name in PEERS}
-    base = results[_BARE]["whole"] if isinstance(results[_BARE], dict) else float("nan")
-    own = results["trainlog"]["whole"] - base if isinstance(results["trainlog"], dict) else float("nan")
+    own = results["trainlog"]
+    base = float("nan") if isinstance(own, str) else own["whole"] - own["bare"]
     for name, one in PEERS.items():
         found = results[name]
         if isinstance(found, str):
-            table.rows.append([name, *["—"] * 4, found, "—", one.usage])
+            table.rows.append([name, *["—"] * 5, found, "—", one.usage])
             continue
-        cost = found["whole"] - base
-        cells = ["", "", "", "", ""] if name == _BARE else [f"{cost:,.1f}", ratio(cost, own), f"{found['size']:,.0f}"]
-        if name != _BARE:
-            cells += [f"{found['again']:,} of {found['steps']:,}", f"{found['left']:,}"]
-        table.rows.append([name, f"{found['whole']:,.1f}", *cells, one.usage])
+        cost = found["whole"] - found["bare"]
+        row = [name, f"{found['whole']:,.1f}", f"{cost:,.1f}", ratio(cost, base), ratio(found["whole"], found["bare"])]
+        row += [f"{found['size']:,.0f}", f"{found['again']:,} of {found['steps']:,}", f"{found['left']:,}", one.usage]
+        table.rows.append(row)
     yield table
 
 
 def _measured(name: str, scale: Scale, killed: int) -> dict[str, Any] | str:
     """The figures of a peer, or why there are none."""
-    missing = [module for module in PEERS[name].modules if find_spec(module) is None]
+    missing = [module for module in ("gymnasium", *PEERS[name].modules) if find_spec(module) is None]
     if missing:
-        return f"not installed: {', '.join(missing)}"
+        return f"not installed: {', '.join(missing)}{PEERS[name].hint}"
     runs = []
     try:
         for _ in range(scale.passes):
@@ -222,8 +242,7 @@ def _measured(name: str, scale: Scale, killed: int) -> dict[str, Any] | str:
                 where = {"name": name, "folder": str(folder)}
                 runs.append(in_child(simulated, **where, steps=scale.rows, seconds=scale.seconds * 4, kill=False))
                 runs[-1]["again"] = in_child(replayed, **where)
-        found: dict[str, Any] = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-        found |= {key: runs[-1][key] for key in ("steps", "again")}
+        found: dict[str, Any] = sorted(runs, key=lambda run: run["whole"] / run["bare"])[len(runs) // 2]
         with scratch() as folder:
             where = {"name": name, "folder": str(folder)}
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,35 @@ class Run:
 def gym_model(name: str) -> Any:
     gymnasium = pytest.importorskip("gymnasium")
     return mujoco.MjModel.from_xml_path(str(Path(gymnasium.__file__).parent / f"envs/mujoco/assets/{name}.xml"))
+
+
+def record_vector(path: Path, steps: int, length: int = 10, clock: bool = False) -> dict[tuple[int, int], float]:
+    """Two cheetahs in frames of both, with their positions; the returns by environment and episode."""
+    gymnasium = pytest.importorskip("gymnasium")
+    from trainlog.gymnasium import RecordVectorRun
+
+    make = partial(gymnasium.make, "HalfCheetah-v5", max_episode_steps=length)
+    envs = gymnasium.vector.SyncVectorEnv([make] * 2)
+    simulations = [env.unwrapped.data for env in envs.envs]
+
+    def positions(_: Any) -> dict[str, Any]:
+        states = {key: np.stack([getattr(one, key) for one in simulations]) for key in ("qpos", "qvel")}
+        return states | ({"episode_sim_time": np.array([one.time for one in simulations])} if clock else {})
+
+    returns: dict[tuple[int, int], float] = {}
+    with trainlog.TrainingRecorder(path, metadata={"dt": 0.05}) as log:
+        wrapped = RecordVectorRun(envs, log, extra=positions)
+        wrapped.action_space.seed(1)
+        wrapped.reset(seed=1)
+        episode, resets = 0, False
+        for _ in range(steps):
+            _, rewards, _, truncated, _ = wrapped.step(wrapped.action_space.sample())
+            episode += resets
+            for env, reward in enumerate(rewards.tolist() if not resets else ()):
+                returns[env, episode] = returns.get((env, episode), 0.0) + reward
+            resets = bool(truncated.all())
+        wrapped.close()
+    return returns
 
 
 MODELS: dict[str, Callable[[], Any]] = {

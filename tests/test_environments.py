@@ -120,6 +120,10 @@ def test_settings_and_shapes_that_make_no_sense(tmp_path: Path) -> None:
             vector.step([1, 2, 3], NO, NO)
         with pytest.raises(ValueError, match="mask"):
             vector.reset(mask=[True])
+        with pytest.raises(ValueError, match="obs has 3 rows, not 2: one for each environment"):
+            vector.reset(np.zeros((3, 4)))
+        with pytest.raises(ValueError, match="obs/left/0 has 1 rows, not 2: one for each environment"):
+            vector.step([1, 2], NO, NO, obs={"left": (np.zeros((1, 4)), np.zeros((2, 4)))})
     assert list(trainlog.open(tmp_path / "a.flog")) == []
 
 

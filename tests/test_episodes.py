@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 import trainlog
 from trainlog import Frame, Kind, Variable
-from trainlog.episode import EpisodeType, Tally, episode_table, period_of, weights_of
-from trainlog.errors import TrainlogWarning
+from trainlog.episode import episode_table
+from trainlog.episode_summary import EpisodeType, Tally, period_of, weights_of
+from trainlog.errors import LogNotFound, TrainlogWarning
 
 
 def log_of(path: Path, frames: list[Frame], **more: object) -> trainlog.Reader:
@@ -67,6 +68,14 @@ def test_episodes_of_another_trainer(tmp_path: Path) -> None:
     assert third.summary()["episode_type"] == "training"
     assert repr(first) == "<Episode 1: training 1, 2 records>"
     assert repr(second) == "<Episode 2: evaluation 5.2, 0 records, incomplete>"
+
+
+def test_a_path_is_opened(tmp_path: Path) -> None:
+    log_of(tmp_path / "a.flog", [event("episode_start"), creature(1, 0.5), event("episode_end")])
+    assert [one.total_reward for one in trainlog.episodes(tmp_path / "a.flog")] == [0.5]
+    assert episode_table(str(tmp_path / "a.flog"))["return"].tolist() == [0.5]
+    with pytest.raises(LogNotFound):  # at once, and not with the first episode
+        trainlog.episodes(tmp_path / "none.flog")
 
 
 def test_an_episode_longer_than_a_batch(tmp_path: Path) -> None:

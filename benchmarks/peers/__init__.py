@@ -21,7 +21,7 @@ from benchmarks.peers.files import (
     Parquet,
     ParquetPolars,
 )
-from benchmarks.peers.flog import FlushedFlog, OriginalRecorder, PlainFlog, Trainlog
+from benchmarks.peers.flog import FlushedFlog, OriginalRecorder, PlainFlog, Trainlog, TrainlogArchive, TrainlogEvents
 from benchmarks.peers.trackers import TensorboardX, Trackio, Wandb
 
 __all__ = ["PEERS", "Peer", "PlainFlog", "Trainlog", "peer"]
@@ -30,8 +30,19 @@ __all__ = ["PEERS", "Peer", "PlainFlog", "Trainlog", "peer"]
 PEERS: dict[str, type[Peer]] = {
     one.name: one
     for one in (
-        *(Trainlog, PlainFlog, FlushedFlog, OriginalRecorder, Mpacklog, MpacklogEach, Mcap, TensorboardX, Wandb),
-        *(Trackio, Hdf5, JsonLines, OrjsonLines, OrjsonLinesFlushed, Parquet, ParquetPolars),
+        *(Trainlog, TrainlogArchive, PlainFlog, FlushedFlog, OriginalRecorder, Mpacklog, MpacklogEach, Mcap),
+        *(
+            TrainlogEvents,
+            TensorboardX,
+            Wandb,
+            Trackio,
+            Hdf5,
+            JsonLines,
+            OrjsonLines,
+            OrjsonLinesFlushed,
+            Parquet,
+            ParquetPolars,
+        ),
     )
 }
 

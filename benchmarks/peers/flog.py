@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.frames import Columns, Kind
 from benchmarks.peers.base import Peer, Row, gathered, plain
 
-__all__ = ["FlushedFlog", "OriginalRecorder", "PlainFlog", "Trainlog"]
+__all__ = ["FlushedFlog", "OriginalRecorder", "PlainFlog", "Trainlog", "TrainlogArchive", "TrainlogEvents"]
 
 
 class Trainlog(Peer):
@@ -42,6 +42,58 @@ class Trainlog(Peer):
         import trainlog
 
         return dict(trainlog.open(self.folder / "log.flog").table("creature" if kind == "creature" else "stats"))
+
+
+class TrainlogArchive(Trainlog):
+    """No logger: a log that was closed, compressed by `trainlog compact`."""
+
+    name = "trainlog, compacted"
+    usage = "`.flog.zst`, by `trainlog compact`; read by `table()`"
+    promise = ""
+    modules: ClassVar = {"trainlog": "trainlog", "zstandard": "zstandard"}
+    writes = ()
+
+    def close(self) -> None:
+        import trainlog
+
+        super().close()
+        log = self.folder / "log.flog"
+        trainlog.convert(log, f"{log}.zst")
+        log.unlink()
+
+    def read(self, kind: Kind) -> Columns:
+        import trainlog
+
+        return dict(trainlog.open(self.folder / "log.flog.zst").table("creature" if kind == "creature" else "stats"))
+
+
+class TrainlogEvents(Peer):
+    """TensorBoard's event files, beside tensorboardX and tbparse."""
+
+    name = "trainlog, event files"
+    usage = "a `.tfevents` file; read by `table()`"
+    promise = ""
+    modules: ClassVar = {"trainlog": "trainlog", "crc32c": "crc32c"}
+    writes = ("scalars",)
+    reads = ("scalars",)
+    precision = np.float32
+
+    def open(self, kind: Kind) -> None:
+        import trainlog
+
+        self._writer = trainlog.create(self.folder / "log.tfevents")
+        self._stats = trainlog.Kind.STATS
+
+    def scalars(self, now: float, row: Row) -> None:
+        self._writer.put(now, self._stats, row)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def read(self, kind: Kind) -> Columns:
+        import trainlog
+
+        return dict(trainlog.open(self.folder / "log.tfevents").table("stats"))
 
 
 class PlainFlog(Peer):

@@ -85,7 +85,7 @@ else:  # hidden from type checkers, for which a module with a __getattr__ has ev
         "EmptyLog": "errors.EmptyLog",
         "Episode": "episode.Episode",
         "EpisodeCaptureSchedule": "curves.EpisodeCaptureSchedule",
-        "EpisodeType": "episode.EpisodeType",
+        "EpisodeType": "episode_summary.EpisodeType",
         "Every": "writers.combine.Every",
         "ExpressionError": "errors.ExpressionError",
         "Gap": "scan.Gap",

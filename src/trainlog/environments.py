@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from trainlog.conventions import EPISODE_END, EPISODE_START
 from trainlog.errors import TrainlogWarning
 
-__all__ = ["EnvironmentRecorder", "VectorRecorder", "leaves", "of_row"]
+__all__ = ["EnvironmentRecorder", "Settings", "VectorRecorder", "leaves", "of_row"]
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -46,10 +46,41 @@ def leaves(value: Any) -> Any:
     return value
 
 
+class Settings(TypedDict, total=False):
+    """What every recorder of environments, and every wrapper, can be told; all of it by keyword.
+
+    Attributes:
+        every: record every n-th step of an episode only, the first and the last in any case. The end of each episode
+            tells its whole length and return. 1 by default.
+        env_id: the number of the environment in the log, or of the first of several; 0 by default. Other environments
+            of the same log have other numbers.
+        step: how many steps there were before, of a resumed run; 0 by default.
+        episode_type: what the episodes are for, ``training`` (by default) or ``evaluation``.
+        stats: also record a stats frame at the end of each episode: ``step``, ``episode``, ``env``, ``return``,
+            ``length``. True by default.
+
+    """
+
+    every: int
+    env_id: int
+    step: int
+    episode_type: str
+    stats: bool
+
+
 class _Recorder:
     """What both recorders share: the settings, and how an episode's events are written."""
 
-    def __init__(self, log: Log, *, every: int, env_id: int, step: int, episode_type: str, stats: bool) -> None:
+    def __init__(
+        self,
+        log: Log,
+        *,
+        every: int = 1,
+        env_id: int = 0,
+        step: int = 0,
+        episode_type: str = "training",
+        stats: bool = True,
+    ) -> None:
         if every < 1:
             raise ValueError(f"every is a number of steps, 1 or more, not {every!r}")
         if env_id < 0:
@@ -86,18 +117,18 @@ class EnvironmentRecorder(_Recorder):
 
     """
 
-    def __init__(
-        self,
-        log: Log,
-        *,
-        every: int = 1,
-        env_id: int = 0,
-        step: int = 0,
-        episode_type: str = "training",
-        stats: bool = True,
-    ) -> None:
-        """Begin; see `VectorRecorder` for the arguments."""
-        super().__init__(log, every=every, env_id=env_id, step=step, episode_type=episode_type, stats=stats)
+    def __init__(self, log: Log, **settings: Unpack[Settings]) -> None:
+        """Begin.
+
+        Args:
+            log: a `trainlog.TrainingRecorder`.
+            **settings: see `Settings`.
+
+        Raises:
+            ValueError: for numbers below the least.
+
+        """
+        super().__init__(log, **settings)
         self._begins = True
         self._start: Any = None
         self._length = 0
@@ -155,18 +186,7 @@ class VectorRecorder(_Recorder):
 
     """
 
-    def __init__(
-        self,
-        log: Log,
-        num_envs: int,
-        autoreset: Any = "next_step",
-        *,
-        every: int = 1,
-        env_id: int = 0,
-        step: int = 0,
-        episode_type: str = "training",
-        stats: bool = True,
-    ) -> None:
+    def __init__(self, log: Log, num_envs: int, autoreset: Any = "next_step", **settings: Unpack[Settings]) -> None:
         """Begin.
 
         Args:
@@ -175,20 +195,13 @@ class VectorRecorder(_Recorder):
             autoreset: how an environment is reset after the end of its episode, as Gymnasium has it, as text or as
                 its ``AutoresetMode``. ``next_step``: by the next step, which is none of an episode. ``same_step``: at
                 once. ``disabled``: by a call of `reset`.
-            every: record every n-th step of an episode only, the first and the last in any case. The end of each
-                episode tells its whole length and return.
-            env_id: the number of the first of the environments in the log. Other environments of the same log have
-                other numbers.
-            step: how many steps there were before, of a resumed run.
-            episode_type: what the episodes are for, ``training`` or ``evaluation``.
-            stats: also record a stats frame at the end of each episode: ``step``, ``episode``, ``env``, ``return``,
-                ``length``.
+            **settings: see `Settings`.
 
         Raises:
             ValueError: for a mode that is not known, and numbers below the least.
 
         """
-        super().__init__(log, every=every, env_id=env_id, step=step, episode_type=episode_type, stats=stats)
+        super().__init__(log, **settings)
         mode = str(getattr(autoreset, "name", autoreset)).lower()
         if mode not in AUTORESETS:
             raise ValueError(f"autoreset is one of {', '.join(AUTORESETS)}, not {autoreset!r}")
@@ -196,7 +209,7 @@ class VectorRecorder(_Recorder):
             raise ValueError(f"num_envs is 1 or more, not {num_envs!r}")
         self._num_envs = num_envs
         self._after_end = {"next_step": _RESETS, "same_step": _BEGINS, "disabled": _ENDED}[mode]
-        self._ids: Ints = np.arange(env_id, env_id + num_envs)
+        self._ids: Ints = np.arange(self._env_id, self._env_id + num_envs)
         self._state = np.full(num_envs, _BEGINS, np.int8)
         self._all_open = False
         self._starts: dict[int, Any] = {}
@@ -212,11 +225,11 @@ class VectorRecorder(_Recorder):
             mask: bools, shape (num_envs,): only these environments.
 
         Raises:
-            ValueError: when *mask* has another shape.
+            ValueError: when *mask* or *obs* has another shape.
 
         """
         rows = range(self._num_envs) if mask is None else np.flatnonzero(self._row("mask", mask, np.bool_)).tolist()
-        self._begin(rows, leaves(obs))
+        self._begin(rows, self._by_row("obs", obs))
 
     def step(
         self,
@@ -251,7 +264,7 @@ class VectorRecorder(_Recorder):
             self._row("truncated", truncated, np.bool_),
         )
         done = terminations | truncations
-        obs = leaves(obs)
+        obs = self._by_row("obs", obs)
         env, real = self._ids, None
         if not self._all_open:
             real = self._advance(obs)
@@ -294,6 +307,21 @@ class VectorRecorder(_Recorder):
         if row.shape != (self._num_envs,):
             raise ValueError(f"{name} has the shape {row.shape}, not ({self._num_envs},): one for each environment")
         return row
+
+    def _by_row(self, name: str, values: Any) -> Any:
+        """*values* as a frame holds them; those of each environment must be a row of them."""
+        values = leaves(values)
+        if isinstance(values, dict):
+            return {key: self._by_row(f"{name}/{key}", one) for key, one in values.items()}
+        if values is None:
+            return None
+        try:
+            count = len(values)
+        except TypeError:  # a single number
+            count = 0
+        if count != self._num_envs:
+            raise ValueError(f"{name} has {count} rows, not {self._num_envs}: one for each environment")
+        return values
 
     def _begin(self, rows: Sequence[int], obs: Any) -> None:
         """Let the episodes of *rows* begin with their next step."""

@@ -6,197 +6,40 @@ environments wrote, and any log with events of the types ``episode_start`` and `
 
 from __future__ import annotations
 
-import enum
 import math
+import os
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from trainlog import registry
 from trainlog.codec import Reader
-from trainlog.conventions import EPISODE_END as END
-from trainlog.conventions import EPISODE_START as START
 from trainlog.conventions import RANK, Conventions
+from trainlog.environment_rows import (
+    EnvironmentKey,
+    EnvironmentRows,
+    EpisodeMark,
+    episode_marks,
+    steps_by_environment,
+    together,
+)
+from trainlog.episode_summary import AVERAGED, EpisodeType, Tally, is_averaged, weights_of
 from trainlog.errors import TrainlogWarning
 from trainlog.model import Header, Kind, Variable
-from trainlog.scan import Batch, Scan, stretches
-from trainlog.table.builder import ColumnBuilder, TableBuilder, joined, table_of
-from trainlog.table.column import NULL, Column, SparseColumn
+from trainlog.scan import Scan, stretches
+from trainlog.table.builder import TableBuilder, table_of
 from trainlog.table.table import Table
-from trainlog.table.values import objects
 
-__all__ = [
-    "END",
-    "MOST_STEPS",
-    "START",
-    "Episode",
-    "EpisodeType",
-    "Tally",
-    "by_environment",
-    "episode_table",
-    "episodes",
-    "is_averaged",
-    "is_summary",
-    "steps_by_environment",
-]
-
-# In the header's metadata: true when each record is the mean of the steps since the record before it.
-AVERAGED: Final = "averaged"
-
-# An episode's number of steps beyond this is none.
-MOST_STEPS: Final = 2**48
+__all__ = ["Episode", "EpisodeType", "episode_table", "episodes"]
 
 _OBS: Final = "obs"
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-
-class EpisodeType(enum.IntEnum):
-    """What an episode is for. A number that is neither is kept as it is: ``EpisodeType(7).name == "TYPE_7"``."""
-
-    EVALUATION = 0
-    TRAINING = 1
-
-    @classmethod
-    def of(cls, value: int | str) -> EpisodeType:
-        """The type of that number or name.
-
-        Raises:
-            ValueError: for a name that is not known.
-
-        """
-        if isinstance(value, int):
-            return cls(value)
-        name = value.upper()
-        return cls[name] if name in cls.__members__ else cls(int(name.removeprefix("TYPE_")))
-
-    @classmethod
-    def _missing_(cls, value: object) -> EpisodeType | None:
-        if not isinstance(value, int):
-            return None
-        member = int.__new__(cls, value)
-        member._name_ = f"TYPE_{value}"
-        member._value_ = value
-        return member
-
-    def __str__(self) -> str:
-        return self.name.lower()
-
-
-def is_averaged(header: Header) -> bool:
-    """Whether each record of the log is the mean of the steps since the record before it."""
-    return header.meta.get(AVERAGED) is True
-
-
-class Tally:
-    """What the steps of an episode come to, gathered block by block.
-
-    A record that is the mean of several steps weighs as much as they do; single samples all weigh the same.
-    """
-
-    def __init__(self, variables: Sequence[Variable], *, averaged: bool) -> None:
-        self._variables = variables
-        self._averaged = averaged
-        self._sums = np.zeros(len(variables))
-        self._counted = np.zeros(len(variables))
-        self._circles = [(i, period_of(variable)) for i, variable in enumerate(variables) if variable.circular]
-        self._turns = np.zeros(len(self._circles), np.complex128)
-        self._first: int | None = None
-        self._last = 0
-        self.records = 0
-
-    def add(self, step: npt.NDArray[Any], values: npt.NDArray[Any]) -> None:
-        """Count a block of records.
-
-        Args:
-            step: int64, shape (records,): index of the last step that each record tells of.
-            values: float64, shape (records, variables); may have fewer variables than the log declares.
-
-        """
-        if not len(step):
-            return
-        weights = weights_of(step, self._last) if self._averaged else np.ones(len(step))
-        width = values.shape[1]
-        with np.errstate(invalid="ignore", over="ignore"):
-            self._sums[:width] += weights @ values
-            self._counted[:width] += weights.sum()
-            for n, (i, period) in enumerate(self._circles):
-                if i < width:
-                    self._turns[n] += (weights * np.exp(2j * math.pi / period * values[:, i])).sum()
-        if self._first is None:
-            self._first = int(step[0])
-        self._last = int(step[-1])
-        self.records += len(step)
-
-    @property
-    def length(self) -> int:
-        """How many steps the records stand for."""
-        if self._first is None:
-            return 0
-        length = self._last if self._averaged else self._last - self._first + 1
-        return length if self.records <= length < MOST_STEPS else self.records
-
-    def means(self, *, circular: bool = True) -> dict[str, float]:
-        """The mean of each variable over the steps; NaN where there is none. Angles: see `Episode.means`."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = self._sums / self._counted
-        if circular:
-            for n, (i, period) in enumerate(self._circles):
-                means[i] = _angle(self._turns[n], period, self._variables[i])
-        return {variable.key: float(mean) for variable, mean in zip(self._variables, means, strict=True)}
-
-    @property
-    def reward(self) -> float:
-        """Mean reward of a step: the sum of the reward variables' means, NaN when there are none."""
-        rewards = [i for i, variable in enumerate(self._variables) if variable.role == "reward"]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return float((self._sums[rewards] / self._counted[rewards]).sum()) if rewards else math.nan
-
-    def summary(self) -> dict[str, Any]:
-        """``length``, ``records``, ``return`` and ``reward`` (mean of a step), and ``mean`` of each variable."""
-        return {
-            "length": self.length,
-            "records": self.records,
-            "return": self.reward * self.length,
-            "reward": self.reward,
-            "mean": self.means(),
-        }
-
-
-def weights_of(step: npt.NDArray[Any], before: int = 0) -> Floats:
-    """How many steps each record tells of: the distance to the record before it, at least 1.
-
-    Args:
-        step: int64, shape (records,): index of the last step of each record, from 1.
-        before: step of the record before the first of them.
-
-    """
-    weights = np.empty(len(step))
-    if len(step):
-        weights[0] = step[0] - before
-        np.subtract(step[1:], step[:-1], out=weights[1:])
-    return np.maximum(weights, 1, out=weights)
-
-
-def period_of(variable: Variable) -> float:
-    """The length of a full turn. RLSimion rounds limits to two digits: 3.14 stands for π."""
-    if variable.low is None or variable.high is None or not variable.high > variable.low:
-        return 2 * math.pi
-    period = variable.high - variable.low
-    return 2 * math.pi if abs(period - 2 * math.pi) < 0.011 else period
-
-
-def _angle(turns: complex, period: float, variable: Variable) -> float:
-    """The direction of a sum of turns, in the variable's range."""
-    if turns == 0 or not np.isfinite(turns):
-        return math.nan
-    angle = float(np.angle(turns)) * period / (2 * math.pi)
-    low = -period / 2 if variable.low is None else variable.low
-    return angle + period * math.ceil((low - angle) / period - 1e-3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,12 +241,7 @@ class Episode:
         return f"<Episode {self.number}: {which}{where}, {self.steps.rows} records{end}>"
 
 
-def is_summary(data: Mapping[Any, Any]) -> bool:
-    """Whether a stats frame is an episode's summary, which can be had from its steps."""
-    return {"episode", "episode_type", "index", "sub_index", "complete", "return", "length"} <= data.keys()
-
-
-def episodes(log: Reader, *, env: Any = None) -> Iterator[Episode]:
+def episodes(log: Reader | str | os.PathLike[str], *, env: Any = None) -> Iterator[Episode]:
     """Yield the episodes of *log* in the order in which they end; at last those that have no end.
 
     Frames of the kind ``creature`` between an event of type ``episode_start`` and one of type ``episode_end`` are
@@ -416,18 +254,25 @@ def episodes(log: Reader, *, env: Any = None) -> Iterator[Episode]:
     is wrong with one, is in its ``problems``.
 
     Args:
-        log: the log.
+        log: what `trainlog.open` gives, or a path.
         env: only the episodes of this environment.
+
+    Raises:
+        LogNotFound, UnknownFormat, DamagedLog: as `trainlog.open`, for a path.
 
     Warns:
         TrainlogWarning: for an end without a start; the steps before it are in no episode.
         DamagedLogWarning: for bytes that are no record, as by `Reader.frames`.
 
     """
-    return _episodes(log, env, None)
+    return _episodes(_reader_of(log), env, None)
 
 
-def episode_table(log: Reader, *, env: Any = None) -> Table:
+def _reader_of(log: Reader | str | os.PathLike[str]) -> Reader:
+    return log if isinstance(log, Reader) else registry.open(log)
+
+
+def episode_table(log: Reader | str | os.PathLike[str], *, env: Any = None) -> Table:
     """The episodes of *log* as a table of stats, a row each, in the order of their starts.
 
     Its columns: ``episode``, ``env`` and ``rank`` (where the log has them), ``episode_type``, ``index``, ``sub_index``,
@@ -435,6 +280,7 @@ def episode_table(log: Reader, *, env: Any = None) -> Table:
     and ``truncated`` (where the log has them), ``began`` (s), ``problems`` (text). The time of a row is that of the
     last record. Only the columns are read that this takes. See `episodes` for the arguments and the warnings.
     """
+    log = _reader_of(log)
     conventions = Conventions.of(log.header)
     keys = [*conventions.keys["env"], RANK, *conventions.keys["event_type"], "step", "episode_type", "index"]
     keys += ["sub_index", "every", "length", "return", "terminated", "truncated"]
@@ -455,44 +301,28 @@ class _Open:
     """An episode that has begun."""
 
     number: int
-    key: _Key
+    key: EnvironmentKey
     start: Mapping[str, Any]
     time: float
     order: int  # its steps stand behind this, in the stretch that is read
     parts: list[Table] = field(default_factory=list)
 
 
-class _Key(NamedTuple):
-    """Whose episodes: the process, and its environment."""
-
-    rank: Any
-    env: Any
-
-
-class _Mark(NamedTuple):
-    """An event that begins or ends an episode of one environment."""
-
-    order: int
-    time: float
-    key: _Key
-    begins: bool
-    data: Mapping[str, Any]
-
-
 def _episodes(log: Reader, env: Any, columns: Sequence[str] | None) -> Iterator[Episode]:
     conventions = Conventions.of(log.header)
     number = 0
-    opened: dict[_Key, _Open] = {}
+    opened: dict[EnvironmentKey, _Open] = {}
 
     rewards, others = _step_rewards(conventions), {*conventions.keys["env"], RANK, "step"}
 
-    def finish(one: _Open, end: _Mark | None, missing: str) -> Episode:
+    def finish(one: _Open, end: EpisodeMark | None, missing: str) -> Episode:
         return _episode(one, {} if end is None else end.data, missing, log.header, rewards, others)
 
     for batches in stretches(log.scan(Scan(kinds={Kind.EVENT, Kind.CREATURE}, columns=columns))):
         creatures = batches.get(Kind.CREATURE)
         steps = {} if creatures is None else steps_by_environment(creatures.table, creatures.order, conventions)
-        for mark in _marks(batches.get(Kind.EVENT), conventions):
+        events = batches.get(Kind.EVENT)
+        for mark in () if events is None else episode_marks(events.table, events.order, conventions):
             number += mark.begins
             if env is not None and mark.key.env != env:
                 continue
@@ -516,214 +346,10 @@ def _episodes(log: Reader, env: Any, columns: Sequence[str] | None) -> Iterator[
         yield finish(one, None, "it has no end: the log ends before one")
 
 
-def _take(steps: Mapping[_Key, list[_Rows]], one: _Open, end: int | None) -> None:
+def _take(steps: Mapping[EnvironmentKey, list[EnvironmentRows]], one: _Open, end: int | None) -> None:
     """Add to *one* its steps until the place *end* in the log."""
-    found = [rows.between(one.order, end) for rows in steps.get(one.key, ())]
-    parts = [part for part in found if part is not None]
-    if len(parts) > 1:  # frames of several shapes tell of this environment
-        order = np.argsort(np.concatenate([order for order, _ in parts]), kind="stable")
-        one.parts.append(joined(Kind.CREATURE, [table for _, table in parts]).rows_where(order))
-    else:
-        one.parts += [table for _, table in parts]
-
-
-def _marks(events: Batch | None, conventions: Conventions) -> Iterator[_Mark]:
-    """The marks of *events*; one that tells of several environments is as many."""
-    kind = None if events is None else conventions.event_type(events.table)
-    if events is None or kind is None:
-        return
-    rows = np.flatnonzero([what in (START, END) for what in events.table[kind].tolist()])
-    env_key = conventions.find("env", events.table)
-    for order, frame in zip(events.order[rows].tolist(), events.table.rows_where(rows).frames(), strict=True):
-        begins = frame.data[kind] == START
-        for env, data in by_environment(frame.data, env_key):
-            yield _Mark(order, frame.time, _Key(_hashable(data.get(RANK)), env), begins, data)
-
-
-def by_environment(data: Mapping[Any, Any], key: str | None) -> Iterator[tuple[Any, Mapping[Any, Any]]]:
-    """Yield the data of one frame by environment: the environment, None without one, and its part of the data.
-
-    Args:
-        data: of a frame or event, see `episodes`.
-        key: that of the environment.
-
-    """
-    env = None if key is None else data.get(key)
-    if not isinstance(env, list):
-        yield _hashable(env), data
-        return
-    for n, one in enumerate(env):
-        if not (isinstance(one, int) and one < 0):
-            yield _hashable(one), _part(data, n, len(env))
-
-
-def _part(data: Mapping[Any, Any], n: int, count: int) -> dict[Any, Any]:
-    return {
-        key: value[n]
-        if isinstance(value, list) and len(value) == count
-        else _part(value, n, count)
-        if isinstance(value, Mapping)
-        else value
-        for key, value in data.items()
-    }
-
-
-@dataclass(slots=True)
-class _Rows:
-    """The rows of one environment in a batch.
-
-    Attributes:
-        table, order: of the batch, or of a part of it.
-        rows: which of them, rising; None for all.
-        place: which of the environments of a frame, and how many there are; None for frames of one environment.
-
-    """
-
-    table: Table
-    order: Ints
-    rows: Ints | None = None
-    place: tuple[int, int] | None = None
-
-    def between(self, begin: int, end: int | None) -> tuple[Ints, Table] | None:
-        """The rows behind the place *begin* of the log and before *end*, and where they stand; None without any."""
-        order = self.order if self.rows is None else self.order[self.rows]
-        first = int(np.searchsorted(order, begin, "right"))
-        last = len(order) if end is None else int(np.searchsorted(order, end))
-        if first >= last:
-            return None
-        rows: Any = slice(first, last) if self.rows is None else self.rows[first:last]
-        if self.place is None:
-            return order[first:last], self.table.rows_where(rows)
-        columns = {key: _of_place(column, rows, *self.place) for key, column in self.table_columns()}
-        return order[first:last], Table(self.table.kind, self.table.time[rows], columns)
-
-    def table_columns(self) -> Iterator[tuple[str, Column]]:
-        """Its columns by name."""
-        return ((key, self.table.column(key)) for key in self.table)
-
-
-def _of_place(column: Column, rows: Ints, place: int, count: int) -> Column:
-    """Of *rows* the values of one environment; what is no list of *count* values is the same for all."""
-    values, state = column.values, None if column.state is None else column.state[rows]
-    if values.ndim > 1:
-        return Column(values[rows, place] if values.shape[1] == count else values[rows], state)
-    if values.dtype != object:
-        return Column(values[rows], state)
-    listed = values[rows].tolist()
-    own = [one[place] if isinstance(one, list | np.ndarray) and len(one) == count else one for one in listed]
-    return Column(objects(own), state)
-
-
-def steps_by_environment(table: Table, order: Ints, conventions: Conventions) -> Mapping[_Key, list[_Rows]]:
-    """The rows of a batch by process and environment.
-
-    Args:
-        table: of the batch.
-        order: int64, shape (rows,), rising: where each row stands in the log.
-        conventions: of the log.
-
-    """
-    found: dict[_Key, list[_Rows]] = {}
-    name = conventions.find("env", table)
-    for rank, ranked, ranked_order in _by_value(table, order, RANK):
-        for count, part, places in _by_count(ranked, ranked_order, name):
-            if name is None or count < 0:
-                for env, own, own_order in _by_value(part, places, name):
-                    found.setdefault(_Key(rank, env), []).append(_Rows(own, own_order))
-                continue
-            ids = _dense(part.column(name))
-            for place in range(count):
-                for env, rows in _rows_by_value(ids[:, place]):
-                    if not (isinstance(env, int) and env < 0):
-                        found.setdefault(_Key(rank, env), []).append(_Rows(part, places, rows, (place, count)))
-    return found
-
-
-def _by_value(table: Table, order: Ints, name: str | None) -> Iterator[tuple[Any, Table, Ints]]:
-    """The parts of *table* that have one value in the column *name*, None for those without."""
-    if name is None or name not in table:
-        yield None, table, order
-        return
-    groups = _rows_by_value(table[name])
-    for value, rows in groups:
-        if len(groups) == 1:
-            yield value, table, order
-        else:
-            yield value, table.rows_where(rows), order[rows]
-
-
-def _by_count(table: Table, order: Ints, name: str | None) -> Iterator[tuple[int, Table, Ints]]:
-    """The parts of *table* whose frames tell of as many environments each; -1 for frames of one."""
-    if name is None or name not in table:
-        yield -1, table, order
-        return
-    column = table.column(name)
-    if column.values.ndim == 2 and column.state is None:
-        yield column.values.shape[1], table, order
-        return
-    if column.values.ndim > 2 or (column.values.ndim == 1 and column.values.dtype != object):
-        yield -1, table, order
-        return
-    valid = column.valid.tolist()
-    several = [
-        len(one) if known and isinstance(one, list | np.ndarray) else -1
-        for one, known in zip(column.values, valid, strict=True)
-    ]
-    groups = _rows_by_value(np.array(several))
-    for count, rows in groups:
-        if len(groups) == 1:
-            yield count, table, order
-        else:  # made anew, as columns of lists of several lengths are objects
-            part = table.rows_where(rows)
-            yield count, _dense_table(part), order[rows]
-
-
-def _dense(column: Column) -> npt.NDArray[Any]:
-    """A column of lists of one length as an array of shape (rows, length)."""
-    if column.values.ndim > 1:
-        return column.values
-    return np.stack([objects(list(one)) for one in column.values])
-
-
-def _dense_table(part: Table) -> Table:
-    """*part* with arrays where its columns are objects only because of what stood beside its rows."""
-    columns: dict[str, Column | SparseColumn] = {}
-    for key in part:
-        column = part.column(key)
-        if column.values.dtype == object:
-            builder, rows = ColumnBuilder(), np.flatnonzero(column.valid)
-            builder.extend(rows, column.values[rows].tolist())
-            if column.state is not None:
-                builder.put_nulls(np.flatnonzero(column.state == NULL))
-            columns[key] = builder.finish(part.rows)
-        else:
-            columns[key] = column
-    return Table(part.kind, part.time, columns)
-
-
-def _rows_by_value(values: npt.NDArray[Any]) -> list[tuple[Any, Ints]]:
-    """Each value and its rows, rising; None for NaN, which stands for what is absent."""
-    is_plain = values.ndim == 1 and values.dtype.kind in "iub"
-    if is_plain and len(values) and (values == values[0]).all():
-        return [(values[0].item(), np.arange(len(values)))]
-    if is_plain:
-        found, codes = np.unique(values, return_inverse=True)
-        names = found.tolist()
-    else:
-        numbers: dict[Any, int] = {}
-        listed = [_hashable(None if value != value else value) for value in values.tolist()]
-        codes = np.array([numbers.setdefault(value, len(numbers)) for value in listed], np.int64)
-        names = list(numbers)
-    order = np.argsort(codes, kind="stable")
-    ends = np.searchsorted(codes[order], np.arange(1, len(names)))
-    return list(zip(names, np.split(order, ends), strict=True))
-
-
-def _hashable(value: Any) -> Any:
-    """*value* as the name of an environment: a whole number is an int, as beside frames without one it is a float."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if value is None or isinstance(value, int | float | str | bytes) else str(value)
+    if (found := together(steps.get(one.key, ()), one.order, end)) is not None:
+        one.parts.append(found[1])
 
 
 def _episode(

@@ -14,9 +14,9 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Final, SupportsFloat
+from typing import Any, Final, SupportsFloat, Unpack
 
-from trainlog.environments import EnvironmentRecorder, Log, VectorRecorder, leaves, of_row
+from trainlog.environments import EnvironmentRecorder, Log, Settings, VectorRecorder, leaves, of_row
 from trainlog.errors import MissingExtra, TrainlogWarning
 
 try:
@@ -45,39 +45,28 @@ class RecordRun(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordCon
         env: gymnasium.Env[Any, Any],
         log: Log,
         *,
-        every: int = 1,
         observations: bool | None = None,
         actions: bool = True,
         extra: Extra | None = None,
-        env_id: int = 0,
-        step: int = 0,
-        episode_type: str = "training",
-        stats: bool = True,
+        **settings: Unpack[Settings],
     ) -> None:
         """Wrap *env*.
 
         Args:
             env: the environment.
             log: a `trainlog.TrainingRecorder`.
-            every: record every n-th step of an episode only, the first and the last in any case. The end of each
-                episode tells its whole length and return.
             observations: whether to record what was observed. None: those parts that have not more than 4096 bytes,
                 with a warning for others, such as images.
             actions: whether to record the actions.
             extra: called with *env* for each recorded step; returns more keys of the frame, such as the state of a
                 simulator.
-            env_id: the number of the environment in the log.
-            step: how many steps there were before, of a resumed run.
-            episode_type: what the episodes are for, ``training`` or ``evaluation``.
-            stats: also record a stats frame at the end of each episode: ``step``, ``episode``, ``env``, ``return``,
-                ``length``.
+            **settings: ``every``, ``env_id``, ``step``, ``episode_type``, ``stats``: see
+                `trainlog.environments.Settings`.
 
         Raises:
             ValueError: for numbers below the least.
 
         """
-        settings: dict[str, Any] = {"every": every, "env_id": env_id, "step": step, "episode_type": episode_type}
-        settings["stats"] = stats
         gymnasium.utils.RecordConstructorArgs.__init__(
             self,
             _disable_deepcopy=True,
@@ -128,15 +117,14 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
         envs: VectorEnv[Any, Any, Any],
         log: Log,
         *,
-        every: int = 1,
         observations: bool | None = None,
         actions: bool = True,
-        env_id: int = 0,
-        step: int = 0,
-        episode_type: str = "training",
-        stats: bool = True,
+        extra: Extra | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
-        """Wrap *envs*; see `RecordRun` for the arguments, of which *env_id* is the number of the first environment.
+        """Wrap *envs*; see `RecordRun` for the arguments.
+
+        What *extra* returns is recorded with every frame; its arrays of num_envs rows are by environment.
 
         A vector environment that does not say in its metadata how it resets is taken for one of ``NEXT_STEP``, with a
         warning, as Gymnasium's own wrappers do.
@@ -150,11 +138,10 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
         if mode is None:
             mode = AutoresetMode.NEXT_STEP
             _warn(f"{envs} has no autoreset_mode in its metadata; it is taken to be NEXT_STEP")
-        self._recorder = VectorRecorder(
-            log, envs.num_envs, mode, every=every, env_id=env_id, step=step, episode_type=episode_type, stats=stats
-        )
+        self._recorder = VectorRecorder(log, envs.num_envs, mode, **settings)
         self._observed = _observed(envs.single_observation_space, observations)
         self._actions = actions
+        self._extra = extra
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environments, or those of ``options["reset_mask"]``; open episodes stay without an end."""
@@ -173,7 +160,9 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
             final = [of_row(final, row) for row in range(self.num_envs)]
         if final is not None:
             final = [None if one is None else self._observed(one) for one in final]
-        data = {"action": leaves(actions)} if self._actions else None
+        data: dict[str, Any] = {"action": leaves(actions)} if self._actions else {}
+        if self._extra is not None:
+            data |= self._extra(self.env)
         self._recorder.step(reward, terminated, truncated, obs=self._observed(obs), final_obs=final, data=data)
         return obs, reward, terminated, truncated, info
 

@@ -11,11 +11,11 @@ import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, Unpack
 
 from trainlog import registry
 from trainlog.codec import Writer
-from trainlog.environments import VectorRecorder
+from trainlog.environments import Settings, VectorRecorder
 from trainlog.errors import ClosedLog, DamagedLog, LogExists, LogNotFound, LogWriteWarning, UnknownFormat
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.storage.append import set_aside
@@ -219,9 +219,9 @@ class TrainingRecorder:
         """
         return KeepLast(self._writer, self.now, seconds=seconds, frames=frames, kind=kind, on_nan=on_nan)
 
-    def vector(self, num_envs: int, autoreset: Any = "next_step", **options: Any) -> VectorRecorder:
+    def vector(self, num_envs: int, autoreset: Any = "next_step", **settings: Unpack[Settings]) -> VectorRecorder:
         """A recorder of *num_envs* environments that go on together; see `trainlog.environments.VectorRecorder`."""
-        return VectorRecorder(self, num_envs, autoreset, **options)
+        return VectorRecorder(self, num_envs, autoreset, **settings)
 
     def rewind(self, step: int) -> None:
         """Record that training went back to the checkpoint of *step*; raises as ``record_creature_frame``.

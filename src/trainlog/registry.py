@@ -54,6 +54,7 @@ _BUILT_IN: Final = {
         "trainlog.codecs.simion:SimionCodec", (".simion.log", ".simion.log.bin", ".simion.log.functions")
     ),
     "parquet": _BuiltIn("trainlog.codecs.parquet:ParquetCodec", (".parquet",), depends_on="flog"),
+    "tensorboard": _BuiltIn("trainlog.codecs.tensorboard:TensorBoardCodec", (".tfevents",)),
     "svg": _BuiltIn("trainlog.plot.codec:SvgCodec", (".svg",)),
     "png": _BuiltIn("trainlog.plot.codec:PngCodec", (".png",)),
     "gif": _BuiltIn("trainlog.plot.codec:GifCodec", (".gif",)),

@@ -17,9 +17,10 @@ import numpy as np
 from trainlog import registry
 from trainlog.codec import Reader, Scan, Summary
 from trainlog.conventions import EPISODE_END, EPISODE_START, EVOLUTION_NAMES, RANK, Conventions
-from trainlog.episode import by_environment
+from trainlog.environment_rows import by_environment
 from trainlog.errors import EmptyLog
 from trainlog.model import Kind, KindLike
+from trainlog.scan import stretches
 from trainlog.storage.source import atomic_write
 from trainlog.table.values import flatten
 
@@ -165,9 +166,7 @@ class FlogReplay:
         if not (fps > 0 and np.isfinite(fps)):
             raise ValueError(f"fps is a number of frames per second above 0, not {fps!r}")
         motions: dict[Any, _Motion] = {}  # of each process and environment, of the episode that goes on
-        for logged in self.reader.frames():
-            if logged.kind not in (Kind.CREATURE, Kind.EVENT):
-                continue
+        for logged in self.reader.take(self._orders(Kind.CREATURE, Kind.EVENT)):
             for one, data in by_environment(logged.data, self.conventions.find("env", logged.data)):
                 key = data.get(RANK), one
                 if env is not None and one != env:
@@ -190,6 +189,11 @@ class FlogReplay:
                     yield from motion.to(frame)
         for motion in motions.values():
             yield from motion.end()
+
+    def _orders(self, *kinds: Kind) -> Iterator[int]:
+        """Where the frames of *kinds* stand, in the order of the log; nothing of others is decoded."""
+        for batches in stretches(self.reader.scan(Scan(kinds=kinds, columns=()))):
+            yield from np.sort(np.concatenate([batch.order for batch in batches.values()])).tolist()
 
     def _clock_of(self, frame: dict[str, Any], *, alone: bool) -> str:
         """The default clock of *frame*, which gets it where it is made of the step of one environment *alone*."""

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,8 +31,10 @@ def installed(one: type[Peer]) -> type[Peer]:
     return one
 
 
-@pytest.mark.parametrize("kind", ["creature", "scalars"])
-@pytest.mark.parametrize("one", [one for one in PEERS.values() if one.reads], ids=lambda one: one.name)
+READS = [(one, kind) for one in PEERS.values() for kind in one.reads]
+
+
+@pytest.mark.parametrize(("one", "kind"), READS, ids=[f"{one.name}, {kind}" for one, kind in READS])
 def test_a_peer_reads_back_what_it_wrote(one, kind, tmp_path):
     where = {"name": installed(one).name, "kind": kind, "folder": str(tmp_path), "count": 250}
     logged = in_child(write.written, **where, seconds=0.01)["rows"]
@@ -140,9 +143,24 @@ def test_the_topics_are_the_modules_that_have_tables():
     assert sorted(command.TOPICS) == sorted(name for name, module in modules.items() if hasattr(module, "tables"))
 
 
-@pytest.mark.parametrize("arguments", [["--quick"], ["--only", "grow"]])
-def test_half_a_run_is_no_report(arguments, monkeypatch, tmp_path):
-    monkeypatch.setattr("sys.argv", ["benchmarks", *arguments, "--write", str(tmp_path / "a.md")])
+def test_a_topic_replaces_its_tables_and_leaves_the_others(tmp_path, monkeypatch):
+    path = tmp_path / "benchmarks.md"
+    path.write_text("# Benchmarks\n\nA head.\n\n## First\n\nold\n\n## Other\n\nkept\n")
+    topic = SimpleNamespace(tables=lambda scale: iter([Table(title, "new", ["who"]) for title in ("First", "Third")]))
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--only", "grow", "--write", str(path)])
+    monkeypatch.setattr(command.importlib, "import_module", lambda name: topic)
+    for _ in range(2):  # and the second time it is the same
+        command.main()
+    head, first, other, third = path.read_text().split("\n\n## ")
+    assert head == "# Benchmarks\n\nA head."
+    assert first.startswith("First\n\nnew\n\n| who |")
+    assert "Measured by itself:\n\n- **Machine**" in first
+    assert other == "Other\n\nkept"
+    assert third.startswith("Third\n\nnew")
+
+
+def test_a_quick_run_is_no_report(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--quick", "--write", str(tmp_path / "a.md")])
     with pytest.raises(SystemExit):
         command.main()
     assert not list(tmp_path.iterdir())

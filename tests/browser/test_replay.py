@@ -41,7 +41,7 @@ class View:
 
     def open(self, url: str) -> View:
         self.driver.get(url)
-        self.until(lambda: "state" in self.text and self.robot() > 500, 60)
+        self.until(lambda: "state" in self.text and self.robot() > 500, 90)
         return self
 
     @property
@@ -77,7 +77,7 @@ class View:
     def slider(self) -> Any:
         return self.driver.find_elements("css selector", "[role=slider]")[0]
 
-    def until(self, is_so: Callable[[], Any], seconds: float = 30) -> None:
+    def until(self, is_so: Callable[[], Any], seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not is_so():
             assert time.monotonic() < end, f"that was not seen on the page: {self.text}"
@@ -156,23 +156,52 @@ def test_a_live_run_is_followed(webgl: Any, serve_page: Callable[..., Page], tmp
         view.until(lambda: view.changed(before) > 300)
 
 
-def test_the_dashboard_leads_to_the_same_state(webgl: Any, serve: Callable[..., Any], tmp_path: Path) -> None:
+def test_joints_and_bodies_are_listed_by_name(webgl: Any, serve_page: Callable[..., Page], tmp_path: Path) -> None:
+    log = Run(MODELS["half_cheetah"](), nstep=5).record(tmp_path / "run.flog", 20)
+    page = serve_page(log)
+    page.show(20)
+    view = View(webgl).open(page.url)
+    webgl.find_elements("xpath", "//*[text()='Joints and bodies']")[-1].click()
+    data = Replay(log).at(20)
+    view.until(lambda: f"bthigh\t{data.qpos[3]:.4f}\trad" in view.text)
+    assert f"rootx\t{data.qvel[0]:.4f}\tm/s" in view.text
+    x, y, z = data.body("ffoot").xpos
+    assert f"ffoot\t{x:.3f}  {y:.3f}  {z:.3f}\tm" in view.text
+
+
+def test_the_link_of_the_dashboards_moment_leads_to_the_same_state(
+    webgl: Any, serve: Callable[..., Any], tmp_path: Path
+) -> None:
     Run(MODELS["half_cheetah"](), nstep=5).record(tmp_path / "run.flog", 30)
     site = serve(tmp_path)
     run = site.id("run.flog")
     frame = site.run("run.flog", "frame", kind="creature", row=17)
-    assert frame["elements"]["pos"]["names"][3:5] == ["bthigh", "bshin"]
-    assert frame["elements"]["vel"]["units"][:3] == ["m/s", "m/s", "rad/s"]
-    assert frame["has_model"] is True
     view = View(webgl)
+
+    def panel() -> str:
+        return str(webgl.execute_script("return document.querySelector('#moment').innerText"))
+
+    def follow_the_link(state: int) -> str:
+        dashboard = webgl.current_window_handle
+        webgl.find_element("css selector", "#moment a.scene").click()
+        view.until(lambda: len(webgl.window_handles) == 2)
+        webgl.switch_to.window(next(one for one in webgl.window_handles if one != dashboard))
+        view.until(lambda: webgl.current_url.startswith("http://127.0.0.1:"), 60)
+        assert str(site.port) not in webgl.current_url
+        view.until(lambda: f"state {state} of 0 to 30" in view.text and view.robot() > 500, 60)
+        url = str(webgl.current_url)
+        webgl.close()
+        webgl.switch_to.window(dashboard)
+        return url
+
     webgl.get(f"http://127.0.0.1:{site.port}/?at={run}:{frame['time']}")
-    view.until(lambda: webgl.find_elements("css selector", "#runs, .run, table"))
-    view.open(f"http://127.0.0.1:{site.port}/api/v1/runs/{run}/replay?row=17")
-    assert webgl.current_url.startswith("http://127.0.0.1:")
-    assert str(site.port) not in webgl.current_url
-    view.until(lambda: "state 17 of 0 to 30" in view.text)
-    first = webgl.current_url
-    webgl.get("about:blank")
-    view.open(f"http://127.0.0.1:{site.port}/api/v1/runs/{run}/replay?row=3")
-    assert webgl.current_url == first  # the same page
-    view.until(lambda: "state 3 of 0 to 30" in view.text)
+    view.until(lambda: "creature frame 18 of 31" in panel())
+    words = panel().split()
+    assert "bthigh" in words
+    assert "rad/s" in words
+    assert f"{frame['data']['pos'][3]:.3f}" in words
+    first = follow_the_link(17)
+    slider = webgl.find_element("css selector", "#moment input[type=range]")
+    webgl.execute_script("arguments[0].value = 3; arguments[0].dispatchEvent(new Event('input'))", slider)
+    view.until(lambda: "creature frame 4 of 31" in panel())
+    assert follow_the_link(3) == first  # the same page

@@ -12,7 +12,7 @@ pytest.importorskip("mujoco")
 pytest.importorskip("mjviser")
 
 import trainlog
-from mujoco_runs import MODELS, mujoco
+from mujoco_runs import MODELS, mujoco, record_vector
 from trainlog.errors import CodecError
 from trainlog.mujoco import Replay, StateRecorder
 from trainlog.mujoco.page import Page
@@ -51,6 +51,21 @@ def test_it_goes_to_any_state_of_any_environment(page: Page, replay: Replay) -> 
     assert page.frame == 0
     page.show(10**6)
     assert page.frame == replay.frames - 1
+
+
+def test_frames_of_a_vector_are_shown_by_environment(tmp_path: Path) -> None:
+    record_vector(tmp_path / "run.flog", 32)
+    replay = Replay(tmp_path / "run.flog", model=MODELS["half_cheetah"](), env="1")
+    page = Page([replay])
+    try:
+        page.show(13)
+        assert (replay.environment, page.frame, page.episode.number) == ("1", 13, 2)
+        assert page._curve_keys == ["reward"]
+        assert len(page._plots[0][1][0]) == 10
+        page.seek_order(int(replay.orders[25]))
+        assert (page.frame, page.episode.number) == (25, 3)
+    finally:
+        page.close()
 
 
 def test_it_is_served_on_this_machine_only(page: Page, replay: Replay) -> None:

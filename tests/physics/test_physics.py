@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import trainlog
-from mujoco_runs import MODELS, Run, mujoco
+from mujoco_runs import MODELS, Run, mujoco, record_vector
 from trainlog.conventions import SIMULATED_MODEL
 from trainlog.errors import CodecError, CorruptLog, EmptyLog, LogNotFound
 from trainlog.model import Frame, Kind
@@ -346,6 +346,53 @@ class TestEnvironments:
         assert second.at(step=4).qpos[0] == 5.2
         assert second.curve("reward", second.episodes[0])[1].tolist() == [-1, -2, -3, -4, -5]
         assert second.episodes[0].seconds == pytest.approx(0.2)
+
+    def test_episodes_of_a_vector_are_those_of_its_events(self, tmp_path: Path) -> None:
+        returns = record_vector(tmp_path / "run.flog", 32)
+        for env in (0, 1):
+            replay = Replay(tmp_path / "run.flog", model=load_model(env_id="HalfCheetah-v5"), env=str(env))
+            assert [one.stop - one.first for one in replay.episodes] == [10, 10, 10]  # the resets are no states
+            assert replay.returns() == pytest.approx([returns[env, n] for n in range(3)], rel=1e-12)
+            assert replay.reward_key() == "reward"
+            assert len(replay.curve("reward", replay.episodes[1])[1]) == 10
+            # step counts both environments, so that it tells no time: that of the log is left
+            assert (replay.clock == replay.times).all()
+        record_vector(tmp_path / "clock.flog", 32, clock=True)
+        replay = Replay(tmp_path / "clock.flog", model=load_model(env_id="HalfCheetah-v5"), env="1")
+        assert [one.seconds for one in replay.episodes] == pytest.approx([0.45] * 3)
+
+    def test_the_best_of_sampled_steps_is_that_of_the_whole_returns(self, tmp_path: Path) -> None:
+        gymnasium = pytest.importorskip("gymnasium")
+        from trainlog.gymnasium import RecordRun
+
+        env, returns = gymnasium.make("HalfCheetah-v5", max_episode_steps=20), []
+        env.action_space.seed(3)
+        with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+            states = StateRecorder(log, env.unwrapped.model, env.unwrapped.data)
+            env = RecordRun(states.wrap(env), log, every=7, extra=states.state)
+            for n in range(5):
+                env.reset(seed=n)
+                returns.append(sum(env.step(env.action_space.sample())[1] for _ in range(20)))
+            env.reset(seed=9)  # the last episode has a state, and no reward yet
+        replay = Replay(tmp_path / "run.flog")
+        assert replay.returns()[:-1] == pytest.approx(returns, rel=1e-12)
+        assert np.isnan(replay.returns()[-1])
+
+    def test_a_reward_beside_the_states_is_found(self, tmp_path: Path) -> None:
+        run = Run(MODELS["half_cheetah"]())
+        with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+            states, vector = StateRecorder(log, run.model, run.data), log.vector(2, autoreset="disabled")
+            for total in (1.0, 3.0, 2.0):
+                mujoco.mj_resetData(run.model, run.data)
+                states.reset()
+                vector.reset()
+                for n in range(4):
+                    mujoco.mj_step(run.model, run.data)
+                    states.step()
+                    vector.step([total, -total], [n == 3] * 2, [False] * 2)
+        replay = Replay(tmp_path / "run.flog")
+        assert replay.reward_key() == "reward"
+        assert replay.returns().tolist() == [4.0, 12.0, 8.0]
 
     def test_the_clock_going_back_is_an_episode_without_being_told(self, tmp_path: Path) -> None:
         model = MODELS["half_cheetah"]()

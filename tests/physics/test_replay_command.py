@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import trainlog
-from mujoco_runs import MODELS, Run
+from mujoco_runs import MODELS, Run, mujoco, record_vector
 from trainlog.model import Frame
+from trainlog.mujoco import StateRecorder
 from trainlog.mujoco.state import STATE_STEP
 
 
@@ -33,6 +34,21 @@ class TestCheck:
         done = replay(log, "--check")
         said = f"{log}: same, bit for bit: 42 states of 2 episodes, 40 simulated\n"
         assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+
+    def test_one_environment_alone(self, tmp_path: Path) -> None:
+        model = MODELS["half_cheetah"]()
+        with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+            runs = [Run(model), Run(model)]
+            recorders = [StateRecorder(log, model, run.data, env=n) for n, run in enumerate(runs)]
+            for n in range(6):
+                for env, (run, recorder) in enumerate(zip(runs, recorders, strict=True)):
+                    run.data.qpos[0] += env * (n == 3)  # nobody records that
+                    mujoco.mj_step(model, run.data)
+                    recorder.step()
+        assert replay(tmp_path / "run.flog", "--check").returncode == 1
+        assert replay(tmp_path / "run.flog", "--check", "--env", 1).returncode == 1
+        done = replay(tmp_path / "run.flog", "--check", "--env", 0)
+        assert (done.returncode, "6 states of 1 episodes" in done.stdout) == (0, True)
 
     def test_1_for_a_divergence_with_its_place(self, log: Path, tmp_path: Path) -> None:
         reader = trainlog.open(log)
@@ -99,6 +115,28 @@ class TestVideo:
         assert (chart.min(axis=2) > 230).mean() > 0.6  # paper
         assert (np.abs(chart - video[-1][:, 320:]) > 40).any()
 
+    @pytest.mark.parametrize("suffix", ["mp4", "webm", "mov", "mkv"])
+    def test_every_format(self, suffix: str, log: Path, tmp_path: Path) -> None:
+        assert len(self.render(log, tmp_path / f"v.{suffix}", "--fps", 4)) == 5
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="ulimit -f counts in other units")
+    def test_a_full_disk_leaves_no_broken_video(self, log: Path, tmp_path: Path) -> None:
+        target = tmp_path / "videos" / "v.mp4"
+        self.render(log, target, "--episode", "all")
+        size = target.stat().st_size // 1024
+        target.unlink()
+        command = f"ulimit -f {size}; exec {sys.executable} -m trainlog replay {log} --video {target} --size 320x240"
+        done = subprocess.run(["sh", "-c", f"{command} --episode all"], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+        assert f"{target}: " in done.stderr
+        assert list(target.parent.iterdir()) == []
+
+    def test_a_place_where_nothing_can_be_written(self, log: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        done = replay(log, "--video", tmp_path / "file" / "v.mp4")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+        assert "cannot write the video: [Errno " in done.stderr
+
     def test_a_gif(self, log: Path, tmp_path: Path) -> None:
         assert len(self.render(log, tmp_path / "v.gif", "--fps", 4, "--episode", "best")) == 5
         assert (tmp_path / "v.gif").read_bytes().startswith(b"GIF89a")
@@ -114,6 +152,28 @@ class TestVideo:
         video = self.render(tmp_path / "old.flog", target, "--fps", 5, "--env-id", "HalfCheetah-v5")
         assert len(video) == 6
         assert (np.abs(video[0] - video[-1]) > 40).any(axis=2).sum() > 200
+
+    def test_frames_of_a_vector(self, tmp_path: Path) -> None:
+        returns = record_vector(tmp_path / "run.flog", 32, clock=True)
+        best = 1 + max(range(3), key=lambda n: returns[1, n])
+        flags = ("--env-id", "HalfCheetah-v5", "--env", 1, "--episode", "best", "--with", "reward", "--fps", 20)
+        target = tmp_path / "videos" / "v.mp4"
+        done = replay(tmp_path / "run.flog", "--video", target, "--size", "320x240", *flags)
+        if "cannot draw here" in done.stderr:
+            pytest.skip(done.stderr)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"v.mp4: episode {best} of " in done.stdout
+        video = pictures(target, 560)
+        assert len(video) == 10  # a picture for each step
+        assert (np.abs(video[0] - video[-1])[:, :320] > 40).any()
+
+    def test_the_best_of_no_reward(self, tmp_path: Path) -> None:
+        with trainlog.TrainingRecorder(tmp_path / "old.flog") as log:
+            log.record_creature_frame(None, {"step": 1, "pos": [0.0] * 9})
+        flags = ("--env-id", "HalfCheetah-v5", "--episode", "best")
+        done = replay(tmp_path / "old.flog", "--video", tmp_path / "v.mp4", *flags)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "--episode best: the creature frames have no reward" in done.stderr
 
     @pytest.mark.parametrize(
         ("flags", "why"),

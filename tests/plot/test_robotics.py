@@ -87,3 +87,59 @@ def test_the_approach_to_a_ball(tmp_path: Path) -> None:
     assert block.label == "ball"
     assert block.columns["distance"][0] == 3
     assert block.columns["distance"].argmin() == 199
+
+
+def circling(path: Path, *, vector: bool) -> dict[str, Picture]:
+    """Two robots, whose paths and joints are far from each other; each goes on a circle twice, in an episode each."""
+    frames = []
+    for episode in (0, 1):
+        marks = {"env": [0, 1], "step": 200 * episode}
+        frames.append(Frame(2.0 * episode, Kind.EVENT, {"type": "episode_start", **marks}))
+        for n in range(100):
+            angle = np.array([n / 16, -n / 16])
+            x, y = np.cos(angle) + np.array([0, 50]), np.sin(angle)
+            pos = np.stack([x, y, *np.stack([[0.3] * 2, [1] * 2, [0] * 2, [0] * 2, [0] * 2]), angle], axis=1)
+            frame = {"step": 200 * episode + 2 * n, "env": [0, 1], "x": x, "y": y, "pos": pos}
+            parts = [frame] if vector else [{**frame, "env": e, "x": x[e], "y": y[e], "pos": pos[e]} for e in (0, 1)]
+            frames += [Frame(2.0 * episode + 0.02 * n, Kind.CREATURE, part) for part in parts]
+    with trainlog.create(path, {"dt": 0.02, "joint_names": ["hip"]}) as log:
+        for frame in frames:
+            log.write(frame)
+    return {picture.name: picture for picture in pictures(runs_of([trainlog.open(path)]))}
+
+
+@pytest.mark.parametrize("vector", [True, False])
+def test_a_motion_is_that_of_one_environment_and_one_episode(tmp_path: Path, vector: bool) -> None:
+    found = circling(tmp_path / "run.flog", vector=vector)
+    env = 0 if vector else 1  # the one of the last frame
+    joints = found["joints"].figure
+    assert isinstance(joints, Grid)
+    assert [panel.title for panel in joints.figures] == ["hip"]
+    every = "a frame every 2 steps" if vector else "a frame every 0.04 s; from 4 s on"
+    assert joints.caption == f"environment {env} of 2; the last 100 of 200 frames; {every}"
+    (line,) = joints.figures[0].marks  # type: ignore[union-attr]
+    assert line.y.tolist() == ((-1) ** env * np.arange(100) / 16).tolist()
+    path = found["trajectory"].figure
+    assert isinstance(path, Scene)
+    assert path.caption.startswith(f"environment {env} of 2; the last of 2 episodes; ")
+    assert path.x.mean() == pytest.approx(50 * env, abs=0.2)
+    assert np.hypot(path.x - 50 * env, path.y) == pytest.approx(np.ones(100))
+
+
+def test_joints_have_the_names_of_the_model_of_their_frames(tmp_path: Path) -> None:
+    pytest.importorskip("mujoco")
+    from mujoco_runs import MODELS, mujoco
+    from trainlog.mujoco import StateRecorder
+
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        for name in ("ant", "half_cheetah"):
+            model = MODELS[name]()
+            data = mujoco.MjData(model)
+            recorder = StateRecorder(log, model, data, env=0 if name == "ant" else 1)
+            recorder.reset()
+            for _ in range(40):
+                mujoco.mj_step(model, data, nstep=5)
+                recorder.step()
+    found = {picture.name: picture.figure for picture in pictures(runs_of([trainlog.open(tmp_path / "run.flog")]))}
+    titles = [panel.title for panel in found["joints"].figures]  # type: ignore[union-attr]
+    assert titles[-6:] == ["bthigh", "bshin", "bfoot", "fthigh", "fshin", "ffoot"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--fps", type=click.FloatRange(0, 1000, min_open=True), default=30, show_default=True)
 @click.option("--speed", type=click.FloatRange(0, min_open=True), default=1, show_default=True, help="Of the video.")
 @click.option("--episode", help="A number, last, best, or all. By default the last.")
-@click.option("--env", help="The environment, where the log has several. By default the first.")
+@click.option("--env", help="The environment, where the log has several. By default the first; with --check all.")
 @click.option("--camera", help="Name or number of a camera of the model. By default one that follows the robot.")
 @click.option("--size", type=SizeType(), default="640x480", show_default=True, help="Pixels of the video.")
 @click.option("--with", "curves", multiple=True, metavar="KEY", help="Draw this curve, too: reward, pos[2].")
@@ -55,7 +55,7 @@ def command(
     given = None if model is None and env_id is None else load_model(model, env_id)
     replays = [Replay(log, model=given, env=options["env"] if n == 0 else None) for n, log in enumerate(logs)]
     if checks:
-        return max(_check(replay) for replay in replays)
+        return max(_check(replay, options["env"] if n == 0 else None) for n, replay in enumerate(replays))
     if video is not None:
         if len(replays) > 1:
             raise click.UsageError("a video is made of one log")
@@ -64,16 +64,16 @@ def command(
     return _show(replays, options)
 
 
-def _check(replay: Replay) -> int:
+def _check(replay: Replay, env: str | None) -> int:
     """Print what a check found; 1 when something diverged."""
     from trainlog.mujoco.check import check
 
     total = 0
-    for environment in replay.environments:
+    for environment in replay.environments if env is None else [env]:
         replay.environment = environment
         total += replay.frames
     with progress(f"check {replay.reader.path.name}", total) as update:
-        result = check(replay, update)
+        result = check(replay, env, update)
     path = replay.reader.path
     for divergence in result.divergences:
         echo(f"{path}: diverged at {divergence}")
@@ -111,10 +111,12 @@ def _episodes(replay: Replay, which: str | None) -> list[Episode]:
         return episodes
     if which == "best":
         try:
-            key = replay.reward_key()
-            return [max(episodes, key=lambda episode: float(np.nansum(replay.curve(key, episode)[1])))]
+            returns = replay.returns()
         except KeyError as error:
             raise click.UsageError(f"--episode best: {error.args[0]}") from error
+        if np.isnan(returns).all():
+            raise click.UsageError("--episode best: of no episode the return is known")
+        return [episodes[int(np.nanargmax(returns))]]
     if not which.isdecimal() or not 1 <= int(which) <= len(episodes):
         raise click.UsageError(f"--episode is last, best, all or a number from 1 to {len(episodes)}, not {which!r}")
     return [episodes[int(which) - 1]]

@@ -9,7 +9,9 @@ it overlooks bytes that are left over after a value, and aborts the process wher
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgpack
@@ -264,10 +266,13 @@ def _check_depth(values: Iterable[Any], left: int) -> None:
 
 
 _FLOAT32 = 0xCA
+# Where a list may begin with a float of four bytes. A bare 0xca is in most frames, as a byte of some number.
+_FLOAT32_LIST = re.compile(rb"\xca(?:(?<=[\x90-\x9f]\xca)|(?<=\xdc..\xca)|(?<=\xdd....\xca))", re.DOTALL)
 _TEXT = frozenset([str])
+_NOT_TEXT = frozenset(["None", "True", "False", "nan", "inf"])  # columns that may come of keys that are no strings
 
 
-def decode_flat(payload: bytes | memoryview, wanted: Collection[str] | None = None) -> dict[str, Any]:
+def decode_flat(payload: bytes | memoryview, wanted: frozenset[str] | None = None) -> dict[str, Any]:
     """The values of one frame by their columns; only those *wanted*, when that is given.
 
     Lists of floats of four bytes alone are float32 arrays: a table tells them from others.
@@ -277,12 +282,20 @@ def decode_flat(payload: bytes | memoryview, wanted: Collection[str] | None = No
 
     """
     data = decode(payload)
+    if wanted is not None and _are_top_level(wanted):
+        data = {name: data[name] for name in wanted if name in data}
     types = set(map(type, data.values()))
-    if not types.isdisjoint((list, dict)) and _FLOAT32 in (raw := bytes(payload)) and raw[0] != _BRACE:
-        names = frozenset(_float32_lists(raw, ""))
+    if not types.isdisjoint((list, dict)) and _FLOAT32_LIST.search(payload) and payload[0] != _BRACE:
+        names = frozenset(_float32_lists(bytes(payload), ""))
         data = _with_float32(data, names) if names else data
     flat = data if dict not in types and _TEXT.issuperset(map(type, data)) else flatten(data)
     return flat if wanted is None else {name: flat[name] for name in wanted if name in flat}
+
+
+@lru_cache(maxsize=64)
+def _are_top_level(names: frozenset[str]) -> bool:
+    """Whether columns of these names can only be keys of the outermost map, of type str."""
+    return all(name.isidentifier() and name not in _NOT_TEXT for name in names)
 
 
 def decode_list(raw: bytes) -> Any:

@@ -78,11 +78,12 @@ class Check:
     divergences: list[Divergence] = field(default_factory=list)
 
 
-def check(replay: Replay, progress: Callable[[int], object] | None = None) -> Check:
-    """Simulate from each recorded state to the next, in all environments, until the first that differs in one bit.
+def check(replay: Replay, env: str | None = None, progress: Callable[[int], object] | None = None) -> Check:
+    """Simulate from each recorded state to the next, until the first of an environment that differs in one bit.
 
     Args:
         replay: the log.
+        env: the environment; by default all of them.
         progress: called with the number of states that are done.
 
     Raises:
@@ -97,7 +98,7 @@ def check(replay: Replay, progress: Callable[[int], object] | None = None) -> Ch
             path=replay.reader.path,
         )
     result = Check()
-    for environment in replay.environments:
+    for environment in replay.environments if env is None else [env]:
         replay.environment = environment
         result.episodes += len(replay.episodes)
         found = _first_divergence(replay, result, progress)

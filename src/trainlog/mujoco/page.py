@@ -15,6 +15,7 @@ import numpy as np
 from trainlog.draw import downsample
 from trainlog.errors import CodecError, MissingExtra, TrainlogError
 from trainlog.mujoco.replay import Episode, Replay
+from trainlog.mujoco.state import body_names
 
 __all__ = ["Page"]
 
@@ -180,7 +181,7 @@ class Page:
         self._facts = gui.add_markdown("")
         self._plots: list[tuple[Any, Any]] = []  # a chart and its points, or a text and None
         self._plot_folder = gui.add_folder("Curves") if self._curve_keys else None
-        with gui.add_folder("Joints", expand_by_default=False):
+        with gui.add_folder("Joints and bodies", expand_by_default=False):
             self._table = gui.add_html("")
         with gui.add_folder("View", expand_by_default=False):
             distance = 3 * self._replay.subject(self.frame)[1]
@@ -269,17 +270,28 @@ class Page:
         )
         all_names, all_units = replay.names(frame)
         arrays = {"pos": data.qpos, "vel": data.qvel, "ctrl": data.ctrl, "act": data.act}
-        rows = []
+        tables = {}
         for key, title in _TABLES.items():
             names, units = all_names.get(key, []), all_units.get(key, [])
-            if len(arrays[key]):
-                rows.append(f"<tr><th colspan=3 style='text-align:left'>{title}</th></tr>")
-            for n, value in enumerate(arrays[key].tolist()):
-                name, unit = (names[n], units[n]) if n < min(len(names), len(units)) else (f"{key}[{n}]", "")
-                rows.append(
-                    f"<tr><td>{html.escape(name)}</td><td style='text-align:right'>{value:.4f}</td>"
+            tables[title] = [
+                (*((names[n], units[n]) if n < min(len(names), len(units)) else (f"{key}[{n}]", "")), f"{value:.4f}")
+                for n, value in enumerate(arrays[key].tolist())
+            ]
+        places = ("  ".join(f"{value:.3f}" for value in place) for place in data.xpos.tolist())
+        named = zip(body_names(replay.model(frame)), places, strict=True)
+        tables["Place of the body (x, y, z)"] = [(name, "m", place) for name, place in named][1:]  # without the world
+        rows = [
+            row
+            for title, table in tables.items()
+            for row in (
+                f"<tr><th colspan=3 style='text-align:left'>{title}</th></tr>" if table else "",
+                *(
+                    f"<tr><td>{html.escape(name)}</td><td style='text-align:right;white-space:pre'>{value}</td>"
                     f"<td>{html.escape(unit)}</td></tr>"
-                )
+                    for name, unit, value in table
+                ),
+            )
+        ]
         self._table.content = f"<table style='font-size:.8em;padding:0 1em;width:100%'>{''.join(rows)}</table>"
 
     def _draw_curves(self) -> None:

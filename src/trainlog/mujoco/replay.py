@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,13 +16,13 @@ import numpy.typing as npt
 from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.conventions import RANK, Conventions
-from trainlog.episode import by_environment, steps_by_environment
+from trainlog.environment_rows import by_environment, episode_marks, steps_by_environment, together
+from trainlog.episode import episode_table
 from trainlog.errors import CodecError, CorruptLog, EmptyLog, InvalidPosition, LogNotFound, MissingExtra
 from trainlog.model import Frame, Kind
 from trainlog.mujoco.state import CLOCK, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, element_names, import_mujoco
 from trainlog.mujoco.stored_model import StoredModel, stored_models
 from trainlog.scan import Position, Scan
-from trainlog.table.builder import joined
 from trainlog.table.table import Table
 
 __all__ = ["Episode", "Replay", "State", "load_model"]
@@ -112,6 +113,7 @@ class Replay:
         self._loaded: dict[str, tuple[Any, StateLayout]] = {}
         self._indices: dict[str, _Index] = {}
         self._episodes: dict[str, list[Episode]] = {}
+        self._marks: dict[str, list[int]] = {}  # by environment: where episodes begin or end, by the log's events
         self._position: Position | None = None
         self._blocks: dict[tuple[str, int], list[State]] = {}
         self.refresh()
@@ -148,12 +150,19 @@ class Replay:
         if not self.is_complete:
             columns += [*keys["qpos"], *keys["episode"]]
         if self._position is None:
-            for known in (self._indices, self._blocks, self._episodes):
+            for known in (self._indices, self._blocks, self._episodes, self._marks):
                 known.clear()
-        scan = Scan(kinds=Kind.CREATURE, columns=list(dict.fromkeys(columns)), after=self._position)
+        kinds = {Kind.CREATURE} if self.is_complete else {Kind.CREATURE, Kind.EVENT}
+        if Kind.EVENT in kinds:
+            columns += keys["event_type"]
+        scan = Scan(kinds=kinds, columns=list(dict.fromkeys(columns)), after=self._position)
         for batch in self.reader.scan(scan):
             self._position = batch.position
-            self._add(batch.table, batch.order)
+            if batch.table.kind == Kind.CREATURE:
+                self._add(batch.table, batch.order)
+                continue
+            for mark in episode_marks(batch.table, batch.order, self._conventions):
+                self._marks.setdefault(_name(*mark.key), []).append(mark.order)
 
     def _add(self, table: Table, order: Ints) -> None:
         wanted = STATE_STEP if self.is_complete else self._conventions.qpos(table)
@@ -163,9 +172,10 @@ class Replay:
         table, order = table.rows_where(rows), order[rows]
         axis = None if CLOCK in table else self._conventions.axis("sim_time", table)
         key = STATE_STEP if self.is_complete else self._conventions.find("episode", table)
-        for name, own, places in self._by_environment(table, order):
+        for name, own, places, alone in self._by_environment(table, order):
             clock = own.numbers(CLOCK) if CLOCK in own else own.time
-            if axis is not None and axis.key in own:
+            # The step of a frame of several environments counts those of all.
+            if axis is not None and axis.key in own and (alone or axis.factor == 1):
                 clock = own.numbers(axis.key) * axis.factor
             step = self._conventions.find("step", own)
             steps = np.full(own.rows, np.nan) if step is None else own.numbers(step)
@@ -173,16 +183,11 @@ class Replay:
             old, index = self._indices.get(name), _Index(places, own.time, steps, clock, counter)
             self._indices[name] = index if old is None else old.extended(index)
 
-    def _by_environment(self, table: Table, order: Ints) -> Iterator[tuple[str, Table, Ints]]:
-        """Yield the rows of each environment, also of frames that tell of several, and where they stand."""
+    def _by_environment(self, table: Table, order: Ints) -> Iterator[tuple[str, Table, Ints, bool]]:
+        """Yield the rows of each environment, where they stand, and whether all are of frames of it alone."""
         for (rank, env), several in steps_by_environment(table, order, self._conventions).items():
-            found = [part for part in (rows.between(-1, None) for rows in several) if part is not None]
-            if not found:
-                continue
-            places = np.concatenate([part[0] for part in found])
-            rows = np.argsort(places, kind="stable")
-            own = found[0][1] if len(found) == 1 else joined(table.kind, [part[1] for part in found])
-            yield _name(rank, env), own.rows_where(rows), places[rows]
+            if (found := together(several)) is not None:
+                yield _name(rank, env), found[1], found[0], all(part.place is None for part in several)
 
     @property
     def environments(self) -> tuple[str, ...]:
@@ -237,7 +242,9 @@ class Replay:
         if self.is_complete:
             starts = index.counter == 0
         else:
+            marks = np.searchsorted(self._marks.get(self.environment, []), index.order)
             starts = (np.diff(index.clock, prepend=0) < 0) | (np.diff(index.counter, prepend=0) != 0)
+            starts |= np.diff(marks, prepend=0) != 0
         starts[0] = True
         return np.asarray(starts)
 
@@ -484,7 +491,7 @@ class Replay:
                 table, order = batch.table.rows_where(there), batch.order[there]
                 rows = states = np.empty(0, np.int64)
                 if kind == Kind.CREATURE:
-                    parts = {name: (own, at) for name, own, at in self._by_environment(table, order)}
+                    parts = {name: (own, at) for name, own, at, _ in self._by_environment(table, order)}
                     table, order = parts.get(self.environment, (table.rows_where(slice(0, 0)), order[:0]))
                     mine = self.orders[episode.first : episode.stop]
                     _, rows, states = np.intersect1d(order, mine, return_indices=True)
@@ -501,16 +508,39 @@ class Replay:
         raise KeyError(f"no frame of the episode has the key {key!r}")
 
     def reward_key(self) -> str:
-        """The key of the reward in the frames of the states.
+        """The key of the reward of a step, in the frames of the states or in creature frames beside them.
 
         Raises:
             KeyError: when they have none.
 
         """
-        key = self._conventions.reward(self.state(self.frames - 1).frame.data)
-        if key is None:
-            raise KeyError("the frames of the states have no reward")
-        return key
+        for frame in range(self.frames - 1, max(self.frames - 3, -1), -1):  # a state after a reset has none
+            if (key := self._conventions.reward(self.state(frame).frame.data)) is not None:
+                return key
+        window = float(self.times[self.episodes[-2:][0].first]), float(np.nextafter(self.times[-1], np.inf))
+        beside = Scan(kinds=Kind.CREATURE, columns=self._conventions.keys["reward"], time=window)
+        for batch in self.reader.scan(beside):
+            if (key := self._conventions.reward(batch.table)) is not None:
+                return key
+        raise KeyError("the creature frames have no reward")
+
+    def returns(self) -> Floats:
+        """The return of each episode: float64, shape (episodes,); NaN where it cannot be known.
+
+        It is that of `trainlog.episodes`, where the log has events of episodes, or else the sum of the rewards.
+        """
+        key, found = self.reward_key(), np.full(len(self.episodes), np.nan)
+        firsts = np.array([episode.first for episode in self.episodes])
+        counted = np.zeros(len(found), np.bool_)
+        for row in episode_table(self.reader).frames():
+            own = _name(row.data.get(RANK), row.data.get("env")) == self.environment and row.data["records"]
+            if own and (row.data["return"] == row.data["return"] or "length" not in row.data):
+                place = int(np.searchsorted(firsts, self.frame_at(time=row.time), "right")) - 1
+                found[place], counted[place] = row.data["return"], True
+        for episode in (self.episodes[place] for place in np.flatnonzero(~counted).tolist()):
+            with suppress(KeyError):
+                found[episode.number - 1] = np.nansum(self.curve(key, episode)[1])
+        return found
 
     def _column(self, table: Table, key: str, element: str) -> Floats:
         if not element:

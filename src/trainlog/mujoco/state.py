@@ -18,7 +18,7 @@ from trainlog.errors import CorruptLog, MissingExtra, SettingError
 
 __all__ = [
     *("CLOCK", "CRC", "INPUTS", "MODEL", "STATE_STEP"),
-    *("Floats", "Part", "StateLayout", "crc_of", "element_names", "flipped_bit", "import_mujoco"),
+    *("Floats", "Part", "StateLayout", "body_names", "crc_of", "element_names", "flipped_bit", "import_mujoco"),
 ]
 
 STATE_STEP: Final = "state_step"  # steps of the environment since the episode began; 0 where nothing came before
@@ -159,20 +159,25 @@ _TURNS: Final = ("wx", "wy", "wz")
 _FORCES: Final = (*((f"f{axis}", "N") for axis in "xyz"), *((f"t{axis}", "N·m") for axis in "xyz"))
 
 
+def _names(model: Any, kind: str, count: int) -> list[str]:
+    """The names of the objects of a kind, numbers for those without one."""
+    mujoco = import_mujoco()
+    code = getattr(mujoco.mjtObj, f"mjOBJ_{kind.upper()}")
+    return [mujoco.mj_id2name(model, code, i) or f"{kind} {i}" for i in range(count)]
+
+
+def body_names(model: Any) -> list[str]:
+    """What the bodies of *model* are called; one without a name by its number, ``body 3``."""
+    return _names(model, "body", model.nbody)
+
+
 def element_names(model: Any) -> dict[str, dict[str, list[str]]]:
     """What the elements of the state of *model* are called, and their units: ``{"names": {key: [...]}, "units": ...}``.
 
     A joint without a name is called by its number, ``joint 3``. Only parts with names are there.
     """
-    mujoco = import_mujoco()
-    kinds = mujoco.mjtObj
-
-    def named(kind: Any, count: int, what: str) -> list[str]:
-        return [mujoco.mj_id2name(model, kind, i) or f"{what} {i}" for i in range(count)]
-
-    joints = named(kinds.mjOBJ_JOINT, model.njnt, "joint")
-    bodies = named(kinds.mjOBJ_BODY, model.nbody, "body")
-    actuators = named(kinds.mjOBJ_ACTUATOR, model.nu, "actuator")
+    joints, bodies = _names(model, "joint", model.njnt), body_names(model)
+    actuators = _names(model, "actuator", model.nu)
     pos: list[tuple[str, str]] = []
     dofs: list[tuple[str, str]] = []  # their names, and the unit of length of each
     for joint, kind in zip(joints, model.jnt_type.tolist(), strict=True):
@@ -193,7 +198,7 @@ def element_names(model: Any) -> dict[str, dict[str, list[str]]]:
         "act": activations,
         "ctrl": [(name, "") for name in actuators],
         "xfrc_applied": [(f"{body}.{axis}", unit) for body in bodies for axis, unit in _FORCES],
-        "eq_active": [(name, "") for name in named(kinds.mjOBJ_EQUALITY, model.neq, "equality")],
+        "eq_active": [(name, "") for name in _names(model, "equality", model.neq)],
         "mocap_pos": [(f"{body}.{axis}", "m") for _, body in mocap for axis in "xyz"],
         "mocap_quat": [(f"{body}.{part}", "") for _, body in mocap for part in _FREE[3:]],
     }

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ _GIF: tuple[str, ...] = (
     "-vf",
     "split[a][b];[a]palettegen=max_colors=128[p];[b][p]paletteuse=dither=none:diff_mode=rectangle",
 )
+_WEBM: tuple[str, ...] = ("-crf", "30", "-b:v", "0", "-deadline", "realtime", "-cpu-used", "6")
 
 
 def choose_graphics(*, draws: bool) -> None:
@@ -78,13 +80,16 @@ def write_video(
     path = Path(path)
     if path.suffix.lower() not in (".mp4", ".webm", ".mov", ".mkv", ".gif"):
         raise CodecError(f"a video is .mp4, .webm, .mov, .mkv or .gif, not {path.suffix!r}", path=path)
-    options: dict[str, Any] = {"fps": fps, "macro_block_size": 2, "quality": 7, "ffmpeg_log_level": "error"}
+    options: dict[str, Any] = {"fps": fps, "macro_block_size": 2, "quality": 7, "ffmpeg_log_level": "quiet"}
     if path.suffix.lower() == ".gif":
         options |= {"codec": "gif", "pix_fmt_out": "pal8", "output_params": list(_GIF), "quality": None}
+    if path.suffix.lower() == ".webm":
+        options |= {"codec": "libvpx-vp9", "output_params": list(_WEBM), "quality": None}
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     count, encoder = 0, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()  # where nothing can be written, that is said before anything is rendered
         for picture in pictures(replay, episodes, fps=fps, speed=speed, size=size, camera=camera, curves=curves):
             if encoder is None:
                 encoder = imageio_ffmpeg.write_frames(str(partial), (picture.shape[1], picture.shape[0]), **options)
@@ -95,12 +100,26 @@ def write_video(
                 progress(count)
         if encoder is not None:
             encoder.close()
+            if _count_written(partial) != count:
+                raise LogWriteError("the encoder did not write all pictures; is the disk full?", path=path)
             partial.replace(path)
     except OSError as error:
-        raise LogWriteError(f"cannot write the video: {error}", path=path) from error
+        said = str(error).partition("\n")[0]  # and behind it the command of ffmpeg
+        raise LogWriteError(f"cannot write the video: {said}", path=path) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
     return count
+
+
+def _count_written(path: Path) -> int:
+    """How many pictures a video has; 0 for one that cannot be read. An encoder that fails at its end is silent."""
+    import imageio_ffmpeg
+
+    try:
+        return int(imageio_ffmpeg.count_frames_and_secs(str(path))[0])
+    except RuntimeError:
+        return 0
 
 
 def count_pictures(episodes: Sequence[Episode], fps: float, speed: float) -> int:

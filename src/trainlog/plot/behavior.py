@@ -105,6 +105,7 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
 
     The last episode is emphasised; earlier ones are faint.
     """
+    run = run.one_environment
     columns = run.columns(Kind.CREATURE)
     table, sample = columns.table, columns.sample()
     keys = run.conventions.position(sample)
@@ -134,7 +135,9 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
         marks=marks,
         by_time=True,
         caption="; ".join(
-            [f"the last of {len(starts):,} episodes"] * (len(starts) > 1) + ["color: from dark to bright in time"]
+            [run.part] * bool(run.part)
+            + [f"the last of {len(starts):,} episodes"] * (len(starts) > 1)
+            + ["color: from dark to bright in time"]
         ),
     )
     blocks = [Block("path", {"time": table.time, "x": x, "y": y})]
@@ -151,15 +154,16 @@ def _is_plane(x: Floats, y: Floats) -> bool:
     return bool(min(reach) > _LINE_WIDTH * max(reach))
 
 
-def episode_rows(run: Run, x: Floats, y: Floats) -> list[int]:
-    """The first row of each episode."""
+def episode_rows(run: Run, x: Floats | None = None, y: Floats | None = None) -> list[int]:
+    """The first row of each episode, by the log, or else by its events and where a position, x and y, jumps."""
     columns = run.columns(Kind.CREATURE)
     table = columns.table
     if (episode := run.conventions.axis("episode", table, columns.is_number)) is not None:
         numbers = columns.numbers(episode.key)
         return [0, *(np.flatnonzero(np.abs(np.diff(numbers)) > 0) + 1).tolist()]
     rows = np.searchsorted(table.time, run.episode_starts)
-    return sorted({0, *rows[rows < table.rows].tolist(), *_jumps(x, y)})
+    jumps = [] if x is None or y is None else _jumps(x, y)
+    return sorted({0, *rows[rows < table.rows].tolist(), *jumps})
 
 
 def _jumps(x: Floats, y: Floats) -> list[int]:

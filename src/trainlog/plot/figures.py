@@ -84,10 +84,10 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
     if options.y:
         return single
     path, states = _path_and_states(runs, axes, options, colors)
-    if not single and path is None and states is None:
+    motion = list(motion_pictures(runs[0], title_of(runs, runs[0].label), options.theme)) if len(runs) == 1 else []
+    if not single and not motion and path is None and states is None:
         raise PlotError("there is nothing to draw: no number in these logs varies")
     sheets = [*_overview(runs, panels, path, folders), *_sheets(runs, panels, folders)]
-    motion = motion_pictures(runs[0], title_of(runs, runs[0].label), options.theme) if len(runs) == 1 else ()
     return [*sheets[:1], *single, *(one for one in (path, states) if one is not None), *motion, *sheets[1:]]
 
 

@@ -13,11 +13,12 @@ from trainlog.conventions import SIMULATED_MODEL, AxisName
 from trainlog.draw import Chart, Grid, Line, StateTimeline, VLine
 from trainlog.draw.theme import find_theme
 from trainlog.model import Kind
+from trainlog.mujoco.state import MODEL
+from trainlog.mujoco.stored_model import element_names_of
 from trainlog.plot.axes import Axis, Floats
 from trainlog.plot.behavior import episode_rows
 from trainlog.plot.picture import Block, Picture
 from trainlog.plot.run import Run
-from trainlog.table.values import flatten
 
 __all__ = ["motion_pictures"]
 
@@ -33,6 +34,7 @@ _FREE_POSITION, _FREE_VELOCITY = 7, 6  # coordinates of a free joint
 
 def motion_pictures(run: Run, title: str, theme: str) -> Iterator[Picture]:
     """Yield the pictures that the log has the data for, of the last frames of a single episode."""
+    run = run.one_environment
     for picture in (_footfalls(run, title, theme), *_joints(run, title, theme), _approach(run, title, theme)):
         if picture is not None:
             yield picture
@@ -51,7 +53,7 @@ def _last_frames(run: Run, kind: Kind, axis: Axis) -> tuple[slice, Floats, str]:
     rows = len(x)
     start = max(rows - _FRAMES, 0)
     keys = run.conventions.position(run.columns(kind).sample()) if kind == Kind.CREATURE else ()
-    for first in episode_rows(run, *run.place(keys)) if keys else ():
+    for first in episode_rows(run, *(run.place(keys) if keys else ())) if kind == Kind.CREATURE else ():
         if first > start and rows - first > _FRAMES // 4:
             start = first
     known = start + np.flatnonzero(np.isfinite(x[start:]))
@@ -59,7 +61,15 @@ def _last_frames(run: Run, kind: Kind, axis: Axis) -> tuple[slice, Floats, str]:
     if len(steps) and len(breaks := known[1:][(steps < 0) | (steps > _PAUSE * np.median(steps))]):
         start = int(breaks[-1])
     count = rows - start
-    return slice(start, rows), x[start:], f"the last {count:,} of {rows:,} frames" if start else ""
+    x = x[start:]
+    notes = [run.part, f"the last {count:,} of {rows:,} frames" if start else ""]
+    if count > 1:
+        distance = f"{np.nanmedian(np.diff(x)):,.4g}"
+        notes.append(f"a frame every {distance} {'s' if axis.unit == 's' else 'steps'}" if distance != "1" else "")
+    if axis.unit == "s" and count and x[0]:
+        notes.append(f"from {x[0]:,.6g} s on")
+        x = x - x[0]
+    return slice(start, rows), x, "; ".join(filter(None, notes))
 
 
 def _footfalls(run: Run, title: str, theme: str) -> Picture | None:
@@ -75,9 +85,7 @@ def _footfalls(run: Run, title: str, theme: str) -> Picture | None:
                 colors = {"down": find_theme(theme).text, "unknown": find_theme(theme).missing}
                 marks.append(StateTimeline(x, words[rows], colors, name))
                 blocks.append(Block(name, {axis.name: x, "value": values[rows]}))
-            step = float(np.median(np.diff(x))) if len(x) > 1 else 0.0
-            unit = "s" if axis.unit == "s" else f" {axis.label}s"
-            notes = [caption, f"a value every {step:,.4g}{unit}: shorter steps cannot be seen"]
+            notes = [caption, "shorter contacts than that of a frame cannot be seen"]
             chart = Chart(
                 title=title,
                 x_label=axis.label,
@@ -216,14 +224,15 @@ def _declared_joints(run: Run) -> Iterator[_Joint]:
 
 
 def _names(run: Run, key: str) -> list[str]:
-    """The names of the elements of a vector: of the recorded model, or ``joint_names`` of the metadata."""
-    for frame in run.reader.frames(SIMULATED_MODEL):
-        own = flatten(frame.data).get(f"names/{key}")
-        if isinstance(own, list):
-            return list(map(str, own))
-    names = run.reader.header.meta.get("joint_names")
+    """The names of the elements of a vector: of the model of the last frame, or ``joint_names`` of the metadata."""
+    table = run.columns(Kind.CREATURE).table
+    if MODEL in table:
+        names, _ = element_names_of(run.reader.frames(SIMULATED_MODEL)).get(str(table[MODEL].tolist()[-1]), ({}, {}))
+        if key in names:
+            return names[key]
+    named = run.reader.header.meta.get("joint_names")
     count = run.columns(Kind.CREATURE).parts(key)
-    return [""] * (count - len(names)) + list(map(str, names)) if isinstance(names, list) else []
+    return [""] * (count - len(named)) + list(map(str, named)) if isinstance(named, list) else []
 
 
 def _approach(run: Run, title: str, theme: str) -> Picture | None:
@@ -254,5 +263,6 @@ def _approach(run: Run, title: str, theme: str) -> Picture | None:
         y_unit="m",
         y_range=(0.0, None),
         marks=marks,
+        caption=run.part,
     )
     return Picture("approach", "distance to other things", chart, blocks=tuple(blocks))

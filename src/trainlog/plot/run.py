@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Reader
-from trainlog.conventions import EPISODE_START, TASK_KEYS, AxisKey, AxisName, Conventions
-from trainlog.episode import is_summary
+from trainlog.conventions import EPISODE_START, RANK, TASK_KEYS, AxisKey, AxisName, Conventions
+from trainlog.environment_rows import dense_table, episode_marks, steps_by_environment, together
+from trainlog.episode_summary import is_summary
 from trainlog.errors import PlotError
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis, Floats, episode_progress, without_restarts
@@ -55,8 +58,11 @@ class Run:
         reader: the log.
         label: its name.
         conventions: the meaning of its keys.
+        part: which environment of several it is; empty for a whole log.
 
     """
+
+    part = ""
 
     def __init__(self, reader: Reader, label: str = "", only: Sequence[str] = ()) -> None:
         """Prepare to draw *reader*.
@@ -82,6 +88,30 @@ class Run:
     def columns(self, kind: Kind) -> Columns:
         """The columns of one kind of frame."""
         return self._columns[kind]
+
+    @cached_property
+    def one_environment(self) -> Run:
+        """The same log with the creature frames and the starts of episodes of one environment: the last that moved."""
+        table = self.columns(Kind.CREATURE).table
+        if RANK not in table and self.conventions.find("env", table) is None:
+            return self
+        grouped = steps_by_environment(table, np.arange(table.rows), self.conventions)
+        found = {key: own for key, rows in grouped.items() if (own := together(rows)) is not None}
+        own = max(found, key=lambda key: int(found[key][0][-1]), default=None)
+        if own is None or (len(found) == 1 and all(rows.place is None for rows in grouped[own])):
+            return self
+        run = copy.copy(self)
+        if any(rows.place is not None for rows in grouped[own]):  # then step counts all environments, and is no clock
+            run.conventions = replace(self.conventions, dt=None)
+        columns = Columns(self.reader, Kind.CREATURE, run.conventions)
+        columns.table = dense_table(found[own][1])
+        run._columns = {**self._columns, Kind.CREATURE: columns}
+        events = self.columns(Kind.EVENT).table
+        marks = episode_marks(events, np.arange(events.rows), self.conventions)
+        run.episode_starts = np.array([mark.time for mark in marks if mark.begins and mark.key == own])
+        name = "/".join(str(one) for one in own if one is not None)
+        run.part = f"environment {name} of {len(found):,}" if len(found) > 1 else ""
+        return run
 
     def metrics(self) -> list[Metric]:
         """Every column of numbers that varies, except clocks and counters."""

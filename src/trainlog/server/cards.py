@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from trainlog.conventions import Meaning
-from trainlog.episode import EpisodeType
+from trainlog.episode_summary import EpisodeType
 from trainlog.model import Kind
 from trainlog.server.curves import has_episodes
 from trainlog.server.log import Log
@@ -50,7 +50,7 @@ _CARDS: Final = (
 )
 # fmt: on
 
-# Of the summaries of episodes, see `trainlog.episode.Tally.summary`.
+# Of the summaries of episodes, see `trainlog.episode_summary.Tally.summary`.
 _EPISODE_TITLES: Final = {"return": "Return", "reward": "Mean reward of a step", "length": "Length of an episode"}
 _EPISODE_COLORS: Final = {EpisodeType.EVALUATION: "blue", EpisodeType.TRAINING: "orange"}
 _MEAN: Final = "mean/"

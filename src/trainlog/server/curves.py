@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from trainlog.conventions import AXES, AxisKey, AxisName
 from trainlog.draw import downsample, ema
-from trainlog.episode import is_summary
+from trainlog.episode_summary import is_summary
 from trainlog.model import Kind
 from trainlog.server.column_file import codes_of, is_nan
 from trainlog.server.log import Log

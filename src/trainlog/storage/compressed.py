@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -120,12 +121,13 @@ class CompressedSource(Source):
         """True; what cannot be read is zeros, which are no frame."""
         return True
 
-    def block(self, offset: int, need: int = 1) -> bytes:
+    def block(self, offset: int, need: int = 1, most: int = sys.maxsize) -> bytes:
         """The bytes from *offset* on, as `Source.block`."""
         left = self.size - offset
         if left < 0:
             raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
-        buffer = bytearray(min(left, self.CHUNK if need > left else max(need, self.CHUNK)))
+        chunk = min(most, self.CHUNK)
+        buffer = bytearray(min(left, chunk if need > left else max(need, chunk)))
         self.fill(memoryview(buffer), offset)
         return bytes(buffer)
 

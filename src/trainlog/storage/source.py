@@ -8,6 +8,7 @@ import errno
 import itertools
 import os
 import stat
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -73,7 +74,7 @@ def follow(interval: float = 0.1, *, until: Callable[[], bool] = never) -> Wait:
     return wait
 
 
-def open_regular(path: str | os.PathLike[str]) -> int:
+def open_regular(path: Path) -> int:
     """A descriptor to read the file at *path*; a pipe or a device, at which a reader might wait for ever, is refused.
 
     Raises:
@@ -82,7 +83,7 @@ def open_regular(path: str | os.PathLike[str]) -> int:
 
     """
     try:
-        mode = Path(path).stat().st_mode  # before it is opened, which alone does things to some devices
+        mode = path.stat().st_mode  # before it is opened, which alone does things to some devices
         if stat.S_ISREG(mode):
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             mode = os.fstat(fd).st_mode
@@ -140,6 +141,7 @@ class Source:
     """
 
     CHUNK = 1 << 20
+    _limit: int | None = None  # no more than this is seen of the file
 
     def __init__(self, path: str | os.PathLike[str], wait: Wait = never) -> None:
         """Open *path*.
@@ -149,14 +151,13 @@ class Source:
             UnknownFormat: when it may not be read, or is no regular file.
 
         """
-        self.path = Path(path)
+        self.path = path if isinstance(path, Path) else Path(path)
         self.offset = 0
         self._wait = wait
         self._ahead = b""
         self._ahead_from = 0
-        self._limit: int | None = None
         self._unreadable: set[int] = set()  # pages, by their offset
-        self._fd = open_regular(path)
+        self._fd = open_regular(self.path)
         if wait is never:
             self.freeze()
 
@@ -188,8 +189,10 @@ class Source:
         self._limit = self.size
         return self
 
-    def block(self, offset: int, need: int = 1) -> bytes:
+    def block(self, offset: int, need: int = 1, most: int = sys.maxsize) -> bytes:
         """The bytes from *offset* on: a chunk of them, or *need* if that is more and the file holds as many.
+
+        Where nothing is needed for sure, a chunk is of *most* bytes, if that is less.
 
         Raises:
             CorruptLog: when the file has become shorter than *offset*.
@@ -198,7 +201,8 @@ class Source:
         left = self.size - offset
         if left < 0:
             raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
-        count = min(left, self.CHUNK if need > left else max(need, self.CHUNK))
+        chunk = min(most, self.CHUNK)
+        count = min(left, chunk if need > left else max(need, chunk))
         try:
             part = os.pread(self._fd, count, offset)
             if len(part) == count:
@@ -245,7 +249,8 @@ class Source:
 
     def read(self, offset: int, size: int) -> bytes:
         """At most *size* bytes from *offset* on, as many as there are."""
-        buffer = bytearray(max(min(size, self.size - offset), 0))
+        end = self.size if self._limit is None else self._limit
+        buffer = bytearray(max(min(size, end - offset), 0))
         if self.fill(memoryview(buffer), offset) < len(buffer):
             return self.block(offset, size)[:size]  # which says what the disk cannot give
         return bytes(buffer)

@@ -37,7 +37,7 @@ _SPARSE: Final = 16
 
 # So many bytes of a table may be reserved in vain, when more rows come than were expected.
 _SPARE: Final = 16 << 20
-_DENSE: Final = 256  # rows that tell whether a column of arrays has a value in most of them
+_DENSE: Final = 256  # rows from which on a column has a main array
 
 
 def pick_rows(rows: Rows, chosen: Any) -> Ints:
@@ -107,8 +107,11 @@ class ColumnBuilder:
         """
         dtype = _dtype_of(block)
         if dtype.hasobject or dtype == np.uint64 or not self._fits_main(rows, block, dtype):
-            self._blocks.append((rows, block if block.dtype == dtype else block.astype(dtype)))
-            return
+            self._blocks.append((rows, block if dtype.hasobject else block.astype(dtype)))
+        else:
+            self._put_main(rows, block)
+
+    def _put_main(self, rows: Rows, block: Array) -> None:
         assert self._main is not None
         self._main[rows] = block
         self._main_count += len(block)
@@ -120,28 +123,30 @@ class ColumnBuilder:
 
     def _fits_main(self, rows: Rows, block: Array, dtype: np.dtype[Any]) -> bool:
         """Whether *block* goes to the main array, which has room for its rows then."""
-        main, shape = self._main, block.shape[1:]
-        if main is not None and (main.dtype != dtype or main.shape[1:] != shape):
-            return False
         end = int(rows.stop) if isinstance(rows, slice) else int(rows[-1]) + 1 if len(rows) else 0
-        size = dtype.itemsize * math.prod(shape)
-        if end >= _SPARSE_ROWS and _SPARSE * (self._main_count + len(block)) < end:
+        main, shape = self._main, block.shape[1:]
+        if main is None and (end < _DENSE or any(_shape_of(one) != (dtype, shape) for _, one in self._blocks)):
+            return False  # few rows need no main array, and what comes first decides of what it is
+        if main is not None and _shape_of(main) != (dtype, shape):
             return False
-        is_dense = 4 * (self._main_count + len(block)) >= end
+        count = self._main_count + len(block) + sum(len(one) for _, one in self._blocks if main is None)
+        if end >= _SPARSE_ROWS and _SPARSE * count < end:
+            return False
+        size = dtype.itemsize * math.prod(shape)
+        is_dense = 4 * count >= end
         if shape and not is_dense and end * size > SPARSE_BYTES:
             return False
-        if main is None and self._blocks:
-            return False  # what came first decides
         if main is None or len(main) < end:
-            wanted = max(end, self._expected() if end >= _DENSE else min(self._expected(), _DENSE))
-            if shape and not (is_dense and end >= _DENSE):
+            wanted = max(end, self._expected())
+            if shape and not is_dense:
                 wanted = max(end, min(wanted, SPARSE_BYTES // max(size, 1)))
-            if main is not None and len(main) > _DENSE:
+            if main is not None:
                 main.resize((wanted, *shape), refcheck=False)
                 return True
             self._main = np.empty((wanted, *shape), dtype)  # which touches no memory, as resizing does
-            if main is not None:
-                self._main[: len(main)] = main
+            earlier, self._blocks = self._blocks, []
+            for places, one in earlier:
+                self._put_main(places, one)
         return True
 
     def finish(self, total: int) -> Column | SparseColumn:
@@ -167,6 +172,10 @@ class ColumnBuilder:
         count = self._main_count + sum(len(block) for _, block in blocks)
         state = self._state(total) if count < total else None
         main, self._main = self._main, None
+        if main is None and len(blocks) == 1 and state is None:
+            block = blocks[0][1]
+            if not (block.dtype.hasobject or self._is_sparse(block, count, total)):
+                return Column(block)
         if main is not None:
             if not blocks and not self._is_sparse(main, count, total):
                 main.resize((total, *main.shape[1:]), refcheck=False)
@@ -177,8 +186,6 @@ class ColumnBuilder:
             return Column(self._objects([(rows, _items(block)) for rows, block in blocks], total), state)
         if self._is_sparse(blocks[0][1], count, total):
             return Column(self._objects([(rows, objects(list(block))) for rows, block in blocks], total), state)
-        if len(blocks) == 1 and state is None and blocks[0][1].dtype == dtype:
-            return Column(blocks[0][1])
         out = np.empty((total, *shape), dtype)
         for rows, block in blocks:
             out[rows] = block
@@ -229,6 +236,11 @@ def _dtype_of(block: Array) -> np.dtype[Any]:
         case "b":
             return np.dtype(np.bool_)
     return np.dtype(object)
+
+
+def _shape_of(block: Array) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """The dtype and the shape of a row."""
+    return block.dtype, block.shape[1:]
 
 
 def _with_gaps(values: Array, state: npt.NDArray[np.uint8] | None) -> Array:
@@ -304,13 +316,15 @@ class TableBuilder:
         rows = slice(self.rows, self.rows + len(times))
         self.rows = rows.stop
         self.time.put(rows, np.fromiter(times, np.float64, len(times)))
-        self.put_frames(rows, [flatten(one) for one in data])
+        frames = [flatten(one) for one in data]
+        self.put_frames(rows, frames, alike=len(set(map(tuple, frames))) == 1)
 
-    def put_frames(self, rows: Rows, frames: Sequence[dict[str, Any]]) -> None:
-        """Set *rows* to the values of *frames*, which are flat; their times are not."""
-        if not frames:
-            return
-        if len(set(map(tuple, frames))) == 1:  # the same keys in the same order
+    def put_frames(self, rows: Rows, frames: Sequence[dict[str, Any]], *, alike: bool) -> None:
+        """Set *rows* to the values of *frames*, which are flat; their times are not.
+
+        They are *alike* when all have the same keys in the same order.
+        """
+        if alike:
             columns = dict(zip(frames[0], zip(*(frame.values() for frame in frames), strict=True), strict=True))
             for name in self.names(columns):
                 self.column(name).extend(rows, list(columns[name]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -126,16 +127,19 @@ def blocks_of(values: list[Any], one: type) -> list[tuple[list[int] | None, Arra
     What a value becomes depends on itself alone, not on those that happen to stand beside it.
     """
     if one is float or one is bool:
-        return [(None, np.array(values, one))]
-    if one is not int and one is not list and one is not np.ndarray:
+        return [(None, np.fromiter(values, one, len(values)))]
+    if one is int:
+        with suppress(OverflowError):
+            return [(None, np.fromiter(values, np.int64, len(values)))]
+    elif one is not list and one is not np.ndarray:
         return [(None, objects(values))]
-    if one is not np.ndarray:
-        types = frozenset([int]) if one is int else frozenset(_leaf_types(values))
+    elif one is list:
+        types = frozenset(_leaf_types(values))
         if types in _DTYPES and len(types) < 2:
             try:
                 return [(None, np.array(values, _DTYPES[types][0]))]
             except (ValueError, OverflowError):
-                pass  # lists that are not of one shape, ints that are too large
+                pass  # lists that are not of one shape, or hold ints that are too large
     return _blocks_by_value(values)
 
 

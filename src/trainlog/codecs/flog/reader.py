@@ -19,7 +19,7 @@ from trainlog.codecs.flog.integrity.check import check
 from trainlog.codecs.flog.integrity.find_header import take_header
 from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History
 from trainlog.codecs.flog.integrity.salvage import salvage
-from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
+from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_SIZE, is_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import parse_fixed_header
 from trainlog.codecs.flog.wire.layout import FRAME, HEADER, MAX_PAYLOAD
@@ -96,9 +96,10 @@ class FlogReader(Reader):
         source, start = self._open(wait)
         with source:
             for record in walk(source, start, kind=wanted, on_gap=self._on_gap(source, on_damage)):
-                if wanted != SEAL and is_seal(record.kind, record.data, record.size):
+                _, size, time, number, data = record
+                if size == SEAL_SIZE and wanted != SEAL and is_seal(number, data, size):
                     continue
-                yield Frame(record.time, _KINDS[record.kind], record.data)
+                yield Frame(time, _KINDS[number], data)
 
     def _on_gap(self, source: Source, on_damage: OnDamage) -> Callable[[Gap], object]:
         """*on_damage* as a function, called with the gap's place in the file."""

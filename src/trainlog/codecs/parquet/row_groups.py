@@ -178,7 +178,8 @@ class RowGroup:
             {key: value for key, value in data.items() if key not in held or not held[key][row]}
             for row, data in frames.items()
         ]
-        builder.put_frames(np.fromiter(frames, np.intp, len(frames)) + start, rest)
+        numbers = np.fromiter(frames, np.intp, len(frames)) + start
+        builder.put_frames(numbers, rest, alike=len(set(map(tuple, rest))) == 1)
 
     def _steps(self, kind: Kind, rows: Ints) -> npt.NDArray[np.float64]:
         """The step of each of *rows* as a number; NaN where it is none."""

@@ -207,8 +207,12 @@ class FunctionSamples:
     def until(self, wanted: Callable[[Sample], bool]) -> Iterator[Sample]:
         """Yield whole samples up to the first that is not *wanted*; it is the next one again."""
         while (sample := self.next()) is not None and wanted(sample):
-            self.offset += SAMPLE.size + sample.function.size * WORD
+            self.skip(sample)
             yield sample
+
+    def skip(self, sample: Sample) -> None:
+        """Go behind *sample*, which is the next one."""
+        self.offset += SAMPLE.size + sample.function.size * WORD
 
     def next(self) -> Sample | None:
         """The sample at ``offset``; None when no whole one is there."""

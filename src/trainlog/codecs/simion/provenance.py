@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from trainlog.codecs.simion.descriptor import Descriptor, encoded, parse, render
 from trainlog.codecs.simion.functions import FunctionsHead
-from trainlog.episode import EpisodeType
+from trainlog.episode_summary import EpisodeType
 from trainlog.errors import DamagedLog, UnsupportedFrame
 from trainlog.model import Header, Kind
 

@@ -25,7 +25,7 @@ from trainlog.codecs.simion.provenance import KEY, Origin
 from trainlog.codecs.simion.reading import Reading
 from trainlog.codecs.simion.scanning import LogScan
 from trainlog.codecs.simion.walk import Experiment, Record, Steps, episode_of, take_experiment
-from trainlog.episode import AVERAGED
+from trainlog.episode_summary import AVERAGED
 from trainlog.errors import DamagedLog, DamagedLogWarning, TruncatedLog, UnknownFormat
 from trainlog.model import Frame, Header, Kind, KindLike, Variable
 from trainlog.scan import Batch, Scan, damage_handler

@@ -15,7 +15,8 @@ from trainlog.codecs.simion.frames import function_frame
 from trainlog.codecs.simion.functions import FunctionSamples, Sample
 from trainlog.codecs.simion.layout import CLOCKS, HEAD, HEAD_WORDS, STEP_CLOCKS, STEP_INDEX, WORD
 from trainlog.codecs.simion.walk import EpisodeEnd, EpisodeStart, Ints, Record, Steps, walk
-from trainlog.episode import END, MOST_STEPS, START, EpisodeType, Tally, is_averaged
+from trainlog.conventions import EPISODE_END, EPISODE_START
+from trainlog.episode_summary import MOST_STEPS, EpisodeType, Tally, is_averaged
 from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.source import Source
@@ -195,7 +196,8 @@ class Reading:
 
         def fitting(episodes: Steps) -> int:
             count = 0 if at_once is None or episodes.offset < marks[1].data else at_once(episodes)
-            if count > 0 and self._functions is not None and (sample := self._functions.next()) is not None:
+            sample = self._functions.next() if self._functions is not None and self._wants(Kind.EVENT) else None
+            if count > 0 and sample is not None:
                 are_due = self._due_at(episodes) >= self._due_of(sample)
                 count = min(count, int(are_due.argmax()) if are_due.any() else count)
             return min(max(count, 0), len(episodes.words))
@@ -214,6 +216,8 @@ class Reading:
         state, number = self.state, self.state.frames
         match record:
             case Steps():
+                if record.starts is not None and self._functions is not None:
+                    record = record._replace(samples=self._samples_within(record, self._functions))
                 state.frames += record.frames
                 state.data = record.end
                 state.time = float(record.doubles[-1, -1, STEP_CLOCKS.start])
@@ -240,11 +244,11 @@ class Reading:
                 if self._wants(Kind.STATS):
                     self._tally = _EpisodeTally(self._header, record.variables)
                 if self._wants(Kind.EVENT):
-                    yield number, self._event(START)
+                    yield number, self._event(EPISODE_START)
                 yield from self._samples(self._due)
             case EpisodeEnd():
                 summary = self._summary(complete=True) if self._wants(Kind.STATS) else None
-                event = self._event(END) if self._wants(Kind.EVENT) else None
+                event = self._event(EPISODE_END) if self._wants(Kind.EVENT) else None
                 self._close()
                 state.data = record.offset + HEAD
                 self.is_whole = event is None
@@ -273,6 +277,21 @@ class Reading:
             state.functions = functions.offset
             if self._wants(Kind.EVENT):
                 yield state.frames - 1, function_frame(sample, state.time)
+
+    def _samples_within(self, episodes: Steps, functions: FunctionSamples) -> Ints:
+        """Pass the samples that are due at each of some whole *episodes*, and return how many there are."""
+        due = self._due_at(episodes)
+        counts = np.zeros(len(due), np.int64)
+        first = 0
+        while functions.offset < self._until and (sample := functions.next()) is not None:
+            later = np.flatnonzero(due[first:] >= self._due_of(sample))
+            if not len(later):
+                break
+            first += int(later[0])
+            counts[first] += 1
+            functions.skip(sample)
+            self.state.functions = functions.offset
+        return counts
 
     def _close(self) -> None:
         """Forget the episode that is open."""

@@ -61,12 +61,14 @@ class Steps(NamedTuple):
         offset: of the first record.
         words: int64, shape (episodes, steps, 16 + variables), little-endian; valid until the next record is asked for.
         starts: headers of the episodes, int64, shape (episodes, 16); None for steps of the open episode.
+        samples: how many frames of learned functions come before the steps of each episode; None for none.
 
     """
 
     offset: int
     words: Ints
     starts: Ints | None = None
+    samples: Ints | None = None
 
     @property
     def doubles(self) -> npt.NDArray[np.float64]:
@@ -85,16 +87,20 @@ class Steps(NamedTuple):
 
     @property
     def frames(self) -> int:
-        """How many frames these records are."""
+        """How many frames these records are, and the samples among them."""
         count, steps = map(int, self.words.shape[:2])
-        return count * (steps if self.starts is None else steps + 3)
+        samples = 0 if self.samples is None else int(self.samples.sum())
+        return count * (steps if self.starts is None else steps + 3) + samples
 
     def orders(self, number: int) -> Ints:
         """Which frames of the log the steps are, when the first frame of all is *number*: shape (episodes, steps)."""
         count, steps, _ = self.words.shape
         if self.starts is None:
             return np.arange(number, number + steps)[None]
-        orders: Ints = np.add.outer(number + 1 + (steps + 3) * np.arange(count), np.arange(steps))
+        firsts = number + 1 + (steps + 3) * np.arange(count)
+        if self.samples is not None:
+            firsts += np.cumsum(self.samples)
+        orders: Ints = np.add.outer(firsts, np.arange(steps))
         return orders
 
     def split(self, count: int) -> tuple[Steps, Steps]:

@@ -33,7 +33,9 @@ from trainlog.codecs.simion.layout import (
 )
 from trainlog.codecs.simion.log_files import names_of
 from trainlog.codecs.simion.provenance import KEY, Origin
-from trainlog.episode import END, START, EpisodeType, is_summary
+from trainlog.conventions import EPISODE_END as END
+from trainlog.conventions import EPISODE_START as START
+from trainlog.episode_summary import EpisodeType, is_summary
 from trainlog.errors import UnsupportedFrame
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import AppendFile

@@ -96,7 +96,8 @@ class ColumnScanner:
         kinds = scan.wanted
         self._wanted = np.ones(256, np.bool_)
         if kinds is not None:
-            self._wanted = np.isin(np.arange(256), list(kinds))
+            self._wanted = np.zeros(256, np.bool_)
+            self._wanted[list(kinds)] = True
         self._only = next(iter(kinds)) if kinds is not None and len(kinds) == 1 else None
         self._kinds: frozenset[int] | None = kinds
         self._rows: dict[int, _KindRows] = {}
@@ -243,15 +244,16 @@ class ColumnScanner:
                 if len(rows):
                     offset, length = links.offset[rows], links.length[rows]
                     proven = at + int(offset[-1] + length[-1])
-                    self._gather(block, offset, length, links.kind[rows])
+                    is_last = at + reached + _HEAD >= stop
+                    self._gather(block, offset, length, links.kind[rows], is_last=is_last)
                 walk.at = at + reached
                 if (links.broken and good == len(links.kind)) or not (reached or self._blocks.enlarge(links)):
                     break
                 if self._scan.batch_rows is not None and self._count + self._few.rows >= self._scan.batch_rows:
-                    self._put(*self._few.take())
+                    self._put_few()
                     walk.proven = self._proven
                     yield
-            self._put(*self._few.take())
+            self._put_few()
             walk.proven = self._proven
         except _BrokenFrame as broken:
             walk.at, walk.proven = broken.at, self._proven
@@ -274,14 +276,18 @@ class ColumnScanner:
         self._wanted, self._proving = wanted, False
         return walk.at == end
 
-    def _gather(self, block: Block, offset: Ints, length: Ints, kind: Octets) -> None:
+    def _gather(self, block: Block, offset: Ints, length: Ints, kind: Octets, *, is_last: bool) -> None:
         """Put the frames at *offset* of *block*, now or together with later ones."""
-        if len(offset) >= _ENOUGH // 4 or int(length.sum()) > len(block.data) // 4:
-            self._put(*self._few.take())
+        if is_last or len(offset) >= _ENOUGH // 4 or int(length.sum()) > len(block.data) // 4:
+            self._put_few()
             self._put(block.data, offset, length, offset + block.at, kind)
             return
         self._few.add(block.data, offset, length, offset + block.at, kind)
         if self._few.rows >= _ENOUGH or self._few.size >= _FULL:
+            self._put_few()
+
+    def _put_few(self) -> None:
+        if self._few.rows:
             self._put(*self._few.take())
 
     def _put(self, block: Octets, offset: Ints, length: Ints, place: Ints, kind: Octets) -> None:

@@ -72,7 +72,7 @@ class SortedFrames(NamedTuple):
         if decoded:
             rows = numbers[[row for row, _, _ in decoded]]
             builder.time.put(rows, np.array([time for _, time, _ in decoded]))
-            builder.put_frames(rows, flat)
+            builder.put_frames(rows, flat, alike=len(firsts) == 1)
 
     def numbers(self, count: int, key: str) -> npt.NDArray[np.float64]:
         """The number that each of *count* frames has under *key*, as `Table.numbers` takes it; NaN for none."""
@@ -113,7 +113,8 @@ class FrameSorter:
             whole, fits = layouts[0].match(block, offset, length)
             if fits.all():
                 return SortedFrames([(np.arange(len(length)), whole)], [], None)
-        for one in self._by_length(length):
+        few = len(length) < _MANY and not self._of_size  # which is true of most logs: no layout is known or begun
+        for one in [np.arange(len(length))] if few else self._by_length(length):
             for rows, match in self._alike(block, offset, length, one):
                 if match is None:
                     rest.append(rows)

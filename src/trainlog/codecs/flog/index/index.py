@@ -308,17 +308,18 @@ class IndexBuilder:
         time = overlapping(block, "<f8")[offset]
         reached = int(offset[-1] + length[-1])
         ranges = {}
-        for one in np.flatnonzero(np.bincount(kind)).tolist():
-            rows = np.flatnonzero(kind == one)
+        kinds = np.flatnonzero(np.bincount(kind)).tolist()
+        for one in kinds:
+            rows = np.flatnonzero(kind == one) if len(kinds) > 1 else slice(None)
             some = time[rows]
             low, high = float(some.min()), float(some.max())
             # Nearly always the range tells that all of them are likely.
             if not (one and low > _SHORTEST and high < _LONGEST) and not likely(some, kind[rows]).all():
                 self._broken = True
                 return
-            ranges[one] = len(rows), low, high
+            ranges[one] = len(some), low, high
             if one not in self._many:
-                if len(rows) * _APART > max(reached - int(offset[0]), _PART):
+                if len(some) * _APART > max(reached - int(offset[0]), _PART):
                     self._many.add(one)
                     self._offsets.pop(one, None)
                 else:

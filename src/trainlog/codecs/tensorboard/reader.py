@@ -1,0 +1,181 @@
+"""Reading event files: one, or all those in a folder, one after another."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from trainlog.codec import Batch, Reader, Scan
+from trainlog.codecs.tensorboard.events import Event, EventParser
+from trainlog.codecs.tensorboard.wire import Records, is_event_file
+from trainlog.errors import InvalidPosition, UnknownFormat
+from trainlog.model import Frame, Header, Kind, KindLike
+from trainlog.scan import OnDamage, Place, batches_of, damage_handler
+from trainlog.storage.source import Source, Wait, never
+
+__all__ = ["TensorBoardReader", "event_files"]
+
+_FILE: Final = 1 << 44  # what is read of the n-th file is at n times this
+_HEAD: Final = 4096
+_HPARAMS_WITHIN: Final = 1 << 16  # bytes of a file, in which hyperparameters belong to the header
+_MOST_VALUES: Final = 1 << 12  # of an event; that many bytes before a frame its record may begin
+
+Located = tuple[int, int, Frame]
+"""Where a frame begins, where it ends, and the frame."""
+
+
+def event_files(folder: Path) -> list[Path]:
+    """The event files in *folder*, in the order in which they were begun."""
+    with suppress(OSError):
+        return sorted((one for one in folder.iterdir() if "tfevents" in one.name and one.is_file()), key=_began)
+    return []
+
+
+def _began(path: Path) -> tuple[int, str]:
+    parts = path.name.partition("tfevents")[2].split(".")
+    return int(parts[1]) if len(parts) > 1 and parts[1].isdecimal() and len(parts[1]) < 19 else 0, path.name
+
+
+class TensorBoardReader(Reader):
+    """A log of TensorBoard's event files; see `trainlog.codec.Reader` for what its methods do.
+
+    Scalars are stats frames. Events that follow one another with the same step are one frame, until a tag comes again;
+    its time is that of the first. Text, images, histograms, tensors and hyperparameters are event frames. The time is
+    in seconds since the first event. The files of a folder come one after another.
+
+    While a file grows, a step that was read before it was complete comes in two frames.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, Header())
+        self._began = 0.0
+        if not self.files:
+            raise UnknownFormat("there are no event files in this folder", path=path)
+        meta: dict[str, Any] = {}
+        for file in self.files:
+            with Source(file) as source:
+                if source.size and not is_event_file(source.read(0, _HEAD)):
+                    raise UnknownFormat("this is no event file of TensorBoard", path=file)
+                parser = EventParser()
+                for at, message in Records(source, lambda _: None).read():
+                    with suppress(ValueError):
+                        event = parser.parse(message)
+                        self._began = self._began or event.wall
+                        for other in event.others:
+                            meta |= other.get("hparams", {})
+                    if at > _HPARAMS_WITHIN:
+                        break
+        if self._began:
+            meta.setdefault("wall", self._began)
+        self.header = Header({"task": path.name, **meta})
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The event files, in the order in which they were begun."""
+        return tuple(event_files(self.path)) if self.path.is_dir() else (self.path,)
+
+    def frames(
+        self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
+    ) -> Iterator[Frame]:
+        """Yield the frames in the order of the files; see `trainlog.codec.Reader.frames`."""
+        wanted = None if kind is None else Kind.of(kind)
+        for _, _, frame in self._frames(0, wait, on_damage):
+            if wanted is None or frame.kind == wanted:
+                yield frame
+
+    def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
+        """Yield what *scan* asks for; see `trainlog.codec.Reader.scan`."""
+        place = Place(0, 0) if scan.after is None else Place.parse(scan.after)
+        if place.ahead and self._checksum(place.ahead) != place.check:
+            raise InvalidPosition("the log is another than the one that was read; read it anew", path=self.path)
+        yield from batches_of(self._frames(place.start, never, scan.on_damage), scan, place, self._checksum)
+
+    def take(self, orders: Iterable[int]) -> Iterator[Frame]:
+        """Yield the frames at *orders*, which rise; see `trainlog.codec.Reader.take`."""
+        frames: Iterator[Located] = iter(())
+        after = -1
+        for order in orders:
+            if order != after:
+                frames = self._frames(self._record_before(order), never, "ignore")
+            for at, end, frame in frames:
+                if at == order:
+                    yield frame
+                    after = end
+                if at >= order:
+                    break
+
+    def _record_before(self, order: int) -> int:
+        """Where the record begins to which the frame at *order* belongs: it may be one of many in it."""
+        index, at = divmod(order, _FILE)
+        files = self.files
+        if index >= len(files):
+            return order
+        with Source(files[index]) as source:
+            records = Records(source, lambda _: None)
+            return next((order - n for n in range(min(_MOST_VALUES, at) + 1) if records.is_record_at(at - n)), order)
+
+    def _checksum(self, end: int) -> str:
+        """A checksum of what is before *end*: of the files before, and of the last one until there."""
+        index, at = divmod(end, _FILE)
+        files = self.files
+        if index >= len(files):
+            return ""
+        known = "".join(f"{file.name}{file.stat().st_size}" for file in files[:index])
+        with Source(files[index]) as source:
+            known += source.checksum(at) if at <= source.size else "shorter"
+        return f"{zlib.crc32(known.encode('utf-8', 'surrogateescape')):08x}"
+
+    def _frames(self, start: int, wait: Wait, on_damage: OnDamage) -> Iterator[Located]:
+        """Yield the frames from *start* on."""
+        index, at = divmod(start, _FILE)
+        while index < len(files := self.files):
+            is_last = index == len(files) - 1
+            with Source(files[index], wait if is_last else never) as source:
+                name = files[index].name if self.path.is_dir() else ""
+                records = Records(source, damage_handler(on_damage, files[index]), name)
+                records.at = at
+                yield from self._frames_of(records, index * _FILE)
+                while is_last and source.wait(records.at):
+                    yield from self._frames_of(records, index * _FILE)
+                    is_last = len(self.files) == len(files)
+                records.finish()
+            index, at = index + 1, 0
+
+    def _frames_of(self, records: Records, base: int) -> Iterator[Located]:
+        """Yield the frames of one file; *base* is added to where they are."""
+        parse = EventParser().parse
+        row: dict[str, Any] = {}
+        begin, wall, end = 0, 0.0, 0
+        for at, message in records.read():
+            try:
+                event = parse(message)
+            except ValueError as error:
+                event = Event(wall, 0, [], [{"type": "not kept", "msg": f"an event that cannot be read ({error})"}])
+            _, step, scalars, others = event
+            if others and at <= _HPARAMS_WITHIN:
+                others = [other for other in others if "hparams" not in other]  # which are in the header
+            if row and (others or step != row["step"] or not row.keys().isdisjoint([tag for tag, _ in scalars])):
+                yield begin, base + at, Frame(wall, Kind.STATS, row)
+                row = {}
+            if scalars:
+                if not row:
+                    begin, wall, row = base + at, event.wall - self._began, {"step": step}
+                for tag, number in scalars:
+                    row[tag if tag != "step" else "step#2"] = number
+            if others:
+                yield from self._others(event._replace(others=others), row, base + at, base + records.at)
+                row = {}
+            end = records.at
+        if row:
+            yield begin, base + end, Frame(wall, Kind.STATS, row)
+
+    def _others(self, event: Event, row: dict[str, Any], at: int, end: int) -> Iterator[Located]:
+        """The frames of one event that says more than numbers."""
+        time = event.wall - self._began
+        frames = [Frame(time, Kind.STATS, row)] if row else []
+        frames += [Frame(time, Kind.EVENT, other) for other in event.others]
+        for i, frame in enumerate(frames):
+            yield at + i, at + i + 1 if i + 1 < len(frames) else end, frame

@@ -1,0 +1,99 @@
+"""Writing an event file: numbers as scalars, events as text."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainlog.codec import Writer
+from trainlog.codecs.tensorboard.events import (
+    packed_event,
+    packed_scalars,
+    packed_session,
+    packed_text,
+    packed_value,
+)
+from trainlog.codecs.tensorboard.wire import packed_record
+from trainlog.model import Frame, Header, Kind
+from trainlog.storage.append import AppendFile
+from trainlog.table.values import flatten
+
+__all__ = ["TensorBoardWriter"]
+
+
+class TensorBoardWriter(Writer):
+    """A new event file. `losses` counts what it does not hold: words and vectors of frames, and digits of numbers."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        began = header.meta.get("wall")
+        self._began = float(began) if isinstance(began, int | float) and math.isfinite(began) else time.time()
+        self._step = 0
+        self.losses: Counter[str] = Counter()
+        first = packed_record(packed_event(self._began, version=True))
+        meta = {key: value for key, value in header.meta.items() if isinstance(value, str | int | float | bool)}
+        if meta:
+            first += packed_record(packed_event(self._began, values=[packed_session(meta)]))
+        if len(meta) < len(header.meta):
+            self.losses["metadata that are no numbers, words or bools"] += len(header.meta) - len(meta)
+        self._file = AppendFile(path, first)
+        self.lock = self._file.lock
+
+    def write(self, frame: Frame) -> None:
+        """Write one frame; see `trainlog.codec.Writer.write`."""
+        self.check(frame)
+        losses: Counter[str] = Counter()
+        step = _int_of(frame.data.get("step"), self._step)
+        value = packed_value(frame.data) if frame.kind == Kind.EVENT else None
+        if value is not None:
+            values = [value]
+        elif frame.kind == Kind.EVENT:
+            values = [packed_text(f"event/{frame.data.get('type', '')}", _words(frame.data))]
+        else:
+            values = packed_scalars(_scalars(frame, losses))
+        if values:
+            self._file.append(packed_record(packed_event(self._began + float(frame.time), step, values=values)))
+        self._step = step
+        self.losses.update(losses)
+
+    def sync(self) -> None:
+        """Wait until all is on the disk."""
+        self._file.sync()
+
+    def close(self) -> None:
+        """Close the file; nothing was kept back."""
+        self._file.close()
+
+
+def _int_of(value: Any, otherwise: int) -> int:
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    return int(value) if is_number and abs(float(value)) < 2**63 else otherwise
+
+
+def _scalars(frame: Frame, losses: Counter[str]) -> list[tuple[str, float]]:
+    """The numbers of *frame* by name; what is no number is counted."""
+    found = []
+    prefix = "" if frame.kind == Kind.STATS else f"{frame.kind}/"
+    for name, value in flatten(frame.data).items():
+        if name == "step" and frame.kind == Kind.STATS:
+            continue
+        if not isinstance(value, int | float | np.number | np.bool_) or isinstance(value, complex):
+            losses[f"values that are no numbers, of {frame.kind} frames"] += 1
+            continue
+        with np.errstate(over="ignore"):
+            single = float(np.float32(value))
+        if single != value and value == value:
+            losses["digits beyond those of single precision, of so many numbers"] += 1
+        found.append((prefix + name, single))
+    return found
+
+
+def _words(data: Mapping[Any, Any]) -> str:
+    text = data.get("msg")
+    return text if isinstance(text, str) else json.dumps({str(key): value for key, value in data.items()}, default=str)

@@ -1,0 +1,319 @@
+"""Event files of TensorBoard: read on bytes that are built by hand, and beside TensorBoard's own reader."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trainlog
+from trainlog import Frame, Kind
+from trainlog.cli import main
+from trainlog.codec import Scan
+from trainlog.codecs.tensorboard.events import EventParser, packed_event, packed_scalars
+from trainlog.errors import CorruptLog, DamagedLogWarning, InvalidPosition, MissingExtra, TruncatedLog, UnknownFormat
+from trainlog.scan import Gap
+
+pytest.importorskip("crc32c")
+
+BEGAN = 1_700_000_000.0
+
+
+def crc32c(data: bytes) -> int:
+    """Castagnoli's polynomial, bit by bit."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def masked(data: bytes) -> bytes:
+    crc = crc32c(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def record(message: bytes) -> bytes:
+    length = struct.pack("<Q", len(message))
+    return length + masked(length) + message + masked(message)
+
+
+def varint(number: int) -> bytes:
+    number &= 2**64 - 1
+    return (bytes([number & 0x7F | 0x80]) + varint(number >> 7)) if number > 0x7F else bytes([number])
+
+
+def part(number: int, content: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def event(seconds: float, step: int, content: bytes) -> bytes:
+    return record(b"\x09" + struct.pack("<d", BEGAN + seconds) + b"\x10" + varint(step) + content)
+
+
+def scalar(seconds: float, step: int, tag: str, number: float) -> bytes:
+    value = part(1, tag.encode()) + b"\x15" + struct.pack("<f", number)
+    return event(seconds, step, part(5, part(1, value)))
+
+
+FIRST = record(b"\x09" + struct.pack("<d", BEGAN) + part(3, b"brain.Event:2"))
+THREE = [scalar(1, 10, "loss", 0.5), scalar(1.25, 10, "reward", -2), scalar(2, 20, "loss", 0.25)]
+
+
+def written(folder: Path, *records: bytes, name: str = "events.out.tfevents.1700000000.host") -> Path:
+    path = folder / name
+    path.write_bytes(FIRST + b"".join(records))
+    return path
+
+
+def rows(path: Path) -> list[tuple[float, dict[Any, Any]]]:
+    return [(frame.time, dict(frame.data)) for frame in trainlog.open(path).frames("stats")]
+
+
+def test_scalars_of_one_step_are_one_frame(tmp_path: Path) -> None:
+    path = written(tmp_path, *THREE)
+    assert rows(path) == [(1, {"step": 10, "loss": 0.5, "reward": -2}), (2, {"step": 20, "loss": 0.25})]
+    table = trainlog.open(path).table("stats")
+    assert table["step"].tolist() == [10, 20]
+    assert table["reward"][0] == -2
+    assert np.isnan(table["reward"][1])
+    assert trainlog.open(path).header.meta["wall"] == BEGAN
+
+
+def test_a_tag_that_comes_again_begins_a_frame(tmp_path: Path) -> None:
+    path = written(tmp_path, *(scalar(0, 5, tag, number) for number, tag in enumerate("abaab")))
+    assert [row for _, row in rows(path)] == [
+        {"step": 5, "a": 0, "b": 1},
+        {"step": 5, "a": 2},
+        {"step": 5, "a": 3, "b": 4},
+    ]
+
+
+def test_negative_and_absent_steps_and_a_tag_named_step(tmp_path: Path) -> None:
+    value = part(1, b"x") + b"\x15" + struct.pack("<f", 1.5)
+    bare = record(b"\x09" + struct.pack("<d", BEGAN) + part(5, part(1, value)))
+    path = written(tmp_path, bare, scalar(0, -3, "step", 7))
+    assert [row for _, row in rows(path)] == [{"step": 0, "x": 1.5}, {"step": -3, "step#2": 7}]
+
+
+def test_a_file_cut_anywhere_gives_its_whole_records(tmp_path: Path) -> None:
+    whole = FIRST + b"".join(THREE)
+    ends = [len(FIRST), *(len(FIRST) + sum(map(len, THREE[:n])) for n in (1, 2, 3))]
+    for size in range(len(FIRST), len(whole) + 1):
+        path = tmp_path / "events.out.tfevents.1"
+        path.write_bytes(whole[:size])
+        gaps: list[Gap] = []
+        found = list(trainlog.open(path).frames(on_damage=gaps.append))
+        count = sum(size >= end for end in ends) - 1
+        assert sum(len(frame.data) - 1 for frame in found) == count
+        assert [(gap.offset, gap.torn) for gap in gaps] == ([] if size in ends else [(ends[count], True)])
+    path.write_bytes(whole[:-1])
+    with pytest.raises(TruncatedLog):
+        list(trainlog.open(path).frames(on_damage="raise"))
+
+
+@pytest.mark.parametrize("at", [0, 5, 9, 12, 20, 30, -2])
+def test_a_flipped_bit_costs_one_record(tmp_path: Path, at: int) -> None:
+    """TensorBoard's reader stops at it."""
+    damaged = bytearray(THREE[1])
+    damaged[at] ^= 4
+    path = written(tmp_path, THREE[0], bytes(damaged), THREE[2])
+    with pytest.warns(DamagedLogWarning):
+        assert [row for _, row in rows(path)] == [{"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25}]
+    verdict = trainlog.open(path).verify()
+    assert [(problem.offset, problem.size) for problem in verdict.problems] == [
+        (len(FIRST) + len(THREE[0]), len(THREE[1]))
+    ]
+    with pytest.raises(CorruptLog):
+        list(trainlog.open(path).frames(on_damage="raise"))
+
+
+def test_a_folder_is_one_log_in_the_order_of_its_files(tmp_path: Path) -> None:
+    written(tmp_path, THREE[2], name="events.out.tfevents.1700000900.host")
+    written(tmp_path, *THREE[:2], name="events.out.tfevents.1700000001.host")
+    (tmp_path / "notes.txt").write_text("no log")
+    assert [row["step"] for _, row in rows(tmp_path)] == [10, 20]
+    assert trainlog.open(tmp_path).summary().kinds[Kind.STATS].frames == 2
+
+
+def test_a_scan_goes_on_behind_any_position(tmp_path: Path) -> None:
+    path = written(tmp_path, *(scalar(n / 3, n // 3, "abc"[n % 3], n) for n in range(30)))
+    reader = trainlog.open(tmp_path)
+    whole = list(reader.scan(Scan(kinds="stats", batch_rows=1)))
+    assert sum(batch.table.rows for batch in whole) == 10
+    for i, batch in enumerate(whole):
+        rest = list(reader.scan(Scan(kinds="stats", batch_rows=None, after=batch.position)))
+        assert sum(one.table.rows for one in rest) == 9 - i
+    assert [frame.data["a"] for frame in reader.take(int(batch.order[0]) for batch in whole)] == list(range(0, 30, 3))
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(InvalidPosition):
+        list(reader.scan(Scan(after=whole[-1].position)))
+
+
+def test_what_is_written_later_and_a_second_file_are_read_behind_a_position(tmp_path: Path) -> None:
+    path = written(tmp_path, *THREE[:2])
+    reader = trainlog.open(tmp_path)
+    (batch,) = reader.scan(Scan())
+    with path.open("ab") as file:
+        file.write(THREE[2])
+    written(tmp_path, scalar(9, 30, "loss", 8), name="events.out.tfevents.1700000900.host")
+    (more,) = reader.scan(Scan(after=batch.position))
+    assert more.table["loss"].tolist() == [0.25, 8]
+    assert more.table.time.tolist() == [2, 9]
+
+
+def test_all_that_is_no_number_is_an_event(tmp_path: Path) -> None:
+    text = part(1, b"note") + part(8, b"\x08\x07" + part(8, "naïve ☂".encode())) + part(9, part(1, part(1, b"text")))
+    image = part(1, b"view") + part(4, b"\x08\x02\x10\x03\x18\x03" + part(4, b"PNG"))
+    limits, counts = struct.pack("<2d", 0.5, 1), struct.pack("<2d", 3, 1)
+    histogram = part(1, b"w") + part(5, b"\x19" + struct.pack("<d", 4) + part(6, limits) + part(7, counts))
+    audio = part(1, b"sound") + part(6, b"")
+    path = written(tmp_path, *(event(1, 7, part(5, part(1, one))) for one in (text, image, histogram, audio)))
+    found = [dict(frame.data) for frame in trainlog.open(path)]
+    assert found[0] == {"type": "text", "tag": "note", "msg": "naïve ☂", "step": 7}
+    assert found[1]["image"] == b"PNG"
+    assert (found[1]["height"], found[1]["width"]) == (2, 3)
+    assert (found[2]["limits"], found[2]["counts"], found[2]["num"]) == ([0.5, 1], [3, 1], 4)
+    assert found[3] == {"type": "not kept", "tag": "sound", "msg": "audio", "step": 7}
+
+
+def test_one_event_of_numbers_and_more_is_found_again(tmp_path: Path) -> None:
+    number = part(1, b"loss") + b"\x15" + struct.pack("<f", 2)
+    audio = part(1, b"sound") + part(6, b"")
+    path = written(tmp_path, THREE[0], event(3, 9, part(5, part(1, audio) + part(1, number) + part(1, audio))))
+    reader = trainlog.open(path)
+    orders = sorted(int(order) for batch in reader.scan() for order in batch.order)
+    assert [frame.kind for frame in reader.take(orders)] == [2, 2, 3, 3]
+    assert [next(reader.take([order])) for order in orders] == list(reader)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "content", "number"),
+    [
+        (1, part(4, struct.pack("<f", 1.5)), 1.5),
+        (2, part(6, struct.pack("<d", 0.1)), 0.1),
+        (9, part(10, varint(-5)), -5),
+        (10, b"\x58\x01", True),
+        (3, b"\x38" + varint(-2), -2),
+    ],
+)
+def test_tensors_of_one_number_are_scalars(tmp_path: Path, dtype: int, content: bytes, number: float) -> None:
+    path = written(tmp_path, event(0, 1, part(5, part(1, part(1, b"x") + part(8, b"\x08" + varint(dtype) + content)))))
+    assert rows(path) == [(0, {"step": 1, "x": number})]
+
+
+def test_hostile_messages_are_told(tmp_path: Path) -> None:
+    shape = part(2, part(2, b"\x08" + varint(1 << 40)))
+    huge = part(5, part(1, part(1, b"x") + part(8, b"\x08\x01" + shape)))
+    bad = [event(0, 1, huge), record(b"\x09abc"), record(b"\xff" * 40), event(0, 2, b"\x2b"), record(b"")]
+    found = [frame.data["type"] for frame in trainlog.open(written(tmp_path, *bad))]
+    assert found == ["not kept"] * 4
+
+
+def test_what_is_no_event_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(b"\0" * 100)
+    with pytest.raises(UnknownFormat):
+        trainlog.open(path)
+    with pytest.raises(UnknownFormat):
+        trainlog.open(tmp_path, codec="tensorboard")
+
+
+def test_without_the_extra_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, *THREE)
+    monkeypatch.setitem(sys.modules, "crc32c", None)
+    with pytest.raises(MissingExtra, match=r"trainlog\[tensorboard\]"):
+        trainlog.open(path)
+
+
+@given(st.lists(st.tuples(st.integers(-5, 1 << 40), st.text(max_size=5), st.floats(width=32)), min_size=1, max_size=20))
+def test_a_parser_that_remembers_says_the_same(events: Sequence[tuple[int, str, float]]) -> None:
+    parser = EventParser()
+    for step, tag, number in events * 2:
+        message = packed_event(BEGAN, step, values=packed_scalars([(tag, number)]))
+        found = parser.parse(message)
+        assert (found.wall, found.step, found.others) == (BEGAN, step, [])
+        assert repr(found) == repr(EventParser().parse(message))
+        assert repr(found.scalars) == repr([(tag, number)])
+
+
+def test_a_flog_file_and_back_again(tmp_path: Path) -> None:
+    log = tmp_path / "run.flog"
+    with trainlog.create(log, {"lr": 0.5, "algo": "ppo", "wall": BEGAN}) as writer:
+        writer.write(Frame(0.5, Kind.STATS, {"step": 10, "loss": 0.5, "gait": {"phase": 0.25}}))
+        writer.write(Frame(0.75, Kind.EVENT, {"type": "text", "tag": "note", "msg": "hello", "step": 10}))
+        writer.write(Frame(1.0, Kind.STATS, {"step": 20, "loss": 0.1, "words": "walk"}))
+    target = tmp_path / "run.tfevents"
+    assert dict(trainlog.convert(log, target).losses) == {
+        "digits beyond those of single precision, of so many numbers": 1,
+        "values that are no numbers, of stats frames": 1,
+    }
+    back = trainlog.open(target)
+    assert {key: back.header.meta[key] for key in ("lr", "algo", "wall")} == {"lr": 0.5, "algo": "ppo", "wall": BEGAN}
+    first, note, last = back
+    assert first == Frame(0.5, Kind.STATS, {"step": 10, "loss": 0.5, "gait/phase": 0.25})
+    assert note == Frame(0.75, Kind.EVENT, {"type": "text", "tag": "note", "msg": "hello", "step": 10})
+    assert last.data == {"step": 20, "loss": float(np.float32(0.1))}
+
+
+def test_tensorboard_reads_what_is_written_and_says_the_same(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with trainlog.create(tmp_path / "run.tfevents", {"lr": 0.5}) as writer:
+        for step in range(50):
+            writer.write(Frame(step / 10, Kind.STATS, {"step": step, "loss": step / 3, "ok": step % 2 == 0}))
+        writer.write(Frame(6, Kind.EVENT, {"type": "fall", "msg": "it fell"}))
+    found = accumulator.EventAccumulator(str(tmp_path), size_guidance={"scalars": 0})
+    found.Reload()
+    assert [(one.step, one.value) for one in found.Scalars("loss")] == [(n, np.float32(n / 3)) for n in range(50)]
+    assert [one.value for one in found.Scalars("ok")] == [1.0, 0.0] * 25
+    assert found.Tensors("event/fall")[0].tensor_proto.string_val == [b"it fell"]
+    parse = pytest.importorskip("tbparse")
+    with warnings.catch_warnings():  # of its own use of pandas
+        warnings.simplefilter("ignore")
+        table = parse.SummaryReader(str(tmp_path)).scalars
+    assert table[table.tag == "loss"].value.tolist() == [np.float32(n / 3) for n in range(50)]
+
+
+def test_what_tensorboardx_writes_is_read_as_tensorboard_reads_it(tmp_path: Path) -> None:
+    writers = pytest.importorskip("tensorboardX")
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with writers.SummaryWriter(str(tmp_path)) as writer:
+        for step in range(40):
+            for tag in "abc":
+                writer.add_scalar(tag, step * len(tag) / 7, step)
+        writer.add_text("note", "hello", 3)
+        writer.add_histogram("weights", np.arange(20.0), 4)
+        writer.add_image("view", np.zeros((3, 4, 5), np.uint8), 5)
+    found = accumulator.EventAccumulator(str(tmp_path), size_guidance={"scalars": 0})
+    found.Reload()
+    table = trainlog.open(tmp_path).table("stats")
+    for tag in "abc":
+        assert [(one.step, one.value) for one in found.Scalars(tag)] == list(
+            zip(table["step"], table[tag], strict=True)
+        )
+    types = [frame.data["type"] for frame in trainlog.open(tmp_path).frames("event")]
+    assert types == ["text", "histogram", "image"]
+
+
+def test_the_command_line_takes_a_folder_of_event_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "tb"
+    folder.mkdir()
+    written(folder, *(scalar(n, n, "reward", n) for n in range(20)))
+    with pytest.raises(SystemExit, match="0"):
+        main(["info", str(folder)])
+    assert "reward" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        main(["convert", str(folder), str(tmp_path / "run.flog")])
+    assert trainlog.open(tmp_path / "run.flog").table("stats")["reward"].tolist() == list(range(20))
+    with pytest.raises(SystemExit, match="0"):
+        main(["plot", str(folder), "-y", "reward", "-o", str(tmp_path / "out"), "--format", "svg"])
+    assert (tmp_path / "out" / "reward.svg").exists()
