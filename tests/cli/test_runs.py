@@ -68,8 +68,9 @@ def test_list_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert rows[0]["run"] == "sac/2.flog"
     assert rows[0]["args/lr"] == 3e-4
     assert rows[0]["last/reward"] == 120.0
-    code, out, _ = run(capsys, "list", tmp_path, "--json", "--columns", "run,reward,nothing", "--limit", 1)
-    assert json.loads(out) == {"run": "ppo/0.flog", "reward": 0.0, "nothing": None}
+    make_run(tmp_path / "a.flog", {}, [])
+    code, out, _ = run(capsys, "list", tmp_path, "--json", "--columns", "run,reward", "--limit", 1)
+    assert json.loads(out) == {"run": "a.flog", "reward": None}
 
 
 def test_list_counts_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,9 +88,11 @@ def test_list_counts_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     [
         (["list", "{}", "--filter", "lr="], "column 4: a value is missing behind '='"),
         (["list", "{}", "--filter", "sede=1"], "no run has the key 'sede'; near it: seed"),
+        (["list", "{}", "--columns", "run,rewrad"], "no run has the key 'rewrad'; near it: reward"),
+        (["list", "{}", "--sort", "-rewrad"], "no run has the key 'rewrad'; near it: reward"),
         (["list", "{}/nothing"], "there is no such file or folder"),
         (["list", "{}/empty"], "there are no logs in this folder"),
-        (["compare", "{}", "--metrics", "rewrad"], "no run has the metric 'rewrad'"),
+        (["compare", "{}", "--metrics", "rewrad"], "no run has the key 'last/rewrad'; near it: reward"),
         (["compare", "{}", "--by", "sede"], "no run has the key 'sede'"),
         (["compare", "{}", "--filter", "algo:td3"], "no run fits this filter"),
         (["compact", "{}", "{}", "--by", "algo"], "this folder holds other files"),

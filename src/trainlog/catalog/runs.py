@@ -277,11 +277,6 @@ class Runs(Sequence[RunInfo]):
         """
         wanted = Filter.of(text)
         rows, columns = self.rows_for(wanted.keys)
-        for key in sorted(wanted.keys):
-            if rows and resolve(key, columns) is None:
-                near = difflib.get_close_matches(key, [name.rpartition("/")[2] for name in columns], 3, 0.5)
-                hint = f"; near it: {', '.join(dict.fromkeys(near))}" if near else ""
-                raise ExpressionError(f"no run has the key {key!r}{hint}")
         chosen = {row["run"] for row in rows if wanted(columns | row)}
         return Runs(self._settings, frozenset(chosen))
 
@@ -289,6 +284,10 @@ class Runs(Sequence[RunInfo]):
         """The runs as rows that have what *keys* name, and all of their columns, each None: for filters and lists.
 
         The logs are read where the headers do not answer all of *keys*, or with *read*.
+
+        Raises:
+            ExpressionError: when there are runs, and none has one of *keys*.
+
         """
         keys = list(keys)
         rows = self._rows(read=read, metrics=keys if read else ())
@@ -298,6 +297,11 @@ class Runs(Sequence[RunInfo]):
         ):
             rows = self._rows(read=True, metrics=keys)
             columns = dict.fromkeys((name for row in rows for name in row), None)
+        for key in sorted(set(keys)):
+            if rows and resolve(key, columns) is None:
+                names = dict.fromkeys(name.rpartition("/")[2] for name in columns)
+                near = difflib.get_close_matches(key.rpartition("/")[2], names, 3, 0.5)
+                raise ExpressionError(f"no run has the key {key!r}" + (f"; near it: {', '.join(near)}" if near else ""))
         return rows, columns
 
     def stamps(self) -> dict[str, str]:

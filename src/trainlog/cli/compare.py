@@ -11,12 +11,11 @@ import click
 
 from trainlog.catalog.filter import PREFIXES
 from trainlog.catalog.runs import runs
-from trainlog.cli.list import columns_option, print_table, varying, where_arguments
+from trainlog.cli.list import columns_option, print_table, short_text, varying, where_arguments
 from trainlog.cli.output import echo, strict_json
 from trainlog.conventions import Conventions
 from trainlog.errors import ExpressionError, LogNotFound
 from trainlog.plot.options import tasks_note
-from trainlog.printable import printable
 from trainlog.report.facts import human
 from trainlog.statistics import CENTERS, CenterName, interval
 
@@ -59,9 +58,6 @@ def command(
             raise ExpressionError("these runs have no reward; --metrics names what is compared")
         wanted = [reward]
         rows, _ = chosen.rows_for([f"{of}/{reward}"], read=True)
-    for key in wanted:
-        if not any(f"{of}/{key}" in row for row in rows):
-            raise ExpressionError(f"no run has the metric {key!r}")
     keys = columns_option(by) or [key for key in varying(rows) if key not in _SEEDS]
     for key in keys:
         if not any(key in row for row in rows):
@@ -76,7 +72,7 @@ def command(
     titles = [*keys, "runs", *(f"{of} {key} ({center})" for key in wanted)]
     print_table(
         titles,
-        [[*map(_text, one["group"].values()), str(one["runs"]), *map(_cell, one["metrics"])] for one in found],
+        [[*map(short_text, one["group"].values()), str(one["runs"]), *map(_cell, one["metrics"])] for one in found],
     )
     echo(f"in brackets: the 95 % interval of the {center}, where each task has two runs", err=True)
     if (tasks := max(one["tasks"] for one in found)) > 1:
@@ -117,10 +113,6 @@ def _measured(group: Sequence[dict[str, Any]], metric: str, center: CenterName) 
         "low": float(one.low) if has_band else None,
         "high": float(one.high) if has_band else None,
     }
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else printable(value if isinstance(value, str) else strict_json(value))
 
 
 def _cell(measured: dict[str, Any]) -> str:

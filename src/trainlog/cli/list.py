@@ -15,7 +15,7 @@ from trainlog.conventions import Conventions
 from trainlog.printable import printable
 from trainlog.report.facts import human
 
-__all__ = ["columns_option", "command", "print_table", "varying", "where_arguments"]
+__all__ = ["columns_option", "command", "print_table", "short_text", "varying", "where_arguments"]
 
 _MOST_VARYING: Final = 6  # columns of the metadata that are shown by default
 _MOST_LETTERS: Final = 40  # of a cell
@@ -113,11 +113,19 @@ def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _default_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    last = dict.fromkeys(key.removeprefix("last/") for row in rows for key in row if key.startswith("last/"))
-    reward, step = Conventions().reward(last), Conventions().find("step", last)
-    metrics = [f"last/{key}" for key in (step, reward) if key is not None]
+    metrics: dict[str, None] = {}
+    for keys in dict.fromkeys(tuple(key[5:] for key in row if key.startswith("last/")) for row in rows):
+        for key in (Conventions().find("step", keys), Conventions().reward(keys)):
+            if key is not None:
+                metrics[f"last/{key}"] = None
     differing = [key for key in varying(rows) if key != "shards"][:_MOST_VARYING]
     return ["run", "state", *differing, *metrics, "duration", "size"]
+
+
+def short_text(value: Any) -> str:
+    """A value of the metadata, cut where it is long; empty for none."""
+    text = "" if value is None else printable(value if isinstance(value, str) else strict_json(value))
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
 
 
 def _cell(name: str, value: Any) -> str:
@@ -128,8 +136,7 @@ def _cell(name: str, value: Any) -> str:
     if name == "duration":
         return human_time(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        text = printable(value if isinstance(value, str) else strict_json(value))
-        return text if name == "run" or len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
+        return printable(value) if name == "run" else short_text(value)
     if isinstance(value, int):
         return str(value)
     return human(value) if "/" in name else f"{value:g}"
