@@ -260,6 +260,18 @@ def test_logs_that_no_catalog_can_keep_are_read_each_time(folder: Path, looked: 
         assert found.config.to_polars().height == 9
 
 
+def test_shards_that_only_patterns_have_met_are_one_run_of_the_tree(folder: Path) -> None:
+    for rank in range(2):
+        meta = {"shard": {"rank": rank, "began": 1.0}}
+        make_run(folder / "many" / f"run-{rank}.flog", meta, [{"reward": 1.0}])
+    settle(folder)
+    (folder / "ppo").rename(folder / "many" / "ppo")
+    for pattern in ("run-0*", "run-1*", "ppo/*"):
+        assert trainlog.runs(folder / "many" / pattern).config.rows
+    assert trainlog.runs(folder / "many")[0].name == "*.flog"
+    assert trainlog.runs(folder / "many").config["frames"].tolist() == [2, 5, 5, 5]
+
+
 def test_digests_add_up_over_batches(tmp_path: Path) -> None:
     rows = [
         {"a": float(n), "b": n % 3, "c": n > 3, "d": "word", "e": [1.0, 2.0], "f": None, "g": float("nan")}

@@ -164,12 +164,17 @@ class Catalog:
         if not files.stamps.keys() <= known.keys():
             return None
         runs = {}
+        shards, joined = set(), set()
         for name, entry in known.items():
             if not entry.is_fresh(files.stamp(name, entry.facts.files), read=read):
                 return None
             if entry.is_run:
                 runs[name] = entry
-        return runs or None
+                if name not in files.stamps:
+                    joined.update(files.members(name, ()))
+            elif entry.facts.rank is not None:
+                shards.add(name)
+        return runs if runs and shards <= joined else None  # patterns may have met shards, and not their log
 
     def _looked_at(
         self,

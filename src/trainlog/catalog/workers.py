@@ -112,7 +112,10 @@ class _Worker:
         self.idle_since = 0.0
         self._owner = os.getpid()
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-c", _START, *sys.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=0,  # Ctrl-C is for the caller, who ends it
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None

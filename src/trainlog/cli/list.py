@@ -136,7 +136,7 @@ def _cell(name: str, value: Any) -> str:
     if name == "duration":
         return human_time(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return printable(value) if name == "run" else short_text(value)
+        return printable(str(value)) if name == "run" else short_text(value)
     if isinstance(value, int):
         return str(value)
     return human(value) if "/" in name else f"{value:g}"
