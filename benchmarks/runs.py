@@ -19,6 +19,7 @@ import trainlog
 from benchmarks.measure import Scale, Unmeasured, in_child, peak_memory, scratch
 from benchmarks.report import Table, ratio
 from trainlog import Frame, Kind
+from trainlog.catalog import workers
 from trainlog.catalog.store import NAME
 
 __all__ = ["WAYS", "asked", "first_look", "make", "tables"]
@@ -180,13 +181,21 @@ def asked(way: str, folder: str) -> dict[str, Any]:
 
     ask = WAYS[way][0](folder)
     _mean_of(_paths(folder)[0])  # what reading imports
-    taken = []
+    taken, used = [], _core_seconds()
     for _ in range(2):
         begun = time.perf_counter()
         means = ask()
         taken.append(time.perf_counter() - begun)
+    workers.close_idle()
+    answer = {"first": taken[0], "second": taken[1], "core": _core_seconds() - used}
     root = f"{Path(folder, 'runs')}/"
-    return {"first": taken[0], "second": taken[1], "means": {run.removeprefix(root): one for run, one in means.items()}}
+    return {**answer, "means": {run.removeprefix(root): one for run, one in means.items()}}
+
+
+def _core_seconds() -> float:
+    """Of this process, and of those that it has started and that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def compacted(folder: str) -> dict[str, Any]:
@@ -209,9 +218,10 @@ def _question(folder: Path, count: int, rows: int, passes: int) -> Table:
         f"The mean reward of each of {count:,} runs",
         f"{count:,} FLOG files of {rows:,} stats frames with eleven keys, {size / 1e6:,.0f} MB, in the page cache; "
         "the catalog is warm. Two processes each; their start is counted, imports are not, nor is the start of Ray. "
-        f"*First* and *again*: in the same process. The median of {passes} fresh processes each; all answers are the "
+        "*First* and *again*: in the same process; *core*: seconds of a core for both, of all processes together but "
+        f"Ray's. The median of {passes} fresh processes each; all answers are the "
         f"same.{note}",
-        ["way", "first", "again", "to two plain processes", "again"],
+        ["way", "first", "again", "core", "to two plain processes", "again"],
     )
     truth: Means = {}
     base = {"first": np.nan, "second": np.nan}
@@ -229,7 +239,11 @@ def _question(folder: Path, count: int, rows: int, passes: int) -> Table:
         taken = {which: statistics.median(one[which] for one in answers) for which in base}
         base = taken if way == _PLAIN else base
         table.rows.append(
-            [way, *(f"{one:,.3f} s" for one in taken.values()), *(ratio(taken[which], base[which]) for which in base)]
+            [
+                *(way, *(f"{one:,.3f} s" for one in taken.values())),
+                "" if module == "ray" else f"{statistics.median(one['core'] for one in answers):,.2f} s",
+                *(ratio(taken[which], base[which]) for which in base),
+            ]
         )
     return table
 
@@ -247,10 +261,10 @@ def first_look(folder: str) -> dict[str, Any]:
     begun = time.perf_counter()
     config = trainlog.runs(folder).config
     seconds = time.perf_counter() - begun
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    workers.close_idle()
     return {
         "seconds": seconds,
-        "core": sum(one.ru_utime + one.ru_stime for one in used),
+        "core": _core_seconds(),
         "rows": config.rows,
         "reward": float(np.sum(config["last/reward"])),
         "memory": peak_memory(),

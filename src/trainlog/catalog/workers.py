@@ -24,7 +24,7 @@ from typing import IO, Any, Final, TypeVar
 
 from trainlog.errors import TrainlogWarning
 
-__all__ = ["run_all", "serve", "worker_count"]
+__all__ = ["close_idle", "run_all", "serve", "worker_count"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -188,7 +188,8 @@ def _idle_worker() -> _Worker | None:
 
 
 @atexit.register
-def _close_idle() -> None:
+def close_idle() -> None:
+    """End those that wait for the next call."""
     while _idle:
         _idle.pop().close()
 
