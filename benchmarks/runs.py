@@ -20,6 +20,7 @@ from benchmarks.measure import Scale, Unmeasured, in_child, peak_memory, scratch
 from benchmarks.report import Table, ratio
 from trainlog import Frame, Kind
 from trainlog.catalog import workers
+from trainlog.catalog.runs import runs
 from trainlog.catalog.store import NAME
 
 __all__ = ["WAYS", "asked", "first_look", "make", "tables"]
@@ -89,7 +90,7 @@ def _two_processes(folder: str) -> Callable[[], Means]:
 
 def _runs(folder: str) -> Callable[[], Means]:
     def ask() -> Means:
-        table = trainlog.runs(Path(folder, "runs"), workers=_TWO).table("stats", keys=["reward"])
+        table = runs(Path(folder, "runs"), workers=_TWO).table("stats", keys=["reward"])
         names, number, count = np.unique(table.column("run").values, return_inverse=True, return_counts=True)
         return dict(zip(names, np.bincount(number, table["reward"]) / count, strict=True))
 
@@ -177,7 +178,7 @@ WAYS: dict[str, tuple[Callable[[str], Callable[[], Means]], str]] = {
 
 
 def asked(way: str, folder: str) -> dict[str, Any]:
-    """Seconds of the question, asked twice in this process, and its answer by the name of the run."""
+    """Seconds of the question, asked twice in this process; core seconds of both; its answer by the run."""
 
     ask = WAYS[way][0](folder)
     _mean_of(_paths(folder)[0])  # what reading imports
@@ -201,7 +202,7 @@ def _core_seconds() -> float:
 def compacted(folder: str) -> dict[str, Any]:
     """Seconds of the compaction with its comparison, and bytes of the result."""
     begun = time.perf_counter()
-    done = trainlog.runs(Path(folder, "runs"), workers=_TWO).to_parquet(Path(folder, "all"))
+    done = runs(Path(folder, "runs"), workers=_TWO).to_parquet(Path(folder, "all"))
     return {"seconds": time.perf_counter() - begun, "size": done.size, "runs": done.runs["stats"]}
 
 
@@ -259,7 +260,7 @@ def _check(means: Means, truth: Means) -> None:
 def first_look(folder: str) -> dict[str, Any]:
     """`runs(…).config` in this process: seconds, core seconds of all processes, rows, memory, bytes of the catalog."""
     begun = time.perf_counter()
-    config = trainlog.runs(folder).config
+    config = runs(folder).config
     seconds = time.perf_counter() - begun
     workers.close_idle()
     return {
