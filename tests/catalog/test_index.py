@@ -9,13 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import trainlog
 from handmade import Flog
 from made_runs import STATS, log_bytes, make_run, sweep
+from strategies import json_values
 from trainlog.catalog import facts as facts_module
 from trainlog.catalog.facts import Digest
 from trainlog.catalog.store import NAME, location
+from trainlog.table.builder import TableBuilder
 
 
 def settle(folder: Path) -> None:
@@ -23,6 +27,27 @@ def settle(folder: Path) -> None:
     for path in folder.rglob("*.flog"):
         if path.is_file():
             os.utime(path, (1e9, 1e9))
+
+
+VALUES = st.one_of(json_values, st.text(max_size=3), st.sampled_from(["1.5", "nan", "True", " 2", "inf", "١"]))
+FRAMES = st.lists(st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3), min_size=1, max_size=6)
+
+
+@given(FRAMES)
+def test_the_digest_of_frames_is_that_of_their_table(frames: list[dict[str, object]]) -> None:
+    times = [float(n) for n in range(len(frames))]
+    quick, whole = Digest(), Digest()
+    quick.add_frames(trainlog.Kind.STATS, times, frames)
+    builder = TableBuilder(trainlog.Kind.STATS)
+    builder.add_frames(times, frames)
+    whole.add(builder.finish())
+    for key, one in whole.kinds[STATS].items():
+        same = quick.kinds[STATS][key]
+        assert str(same.packed()[:6]) == str(one.packed()[:6])
+        assert same.numbers == one.numbers
+        assert same.total == pytest.approx(one.total, nan_ok=True)
+    assert quick.kinds[STATS].keys() == whole.kinds[STATS].keys()
+    assert quick.spans == whole.spans
 
 
 @pytest.fixture
@@ -72,6 +97,7 @@ def test_what_has_not_changed_is_not_opened_again(folder: Path, looked: list[str
 
 
 def test_only_what_was_appended_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts_module, "_SMALL", 0)
     trainlog.runs(folder).config  # noqa: B018
     counted: list[int] = []
     real = Digest.add
