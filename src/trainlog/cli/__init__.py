@@ -40,6 +40,9 @@ _COMMANDS: Final = {
 }
 
 
+_MODULES: Final = {"list": "list_runs"}  # a module called `list` would take the place of the builtin here
+
+
 class _Commands(click.Group):
     """Imports the module of a command when it is called, not for the list of commands."""
 
@@ -49,7 +52,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"trainlog.cli.{name}").command
+        command: click.Command = importlib.import_module(f"trainlog.cli.{_MODULES.get(name, name)}").command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

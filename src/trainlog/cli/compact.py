@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from trainlog import registry
-from trainlog.cli.list import columns_option
+from trainlog.cli.list_runs import columns_option
 from trainlog.cli.output import echo, human_size, progress
 from trainlog.errors import TrainlogError
 from trainlog.model import Kind

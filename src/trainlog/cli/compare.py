@@ -11,7 +11,7 @@ import click
 
 from trainlog.catalog.filter import PREFIXES
 from trainlog.catalog.runs import runs
-from trainlog.cli.list import columns_option, print_table, short_text, varying, where_arguments
+from trainlog.cli.list_runs import columns_option, print_table, short_text, varying, where_arguments
 from trainlog.cli.output import echo, strict_json
 from trainlog.conventions import Conventions
 from trainlog.errors import ExpressionError, LogNotFound
