@@ -20,6 +20,7 @@ ORDER = [*re.findall(r"^\| `([a-z_]+)/?` \|", ARCHITECTURE.partition("## The pac
 # Modules that must not be imported at the top of a file, as not everybody has them or needs them.
 LAZY = {
     *("lxml", "PIL", "click", "rich", "starlette", "uvicorn", "pyarrow", "pandas", "polars"),
+    *("duckdb", "ray", "dask"),
     *("gymnasium", "mujoco", "imageio_ffmpeg", "mjviser", "trimesh", "viser"),
 }
 LAZY_MAY_BE_AT_THE_TOP_OF = {"cli": {"click"}, "server": {"starlette", "uvicorn"}, "gymnasium": {"gymnasium"}}
