@@ -30,7 +30,7 @@ from trainlog.catalog.run_table import RunTable, column_name
 from trainlog.catalog.store import Entry
 from trainlog.catalog.workers import run_all
 from trainlog.codec import Reader
-from trainlog.conventions import TASK_KEYS, AxisName, Conventions
+from trainlog.conventions import AxisName, Conventions, task_of
 from trainlog.errors import DamagedLog, DamagedLogWarning, ExpressionError, LogNotFound, TrainlogError
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Scan
@@ -96,7 +96,7 @@ class _Known(NamedTuple):
 
 
 def _info(name: str, one: _Known) -> RunInfo:
-    return RunInfo(name, one.path, one.facts.meta, one.facts.state, _task(one.facts.meta))
+    return RunInfo(name, one.path, one.facts.meta, one.facts.state, task_of(one.facts.meta) or None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -328,7 +328,7 @@ class Runs(Sequence[RunInfo]):
     def members(self) -> list[Member]:
         """The runs as fragments have them."""
         return [
-            Member(one.path, name, _task(one.facts.meta), one.facts.meta.get("seed"), one.facts.size)
+            Member(one.path, name, task_of(one.facts.meta) or None, one.facts.meta.get("seed"), one.facts.size)
             for name, one in self._entries(read=False).items()
             if one.facts.state != "unreadable"
         ]
@@ -598,7 +598,7 @@ def _problem(facts: Facts) -> str:
 
 
 def _row(name: str, facts: Facts) -> dict[str, Any]:
-    task = _task(facts.meta) or ""
+    task = task_of(facts.meta)
     row: dict[str, Any] = {"run": name, "state": facts.state, "task": task}
     if facts.read:
         row |= {"duration": facts.duration, "frames": facts.frames}
@@ -615,14 +615,6 @@ def _row(name: str, facts: Facts) -> dict[str, Any]:
     for key, number in facts.last.items():
         row[f"last/{key}"] = number
     return row
-
-
-def _task(meta: Mapping[str, Any]) -> str | None:
-    """The creature and the task of the metadata, or else the environment."""
-    for keys in TASK_KEYS:
-        if named := [str(meta[key]) for key in keys if meta.get(key) not in (None, "", "unknown")]:
-            return ": ".join(named)
-    return None
 
 
 def _of_metric(digest: Digest | None, prefix: str, name: str) -> float | None:
