@@ -21,6 +21,7 @@ ORDER = [*re.findall(r"^\| `([a-z_]+)/?` \|", ARCHITECTURE.partition("## The pac
 LAZY = {
     *("lxml", "PIL", "click", "rich", "starlette", "uvicorn", "pyarrow", "pandas", "polars"),
     *("gymnasium", "mujoco", "imageio_ffmpeg", "mjviser", "trimesh", "viser"),
+    *("torch", "stable_baselines3", "rsl_rl", "lightning", "pytorch_lightning", "transformers", "ray", "matplotlib"),
 }
 LAZY_MAY_BE_AT_THE_TOP_OF = {"cli": {"click"}, "server": {"starlette", "uvicorn"}, "gymnasium": {"gymnasium"}}
 
