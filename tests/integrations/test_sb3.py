@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,7 @@ from PIL import Image as Picture
 import trainlog
 from trainlog.media import media_file
 
-pytestmark = [
-    pytest.mark.nightly,
-    pytest.mark.filterwarnings("ignore:unclosed file"),  # of the monitor and the logger
-]
+pytestmark = pytest.mark.nightly
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +26,26 @@ def sb3() -> Any:
     return pytest.importorskip("stable_baselines3")
 
 
-def configured(folder: Path, formats: list[str]) -> Any:
+@pytest.fixture
+def closing() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def configured(folder: Path, formats: list[str], closing: ExitStack) -> Any:
     from stable_baselines3.common.logger import configure
 
-    return configure(str(folder), formats)
+    logger = configure(str(folder), formats)
+    closing.callback(logger.close)
+    return logger
 
 
-def monitored(folder: Path, count: int) -> Any:
+def monitored(folder: Path, count: int, closing: ExitStack) -> Any:
     from stable_baselines3.common.env_util import make_vec_env
 
-    return make_vec_env("CartPole-v1", count, seed=1, monitor_dir=str(folder))
+    env = make_vec_env("CartPole-v1", count, seed=1, monitor_dir=str(folder))
+    closing.callback(env.close)
+    return env
 
 
 def dumped(path: Path) -> list[dict[str, Any]]:
@@ -46,12 +55,14 @@ def dumped(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("algorithm", "envs"), [("PPO", 4), ("DQN", 1), ("A2C", 2)])
-def test_the_log_has_the_values_of_the_csv_file(sb3: Any, tmp_path: Path, algorithm: str, envs: int) -> None:
+def test_the_log_has_the_values_of_the_csv_file(
+    sb3: Any, tmp_path: Path, closing: ExitStack, algorithm: str, envs: int
+) -> None:
     from trainlog.integrations.sb3 import TrainlogCallback
 
     settings: dict[str, Any] = {"PPO": {"n_steps": 64}, "DQN": {"learning_starts": 50}, "A2C": {}}[algorithm]
-    model = getattr(sb3, algorithm)("MlpPolicy", monitored(tmp_path, envs), seed=1, device="cpu", **settings)
-    model.set_logger(configured(tmp_path, ["csv", "tensorboard"]))
+    model = getattr(sb3, algorithm)("MlpPolicy", monitored(tmp_path, envs, closing), seed=1, device="cpu", **settings)
+    model.set_logger(configured(tmp_path, ["csv", "tensorboard"], closing))
     model.learn(1200, callback=TrainlogCallback(tmp_path / "run.flog"), log_interval=4 if algorithm == "DQN" else 1)
     with open(tmp_path / "progress.csv", newline="") as file:
         theirs = [{key: cell for key, cell in row.items() if cell} for row in csv.DictReader(file)]
@@ -72,10 +83,10 @@ def test_the_log_has_the_values_of_the_csv_file(sb3: Any, tmp_path: Path, algori
 
 
 @pytest.mark.parametrize("envs", [1, 3])
-def test_the_episodes_are_those_of_the_monitor(sb3: Any, tmp_path: Path, envs: int) -> None:
+def test_the_episodes_are_those_of_the_monitor(sb3: Any, tmp_path: Path, closing: ExitStack, envs: int) -> None:
     from trainlog.integrations.sb3 import TrainlogCallback
 
-    model = sb3.PPO("MlpPolicy", monitored(tmp_path, envs), n_steps=64, seed=1, device="cpu")
+    model = sb3.PPO("MlpPolicy", monitored(tmp_path, envs, closing), n_steps=64, seed=1, device="cpu")
     model.learn(600, callback=TrainlogCallback(tmp_path / "run.flog", observations=True))
     model.learn(300, callback=TrainlogCallback(tmp_path / "second.flog"), reset_num_timesteps=False)
     found = list(trainlog.episodes(tmp_path / "run.flog"))
@@ -92,10 +103,10 @@ def test_the_episodes_are_those_of_the_monitor(sb3: Any, tmp_path: Path, envs: i
     assert trainlog.open(tmp_path / "run.flog").table("creature")["obs"].shape[1:] == (envs, 4)
 
 
-def test_training_that_goes_on_goes_on_in_the_log(sb3: Any, tmp_path: Path) -> None:
+def test_training_that_goes_on_goes_on_in_the_log(sb3: Any, tmp_path: Path, closing: ExitStack) -> None:
     from trainlog.integrations.sb3 import TrainlogCallback
 
-    model = sb3.PPO("MlpPolicy", monitored(tmp_path, 2), n_steps=64, seed=1, device="cpu")
+    model = sb3.PPO("MlpPolicy", monitored(tmp_path, 2, closing), n_steps=64, seed=1, device="cpu")
     callback = TrainlogCallback(tmp_path / "run.flog")
     model.learn(256, callback=callback)
     model.learn(256, callback=callback, reset_num_timesteps=False)
