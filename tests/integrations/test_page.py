@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,13 +16,19 @@ EXAMPLES = {
     for section in PAGE.split("\n## ")[1:]
     for code in re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 }
-NEEDS = {"Stable-Baselines3": "stable_baselines3", "rsl_rl: Isaac Lab, mjlab": "rsl_rl"}
+NEEDS = {
+    "Stable-Baselines3": "stable_baselines3",
+    "rsl_rl: Isaac Lab, mjlab": "rsl_rl",
+    "Lightning": "pytorch_lightning",
+    "Transformers": "transformers",
+}
 
 
 @pytest.mark.parametrize("section", EXAMPLES)
 def test_an_example_runs_and_shows_what_it_logged(tmp_path: Path, section: str) -> None:
     if section in NEEDS:
         pytest.importorskip(NEEDS[section])
+    shutil.copy(Path(__file__).parents[1] / "rsl_rl_task.py", tmp_path / "my_task.py")
     done = subprocess.run(
         [sys.executable, "-c", EXAMPLES[section]], cwd=tmp_path, capture_output=True, text=True, check=False
     )
