@@ -49,8 +49,63 @@ figure.savefig(f"{folder}/reward.png")
 """
 
 
+# The same for each metric of a log.
+_THEIRS_EACH = """
+import sys
+import matplotlib
+matplotlib.use("agg")
+from matplotlib.figure import Figure
+import trainlog
+
+log, folder = sys.argv[1], sys.argv[2]
+table = trainlog.open(log).table("stats")
+for name in table:
+    if name != "step":
+        figure = Figure(figsize=(9.6, 5.4), dpi=200)
+        axes = figure.subplots()
+        axes.plot(table["step"], table[name], label=name)
+        axes.set(title="ant: run", xlabel="step", ylabel=name)
+        axes.grid()
+        figure.savefig(f"{folder}/{name}.svg")
+        figure.savefig(f"{folder}/{name}.png")
+"""
+_METRICS = {True: 120, False: 20}
+
+
 def tables(scale: Scale) -> Iterator[Table]:
-    """One table: a walk, and noise, which no simplification of paths makes shorter."""
+    """A walk, and noise, which no simplification of paths makes shorter; and the many figures of one log."""
+    yield _points(scale)
+    yield _figures(scale)
+
+
+def _figures(scale: Scale) -> Table:
+    count = _METRICS[scale.rows >= FULL.rows]
+    table = Table(
+        "Plotting: all figures of a log",
+        f"A log of 45 stats frames with {count} metrics; `trainlog plot` beside a script that draws each of them with "
+        "matplotlib, at the same size, as SVG and PNG; trainlog also draws sheets of several metrics. The whole "
+        f"process, the median of {scale.repeats}, in turns.",
+        ["peer", "s", "to trainlog", "CPU s", "to trainlog", "figures"],
+        words=frozenset([0]),
+    )
+    with scratch() as folder:
+        log, walks = folder / "metrics.flog", np.random.default_rng(0).normal(size=(count, 45)).cumsum(axis=1)
+        with trainlog.create(log, {"creature": "ant", "task": "run"}) as writer:
+            columns = {f"metric{n}": walk for n, walk in enumerate(walks)}
+            writer.write_table(trainlog.Table(Kind.STATS, np.arange(45.0), {"step": np.arange(45) * 1000, **columns}))
+        commands = {"trainlog": ["-m", "trainlog", "plot", str(log), "-o", str(folder / "trainlog")]}
+        if find_spec("matplotlib") is not None:
+            commands["matplotlib"] = ["-c", _THEIRS_EACH, str(log), str(folder / "matplotlib")]
+        taken = _taken(commands, scale)
+        for name, times in taken.items():
+            ratios = [ratio(mine, ours) for mine, ours in zip(times, taken["trainlog"], strict=True)]
+            pngs = list((folder / name).rglob("*.png"))
+            assert len(pngs) >= count
+            table.rows.append([name, f"{times[0]:.2f}", ratios[0], f"{times[1]:.2f}", ratios[1], str(len(pngs))])
+    return table
+
+
+def _points(scale: Scale) -> Table:
     points = _POINTS[scale.rows >= FULL.rows]
     table = Table(
         "Plotting: from a log to SVG and PNG",
@@ -75,7 +130,7 @@ def tables(scale: Scale) -> Iterator[Table]:
                 sizes = [f"{file.stat().st_size / 1000:,.0f}" for file in files]
                 ratios = [ratio(mine, ours) for mine, ours in zip((seconds, computed), taken["trainlog"], strict=True)]
                 table.rows.append([name, data, f"{seconds:.2f}", ratios[0], f"{computed:.2f}", ratios[1], *sizes])
-    yield table
+    return table
 
 
 def _taken(commands: dict[str, list[str]], scale: Scale) -> dict[str, tuple[float, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import trainlog
+from made_logs import write_log
 from trainlog.cli import cli
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +62,27 @@ def test_the_examples_of_a_page_run(tmp_path: Path, page: str, says: list[str]) 
     assert [words for words in says if words not in done.stdout] == []
 
 
+def test_the_page_about_many_runs_is_true(tmp_path: Path) -> None:
+    pytest.importorskip("polars")
+    pytest.importorskip("pyarrow")
+    for seed in range(12):
+        rows = [{"step": 100 * n, "reward": 20.0 * n + seed} for n in range(10)]
+        algo = "sac" if seed % 2 else "ppo"
+        write_log(tmp_path / "sweep" / algo / f"{seed}.flog", rows, {"algo": algo, "lr": 3e-4, "seed": seed})
+    code = "\n".join(blocks(ROOT / "docs" / "runs.md", "python"))
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("12 ['ppo/0.flog', 'ppo/2.flog', 'ppo/4.flog']")
+    assert "sac/1.flog 1 96.0" in done.stdout
+    (lines,) = blocks(ROOT / "docs" / "runs.md", "sh")
+    for line in lines.splitlines():
+        arguments = shlex.split(line, comments=True)[1:]
+        command = [sys.executable, "-m", "trainlog", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text("utf-8")):
@@ -85,3 +108,26 @@ def test_every_package_is_in_the_architecture() -> None:
         package = path.stem
         if not package.startswith("_") and path.suffix in ("", ".py"):
             assert f"`{package}`" in text or f"`{package}/`" in text, f"the architecture does not tell of {path.name}"
+
+
+def test_each_test_that_the_contract_names_is_there() -> None:
+    text = (ROOT / "docs" / "durability.md").read_text("utf-8")
+    named = re.findall(r"`([\w/]+\.py)?((?:::\w+)?)`", text)
+    file, found = "", 0
+    for name, test in named:
+        if "test_" not in name + test:
+            continue
+        file = name or file
+        place = next(
+            (
+                path
+                for path in (ROOT / file, ROOT / "tests" / "durability" / file, ROOT / "tests" / file)
+                if path.is_file()
+            ),
+            None,
+        )
+        assert place is not None, f"there is no {file}"
+        if test:
+            found += 1
+            assert re.search(rf"^ *def {test[2:]}\(", place.read_text("utf-8"), re.MULTILINE), f"{place} has no {test}"
+    assert found > 50

@@ -113,6 +113,8 @@ def test_settings_and_shapes_that_make_no_sense(tmp_path: Path) -> None:
         ):
             with pytest.raises(ValueError, match=message):
                 log.vector(2, **wrong)
+        with pytest.raises(TypeError, match=r"log is a trainlog\.TrainingRecorder, not 'run\.flog'"):
+            EnvironmentRecorder("run.flog")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="num_envs"):
             log.vector(0)
         vector = log.vector(2)

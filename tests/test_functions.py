@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 
 import by_hand_simion as by_hand
 import trainlog
+from handmade import Flog
 from trainlog import Frame, Kind
 from trainlog.errors import DamagedLogWarning, EmptyLog
 from trainlog.functions import LearnedFunction, draw_function, learned_functions
@@ -162,3 +165,34 @@ def test_functions_of_another_trainer(tmp_path: Path) -> None:
     (function,) = learned_functions(trainlog.open(tmp_path / "a.flog")).values()
     assert function.values.tolist() == [[[i, i], [i, i]] for i in range(3)]
     assert function.axes == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": [1, 2**31, 2**31]},
+        {"shape": "odd"},
+        {"shape": [1, 2, 3, 4]},
+        {"values": ["x"] * 4},
+        {"values": None},
+        {"id": [1]},
+        {"step": "x"},
+        {"episode": 2**80},
+    ],
+    ids=str,
+)
+def test_a_sample_without_a_grid_of_values_is_left_out(tmp_path: Path, change: dict[str, Any]) -> None:
+    sample = {
+        "type": "function_sample",
+        "function": "f(a)",
+        "shape": [1, 2, 2],
+        "values": [1.0, 2.0, 3.0, 4.0],
+        "step": 5,
+    }
+    path = tmp_path / "a.flog"
+    odd = json.dumps({**sample, **change}).encode()
+    path.write_bytes(Flog.header() + Flog.frame(0.0, 3, sample) + Flog.frame(1.0, 3, odd) + Flog.frame(2.0, 3, sample))
+    with pytest.warns(DamagedLogWarning, match="the sample of a function at 1.0 s has no grid of values"):
+        functions = learned_functions(trainlog.open(path))
+    assert functions["f(a)"].values.tolist() == [[[1.0, 2.0], [3.0, 4.0]]] * 2
+    assert functions["f(a)"].step.tolist() == [5, 5]

@@ -82,6 +82,32 @@ def test_an_exception_writes_it(tmp_path: Path) -> None:
     )
 
 
+def test_times_that_step_back_at_a_reset(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path) as log, log.keep_last(seconds=2) as dense:
+        for episode in range(50):
+            for step in range(9):  # of simulated time, which begins anew
+                dense.record(step / 2, {"n": 9 * episode + step})
+            assert len(dense.frames) <= 6
+        dense.record(float("inf"), {"n": -1})
+        dense.record(0.0, {"n": 450})
+        dense.record(float("nan"), {"n": 451})
+        dense.record(0.5, {"n": 452})
+        assert dense.write("fall") <= 6
+        for step in range(100):
+            dense.record(step / 2, {"n": step})
+        assert len(dense.frames) == 5
+
+
+def test_the_last_seconds_before_a_reset_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    with TrainingRecorder(path) as log, log.keep_last(seconds=1) as dense:
+        for time in (7.0, 7.5, 8.0, 8.5, 0.0, 0.25):
+            dense.record(time, {"n": 1})
+        dense.write("fall")
+    assert [frame.time for frame in trainlog.open(path).with_superseded().frames("creature")] == [8.0, 8.5, 0.0, 0.25]
+
+
 def test_wrong_use(tmp_path: Path) -> None:
     log = TrainingRecorder(tmp_path / "a.flog")
     for limits in ({}, {"seconds": 0.0}, {"frames": 0}):

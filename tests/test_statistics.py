@@ -175,17 +175,26 @@ def test_what_cannot_be_computed_is_said(call: object, message: str) -> None:
         call()  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(("n", "least"), [(3, 0.92), (5, 0.93), (10, 0.93), (20, 0.93)])
+@pytest.mark.parametrize(("n", "least"), [(3, 0.92), (5, 0.93), (8, 0.93), (20, 0.93)])
 @pytest.mark.parametrize("center", CENTERS)
 def test_an_interval_covers_what_it_says(center: CenterName, n: int, least: float) -> None:
     """Of 2000 samples from a normal distribution; docs/ci.md has more of them, from benchmarks/gate.py."""
     values = np.random.default_rng(n).normal(size=(n, 2000))
     found = statistics.interval(values, center)
     share = ((found.low <= 0) & (found.high >= 0)).mean()
-    assert least - 0.01 <= share <= (0.97 if center != "median" else 0.98) + 0.01
+    assert least - 0.01 <= share <= 0.97 + 0.01
     new, old = values, np.random.default_rng(n + 1).normal(size=(n, 2000))
     difference = statistics.compare(new, old, center)
     assert least - 0.01 <= ((difference.low <= 0) & (difference.high >= 0)).mean() <= 0.99
+
+
+@pytest.mark.parametrize("n", [5, 20])
+@pytest.mark.parametrize("center", CENTERS)
+def test_an_interval_of_skewed_scores_covers_nine_of_ten(center: CenterName, n: int) -> None:
+    generator = np.random.default_rng(n)
+    truth = statistics.center_of(generator.lognormal(0, 1, (n, 100_000)), center).mean()
+    found = statistics.interval(generator.lognormal(0, 1, (n, 2000)), center)
+    assert ((found.low <= truth) & (found.high >= truth)).mean() >= 0.9 - 0.01
 
 
 def test_an_interval_of_few_runs_has_no_spikes() -> None:

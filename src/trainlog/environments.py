@@ -81,6 +81,8 @@ class _Recorder:
         episode_type: str = "training",
         stats: bool = True,
     ) -> None:
+        if not hasattr(log, "record_creature_frame"):
+            raise TypeError(f"log is a trainlog.TrainingRecorder, not {log!r}")
         if every < 1:
             raise ValueError(f"every is a number of steps, 1 or more, not {every!r}")
         if env_id < 0:

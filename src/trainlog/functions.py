@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from trainlog.codec import Reader
 from trainlog.conventions import FUNCTION_SAMPLE
-from trainlog.errors import EmptyLog
+from trainlog.errors import DamagedLogWarning, EmptyLog
 from trainlog.model import Kind, Variable
 from trainlog.storage.source import atomic_write
 
@@ -115,12 +115,21 @@ def _edges(axis: Variable, count: int) -> tuple[float, float] | None:
 
 
 def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
-    """Read the learned functions of *log*, by name; a repeated name is numbered, ``name#2``."""
-    samples: dict[tuple[Any, ...], list[Mapping[Any, Any]]] = {}
+    """Read the learned functions of *log*, by name; a repeated name is numbered, ``name#2``.
+
+    A sample whose values do not fill its shape is left out, with a `DamagedLogWarning`.
+    """
+    samples: dict[tuple[Any, ...], list[tuple[npt.NDArray[np.float64], list[np.int64]]]] = {}
     for frame in log.frames(Kind.EVENT):
         data = frame.data
         if data.get("type") == FUNCTION_SAMPLE and {"function", "values", "shape"} <= data.keys():
-            samples.setdefault((data.get("id"), data["function"], *data["shape"]), []).append(data)
+            try:
+                values = np.array(data["values"], np.float64).reshape(data["shape"])
+                counts = [np.int64(data.get(key, 0)) for key in ("episode", "step", "experiment_step")]
+                samples.setdefault((data.get("id"), str(data["function"]), *values.shape), []).append((values, counts))
+            except (TypeError, ValueError, OverflowError):
+                what = f"the sample of a function at {frame.time} s has no grid of values; it is left out"
+                warnings.warn(DamagedLogWarning(f"{log.path}: {what}"), stacklevel=2)
     functions: dict[str, LearnedFunction] = {}
     seen: Counter[str] = Counter()
     for (_, name, *shape), group in samples.items():
@@ -128,19 +137,16 @@ def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
             shape = shape[1:]
         seen[name] += 1
         unique = name if seen[name] == 1 else f"{name}#{seen[name]}"
+        episode, step, experiment_step = np.array([counts for _, counts in group]).T
         functions[unique] = LearnedFunction(
             unique,
-            np.array([data["values"] for data in group], np.float64).reshape(len(group), *shape),
-            _ints(group, "episode"),
-            _ints(group, "step"),
-            _ints(group, "experiment_step"),
+            np.array([values for values, _ in group]).reshape(len(group), *shape),
+            episode,
+            step,
+            experiment_step,
             _axes(name, log.header.variables),
         )
     return functions
-
-
-def _ints(samples: list[Mapping[Any, Any]], key: str) -> npt.NDArray[np.int64]:
-    return np.array([data.get(key, 0) for data in samples], np.int64)
 
 
 def _axes(name: str, variables: tuple[Variable, ...]) -> tuple[Variable, ...]:

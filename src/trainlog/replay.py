@@ -262,10 +262,18 @@ class FlogReplay:
             text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
             rows = csv.writer(text)
             rows.writerow(["timestamp", *keys])
+            places: dict[str, list[int]] = {}
+            for place, key in enumerate(keys, 1):
+                places.setdefault(key, []).append(place)
+            empty: list[Any] = [""] * (1 + len(keys))
             # The frames have the values as they were logged; a table has floats in a column of ints and floats.
             for frame in self.reader.frames(Kind.STATS):
-                flat = flatten(frame.data)
-                rows.writerow([frame.time, *(_cell(flat.get(key)) for key in keys)])
+                row = empty.copy()  # of which a log with many keys fills few cells
+                row[0] = frame.time
+                for key, value in flatten(frame.data).items():
+                    for place in places.get(key, ()):
+                        row[place] = _cell(value)
+                rows.writerow(row)
             text.detach()
 
     def summary(self) -> str:

@@ -7,7 +7,6 @@ position, again and again.
 from __future__ import annotations
 
 import re
-import struct
 import warnings
 import zlib
 from collections import deque
@@ -359,7 +358,8 @@ class FrameCounter:
         held: list[tuple[int, int, Frame]] = []  # those before ``ahead`` are given when its checksum is right
         for frame in self._frames:
             number, count = count, count + 1
-            self._crc = zlib.crc32(struct.pack("<dB", frame.time, frame.kind), self._crc)
+            text = repr((frame.time, int(frame.kind), frame.data))  # two runs may have the same times and kinds
+            self._crc = zlib.crc32(text.encode("utf-8", "surrogatepass"), self._crc)
             if count == ahead and self.check(count) != self._place.check:
                 raise InvalidPosition("the log is another than the one that was read; read it anew", path=self._path)
             if number >= start:

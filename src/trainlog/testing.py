@@ -10,6 +10,7 @@ Needs pytest. Tests that do not apply, because the codec only reads or only writ
 
 from __future__ import annotations
 
+import itertools
 import math
 import pickle
 import random
@@ -377,12 +378,27 @@ class CodecContract:
             writer.write_all((*self.frames[:1], *self.frames[2:], self.frames[1]))
         with self.codec.write(self._path(tmp_path / "short"), self.header) as writer:
             writer.write_all(self.frames[:1])
-        for path in (self._path(other), self._path(tmp_path / "short")):
+        with self.codec.write(self._path(tmp_path / "values"), self.header) as writer:
+            writer.write_all(self._with_other_values())
+        for path in (self._path(other), self._path(tmp_path / "short"), self._path(tmp_path / "values")):
             with pytest.raises(InvalidPosition):
                 list(self.codec.read(path).scan(Scan(after=last.position)))
         for nonsense in ("", "x", "1" * 400, "-1-"):
             with pytest.raises(InvalidPosition):
                 list(reader.scan(Scan(after=nonsense)))
+
+    def _with_other_values(self) -> list[Frame]:
+        """The frames, of which two of one kind have the data of each other."""
+        frames = list(self.frames)
+        one, two = next(
+            (one, two)
+            for one, two in itertools.combinations(range(len(frames)), 2)
+            if frames[one].kind == frames[two].kind and frames[one].data != frames[two].data
+        )
+        first, second = frames[one], frames[two]
+        frames[one] = Frame(first.time, first.kind, second.data)
+        frames[two] = Frame(second.time, second.kind, first.data)
+        return frames
 
     def test_absent_null_and_nan_are_three_things(self, tmp_path: Path) -> None:
         """A column knows which rows have a value, which are null, and which lack the key."""

@@ -24,7 +24,7 @@ def test_a_figure_for_a_column(tmp_path: Path) -> None:
     )
     assert code == 0, output
     text = (tmp_path / "reward.svg").read_text()
-    assert 'width="312" height="211"' in text  # 3.25 inches of 96 pixels
+    assert 'width="312" height="230"' in text  # 3.25 inches of 96 pixels
     assert 'font-size="10.67"' in text  # 8 points
     with Image.open(tmp_path / "reward.png") as image:
         assert image.width == 975
@@ -32,7 +32,7 @@ def test_a_figure_for_a_column(tmp_path: Path) -> None:
     data = (tmp_path / "reward.pdf").read_bytes()
     assert data.startswith(b"%PDF")
     assert b"/FontFile2" in data
-    assert b"/MediaBox [0 0 234.00 158.25]" in data
+    assert b"/MediaBox [0 0 234.00 172.50]" in data
 
 
 def test_outlines_need_no_font(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_what_cannot_be_stored_names_its_key(value: Any) -> None:
 def test_endless_and_deep_nesting_is_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)
-    with pytest.raises(UnsupportedFrame, match="nested deeper than 200") as caught:
+    with pytest.raises(UnsupportedFrame, match="nested deeper than 254") as caught:
         encode({"loop": endless})
     assert caught.value.key.startswith("loop")
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -380,3 +381,11 @@ def test_strips_and_events_have_colors_of_their_own() -> None:
     for theme in (LIGHT, DARK):
         assert not set(theme.events) & set(theme.palette)
         assert all(contrast(color, theme.background) >= 3 for color in theme.events)
+
+
+@pytest.mark.parametrize(("height", "shown"), [(230, 4), (90, 0)])
+def test_a_narrow_legend_names_all_curves_or_shrinks(height: int, shown: int) -> None:
+    names = ["Größenmaßstab (PPO)", "ελληνικά SAC", "奖励 TD3", "ours"]
+    chart = Chart(title="a", marks=[Line(None, [0, n], name) for n, name in enumerate(names)])
+    found = texts(layout(chart, 312, height, replace(LIGHT, font_size=10.67)))
+    assert len(set(names) & set(found)) >= shown

@@ -222,3 +222,18 @@ def test_new_folders_are_synced_upwards(tmp_path: Path, monkeypatch: pytest.Monk
         log.sync()
         log.sync()
     assert synced == [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
+
+
+def test_what_a_link_leads_to_is_resumed_but_never_replaced(tmp_path: Path) -> None:
+    path, link = tmp_path / "a.flog", tmp_path / "link.flog"
+    with TrainingRecorder(path) as log:
+        log.record_stats_frame(None, {"n": 1})
+    link.symlink_to(path)
+    with TrainingRecorder(link, resume=True) as log:
+        log.record_stats_frame(None, {"n": 2})
+    before = path.read_bytes()
+    with TrainingRecorder(link, overwrite=True) as log:
+        log.record_stats_frame(None, {"n": 3})
+    assert [frame.data["n"] for frame in trainlog.open(path).frames("stats")] == [1, 2]
+    assert [frame.data["n"] for frame in trainlog.open(link).frames("stats")] == [3]
+    assert path.read_bytes() == before

@@ -243,6 +243,34 @@ def test_a_damaged_header_is_rebuilt_and_told(
     assert trainlog.verify(tmp_path / "b.flog").whole
 
 
+@pytest.mark.parametrize("bit", range(12))
+def test_a_wrong_length_of_the_metadata_that_leads_to_a_later_frame(make: Make, bit: int) -> None:
+    frames = [Flog.frame(1.0 + n, 2, {"step": n, "pad": "x" * (7 if n < 128 else 6)}) for n in range(150)]
+    assert {len(frame) for frame in frames} == {32}
+    header = bytearray(Flog.header({"creature": "ant"}))
+    header[7 + bit // 8] ^= 1 << bit % 8
+    path = make([bytes(header), *frames])
+    with pytest.warns(trainlog.TrainlogWarning, match="its header is damaged"):
+        log = trainlog.open(path)
+    assert log.header.meta == {"creature": "ant"}
+    assert [frame.data["step"] for frame in log] == list(range(150))
+    assert not log.verify().whole
+
+
+@pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
+def test_metadata_that_cannot_be_read_are_not_in_the_repaired_log(
+    make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make([Flog.header(b'{"c\x86": 1}', phase=3), *stats(0, 5)])
+    code, out = run("repair", path, tmp_path / "b.flog", capsys=capsys)
+    assert (code, "lost 1 header" in out, "the metadata are no JSON object" in out) == (3, True, True)
+    *kept, told = trainlog.open(tmp_path / "b.flog").frames(on_damage="raise")
+    assert [frame.data["step"] for frame in kept] == list(range(5))
+    assert told.data["lost"] == {"header": 1}
+    assert trainlog.open(tmp_path / "b.flog").header.phase == 3
+    assert not trainlog.verify(tmp_path / "b.flog").problems
+
+
 def test_a_header_is_not_rebuilt_where_no_frame_shows_it(make: Make) -> None:
     for header in (Flog.header(version=3), b"FLXG" + Flog.header()[4:7] + b"\xff" + Flog.header()[8:], bytes(5000)):
         with pytest.raises(trainlog.TrainlogError):

@@ -305,9 +305,9 @@ def test_opening_a_large_log_of_another_program_reads_little_of_it(
     read = 0
     block = Source.block
 
-    def counted(source: Source, offset: int, need: int = 1) -> bytes:
+    def counted(source: Source, *arguments: int, **named: int) -> bytes:
         nonlocal read
-        found = block(source, offset, need)
+        found = block(source, *arguments, **named)
         read += len(found)
         return found
 

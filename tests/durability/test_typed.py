@@ -54,7 +54,7 @@ def test_a_step_that_is_no_step_beside_a_rewind(make: Make, tmp_path: Path, step
 
 
 @pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
-@pytest.mark.parametrize("depth", [201, 990, 1000, 1020, 5000])
+@pytest.mark.parametrize("depth", [255, 990, 1000, 1020, 5000])
 @pytest.mark.parametrize("level", [b"\x91", b"\x81\xa1a", b"\x92\x01", '{"a":'], ids=["list", "map", "pairs", "JSON"])
 def test_a_frame_that_is_nested_deep(make: Make, tmp_path: Path, depth: int, level: bytes | str) -> None:
     if isinstance(level, str):
@@ -67,19 +67,39 @@ def test_a_frame_that_is_nested_deep(make: Make, tmp_path: Path, depth: int, lev
     assert problem.what == "payload"
 
 
-def test_what_is_written_is_not_too_deep_to_be_read(tmp_path: Path) -> None:
+INNERMOST = {
+    "a number": (0, 1.0),
+    "a list": (1, list(range(300))),
+    "a map with odd keys": (1, {1: 2}),
+    "a scalar of numpy": (0, np.float32(1)),
+    "an array of many dimensions": (30, np.zeros((1,) * 30)),
+    "a big-endian array of many dimensions": (30, np.zeros((1,) * 30, ">f8")),
+}
+
+
+@pytest.mark.parametrize("inner", INNERMOST)
+@pytest.mark.parametrize("level", ["list", "map", "tuple", "pairs"])
+def test_what_is_written_is_not_too_deep_to_be_read(tmp_path: Path, inner: str, level: str) -> None:
     def nested(depth: int) -> object:
-        value: object = list(range(300))
-        for n in range(depth):
-            value = {"a": value} if n % 2 else [value]
+        levels, value = INNERMOST[inner]
+        for n in range(depth - levels):
+            value = {"list": [value], "map": {"a": value}, "tuple": (value,), "pairs": [n, value]}[level]
         return value
 
     with trainlog.create(tmp_path / "a.flog") as log:
-        log.write(Frame(0.0, Kind.STATS, {"a": nested(199)}))
-        with pytest.raises(UnsupportedFrame, match="nested deeper than 200"):
-            log.write(Frame(0.0, Kind.STATS, {"a": nested(1100)}))
-    (frame,) = trainlog.open(tmp_path / "a.flog")
-    assert frame.data == {"a": nested(199)}
+        log.write(Frame(0.0, Kind.STATS, {"r": 1.0, "a": nested(254)}))
+        for depth in (255, 270, 1100):
+            with pytest.raises(UnsupportedFrame, match="nested deeper than 254"):
+                log.write(Frame(0.0, Kind.STATS, {"r": 1.0, "a": nested(depth)}))
+    assert len(list(trainlog.open(tmp_path / "a.flog"))) == 1
+
+
+@pytest.mark.parametrize("level", [b"\x91", b"\x81\xa1a", b"\x92\x01"], ids=["list", "map", "pairs"])
+def test_a_frame_that_is_nested_as_deep_as_may_be(make: Make, tmp_path: Path, level: bytes) -> None:
+    deep = b"\x81\xa1a" + level * 254 + b"\x01"
+    path = make([Flog.header(), *STEPS, Flog.frame(6.0, 2, deep), Flog.frame(6.0, 3, deep), *STEPS])
+    assert len(read_in_every_way(path, tmp_path)) == 14
+    assert trainlog.verify(path).whole
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,9 @@ class Session:
 def record(say: Say, path: str, first: int, session: dict[str, Any]) -> None:
     """Record some frames, whose numbers begin with *first*."""
     from trainlog import TrainingRecorder
+    from trainlog.writers import background
 
+    vars(background).update(_LONGEST_PAUSE=0.01)  # a disk that fails a hundred times in a row costs no minutes
     it = Session(**session)
     faults = Preloaded()
     draw = Random(it.seed + 1)

@@ -48,6 +48,20 @@ class Calls:
         else:
             self.returned.append(n)
 
+    def record_many(self) -> None:
+        """Record the next three frames at once."""
+        from trainlog import Kind
+
+        numbers = range(self.tried, self.tried + 3)
+        self.tried += 3
+        frames = [(None, Kind.STATS, {"n": n, "step": n, "pad": self._pad}) for n in numbers]
+        try:
+            self._log.record_many(frames)
+        except OSError:
+            self.refused += numbers
+        else:
+            self.returned += numbers
+
 
 def interrupt(faults: Preloaded, bytecode: int, call: Callable[[], object]) -> tuple[bool, bool]:
     """Call *call* with a Ctrl-C before that bytecode; whether it returned, and whether the Ctrl-C came before that."""
@@ -79,7 +93,7 @@ def records(say: Say, path: str, options: dict[str, Any], pad: str, first: int, 
 
 
 def others(say: Say, path: str, options: dict[str, Any], name: str, first: int, stride: int) -> None:
-    """Call ``sync``, ``flush`` or ``rewind`` with a Ctrl-C before each bytecode, and go on."""
+    """Call ``sync``, ``flush``, ``rewind`` or ``record_many`` with a Ctrl-C before each bytecode, and go on."""
     faults, log = _open(path, options)
     calls = Calls(log, PADS["middle"])
     hidden: list[int] = []
@@ -88,7 +102,12 @@ def others(say: Say, path: str, options: dict[str, Any], name: str, first: int, 
         calls.record()
         calls.record()
         last = calls.tried - 1
-        call = {"sync": log.sync, "flush": log.flush, "rewind": lambda last=last: log.rewind(last - 1)}[name]
+        call = {
+            "sync": log.sync,
+            "flush": log.flush,
+            "rewind": lambda last=last: log.rewind(last - 1),
+            "record_many": calls.record_many,
+        }[name]
         returned, sent = interrupt(faults, bytecode, call)
         if name == "rewind" and returned:
             hidden.append(last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import importlib
 import json
 import os
@@ -42,7 +43,7 @@ class Processes:
 
     def __init__(self, folder: Path, library: Path | None = None) -> None:
         path = os.pathsep.join([str(Path(trainlog.__file__).parents[1]), str(TESTS)])
-        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
         if library is not None:
             environment["LD_PRELOAD"] = str(library)
         self._folder = folder
@@ -82,7 +83,7 @@ class Processes:
             self._count += 1
             texts = [str(argument) if isinstance(argument, Path) else argument for argument in arguments]
             jobs.append([str(self._folder / f"process-{self._count}"), texts])
-        request = [function.__module__.split(".", 1)[-1], function.__name__, jobs, seconds]
+        request = [function.__module__, function.__name__, jobs, seconds]
         print(json.dumps(request), file=self._server.stdin, flush=True)
         ends = json.loads(self._server.stdout.readline())
         return [Outcome(*end, *_read(Path(name))) for end, (name, _) in zip(ends, jobs, strict=True)]
@@ -108,12 +109,16 @@ class Say:
 
 def main() -> None:
     import trainlog.codecs.flog.reader  # so that no process imports them
+    import trainlog.codecs.flog.shards
     import trainlog.codecs.flog.writer
-    import trainlog.recorder  # noqa: F401
+    import trainlog.recorder
+    import trainlog.verification  # noqa: F401
 
     for line in sys.stdin:
         module, function, jobs, seconds = json.loads(line)
-        call = getattr(importlib.import_module(f"faults.{module}"), function)
+        call = getattr(importlib.import_module(module), function)
+        gc.collect()
+        gc.freeze()  # else each process looks at all objects of the modules when it ends, and copies their pages
         gate, opener = os.pipe()
         children = {}
         for n, (name, arguments) in enumerate(jobs):

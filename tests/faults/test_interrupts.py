@@ -66,6 +66,11 @@ def test_ctrl_c_at_every_bytecode_of_rewind(run: Callable[..., None]) -> None:
 
 
 @modes
+def test_ctrl_c_at_every_bytecode_of_record_many(run: Callable[..., None]) -> None:
+    run(interrupts.others, "record_many", 1 + SEED, STRIDE)
+
+
+@modes
 @pytest.mark.parametrize("full", [False, True])
 def test_ctrl_c_at_every_bytecode_of_close(run: Callable[..., None], full: bool) -> None:
     run(interrupts.closes, 1 + SEED, STRIDE * 6 if full and STRIDE > 1 else STRIDE, full)

@@ -6,6 +6,7 @@ ten seconds or two gigabytes.
 
 from __future__ import annotations
 
+import resource
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from trainlog.codecs.flog.index import index as index_module
 from trainlog.codecs.flog.index import index_file
 from trainlog.codecs.flog.index.index_file import cache_path
 from trainlog.codecs.simion import SimionCodec
+from trainlog.codecs.tensorboard.events import packed_event, packed_scalars, packed_text
+from trainlog.codecs.tensorboard.wire import packed_record
 from trainlog.plot import Run, runs_of
 from trainlog.report.evaluate import Gate, judge, measure
 from trainlog.report.language import parse
@@ -34,6 +37,7 @@ __all__ = ["TARGETS", "Target"]
 
 DATA = Path(__file__).parents[1] / "data"
 _MOST_ROWS = 1000
+_MOST_MEMORY = 4 << 30
 _folder = Path(tempfile.mkdtemp(prefix="trainlog-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
 
 
@@ -60,12 +64,17 @@ def _tables_are_those_of_the_frames(log: trainlog.Reader) -> None:
 
 def flog(data: bytes) -> None:
     """A FLOG file is read in every way; what is whole of it is repaired, and is whole then."""
-    path, target = _folder / "a.flog", _folder / "b.flog"
+    path = _folder / "a.flog"
     path.write_bytes(data)
     try:
         log = FlogCodec().read(path)
     except TrainlogError:
         return
+    _is_repaired(log, path)
+
+
+def _is_repaired(log: trainlog.Reader, path: Path) -> None:
+    target = _folder / "b.flog"
     shown = log.with_superseded().summary()
     _tables_are_those_of_the_frames(log)
     verdict = trainlog.verify(path)
@@ -146,8 +155,20 @@ def index(data: bytes) -> None:
         cache_path(path).write_bytes(whole)
 
 
+def archive(data: bytes) -> None:
+    """A compressed FLOG file, with its seek table."""
+    path = _folder / "a.flog.zst"
+    path.write_bytes(data)
+    with suppress(TrainlogError):
+        _is_repaired(FlogCodec().read(path), path)
+
+
 def parquet(data: bytes) -> None:
-    """A Parquet file, with what trainlog puts into its metadata."""
+    """A Parquet file, with what trainlog puts into its metadata.
+
+    Damaged levels of a list make pyarrow ask for 16 GB, which must be refused to be an error; see docs/durability.md.
+    """
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, resource.RLIM_INFINITY))
     path = _folder / "a.parquet"
     path.write_bytes(data)
     with suppress(TrainlogError):
@@ -157,6 +178,24 @@ def parquet(data: bytes) -> None:
         for kind in (2, 4):
             log.table(kind, steps=(0, 3))
         list(log.frames())
+
+
+def events(data: bytes) -> None:
+    """An event file of TensorBoard: its bytes or, behind a zero, messages with right checksums, by their lengths."""
+    path = _folder / "a.tfevents"
+    first = packed_record(packed_event(1.0, version=True))
+    if data[:1] == b"\0":
+        records, rest = [first], data[1:]
+        while rest:
+            records.append(packed_record(rest[1 : 1 + rest[0]]))
+            rest = rest[1 + rest[0] :]
+        data = b"".join(records)
+    path.write_bytes(data)
+    with suppress(TrainlogError):
+        log = trainlog.open(path, codec="tensorboard")
+        assert log.summary().frames == len(list(log.frames()))
+        _tables_are_those_of_the_frames(log)
+        log.verify()
 
 
 def _flog_seeds() -> Iterator[bytes]:
@@ -258,6 +297,26 @@ def _index_seeds() -> Iterator[bytes]:
             yield bytes([number, 128 if kept[name].dtype.kind == "i" else 129]) + kept[name].tobytes()
 
 
+def _event_seeds() -> Iterator[bytes]:
+    messages = b"\0"
+    for values in (packed_scalars([("loss", 0.5), ("a/b", 1.0)]), [packed_text("text", "# a")]):
+        message = packed_event(2.0, 10, values=values)
+        messages += bytes([len(message)]) + message
+    yield messages
+    for path in sorted((DATA / "flog").glob("[pv]*.flog")):
+        target = _folder / "seed.tfevents"
+        trainlog.convert(path, target, overwrite=True)
+        yield target.read_bytes()
+
+
+def _archive_seeds() -> Iterator[bytes]:
+    for n, raw in enumerate(_flog_seeds()):
+        path, target = _folder / f"seed-{n}.flog", _folder / "seed.flog.zst"
+        path.write_bytes(raw)
+        trainlog.convert(path, target, overwrite=True)
+        yield target.read_bytes()
+
+
 def _parquet_seeds() -> Iterator[bytes]:
     for path in sorted((DATA / "flog").glob("[pv]*.flog")):
         target = _folder / "seed.parquet"
@@ -283,7 +342,9 @@ TARGETS = {
         ("header", header, _header_seeds),
         ("seals", seals, _seal_seeds),
         ("index", index, _index_seeds),
+        ("archive", archive, _archive_seeds),
         ("parquet", parquet, _parquet_seeds),
+        ("events", events, _event_seeds),
         ("simion", simion, _simion_seeds),
         ("expression", expression, _expression_seeds),
     )

@@ -21,10 +21,14 @@ NEEDS = {
     "rsl_rl: Isaac Lab, mjlab": "rsl_rl",
     "Lightning": "pytorch_lightning",
     "Transformers": "transformers",
+    "Ray Tune and Ray Train": "ray.tune",
 }
 
 
-@pytest.mark.parametrize("section", EXAMPLES)
+SECTIONS = [pytest.param(one, marks=[pytest.mark.nightly] if one in NEEDS else []) for one in EXAMPLES]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
 def test_an_example_runs_and_shows_what_it_logged(tmp_path: Path, section: str) -> None:
     if section in NEEDS:
         pytest.importorskip(NEEDS[section])

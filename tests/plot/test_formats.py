@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,8 +14,8 @@ from PIL import Image
 import trainlog
 from made_logs import training, write_log
 from trainlog import Frame, Kind
-from trainlog.errors import ClosedLog, CodecError, LogExists, PlotError
-from trainlog.plot import Run, pictures, save_picture
+from trainlog.errors import ClosedLog, CodecError, LogExists, LogWriteError, PlotError
+from trainlog.plot import Picture, Run, Style, pictures, save_picture, save_pictures
 
 
 def test_convert_to_a_sheet(tmp_path: Path) -> None:
@@ -81,3 +83,38 @@ def test_saved_figures_are_the_formats_that_were_asked_for(tmp_path: Path) -> No
     with Image.open(io.BytesIO(written[1].read_bytes())) as image:
         assert image.size == (400, 300)
         assert image.getpixel((1, 1)) == (0x14, 0x18, 0x1D)
+
+
+def many(path: Path) -> list[Picture]:
+    rows = [{"step": n, **{f"key{k}": float(n * k) for k in range(1, 31)}} for n in range(5)]
+    return pictures([Run(write_log(path / "run.flog", rows))])
+
+
+def test_many_figures_are_the_same_as_one_by_one_and_in_order(tmp_path: Path) -> None:
+    found = many(tmp_path)
+    written = list(save_pictures(found, tmp_path / "shared", style=Style(240, 160)))
+    assert [paths[0].stem for paths in written] == [Path(picture.name).name for picture in found]
+    for picture, paths in zip(found, written, strict=True):
+        alone = save_picture(picture, tmp_path / "alone", width=240, height=160)
+        assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in alone]
+
+
+def test_what_fails_in_another_process_is_said_here(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(LogWriteError, match="cannot write") as failed:
+        list(save_pictures(many(tmp_path), tmp_path / "file", formats=["svg"], style=Style(240, 160)))
+    assert failed.value.path is not None
+
+
+def test_figures_of_a_process_that_was_killed_are_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = os.getpid()
+
+    def kill(*_: object) -> None:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr("trainlog.plot.save.signal.signal", kill)
+    found = many(tmp_path)
+    written = list(save_pictures(found, tmp_path / "out", formats=["svg"], style=Style(240, 160)))
+    assert all(path.exists() for paths in written for path in paths)
+    assert len(written) == len(found)

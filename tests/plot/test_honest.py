@@ -13,9 +13,10 @@ from made_logs import training, write_log
 from trainlog.draw import Band, Chart, Grid, Line, StateTimeline, VLine
 from trainlog.draw.color import contrast
 from trainlog.draw.theme import find_theme
-from trainlog.errors import PlotError
+from trainlog.errors import PlotError, TrainlogWarning
 from trainlog.plot import PlotOptions, Run, pictures, runs_of
 from trainlog.plot.options import normalization_of
+from trainlog.report.content import gather
 
 NOISE = np.random.default_rng(0).normal(size=400)
 
@@ -193,6 +194,59 @@ def test_a_behavior_has_one_color_in_all_figures(tmp_path: Path) -> None:
     assert {name: len(own) for name, own in colors.items()} == {"walk": 1, "run": 1}
     theme = find_theme("light")
     assert not {color for own in colors.values() for color in own} & {*theme.events, *theme.palette}
+
+
+def test_curves_and_behaviors_keep_their_colors_over_several_logs(tmp_path: Path) -> None:
+    logs = [Run(training(tmp_path / f"{n}.flog", seed=n), label=f"run {n}") for n in range(3)]
+    content = gather(logs, PlotOptions())
+    colors: dict[str, set[str | None]] = {}
+    for picture in content.pictures:
+        charts = picture.figure.figures if isinstance(picture.figure, Grid) else [picture.figure]
+        for mark in (mark for chart in charts for mark in getattr(chart, "marks", ())):
+            if isinstance(mark, StateTimeline):
+                for name, color in zip(mark.names, mark.colors, strict=True):
+                    colors.setdefault(name, set()).add(color)
+            elif isinstance(mark, Line) and mark.label:
+                colors.setdefault(mark.label, set()).add(mark.color)
+    assert {"run 0", "run 1", "run 2"} <= colors.keys()
+    assert {len(own) for own in colors.values()} == {1}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_strips_events_and_lines_have_no_color_in_common(tmp_path: Path, theme: str) -> None:
+    """Also with more words and types of events than colors."""
+    rows = [{"step": n, "reward": float(NOISE[n]), "behavior": f"word {n // 30}"} for n in range(360)]
+    events = {n + 0.5: {"type": f"event {n}", "step": n} for n in range(6)}
+    run = Run(write_log(tmp_path / "run.flog", rows, events=events))
+    chart = drawn(run, "reward", theme=theme)
+    strips = {color for mark in chart.marks if isinstance(mark, StateTimeline) for color in mark.colors}
+    look = find_theme(theme)
+    assert len(strips) == 12
+    assert sum(isinstance(mark, VLine) for mark in chart.marks) == 6
+    assert not strips & {*look.events, *look.palette}
+    assert not set(look.events) & set(look.palette)
+
+
+def test_figures_of_thousands_of_metrics_are_limited_and_it_is_said(tmp_path: Path) -> None:
+    names = ["reward", *(f"key{n}" for n in range(600))]
+    run = Run(write_log(tmp_path / "run.flog", [dict.fromkeys(names, float(n)) for n in range(3)]))
+    with pytest.warns(TrainlogWarning, match="the 256 most important of 601 metrics are drawn"):
+        found = pictures([run])
+    assert len([picture for picture in found if picture.blocks]) == 256
+    overview = next(picture.figure for picture in found if picture.name == "overview")
+    assert isinstance(overview, Grid)
+    assert "256 most important of 601" in overview.caption
+    assert "reward" in {picture.title for picture in found}
+    assert len(pictures([run], PlotOptions(y=("key599",)))) == 1
+
+
+def test_no_line_is_drawn_back_in_time(tmp_path: Path) -> None:
+    """Where steps begin anew, the line does too, and the caption says so."""
+    steps = [*range(50), *range(40)]
+    run = Run(write_log(tmp_path / "run.flog", [{"step": n, "loss": 1.0 / (n + 1)} for n in steps]))
+    chart = drawn(run, "loss")
+    assert [len(np.asarray(line.y)) for line in lines(chart)] == [50, 40]
+    assert "step goes back once" in chart.caption
 
 
 def test_the_overview_has_metrics_of_all_groups(tmp_path: Path) -> None:

@@ -47,6 +47,25 @@ def test_logs_are_found_by_content_in_a_tree(serve: Callable[..., Any], runs: Pa
     assert found[simion]["frames"] == 1508
 
 
+def test_an_answer_has_a_bound_whatever_the_log_says(serve: Callable[..., Any], runs: Path) -> None:
+    long = {f"k{n}" + "x" * 8_000: n for n in range(200)}
+    frames = [Flog.frame(n / 10, kind, {"type": "t" * 9000, "step": n, **long}) for n in range(3) for kind in (2, 3)]
+    meta = {"creature": "c" * 20_000, "deep": {"a": ["b" * 5_000] * 10_000}}
+    site = serve(runs)
+    write(runs / "a.flog", frames, meta)
+    site.until(lambda: site.run("a.flog")["progress"] == 1)
+    about = site.run("a.flog")
+    assert not about["kinds"]["stats"]["all_keys"]
+    assert "step" in about["kinds"]["stats"]["keys"]
+    assert len(about["meta"]["creature"]) == 4001
+    assert about["meta"]["creature"].endswith("…")
+    for answer in (about, site.run("a.flog", "events"), site.get("/api/flog/analyze", path="a.flog").json):
+        assert len(str(answer)) < 64 << 20
+    write(runs / "b.flog", stats(3), {"creature": "go2"})
+    assert site.run("b.flog")["kinds"]["stats"]["all_keys"]
+    assert site.run("b.flog")["meta"] == {"creature": "go2"}
+
+
 def test_new_logs_appear_and_lost_ones_go(serve: Callable[..., Any], runs: Path) -> None:
     site = serve(runs)
     assert site.get("/api/v1/runs").json["runs"] == []

@@ -244,8 +244,8 @@ def test_a_long_file_costs_what_is_new_in_it(runs: Path, monkeypatch: pytest.Mon
     read: list[int] = []
     block, fill = Source.block, Source.fill
 
-    def counted_block(self: Source, offset: int, need: int = 1) -> bytes:
-        found = block(self, offset, need)
+    def counted_block(self: Source, *arguments: int, **named: int) -> bytes:
+        found = block(self, *arguments, **named)
         read.append(len(found))
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,7 +14,10 @@ from trainlog.cli.output import echo, human_size, human_time, markup, output_con
 from trainlog.codec import Reader, Summary
 from trainlog.model import Frame
 
-_MOST_KEYS: Final = 1000  # that are listed of a kind
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_MOST_KEYS: Final = 1000  # that are listed of a kind, and of whatever else there may be many
 
 
 @click.command
@@ -109,9 +112,11 @@ def _show(reader: Reader, summary: Summary) -> None:
     console.print(f"[bold]{markup(reader.path)}[/]", soft_wrap=True)
     phase = {"phase": reader.header.phase} if reader.header.phase else {}
     grid = Table.grid(padding=(0, 2))
-    for name, value in {**reader.header.meta, **phase}.items():
+    meta = {**reader.header.meta, **phase}
+    for name, value in itertools.islice(meta.items(), _MOST_KEYS):
         grid.add_row(f"  {markup(_short(name, 80))}", markup(_short(value)))
     console.print(grid)
+    _tell_more(console, len(meta), "of the metadata")
     size, duration = human_size(summary.size), human_time(summary.duration)
     console.print(f"\n  {summary.frames:,} frames, {size}, {duration}\n")
     if summary.superseded:
@@ -141,11 +146,18 @@ def _show(reader: Reader, summary: Summary) -> None:
             if len(span.keys) > len(shown):
                 names += f" and {len(span.keys) - len(shown):,} more, which --json lists"
             console.print(f"\n  [dim]{kind}:[/] {markup(names)}")
-    for variable in reader.header.variables:
+    for variable in reader.header.variables[:_MOST_KEYS]:
         unit = f" [{variable.unit}]" if variable.unit else ""
         console.print(f"  [dim]{variable.role}:[/] {markup(_short(variable.name, 80) + _short(unit, 80))}")
-    for gap in summary.gaps:
+    _tell_more(console, len(reader.header.variables), "variables")
+    for gap in summary.gaps[:_MOST_KEYS]:
         console.print(f"\n  [red]damaged:[/] {markup(gap)}")
+    _tell_more(console, len(summary.gaps), "damaged places")
+
+
+def _tell_more(console: Console, count: int, what: str) -> None:
+    if count > _MOST_KEYS:
+        console.print(f"  and {count - _MOST_KEYS:,} more {what}, which --json lists")
 
 
 def _short(value: Any, most: int = 200) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +21,7 @@ import ormsgpack
 
 from trainlog.codecs.plain_object import as_array, plain_object
 from trainlog.errors import UnsupportedFrame
-from trainlog.table.values import flatten
+from trainlog.table.values import flatten, prefix_of
 
 __all__ = ["decode", "decode_flat", "decode_list", "encode"]
 
@@ -51,8 +51,10 @@ _NATIVE_DTYPES = frozenset(np.dtype(code) for code in "?bBhHiIlLqQefd")
 _FLOAT64 = np.dtype(np.float64)
 _ndarray = np.ndarray
 
-# Deeper data than this is taken for a mistake, a list that holds itself, or for malice: neither written nor read.
-_MAX_DEPTH = 200
+# So many lists and maps inside of one another below the map of the frame: what ormsgpack packs at most. Deeper data are
+# taken for a mistake, a list that holds itself, or for malice: neither written nor read.
+_MAX_DEPTH = 254
+_MAX_DIMENSIONS = 64  # of an array of numpy
 
 
 def encode(data: Mapping[Any, Any]) -> bytes:
@@ -82,10 +84,7 @@ def encode(data: Mapping[Any, Any]) -> bytes:
             else:
                 return _packb(data, None, options)
             if options is _NO_NUMPY and kind not in _OF_NUMPY:
-                packed = _packb(data, None, _NO_NUMPY)  # lists and maps, of which nothing has to be asked
-                if len(packed) > _MAX_DEPTH and _may_be_deep(packed):
-                    _check_depth(data.values(), _MAX_DEPTH - 1)
-                return packed
+                return _packb(data, None, _NO_NUMPY)  # lists and maps, of which nothing has to be asked
         except _REFUSED:
             pass  # something of numpy deeper inside, a key that is no string, ...
         try:
@@ -95,7 +94,13 @@ def encode(data: Mapping[Any, Any]) -> bytes:
             pass  # an array that is not contiguous, ...
     if not isinstance(data, Mapping):
         raise UnsupportedFrame(f"a frame's data is a mapping, not {type(data).__name__}")
-    plain = _plain(data, ())
+    try:
+        plain = _plain(data, ())
+        _check_depth(plain.values(), _MAX_DEPTH)  # with arrays of many dimensions
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UnsupportedFrame):
+            raise
+        raise UnsupportedFrame(f"its data are nested deeper than {_MAX_DEPTH}") from error
     try:
         return bytes(msgpack.packb(plain, unicode_errors="surrogateescape"))
     except (TypeError, ValueError, OverflowError) as error:  # an ExtType that was made by hand may hold anything
@@ -112,6 +117,8 @@ def _is_native(values: Iterable[Any], left: int = _MAX_DEPTH) -> bool:
             dtype = value.dtype
             if dtype is not _FLOAT64 and dtype not in _NATIVE_DTYPES:
                 return False
+            if left < _MAX_DIMENSIONS and value.ndim > left:
+                return False  # ormsgpack would end the process
         elif kind not in _SCALARS:
             if kind is dict:
                 value = value.values()
@@ -124,8 +131,6 @@ def _is_native(values: Iterable[Any], left: int = _MAX_DEPTH) -> bool:
 
 def _plain(value: Any, path: tuple[Any, ...]) -> Any:
     """*value* in terms of what msgpack itself knows; *path* is where it stands."""
-    if len(path) > _MAX_DEPTH:
-        raise _unsupported(path[:3], f"it is nested deeper than {_MAX_DEPTH}")
     if value is None or isinstance(value, bool | float | bytes | msgpack.ExtType | msgpack.Timestamp):
         return value if type(value) is not np.float64 and not isinstance(value, np.bytes_) else value.item()
     if isinstance(value, enum.Enum):
@@ -136,6 +141,8 @@ def _plain(value: Any, path: tuple[Any, ...]) -> Any:
         if not -(2**63) <= value < 2**64:
             raise _unsupported(path, f"an int of {value.bit_length()} bits does not fit into 64")
         return int(value)
+    if len(path) > _MAX_DEPTH:
+        raise _unsupported(path[:3], f"it is nested deeper than {_MAX_DEPTH}")
     if isinstance(value, Mapping):
         return {_key(key, path): _plain(item, (*path, key)) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -242,34 +249,33 @@ def decode(payload: bytes | memoryview) -> dict[Any, Any]:
         raise ValueError(f"the payload is not msgpack ({error or type(error).__name__})") from error
     if type(data) is not dict:
         raise ValueError(f"the payload is a {type(data).__name__}, not a map")
-    if len(payload) > _MAX_DEPTH and _may_be_deep(payload):
-        _check_depth(data.values(), _MAX_DEPTH - 1)
+    if len(payload) > _MAX_DEPTH:
+        try:
+            _packb(data, None, _NO_NUMPY)  # the fastest way to know that it is not too deep
+        except _REFUSED:
+            _check_depth(data.values(), _MAX_DEPTH)
     return data
 
 
-_NO_CONTAINERS = bytes(byte for byte in range(256) if not (0x80 <= byte < 0xA0 or 0xDC <= byte < 0xE0))
 _CONTAINERS = frozenset([dict, list, tuple])
 
 
-def _may_be_deep(payload: bytes | memoryview) -> bool:
-    """Whether there are bytes enough in *payload* that may begin a list or a map."""
-    return len(bytes(payload).translate(None, _NO_CONTAINERS)) > _MAX_DEPTH
-
-
-def _check_depth(values: Iterable[Any], left: int) -> None:
+def _check_depth(values: Collection[Any], left: int) -> None:
     """Refuse lists and maps among *values* that are nested more than *left* deep.
 
     Raises:
         ValueError: when there are such.
 
     """
-    if left < 0:
+    if _CONTAINERS.isdisjoint(set(map(type, values))):  # the set, as it costs less than a look for each
+        return
+    if not left:
         raise ValueError(f"the payload is nested deeper than {_MAX_DEPTH}")
     for value in values:
         kind = type(value)
         if kind is dict:
             _check_depth(value.values(), left - 1)
-        elif (kind is list or kind is tuple) and not _CONTAINERS.isdisjoint(map(type, value)):
+        elif kind is list or kind is tuple:
             _check_depth(value, left - 1)
 
 
@@ -314,7 +320,7 @@ def decode_list(raw: bytes) -> Any:
 
 def _with_float32(data: Mapping[Any, Any], names: frozenset[str], prefix: str = "") -> dict[Any, Any]:
     return {
-        key: _with_float32(value, names, f"{prefix}{key}/")
+        key: _with_float32(value, names, prefix_of(f"{prefix}{key}"))
         if isinstance(value, Mapping)
         else np.array(value, np.float32)
         if type(value) is list and f"{prefix}{key}" in names
@@ -332,7 +338,7 @@ def _float32_lists(raw: bytes, prefix: str) -> Iterator[str]:
         unpacker.skip()
         value = raw[start : unpacker.tell()]
         if 0x80 <= value[0] < 0x90 or value[0] in (0xDE, 0xDF):
-            yield from _float32_lists(value, f"{name}/")
+            yield from _float32_lists(value, prefix_of(name))
         elif _end_of_floats(value, 0) == len(value):
             yield name
 
@@ -367,7 +373,7 @@ def _decode_json(payload: bytes) -> dict[Any, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the payload begins like JSON but is none ({error})") from error
     assert isinstance(data, dict)  # it began with a brace
-    _check_depth(data.values(), _MAX_DEPTH - 1)
+    _check_depth(data.values(), _MAX_DEPTH)
     return data
 
 

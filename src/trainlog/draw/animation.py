@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["gif"]
 
-_SUBPIXELS = 4
 _MAX_COLORS_BESIDE_MAP = 80
 _LEVELS = 32  # of one channel, when colours are looked up
 
@@ -52,7 +51,7 @@ def gif(drawings: Iterable[Drawing], fps: float = 20, scale: float = 1) -> bytes
 
     def images() -> Iterator[Image.Image]:
         for frame in frames:
-            levels = np.asarray(rasterize(frame, scale, _SUBPIXELS)) >> 3
+            levels = rasterize(frame, scale) >> 3
             codes = (levels[..., 0].astype(np.uint16) << 10) | (levels[..., 1].astype(np.uint16) << 5) | levels[..., 2]
             image = Image.fromarray(nearest[codes])
             image.putpalette(palette.tobytes())

@@ -169,7 +169,10 @@ def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, 
     width = box.right - theme.padding - left
     title = wrap(clean(spec.title), theme.title_size, width, 2)
     limit = max(int(box.height * _MAX_LEGEND_HEIGHT / theme.legend_row_height), 1)
-    legend, strip_legend = (legend_rows(entries, width, limit, theme) for entries in (spec.legend, spec.strip_legend))
+    # One row more rather than a curve without its name.
+    legend, strip_legend = (
+        legend_rows(entries, width, limit, theme, more=1) for entries in (spec.legend, spec.strip_legend)
+    )
     caption = [line for text in spec.caption for line in wrap(clean(text), theme.tick_size, width, 3)]
     x_title = spec.x.title()
     timelines = len(spec.timelines) * (_timeline_height(theme) + _TIMELINE_GAP)

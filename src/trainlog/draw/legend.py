@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -47,10 +48,13 @@ def unique_entries(entries: Sequence[LegendEntry]) -> list[LegendEntry]:
     return list(dict.fromkeys(entry for entry in cleaned if entry.label))
 
 
-def legend_rows(entries: Sequence[LegendEntry], width: float, limit: int, theme: Theme) -> list[LegendRow]:
+def legend_rows(
+    entries: Sequence[LegendEntry], width: float, limit: int, theme: Theme, more: int = 0
+) -> list[LegendRow]:
     """Entries in at most ``limit`` rows, and in columns when there are more rows than one.
 
-    The last entry says how many others do not fit.
+    Where columns do not fit, rows are as full as they can be, if ``more`` rows than the limit show all. The last entry
+    says how many others do not fit.
     """
     if not entries or limit < 1:
         return []
@@ -66,15 +70,30 @@ def legend_rows(entries: Sequence[LegendEntry], width: float, limit: int, theme:
         for count in range(len(shown), 0, -1)
         if count == 1 or float(_column_widths(widths, count).sum()) + _ENTRY_GAP * (count - 1) <= width
     )
+    if len(shown) > columns * limit and len(rows := _flowing_rows(shown, widths, width)) <= limit + more:
+        return rows
     if len(shown) > columns * limit:
         count = columns * limit - 1
-        more = LegendEntry(f"+{len(shown) - count} more", "more", theme.muted)
-        shown, widths = [*shown[:count], more], [*widths[:count], text_width(more.label, size)]
+        rest = LegendEntry(f"+{len(shown) - count} more", "more", theme.muted)
+        shown, widths = [*shown[:count], rest], [*widths[:count], text_width(rest.label, size)]
     column_starts = np.concatenate(([0.0], np.cumsum(_column_widths(widths, columns)[:-1] + _ENTRY_GAP))).tolist()
     return [
         list(zip(column_starts, shown[first : first + columns], strict=False))
         for first in range(0, len(shown), columns)
     ]
+
+
+def _flowing_rows(entries: Sequence[LegendEntry], widths: Sequence[float], width: float) -> list[LegendRow]:
+    """Rows as full as they can be, without columns."""
+    rows: list[LegendRow] = []
+    end = math.inf
+    for entry, own in zip(entries, widths, strict=True):
+        if end + own > width:
+            rows.append([])
+            end = 0.0
+        rows[-1].append((end, entry))
+        end += own + _ENTRY_GAP
+    return rows
 
 
 def _column_widths(widths: Sequence[float], columns: int) -> FloatArray:

@@ -1,27 +1,29 @@
 """A drawing as pixels.
 
-Pillow is loaded by the first picture, not before. Shapes are drawn as masks several times as fine as the picture and
-then averaged, which smooths their edges. One mask covers a whole mark, so that its opacity is applied once, however
-often the mark crosses itself.
+A picture is an array of pixels, into which marks are blended one after the other. What a mark covers of each pixel is
+computed (`trainlog.draw.coverage`) for a whole mark at once, so that its opacity is applied once, however often the
+mark crosses itself. Pillow, which draws letters, is loaded by the first text, not before.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainlog.draw.color import Color, rgb
+from trainlog.draw.coverage import FULL, Tile, polygon_tiles, stroke_tiles
 from trainlog.draw.drawing import (
     Box,
     Cells,
     Clip,
     Dots,
     Drawing,
-    FloatArray,
     Mark,
     Polygon,
     Polyline,
@@ -38,195 +40,129 @@ if TYPE_CHECKING:
 
 __all__ = ["png", "rasterize"]
 
-_MAX_SUBPIXELS = 8
+_MAX_SLICES = 8  # of a column of pixels
 _DPI = 96  # of a drawing: a pixel is that of CSS
-_STRIP = 48.0  # pixels of a drawing
 _STEPS = 4  # places of a letter within a pixel
+
+Pixels = NDArray[np.uint8]
+Weights = NDArray[np.uint16]
 
 
 def png(drawing: Drawing, scale: float = 2) -> bytes:
     """The drawing as a PNG of ``scale`` times its size, which says how many pixels are an inch.
 
-    The same drawing is the same pixels everywhere as long as all of its letters are in Arimo, and the same bytes with
-    the same versions of Pillow and zlib. Other letters depend on the fonts of the system, see `trainlog.draw.fonts`.
+    The same drawing is the same pixels everywhere as long as all of its letters are in Arimo. Other letters depend on
+    the fonts of the system, see `trainlog.draw.fonts`.
 
     Raises:
         ValueError: unless ``scale`` lies between 0.25 and 8.
 
     """
-    return png_file(np.asarray(rasterize(drawing, scale)), dpi=_DPI * scale)
+    return png_file(rasterize(drawing, scale), dpi=_DPI * scale)
 
 
-def rasterize(drawing: Drawing, scale: float = 1, subpixels: int | None = None) -> Image.Image:
-    """The drawing as an RGB image of ``scale`` times its size, smoothed with ``subpixels`` per side of a pixel."""
-    from PIL import Image
-
+def rasterize(drawing: Drawing, scale: float = 1) -> Pixels:
+    """The drawing as RGB of ``scale`` times its size, uint8 of shape (height, width, 3)."""
     if not 0.25 <= scale <= 8:
         raise ValueError(f"a picture can be scaled by 0.25 to 8, not by {scale!r}")
-    size = (max(round(drawing.width * scale), 1), max(round(drawing.height * scale), 1))
-    image = Image.new("RGB", size, rgb(drawing.background))
-    canvas = _Canvas(image, scale, subpixels or max(2, round(_MAX_SUBPIXELS / scale)))
-    canvas.draw(drawing.marks, Box(0, 0, drawing.width, drawing.height))
-    return image
-
-
-class _Mask:
-    """A fine mask of a part of the image. Shapes are given in pixels of the drawing."""
-
-    def __init__(self, area: tuple[int, int, int, int], scale: float, subpixels: int) -> None:
-        from PIL import Image, ImageDraw
-
-        left, top, right, bottom = area
-        self.image = Image.new("L", ((right - left) * subpixels, (bottom - top) * subpixels))
-        self.subpixels = subpixels
-        self._pen = ImageDraw.Draw(self.image)
-        self._scale = scale * subpixels
-        self._origin = np.array([left, top], dtype=np.float64) * subpixels
-
-    def _to_mask(self, points: FloatArray) -> FloatArray:
-        return points * self._scale - self._origin
-
-    def lines(self, lines: Sequence[FloatArray], width: float, is_round: bool) -> None:
-        thickness = max(round(width * self._scale), 1)
-        for points in lines:
-            if len(points) > 1:
-                placed = np.floor(self._to_mask(points) + 1e-6)
-                self._pen.line(placed.reshape(-1).tolist(), fill=255, width=thickness)
-            if is_round and thickness > 2:
-                self.discs(points, width / 2)
-
-    def discs(self, points: FloatArray, radius: float) -> None:
-        radius = max(radius * self._scale, 0.5)
-        for x, y in np.floor(self._to_mask(points) + 1e-6).tolist():
-            self._pen.ellipse((x - radius, y - radius, x + radius - 1, y + radius - 1), fill=255)
-
-    def polygons(self, rings: Sequence[FloatArray]) -> None:
-        for points in rings:
-            self._pen.polygon((self._to_mask(points) - 0.5).reshape(-1).tolist(), fill=255)
-
-    def rectangle(self, corners: FloatArray) -> None:
-        (left, top), (right, bottom) = np.round(self._to_mask(corners)).tolist()
-        self._pen.rectangle((left, top, max(right - 1, left), max(bottom - 1, top)), fill=255)
-
-
-def _is_dense(lines: Sequence[FloatArray], width: float) -> bool:
-    """Whether lines, laid side by side, cover more than the box around them."""
-    points = np.concatenate(lines) if lines else np.zeros((1, 2))
-    length = sum(float(np.abs(np.diff(line, axis=0)).sum()) for line in lines)
-    return length * width > 2 * float(np.prod(np.ptp(points, axis=0)))
-
-
-def _strips(lines: list[FloatArray], clip: Box, margin: float) -> Iterator[tuple[Box, list[FloatArray]]]:
-    """Upright parts of *clip* with the parts of lines that can be seen there: the mask of each is small.
-
-    A line whose x goes back and forth is not divided.
-    """
-    width = clip.width / max(int(clip.width / _STRIP), 1)
-    if sum(map(len, lines)) < 2 * _STRIP or any((np.diff(line[:, 0]) < 0).any() for line in lines):
-        if lines:
-            yield clip, lines
-        return
-    for n in range(round(clip.width / width)):
-        # On whole pixels, of which no two strips have one in common.
-        left, right = (math.floor(clip.x + (n + side) * width) if n + side else clip.x for side in (0, 1))
-        right = clip.right if n + 1 == round(clip.width / width) else right
-        ends = (left - margin, right + margin)
-        parts = []
-        for line in lines:
-            first, last = np.searchsorted(line[:, 0], ends)
-            if len(part := line[max(first - 1, 0) : last + 1]):
-                parts.append(part)
-        if parts:
-            yield Box(left, clip.y, right - left, clip.height), parts
+    width, height = (max(round(side * scale), 1) for side in (drawing.width, drawing.height))
+    rows = np.empty((height, 3 * width), np.uint8)
+    rows[:] = _Canvas.paint(drawing.background, width)
+    _Canvas(rows, scale).draw(drawing.marks, Box(0, 0, width, height))
+    return rows.reshape(height, width, 3)
 
 
 class _Canvas:
-    """An image on which marks are drawn one after the other."""
+    """Pixels into which marks are drawn one after the other; in flat rows of (3 * width,), which are fast."""
 
-    def __init__(self, image: Image.Image, scale: float, subpixels: int) -> None:
-        self._image, self._scale, self._subpixels = image, scale, subpixels
+    def __init__(self, rows: Pixels, scale: float) -> None:
+        self._rows, self._scale = rows, scale
+        self._slices = min(max(2, round(_MAX_SLICES / scale)), _MAX_SLICES)
 
     def draw(self, marks: Sequence[Mark], clip: Box) -> None:
-        """Draw the parts of the marks that lie inside of ``clip``."""
+        """Draw the parts of the marks that lie inside of ``clip``, in pixels."""
+        scale, slices = self._scale, self._slices
         for mark in marks:
             match mark:
                 case Polyline():
-                    lines = pieces(mark)
+                    lines = [line * scale for line in pieces(mark)]
                     if mark.dash:
-                        lines = [dash for line in lines for dash in dashed(line, mark.dash)]
-                    # A line that fills most of its area has few edges, and many pixels.
-                    coarse = 2 if self._scale >= 2 and _is_dense(lines, mark.width) else None
-                    margin = mark.width / 2 + 1
-                    for strip, parts in _strips(lines, clip, 2 * margin):
-                        shape = partial(_Mask.lines, lines=parts, width=mark.width, is_round=not mark.dash)
-                        points = np.concatenate(parts)
-                        self._blend(shape, points, margin, mark.color, mark.opacity, strip, coarse)
+                        pattern = tuple(length * scale for length in mark.dash)
+                        lines = [dash for line in lines for dash in dashed(line, pattern)]
+                    # A line of no width is seen as well.
+                    width = max(mark.width * scale, 1 / slices)
+                    self._fill(mark, stroke_tiles(lines, width, clip, slices, is_round=not mark.dash))
                 case Polygon():
-                    shape = partial(_Mask.polygons, rings=pieces(mark))
-                    self._blend(shape, mark.points, 1, mark.color, mark.opacity, clip)
+                    self._fill(mark, polygon_tiles([ring * scale for ring in pieces(mark)], clip, slices))
+                case Dots():
+                    dots = list((mark.points * scale)[:, None])
+                    self._fill(mark, stroke_tiles(dots, max(2 * mark.radius * scale, 1.0), clip, slices))
                 case Rect():
                     self._rect(mark, clip)
-                case Dots():
-                    shape = partial(_Mask.discs, points=mark.points, radius=mark.radius)
-                    self._blend(shape, mark.points, mark.radius + 1, mark.color, mark.opacity, clip)
                 case Text():
                     self._text(mark)
                 case Cells():
                     self._cells(mark)
                 case Clip():
-                    self.draw(mark.marks, mark.box.intersection(clip))
+                    box = Box(*(edge * scale for edge in (mark.box.x, mark.box.y, mark.box.width, mark.box.height)))
+                    self.draw(mark.marks, box.intersection(clip))
 
-    def _blend(
-        self,
-        shape: Callable[[_Mask], None],
-        points: FloatArray,
-        margin: float,
-        color: Color,
-        opacity: float,
-        clip: Box,
-        subpixels: int | None = None,
-    ) -> None:
-        """Blend a shape, which lies within ``margin`` of its points, once."""
-        if not len(points) or opacity <= 0:
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def paint(color: Color, width: int) -> Pixels:
+        """A row of one color."""
+        return np.tile(np.array(rgb(color), np.uint8), width)
+
+    def _fill(self, mark: Polyline | Polygon | Dots, tiles: Iterable[Tile]) -> None:
+        paint = self.paint(mark.color, self._rows.shape[1] // 3)
+        for x, y, coverage in tiles:
+            self._blend(x, y, np.repeat(_faded(coverage, mark.opacity), 3, axis=1), paint)
+
+    def _blend(self, x: int, y: int, weight: Weights, paint: Pixels) -> None:
+        """Blend *paint* into the pixels right of and below (x, y); a weight of `FULL` covers what was there."""
+        height, width = weight.shape
+        top, left = max(-y, 0), max(-3 * x, 0)
+        target = self._rows[y + top : max(y + height, 0), 3 * x + left : max(3 * x + width, 0)]
+        if not target.size:
             return
-        low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
-        box = Box(low[0], low[1], high[0] - low[0], high[1] - low[1]).intersection(clip)
-        area = (
-            max(math.floor(box.x * self._scale + 1e-6), 0),
-            max(math.floor(box.y * self._scale + 1e-6), 0),
-            min(math.ceil(box.right * self._scale - 1e-6), self._image.width),
-            min(math.ceil(box.bottom * self._scale - 1e-6), self._image.height),
-        )
-        if area[2] <= area[0] or area[3] <= area[1]:
-            return
-        mask = _Mask(area, self._scale, subpixels or self._subpixels)
-        shape(mask)
-        smooth = mask.image.reduce(mask.subpixels)
-        if opacity < 1:
-            smooth = smooth.point([math.floor(level * opacity + 0.5) for level in range(256)])
-        self._image.paste(rgb(color), area, smooth)
+        part = slice(left, left + target.shape[1])
+        weight = weight[top : top + len(target), part]
+        paint = paint[: target.shape[1]] if paint.ndim == 1 else paint[top : top + len(target), part]
+        below = target.astype(np.uint16)
+        below *= FULL - weight
+        below += paint * weight
+        below += FULL // 2  # the sum is at most 255 * 256 + 128
+        below >>= 8
+        target[...] = below
 
     def _rect(self, mark: Rect, clip: Box) -> None:
-        box = Box(mark.x, mark.y, mark.width, mark.height).intersection(clip)
-        corners = np.array([[box.x, box.y], [box.right, box.bottom]])
-        edges = corners.reshape(-1) * self._scale
-        if mark.opacity >= 1 and np.array_equal(edges, np.round(edges)):
-            self._image.paste(rgb(mark.color), tuple(map(int, edges)))  # type: ignore[arg-type]
-        else:
-            self._blend(partial(_Mask.rectangle, corners=corners), corners, 0, mark.color, mark.opacity, clip)
+        scale = self._scale
+        left, top = max(mark.x * scale, clip.x), max(mark.y * scale, clip.y)
+        right, bottom = min((mark.x + mark.width) * scale, clip.right), min((mark.y + mark.height) * scale, clip.bottom)
+        if right <= left or bottom <= top:
+            return
+        paint = self.paint(mark.color, self._rows.shape[1] // 3)
+        edges = [round(edge * FULL) / FULL for edge in (left, top, right, bottom)]
+        if mark.opacity >= 1 and all(map(float.is_integer, edges)):
+            x, y, end, low = map(int, edges)
+            self._rows[y:low, 3 * x : 3 * end] = paint[: 3 * (end - x)]
+            return
+        (x, across), (y, down) = (_cover(edges[n], edges[n + 2]) for n in (0, 1))
+        coverage = _faded((np.outer(down, across) >> 8).astype(np.uint16), mark.opacity)
+        self._blend(x, y, np.repeat(coverage, 3, axis=1), paint)
 
     def _cells(self, mark: Cells) -> None:
-        from PIL import Image
-
         colors = np.array([rgb(color) for color in mark.palette], dtype=np.uint8)
-        box = mark.box
+        box, (rows, columns) = mark.box, mark.index.shape
         left, top, right, bottom = (round(edge * self._scale) for edge in (box.x, box.y, box.right, box.bottom))
-        size = (max(right - left, 1), max(bottom - top, 1))
-        cells = Image.fromarray(colors[mark.index]).resize(size, Image.Resampling.NEAREST)
-        self._image.paste(cells, (left, top))
+        width, height = max(right - left, 1), max(bottom - top, 1)
+        row = ((np.arange(height) + 0.5) * rows / height).astype(int)
+        column = ((np.arange(width) + 0.5) * columns / width).astype(int)
+        cells = colors[mark.index[row[:, None], column]].reshape(height, -1)
+        self._blend(left, top, np.full(cells.shape, FULL, np.uint16), cells)
 
     def _text(self, mark: Text) -> None:
-        size = mark.size * self._scale
+        size = round(mark.size * self._scale, 2)
         x, y = mark.x * self._scale, mark.y * self._scale
         along, base = (-y, x) if mark.vertical else (x, y)
         # Quarters of a pixel, so that equal labels of several figures are drawn once.
@@ -234,54 +170,110 @@ class _Canvas:
         start = math.floor((along - {"start": 0.0, "middle": length / 2, "end": length}[mark.anchor]) * _STEPS + 0.5)
         left, part = divmod(start, _STEPS)
         top = math.floor(base)
-        mask, emoji, ascent = _text_mask(mark.text, size, part / _STEPS, math.floor((base - top) * _STEPS) / _STEPS)
-        layers = [(mask, None)] if emoji is None else [(mask, None), (emoji.getchannel("A"), emoji)]
-        for alpha, picture in layers:
-            place = left - _MARGIN, top - ascent
+        layers = _text_layers(mark.text, size, part / _STEPS, math.floor((base - top) * _STEPS) / _STEPS, mark.vertical)
+        for weight, emoji in layers:
+            paint = self.paint(mark.color, self._rows.shape[1] // 3) if emoji is None else emoji
             if mark.vertical:
-                from PIL import Image
+                self._blend(top - _ascent(size), -left + _MARGIN - len(weight), weight, paint)
+            else:
+                self._blend(left - _MARGIN, top - _ascent(size), weight, paint)
 
-                alpha = alpha.transpose(Image.Transpose.ROTATE_90)
-                picture = picture and picture.transpose(Image.Transpose.ROTATE_90)
-                place = top - ascent, -left + _MARGIN - alpha.height
-            self._image.paste(picture.convert("RGB") if picture else rgb(mark.color), place, alpha)
+
+def _faded(coverage: Weights, opacity: float) -> Weights:
+    if opacity >= 1:
+        return coverage
+    return (coverage * np.uint32(max(opacity, 0.0) * FULL + 0.5) >> 8).astype(np.uint16)
+
+
+def _cover(low: float, high: float) -> tuple[int, NDArray[np.uint32]]:
+    """The first pixel of a part of an axis, and the share of each pixel that the part covers."""
+    first = math.floor(low)
+    edges = np.arange(first, math.ceil(high) + 1)
+    return first, (np.diff(np.clip(edges, low, high)) * FULL).astype(np.uint32)
 
 
 _MARGIN = 2  # pixels left of a text, for letters that begin before their place
 
 
+@lru_cache(maxsize=2048)
 def _text_length(text: str, size: float) -> float:
-    scale = size / EMOJI_SIZE
-    return sum(
-        load_font(path, round(size, 2)).getlength(run) * (scale if is_emoji_font(path) else 1.0)
-        for path, run in font_runs(text)
-    )
+    return sum(_advance(path, letter, size) for path, run in font_runs(text) for letter in run)
+
+
+@lru_cache(maxsize=8192)
+def _advance(path: Path, letter: str, size: float) -> float:
+    length: float = load_font(path, size).getlength(letter)
+    return length * size / EMOJI_SIZE if is_emoji_font(path) else length
+
+
+def _ascent(size: float) -> int:
+    """The height of the mask of a text above its base line."""
+    return math.ceil(size * 1.15)
+
+
+def _height(size: float) -> int:
+    """The height of the mask of a text."""
+    return _ascent(size) + math.ceil(size * 0.45)
+
+
+def _overhang(size: float) -> int:
+    """How far a letter may begin before its place, and end behind it, such as an accent of the letter before."""
+    return math.ceil(size * 0.75)
 
 
 @lru_cache(maxsize=2048)
-def _text_mask(text: str, size: float, x: float, y: float) -> tuple[Image.Image, Image.Image | None, int]:
-    """A line of text as a mask, its emoji in colour or None, and the height of the mask above the base line.
+def _text_layers(text: str, size: float, x: float, y: float, vertical: bool) -> list[tuple[Weights, Pixels | None]]:
+    """The weights of a line of text that begins at (x, y), which are parts of a pixel, and of its emoji with colors."""
+    from PIL import Image
 
-    The text begins at (x, y), which are parts of a pixel.
-    """
-    from PIL import Image, ImageDraw
-
-    ascent = math.ceil(size * 1.15)
-    box = (math.ceil(_text_length(text, size)) + 2 * _MARGIN + 2, ascent + math.ceil(size * 0.45))
-    mask, emoji = Image.new("L", box), None
-    pen = ImageDraw.Draw(mask)
+    height, margin = _height(size), _overhang(size)
+    width = math.ceil(_text_length(text, size)) + 2 * _MARGIN + 2
+    mask, emoji = np.zeros((height, width + 2 * margin), np.uint8), None
     x += _MARGIN
     for path, run in font_runs(text):
-        font = load_font(path, round(size, 2))
-        if not is_emoji_font(path):
-            pen.text((x, ascent + y), run, fill=255, font=font, anchor="ls")
-            x += font.getlength(run)
-            continue
-        scale = size / EMOJI_SIZE
-        large = Image.new("RGBA", (max(math.ceil(font.getlength(run)), 1), EMOJI_SIZE * 3 // 2))
-        ImageDraw.Draw(large).text((0, EMOJI_SIZE), run, font=font, anchor="ls", embedded_color=True)
-        small = large.resize((max(round(large.width * scale), 1), max(round(large.height * scale), 1)))
-        emoji = emoji or Image.new("RGBA", box)
-        emoji.paste(small, (round(x), round(ascent + y - size)))
-        x += font.getlength(run) * scale
-    return mask, emoji, ascent
+        for letter in run:
+            left, part = divmod(x, 1)
+            if not is_emoji_font(path):
+                glyph = _letter(path, letter, size, part, y)
+                place = mask[:, int(left) : int(left) + glyph.shape[1]]
+                np.maximum(place, glyph[:, : place.shape[1]], out=place)
+            else:
+                emoji = emoji or Image.new("RGBA", (width, height))
+                emoji.paste(_emoji(path, letter, size), (round(x), round(_ascent(size) + y - size)))
+            x += _advance(path, letter, size)
+    turns = int(vertical)
+    mask = np.rot90(mask[:, margin : margin + width], turns)
+    layers: list[tuple[Weights, Pixels | None]] = [(_weights(mask), None)]
+    if emoji is not None:
+        colors = np.rot90(np.asarray(emoji), turns)
+        layers.append((_weights(colors[..., 3]), colors[..., :3].reshape(len(colors), -1)))
+    return layers
+
+
+@lru_cache(maxsize=4096)
+def _letter(path: Path, letter: str, size: float, x: float, y: float) -> Pixels:
+    """The mask of a letter, which begins right of an overhang of `_overhang` pixels, and is as high as a line."""
+    from PIL import Image, ImageDraw
+
+    margin = _overhang(size)
+    image = Image.new("L", (2 * margin + math.ceil(_advance(path, letter, size)) + 2, _height(size)))
+    pen = ImageDraw.Draw(image)
+    pen.text((margin + x, _ascent(size) + y), letter, fill=255, font=load_font(path, size), anchor="ls")
+    return np.asarray(image)
+
+
+@lru_cache(maxsize=256)
+def _emoji(path: Path, letter: str, size: float) -> Image.Image:
+    from PIL import Image, ImageDraw
+
+    font, scale = load_font(path, size), size / EMOJI_SIZE
+    large = Image.new("RGBA", (max(math.ceil(font.getlength(letter)), 1), EMOJI_SIZE * 3 // 2))
+    ImageDraw.Draw(large).text((0, EMOJI_SIZE), letter, font=font, anchor="ls", embedded_color=True)
+    return large.resize((max(round(large.width * scale), 1), max(round(large.height * scale), 1)))
+
+
+def _weights(levels: Pixels) -> Weights:
+    """Levels from 0 to 255 as weights of flat rows, from 0 to `FULL`."""
+    weights = np.repeat(levels.astype(np.uint16), 3, axis=1)
+    weights += weights >> 7
+    return weights

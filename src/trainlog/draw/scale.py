@@ -95,20 +95,25 @@ class Scale:
 
     def position(self, values: FloatArray) -> FloatArray:
         """Where finite values (n,) lie: 0 at the low end, 1 at the high end, at most a billion spans beyond."""
-        low, high, factor = self.low, self.high, 1.0
-        if max(abs(low), abs(high)) > 1e300:
-            factor = 2.0**-8  # the span itself would be infinite
-        elif high - low < 1e-290:
-            factor = 2.0**200  # differences would be denormal
+        factor = self._factor()
+        low, high = self.low * factor, self.high * factor
         with np.errstate(all="ignore"):
             if self.log:
                 values = np.log10(values)
-            if factor != 1.0:
-                low, high, values = low * factor, high * factor, values * factor
-            position: FloatArray = values - low
+            position: FloatArray = (values if factor == 1.0 else values * factor) - low
             position /= high - low
             return np.clip(position, -_MAX_POSITION, _MAX_POSITION, out=position)
 
     def position_of(self, value: float) -> float:
         """`position` of one value."""
-        return float(self.position(np.array([value], dtype=np.float64))[0])
+        if self.log:
+            return float(self.position(np.array([value], dtype=np.float64))[0])
+        factor = self._factor()
+        low, high = self.low * factor, self.high * factor
+        return min(max((value * factor - low) / (high - low), -_MAX_POSITION), _MAX_POSITION)
+
+    def _factor(self) -> float:
+        """A power of two by which limits and values are multiplied before they are subtracted."""
+        if max(abs(self.low), abs(self.high)) > 1e300:
+            return 2.0**-8  # the span itself would be infinite
+        return 2.0**200 if self.high - self.low < 1e-290 else 1.0  # differences would be denormal

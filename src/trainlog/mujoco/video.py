@@ -8,18 +8,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.draw import Chart, Drawing, Grid, Line, VLine, layout
+from trainlog.draw import Chart, Grid, Line, VLine, layout
+from trainlog.draw.raster import rasterize
 from trainlog.errors import CodecError, LogWriteError, MissingExtra
 from trainlog.mujoco.replay import Episode, Replay
 from trainlog.mujoco.state import Floats, import_mujoco
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 __all__ = ["choose_graphics", "pictures", "write_video"]
 
@@ -205,10 +203,4 @@ def _chart(lines: Sequence[tuple[str, Floats, Floats]], second: float, height: i
     ]
     width = height // 2 * 2
     figure = charts[0] if len(charts) == 1 else Grid(charts, columns=1)
-    return np.asarray(_raster(layout(figure, width=max(width, 120), height=height)), np.uint8)
-
-
-def _raster(drawing: Drawing) -> Image.Image:
-    from trainlog.draw.raster import rasterize
-
-    return rasterize(drawing)
+    return rasterize(layout(figure, width=max(width, 120), height=height))

@@ -13,9 +13,9 @@ from trainlog.codec import Reader
 from trainlog.conventions import Conventions
 from trainlog.model import Kind
 from trainlog.plot.axes import Floats
+from trainlog.scan import Scan
 from trainlog.table.column import Column, SparseColumn
 from trainlog.table.table import Table
-from trainlog.table.values import flatten
 
 __all__ = ["OTHER", "Columns", "Words", "matches"]
 
@@ -72,9 +72,10 @@ class Columns:
     def table(self) -> Table:
         """The columns as they were logged."""
         if self._only and self.kind != Kind.EVENT:
-            first = next(self._reader.frames(self.kind), None)
-            keys = [] if first is None else list(flatten(first.data))
-            if self._only <= set(keys):
+            first = next(self._reader.scan(Scan(kinds=self.kind, batch_rows=1)), None)
+            if first is None or not first.table.rows:
+                return Table(self.kind, np.empty(0), {})
+            if self._only <= set(keys := list(first.table)):
                 wanted = self._only | {"episode_type"}
                 chosen = [key for key in keys if key in wanted or self._conventions.is_clock(key)]
                 return self._reader.table(self.kind, keys=chosen)

@@ -136,8 +136,10 @@ class MetricChart:
 
     def _style(self, label: str) -> tuple[Color, tuple[float, ...] | None]:
         turn, index = divmod(self._styles.setdefault(label, len(self._styles)), len(self._theme.palette))
-        color = self.options.colors.get(label)
-        return color or self._theme.palette[index], None if color else _DASHES[turn % len(_DASHES)]
+        if label in self.options.colors:
+            return self.options.colors[label], None
+        color = with_contrast(self._theme.palette[index], self._theme.background, _RAW_CONTRAST)
+        return color, _DASHES[turn % len(_DASHES)]
 
     def _scaled(self, curves: Sequence[tuple[Run, _Points]]) -> list[tuple[Run, _Points]]:
         return [(run, (x, normalized(y, run, self.options))) for run, (x, y) in curves]
@@ -179,7 +181,7 @@ class MetricChart:
             self._marks.append(Line(x, y, "", with_contrast(color, self._theme.background, 2, fade=True), width=0.6))
         elif smooth is None:
             stairs = _is_stairs(y)
-            for piece in _segments(x) if self.metric.kind == Kind.CREATURE else [slice(None)]:
+            for piece in self._segments(x):
                 name = label or _y_label(self.metric)
                 self._marks.append(Line(x[piece], y[piece], name, color, dash=dash, stairs=stairs))
         else:
@@ -192,10 +194,14 @@ class MetricChart:
                 self._marks.append(Band(x, low, high, f"{name} of {smooth.window:,}" if not self.blocks else "", color))
             elif not self._many:
                 text = "" if self._several else _y_label(self.metric)
-                self._marks.append(Line(x, y, text, raw, width=1.0, dash=dash))
+                for piece in self._segments(x):
+                    self._marks.append(Line(x[piece], y[piece], text, raw, width=1.0, dash=dash))
             known = np.isfinite(smooth.values)  # gaps are counted once, in the curve of the values
-            mean = (x[known], smooth.values[known]) if band == "none" and not self._many else (x, smooth.values)
-            self._marks.append(Line(*mean, label or smooth.label, color, width=2.25, dash=dash))
+            mean_x, mean = (x[known], smooth.values[known]) if band == "none" and not self._many else (x, smooth.values)
+            for piece in self._segments(mean_x):
+                self._marks.append(
+                    Line(mean_x[piece], mean[piece], label or smooth.label, color, width=2.25, dash=dash)
+                )
         if smooth is not None and (self._several or self._crowd):
             hidden = self._many or self._crowd or band != "none"
             self.notes[
@@ -203,11 +209,25 @@ class MetricChart:
             ] = None
         self.blocks.append(Block(label or str(self.metric), columns))
 
+    def _segments(self, x: Floats) -> list[slice]:
+        """The parts of a curve between which no line is drawn: where x goes back, and at long gaps between states."""
+        steps = np.diff(x)
+        back = steps < 0
+        if count := int(np.count_nonzero(back)):
+            self.notes[f"{self.axis.name} goes back {f'{count:,} times' if count > 1 else 'once'}"] = None
+        if self.metric.kind == Kind.CREATURE and (steps > 0).any():
+            back |= steps > _LONG_GAP * np.median(steps[steps > 0])
+        breaks = np.flatnonzero(back) + 1
+        if not len(breaks) or len(breaks) > _MAX_PIECES:
+            return [slice(None)]
+        return [slice(start, stop) for start, stop in itertools.pairwise([0, *breaks.tolist(), len(x)])]
+
     def _shades(self, color: Color) -> tuple[Color, Color]:
         """The colors of a curve of all values, and of its mean."""
         background = self._theme.background
         raw = with_contrast(color, background, _RAW_CONTRAST, fade=True)
-        return raw, with_contrast(color, background, _MEAN_CONTRAST)
+        # Of several curves, each has one color in all figures, smoothed or not.
+        return raw, color if self._several else with_contrast(color, background, _MEAN_CONTRAST)
 
     def _add_median(self, curves: Sequence[_Points]) -> None:
         """The median of more runs than can be told apart."""
@@ -306,17 +326,6 @@ def _true_ranges(mask: npt.NDArray[np.bool_]) -> list[slice]:
     """The ranges where *mask* is true. A mark with NaN outside of them would count those as gaps of the data."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
     return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
-
-
-def _segments(x: Floats) -> list[slice]:
-    """The parts between long gaps; no line is drawn across a gap."""
-    steps = np.diff(x)
-    median = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
-    breaks = np.flatnonzero(steps > _LONG_GAP * median) + 1
-    if not len(breaks) or len(breaks) > _MAX_PIECES:
-        return [slice(None)]
-    ends = [0, *breaks.tolist(), len(x)]
-    return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
 
 
 def _window_band(band: str, values: Floats, window: int) -> tuple[Floats, Floats]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from trainlog.conventions import Conventions
 from trainlog.draw import Chart, Grid, Scene, StateTimeline
-from trainlog.errors import PlotError
+from trainlog.errors import PlotError, TrainlogWarning
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis
 from trainlog.plot.behavior import behavior_strip, episode_strip, path_picture, states_picture, word_colors
@@ -38,6 +39,7 @@ _MAX_OVERVIEW: Final = 12  # figures in the overview
 _OF_GROUP: Final = 2  # metrics of one group in the overview, as long as there are others
 _MAX_NAMED_EVENTS: Final = 4  # figures on a sheet that each name the events
 _MAX_SHEET: Final = 24  # figures on the sheet of a group
+_MAX_METRICS: Final = 256  # that are drawn when none are named; a log may have thousands
 
 
 def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Picture]:
@@ -45,7 +47,8 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
 
     Args:
         runs: one or more logs, see `trainlog.plot.runs_of`.
-        options: of the figures; without ``y`` every metric that varies, the most important first.
+        options: of the figures; without ``y`` every metric that varies, the most important first; of more than 256
+            the others are left out, with a `TrainlogWarning`.
 
     Raises:
         PlotError: when the logs lack what the options name, or have nothing to draw.
@@ -55,6 +58,11 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
     metrics = metrics_of(runs, options)
     axes = _axes(runs, {metric.kind for metric in metrics}, options)
     metrics = [metric for metric in metrics if metric.kind in axes]
+    limited = ""
+    if not options.y and len(metrics) > _MAX_METRICS:
+        limited = f"the {_MAX_METRICS} most important of {len(metrics):,} metrics are drawn; name others to draw them"
+        warnings.warn(limited, TrainlogWarning, stacklevel=2)
+        metrics = metrics[:_MAX_METRICS]
     if options.kind == "efficiency":  # the curves of the IQM over all tasks, as they are
         options = dataclasses.replace(
             options, center=options.center or "iqm", band=options.band or "ci", smooth=options.smooth or 0, facet=""
@@ -87,7 +95,7 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
     motion = list(motion_pictures(runs[0], title_of(runs, runs[0].label), options.theme)) if len(runs) == 1 else []
     if not single and not motion and path is None and states is None:
         raise PlotError("there is nothing to draw: no number in these logs varies")
-    sheets = [*_overview(runs, panels, path, folders), *_sheets(runs, panels, folders)]
+    sheets = [*_overview(runs, panels, path, folders, limited), *_sheets(runs, panels, folders)]
     return [*sheets[:1], *single, *(one for one in (path, states) if one is not None), *motion, *sheets[1:]]
 
 
@@ -266,7 +274,11 @@ def _path_and_states(
 
 
 def _overview(
-    runs: Sequence[Run], panels: dict[Metric, Chart], path: Picture | None, folders: Mapping[Metric, str]
+    runs: Sequence[Run],
+    panels: dict[Metric, Chart],
+    path: Picture | None,
+    folders: Mapping[Metric, str],
+    caption: str,
 ) -> Iterator[Picture]:
     """The most important metrics on one sheet; a group has two of them before another has none."""
     taken: Counter[str] = Counter()
@@ -283,7 +295,7 @@ def _overview(
         panel = dataclasses.replace(scene, title="path seen from above", caption="")
         figures.insert(min(len(figures), _COLUMNS - 1), panel)
     if len(figures) > 1:
-        yield _sheet("overview", title_of(runs, "overview"), figures, "")
+        yield _sheet("overview", title_of(runs, "overview"), figures, "", caption)
 
 
 def _sheets(runs: Sequence[Run], panels: dict[Metric, Chart], folders: dict[Metric, str]) -> Iterator[Picture]:
@@ -295,7 +307,7 @@ def _sheets(runs: Sequence[Run], panels: dict[Metric, Chart], folders: dict[Metr
                 yield _sheet(name, f"{title_of(runs, folder)}: {folder}", members[start : start + _MAX_SHEET], folder)
 
 
-def _sheet(name: str, title: str, figures: Sequence[Chart | Scene], group: str) -> Picture:
+def _sheet(name: str, title: str, figures: Sequence[Chart | Scene], group: str, caption: str = "") -> Picture:
     columns = min(_COLUMNS, len(figures)) if len(figures) != 4 else 2
-    grid = Grid(figures, columns, title)
+    grid = Grid(figures, columns, title, caption=caption)
     return Picture(name, f"{len(figures)} figures", grid, group, (), columns, -(-len(figures) // columns))

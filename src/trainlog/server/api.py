@@ -21,7 +21,7 @@ from trainlog.server.column_file import is_nan
 from trainlog.server.curves import Window, axes_of, curve, own_axis, window_of
 from trainlog.server.log import Log
 from trainlog.server.query import Query
-from trainlog.server.responses import ApiError, json_response
+from trainlog.server.responses import ApiError, Room, json_response
 from trainlog.table.values import flatten
 
 __all__ = ["csv_rows", "events", "rows", "run", "runs", "series", "state_of"]
@@ -103,17 +103,18 @@ def run(request: Request) -> Response:
                 "rows": len(rows),
                 "read": rows.columns.rows,
                 "keys": keys_of(log, kind, shapes),
+                "all_keys": not rows.columns.leaves_out,
                 "axes": {axis: one._asdict() for axis, one in own.items() if one is not None},
             }
-        header = log.reader.header
+        header, room = log.reader.header, Room()
         return json_response(
             {
                 **about(entry, state),
-                "meta": _short(dict(header.meta)),
+                "meta": room.short(dict(header.meta)),
                 "phase": header.phase,
-                "variables": [
-                    {field: getattr(variable, field) for field in variable.__slots__} for variable in header.variables
-                ],
+                "variables": room.short(
+                    [{field: getattr(variable, field) for field in variable.__slots__} for variable in header.variables]
+                ),
                 "kinds": kinds,
                 "axes": axes_of(log),
                 "all_axes": AXES,
@@ -138,17 +139,6 @@ def _shapes_of_one(log: Log, kind: Kind) -> dict[str, Any]:
         shape = "text" if isinstance(value, str) else "list" if isinstance(value, list) else "number"
         found[key] = {"shape": shape, "last": None}
     return found
-
-
-def _short(value: Any) -> Any:
-    """Metadata without the texts that nobody would read on a page."""
-    if isinstance(value, str):
-        return value if len(value) <= _LONG else value[:_LONG] + "…"
-    if isinstance(value, dict):
-        return {key: _short(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_short(item) for item in value[:1000]]
-    return value
 
 
 class _RowsQuery:
@@ -317,7 +307,7 @@ def events(request: Request) -> Response:
     points = query.parse_int("points", 500, 1, 2000)
     with state.reading(log, {Kind.EVENT, Kind.STATS}):
         window = window_of(log, Kind.EVENT, axis, query.number("from"), query.number("to"))
-        total = len(window.rows)
+        total, room = len(window.rows), Room()
         found: list[dict[str, Any]] = []
         counts: dict[str, int] = {}
         if total:
@@ -340,7 +330,7 @@ def events(request: Request) -> Response:
                         "time": frame.time,
                         "type": _word(event.type),
                         "message": event.message[:_LONG],
-                        "data": _short(dict(list(event.data.items())[:50])),
+                        "data": room.short(dict(list(event.data.items())[:50])),
                     }
                 )
         return json_response({"run": log.id, "x": axis, "total": total, "types": counts, "events": found})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -14,11 +15,12 @@ from trainlog.server.api import state_of
 from trainlog.server.app_state import State
 from trainlog.server.log import Log
 from trainlog.server.query import Query
-from trainlog.server.responses import ApiError, json_response
+from trainlog.server.responses import ApiError, Room, json_response
 
 __all__ = ["analyze", "list_logs", "reset", "watch"]
 
 MOST: Final = 5000  # frames of a kind in one answer
+_LETTERS: Final = 4000  # of a word of the metadata
 _PLACES: Final = 100  # of a trajectory
 _SPEEDS: Final = 2000  # creature frames that the mean speed is taken over
 
@@ -43,9 +45,7 @@ def list_logs(request: Request) -> Response:
         [
             {
                 "path": entry.name,
-                "creature": str(entry.meta.get("creature", "")),
-                "version": str(entry.meta.get("version", "")),
-                "task": str(entry.meta.get("task", "")),
+                **{name: _word(entry.meta, name) for name in ("creature", "version", "task")},
                 "size_kb": round(entry.size / 1024, 1),
             }
             for entry in entries
@@ -62,23 +62,21 @@ def analyze(request: Request) -> Response:
         counts = {kind: len(rows) for kind, rows in log.rows.items()}
         parts = {kind: _some(log, kind, MOST) for kind in (Kind.STATS, Kind.EVOLUTION, Kind.EVENT)}
         physics = _physics(log)
+    room = Room()
     return json_response(
         {
             **_about(log),
-            "skill": str(log.meta.get("skill", "")),
+            "skill": _word(log.meta, "skill"),
             "duration_s": round(log.duration(), 1),
             "total_frames": sum(counts.values()),
             "n_physics": counts.get(Kind.CREATURE, 0),
             "n_stats": counts.get(Kind.STATS, 0),
             "n_evolution": counts.get(Kind.EVOLUTION, 0),
             "n_events": counts.get(Kind.EVENT, 0),
-            "meta": log.meta,
-            "stats": [_row(frame) for frame in parts[Kind.STATS]],
-            "evolution": [_row(frame) for frame in parts[Kind.EVOLUTION]],
-            "events": [
-                {"timestamp": frame.time, **{str(key): value for key, value in frame.data.items()}}
-                for frame in parts[Kind.EVENT]
-            ],
+            "meta": room.short(log.meta),
+            "stats": [_row(frame, room) for frame in parts[Kind.STATS]],
+            "evolution": [_row(frame, room) for frame in parts[Kind.EVOLUTION]],
+            "events": [{"timestamp": frame.time, **room.short(frame.data)} for frame in parts[Kind.EVENT]],
             "physics_summary": physics,
         }
     )
@@ -93,7 +91,8 @@ def watch(request: Request) -> Response:
     with state.reading(log, {Kind.STATS}):
         total = _count(log, Kind.STATS)
         frames = log.frames(Kind.STATS, list(range(since, min(total, since + MOST)))) if since < total else []
-    return json_response({**_about(log), "stats": [_row(frame) for frame in frames], "total": total})
+    room = Room()
+    return json_response({**_about(log), "stats": [_row(frame, room) for frame in frames], "total": total})
 
 
 def reset(request: Request) -> Response:
@@ -106,7 +105,11 @@ def reset(request: Request) -> Response:
 
 
 def _about(log: Log) -> dict[str, Any]:
-    return {"creature": str(log.meta.get("creature", "")), "task": str(log.meta.get("task", ""))}
+    return {"creature": _word(log.meta, "creature"), "task": _word(log.meta, "task")}
+
+
+def _word(meta: Mapping[str, Any], name: str) -> str:
+    return str(meta.get(name, ""))[:_LETTERS]
 
 
 def _count(log: Log, kind: Kind) -> int:
@@ -119,10 +122,10 @@ def _some(log: Log, kind: Kind, most: int) -> list[Frame]:
     return log.frames(kind, chosen.tolist())
 
 
-def _row(frame: Frame) -> dict[str, Any]:
+def _row(frame: Frame, room: Room) -> dict[str, Any]:
     """The time, and every number, bool and string."""
-    flat = {str(key): value for key, value in frame.data.items() if isinstance(value, int | float | bool | str)}
-    return {"timestamp": frame.time, **flat}
+    flat = {key: value for key, value in frame.data.items() if isinstance(value, int | float | bool | str)}
+    return {"timestamp": frame.time, **room.short(flat)}
 
 
 def _physics(log: Log) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from trainlog.table.table import Table
 __all__ = ["Columns", "Rows", "Series"]
 
 MOST_KEYS: Final = 4096  # a frame whose keys are data would have no end of them
+MOST_KEY_LETTERS: Final = 1 << 20  # of all of them
 MOST_TEXTS: Final = 256  # different texts of one key; more of them are no states that a strip could show
 MOST_LETTERS: Final = 200
 
@@ -130,6 +131,7 @@ class Columns:
     Attributes:
         rows: how many frames there are.
         series: by key, nested ones as in `trainlog.table.table.Table`; at most ``MOST_KEYS``.
+        leaves_out: whether there are more.
 
     """
 
@@ -137,10 +139,20 @@ class Columns:
         self._file = file
         self.rows = 0
         self.series: dict[str, Series] = {}
+        self.leaves_out = False
+        self._letters = 0  # of all keys
 
     def extend(self, table: Table) -> None:
         """Add the rows of *table*."""
-        new = [key for key in table if key not in self.series][: max(MOST_KEYS - len(self.series), 0)]
+        new: list[str] = []
+        for key in table:
+            if key in self.series:
+                continue
+            if len(self.series) + len(new) == MOST_KEYS or self._letters + len(key) > MOST_KEY_LETTERS:
+                self.leaves_out = True
+                continue
+            self._letters += len(key)
+            new.append(key)
         if new:
             self.series = {**self.series, **{key: Series(self._file, self.rows) for key in new}}
         for key in table:

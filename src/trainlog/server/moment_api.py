@@ -20,7 +20,7 @@ from trainlog.server.columns import Rows
 from trainlog.server.curves import axis_values
 from trainlog.server.log import Log
 from trainlog.server.query import Query
-from trainlog.server.responses import ApiError, json_response
+from trainlog.server.responses import ApiError, Room, json_response
 from trainlog.server.security import is_loopback
 from trainlog.table.values import flatten
 
@@ -111,15 +111,8 @@ def _time_of(log: Log, axis: AxisName, at: float) -> float:
 
 def _cut(frame: Frame) -> dict[str, Any]:
     """The frame's data, without the lists and texts that no page could show."""
-
-    def short(value: Any) -> Any:
-        if isinstance(value, str | bytes):
-            return value[:_LETTERS]
-        if isinstance(value, list):
-            return value[:_ITEMS]
-        return value
-
-    return {str(key): short(value) for key, value in frame.data.items()}
+    short: dict[str, Any] = Room().short(frame.data, _LETTERS, _ITEMS)
+    return short
 
 
 def path(request: Request) -> Response:

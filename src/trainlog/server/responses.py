@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import Response
 
 from trainlog.strictjson import strict_json
 
-__all__ = ["ApiError", "json_response", "refusal", "strict"]
+__all__ = ["ApiError", "Room", "json_response", "refusal", "strict"]
+
+_LETTERS: Final = 32 << 20  # of what a log says in words, in one answer
+_NUMBER: Final = 20  # letters
+_ITEMS: Final = 1000  # of one list
 
 
 class ApiError(Exception):
@@ -27,6 +31,34 @@ class ApiError(Exception):
         self.status = status
         self.code = code
         self.message = message
+
+
+class Room:
+    """How much of what a log says in words has room in one answer: metadata, events, whole frames."""
+
+    def __init__(self) -> None:
+        self._left = _LETTERS
+
+    def short(self, value: Any, text: int = 4000, items: int = _ITEMS) -> Any:
+        """*value* with texts of at most *text* letters and lists of at most *items*; what has no room is left out.
+
+        A text that was cut ends in an ellipsis; a map of which entries were left out has one as a key.
+        """
+        if isinstance(value, str | bytes):
+            self._left -= min(len(value), text)
+            return f"{value[:text]}…" if isinstance(value, str) and len(value) > text else value[:text]
+        if isinstance(value, dict):
+            found: dict[str, Any] = {}
+            for key, item in value.items():
+                if self._left <= 0:
+                    found["…"] = f"{len(value) - len(found):,} more"
+                    break
+                found[self.short(str(key), text)] = self.short(item, text, items)
+            return found
+        if isinstance(value, list | tuple):
+            return [self.short(item, text, items) for item in value[:items] if self._left > 0]
+        self._left -= _NUMBER
+        return value
 
 
 def strict(value: Any) -> str:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from trainlog.model import Kind
 
 __all__ = [
     "BATCH",
+    "LONGEST_PREFIX",
     "STEP",
     "Range",
     "blocks_of",
@@ -22,6 +24,7 @@ __all__ = [
     "in_range",
     "number",
     "objects",
+    "prefix_of",
     "unknown_key",
 ]
 
@@ -36,6 +39,9 @@ BATCH: Final = 4096
 
 STEP: Final = "step"
 """The key that ranges of steps go by."""
+
+LONGEST_PREFIX: Final = 512
+"""Letters of the name of a map, in front of those of its values."""
 
 _TEXT: Final = frozenset([str])
 
@@ -55,11 +61,21 @@ def _flatten_into(flat: dict[str, Any], data: Mapping[Any, Any], prefix: str) ->
     for key, value in data.items():
         name = prefix + key if type(key) is str else f"{prefix}{key}"
         if isinstance(value, Mapping) and value:
-            _flatten_into(flat, value, f"{name}/")
+            _flatten_into(flat, value, prefix_of(name))
             continue
         if name in flat:
             name = next(f"{name}#{n}" for n in itertools.count(2) if f"{name}#{n}" not in flat)
         flat[name] = value
+
+
+def prefix_of(name: str) -> str:
+    """With what the names of the values in the map *name* begin.
+
+    A longer name than `LONGEST_PREFIX` is cut, and has a checksum instead: each of a million values would repeat it.
+    """
+    if len(name) <= LONGEST_PREFIX:
+        return f"{name}/"
+    return f"{name[:LONGEST_PREFIX]}…{crc32(name.encode('utf-8', 'surrogatepass')):08x}/"
 
 
 def number(value: Any) -> float:

@@ -25,10 +25,6 @@ class KeepLast:
     `write` puts the frames that are kept into the log by one system call, behind them an event that says why, and
     empties the buffer. It is called for you when a frame holds a NaN or an infinity, and when an exception ends the
     ``with`` block. What is not written is lost with the process, which is what this is for.
-
-    Attributes:
-        frames: those that are kept, the oldest first.
-
     """
 
     def __init__(
@@ -46,7 +42,8 @@ class KeepLast:
         Args:
             writer: where to.
             clock: the time of frames without one, in seconds.
-            seconds: keep the frames of the last so many seconds, by their times.
+            seconds: keep the frames of the last so many seconds, by their times. Where these step back, as simulated
+                time does at a reset, they go on from there.
             frames: keep the last so many frames. One of the two is needed, both may be given.
             kind: of the frames.
             on_nan: write when a frame holds a NaN or an infinity and the one before it did not.
@@ -65,7 +62,13 @@ class KeepLast:
         self._kind = Kind.of(kind)
         self._on_nan = on_nan
         self._was_nan = False
-        self.frames: deque[Frame] = deque(maxlen=frames)
+        self._elapsed = 0.0  # seconds by which times went on so far
+        self._kept: deque[tuple[float, Frame]] = deque(maxlen=frames)
+
+    @property
+    def frames(self) -> list[Frame]:
+        """Those that are kept, the oldest first."""
+        return [frame for _, frame in self._kept]
 
     def record(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
         """Keep a copy of *data*; a time of None is now.
@@ -78,10 +81,12 @@ class KeepLast:
         time = self._clock() if timestamp is None else timestamp
         frame = Frame(time, self._kind, snapshot(data))
         self._writer.check(frame)
-        self.frames.append(frame)
+        if self._kept and self._seconds is not None:
+            self._elapsed += min(max(0.0, time - self._kept[-1][1].time), 2 * self._seconds)  # also of NaN and infinity
+        self._kept.append((self._elapsed, frame))
         if self._seconds is not None:
-            while self.frames[0].time < time - self._seconds:
-                self.frames.popleft()
+            while self._kept[0][0] < self._elapsed - self._seconds:
+                self._kept.popleft()
         if self._on_nan:
             bad = [key for key, value in data.items() if _is_bad(value)]
             if bad and not self._was_nan:
@@ -101,13 +106,13 @@ class KeepLast:
             LogWriteError: with ``on_error="raise"``, when they cannot be written. They are still kept.
 
         """
-        kept = list(self.frames)
+        kept = self.frames
         times = {"from": kept[0].time, "to": kept[-1].time} if kept else {}
         event = {**(data or {}), "type": event_type, "by": "keep_last", "kept": len(kept), **times}
         time = kept[-1].time if kept else self._clock()
         self._writer.put_many([*kept, Frame(time, Kind.EVENT, event)])
         for _ in kept:
-            self.frames.popleft()
+            self._kept.popleft()
         return len(kept)
 
     def __enter__(self) -> Self:

@@ -336,3 +336,22 @@ def test_real_logs(real_logs: Path) -> None:
     assert logs
     for path in logs:
         check(path)
+
+
+@pytest.mark.parametrize("size", [62, 63, 64, 65, 255, 256, 510, 513, 3000])
+@pytest.mark.parametrize("depth", [1, 3, 9])
+@pytest.mark.parametrize("vary", [False, True])
+def test_long_names_of_maps(make: Make, size: int, depth: int, vary: bool) -> None:
+    frames = []
+    for n in range(8):
+        data: dict[str, Any] = {"a": n, "b": [1.0, 2.0], **({f"v{n}": n} if vary else {})}
+        for level in range(depth):
+            data = {f"{level}" + "x" * (size - 1): data}
+        frames.append(Flog.frame(float(n), 2, data))
+    path = make([Flog.header(), *frames])
+    expected = generic(path, 2)
+    assert_same(trainlog.open(path).table("stats"), expected)
+    keys = list(expected)[1::-1]
+    assert_same(trainlog.open(path).table("stats", keys=keys), generic(path, 2, keys))
+    assert max(map(len, expected)) < 512 + size + 20
+    assert all(("…" in key) == (size * depth + depth - 1 > 512) for key in expected)

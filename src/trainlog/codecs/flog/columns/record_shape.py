@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from trainlog.table.values import prefix_of
+
 __all__ = ["Field", "Leaf", "Shape", "parse"]
 
 # Lists of more numbers than this must be of one type and width to have a shape; it keeps parsing cheap.
@@ -140,7 +142,7 @@ class _Parser:
             name = f"{prefix}{key}"
             inner = self._map_size()
             if inner:
-                self._map(inner, f"{name}/", depth + 1)
+                self._map(inner, prefix_of(name), depth + 1)
                 continue
             first = len(self._leaves)
             shape, empty = self._value() if inner is None else ((), {})

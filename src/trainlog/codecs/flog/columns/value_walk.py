@@ -18,6 +18,7 @@ from trainlog.codecs.flog.columns.values import overlapping, put_numbers, values
 from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.codecs.frame_payload import decode_list
 from trainlog.table.builder import Rows, TableBuilder, pick_rows
+from trainlog.table.values import LONGEST_PREFIX
 
 __all__ = ["FoundValues", "ValueWalk"]
 
@@ -45,6 +46,7 @@ _OF_KEY: Final = _BYTES[np.clip(np.arange(256) - 8 * np.arange(_WORDS)[:, None],
 _ODD: Final = np.random.default_rng(0).integers(0, 1 << 63, _WORDS + 2, np.uint64) * np.uint64(2) + np.uint64(1)
 
 _DEEPEST: Final = 8
+_LONGEST: Final = LONGEST_PREFIX // _DEEPEST  # bytes of the name of a map: all together they are not cut
 _MOST_STEPS: Final = 2048
 _MOST_LISTS: Final = 16  # sizes of lists that are passed in one step
 _MOST_KEYS: Final = 1 << 14
@@ -298,7 +300,7 @@ class ValueWalk:
             end[special] = _ends_of(block, place[special], marker[special], cursors.stop[special])
             maps = special.copy()
             maps[special] = _map_sizes(block, place[special])[0] > 0
-            good = (end <= cursors.stop) & ((end > place) | (maps & (cursors.depth < _DEEPEST)))
+            good = (end <= cursors.stop) & ((end > place) | (maps & (cursors.depth < _DEEPEST) & (size < _LONGEST)))
         if not good.all():
             cursors, size, place, end = cursors.take(good), size[good], place[good], end[good]
             maps = None if maps is None else maps[good]

@@ -87,7 +87,9 @@ def find_header(source: Source) -> FoundHeader:
             return FoundHeader(header_of(raw[HEADER.size :], phase), start, raw)
         except ValueError as error:
             no_json = f"the metadata are no JSON object ({error})"
-            if is_frame_at(source, start):
+            # A frame is there by chance, too, when the length is what is wrong and all frames are of one size.
+            ends_before = any(at < start and is_frame_at(source, at) for at in _by_json(source))
+            if is_frame_at(source, start) and not ends_before:
                 return FoundHeader(Header({}, phase), start, raw, no_json)
     found = None
     if head.startswith(MAGIC) or looks_damaged(head, named_so=True):

@@ -10,6 +10,7 @@ from trainlog.codecs.flog.integrity.check import PROVEN, check, lost_in
 from trainlog.codecs.flog.integrity.find_header import find_header
 from trainlog.codecs.flog.integrity.seals import SealedFile, is_seal
 from trainlog.codecs.flog.scanning.walk import walk
+from trainlog.codecs.flog.wire.header import pack_header
 from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.codecs.frame_payload import encode
 from trainlog.model import Kind
@@ -37,9 +38,12 @@ def salvage(source: Source, target: Path) -> Repair:
     )
     header = next((problem.text for problem in problems if problem.what == "header" and problem.damage), "")
     found = find_header(source)
+    raw = found.raw
+    if found.problem and not found.is_rebuilt:  # metadata that cannot be read would make the copy's header doubtful
+        raw, header = pack_header(found.header), found.problem
     kept: Counter[Kind] = Counter()
     gaps: list[Gap] = []
-    file = SealedFile(target, found.raw)
+    file = SealedFile(target, raw)
     try:
         copy = _Copy(source, file)
         time = 0.0
