@@ -48,8 +48,9 @@ class TrainlogLoggerCallback(LoggerCallback):
         """Begin the log of a trial; that of one that is restored goes on."""
         if trial in self._logs:
             return
-        own = Path(trial.local_path)
-        path = own / "run.flog" if self._folder is None else self._folder / own.parent.name / f"{trial}.flog"
+        path = Path(trial.local_path, "run.flog")
+        if self._folder is not None:
+            path = self._folder / trial.storage.experiment_dir_name / f"{trial}.flog"
         facts = {"trial": str(trial), "trial_id": trial.trial_id, "wall": time.time(), **trial.config}
         metadata = {**facts, **self._settings.get("metadata", {})}
         settings = {"task": str(trial.trainable_name), "resume": True, **self._settings, "metadata": metadata}
