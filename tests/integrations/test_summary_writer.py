@@ -224,3 +224,16 @@ print([name for name in ("torch", "tensorboard", "crc32c", "PIL", "matplotlib") 
 """
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_converted_log_has_tensorboards_histograms_and_texts(tmp_path: Path) -> None:
+    pytest.importorskip("crc32c")
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_histogram("w", np.arange(100.0), 1)
+        writer.add_text("note", "words", 2)
+    (tmp_path / "tb").mkdir()
+    trainlog.convert(tmp_path / "run.flog", tmp_path / "tb" / "run.tfevents")
+    histogram, text = events(trainlog.open(tmp_path / "tb" / "run.tfevents"))
+    original, _ = events(trainlog.open(tmp_path / "run.flog"))
+    assert {key: histogram[key] for key in original} == original
+    assert (text["tag"], text["msg"]) == ("note", "words")

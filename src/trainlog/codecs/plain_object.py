@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import datetime
 import enum
 import os
+import sys
 import types
 import uuid
 from typing import Any
@@ -63,7 +63,9 @@ def plain_object(value: Any) -> Any:
                 return sorted(value)
             except TypeError:
                 return sorted(value, key=repr)
-        case argparse.Namespace() | types.SimpleNamespace():
+        case types.SimpleNamespace():
+            return dict(vars(value))
+        case _ if (argparse := sys.modules.get("argparse")) and isinstance(value, argparse.Namespace):
             return dict(vars(value))
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
