@@ -15,7 +15,7 @@ help:
 	@echo "make test    lint, types, layers and all tests, against the built wheel"
 	@echo "make check   lint, types and layers only"
 	@echo "make bench   measure against other loggers; writes docs/benchmarks.md"
-	@echo "make nightly tests that start heavy engines: Ray Data, Dask"
+	@echo "make nightly tests that start heavy engines or train: Ray, Dask, PyTorch"
 	@echo "make faults  faulty system calls, interrupts, races and power cuts, all cases: an hour"
 	@echo "make fuzz    fuzz the readers and the language of gates; SECONDS=600 for each of them"
 	@echo "make fuzz-nightly  the same, 60 s of each"
@@ -55,7 +55,7 @@ bench: $(VENV)/.wheel $(VENV)/.tools
 	$(BIN)/python -m benchmarks --large --write docs/benchmarks.md $(ARGS)
 
 nightly: $(VENV)/.wheel $(VENV)/.tools
-	$(BIN)/python -m pip install --quiet --group engines
+	$(BIN)/python -m pip install --quiet --group engines --group integrations
 	TRAINLOG_NIGHTLY=1 $(BIN)/python -m pytest -m nightly $(ARGS)
 
 fuzz-tools: $(BIN)/python
