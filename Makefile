@@ -8,13 +8,14 @@ WHEEL   = $(firstword $(wildcard dist/*.whl))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo test check bench fuzz fuzz-nightly fuzz-tools faults format clean
+.PHONY: help demo test check bench nightly fuzz fuzz-nightly fuzz-tools faults format clean
 
 help:
 	@echo "make demo    train a MuJoCo agent and record the run"
 	@echo "make test    lint, types, layers and all tests, against the built wheel"
 	@echo "make check   lint, types and layers only"
 	@echo "make bench   measure against other loggers; writes docs/benchmarks.md"
+	@echo "make nightly tests that start heavy engines or train: Ray, Dask, PyTorch"
 	@echo "make faults  faulty system calls, interrupts, races and power cuts, all cases: an hour"
 	@echo "make fuzz    fuzz the readers and the language of gates; SECONDS=600 for each of them"
 	@echo "make fuzz-nightly  the same, 60 s of each"
@@ -52,6 +53,10 @@ test: check
 bench: $(VENV)/.wheel $(VENV)/.tools
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks --large --write docs/benchmarks.md $(ARGS)
+
+nightly: $(VENV)/.wheel $(VENV)/.tools
+	$(BIN)/python -m pip install --quiet --group engines --group integrations
+	TRAINLOG_NIGHTLY=1 $(BIN)/python -m pytest -m nightly $(ARGS)
 
 fuzz-tools: $(BIN)/python
 	$(BIN)/python -m pip install --quiet --group fuzz

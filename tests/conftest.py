@@ -17,6 +17,13 @@ hypothesis.settings.load_profile("trainlog")
 HERE = Path(__file__).parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not os.environ.get("TRAINLOG_NIGHTLY"):
+        for item in items:
+            if item.get_closest_marker("nightly"):
+                item.add_marker(pytest.mark.skip(reason="it starts a heavy engine; TRAINLOG_NIGHTLY=1 runs it"))
+
+
 @pytest.fixture(scope="session")
 def real_logs() -> Path:
     """A folder of real logs by the original programs, with their ground truth; not part of this project."""

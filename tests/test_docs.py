@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import trainlog
+from made_logs import write_log
 from trainlog.cli import cli
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +60,27 @@ def test_the_examples_of_a_page_run(tmp_path: Path, page: str, says: list[str]) 
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert [words for words in says if words not in done.stdout] == []
+
+
+def test_the_page_about_many_runs_is_true(tmp_path: Path) -> None:
+    pytest.importorskip("polars")
+    pytest.importorskip("pyarrow")
+    for seed in range(12):
+        rows = [{"step": 100 * n, "reward": 20.0 * n + seed} for n in range(10)]
+        algo = "sac" if seed % 2 else "ppo"
+        write_log(tmp_path / "sweep" / algo / f"{seed}.flog", rows, {"algo": algo, "lr": 3e-4, "seed": seed})
+    code = "\n".join(blocks(ROOT / "docs" / "runs.md", "python"))
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("12 ['ppo/0.flog', 'ppo/2.flog', 'ppo/4.flog']")
+    assert "sac/1.flog 1 96.0" in done.stdout
+    (lines,) = blocks(ROOT / "docs" / "runs.md", "sh")
+    for line in lines.splitlines():
+        arguments = shlex.split(line, comments=True)[1:]
+        command = [sys.executable, "-m", "trainlog", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,3 +68,29 @@ def test_replaces_a_log_only_when_told(tmp_path: Path) -> None:
         TrainingRecorder(path, "second")
     TrainingRecorder(path, "second", overwrite=True).close()
     assert trainlog.FlogReplay(path).creature == "second"
+
+
+def test_an_event_without_a_type_is_refused(tmp_path: Path) -> None:
+    with (
+        trainlog.TrainingRecorder(tmp_path / "a.flog") as log,
+        pytest.raises(TypeError, match="type of an event is text"),
+    ):
+        log.record_event(None, {"type": "fall"})  # type: ignore[arg-type]
+    assert not list(trainlog.open(tmp_path / "a.flog").frames())
+
+
+@pytest.mark.parametrize("given", [{"creature_name": {"creature": "go2"}}, {"task": {"a": 1}}, {"creature_name": None}])
+def test_a_map_as_a_name_is_refused(tmp_path: Path, given: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="metadata="):
+        trainlog.TrainingRecorder(tmp_path / "a.flog", **given)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["s3://bucket/a.flog", "gs://b/a.flog", "https://host/a.flog", Path("s3://bucket/a.flog")]
+)
+def test_an_address_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str | Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="local path"):
+        trainlog.TrainingRecorder(path)
+    assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # the names of _MODULE_OF once more, as type checkers do not run __getattr__; a test compares the two
+    from trainlog.catalog.runs import runs as runs
     from trainlog.codec import Codec as Codec
     from trainlog.codec import Reader as Reader
     from trainlog.codec import Writer as Writer
@@ -69,6 +70,7 @@ else:  # hidden from type checkers, for which a module with a __getattr__ has ev
         "open": "registry",
         "repair": "verification",
         "resume": "registry",
+        "runs": "catalog.runs",
         "verify": "verification",
     }
     # Names that were once here, and where they are now; each use warns. Remove them in version 0.2.

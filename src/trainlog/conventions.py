@@ -31,12 +31,12 @@ __all__ = [
     "FUNCTION_SAMPLE",
     "RANK",
     "SIMULATED_MODEL",
-    "TASK_KEYS",
     "AxisKey",
     "AxisName",
     "Conventions",
     "Event",
     "Meaning",
+    "task_of",
 ]
 
 AxisName = Literal["step", "episode", "time", "sim_time"]
@@ -76,8 +76,7 @@ SIMULATED_MODEL: Final = Kind.of(77)
 RANK: Final = "rank"  # of the process that wrote a frame, in logs of several
 """Of the frames with a simulated model, and the names of its elements."""
 
-TASK_KEYS: Final[tuple[tuple[str, ...], ...]] = (("creature", "task"), ("env_id",), ("env",))
-"""The keys of the metadata that name the task, the best first; the words of several keys are one name."""
+_TASK_KEYS: Final[tuple[tuple[str, ...], ...]] = (("creature", "task"), ("env_id",), ("env",))
 
 EVOLUTION_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {"best_fitness": "best", "avg_fitness": "avg", "best_distance": "dist"}
@@ -162,6 +161,12 @@ _FLOG_LEARNING: Final = frozenset(
 _FEWEST: Final = 3  # keys that share a first word and make a group
 
 Usable = Callable[[str], bool]
+
+
+def task_of(meta: Mapping[str, Any]) -> str:
+    """The creature and the task of the metadata, or else the environment; empty for none."""
+    named = ([str(meta[key]) for key in keys if meta.get(key) not in (None, "", "unknown")] for keys in _TASK_KEYS)
+    return ": ".join(next(filter(None, named), []))
 
 
 class AxisKey(NamedTuple):

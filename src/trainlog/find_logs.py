@@ -5,16 +5,20 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from trainlog import registry
 from trainlog.errors import CodecError, LogNotFound, TrainlogError, UnknownFormat
 
-__all__ = ["find_logs"]
+__all__ = ["Look", "find_logs", "natural"]
+
+Look = Callable[[Path], tuple[tuple[Path, ...], int | None] | None]
+"""The files of the log that a file belongs to, none for what is no log, and its rank among shards; None where that is
+not known."""
 
 
-def find_logs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+def find_logs(paths: Iterable[str | os.PathLike[str]], look: Look = lambda path: None) -> list[Path]:
     """The logs that *paths* mean: files, folders, and patterns (``runs/*/run.flog``, ``**`` for folders in folders).
 
     Each log of a folder, and of the folders in it, is one run; so is each log that fits a pattern. Files are shards of
@@ -23,6 +27,7 @@ def find_logs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
     Args:
         paths: of logs of any format. One that does not exist and is no pattern is returned as it is.
+        look: what is known of files, which are not opened then.
 
     Returns:
         The paths for `trainlog.open`, each once; those of a folder or a pattern in natural order (2 before 10). Damaged
@@ -41,21 +46,21 @@ def find_logs(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         else:
             found[path] = None
             continue
-        logs = list(_logs(sorted(files, key=_natural)))
+        logs = list(_logs(sorted(files, key=_by_name), look))
         if not logs:
             raise LogNotFound(problem, path=path)
         found |= dict.fromkeys(logs)
     return list(found)
 
 
-def _logs(paths: Iterable[Path]) -> Iterator[Path]:
+def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:
     """Yield the logs among *paths*, files and folders; shards as one."""
     folders: dict[Path, dict[Path, int | None]] = {}
     known: set[Path] = set()  # files of logs that were found
     for path in paths:
         if path in known:
             continue
-        files, rank = _log_of(path)
+        files, rank = look(path) or _log_of(path)
         known.update(files)
         if path.is_file():
             folders.setdefault(path.parent, {}).update(dict.fromkeys(files[:1], rank))
@@ -64,7 +69,7 @@ def _logs(paths: Iterable[Path]) -> Iterator[Path]:
         else:
             # A link to a folder might lead back to this one.
             inside = (one for one in path.iterdir() if one.name[0] != "." and not (one.is_symlink() and one.is_dir()))
-            yield from _logs(sorted(inside, key=_natural))
+            yield from _logs(sorted(inside, key=_by_name), look)
     for folder, ranks in folders.items():
         if not ranks:
             continue
@@ -110,5 +115,10 @@ def _glob(pattern: Path) -> list[Path]:
     return [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207 - it may be absolute
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path))]
+def natural(name: str) -> list[tuple[int, str]]:
+    """The key by which names are sorted as people do it: 2 before 10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _by_name(path: Path) -> list[tuple[int, str]]:
+    return natural(str(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import re
 import time
 import warnings
 import weakref
@@ -28,6 +29,9 @@ __all__ = ["OnError", "TrainingRecorder"]
 
 OnError = Literal["warn", "raise"]
 
+
+# Schemes that are no folders; a Path has made one slash of the two.
+_ADDRESS = re.compile(r"(s3|s3a|gs|gcs|az|abfss?|adl|hdfs|hf|r2|https?|ftp|sftp|ssh|file):/{1,3}[^/]")
 
 # Module constants, because the lookup of an enum member costs more than packing a frame header.
 _CREATURE, _STATS, _EVENT, _EVOLUTION = Kind.CREATURE, Kind.STATS, Kind.EVENT, Kind.EVOLUTION
@@ -95,8 +99,16 @@ class TrainingRecorder:
             LogInUse: when another process is writing the log that would be replaced or resumed.
             LogWriteError: when the file cannot be created.
             UnsupportedFrame: when the metadata cannot be stored.
+            TypeError: when *creature_name* or *task* is no text.
+            ValueError: when *path* is the address of a bucket or a server.
 
         """
+        if not all(isinstance(name, str) for name in (creature_name, task)):
+            raise TypeError(f"creature_name and task are text; a map of facts is given as metadata={{...}}, for {path}")
+        if address := _ADDRESS.match(os.fspath(path)):
+            raise ValueError(
+                f"{os.fspath(path)!r} is an address of {address[1]}, and a log is written to a file: give a local path"
+            )
         meta = {"creature": creature_name, "task": task, **(metadata or {})}
         if on_error not in ("warn", "raise"):
             raise ValueError(f"on_error is 'warn' or 'raise', not {on_error!r}")
@@ -155,9 +167,14 @@ class TrainingRecorder:
             data: more keys, or the text of the key ``msg``.
 
         Raises:
+            TypeError: when *event_type* is no text.
             As ``record_creature_frame``.
 
         """
+        if not isinstance(event_type, str):
+            raise TypeError(
+                f"the type of an event is text, not {type(event_type).__name__}: record_event(None, 'fall', {{...}})"
+            )
         event: dict[str, Any] = {"type": event_type}
         event |= {"msg": data} if isinstance(data, str) else data or {}
         event["type"] = event_type

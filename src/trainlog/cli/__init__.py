@@ -21,11 +21,13 @@ __all__ = ["cli", "main"]
 # In the order of first use.
 _COMMANDS: Final = {
     "demo": "train a MuJoCo agent, and record it",
+    "list": "list the runs of folders, filtered and sorted",
+    "compare": "compare groups of runs",
     "info": "summarise logs: frames, keys, times, damage",
     "dump": "print the frames of a log as JSON lines",
     "tail": "print the last frames of a log, and follow it",
     "convert": "convert logs to another format",
-    "compact": "compress finished logs",
+    "compact": "compress finished logs, or copy a tree of runs to Parquet",
     "plot": "draw the curves of logs",
     "diff": "show what differs between two runs",
     "report": "write figures, tables and gates for CI",
@@ -38,6 +40,9 @@ _COMMANDS: Final = {
 }
 
 
+_MODULES: Final = {"list": "list_runs"}  # a module called `list` would take the place of the builtin here
+
+
 class _Commands(click.Group):
     """Imports the module of a command when it is called, not for the list of commands."""
 
@@ -47,7 +52,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"trainlog.cli.{name}").command
+        command: click.Command = importlib.import_module(f"trainlog.cli.{_MODULES.get(name, name)}").command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -1,4 +1,4 @@
-"""``trainlog compact``: compressed copies of finished logs."""
+"""``trainlog compact``: compressed copies of finished logs, and a tree of runs as Parquet."""
 
 from __future__ import annotations
 
@@ -6,20 +6,63 @@ from pathlib import Path
 
 import click
 
-from trainlog.cli.output import human_size, progress
+from trainlog import registry
+from trainlog.cli.list_runs import columns_option
+from trainlog.cli.output import echo, human_size, progress
 from trainlog.errors import TrainlogError
+from trainlog.model import Kind
 
 
 @click.command
-@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="LOG...")
+@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="The folder; that of each log otherwise.")
 @click.option("--level", type=click.IntRange(1, 22), default=3, show_default=True, help="Of zstd: fast to small.")
 @click.option("--overwrite", is_flag=True, help="Replace existing archives.")
-def command(logs: tuple[Path, ...], out: Path | None, level: int, overwrite: bool) -> int:
-    """Compress finished FLOG files to .flog.zst, which is read as any log; `zstd -d` gives the same bytes back.
+@click.option("--filter", "text", default="", metavar="FILTER", help="Of a tree: which runs, 'algo:sac lr=3e-4'.")
+@click.option("--by", metavar="KEYS", help="Of a tree: a folder for each value of these keys, with commas.")
+@click.option("--kinds", default="stats", show_default=True, metavar="KINDS", help="Of a tree: which frames.")
+def command(
+    logs: tuple[Path, ...],
+    out: Path | None,
+    level: int,
+    overwrite: bool,
+    text: str,
+    by: str | None,
+    kinds: str,
+) -> int:
+    r"""Compress finished FLOG files to .flog.zst, or copy the rows of all runs of a tree to Parquet.
 
-    Each archive is compared with its log before it is said to be made. No log is deleted.
+    \b
+    trainlog compact run.flog ...      makes run.flog.zst, which is read as any log;
+                                       `zstd -d` gives the same bytes back
+    trainlog compact runs/ all/        makes all/stats/...parquet and all/runs.parquet;
+                                       called again, only of what has changed
+
+    What was written is compared with the logs before it is said to be made. No log is deleted.
     """
+    if len(logs) == 2 and logs[0].is_dir() and not registry.suffix_of(logs[0]):
+        return _tree(logs[0], logs[1], text, columns_option(by), kinds)
+    if text or by:
+        raise click.UsageError("--filter and --by are for a tree: trainlog compact runs/ all/")
+    return _archives(logs, out, level, overwrite)
+
+
+def _tree(where: Path, target: Path, text: str, by: list[str], names: str) -> int:
+    from trainlog.catalog.runs import runs
+
+    try:
+        kinds = [Kind.of(name) for name in columns_option(names)]
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    done = runs(where).filter(text).to_parquet(target, partition_by=by, kinds=kinds)
+    held = ", ".join(f"{kind} of {count:,} runs" for kind, count in done.runs.items())
+    echo(f"{done.target}: {held}, {human_size(done.size)}")
+    written = f"{done.written:,} written ({done.rows:,} rows) and compared with their logs, which are kept"
+    echo(f"{written}; {done.kept:,} as before")
+    return 1 if done.damaged else 0
+
+
+def _archives(logs: tuple[Path, ...], out: Path | None, level: int, overwrite: bool) -> int:
     from trainlog.codecs.flog.archive import compact
 
     failed = False

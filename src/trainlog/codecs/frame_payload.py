@@ -8,6 +8,7 @@ it overlooks bytes that are left over after a value, and aborts the process wher
 
 from __future__ import annotations
 
+import enum
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ import msgpack
 import numpy as np
 import ormsgpack
 
+from trainlog.codecs.plain_object import as_array, plain_object
 from trainlog.errors import UnsupportedFrame
 from trainlog.table.values import flatten, prefix_of
 
@@ -60,7 +62,8 @@ def encode(data: Mapping[Any, Any]) -> bytes:
 
     Python and numpy numbers and bools, strings, bytes, ``None``, lists, tuples, maps, and arrays of any shape and
     memory layout. Complex numbers are stored as ``[re, im]``, ``datetime64`` and ``timedelta64`` as float seconds
-    (NaN for NaT), records as maps, and whatever offers ``__array__`` (tensors) as that array.
+    (NaN for NaT), records as maps, and whatever offers ``__array__`` (tensors) as that array. Paths, dates,
+    enumerations, dataclasses, sets and namespaces are stored as `trainlog.codecs.plain_object` has them.
 
     Raises:
         UnsupportedFrame: for any other value, an int outside of 64 bits, or what is nested without end; ``key`` says
@@ -130,6 +133,8 @@ def _plain(value: Any, path: tuple[Any, ...]) -> Any:
     """*value* in terms of what msgpack itself knows; *path* is where it stands."""
     if value is None or isinstance(value, bool | float | bytes | msgpack.ExtType | msgpack.Timestamp):
         return value if type(value) is not np.float64 and not isinstance(value, np.bytes_) else value.item()
+    if isinstance(value, enum.Enum):
+        return _plain(value.value, path)
     if isinstance(value, str):
         return _text(str(value), path)
     if isinstance(value, int):
@@ -146,12 +151,15 @@ def _plain(value: Any, path: tuple[Any, ...]) -> Any:
         return bytes(value)
     if isinstance(value, np.ndarray | np.generic) or hasattr(value, "__array__"):
         return _plain_array(value, path)
-    raise _unsupported(path, f"a {type(value).__name__} cannot be stored; give numbers, strings, lists or maps")
+    try:
+        return _plain(plain_object(value), path)
+    except TypeError as error:
+        raise error if isinstance(error, UnsupportedFrame) else _unsupported(path, str(error)) from None
 
 
 def _plain_array(value: Any, path: tuple[Any, ...]) -> Any:
     try:
-        array = np.asarray(value)
+        array = as_array(value)
     except Exception as error:  # whatever a foreign __array__ raises: a tensor on a device, one that needs a gradient
         raise _unsupported(path, f"a {type(value).__name__} gives no array ({error})") from error
     if isinstance(value, np.ma.MaskedArray):

@@ -55,3 +55,10 @@ class Picture:
             return width, height
         across, down = max(0.5 * self.columns, 1.0), 0.5 * self.rows + 0.1
         return min(round(width * across), 16384), min(round(height * down), 16384)
+
+    def _repr_svg_(self) -> str:
+        """The picture in a notebook."""
+        from trainlog.draw import layout
+        from trainlog.plot.save import encode
+
+        return encode(layout(self.figure, *self.size(640, 360)), "svg").decode()

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Reader
-from trainlog.conventions import EPISODE_START, RANK, TASK_KEYS, AxisKey, AxisName, Conventions
+from trainlog.conventions import EPISODE_START, RANK, AxisKey, AxisName, Conventions, task_of
 from trainlog.environment_rows import dense_table, episode_marks, steps_by_environment, together
 from trainlog.episode_summary import is_summary
 from trainlog.errors import PlotError
@@ -81,9 +81,7 @@ class Run:
     @property
     def task(self) -> str:
         """The creature and the task of the metadata, or else the environment; empty for none."""
-        meta = self.reader.header.meta
-        named = ([str(meta[key]) for key in keys if meta.get(key) not in (None, "", "unknown")] for keys in TASK_KEYS)
-        return ": ".join(next(filter(None, named), []))
+        return task_of(self.reader.header.meta)
 
     def columns(self, kind: Kind) -> Columns:
         """The columns of one kind of frame."""

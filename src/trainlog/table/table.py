@@ -97,6 +97,12 @@ class Table(Mapping[str, Array]):
     def __repr__(self) -> str:
         return f"<Table {self.kind}: {self.rows} rows × {len(self)} columns>"
 
+    def _repr_html_(self) -> str:
+        """The first and last rows and columns in a notebook."""
+        from trainlog.table.html import html_of
+
+        return html_of(self)
+
     def column(self, key: str) -> Column:
         """A column with its validity: which rows have a value, which are null, which lack the key.
 

@@ -370,3 +370,18 @@ def test_damage_never_adds_or_reorders_frames(data: st.DataObject, tmp_path_fact
 
 def test_kinds_of_frames_are_shared_objects(make: Make) -> None:
     assert {frame.kind for frame in trainlog.open(make(made()))} >= {Kind.STATS, Kind(9)}
+
+
+def test_a_frame_between_two_broken_ones_is_read_by_every_question(make: Make) -> None:
+    broken = bytearray(Flog.frame(0, 4, {"pos": None, "mode": 7}))
+    broken[-1] = 0xC1
+    other = bytearray(Flog.frame(2, 2, {"x": 2}))
+    other[13] = 0xC1
+    whole = [Flog.frame(time, 2, {"x": time}) for time in (1, 3)]
+    reader = trainlog.open(make([Flog.header(), bytes(broken), whole[0], bytes(other), whole[1]]))
+    with pytest.warns(DamagedLogWarning):
+        assert [frame.data["x"] for frame in reader.frames()] == [1, 3]
+    with pytest.warns(DamagedLogWarning):
+        assert [frame.data["x"] for frame in reader.frames("stats")] == [1, 3]
+    with pytest.warns(DamagedLogWarning):
+        assert reader.table("stats")["x"].tolist() == [1, 3]

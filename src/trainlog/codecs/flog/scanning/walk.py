@@ -84,6 +84,7 @@ class FrameWalk:
         self._piece *= 4
         readable = source.is_readable(base, base + len(block))
         broken = endless = False
+        end = 0  # of a broken frame, by its own word
         at = self.at
         while at + _HEAD - base < len(block):
             time, number, size = _unpack(block, at - base)
@@ -109,6 +110,7 @@ class FrameWalk:
                 except ValueError:
                     broken = True
                 if broken:
+                    end = stop
                     break
                 self.at = self.proven = stop
                 if wanted is None or number in wanted:
@@ -119,14 +121,17 @@ class FrameWalk:
             # A frame that was left out undecoded may be the broken one, and this a place inside of another.
             self._go_back()
         elif self.at == base or broken:  # else it was only the block that ended
-            self._look_for_the_next(broken=broken, endless=endless)
+            self._look_for_the_next(broken=broken, endless=endless, end=end)
 
     def _go_back(self) -> None:
         """Decode from the last proven place on all that was passed undecoded."""
         self.at, self.careful = self.proven, self.at + 1
 
-    def _look_for_the_next(self, *, broken: bool, endless: bool) -> None:
-        """Decide how to go on where no whole frame stands: search, wait, or end."""
+    def _look_for_the_next(self, *, broken: bool, endless: bool, end: int) -> None:
+        """Decide how to go on where no whole frame stands: search, wait, or end.
+
+        A frame right behind a broken one, at *end*, need not be followed by another to be taken for one.
+        """
         source, at = self._source, self.at
         left = source.size - at
         if 0 < left <= _HEAD and self.proven < at:  # too little to tell whether it is the beginning of a header
@@ -136,6 +141,8 @@ class FrameWalk:
         if broken or left > max(2 * self._searched, Source.CHUNK):
             self._searched = left
             found = next_frame(source, at + 1)
+            if end and (found is None or end < found) and _decodes(source, end):
+                found = end
         if found is None:
             if source.wait(at):
                 return
@@ -204,11 +211,25 @@ def _is_whole(source: Source, at: int, time: float, number: int, size: int) -> b
     after = source.read(stop, _HEAD + 1) if total - stop > _HEAD else b""
     if after and (after[_HEAD] not in FIRST_BYTES or not is_likely(*_unpack(after)[:2])):
         return False
+    return _is_payload(source, at + _HEAD, stop)
+
+
+def _decodes(source: Source, at: int) -> bool:
+    """Whether what begins at byte *at* can be read as a frame, whatever is behind it."""
+    head = source.read(at, _HEAD)
+    if len(head) < _HEAD:
+        return False
+    time, number, size = _unpack(head)
+    fits = 0 < size <= min(source.size - at - _HEAD, MAX_PAYLOAD)
+    return fits and is_likely(time, number) and _is_payload(source, at + _HEAD, at + _HEAD + size)
+
+
+def _is_payload(source: Source, start: int, stop: int) -> bool:
     try:
-        decode(source.read(at + _HEAD, size))
+        decode(source.read(start, stop - start))
     except ValueError:
         return False
-    return source.is_readable(at, stop)
+    return source.is_readable(start - _HEAD, stop)
 
 
 def _candidates(block: bytes) -> Iterator[int]:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
-import os
 import struct
-import uuid
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from trainlog.codecs.flog.wire.layout import HEADER, MAGIC, MAX_PAYLOAD, VERSION, VERSIONS
+from trainlog.codecs.plain_object import as_array, plain_object
 from trainlog.errors import CorruptLog, TruncatedLog, UnknownFormat, UnsupportedFrame
 from trainlog.model import Header, Variable
 
@@ -103,14 +99,4 @@ def pack_header(header: Header) -> bytes:
 
 def _json_value(value: Any) -> Any:
     """What trainers put into their metadata beside JSON's own values; arguments hold paths, configurations dates."""
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, datetime.date | datetime.time | uuid.UUID | np.dtype):
-        return str(value)
-    if isinstance(value, set | frozenset):
-        return sorted(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    raise TypeError(f"a {type(value).__name__} is no JSON value")
+    return as_array(value).tolist() if hasattr(value, "__array__") else plain_object(value)

@@ -1,0 +1,323 @@
+"""How many logs are read: a plan of fragments of about equal bytes, each of which another process can read.
+
+The engines (a pool of processes, Polars, Ray Data, Dask) are given fragments, and nothing else of trainlog.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import numpy as np
+
+from trainlog import registry
+from trainlog.catalog.facts import Digest
+from trainlog.catalog.run_table import column_name, utf8
+from trainlog.errors import CodecError, CorruptLog, MissingExtra, TrainlogError, TrainlogWarning
+from trainlog.model import Kind, KindLike
+from trainlog.scan import Gap, Scan
+from trainlog.strictjson import strict_json
+from trainlog.table.arrow import extra, lists
+from trainlog.table.column import Column
+from trainlog.table.table import Table
+from trainlog.table.values import unknown_key
+
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = [
+    "LABELS",
+    "arrow_module",
+    "Fragment",
+    "Member",
+    "OnError",
+    "Schema",
+    "by_bytes",
+    "labels_of",
+    "seconds_to_read",
+]
+
+OnError = Literal["raise", "skip", "report"]
+"""What to do about damaged logs. ``raise``: an error at the first of them. ``skip``: they are left out. ``report``:
+their whole frames are read, and a warning says which logs they are. `Runs.damaged` lists them in any case."""
+
+_LEAST_ARROW: Final = 26  # the first that reads null lists of fixed size from Parquet
+
+LABELS: Final = ("run", "task", "seed")
+"""The first columns of each row, of the run that it belongs to; then comes ``time``."""
+
+
+class Member(NamedTuple):
+    """A log of a fragment.
+
+    Attributes:
+        path: of the log.
+        run: its name among the runs.
+        task: of its metadata; None without one.
+        seed: likewise.
+        size: bytes of its files.
+
+    """
+
+    path: Path
+    run: str
+    task: str | None
+    seed: Any
+    size: int
+
+
+class Schema(NamedTuple):
+    """The columns that the rows of many logs have together, in their order.
+
+    Attributes:
+        keys: column of the log by the name of the column of the result.
+        types: what its values are in all logs, see `trainlog.catalog.facts.Metric`.
+        seed: whether all seeds are whole numbers; otherwise they are text.
+
+    """
+
+    keys: dict[str, str]
+    types: dict[str, frozenset[str]]
+    seed: bool = True
+
+    @classmethod
+    def of(cls, digests: Iterable[Digest], kind: Kind, members: Iterable[Member]) -> Schema:
+        """The schema of the rows of *kind* in logs with these digests."""
+        types: dict[str, set[str]] = {}
+        for digest in digests:
+            for key, metric in digest.kinds.get(int(kind), {}).items():
+                types.setdefault(key, set()).update(metric.types)
+        keys: dict[str, str] = {}
+        reserved: dict[str, str] = dict.fromkeys((*LABELS, "time"), "")
+        for key in types:
+            name = column_name(utf8(key), reserved | keys)
+            keys[name] = key
+        whole = all(one.seed is None or (type(one.seed) is int and abs(one.seed) < 1 << 63) for one in members)
+        return cls(keys, {name: frozenset(types[key]) for name, key in keys.items()}, whole)
+
+    def labels(self, member: Member) -> tuple[str | None, ...]:
+        """The values of `LABELS` of a log."""
+        seed = member.seed if self.seed or member.seed is None else utf8(str(member.seed))
+        return utf8(member.run), None if member.task is None else utf8(member.task), seed
+
+    def columns_of(self, keys: Sequence[str], kind: KindLike) -> list[str]:
+        """The columns of the result that has these *keys* of the logs.
+
+        Raises:
+            KeyError: when no run has one of them.
+
+        """
+        names = {key: name for name, key in self.keys.items()}
+        if missing := [key for key in keys if key not in names]:
+            raise KeyError(unknown_key(missing[0], names, Kind.of(kind)))
+        return [*LABELS, "time", *(names[key] for key in keys)]
+
+    def arrow(self, columns: Sequence[str] | None = None) -> pyarrow.Schema:
+        """The schema of Apache Arrow, of all columns or of *columns*."""
+        pa = arrow_module()
+        labels = {"run": pa.string(), "task": pa.string(), "seed": pa.int64() if self.seed else pa.string()}
+        types = {**labels, "time": pa.float64(), **{name: _type(pa, one) for name, one in self.types.items()}}
+        return pa.schema([(name, types[name]) for name in (types if columns is None else columns)])
+
+
+def _type(pa: Any, types: frozenset[str]) -> pyarrow.DataType:
+    """The type that holds all these values: numbers as `trainlog.Table` joins them, unlike values as JSON text."""
+    if not types:
+        return pa.null()
+    if len(types) == 1 and (found := _PLAIN.get(next(iter(types)))):
+        return getattr(pa, found)()
+    if types <= {"i", "u", "f"}:
+        return pa.float64()
+    shapes = {one.partition("(")[2].rstrip(",)") for one in types}
+    bases = {one.partition("(")[0] for one in types}
+    if len(shapes) == 1 and "" not in shapes and bases <= {"f4", "f8", "i8", "u8"}:
+        shape = [int(size) for size in shapes.pop().split(",")]
+        if 0 not in shape:
+            item = pa.float32() if bases == {"f4"} else pa.int64() if bases == {"i8"} else pa.float64()
+            for size in reversed(shape):
+                item = pa.list_(item, size)
+            return item
+    return pa.string()
+
+
+_PLAIN: Final = {"b": "bool_", "i": "int64", "u": "uint64", "f": "float64", "U": "string", "S": "binary"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """Some logs, and what is asked of each. It can be pickled, and read anywhere the files are.
+
+    Attributes:
+        members: the logs.
+        scan: the question; of one kind.
+        on_error: see `OnError`.
+        schema: of the result, for engines that must know it beforehand.
+        columns: of the schema; None for all of them.
+
+    """
+
+    members: tuple[Member, ...]
+    scan: Scan
+    on_error: OnError = "report"
+    schema: Schema | None = None
+    columns: tuple[str, ...] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """About how long one process takes to read it."""
+        return seconds_to_read(len(self.members), self.size)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its logs."""
+        return sum(member.size for member in self.members)
+
+    def select(self, columns: Sequence[str]) -> Fragment:
+        """The same with these columns of the schema only, in this order."""
+        assert self.schema is not None
+        keys = [self.schema.keys[name] for name in columns if name in self.schema.keys]
+        return replace(self, scan=replace(self.scan, columns=keys), columns=tuple(columns))
+
+    def tables(self) -> tuple[list[tuple[int, list[Table]]], dict[str, str]]:
+        """The tables of each log by its place among the members, and what is wrong with which run.
+
+        Raises:
+            DamagedLog: with ``on_error="raise"``.
+
+        """
+        found, damaged = [], {}
+        for place, member in enumerate(self.members):
+            gaps: list[Gap] = []
+            try:
+                tables = [table for table in self._scanned(member, gaps) if table.rows]
+            except TrainlogError as error:
+                if self.on_error == "raise":
+                    raise
+                damaged[member.run] = error.message
+                continue
+            if holes := [gap for gap in gaps if not gap.torn]:
+                damaged[member.run] = "; ".join(map(str, holes[:3])) + ("; ..." if len(holes) > 3 else "")
+                if self.on_error == "raise":
+                    raise CorruptLog(damaged[member.run], path=member.path, offset=holes[0].offset)
+                if self.on_error == "skip":
+                    continue
+            found.append((place, tables))
+        return found, damaged
+
+    def _scanned(self, member: Member, gaps: list[Gap]) -> Iterator[Table]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TrainlogWarning)
+            reader = registry.open(member.path)
+        for batch in reader.scan(replace(self.scan, on_damage=gaps.append)):
+            yield batch.table
+
+    def arrow(self) -> pyarrow.Table:
+        """All of its rows as one table of its schema.
+
+        Raises:
+            DamagedLog: with ``on_error="raise"``.
+            CodecError: when a log has other values than when the runs were looked at.
+
+        """
+        return self.read()[0]
+
+    def read(self) -> tuple[pyarrow.Table, dict[str, int], dict[str, str]]:
+        """`arrow`, with how many rows each run that was read has, and what is wrong with which run; raises likewise."""
+        assert self.schema is not None
+        pa = arrow_module()
+        schema = self.schema.arrow(self.columns)
+        found, damaged = self.tables()
+        parts = [self._encoded(pa, schema, self.members[place], table) for place, tables in found for table in tables]
+        rows = {self.members[place].run: sum(table.rows for table in tables) for place, tables in found}
+        return pa.concat_tables(parts) if parts else schema.empty_table(), rows, damaged
+
+    def _encoded(self, pa: Any, schema: pyarrow.Schema, member: Member, table: Table) -> pyarrow.Table:
+        assert self.schema is not None
+        arrays = []
+        for field in schema:
+            if field.name in LABELS:
+                value = self.schema.labels(member)[LABELS.index(field.name)]
+                arrays.append(pa.repeat(pa.scalar(value, field.type), table.rows))
+            elif field.name == "time":
+                arrays.append(pa.array(table.time))
+            elif (key := self.schema.keys[field.name]) in table:
+                try:
+                    is_json = self.schema.types[field.name] != {"U"}
+                    arrays.append(_array(pa, field.type, table.column(key), is_json=is_json))
+                except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+                    raise CodecError(
+                        f"its column {key!r} has other values than when the runs were looked at; make the runs anew",
+                        path=member.path,
+                    ) from error
+            else:
+                arrays.append(pa.nulls(table.rows, field.type))
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(pa: Any, wanted: Any, column: Column, *, is_json: bool) -> Any:
+    """*column* as an array of the type *wanted*, where text may be JSON.
+
+    Raises:
+        pyarrow.ArrowException, ValueError, TypeError: when it has values that are not of that type.
+
+    """
+    values, state = column
+    mask = None if state is None else ~column.valid
+    if values.ndim > 1 and pa.types.is_fixed_size_list(wanted):
+        return lists(values.astype(_item(wanted).to_pandas_dtype(), copy=False), mask).cast(wanted)
+    if values.dtype != object and values.ndim == 1 and not pa.types.is_string(wanted):
+        return pa.array(values, mask=mask).cast(wanted)
+    found = values.tolist()
+    if mask is not None:
+        found = [None if gap else value for value, gap in zip(found, mask.tolist(), strict=True)]
+    if pa.types.is_string(wanted) and is_json:
+        found = [None if value is None else strict_json(value) for value in found]
+    return pa.array(found, wanted)
+
+
+def _item(one: Any) -> Any:
+    while hasattr(one, "value_type"):
+        one = one.value_type
+    return one
+
+
+def arrow_module() -> Any:
+    """Pyarrow.
+
+    Raises:
+        MissingExtra: without it, and for one that cannot read what is written here.
+
+    """
+    pa = extra("pyarrow", '"trainlog[arrow]"')
+    if int(pa.__version__.partition(".")[0]) < _LEAST_ARROW:
+        raise MissingExtra(
+            f"pyarrow {pa.__version__} cannot read vectors that some rows lack; another package may hold it back: "
+            f'pip install "pyarrow>={_LEAST_ARROW}"'
+        )
+    return pa
+
+
+def seconds_to_read(logs: int, size: int) -> float:
+    """About how long one process takes for so many *logs*, of *size* bytes together."""
+    return logs * 5e-4 + size / 200e6
+
+
+def by_bytes(members: Sequence[Member], most: int) -> list[tuple[Member, ...]]:
+    """*members*, in their order, in groups of about *most* bytes each; a log is never divided."""
+    if not members:
+        return []
+    sizes = np.cumsum([max(member.size, 1 << 12) for member in members])  # a small log costs an open, too
+    count = max(1, round(int(sizes[-1]) / most))
+    number = np.minimum((sizes - 1) * count // int(sizes[-1]), count - 1)
+    groups: dict[int, list[Member]] = {}
+    for member, group in zip(members, number.tolist(), strict=True):
+        groups.setdefault(group, []).append(member)
+    return [tuple(group) for group in groups.values()]
+
+
+def labels_of(members: Sequence[Member]) -> Mapping[str, list[Any]]:
+    """The values of each of `LABELS`."""
+    return {name: [getattr(member, name) for member in members] for name in LABELS}

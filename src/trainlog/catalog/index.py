@@ -1,0 +1,305 @@
+"""The catalog of a tree of logs: which runs there are and what is known of them, looked at again only where a file has
+changed.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from trainlog import registry
+from trainlog.catalog.facts import Digest, Facts, facts_of, state_of
+from trainlog.catalog.fragments import seconds_to_read
+from trainlog.catalog.store import Entry, Store, location
+from trainlog.catalog.workers import run_all
+from trainlog.errors import LogNotFound
+from trainlog.find_logs import find_logs, natural
+
+__all__ = ["Catalog", "Progress"]
+
+_CHUNK: Final = 64  # logs that a process is given at a time
+_SAVE: Final = 5.0  # seconds after which what was found out is kept, so that an interrupted look is not for nothing
+_RACE: Final = 2_000_000_000  # nanoseconds: what changed so shortly before the look may have changed again unseen
+_DEPTH: Final = 64
+
+Progress = Callable[[int, int], object]
+"""Called with the number of logs that were looked at, and of all that are to be."""
+
+
+class _Stamp(NamedTuple):
+    """What tells that a file is as it was: its size, when its content and when anything of it changed, its place."""
+
+    size: int
+    changed: int
+    touched: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> _Stamp:
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    def __str__(self) -> str:
+        return f"{self.size}:{self.changed}:{self.touched}:{self.inode}"
+
+
+class _Files:
+    """The files that may be logs: their stamps by name, and the names of those in each folder."""
+
+    def __init__(self, stamps: dict[str, _Stamp]) -> None:
+        self.stamps = stamps
+        self._folders: dict[str, list[str]] | None = None
+
+    def in_folder(self, name: str) -> list[str]:
+        if self._folders is None:
+            self._folders = {}
+            for one in self.stamps:
+                self._folders.setdefault(one.rpartition("/")[0], []).append(one)
+        return self._folders.get(name, [])
+
+    def members(self, name: str, files: Iterable[str]) -> list[str]:
+        """The files of the log called *name*, which has *files* beside one another, or is a folder or a pattern."""
+        folder, _, last = name.rpartition("/")
+        if name in self.stamps:
+            return [f"{folder}/{one}" if folder else one for one in files] or [name]
+        inside = self.in_folder(name)
+        return inside or [one for one in self.in_folder(folder) if fnmatch.fnmatchcase(one.rpartition("/")[2], last)]
+
+    def stamp(self, name: str, files: list[str]) -> str:
+        """The stamp of that log, as text."""
+        if len(files) < 2 and name in self.stamps:
+            return str(self.stamps[name])
+        return "\n".join(f"{one}={self.stamps.get(one, '')}" for one in sorted(self.members(name, files)))
+
+    def size(self, name: str) -> int:
+        """Bytes of the file, or of the files of several."""
+        return sum(self.stamps[one].size for one in self.members(name, ()) if one in self.stamps)
+
+    def is_settled(self, name: str, files: list[str], now: int) -> bool:
+        """Whether no file of that log changed so shortly ago that it may have changed again within a tick."""
+        known = [self.stamps[one] for one in self.members(name, files) if one in self.stamps]
+        return all(now - max(one.changed, one.touched) > _RACE for one in known)
+
+
+class _Look(NamedTuple):
+    """What a process is asked for: logs, each with what was known of it, and whether to read their frames."""
+
+    paths: list[Path]
+    before: list[tuple[Facts, Digest, str] | None]
+    read: bool
+
+
+def _answer(look: _Look) -> list[tuple[Facts, Digest, str]]:
+    pairs = zip(look.paths, look.before, strict=True)
+    return [facts_of(path, read=look.read, before=known) for path, known in pairs]
+
+
+class Catalog:
+    """The runs of one folder, of one pattern, or one log.
+
+    Attributes:
+        root: the folder whose catalog is used.
+        store: where its rows are kept.
+
+    """
+
+    def __init__(self, where: Path) -> None:
+        """Prepare to look at *where*.
+
+        Raises:
+            LogNotFound: when there is no such file or folder.
+
+        """
+        self._where = where
+        self._is_tree = where.is_dir() and not registry.suffix_of(where)
+        self._is_pattern = not where.exists() and glob.has_magic(str(where))
+        if self._is_pattern:
+            parts = where.parts
+            first = next(n for n, part in enumerate(parts) if glob.has_magic(part))
+            self.root = Path(*parts[:first])
+        elif not where.exists():
+            raise LogNotFound("there is no such file or folder", path=where)
+        else:
+            self.root = where if where.is_dir() else where.parent
+        root = self.root.as_posix()
+        self._cut = 0 if root == "." else len(root) + (not root.endswith("/"))
+        self.store = Store(location(self.root) if self._is_tree or self._is_pattern else None)
+
+    def entries(self, *, read: bool, progress: Progress | None = None, workers: int | None = None) -> dict[str, Entry]:
+        """The runs by name, in natural order; with *read* all of each is read, so that its metrics are known.
+
+        Raises:
+            LogNotFound: when there are none.
+
+        """
+        known = self.store.entries()
+        files = _Files(self._found())
+        runs = self._unchanged(known, files, read=read) if self._is_tree else None
+        if runs is None:
+            runs = self._looked_at(known, files, read=read, progress=progress, workers=workers)
+        self._renew_states(runs, files)
+        return {name: runs[name] for name in sorted(runs, key=natural)}
+
+    def _renew_states(self, runs: dict[str, Entry], files: _Files) -> None:
+        """Look whether those that were running still are."""
+        changed = []
+        for name, entry in runs.items():
+            if entry.facts.state == "running":
+                paths = [self.root / one for one in files.members(name, entry.facts.files)]
+                if (state := state_of(entry.facts, paths)) != "running":
+                    entry.facts.state = state
+                    changed.append(entry)
+        self.store.mark(changed)
+
+    def path(self, name: str) -> Path:
+        """The path of a run."""
+        return self.root / name
+
+    def _unchanged(self, known: dict[str, Entry], files: _Files, *, read: bool) -> dict[str, Entry] | None:
+        """The runs as they are known, where no file has come, gone or changed; None otherwise."""
+        if not files.stamps.keys() <= known.keys():
+            return None
+        runs = {}
+        shards, joined = set(), set()
+        for name, entry in known.items():
+            if not entry.is_fresh(files.stamp(name, entry.facts.files), read=read):
+                return None
+            if entry.is_run:
+                runs[name] = entry
+                if name not in files.stamps:
+                    joined.update(files.members(name, ()))
+            elif entry.facts.rank is not None:
+                shards.add(name)
+        return runs if runs and shards <= joined else None  # patterns may have met shards, and not their log
+
+    def _looked_at(
+        self,
+        known: dict[str, Entry],
+        files: _Files,
+        *,
+        read: bool,
+        progress: Progress | None,
+        workers: int | None,
+    ) -> dict[str, Entry]:
+        """The runs, after a look at what is new or has changed."""
+        names = [name for name in files.stamps if not _is_second(name, files.stamps)]
+
+        def is_fresh(name: str) -> bool:
+            entry = known.get(name)
+            return entry is not None and entry.is_fresh(files.stamp(name, entry.facts.files), read=read)
+
+        every = {name: known[name] for name in names if is_fresh(name)}
+        stale = [name for name in names if name not in every]
+        every |= self._look(stale, known, files, read=read, progress=progress, workers=workers)
+
+        def look(path: Path) -> tuple[tuple[Path, ...], int | None] | None:
+            entry = every.get(self._name(path))
+            if entry is None:
+                return None
+            return tuple(path.with_name(one) for one in entry.facts.files), entry.facts.rank
+
+        logs = [self._name(path) for path in find_logs([self._where], look)]
+        shards = [name for name in logs if name not in every]
+        every |= {name: known[name] for name in shards if is_fresh(name)}
+        stale = [name for name in shards if name not in every]
+        every |= self._look(stale, known, files, read=read, progress=progress, workers=workers)
+        if self._is_tree:
+            self._settle(every, known, files, frozenset(logs))
+        return {name: every[name] for name in logs}
+
+    def _settle(self, every: dict[str, Entry], known: dict[str, Entry], files: _Files, logs: frozenset[str]) -> None:
+        """Keep which files are runs, and which are not."""
+        changed: list[Entry] = []
+        for name in files.stamps.keys() | every.keys():
+            entry = every.get(name) or Entry(name, str(files.stamps[name]), True, Facts(), time.time())
+            if entry.is_run != (name in logs):
+                every[name] = entry._replace(is_run=name in logs)
+                changed.append(every[name])
+        self.store.mark(changed, gone=known.keys() - every.keys() - files.stamps.keys())
+
+    def _look(
+        self,
+        names: list[str],
+        known: dict[str, Entry],
+        files: _Files,
+        *,
+        read: bool,
+        progress: Progress | None,
+        workers: int | None,
+    ) -> dict[str, Entry]:
+        """Look at logs that are new or have changed, and keep what was found out."""
+        kept = {name: (digest, position) for name, digest, position in self.store.digests(names)} if read else {}
+        parts = [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
+        looks = [
+            _Look(
+                [self.root / name for name in part],
+                [(known[name].facts, *kept[name]) if name in kept and name in known else None for name in part],
+                read,
+            )
+            for part in parts
+        ]
+        found: dict[str, Entry] = {}
+        unsaved: list[tuple[Entry, Digest, str]] = []
+        saved, now = time.monotonic(), time.time_ns()
+        seconds = sum(seconds_to_read(1, files.size(name) if read else 0) for name in names)
+        for number, answers in run_all(_answer, looks, seconds=seconds, workers=workers):
+            for name, (facts, digest, position) in zip(parts[number], answers, strict=True):
+                looked = now / 1e9 if files.is_settled(name, facts.files, now) else 0.0
+                stamp = files.stamp(name, facts.files)
+                found[name] = Entry(name, stamp, bool(facts.format) and facts.rank is None, facts, looked)
+                unsaved.append((found[name], digest, position))
+            if time.monotonic() - saved > _SAVE:
+                self.store.update(unsaved)
+                unsaved, saved = [], time.monotonic()
+            if progress is not None:
+                progress(len(found), len(names))
+        self.store.update(unsaved)
+        return found
+
+    def _name(self, path: Path) -> str:
+        return path.as_posix()[self._cut :]
+
+    def _found(self) -> dict[str, _Stamp]:
+        """The files that may be logs."""
+        if self._where.is_file():
+            return {self._where.name: _Stamp.of(self._where.stat())}
+        if not self._is_pattern:
+            return dict(_walk(self._where, ""))
+        found: dict[str, _Stamp] = {}
+        for one in glob.glob(str(self._where), recursive=True):  # noqa: PTH207 - it may be absolute
+            path = Path(one)
+            name = self._name(path)
+            if path.is_dir():
+                found.update(_walk(path, f"{name}/" if name else ""))
+            elif path.is_file():
+                found[name] = _Stamp.of(path.stat())
+        return found
+
+
+def _is_second(name: str, names: Iterable[str]) -> bool:
+    """Whether there is a log of which the file is a further one: ``run.simion.log.bin`` beside ``run.simion.log``."""
+    stem, dot, _ = name.rpartition(".")
+    return bool(dot) and stem in names
+
+
+def _walk(folder: Path, prefix: str, depth: int = 0) -> Iterator[tuple[str, _Stamp]]:
+    """The regular files below *folder* with their stamps, hidden ones and links to folders left out."""
+    try:
+        found = list(os.scandir(folder))
+    except OSError:
+        return
+    for one in found:
+        if one.name.startswith("."):
+            continue
+        try:
+            if one.is_dir(follow_symlinks=False):
+                if depth < _DEPTH:
+                    yield from _walk(Path(one.path), f"{prefix}{one.name}/", depth + 1)
+            elif one.is_file():
+                yield f"{prefix}{one.name}", _Stamp.of(one.stat())
+        except OSError:
+            continue

@@ -1,0 +1,53 @@
+"""A progress bar for calls that take long."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+__all__ = ["progress_bar"]
+
+_DELAY: Final = 1.0  # seconds before it appears
+
+
+@contextmanager
+def progress_bar(what: str, shown: bool | Callable[[int, int], object]) -> Iterator[Callable[[int, int], object]]:
+    """Yield a function that is called with how many are done, of how many.
+
+    Args:
+        what: is done.
+        shown: a bar on a terminal, after a second; or the function itself.
+
+    """
+    if callable(shown):
+        yield shown
+        return
+    is_wanted = bool(shown) and sys.stderr.isatty()
+    begun = time.monotonic()
+    bar: Any = None
+
+    def update(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None and is_wanted and time.monotonic() - begun > _DELAY:
+            bar = _bar(what, total)
+        if bar is not None:
+            bar.update(bar.task_ids[0], completed=done, total=total)
+
+    try:
+        yield update
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def _bar(what: str, total: int) -> Any:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bar = Progress(console=Console(stderr=True), transient=True)
+    bar.add_task(what, total=total)
+    bar.start()
+    return bar

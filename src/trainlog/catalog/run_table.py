@@ -1,0 +1,184 @@
+"""Columns about many runs: one row for each run, or for each row of their logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.model import Kind
+from trainlog.table.arrow import arrow_column, extra, pandas_frame
+from trainlog.table.builder import ColumnBuilder, TableBuilder
+from trainlog.table.column import Column, SparseColumn
+from trainlog.table.table import Table
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas
+    import polars
+    import pyarrow
+
+__all__ = ["Labels", "RunTable", "column_name", "utf8"]
+
+Array = npt.NDArray[Any]
+
+
+class Labels(NamedTuple):
+    """A column of few different values, such as the name of the run of each row.
+
+    Attributes:
+        codes: int32, shape (rows,): the number of the value.
+        values: the values.
+
+    """
+
+    codes: npt.NDArray[np.int32]
+    values: Column
+
+    @classmethod
+    def of(cls, codes: npt.NDArray[np.int32], values: Sequence[Any]) -> Labels:
+        """The column with these Python *values*."""
+        builder = ColumnBuilder()
+        builder.extend(slice(0, len(values)), list(values))
+        one = builder.finish(len(values))
+        return cls(codes, one.expand() if isinstance(one, SparseColumn) else one)
+
+
+class RunTable(Mapping[str, Array]):
+    """Columns by name, all of one length; numpy arrays as those of `trainlog.Table`, with the same rules."""
+
+    __slots__ = ("_columns", "rows")
+
+    def __init__(self, rows: int, columns: Mapping[str, Column | SparseColumn | Labels]) -> None:
+        """Make a table of *rows* rows."""
+        self.rows = rows
+        self._columns = dict(columns)
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Mapping[str, Any]]) -> RunTable:
+        """A table of one row for each of *rows*; a key that one lacks is absent there."""
+        builder = TableBuilder(Kind.STATS)
+        builder.add_frames([0.0] * len(rows), rows)
+        table = builder.finish()
+        return cls(len(rows), {key: table.stored(key) for key in table})
+
+    @classmethod
+    def of_tables(cls, tables: Sequence[Table], labels: Mapping[str, Sequence[Any]]) -> RunTable:
+        """The rows of *tables*, one after another, each with its *labels*; then their times, then their columns."""
+        builder = TableBuilder(tables[0].kind if tables else Kind.STATS)
+        counts = [table.rows for table in tables]
+        builder.expected = sum(counts)
+        for table in tables:
+            builder.add_table(table)
+        whole = builder.finish()
+        codes = np.repeat(np.arange(len(tables), dtype=np.int32), counts)
+        columns: dict[str, Column | SparseColumn | Labels] = {
+            name: Labels.of(codes, values) for name, values in labels.items()
+        }
+        columns["time"] = Column(whole.time)
+        for key in whole:
+            columns[column_name(key, columns)] = whole.stored(key)
+        return cls(whole.rows, columns)
+
+    def __getitem__(self, key: str) -> Array:
+        return self.column(key).array()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __repr__(self) -> str:
+        return f"<RunTable: {self.rows:,} rows × {len(self)} columns>"
+
+    def column(self, key: str) -> Column:
+        """A column with its validity; see `trainlog.table.column.Column`.
+
+        Raises:
+            KeyError: when there is no such column.
+
+        """
+        one = self._columns[key]
+        if isinstance(one, Labels):
+            return one.values.take(one.codes)
+        return one.expand() if isinstance(one, SparseColumn) else one
+
+    def select(self, keys: Sequence[str]) -> RunTable:
+        """The columns of *keys*, in this order.
+
+        Raises:
+            KeyError: when there is no such column.
+
+        """
+        return RunTable(self.rows, {key: self._columns[key] for key in keys})
+
+    def take(self, rows: Any) -> RunTable:
+        """The rows that *rows* (bools, indices or a slice) chooses, as numpy does."""
+        taken: dict[str, Column | SparseColumn | Labels] = {
+            key: Labels(one.codes[rows], one.values) if isinstance(one, Labels) else one.take(rows)
+            for key, one in self._columns.items()
+        }
+        return RunTable(len(np.arange(self.rows)[rows]), taken)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """As Apache Arrow has it; what is absent or null is null, see `trainlog.Table.to_arrow`.
+
+        Raises:
+            MissingExtra: without pyarrow: ``pip install "trainlog[arrow]"``.
+
+        """
+        pa = extra("pyarrow", '"trainlog[arrow]"')
+        columns = {}
+        for key, one in self._columns.items():
+            if isinstance(one, Labels):
+                columns[key] = arrow_column(one.values).take(pa.array(one.codes))
+            else:
+                columns[key] = arrow_column(self.column(key))
+        return pa.table({utf8(key): column for key, column in columns.items()})
+
+    def to_polars(self) -> polars.DataFrame:
+        """As a polars frame.
+
+        Raises:
+            MissingExtra: without polars and pyarrow.
+
+        """
+        frame: polars.DataFrame = extra("polars", '"trainlog[polars]"').from_arrow(self.to_arrow())
+        return frame
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """As a pandas frame.
+
+        Raises:
+            MissingExtra: without pandas.
+
+        """
+        return pandas_frame({key: self.column(key) for key in self})
+
+    def to_duckdb(self, connection: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyRelation:
+        """As a relation of DuckDB, of its default connection or of *connection*.
+
+        Raises:
+            MissingExtra: without duckdb and pyarrow.
+
+        """
+        duck = extra("duckdb", '"trainlog[duckdb]"')
+        relation: duckdb.DuckDBPyRelation = (connection or duck).from_arrow(self.to_arrow())
+        return relation
+
+
+def utf8(text: str) -> str:
+    """*text*, with what UTF-8 cannot spell written as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def column_name(key: str, taken: Mapping[str, Any]) -> str:
+    """The column for *key*: numbered, ``time#2``, where there is one of that name."""
+    number, name = 1, key
+    while name in taken:
+        number += 1
+        name = f"{key}#{number}"
+    return name

@@ -1,0 +1,242 @@
+"""The file of a catalog: SQLite, beside the logs or in the user's cache, never where others could have made it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import ormsgpack
+
+from trainlog.catalog.facts import Digest, Facts
+from trainlog.catalog.run_table import utf8
+
+__all__ = ["NAME", "Entry", "Store", "location"]
+
+NAME: Final = ".trainlog-catalog.sqlite"
+
+_VERSION: Final = 1
+_ID: Final = 0x54724C67  # of SQLite's `application_id`: what else is called so is not touched
+_WAIT: Final = 10.0  # seconds that a process waits for another
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS log (
+    path TEXT PRIMARY KEY, stamp TEXT NOT NULL, looked REAL NOT NULL, is_run INTEGER NOT NULL,
+    facts BLOB NOT NULL, digest BLOB, position TEXT
+)
+"""
+
+
+class Entry(NamedTuple):
+    """A row of the catalog.
+
+    Attributes:
+        path: relative to the folder, with ``/``.
+        stamp: size, times and place of the files when they were looked at.
+        is_run: whether it is a log of its own: not so for a shard, the second file of a log, and what is no log.
+        facts: what is known of it.
+        looked: when it was looked at, in seconds since 1970; 0 when its files changed too shortly before to be sure of
+            them.
+
+    """
+
+    path: str
+    stamp: str
+    is_run: bool
+    facts: Facts
+    looked: float
+
+    def is_fresh(self, stamp: str, *, read: bool) -> bool:
+        """Whether the files with this *stamp* are those that were looked at, and were *read* where that is wanted."""
+        is_read = not read or self.facts.read or not self.is_run or bool(self.facts.error)
+        return stamp == self.stamp and self.looked > 0 and is_read
+
+
+def location(folder: Path) -> Path | None:
+    """Where the catalog of *folder* is: beside the logs where only this user can write, otherwise in the user's cache.
+
+    So a catalog, or a journal of one, that somebody else has put there is never opened. None where neither can be
+    written.
+    """
+    folder = Path(os.path.realpath(folder))
+    if _is_ours_alone(folder):
+        return folder / NAME
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trainlog" / "catalogs"
+    try:
+        base.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return None
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
+    return base / f"{name}.sqlite" if _is_ours_alone(base) else None
+
+
+def _is_ours_alone(folder: Path) -> bool:
+    try:
+        status = folder.stat()
+    except OSError:
+        return False
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022 and os.access(folder, os.W_OK | os.X_OK)
+
+
+class Store:
+    """The rows of a catalog. It never fails a caller: what cannot be kept is found out again the next time."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Use the catalog at *path*; none is kept for None. It is begun when it is first written."""
+        self.path = path
+
+    @contextmanager
+    def _open(self, *, create: bool = False) -> Iterator[sqlite3.Connection | None]:
+        """A connection; None where there is no catalog that can be used."""
+        connection = None
+        try:
+            if self.path is not None and (create or self.path.exists()) and _is_safe(self.path):
+                connection = self._connect(self.path)
+        except sqlite3.Error:
+            connection = None
+        try:
+            yield connection
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def _connect(self, path: Path) -> sqlite3.Connection | None:
+        try:
+            return _opened(path)
+        except sqlite3.OperationalError:
+            return None  # locked for long, or a disk without locks
+        except sqlite3.DatabaseError:  # it is damaged, or of another version
+            _remove(path)
+            return _opened(path)
+
+    def entries(self) -> dict[str, Entry]:
+        """All rows by path; those that cannot be understood are left out."""
+        found: dict[str, Entry] = {}
+        with self._open() as connection:
+            if connection is None:
+                return found
+            try:
+                for path, stamp, looked, is_run, packed in connection.execute(
+                    "SELECT path, stamp, looked, is_run, facts FROM log"
+                ):
+                    with suppress(*_UNREADABLE):
+                        facts = Facts(**ormsgpack.unpackb(packed))
+                        found[path] = Entry(path, stamp, bool(is_run), facts, looked)
+            except sqlite3.DatabaseError:
+                return {}
+        return found
+
+    def digests(self, paths: Iterable[str]) -> Iterator[tuple[str, Digest, str]]:
+        """Yield path, digest and position of those of *paths* that were read."""
+        wanted = {path for path in paths if utf8(path) == path}  # SQLite takes no other names
+        with self._open() as connection:
+            if connection is None:
+                return
+            few = len(wanted) < 500
+            where = f" WHERE path IN ({', '.join('?' * len(wanted))})" if few else ""
+            try:
+                rows = connection.execute(
+                    f"SELECT path, digest, position FROM log{where}", sorted(wanted) if few else ()
+                )
+                for path, packed, position in rows:
+                    if path in wanted and packed is not None:
+                        with suppress(*_UNREADABLE):
+                            yield path, Digest.unpacked(ormsgpack.unpackb(packed)), str(position or "")
+            except sqlite3.DatabaseError:
+                return
+
+    def update(self, looked: Iterable[tuple[Entry, Digest, str]]) -> None:
+        """Keep what was found out: rows, each with its digest and position."""
+        rows = []
+        for entry, digest, position in looked:
+            with suppress(*_UNPACKABLE):
+                kept = (_pack(digest.packed()), position) if entry.facts.read else (None, None)
+                rows.append((*_packed(entry), *kept))
+        self._write(["INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?, ?, ?, ?)"], [rows])
+
+    def mark(self, entries: Iterable[Entry], gone: Iterable[str] = ()) -> None:
+        """Keep which of *entries* are runs and what is known of them, and forget those that are *gone*."""
+        rows = []
+        for entry in entries:
+            with suppress(*_UNPACKABLE):
+                rows.append(_packed(entry))
+        insert = """INSERT INTO log (path, stamp, looked, is_run, facts) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (path) DO UPDATE SET is_run = excluded.is_run, facts = excluded.facts"""
+        missing = [(path,) for path in gone if utf8(path) == path]
+        self._write([insert, "DELETE FROM log WHERE path = ?"], [rows, missing])
+
+    def _write(self, statements: list[str], rows: list[list[tuple[Any, ...]]]) -> None:
+        if not any(rows):
+            return
+        with self._open(create=True) as connection:
+            if connection is None:
+                return
+            with suppress(sqlite3.Error), connection:  # one transaction; without it they are found out again
+                for statement, some in zip(statements, rows, strict=True):
+                    connection.executemany(statement, some)
+
+
+_UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError)
+
+
+# Text that UTF-8 cannot spell, integers of more than 64 bits, deep maps: such a log is looked at again each time.
+_UNPACKABLE: Final = (TypeError, ValueError, RecursionError)
+
+
+def _packed(entry: Entry) -> tuple[Any, ...]:
+    entry.path.encode()  # SQLite takes no other names
+    return entry.path, entry.stamp, entry.looked, entry.is_run, _pack(entry.facts.packed())
+
+
+def _pack(value: Any) -> bytes:
+    return ormsgpack.packb(value, default=str, option=ormsgpack.OPT_NON_STR_KEYS)
+
+
+def _is_safe(path: Path) -> bool:
+    """Whether the file, and what SQLite would read beside it, are regular files of this user; true for none."""
+    for one in (path, *(path.with_name(path.name + end) for end in ("-journal", "-wal", "-shm"))):
+        try:
+            status = one.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+        if not (stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022):
+            return False
+    return True
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        with suppress(FileExistsError):  # with the rights of this user alone, whatever the umask
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(path, timeout=_WAIT)
+    try:
+        (known,), (version,) = (
+            connection.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
+        )
+        empty = not known and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if empty:
+            with connection:
+                connection.execute(_TABLE)
+                connection.execute(f"PRAGMA application_id = {_ID}")
+                connection.execute(f"PRAGMA user_version = {_VERSION}")
+        elif known != _ID:
+            raise sqlite3.OperationalError("this is no catalog")
+        elif version != _VERSION:
+            raise sqlite3.DatabaseError("this is a catalog of another version")
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _remove(path: Path) -> None:
+    for one in (path, path.with_name(f"{path.name}-journal")):
+        with suppress(OSError):
+            one.unlink()

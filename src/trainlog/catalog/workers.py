@@ -1,0 +1,226 @@
+"""The same work for many logs, in several processes.
+
+The calling process is one of the workers, so that few logs cost no start of another. The others are new interpreters
+that are sent what to do: nothing is forked (a forked Polars may wait for a thread for ever), and the caller's script is
+not imported again, as the standard library's pools would, so that it needs no guard. They wait half a minute for the
+next call.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import IO, Any, Final, TypeVar
+
+from trainlog.errors import TrainlogWarning
+
+__all__ = ["close_idle", "run_all", "serve", "worker_count"]
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_MOST_WORKERS: Final = 32
+_WORTH: Final = 0.4  # seconds of work; to start a process takes a quarter of a second
+_AHEAD: Final = 2  # tasks that another process has in hand
+_KEPT: Final = 30.0  # seconds that one is kept for the next call; by itself it ends after twice as long
+# With the caller's own path, so that both import the same.
+_START: Final = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import serve; serve()"
+
+
+def worker_count() -> int:
+    """How many processes there is a core for."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        cores = os.cpu_count() or 1
+    return min(cores, _MOST_WORKERS)
+
+
+def run_all(
+    function: Callable[[Task], Result], tasks: Sequence[Task], *, seconds: float, workers: int | None = None
+) -> Iterator[tuple[int, Result]]:
+    """Yield the number of each task with ``function(task)``, as they are finished.
+
+    Args:
+        function: a function of a module, which another process can import.
+        tasks: values that can be pickled.
+        seconds: that all of it takes one process, about; another is started where that is worth it.
+        workers: processes, this one included; by default as many as there are cores.
+
+    Raises:
+        Exception: what *function* raises.
+
+    """
+    count = min(workers or worker_count(), len(tasks)) if seconds > _WORTH else 1
+    todo = deque(range(len(tasks)))
+    others: list[_Worker] = []
+    done: _Answers = queue.SimpleQueue()
+    try:
+        for _ in range(count - 1 if sys.executable else 0):
+            others.append(_idle_worker() or _Worker())
+            others[-1].answers = done
+        for worker in others:
+            for _ in range(_AHEAD):
+                worker.give(function, todo, tasks)
+        while todo or any(worker.held for worker in others):
+            if todo:
+                number = todo.popleft()
+                yield number, function(tasks[number])
+            while not done.empty() or (not todo and any(worker.held for worker in others)):
+                worker, number, fine, result = done.get()
+                if number < 0:  # it died, perhaps as the machine had no memory left
+                    if worker.held:
+                        why = f"a process that reads logs ended early ({result}); its logs are read by this one"
+                        warnings.warn(TrainlogWarning(why), stacklevel=2)
+                    todo.extendleft(sorted(worker.held, reverse=True))
+                    worker.held.clear()
+                    break
+                worker.held.discard(number)
+                if not fine:
+                    raise result
+                worker.give(function, todo, tasks)
+                yield number, result
+    finally:
+        for worker in others:
+            worker.release()
+
+
+class _Worker:
+    """Another interpreter.
+
+    Attributes:
+        held: numbers of the tasks that it was given, and has not answered.
+        answers: where its answers go.
+        idle_since: when it was last of use, by the monotonic clock.
+
+    """
+
+    answers: _Answers
+
+    def __init__(self) -> None:
+        self.held: set[int] = set()
+        self.idle_since = 0.0
+        self._owner = os.getpid()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _START, *sys.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=0,  # Ctrl-C is for the caller, who ends it
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._input: IO[bytes] = self._process.stdin
+        self._thread = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
+        self._thread.start()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it still waits for this process."""
+        is_fresh = time.monotonic() - self.idle_since < _KEPT
+        return is_fresh and self._owner == os.getpid() and self._process.poll() is None
+
+    def give(self, function: Callable[[Any], Any], todo: deque[int], tasks: Sequence[Any]) -> None:
+        """Send the next of *todo*."""
+        if not todo or self._process.poll() is not None:
+            return
+        number = todo.popleft()
+        self.held.add(number)
+        with suppress(BrokenPipeError, ValueError):  # of which the thread that listens tells
+            pickle.dump((number, _folder(), function, tasks[number]), self._input, protocol=5)
+            self._input.flush()
+
+    def _listen(self, output: IO[bytes]) -> None:
+        try:
+            while True:
+                answer = pickle.load(output)
+                self.answers.put((self, *answer))
+        except (EOFError, pickle.UnpicklingError, OSError, ValueError):
+            code = self._process.wait()
+            if hasattr(self, "answers"):
+                self.answers.put((self, -1, False, f"exit code {code}"))
+
+    def release(self) -> None:
+        """Keep it for the next call, or end it where it is at work."""
+        if self.held or self._process.poll() is not None:
+            self.close()
+        else:
+            self.idle_since = time.monotonic()
+            _idle.append(self)
+
+    def close(self) -> None:
+        """End it, also where it is at work."""
+        if self._owner != os.getpid():
+            return
+        if self.held:
+            self._process.kill()
+        with suppress(BrokenPipeError):
+            self._input.close()
+        self._process.wait()
+        self._thread.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+_Answers = queue.SimpleQueue[tuple[_Worker, int, bool, Any]]
+
+_idle: list[_Worker] = []
+
+
+def _idle_worker() -> _Worker | None:
+    """One that waits, if there is one; those that have waited for long are ended."""
+    while _idle:
+        with suppress(IndexError):  # another thread was faster
+            worker = _idle.pop()
+            if worker.is_usable:
+                return worker
+            worker.close()
+    return None
+
+
+@atexit.register
+def close_idle() -> None:
+    """End those that wait for the next call."""
+    while _idle:
+        _idle.pop().close()
+
+
+def _folder() -> str:
+    """The current folder, from which paths are relative; empty when it was deleted."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - a name to send
+    except OSError:
+        return ""
+
+
+def serve() -> None:
+    """Answer tasks from standard input until it ends: the number of each, a function, and what it is called with."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends this process
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a plug-in prints is no answer
+    while True:
+        signal.alarm(round(2 * _KEPT))  # nobody asks any more
+        try:
+            number, folder, function, task = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        signal.alarm(0)
+        try:
+            if folder and folder != _folder():
+                os.chdir(folder)
+            answer = pickle.dumps((number, True, function(task)), protocol=5)
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller
+            answer = pickle.dumps((number, False, error), protocol=5)
+        output.write(answer)
+        output.flush()

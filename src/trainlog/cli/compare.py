@@ -1,0 +1,122 @@
+"""``trainlog compare``: groups of runs side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from trainlog.catalog.filter import PREFIXES
+from trainlog.catalog.runs import runs
+from trainlog.cli.list_runs import columns_option, print_table, short_text, varying, where_arguments
+from trainlog.cli.output import echo, strict_json
+from trainlog.conventions import Conventions
+from trainlog.errors import ExpressionError, LogNotFound
+from trainlog.plot.options import tasks_note
+from trainlog.report.facts import human
+from trainlog.statistics import CENTERS, CenterName, interval
+
+__all__ = ["command"]
+
+_SEEDS: Final = ("seed", "args/seed")
+
+
+@click.command
+@where_arguments
+@click.option("--filter", "text", default="", metavar="FILTER", help="Which runs: 'algo:sac lr=3e-4'.")
+@click.option("--by", metavar="KEYS", help="Keys, with commas.  [default: all that differ but the seed]")
+@click.option("--metrics", metavar="KEYS", help="With commas.  [default: the reward]")
+@click.option("--of", type=click.Choice(PREFIXES), default="last", show_default=True, help="Which value of each run.")
+@click.option("--center", type=click.Choice(CENTERS), default="iqm", show_default=True, help="Of the runs of a group.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each group, on a line of its own.")
+def command(
+    where: tuple[Path, ...],
+    text: str,
+    by: str | None,
+    metrics: str | None,
+    of: str,
+    center: CenterName,
+    as_json: bool,
+) -> None:
+    """Compare groups of runs: how many there are, and the center of a value of each run with its 95 % interval.
+
+    Runs that differ in nothing but the seed are one group. The groups come with the best of the first metric first. Of
+    several tasks in a group each counts alike, see docs/ci.md.
+    """
+    chosen = runs(where or (Path(),)).filter(text)
+    if not len(chosen):
+        raise LogNotFound("no run fits this filter")
+    wanted = columns_option(metrics)
+    rows, _ = chosen.rows_for([f"{of}/{key}" for key in wanted], read=True)
+    if not wanted:
+        last = dict.fromkeys(key.removeprefix("last/") for row in rows for key in row if key.startswith("last/"))
+        reward = Conventions().reward(last)
+        if reward is None:
+            raise ExpressionError("these runs have no reward; --metrics names what is compared")
+        wanted = [reward]
+        rows, _ = chosen.rows_for([f"{of}/{reward}"], read=True)
+    keys = columns_option(by) or [key for key in varying(rows) if key not in _SEEDS]
+    for key in keys:
+        if not any(key in row for row in rows):
+            raise ExpressionError(f"no run has the key {key!r} in its metadata")
+    found = _groups(rows, keys, [f"{of}/{key}" for key in wanted], center)
+    sign = 1 if Conventions.lower_is_better(wanted[0]) else -1
+    found.sort(key=lambda group: sign * group["metrics"][0]["value"] if group["metrics"][0]["runs"] else math.inf)
+    if as_json:
+        for group in found:
+            click.echo(strict_json(group))
+        return
+    titles = [*keys, "runs", *(f"{of} {key} ({center})" for key in wanted)]
+    print_table(
+        titles,
+        [[*map(short_text, one["group"].values()), str(one["runs"]), *map(_cell, one["metrics"])] for one in found],
+    )
+    echo(f"in brackets: the 95 % interval of the {center}, where each task has two runs", err=True)
+    if (tasks := max(one["tasks"] for one in found)) > 1:
+        echo(tasks_note(tasks), err=True)
+
+
+def _groups(
+    rows: Sequence[dict[str, Any]], keys: Sequence[str], metrics: Sequence[str], center: CenterName
+) -> list[dict[str, Any]]:
+    members: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        members.setdefault(strict_json([row.get(key) for key in keys]), []).append(row)
+    return [
+        {
+            "group": {key: group[0].get(key) for key in keys},
+            "runs": len(group),
+            "tasks": len({row["task"] for row in group}),
+            "metrics": [_measured(group, metric, center) for metric in metrics],
+        }
+        for group in members.values()
+    ]
+
+
+def _measured(group: Sequence[dict[str, Any]], metric: str, center: CenterName) -> dict[str, Any]:
+    tasks: dict[str, list[float]] = {}
+    for row in group:
+        if metric in row:
+            tasks.setdefault(row["task"], []).append(row[metric])
+    count = sum(map(len, tasks.values()))
+    facts: dict[str, Any] = {"metric": metric, "runs": count, "center": center}
+    if not count:
+        return {**facts, "value": None, "low": None, "high": None}
+    one = interval(list(tasks.values()), center)
+    has_band = min(map(len, tasks.values())) > 1
+    return {
+        **facts,
+        "value": float(one.value),
+        "low": float(one.low) if has_band else None,
+        "high": float(one.high) if has_band else None,
+    }
+
+
+def _cell(measured: dict[str, Any]) -> str:
+    if not measured["runs"]:
+        return ""
+    band = "" if measured["low"] is None else f" [{human(measured['low'])}, {human(measured['high'])}]"
+    return human(measured["value"]) + band

@@ -1,0 +1,157 @@
+"""``trainlog list``: the runs of a folder as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from trainlog.catalog.filter import resolve
+from trainlog.catalog.runs import Runs, runs
+from trainlog.cli.output import echo, human_size, human_time, strict_json
+from trainlog.conventions import Conventions
+from trainlog.printable import printable
+from trainlog.report.facts import human
+
+__all__ = ["columns_option", "command", "print_table", "short_text", "varying", "where_arguments"]
+
+_MOST_VARYING: Final = 6  # columns of the metadata that are shown by default
+_MOST_LETTERS: Final = 40  # of a cell
+
+where_arguments = click.argument("where", nargs=-1, type=click.Path(path_type=Path), metavar="[WHERE...]")
+
+
+def columns_option(value: str | None) -> list[str]:
+    """Names that are separated by commas."""
+    return [name.strip() for name in (value or "").split(",") if name.strip()]
+
+
+@click.command
+@where_arguments
+@click.option("--filter", "text", default="", metavar="FILTER", help="Which runs: 'algo:sac lr=3e-4 reward>150'.")
+@click.option("--columns", metavar="KEYS", help="Which columns, with commas: 'run,lr,reward,best/reward'.")
+@click.option("--sort", metavar="KEY", help="By this column; '-reward' for the highest first.")
+@click.option("--limit", type=click.IntRange(0), help="At most so many runs.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each run, on a line of its own.")
+def command(
+    where: tuple[Path, ...], text: str, columns: str | None, sort: str | None, limit: int | None, as_json: bool
+) -> None:
+    """List the runs of folders and patterns: state, the metadata that differ, and the last reward.
+
+    WHERE is the current folder by default. What is found out about the logs is kept in a catalog, so that the next list
+    looks only at what has changed. A column is a key of the metadata, or a metric: reward is its last value; others are
+    best/reward, mean/reward, first/reward, min/reward and max/reward.
+    """
+    chosen = runs(where or (Path(),)).filter(text)
+    wanted = columns_option(columns)
+    keys = [*wanted, *([sort.removeprefix("-")] if sort else [])]
+    rows, known = chosen.rows_for(keys, read=not wanted)
+    names = wanted or _default_columns(rows)
+    if sort:
+        rows = _sorted(rows, known, sort)
+    left = len(rows) - limit if limit is not None and len(rows) > limit else 0
+    rows = rows[:limit]
+    if as_json:
+        for row in rows:
+            shown = {key: _value(row, known, key) for key in wanted} if wanted else row
+            click.echo(strict_json(shown))
+        return
+    print_table(
+        [name.removeprefix("last/") for name in names],
+        [[_cell(name, _value(row, known, name)) for name in names] for row in rows],
+    )
+    if left:
+        echo(f"and {left:,} more", err=True)
+    _tell_of_damage(chosen)
+
+
+def _tell_of_damage(chosen: Runs) -> None:
+    damaged = chosen.known_damage()
+    for name, problem in list(damaged.items())[:3]:
+        echo(f"trainlog: note: {name}: {problem}", err=True)
+    if len(damaged) > 3:
+        echo(f"trainlog: note: and {len(damaged) - 3:,} more damaged logs (--filter 'damage>0')", err=True)
+
+
+def _value(row: Mapping[str, Any], known: Mapping[str, Any], key: str) -> Any:
+    name = resolve(key, known)
+    return None if name is None else row.get(name)
+
+
+def _sorted(rows: list[dict[str, Any]], known: Mapping[str, Any], sort: str) -> list[dict[str, Any]]:
+    """Numbers before text; what a run does not have comes last, in either direction."""
+    key, backwards = sort.removeprefix("-"), sort.startswith("-")
+    pairs = [(_value(row, known, key), row) for row in rows]
+    having = [pair for pair in pairs if pair[0] is not None and pair[0] == pair[0]]
+    lacking = [row for value, row in pairs if value is None or value != value]
+
+    def order(pair: tuple[Any, Any]) -> tuple[bool, float, str]:
+        is_number = isinstance(pair[0], int | float)
+        return not is_number, float(pair[0]) if is_number else 0.0, "" if is_number else str(pair[0])
+
+    having.sort(key=order, reverse=backwards)
+    return [row for _, row in having] + lacking
+
+
+def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys of the metadata that not all of *rows* have alike, in the order of first sight."""
+    found: dict[str, None] = {}
+    known: dict[str, Any] = {}
+    for row in rows:
+        for key in row:
+            if key not in known:
+                known[key] = row[key]
+    fixed = {"run", "state", "duration", "frames", "size", "changed", "damage", "error"}
+    for key, first in known.items():
+        if key in fixed or key.startswith("last/"):
+            continue
+        if any(row.get(key) != first for row in rows):
+            found[key] = None
+    return list(found)
+
+
+def _default_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    metrics: dict[str, None] = {}
+    for keys in dict.fromkeys(tuple(key[5:] for key in row if key.startswith("last/")) for row in rows):
+        for key in (Conventions().find("step", keys), Conventions().reward(keys)):
+            if key is not None:
+                metrics[f"last/{key}"] = None
+    differing = [key for key in varying(rows) if key != "shards"][:_MOST_VARYING]
+    return ["run", "state", *differing, *metrics, "duration", "size"]
+
+
+def short_text(value: Any) -> str:
+    """A value of the metadata, cut where it is long; empty for none."""
+    text = "" if value is None else printable(value if isinstance(value, str) else strict_json(value))
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name == "size":
+        return human_size(value)
+    if name == "duration":
+        return human_time(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return printable(str(value)) if name == "run" else short_text(value)
+    if isinstance(value, int):
+        return str(value)
+    return human(value) if "/" in name else f"{value:g}"
+
+
+def _is_number(cell: str) -> bool:
+    return not cell or cell.lstrip("-−")[:1].isdigit()
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print aligned columns; those of numbers to the right."""
+    table = [list(titles), *map(list, rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(titles))]
+    right = [all(_is_number(row[column]) for row in table[1:]) for column in range(len(titles))]
+    for row in table:
+        aligned = zip(row, widths, right, strict=True)
+        cells = [cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in aligned]
+        echo("  ".join(cells).rstrip())

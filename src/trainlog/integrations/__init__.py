@@ -1,0 +1,49 @@
+"""Trainers and loggers that others wrote: one module for each, which only its users import.
+
+They share how numbers are taken out of what a library hands over, and how a call is answered that a log has no place
+for.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from trainlog.codecs.plain_object import as_array
+from trainlog.errors import TrainlogWarning
+
+__all__ = ["NotKept", "is_number", "number", "stats"]
+
+
+class NotKept:
+    """Says once of each thing that the log does not hold it."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def say(self, what: str, stacklevel: int = 3) -> None:
+        """Warn that *what* is not kept, the first time."""
+        if what not in self._said:
+            self._said.add(what)
+            warnings.warn(TrainlogWarning(f"a log of trainlog does not keep {what}"), stacklevel=stacklevel)
+
+
+def number(value: Any) -> Any:
+    """The number in a tensor or array of one; any other value as it is."""
+    if hasattr(value, "__array__") and not isinstance(value, str):
+        array = as_array(value)
+        return array.reshape(()).item() if array.size == 1 else array
+    return value
+
+
+def is_number(value: Any) -> bool:
+    """Whether *value*, a result of `number`, is one."""
+    return isinstance(value, int | float)
+
+
+def stats(values: Mapping[str, Any], step: Any = None) -> dict[str, Any]:
+    """The stats frame of *values*, their step under ``step``; a value of that name is ``step#2``."""
+    if step is None:
+        return {key: number(value) for key, value in values.items()}
+    return {"step": number(step), **{"step#2" if key == "step" else key: number(one) for key, one in values.items()}}

@@ -1,0 +1,47 @@
+"""A log that begins when there is something to record, and goes on after it was closed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from trainlog.recorder import TrainingRecorder
+
+__all__ = ["LateLog"]
+
+
+class LateLog:
+    """A recorder, or a path where one is begun by the first use, with the metadata that are known then."""
+
+    def __init__(self, log: str | os.PathLike[str] | TrainingRecorder, settings: Mapping[str, Any]) -> None:
+        self._given = log
+        self._settings = dict(settings)
+        self._open = log if isinstance(log, TrainingRecorder) else None
+        self._has_begun = self._open is not None
+
+    def recorder(self) -> TrainingRecorder:
+        """The recorder, which is open."""
+        if self._open is None:
+            settings = self._settings
+            if self._has_begun:
+                settings = {**settings, "resume": True, "overwrite": False}
+            self._open = TrainingRecorder(os.fspath(self._given), **settings)  # type: ignore[arg-type]
+            self._has_begun = True
+        return self._open
+
+    def hyperparameters(self, values: Mapping[str, Any]) -> None:
+        """Metadata of a log that begins with them; an event ``hparams`` of one that has begun."""
+        if self._has_begun:
+            self.recorder().record_event(None, "hparams", {"hparams": dict(values)})
+            return
+        metadata = {"wall": time.time(), **values, **self._settings.get("metadata", {})}
+        self._settings["metadata"] = metadata
+        self.recorder()
+
+    def close(self) -> None:
+        """Close the log, unless it was given as a recorder."""
+        if self._open is not None and self._open is not self._given:
+            self._open.close()
+            self._open = None

@@ -1,0 +1,112 @@
+"""A logger of Lightning.
+
+::
+
+    Trainer(logger=TrainlogLogger("runs/mnist.flog"))
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainlog.codecs.plain_object import plain_object
+from trainlog.errors import MissingExtra
+from trainlog.integrations import stats
+from trainlog.integrations.late_log import LateLog
+from trainlog.media import MediaRecorder
+from trainlog.recorder import TrainingRecorder
+
+# One library of two names, whose trainers take their own loggers alone: the one that is imported already is meant.
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
+    from pytorch_lightning.utilities import rank_zero_only
+else:
+    try:
+        if "pytorch_lightning" in sys.modules and "lightning" not in sys.modules:
+            raise ImportError
+        from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+        from lightning.pytorch.utilities import rank_zero_only
+    except ImportError:
+        try:
+            from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
+            from pytorch_lightning.utilities import rank_zero_only
+        except ImportError as error:
+            raise MissingExtra(f"this needs Lightning: pip install lightning ({error})") from error
+
+__all__ = ["TrainlogLogger"]
+
+
+class TrainlogLogger(Logger):
+    """Records what a ``LightningModule`` logs: one stats frame for each call of the trainer, with its ``step``.
+
+    Hyperparameters that are known before the first number are metadata, later ones an event ``hparams``. Only the
+    process of rank 0 writes. The log is closed when the trainer is done, and goes on with its next call.
+    """
+
+    def __init__(self, log: str | os.PathLike[str] | TrainingRecorder, **settings: Any) -> None:
+        """Begin with the first hyperparameters or numbers.
+
+        Args:
+            log: a path, or a recorder, which stays open.
+            **settings: of `trainlog.TrainingRecorder`, for a path.
+
+        """
+        super().__init__()
+        self._path = Path(log.path if isinstance(log, TrainingRecorder) else log)
+        self._log = LateLog(log, settings)
+
+    @property
+    def name(self) -> str:
+        """The name of the log without its suffix; checkpoints are in a folder of that name beside it."""
+        return self._path.stem
+
+    @property
+    def version(self) -> int:
+        """Always 0."""
+        return 0
+
+    @property
+    def save_dir(self) -> str:
+        """The folder of the log."""
+        return str(self._path.parent)
+
+    @property
+    @rank_zero_experiment  # type: ignore[untyped-decorator]
+    def experiment(self) -> Any:
+        """What has the methods of the recorder; in processes of other ranks it takes any call, and does nothing."""
+        return _Recorder(self._log)
+
+    @property
+    def media(self) -> MediaRecorder:
+        """For images, videos and the like: ``logger.media.image(None, "digits", pixels, step=step)``."""
+        return MediaRecorder(self._log.recorder())
+
+    @rank_zero_only  # type: ignore[untyped-decorator]
+    def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
+        """Record hyperparameters: a map, a namespace or a dataclass."""
+        values = params if hasattr(params, "items") else plain_object(params)
+        self._log.hyperparameters(dict(values.items()))
+
+    @rank_zero_only  # type: ignore[untyped-decorator]
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Record numbers."""
+        self._log.recorder().record_stats_frame(None, stats(metrics, step))
+
+    @rank_zero_only  # type: ignore[untyped-decorator]
+    def finalize(self, status: str) -> None:
+        """Record how the trainer ended, as an event ``finish``, and close the log."""
+        self._log.recorder().record_event(None, "finish", {"status": status})
+        self._log.close()
+
+
+class _Recorder:
+    """The recorder, which its first use opens: the trainer asks for it before it tells of hyperparameters."""
+
+    def __init__(self, log: LateLog) -> None:
+        self._log = log
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log.recorder(), name)

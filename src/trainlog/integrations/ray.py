@@ -1,0 +1,70 @@
+"""A callback of Ray Tune and Ray Train: a log for each trial.
+
+::
+
+    RunConfig(callbacks=[TrainlogLoggerCallback("runs")])
+
+or, without a change of the script, ``RAY_TUNE_CALLBACKS=trainlog.integrations.ray.TrainlogLoggerCallback``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from trainlog.errors import MissingExtra
+from trainlog.integrations import stats
+from trainlog.recorder import TrainingRecorder
+
+try:
+    from ray.tune.logger import LoggerCallback
+except ImportError as error:
+    raise MissingExtra(f'this needs Ray Tune: pip install "ray[tune]" ({error})') from error
+
+__all__ = ["TrainlogLoggerCallback"]
+
+
+class TrainlogLoggerCallback(LoggerCallback):
+    """Records each result of a trial as a stats frame, with ``training_iteration`` as ``step``.
+
+    The metadata are the trial's name, its identifier and its configuration. How it ended is an event ``finish``.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None, **settings: Any) -> None:
+        """Begin a log with each trial.
+
+        Args:
+            folder: of the logs, ``<experiment>/<trial>.flog``; by default each is ``run.flog`` in its trial's folder.
+            **settings: of `trainlog.TrainingRecorder`.
+
+        """
+        self._folder = None if folder is None else Path(folder)
+        self._settings = settings
+        self._logs: dict[Any, TrainingRecorder] = {}
+
+    def log_trial_start(self, trial: Any) -> None:
+        """Begin the log of a trial; that of one that is restored goes on."""
+        if trial in self._logs:
+            return
+        path = Path(trial.local_path, "run.flog")
+        if self._folder is not None:
+            path = self._folder / trial.storage.experiment_dir_name / f"{trial}.flog"
+        facts = {"trial": str(trial), "trial_id": trial.trial_id, "wall": time.time(), **trial.config}
+        metadata = {**facts, **self._settings.get("metadata", {})}
+        settings = {"task": str(trial.trainable_name), "resume": True, **self._settings, "metadata": metadata}
+        self._logs[trial] = TrainingRecorder(path, **settings)
+
+    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+        """Record a result."""
+        self.log_trial_start(trial)
+        values = {key: one for key, one in result.items() if key != "config"}
+        self._logs[trial].record_stats_frame(None, stats(values, values.get("training_iteration")))
+
+    def log_trial_end(self, trial: Any, failed: bool = False) -> None:
+        """Record how a trial ended, and close its log."""
+        log = self._logs.pop(trial, None)
+        if log is not None:
+            log.record_event(None, "finish", {"status": "failed" if failed else "finished"})
+            log.close()

@@ -1,0 +1,191 @@
+"""Stable-Baselines3: its logger's values, and the episodes.
+
+::
+
+    model.learn(100_000, callback=TrainlogCallback("run.flog"))
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+import numpy as np
+
+from trainlog.environments import Settings, VectorRecorder
+from trainlog.errors import MissingExtra
+from trainlog.integrations import stats
+from trainlog.media import MediaRecorder
+from trainlog.recorder import TrainingRecorder
+
+try:
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.logger import Figure, HParam, Image, KVWriter, Video
+except ImportError as error:
+    raise MissingExtra(f"this needs Stable-Baselines3: pip install stable-baselines3 ({error})") from error
+
+__all__ = ["TrainlogCallback", "TrainlogOutputFormat"]
+
+NAME = "trainlog"
+"""What keys are excluded by: ``logger.record("time/fps", fps, exclude="trainlog")``."""
+
+
+class TrainlogOutputFormat(KVWriter):
+    """An output format of the logger: ``Logger(None, [TrainlogOutputFormat("run.flog")])``.
+
+    Each dump is a stats frame: ``step``, and the values as they were recorded. Videos, figures, images and
+    hyperparameters are events; see `trainlog.media`.
+    """
+
+    def __init__(self, log: str | os.PathLike[str] | TrainingRecorder, **settings: Any) -> None:
+        """Begin.
+
+        Args:
+            log: a path, where a log is begun, or a recorder, which stays open.
+            **settings: of `trainlog.TrainingRecorder`, for a path.
+
+        Raises:
+            As `trainlog.TrainingRecorder`.
+
+        """
+        self._is_own = not isinstance(log, TrainingRecorder)
+        self.log = log if isinstance(log, TrainingRecorder) else TrainingRecorder(log, **settings)
+        self._media = MediaRecorder(self.log)
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        """Record one dump of the logger; raises as `trainlog.TrainingRecorder.record_stats_frame`."""
+        now = self.log.now()
+        values: dict[str, Any] = {}
+        for key, value in key_values.items():
+            match value:
+                case _ if NAME in (key_excluded.get(key) or ()):
+                    pass
+                case Video():
+                    self._media.video(now, key, value.frames, fps=value.fps, axes="NTCHW", step=step)
+                case Image(image=str() | os.PathLike() as path):
+                    with open(path, "rb") as file:
+                        self._media.file(now, "image", key, file.read(), os.path.splitext(path)[1], step)  # noqa: PTH122
+                case Image():
+                    self._media.image(now, key, value.image, axes=value.dataformats, step=step)
+                case Figure():
+                    self._media.figure(now, key, value.figure, step=step)
+                    if value.close:
+                        from matplotlib import pyplot
+
+                        pyplot.close(value.figure)
+                case HParam():
+                    self.log.record_event(now, "hparams", {"step": step, "hparams": dict(value.hparam_dict)})
+                    values.update(value.metric_dict)
+                case _:
+                    values[key] = value
+        if values:
+            self.log.record_stats_frame(now, stats(values, step))
+
+    def close(self) -> None:
+        """Close the log, unless it was given as a recorder."""
+        if self._is_own:
+            self.log.close()
+
+
+class TrainlogCallback(BaseCallback):
+    """Records what the logger dumps, every step of the environments as a creature frame, and the episodes.
+
+    The metadata are the algorithm, its arguments and the environment. A log at a path is begun with the training,
+    closed at its end, and resumed when ``learn`` is called again.
+    """
+
+    def __init__(
+        self,
+        log: str | os.PathLike[str] | TrainingRecorder,
+        *,
+        observations: bool = False,
+        actions: bool = True,
+        recorder: Mapping[str, Any] | None = None,
+        **settings: Unpack[Settings],
+    ) -> None:
+        """Begin with the training.
+
+        Args:
+            log: a path, or a recorder, which stays open.
+            observations: whether to record what was observed after each step.
+            actions: whether to record the actions.
+            recorder: arguments of `trainlog.TrainingRecorder`, for a path.
+            **settings: of the steps and episodes; see `trainlog.environments.Settings`.
+
+        """
+        super().__init__()
+        self._to = log
+        self._observations = observations
+        self._actions = actions
+        self._arguments = dict(recorder or {})
+        self._settings = settings
+        self._format: TrainlogOutputFormat | None = None
+        self._steps: VectorRecorder | None = None
+
+    @property
+    def log(self) -> TrainingRecorder:
+        """The recorder, while the training goes on."""
+        if self._format is None:
+            raise RuntimeError("the log is begun by the training")
+        return self._format.log
+
+    # VectorRecorder outlives a log that is closed and resumed, so that it writes to whatever is open.
+    def record_creature_frame(self, timestamp: float | None, data: Mapping[str, Any], /) -> None:
+        """As `trainlog.TrainingRecorder.record_creature_frame`."""
+        self.log.record_creature_frame(timestamp, data)
+
+    def record_stats_frame(self, timestamp: float | None, stats: Mapping[str, Any], /) -> None:
+        """As `trainlog.TrainingRecorder.record_stats_frame`."""
+        self.log.record_stats_frame(timestamp, stats)
+
+    def record_event(self, timestamp: float | None, event_type: str, data: Any = None, /) -> None:
+        """As `trainlog.TrainingRecorder.record_event`."""
+        self.log.record_event(timestamp, event_type, data)
+
+    def _on_training_start(self) -> None:
+        if isinstance(self._to, TrainingRecorder):
+            self._format = TrainlogOutputFormat(self._to)
+        else:
+            given = {"task": type(self.model).__name__, **self._arguments}
+            metadata = {"wall": time.time(), **_facts(self.model), **given.pop("metadata", {})}
+            if self._steps is not None:
+                given |= {"resume": True, "overwrite": False}
+            self._format = TrainlogOutputFormat(self._to, **{**given, "metadata": metadata})
+        self.logger.output_formats.append(self._format)
+        last = self.model._last_obs if self._observations else None
+        if self._steps is None:
+            begun: Settings = {"step": self.num_timesteps, **self._settings}
+            self._steps = VectorRecorder(self, self.training_env.num_envs, "same_step", **begun)
+            self._steps.reset(last)
+        elif self.num_timesteps == 0:  # the environments were reset
+            self._steps.reset(last)
+
+    def _on_step(self) -> bool:
+        infos, dones = self.locals["infos"], np.asarray(self.locals["dones"], np.bool_)
+        truncated = dones & [bool(info.get("TimeLimit.truncated")) for info in infos]
+        assert self._steps is not None
+        self._steps.step(
+            self.locals["rewards"],
+            dones & ~truncated,
+            truncated,
+            obs=self.locals["new_obs"] if self._observations else None,
+            final_obs=[info.get("terminal_observation") for info in infos] if self._observations else None,
+            data={"action": self.locals["actions"]} if self._actions else None,
+        )
+        return True
+
+    def _on_training_end(self) -> None:
+        assert self._format is not None
+        self.logger.output_formats.remove(self._format)
+        self._format.close()
+
+
+def _facts(model: Any) -> dict[str, Any]:
+    """The algorithm and those of its arguments that are numbers or text, and the environment."""
+    values = {key: one for key, one in vars(model).items() if not key.startswith("_")}
+    facts = {key: one for key, one in values.items() if isinstance(one, str | int | float)}
+    spec = model.env.get_attr("spec")[0] if model.env is not None else None
+    name = getattr(spec, "id", "")
+    return {"algorithm": type(model).__name__, "policy": type(model.policy).__name__, "env": name, **facts}

@@ -1,0 +1,301 @@
+"""The calls of TensorBoard's writer, for scripts that have them; needs neither PyTorch nor TensorBoard.
+
+::
+
+    from trainlog.integrations.torch import SummaryWriter      # was: from torch.utils.tensorboard import SummaryWriter
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from trainlog.errors import LogInUse, UnsupportedFrame
+from trainlog.integrations import NotKept, is_number, number, stats
+from trainlog.media import MediaRecorder, bins_of_tensorboard
+from trainlog.recorder import TrainingRecorder
+
+__all__ = ["SummaryWriter"]
+
+
+def _no_place(name: str) -> Callable[..., None]:
+    def call(self: SummaryWriter, *_: Any, **__: Any) -> None:
+        self.not_kept.say(f"what {name} gives")
+
+    call.__name__ = name
+    call.__doc__ = "Not kept, which is said once."
+    return call
+
+
+class SummaryWriter:
+    """Writes ``<log_dir>/run.flog`` by the calls of ``torch.utils.tensorboard.SummaryWriter``.
+
+    Every call is in the log when it returns. Scalars are stats frames with ``step`` and the tag as key, in the
+    precision that they have; texts, hyperparameters, images, videos, figures, sounds and histograms are events, see
+    `trainlog.media`. Calls that a log has no place for say so once.
+
+    A folder that has a log already goes on with it, as TensorBoard begins a second file there.
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str] | None = None,
+        comment: str = "",
+        purge_step: int | None = None,
+        max_queue: int = 10,
+        flush_secs: float = 120,
+        filename_suffix: str = "",
+        **settings: Any,
+    ) -> None:
+        """Begin, or go on.
+
+        Args:
+            log_dir: the folder, or the log itself (``run.flog``); by default ``runs/`` and a name out of the time, the
+                host and *comment*.
+            comment: see *log_dir*.
+            purge_step: training goes on from this step: frames of it and of later steps are superseded, see
+                `trainlog.TrainingRecorder.rewind`.
+            max_queue: of no use here, as nothing waits.
+            flush_secs: of no use here either.
+            filename_suffix: is added to ``run``.
+            **settings: more of `trainlog.TrainingRecorder`.
+
+        Raises:
+            LogWriteError: when the log cannot be created.
+
+        """
+        if log_dir is None:
+            log_dir = Path("runs", time.strftime("%b%d_%H-%M-%S_") + socket.gethostname() + comment)
+        folder = Path(log_dir)
+        self._path = folder if folder.suffix == ".flog" else folder / f"run{filename_suffix}.flog"
+        self.log_dir = os.fspath(log_dir)
+        self.not_kept = NotKept()
+        self._began = time.time()
+        metadata = {"wall": self._began, **settings.pop("metadata", {})}
+        self._settings = {"task": folder.stem, "resume": True, **settings, "metadata": metadata}
+        self.log = self._opened()
+        self._is_open = True
+        if purge_step is not None:
+            self.log.rewind(int(purge_step) - 1)
+
+    def _opened(self) -> TrainingRecorder:
+        """The recorder; where the log of this folder is being written already, that of another one beside it."""
+        path, n = self._path, 1
+        while True:
+            try:
+                log = TrainingRecorder(path, **self._settings)
+            except LogInUse:
+                path, n = self._path.with_stem(f"{self._path.stem}-{n + 1}"), n + 1
+            else:
+                self._began = time.time() - log.now()
+                self._media = MediaRecorder(log)
+                return log
+
+    def _at(self, walltime: float | None) -> float | None:
+        """The time of a frame; a writer that was closed is opened again, as TensorBoard's is."""
+        if not self._is_open:
+            self.log, self._is_open = self._opened(), True
+        return None if walltime is None else walltime - self._began
+
+    def _scalars(self, values: Mapping[str, Any], step: Any, walltime: float | None) -> None:
+        frame = stats(values, step)
+        for tag, value in frame.items():
+            if not is_number(value):
+                raise UnsupportedFrame(f"the scalar {tag!r} is one number, not {type(value).__name__}")
+        time = self._at(walltime)
+        self.log.record_stats_frame(time, frame)
+
+    def add_scalar(
+        self,
+        tag: str,
+        scalar_value: Any,
+        global_step: int | None = None,
+        walltime: float | None = None,
+        new_style: bool = False,
+        double_precision: bool = False,
+    ) -> None:
+        """Record a number; its precision is kept in any case.
+
+        Raises:
+            UnsupportedFrame: when it is no number, and no tensor of one.
+            As `trainlog.TrainingRecorder.record_stats_frame`.
+
+        """
+        self._scalars({tag: scalar_value}, global_step, walltime)
+
+    def add_scalars(
+        self,
+        main_tag: str,
+        tag_scalar_dict: Mapping[str, Any],
+        global_step: int | None = None,
+        walltime: float | None = None,
+    ) -> None:
+        """Record several numbers in one frame, as ``main_tag/tag``; raises as `add_scalar`."""
+        self._scalars({f"{main_tag}/{tag}": one for tag, one in tag_scalar_dict.items()}, global_step, walltime)
+
+    def add_tensor(self, tag: str, tensor: Any, global_step: int | None = None, walltime: float | None = None) -> None:
+        """Record an array, whose column has its shape."""
+        time = self._at(walltime)
+        self.log.record_stats_frame(time, stats({tag: tensor}, global_step))
+
+    def add_text(
+        self, tag: str, text_string: str, global_step: int | None = None, walltime: float | None = None
+    ) -> None:
+        """Record a text."""
+        self._event(walltime, "text", global_step, {"tag": tag, "msg": str(text_string)})
+
+    def add_hparams(
+        self,
+        hparam_dict: Mapping[str, Any],
+        metric_dict: Mapping[str, Any],
+        hparam_domain_discrete: Any = None,
+        run_name: str | None = None,
+        global_step: int | None = None,
+    ) -> None:
+        """Record hyperparameters, and numbers that belong to them."""
+        name = {} if run_name is None else {"run": run_name}
+        self._event(None, "hparams", global_step, {"hparams": {**hparam_dict}, **name})
+        if metric_dict:
+            self._scalars(metric_dict, global_step, None)
+
+    def _event(self, walltime: float | None, kind: str, step: Any, data: Mapping[str, Any]) -> None:
+        at = {} if step is None else {"step": number(step)}
+        time = self._at(walltime)
+        self.log.record_event(time, kind, {**at, **data})
+
+    def add_histogram(
+        self,
+        tag: str,
+        values: Any,
+        global_step: int | None = None,
+        bins: Any = "tensorflow",
+        walltime: float | None = None,
+        max_bins: int | None = None,
+    ) -> None:
+        """Record how *values* are distributed, by default in the bins of TensorBoard; *max_bins* is of no use here.
+
+        Raises:
+            ValueError: when none of them is finite.
+
+        """
+        time = self._at(walltime)
+        edges = bins_of_tensorboard() if isinstance(bins, str) and bins == "tensorflow" else bins
+        self._media.histogram(time, tag, values, bins=edges, step=global_step)
+
+    def add_image(
+        self,
+        tag: str,
+        img_tensor: Any,
+        global_step: int | None = None,
+        walltime: float | None = None,
+        dataformats: str = "CHW",
+    ) -> None:
+        """Record an image; see `trainlog.media.MediaRecorder.image`."""
+        time = self._at(walltime)
+        self._media.image(time, tag, img_tensor, axes=dataformats, step=global_step)
+
+    def add_images(
+        self,
+        tag: str,
+        img_tensor: Any,
+        global_step: int | None = None,
+        walltime: float | None = None,
+        dataformats: str = "NCHW",
+    ) -> None:
+        """Record several images, each as one of its own."""
+        self.add_image(tag, img_tensor, global_step, walltime, dataformats)
+
+    def add_image_with_boxes(
+        self,
+        tag: str,
+        img_tensor: Any,
+        box_tensor: Any,
+        global_step: int | None = None,
+        walltime: float | None = None,
+        rescale: float = 1,
+        dataformats: str = "CHW",
+        labels: Any = None,
+    ) -> None:
+        """Record the image; its boxes are not kept, which is said once."""
+        self.not_kept.say("the boxes of add_image_with_boxes")
+        self.add_image(tag, img_tensor, global_step, walltime, dataformats)
+
+    def add_figure(
+        self,
+        tag: str,
+        figure: Any,
+        global_step: int | None = None,
+        close: bool = True,
+        walltime: float | None = None,
+    ) -> None:
+        """Record a figure of Matplotlib, or a list of them, and close it."""
+        several = isinstance(figure, Iterable) and not hasattr(figure, "savefig")
+        time = self._at(walltime)
+        for i, one in enumerate(figure if several else [figure]):
+            self._media.figure(time, f"{tag}/{i}" if several else tag, one, step=global_step)
+            if close:
+                from matplotlib import pyplot
+
+                pyplot.close(one)
+
+    def add_video(
+        self,
+        tag: str,
+        vid_tensor: Any,
+        global_step: int | None = None,
+        fps: float = 4,
+        walltime: float | None = None,
+    ) -> None:
+        """Record videos, shape (N, T, C, H, W); see `trainlog.media.MediaRecorder.video`."""
+        time = self._at(walltime)
+        self._media.video(time, tag, vid_tensor, fps=fps, axes="NTCHW", step=global_step)
+
+    def add_audio(
+        self,
+        tag: str,
+        snd_tensor: Any,
+        global_step: int | None = None,
+        sample_rate: int = 44100,
+        walltime: float | None = None,
+    ) -> None:
+        """Record a sound of one channel."""
+        time = self._at(walltime)
+        self._media.sound(time, tag, snd_tensor, sample_rate, step=global_step)
+
+    add_graph = _no_place("add_graph")
+    add_onnx_graph = _no_place("add_onnx_graph")
+    add_embedding = _no_place("add_embedding")
+    add_mesh = _no_place("add_mesh")
+    add_pr_curve = _no_place("add_pr_curve")
+    add_pr_curve_raw = _no_place("add_pr_curve_raw")
+    add_histogram_raw = _no_place("add_histogram_raw")
+    add_custom_scalars = _no_place("add_custom_scalars")
+    add_custom_scalars_marginchart = _no_place("add_custom_scalars_marginchart")
+    add_custom_scalars_multilinechart = _no_place("add_custom_scalars_multilinechart")
+
+    def get_logdir(self) -> str:
+        """The folder, as it was given."""
+        return self.log_dir
+
+    def flush(self) -> None:
+        """Write what waits because the disk was full; all else is written already."""
+        if self._is_open:
+            self.log.flush()
+
+    def close(self) -> None:
+        """Close the log; a later call opens it again."""
+        self._is_open = False
+        self.log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

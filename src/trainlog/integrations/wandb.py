@@ -1,0 +1,527 @@
+"""The calls of Weights & Biases and of Trackio, for scripts that have them; nothing leaves the machine.
+
+::
+
+    import trainlog.integrations.wandb as wandb      # was: import wandb, or: import trackio as wandb
+
+A run is the log ``runs/<project>/<name>.flog``. The configuration is its metadata; what is set later is an event
+``hparams``, and what is put into the summary an event ``summary``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from trainlog.codecs.plain_object import as_array, plain_object
+from trainlog.errors import ClosedLog, LogExists, LogNotFound
+from trainlog.integrations import NotKept, is_number, number
+from trainlog.media import MediaRecorder
+from trainlog.recorder import TrainingRecorder
+
+__all__ = [
+    "Audio",
+    "Config",
+    "Histogram",
+    "Html",
+    "Image",
+    "Run",
+    "Settings",
+    "Summary",
+    "Table",
+    "Video",
+    "alert",
+    "define_metric",
+    "finish",
+    "init",
+    "log",
+    "login",
+    "save",
+    "unwatch",
+    "watch",
+]
+
+if TYPE_CHECKING:
+    config: Config
+    summary: Summary
+    run: Run | None
+
+_current: Run | None = None
+
+
+class _Values(MutableMapping[str, Any]):
+    """A map whose keys are attributes, too, and of which the log is told when it changes."""
+
+    _kind = ""
+
+    def __init__(self, log: TrainingRecorder | None, values: Mapping[str, Any]) -> None:
+        vars(self).update(_log=log, _values=dict(values))
+
+    def __getitem__(self, key: str) -> Any:
+        return vars(self)["_values"][key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.update({key: value})
+
+    def __delitem__(self, key: str) -> None:
+        del vars(self)["_values"][key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(vars(self)["_values"])
+
+    def __len__(self) -> int:
+        return len(vars(self)["_values"])
+
+    def __getattr__(self, key: str) -> Any:
+        try:
+            return self[key]
+        except KeyError:
+            raise AttributeError(f"there is no {key!r} in the {type(self).__name__.lower()}") from None
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        self[key] = value
+
+    def __repr__(self) -> str:
+        return repr(vars(self)["_values"])
+
+    def update(self, values: Any = (), /, **more: Any) -> None:
+        """Set several; the log is told of all of them by one event. *allow_val_change* is no value."""
+        more.pop("allow_val_change", None)
+        changed = {**_mapping(values), **more}
+        if changed and vars(self)["_log"] is not None:
+            vars(self)["_log"].record_event(None, self._kind, {self._kind: changed})
+        vars(self)["_values"].update(changed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """A copy as a dict."""
+        return dict(self)
+
+
+class Config(_Values):
+    """The configuration of a run: its metadata, and what was set later."""
+
+    _kind = "hparams"
+
+
+class Summary(_Values):
+    """The last value of each number that was logged, and what was set."""
+
+    _kind = "summary"
+
+    def _logged(self, values: Mapping[str, Any]) -> None:
+        vars(self)["_values"].update(values)
+
+
+class Run:
+    """A run; made by `init`.
+
+    Attributes:
+        log_file: where its log is; None of one that is disabled.
+        name, id, project, group, tags, notes: as they were given, or made up.
+        config, summary: see `Config` and `Summary`.
+        step: the step of the next frame.
+
+    """
+
+    def __init__(self, log: TrainingRecorder | None, facts: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        self._log = log
+        self._media = None if log is None else MediaRecorder(log)
+        self.log_file = None if log is None else Path(log.path)
+        self.dir = "" if self.log_file is None else str(self.log_file.parent)
+        self.name: str = facts["name"]
+        self.id: str = facts["id"]
+        self.project: str = facts["project"]
+        self.group, self.tags, self.notes = facts.get("group"), tuple(facts.get("tags") or ()), facts.get("notes")
+        self.disabled = log is None
+        self.url = None
+        self.config = Config(log, config)
+        self.summary = Summary(log, {})
+        self.step = 0
+        self.not_kept = NotKept()
+
+    def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
+        """Record *data* as a stats frame, at once.
+
+        Args:
+            data: numbers, text, arrays, maps of such; images, videos, tables and the like become events. Its own key
+                ``step``, where it has one, stays, and the step is ``_step`` then.
+            step: the step; by default one more than that of the call before. One below an earlier step is recorded as
+                well.
+            commit: whether the next call is at the next step; by default where *step* is not given.
+
+        Raises:
+            As `trainlog.TrainingRecorder.record_stats_frame`.
+
+        """
+        at = self.step if step is None else int(step)
+        if self._log is not None and self._media is not None:
+            now = self._log.now()
+            values, objects = _parted(data, "")
+            frame = {"_step": at, **values} if "step" in values else {"step": at, **values}
+            if values or not objects:
+                self._log.record_stats_frame(now, frame)
+            for tag, one in objects:
+                one.record(self._media, self._log, now, tag, at)
+            self.summary._logged({key: value for key, value in values.items() if is_number(value)})
+        self.step = max(self.step, at + (step is None if commit is None else commit))
+
+    def alert(self, title: str, text: str = "", level: Any = "INFO", wait_duration: Any = None) -> None:
+        """Record an event ``alert``; nobody is sent a message."""
+        if self._log is not None:
+            self._log.record_event(None, "alert", {"title": title, "msg": text, "level": str(level), "step": self.step})
+
+    def define_metric(self, *_: Any, **__: Any) -> None:
+        """Not kept, which is said once."""
+        self.not_kept.say("what define_metric says", 4)
+
+    def watch(self, *_: Any, **__: Any) -> None:
+        """Not kept, which is said once."""
+        self.not_kept.say("what watch gives", 4)
+
+    def unwatch(self, *_: Any) -> None:
+        """Does nothing, as nothing is watched."""
+
+    def save(self, *_: Any, **__: Any) -> None:
+        """Not kept, which is said once."""
+        self.not_kept.say("the files that save names", 4)
+
+    def log_artifact(self, *_: Any, **__: Any) -> None:
+        """Not kept, which is said once."""
+        self.not_kept.say("the files of log_artifact", 4)
+
+    def log_code(self, *_: Any, **__: Any) -> None:
+        """Not kept, which is said once."""
+        self.not_kept.say("the files of log_code", 4)
+
+    def finish(self, exit_code: int | None = None, quiet: bool | None = None) -> None:
+        """Close the log; an *exit_code* is recorded in an event ``finish``."""
+        global _current
+        if self._log is not None:
+            if exit_code is not None:
+                self._log.record_event(None, "finish", {"exit_code": exit_code})
+            self._log.close()
+        if _current is self:
+            _current = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.finish(None if kind is None else 1)
+
+
+def init(
+    project: str | None = None,
+    *,
+    name: str | None = None,
+    config: Any = None,
+    dir: str | os.PathLike[str] | None = None,
+    id: str | None = None,
+    resume: Any = None,
+    reinit: Any = None,
+    mode: str | None = None,
+    entity: str | None = None,
+    group: str | None = None,
+    job_type: str | None = None,
+    tags: Sequence[str] | None = None,
+    notes: str | None = None,
+    **others: Any,
+) -> Run:
+    """Begin a run, the log ``<dir>/<project>/<id or name>.flog``; of a name that is taken, with a number behind it.
+
+    Args:
+        project: the folder of its log; without it there is none.
+        name: its name; the time and some letters by default.
+        config: a map, a namespace or a dataclass: metadata of the log.
+        dir: the folder of all runs; ``runs`` by default.
+        id: names the log for *resume*.
+        resume: ``allow``, ``auto`` or True go on with the log of that id or name where there is one, ``must`` refuses
+            when there is none; ``never``, False and None begin another.
+        reinit: what becomes of a run that was not finished: by default it is returned again; True and
+            ``finish_previous`` finish it, ``create_new`` leaves it open.
+        mode: ``disabled`` records nothing; all others are the same here.
+        entity: metadata.
+        group: metadata.
+        job_type: metadata.
+        tags: metadata.
+        notes: metadata.
+        **others: said once not to be kept.
+
+    Raises:
+        LogNotFound: when *resume* is ``must``, and there is no such log.
+        TypeError: for a *config* that has no keys.
+        As `trainlog.TrainingRecorder`.
+
+    """
+    global _current
+    if _current is not None and reinit != "create_new":
+        if reinit not in (True, "finish_previous"):
+            return _current
+        _current.finish()
+    values = _mapping(config)
+    stem = id or name or f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    given: dict[str, Any] = {"entity": entity, "group": group, "job_type": job_type, "notes": notes, "tags": tags}
+    facts: dict[str, Any] = {"project": project or "", "name": name or stem, "id": stem}
+    facts |= {key: value for key, value in given.items() if value is not None}
+    log, step = None, 0
+    if mode != "disabled":
+        folder = Path("runs" if dir is None else dir, *([_file_name(project)] if project else []))
+        path = folder / f"{_file_name(stem)}.flog"
+        if resume == "must" and not path.exists():
+            raise LogNotFound("there is no run of this id or name to go on with", path=path)
+        is_resumed = resume in (True, "allow", "must", "auto")
+        step = _next_step(path) if is_resumed and path.exists() else 0
+        metadata = {"wall": time.time(), **facts, **values}
+        log = _opened(path, name or stem, metadata, resume=is_resumed)
+    _current = Run(log, facts, values)
+    _current.step = step
+    for key in others:
+        _current.not_kept.say(f"what the argument {key} of init asks for")
+    return _current
+
+
+def _opened(path: Path, task: str, metadata: Mapping[str, Any], *, resume: bool) -> TrainingRecorder:
+    if resume:
+        return TrainingRecorder(path, task=task, metadata=metadata, resume=True)
+    for n in itertools.count(2):
+        try:
+            return TrainingRecorder(path, task=task, metadata=metadata)
+        except LogExists:
+            path = path.with_stem(f"{path.stem.removesuffix(f'-{n - 1}') if n > 2 else path.stem}-{n}")
+    raise AssertionError
+
+
+def _next_step(path: Path) -> int:
+    from trainlog import registry
+
+    table = registry.open(path).table("stats")
+    steps = np.asarray(table["step"], np.float64) if "step" in table else np.zeros(0)
+    return int(np.nanmax(steps)) + 1 if np.isfinite(steps).any() else 0
+
+
+def _file_name(text: str) -> str:
+    return text.replace("/", "-").replace("\\", "-").lstrip(".") or "run"
+
+
+def _mapping(values: Any) -> Mapping[str, Any]:
+    if values is None:
+        return {}
+    if isinstance(values, Mapping):
+        return values
+    if isinstance(values, list | tuple):
+        return dict(values)
+    found = plain_object(values)
+    if not isinstance(found, Mapping):
+        raise TypeError(f"a configuration is a map, a namespace or a dataclass, not {type(values).__name__}")
+    return found
+
+
+def _run(call: str) -> Run:
+    if _current is None:
+        raise ClosedLog(f"there is no run: call init() before {call}")
+    return _current
+
+
+def log(data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
+    """Record *data*; see `Run.log`.
+
+    Raises:
+        ClosedLog: before `init`, and after `finish`.
+
+    """
+    _run("log()").log(data, step, commit)
+
+
+def finish(exit_code: int | None = None, quiet: bool | None = None) -> None:
+    """Close the log of the run, if there is one; see `Run.finish`."""
+    if _current is not None:
+        _current.finish(exit_code)
+
+
+def alert(title: str, text: str = "", level: Any = "INFO", wait_duration: Any = None) -> None:
+    """Record an event; see `Run.alert`."""
+    _run("alert()").alert(title, text, level)
+
+
+def define_metric(*args: Any, **settings: Any) -> None:
+    """Not kept, which is said once."""
+    _run("define_metric()").define_metric(*args, **settings)
+
+
+def watch(*args: Any, **settings: Any) -> None:
+    """Not kept, which is said once."""
+    _run("watch()").watch(*args, **settings)
+
+
+def unwatch(*_: Any) -> None:
+    """Does nothing, as nothing is watched."""
+
+
+def save(*args: Any, **settings: Any) -> None:
+    """Not kept, which is said once."""
+    _run("save()").save(*args, **settings)
+
+
+def login(*_: Any, **__: Any) -> bool:
+    """Does nothing, as nothing leaves the machine."""
+    return True
+
+
+class Settings:
+    """Takes the settings of W&B, of which none has a meaning here."""
+
+    def __init__(self, **settings: Any) -> None:
+        vars(self).update(settings)
+
+
+class _Object:
+    """What `log` takes beside numbers and text."""
+
+    def __init__(self, data_or_path: Any, caption: str | None = None, **settings: Any) -> None:
+        self.data = data_or_path
+        self.caption = caption
+        self.settings = settings
+
+    _kind = ""
+
+    def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
+        """Record it as an event; a path is that of a file which is copied beside the log."""
+        if isinstance(self.data, str | os.PathLike):
+            path = Path(self.data)
+            facts = {} if self.caption is None else {"caption": self.caption}
+            media.file(now, self._kind, tag, path.read_bytes(), path.suffix, step, **facts)
+        else:
+            self._record(media, now, tag, step)
+            if self.caption is not None:
+                log.record_event(now, "text", {"tag": f"{tag}/caption", "msg": self.caption, "step": step})
+
+    def _record(self, media: MediaRecorder, now: float, tag: str, step: int) -> None:
+        raise NotImplementedError
+
+
+class Image(_Object):
+    """An image: an array (H, W) or (H, W, C), a tensor (C, H, W), a picture of Pillow, a figure, or a path."""
+
+    _kind = "image"
+
+    def _record(self, media: MediaRecorder, now: float, tag: str, step: int) -> None:
+        if hasattr(self.data, "savefig"):
+            media.figure(now, tag, self.data, step=step)
+            return
+        picture = self.data.convert("RGBA") if getattr(self.data, "mode", "RGB") in ("P", "LA", "CMYK") else self.data
+        array = as_array(picture)
+        axes = "HW" if array.ndim == 2 else "CHW" if hasattr(self.data, "detach") else "HWC"
+        if array.dtype.kind == "f" and array.size and np.nanmax(array) > 1:
+            array = np.clip(np.nan_to_num(array), 0, 255).astype(np.uint8)
+        media.image(now, tag, array, axes=axes, step=step)
+
+
+class Video(_Object):
+    """A video: an array (T, C, H, W) or (N, T, C, H, W), or a path."""
+
+    _kind = "video"
+
+    def _record(self, media: MediaRecorder, now: float, tag: str, step: int) -> None:
+        axes = "NTCHW" if np.ndim(self.data) == 5 else "TCHW"
+        media.video(now, tag, self.data, fps=self.settings.get("fps") or 4, axes=axes, step=step)
+
+
+class Audio(_Object):
+    """A sound of one channel, numbers from -1 to 1, or a path; ``sample_rate`` is in hertz."""
+
+    _kind = "audio"
+
+    def _record(self, media: MediaRecorder, now: float, tag: str, step: int) -> None:
+        media.sound(now, tag, self.data, self.settings.get("sample_rate") or 44100, step=step)
+
+
+class Html(_Object):
+    """A page, as text."""
+
+    def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
+        """Record it as a file."""
+        media.file(now, "html", tag, str(self.data).encode(), ".html", step)
+
+
+class Histogram(_Object):
+    """How numbers are distributed: the numbers, or counts and edges as ``np_histogram``."""
+
+    def __init__(self, sequence: Any = None, np_histogram: Any = None, num_bins: int = 64) -> None:
+        super().__init__(sequence, np_histogram=np_histogram, num_bins=num_bins)
+
+    def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
+        """Record it as an event."""
+        counted = self.settings["np_histogram"]
+        if counted is None:
+            media.histogram(now, tag, self.data, bins=self.settings["num_bins"], step=step)
+            return
+        counts, limits = (as_array(one).tolist() for one in counted)
+        data = {"num": float(sum(counts)), "min": limits[0], "max": limits[-1], "limits": limits}
+        log.record_event(now, "histogram", {"tag": tag, "step": step, **data, "counts": [0, *counts]})
+
+
+class Table:
+    """Rows of values; recorded as an event with ``columns`` and ``rows``."""
+
+    def __init__(self, columns: Sequence[str] | None = None, data: Any = None, dataframe: Any = None, **_: Any) -> None:
+        if dataframe is None and hasattr(data, "columns"):
+            dataframe = data
+        if dataframe is not None:
+            columns, data = list(dataframe.columns), dataframe.to_numpy().tolist()
+        self.columns = list(columns or ())
+        self.data = [list(row) for row in (() if data is None else data)]
+
+    def add_data(self, *row: Any) -> None:
+        """Add a row."""
+        self.data.append(list(row))
+
+    def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
+        """Record it; images and the like in its cells are recorded as events of their own."""
+        rows = [list(row) for row in self.data]
+        for i, row in enumerate(rows):
+            for j, cell in enumerate(row):
+                if isinstance(cell, _Object):
+                    row[j] = f"{tag}/{i}/{j}"
+                    cell.record(media, log, now, row[j], step)
+        log.record_event(now, "table", {"tag": tag, "step": step, "columns": self.columns, "rows": rows})
+
+
+def _parted(data: Mapping[str, Any], prefix: str) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
+    """The values of a frame, and what becomes an event, by tag."""
+    values: dict[str, Any] = {}
+    objects: list[tuple[str, Any]] = []
+    for key, value in data.items():
+        if isinstance(value, _Object | Table):
+            objects.append((f"{prefix}{key}", value))
+        elif isinstance(value, list | tuple) and value and all(isinstance(one, _Object) for one in value):
+            objects += [(f"{prefix}{key}/{i}", one) for i, one in enumerate(value)]
+        elif isinstance(value, Mapping):
+            inner, more = _parted(value, f"{prefix}{key}/")
+            if inner or not value:
+                values[key] = inner
+            objects += more
+        elif hasattr(value, "savefig"):  # a figure, or pyplot itself
+            objects.append((f"{prefix}{key}", Image(value.gcf() if hasattr(value, "gcf") else value)))
+        else:
+            values[key] = number(value)
+    return values, objects
+
+
+if not TYPE_CHECKING:  # the run is another after each init
+
+    def __getattr__(name: str) -> Any:
+        if name == "run":
+            return _current
+        if name in ("config", "summary"):
+            return getattr(_run(name), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

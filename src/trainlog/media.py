@@ -1,0 +1,227 @@
+"""Images, videos, sounds, figures and files that belong to a log, in a folder beside it; histograms, in the log.
+
+::
+
+    media = MediaRecorder(log)
+    media.image(None, "camera", pixels, step=1000)
+
+    frame = next(trainlog.open("run.flog").frames("event"))
+    Image.open(media_file("run.flog", frame.data))
+
+A file is named by its content, so that the same picture is stored once. The frame of the log that tells of it is an
+event: ``type``, ``tag``, ``step``, ``file``, its name in the folder ``<log>.media``, and its size in pixels or seconds.
+A histogram is an event with the keys of TensorBoard's: ``min``, ``max``, ``num``, ``sum``, ``sum_squares``, ``counts``
+and ``limits``, the upper ends of the bins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import wave
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.codecs.plain_object import as_array
+from trainlog.storage.source import atomic_write
+
+__all__ = ["MediaRecorder", "bins_of_tensorboard", "histogram_of", "media_file", "media_folder"]
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Log(Protocol):
+    """What a recorder is asked for here."""
+
+    path: str | os.PathLike[str]
+
+    def record_event(
+        self, timestamp: float | None, event_type: str, data: Mapping[str, Any] | str | None = None, /
+    ) -> None: ...
+
+
+def media_folder(log: str | os.PathLike[str]) -> Path:
+    """The folder of the files that belong to the log at that path."""
+    return Path(f"{os.fspath(log)}.media")
+
+
+def media_file(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Path:
+    """The file that the *event* of the log at that path tells of.
+
+    Raises:
+        KeyError: when it tells of none.
+
+    """
+    return media_folder(log) / Path(str(event["file"])).name
+
+
+class MediaRecorder:
+    """Records what is no number. Times are as those of `trainlog.TrainingRecorder`; ``step`` may be left out."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def file(
+        self, time: float | None, kind: str, tag: str, content: bytes, suffix: str, step: Any = None, **facts: Any
+    ) -> Path:
+        """Record *content* as a file, by an event of the type *kind* with the keys *facts*; returns where it is.
+
+        Raises:
+            LogWriteError: when the file cannot be written; the log does not tell of it then.
+            As `trainlog.TrainingRecorder.record_event`.
+
+        """
+        path = media_folder(self._log.path) / f"{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
+        if not path.exists():
+            with atomic_write(path) as file:
+                file.write(content)
+        self._event(time, kind, tag, step, {"file": path.name, **facts})
+        return path
+
+    def image(self, time: float | None, tag: str, image: Any, *, axes: str = "HWC", step: Any = None) -> None:
+        """Record an image as PNG, which loses nothing.
+
+        Args:
+            time: seconds since the run began, None for now.
+            tag: its name.
+            image: numbers from 0 to 255 where they are integers, from 0 to 1 otherwise; those beyond are cut off. Of
+                several (an axis N), each is recorded, as ``tag/0``, ``tag/1``, ...
+            axes: what the axes of *image* are: H, W, C (1, 3 or 4 of them) and N in any order; all but H and W may
+                be missing.
+            step: its step.
+
+        Raises:
+            ValueError: when *image* has other axes.
+
+        """
+        for name, one in _named(tag, _arranged(image, axes, "NHWC"), "N" in axes):
+            facts = {"height": one.shape[0], "width": one.shape[1], "colorspace": one.shape[2]}
+            self.file(time, "image", name, _png([one]), ".png", step, **facts)
+
+    def video(
+        self, time: float | None, tag: str, frames: Any, *, fps: float = 4, axes: str = "THWC", step: Any = None
+    ) -> None:
+        """Record a video as animated PNG, which browsers show, and which loses nothing; see `image`.
+
+        Args:
+            time: seconds since the run began, None for now.
+            tag: its name.
+            frames: the pictures, with an axis T.
+            fps: pictures per second.
+            axes: what the axes of *frames* are.
+            step: its step.
+
+        Raises:
+            ValueError: when *frames* has other axes, or none.
+
+        """
+        for name, one in _named(tag, _arranged(frames, axes, "NTHWC"), "N" in axes):
+            if not len(one):
+                raise ValueError(f"the video {tag!r} has no frames")
+            facts = {"height": one.shape[1], "width": one.shape[2], "frames": len(one), "fps": float(fps)}
+            self.file(time, "video", name, _png(one, fps), ".png", step, **facts)
+
+    def figure(self, time: float | None, tag: str, figure: Any, *, step: Any = None) -> None:
+        """Record a figure of Matplotlib as PNG, or one that offers ``to_html`` (Plotly's) as a page.
+
+        Raises:
+            TypeError: for any other object.
+
+        """
+        if hasattr(figure, "savefig"):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png")
+            self.file(time, "figure", tag, buffer.getvalue(), ".png", step)
+        elif hasattr(figure, "to_html"):
+            self.file(time, "figure", tag, figure.to_html().encode(), ".html", step)
+        else:
+            raise TypeError(f"a figure offers savefig or to_html, which a {type(figure).__name__} does not")
+
+    def sound(self, time: float | None, tag: str, samples: Any, rate: int, *, step: Any = None) -> None:
+        """Record a sound of one channel, numbers from -1 to 1, as WAV of 16 bits."""
+        values = np.clip(as_array(samples).astype(np.float64).ravel(), -1, 1)
+        buffer = io.BytesIO()
+        with wave.open(buffer, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(int(rate))
+            file.writeframes(np.rint(values * 32767).astype("<i2").tobytes())
+        self.file(time, "audio", tag, buffer.getvalue(), ".wav", step, rate=int(rate), seconds=len(values) / rate)
+
+    def histogram(self, time: float | None, tag: str, values: Any, *, bins: Any = 64, step: Any = None) -> None:
+        """Record how *values* are distributed; *bins* are as `numpy.histogram` takes them. NaN is not counted."""
+        self._event(time, "histogram", tag, step, histogram_of(values, bins))
+
+    def _event(self, time: float | None, kind: str, tag: str, step: Any, data: Mapping[str, Any]) -> None:
+        at = {} if step is None else {"step": step}
+        self._log.record_event(time, kind, {"tag": tag, **at, **data})
+
+
+def histogram_of(values: Any, bins: Any = 64) -> dict[str, Any]:
+    """The event of a histogram of the finite numbers among *values*; empty bins at both ends are left out.
+
+    Raises:
+        ValueError: when there are none.
+
+    """
+    given = as_array(values).astype(np.float64).ravel()
+    numbers = given[np.isfinite(given)]
+    if not len(numbers):
+        raise ValueError("a histogram needs at least one finite number")
+    counts, edges = np.histogram(numbers, bins)
+    filled = np.flatnonzero(counts)
+    first, last = (filled[0], filled[-1]) if len(filled) else (0, 0)
+    sums = {"min": numbers.min(), "max": numbers.max(), "num": len(numbers), "sum": numbers.sum()}
+    found = {key: float(value) for key, value in {**sums, "sum_squares": numbers @ numbers}.items()}
+    if len(numbers) < len(given):
+        found["not_finite"] = len(given) - len(numbers)
+    # An empty bin in front says where the first one begins.
+    bounds = {"limits": edges[first : last + 2].tolist(), "counts": [0.0, *counts[first : last + 1].tolist()]}
+    return {**found, **bounds}
+
+
+@cache
+def bins_of_tensorboard() -> Sequence[float]:
+    """The ends of the bins that TensorBoard's writers use: each a tenth more than the one before, from 1e-12 on."""
+    count = int(np.log(1e32) / np.log(1.1)) + 1
+    positive = np.multiply.accumulate(np.array([1e-12, *[1.1] * count]))
+    positive = positive[positive < 1e20]
+    ends: list[float] = np.concatenate([-positive[::-1], [0.0], positive]).tolist()
+    return ends
+
+
+def _named(tag: str, parts: Any, several: bool) -> list[tuple[str, Any]]:
+    return [(f"{tag}/{i}" if several else tag, part) for i, part in enumerate(parts)]
+
+
+def _arranged(values: Any, axes: str, wanted: str) -> Pixels:
+    """*values*, whose axes are named, with those that are wanted, as bytes."""
+    array, axes = as_array(values), axes.upper()
+    if array.ndim != len(axes) or len({*axes}) < len(axes) or not {"H", "W"} <= {*axes} <= {*wanted}:
+        raise ValueError(f"the axes {axes!r} do not fit an array of the shape {array.shape}")
+    missing = [one for one in wanted if one not in axes]
+    array = array.reshape(*array.shape, *[1] * len(missing)).transpose(
+        [(axes + "".join(missing)).index(one) for one in wanted]
+    )
+    if array.shape[-1] not in (1, 3, 4):
+        raise ValueError(f"a picture has 1, 3 or 4 channels, not {array.shape[-1]}: its axes are {axes!r}")
+    if array.dtype.kind in "bf":
+        array = np.nan_to_num(array.astype(np.float64)) * 255
+    pixels: Pixels = np.clip(array, 0, 255).astype(np.uint8)
+    return pixels
+
+
+def _png(pictures: Any, fps: float = 1) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    first, *others = [Image.fromarray(one[..., 0] if one.shape[-1] == 1 else one) for one in pictures]
+    more = {"save_all": True, "append_images": others, "duration": 1000 / fps, "loop": 0} if others else {}
+    first.save(buffer, "PNG", **more)
+    return buffer.getvalue()

@@ -1,0 +1,101 @@
+"""Many runs as a data set of Ray Data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from trainlog.catalog.fragments import Fragment, OnError
+from trainlog.catalog.runs import Runs, runs
+from trainlog.model import KindLike
+from trainlog.table.arrow import extra
+from trainlog.table.values import Range
+
+if TYPE_CHECKING:
+    import ray.data
+
+__all__ = ["read_runs"]
+
+
+def read_runs(
+    where: Runs | str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    kind: KindLike = "stats",
+    *,
+    filter: str = "",
+    keys: Sequence[str] | None = None,
+    time: Range | None = None,
+    steps: Range | None = None,
+    last: int | None = None,
+    on_error: OnError = "report",
+    **options: Any,
+) -> ray.data.Dataset:
+    """The rows of all runs as a data set: ``run``, ``task``, ``seed``, ``time``, then the columns of the logs.
+
+    The plan is made here, where the catalog is; the tasks of Ray read the logs, which their machines must see under the
+    same paths. A task that fails is tried again as the settings of Ray say.
+
+    Args:
+        where: folders, patterns and logs, or what `trainlog.runs` gave.
+        kind: of which frames.
+        filter: which runs, see docs/runs.md.
+        keys: only these columns of the logs.
+        time: only rows in this range of seconds.
+        steps: only rows in this range of steps.
+        last: of those, only so many from the end of each run.
+        on_error: as for `trainlog.runs`.
+        options: of `ray.data.read_datasource`: ``override_num_blocks``, ``concurrency``, ``ray_remote_args``.
+
+    Raises:
+        MissingExtra: without Ray Data and pyarrow.
+        LogNotFound, ExpressionError, DamagedLog: as `trainlog.runs` and `Runs.filter`.
+        KeyError: when no run has one of *keys*.
+
+    """
+    data = extra("ray.data", '"trainlog[ray]"')
+    chosen = where if isinstance(where, Runs) else runs(where, on_error=on_error)
+    chosen = chosen.filter(filter) if filter else chosen
+    source = _source(data, chosen, kind, keys, {"time": time, "steps": steps, "last": last})
+    found: ray.data.Dataset = data.read_datasource(source, **options)
+    return found
+
+
+def _source(data: Any, chosen: Runs, kind: KindLike, keys: Sequence[str] | None, rows: dict[str, Any]) -> Any:
+    schema = chosen.schema(kind)
+    columns = None if keys is None else schema.columns_of(keys, kind)
+    members = chosen.members()
+    total = sum(member.size for member in members)
+
+    class RunsDatasource(data.Datasource):  # type: ignore[misc]  # Ray is imported here alone
+        """Reads fragments."""
+
+        def get_name(self) -> str:
+            return "Runs"
+
+        def estimate_inmemory_data_size(self) -> int:
+            return total
+
+        def get_read_tasks(self, parallelism: int, *more: Any, **options: Any) -> list[Any]:
+            size = max(total // max(parallelism, 1), 1)
+            fragments = chosen.fragments(kind, columns=columns, members=members, size=size, schema=schema, **rows)
+            return [
+                data.ReadTask(_Read(fragment), self._about(fragment), schema.arrow(columns)) for fragment in fragments
+            ]
+
+        def _about(self, fragment: Fragment) -> Any:
+            from ray.data.block import BlockMetadata
+
+            files = tuple(str(member.path) for member in fragment.members)
+            return BlockMetadata(num_rows=None, size_bytes=fragment.size, input_files=files, exec_stats=None)
+
+    return RunsDatasource()
+
+
+class _Read:
+    """What a task of Ray calls."""
+
+    def __init__(self, fragment: Fragment) -> None:
+        self._fragment = fragment
+
+    def __call__(self) -> list[Any]:
+        return [self._fragment.arrow()]

@@ -1,0 +1,243 @@
+"""The same rows as the plain loop from Polars, DuckDB, Ray Data and Dask, on damaged logs too."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import trainlog
+from handmade import Flog
+from made_runs import STATS, damage, make_run, sweep
+from trainlog.catalog.fragments import Fragment
+from trainlog.errors import DamagedLogWarning, ExpressionError, MissingExtra
+
+pytest.importorskip("pyarrow")
+pl = pytest.importorskip("polars")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Runs of which one has other columns, one is damaged, and one cannot be read."""
+    sweep(tmp_path, seeds=10)
+    odd = [{"step": 7, "reward": 1, "pos": [1.0, 2.0], "nan": math.nan}, {"step": None, "mode": None}]
+    make_run(tmp_path / "odd.flog", {"seed": 4, "task": "hop"}, odd)
+    damage(tmp_path / "ppo" / "3.flog")
+    (tmp_path / "sac" / "0.flog").write_bytes(b"FLOG\x01")
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def small_fragments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainlog.catalog.runs._FRAGMENT", 1 << 12)
+
+
+def plain_rows(folder: Path) -> list[tuple[Any, ...]]:
+    rows = []
+    for run in trainlog.runs(folder):
+        if run.state != "unreadable":
+            for frame in run.open().frames("stats", on_damage="ignore"):
+                values = [frame.data.get(key) for key in ("step", "reward", "mode", "pos", "nan")]
+                rows.append((run.name, run.task, run.meta.get("seed"), frame.time, *values))
+    return rows
+
+
+def comparable(rows: Any) -> list[str]:
+    return sorted(repr(tuple(float(one) if isinstance(one, int) else one for one in row)) for row in rows)
+
+
+def plain(value: Any) -> Any:
+    """A value of pandas or numpy as Python has it; None for what is missing."""
+    if str(value) == "<NA>":
+        return None
+    return [*map(float, value)] if hasattr(value, "__len__") and not isinstance(value, str) else value
+
+
+COLUMNS = ("run", "task", "seed", "time", "step", "reward", "mode", "pos", "nan")
+
+
+def test_polars_has_the_rows_in_the_order_of_the_plain_loop(folder: Path) -> None:
+    import trainlog.polars
+
+    with pytest.warns(DamagedLogWarning, match="2 of 21 logs are damaged"):
+        lazy = trainlog.polars.scan_runs(folder)
+    found = lazy.collect()
+    rows = found.with_columns(pl.col("pos").arr.to_list()).select(COLUMNS).rows()
+    assert [row[:4] for row in rows] == [row[:4] for row in plain_rows(folder)]
+    assert comparable(rows) == comparable(plain_rows(folder))
+    assert found.schema == lazy.collect_schema()
+
+
+QUERIES = [
+    pl.col("run") == "sac/2.flog",
+    pl.col("task").str.contains("hop"),
+    pl.col("task").is_null() | (pl.col("seed") > 7),
+    (pl.col("seed") < 3) & (pl.col("step") >= 10) & (pl.col("step") < 30),
+    (pl.col("time") < 2) & (pl.col("time") > 0.5),
+    pl.col("time") >= 3,
+    pl.col("time") < 2,
+    pl.col("step") == 10,
+    pl.col("step") > 5.5,
+    (pl.col("step") > 20) | (pl.col("run") == "odd.flog"),
+    ~(pl.col("step") > 20),
+    pl.col("step").is_null(),
+    pl.col("reward") > pl.col("step"),
+    pl.col("time").is_between(1, 2),
+    pl.col("nan") > 3,
+]
+
+
+@pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_what_polars_pushes_down_changes_no_result(folder: Path, query: Any) -> None:
+    import trainlog.polars
+
+    lazy = trainlog.polars.scan_runs(folder)
+    whole = lazy.collect()
+    assert lazy.filter(query).collect().equals(whole.filter(query))
+    assert lazy.filter(query).select("reward", "run").collect().equals(whole.filter(query).select("reward", "run"))
+    assert lazy.filter(query).head(4).collect().equals(whole.filter(query).head(4))
+    assert lazy.filter(query).select(pl.len()).collect().item() == whole.filter(query).height
+
+
+@pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
+def test_polars_reads_only_what_it_needs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import trainlog.polars
+
+    lazy = trainlog.polars.scan_runs(folder)
+    asked: list[Fragment] = []
+    real = Fragment.read
+    monkeypatch.setattr(Fragment, "read", lambda self: (asked.append(self), real(self))[1])
+    lazy.filter((pl.col("seed") == 5) & (pl.col("step") < 30)).select("reward").collect()
+    assert [member.run for one in asked for member in one.members] == ["ppo/5.flog", "sac/5.flog"]
+    assert asked[0].scan.columns == ["step", "reward"]
+    assert asked[0].scan.steps == (-math.inf, 30.0)
+    asked.clear()
+    lazy.head(3).collect()
+    assert len(asked) == 1
+
+
+def test_times_that_are_no_numbers_are_where_polars_has_them(tmp_path: Path) -> None:
+    import trainlog.polars
+
+    frames = [Flog.frame(time, STATS, {"x": 1}) for time in (0.0, math.nan, 2.0, math.inf)]
+    (tmp_path / "a.flog").write_bytes(Flog.header({}) + b"".join(frames))
+    lazy = trainlog.polars.scan_runs(tmp_path)
+    whole = lazy.collect()
+    for query in (
+        pl.col("time") > 1,
+        pl.col("time") < 1,
+        pl.col("time") <= math.inf,
+        (pl.col("time") > 1) & (pl.col("time") < 9),
+    ):
+        assert lazy.filter(query).collect().equals(whole.filter(query), null_equal=True)
+
+
+@pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
+def test_a_lazy_frame_of_chosen_runs(folder: Path) -> None:
+    import trainlog.polars
+
+    lazy = trainlog.polars.scan_runs(folder, filter="algo:sac seed>7")
+    assert lazy.select(pl.col("run").unique(maintain_order=True)).collect()["run"].to_list() == [
+        "sac/8.flog",
+        "sac/9.flog",
+    ]
+    assert trainlog.polars.scan_runs(trainlog.runs(folder).filter("algo:td3")).collect().is_empty()
+    with pytest.raises(ExpressionError):
+        trainlog.polars.scan_runs(folder, filter="=")
+    skipping = trainlog.polars.scan_runs(folder, on_error="skip")
+    assert "ppo/3.flog" not in skipping.collect()["run"].to_list()
+
+
+def test_other_processes_read_for_polars_without_a_fork(tmp_path: Path) -> None:
+    sweep(tmp_path / "runs", seeds=20)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import polars as pl, trainlog.polars, trainlog.catalog.workers as workers, trainlog.catalog.runs as many\n"
+        "workers._WORTH, many._FRAGMENT = 0, 512\n"
+        f"lazy = trainlog.polars.scan_runs({str(tmp_path / 'runs')!r}, workers=3)\n"
+        "print(lazy.group_by('run').agg(pl.col('reward').sum()).collect().height)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "40\n", "")
+
+
+@pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
+def test_duckdb_queries_a_lazy_frame(folder: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    import trainlog.polars
+
+    lazy = trainlog.polars.scan_runs(folder)  # noqa: F841 - DuckDB finds it by its name
+    found = duckdb.sql("SELECT run, count(*) FROM lazy WHERE seed = 5 GROUP BY run ORDER BY run").fetchall()
+    assert found == [("ppo/5.flog", 5), ("sac/5.flog", 5)]
+
+
+def test_an_old_pyarrow_is_refused_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow
+
+    make_run(tmp_path / "a.flog", {}, [{"x": 1}])
+    monkeypatch.setattr(pyarrow, "__version__", "25.0.1")
+    with pytest.raises(MissingExtra, match=r"pyarrow 25\.0\.1 cannot read vectors that some rows lack"):
+        trainlog.runs(tmp_path).to_arrow()
+
+
+def test_a_log_that_becomes_something_else_after_the_plan_is_an_error(tmp_path: Path) -> None:
+    make_run(tmp_path / "a.flog", {}, [{"x": 1}])
+    (fragment,) = trainlog.runs(tmp_path).fragments()
+    make_run(tmp_path / "a.flog", {}, [{"x": 1.5}])
+    with pytest.raises(trainlog.TrainlogError, match="column 'x' has other values than when the runs were looked at"):
+        fragment.arrow()
+
+
+@pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
+@pytest.mark.nightly
+def test_dask_has_the_same_rows(folder: Path) -> None:
+    pytest.importorskip("dask.dataframe")
+    import trainlog.dask
+
+    frame = trainlog.dask.read_runs(folder, partition_bytes=1 << 12)
+    assert frame.npartitions > 2
+    found = frame.compute(scheduler="threads")
+    rows = [tuple(map(plain, row)) for row in found[[*COLUMNS]].itertuples(index=False)]
+    assert comparable(rows) == comparable(plain_rows(folder))
+    lean = trainlog.dask.read_runs(folder)[["run", "reward"]].groupby("run").reward.max().compute(scheduler="threads")
+    assert lean["sac/9.flog"] == 190.0
+    assert trainlog.dask.read_runs(folder, keys=["reward"], steps=(10, 20)).compute(scheduler="threads").shape == (
+        18,
+        5,
+    )
+
+
+@pytest.fixture(scope="module")
+def ray_session() -> Iterator[Any]:
+    ray = pytest.importorskip("ray")
+    pytest.importorskip("ray.data")
+    paths = os.pathsep.join([str(Path(trainlog.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        environment = {"env_vars": {"PYTHONPATH": paths}}
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=environment)
+        yield ray
+        ray.shutdown()
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(400)
+@pytest.mark.filterwarnings("ignore")
+def test_ray_data_has_the_same_rows(folder: Path, ray_session: Any) -> None:
+    import trainlog.ray
+
+    data = trainlog.ray.read_runs(folder, override_num_blocks=4)
+    assert data.schema().names == list(trainlog.runs(folder).to_arrow().column_names)
+    rows = [tuple(plain(row[name]) for name in COLUMNS) for row in data.take_all()]
+    assert comparable(rows) == comparable(plain_rows(folder))
+    lean = trainlog.ray.read_runs(folder, keys=["reward"], steps=(10, 20), on_error="skip")
+    assert lean.count() == 18
+    assert trainlog.ray.read_runs(folder, filter="algo:sac").max("reward") == 190.0

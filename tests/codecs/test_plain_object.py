@@ -1,0 +1,120 @@
+"""What scripts hold beside numbers and text is stored the same in frames and in metadata."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import enum
+import types
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trainlog
+from trainlog.errors import UnsupportedFrame
+
+
+class Gait(enum.Enum):
+    TROT = "trot"
+
+
+class Mode(str, enum.Enum):  # noqa: UP042 - whose str() is not its value
+    EVAL = "eval"
+
+
+@dataclasses.dataclass
+class Args:
+    out: Path
+    gait: Gait
+    inner: Any = None
+
+
+class Tensor:
+    """The protocol of a tensor of PyTorch that requires a gradient and lies on a device."""
+
+    def __init__(self, values: Any, ready: bool = False) -> None:
+        self.values, self.ready = values, ready
+
+    def detach(self) -> Tensor:
+        return self
+
+    def cpu(self) -> Tensor:
+        return Tensor(self.values, ready=True)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        if not self.ready:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad")
+        return np.array(self.values)
+
+
+ZONE = datetime.timezone(datetime.timedelta(hours=2))
+CASES: list[tuple[Any, Any]] = [
+    (Path("runs/a"), "runs/a"),
+    (datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=ZONE), "2026-01-02T03:04:05+02:00"),
+    (datetime.date(2026, 1, 2), "2026-01-02"),
+    (datetime.time(3, 4), "03:04:00"),
+    (datetime.timedelta(seconds=90), 90.0),
+    (Gait.TROT, "trot"),
+    (Mode.EVAL, "eval"),
+    (Args(Path("a"), Gait.TROT, Args(Path("b"), Gait.TROT)), None),
+    ({3, 1, 2}, [1, 2, 3]),
+    (frozenset(["a", 1]), ["a", 1]),
+    (argparse.Namespace(lr=0.1, out=Path("a")), {"lr": 0.1, "out": "a"}),
+    (types.SimpleNamespace(a={1}), {"a": [1]}),
+    (uuid.UUID(int=1), str(uuid.UUID(int=1))),
+    (np.dtype("f4"), "float32"),
+    (Tensor([1.0, 2.0]), [1.0, 2.0]),
+    ([Gait.TROT, {Path("a")}], ["trot", ["a"]]),
+]
+CASES[7] = (CASES[7][0], {"out": "a", "gait": "trot", "inner": {"out": "b", "gait": "trot", "inner": None}})
+
+
+@pytest.mark.parametrize(("value", "expected"), CASES, ids=[type(value).__name__ for value, _ in CASES])
+def test_frames_and_metadata_hold_the_same(tmp_path: Path, value: Any, expected: Any) -> None:
+    with trainlog.TrainingRecorder(tmp_path / "run.flog", metadata={"value": value}) as log:
+        log.record_stats_frame(0, {"value": value, "array": np.zeros(2)})
+    reader = trainlog.open(tmp_path / "run.flog")
+    (frame,) = reader.frames()
+    assert frame.data["value"] == expected
+    assert reader.header.meta["value"] == expected
+
+
+def test_real_tensors(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    values = {
+        "grad": torch.tensor([1.5, 2.5], requires_grad=True),
+        "bf16": torch.tensor([1.5, -2.0], dtype=torch.bfloat16, requires_grad=True),
+        "one": torch.tensor(3),
+        "parameter": torch.nn.Parameter(torch.ones(1, 2)),
+    }
+    with trainlog.TrainingRecorder(tmp_path / "run.flog", metadata=values) as log:
+        log.record_stats_frame(0, values)
+    reader = trainlog.open(tmp_path / "run.flog")
+    expected = {"grad": [1.5, 2.5], "bf16": [1.5, -2.0], "one": 3, "parameter": [[1.0, 1.0]]}
+    assert next(reader.frames()).data == expected
+    assert {key: reader.header.meta[key] for key in values} == expected
+
+
+def test_bfloat16_of_jax(tmp_path: Path) -> None:
+    """JAX gives numpy arrays of the dtypes of ml_dtypes."""
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    array = np.array([1.5, -2.0], ml_dtypes.bfloat16)
+    with trainlog.TrainingRecorder(tmp_path / "run.flog", metadata={"a": array}) as log:
+        log.record_stats_frame(0, {"a": array, "one": array[0]})
+    reader = trainlog.open(tmp_path / "run.flog")
+    assert next(reader.frames()).data == {"a": [1.5, -2.0], "one": 1.5}
+    assert reader.header.meta["a"] == [1.5, -2.0]
+
+
+def test_a_dataclass_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    args = Args(Path("a"), Gait.TROT)
+    args.inner = args
+    with (
+        trainlog.TrainingRecorder(tmp_path / "run.flog") as log,
+        pytest.raises(UnsupportedFrame, match="nested deeper"),
+    ):
+        log.record_stats_frame(0, {"args": args})
