@@ -66,6 +66,15 @@ def test_an_angle_that_wraps_is_no_line_across_the_figure(tmp_path: Path) -> Non
     assert len(lines(drawn(run, "creature:x"))) == 1  # which is not declared as an angle
 
 
+@pytest.mark.parametrize(
+    ("steps", "note"), [([1, 2, 3, 1, 2, 3], "step: of the logged episodes, added up"), ([1, 2, 3, 4, 5, 6], "")]
+)
+def test_an_axis_of_added_steps_says_so(tmp_path: Path, steps: list[int], note: str) -> None:
+    rows = [{"step": step, "speed": float(n)} for n, step in enumerate(steps)]
+    chart = drawn(Run(write_log(tmp_path / "run.flog", [], creature=rows)), "creature:speed")
+    assert chart.caption == note
+
+
 def test_few_values_are_not_smoothed(tmp_path: Path) -> None:
     run = Run(write_log(tmp_path / "run.flog", [{"step": n, "loss": float(NOISE[n])} for n in range(99)]))
     assert len(lines(drawn(run, "loss"))) == 1

@@ -163,6 +163,8 @@ class MetricChart:
 
     def _add_run(self, label: str, part: str, run: Run, points: _Points) -> None:
         x, y = points
+        if run.is_added_up(self.metric.kind, self.axis.name):
+            self.notes[f"{self.axis.label}: of the logged episodes, added up"] = None
         color, dash = self._style(label)
         band = self.options.band or "none"
         if band == "ci" and self._several:

@@ -219,6 +219,13 @@ class Run:
         number = np.searchsorted(self.episode_starts, time, side="right").astype(np.float64)
         return number + episode_progress(number)
 
+    def is_added_up(self, kind: Kind, name: AxisName) -> bool:
+        """Whether the axis is a counter that restarts with each episode, and was made monotonic."""
+        found = self._axis_key(kind, name)
+        if kind != Kind.CREATURE or found is None or not found.key:
+            return False
+        return bool((np.diff(self.columns(kind).numbers(found.key)) < 0).any())
+
     def points(self, metric: Metric, name: AxisName) -> dict[str, tuple[Floats, Floats]]:
         """The metric as (x, y), both float64 of shape (n,), without frames that lack it or the axis.
 
