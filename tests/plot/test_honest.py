@@ -75,6 +75,22 @@ def test_an_axis_of_added_steps_says_so(tmp_path: Path, steps: list[int], note: 
     assert chart.caption == note
 
 
+@pytest.mark.parametrize("by", [None, "algo"])
+@pytest.mark.parametrize("noisy_runs", [1, 3])
+def test_runs_that_are_compared_are_smoothed_alike(tmp_path: Path, by: str | None, noisy_runs: int) -> None:
+    """Of four runs, as the caption tells of all."""
+    runs = []
+    for n in range(4):
+        values = NOISE if n < noisy_runs else np.linspace(0, 1, 400)
+        rows = [{"step": step, "loss": float(values[step])} for step in range(400)]
+        runs.append(Run(write_log(tmp_path / f"{n}.flog", rows, {"algo": "ppo", "seed": n})))
+    (picture,) = pictures(runs, PlotOptions(y=("loss",), by=by))
+    assert isinstance(picture.figure, Chart)
+    assert ("centred mean" in picture.figure.caption) == (noisy_runs == 3)
+    if by is None:
+        assert sum("smoothed" in block.columns for block in picture.blocks) == (4 if noisy_runs == 3 else 0)
+
+
 def test_few_values_are_not_smoothed(tmp_path: Path) -> None:
     run = Run(write_log(tmp_path / "run.flog", [{"step": n, "loss": float(NOISE[n])} for n in range(99)]))
     assert len(lines(drawn(run, "loss"))) == 1

@@ -21,7 +21,15 @@ from trainlog.plot.options import Group, PlotOptions, normalized, tasks_note
 from trainlog.plot.picture import Block
 from trainlog.plot.run import Metric, Run
 from trainlog.plot.seeds import aggregate
-from trainlog.plot.smoothing import default_window, is_count, round_window, smoothed, window_extremes, window_std
+from trainlog.plot.smoothing import (
+    MIN_POINTS,
+    default_window,
+    is_count,
+    round_window,
+    smoothed,
+    window_extremes,
+    window_std,
+)
 
 __all__ = ["MetricChart"]
 
@@ -82,6 +90,9 @@ class MetricChart:
         self._many = len(curves) > _MAX_RAW
         self._counts: dict[str, int] = {}
         self._crowd = len(curves) > _MAX_STYLES and all(len(group.runs) == 1 for group, _, _ in curves)
+        self._windows: dict[tuple[Run, str], float] = {}
+        for part in {part for _, part, _ in curves}:
+            self._choose_windows(part, [one for _, other, points in curves if other == part for one in points])
         for group, part, points in curves:
             label = ", ".join(filter(None, (group.label, part)))
             if len(group.runs) > 1:
@@ -154,12 +165,25 @@ class MetricChart:
         cut = [(g, part, [(run, (x[x <= end], y[x <= end])) for run, (x, y) in points]) for g, part, points in curves]
         return [(g, part, kept) for g, part, points in cut if (kept := [one for one in points if len(one[1][0])])]
 
-    def _window(self, run: Run, part: str, y: Floats) -> float:
-        """The smoothing of one curve, by the option or by its noise; 0 for evaluations and samples of a motion."""
-        if self.options.smooth is not None:
-            return self.options.smooth
-        name = f"{self.metric.key} {part}"
-        return 0 if run.is_sampled(self.metric) or _EVALUATION.search(name) else default_window(y)
+    def _choose_windows(self, part: str, curves: Sequence[tuple[Run, _Points]]) -> None:
+        """The smoothing of curves, by the option or by their noise; 0 for evaluations and samples of a motion.
+
+        All or none of several are smoothed, as half of them would be: they are compared, and the caption tells of all.
+        """
+        chosen = self.options.smooth
+        if chosen is None and _EVALUATION.search(f"{self.metric.key} {part}"):
+            chosen = 0
+        if chosen is not None:
+            self._windows |= {(run, part): chosen for run, _ in curves}
+            return
+        found = {run: 0 if run.is_sampled(self.metric) else default_window(y) for run, (_, y) in curves}
+        are_noisy = 2 * np.count_nonzero([*found.values()]) >= len(found)
+        for run, (_, y) in curves:
+            is_short = len(y) < MIN_POINTS
+            if is_short and any(found.values()):
+                self.notes[f"fewer than {MIN_POINTS} values are not smoothed"] = None
+            is_smooth = are_noisy and not is_short and not run.is_sampled(self.metric)
+            self._windows[run, part] = (found[run] or round_window(len(y))) if is_smooth else 0
 
     def _add_run(self, label: str, part: str, run: Run, points: _Points) -> None:
         x, y = points
@@ -173,7 +197,7 @@ class MetricChart:
             raise PlotError(
                 "a 95 % interval is one over several logs, and there is only one; --band std and minmax work"
             )
-        window = self._window(run, part, y)
+        window = self._windows[run, part]
         if band != "none" and self.options.smooth is None:
             window = window or round_window(len(y))  # the band is that of a window
         smooth = smoothed(y, window)
@@ -261,7 +285,7 @@ class MetricChart:
         raw = [one for _, one in points]
         curves = []
         for run, (x, y) in points:
-            smooth = smoothed(y, self._window(run, part, y))
+            smooth = smoothed(y, self._windows[run, part])
             curves.append((x, y if smooth is None else smooth.values))
             if smooth is not None:
                 self.notes[f"each {group.noun.removesuffix('s')} smoothed, {smooth.label}"] = None

@@ -10,9 +10,18 @@ from trainlog.draw import centered_average, ema
 from trainlog.errors import PlotError
 from trainlog.plot.axes import Floats
 
-__all__ = ["Smoothed", "default_window", "is_count", "round_window", "smoothed", "window_extremes", "window_std"]
+__all__ = [
+    "MIN_POINTS",
+    "Smoothed",
+    "default_window",
+    "is_count",
+    "round_window",
+    "smoothed",
+    "window_extremes",
+    "window_std",
+]
 
-_MIN_POINTS: Final = 100  # a shorter curve is not smoothed by default
+MIN_POINTS: Final = 100  # a shorter curve is not smoothed by default
 _NOISY: Final = 6.0  # a curve is noisy when its total variation is more than this times its range
 _TURNS: Final = 0.4  # and when more than this share of its points are turning points; two thirds are in pure noise
 _PERIODIC: Final = 0.5  # a correlation with itself, moved by a period, that noise does not have
@@ -63,7 +72,7 @@ def smoothed(values: Floats, smooth: float | None) -> Smoothed | None:
 def default_window(values: Floats) -> int:
     """The window for a noisy curve, 0 for others: short, smooth or periodic ones, counters, and flags."""
     finite = values[np.isfinite(values)]
-    if len(finite) < _MIN_POINTS or is_count(finite):
+    if len(finite) < MIN_POINTS or is_count(finite):
         return 0
     with np.errstate(over="ignore", invalid="ignore"):
         value_range = finite.max() - finite.min()
