@@ -31,6 +31,7 @@ __all__ = [
     "FUNCTION_SAMPLE",
     "RANK",
     "SIMULATED_MODEL",
+    "WALL",
     "AxisKey",
     "AxisName",
     "Conventions",
@@ -73,8 +74,13 @@ EPISODE_END: Final = "episode_end"
 FUNCTION_SAMPLE: Final = "function_sample"
 
 SIMULATED_MODEL: Final = Kind.of(77)
-RANK: Final = "rank"  # of the process that wrote a frame, in logs of several
 """Of the frames with a simulated model, and the names of its elements."""
+
+RANK: Final = "rank"
+"""Of the process that wrote a frame, in logs of several."""
+
+WALL: Final = "wall"
+"""In the metadata: when the run began; in the event of a resumed log: when it was resumed; in seconds since 1970."""
 
 _TASK_KEYS: Final[tuple[tuple[str, ...], ...]] = (("creature", "task"), ("env_id",), ("env",))
 

@@ -311,5 +311,5 @@ def _texts(row: Row) -> Iterator[str]:
             yield _words(value)
 
 
-FACTS: Final = ("began", "changed", "duration", "frames", "size", "damage", "format", "shards")
-"""Columns of a run that are no text of it."""
+FACTS: Final = ("changed", "duration", "frames", "size", "damage")
+"""Columns of a run that the catalog measures: neither text nor metadata."""

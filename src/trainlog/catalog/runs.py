@@ -231,7 +231,7 @@ class Runs(Sequence[RunInfo]):
     def config(self) -> RunTable:
         """One row for each run.
 
-        Its columns: ``run`` (name), ``state``, ``task``, ``began`` (seconds since 1970, where the log says so),
+        Its columns: ``run`` (name), ``state``, ``task``,
         ``duration`` (s), ``frames``, ``size`` (bytes), ``changed`` (seconds since 1970), ``damage`` (bytes that are no
         record), ``error`` (why a log cannot be read), each key of the metadata, and the last finite number of each
         metric of stats or generations as ``last/reward``. What a run does not have is absent.

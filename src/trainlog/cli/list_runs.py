@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from trainlog.catalog.filter import resolve
+from trainlog.catalog.filter import FACTS, resolve
 from trainlog.catalog.runs import Runs, runs
 from trainlog.cli.output import echo, human_size, human_time, strict_json
 from trainlog.conventions import Conventions
@@ -97,19 +97,17 @@ def _sorted(rows: list[dict[str, Any]], known: Mapping[str, Any], sort: str) -> 
 
 def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The keys of the metadata that not all of *rows* have alike, in the order of first sight."""
-    found: dict[str, None] = {}
     known: dict[str, Any] = {}
     for row in rows:
         for key in row:
-            if key not in known:
-                known[key] = row[key]
-    fixed = {"run", "state", "duration", "frames", "size", "changed", "damage", "error"}
-    for key, first in known.items():
-        if key in fixed or key.startswith("last/"):
-            continue
-        if any(row.get(key) != first for row in rows):
-            found[key] = None
-    return list(found)
+            known.setdefault(key, row[key])
+    return [
+        key
+        for key, first in known.items()
+        if key not in {"run", "state", "error", *FACTS}
+        and not key.startswith("last/")
+        and any(row.get(key) != first for row in rows)
+    ]
 
 
 def _default_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -118,7 +116,7 @@ def _default_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         for key in (Conventions().find("step", keys), Conventions().reward(keys)):
             if key is not None:
                 metrics[f"last/{key}"] = None
-    differing = [key for key in varying(rows) if key != "shards"][:_MOST_VARYING]
+    differing = varying(rows)[:_MOST_VARYING]
     return ["run", "state", *differing, *metrics, "duration", "size"]
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from trainlog.conventions import WALL
 from trainlog.recorder import TrainingRecorder
 
 __all__ = ["LateLog"]
@@ -36,7 +37,7 @@ class LateLog:
         if self._has_begun:
             self.recorder().record_event(None, "hparams", {"hparams": dict(values)})
             return
-        metadata = {"wall": time.time(), **values, **self._settings.get("metadata", {})}
+        metadata = {WALL: time.time(), **values, **self._settings.get("metadata", {})}
         self._settings["metadata"] = metadata
         self.recorder()
 

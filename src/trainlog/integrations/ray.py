@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from trainlog.conventions import WALL
 from trainlog.errors import MissingExtra
 from trainlog.integrations import stats
 from trainlog.recorder import TrainingRecorder
@@ -51,7 +52,7 @@ class TrainlogLoggerCallback(LoggerCallback):
         path = Path(trial.local_path, "run.flog")
         if self._folder is not None:
             path = self._folder / trial.storage.experiment_dir_name / f"{trial}.flog"
-        facts = {"trial": str(trial), "trial_id": trial.trial_id, "wall": time.time(), **trial.config}
+        facts = {"trial": str(trial), "trial_id": trial.trial_id, WALL: time.time(), **trial.config}
         metadata = {**facts, **self._settings.get("metadata", {})}
         settings = {"task": str(trial.trainable_name), "resume": True, **self._settings, "metadata": metadata}
         self._logs[trial] = TrainingRecorder(path, **settings)

@@ -14,6 +14,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from trainlog.conventions import WALL
 from trainlog.environments import Settings, VectorRecorder
 from trainlog.errors import MissingExtra
 from trainlog.integrations import stats
@@ -149,7 +150,7 @@ class TrainlogCallback(BaseCallback):
             self._format = TrainlogOutputFormat(self._to)
         else:
             given = {"task": type(self.model).__name__, **self._arguments}
-            metadata = {"wall": time.time(), **_facts(self.model), **given.pop("metadata", {})}
+            metadata = {WALL: time.time(), **_facts(self.model), **given.pop("metadata", {})}
             if self._steps is not None:
                 given |= {"resume": True, "overwrite": False}
             self._format = TrainlogOutputFormat(self._to, **{**given, "metadata": metadata})

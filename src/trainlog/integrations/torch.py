@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from trainlog.conventions import WALL
 from trainlog.errors import LogInUse, UnsupportedFrame
 from trainlog.integrations import NotKept, is_number, number, stats
 from trainlog.media import MediaRecorder, bins_of_tensorboard
@@ -76,7 +77,7 @@ class SummaryWriter:
         self.log_dir = os.fspath(log_dir)
         self.not_kept = NotKept()
         self._began = time.time()
-        metadata = {"wall": self._began, **settings.pop("metadata", {})}
+        metadata = {WALL: self._began, **settings.pop("metadata", {})}
         self._settings = {"task": folder.stem, "resume": True, **settings, "metadata": metadata}
         self.log = self._opened()
         self._is_open = True

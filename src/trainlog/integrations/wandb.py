@@ -14,6 +14,7 @@ import itertools
 import os
 import secrets
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from trainlog.codecs.plain_object import as_array, plain_object
+from trainlog.conventions import WALL
 from trainlog.errors import ClosedLog, LogExists, LogNotFound
 from trainlog.integrations import NotKept, is_number, number
 from trainlog.media import MediaRecorder
@@ -281,7 +283,7 @@ def init(
             raise LogNotFound("there is no run of this id or name to go on with", path=path)
         is_resumed = resume in (True, "allow", "must", "auto")
         step = _next_step(path) if is_resumed and path.exists() else 0
-        metadata = {"wall": time.time(), **facts, **values}
+        metadata = {WALL: time.time(), **facts, **values}
         log = _opened(path, name or stem, metadata, resume=is_resumed)
     _current = Run(log, facts, values)
     _current.step = step
@@ -384,7 +386,7 @@ class Settings:
         vars(self).update(settings)
 
 
-class _Object:
+class _Object(ABC):
     """What `log` takes beside numbers and text."""
 
     def __init__(self, data_or_path: Any, caption: str | None = None, **settings: Any) -> None:
@@ -392,7 +394,15 @@ class _Object:
         self.caption = caption
         self.settings = settings
 
-    _kind = ""
+    @abstractmethod
+    def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
+        """Record it as an event."""
+
+
+class _Media(_Object):
+    """Data, or the path of a file with it."""
+
+    _kind: str
 
     def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
         """Record it as an event; a path is that of a file which is copied beside the log."""
@@ -405,11 +415,11 @@ class _Object:
             if self.caption is not None:
                 log.record_event(now, "text", {"tag": f"{tag}/caption", "msg": self.caption, "step": step})
 
-    def _record(self, media: MediaRecorder, now: float, tag: str, step: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _record(self, media: MediaRecorder, now: float, tag: str, step: int) -> None: ...
 
 
-class Image(_Object):
+class Image(_Media):
     """An image: an array (H, W) or (H, W, C), a tensor (C, H, W), a picture of Pillow, a figure, or a path."""
 
     _kind = "image"
@@ -426,7 +436,7 @@ class Image(_Object):
         media.image(now, tag, array, axes=axes, step=step)
 
 
-class Video(_Object):
+class Video(_Media):
     """A video: an array (T, C, H, W) or (N, T, C, H, W), or a path."""
 
     _kind = "video"
@@ -436,7 +446,7 @@ class Video(_Object):
         media.video(now, tag, self.data, fps=self.settings.get("fps") or 4, axes=axes, step=step)
 
 
-class Audio(_Object):
+class Audio(_Media):
     """A sound of one channel, numbers from -1 to 1, or a path; ``sample_rate`` is in hertz."""
 
     _kind = "audio"

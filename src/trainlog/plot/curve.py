@@ -180,7 +180,7 @@ class MetricChart:
         are_noisy = 2 * np.count_nonzero([*found.values()]) >= len(found)
         for run, (_, y) in curves:
             is_short = len(y) < MIN_POINTS
-            if is_short and any(found.values()):
+            if is_short and are_noisy:
                 self.notes[f"fewer than {MIN_POINTS} values are not smoothed"] = None
             is_smooth = are_noisy and not is_short and not run.is_sampled(self.metric)
             self._windows[run, part] = (found[run] or round_window(len(y))) if is_smooth else 0

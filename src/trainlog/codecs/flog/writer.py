@@ -18,6 +18,7 @@ from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import pack_header
 from trainlog.codecs.flog.wire.layout import FRAME, MAX_PAYLOAD
 from trainlog.codecs.frame_payload import encode
+from trainlog.conventions import WALL
 from trainlog.errors import UnsupportedFrame
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import AppendFile
@@ -59,7 +60,7 @@ class FlogWriter(Writer):
             file.leave()
             raise
         self._use(file)
-        who = {"host": socket.gethostname(), "pid": os.getpid(), "wall": wall_time()}
+        who = {"host": socket.gethostname(), "pid": os.getpid(), WALL: wall_time()}
         event = {"type": "resume", "by": "trainlog", "cut": cut, **who, **note}
         self.write(Frame(self.resumed_at, Kind.EVENT, event))
         return self

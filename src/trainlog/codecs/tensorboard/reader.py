@@ -11,6 +11,7 @@ from typing import Any, Final
 from trainlog.codec import Batch, Reader, Scan
 from trainlog.codecs.tensorboard.events import Event, EventParser
 from trainlog.codecs.tensorboard.wire import Records, is_event_file
+from trainlog.conventions import WALL
 from trainlog.errors import InvalidPosition, UnknownFormat
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.scan import OnDamage, Place, batches_of, damage_handler
@@ -61,15 +62,15 @@ class TensorBoardReader(Reader):
                     raise UnknownFormat("this is no event file of TensorBoard", path=file)
                 parser = EventParser()
                 for at, message in Records(source, lambda _: None).read():
+                    if at > _HPARAMS_WITHIN:
+                        break
                     with suppress(ValueError):
                         event = parser.parse(message)
                         self._began = self._began or event.wall
                         for other in event.others:
                             meta |= other.get("hparams", {})
-                    if at > _HPARAMS_WITHIN:
-                        break
         if self._began:
-            meta.setdefault("wall", self._began)
+            meta.setdefault(WALL, self._began)
         self.header = Header({"task": path.name, **meta})
 
     @property

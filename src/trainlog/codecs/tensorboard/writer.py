@@ -21,6 +21,7 @@ from trainlog.codecs.tensorboard.events import (
     packed_value,
 )
 from trainlog.codecs.tensorboard.wire import packed_record
+from trainlog.conventions import WALL
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import AppendFile
 from trainlog.table.values import flatten
@@ -32,7 +33,7 @@ class TensorBoardWriter(Writer):
     """A new event file. `losses` counts what it does not hold: words and vectors of frames, and digits of numbers."""
 
     def __init__(self, path: Path, header: Header) -> None:
-        began = header.meta.get("wall")
+        began = header.meta.get(WALL)
         self._began = float(began) if isinstance(began, int | float) and math.isfinite(began) else time.time()
         self._step = 0
         self.losses: Counter[str] = Counter()

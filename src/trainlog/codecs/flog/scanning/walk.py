@@ -81,7 +81,7 @@ class FrameWalk:
         """Yield the wanted frames of one block of the file, and judge the place where they end."""
         source, wanted = self._source, self._wanted
         block, base = source.block(self.at, most=self._piece), self.at
-        self._piece *= 4
+        self._piece = min(4 * self._piece, Source.CHUNK)
         readable = source.is_readable(base, base + len(block))
         broken = endless = False
         end = 0  # of a broken frame, by its own word
@@ -186,7 +186,7 @@ def next_frame(source: Source, start: int) -> int | None:
     total, piece = source.size, _FIRST_PIECE  # most searches find one soon
     while total - start > _HEAD:
         block = source.block(start, most=piece)
-        piece *= 4
+        piece = min(4 * piece, Source.CHUNK)
         for i in _candidates(block):
             if _is_whole(source, start + i, *_unpack(block, i)):
                 return start + i
