@@ -113,7 +113,7 @@ class Page:
     def text(self, selector: str) -> str:
         return str(self.js("return document.querySelector(arguments[0])?.textContent ?? ''", selector))
 
-    def until(self, is_so: Callable[[], Any], seconds: float = 10) -> None:
+    def until(self, is_so: Callable[[], Any], seconds: float = 30) -> None:
         end = time.monotonic() + seconds
         while not is_so():
             assert time.monotonic() < end, "that was not seen on the page"

@@ -52,6 +52,23 @@ def test_a_run_that_begins_is_in_the_list_by_itself(page: Any, runs: Path) -> No
         page.until(lambda: page.text(".run .name") == "deep/er.flog")
         page.until(lambda: page.text(".run .mark") == "live")
         assert "hopper · hop" in page.text(".run .task")
+        page.drawn("learning")  # it is opened, too
+    page.one(".run").click()
+    page.until(lambda: "No run is chosen" in page.text("#empty"))
+    trainlog.create(runs / "second.flog", {}).close()
+    page.until(lambda: len(page.all(".run")) == 2)
+    time.sleep(0.3)
+    assert "No run is chosen" in page.text("#empty")
+
+
+def test_the_first_logs_of_a_folder_may_be_damaged(page: Any, runs: Path) -> None:
+    page.open()
+    page.until(lambda: "No logs here yet" in page.text("#empty"))
+    (runs / "cut.flog").write_bytes(b"FLOG\x01\x00\x00\xff\x00\x00\x00{")
+    page.until(lambda: page.text(".run .wrong"))
+    page.until(lambda: "No run is chosen" in page.text("#empty"))
+    long_run(runs / "whole.flog", 100)
+    page.drawn("learning")
 
 
 def long_run(path: Path, count: int = 30_000) -> None:

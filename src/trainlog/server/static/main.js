@@ -16,6 +16,7 @@ const infos = new Map(); // of the runs that are shown
 const events = new Map();
 const troubles = new Map();
 let listed = false;
+let opened = false; // a run was: whoever closes the last one does not want another
 
 // --- look ---
 
@@ -114,12 +115,15 @@ const loadRuns = later(50, async () => {
   try {
     const answer = await get("runs");
     runs.set(answer);
-    if (!listed) {
-      listed = true;
-      const first = answer.runs.find((run) => run.live && !run.error) ?? answer.runs.find((run) => !run.error);
-      if (!view.runs.length && first) change({ runs: [{ id: first.id, slot: 0 }] });
-      else await showRuns();
-    } else about();
+    const isFirst = !listed;
+    listed = true;
+    opened ||= view.runs.length > 0;
+    const first = answer.runs.find((run) => run.live && !run.error) ?? answer.runs.find((run) => !run.error);
+    if (!opened && first) change({ runs: [{ id: first.id, slot: 0 }] });
+    else if (isFirst) await showRuns();
+    else if (view.runs.length) about();
+    else build();
+    opened ||= view.runs.length > 0;
     setLink("connected", "");
   } catch (error) {
     setLink(error.status === 401 ? "token needed" : "no server", "bad");
