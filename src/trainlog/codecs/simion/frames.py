@@ -52,15 +52,16 @@ def frames_of_steps(words: Ints, keys: Sequence[str]) -> Iterator[Frame]:
 
 def function_frame(sample: Sample, time: float) -> Frame:
     """A sample of a function as an event; ``values`` are flat, x fastest, ``shape`` is (z, y, x)."""
+    function, episode, step, experiment_step = sample.head
     data = {
         "type": FUNCTION_SAMPLE,
-        "msg": sample.function.name,
-        "function": sample.function.name,
-        "id": sample.function.id,
-        "episode": sample.episode,
-        "step": sample.step,
-        "experiment_step": sample.experiment_step,
-        "shape": list(sample.function.shape[::-1]),
+        "msg": function.name,
+        "function": function.name,
+        "id": function.id,
+        "episode": episode,
+        "step": step,
+        "experiment_step": experiment_step,
+        "shape": list(function.shape[::-1]),
         "values": sample.values.tolist(),
     }
     return Frame(time, Kind.EVENT, data)

@@ -22,7 +22,7 @@ from trainlog.codecs.simion.layout import (
 from trainlog.errors import CorruptLog, DamagedLog, TruncatedLog, UnknownFormat
 from trainlog.storage.source import Source, growing
 
-__all__ = ["Declaration", "FunctionSamples", "FunctionsHead", "Sample", "take_head"]
+__all__ = ["Declaration", "FunctionSamples", "FunctionsHead", "Sample", "SampleHead", "take_head"]
 
 NAME_SIZE: Final = 128
 VERSION: Final = 1
@@ -112,15 +112,14 @@ class FunctionsHead:
         return head
 
 
-class Sample(NamedTuple):
-    """One function at one moment.
+class SampleHead(NamedTuple):
+    """Which function was sampled, and when.
 
     Attributes:
         function: which.
         episode: index of the evaluation that it belongs to; 0 when the run has none.
         step: of the episode.
         experiment_step: steps of all episodes since the experiment began.
-        values: float64, shape (x * y * z,), x fastest.
 
     """
 
@@ -128,12 +127,30 @@ class Sample(NamedTuple):
     episode: int
     step: int
     experiment_step: int
+
+    @property
+    def record_size(self) -> int:
+        """Bytes of the whole sample."""
+        return SAMPLE.size + self.function.size * WORD
+
+
+class Sample(NamedTuple):
+    """One function at one moment.
+
+    Attributes:
+        head: which, and when.
+        values: float64, shape (x * y * z,), x fastest.
+
+    """
+
+    head: SampleHead
     values: npt.NDArray[np.float64]
 
     def pack(self) -> bytes:
         """The record."""
-        head = SAMPLE.pack(FunctionMagic.SAMPLE, self.episode, self.step, self.experiment_step, self.function.id)
-        return head + np.ascontiguousarray(self.values, "<f8").tobytes()
+        function, *when = self.head
+        values = np.ascontiguousarray(self.values, "<f8")
+        return SAMPLE.pack(FunctionMagic.SAMPLE, *when, function.id) + values.tobytes()
 
 
 def take_head(source: Source) -> FunctionsHead:
@@ -204,37 +221,37 @@ class FunctionSamples:
     def __exit__(self, *exc: object) -> None:
         self.source.close()
 
-    def until(self, wanted: Callable[[Sample], bool]) -> Iterator[Sample]:
+    def until(self, wanted: Callable[[SampleHead], bool]) -> Iterator[Sample]:
         """Yield whole samples up to the first that is not *wanted*; it is the next one again."""
-        while (sample := self.next()) is not None and wanted(sample):
-            self.skip(sample)
-            yield sample
+        while (head := self.next()) is not None and wanted(head):
+            first = self.offset - self._from + SAMPLE.size
+            values = np.frombuffer(self._block, "<f8", head.function.size, first)
+            self.skip(head)
+            yield Sample(head, values)
 
-    def skip(self, sample: Sample) -> None:
-        """Go behind *sample*, which is the next one."""
-        self.offset += SAMPLE.size + sample.function.size * WORD
+    def skip(self, head: SampleHead) -> None:
+        """Go behind the sample of *head*, which is the next one."""
+        self.offset += head.record_size
 
-    def next(self) -> Sample | None:
-        """The sample at ``offset``; None when no whole one is there."""
-        self._begin()
-        head = self._peek(self.offset, SAMPLE.size)
-        if self._by_id is None or len(head) < SAMPLE.size:
+    def next(self) -> SampleHead | None:
+        """The head of the sample at ``offset``; None when no whole one is there."""
+        if self._by_id is None:
+            self._begin()
+        if self._by_id is None or (at := self._find(SAMPLE.size)) < 0:
             return None
-        magic, episode, step, experiment_step, number = SAMPLE.unpack(head)
+        magic, episode, step, experiment_step, number = SAMPLE.unpack_from(self._block, at)
         function = self._by_id.get(number)
         if magic != FunctionMagic.SAMPLE or function is None:
             return None
-        values = self._peek(self.offset + SAMPLE.size, function.size * WORD)
-        if len(values) < function.size * WORD:
-            return None
-        return Sample(function, episode, step, experiment_step, np.frombuffer(values, "<f8"))
+        head = SampleHead(function, episode, step, experiment_step)
+        return head if self._find(head.record_size) >= 0 else None
 
     def gap(self) -> Gap | None:
         """The bytes after the last sample that was taken: when all are, those that are no whole sample."""
         left = self.source.size - self.offset
         if left <= 0:
             return None
-        first = self._peek(self.offset, WORD)
+        first = self.source.read(self.offset, WORD)
         due = (FunctionMagic.HEADER, FunctionMagic.DECLARATION, FunctionMagic.SAMPLE)
         torn = len(first) < WORD or int.from_bytes(first, "little") in due
         return Gap(self.offset, left, torn=torn, file=self.source.path.name)
@@ -243,15 +260,18 @@ class FunctionSamples:
         """Read the declarations. A file that is something else has no samples, and is one gap."""
         if self._by_id is None:
             try:
-                with Source(self.source.path) as source:
-                    head = take_head(source)
-                    self.offset = max(self.offset, source.offset)
+                self.source.offset = 0
+                head = take_head(self.source)
+                self.offset = max(self.offset, self.source.offset)
             except (DamagedLog, UnknownFormat):
                 return
             if head.count is not None and len(head.declared) >= head.count:
                 self._by_id = {declaration.id: declaration for declaration in head.declared}
 
-    def _peek(self, at: int, size: int) -> bytes:
-        if not self._from <= at <= at + size <= self._from + len(self._block):
-            self._block, self._from = self.source.block(at, size), at
-        return self._block[at - self._from : at - self._from + size]
+    def _find(self, size: int) -> int:
+        """Where in the block the *size* bytes at ``offset`` are; -1 when the file has not so many."""
+        at = self.offset - self._from
+        if not 0 <= at <= len(self._block) - size:
+            self._block, self._from = self.source.block(self.offset, size), self.offset
+            at = 0 if len(self._block) >= size else -1
+        return at

@@ -12,7 +12,7 @@ import numpy as np
 
 from trainlog.codec import Gap
 from trainlog.codecs.simion.frames import function_frame
-from trainlog.codecs.simion.functions import FunctionSamples, Sample
+from trainlog.codecs.simion.functions import FunctionSamples, SampleHead
 from trainlog.codecs.simion.layout import CLOCKS, HEAD, HEAD_WORDS, STEP_CLOCKS, STEP_INDEX, WORD
 from trainlog.codecs.simion.walk import EpisodeEnd, EpisodeStart, Ints, Record, Steps, walk
 from trainlog.conventions import EPISODE_END, EPISODE_START
@@ -269,7 +269,7 @@ class Reading:
         if functions is None:
             return
 
-        def is_wanted(sample: Sample) -> bool:
+        def is_wanted(sample: SampleHead) -> bool:
             return functions.offset < self._until and self._due_of(sample) <= due
 
         for sample in functions.until(is_wanted):
@@ -280,16 +280,17 @@ class Reading:
 
     def _samples_within(self, episodes: Steps, functions: FunctionSamples) -> Ints:
         """Pass the samples that are due at each of some whole *episodes*, and return how many there are."""
-        due = self._due_at(episodes)
+        due: list[int] = self._due_at(episodes).tolist()
         counts = np.zeros(len(due), np.int64)
         first = 0
-        while functions.offset < self._until and (sample := functions.next()) is not None:
-            later = np.flatnonzero(due[first:] >= self._due_of(sample))
-            if not len(later):
+        while functions.offset < self._until and (head := functions.next()) is not None:
+            of_head = self._due_of(head)
+            while first < len(due) and due[first] < of_head:
+                first += 1
+            if first == len(due):
                 break
-            first += int(later[0])
             counts[first] += 1
-            functions.skip(sample)
+            functions.skip(head)
             self.state.functions = functions.offset
         return counts
 
@@ -303,7 +304,7 @@ class Reading:
         last = self._last_step  # 0 when no episode is open
         return min(self.state.steps + (last if 0 <= last < MOST_STEPS else 0), _MOST_TOTAL)
 
-    def _due_of(self, sample: Sample) -> int:
+    def _due_of(self, sample: SampleHead) -> int:
         return sample.episode if self._by_evaluation else sample.experiment_step
 
     def _due_at(self, episodes: Steps) -> Ints:

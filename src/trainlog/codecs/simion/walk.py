@@ -184,9 +184,8 @@ def walk(
     at = base = started = start or HEAD
     variables: int | None = None  # of the open episode
     shape = 0, 0  # steps and variables of the episode before
-    # All is read into the same memory, which the processor has in its cache then.
-    memory = np.empty(4 * Source.CHUNK, np.uint8).data
-    block = memory[:0]
+    # All is read into the same memory, which the processor has in its cache then: no more than a small file needs.
+    memory = block = memoryview(b"")
     guess = episodes_ahead = _FIRST_GUESS
     while True:
         have = len(block) - (at - base)
@@ -195,7 +194,10 @@ def walk(
         if magic == _STEP and variables is not None:
             need = HEAD + WORD * variables
         if have < need:
-            if source.size - at >= need or (have < WORD <= source.size - at):
+            left = source.size - at
+            if left >= need or have < WORD <= left:
+                if len(memory) < (size := min(left, 4 * Source.CHUNK)):
+                    memory = np.empty(size, np.uint8).data
                 block, base = memory[: source.fill(memory, at)], at
                 continue
             if magic and not _is_due(magic, variables):
@@ -203,7 +205,7 @@ def walk(
             elif source.wait(at):
                 continue
             else:
-                if left := source.size - at:
+                if left:
                     on_gap(Gap(at, left, torn=True))
                 return
         if magic == _STEP and variables is not None:

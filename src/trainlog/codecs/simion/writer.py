@@ -17,7 +17,7 @@ import numpy as np
 from trainlog.codec import Writer
 from trainlog.codecs.simion.declare_columns import leaves, number
 from trainlog.codecs.simion.frames import FUNCTION_SAMPLE, UNFINISHED, keys_for
-from trainlog.codecs.simion.functions import Sample
+from trainlog.codecs.simion.functions import Sample, SampleHead
 from trainlog.codecs.simion.layout import (
     CLOCKS,
     EPISODE,
@@ -245,7 +245,8 @@ class SimionWriter(Writer):
             values = np.asarray(data["values"], np.float64).ravel()
             if values.size != function.size:
                 raise ValueError(f"{values.size} values instead of {function.size}")
-            record = Sample(function, data["episode"], data["step"], data["experiment_step"], values).pack()
+            head = SampleHead(function, data["episode"], data["step"], data["experiment_step"])
+            record = Sample(head, values).pack()
         except (KeyError, TypeError, ValueError, struct.error) as error:
             raise _unsupported(frame, ("episode", "step", "experiment_step", "values"), "int") from error
         self._functions.append(record)
