@@ -2,14 +2,15 @@
 
 ``encode`` takes what training scripts hold: numpy scalars and arrays of any dtype become numbers and lists, never
 text. ormsgpack does the common cases in native code; what it does not take, or would store as something else
-(big-endian arrays come out wrong, datetime64 as text), goes through ``_plain`` first. ``decode`` does not use it:
-it overlooks bytes that are left over after a value, and aborts the process where a list claims four billion elements.
+(big-endian arrays come out wrong, datetime64 as text), goes through ``_plain`` first. ``decode`` takes from it what it
+decodes with nothing left over; msgpack, which knows all of the format, is asked for the rest.
 """
 
 from __future__ import annotations
 
 import enum
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -239,6 +240,12 @@ def decode(payload: bytes | memoryview) -> dict[Any, Any]:
         raise ValueError("the payload is empty")
     if payload[0] == _BRACE:
         return _decode_json(bytes(payload))
+    try:
+        data, end = _unpack_common(_TWO + payload + _PACKED_END)
+        if end == _END and type(data) is dict:
+            return _not_too_deep(data, len(payload))
+    except _REFUSED:
+        pass  # text that is not UTF-8, an ext type, a key that is no text, or no msgpack
     if len(payload) > _SMALL:
         _check_counts(payload)
     try:
@@ -249,9 +256,27 @@ def decode(payload: bytes | memoryview) -> dict[Any, Any]:
         raise ValueError(f"the payload is not msgpack ({error or type(error).__name__})") from error
     if type(data) is not dict:
         raise ValueError(f"the payload is a {type(data).__name__}, not a map")
-    if len(payload) > _MAX_DEPTH:
+    return _not_too_deep(data, len(payload))
+
+
+# ormsgpack overlooks bytes that are left over. So the payload is unpacked as the first element of a list, behind which
+# stands what no payload holds: where bytes are left over, the second element is not that.
+_unpack_common = ormsgpack.unpackb
+_TWO = b"\x92"
+_END = os.urandom(16)
+_PACKED_END = _packb(_END)
+
+
+def _not_too_deep(data: dict[Any, Any], size: int) -> dict[Any, Any]:
+    """*data* of a payload of *size* bytes.
+
+    Raises:
+        ValueError: when they are nested too deep.
+
+    """
+    if size > _MAX_DEPTH and not _CONTAINERS.isdisjoint(set(map(type, data.values()))):
         try:
-            _packb(data, None, _NO_NUMPY)  # the fastest way to know that it is not too deep
+            _packb(data, None, _NO_NUMPY)  # the fastest way to know it
         except _REFUSED:
             _check_depth(data.values(), _MAX_DEPTH)
     return data

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.integrity.seals import AT_ONCE, EVERY, MAP, REWIND, contains, last_seal
+from trainlog.codecs.flog.integrity.seals import AT_ONCE, EVERY, MAP, REWIND, SEAL, contains, last_seal
 from trainlog.codecs.flog.scanning.chain import SLACK, Chain
 from trainlog.codecs.flog.scanning.walk import next_frame, walk
 from trainlog.model import Kind
@@ -110,22 +110,24 @@ def _may_rewind(source: Source, start: int, *, unsealed: bool) -> bool:
     for within in _SEALS_WITHIN:
         if unsealed or size - start <= within:
             return contains(source, REWIND, start, size)
-        seal = last_seal(source, size - within)
+        seal = last_seal(source, size - 2 * EVERY)  # of most files it is there
+        if not seal.end and _is_foreign(source, size - within):
+            return False
+        seal = seal if seal.end else last_seal(source, size - within)
         if seal.end:
             return seal.rewinds > 0 or contains(source, REWIND, seal.end, size)
-        if _is_foreign(source, size - within):
-            return False
     return contains(source, MAP, start, start + within) and contains(source, REWIND, start, size)
 
 
 def _is_foreign(source: Source, start: int) -> bool:
-    """Whether the frames behind byte *start*, among which there is no seal, are by a writer that puts none."""
+    """Whether the frames behind byte *start* are by a writer that puts no seals: there is none where one would be."""
     found = next_frame(source, start)
     if found is None:
         return False
     block = np.empty(source.size - found + SLACK, np.uint8)
     links = Chain().follow(block, source.fill(block.data[:-SLACK], found))
-    return not links.broken and links.next >= EVERY + AT_ONCE + int(links.length.max())
+    enough = EVERY + AT_ONCE + int(links.length.max(initial=0))
+    return not links.broken and links.next >= enough and SEAL not in links.kind
 
 
 class FilteredSource(Source):
