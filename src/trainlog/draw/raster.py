@@ -116,7 +116,7 @@ class _Canvas:
     def _fill(self, mark: Polyline | Polygon | Dots, tiles: Iterable[Tile]) -> None:
         paint = self.paint(mark.color, self._rows.shape[1] // 3)
         for x, y, coverage in tiles:
-            self._blend(x, y, np.repeat(_faded(coverage, mark.opacity), 3, axis=1), paint)
+            self._blend(x, y, _of_channels(_faded(coverage, mark.opacity)), paint)
 
     def _blend(self, x: int, y: int, weight: Weights, paint: Pixels) -> None:
         """Blend *paint* into the pixels right of and below (x, y); a weight of `FULL` covers what was there."""
@@ -149,7 +149,7 @@ class _Canvas:
             return
         (x, across), (y, down) = (_cover(edges[n], edges[n + 2]) for n in (0, 1))
         coverage = _faded((np.outer(down, across) >> 8).astype(np.uint16), mark.opacity)
-        self._blend(x, y, np.repeat(coverage, 3, axis=1), paint)
+        self._blend(x, y, _of_channels(coverage), paint)
 
     def _cells(self, mark: Cells) -> None:
         colors = np.array([rgb(color) for color in mark.palette], dtype=np.uint8)
@@ -177,6 +177,15 @@ class _Canvas:
                 self._blend(top - _ascent(size), -left + _MARGIN - len(weight), weight, paint)
             else:
                 self._blend(left - _MARGIN, top - _ascent(size), weight, paint)
+
+
+def _of_channels(coverage: Weights) -> Weights:
+    """The weight of each pixel for its red, green and blue, as flat rows."""
+    height, width = coverage.shape
+    weights = np.empty((height, width, 3), np.uint16)
+    for channel in range(3):  # in half the time of np.repeat
+        weights[..., channel] = coverage
+    return weights.reshape(height, -1)
 
 
 def _faded(coverage: Weights, opacity: float) -> Weights:
@@ -276,6 +285,6 @@ def _emoji(path: Path, letter: str, size: float) -> Image.Image:
 
 def _weights(levels: Pixels) -> Weights:
     """Levels from 0 to 255 as weights of flat rows, from 0 to `FULL`."""
-    weights = np.repeat(levels.astype(np.uint16), 3, axis=1)
+    weights = _of_channels(levels.astype(np.uint16))
     weights += weights >> 7
     return weights

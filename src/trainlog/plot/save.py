@@ -131,7 +131,7 @@ def save_figure(
     for suffix in formats:
         path = Path(f"{os.fspath(stem)}.{suffix}")
         content = encode(drawing, suffix, scale, outlines=outlines)
-        with atomic_write(path) as file:
+        with atomic_write(path, sync=False) as file:
             file.write(content)
         written.append(path)
     return written

@@ -427,10 +427,14 @@ def temporary_beside(path: Path, suffix: str = "") -> Path:
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces *path* when the block ends without an error.
 
     It is in the same folder and is renamed at the end, so no reader ever sees an incomplete file.
+
+    Args:
+        path: the file.
+        sync: whether it is on the disk at the end. Otherwise a power cut may lose it: enough for what can be made again.
 
     Raises:
         LogWriteError: when it cannot be written.
@@ -445,9 +449,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             with temporary.open("xb") as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
+                if sync:
+                    os.fsync(file.fileno())
             temporary.replace(target)
-            sync_folder(target.parent)
+            if sync:
+                sync_folder(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
