@@ -434,7 +434,7 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
 
     Args:
         path: the file.
-        sync: whether it is on the disk at the end. Otherwise a power cut may lose it: enough for what can be made again.
+        sync: whether it is on the disk at the end. Otherwise a power cut may lose it, as is enough for a copy.
 
     Raises:
         LogWriteError: when it cannot be written.

@@ -21,6 +21,7 @@ from tests.handmade import Flog
 import trainlog
 from trainlog import TrainingRecorder
 from trainlog.codec import Batch, Reader
+from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.errors import InvalidPosition
 from trainlog.scan import Scan
 
@@ -80,6 +81,17 @@ def test_any_file_one_batch_at_a_time(raw: bytes, batch_rows: list[int | None], 
                 assert [(kind, np.float64(time).tobytes()) for _, kind, time in every] == frames
                 taken = [(int(frame.kind), frame.time) for frame in reader.take([order for order, _, _ in every])]
                 assert bits([(0, *one) for one in taken]) == bits([(0, kind, time) for _, kind, time in every])
+
+
+@pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
+def test_no_row_is_lost_behind_a_damaged_frame_that_was_passed(make: Make) -> None:
+    """A stretch of two kinds, given one batch at a time, ends at the same frame for both."""
+    frames = [FRAME.pack(i, 2, 8) + b'{"x": %d}' % i for i in range(10)]
+    frames[5] = Flog.frame(5.0, 4, {"x": 5})
+    frames[6] = FRAME.pack(6.0, 200, 8) + b'{"x":6}'  # a byte was lost, and it is of no kind that is asked for
+    reader = trainlog.open(make(Flog.header() + b"".join(frames)), codec="flog")
+    kinds = frozenset([2, 4])
+    assert one_batch_at_a_time(reader, kinds, [1]) == rows_of(reader, Scan(kinds=kinds))
 
 
 @given(raw=files(), cuts=st.lists(st.floats(0, 1), max_size=6), kinds=st.sampled_from([None, frozenset([2])]))

@@ -144,23 +144,23 @@ class ColumnScanner:
             if walk.is_sure:
                 for _ in self._read_blocks(walk, ahead if walk.at < ahead and done else self._source.size):
                     if most is not None and self._count >= most and not done:
-                        yield from self._flush(begin, walk)
+                        yield from self._flush(begin, walk.at, walk.proven)
                         begin = walk.at
                 self._prove_last_header(walk)
             if done and walk.at >= ahead:  # a stretch that was given in part ends where it ended before
-                yield from self._flush(begin, walk, done)
+                yield from self._flush(begin, walk.at, walk.proven, done)
                 begin, done = walk.at, frozenset()
                 continue
             for record in walk.read_block():
-                if done and record.offset >= ahead:
-                    yield from self._flush(begin, walk, done)
-                    begin, done = walk.at, frozenset()
+                if done and record.offset >= ahead:  # the walk is behind the record already
+                    yield from self._flush(begin, record.offset, record.offset, done)
+                    begin, done = record.offset, frozenset()
                 self._add_record(record)
                 if most is not None and self._count >= most and not done:
-                    yield from self._flush(begin, walk)
+                    yield from self._flush(begin, walk.at, walk.proven)
                     begin = walk.at
         if self._count or not self._given:
-            yield from self._flush(begin, walk, done)
+            yield from self._flush(begin, walk.at, walk.proven, done)
 
     def _resume(self, walk: FrameWalk) -> tuple[int, int]:
         """Go on where an earlier scan ended; return its proven place, and how far it came.
@@ -177,12 +177,13 @@ class ColumnScanner:
                 walk.careful = ahead
         return walk.proven, ahead
 
-    def _flush(self, begin: int, walk: FrameWalk, done: frozenset[int] = frozenset()) -> Iterator[Batch]:
-        """Yield the batches of the stretch from byte *begin* to where the walk is."""
+    def _flush(self, begin: int, end: int, proven: int, done: frozenset[int] = frozenset()) -> Iterator[Batch]:
+        """Yield the batches of the stretch from byte *begin* to *end*; *proven* is the walk's proven place by then."""
         rows, self._rows, self._count, self._given = self._rows, {}, 0, True
         found = {Kind(kind): one.finish(self._sorter) for kind, one in rows.items()}
-        begin, end, proven = map(self._source.to_file_offset, (begin, walk.at, walk.proven))
-        behind = Place.behind(begin, end, self._source.checksum(walk.at), proven)
+        checksum = self._source.checksum(end)
+        begin, end, proven = map(self._source.to_file_offset, (begin, end, proven))
+        behind = Place.behind(begin, end, checksum, proven)
         yield from stretch(found, self._scan, behind, done)
 
     def _read_candidates(self, candidates: Candidates) -> None:
