@@ -30,7 +30,9 @@ __all__ = [
     "EVOLUTION_NAMES",
     "FUNCTION_SAMPLE",
     "RANK",
+    "RUN_STATE",
     "SIMULATED_MODEL",
+    "SUMMARY",
     "WALL",
     "AxisKey",
     "AxisName",
@@ -76,8 +78,15 @@ FUNCTION_SAMPLE: Final = "function_sample"
 SIMULATED_MODEL: Final = Kind.of(77)
 """Of the frames with a simulated model, and the names of its elements."""
 
+RUN_STATE: Final = Kind.of(82)
+"""Of the frames by which a recorder tells of the run after its header was written: ``{"trainlog": 1, "meta": {...},
+"end": {...}}``. They are no frames of the run: readers put what the last one says into the header."""
+
 RANK: Final = "rank"
 """Of the process that wrote a frame, in logs of several."""
+
+SUMMARY: Final = "summary"
+"""In the metadata: what the run came to, by its own word."""
 
 WALL: Final = "wall"
 """In the metadata: when the run began; in the event of a resumed log: when it was resumed; in seconds since 1970."""

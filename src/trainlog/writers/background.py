@@ -66,6 +66,7 @@ class Background(Writer):
         check_queue(size, policy)
         self._writer = writer
         self.lock = writer.lock
+        self.keeps_run_state = writer.keeps_run_state
         self._size = size
         self._policy: Policy = policy
         # No Condition: its methods are Python, and an exception of a signal handler would leave them locked.

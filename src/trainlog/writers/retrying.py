@@ -67,6 +67,7 @@ class RetryingWriter(Writer):
         self._lock = self.lock = writer.lock or threading.RLock()
         self._draining = False
         self._pid = os.getpid()
+        self.keeps_run_state = writer.keeps_run_state
 
     def write(self, frame: Frame) -> None:
         """Write *frame*, or keep a copy of it until it can be written."""
