@@ -31,6 +31,7 @@ __all__ = [
     "FUNCTION_SAMPLE",
     "RANK",
     "RUN_STATE",
+    "SEED_KEYS",
     "SIMULATED_MODEL",
     "SUMMARY",
     "WALL",
@@ -39,6 +40,7 @@ __all__ = [
     "Conventions",
     "Event",
     "Meaning",
+    "seed_of",
     "task_of",
 ]
 
@@ -90,6 +92,9 @@ SUMMARY: Final = "summary"
 
 WALL: Final = "wall"
 """In the metadata: when the run began; in the event of a resumed log: when it was resumed; in seconds since 1970."""
+
+SEED_KEYS: Final = ("seed", "args/seed", "config/seed")
+"""Where the metadata have the seed of a run; nested keys are joined by ``/``."""
 
 _TASK_KEYS: Final[tuple[tuple[str, ...], ...]] = (("creature", "task"), ("env_id",), ("env",))
 
@@ -182,6 +187,17 @@ def task_of(meta: Mapping[str, Any]) -> str:
     """The creature and the task of the metadata, or else the environment; empty for none."""
     named = ([str(meta[key]) for key in keys if meta.get(key) not in (None, "", "unknown")] for keys in _TASK_KEYS)
     return ": ".join(next(filter(None, named), []))
+
+
+def seed_of(meta: Mapping[str, Any], run: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """The seed of a run by its metadata, nested or flattened, or else by its command line; None where none is known."""
+    for key in SEED_KEYS:
+        outer, _, inner = key.partition("/")
+        nested = meta.get(outer)
+        found = meta.get(key, nested.get(inner) if inner and isinstance(nested, Mapping) else None)
+        if found is not None:
+            return found
+    return run.get("seed")
 
 
 class AxisKey(NamedTuple):

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, Literal, get_args
 
 from trainlog.codec import Writer
+from trainlog.conventions import RUN_STATE
 from trainlog.errors import FORKED, ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import Frame, Kind
 from trainlog.writers.combine import snapshot
@@ -101,6 +102,8 @@ class Background(Writer):
             time.sleep(_PAUSE)
             self._raise_error()
         self._wake.put(None)
+        if frame.kind == RUN_STATE:  # which is no call of the training
+            return
         self._last_time = frame.time
         duration = time.perf_counter_ns() - start
         self._calls += 1

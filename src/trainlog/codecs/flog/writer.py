@@ -18,7 +18,7 @@ from trainlog.codecs.flog.integrity.seals import SealedFile, last_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import pack_header
 from trainlog.codecs.flog.wire.layout import FRAME, MAX_PAYLOAD
-from trainlog.codecs.flog.wire.run_state import STATE, merged
+from trainlog.codecs.flog.wire.run_state import STATE, is_about_run, merged
 from trainlog.codecs.frame_payload import encode
 from trainlog.conventions import RUN_STATE, WALL
 from trainlog.errors import UnsupportedFrame
@@ -91,7 +91,7 @@ class FlogWriter(Writer):
         if size > MAX_PAYLOAD:
             raise UnsupportedFrame(_why(time, kind, size))
         if record[_KIND_AT] in _COUNTED and isinstance(self._file, SealedFile):
-            self._file.count(record)
+            record = self._file.counted(record)
         self._append(record)
 
     def put_many(self, frames: Sequence[Frame]) -> None:
@@ -160,7 +160,8 @@ def _go_to_the_end(file: SealedFile) -> tuple[int, float, dict[str, Any] | None]
         seal = last_seal(source, start)
         end, seconds = source.size, seal.time
         for record in walk(source, max(seal.end, start), on_gap=gaps.append):
-            seconds = record.time
+            if not is_about_run(record.kind, record.data):
+                seconds = record.time
     if not end:
         file.begin_anew(pack_header(Header()))  # its writer was killed before it wrote anything
         return 0, 0.0, None

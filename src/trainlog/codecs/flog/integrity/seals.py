@@ -101,10 +101,18 @@ class SealedFile(AppendFile):
             self.append(header)
             self._first, self._last = header, b""
 
-    def count(self, frame: bytes) -> None:
-        """Say that this *frame* comes, which may be a rewind, or a state of the run."""
+    def counted(self, frame: bytes) -> bytes:
+        """Say that this *frame* comes, which may be a rewind, or a state of the run.
+
+        Returns:
+            The frame as it is to be written: a state has the time of the frame before it, as seals have.
+
+        """
         self._rewinds += REWIND in frame
-        self._states += frame[FRAME.size + 1 :].startswith(MARK)
+        if not frame[FRAME.size + 1 :].startswith(MARK):
+            return frame
+        self._states += 1
+        return bytes(self._last[:_TIME] or frame[:_TIME]) + frame[_TIME:]
 
     def extend(self, frames: bytes | memoryview, last: int) -> None:
         """Write *frames*, which are whole; the last one begins at byte *last*. Raises as ``append``."""
