@@ -40,6 +40,7 @@ __all__ = [
     "Conventions",
     "Event",
     "Meaning",
+    "began_at",
     "seed_of",
     "task_of",
 ]
@@ -91,7 +92,8 @@ SUMMARY: Final = "summary"
 """In the metadata: what the run came to, by its own word."""
 
 WALL: Final = "wall"
-"""In the metadata: when the run began; in the event of a resumed log: when it was resumed; in seconds since 1970."""
+"""In the metadata, or in what the recorder found out: when the run began; in the event of a resumed log: when it was
+resumed; in seconds since 1970."""
 
 SEED_KEYS: Final = ("seed", "args/seed", "config/seed")
 """Where the metadata have the seed of a run; nested keys are joined by ``/``."""
@@ -198,6 +200,12 @@ def seed_of(meta: Mapping[str, Any], run: Mapping[str, Any] = MappingProxyType({
         if found is not None:
             return found
     return run.get("seed")
+
+
+def began_at(header: Header) -> float | None:
+    """When the run began, in seconds since 1970; None where its log does not say."""
+    found: Any = header.meta.get(WALL, header.run.get(WALL))
+    return float(found) if _is_number(found) and math.isfinite(found) else None
 
 
 class AxisKey(NamedTuple):
