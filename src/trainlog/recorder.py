@@ -387,7 +387,7 @@ class TrainingRecorder:
             LogWriteError: with ``on_error="raise"``, when that fails, or when the thread failed before.
 
         """
-        self._tell_end(None if state is None else (state, reason))
+        failed = self._tell_end(None if state is None else (state, reason))
         if self._ticker is not None:
             self._ticker.stop(wait=not interrupts(self._writer.lock))
             with contextlib.suppress(ClosedLog):  # in a forked child, whose log it is not
@@ -399,11 +399,13 @@ class TrainingRecorder:
         self._is_open = False
         open_logs.discard(self)
         self._raise_sync_error()
+        if failed is not None:
+            raise failed
 
-    def _tell_end(self, ending: Ending | None) -> None:
-        """Record the end, once; it is decided by the first call."""
+    def _tell_end(self, ending: Ending | None) -> OSError | Warning | None:
+        """Record the end, once; it is decided by the first call. Returns why it could not be recorded."""
         if self._has_told or self._pid != os.getpid():
-            return
+            return None
         if self._ending is None:
             error = sys.exc_info()[1]
             self._ending = ending or ending_of(None if error is self._error_before else error)
@@ -412,8 +414,9 @@ class TrainingRecorder:
         except ClosedLog:
             pass
         except (OSError, Warning) as error:  # raised when the log is closed
-            self._sync_error = error
+            return error
         self._has_told = True
+        return None
 
     def note(self, ending: Ending) -> None:
         """See `trainlog.run_end.OpenLog`."""

@@ -117,8 +117,9 @@ def _measured(group: Sequence[dict[str, Any]], metric: str, center: CenterName) 
 
 
 def _counted(group: dict[str, Any]) -> str:
-    """How many runs there are, and how many of them did not come to their end as far as they say."""
-    left = [f"{count} {state}" for state, count in group["states"].items() if state not in ("finished", "ended")]
+    """How many runs there are, and how many of them failed, were interrupted, or were killed."""
+    states = group["states"]
+    left = [f"{states[state]} {state}" for state in ("failed", "interrupted", "killed") if state in states]
     return f"{group['runs']} ({', '.join(left)})" if left else str(group["runs"])
 
 
