@@ -16,6 +16,11 @@ hypothesis.settings.load_profile("trainlog")
 
 HERE = Path(__file__).parent
 
+# The logs of the tests are alike, whatever is changed in the working folder; also those of processes that they start.
+os.environ["TRAINLOG_PROVENANCE"] = "no-patch"
+for name in ("TRAINLOG_MODE", "TRAINLOG_DIR"):
+    os.environ.pop(name, None)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not os.environ.get("TRAINLOG_NIGHTLY"):

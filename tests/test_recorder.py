@@ -22,7 +22,7 @@ def test_the_four_kinds_of_frame(tmp_path: Path) -> None:
         log.record_evolution_frame(3.0, {"gen": 0})
         log.flush()
     log = trainlog.open(path)
-    assert log.header == trainlog.Header({"creature": "go2", "task": "walk", "seed": 7}, 1)
+    assert (log.header.meta, log.header.phase) == ({"creature": "go2", "task": "walk", "seed": 7}, 1)
     assert [tuple(frame) for frame in log] == [
         (0.5, Kind.CREATURE, {"step": 1}),
         (1.0, Kind.STATS, {"reward": 2.0}),

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from trainlog.errors import CodecError, DamagedLog, EmptyLog, LogInUse, TruncatedLog, UnsupportedFrame
-from trainlog.model import Frame, Header, Kind, KindLike
+from trainlog.model import End, Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, Scan, batches_of, stretches
 from trainlog.storage.append import lock_owner
 from trainlog.storage.source import Wait, never
@@ -93,7 +93,7 @@ class Reader(ABC):
 
     Attributes:
         path: the log.
-        header: what is true of the whole run.
+        header: what is true of the whole run, as the log said it when it was opened.
 
     """
 
@@ -108,6 +108,11 @@ class Reader(ABC):
     def files(self) -> tuple[Path, ...]:
         """The files of the log that exist; a codec whose logs have several replaces this."""
         return (self.path,)
+
+    @property
+    def end(self) -> End | None:
+        """How the run ended, by its own word; None where the log does not say, see `trainlog.model.Header`."""
+        return self.header.end
 
     @abstractmethod
     def frames(
@@ -298,10 +303,14 @@ class Writer(ABC):
         resumed_at: of a resumed log, the time of the last frame that it had, seconds; else 0.0.
         lock: held while the file is changed, where there is one; a writer around this one takes it as its own, so that
             two threads and a signal handler cannot wait for each other.
+        keeps_run_state: whether the format has a place for metadata that come late, and for how the run ended: frames
+            of the kind `trainlog.conventions.RUN_STATE`, of which the last one counts, and which its reader puts into
+            the header.
 
     """
 
     losses: Mapping[str, int] = MappingProxyType({})
+    keeps_run_state: bool = False
     resumed_at: float = 0.0
     lock: threading.RLock | None = None
 

@@ -30,13 +30,18 @@ __all__ = [
     "EVOLUTION_NAMES",
     "FUNCTION_SAMPLE",
     "RANK",
+    "RUN_STATE",
+    "SEED_KEYS",
     "SIMULATED_MODEL",
+    "SUMMARY",
     "WALL",
     "AxisKey",
     "AxisName",
     "Conventions",
     "Event",
     "Meaning",
+    "began_at",
+    "seed_of",
     "task_of",
 ]
 
@@ -76,11 +81,22 @@ FUNCTION_SAMPLE: Final = "function_sample"
 SIMULATED_MODEL: Final = Kind.of(77)
 """Of the frames with a simulated model, and the names of its elements."""
 
+RUN_STATE: Final = Kind.of(82)
+"""Of the frames by which a recorder tells of the run after its header was written: ``{"trainlog": 1, "meta": {...},
+"end": {...}}``. They are no frames of the run: readers put what the last one says into the header."""
+
 RANK: Final = "rank"
 """Of the process that wrote a frame, in logs of several."""
 
+SUMMARY: Final = "summary"
+"""In the metadata: what the run came to, by its own word."""
+
 WALL: Final = "wall"
-"""In the metadata: when the run began; in the event of a resumed log: when it was resumed; in seconds since 1970."""
+"""In the metadata, or in what the recorder found out: when the run began; in the event of a resumed log: when it was
+resumed; in seconds since 1970."""
+
+SEED_KEYS: Final = ("seed", "args/seed", "config/seed")
+"""Where the metadata have the seed of a run; nested keys are joined by ``/``."""
 
 _TASK_KEYS: Final[tuple[tuple[str, ...], ...]] = (("creature", "task"), ("env_id",), ("env",))
 
@@ -173,6 +189,23 @@ def task_of(meta: Mapping[str, Any]) -> str:
     """The creature and the task of the metadata, or else the environment; empty for none."""
     named = ([str(meta[key]) for key in keys if meta.get(key) not in (None, "", "unknown")] for keys in _TASK_KEYS)
     return ": ".join(next(filter(None, named), []))
+
+
+def seed_of(meta: Mapping[str, Any], run: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """The seed of a run by its metadata, nested or flattened, or else by its command line; None where none is known."""
+    for key in SEED_KEYS:
+        outer, _, inner = key.partition("/")
+        nested = meta.get(outer)
+        found = meta.get(key, nested.get(inner) if inner and isinstance(nested, Mapping) else None)
+        if found is not None:
+            return found
+    return run.get("seed")
+
+
+def began_at(header: Header) -> float | None:
+    """When the run began, in seconds since 1970; None where its log does not say."""
+    found: Any = header.meta.get(WALL, header.run.get(WALL))
+    return float(found) if _is_number(found) and math.isfinite(found) else None
 
 
 class AxisKey(NamedTuple):

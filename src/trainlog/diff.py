@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from trainlog.model import Kind
+from trainlog.model import Header, Kind
 from trainlog.plot import Metric, Run
 from trainlog.plot.axes import Floats
 from trainlog.table.column import Column
@@ -19,6 +20,7 @@ from trainlog.table.values import flatten
 
 __all__ = ["Change", "Diff", "MetricDiff", "diff"]
 
+_OF_ONE_RUN: Final = frozenset({"began", "wall", "pid"})  # facts of the provenance that differ in any two runs
 _BLOCKS: Final = 50  # parts of training whose means are compared
 _FALSE_ALARMS: Final = 0.05  # probability that a metric of two equal runs is said to differ
 _ROUNDING: Final = 1e-9  # relative; metrics without noise may differ by this
@@ -78,6 +80,7 @@ class Diff:
         a, b: the names of the runs.
         exact: whether all values were compared one by one.
         meta: what differs in the metadata.
+        run: what differs in where the runs come from, and in how they ended.
         frames: kinds with different numbers of frames.
         keys: keys that only one run has.
         metrics: all metrics of both runs; those that differ come first, by where.
@@ -88,6 +91,7 @@ class Diff:
     b: str
     exact: bool
     meta: tuple[Change, ...]
+    run: tuple[Change, ...]
     frames: tuple[Change, ...]
     keys: tuple[Change, ...]
     metrics: tuple[MetricDiff, ...] = field(default=())
@@ -142,10 +146,22 @@ def diff(a: Run, b: Run, *, exact: bool = False, ignore: Sequence[str] = ()) -> 
         b=names[1],
         exact=exact,
         meta=tuple(_changes(meta[0], meta[1])),
+        run=tuple(_changes(*(_provenance(run.reader.header) for run in (a, b)))),
         frames=tuple(one for one in frames if one.a != one.b),
         keys=tuple(keys),
         metrics=tuple(metrics),
     )
+
+
+def _provenance(header: Header) -> dict[str, Any]:
+    """Where a run comes from, without what no two runs share; of the patch only which it is."""
+    found = {key: value for key, value in flatten(header.run).items() if key not in _OF_ONE_RUN}
+    if "git/patch" in found:
+        text = str(found["git/patch"]).encode("utf-8", "surrogateescape")
+        found["git/patch"] = f"{len(text):,} bytes, {hashlib.sha256(text).hexdigest()[:12]}"
+    if header.end is not None:
+        found |= {"end": header.end.state, **({"reason": header.end.reason} if header.end.reason else {})}
+    return found
 
 
 def _fits(key: str, patterns: Sequence[str]) -> bool:

@@ -78,7 +78,7 @@ class MediaRecorder:
 
         """
         path = media_folder(self._log.path) / f"{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
-        if not path.exists():
+        if getattr(self._log, "is_recording", True) and not path.exists():
             with atomic_write(path) as file:
                 file.write(content)
         self._event(time, kind, tag, step, {"file": path.name, **facts})

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
-__all__ = ["Frame", "Header", "Kind", "KindLike", "Role", "Variable"]
+__all__ = ["End", "EndState", "Frame", "Header", "Kind", "KindLike", "Role", "Variable"]
 
 Role = Literal["state", "action", "reward", "stat"]
+
+EndState = Literal["finished", "failed", "interrupted"]
+"""How a run ended by its own word: it came to its end, an exception ended it, or somebody did."""
 
 
 class Kind(enum.IntEnum):
@@ -103,16 +107,52 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """How a run ended.
+
+    Attributes:
+        state: see `EndState`.
+        reason: what ended it, such as ``ValueError: the loss is NaN``; empty where there is nothing to say.
+        time: when, in seconds since the run began.
+        wall: when, in seconds since 1970.
+
+    """
+
+    state: EndState
+    reason: str = ""
+    time: float = 0.0
+    wall: float = 0.0
+
+    @classmethod
+    def of(cls, said: Any) -> End | None:
+        """The end that the map *said* of a log tells of; None when it tells of none."""
+        if not isinstance(said, Mapping) or said.get("state") not in get_args(EndState):
+            return None
+        time, wall = (_finite(said.get(key)) for key in ("time", "wall"))
+        return cls(said["state"], str(said.get("reason", "")), time, wall)
+
+
+def _finite(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """What is true of the whole run.
 
     Attributes:
-        meta: whatever the trainer said of the run: creature, task, scene, steps, device, seed, ...
+        meta: whatever the trainer said of the run: creature, task, scene, steps, device, seed, ...; what it said later
+            is in it, too.
         phase: a tag of the training phase, 0 to 255.
         variables: the declared columns, in the log's own order; empty where the format declares none.
+        run: what the recorder found out by itself: when and where the run began, by which command, from which commit,
+            with which versions; see docs/provenance.md. Empty for logs that no recorder wrote.
+        end: how it ended; None while it goes on, when it was killed, and for logs that do not say.
 
     """
 
     meta: Mapping[str, Any] = field(default_factory=dict)
     phase: int = 0
     variables: tuple[Variable, ...] = ()
+    run: Mapping[str, Any] = field(default_factory=dict)
+    end: End | None = None

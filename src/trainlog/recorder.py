@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
-import re
+import sys
+import threading
 import time
 import warnings
-import weakref
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
-from trainlog import registry
-from trainlog.codec import Writer
+from trainlog.codecs.plain_object import plain_metadata
+from trainlog.conventions import RUN_STATE, SUMMARY
 from trainlog.environments import Settings, VectorRecorder
-from trainlog.errors import ClosedLog, DamagedLog, LogExists, LogNotFound, LogWriteWarning, UnknownFormat
-from trainlog.model import Frame, Kind, KindLike
-from trainlog.storage.append import set_aside
+from trainlog.errors import ClosedLog, LogWriteWarning
+from trainlog.model import End, EndState, Frame, Header, Kind, KindLike
+from trainlog.opening import Begun, begin, is_switched_off, recording_path
+from trainlog.provenance import Provenance, facts, provenance_wanted
+from trainlog.run_end import Ending, close_first, ending_of, open_logs, stay_informed
 from trainlog.writers.background import Background, Policy, check_queue
+from trainlog.writers.combine import Nowhere
 from trainlog.writers.keep_last import KeepLast
 from trainlog.writers.retrying import RetryingWriter
 from trainlog.writers.ticker import Ticker, check_interval, interrupts
@@ -29,9 +32,6 @@ __all__ = ["OnError", "TrainingRecorder"]
 
 OnError = Literal["warn", "raise"]
 
-
-# Schemes that are no folders; a Path has made one slash of the two.
-_ADDRESS = re.compile(r"(s3|s3a|gs|gcs|az|abfss?|adl|hdfs|hf|r2|https?|ftp|sftp|ssh|file):/{1,3}[^/]")
 
 # Module constants, because the lookup of an enum member costs more than packing a frame header.
 _CREATURE, _STATS, _EVENT, _EVOLUTION = Kind.CREATURE, Kind.STATS, Kind.EVENT, Kind.EVOLUTION
@@ -48,6 +48,15 @@ class TrainingRecorder:
 
     A recorder can be used from several threads, and from signal handlers. It closes itself when the interpreter exits
     (or, with a `ResourceWarning`, when it is dropped), and refuses to write in a forked child process.
+
+    The log says when, where and by which command the run began, from which commit, and how it ended; see
+    docs/provenance.md. ``TRAINLOG_MODE=off`` makes every call do nothing, ``TRAINLOG_DIR`` names the folder that
+    relative paths are below.
+
+    Attributes:
+        path: where the log is recorded.
+        is_recording: False where ``TRAINLOG_MODE`` says that nothing is to be recorded.
+
     """
 
     def __init__(
@@ -65,6 +74,7 @@ class TrainingRecorder:
         sync_every: float | None = 5.0,
         background: int | None = None,
         when_full: Policy = "block",
+        provenance: bool | Provenance = True,
     ) -> None:
         """Begin the log at *path*.
 
@@ -74,12 +84,12 @@ class TrainingRecorder:
             task: ``task`` in the metadata.
             phase: a tag of the training phase, 0 to 255.
             metadata: more metadata of the run: seed, arguments, versions, ...
-            overwrite: replace an existing log, which stays as it is until the new one has begun. Otherwise an existing
-                log is an error.
-            resume: resume an existing log, as `trainlog.resume` does. Its header is not changed; metadata that differ
-                from it are in the ``resume`` event. The clock continues from its last frame; that of a shard from
-                when it began, by the wall clock. A log whose header is damaged (a power cut before it was on the disk)
-                is renamed, with a warning, and begun anew.
+            overwrite: replace an existing log, which stays as it is until the new one has begun. A recorder of this
+                process that has it open is closed. Otherwise an existing log is an error.
+            resume: resume an existing log, as `trainlog.resume` does. Metadata that differ from the old ones take
+                their place, and are in the ``resume`` event. The clock continues from its last frame; that of a shard
+                from when it began, by the wall clock. A log whose header is damaged (a power cut before it was on the
+                disk) is renamed, with a warning, and begun anew.
             shard: the rank of this process among several that log one run: *path* is a folder with one file for each
                 process, which `trainlog.open` reads as one log.
             on_error: what happens to a frame that cannot be written (a full disk, a deleted folder).
@@ -93,6 +103,8 @@ class TrainingRecorder:
                 `trainlog.writers.background.Background`. For slow file systems: queued frames are lost when the
                 process is killed. None, the default, to write every frame before the call returns.
             when_full: what happens to a frame when the queue is full: ``block``, ``drop_oldest`` or ``spill``.
+            provenance: whether to find out where the run comes from; ``"no-patch"`` leaves out what differs from the
+                commit. The variable ``TRAINLOG_PROVENANCE`` (``off``, ``no-patch``) does so for all recorders.
 
         Raises:
             LogExists: when there is a file at *path* already.
@@ -100,16 +112,14 @@ class TrainingRecorder:
             LogWriteError: when the file cannot be created.
             UnsupportedFrame: when the metadata cannot be stored.
             TypeError: when *creature_name* or *task* is no text.
-            ValueError: when *path* is the address of a bucket or a server.
+            ValueError: when *path* is the address of a bucket or a server, or another argument has no meaning.
 
         """
         if not all(isinstance(name, str) for name in (creature_name, task)):
             raise TypeError(f"creature_name and task are text; a map of facts is given as metadata={{...}}, for {path}")
-        if address := _ADDRESS.match(os.fspath(path)):
-            raise ValueError(
-                f"{os.fspath(path)!r} is an address of {address[1]}, and a log is written to a file: give a local path"
-            )
-        meta = {"creature": creature_name, "task": task, **(metadata or {})}
+        path = recording_path(path)
+        wanted = provenance_wanted(provenance)
+        meta: dict[str, Any] = {"creature": creature_name, "task": task, **(metadata or {})}
         if on_error not in ("warn", "raise"):
             raise ValueError(f"on_error is 'warn' or 'raise', not {on_error!r}")
         if resume and overwrite:
@@ -119,24 +129,57 @@ class TrainingRecorder:
         if background is not None:
             check_queue(background, when_full)
         if shard is not None:
-            path = Path(path) / f"{shard}{Path(path).suffix}"
+            path = path / f"{shard}{path.suffix}"
             meta["shard"] = {"rank": shard, "began": time.time()}
-        self.path = path
+        self.path: str | os.PathLike[str] = path
         self._warns = on_error == "warn"
         self._sync_error: Exception | None = None  # of the thread; the next call raises it
         self._last_warning = ""
         self._ticker: Ticker | None = None
-        self._writer, elapsed = _open(Path(path), meta, phase, overwrite=overwrite, resume=resume)
-        self._start = time.monotonic() - elapsed
+        self._pid = os.getpid()
+        self._merging = threading.RLock()
+        self._noted: tuple[Ending, int | None] | None = None
+        self._ending: Ending | None = None
+        self._has_told = False
+        self._error_before = sys.exc_info()[1]  # which ends no run that is begun while it is dealt with
+        self.is_recording = not is_switched_off()
+        header = Header(meta, phase, run=facts(wanted if shard in (None, 0) else "off") if self.is_recording else {})
+        begun = self._begun(header, overwrite=overwrite, resume=resume)
+        self._writer = begun.writer
+        self._start = time.monotonic() - begun.elapsed
+        self._meta: Mapping[str, Any] = meta if begun.meta is None else begun.meta
+        self._changes: Mapping[str, Any] = {}
         if self._warns:
             self._writer = RetryingWriter(self._writer)
         if background is not None:
             self._writer = Background(self._writer, background, when_full)
+            close_first()
         self._put = self._writer.put
-        if sync_every is not None:
+        if sync_every is not None and self.is_recording:
             self._ticker = Ticker(sync_every, self._sync, "trainlog sync")
         self._is_open = True
-        _open_recorders.add(self)
+        open_logs.add(self)
+        stay_informed()
+        if begun.meta is not None:
+            self._take_over(meta)
+
+    def _begun(self, header: Header, *, overwrite: bool, resume: bool) -> Begun:
+        """Begin the log, in the place of one that another recorder of this process may have open."""
+        if not self.is_recording:
+            return Begun(Nowhere())
+        if overwrite:
+            for other in list(open_logs):
+                if os.path.abspath(other.path) == os.path.abspath(self.path):  # noqa: PTH100 - resolves ``..``, not links
+                    other.close("interrupted", "another recorder took its place")
+        return begin(Path(self.path), header, overwrite=overwrite, resume=resume)
+
+    def _take_over(self, meta: Mapping[str, Any]) -> None:
+        """Go on with the metadata of a resumed log, and those of *meta* that say something else."""
+        default = {"creature": "unknown", "task": ""}
+        before = self._changes = self._meta
+        values = {key: one for key, one in plain_metadata(meta).items() if key != "shard" and default.get(key) != one}
+        if any(before.get(key) != one for key, one in values.items()):
+            self.update_metadata(values)
 
     def record_creature_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
         """Record the physical state at a step.
@@ -240,6 +283,44 @@ class TrainingRecorder:
         """A recorder of *num_envs* environments that go on together; see `trainlog.environments.VectorRecorder`."""
         return VectorRecorder(self, num_envs, autoreset, **settings)
 
+    def update_metadata(self, values: Mapping[str, Any]) -> None:
+        """Add *values* to the metadata, or replace those of the same keys: what is known only now.
+
+        Readers show them in ``header.meta``, as if they had been there from the beginning. Formats that have no place
+        for them (all but FLOG and Parquet) keep them as an event ``metadata``.
+
+        Raises:
+            UnsupportedFrame: for a value that cannot be stored; nothing is changed.
+            TypeError: for a key that is no text.
+            As ``record_creature_frame``.
+
+        """
+        keys: list[object] = list(values)
+        if wrong := [key for key in keys if not isinstance(key, str)]:
+            raise TypeError(f"keys of the metadata are text, not {wrong[0]!r}")
+        values = plain_metadata(values)
+        if not self._writer.keeps_run_state:
+            self.record_event(None, "metadata", {"metadata": values})
+        with self._merging:
+            self._meta = {**self._meta, **values}
+            changes = self._changes = {**self._changes, **values}
+        self._put_state({})
+        while self._changes is not changes:  # a thread or a signal handler added more, and was overtaken
+            changes = self._changes
+            self._put_state({})
+
+    def update_summary(self, values: Mapping[str, Any]) -> None:
+        """Add *values* to what the run came to, ``summary`` of the metadata; raises as ``update_metadata``."""
+        with self._merging:
+            before = self._meta.get(SUMMARY)
+            summary = {**(before if isinstance(before, Mapping) else {}), **values}
+        self.update_metadata({SUMMARY: summary})
+
+    def _put_state(self, end: Mapping[str, Any]) -> None:
+        """Record all that was said of the run since its header was written; the last such frame counts."""
+        if self._writer.keeps_run_state:
+            self._put(self.now(), RUN_STATE, {"trainlog": 1, "meta": self._changes, **end})
+
     def rewind(self, step: int) -> None:
         """Record that training went back to the checkpoint of *step*; raises as ``record_creature_frame``.
 
@@ -292,8 +373,12 @@ class TrainingRecorder:
         if error is not None:
             raise error
 
-    def close(self) -> None:
-        """Sync all frames to the disk, and close the log.
+    def close(self, state: EndState | None = None, reason: str = "") -> None:
+        """Record how the run ended, sync all frames to the disk, and close the log.
+
+        Args:
+            state: how it ended; by default ``finished`` or, while an exception is on its way, what that stands for.
+            reason: what ended it, in words.
 
         May be called again. A call that is ended by an exception of the caller (KeyboardInterrupt) has lost nothing:
         the next one, the end of ``with``, or the end of the process goes on with it.
@@ -302,6 +387,7 @@ class TrainingRecorder:
             LogWriteError: with ``on_error="raise"``, when that fails, or when the thread failed before.
 
         """
+        failed = self._tell_end(None if state is None else (state, reason))
         if self._ticker is not None:
             self._ticker.stop(wait=not interrupts(self._writer.lock))
             with contextlib.suppress(ClosedLog):  # in a forked child, whose log it is not
@@ -311,13 +397,41 @@ class TrainingRecorder:
             self._ticker = None
         self._writer.close()
         self._is_open = False
-        _open_recorders.discard(self)
+        open_logs.discard(self)
         self._raise_sync_error()
+        if failed is not None:
+            raise failed
+
+    def _tell_end(self, ending: Ending | None) -> OSError | Warning | None:
+        """Record the end, once; it is decided by the first call. Returns why it could not be recorded."""
+        if self._has_told or self._pid != os.getpid():
+            return None
+        if self._ending is None:
+            error = sys.exc_info()[1]
+            self._ending = ending or ending_of(None if error is self._error_before else error)
+        try:
+            self._put_state({"end": asdict(End(*self._ending, self.now(), time.time()))})
+        except ClosedLog:
+            pass
+        except (OSError, Warning) as error:  # raised when the log is closed
+            return error
+        self._has_told = True
+        return None
+
+    def note(self, ending: Ending) -> None:
+        """See `trainlog.run_end.OpenLog`."""
+        self._noted = ending, self._writer.size()
+
+    def close_at_exit(self, ending: Ending | None) -> None:
+        """See `trainlog.run_end.OpenLog`."""
+        if ending is None and self._noted is not None and self._noted[1] == self._writer.size():
+            ending = self._noted[0]
+        self.close(*(ending or ending_of(None)))
 
     def __del__(self) -> None:
         if getattr(self, "_is_open", False):  # weak references may be gone already
             try:
-                self.close()
+                self.close("interrupted", "the recorder was dropped without close()")
             finally:
                 warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
 
@@ -327,67 +441,7 @@ class TrainingRecorder:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(*ending_of(value))
 
     def __repr__(self) -> str:
         return f"TrainingRecorder({os.fspath(self.path)!r})"
-
-
-def _open(path: Path, meta: Mapping[str, Any], phase: int, *, overwrite: bool, resume: bool) -> tuple[Writer, float]:
-    """The writer, and the seconds since the run began."""
-    if not resume:
-        return registry.create(path, meta, phase=phase, overwrite=overwrite), 0.0
-    while True:  # other processes may create, replace or remove it meanwhile
-        size = _size(path)
-        try:
-            if size:
-                return _resumed(path, meta)
-            return registry.create(path, meta, phase=phase, overwrite=size == 0), 0.0
-        except LogExists:
-            if size == 0 or not path.is_file():
-                raise
-        except LogNotFound:
-            pass
-        except (DamagedLog, UnknownFormat) as error:
-            if isinstance(error, UnknownFormat) and any(_head(path)):
-                raise
-            aside = set_aside(path)
-            text = f"{path}: {error.message}; the file is {aside.name} now, and the log was begun anew"
-            warnings.warn(LogWriteWarning(text), stacklevel=4)
-            writer = registry.create(path, meta, phase=phase)
-            writer.write(Frame(0.0, Kind.EVENT, {"type": "begun_anew", "by": "trainlog", "msg": text}))
-            return writer, 0.0
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def _head(path: Path) -> bytes:
-    """The bytes with which the file begins; all zero where a power cut came before they were on the disk."""
-    with path.open("rb") as file:
-        return file.read(8)
-
-
-def _resumed(path: Path, meta: Mapping[str, Any]) -> tuple[Writer, float]:
-    old = registry.open(path).header.meta
-    changed = {key: value for key, value in meta.items() if key != "shard" and str(value) != str(old.get(key))}
-    writer = registry.resume(path, note={"metadata": changed} if changed else None)
-    shard = old.get("shard")
-    began = shard.get("began") if isinstance(shard, dict) else None
-    if "shard" in meta and isinstance(began, int | float):
-        # The shards are merged by the time since each began: a pause counts, as it does for the others.
-        return writer, max(writer.resumed_at, time.time() - began)
-    return writer, writer.resumed_at
-
-
-_open_recorders: weakref.WeakSet[TrainingRecorder] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_all() -> None:
-    for recorder in list(_open_recorders):
-        recorder.close()

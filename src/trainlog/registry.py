@@ -140,6 +140,7 @@ def create(
     variables: Iterable[Variable] = (),
     codec: str | None = None,
     overwrite: bool = False,
+    run: Mapping[str, Any] | None = None,
 ) -> Writer:
     """Create a new log; the suffix of *path* decides the format.
 
@@ -151,6 +152,7 @@ def create(
         codec: the name of the format, where the suffix does not decide it.
         overwrite: replace an existing log, which is as it was when the new one cannot be begun. Otherwise an existing
             log is an error.
+        run: where the run comes from, see `trainlog.model.Header`.
 
     Raises:
         LogExists: when there is a file at *path* already.
@@ -161,7 +163,7 @@ def create(
     """
     path = Path(path)
     chosen = _codec_for_writing(path, codec)
-    header = Header(dict(meta or {}), phase, tuple(variables))
+    header = Header(dict(meta or {}), phase, tuple(variables), dict(run or {}))
     return chosen.replace(path, header) if overwrite else chosen.write(path, header)
 
 

@@ -16,6 +16,7 @@ import pickle
 import random
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ import numpy as np
 import pytest
 
 from trainlog.codec import Codec, Reader
+from trainlog.conventions import RUN_STATE
 from trainlog.errors import (
     ClosedLog,
     CodecError,
@@ -32,7 +34,7 @@ from trainlog.errors import (
     TrainlogError,
     UnsupportedFrame,
 )
-from trainlog.model import Frame, Header, Kind, KindLike, Variable
+from trainlog.model import End, Frame, Header, Kind, KindLike, Variable
 from trainlog.scan import OnDamage, Position, Scan
 from trainlog.storage.source import Wait, follow, never
 from trainlog.table.builder import table_of
@@ -174,6 +176,26 @@ class CodecContract:
         assert same(dict(reader.header.meta), dict(self.header.meta))
         assert reader.header.phase == self.header.phase
         assert reader.header.variables == self.header.variables
+
+    def test_keeps_what_a_run_says_later(self, tmp_path: Path) -> None:
+        """Where the writer says so: late metadata and the end are in the header, the last ones count, no frame more."""
+        path = self._path(tmp_path)
+        meta = {**self.header.meta, "late": 1}
+        end = End("failed", "ValueError: naïve ☂", 2.5, 1_700_000_000.5)
+        with self.codec.write(path, replace(self.header, run={"trainlog": "1", "git": {"dirty": True}})) as writer:
+            if not (self._reads and writer.keeps_run_state):
+                pytest.skip(f"{self.codec.name} has no place for what a run says later")
+            for n, frame in enumerate(self.frames):
+                writer.write(frame)
+                writer.write(Frame(frame.time, RUN_STATE, {"trainlog": 1, "meta": {"late": n, "summary": {"n": n}}}))
+            state = {"trainlog": 1, "meta": {"late": 1, "summary": {"best": 1.5}}, "end": asdict(end)}
+            writer.write(Frame(self.frames[-1].time, RUN_STATE, state))
+        reader = self.codec.read(path)
+        assert same(dict(reader.header.meta), {**meta, "summary": {"best": 1.5}})
+        assert reader.end == end
+        assert reader.header.run == {"trainlog": "1", "git": {"dirty": True}}
+        assert [(frame.time, frame.kind) for frame in reader] == [(frame.time, frame.kind) for frame in self.frames]
+        assert sum(batch.table.rows for batch in reader.scan()) == len(self.frames)
 
     def test_accepts_its_own_file(self, tmp_path: Path) -> None:
         """The codec knows its own files."""

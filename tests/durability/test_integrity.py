@@ -180,5 +180,5 @@ def test_the_last_one_is_found_from_behind(tmp_path: Path, size: int) -> None:
     with path.open("ab") as file:
         file.write(bytes(size))
     with Source(path) as source:
-        assert last_seal(source, 0) == (end, 0.2, 0)
-        assert last_seal(source, end) == (0, 0.0, 0)
+        assert last_seal(source, 0) == (end, 0.2, 0, 0)
+        assert last_seal(source, end) == (0, 0.0, 0, 0)

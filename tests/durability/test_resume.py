@@ -34,7 +34,7 @@ def test_a_run_goes_on_in_the_same_file(tmp_path: Path) -> None:
         assert 5.0 <= log.now() < 60.0
         log.record_stats_frame(None, {"step": 2})
     reader = trainlog.open(path)
-    assert reader.header.meta["seed"] == 1
+    assert reader.header.meta["seed"] == 2
     first, event, second = reader.frames(on_damage="raise")
     assert [first.data["step"], second.data["step"]] == [1, 2]
     assert first.time <= event.time <= second.time
@@ -197,7 +197,9 @@ def test_a_copy_holds_what_is_shown(tmp_path: Path) -> None:
     trainlog.convert(log, tmp_path / "b.flog")
     assert [tuple(frame) for frame in trainlog.open(tmp_path / "b.flog")] == [tuple(frame) for frame in log]
     trainlog.convert(log.with_superseded(), tmp_path / "c.flog")
-    assert (tmp_path / "c.flog").read_bytes() == log.path.read_bytes()
+    copy = trainlog.open(tmp_path / "c.flog")
+    assert list(map(tuple, copy.with_superseded())) == list(map(tuple, log.with_superseded()))
+    assert list(map(tuple, copy)) == list(map(tuple, log))
 
 
 def test_a_reader_that_was_open_before(tmp_path: Path) -> None:

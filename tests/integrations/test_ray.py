@@ -55,6 +55,5 @@ def test_an_unchanged_script_logs_by_an_environment_variable(tmp_path: Path) -> 
             assert {key: own[key] for key in flat} == flat
             assert own["step"] == other["training_iteration"]
         assert reader.header.meta["lr"] == lr
-        (end,) = reader.frames("event")
-        endings[lr] = end.data["status"]
+        endings[lr] = reader.end.state
     assert endings == {0.5: "finished", 1.0: "failed"}

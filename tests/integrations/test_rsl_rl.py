@@ -63,9 +63,8 @@ def test_the_log_has_the_values_of_the_event_file(tmp_path: Path, monkeypatch: p
     rsl_rl.OnPolicyRunner(task.env, config, str(tmp_path / "alone"), "cpu").learn(4)
     reader = trainlog.open(tmp_path / "alone" / "run.flog")
     events = [frame.data for frame in reader.frames("event")]
-    (stored,) = [event["hparams"] for event in events if event["type"] == "hparams"]
-    assert stored["train_cfg"]["num_steps_per_env"] == 8
-    assert stored["env_cfg"]["dt"] == 0.02
+    assert reader.header.meta["train_cfg"]["num_steps_per_env"] == 8
+    assert reader.header.meta["env_cfg"]["dt"] == 0.02
     assert [event["step"] for event in events if event["type"] == "checkpoint"] == [0, 2, 3]
 
 
@@ -97,8 +96,8 @@ def test_the_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = trainlog.open(path)
     assert reader.header.meta["task"] == "walk"
     assert next(reader.frames("stats")).data == {"step": 3, "Loss/value": 0.1}
-    config, diff, model, film = (frame.data for frame in reader.frames("event"))
-    assert config["hparams"] == {
+    diff, model, film = (frame.data for frame in reader.frames("event"))
+    assert {key: reader.header.meta[key] for key in ("train_cfg", "env_cfg")} == {
         "train_cfg": {"a": [1, "builtins.object"]},
         "env_cfg": {"term": f"{__name__}.Env_term", "fn": "builtins.len", "path": str(tmp_path)},
     }

@@ -156,7 +156,7 @@ def test_media_hyperparameters_and_excluded_keys(sb3: Any, tmp_path: Path) -> No
     assert (events["walk/0"]["frames"], events["walk/0"]["fps"]) == (3, 20)
     assert media_file(reader.path, events["curve"]).stat().st_size > 100
     assert not pyplot.fignum_exists(figure.number)
-    assert events[""]["hparams"] == {"lr": 0.1}
+    assert reader.header.meta["lr"] == 0.1
 
 
 def test_a_recorder_that_is_given_stays_open(sb3: Any, tmp_path: Path) -> None:

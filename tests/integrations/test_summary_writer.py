@@ -53,7 +53,7 @@ def test_the_log_has_the_values_of_the_event_file(tmp_path: Path, module: str) -
     ours = trainlog.open(tmp_path / "ours" / "ant__ppo__1" / "run.flog")
     assert scalars(ours) == scalars(theirs)
     assert len(scalars(ours)) == 31
-    began = ours.header.meta["wall"]
+    began = ours.header.run["wall"]
     assert [began + frame.time for frame in ours.frames("stats")][-1] == pytest.approx(1_700_000_000, abs=0.1)
     own, other = events(ours), events(theirs)
     assert [event["type"] for event in own] == [event["type"] for event in other]
@@ -106,8 +106,7 @@ def test_hyperparameters(tmp_path: Path) -> None:
             {"lr": 0.1, "env": "ant", "out": Path("a")}, {"hparam/score": 5}, run_name="a", global_step=3
         )
     reader = trainlog.open(tmp_path / "run.flog")
-    (event,) = events(reader)
-    assert event == {"type": "hparams", "step": 3, "hparams": {"lr": 0.1, "env": "ant", "out": "a"}, "run": "a"}
+    assert reader.header.meta["a"] == {"lr": 0.1, "env": "ant", "out": "a"}
     assert next(reader.frames("stats")).data == {"step": 3, "hparam/score": 5}
 
 

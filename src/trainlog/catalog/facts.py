@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,19 +25,30 @@ from trainlog.table.column import Column, SparseColumn
 from trainlog.table.table import Table
 from trainlog.table.values import flatten, number
 
-__all__ = ["Digest", "Facts", "Metric", "State", "facts_of", "log_of", "state_of"]
+__all__ = ["STATES", "Digest", "Facts", "Metric", "State", "facts_of", "log_of", "state_of"]
 
 State = str
-"""``running``: a process of this machine holds the log open, or it grew within 20 seconds. ``killed``: it ends inside a
-record, and nobody writes it. ``ended``: nobody writes it; whether it came to its planned end, a log does not say.
-``unreadable``: its header cannot be read."""
+"""One of `STATES`."""
+
+STATES: Final[Mapping[State, str]] = {
+    "running": "a process of this machine holds the log open, or it says of no end and grew shortly ago",
+    "finished": "it came to its end, by its own word",
+    "failed": "an exception, or an exit code, ended it",
+    "interrupted": "Ctrl-C, or somebody else, ended it",
+    "killed": "nobody writes it, and it says of no end, though its recorder would have; or it ends inside a record",
+    "ended": "nobody writes it; how it ended, a log of its kind does not say",
+    "unreadable": "its header cannot be read",
+}
+"""The states of a run."""
 
 LIVE: Final = 20.0  # a log that grew within so many seconds is being written, by another machine perhaps
+_LIVE_ELSEWHERE: Final = 600.0  # the same for one that says that another machine writes it: its locks are not seen here
 _SMALL: Final = 1 << 16  # bytes of a log that is read as frames, and as a whole after each change
 _INT64: Final = 1 << 63
 _MAY_BE_NUMBER: Final = frozenset("+-.0123456789 \t\n\r\v\fnNiITF")  # first letters of text that `number` may take
 _MOST_METRICS: Final = 4096  # of a kind; in a hostile log every frame has keys of its own
 _MEASURED: Final = (Kind.STATS, Kind.EVOLUTION)
+HERE: Final = socket.gethostname()
 
 
 @dataclass(slots=True)
@@ -220,6 +232,9 @@ class Facts:
         format: name of its codec; empty for what is no log.
         rank: of a shard; None for all else.
         meta: the metadata, flattened.
+        run: where it comes from, flattened, without the patch; see `trainlog.model.Header`.
+        end: how it ended by its own word; empty where it does not say.
+        reason: what ended it.
         phase: of the header.
         state: see `State`.
         error: why it cannot be read.
@@ -238,6 +253,9 @@ class Facts:
     format: str = ""
     rank: int | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=dict)
+    end: str = ""
+    reason: str = ""
     phase: int = 0
     state: State = "ended"
     error: str = ""
@@ -272,13 +290,17 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
     shard = reader.header.meta.get("shard")
     declared = shard.get("rank") if isinstance(shard, dict) else None
     folder = path if path.is_dir() else path.parent
+    header = reader.header
     facts = Facts(
         [file.relative_to(folder).as_posix() for file in reader.files or (path,)],
         registry.codec_name(reader),
         declared if isinstance(declared, int) else None,
-        {key: value for key, value in flatten(reader.header.meta).items() if key not in ("shard", "variables")},
-        reader.header.phase,
+        {key: value for key, value in flatten(header.meta).items() if key not in ("shard", "variables")},
+        {key: value for key, value in flatten(header.run).items() if key != "git/patch"},
+        phase=header.phase,
     )
+    if header.end is not None:
+        facts.end, facts.reason = header.end.state, header.end.reason
     return reader, facts
 
 
@@ -315,9 +337,14 @@ def state_of(facts: Facts, files: Iterable[Path]) -> State:
     """The state of a log now; what is not running can only become so by a change of its files."""
     if facts.state == "unreadable":
         return facts.state
-    if 0 <= time.time() - facts.changed < LIVE or any(map(lock_owner, files)):
+    if any(map(lock_owner, files)):
         return "running"
-    return "killed" if facts.torn else "ended"
+    if facts.end:
+        return facts.end
+    is_elsewhere = facts.run.get("host", HERE) != HERE
+    if 0 <= time.time() - facts.changed < (_LIVE_ELSEWHERE if is_elsewhere else LIVE):
+        return "running"
+    return "killed" if facts.torn or facts.run else "ended"
 
 
 def _read(reader: Reader, facts: Facts, before: tuple[Facts, Digest, str] | None) -> tuple[bool, Digest, str]:

@@ -51,7 +51,13 @@ _ORDERS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_TEXTS: Final = ("run", "path", "state", "task")  # columns that a single word is looked for in, beside the metadata
+_TEXTS: Final = (
+    "run",
+    "path",
+    "state",
+    "reason",
+    "task",
+)  # columns that a single word is looked for in, beside the metadata
 
 
 @dataclass(frozen=True, slots=True)

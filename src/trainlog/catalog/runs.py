@@ -30,7 +30,7 @@ from trainlog.catalog.run_table import RunTable, column_name
 from trainlog.catalog.store import Entry
 from trainlog.catalog.workers import run_all
 from trainlog.codec import Reader
-from trainlog.conventions import AxisName, Conventions, task_of
+from trainlog.conventions import AxisName, Conventions, seed_of, task_of
 from trainlog.errors import DamagedLog, DamagedLogWarning, ExpressionError, LogNotFound, TrainlogError
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Scan
@@ -64,8 +64,10 @@ class RunInfo:
         name: unique among the runs: the path below the folder that was asked for.
         path: of the log.
         meta: the metadata, nested keys joined by ``/``.
-        state: see `trainlog.catalog.facts.State`.
+        state: see `trainlog.catalog.facts.STATES`.
         task: of its metadata, or None.
+        reason: what ended it, in words; empty where it does not say.
+        run: where it comes from, nested keys joined by ``/``; see docs/provenance.md.
 
     """
 
@@ -74,6 +76,8 @@ class RunInfo:
     meta: Mapping[str, Any]
     state: State
     task: str | None
+    reason: str = ""
+    run: Mapping[str, Any] = field(default_factory=dict)
 
     def open(self) -> Reader:
         """The log itself; raises as `trainlog.open`."""
@@ -96,7 +100,8 @@ class _Known(NamedTuple):
 
 
 def _info(name: str, one: _Known) -> RunInfo:
-    return RunInfo(name, one.path, one.facts.meta, one.facts.state, task_of(one.facts.meta) or None)
+    facts = one.facts
+    return RunInfo(name, one.path, facts.meta, facts.state, task_of(facts.meta) or None, facts.reason, facts.run)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,7 +236,7 @@ class Runs(Sequence[RunInfo]):
     def config(self) -> RunTable:
         """One row for each run.
 
-        Its columns: ``run`` (name), ``state``, ``task``,
+        Its columns: ``run`` (name), ``state``, ``reason`` (what ended it), ``task``,
         ``duration`` (s), ``frames``, ``size`` (bytes), ``changed`` (seconds since 1970), ``damage`` (bytes that are no
         record), ``error`` (why a log cannot be read), each key of the metadata, and the last finite number of each
         metric of stats or generations as ``last/reward``. What a run does not have is absent.
@@ -245,10 +250,13 @@ class Runs(Sequence[RunInfo]):
         self._warn()
         return RunTable.of_rows(rows)
 
-    def _rows(self, *, read: bool, metrics: Iterable[str] = ()) -> list[dict[str, Any]]:
+    def _rows(self, *, read: bool, metrics: Iterable[str] = (), with_provenance: bool = False) -> list[dict[str, Any]]:
         """The rows of the table; with those of *metrics* (``best/reward``) that are no last values, too."""
         entries = self._entries(read=read)
         rows = [_row(name, one.facts) for name, one in entries.items()]
+        if with_provenance:
+            for row, one in zip(rows, entries.values(), strict=True):
+                row.update({name: value for key, value in one.facts.run.items() if (name := f"run/{key}") not in row})
         wanted = {key: key.partition("/") for key in metrics if key.partition("/")[0] in PREFIXES[1:]}
         if wanted:
             digests = self._digests(entries)
@@ -283,7 +291,8 @@ class Runs(Sequence[RunInfo]):
     def rows_for(self, keys: Iterable[str], *, read: bool = False) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The runs as rows that have what *keys* name, and all of their columns, each None: for filters and lists.
 
-        The logs are read where the headers do not answer all of *keys*, or with *read*.
+        The logs are read where the headers do not answer all of *keys*, or with *read*. Where runs come from
+        (``run/host``) is in the rows only where a key names something of it.
 
         Raises:
             ExpressionError: when there are runs, and none has one of *keys*.
@@ -291,12 +300,15 @@ class Runs(Sequence[RunInfo]):
         """
         keys = list(keys)
         rows = self._rows(read=read, metrics=keys if read else ())
-        columns = dict.fromkeys((name for row in rows for name in row), None)
-        if not read and any(
-            key not in columns and not any(name.endswith(f"/{key}") for name in columns) for key in keys
-        ):
-            rows = self._rows(read=True, metrics=keys)
-            columns = dict.fromkeys((name for row in rows for name in row), None)
+        columns = _columns_of(rows)
+        if any(_is_lacking(key, columns) for key in keys):
+            with_provenance = self._rows(read=read, metrics=keys if read else (), with_provenance=True)
+            more = _columns_of(with_provenance)
+            if has_any := any(_is_lacking(key, columns) and not _is_lacking(key, more) for key in keys):
+                rows, columns = with_provenance, more
+            if not read and any(_is_lacking(key, columns) for key in keys):
+                rows = self._rows(read=True, metrics=keys, with_provenance=has_any)
+                columns = _columns_of(rows)
         for key in sorted(set(keys)):
             if rows and resolve(key, columns) is None:
                 names = dict.fromkeys(name.rpartition("/")[2] for name in columns)
@@ -328,7 +340,9 @@ class Runs(Sequence[RunInfo]):
     def members(self) -> list[Member]:
         """The runs as fragments have them."""
         return [
-            Member(one.path, name, task_of(one.facts.meta) or None, one.facts.meta.get("seed"), one.facts.size)
+            Member(
+                one.path, name, task_of(one.facts.meta) or None, seed_of(one.facts.meta, one.facts.run), one.facts.size
+            )
             for name, one in self._entries(read=False).items()
             if one.facts.state != "unreadable"
         ]
@@ -597,6 +611,15 @@ def _problem(facts: Facts) -> str:
     return f"{facts.damage:,} bytes that are no record, in {facts.holes} places" if facts.holes else ""
 
 
+def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return dict.fromkeys((name for row in rows for name in row), None)
+
+
+def _is_lacking(key: str, columns: Mapping[str, Any]) -> bool:
+    """Whether no column is called so, or ends so; a metric of that name does not count."""
+    return key not in columns and not any(name.endswith(f"/{key}") for name in columns)
+
+
 def _row(name: str, facts: Facts) -> dict[str, Any]:
     task = task_of(facts.meta)
     row: dict[str, Any] = {"run": name, "state": facts.state, "task": task}
@@ -605,6 +628,8 @@ def _row(name: str, facts: Facts) -> dict[str, Any]:
     row |= {"size": facts.size, "changed": facts.changed}
     if facts.read:
         row["damage"] = facts.damage
+    if facts.reason:
+        row["reason"] = facts.reason
     if facts.error:
         row["error"] = facts.error
     for key, value in facts.meta.items():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -13,15 +14,13 @@ from trainlog.catalog.filter import PREFIXES
 from trainlog.catalog.runs import runs
 from trainlog.cli.list_runs import columns_option, print_table, short_text, varying, where_arguments
 from trainlog.cli.output import echo, strict_json
-from trainlog.conventions import Conventions
+from trainlog.conventions import SEED_KEYS, Conventions
 from trainlog.errors import ExpressionError, LogNotFound
 from trainlog.plot.options import tasks_note
 from trainlog.report.facts import human
 from trainlog.statistics import CENTERS, CenterName, interval
 
 __all__ = ["command"]
-
-_SEEDS: Final = ("seed", "args/seed")
 
 
 @click.command
@@ -50,15 +49,16 @@ def command(
     if not len(chosen):
         raise LogNotFound("no run fits this filter")
     wanted = columns_option(metrics)
-    rows, _ = chosen.rows_for([f"{of}/{key}" for key in wanted], read=True)
+    provenance = [key for key in columns_option(by) if key.startswith("run/")]
+    rows, _ = chosen.rows_for([*(f"{of}/{key}" for key in wanted), *provenance], read=True)
     if not wanted:
         last = dict.fromkeys(key.removeprefix("last/") for row in rows for key in row if key.startswith("last/"))
         reward = Conventions().reward(last)
         if reward is None:
             raise ExpressionError("these runs have no reward; --metrics names what is compared")
         wanted = [reward]
-        rows, _ = chosen.rows_for([f"{of}/{reward}"], read=True)
-    keys = columns_option(by) or [key for key in varying(rows) if key not in _SEEDS]
+        rows, _ = chosen.rows_for([f"{of}/{reward}", *provenance], read=True)
+    keys = columns_option(by) or [key for key in varying(rows) if key not in SEED_KEYS]
     for key in keys:
         if not any(key in row for row in rows):
             raise ExpressionError(f"no run has the key {key!r} in its metadata")
@@ -72,7 +72,7 @@ def command(
     titles = [*keys, "runs", *(f"{of} {key} ({center})" for key in wanted)]
     print_table(
         titles,
-        [[*map(short_text, one["group"].values()), str(one["runs"]), *map(_cell, one["metrics"])] for one in found],
+        [[*map(short_text, one["group"].values()), _counted(one), *map(_cell, one["metrics"])] for one in found],
     )
     echo(f"in brackets: the 95 % interval of the {center}, where each task has two runs", err=True)
     if (tasks := max(one["tasks"] for one in found)) > 1:
@@ -89,6 +89,7 @@ def _groups(
         {
             "group": {key: group[0].get(key) for key in keys},
             "runs": len(group),
+            "states": dict(Counter(row["state"] for row in group)),
             "tasks": len({row["task"] for row in group}),
             "metrics": [_measured(group, metric, center) for metric in metrics],
         }
@@ -113,6 +114,13 @@ def _measured(group: Sequence[dict[str, Any]], metric: str, center: CenterName) 
         "low": float(one.low) if has_band else None,
         "high": float(one.high) if has_band else None,
     }
+
+
+def _counted(group: dict[str, Any]) -> str:
+    """How many runs there are, and how many of them failed, were interrupted, or were killed."""
+    states = group["states"]
+    left = [f"{states[state]} {state}" for state in ("failed", "interrupted", "killed") if state in states]
+    return f"{group['runs']} ({', '.join(left)})" if left else str(group["runs"])
 
 
 def _cell(measured: dict[str, Any]) -> str:

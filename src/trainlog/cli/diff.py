@@ -69,7 +69,7 @@ def _facts(found: Diff) -> dict[str, Any]:
     numbers = ("a", "b", "axis", "first", "noise", "largest")
     return {
         **{name: getattr(found, name) for name in ("a", "b", "exact", "same")},
-        **{name: [one._asdict() for one in getattr(found, name)] for name in ("meta", "frames", "keys")},
+        **{name: [one._asdict() for one in getattr(found, name)] for name in ("meta", "run", "frames", "keys")},
         "metrics": [{"metric": one.name, **{name: getattr(one, name) for name in numbers}} for one in found.metrics],
     }
 
@@ -78,6 +78,7 @@ def _show(found: Diff) -> None:
     echo(f"a: {found.a}")
     echo(f"b: {found.b}")
     _show_changes("metadata", found.meta)
+    _show_changes("provenance", found.run)
     _show_changes("frames", found.frames)
     _show_changes("keys", found.keys)
     how = "in a value" if found.exact else "by more than their noise"

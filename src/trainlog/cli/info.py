@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from trainlog import registry
+from trainlog.catalog.facts import facts_of, state_of
 from trainlog.cli.output import echo, human_size, human_time, markup, output_console, progress, strict_json
 from trainlog.codec import Reader, Summary
 from trainlog.model import Frame
@@ -81,6 +83,9 @@ def _facts(reader: Reader, summary: Summary) -> dict[str, Any]:
         "superseded": summary.superseded,
         "phase": reader.header.phase,
         "meta": reader.header.meta,
+        "run": reader.header.run,
+        "state": _state(reader, summary),
+        "end": None if reader.end is None else asdict(reader.end),
         "variables": [
             {field: getattr(variable, field) for field in variable.__slots__} for variable in reader.header.variables
         ],
@@ -100,6 +105,30 @@ def _facts(reader: Reader, summary: Summary) -> dict[str, Any]:
     }
 
 
+def _state(reader: Reader, summary: Summary) -> str:
+    facts = facts_of(reader.path, read=False)[0]
+    facts.torn = any(gap.torn for gap in summary.gaps)
+    return state_of(facts, reader.files)
+
+
+def _provenance(reader: Reader, summary: Summary) -> dict[str, Any]:
+    """What the log says of where it comes from and how it ended, each on a line."""
+    run = reader.header.run
+    reason = f": {reader.end.reason}" if reader.end is not None and reader.end.reason else ""
+    found = {"state": _state(reader, summary) + reason}
+    found |= {key: run[key] for key in ("began", "host", "folder", "command") if key in run}
+    if isinstance(git := run.get("git"), Mapping):
+        patch = f", with a patch of {len(str(git['patch'])):,} letters" if "patch" in git else ""
+        note = f" ({git['note']})" if "note" in git else ""
+        dirty = f", changed{patch}" if git.get("dirty") else ""
+        found["commit"] = f"{git.get('commit')} {git.get('branch', '')}".strip() + dirty + note
+    versions = run.get("versions")
+    if isinstance(versions, Mapping) or "python" in run:
+        known = {"python": run.get("python"), "trainlog": run.get("trainlog"), **(versions or {})}
+        found["versions"] = ", ".join(f"{name} {version}" for name, version in known.items() if version)
+    return found
+
+
 def _rate(frames: int, seconds: float) -> float | None:
     """Frames per second; None without two frames at different times."""
     return (frames - 1) / seconds if frames > 1 and seconds > 0 else None
@@ -115,6 +144,8 @@ def _show(reader: Reader, summary: Summary) -> None:
     meta = {**reader.header.meta, **phase}
     for name, value in itertools.islice(meta.items(), _MOST_KEYS):
         grid.add_row(f"  {markup(_short(name, 80))}", markup(_short(value)))
+    for name, value in _provenance(reader, summary).items():
+        grid.add_row(f"  [dim]{markup(name)}[/]", markup(_short(value)))
     console.print(grid)
     _tell_more(console, len(meta), "of the metadata")
     size, duration = human_size(summary.size), human_time(summary.duration)

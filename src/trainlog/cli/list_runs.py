@@ -104,8 +104,8 @@ def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         key
         for key, first in known.items()
-        if key not in {"run", "state", "error", *FACTS}
-        and not key.startswith("last/")
+        if key not in {"run", "state", "reason", "error", *FACTS}
+        and not key.startswith(("last/", "run/"))
         and any(row.get(key) != first for row in rows)
     ]
 
@@ -117,7 +117,8 @@ def _default_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             if key is not None:
                 metrics[f"last/{key}"] = None
     differing = varying(rows)[:_MOST_VARYING]
-    return ["run", "state", *differing, *metrics, "duration", "size"]
+    reason = ["reason"] if any("reason" in row for row in rows) else []
+    return ["run", "state", *differing, *metrics, "duration", "size", *reason]
 
 
 def short_text(value: Any) -> str:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+import json
 import os
 import sys
 import types
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-__all__ = ["as_array", "plain_object"]
+from trainlog.errors import UnsupportedFrame
+
+__all__ = ["as_array", "json_value", "plain_metadata", "plain_object"]
 
 
 def as_array(value: Any) -> Any:
@@ -70,3 +74,22 @@ def plain_object(value: Any) -> Any:
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
     raise TypeError(f"a {type(value).__name__} cannot be stored; give numbers, strings, lists or maps")
+
+
+def json_value(value: Any) -> Any:
+    """What trainers put into their metadata beside JSON's own values; arguments hold paths, configurations dates."""
+    return as_array(value).tolist() if hasattr(value, "__array__") else plain_object(value)
+
+
+def plain_metadata(values: Mapping[str, Any]) -> dict[str, Any]:
+    """*values* as a header would give them back: maps, lists, numbers and text.
+
+    Raises:
+        UnsupportedFrame: when they cannot be stored as JSON.
+
+    """
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(values), default=json_value))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnsupportedFrame(f"the metadata cannot be stored as JSON: {error}") from error
+    return found

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
-from trainlog.conventions import WALL
+from trainlog.model import EndState
 from trainlog.recorder import TrainingRecorder
 
 __all__ = ["LateLog"]
@@ -33,16 +32,15 @@ class LateLog:
         return self._open
 
     def hyperparameters(self, values: Mapping[str, Any]) -> None:
-        """Metadata of a log that begins with them; an event ``hparams`` of one that has begun."""
-        if self._has_begun:
-            self.recorder().record_event(None, "hparams", {"hparams": dict(values)})
-            return
-        metadata = {WALL: time.time(), **values, **self._settings.get("metadata", {})}
-        self._settings["metadata"] = metadata
+        """Metadata of the log, which may have begun."""
+        if not self._has_begun:
+            self._settings["metadata"] = {**values, **self._settings.get("metadata", {})}
+        else:
+            self.recorder().update_metadata(values)
         self.recorder()
 
-    def close(self) -> None:
-        """Close the log, unless it was given as a recorder."""
+    def close(self, state: EndState | None = None, reason: str = "") -> None:
+        """Close the log, unless it was given as a recorder; see `trainlog.TrainingRecorder.close`."""
         if self._open is not None and self._open is not self._given:
-            self._open.close()
+            self._open.close(state, reason)
             self._open = None

@@ -42,8 +42,8 @@ __all__ = ["TrainlogLogger"]
 class TrainlogLogger(Logger):
     """Records what a ``LightningModule`` logs: one stats frame for each call of the trainer, with its ``step``.
 
-    Hyperparameters that are known before the first number are metadata, later ones an event ``hparams``. Only the
-    process of rank 0 writes. The log is closed when the trainer is done, and goes on with its next call.
+    Hyperparameters are metadata, late ones as well. Only the process of rank 0 writes. The log is closed when the
+    trainer is done, with how it ended, and goes on with its next call.
     """
 
     def __init__(self, log: str | os.PathLike[str] | TrainingRecorder, **settings: Any) -> None:
@@ -97,9 +97,12 @@ class TrainlogLogger(Logger):
 
     @rank_zero_only  # type: ignore[untyped-decorator]
     def finalize(self, status: str) -> None:
-        """Record how the trainer ended, as an event ``finish``, and close the log."""
-        self._log.recorder().record_event(None, "finish", {"status": status})
-        self._log.close()
+        """Close the log with how the trainer ended: an exception that is on its way tells more than *status*."""
+        self._log.recorder()
+        if status in ("success", "finished"):
+            self._log.close("finished")
+        else:
+            self._log.close(*(("failed", status) if sys.exc_info()[1] is None else ()))
 
 
 class _Recorder:

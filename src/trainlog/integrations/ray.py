@@ -10,11 +10,9 @@ or, without a change of the script, ``RAY_TUNE_CALLBACKS=trainlog.integrations.r
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
-from trainlog.conventions import WALL
 from trainlog.errors import MissingExtra
 from trainlog.integrations import stats
 from trainlog.recorder import TrainingRecorder
@@ -30,7 +28,7 @@ __all__ = ["TrainlogLoggerCallback"]
 class TrainlogLoggerCallback(LoggerCallback):
     """Records each result of a trial as a stats frame, with ``training_iteration`` as ``step``.
 
-    The metadata are the trial's name, its identifier and its configuration. How it ended is an event ``finish``.
+    The metadata are the trial's name, its identifier and its configuration. The log says how it ended.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None, **settings: Any) -> None:
@@ -52,7 +50,7 @@ class TrainlogLoggerCallback(LoggerCallback):
         path = Path(trial.local_path, "run.flog")
         if self._folder is not None:
             path = self._folder / trial.storage.experiment_dir_name / f"{trial}.flog"
-        facts = {"trial": str(trial), "trial_id": trial.trial_id, WALL: time.time(), **trial.config}
+        facts = {"trial": str(trial), "trial_id": trial.trial_id, **trial.config}
         metadata = {**facts, **self._settings.get("metadata", {})}
         settings = {"task": str(trial.trainable_name), "resume": True, **self._settings, "metadata": metadata}
         self._logs[trial] = TrainingRecorder(path, **settings)
@@ -67,5 +65,4 @@ class TrainlogLoggerCallback(LoggerCallback):
         """Record how a trial ended, and close its log."""
         log = self._logs.pop(trial, None)
         if log is not None:
-            log.record_event(None, "finish", {"status": "failed" if failed else "finished"})
-            log.close()
+            log.close("failed" if failed else "finished")

@@ -30,8 +30,8 @@ class TrainlogWriter(SummaryWriter, LogWriter):
     """
 
     def store_config(self, env_cfg: Any, train_cfg: dict[str, Any]) -> None:
-        """Record both configurations as an event ``hparams``; what cannot be stored of them is there as text."""
-        self._event(None, "hparams", None, {"hparams": {"train_cfg": _plain(train_cfg), "env_cfg": _plain(env_cfg)}})
+        """Add both configurations to the metadata; what cannot be stored of them is there as text."""
+        self.log.update_metadata({"train_cfg": _plain(train_cfg), "env_cfg": _plain(env_cfg)})
 
     def save_model(self, model_path: str, it: int) -> None:
         """Record that there is a checkpoint, as an event ``checkpoint``."""

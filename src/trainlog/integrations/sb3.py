@@ -8,13 +8,11 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from typing import Any, Unpack
 
 import numpy as np
 
-from trainlog.conventions import WALL
 from trainlog.environments import Settings, VectorRecorder
 from trainlog.errors import MissingExtra
 from trainlog.integrations import stats
@@ -36,8 +34,8 @@ NAME = "trainlog"
 class TrainlogOutputFormat(KVWriter):
     """An output format of the logger: ``Logger(None, [TrainlogOutputFormat("run.flog")])``.
 
-    Each dump is a stats frame: ``step``, and the values as they were recorded. Videos, figures, images and
-    hyperparameters are events; see `trainlog.media`.
+    Each dump is a stats frame: ``step``, and the values as they were recorded. Videos, figures and images are events,
+    see `trainlog.media`; hyperparameters are metadata.
     """
 
     def __init__(self, log: str | os.PathLike[str] | TrainingRecorder, **settings: Any) -> None:
@@ -77,7 +75,7 @@ class TrainlogOutputFormat(KVWriter):
 
                         pyplot.close(value.figure)
                 case HParam():
-                    self.log.record_event(now, "hparams", {"step": step, "hparams": dict(value.hparam_dict)})
+                    self.log.update_metadata(value.hparam_dict)
                     values.update(value.metric_dict)
                 case _:
                     values[key] = value
@@ -150,7 +148,7 @@ class TrainlogCallback(BaseCallback):
             self._format = TrainlogOutputFormat(self._to)
         else:
             given = {"task": type(self.model).__name__, **self._arguments}
-            metadata = {WALL: time.time(), **_facts(self.model), **given.pop("metadata", {})}
+            metadata = {**_facts(self.model), **given.pop("metadata", {})}
             if self._steps is not None:
                 given |= {"resume": True, "overwrite": False}
             self._format = TrainlogOutputFormat(self._to, **{**given, "metadata": metadata})

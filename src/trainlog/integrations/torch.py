@@ -15,11 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from trainlog.conventions import WALL
+from trainlog.codecs.plain_object import plain_metadata
 from trainlog.errors import LogInUse, UnsupportedFrame
 from trainlog.integrations import NotKept, is_number, number, stats
 from trainlog.media import MediaRecorder, bins_of_tensorboard
 from trainlog.recorder import TrainingRecorder
+from trainlog.run_end import ending_of
 
 __all__ = ["SummaryWriter"]
 
@@ -37,8 +38,8 @@ class SummaryWriter:
     """Writes ``<log_dir>/run.flog`` by the calls of ``torch.utils.tensorboard.SummaryWriter``.
 
     Every call is in the log when it returns. Scalars are stats frames with ``step`` and the tag as key, in the
-    precision that they have; texts, hyperparameters, images, videos, figures, sounds and histograms are events, see
-    `trainlog.media`. Calls that a log has no place for say so once.
+    precision that they have; texts, images, videos, figures, sounds and histograms are events, see `trainlog.media`;
+    hyperparameters are metadata. Calls that a log has no place for say so once.
 
     A folder that has a log already goes on with it, as TensorBoard begins a second file there.
     """
@@ -77,8 +78,7 @@ class SummaryWriter:
         self.log_dir = os.fspath(log_dir)
         self.not_kept = NotKept()
         self._began = time.time()
-        metadata = {WALL: self._began, **settings.pop("metadata", {})}
-        self._settings = {"task": folder.stem, "resume": True, **settings, "metadata": metadata}
+        self._settings = {"task": folder.stem, "resume": True, **settings}
         self.log = self._opened()
         self._is_open = True
         if purge_step is not None:
@@ -158,9 +158,13 @@ class SummaryWriter:
         run_name: str | None = None,
         global_step: int | None = None,
     ) -> None:
-        """Record hyperparameters, and numbers that belong to them."""
-        name = {} if run_name is None else {"run": run_name}
-        self._event(None, "hparams", global_step, {"hparams": {**hparam_dict}, **name})
+        """Add hyperparameters to the metadata, and record numbers that belong to them.
+
+        Several sets of them in one folder, told apart by *run_name*, are sets under these names.
+        """
+        self._at(None)
+        values = plain_metadata(hparam_dict)
+        self.log.update_metadata(values if run_name is None else {run_name: values})
         if metric_dict:
             self._scalars(metric_dict, global_step, None)
 
@@ -299,4 +303,5 @@ class SummaryWriter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._is_open = False
+        self.log.close(*ending_of(value))

@@ -4,8 +4,8 @@
 
     import trainlog.integrations.wandb as wandb      # was: import wandb, or: import trackio as wandb
 
-A run is the log ``runs/<project>/<name>.flog``. The configuration is its metadata; what is set later is an event
-``hparams``, and what is put into the summary an event ``summary``.
+A run is the log ``runs/<project>/<name>.flog``. The configuration is its metadata, what is set later as well; what is
+put into the summary is ``summary`` in them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from trainlog.codecs.plain_object import as_array, plain_object
-from trainlog.conventions import WALL
 from trainlog.errors import ClosedLog, LogExists, LogNotFound
 from trainlog.integrations import NotKept, is_number, number
 from trainlog.media import MediaRecorder
+from trainlog.model import EndState
+from trainlog.opening import recording_path
 from trainlog.recorder import TrainingRecorder
+from trainlog.run_end import ending_of
 
 __all__ = [
     "Audio",
@@ -62,10 +64,8 @@ _current: Run | None = None
 class _Values(MutableMapping[str, Any]):
     """A map whose keys are attributes, too, and of which the log is told when it changes."""
 
-    _kind = ""
-
-    def __init__(self, log: TrainingRecorder | None, values: Mapping[str, Any]) -> None:
-        vars(self).update(_log=log, _values=dict(values))
+    def __init__(self, tell: Callable[[Mapping[str, Any]], object] | None, values: Mapping[str, Any]) -> None:
+        vars(self).update(_tell=tell, _values=dict(values))
 
     def __getitem__(self, key: str) -> Any:
         return vars(self)["_values"][key]
@@ -95,11 +95,11 @@ class _Values(MutableMapping[str, Any]):
         return repr(vars(self)["_values"])
 
     def update(self, values: Any = (), /, **more: Any) -> None:
-        """Set several; the log is told of all of them by one event. *allow_val_change* is no value."""
+        """Set several; the log is told of all of them at once. *allow_val_change* is no value."""
         more.pop("allow_val_change", None)
         changed = {**_mapping(values), **more}
-        if changed and vars(self)["_log"] is not None:
-            vars(self)["_log"].record_event(None, self._kind, {self._kind: changed})
+        if changed and vars(self)["_tell"] is not None:
+            vars(self)["_tell"](changed)
         vars(self)["_values"].update(changed)
 
     def as_dict(self) -> dict[str, Any]:
@@ -108,15 +108,11 @@ class _Values(MutableMapping[str, Any]):
 
 
 class Config(_Values):
-    """The configuration of a run: its metadata, and what was set later."""
-
-    _kind = "hparams"
+    """The configuration of a run: its metadata, what was set later among them."""
 
 
 class Summary(_Values):
-    """The last value of each number that was logged, and what was set."""
-
-    _kind = "summary"
+    """The last value of each number that was logged, and what was set, which is ``summary`` in the metadata."""
 
     def _logged(self, values: Mapping[str, Any]) -> None:
         vars(self)["_values"].update(values)
@@ -144,8 +140,8 @@ class Run:
         self.group, self.tags, self.notes = facts.get("group"), tuple(facts.get("tags") or ()), facts.get("notes")
         self.disabled = log is None
         self.url = None
-        self.config = Config(log, config)
-        self.summary = Summary(log, {})
+        self.config = Config(None if log is None else log.update_metadata, config)
+        self.summary = Summary(None if log is None else log.update_summary, {})
         self.step = 0
         self.not_kept = NotKept()
 
@@ -204,12 +200,13 @@ class Run:
         self.not_kept.say("the files of log_code", 4)
 
     def finish(self, exit_code: int | None = None, quiet: bool | None = None) -> None:
-        """Close the log; an *exit_code* is recorded in an event ``finish``."""
+        """Close the log; another *exit_code* than 0 says that the run failed."""
+        self._finish(*(() if exit_code is None else ending_of(SystemExit(exit_code))))
+
+    def _finish(self, state: EndState | None = None, reason: str = "") -> None:
         global _current
         if self._log is not None:
-            if exit_code is not None:
-                self._log.record_event(None, "finish", {"exit_code": exit_code})
-            self._log.close()
+            self._log.close(state, reason)
         if _current is self:
             _current = None
 
@@ -219,7 +216,7 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.finish(None if kind is None else 1)
+        self._finish(*ending_of(value))
 
 
 def init(
@@ -278,12 +275,12 @@ def init(
     log, step = None, 0
     if mode != "disabled":
         folder = Path("runs" if dir is None else dir, *([_file_name(project)] if project else []))
-        path = folder / f"{_file_name(stem)}.flog"
+        path = recording_path(folder / f"{_file_name(stem)}.flog")
         if resume == "must" and not path.exists():
             raise LogNotFound("there is no run of this id or name to go on with", path=path)
         is_resumed = resume in (True, "allow", "must", "auto")
         step = _next_step(path) if is_resumed and path.exists() else 0
-        metadata = {WALL: time.time(), **facts, **values}
+        metadata = {**facts, **values}
         log = _opened(path, name or stem, metadata, resume=is_resumed)
     _current = Run(log, facts, values)
     _current.step = step

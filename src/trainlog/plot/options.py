@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
-from trainlog.conventions import AxisName
+from trainlog.conventions import AxisName, seed_of
 from trainlog.errors import PlotError
 from trainlog.plot.axes import Floats
 from trainlog.plot.run import Run
@@ -100,7 +100,7 @@ class Group(NamedTuple):
     @property
     def noun(self) -> str:
         """``seeds`` when the runs have different seeds in their metadata, otherwise ``runs``."""
-        seeds = [run.reader.header.meta.get("seed") for run in self.runs]
+        seeds = [seed_of(run.reader.header.meta, run.reader.header.run) for run in self.runs]
         return "seeds" if None not in seeds and len(set(map(str, seeds))) == len(seeds) > 1 else "runs"
 
 
@@ -211,9 +211,11 @@ def normalized(values: Floats, run: Run, options: PlotOptions) -> Floats:
 
 
 def _value_of(run: Run, key: str) -> str:
-    meta: Mapping[str, Any] = flatten(run.reader.header.meta)
+    header = run.reader.header
+    meta: dict[str, Any] = dict(flatten(header.meta))
+    known = ", ".join(map(str, meta)) or "nothing"
+    meta |= {f"run/{name}": value for name, value in flatten(header.run).items() if f"run/{name}" not in meta}
     if key not in meta:
-        known = ", ".join(map(str, meta)) or "nothing"
         raise PlotError(f"the metadata of {run.label} has no {key!r}; it has {known}")
     value = str(meta[key])
     return value if isinstance(meta[key], str) else f"{key.rpartition('/')[2]} {value}"

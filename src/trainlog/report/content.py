@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainlog.conventions import Conventions
+from trainlog.conventions import Conventions, seed_of
 from trainlog.errors import ExpressionError, PlotError, StatisticsError
 from trainlog.plot import Group, Metric, Picture, PlotOptions, Run, groups_of, main_metric, metrics_of, pictures
 from trainlog.plot.figures import figure_of, title_of
@@ -175,7 +175,7 @@ def _first_line(error: ExpressionError) -> str:
 
 
 def _score(score: Gate, run: Run) -> Score:
-    seed = run.reader.header.meta.get("seed")
+    seed = seed_of(run.reader.header.meta, run.reader.header.run)
     facts = ("" if seed is None else str(seed), run.task)
     try:
         return Score(run.label, measure(score, run), *facts)

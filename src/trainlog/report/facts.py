@@ -71,6 +71,7 @@ class LogFacts:
         frames: the number of frames of each kind.
         duration: time of the last frame, in seconds.
         metrics: by name.
+        end: how the run ended, by its own word; empty where it does not say.
 
     """
 
@@ -79,6 +80,7 @@ class LogFacts:
     frames: dict[str, int]
     duration: float
     metrics: dict[str, MetricFacts]
+    end: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """For summary.json."""
@@ -103,7 +105,13 @@ def facts_of(run: Run, metrics: Sequence[Metric]) -> LogFacts:
         {str(kind): table.rows for kind, table in tables.items() if table.rows},
         max((float(table.time[-1]) for table in tables.values() if table.rows), default=0.0),
         found,
+        _end(run),
     )
+
+
+def _end(run: Run) -> str:
+    end = run.reader.end
+    return "" if end is None else f"{end.state}: {end.reason}" if end.reason else end.state
 
 
 def _mean(values: Floats) -> float:

@@ -111,12 +111,13 @@ def result_rows(content: Content) -> Iterator[Row]:
 
 
 def log_rows(content: Content) -> Iterator[Row]:
-    """Yield log, verdict, frames, duration and metadata."""
+    """Yield log, verdict, frames, duration, metadata and how the run ended."""
     verdicts = {check.log: check.verdict for check in content.checks}
     for log in content.logs:
         frames = ", ".join(f"{count:,} {kind}" for kind, count in log.frames.items())
         meta = [f"{key} {log.meta[key]}" for key in ("seed", "steps", "scene", "difficulty") if key in log.meta]
-        yield Row((log.name, verdicts[log.name], frames, _duration(log.duration), ", ".join(meta)))
+        end = [log.end] if log.end else []
+        yield Row((log.name, verdicts[log.name], frames, _duration(log.duration), ", ".join([*meta, *end])))
 
 
 def _duration(seconds: float) -> str:

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, Literal, get_args
 
 from trainlog.codec import Writer
+from trainlog.conventions import RUN_STATE
 from trainlog.errors import FORKED, ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import Frame, Kind
 from trainlog.writers.combine import snapshot
@@ -66,6 +67,7 @@ class Background(Writer):
         check_queue(size, policy)
         self._writer = writer
         self.lock = writer.lock
+        self.keeps_run_state = writer.keeps_run_state
         self._size = size
         self._policy: Policy = policy
         # No Condition: its methods are Python, and an exception of a signal handler would leave them locked.
@@ -100,6 +102,8 @@ class Background(Writer):
             time.sleep(_PAUSE)
             self._raise_error()
         self._wake.put(None)
+        if frame.kind == RUN_STATE:  # which is no call of the training
+            return
         self._last_time = frame.time
         duration = time.perf_counter_ns() - start
         self._calls += 1

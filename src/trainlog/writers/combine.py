@@ -1,4 +1,4 @@
-"""Tee writes to several writers, ForwardingWriter hands on to one, Every writes one of every n frames."""
+"""Tee writes to several writers, Nowhere to none, ForwardingWriter to another one, Every one of every n frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from trainlog.codec import Writer
 from trainlog.model import Frame, Kind, KindLike
 
-__all__ = ["Every", "ForwardingWriter", "Tee", "snapshot"]
+__all__ = ["Every", "ForwardingWriter", "Nowhere", "Tee", "snapshot"]
 
 
 class Tee(Writer):
@@ -52,12 +52,28 @@ class Tee(Writer):
             raise ExceptionGroup("several of the writers failed", errors)
 
 
+class Nowhere(Writer):
+    """Writes nothing."""
+
+    keeps_run_state = True
+
+    def write(self, frame: Frame) -> None:
+        """Write nothing."""
+
+    def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
+        """Write nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 class ForwardingWriter(Writer):
     """Another writer, of which a subclass changes how frames are written; all else is handed on, its lock as well."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self.lock = writer.lock
+        self.keeps_run_state = writer.keeps_run_state
 
     def check(self, frame: Frame) -> None:
         """Raise what the other writer would raise for *frame*."""

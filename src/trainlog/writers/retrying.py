@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from trainlog.codec import Writer
+from trainlog.conventions import RUN_STATE
 from trainlog.errors import FORKED, ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import Frame, Kind
 from trainlog.writers.combine import snapshot
@@ -67,6 +68,7 @@ class RetryingWriter(Writer):
         self._lock = self.lock = writer.lock or threading.RLock()
         self._draining = False
         self._pid = os.getpid()
+        self.keeps_run_state = writer.keeps_run_state
 
     def write(self, frame: Frame) -> None:
         """Write *frame*, or keep a copy of it until it can be written."""
@@ -134,6 +136,8 @@ class RetryingWriter(Writer):
     def _drop_oldest(self) -> None:
         frame, size = self._waiting.popleft()
         self._held -= size
+        if frame.kind == RUN_STATE:  # no frame of the run; a later one says all that it said
+            return
         self._dropped_kinds[frame.kind] += 1
         self.lost[frame.kind] += 1
         self._dropped[1:] = [frame.time]
@@ -233,15 +237,17 @@ class RetryingWriter(Writer):
         except OSError as error:
             _warn(f"the log is closed, but with an error: {error}")
         if self._pid == os.getpid() and self._waiting:
+            count = sum(frame.kind != RUN_STATE for frame, _ in self._waiting)
+            what = f"{count:,} frames" if count else "late metadata, and how the run ended,"
             try:
-                _warn(f"{len(self._waiting):,} frames could not be written and are lost: {self._error}")
+                _warn(f"{what} could not be written and are lost: {self._error}")
             except Warning:
                 self._forget()
                 raise
             self._forget()  # not when an exception of the caller kept it from being told
 
     def _forget(self) -> None:
-        self.lost.update(frame.kind for frame, _ in self._waiting)
+        self.lost.update(frame.kind for frame, _ in self._waiting if frame.kind != RUN_STATE)
         self._waiting.clear()
         self._failing = False
 

@@ -41,8 +41,9 @@ def test_the_plain_loop_of_the_format_reads_it(tmp_path: Path) -> None:
         log.record_creature_frame(0.5, state)
         log.record_event(1.0, "fall", "on its back")
     meta, frames = Flog.read(path.read_bytes())
+    assert meta.pop("trainlog")["run"]["pid"] == os.getpid()
     assert meta == {"creature": "ant", "task": "walk", "lr": 0.5, "seed": 1}
-    assert [frame for frame in frames if frame[1] != 67] == [
+    assert [frame for frame in frames if frame[1] <= 4] == [
         (0.5, 4, {"step": 10, "pos": [0.0, 2.0], "vel": [0.0, 0.0], "ok": True}),
         (1.0, 3, {"type": "fall", "msg": "on its back"}),
     ]

@@ -17,15 +17,17 @@ from trainlog.codecs.flog.index.index import Index, IndexBuilder
 from trainlog.codecs.flog.index.index_file import finish, load_or_start
 from trainlog.codecs.flog.integrity.check import check
 from trainlog.codecs.flog.integrity.find_header import take_header
+from trainlog.codecs.flog.integrity.last_state import last_state
 from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History
 from trainlog.codecs.flog.integrity.salvage import salvage
 from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_SIZE, is_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import parse_fixed_header
 from trainlog.codecs.flog.wire.layout import FRAME, HEADER, MAX_PAYLOAD
+from trainlog.codecs.flog.wire.run_state import STATE, is_about_run, merged
 from trainlog.codecs.frame_payload import decode
 from trainlog.errors import InvalidPosition
-from trainlog.model import Frame, Kind, KindLike
+from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, Gap, OnDamage, Place, Scan, damage_handler
 from trainlog.storage.compressed import open_source
 from trainlog.storage.source import Source, Wait, never
@@ -47,8 +49,10 @@ class FlogReader(Reader):
 
     def __init__(self, path: Path) -> None:
         with open_source(path) as source:
-            header, self._start = take_header(source)
+            header, self._start = take_header(source.freeze())
             self._head = source.read(0, HEADER.size)
+            state = last_state(source, self._start, unsealed=_is_unsealed(header))
+            header = header if state is None else merged(header, state)
         super().__init__(path, header)
         self._hides = True
         self._history = History()
@@ -76,8 +80,7 @@ class FlogReader(Reader):
             if wait is not None:
                 source.take(start - source.offset)  # it may have to come yet
             if hides:
-                unsealed = self.header.meta.get("checksums") is False
-                self._history = self._history.updated(source, start, unsealed=unsealed)
+                self._history = self._history.updated(source, start, unsealed=_is_unsealed(self.header))
         except BaseException:
             source.close()
             raise
@@ -90,7 +93,7 @@ class FlogReader(Reader):
     ) -> Iterator[Frame]:
         """Yield the frames in the file's order; see `trainlog.codec.Reader.frames`.
 
-        Checksums are no frames of the run; ``kind=67`` shows them.
+        Checksums are no frames of the run, nor is what the run said of itself: ``kind=67`` and ``kind=82`` show them.
         """
         wanted = None if kind is None else int(Kind.of(kind))
         source, start = self._open(wait)
@@ -98,6 +101,8 @@ class FlogReader(Reader):
             for record in walk(source, start, kind=wanted, on_gap=self._on_gap(source, on_damage)):
                 _, size, time, number, data = record
                 if size == SEAL_SIZE and wanted != SEAL and is_seal(number, data, size):
+                    continue
+                if number == STATE != wanted and is_about_run(number, data):
                     continue
                 yield Frame(time, _KINDS[number], data)
 
@@ -200,3 +205,8 @@ class FlogReader(Reader):
         """Write every whole frame into the new FLOG file *target*, as it is."""
         with open_source(self.path) as source:
             return salvage(source, target)
+
+
+def _is_unsealed(header: Header) -> bool:
+    """Whether this library wrote the log without checksums."""
+    return header.meta.get("checksums") is False

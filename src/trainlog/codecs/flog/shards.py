@@ -24,9 +24,10 @@ from trainlog.codec import Reader, Summary
 from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
 from trainlog.codecs.flog.reader import FlogReader
 from trainlog.codecs.flog.scanning.walk import Record, walk
+from trainlog.codecs.flog.wire.run_state import STATE, is_about_run
 from trainlog.conventions import RANK
 from trainlog.errors import InvalidPosition, LogNotFound
-from trainlog.model import Frame, Header, Kind, KindLike
+from trainlog.model import End, Frame, Kind, KindLike
 from trainlog.scan import Batch, Gap, OnDamage, Place, Position, Scan, damage_handler, stretch
 from trainlog.storage.source import Wait, growing, never
 from trainlog.table.builder import TableBuilder
@@ -60,11 +61,13 @@ class FlogShards(Reader):
         self._shards = {file: _Shard(FlogReader(file), n) for n, file in enumerate(_files(path))}
         if not self._shards:
             raise LogNotFound("there are no FLOG files in it" if path.is_dir() else "no file is named so", path=path)
-        first = next(iter(self._shards.values())).reader.header
+        headers = [shard.reader.header for shard in self._shards.values()]
+        first = headers[0]
         self._zero = min(shard.began for shard in self._shards.values())
         self._hides = True
         meta = {key: value for key, value in first.meta.items() if key != "shard"}
-        super().__init__(path, Header({**meta, "shards": len(self._shards)}, first.phase, first.variables))
+        end = _end_of_all([header.end for header in headers])
+        super().__init__(path, replace(first, meta={**meta, "shards": len(self._shards)}, end=end))
 
     def with_superseded(self) -> FlogShards:
         """The same log with superseded frames; see `trainlog.codec.Reader.with_superseded`."""
@@ -160,6 +163,14 @@ class FlogShards(Reader):
             if progress is not None:
                 progress(total.size)
         return total
+
+
+def _end_of_all(ends: Sequence[End | None]) -> End | None:
+    """How a run of several processes ended: the first that failed or was interrupted; finished when all have."""
+    for state in ("failed", "interrupted"):
+        if found := [end for end in ends if end is not None and end.state == state]:
+            return min(found, key=lambda end: end.wall)
+    return None if None in ends else max(filter(None, ends), key=lambda end: end.wall)
 
 
 def _files(path: Path) -> list[Path]:
@@ -405,6 +416,8 @@ class _Cursor:
             if self._kind not in (None, record.kind):
                 continue
             if self._kind != SEAL and is_seal(record.kind, record.data, record.size):
+                continue
+            if record.kind == STATE != self._kind and is_about_run(record.kind, record.data):
                 continue
             frame = self._frame(record)
             self._latest = max(self._latest, frame.time)

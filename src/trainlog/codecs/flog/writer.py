@@ -13,12 +13,14 @@ from typing import Any
 from trainlog.codec import Gap, Writer
 from trainlog.codecs.flog.columns.table_packer import TablePacker
 from trainlog.codecs.flog.integrity.find_header import take_header
-from trainlog.codecs.flog.integrity.seals import REWIND, SealedFile, last_seal
+from trainlog.codecs.flog.integrity.last_state import last_state
+from trainlog.codecs.flog.integrity.seals import SealedFile, last_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import pack_header
 from trainlog.codecs.flog.wire.layout import FRAME, MAX_PAYLOAD
+from trainlog.codecs.flog.wire.run_state import STATE, is_about_run, merged
 from trainlog.codecs.frame_payload import encode
-from trainlog.conventions import WALL
+from trainlog.conventions import RUN_STATE, WALL
 from trainlog.errors import UnsupportedFrame
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import AppendFile
@@ -29,7 +31,7 @@ __all__ = ["FlogWriter"]
 
 _pack = FRAME.pack
 _KIND_AT = 8  # in a frame's header
-_EVENT = int(Kind.EVENT)
+_COUNTED = frozenset([int(Kind.EVENT), STATE])  # kinds of frames that the checksums tell of
 
 
 class FlogWriter(Writer):
@@ -40,6 +42,8 @@ class FlogWriter(Writer):
     a checksum is put behind the frames; see docs/formats/flog.md. There are none, and the file holds only the frames
     that were written, when the metadata say ``"checksums": False``, as those of a converted RLSimion log do.
     """
+
+    keeps_run_state = True
 
     def __init__(self, path: Path, header: Header, *, replace: bool = False) -> None:
         """Begin the file; with *replace* in the place of the one that is there, when its header is on the disk."""
@@ -55,7 +59,7 @@ class FlogWriter(Writer):
         self._packer = TablePacker()
         file = SealedFile.reopen(path)
         try:
-            cut, self.resumed_at = _go_to_the_end(file)
+            cut, self.resumed_at, state = _go_to_the_end(file)
         except BaseException:
             file.leave()
             raise
@@ -63,6 +67,8 @@ class FlogWriter(Writer):
         who = {"host": socket.gethostname(), "pid": os.getpid(), WALL: wall_time()}
         event = {"type": "resume", "by": "trainlog", "cut": cut, **who, **note}
         self.write(Frame(self.resumed_at, Kind.EVENT, event))
+        if state is not None:
+            self.write(Frame(self.resumed_at, RUN_STATE, state))
         return self
 
     def _use(self, file: AppendFile) -> None:
@@ -84,8 +90,8 @@ class FlogWriter(Writer):
             raise UnsupportedFrame(_why(time, kind, size)) from error
         if size > MAX_PAYLOAD:
             raise UnsupportedFrame(_why(time, kind, size))
-        if record[_KIND_AT] == _EVENT and REWIND in record and isinstance(self._file, SealedFile):
-            self._file.count_rewind()
+        if record[_KIND_AT] in _COUNTED and isinstance(self._file, SealedFile):
+            record = self._file.counted(record)
         self._append(record)
 
     def put_many(self, frames: Sequence[Frame]) -> None:
@@ -138,24 +144,33 @@ class FlogWriter(Writer):
         self._file.close()
 
 
-def _go_to_the_end(file: SealedFile) -> tuple[int, float]:
-    """Cut a torn tail off; return how many bytes it had, and the time of the last whole frame."""
+def _go_to_the_end(file: SealedFile) -> tuple[int, float, dict[str, Any] | None]:
+    """Cut a torn tail off.
+
+    Returns:
+        How many bytes it had, the time of the last whole frame, and the state of the run by which it has not ended;
+        None where the log does not say that it has.
+
+    """
     gaps: list[Gap] = []
     with Source(file.path) as source:
-        _, start = take_header(source)
+        header, start = take_header(source)
+        state = last_state(source, start, unsealed=header.meta.get("checksums") is False) or {"trainlog": 1, "meta": {}}
+        has_ended = merged(header, state).end is not None
         seal = last_seal(source, start)
         end, seconds = source.size, seal.time
         for record in walk(source, max(seal.end, start), on_gap=gaps.append):
-            seconds = record.time
+            if not is_about_run(record.kind, record.data):
+                seconds = record.time
     if not end:
         file.begin_anew(pack_header(Header()))  # its writer was killed before it wrote anything
-        return 0, 0.0
+        return 0, 0.0, None
     cut = 0
     if gaps and gaps[-1].torn:
         end, cut = gaps[-1].offset, gaps[-1].size
         file.cut_back(end)
     file.go_on(seal, end, seconds)
-    return cut, seconds
+    return cut, seconds, {**state, "end": None} if has_ended else None
 
 
 def _why(seconds: object, kind: object, size: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trainlog.errors import CorruptLog, LogNotFound, TrainlogError, UnknownFormat
-from trainlog.model import Header, Kind, Variable
+from trainlog.model import End, Header, Kind, Variable
 from trainlog.table.arrow import extra
 
 __all__ = ["column_name", "header_of", "packed", "pyarrow_modules", "typed"]
@@ -46,6 +46,8 @@ def packed(header: Header) -> bytes:
         "meta": header.meta,
         "phase": header.phase,
         "variables": [dataclasses.asdict(variable) for variable in header.variables],
+        "run": header.run,
+        "end": None if header.end is None else dataclasses.asdict(header.end),
     }
     return json.dumps(said).encode()
 
@@ -65,7 +67,7 @@ def header_of(schema: Any, path: Path) -> Header:
     try:
         said = json.loads(said_packed)
         variables = tuple(Variable(**variable) for variable in said["variables"])
-        return Header(said["meta"], said["phase"], variables)
+        return Header(said["meta"], said["phase"], variables, said.get("run", {}), End.of(said.get("end")))
     except (ValueError, TypeError, KeyError) as error:
         raise CorruptLog(f"the header in its metadata cannot be understood ({error})", path=path) from error
 

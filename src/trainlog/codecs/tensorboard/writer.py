@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from trainlog.codecs.tensorboard.events import (
     packed_value,
 )
 from trainlog.codecs.tensorboard.wire import packed_record
-from trainlog.conventions import WALL
+from trainlog.conventions import began_at
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import AppendFile
 from trainlog.table.values import flatten
@@ -33,8 +32,8 @@ class TensorBoardWriter(Writer):
     """A new event file. `losses` counts what it does not hold: words and vectors of frames, and digits of numbers."""
 
     def __init__(self, path: Path, header: Header) -> None:
-        began = header.meta.get(WALL)
-        self._began = float(began) if isinstance(began, int | float) and math.isfinite(began) else time.time()
+        began = began_at(header)
+        self._began = time.time() if began is None else began
         self._step = 0
         self.losses: Counter[str] = Counter()
         first = packed_record(packed_event(self._began, version=True))

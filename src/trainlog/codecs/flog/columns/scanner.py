@@ -22,6 +22,7 @@ from trainlog.codecs.flog.integrity.seals import MAP, SEAL, SEAL_SIZE, is_seal
 from trainlog.codecs.flog.scanning.chain import SLACK, Block, BlockReader, Octets
 from trainlog.codecs.flog.scanning.walk import FrameWalk, Record
 from trainlog.codecs.flog.wire.layout import FRAME
+from trainlog.codecs.flog.wire.run_state import MARK, STATE
 from trainlog.codecs.frame_payload import decode_flat
 from trainlog.model import Kind
 from trainlog.scan import Batch, Gap, Place, Scan, stretch
@@ -315,11 +316,11 @@ class ColumnScanner:
         """Add the whole *frames* that are asked for to the rows of their kinds."""
         time = overlapping(block, "<f8")[offset]
         places = self._source.to_file_offsets(place)
-        seals = None if self._only == SEAL else _seals(block, offset, length, kind)
+        hidden = _hidden(block, offset, length, kind, self._only)
         for one in [int(self._only)] if self._only is not None else np.unique(kind).tolist():
             chosen = self._chosen(one, frames, time, places, kind)
-            if seals is not None:
-                chosen = ~seals if chosen is None else chosen & ~seals
+            if hidden is not None:
+                chosen = ~hidden if chosen is None else chosen & ~hidden
             count = len(offset) if chosen is None else int(np.count_nonzero(chosen))
             if not count:
                 continue
@@ -395,8 +396,21 @@ class ColumnScanner:
         builder.expected = expected if most is None else min(expected, 2 * max(most, rows))
 
 
+def _hidden(block: Octets, offset: Ints, length: Ints, kind: Octets, only: int | None) -> Mask | None:
+    """Which frames are no frames of the run, unless *only* those of that kind are asked for; None when there is none.
+
+    These are checksums, and what the run said of itself.
+    """
+    seals = None if only == SEAL else _seals(block, offset, length, kind)
+    about: Mask = kind == STATE
+    if only is not None or not about.any():
+        return seals
+    about &= overlapping(block, f"V{len(MARK)}")[offset + _HEAD + 1] == np.void(MARK)
+    return about if seals is None else about | seals
+
+
 def _seals(block: Octets, offset: Ints, length: Ints, kind: Octets) -> Mask | None:
-    """Which frames are checksums, no frames of the run; None when there is none."""
+    """Which frames are checksums; None when there is none."""
     found: Mask = length == SEAL_SIZE
     if not found.any():
         return None

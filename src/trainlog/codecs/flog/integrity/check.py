@@ -12,6 +12,7 @@ from trainlog.codecs.flog.integrity.find_header import FoundHeader, find_header
 from trainlog.codecs.flog.integrity.seals import SEAL_SIZE, checksum, is_end_mark, is_seal, resembles_seal
 from trainlog.codecs.flog.scanning.walk import Record, is_likely, walk
 from trainlog.codecs.flog.wire.layout import FIRST_BYTES, FRAME
+from trainlog.codecs.flog.wire.run_state import is_about_run
 from trainlog.model import Kind
 from trainlog.storage.source import Source
 from trainlog.verify_report import Problem, Verdict
@@ -37,7 +38,7 @@ def check(source: Source, progress: Callable[[int], object] | None = None) -> Ve
     for n, record in enumerate(walk(source, found.start, on_gap=gaps.append)):
         if is_seal(record.kind, record.data, record.size):
             seals.look_at(record)
-        else:
+        elif not is_about_run(record.kind, record.data):
             verdict.kinds[Kind(record.kind)] += 1
             times.look_at(record)
         if progress is not None and n % 1024 == 0:

@@ -12,6 +12,7 @@ from trainlog.codecs.flog.integrity.seals import SealedFile, is_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import pack_header
 from trainlog.codecs.flog.wire.layout import FRAME
+from trainlog.codecs.flog.wire.run_state import is_about_run, is_state
 from trainlog.codecs.frame_payload import encode
 from trainlog.model import Kind
 from trainlog.storage.source import Source
@@ -48,10 +49,11 @@ def salvage(source: Source, target: Path) -> Repair:
         copy = _Copy(source, file)
         time = 0.0
         for record in walk(source, found.start, on_gap=gaps.append):
-            if is_seal(record.kind, record.data, record.size):
-                continue
+            is_own = is_about_run(record.kind, record.data)
+            if is_seal(record.kind, record.data, record.size) or (is_own and not is_state(record.kind, record.data)):
+                continue  # the copy gets its own
             copy.add(record.offset, record.size)
-            kept[Kind(record.kind)] += 1
+            kept[Kind(record.kind)] += not is_own
             time = record.time
         copy.end()
         lost: Counter[str] = Counter({"header": 1} if header and PROVEN not in header else {})
@@ -67,7 +69,7 @@ def salvage(source: Source, target: Path) -> Repair:
         file.sync()
     finally:
         file.close()
-    return Repair(target, dict(sorted(kept.items())), dict(lost), size, doubtful, header)
+    return Repair(target, dict(sorted((+kept).items())), dict(lost), size, doubtful, header)
 
 
 class _Copy:

@@ -7,6 +7,9 @@ either is under a checksum or is part of one. ``rewinds`` is how many there have
 search a large file for none.
 
 A seal that covers nothing but itself, right behind another one, is the *end mark* of a log that was closed.
+
+Where the log has a state of the run (see `trainlog.codecs.flog.wire.run_state`), a pointer to the last one stands
+before each seal but the end mark, and is written with it.
 """
 
 from __future__ import annotations
@@ -20,8 +23,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
+from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import parse_fixed_header
 from trainlog.codecs.flog.wire.layout import FRAME, HEADER
+from trainlog.codecs.flog.wire.run_state import MARK, POINTER_SIZE, STATE, is_state, pack_pointer, pointed_state
 from trainlog.storage.append import AppendFile
 from trainlog.storage.source import Source
 
@@ -44,6 +49,7 @@ SEAL_SIZE: Final = FRAME.size + _SIZE
 _BLANK: Final = FRAME.pack(0.0, SEAL, _SIZE) + _PAYLOAD.pack(MAP, 0, _TO, 0, _REWINDS, 0, _CRC)
 _FIXED: Final = {at: byte for at, byte in enumerate(_BLANK) if byte}  # the bytes that are the same in each, by place
 _KEYS: Final = frozenset(["from", "to", "rewinds", "crc32"])
+_STATE_HEAD: Final = 2 + len(MARK)  # bytes by which the payload of a state is known
 
 REWIND: Final = b"\xa4type\xa6rewind"  # in the payload of an event, see `trainlog.codecs.flog.integrity.rewinds`
 
@@ -85,6 +91,7 @@ class SealedFile(AppendFile):
         self._seal: bytes | None = None  # that was written last
         self._behind = _Sealed()  # what is under seals when that is in the file
         self._rewinds = 0  # in the file so far, or more: a reader searches for them then
+        self._states = 0  # of the run, in the file so far, or more: they are searched for then
         self._due = 0  # with a seal so early, a log that was cut is known from one that never had any
 
     def begin_anew(self, header: bytes) -> None:
@@ -94,13 +101,24 @@ class SealedFile(AppendFile):
             self.append(header)
             self._first, self._last = header, b""
 
-    def count_rewind(self) -> None:
-        """Say that one of the frames that come is a rewind."""
-        self._rewinds += 1
+    def counted(self, frame: bytes) -> bytes:
+        """Say that this *frame* comes, which may be a rewind, or a state of the run.
+
+        Returns:
+            The frame as it is to be written: a state has the time of the frame before it, as seals have.
+
+        """
+        self._rewinds += REWIND in frame
+        if not frame[FRAME.size + 1 :].startswith(MARK):
+            return frame
+        self._states += 1
+        return bytes(self._last[:_TIME] or frame[:_TIME]) + frame[_TIME:]
 
     def extend(self, frames: bytes | memoryview, last: int) -> None:
         """Write *frames*, which are whole; the last one begins at byte *last*. Raises as ``append``."""
-        self._rewinds += bytes(frames).count(REWIND)
+        raw = bytes(frames)
+        self._rewinds += raw.count(REWIND)
+        self._states += raw.count(MARK)
         self.append(frames, bytes(frames[last : last + _TIME]))
 
     def go_on(self, seal: Seal, end: int, time: float) -> None:
@@ -116,7 +134,13 @@ class SealedFile(AppendFile):
             crc = checksum(source, seal.end, end)
             self._rewinds = seal.rewinds + contains(source, REWIND, seal.end, end)
             self._first = self._first or source.read(0, parse_fixed_header(source.read(0, HEADER.size), self.path)[1])
-        self._sealed = _Sealed(seal.end, end, crc)
+            found = [
+                record.offset
+                for record in walk(source, max(seal.end, len(self._first)), kind=STATE, on_gap=_ignore)
+                if is_state(record.kind, record.data)
+            ]
+        self._states = len(found)
+        self._sealed = _Sealed(seal.end, end, crc, (seal.state_at, *found)[-1], self._states)
         self._end = end
         self._due = end + EVERY if seal.end else 0
         self._last = struct.pack("<d", time)
@@ -152,12 +176,30 @@ class SealedFile(AppendFile):
                 raise OSError(errno.EIO, "the file was cut")
             crc = crc32(block, crc)
             at += len(block)
-        seal = _pack_seal(sealed.start, end, bytes(self._last[:_TIME]), self._rewinds, crc)
-        behind = _Sealed(end + SEAL_SIZE, end + SEAL_SIZE)
+        time, state_at, states = bytes(self._last[:_TIME]), sealed.state_at, sealed.states
+        if self._states > states:
+            found = self._states_in(max(sealed.start, len(self._first)), end)
+            state_at, states = (state_at, *found)[-1], states + len(found)
+        pointer = pack_pointer(time, state_at) if state_at and end > sealed.start else b""
+        seal = pointer + _pack_seal(sealed.start, end + len(pointer), time, self._rewinds, crc32(pointer, crc))
+        behind = _Sealed(end + len(seal), end + len(seal), 0, state_at, states)
         if self._end != end or self._sealed is not sealed:
             return None
         self._behind = behind
         return seal
+
+    def _states_in(self, at: int, end: int) -> list[int]:
+        """Where among the frames from byte *at* to *end*, which are whole, the states of the run begin."""
+        found = []
+        while end - at > FRAME.size:
+            head = os.pread(self._fd, FRAME.size + _STATE_HEAD, at)
+            if len(head) < FRAME.size:
+                break
+            _, kind, size = FRAME.unpack_from(head)
+            if kind == STATE and head[FRAME.size + 1 :] == MARK + b"\x01":
+                found.append(at)
+            at += FRAME.size + size
+        return found
 
     def _adopt(self, record: bytes | memoryview, size: int) -> None:
         if self._record is record:
@@ -198,12 +240,16 @@ class _Sealed(NamedTuple):
         start: where the next seal's range begins.
         at: up to where its checksum is known.
         crc: of the bytes from *start* to *at*.
+        state_at: where the last state of the run begins; 0 when there is none.
+        states: how many were found so far.
 
     """
 
     start: int = 0
     at: int = 0
     crc: int = 0
+    state_at: int = 0
+    states: int = 0
 
 
 def _pack_seal(start: int, end: int, time: bytes, rewinds: int, crc: int) -> bytes:
@@ -247,12 +293,14 @@ class Seal(NamedTuple):
         end: the byte behind it; 0 when there is none.
         time: of the frame before it.
         rewinds: how many there are before it.
+        state_at: where the last state of the run before it begins; 0 when there is none.
 
     """
 
     end: int = 0
     time: float = 0.0
     rewinds: int = 0
+    state_at: int = 0
 
 
 def last_seal(source: Source, start: int) -> Seal:
@@ -267,11 +315,23 @@ def last_seal(source: Source, start: int) -> Seal:
             if len(block) - found < _SIZE:
                 continue
             time, kind, size = FRAME.unpack_from(block, found - FRAME.size)
-            _, _, to_key, to, rewinds_key, rewinds, crc_key = _PAYLOAD.unpack_from(block, found)
+            _, first, to_key, to, rewinds_key, rewinds, crc_key = _PAYLOAD.unpack_from(block, found)
             keys = to_key, rewinds_key, crc_key
             if (kind, size, keys) == (SEAL, _SIZE, _ALL_KEYS) and to == begin + found + _PAYLOAD.size:
-                return Seal(to + _CHECKSUM, time, rewinds)
+                return Seal(to + _CHECKSUM, time, rewinds, _state_before(source, to + _CHECKSUM - SEAL_SIZE, first))
         if begin == start:
             break
         end = begin + SEAL_SIZE - 1  # one that began before this block is all in the next
     return Seal()
+
+
+def _state_before(source: Source, at: int, first: int) -> int:
+    """Where the last state begins, by the pointer before the seal at byte *at*, whose range begins at byte *first*."""
+    if first == at:  # the end mark
+        at -= SEAL_SIZE
+    found = pointed_state(source.read(at - POINTER_SIZE, POINTER_SIZE)) if at > POINTER_SIZE else 0
+    return found if found < at else 0
+
+
+def _ignore(gap: object) -> None:
+    """Damage is reported by those who read frames."""

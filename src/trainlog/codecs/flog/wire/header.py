@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from trainlog.codecs.flog.wire.layout import HEADER, MAGIC, MAX_PAYLOAD, VERSION, VERSIONS
-from trainlog.codecs.plain_object import as_array, plain_object
+from trainlog.codecs.plain_object import json_value
 from trainlog.errors import CorruptLog, TruncatedLog, UnknownFormat, UnsupportedFrame
-from trainlog.model import Header, Variable
+from trainlog.model import End, Header, Variable
 
 __all__ = ["header_of", "pack_header", "parse_fixed_header"]
 
 # Declared columns travel in the metadata, under this key, as a list of objects with the fields of `Variable`.
 _VARIABLES = "variables"
+
+# What the recorder found out by itself, and how the run ended: {"run": {...}, "end": {...}}.
+_OURS = "trainlog"
 
 
 def parse_fixed_header(head: bytes, path: Path) -> tuple[int, int]:
@@ -59,7 +62,11 @@ def header_of(text: bytes, phase: int) -> Header:
     variables = _variables_of(meta.get(_VARIABLES))
     if variables:
         del meta[_VARIABLES]
-    return Header(meta, phase, variables)
+    ours = meta.get(_OURS)
+    if not (isinstance(ours, dict) and isinstance(ours.get("run"), dict)):
+        return Header(meta, phase, variables)
+    del meta[_OURS]
+    return Header(meta, phase, variables, ours["run"], End.of(ours.get("end")))
 
 
 def _variables_of(entries: Any) -> tuple[Variable, ...]:
@@ -85,8 +92,11 @@ def pack_header(header: Header) -> bytes:
     meta = dict(header.meta)
     if header.variables:
         meta[_VARIABLES] = [dataclasses.asdict(variable) for variable in header.variables]
+    if header.run or header.end:
+        end = {} if header.end is None else {"end": dataclasses.asdict(header.end)}
+        meta.setdefault(_OURS, {"run": header.run, **end})
     try:
-        text = json.dumps(meta, default=_json_value).encode("ascii")
+        text = json.dumps(meta, default=json_value).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
         raise UnsupportedFrame(f"the metadata cannot be stored as JSON: {error}") from error
     if len(text) > MAX_PAYLOAD:
@@ -95,8 +105,3 @@ def pack_header(header: Header) -> bytes:
         return HEADER.pack(MAGIC, VERSION, header.phase, len(text)) + text
     except struct.error as error:
         raise UnsupportedFrame(f"the phase is a number from 0 to 255, not {header.phase!r}") from error
-
-
-def _json_value(value: Any) -> Any:
-    """What trainers put into their metadata beside JSON's own values; arguments hold paths, configurations dates."""
-    return as_array(value).tolist() if hasattr(value, "__array__") else plain_object(value)

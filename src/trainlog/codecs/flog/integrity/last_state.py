@@ -1,0 +1,91 @@
+"""The last state of a run in its log, found without reading the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from trainlog.codecs.flog.integrity.seals import MAP, Seal, contains, last_seal
+from trainlog.codecs.flog.scanning.walk import walk
+from trainlog.codecs.flog.wire.layout import FRAME, MAX_PAYLOAD
+from trainlog.codecs.flog.wire.run_state import MARK, STATE, is_state
+from trainlog.codecs.frame_payload import decode
+from trainlog.storage.source import Source
+
+__all__ = ["last_state"]
+
+# In a log with checksums there is one in the last of these ranges, but for large frames at the end.
+_SEALS_WITHIN: Final = 256 << 10, 16 << 20
+_FIRST_SEAL_WITHIN: Final = 768 << 10
+
+_State = Mapping[Any, Any]
+
+
+def last_state(source: Source, start: int, *, unsealed: bool) -> _State | None:
+    """The last state in *source*; None where there is none.
+
+    It stands behind the last checksum, or the pointer before that leads to it. Where the pointer leads astray, as in a
+    log that was cut while it was written, all of the log is searched.
+
+    Args:
+        source: the file, of which nothing is hidden.
+        start: where its first frame begins.
+        unsealed: whether this library wrote it without checksums: then only a state at its end is found.
+
+    """
+    if unsealed:
+        return _at_the_end(source, start)
+    seal = _last_seal(source, start)
+    if not seal.end:
+        return None
+    found = _behind(source, seal.end)
+    if found is None and seal.state_at:
+        found = _state_at(source, seal.state_at)
+        return _behind(source, start) if found is None else found
+    return found
+
+
+def _last_seal(source: Source, start: int) -> Seal:
+    """The last seal. A log of another program, which has none, is not searched for it."""
+    for within in _SEALS_WITHIN:
+        begin = max(source.size - within, start)
+        seal = last_seal(source, begin)
+        first = min(start + _FIRST_SEAL_WITHIN, source.size)
+        if seal.end or begin == start or not contains(source, MAP, start, first):
+            return seal
+    return last_seal(source, start)
+
+
+def _behind(source: Source, start: int) -> _State | None:
+    found = None
+    for record in walk(source, start, kind=STATE, on_gap=_ignore):
+        if is_state(record.kind, record.data):
+            found = record.data
+    return found
+
+
+def _state_at(source: Source, at: int) -> _State | None:
+    """The state that begins at byte *at*, if one does."""
+    head = source.read(at, FRAME.size)
+    if len(head) < FRAME.size:
+        return None
+    _, kind, size = FRAME.unpack(head)
+    if kind != STATE or size > min(MAX_PAYLOAD, source.size - at - FRAME.size):
+        return None
+    try:
+        data = decode(source.read(at + FRAME.size, size))
+    except ValueError:
+        return None
+    return data if is_state(kind, data) else None
+
+
+def _at_the_end(source: Source, start: int) -> _State | None:
+    """The state that is the last frame of the file, if that is not large."""
+    begin = max(source.size - _SEALS_WITHIN[0], start)
+    block = source.read(begin, source.size - begin)
+    place = block.rfind(MARK + b"\x01") - 1 - FRAME.size
+    return _state_at(source, begin + place) if place >= 0 else None
+
+
+def _ignore(gap: object) -> None:
+    """Damage is reported by those who read frames."""

@@ -1,0 +1,203 @@
+"""Where a run comes from: when, where and by which command it began, from which commit, with which versions.
+
+`facts` finds that out for a recorder, which puts it into the header of its log. Nothing of the environment's variables
+is looked at, secrets on the command line are left out, and git is given a second at most. docs/provenance.md tells of
+each fact, and how to leave them out.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import re
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from trainlog.redaction import redacted_arguments, redacted_source
+
+__all__ = ["Provenance", "facts", "provenance_wanted"]
+
+Provenance = Literal["on", "no-patch", "off"]
+"""What is found out: all of it, all but what differs from the commit, or nothing."""
+
+SWITCH: Final = "TRAINLOG_PROVENANCE"
+
+_SECONDS: Final = 1.0  # that git may take
+_FRESH: Final = 5.0  # seconds for which a process does not ask git again
+_PATCH: Final = 1 << 16  # bytes of a difference to the commit that is kept
+_COMMAND: Final = 4096  # letters
+# What is changed in these files is nobody else's business.
+_PRIVATE: Final = (
+    *(".env*", "*.env", ".netrc", ".npmrc", ".pypirc", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_*"),
+    *("*secret*", "*credential*", "*password*"),
+)
+# Libraries whose versions matter, as far as the process has imported them.
+_LIBRARIES: Final = (
+    *("numpy", "torch", "jax", "jaxlib", "tensorflow", "keras", "flax", "optax", "warp"),
+    *("gymnasium", "gym", "pettingzoo", "mujoco", "brax", "dm_control", "pybullet", "genesis", "isaaclab", "mjlab"),
+    *("stable_baselines3", "sb3_contrib", "rsl_rl", "skrl", "torchrl", "tensordict", "tianshou", "ray"),
+    *("lightning", "pytorch_lightning", "transformers", "trl", "accelerate"),
+)
+_DISTRIBUTIONS: Final[Mapping[str, str]] = {"rsl_rl": "rsl-rl-lib", "warp": "warp-lang", "genesis": "genesis-world"}
+_SEED: Final = re.compile(r"(?:--?|\+*)(?:[\w.]*[._-])?seed[= ](\d{1,18})(?=\s|$)")
+
+_looked_up: dict[tuple[str, bool], tuple[float, dict[str, Any]]] = {}
+
+
+def provenance_wanted(asked: bool | Provenance) -> Provenance:
+    """What is to be found out: the less of what the caller and the variable ``TRAINLOG_PROVENANCE`` allow.
+
+    Raises:
+        ValueError: when one of them says something else.
+
+    """
+    levels = get_args(Provenance)
+    by_variable = os.environ.get(SWITCH, "").lower() or "on"
+    for where, value in (("provenance", asked), (SWITCH, by_variable)):
+        if not isinstance(value, bool) and value not in levels:
+            raise ValueError(f"{where} is one of {', '.join(map(repr, levels))}, not {value!r}")
+    by_caller = "on" if asked is True else "off" if asked is False else asked
+    return levels[max(map(levels.index, (by_caller, by_variable)))]  # type: ignore[no-any-return]
+
+
+def facts(wanted: Provenance) -> dict[str, Any]:
+    """What there is to know of this process and its code now; only the version of trainlog where nothing is *wanted*.
+
+    It raises nothing: what cannot be found out is left out.
+    """
+    from trainlog import __version__
+
+    found: dict[str, Any] = {"trainlog": __version__}
+    if wanted == "off":
+        return found
+    now = time.time()
+    arguments = redacted_arguments(_arguments())
+    found["began"] = datetime.datetime.fromtimestamp(now).astimezone().isoformat(timespec="milliseconds")
+    found |= {"wall": now, "host": socket.gethostname(), "pid": os.getpid(), "command": _command(arguments)}
+    if (seed := _SEED.search(" ".join(arguments[1:]))) is not None:
+        found["seed"] = int(seed[1])
+    found |= {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    if versions := dict(_versions()):
+        found["versions"] = versions
+    try:
+        found["folder"] = os.getcwd()  # noqa: PTH109 - it may be deleted, or be no text
+    except OSError:
+        return found
+    if git := _git(found["folder"], with_patch=wanted == "on"):
+        found["git"] = git
+    return found
+
+
+def _arguments() -> list[str]:
+    """The command line; code that stands in it is left out."""
+    arguments = list(sys.orig_argv)
+    if "-c" in arguments[:-1]:
+        arguments[arguments.index("-c") + 1] = "..."
+    return [one.encode("utf-8", "replace").decode() for one in arguments]
+
+
+def _command(arguments: Sequence[str]) -> str:
+    command = shlex.join(arguments)
+    return command if len(command) <= _COMMAND else f"{command[:_COMMAND]}..."
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _LIBRARIES:
+        module = sys.modules.get(name)
+        if module is not None and (version := getattr(module, "__version__", None) or _installed(name)):
+            yield name, str(version)
+    if (cuda := getattr(sys.modules.get("torch.version"), "cuda", None)) is not None:
+        yield "cuda", str(cuda)
+
+
+def _installed(name: str) -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version(_DISTRIBUTIONS.get(name, name))
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _git(folder: str, *, with_patch: bool) -> dict[str, Any]:
+    """The commit of *folder*, and what differs from it; a process that begins many logs does not ask for each."""
+    at, found = _looked_up.get((folder, with_patch), (-_FRESH, {}))
+    if time.monotonic() - at > _FRESH:
+        found = _asked(folder, with_patch=with_patch) if _may_be_versioned(Path(folder)) else {}
+        _looked_up.clear()
+        _looked_up[folder, with_patch] = time.monotonic(), found
+    return dict(found)
+
+
+def _may_be_versioned(folder: Path) -> bool:
+    """Whether there is a repository, so that it is worth starting git."""
+    return "GIT_DIR" in os.environ or any(os.path.lexists(one / ".git") for one in (folder, *folder.parents))
+
+
+def _asked(folder: str, *, with_patch: bool) -> dict[str, Any]:
+    end = time.monotonic() + _SECONDS
+    head, _ = _output(["rev-parse", "HEAD", "--abbrev-ref", "HEAD"], folder, end, _COMMAND)
+    commit, _, branch = head.decode("utf-8", "replace").strip().partition("\n")
+    if not re.fullmatch(r"[0-9a-f]{40,64}", commit):
+        return {}
+    found: dict[str, Any] = {"commit": commit, **({"branch": branch} if branch not in ("", "HEAD") else {})}
+    private = [f":(exclude,top,glob,icase)**/{name}" for name in _PRIVATE]
+    command = ["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=dirty", "HEAD", "--"]
+    difference, why = _output([*command, ":(top)", *private], folder, end, _PATCH if with_patch else 1)
+    if why == "time":
+        return {**found, "note": f"what differs from the commit was not found within {_SECONDS:g} s"}
+    if why == "failed":
+        return found
+    found["dirty"] = bool(difference)
+    if with_patch and difference:
+        if why == "size":
+            return {**found, "note": f"what differs from the commit has more than {_PATCH:,} bytes, and is left out"}
+        found["patch"], redacted = redacted_source(difference.decode("utf-8", "replace"))
+        if redacted:
+            found["note"] = "what looked like a secret was taken out of the patch"
+    return found
+
+
+def _output(command: Sequence[str], folder: str, end: float, most: int) -> tuple[bytes, str]:
+    """What git answers until the monotonic time *end*, *most* bytes of it; and why that is not all: time, size, failed.
+
+    Nothing that a repository could name is run, and nothing is locked or written.
+    """
+    import select
+    import subprocess
+
+    options = ["-c", "core.fsmonitor=false", "-c", "core.quotepath=true", "-c", "core.untrackedCache=keep"]
+    try:
+        process = subprocess.Popen(
+            ["git", "--no-pager", *options, *command],
+            cwd=folder,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError:
+        return b"", "failed"
+    answer, why = b"", ""
+    with process:
+        assert process.stdout is not None
+        descriptor = process.stdout.fileno()
+        try:
+            while not why:
+                if not select.select([descriptor], [], [], max(end - time.monotonic(), 0))[0]:
+                    why = "time"
+                elif not (block := os.read(descriptor, 1 << 16)):
+                    break
+                else:
+                    answer += block
+                    why = "size" if len(answer) > most else ""
+        finally:
+            if why:
+                process.kill()
+    return answer, why or ("failed" if process.returncode else "")

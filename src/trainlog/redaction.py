@@ -1,0 +1,79 @@
+"""What looks like a secret, taken out of command lines and of source code."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Final
+
+__all__ = ["redacted_arguments", "redacted_source"]
+
+_REDACTED: Final = "[redacted]"
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_NAMES: Final = frozenset(
+    {"password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "credential", "credentials", "auth"}
+    | {"authorization", "bearer", "cookie"}
+)
+_KEYS: Final = frozenset({"api", "access", "private", "secret", "account", "license", "signing", "encryption", "ssh"})
+
+# Tokens that are known by their form: of OpenAI, GitHub, Hugging Face, GitLab, Slack, AWS, Google, and JWT.
+_TOKEN: Final = re.compile(
+    r"\b(?:[spr]k-[\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|hf_\w{20,}|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{10,}"
+    r"|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
+)
+_IN_ADDRESS: Final = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+_PAIR: Final = re.compile(r"""(?P<name>[A-Za-z][\w.-]*)(?P<sign>["']?\s*[=:]\s*["']?)(?P<value>[^\s"',;&}]+)""")
+_BEARER: Final = re.compile(r"(?i)\b(bearer|basic)\s+\S+")
+_LITERAL: Final = re.compile(
+    r"""(?P<name>[A-Za-z]\w*)(?P<sign>["']?\]?\s*[=:]\s*)(?P<quote>["'])(?P<value>[^"'\s]{8,})(?P=quote)"""
+)
+_PRIVATE_KEY: Final = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+)
+
+
+def redacted_arguments(arguments: Sequence[str]) -> list[str]:
+    """A command line without its secrets: ``--api-key=…``, ``--password …``, ``TOKEN=…``, and tokens of known form."""
+    found: list[str] = []
+    is_value = False
+    for one in arguments:
+        if is_value and not one.startswith("-"):
+            found.append(_REDACTED)
+            is_value = False
+            continue
+        is_value = one.startswith("-") and "=" not in one and _is_secret(one)
+        found.append(_pairs(_tokens(_BEARER.sub(rf"\1 {_REDACTED}", one))))
+    return found
+
+
+def redacted_source(text: str) -> tuple[str, bool]:
+    """Source code without its secrets, and whether there were any: literals with such a name, and known tokens.
+
+    Names alone tell nothing there: ``token = next(tokens)`` stays.
+    """
+
+    def literal(match: re.Match[str]) -> str:
+        if not _is_secret(match["name"]):
+            return match[0]
+        return f"{match['name']}{match['sign']}{match['quote']}{_REDACTED}{match['quote']}"
+
+    found = _LITERAL.sub(literal, _tokens(_PRIVATE_KEY.sub(_REDACTED, text)))
+    return found, found != text
+
+
+def _tokens(text: str) -> str:
+    return _IN_ADDRESS.sub(_REDACTED, _TOKEN.sub(_REDACTED, text))
+
+
+def _pairs(text: str) -> str:
+    def pair(match: re.Match[str]) -> str:
+        return f"{match['name']}{match['sign']}{_REDACTED}" if _is_secret(match["name"]) else match[0]
+
+    return _PAIR.sub(pair, text)
+
+
+def _is_secret(name: str) -> bool:
+    words = [word.lower() for word in _WORD.findall(name)]
+    is_key = any(word == "key" and before in _KEYS for before, word in itertools.pairwise(words))
+    return is_key or not _NAMES.isdisjoint(words)

@@ -1,0 +1,151 @@
+"""How a run ends: what ended the process, or the block, in which its log was open.
+
+The interpreter says of an exception that nobody caught in ``sys.last_value``, and of a thread's in
+``threading.excepthook``, which is called through. What ``sys.exit`` was given it says nowhere, so that ``sys.exit`` is
+called through, too. Both are done when the first recorder is opened. No signal handler is installed: a process that is
+ended by a signal that it does not handle says nothing of its end.
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import functools
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from trainlog.model import EndState
+
+__all__ = ["Ending", "OpenLog", "close_first", "ending_of", "open_logs", "stay_informed"]
+
+_LETTERS: Final = 500
+
+Ending = tuple[EndState, str]
+"""The state, and the reason."""
+
+FINISHED: Final[Ending] = ("finished", "")
+_NO_END: Final[Ending] = ("interrupted", "the session ended while the log was open")
+# What a shell says of a process that one of these signals ended.
+_BY_SIGNAL: Final = {128 + number: number.name for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+
+class OpenLog(Protocol):
+    """What is told of the end of the process."""
+
+    def note(self, ending: Ending) -> None:
+        """Take down what may end the run: it does where nothing is recorded after it."""
+        ...
+
+    def close_at_exit(self, ending: Ending | None) -> None:
+        """Close at the end of the process, which ended so, or as it was noted."""
+        ...
+
+
+open_logs: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The `OpenLog`s of this process."""
+
+_known_error: BaseException | None = None  # of the interactive session, from before the first log was opened
+_is_informed = False
+
+
+def ending_of(error: BaseException | None) -> Ending:
+    """How a run ended that *error* ended.
+
+    Errors and exit codes that tell of one are failures; an exit code of 0 is none. Ctrl-C, and whatever else is no
+    error (a task that was cancelled), is an interruption, as are exit codes that stand for SIGINT, SIGTERM and SIGHUP.
+    """
+    match error:
+        case None:
+            return FINISHED
+        case SystemExit(code=code):
+            return _exited(code)
+        case Exception():
+            return "failed", _words(error)
+    return "interrupted", _words(error)
+
+
+def _exited(code: Any) -> Ending:
+    """How a run ended that left by ``sys.exit(code)``."""
+    if code is None or code == 0:
+        return FINISHED
+    if isinstance(code, int) and code in _BY_SIGNAL:
+        return "interrupted", _BY_SIGNAL[code]
+    return "failed", f"SystemExit: {code}"[:_LETTERS]
+
+
+def _words(error: BaseException) -> str:
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 - it is somebody else's, and may fail in any way
+        said = ""
+    name = type(error).__name__
+    return (f"{name}: {said}" if said else name)[:_LETTERS]
+
+
+def stay_informed() -> None:
+    """See to it that the end of the process is known; may be called again."""
+    global _is_informed, _known_error
+    if _is_informed:
+        return
+    _is_informed = True
+    _known_error = getattr(sys, "last_value", None)
+    sys.exit = _calling_through(sys.exit)
+    threading.excepthook = _telling_first(threading.excepthook)
+    if "multiprocessing.process" in sys.modules:
+        _at_the_end_of_a_child()
+
+
+def _calling_through(leave: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(leave)
+    def exit(status: Any = None, /) -> Any:
+        ending = _exited(status)
+        for log in list(open_logs):
+            log.note(ending)
+        return leave(status)
+
+    return exit
+
+
+def _telling_first(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def excepthook(args: Any, /) -> Any:
+        if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+            state, reason = ending_of(args.exc_value)
+            name = "" if args.thread is None else f" in the thread {args.thread.name}"
+            for log in list(open_logs):
+                log.note((state, reason + name))
+        return hook(args)
+
+    return excepthook
+
+
+def _at_the_end_of_a_child() -> None:
+    """A process of `multiprocessing` ends without the functions of `atexit`."""
+    from multiprocessing import process, util
+
+    if process.parent_process() is not None:
+        util.Finalize(None, _close_all, exitpriority=100)
+
+
+def close_first() -> None:
+    """Close the logs before whatever else was registered until now for the end of the process."""
+    atexit.unregister(_close_all)
+    atexit.register(_close_all)
+
+
+@atexit.register
+def _close_all() -> None:
+    ending = _ending_of_the_process()
+    for log in list(open_logs):
+        log.close_at_exit(ending)
+
+
+def _ending_of_the_process() -> Ending | None:
+    """How the process ends; None for all that an exception in its main thread does not tell."""
+    if hasattr(sys, "ps1") or hasattr(builtins, "__IPYTHON__"):
+        return _NO_END  # errors are shown there, and the session goes on
+    last = getattr(sys, "last_value", None)
+    return ending_of(last) if last is not None and last is not _known_error else None
