@@ -74,8 +74,8 @@ class TrainingRecorder:
             task: ``task`` in the metadata.
             phase: a tag of the training phase, 0 to 255.
             metadata: more metadata of the run: seed, arguments, versions, ...
-            overwrite: replace an existing log, which stays as it is until the new one has begun. Otherwise an existing
-                log is an error.
+            overwrite: replace an existing log, which stays as it is until the new one has begun; a recorder of this
+                process that is writing it is closed. Otherwise an existing log is an error.
             resume: resume an existing log, as `trainlog.resume` does. Its header is not changed; metadata that differ
                 from it are in the ``resume`` event. The clock continues from its last frame; that of a shard from
                 when it began, by the wall clock. A log whose header is damaged (a power cut before it was on the disk)
@@ -104,7 +104,10 @@ class TrainingRecorder:
 
         """
         if not all(isinstance(name, str) for name in (creature_name, task)):
-            raise TypeError(f"creature_name and task are text; a map of facts is given as metadata={{...}}, for {path}")
+            raise TypeError(
+                f"creature_name and task are text; a map of facts is given as metadata={{...}}, for {path} (scripts of "
+                "MH-FLOCKE import from trainlog.mhflocke)"
+            )
         if address := _ADDRESS.match(os.fspath(path)):
             raise ValueError(
                 f"{os.fspath(path)!r} is an address of {address[1]}, and a log is written to a file: give a local path"
@@ -122,6 +125,8 @@ class TrainingRecorder:
             path = Path(path) / f"{shard}{Path(path).suffix}"
             meta["shard"] = {"rank": shard, "began": time.time()}
         self.path = path
+        if overwrite:
+            _close_others(path)
         self._warns = on_error == "warn"
         self._sync_error: Exception | None = None  # of the thread; the next call raises it
         self._last_warning = ""
@@ -385,6 +390,13 @@ def _resumed(path: Path, meta: Mapping[str, Any]) -> tuple[Writer, float]:
 
 
 _open_recorders: weakref.WeakSet[TrainingRecorder] = weakref.WeakSet()
+
+
+def _close_others(path: str | os.PathLike[str]) -> None:
+    """Close the recorders of this process at *path*, of a notebook's cell that is run again, for example."""
+    for other in list(_open_recorders):
+        if os.path.realpath(other.path) == os.path.realpath(path):
+            other.close()
 
 
 @atexit.register
