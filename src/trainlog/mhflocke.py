@@ -32,7 +32,7 @@ import numpy as np
 
 from trainlog import recorder, registry, replay
 from trainlog.codec import Reader
-from trainlog.codecs.frame_payload import encode
+from trainlog.codecs.frame_payload import storable
 from trainlog.codecs.plain_object import as_array
 from trainlog.errors import ClosedLog, TrainlogWarning, UnsupportedFrame
 from trainlog.lazy_frames import LazyFrames
@@ -78,7 +78,7 @@ class TrainingRecorder:
         try:
             self.log = recorder.TrainingRecorder(self.path, metadata=meta, overwrite=True)
         except UnsupportedFrame:
-            self.log = recorder.TrainingRecorder(self.path, metadata=_with_text(meta), overwrite=True)
+            self.log = recorder.TrainingRecorder(self.path, metadata=storable(meta), overwrite=True)
         self._frames = 0
         self._said: set[str] = set()
 
@@ -181,7 +181,7 @@ class TrainingRecorder:
             try:
                 self.log.record(None, kind, data)
             except UnsupportedFrame:
-                self.log.record(None, kind, _with_text(data))
+                self.log.record(None, kind, storable(data))
         except ClosedLog as error:
             self._say(f"{error.message}; what is recorded now is dropped")
         else:
@@ -383,20 +383,3 @@ def _is_unreadable(value: Any, left: int) -> bool:
             return True
         value = [*value, *value.values()]
     return any(_is_unreadable(one, left - 1) for one in value)
-
-
-def _with_text(value: Any, left: int = _DEPTH) -> Any:
-    """*value* with text in place of whatever cannot be stored."""
-    if left and isinstance(value, Mapping):
-        return {_storable(key): _with_text(one, left - 1) for key, one in value.items()}
-    if left and isinstance(value, list | tuple):
-        return [_with_text(one, left - 1) for one in value]
-    return _storable(value)
-
-
-def _storable(value: Any) -> Any:
-    try:
-        encode({"": value})
-    except UnsupportedFrame:
-        return str(value).encode("utf-8", "backslashreplace").decode()
-    return value

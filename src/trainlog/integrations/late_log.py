@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainlog.conventions import WALL
+from trainlog.integrations import configuration
 from trainlog.recorder import TrainingRecorder
 
 __all__ = ["LateLog"]
@@ -34,8 +35,9 @@ class LateLog:
 
     def hyperparameters(self, values: Mapping[str, Any]) -> None:
         """Metadata of a log that begins with them; an event ``hparams`` of one that has begun."""
+        values = configuration(values)
         if self._has_begun:
-            self.recorder().record_event(None, "hparams", {"hparams": dict(values)})
+            self.recorder().record_event(None, "hparams", {"hparams": values})
             return
         metadata = {WALL: time.time(), **values, **self._settings.get("metadata", {})}
         self._settings["metadata"] = metadata
