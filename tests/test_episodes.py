@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 
 import trainlog
 from trainlog import Frame, Kind, Variable
-from trainlog.episode import episode_table
+from trainlog.episode import Episode, episode_table
 from trainlog.episode_summary import EpisodeType, Tally, period_of, weights_of
 from trainlog.errors import LogNotFound, TrainlogWarning
+from trainlog.table.builder import table_of
 
 
 def log_of(path: Path, frames: list[Frame], **more: object) -> trainlog.Reader:
@@ -314,3 +316,44 @@ def test_one_environment_beside_a_vector_keeps_its_arrays(tmp_path: Path) -> Non
     found = list(trainlog.episodes(log_of(tmp_path / "a.flog", frames)))
     assert [one.steps["v"].tolist() for one in found] == [[[1.0, 1.5]], [[2.0, 2.5]], [[3.0, 3.5], [4.0, 4.5]]]
     assert all(one.steps["reward"].dtype == np.float64 for one in found)
+
+
+def sampled(**more: Any) -> Episode:
+    """An episode of 10 steps of 0.5 s, of which the records 1, 4, 8 and 10 are the means."""
+    steps = table_of(
+        Kind.CREATURE,
+        (
+            (0.0, {"step": n, "episode_sim_time": n / 2, "reward": x})
+            for n, x in ((1, 8.0), (4, 2.0), (8, 4.0), (10, 0.0))
+        ),
+    )
+    variables = (Variable("reward", "reward"),)
+    given = {"averaged": True, "by_step": True, **more}
+    return Episode(1, EpisodeType.EVALUATION, 1, 1, True, steps, variables, **given)
+
+
+def test_means_of_steps_of_records_and_behind_an_offset() -> None:
+    episode = sampled()
+    assert episode.means() == {"reward": (8 + 3 * 2 + 4 * 4 + 0) / 10}
+    assert episode.means(weighted=False) == {"reward": (8 + 2 + 4 + 0) / 4}
+    assert sampled(averaged=False).means() == episode.means(weighted=False)
+    assert episode.means(between=(2.0, None)) == {"reward": (3 * 2 + 4 * 4 + 0) / 9}
+    assert episode.means(between=(None, 4.0)) == {"reward": (8 + 3 * 2) / 4}
+    assert episode.means(between=(2.0, 4.5), weighted=False) == {"reward": 3.0}
+    assert episode.means(clock="step", between=(8, 9)) == {"reward": 4.0}
+    assert math.isnan(episode.means(between=(9.0, None))["reward"])
+    with pytest.raises(KeyError, match="has no 'time'"):
+        episode.means(clock="time", between=(0, 1))
+    with pytest.raises(ValueError, match="between is a pair"):
+        episode.means(between=2.0)  # type: ignore[arg-type]
+
+
+def test_an_episode_at_equal_distances() -> None:
+    found = sampled().resampled(4)
+    assert list(found) == ["episode_sim_time", "reward"]
+    assert found["episode_sim_time"].tolist() == [0.5, 2.0, 3.5, 5.0]
+    assert found["reward"].tolist() == [8.0, 2.0, 3.5, 0.0]
+    assert sampled().resampled(2, clock="step", between=(4, None))["reward"].tolist() == [2.0, 0.0]
+    for count, between in ((1, None), (5, (90.0, None))):
+        with pytest.raises(ValueError, match="cannot be resampled"):
+            sampled().resampled(count, between=between)

@@ -23,12 +23,15 @@ LAZY = {
     *("duckdb", "ray", "dask"),
     *("gymnasium", "mujoco", "imageio_ffmpeg", "mjviser", "trimesh", "viser"),
     *("torch", "stable_baselines3", "rsl_rl", "lightning", "pytorch_lightning", "transformers", "matplotlib"),
+    *("keras", "torchrl", "mlflow"),
 }
 LAZY_MAY_BE_AT_THE_TOP_OF = {
     "cli": {"click"},
     "server": {"starlette", "uvicorn"},
     "gymnasium": {"gymnasium"},
-    "integrations": {"stable_baselines3", "rsl_rl", "lightning", "pytorch_lightning", "transformers", "ray"},
+    "integrations": {
+        *("stable_baselines3", "rsl_rl", "lightning", "pytorch_lightning", "transformers", "ray", "keras", "torchrl"),
+    },
 }
 
 

@@ -33,10 +33,12 @@ from trainlog.model import Header, Kind, Variable
 from trainlog.scan import Scan, stretches
 from trainlog.table.builder import TableBuilder, table_of
 from trainlog.table.table import Table
+from trainlog.table.values import Range, check_range, in_range
 
 __all__ = ["Episode", "EpisodeType", "episode_table", "episodes"]
 
 _OBS: Final = "obs"
+SIM_TIME: Final = "episode_sim_time"
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -163,15 +165,56 @@ class Episode:
         found = {key: column.values[-1] for key, column in parts.items() if column.valid[-1]}
         return found.get(_OBS, {key.partition("/")[2]: one for key, one in found.items()} or None)
 
-    def means(self, *, circular: bool = True) -> dict[str, float]:
-        """The mean of every variable over the steps, each record weighing as many as it tells of.
+    def means(
+        self, *, circular: bool = True, weighted: bool = True, clock: str = SIM_TIME, between: Range | None = None
+    ) -> dict[str, float]:
+        """The mean of every variable over the steps.
 
         Args:
-            circular: angles have the mean of their directions. Otherwise that of their plain numbers, which is
-                what RLSimion itself computes; also within a record, where nothing can be done about it.
+            circular: angles have the mean of their directions. Otherwise that of their plain numbers, as RLSimion and
+                Badger have it; also within a record, where nothing can be done about it.
+            weighted: each record weighs as many steps as it tells of, which gives the mean of all steps, as in what
+                RLSimion says of an evaluation. Otherwise all records weigh the same, as in Badger's reports.
+            clock: what *between* is of, such as ``step``.
+            between: values of *clock* from and to, without the latter, None for an open end; where no record is there
+                the means are NaN. These are Badger's offset and end of time, the end of which is inside.
+
+        Raises:
+            KeyError: when *between* is given, and the steps have no *clock*.
 
         """
-        return self._tally().means(circular=circular)
+        inside = None if between is None else self._between(clock, between)
+        return self._tally(inside, weighted=weighted).means(circular=circular)
+
+    def resampled(self, count: int, *, clock: str = SIM_TIME, between: Range | None = None) -> dict[str, Floats]:
+        """Every variable at *count* equally distant values of *clock*, linearly interpolated, as Badger does.
+
+        So episodes of different lengths or rates can be averaged; each has its own first and last value of *clock*.
+        Angles are interpolated as plain numbers.
+
+        Returns:
+            float64 arrays of the shape (count,) by key, that of *clock* first.
+
+        Raises:
+            KeyError: when the steps have no *clock*.
+            ValueError: when *count* is below 2, or no record is *between*.
+
+        """
+        inside = self._between(clock, between)
+        if count < 2 or not inside.any():
+            raise ValueError(
+                f"{self!r} cannot be resampled: {'count is 2 or more' if count < 2 else 'it has no steps'}"
+            )
+        at = self.steps.numbers(clock)[inside]
+        grid = np.linspace(at.min(), at.max(), count)
+        keys = [one.key for one in self.variables if one.key in self.steps and one.key != clock]
+        return {clock: grid, **{key: np.interp(grid, at, self.steps.numbers(key)[inside]) for key in keys}}
+
+    def _between(self, clock: str, between: Range | None) -> npt.NDArray[np.bool_]:
+        if clock not in self.steps:
+            raise KeyError(f"{self!r} has no {clock!r}; its keys are {', '.join(self.steps)}")
+        check_range("between", between)
+        return in_range(self.steps.numbers(clock), between)
 
     def summary(self) -> dict[str, Any]:
         """What the episode comes to, as one flat record for tables and reports.
@@ -222,11 +265,17 @@ class Episode:
         rewarded = [self.steps.column(key).present for key in self._reward_keys() if key in self.steps]
         return np.any(rewarded, axis=0) if np.any(rewarded) else np.ones(self.steps.rows, np.bool_)
 
-    def _tally(self) -> Tally:
-        tally = Tally(self.variables, averaged=self.averaged)
-        steps = self.steps if self.by_step else self.steps.rows_where(self._are_steps())
+    def _tally(self, inside: npt.NDArray[np.bool_] | None = None, *, weighted: bool = True) -> Tally:
+        """What the records *inside*, by default all, come to."""
+        counted = np.ones(self.steps.rows, np.bool_) if self.by_step else self._are_steps()
+        counted = counted if inside is None else counted & inside
+        steps = self.steps if counted.all() else self.steps.rows_where(counted)
         rows = steps.rows
-        step = steps["step"] if self.by_step and "step" in steps else np.arange(1, rows + 1)
+        numbered = self.by_step and "step" in steps
+        step = steps["step"] if numbered else np.arange(1, rows + 1)
+        first = int(counted.argmax()) if numbered and rows else 0
+        before = int(self.steps["step"][first - 1]) if first else 0
+        tally = Tally(self.variables, averaged=self.averaged and weighted, before=before)
         nothing = np.full(rows, np.nan)
         keys = [variable.key for variable in self.variables]
         columns = [steps.numbers(key) if key in steps else nothing for key in keys]

@@ -66,7 +66,8 @@ class Tally:
     A record that is the mean of several steps weighs as much as they do; single samples all weigh the same.
     """
 
-    def __init__(self, variables: Sequence[Variable], *, averaged: bool) -> None:
+    def __init__(self, variables: Sequence[Variable], *, averaged: bool, before: int = 0) -> None:
+        """Of *variables*; *before* is the step of the record before the first one that is added."""
         self._variables = variables
         self._averaged = averaged
         self._sums = np.zeros(len(variables))
@@ -74,7 +75,7 @@ class Tally:
         self._circles = [(i, period_of(variable)) for i, variable in enumerate(variables) if variable.circular]
         self._turns = np.zeros(len(self._circles), np.complex128)
         self._first: int | None = None
-        self._last = 0
+        self._last = before
         self.records = 0
 
     def add(self, step: npt.NDArray[Any], values: npt.NDArray[Any]) -> None:

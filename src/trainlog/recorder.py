@@ -116,7 +116,10 @@ class TrainingRecorder:
 
         """
         if not all(isinstance(name, str) for name in (creature_name, task)):
-            raise TypeError(f"creature_name and task are text; a map of facts is given as metadata={{...}}, for {path}")
+            raise TypeError(
+                f"creature_name and task are text; a map of facts is given as metadata={{...}}, for {path} (scripts of "
+                "MH-FLOCKE import from trainlog.mhflocke)"
+            )
         path = recording_path(path)
         wanted = provenance_wanted(provenance)
         meta: dict[str, Any] = {"creature": creature_name, "task": task, **(metadata or {})}

@@ -19,12 +19,12 @@ from trainlog.codec import Reader, Scan, Summary
 from trainlog.conventions import EPISODE_END, EPISODE_START, EVOLUTION_NAMES, RANK, Conventions
 from trainlog.environment_rows import by_environment
 from trainlog.errors import EmptyLog
-from trainlog.model import Kind, KindLike
-from trainlog.scan import stretches
+from trainlog.lazy_frames import LazyFrames, orders_of
+from trainlog.model import Frame, Kind
 from trainlog.storage.source import atomic_write
 from trainlog.table.values import flatten
 
-__all__ = ["FlogReplay"]
+__all__ = ["FlogReplay", "interpolate", "save_npz"]
 
 _COORDINATES: Final[tuple[Literal["qpos", "qvel"], ...]] = ("qpos", "qvel")
 _DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({"speed": 0.0, "step": 0, "skill": ""})
@@ -34,8 +34,9 @@ _SHOWN: Final = 5  # events at the beginning and at the end that a summary shows
 class FlogReplay:
     """A recorded run of any installed format.
 
-    Methods that yield frames yield dicts: the frame's data, and its time as ``timestamp``. Each call reads the file
-    again, and holds no frames in memory. Counts are read once.
+    Methods that give frames give sequences of dicts: the frame's data, and its time as ``timestamp``. They can be
+    counted, indexed, sliced and iterated, and are read while that is done; see `trainlog.lazy_frames.LazyFrames`. The
+    properties are read once.
 
     Attributes:
         path: the log.
@@ -113,31 +114,26 @@ class FlogReplay:
         """Evolution frames."""
         return self._count(Kind.EVOLUTION)
 
-    def _dicts(self, kind: KindLike) -> Iterator[dict[str, Any]]:
-        for frame in self.reader.frames(kind):
-            yield {"timestamp": frame.time, **frame.data}
+    def _frames(self, kind: Kind) -> LazyFrames:
+        return LazyFrames(self.reader, {kind}, _dict)
 
-    def stats_frames(self) -> Iterator[dict[str, Any]]:
-        """Yield the training statistics."""
-        return self._dicts(Kind.STATS)
+    def stats_frames(self) -> Sequence[dict[str, Any]]:
+        """The training statistics."""
+        return self._frames(Kind.STATS)
 
-    def creature_frames(self) -> Iterator[dict[str, Any]]:
-        """Yield the physical states."""
-        return self._dicts(Kind.CREATURE)
+    def creature_frames(self) -> Sequence[dict[str, Any]]:
+        """The physical states."""
+        return self._frames(Kind.CREATURE)
 
     physics_frames = creature_frames
 
-    def events(self) -> Iterator[dict[str, Any]]:
-        """Yield the events."""
-        return self._dicts(Kind.EVENT)
+    def events(self) -> Sequence[dict[str, Any]]:
+        """The events."""
+        return self._frames(Kind.EVENT)
 
-    def evolution_frames(self) -> Iterator[dict[str, Any]]:
-        """Yield the generations. ``best``, ``avg`` and ``dist`` have both of their spellings."""
-        for frame in self._dicts(Kind.EVOLUTION):
-            for long, short in EVOLUTION_NAMES.items():
-                if long in frame:
-                    frame.setdefault(short, frame[long])
-            yield frame
+    def evolution_frames(self) -> Sequence[dict[str, Any]]:
+        """The generations. ``best``, ``avg`` and ``dist`` have both of their spellings."""
+        return LazyFrames(self.reader, {Kind.EVOLUTION}, _generation)
 
     def iter_physics(self, fps: float = 30.0, clock: str | None = None, *, env: Any = None) -> Iterator[dict[str, Any]]:
         """Yield the physical state at a constant rate, for rendering.
@@ -166,7 +162,7 @@ class FlogReplay:
         if not (fps > 0 and np.isfinite(fps)):
             raise ValueError(f"fps is a number of frames per second above 0, not {fps!r}")
         motions: dict[Any, _Motion] = {}  # of each process and environment, of the episode that goes on
-        for logged in self.reader.take(self._orders(Kind.CREATURE, Kind.EVENT)):
+        for logged in self.reader.take(orders_of(self.reader, {Kind.CREATURE, Kind.EVENT}).tolist()):
             for one, data in by_environment(logged.data, self.conventions.find("env", logged.data)):
                 key = data.get(RANK), one
                 if env is not None and one != env:
@@ -190,11 +186,6 @@ class FlogReplay:
         for motion in motions.values():
             yield from motion.end()
 
-    def _orders(self, *kinds: Kind) -> Iterator[int]:
-        """Where the frames of *kinds* stand, in the order of the log; nothing of others is decoded."""
-        for batches in stretches(self.reader.scan(Scan(kinds=kinds, columns=()))):
-            yield from np.sort(np.concatenate([batch.order for batch in batches.values()])).tolist()
-
     def _clock_of(self, frame: dict[str, Any], *, alone: bool) -> str:
         """The default clock of *frame*, which gets it where it is made of the step of one environment *alone*."""
         axis = self.conventions.axis("sim_time", frame)
@@ -206,7 +197,7 @@ class FlogReplay:
         return axis.key
 
     def export_physics_npz(self, output_path: str | os.PathLike[str]) -> None:
-        """Write the physical states as a numpy archive.
+        """Write the physical states as a numpy archive; ``.npz`` is added to a name without it, as numpy does.
 
         Its arrays: ``qpos`` (frames, nq) and ``qvel`` (frames, nv), float64, NaN for frames without one;
         ``timestamps`` (frames,), float64 seconds; ``steps`` (frames,), int64, -1 for frames without one.
@@ -217,24 +208,27 @@ class FlogReplay:
             LogWriteError: when the file cannot be written.
 
         """
+        arrays = self._physics_arrays()
+        if not arrays["qpos"].shape[1]:
+            raise EmptyLog("no creature frame has a position", path=self.path)
+        save_npz(output_path, arrays)
+
+    def _physics_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """What `export_physics_npz` tells of; a coordinate that no frame has is of width 0."""
         table = self.reader.table(Kind.CREATURE)
-        arrays: dict[str, Any] = {}
+        arrays: dict[str, np.ndarray[Any, Any]] = {}
         for name in _COORDINATES:
             key = self.conventions.find(name, table)
-            if key is None:
-                if name == "qpos":
-                    raise EmptyLog("no creature frame has a position", path=self.path)
-                arrays[name] = np.full((table.rows, 0), np.nan)
-                continue
-            if table[key].ndim != 2:
-                raise ValueError(f"{self.path}: the length of {key!r} changes within the log, so it is no array")
-            arrays[name] = table[key].astype(np.float64, copy=False)
+            arrays[name] = np.full((table.rows, 0), np.nan)
+            if key is not None:
+                if table[key].ndim != 2:
+                    raise ValueError(f"{self.path}: the length of {key!r} changes within the log, so it is no array")
+                arrays[name] = table[key].astype(np.float64, copy=False)
         steps = np.full(table.rows, -1, np.int64)
         if (step := self.conventions.find("step", table)) is not None:
             known = np.isfinite(numbers := table.numbers(step))
             steps[known] = numbers[known].astype(np.int64)
-        with atomic_write(output_path) as file:
-            np.savez_compressed(file, **arrays, timestamps=table.time, steps=steps)
+        return {**arrays, "timestamps": table.time, "steps": steps}
 
     def export_stats_csv(self, output_path: str | os.PathLike[str], keys: Sequence[str] | None = None) -> None:
         """Write the training statistics as CSV in UTF-8: ``timestamp``, the step, then the other keys.
@@ -312,6 +306,22 @@ class FlogReplay:
         return f"FlogReplay({str(self.path)!r})"
 
 
+def save_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
+    """Write *arrays* as a compressed archive; ``.npz`` is added to a name without it, as numpy does."""
+    path = Path(path)
+    with atomic_write(path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")) as file:
+        np.savez_compressed(file, **arrays)
+
+
+def _dict(frame: Frame) -> dict[str, Any]:
+    return {"timestamp": frame.time, **frame.data}
+
+
+def _generation(frame: Frame) -> dict[str, Any]:
+    data = _dict(frame)
+    return data | {short: data[long] for long, short in EVOLUTION_NAMES.items() if long in data and short not in data}
+
+
 def _cell(value: Any) -> Any:
     if isinstance(value, list | tuple | dict):
         return json.dumps(value, default=str)
@@ -339,7 +349,7 @@ class _Motion:
     def to(self, frame: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the states before *frame*, which is the next one."""
         while self._now < frame[self._clock]:
-            yield _interpolate(self._previous, frame, self._now, self._clock)
+            yield interpolate(self._previous, frame, self._now, self._clock)
             self._given = self._now
             self._count += 1
             self._now = self._start + self._count / self._fps
@@ -349,12 +359,13 @@ class _Motion:
         """Yield the last state."""
         last = self._previous[self._clock]
         if self._given is None or last - self._given > 1e-9:
-            yield _interpolate(self._previous, self._previous, last, self._clock)
+            yield interpolate(self._previous, self._previous, last, self._clock)
 
 
-def _interpolate(previous: dict[str, Any], following: dict[str, Any], now: float, clock: str) -> dict[str, Any]:
+def interpolate(previous: dict[str, Any], following: dict[str, Any], now: float, clock: str) -> dict[str, Any]:
+    """The state at the time *now* of *clock* between two others; that of the nearer one where it is not between."""
     span = following[clock] - previous[clock]
-    weight = (now - previous[clock]) / span if span > 0 else 0.0
+    weight = min(max((now - previous[clock]) / span, 0.0), 1.0) if span > 0 else 0.0
     state = {**previous, clock: now}
     for name in _COORDINATES:
         if name in previous and name in following and previous[name].shape == following[name].shape:

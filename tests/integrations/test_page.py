@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,8 @@ NEEDS = {
     "Stable-Baselines3": "stable_baselines3",
     "rsl_rl: Isaac Lab, mjlab": "rsl_rl",
     "Lightning": "pytorch_lightning",
+    "Keras": "keras",
+    "TorchRL": "torchrl",
     "Transformers": "transformers",
     "Ray Tune and Ray Train": "ray.tune",
 }
@@ -33,9 +36,9 @@ def test_an_example_runs_and_shows_what_it_logged(tmp_path: Path, section: str) 
     if section in NEEDS:
         pytest.importorskip(NEEDS[section])
     shutil.copy(Path(__file__).parents[1] / "rsl_rl_task.py", tmp_path / "my_task.py")
-    done = subprocess.run(
-        [sys.executable, "-c", EXAMPLES[section]], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", EXAMPLES[section]]
+    variables = {"KERAS_BACKEND": "jax", **os.environ}  # its default is another than the one that is installed
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=variables)
     assert done.returncode == 0, done.stderr
     assert re.search(r"\d", done.stdout)
     training = EXAMPLES[section].partition("\nimport trainlog\n")[0]

@@ -301,3 +301,24 @@ def test_a_configuration_without_keys_is_refused() -> None:
     with pytest.raises(TypeError):
         wandb.init(config=3)
     assert not Path("runs").exists()
+
+
+def test_a_configuration_may_hold_what_is_no_number(tmp_path: Path) -> None:
+    """Devices, classes and functions are text in it, as in W&B's."""
+
+    class Device:
+        def __str__(self) -> str:
+            return "cuda:0"
+
+    run = wandb.init(project="p", name="odd", dir=tmp_path, config={"device": Device(), "act": [len], 1: Path("a")})
+    wandb.config.update({"dtype": Device})
+    wandb.summary["device"] = Device()
+    wandb.finish()
+    log = trainlog.open(tmp_path / "p" / "odd.flog")
+    assert (log.header.meta["device"], log.header.meta["act"], log.header.meta["1"]) == (
+        "cuda:0",
+        ["builtins.len"],
+        "a",
+    )
+    assert run.config["dtype"].endswith("Device")
+    assert run.summary["device"] == "cuda:0"

@@ -12,7 +12,7 @@ import enum
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -24,7 +24,7 @@ from trainlog.codecs.plain_object import as_array, plain_object
 from trainlog.errors import UnsupportedFrame
 from trainlog.table.values import flatten, prefix_of
 
-__all__ = ["decode", "decode_flat", "decode_list", "encode"]
+__all__ = ["decode", "decode_flat", "decode_list", "encode", "storable"]
 
 _NO_NUMPY = (  # refuses whatever is of numpy
     ormsgpack.OPT_PASSTHROUGH_BIG_INT
@@ -106,6 +106,22 @@ def encode(data: Mapping[Any, Any]) -> bytes:
         return bytes(msgpack.packb(plain, unicode_errors="surrogateescape"))
     except (TypeError, ValueError, OverflowError) as error:  # an ExtType that was made by hand may hold anything
         raise UnsupportedFrame(f"cannot be stored: {error}") from error
+
+
+def storable(value: Any, text: Callable[[Any], str] = str, left: int = 64) -> Any:
+    """*value* with its *text* in place of whatever `encode` refuses, in lists and maps *left* deep."""
+    if left and isinstance(value, Mapping):
+        return {storable(key, text, 0): storable(one, text, left - 1) for key, one in value.items()}
+    if left and isinstance(value, list | tuple):
+        return [storable(one, text, left - 1) for one in value]
+    try:
+        encode({"": value})
+    except UnsupportedFrame:
+        try:
+            return storable(plain_object(value), text, left - 1) if left else text(value)
+        except TypeError:
+            return text(value).encode("utf-8", "backslashreplace").decode()
+    return value
 
 
 def _is_native(values: Iterable[Any], left: int = _MAX_DEPTH) -> bool:

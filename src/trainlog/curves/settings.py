@@ -12,7 +12,9 @@ from trainlog.curves.animation import EpisodeAnimationRecorder, EpisodeCaptureSc
 from trainlog.curves.recorder import TrainingCurveRecorder
 from trainlog.errors import SettingError
 
-__all__ = ["SETTINGS", "Setting", "animation_recorder_from_env", "curve_recorder_from_env"]
+__all__ = ["PREFIX", "SETTINGS", "Setting", "animation_recorder_from_env", "curve_recorder_from_env"]
+
+PREFIX: Final = "TRAINLOG_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Setting:
     """An environment variable.
 
     Attributes:
-        name: of the variable.
+        name: of the variable; another prefix may stand in place of ``TRAINLOG_``.
         default: the value when the variable is unset or empty.
         meaning: one line of the table in docs/curves.md.
 
@@ -53,8 +55,50 @@ SETTINGS: Final = (
 )
 
 
+class _Environment:
+    """The settings as environment variables say them."""
+
+    def __init__(self, variables: Mapping[str, str] | None, prefix: str) -> None:
+        self._variables = os.environ if variables is None else variables
+        self._prefix = prefix
+
+    def _name(self, setting: Setting) -> str:
+        return self._prefix + setting.name.removeprefix(PREFIX)
+
+    def given(self, setting: Setting) -> str:
+        return self._variables.get(self._name(setting), "").strip()
+
+    def text(self, setting: Setting) -> str:
+        return self.given(setting) or setting.default
+
+    def is_on(self, setting: Setting) -> bool:
+        word = self.text(setting).lower()
+        if word in ("1", "true", "yes", "on"):
+            return True
+        if word in ("0", "false", "no", "off"):
+            return False
+        raise SettingError(f"{self._name(setting)} must be 1 (true, yes, on) or 0 (false, no, off), not {word!r}")
+
+    def number(self, setting: Setting) -> int:
+        return self._parsed(setting, self.text(setting))
+
+    def numbers(self, setting: Setting) -> tuple[int, ...]:
+        return tuple(self._parsed(setting, part) for part in self.text(setting).split(",") if part.strip())
+
+    def _parsed(self, setting: Setting, text: str) -> int:
+        text = text.strip()
+        if not (text.isascii() and text.isdecimal()):
+            raise SettingError(f"{self._name(setting)} must be a whole number that is not negative, not {text!r}")
+        return int(text)
+
+
 def curve_recorder_from_env(
-    mode: str, *, average_window: int = 100, environment: Mapping[str, str] | None = None
+    mode: str,
+    *,
+    average_window: int = 100,
+    environment: Mapping[str, str] | None = None,
+    prefix: str = PREFIX,
+    root: str | os.PathLike[str] = "",
 ) -> TrainingCurveRecorder | None:
     """A curve recorder with the settings of the environment, see docs/curves.md; None when it is disabled.
 
@@ -62,73 +106,55 @@ def curve_recorder_from_env(
         mode: of the run (``train``, ``eval``): the prefix of the files, and the name of their subfolder.
         average_window: number of episodes in the moving averages.
         environment: used instead of ``os.environ``.
+        prefix: of the variables' names, in place of ``TRAINLOG_``.
+        root: the folder that the default folder is in.
 
     Raises:
         SettingError: for a variable with a wrong value; it names the variable.
 
     """
-    variables = os.environ if environment is None else environment
-    if _is_on(_NO_CURVES, variables):
+    settings = _Environment(environment, prefix)
+    if settings.is_on(_NO_CURVES):
         return None
-    folder = variables.get(_CURVE_DIR.name, "").strip() or variables.get(_PLOT_DIR.name, "").strip()
+    folder = settings.given(_CURVE_DIR) or settings.given(_PLOT_DIR) or Path(root, _CURVE_DIR.default)
     return TrainingCurveRecorder(
-        output_dir=Path(folder or _CURVE_DIR.default) / mode,
+        output_dir=Path(folder) / mode,
         prefix=mode,
         average_window=average_window,
-        checkpoint_every=_number(_CHECKPOINT, variables),
+        checkpoint_every=settings.number(_CHECKPOINT),
     )
 
 
 def animation_recorder_from_env(
-    mode: str, *, environment: Mapping[str, str] | None = None
+    mode: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    prefix: str = PREFIX,
+    root: str | os.PathLike[str] = "",
 ) -> EpisodeAnimationRecorder | None:
     """An animation recorder with the settings of the environment, see docs/curves.md; None when it is disabled.
 
     Args:
         mode: of the run (``train``, ``eval``): the prefix of the files, and the name of their subfolder.
         environment: used instead of ``os.environ``.
+        prefix: of the variables' names, in place of ``TRAINLOG_``.
+        root: the folder that the default folder is in.
 
     Raises:
         SettingError: for a variable with a wrong value; it names the variable.
 
     """
-    variables = os.environ if environment is None else environment
-    if _is_on(_NO_ANIMATIONS, variables):
+    settings = _Environment(environment, prefix)
+    if settings.is_on(_NO_ANIMATIONS):
         return None
     return EpisodeAnimationRecorder(
-        output_dir=Path(_text(_ANIMATION_DIR, variables)) / mode,
+        output_dir=Path(settings.given(_ANIMATION_DIR) or Path(root, _ANIMATION_DIR.default)) / mode,
         schedule=EpisodeCaptureSchedule(
-            episode_indices=tuple(
-                _parse_number(_EPISODES, part) for part in _text(_EPISODES, variables).split(",") if part.strip()
-            ),
-            every_n_episodes=_number(_EVERY, variables) or None,
-            last_n_episodes=_number(_LAST, variables),
+            episode_indices=settings.numbers(_EPISODES),
+            every_n_episodes=settings.number(_EVERY) or None,
+            last_n_episodes=settings.number(_LAST),
         ),
         prefix=mode,
-        fps=_number(_FPS, variables),
-        max_frames=_number(_MAX_FRAMES, variables) or None,
+        fps=settings.number(_FPS),
+        max_frames=settings.number(_MAX_FRAMES) or None,
     )
-
-
-def _text(setting: Setting, variables: Mapping[str, str]) -> str:
-    return variables.get(setting.name, "").strip() or setting.default
-
-
-def _is_on(setting: Setting, variables: Mapping[str, str]) -> bool:
-    word = _text(setting, variables).lower()
-    if word in ("1", "true", "yes", "on"):
-        return True
-    if word in ("0", "false", "no", "off"):
-        return False
-    raise SettingError(f"{setting.name} must be 1 (true, yes, on) or 0 (false, no, off), not {word!r}")
-
-
-def _number(setting: Setting, variables: Mapping[str, str]) -> int:
-    return _parse_number(setting, _text(setting, variables))
-
-
-def _parse_number(setting: Setting, text: str) -> int:
-    text = text.strip()
-    if not (text.isascii() and text.isdecimal()):
-        raise SettingError(f"{setting.name} must be a whole number that is not negative, not {text!r}")
-    return int(text)

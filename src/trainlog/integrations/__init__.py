@@ -10,10 +10,11 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from trainlog.codecs.frame_payload import storable
 from trainlog.codecs.plain_object import as_array
 from trainlog.errors import TrainlogWarning
 
-__all__ = ["NotKept", "is_number", "number", "stats"]
+__all__ = ["NotKept", "configuration", "is_number", "number", "stats"]
 
 
 class NotKept:
@@ -47,3 +48,12 @@ def stats(values: Mapping[str, Any], step: Any = None) -> dict[str, Any]:
     if step is None:
         return {key: number(value) for key, value in values.items()}
     return {"step": number(step), **{"step#2" if key == "step" else key: number(one) for key, one in values.items()}}
+
+
+def configuration(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """A configuration with text keys, and text in place of what no log holds: functions and classes by name."""
+    return {str(key): storable(one, _name) for key, one in values.items()}
+
+
+def _name(value: Any) -> str:
+    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else str(value)

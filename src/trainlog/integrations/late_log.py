@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from trainlog.integrations import configuration
 from trainlog.model import EndState
 from trainlog.recorder import TrainingRecorder
 
@@ -33,6 +34,7 @@ class LateLog:
 
     def hyperparameters(self, values: Mapping[str, Any]) -> None:
         """Metadata of the log, which may have begun."""
+        values = configuration(values)
         if not self._has_begun:
             self._settings["metadata"] = {**values, **self._settings.get("metadata", {})}
         else:

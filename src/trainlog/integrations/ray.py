@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trainlog.errors import MissingExtra
-from trainlog.integrations import stats
+from trainlog.integrations import configuration, stats
 from trainlog.recorder import TrainingRecorder
 
 try:
@@ -50,7 +50,7 @@ class TrainlogLoggerCallback(LoggerCallback):
         path = Path(trial.local_path, "run.flog")
         if self._folder is not None:
             path = self._folder / trial.storage.experiment_dir_name / f"{trial}.flog"
-        facts = {"trial": str(trial), "trial_id": trial.trial_id, **trial.config}
+        facts = {"trial": str(trial), "trial_id": trial.trial_id, **configuration(trial.config)}
         metadata = {**facts, **self._settings.get("metadata", {})}
         settings = {"task": str(trial.trainable_name), "resume": True, **self._settings, "metadata": metadata}
         self._logs[trial] = TrainingRecorder(path, **settings)

@@ -11,8 +11,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from trainlog.codecs.plain_object import plain_object
 from trainlog.errors import MissingExtra
+from trainlog.integrations import configuration
 from trainlog.integrations.torch import SummaryWriter
 
 try:
@@ -31,7 +31,8 @@ class TrainlogWriter(SummaryWriter, LogWriter):
 
     def store_config(self, env_cfg: Any, train_cfg: dict[str, Any]) -> None:
         """Add both configurations to the metadata; what cannot be stored of them is there as text."""
-        self.log.update_metadata({"train_cfg": _plain(train_cfg), "env_cfg": _plain(env_cfg)})
+        env_cfg = env_cfg.to_dict() if hasattr(env_cfg, "to_dict") else env_cfg
+        self.log.update_metadata(configuration({"train_cfg": train_cfg, "env_cfg": env_cfg}))
 
     def save_model(self, model_path: str, it: int) -> None:
         """Record that there is a checkpoint, as an event ``checkpoint``."""
@@ -48,19 +49,3 @@ class TrainlogWriter(SummaryWriter, LogWriter):
     def stop(self) -> None:
         """Close the log."""
         self.close()
-
-
-def _plain(value: Any) -> Any:
-    """A configuration with text in place of functions, classes and other objects."""
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if value is None or isinstance(value, str | int | float) or hasattr(value, "__array__"):
-        return value
-    if hasattr(value, "to_dict"):
-        return _plain(value.to_dict())
-    try:
-        return _plain(plain_object(value))
-    except TypeError:
-        return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)

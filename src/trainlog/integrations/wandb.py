@@ -24,7 +24,7 @@ import numpy as np
 
 from trainlog.codecs.plain_object import as_array, plain_object
 from trainlog.errors import ClosedLog, LogExists, LogNotFound
-from trainlog.integrations import NotKept, is_number, number
+from trainlog.integrations import NotKept, configuration, is_number, number
 from trainlog.media import MediaRecorder
 from trainlog.model import EndState
 from trainlog.opening import recording_path
@@ -313,16 +313,12 @@ def _file_name(text: str) -> str:
 
 
 def _mapping(values: Any) -> Mapping[str, Any]:
-    if values is None:
-        return {}
-    if isinstance(values, Mapping):
-        return values
     if isinstance(values, list | tuple):
-        return dict(values)
-    found = plain_object(values)
+        values = dict(values)
+    found = {} if values is None else values if isinstance(values, Mapping) else plain_object(values)
     if not isinstance(found, Mapping):
         raise TypeError(f"a configuration is a map, a namespace or a dataclass, not {type(values).__name__}")
-    return found
+    return configuration(found)
 
 
 def _run(call: str) -> Run:

@@ -27,7 +27,7 @@ def test_the_bytes_are_those_of_the_format(tmp_path: Path) -> None:
     with trainlog.create(path, {"creature": "ant"}, phase=2) as log:
         log.write(Frame(0.5, Kind.STATS, {"reward": 1.5}))
         log.write(Frame(1.5, Kind(9), {}))
-    raw = Flog.header({"creature": "ant"}, phase=2) + Flog.frame(0.5, 2, {"reward": 1.5})
+    raw = Flog.header({"creature": "ant"}, version=2, phase=2) + Flog.frame(0.5, 2, {"reward": 1.5})
     raw += Flog.seal(0.5, raw)
     sealed, raw = len(raw), raw + Flog.frame(1.5, 9, {})
     raw += Flog.seal(1.5, raw, sealed)

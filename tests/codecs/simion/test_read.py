@@ -171,6 +171,17 @@ def test_version_1(tmp_path: Path) -> None:
         assert back.with_name("back.simion.log.bin").read_bytes() == data
 
 
+def test_version_2_of_before_the_limits_has_single_samples(tmp_path: Path) -> None:
+    rows = [by_hand.step(1, (1.0, 0.0)), by_hand.step(26, (2.0, 1.0)), by_hand.step(51, (4.0, 2.0))]
+    data = by_hand.experiment() + by_hand.episode() + b"".join(rows) + by_hand.END
+    text = by_hand.descriptor().replace(b' Min="-3.14" Max="3.14" Circular="false" Units="m"', b"")
+    path = by_hand.log(tmp_path, data, text)
+    (episode,) = trainlog.episodes(path)
+    assert (episode.averaged, episode.length, episode.means()["state/x"]) == (False, 51, 7 / 3)
+    (episode,) = trainlog.episodes(by_hand.log(tmp_path / "later", data))
+    assert (episode.averaged, episode.means()["state/x"]) == (True, (1 + 25 * 2 + 25 * 4) / 51)
+
+
 def test_the_data_files_name_may_be_wrong(tmp_path: Path) -> None:
     text = by_hand.descriptor(binary="elative.simion.log.bin")
     path = by_hand.log(tmp_path, by_hand.experiment() + TWO, text, name="relative")

@@ -62,6 +62,8 @@ def test_episodes_are_the_truth(real: tuple[Path, dict[str, Any]]) -> None:
         means = episode.means(circular=False)
         assert list(means) == keys
         np.testing.assert_allclose(list(means.values()), expected["stepWeightedMeans"], rtol=1e-12, atol=1e-15)
+        plain = episode.means(circular=False, weighted=False)
+        np.testing.assert_allclose(list(plain.values()), expected["means"], rtol=1e-12, atol=1e-15)
 
 
 def test_header_and_descriptor_are_the_truth(real: tuple[Path, dict[str, Any]]) -> None:

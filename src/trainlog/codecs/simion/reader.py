@@ -247,8 +247,14 @@ def _header(
         "scene": descriptor.scene or "",
         "episode_types": {str(number): name for number, name in descriptor.episode_types.items()},
         "episodes_planned": experiment.episodes if experiment else 0,
-        AVERAGED: experiment is not None and experiment.version >= 2,
+        AVERAGED: experiment is not None and experiment.version >= 2 and _has_ranges(descriptor),
         "checksums": False,  # a FLOG file made of this log holds frames of the four kinds and no others
         KEY: origin.as_json(),
     }
     return Header(meta, 0, variables)
+
+
+def _has_ranges(descriptor: Descriptor) -> bool:
+    """Whether variables have the attributes Min and Max, without which RLSimion logged single samples."""
+    ranged = [variable for variable in descriptor.variables if variable.role != "stat"]
+    return not ranged or any(variable.low is not None for variable in ranged)

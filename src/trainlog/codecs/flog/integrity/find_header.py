@@ -20,7 +20,7 @@ from trainlog.storage.source import Source
 
 __all__ = ["FoundHeader", "find_header", "looks_damaged", "take_header"]
 
-_KNOWN: Final = HEADER.pack(MAGIC, VERSION, 0, 0)[:6]  # magic and version
+_KNOWN: Final = tuple(HEADER.pack(MAGIC, version, 0, 0)[:6] for version in VERSIONS)  # magic and version
 
 
 class FoundHeader(NamedTuple):
@@ -58,7 +58,8 @@ def looks_damaged(head: bytes, *, named_so: bool) -> bool:
     """
     if len(head) < HEADER.size:
         return False
-    return sum(map(int.__ne__, head, _KNOWN)) <= 1 or (named_so and not any(head[: HEADER.size]))
+    wrong = min(sum(map(int.__ne__, head, known)) for known in _KNOWN)
+    return wrong <= 1 or (named_so and not any(head[: HEADER.size]))
 
 
 def find_header(source: Source) -> FoundHeader:

@@ -6,14 +6,14 @@ import struct
 from typing import Final
 
 MAGIC: Final = b"FLOG"
-VERSION: Final = 1  # that is written
+VERSION: Final = 2  # that is written
 VERSIONS: Final = (1, 2)  # that are read: 2 says that stats may have more keys, the bytes are the same
 
 #                        offset  size
 HEADER: Final = struct.Struct(
     "<"
     "4s"  # magic         0       4     FLOG
-    "H"  # version        4       2     1, or 2
+    "H"  # version        4       2     2, or 1
     "B"  # phase          6       1     a tag of the training phase, 0 in every file seen
     "I"  # meta_len       7       4     bytes of the JSON object that follows
 )  #                     11

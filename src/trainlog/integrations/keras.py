@@ -1,0 +1,71 @@
+"""A callback of Keras 3, on any of its backends.
+
+::
+
+    model.fit(x, y, callbacks=[TrainlogCallback("runs/mnist.flog")])
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from trainlog.errors import MissingExtra
+from trainlog.integrations import stats
+from trainlog.integrations.late_log import LateLog
+from trainlog.recorder import TrainingRecorder
+
+try:
+    from keras.callbacks import Callback
+except ImportError as error:
+    raise MissingExtra(f"this needs Keras 3 and one of its backends: pip install keras jax ({error})") from error
+
+__all__ = ["TrainlogCallback"]
+
+
+class TrainlogCallback(Callback):
+    """Records each epoch as a stats frame: ``step``, the batches until then, ``epoch`` from 0, and Keras' own names.
+
+    The model's name, its optimizer and the arguments of ``fit`` are metadata. The log is closed when ``fit`` returns,
+    and goes on with the next one.
+    """
+
+    def __init__(self, log: str | os.PathLike[str] | TrainingRecorder, *, every: int = 0, **settings: Any) -> None:
+        """Begin with the training.
+
+        Args:
+            log: a path, or a recorder, which stays open.
+            every: also record every so many batches, as ``batch/loss`` and the like; 0 for none.
+            **settings: of `trainlog.TrainingRecorder`, for a path.
+
+        Raises:
+            ValueError: when *every* is negative.
+
+        """
+        super().__init__()
+        if every < 0:
+            raise ValueError(f"every is a number of batches, 0 for none, not {every!r}")
+        self._log = LateLog(log, settings)
+        self._every = every
+        self._batches = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Begin the log."""
+        optimizer = getattr(self.model, "optimizer", None)
+        facts = {"model": self.model.name, "optimizer": None if optimizer is None else optimizer.get_config()}
+        self._log.hyperparameters({**facts, **(self.params or {})})
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Count a batch, and record it where it is asked for."""
+        self._batches += 1
+        if self._every and self._batches % self._every == 0:
+            values = {f"batch/{key}": value for key, value in (logs or {}).items()}
+            self._log.recorder().record_stats_frame(None, stats(values, self._batches))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Record an epoch."""
+        self._log.recorder().record_stats_frame(None, stats({"epoch": epoch, **(logs or {})}, self._batches))
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Close the log."""
+        self._log.close()

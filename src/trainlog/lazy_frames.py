@@ -1,0 +1,84 @@
+"""The frames of a log as a sequence, none of which is read before it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cached_property
+from typing import Any, Final, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from trainlog.codec import Reader
+from trainlog.model import Frame, Kind
+from trainlog.scan import Scan, stretches
+
+__all__ = ["LazyFrames", "orders_of"]
+
+_BLOCK: Final = 256  # frames that are read and kept where one is asked for by its index
+
+
+def orders_of(reader: Reader, kinds: Collection[Kind] | None) -> npt.NDArray[np.int64]:
+    """Where the frames of *kinds*, None for all, stand in the log, in its order; nothing of them is decoded.
+
+    Returns:
+        What `Reader.take` takes: int64, shape (frames,).
+
+    """
+    scan = Scan(kinds=None if kinds is None else frozenset(kinds), columns=())
+    parts = [batch.order for batches in stretches(reader.scan(scan)) for batch in batches.values()]
+    return np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
+
+
+class LazyFrames(Sequence[dict[str, Any]]):
+    """Frames as dicts, which can be counted, indexed, sliced, and iterated as often as wanted.
+
+    Iterating holds no frames in memory; an index holds some hundreds around it, a slice those that it names. Frames
+    that are written after the first of these calls are not among them.
+    """
+
+    def __init__(self, reader: Reader, kinds: Collection[Kind] | None, made: Callable[[Frame], dict[str, Any]]) -> None:
+        """Of the frames of *kinds*, None for all; *made* gives the dict of a frame."""
+        self._reader = reader
+        self._kinds = kinds
+        self._made = made
+        self._start, self._block = 0, list[dict[str, Any]]()
+
+    @cached_property
+    def _orders(self) -> npt.NDArray[np.int64]:
+        return orders_of(self._reader, self._kinds)
+
+    def _taken(self, orders: npt.NDArray[np.int64]) -> Iterator[dict[str, Any]]:
+        return map(self._made, self._reader.take(orders.tolist()))
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self._taken(self._orders)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        """The frame at *index*, or a list of those that a slice names.
+
+        Raises:
+            IndexError: for an index that is not there.
+
+        """
+        if isinstance(index, slice):
+            orders = self._orders[index]
+            backwards = index.step is not None and index.step < 0
+            found = list(self._taken(orders[::-1] if backwards else orders))
+            return found[::-1] if backwards else found
+        place = range(len(self))[index]
+        if not self._start <= place < self._start + len(self._block):
+            start = place - place % _BLOCK
+            self._start, self._block = start, list(self._taken(self._orders[start : start + _BLOCK]))
+        return self._block[place - self._start]
+
+    def __repr__(self) -> str:
+        kinds = "frames" if self._kinds is None else f"{', '.join(map(str, self._kinds))} frames"
+        return f"<{len(self):,} {kinds} of {str(self._reader.path)!r}>"
