@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from trainlog import registry
 from trainlog.codec import Writer
@@ -20,18 +20,22 @@ from trainlog.environments import Settings, VectorRecorder
 from trainlog.errors import ClosedLog, DamagedLog, LogExists, LogNotFound, LogWriteWarning, UnknownFormat
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.storage.append import set_aside
+from trainlog.storage.parts import is_url
 from trainlog.writers.background import Background, Policy, check_queue
 from trainlog.writers.keep_last import KeepLast
 from trainlog.writers.retrying import RetryingWriter
 from trainlog.writers.ticker import Ticker, check_interval, interrupts
+
+if TYPE_CHECKING:
+    from trainlog.writers.uploading import UploadingWriter
 
 __all__ = ["OnError", "TrainingRecorder"]
 
 OnError = Literal["warn", "raise"]
 
 
-# Schemes that are no folders; a Path has made one slash of the two.
-_ADDRESS = re.compile(r"(s3|s3a|gs|gcs|az|abfss?|adl|hdfs|hf|r2|https?|ftp|sftp|ssh|file):/{1,3}[^/]")
+# Schemes that are no folders, where a Path has made one slash of the two.
+_ADDRESS = re.compile(r"(s3|s3a|gs|gcs|az|abfss?|adl|hdfs|hf|r2|https?|ftp|sftp|ssh|file|memory):/[^/]")
 
 # Module constants, because the lookup of an enum member costs more than packing a frame header.
 _CREATURE, _STATS, _EVENT, _EVOLUTION = Kind.CREATURE, Kind.STATS, Kind.EVENT, Kind.EVOLUTION
@@ -48,6 +52,11 @@ class TrainingRecorder:
 
     A recorder can be used from several threads, and from signal handlers. It closes itself when the interpreter exits
     (or, with a `ResourceWarning`, when it is dropped), and refuses to write in a forked child process.
+
+    Attributes:
+        path: the file; of a log at a URL, the local one.
+        uploader: of a log at a URL, what uploads it: ``uploader.wait(60)`` waits until all is there. None otherwise.
+
     """
 
     def __init__(
@@ -65,11 +74,13 @@ class TrainingRecorder:
         sync_every: float | None = 5.0,
         background: int | None = None,
         when_full: Policy = "block",
+        local: str | os.PathLike[str] | None = None,
     ) -> None:
         """Begin the log at *path*.
 
         Args:
-            path: the suffix decides the format: ``.flog`` or ``.bin`` is FLOG. Folders above it are made.
+            path: the suffix decides the format: ``.flog`` or ``.bin`` is FLOG. Folders above it are made. A URL
+                (``s3://bucket/run.flog``) is written to a local file, and uploaded by a thread; see docs/remote.md.
             creature_name: ``creature`` in the metadata.
             task: ``task`` in the metadata.
             phase: a tag of the training phase, 0 to 255.
@@ -93,22 +104,26 @@ class TrainingRecorder:
                 `trainlog.writers.background.Background`. For slow file systems: queued frames are lost when the
                 process is killed. None, the default, to write every frame before the call returns.
             when_full: what happens to a frame when the queue is full: ``block``, ``drop_oldest`` or ``spill``.
+            local: the local file, when *path* is a URL. Otherwise it is in the folder that the environment variable
+                ``TRAINLOG_DIR`` names, or in ``trainlog-runs``; the attribute ``path`` says where.
 
         Raises:
             LogExists: when there is a file at *path* already.
             LogInUse: when another process is writing the log that would be replaced or resumed.
-            LogWriteError: when the file cannot be created.
+            LogWriteError: when the file cannot be created, or the bucket cannot be reached.
+            MissingExtra: when the file system of a URL is not installed.
             UnsupportedFrame: when the metadata cannot be stored.
             TypeError: when *creature_name* or *task* is no text.
-            ValueError: when *path* is the address of a bucket or a server.
+            ValueError: when *path* is a URL that cannot be written to, or was one until a `Path` was made of it.
 
         """
         if not all(isinstance(name, str) for name in (creature_name, task)):
             raise TypeError(f"creature_name and task are text; a map of facts is given as metadata={{...}}, for {path}")
         if address := _ADDRESS.match(os.fspath(path)):
-            raise ValueError(
-                f"{os.fspath(path)!r} is an address of {address[1]}, and a log is written to a file: give a local path"
-            )
+            raise ValueError(f"{os.fspath(path)!r} was an address of {address[1]}: give it as text, not as a Path")
+        url = os.fspath(path) if is_url(path) else None
+        if local is not None and url is None:
+            raise ValueError(f"local is the local file of a log at a URL, and {os.fspath(path)!r} is none")
         meta = {"creature": creature_name, "task": task, **(metadata or {})}
         if on_error not in ("warn", "raise"):
             raise ValueError(f"on_error is 'warn' or 'raise', not {on_error!r}")
@@ -119,15 +134,26 @@ class TrainingRecorder:
         if background is not None:
             check_queue(background, when_full)
         if shard is not None:
-            path = Path(path) / f"{shard}{Path(path).suffix}"
+            name = f"{shard}{Path(path).suffix}"
+            url, path = url and f"{url}/{name}", Path(path) / name
+            local = None if local is None else Path(local) / name
             meta["shard"] = {"rank": shard, "began": time.time()}
+        upload = None
+        if url is not None:
+            from trainlog.writers.uploading import UploadingWriter, begin_upload, local_path
+
+            path = local_path(url) if local is None else Path(local)
+            upload = begin_upload(url, path, registry.frame_end, overwrite=overwrite, resume=resume)
         self.path = path
+        self.uploader: UploadingWriter | None = None
         self._warns = on_error == "warn"
         self._sync_error: Exception | None = None  # of the thread; the next call raises it
         self._last_warning = ""
         self._ticker: Ticker | None = None
         self._writer, elapsed = _open(Path(path), meta, phase, overwrite=overwrite, resume=resume)
         self._start = time.monotonic() - elapsed
+        if upload is not None:
+            self._writer = self.uploader = UploadingWriter(self._writer, upload)
         if self._warns:
             self._writer = RetryingWriter(self._writer)
         if background is not None:
