@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import errno
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from trainlog.errors import LogExists, LogWriteError, MissingExtra, TrainlogError, UnknownFormat
 from trainlog.storage.source import temporary_beside
 
-__all__ = ["PARTS", "RemoteFolder", "Stored", "chain_end", "is_url", "part_name", "part_offsets", "split_url"]
+__all__ = ["PARTS", "RemoteFolder", "Stored", "chain", "chain_end", "is_url", "part_name", "part_offsets", "split_url"]
 
 PARTS: Final = ".parts"
 
@@ -30,6 +31,7 @@ _PART: Final = re.compile(r"\d{20}")
 _WHOLE_AT_ONCE: Final = frozenset(
     ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2", "hf", "memory"),
 )
+_ABANDONED: Final = 3600.0  # seconds since it was written last, after which nobody goes on with a hidden object
 _READ_ONLY: Final = frozenset(("http", "https"))
 
 
@@ -69,12 +71,17 @@ def part_offsets(log: str, listed: Mapping[str, Stored]) -> dict[int, int]:
     return {int(name): size for name, size in found.items() if _PART.fullmatch(name)}
 
 
-def chain_end(parts: Mapping[int, int]) -> int:
-    """Where the chain of *parts* ends that begins at byte 0."""
+def chain(parts: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield those of *parts* that are the log: where each begins, and where it ends."""
     end = 0
     while size := parts.get(end, 0):
+        yield end, end + size
         end += size
-    return end
+
+
+def chain_end(parts: Mapping[int, int]) -> int:
+    """Where the chain of *parts* ends."""
+    return max((end for _, end in chain(parts)), default=0)
 
 
 class Stored(NamedTuple):
@@ -93,6 +100,7 @@ class RemoteFolder:
     Attributes:
         url: its address, without a password.
         local: where it is on this machine, None for all others.
+        at_once: whether an object appears as a whole, and only one of two processes can make it.
 
     """
 
@@ -109,7 +117,7 @@ class RemoteFolder:
         if scheme in _READ_ONLY:
             raise UnknownFormat(f"{self.url!r} can only be read; logs are written to s3://, gs://, file:// and others")
         self._fs, self._root = _connect(url, scheme)
-        self._at_once = scheme in _WHOLE_AT_ONCE
+        self.at_once = scheme in _WHOLE_AT_ONCE
         self.local = Path(self._root) if scheme in ("file", "local") else None
 
     def find(self, below: str = "") -> dict[str, Stored]:
@@ -120,6 +128,10 @@ class RemoteFolder:
             found = self._fs.find(root, detail=True)
         start = len(self._root.rstrip("/")) + 1
         return {name[start:]: Stored(int(info["size"] or 0), _modified(info)) for name, info in found.items()}
+
+    def find_log(self, name: str) -> dict[str, Stored]:
+        """The parts of a log, and an object of its own name, as `find` gives them."""
+        return self.find(name) | self.find(name + PARTS)
 
     def read(self, name: str, start: int, stop: int) -> bytes:
         """The bytes of an object from *start* to before *stop*."""
@@ -135,7 +147,7 @@ class RemoteFolder:
 
         """
         with self._named("write", name):
-            if self._at_once:
+            if self.at_once:
                 self._fs.pipe_file(self._path(name), data, mode="create")
                 return
             if self._fs.exists(self._path(name)):
@@ -146,7 +158,7 @@ class RemoteFolder:
     def put(self, name: str, file: Path) -> None:
         """Make an object of *file*, or put it in the place of the one that is there, as a whole."""
         with self._named("write", name):
-            if self._at_once:
+            if self.at_once:
                 self._fs.put_file(str(file), self._path(name))
                 return
             with self._renamed(name) as temporary:
@@ -156,6 +168,12 @@ class RemoteFolder:
         """Delete an object; one that is not there is no error."""
         with self._named("delete", name), suppress(FileNotFoundError):
             self._fs.rm_file(self._path(name))
+
+    def clean(self, listed: Mapping[str, Stored]) -> None:
+        """Delete what uploads that were killed long ago have left of objects that were to be renamed."""
+        for name, stored in listed.items():
+            if name.rpartition("/")[2].startswith(".") and 0 < stored.modified < time.time() - _ABANDONED:
+                self.delete(name)
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"

@@ -24,8 +24,8 @@ from typing import Final, NamedTuple
 
 from trainlog.errors import InvalidPosition, LogExists, LogWriteError, TrainlogError
 from trainlog.storage.append import lock_owner
-from trainlog.storage.parts import PARTS, RemoteFolder, Stored, chain_end, part_name, part_offsets
-from trainlog.storage.source import Source
+from trainlog.storage.parts import PARTS, RemoteFolder, Stored, chain, chain_end, part_name, part_offsets
+from trainlog.storage.source import Source, growing
 
 __all__ = ["FrameEnd", "Sent", "Upload", "Waiting"]
 
@@ -82,14 +82,14 @@ class _Log:
 
         """
         objects = size = 0
-        with Source(self._path) as source:
-            source.freeze()
+        with Source(self._path, growing) as source:
+            limit = source.size  # what is written meanwhile is the next call's, or this one might never end
             end = self._compared(source, overwrite=overwrite, dry=dry)
             if dry:
                 left = (frame_end(end, source.size) or end) - end
                 return Sent(-(-left // _LARGEST), left), None
-            while (stop := self._stop(frame_end, end)) > end:
-                if not finish and stop - end < _LARGEST and time.monotonic() < self._next:
+            while end < limit and (stop := self._stop(frame_end, end)) > end:
+                if not finish and limit - end < _LARGEST and time.monotonic() < self._next:
                     return Sent(objects, size), Waiting(stop - end, "the next part is not due yet")
                 if self._create(source, end, stop):
                     objects, size, end = objects + 1, size + stop - end, self._advanced(source)
@@ -97,6 +97,9 @@ class _Log:
                     raise self._different("an object that is no part of it where its next part belongs")
                 else:
                     end = other
+                if end >= limit and not self._target.at_once:  # another process may have replaced a part
+                    self._end = None
+                    end = self._compared(source)
         return Sent(objects, size), None
 
     def _stop(self, frame_end: FrameEnd, end: int) -> int:
@@ -141,8 +144,12 @@ class _Log:
         if self._end is None:
             listed, self._listed = self._listed, None
             if listed is None:
-                listed = self._target.find(self._name) | self._target.find(self._name + PARTS)
+                listed = self._target.find_log(self._name)
             self._parts = part_offsets(self._name, listed)
+            self._target.clean(listed)
+            for offset in [offset for offset, size in self._parts.items() if not size]:  # nothing, and in the way
+                self._target.delete(f"{self._name}{PARTS}/{part_name(offset)}")
+                del self._parts[offset]
             try:
                 self._compare(source, is_whole=self._name in listed)
             except _Different:
@@ -167,10 +174,14 @@ class _Log:
 
     def _read(self, start: int, stop: int) -> bytes:
         found = b""
-        for offset, size in sorted(self._parts.items()):
-            if offset < stop and start < offset + size and offset < chain_end(self._parts):
+        for offset, end in chain(self._parts):
+            if offset < stop and start < end:
                 name = f"{self._name}{PARTS}/{part_name(offset)}"
-                found += self._target.read(name, max(start - offset, 0), min(stop - offset, size))
+                first, last = max(start, offset) - offset, min(stop, end) - offset
+                data = self._target.read(name, first, last)
+                if len(data) != last - first:
+                    raise LogWriteError(f"{self._target.url}/{name} was changed by another process")
+                found += data
         return found
 
     def _clear(self) -> None:
@@ -227,6 +238,7 @@ class Upload:
         only: the name of the log in *source*; what begins with its name and a dot is uploaded as well.
         overwrite: whether a log of the bucket that is another than the local one is replaced.
         jobs: how many files are uploaded at once.
+        listed: what the bucket has, as `RemoteFolder.find` says; None to find out.
         sent: what the last step has sent, by the names of files.
         waiting: what the last step has not sent, by the names of files.
         left_out: links and other files that are none; they are not uploaded.
@@ -239,13 +251,14 @@ class Upload:
     only: str | None = None
     overwrite: bool = False
     jobs: int = 1
+    listed: Mapping[str, Stored] | None = None
     sent: dict[str, Sent] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     _logs: dict[str, _Log] = field(default_factory=dict)
     _files: dict[str, _File] = field(default_factory=dict)
     _done: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # as they were when all of them was sent
-    _listed: dict[str, dict[str, Stored]] | None = None  # the bucket when this began, by the names of files
+    _known: dict[str, dict[str, Stored]] | None = None  # of what was listed, by the names of files
     _failures: int = 0  # one after another
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -262,8 +275,8 @@ class Upload:
         """
         self.sent, self.waiting, self.left_out, self._failures = {}, {}, [], 0
         names = list(self._names())
-        if self.only is None and self._listed is None:
-            self._listed = _grouped(self.target.find())
+        if self._known is None:
+            self._known = _grouped(self._list() if self.listed is None else self.listed)
         if self.jobs == 1 or len(names) < 2:
             for name in names:
                 self._send(name, finish=finish, dry=dry)
@@ -271,6 +284,9 @@ class Upload:
         with ThreadPoolExecutor(self.jobs, "trainlog upload") as pool:
             for _ in pool.map(lambda name: self._send(name, finish=finish, dry=dry), names):
                 pass
+
+    def _list(self) -> dict[str, Stored]:
+        return self.target.find() if self.only is None else self.target.find_log(self.only)
 
     def _send(self, name: str, *, finish: bool, dry: bool) -> None:
         path = self.source / name
@@ -300,7 +316,7 @@ class Upload:
 
     def _sent(self, path: Path, name: str, *, finish: bool, dry: bool) -> tuple[Sent, Waiting | None]:
         frame_end = self.frame_end(path)
-        listed = None if self._listed is None else self._listed.pop(name, {})
+        listed = None if self._known is None else self._known.pop(name, {})
         if frame_end is not None:
             log = self._logs.setdefault(name, _Log(path, name, self.target, listed))
             return log.send(frame_end, overwrite=self.overwrite, finish=finish, dry=dry)

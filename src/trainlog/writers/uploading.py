@@ -15,7 +15,7 @@ from typing import Any, Final
 from trainlog.codec import Writer
 from trainlog.errors import LogExists, LogWriteError, LogWriteWarning, TrainlogError, UnknownFormat
 from trainlog.model import Frame, Kind
-from trainlog.storage.parts import PARTS, RemoteFolder, chain_end, part_name, part_offsets, split_url
+from trainlog.storage.parts import PARTS, RemoteFolder, chain, chain_end, part_name, part_offsets, split_url
 from trainlog.storage.source import Source, atomic_write
 from trainlog.storage.upload import FrameEnd, Upload
 from trainlog.table.table import Table
@@ -72,12 +72,12 @@ def begin_upload(
     if name != local.name:
         raise UnknownFormat(f"the local file of {url} is called {name!r}, too, not {local.name!r}")
     target = RemoteFolder(url[: -len(name) - 1] if folder else f"{scheme}:///")
-    listed = target.find(name) | target.find(name + PARTS)
+    listed = target.find_log(name)
     if listed and resume:
         _fetch(target, name, part_offsets(name, listed), local)
     elif listed and not overwrite:
         raise LogExists(f"there is a log already at {target.url}/{name}, and it is never overwritten by default")
-    return Upload(local.parent, target, frame_end, name, overwrite=overwrite)
+    return Upload(local.parent, target, frame_end, name, overwrite=overwrite, listed=listed)
 
 
 def _fetch(target: RemoteFolder, name: str, parts: dict[int, int], local: Path) -> None:
@@ -89,13 +89,11 @@ def _fetch(target: RemoteFolder, name: str, parts: dict[int, int], local: Path) 
     if not end:
         raise LogExists(f"{target.url}/{name} is there, and is no log in parts, which could be resumed")
     with atomic_write(local) as file:
-        at = 0
-        while at < end:
-            data = target.read(f"{name}{PARTS}/{part_name(at)}", 0, parts[at])
-            if len(data) != parts[at]:
+        for start, stop in chain(parts):
+            data = target.read(f"{name}{PARTS}/{part_name(start)}", 0, stop - start)
+            if len(data) != stop - start:
                 raise LogWriteError(f"a part of {target.url}/{name} changed while it was fetched")
             file.write(data)
-            at += len(data)
         file.flush()
         if have:
             with Source(local) as old, Source(file.name) as new:
