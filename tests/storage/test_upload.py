@@ -223,6 +223,41 @@ def test_a_part_that_is_missing_is_sent_again(tmp_path: Path) -> None:
     assert sorted(objects(url)) == names
 
 
+def test_parts_of_another_log_behind_a_gap_are_never_joined(tmp_path: Path) -> None:
+    url = new_bucket()
+    old, new = HEADER + frames(100), HEADER + frames(20) + frames(80, 1000)
+    (tmp_path / "run.flog").write_bytes(old)
+    sent(tmp_path, url)
+    fsspec.filesystem("memory").rm_file(f"{url}/{sorted(objects(url))[1]}")
+    before = objects(url)
+    (tmp_path / "run.flog").write_bytes(new)
+    one = upload(tmp_path, url)
+    one.step()
+    assert "behind a missing part" in one.waiting["run.flog"].why
+    assert objects(url) == before
+    sent(tmp_path, url, overwrite=True)
+    assert log_in(url, "run.flog") == new
+
+
+def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
+    url = new_bucket()
+    (tmp_path / "run.flog").write_bytes(log := HEADER + frames(100))
+    (tmp_path / "note.txt").write_text("a")
+    sent(tmp_path, url)
+    names = sorted(objects(f"{url}/run.flog.parts"))
+    fs = fsspec.filesystem("memory")
+    fs.rm_file(f"{url}/run.flog.parts/{names[-1]}")
+    fs.pipe_file(f"{url}/run.flog.parts/{7:020d}", b"within")
+    fs.pipe_file(f"{url}/run.flog.parts/{10**9:020d}", b"")
+    before = objects(url)
+    one = upload(tmp_path, url)
+    one.step(dry=True)
+    assert one.sent == {"run.flog": (1, len(log) - int(names[-1]))}
+    assert objects(url) == before
+    sent(tmp_path, url)
+    assert sorted(objects(f"{url}/run.flog.parts")) == names
+
+
 def test_an_empty_object_in_the_way_is_replaced(tmp_path: Path) -> None:
     url = new_bucket()
     fsspec.filesystem("memory").pipe_file(f"{url}/run.flog.parts/{0:020d}", b"")

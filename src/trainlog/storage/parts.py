@@ -71,17 +71,17 @@ def part_offsets(log: str, listed: Mapping[str, Stored]) -> dict[int, int]:
     return {int(name): size for name, size in found.items() if _PART.fullmatch(name)}
 
 
-def chain(parts: Mapping[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield those of *parts* that are the log: where each begins, and where it ends."""
-    end = 0
+def chain(parts: Mapping[int, int], start: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield those of *parts* that are the log, from byte *start* on: where each begins, and where it ends."""
+    end = start
     while size := parts.get(end, 0):
         yield end, end + size
         end += size
 
 
-def chain_end(parts: Mapping[int, int]) -> int:
-    """Where the chain of *parts* ends."""
-    return max((end for _, end in chain(parts)), default=0)
+def chain_end(parts: Mapping[int, int], start: int = 0) -> int:
+    """Where the chain of *parts* ends that begins at byte *start*."""
+    return max((end for _, end in chain(parts, start)), default=start)
 
 
 class Stored(NamedTuple):

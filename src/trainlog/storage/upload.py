@@ -16,7 +16,7 @@ import stat
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +92,7 @@ class _Log:
                 if not finish and limit - end < _LARGEST and time.monotonic() < self._next:
                     return Sent(objects, size), Waiting(stop - end, "the next part is not due yet")
                 if self._create(source, end, stop):
-                    objects, size, end = objects + 1, size + stop - end, self._advanced(source)
+                    objects, size, end = objects + 1, size + stop - end, self._advanced(source, end)
                 elif (other := self._compared(source)) == end:
                     raise self._different("an object that is no part of it where its next part belongs")
                 else:
@@ -117,15 +117,16 @@ class _Log:
             raise LogWriteError("it was cut while it was read", path=self._path)
         end, self._end = self._end, None  # until it is known that the part is there
         try:
-            self._target.create(f"{self._name}{PARTS}/{part_name(start)}", data)
+            self._target.create(self._key(start), data)
         except LogExists:
             return False
         self._parts[start], self._end = len(data), end
         self._next = time.monotonic() + min(_PAUSE_RATIO * (time.monotonic() - self._first), _MOST_PAUSE)
         return True
 
-    def _advanced(self, source: Source) -> int:
-        self._end = end = chain_end(self._parts)
+    def _advanced(self, source: Source, start: int) -> int:
+        """Note where the chain ends, which goes on behind *start*."""
+        self._end = end = chain_end(self._parts, start)
         self._checksum = source.checksum(end)
         return end
 
@@ -146,10 +147,6 @@ class _Log:
             if listed is None:
                 listed = self._target.find_log(self._name)
             self._parts = part_offsets(self._name, listed)
-            self._target.clean(listed)
-            for offset in [offset for offset, size in self._parts.items() if not size]:  # nothing, and in the way
-                self._target.delete(f"{self._name}{PARTS}/{part_name(offset)}")
-                del self._parts[offset]
             try:
                 self._compare(source, is_whole=self._name in listed)
             except _Different:
@@ -157,9 +154,20 @@ class _Log:
                     raise
                 if dry:
                     return 0
-                self._clear()
-            return self._advanced(source)
+                self._delete(self._parts)  # the last one first: what is left is the beginning of one log
+                self._target.delete(self._name)
+            if not dry:
+                self._tidy(listed)
+            return self._advanced(source, self.end)
         return self._end
+
+    def _tidy(self, listed: Mapping[str, Stored]) -> None:
+        """Delete what killed uploads have left, and bytes that two of them have sent where none is exclusive."""
+        self._target.clean(listed)
+        chained, end = dict(chain(self._parts)), self.end
+        self._delete(
+            [offset for offset, size in self._parts.items() if offset not in chained and (offset < end or not size)]
+        )
 
     def _compare(self, source: Source, *, is_whole: bool) -> None:
         end = chain_end(self._parts)
@@ -171,12 +179,24 @@ class _Log:
         remote = zlib.crc32(self._read(end - size, end), zlib.crc32(self._read(0, size)))
         if end and f"{remote:08x}" != source.checksum(end):
             raise self._different("other bytes than the local file")
+        for offset, size in self._parts.items():
+            if offset > end and size and not self._is_same(source, offset, size):
+                raise self._different("other bytes than the local file behind a missing part")
+
+    def _is_same(self, source: Source, offset: int, size: int) -> bool:
+        """Whether all of a part behind a gap, which is to be filled, is what the local file has."""
+        if offset + size > source.size:
+            return False
+        return self._target.read(self._key(offset), 0, size) == source.read(offset, size)
+
+    def _key(self, offset: int) -> str:
+        return f"{self._name}{PARTS}/{part_name(offset)}"
 
     def _read(self, start: int, stop: int) -> bytes:
         found = b""
         for offset, end in chain(self._parts):
             if offset < stop and start < end:
-                name = f"{self._name}{PARTS}/{part_name(offset)}"
+                name = self._key(offset)
                 first, last = max(start, offset) - offset, min(stop, end) - offset
                 data = self._target.read(name, first, last)
                 if len(data) != last - first:
@@ -184,12 +204,11 @@ class _Log:
                 found += data
         return found
 
-    def _clear(self) -> None:
-        """Delete the parts, the last one first: what is left is the beginning of one log at each moment."""
-        for offset in sorted(self._parts, reverse=True):
-            self._target.delete(f"{self._name}{PARTS}/{part_name(offset)}")
-        self._target.delete(self._name)
-        self._parts = {}
+    def _delete(self, offsets: Iterable[int]) -> None:
+        """Delete these parts, the last one first."""
+        for offset in sorted(offsets, reverse=True):
+            self._target.delete(self._key(offset))
+            del self._parts[offset]
 
     def _different(self, what: str) -> _Different:
         where = f"{self._target.url}/{self._name}"
