@@ -75,6 +75,7 @@ def new_bucket(scheme: str = "memory") -> str:
 def objects(url: str) -> dict[str, bytes]:
     """All objects below *url*, by their names relative to it."""
     fs, root = fsspec.core.url_to_fs(url)
+    fs.invalidate_cache()
     return {name[len(root) + 1 :]: fs.cat_file(name) for name in sorted(fs.find(root))}
 
 

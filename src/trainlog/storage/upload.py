@@ -303,6 +303,7 @@ class Upload:
         with ThreadPoolExecutor(self.jobs, "trainlog upload") as pool:
             for _ in pool.map(lambda name: self._send(name, finish=finish, dry=dry), names):
                 pass
+        self.sent, self.waiting = dict(sorted(self.sent.items())), dict(sorted(self.waiting.items()))
 
     def _list(self) -> dict[str, Stored]:
         return self.target.find() if self.only is None else self.target.find_log(self.only)
