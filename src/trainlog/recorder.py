@@ -119,9 +119,9 @@ class TrainingRecorder:
         """
         if not all(isinstance(name, str) for name in (creature_name, task)):
             raise TypeError(f"creature_name and task are text; a map of facts is given as metadata={{...}}, for {path}")
-        if address := _ADDRESS.match(os.fspath(path)):
+        url = str(path) if is_url(path) else None
+        if url is None and (address := _ADDRESS.match(os.fspath(path))):
             raise ValueError(f"{os.fspath(path)!r} was an address of {address[1]}: give it as text, not as a Path")
-        url = os.fspath(path) if is_url(path) else None
         if local is not None and url is None:
             raise ValueError(f"local is the local file of a log at a URL, and {os.fspath(path)!r} is none")
         meta = {"creature": creature_name, "task": task, **(metadata or {})}

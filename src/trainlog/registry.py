@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from trainlog.codec import Codec, Gap, Reader, Writer
-from trainlog.errors import LogExists, LogWriteError, TrainlogError, UnknownFormat
+from trainlog.errors import CodecError, LogExists, LogWriteError, TrainlogError, UnknownFormat
 from trainlog.model import Frame, Header, Variable
 from trainlog.storage.append import keep_owner
 from trainlog.storage.parts import is_url
@@ -258,10 +258,12 @@ def convert(
     Raises:
         LogNotFound, UnknownFormat, DamagedLog: for the source.
         LogExists, UnknownFormat, LogWriteError: for the target.
-        CodecError: when the target's format needs more, for example *variables*.
+        CodecError: when the target's format needs more, for example *variables*, or it is a URL.
         UnsupportedFrame: when the target's format cannot hold a frame.
 
     """
+    if is_url(target):
+        raise CodecError(f"convert to a local file, and send it by `trainlog sync`; not to {target}")
     reader = source if isinstance(source, Reader) else open(source)
     target = Path(target)
     chosen = _codec_for_writing(target, codec)

@@ -17,6 +17,7 @@ import trainlog
 from buckets import FaultyFileSystem, log_in, new_bucket, objects
 from handmade import Flog
 from trainlog.cli import main
+from trainlog.errors import CodecError
 from trainlog.storage.append import AppendFile
 
 LOG = Flog.header({"creature": "ant"}) + b"".join(Flog.frame(i + 0.5, 2, {"step": i}) for i in range(100))
@@ -119,6 +120,7 @@ def test_a_log_that_was_replaced_needs_overwrite(runs: Path, capsys: pytest.Capt
         (["runs", "runs/deep/er"], "is inside of runs"),
         (["runs", "file://{here}/runs/x"], "is inside of runs"),
         (["runs", "link"], "is inside of runs"),
+        (["runs/a.flog", "runs"], "would be sent into itself"),
         (["runs", "memory://a", "--watch", "--dry-run"], "exclude each other"),
         (["runs", "memory://a", "--every", "0"], "--every"),
     ],
@@ -136,6 +138,20 @@ def test_wrong_arguments_are_one_sentence_and_exit_code_2(
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 1
     assert text in err
+
+
+def test_convert_makes_no_folder_of_an_address(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    before = sorted(runs.rglob("*"))
+    with pytest.raises(SystemExit) as ended:
+        main(["convert", "a.flog", "s3://bucket/b.flog"])
+    assert ended.value.code == 2
+    assert "trainlog sync" in capsys.readouterr().err
+    with pytest.raises(CodecError, match="trainlog sync"):
+        trainlog.convert("a.flog", "s3://bucket/b.flog")
+    assert sorted(runs.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

@@ -383,6 +383,19 @@ def test_other_files_are_copied_when_nobody_writes_them(tmp_path: Path) -> None:
     assert objects(url)["held.txt"] == b"abc"
 
 
+def test_parts_beside_their_log_are_not_sent_twice(tmp_path: Path) -> None:
+    """A folder that is a bucket itself, into which a log was copied."""
+    url = new_bucket()
+    (tmp_path / "a.flog").write_bytes(HEADER + frames(3))
+    for name in ("a.flog", "b.flog"):
+        (tmp_path / f"{name}.parts").mkdir()
+        (tmp_path / f"{name}.parts" / f"{0:020d}").write_bytes(HEADER)
+    one = upload(tmp_path, url)
+    one.step()
+    assert one.left_out == ["a.flog.parts"]
+    assert objects(url) == {f"a.flog.parts/{0:020d}": HEADER + frames(3), f"b.flog.parts/{0:020d}": HEADER}
+
+
 def test_small_parts_wait_until_they_are_due_and_are_sent_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

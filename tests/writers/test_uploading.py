@@ -79,6 +79,43 @@ def test_the_local_file_can_be_chosen(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not Path("b.flog").exists()
 
 
+def test_a_path_of_another_library_is_an_address_too(local: Path) -> None:
+    """That of universal_pathlib: its text has both slashes."""
+
+    class Remote:
+        def __init__(self, url: str) -> None:
+            self._url = url
+
+        def __fspath__(self) -> str:
+            return self._url
+
+        __str__ = __fspath__
+
+    url = new_bucket()
+    with TrainingRecorder(Remote(f"{url}/a.flog")) as log:
+        record(log, 1)
+    assert log_in(url, "a.flog") == Path(log.path).read_bytes()
+
+
+def test_a_close_that_is_interrupted_goes_on(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = new_bucket("faulty")
+    log = TrainingRecorder(f"{url}/a.flog")
+    record(log, 10)
+    assert log.uploader is not None
+    for place, name in ((log.uploader._writer, "close"), (log.uploader, "wait")):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, _interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                log.close()
+    log.close()
+    assert log_in(url, "a.flog") == Path(log.path).read_bytes()
+    assert trainlog.verify(log.path).whole
+
+
+def _interrupt(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_create_and_resume() -> None:
     url = new_bucket()
     with trainlog.create(f"{url}/a.flog", {"seed": 3}) as writer:

@@ -45,7 +45,7 @@ def command(source: Path, dest: str, watch: bool, every: float, dry_run: bool, o
         raise click.UsageError("--watch and --dry-run exclude each other")
     target = RemoteFolder(dest)
     folder, only = (source, None) if source.is_dir() else (source.parent, source.name)
-    if target.local is not None and target.local.resolve().is_relative_to(source.resolve()):
+    if target.local is not None and _holds(source.resolve(), target.local.resolve()):
         raise click.UsageError(f"{dest} is inside of {source}, and would be sent into itself")
     upload = Upload(folder, target, registry.frame_end, only, overwrite, _JOBS)
     if watch:
@@ -59,6 +59,10 @@ def command(source: Path, dest: str, watch: bool, every: float, dry_run: bool, o
         return 1
     _say(upload, as_json=as_json, dry=dry_run)
     return 1 if upload.waiting else 0
+
+
+def _holds(source: Path, target: Path) -> bool:
+    return target.is_relative_to(source) if source.is_dir() else target == source.parent
 
 
 def _watch(upload: Upload, every: float, *, as_json: bool) -> int:

@@ -19,7 +19,18 @@ from typing import Any, Final, NamedTuple
 from trainlog.errors import LogExists, LogWriteError, MissingExtra, TrainlogError, UnknownFormat
 from trainlog.storage.source import temporary_beside
 
-__all__ = ["PARTS", "RemoteFolder", "Stored", "chain", "chain_end", "is_url", "part_name", "part_offsets", "split_url"]
+__all__ = [
+    "PARTS",
+    "RemoteFolder",
+    "Stored",
+    "chain",
+    "chain_end",
+    "is_part",
+    "is_url",
+    "part_name",
+    "part_offsets",
+    "split_url",
+]
 
 PARTS: Final = ".parts"
 
@@ -37,7 +48,7 @@ _READ_ONLY: Final = frozenset(("http", "https"))
 
 def is_url(path: object) -> bool:
     """Whether *path* is the address of something on another file system: ``s3://bucket/run.flog``."""
-    return isinstance(path, str) and _URL.match(path) is not None
+    return _URL.match(str(path)) is not None  # a Path has made one slash of the two, those of other libraries have not
 
 
 def split_url(url: str) -> tuple[str, str, str]:
@@ -62,6 +73,12 @@ def _shown(url: str) -> str:
 def part_name(offset: int) -> str:
     """The name of the part that begins at byte *offset* of the log."""
     return f"{offset:020d}"
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of that name is a part of a log."""
+    folder, _, last = name.rpartition("/")
+    return folder.endswith(PARTS) and _PART.fullmatch(last) is not None
 
 
 def part_offsets(log: str, listed: Mapping[str, Stored]) -> dict[int, int]:

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 
 from trainlog.errors import InvalidPosition, LogExists, LogWriteError, TrainlogError
 from trainlog.storage.append import lock_owner
-from trainlog.storage.parts import PARTS, RemoteFolder, Stored, chain, chain_end, part_name, part_offsets
+from trainlog.storage.parts import PARTS, RemoteFolder, Stored, chain, chain_end, is_part, part_name, part_offsets
 from trainlog.storage.source import Source, growing
 
 __all__ = ["FrameEnd", "Sent", "Upload", "Waiting"]
@@ -260,7 +260,7 @@ class Upload:
         listed: what the bucket has, as `RemoteFolder.find` says; None to find out.
         sent: what the last step has sent, by the names of files.
         waiting: what the last step has not sent, by the names of files.
-        left_out: links and other files that are none; they are not uploaded.
+        left_out: links, other files that are none, and parts beside their log; they are not uploaded.
 
     """
 
@@ -335,7 +335,7 @@ class Upload:
                 self._done[name] = identity
 
     def _sent(self, path: Path, name: str, *, finish: bool, dry: bool) -> tuple[Sent, Waiting | None]:
-        frame_end = self.frame_end(path)
+        frame_end = None if is_part(name) else self.frame_end(path)
         listed = None if self._known is None else self._known.pop(name, {})
         if frame_end is not None:
             log = self._logs.setdefault(name, _Log(path, name, self.target, listed))
@@ -351,7 +351,9 @@ class Upload:
 
     def _files_of(self, entry: os.DirEntry[str], name: str) -> Iterator[str]:
         mode = entry.stat(follow_symlinks=False).st_mode
-        if stat.S_ISDIR(mode):
+        if stat.S_ISDIR(mode) and name.endswith(PARTS) and Path(entry.path.removesuffix(PARTS)).exists():
+            self.left_out.append(name)  # of the log beside it, whose parts have these names in the bucket
+        elif stat.S_ISDIR(mode):
             for inside in self._entries(Path(entry.path), name):
                 yield from self._files_of(inside, f"{name}/{inside.name}")
         elif stat.S_ISREG(mode):

@@ -13,8 +13,9 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from trainlog.codec import Writer
-from trainlog.errors import LogExists, LogWriteError, LogWriteWarning, TrainlogError, UnknownFormat
+from trainlog.errors import LogExists, LogInUse, LogWriteError, LogWriteWarning, TrainlogError, UnknownFormat
 from trainlog.model import Frame, Kind
+from trainlog.storage.append import lock_owner
 from trainlog.storage.parts import PARTS, RemoteFolder, chain, chain_end, part_name, part_offsets, split_url
 from trainlog.storage.source import Source, atomic_write
 from trainlog.storage.upload import FrameEnd, Upload
@@ -86,6 +87,8 @@ def _fetch(target: RemoteFolder, name: str, parts: dict[int, int], local: Path) 
     have = local.stat().st_size if local.exists() else 0
     if have >= end > 0:
         return  # that it is the same log is looked at by the upload
+    if owner := lock_owner(local):
+        raise LogInUse(f"{owner} is writing the local file, which lacks some of the log in the bucket", path=local)
     if not end:
         raise LogExists(f"{target.url}/{name} is there, and is no log in parts, which could be resumed")
     with atomic_write(local) as file:
@@ -190,17 +193,20 @@ class UploadingWriter(ForwardingWriter):
         """
         if self._closed:
             return
+        failed: Exception | None = None
         try:
             self._writer.close()
-        finally:
-            complete = self.wait(self._patience)
-            self._stopping = self._closed = True
-            self._wake.put(None)
-            atexit.unregister(self.close)
+        except (OSError, Warning) as error:  # it is closed all the same; any other exception is the caller's
+            failed = error
+        complete = self.wait(self._patience)
+        self._stopping = self._closed = True
+        self._wake.put(None)
+        atexit.unregister(self.close)
         if self._pid == os.getpid() and not complete:
             _warn(self._what_waits())
-        if self._warning is not None:
-            raise self._warning
+        failed = failed or self._warning
+        if failed is not None:
+            raise failed
 
     def _what_waits(self) -> str:
         size = sum(waiting.size for waiting in self.upload.waiting.values())
