@@ -16,6 +16,7 @@ import pytest
 from buckets import FaultyFileSystem, check_prefix, log_in, new_bucket, objects, sometimes
 from handmade import Flog
 from trainlog import registry
+from trainlog.codecs.flog import archive
 from trainlog.errors import LogWriteError, MissingExtra, UnknownFormat
 from trainlog.storage import parts
 from trainlog.storage import upload as module
@@ -381,6 +382,16 @@ def test_other_files_are_copied_when_nobody_writes_them(tmp_path: Path) -> None:
     one.step()
     assert one.waiting == {}
     assert objects(url)["held.txt"] == b"abc"
+
+
+def test_an_archive_is_copied_as_a_whole(tmp_path: Path) -> None:
+    pytest.importorskip("zstandard")
+    url = new_bucket()
+    (tmp_path / "a.flog").write_bytes(HEADER + frames(300))
+    archive.compact(tmp_path / "a.flog", tmp_path / "a.flog.zst")
+    (tmp_path / "a.flog").unlink()
+    sent(tmp_path, url)
+    assert objects(url) == {"a.flog.zst": (tmp_path / "a.flog.zst").read_bytes()}
 
 
 def test_parts_beside_their_log_are_not_sent_twice(tmp_path: Path) -> None:

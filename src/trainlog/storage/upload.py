@@ -12,7 +12,6 @@ two.
 from __future__ import annotations
 
 import os
-import stat
 import threading
 import time
 import zlib
@@ -134,6 +133,16 @@ class _Log:
     def end(self) -> int:
         """Where the log in the bucket ends, as far as that is known."""
         return chain_end(self._parts)
+
+    def compare(self) -> None:
+        """Look at the bucket, and change nothing.
+
+        Raises:
+            _Different: as `send`.
+
+        """
+        with Source(self._path) as source:
+            self._compared(source, dry=True)
 
     def _compared(self, source: Source, *, overwrite: bool = False, dry: bool = False) -> int:
         """Where the log in the bucket ends, which is a beginning of the local one."""
@@ -305,6 +314,22 @@ class Upload:
                 pass
         self.sent, self.waiting = dict(sorted(self.sent.items())), dict(sorted(self.waiting.items()))
 
+    def end(self, name: str) -> int:
+        """Where the log *name* ends in the bucket, as far as that is known."""
+        return self._logs[name].end if name in self._logs else 0
+
+    def compare(self, name: str) -> None:
+        """Look whether the log *name* in the bucket, if there is one, is the beginning of the local one.
+
+        Raises:
+            LogExists: when it is not.
+            LogWriteError: when the bucket cannot be read.
+
+        """
+        listed = None if self.listed is None else _grouped(self.listed).get(name, {})
+        log = self._logs[name] = _Log(self.source / name, name, self.target, listed)
+        log.compare()
+
     def _list(self) -> dict[str, Stored]:
         return self.target.find() if self.only is None else self.target.find_log(self.only)
 
@@ -324,8 +349,8 @@ class Upload:
             self._failures = 0
         except (TrainlogError, OSError) as error:
             self._failures += isinstance(error, LogWriteError)
-            done = self._logs[name].end if name in self._logs else 0
-            sent, waiting = Sent(0, 0), Waiting(max(status.st_size - done, 0), str(error), failed=True)
+            left = max(status.st_size - self.end(name), 0)
+            sent, waiting = Sent(0, 0), Waiting(left, str(error), failed=True)
         with self._lock:
             if sent.objects:
                 self.sent[name] = sent
@@ -350,13 +375,13 @@ class Upload:
                 yield from self._files_of(entry, entry.name)
 
     def _files_of(self, entry: os.DirEntry[str], name: str) -> Iterator[str]:
-        mode = entry.stat(follow_symlinks=False).st_mode
-        if stat.S_ISDIR(mode) and name.endswith(PARTS) and Path(entry.path.removesuffix(PARTS)).exists():
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if is_folder and name.endswith(PARTS) and Path(entry.path.removesuffix(PARTS)).exists():
             self.left_out.append(name)  # of the log beside it, whose parts have these names in the bucket
-        elif stat.S_ISDIR(mode):
+        elif is_folder:
             for inside in self._entries(Path(entry.path), name):
                 yield from self._files_of(inside, f"{name}/{inside.name}")
-        elif stat.S_ISREG(mode):
+        elif entry.is_file(follow_symlinks=False):
             yield name
         else:
             self.left_out.append(name)

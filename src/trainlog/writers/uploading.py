@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -78,7 +78,10 @@ def begin_upload(
         _fetch(target, name, part_offsets(name, listed), local)
     elif listed and not overwrite:
         raise LogExists(f"there is a log already at {target.url}/{name}, and it is never overwritten by default")
-    return Upload(local.parent, target, frame_end, name, overwrite=overwrite, listed=listed)
+    upload = Upload(local.parent, target, frame_end, name, overwrite=overwrite, listed=listed)
+    if listed and resume:
+        upload.compare(name)
+    return upload
 
 
 def _fetch(target: RemoteFolder, name: str, parts: dict[int, int], local: Path) -> None:
@@ -86,7 +89,7 @@ def _fetch(target: RemoteFolder, name: str, parts: dict[int, int], local: Path) 
     end = chain_end(parts)
     have = local.stat().st_size if local.exists() else 0
     if have >= end > 0:
-        return  # that it is the same log is looked at by the upload
+        return  # whether it is the same log is looked at later
     if owner := lock_owner(local):
         raise LogInUse(f"{owner} is writing the local file, which lacks some of the log in the bucket", path=local)
     if not end:
@@ -143,9 +146,9 @@ class UploadingWriter(ForwardingWriter):
         self._stopping = self._closed = False
         self._told = False  # that the bucket cannot be reached
         self._warning: Warning | None = None  # that is an error, and was raised in the thread
-        self._thread = threading.Thread(target=self._run, name="trainlog upload", daemon=True)
+        arguments = weakref.ref(self), self._wake, every  # so that a writer that is dropped ends its thread
+        self._thread = threading.Thread(target=_run, args=arguments, name="trainlog upload", daemon=True)
         self._thread.start()
-        atexit.register(self.close)
 
     @property
     def local(self) -> Path:
@@ -201,7 +204,6 @@ class UploadingWriter(ForwardingWriter):
         complete = self.wait(self._patience)
         self._stopping = self._closed = True
         self._wake.put(None)
-        atexit.unregister(self.close)
         if self._pid == os.getpid() and not complete:
             _warn(self._what_waits())
         failed = failed or self._warning
@@ -209,28 +211,25 @@ class UploadingWriter(ForwardingWriter):
             raise failed
 
     def _what_waits(self) -> str:
-        size = sum(waiting.size for waiting in self.upload.waiting.values())
-        what = f"{size:,} bytes of it" if size else "some of it"
+        only = str(self.upload.only)
+        size = sum(waiting.size for name, waiting in self.upload.waiting.items() if name != only)
+        with contextlib.suppress(OSError):
+            size += max(self.local.stat().st_size - self.upload.end(only), 0)
         why = f" ({self.error})" if self.error else ""
         return (
-            f"{what} are not at {self.url} yet{why}; nothing is lost: they are in {self.local}, and "
+            f"{size:,} bytes of it are not at {self.url} yet{why}; nothing is lost: they are in {self.local}, and "
             f"`trainlog sync {self.local} {self.upload.target.url}` sends them"
         )
 
-    def _run(self) -> None:
-        pause = self._every
-        while not self._stopping:
-            with contextlib.suppress(Empty):
-                self._wake.get(timeout=pause)
-            asked = self._asked
-            complete = self._round(finish=asked > self._given)
-            if complete:
-                self._given = asked
-                pause = self._every
-            elif asked > self._given:
-                pause = _FIRST_PAUSE if pause >= self._every else min(2 * pause, self._every)
-            elif self.error:
-                pause = min(2 * pause, _LONGEST_PAUSE)
+    def _look(self, pause: float) -> float:
+        """Send what is new; after *pause* seconds, and return those until the next time."""
+        asked = self._asked
+        if self._round(finish=asked > self._given):
+            self._given = asked
+            return self._every
+        if asked > self._given:
+            return _FIRST_PAUSE if pause >= self._every else min(2 * pause, self._every)
+        return min(2 * pause, _LONGEST_PAUSE) if self.error else self._every
 
     def _round(self, *, finish: bool) -> bool:
         """Send what is new; whether all of it is there."""
@@ -251,6 +250,17 @@ class UploadingWriter(ForwardingWriter):
             except Warning as warning:
                 self._warning = warning
         return not self.error and not self.upload.waiting
+
+
+def _run(reference: weakref.ref[UploadingWriter], wake: SimpleQueue[None], pause: float) -> None:
+    while True:
+        with contextlib.suppress(Empty):
+            wake.get(timeout=pause)
+        writer = reference()
+        if writer is None or writer._stopping:
+            return
+        pause = writer._look(pause)
+        del writer
 
 
 def _warn(text: str) -> None:
