@@ -64,6 +64,24 @@ def test_the_examples_of_a_page_run(tmp_path: Path, page: str, says: list[str]) 
     assert [words for words in says if words not in done.stdout] == []
 
 
+def test_the_page_about_buckets_is_true(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    code = "\n".join(blocks(ROOT / "docs" / "remote.md", "python"))
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:2] == ["disk/ant.flog memory://bucket/ant.flog", "True"]
+    write_log(tmp_path / "runs" / "a.flog", [{"step": 1}], {})
+    (lines,) = blocks(ROOT / "docs" / "remote.md", "sh")
+    for line in lines.replace("s3://bucket", str(tmp_path / "bucket")).splitlines():
+        arguments = shlex.split(line, comments=True)[1:]
+        if "--watch" not in arguments:
+            command = [sys.executable, "-m", "trainlog", *arguments]
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "bucket" / "runs" / "a.flog.parts" / f"{0:020d}").exists()
+
+
 def test_the_page_about_many_runs_is_true(tmp_path: Path) -> None:
     pytest.importorskip("polars")
     pytest.importorskip("pyarrow")

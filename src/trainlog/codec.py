@@ -283,6 +283,22 @@ class Reader(ABC):
                 verdict.problems.append(Problem(what, offset, summary.size - offset, error.message))
         return verdict
 
+    def frame_end(self, start: int, most: int) -> int | None:
+        """Where a piece of the file that begins at byte *start* should end, so that it has whole frames only.
+
+        For copies of a log that is still being written: the pieces together are the file's bytes. Damage in the middle
+        is in them; an unfinished frame at the end is not.
+
+        Args:
+            start: 0, or what an earlier call returned.
+            most: bytes of the piece; more when its first frame has more.
+
+        Returns:
+            *start* when there is no whole frame behind it yet. None where a log is not one file that only grows.
+
+        """
+        return None
+
     def salvage(self, target: Path) -> Repair | None:
         """Write what is whole into the new log *target*; None where converting it does the same."""
         return None

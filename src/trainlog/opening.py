@@ -8,18 +8,22 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from trainlog import registry
 from trainlog.codec import Writer
 from trainlog.errors import DamagedLog, LogExists, LogNotFound, LogWriteWarning, UnknownFormat
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import set_aside
+from trainlog.storage.parts import is_url
 
-__all__ = ["Begun", "begin", "is_switched_off", "recording_path"]
+if TYPE_CHECKING:
+    from trainlog.writers.uploading import UploadingWriter
 
-# Schemes that are no folders; a Path has made one slash of the two.
-_ADDRESS: Final = re.compile(r"(s3|s3a|gs|gcs|az|abfss?|adl|hdfs|hf|r2|https?|ftp|sftp|ssh|file):/{1,3}[^/]")
+__all__ = ["Begun", "RecordingPlace", "begin", "is_switched_off", "recording_place"]
+
+# Schemes that are no folders, where a Path has made one slash of the two.
+_ADDRESS: Final = re.compile(r"(s3|s3a|gs|gcs|az|abfss?|adl|hdfs|hf|r2|https?|ftp|sftp|ssh|file|memory):/[^/]")
 
 
 class Begun(NamedTuple):
@@ -29,12 +33,14 @@ class Begun(NamedTuple):
         writer: of the log.
         elapsed: seconds since the run began.
         meta: all metadata, where they are not those that were given: of a resumed log; else None.
+        uploader: the same writer, where it uploads the log; else None.
 
     """
 
     writer: Writer
     elapsed: float = 0.0
     meta: Mapping[str, Any] | None = None
+    uploader: UploadingWriter | None = None
 
 
 def is_switched_off() -> bool:
@@ -50,22 +56,64 @@ def is_switched_off() -> bool:
     return mode.lower() == "off"
 
 
-def recording_path(path: str | os.PathLike[str]) -> Path:
-    """Where a log is recorded at *path*: a relative path is below the folder that ``TRAINLOG_DIR`` names.
+class RecordingPlace(NamedTuple):
+    """Where a log is recorded.
 
-    Raises:
-        ValueError: when *path* is the address of a bucket or a server.
+    Attributes:
+        path: the file.
+        url: where it is uploaded to; None for nowhere.
 
     """
-    if address := _ADDRESS.match(os.fspath(path)):
-        raise ValueError(
-            f"{os.fspath(path)!r} is an address of {address[1]}, and a log is written to a file: give a local path"
-        )
-    return Path(os.environ.get("TRAINLOG_DIR", ""), path)
+
+    path: Path
+    url: str | None = None
 
 
-def begin(path: Path, header: Header, *, overwrite: bool, resume: bool) -> Begun:
-    """Begin the log at *path*; see `trainlog.TrainingRecorder`."""
+def recording_place(
+    path: str | os.PathLike[str], local: str | os.PathLike[str] | None = None, shard: int | None = None
+) -> RecordingPlace:
+    """Where a log is recorded at *path*: a relative path is below the folder that ``TRAINLOG_DIR`` names.
+
+    Args:
+        path: a file or a URL; of the log of several processes a folder.
+        local: the file of a log at a URL.
+        shard: the rank of this process among several.
+
+    Raises:
+        ValueError: when *path* was a URL until a `Path` was made of it, or *local* is given and it is none.
+        UnknownFormat: when *path* is a URL that cannot be written to.
+
+    """
+    url = str(path) if is_url(path) else None
+    if url is None and (address := _ADDRESS.match(os.fspath(path))):
+        raise ValueError(f"{os.fspath(path)!r} was an address of {address[1]}: give it as text, not as a Path")
+    if local is not None and url is None:
+        raise ValueError(f"local is the local file of a log at a URL, and {os.fspath(path)!r} is none")
+    place = Path(os.environ.get("TRAINLOG_DIR", ""), path) if url is None else None if local is None else Path(local)
+    if shard is not None:
+        name = f"{shard}{Path(path).suffix}"
+        url, place = url and f"{url}/{name}", place and place / name
+    if url is None or place is not None:
+        assert place is not None
+        return RecordingPlace(place, url)
+    from trainlog.writers.uploading import local_path
+
+    return RecordingPlace(local_path(url), url)
+
+
+def begin(place: RecordingPlace, header: Header, *, overwrite: bool, resume: bool) -> Begun:
+    """Begin the log at *place*; see `trainlog.TrainingRecorder`."""
+    if place.url is None:
+        return _begun(place.path, header, overwrite=overwrite, resume=resume)
+    from trainlog.writers.uploading import UploadingWriter, begin_upload
+
+    upload = begin_upload(place.url, place.path, registry.frame_end, overwrite=overwrite, resume=resume)
+    begun = _begun(place.path, header, overwrite=overwrite, resume=resume)
+    uploader = UploadingWriter(begun.writer, upload)
+    return begun._replace(writer=uploader, uploader=uploader)
+
+
+def _begun(path: Path, header: Header, *, overwrite: bool, resume: bool) -> Begun:
     if not resume:
         return Begun(_created(path, header, overwrite=overwrite))
     while True:  # other processes may create, replace or remove it meanwhile

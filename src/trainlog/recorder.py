@@ -10,16 +10,15 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from trainlog.codecs.plain_object import plain_metadata
 from trainlog.conventions import RUN_STATE, SUMMARY
 from trainlog.environments import Settings, VectorRecorder
 from trainlog.errors import ClosedLog, LogWriteWarning
 from trainlog.model import End, EndState, Frame, Header, Kind, KindLike
-from trainlog.opening import Begun, begin, is_switched_off, recording_path
+from trainlog.opening import Begun, RecordingPlace, begin, is_switched_off, recording_place
 from trainlog.provenance import Provenance, facts, provenance_wanted
 from trainlog.run_end import Ending, close_first, ending_of, open_logs, stay_informed
 from trainlog.writers.background import Background, Policy, check_queue
@@ -27,6 +26,9 @@ from trainlog.writers.combine import Nowhere
 from trainlog.writers.keep_last import KeepLast
 from trainlog.writers.retrying import RetryingWriter
 from trainlog.writers.ticker import Ticker, check_interval, interrupts
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = ["OnError", "TrainingRecorder"]
 
@@ -54,7 +56,8 @@ class TrainingRecorder:
     relative paths are below.
 
     Attributes:
-        path: where the log is recorded.
+        path: where the log is recorded; of a log at a URL, the local file.
+        uploader: of a log at a URL, what uploads it: ``uploader.wait(60)`` waits until all is there. None otherwise.
         is_recording: False where ``TRAINLOG_MODE`` says that nothing is to be recorded.
 
     """
@@ -75,11 +78,13 @@ class TrainingRecorder:
         background: int | None = None,
         when_full: Policy = "block",
         provenance: bool | Provenance = True,
+        local: str | os.PathLike[str] | None = None,
     ) -> None:
         """Begin the log at *path*.
 
         Args:
-            path: the suffix decides the format: ``.flog`` or ``.bin`` is FLOG. Folders above it are made.
+            path: the suffix decides the format: ``.flog`` or ``.bin`` is FLOG. Folders above it are made. A URL
+                (``s3://bucket/run.flog``) is written to a local file, and uploaded by a thread; see docs/remote.md.
             creature_name: ``creature`` in the metadata.
             task: ``task`` in the metadata.
             phase: a tag of the training phase, 0 to 255.
@@ -105,14 +110,18 @@ class TrainingRecorder:
             when_full: what happens to a frame when the queue is full: ``block``, ``drop_oldest`` or ``spill``.
             provenance: whether to find out where the run comes from; ``"no-patch"`` leaves out what differs from the
                 commit. The variable ``TRAINLOG_PROVENANCE`` (``off``, ``no-patch``) does so for all recorders.
+            local: the local file, when *path* is a URL. Otherwise it is in the folder that the environment variable
+                ``TRAINLOG_DIR`` names, or in ``trainlog-runs``; the attribute ``path`` says where.
 
         Raises:
             LogExists: when there is a file at *path* already.
             LogInUse: when another process is writing the log that would be replaced or resumed.
-            LogWriteError: when the file cannot be created.
+            LogWriteError: when the file cannot be created, or the bucket cannot be reached.
+            MissingExtra: when the file system of a URL is not installed.
             UnsupportedFrame: when the metadata cannot be stored.
             TypeError: when *creature_name* or *task* is no text.
-            ValueError: when *path* is the address of a bucket or a server, or another argument has no meaning.
+            ValueError: when *path* is a URL that cannot be written to, or was one until a `Path` was made of it, or
+                another argument has no meaning.
 
         """
         if not all(isinstance(name, str) for name in (creature_name, task)):
@@ -120,7 +129,7 @@ class TrainingRecorder:
                 f"creature_name and task are text; a map of facts is given as metadata={{...}}, for {path} (scripts of "
                 "MH-FLOCKE import from trainlog.mhflocke)"
             )
-        path = recording_path(path)
+        place = recording_place(path, local, shard)
         wanted = provenance_wanted(provenance)
         meta: dict[str, Any] = {"creature": creature_name, "task": task, **(metadata or {})}
         if on_error not in ("warn", "raise"):
@@ -132,9 +141,8 @@ class TrainingRecorder:
         if background is not None:
             check_queue(background, when_full)
         if shard is not None:
-            path = path / f"{shard}{path.suffix}"
             meta["shard"] = {"rank": shard, "began": time.time()}
-        self.path: str | os.PathLike[str] = path
+        self.path: str | os.PathLike[str] = place.path
         self._warns = on_error == "warn"
         self._sync_error: Exception | None = None  # of the thread; the next call raises it
         self._last_warning = ""
@@ -147,8 +155,8 @@ class TrainingRecorder:
         self._error_before = sys.exc_info()[1]  # which ends no run that is begun while it is dealt with
         self.is_recording = not is_switched_off()
         header = Header(meta, phase, run=facts(wanted if shard in (None, 0) else "off") if self.is_recording else {})
-        begun = self._begun(header, overwrite=overwrite, resume=resume)
-        self._writer = begun.writer
+        begun = self._begun(place, header, overwrite=overwrite, resume=resume)
+        self._writer, self.uploader = begun.writer, begun.uploader
         self._start = time.monotonic() - begun.elapsed
         self._meta: Mapping[str, Any] = meta if begun.meta is None else begun.meta
         self._changes: Mapping[str, Any] = {}
@@ -166,7 +174,7 @@ class TrainingRecorder:
         if begun.meta is not None:
             self._take_over(meta)
 
-    def _begun(self, header: Header, *, overwrite: bool, resume: bool) -> Begun:
+    def _begun(self, place: RecordingPlace, header: Header, *, overwrite: bool, resume: bool) -> Begun:
         """Begin the log, in the place of one that another recorder of this process may have open."""
         if not self.is_recording:
             return Begun(Nowhere())
@@ -174,7 +182,7 @@ class TrainingRecorder:
             for other in list(open_logs):
                 if os.path.abspath(other.path) == os.path.abspath(self.path):  # noqa: PTH100 - resolves ``..``, not links
                     other.close("interrupted", "another recorder took its place")
-        return begin(Path(self.path), header, overwrite=overwrite, resume=resume)
+        return begin(place, header, overwrite=overwrite, resume=resume)
 
     def _take_over(self, meta: Mapping[str, Any]) -> None:
         """Go on with the metadata of a resumed log, and those of *meta* that say something else."""

@@ -13,9 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from trainlog.codec import Codec, Gap, Reader, Writer
-from trainlog.errors import LogExists, LogWriteError, UnknownFormat
+from trainlog.errors import CodecError, LogExists, LogWriteError, TrainlogError, UnknownFormat
 from trainlog.model import Frame, Header, Variable
 from trainlog.storage.append import keep_owner
+from trainlog.storage.parts import is_url
 from trainlog.storage.source import Source, sync_folder
 from trainlog.table.table import Table
 
@@ -26,6 +27,7 @@ __all__ = [
     "convert",
     "create",
     "find_codec",
+    "frame_end",
     "list_codecs",
     "open",
     "resume",
@@ -145,7 +147,8 @@ def create(
     """Create a new log; the suffix of *path* decides the format.
 
     Args:
-        path: the log; missing folders are created.
+        path: the log; missing folders are created. A URL (``s3://bucket/run.flog``) is a log that is written to a local
+            file, and uploaded by a thread; see docs/remote.md and `trainlog.writers.uploading.UploadingWriter`.
         meta: metadata of the run: creature, task, seed, arguments, ...
         phase: a tag of the training phase, 0 to 255.
         variables: declared columns, for formats that have them.
@@ -158,13 +161,30 @@ def create(
         LogExists: when there is a file at *path* already.
         LogInUse: when a process is writing the log that would be replaced; the message names the process.
         UnknownFormat: when no codec has that suffix.
-        LogWriteError: when the file cannot be created.
+        LogWriteError: when the file cannot be created, or a bucket cannot be reached.
+        MissingExtra: when the file system of a URL is not installed.
 
     """
+    if is_url(path):
+        from trainlog.writers.uploading import UploadingWriter, begin_upload, local_path
+
+        local = local_path(str(path))
+        upload = begin_upload(str(path), local, frame_end, overwrite=overwrite)
+        writer = create(local, meta, phase=phase, variables=variables, codec=codec, overwrite=overwrite)
+        return UploadingWriter(writer, upload)
     path = Path(path)
     chosen = _codec_for_writing(path, codec)
     header = Header(dict(meta or {}), phase, tuple(variables), dict(run or {}))
     return chosen.replace(path, header) if overwrite else chosen.write(path, header)
+
+
+def frame_end(path: Path) -> Callable[[int, int], int | None] | None:
+    """`Reader.frame_end` of the log at *path*; None for what is no log, or can only be copied as a whole."""
+    try:
+        find = open(path).frame_end
+        return None if find(0, 0) is None else find
+    except TrainlogError:
+        return None
 
 
 def resume(path: str | os.PathLike[str], *, codec: str | None = None, note: Mapping[str, Any] | None = None) -> Writer:
@@ -174,7 +194,7 @@ def resume(path: str | os.PathLike[str], *, codec: str | None = None, note: Mapp
     since 1970), ``host``, ``pid``.
 
     Args:
-        path: the log.
+        path: the log; one at a URL is fetched first where the local file lacks some of it.
         codec: the name of the format, to skip the detection.
         note: more keys of that event.
 
@@ -190,6 +210,12 @@ def resume(path: str | os.PathLike[str], *, codec: str | None = None, note: Mapp
         LogWriteError: when it cannot be written.
 
     """
+    if is_url(path):
+        from trainlog.writers.uploading import UploadingWriter, begin_upload, local_path
+
+        local = local_path(str(path))
+        upload = begin_upload(str(path), local, frame_end, resume=True)
+        return UploadingWriter(resume(local, codec=codec, note=note), upload)
     path = Path(path)
     return _codec_of(path, codec).resume(path, note or {})
 
@@ -234,10 +260,12 @@ def convert(
     Raises:
         LogNotFound, UnknownFormat, DamagedLog: for the source.
         LogExists, UnknownFormat, LogWriteError: for the target.
-        CodecError: when the target's format needs more, for example *variables*.
+        CodecError: when the target's format needs more, for example *variables*, or it is a URL.
         UnsupportedFrame: when the target's format cannot hold a frame.
 
     """
+    if is_url(target):
+        raise CodecError(f"convert to a local file, and send it by `trainlog sync`; not to {target}")
     reader = source if isinstance(source, Reader) else open(source)
     target = Path(target)
     chosen = _codec_for_writing(target, codec)

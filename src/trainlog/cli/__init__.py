@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "tail": "print the last frames of a log, and follow it",
     "convert": "convert logs to another format",
     "compact": "compress finished logs, or copy a tree of runs to Parquet",
+    "sync": "send the logs of a folder to a bucket, again and again",
     "plot": "draw the curves of logs",
     "diff": "show what differs between two runs",
     "report": "write figures, tables and gates for CI",

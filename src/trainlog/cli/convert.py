@@ -17,6 +17,7 @@ from trainlog import registry
 from trainlog.cli.output import echo, progress, strict_json
 from trainlog.errors import TrainlogError
 from trainlog.model import Role, Variable
+from trainlog.storage.parts import is_url
 
 __all__ = ["command"]
 
@@ -116,6 +117,8 @@ def _plan(paths: tuple[str, ...], out: Path | None, codec: str | None) -> Iterat
         if len(paths) < 2:
             raise click.UsageError("say where to: a TARGET after the source, or --out and a folder")
         *patterns, last = paths
+        if is_url(last):
+            raise click.UsageError(f"convert to a local file, and send it by `trainlog sync`; not to {last}")
         target = Path(last)
         if not target.is_dir():
             sources = list(itertools.chain.from_iterable(map(_matching, patterns)))

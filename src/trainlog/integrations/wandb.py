@@ -27,7 +27,7 @@ from trainlog.errors import ClosedLog, LogExists, LogNotFound
 from trainlog.integrations import NotKept, configuration, is_number, number
 from trainlog.media import MediaRecorder
 from trainlog.model import EndState
-from trainlog.opening import recording_path
+from trainlog.opening import recording_place
 from trainlog.recorder import TrainingRecorder
 from trainlog.run_end import ending_of
 
@@ -275,7 +275,7 @@ def init(
     log, step = None, 0
     if mode != "disabled":
         folder = Path("runs" if dir is None else dir, *([_file_name(project)] if project else []))
-        path = recording_path(folder / f"{_file_name(stem)}.flog")
+        path = recording_place(folder / f"{_file_name(stem)}.flog").path
         if resume == "must" and not path.exists():
             raise LogNotFound("there is no run of this id or name to go on with", path=path)
         is_resumed = resume in (True, "allow", "must", "auto")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import threading
@@ -61,10 +62,10 @@ def interrupts(lock: threading.RLock | None) -> bool:
     return lock is not None and lock._is_owned()  # type: ignore[attr-defined]  # as Condition has it
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until *condition* holds. An exception of a signal handler ends it, and leaves nothing locked."""
-    pause = 1e-4
-    while not condition():
+def wait_until(condition: Callable[[], bool], seconds: float = math.inf) -> None:
+    """Wait until *condition* holds, so long at most. An exception of a signal handler ends it, and locks nothing."""
+    pause, until = 1e-4, time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
         time.sleep(pause)
         pause = min(2 * pause, 0.01)
 

@@ -21,7 +21,7 @@ from trainlog.codecs.flog.integrity.last_state import last_state
 from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History
 from trainlog.codecs.flog.integrity.salvage import salvage
 from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_SIZE, is_seal
-from trainlog.codecs.flog.scanning.walk import walk
+from trainlog.codecs.flog.scanning.walk import last_end, walk
 from trainlog.codecs.flog.wire.header import parse_fixed_header
 from trainlog.codecs.flog.wire.layout import FRAME, HEADER, MAX_PAYLOAD
 from trainlog.codecs.flog.wire.run_state import STATE, is_about_run, merged
@@ -29,7 +29,7 @@ from trainlog.codecs.frame_payload import decode
 from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, Gap, OnDamage, Place, Scan, damage_handler
-from trainlog.storage.compressed import open_source
+from trainlog.storage.compressed import CompressedSource, open_source
 from trainlog.storage.source import Source, Wait, never
 from trainlog.verify_report import Repair, Verdict
 
@@ -200,6 +200,13 @@ class FlogReader(Reader):
         """Read all of the file, with its checksums, and say what is wrong with it."""
         with open_source(self.path) as source:
             return check(source, progress)
+
+    def frame_end(self, start: int, most: int) -> int | None:
+        """Where whole frames end, by their headers; see `trainlog.codec.Reader.frame_end`."""
+        with open_source(self.path) as source:
+            if isinstance(source, CompressedSource):
+                return None
+            return last_end(source.freeze(), max(start, self._start), start + most)
 
     def salvage(self, target: Path) -> Repair:
         """Write every whole frame into the new FLOG file *target*, as it is."""

@@ -13,12 +13,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from trainlog.codecs.flog.scanning.chain import BlockReader
 from trainlog.codecs.flog.wire.layout import FIRST_BYTES, FRAME, MAX_PAYLOAD
 from trainlog.codecs.frame_payload import decode
 from trainlog.scan import Gap
 from trainlog.storage.source import Source
 
-__all__ = ["FrameWalk", "Record", "is_frame_at", "is_likely", "next_frame", "walk"]
+__all__ = ["FrameWalk", "Record", "is_frame_at", "is_likely", "last_end", "next_frame", "walk"]
 
 _HEAD: Final = FRAME.size
 _FIRST_PIECE: Final = 1 << 14  # bytes
@@ -195,6 +196,31 @@ def next_frame(source: Source, start: int) -> int | None:
             following = max(following, source.data_from(start + len(block)) - _HEAD)
         start = following
     return None
+
+
+def last_end(source: Source, start: int, stop: int) -> int:
+    """Where, of the frames from byte *start* on, the last one ends that does so until byte *stop*, or the first one.
+
+    Returns *start* when none is whole. Payloads are not decoded, except to find the next frame behind damage.
+    """
+    blocks, at, end = BlockReader(source), start, start
+    while at < source.size:
+        links = blocks.read(at, source.size).links
+        ends = at + links.offset + links.length
+        ends = ends[ends <= source.size]
+        if not len(ends):
+            found = next_frame(source, at + 1)
+            if found is None:
+                return end
+            at = found
+            continue
+        fitting = ends[ends <= stop]
+        if not len(fitting):
+            return end if end > start else int(ends[0])
+        at = end = int(fitting[-1])
+        if len(fitting) < len(ends):
+            return end
+    return end
 
 
 def is_frame_at(source: Source, at: int) -> bool:

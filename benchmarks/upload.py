@@ -1,0 +1,127 @@
+"""Logs in a bucket: what a call costs while a thread uploads the log, beside the same log without."""
+
+from __future__ import annotations
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+import trainlog
+from benchmarks import frames
+from benchmarks.measure import Scale, Unmeasured, in_child, scratch
+from benchmarks.report import Table, ratio
+
+__all__ = ["DISTRIBUTIONS", "recorded", "tables"]
+
+DISTRIBUTIONS = {"numpy", "trainlog", "fsspec", "s3fs", "moto"}
+
+_EVERY = 0.05  # seconds between two parts: a hundred times as often as it is by default
+_PACE = 2e-4  # seconds of the training between two calls
+
+
+def recorded(folder: str, count: int, turns: int, bucket: str) -> dict[str, Any]:
+    """Microseconds of a call with and without an upload to *bucket*, in turns, and what was checked."""
+    rows = frames.rows(frames.columns("creature", count))
+    taken: dict[str, list[float]] = {"without": [], "with": []}
+    parts = size = 0
+    for turn in range(turns):
+        for name in taken:
+            path = Path(folder, f"{turn}", name, "run.flog")
+            if name == "with":
+                url = f"{bucket}/{turn}/run.flog"
+                log = trainlog.TrainingRecorder(url, "benchmark", local=path)
+                assert log.uploader is not None
+                log.uploader._every = _EVERY
+                log.uploader.wait(30)
+            else:
+                log = trainlog.TrainingRecorder(path, "benchmark")
+            taken[name] += _calls(log, rows)
+            log.close()
+            if name == "with":
+                found = _parts(url)
+                assert b"".join(found) == path.read_bytes(), "the bucket does not hold what was logged"
+                parts, size = parts + len(found), size + path.stat().st_size
+    return {
+        **{name: statistics.median(some) * 1e6 for name, some in taken.items()},
+        **{f"{name} p99": statistics.quantiles(some, n=100)[-1] * 1e6 for name, some in taken.items()},
+        "note": f"{size:,} bytes in {parts:,} parts, equal to the local files",
+    }
+
+
+def _calls(log: trainlog.TrainingRecorder, rows: list[dict[str, Any]]) -> list[float]:
+    taken = []
+    for row in rows:
+        began = time.perf_counter()
+        log.record_creature_frame(None, row)
+        ended = time.perf_counter()
+        taken.append(ended - began)
+        while time.perf_counter() - ended < _PACE:  # the training, which holds the interpreter
+            pass
+    return taken
+
+
+def _parts(url: str) -> list[bytes]:
+    fs, root = fsspec.core.url_to_fs(f"{url}.parts")
+    fs.invalidate_cache()
+    return [fs.cat_file(name) for name in sorted(fs.find(root))]
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    """A bucket of an S3 server of this machine, in a process of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    os.environ |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
+    os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with (folder / "moto.log").open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
+        try:
+            for _ in range(300):
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.1)
+            fsspec.filesystem("s3").mkdir("bucket")
+            yield "s3://bucket"
+        finally:
+            process.kill()
+            del os.environ["AWS_ENDPOINT_URL"]
+
+
+def tables(scale: Scale) -> Iterator[Table]:
+    """One table."""
+    count, turns = max(scale.rows // 4, 100), scale.passes
+    table = Table(
+        "Logs in a bucket: a call while the log is uploaded",
+        f"µs for one creature frame, {_PACE * 1e6:.0f} µs of computing in Python after each; {turns} turns of "
+        f"{count:,} calls with an upload and without, one after the other in one process. The thread sends a part "
+        f"every {_EVERY * 1e3:.0f} ms here; by default every 5 s. S3 is a server of moto on the same two cores. "
+        "*Checked*: all parts together are the bytes of the local log.",
+        ["to", "median without", "median with", "ratio", "99 % without", "99 % with", "checked"],
+        words=frozenset([6]),
+    )
+    with scratch() as folder:
+        _add(table, "another folder", folder, count, turns, f"file://{folder}/away")
+        if find_spec("moto") and find_spec("s3fs"):
+            with _server(folder) as bucket:
+                _add(table, "S3", folder / "s3", count, turns, bucket)
+    yield table
+
+
+def _add(table: Table, name: str, folder: Path, count: int, turns: int, bucket: str) -> None:
+    try:
+        one = in_child(recorded, folder=str(folder), count=count, turns=turns, bucket=bucket)
+    except Unmeasured as error:
+        table.rows.append([name, *["—"] * 5, f"failed: {error}"])
+        return
+    figures = [f"{one['without']:.2f}", f"{one['with']:.2f}", ratio(one["with"], one["without"])]
+    table.rows.append([name, *figures, f"{one['without p99']:.1f}", f"{one['with p99']:.1f}", one["note"]])

@@ -1,0 +1,265 @@
+"""Logs in a bucket: a folder on any file system of fsspec (RemoteFolder), and which parts of a log are in it.
+
+The log ``run.flog`` is the folder ``run.flog.parts/``. Each object in it is called by the byte of the log where it
+begins, in 20 digits, and is never changed. The log is the chain of them: the part at byte 0, then the part whose name
+is where that one ends, and so on. Objects that are not in the chain are no part of the log.
+"""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from trainlog.errors import LogExists, LogWriteError, MissingExtra, TrainlogError, UnknownFormat
+from trainlog.storage.source import temporary_beside
+
+__all__ = [
+    "PARTS",
+    "RemoteFolder",
+    "Stored",
+    "chain",
+    "chain_end",
+    "is_part",
+    "is_url",
+    "part_name",
+    "part_offsets",
+    "split_url",
+]
+
+PARTS: Final = ".parts"
+
+_URL: Final = re.compile(r"([a-z][a-z0-9+.-]*)://")
+_USER: Final = re.compile(r"//[^/@]*@")
+_PART: Final = re.compile(r"\d{20}")
+
+# File systems on which an object appears as a whole or not at all; on others it is renamed when it is whole.
+_WHOLE_AT_ONCE: Final = frozenset(
+    ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2", "hf", "memory"),
+)
+_ABANDONED: Final = 3600.0  # seconds since it was written last, after which nobody goes on with a hidden object
+_READ_ONLY: Final = frozenset(("http", "https"))
+
+
+def is_url(path: object) -> bool:
+    """Whether *path* is the address of something on another file system: ``s3://bucket/run.flog``."""
+    return _URL.match(str(path)) is not None  # a Path has made one slash of the two, those of other libraries have not
+
+
+def split_url(url: str) -> tuple[str, str, str]:
+    """Scheme, folder and name of the log at *url*; the folder without its scheme.
+
+    Raises:
+        UnknownFormat: when it has no name, or leads upwards.
+
+    """
+    scheme, _, rest = url.partition("://")
+    folder, _, name = _USER.sub("//", f"//{rest}")[2:].rpartition("/")
+    if not name or not (folder or scheme == "memory") or ".." in rest.split("/"):
+        raise UnknownFormat(f"{_shown(url)!r} is no address of a log: it is like s3://bucket/folder/run.flog")
+    return scheme, folder, name
+
+
+def _shown(url: str) -> str:
+    """*url* without the name and password of a user."""
+    return _USER.sub("//", url)
+
+
+def part_name(offset: int) -> str:
+    """The name of the part that begins at byte *offset* of the log."""
+    return f"{offset:020d}"
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of that name is a part of a log."""
+    folder, _, last = name.rpartition("/")
+    return folder.endswith(PARTS) and _PART.fullmatch(last) is not None
+
+
+def part_offsets(log: str, listed: Mapping[str, Stored]) -> dict[int, int]:
+    """Where the parts of *log* among the objects *listed* begin, and how many bytes each has."""
+    start = len(log) + len(PARTS) + 1
+    found = {name[start:]: stored.size for name, stored in listed.items() if name.startswith(f"{log}{PARTS}/")}
+    return {int(name): size for name, size in found.items() if _PART.fullmatch(name)}
+
+
+def chain(parts: Mapping[int, int], start: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield those of *parts* that are the log, from byte *start* on: where each begins, and where it ends."""
+    end = start
+    while size := parts.get(end, 0):
+        yield end, end + size
+        end += size
+
+
+def chain_end(parts: Mapping[int, int], start: int = 0) -> int:
+    """Where the chain of *parts* ends that begins at byte *start*."""
+    return max((end for _, end in chain(parts, start)), default=start)
+
+
+class Stored(NamedTuple):
+    """What is known of an object: its bytes, and when it was written, in seconds since 1970 (0.0 where unknown)."""
+
+    size: int
+    modified: float
+
+
+class RemoteFolder:
+    """A folder of a bucket, or on another file system of fsspec. May be used from several threads.
+
+    Every error of the file system, whatever its type, is a `LogWriteError` whose ``errno`` is EACCES where nothing
+    will help but other credentials, and ENOENT where there is no such bucket.
+
+    Attributes:
+        url: its address, without a password.
+        local: where it is on this machine, None for all others.
+        at_once: whether an object appears as a whole, and only one of two processes can make it.
+
+    """
+
+    def __init__(self, url: str) -> None:
+        """Only names the folder; nothing is looked at.
+
+        Raises:
+            UnknownFormat: when there is no file system of this scheme, or it can only be read.
+            MissingExtra: when fsspec, or what it needs for this scheme, is not installed.
+
+        """
+        self.url = _shown(url).rstrip("/")
+        scheme = found[1] if (found := _URL.match(url)) else "file"
+        if scheme in _READ_ONLY:
+            raise UnknownFormat(f"{self.url!r} can only be read; logs are written to s3://, gs://, file:// and others")
+        self._fs, self._root = _connect(url, scheme)
+        self.at_once = scheme in _WHOLE_AT_ONCE
+        self.local = Path(self._root) if scheme in ("file", "local") else None
+
+    def find(self, below: str = "") -> dict[str, Stored]:
+        """All objects below a folder, or the one of that name, by their names relative to this folder."""
+        root = self._path(below) if below else self._root
+        with self._named("list", below):
+            self._fs.invalidate_cache()
+            found = self._fs.find(root, detail=True)
+        start = len(self._root.rstrip("/")) + 1
+        return {name[start:]: Stored(int(info["size"] or 0), _modified(info)) for name, info in found.items()}
+
+    def find_log(self, name: str) -> dict[str, Stored]:
+        """The parts of a log, and an object of its own name, as `find` gives them."""
+        return self.find(name) | self.find(name + PARTS)
+
+    def read(self, name: str, start: int, stop: int) -> bytes:
+        """The bytes of an object from *start* to before *stop*."""
+        with self._named("read", name):
+            data: bytes = self._fs.cat_file(self._path(name), start=start, end=stop)
+            return data
+
+    def create(self, name: str, data: bytes) -> None:
+        """Make an object, which appears as a whole.
+
+        Raises:
+            LogExists: when there is one of that name.
+
+        """
+        with self._named("write", name):
+            if self.at_once:
+                self._fs.pipe_file(self._path(name), data, mode="create")
+                return
+            if self._fs.exists(self._path(name)):
+                raise FileExistsError
+            with self._renamed(name) as temporary:
+                self._fs.pipe_file(temporary, data)
+
+    def put(self, name: str, file: Path) -> None:
+        """Make an object of *file*, or put it in the place of the one that is there, as a whole."""
+        with self._named("write", name):
+            if self.at_once:
+                self._fs.put_file(str(file), self._path(name))
+                return
+            with self._renamed(name) as temporary:
+                self._fs.put_file(str(file), temporary)
+
+    def delete(self, name: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        with self._named("delete", name), suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(name))
+
+    def clean(self, listed: Mapping[str, Stored]) -> None:
+        """Delete what uploads that were killed long ago have left of objects that were to be renamed."""
+        for name, stored in listed.items():
+            if name.rpartition("/")[2].startswith(".") and 0 < stored.modified < time.time() - _ABANDONED:
+                self.delete(name)
+
+    def _path(self, name: str) -> str:
+        return f"{self._root.rstrip('/')}/{name}"
+
+    @contextmanager
+    def _renamed(self, name: str) -> Iterator[str]:
+        """A name to write to, hidden beside the object *name*, which it becomes."""
+        path = self._path(name)
+        folder, _, last = path.rpartition("/")
+        temporary = f"{folder}/{temporary_beside(Path(last)).name}"
+        self._fs.makedirs(folder, exist_ok=True)
+        try:
+            yield temporary
+            self._fs.mv(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                self._fs.rm_file(temporary)
+            raise
+
+    @contextmanager
+    def _named(self, what: str, name: str) -> Iterator[None]:
+        where = f"{self.url}/{name}" if name else self.url
+        try:
+            yield
+        except TrainlogError:
+            raise
+        except FileExistsError as error:
+            raise LogExists(f"there is an object already at {where}") from error
+        except Exception as error:  # each file system has errors of its own, not all of them OSError
+            failed = LogWriteError(f"cannot {what} {where}: {_reason(error)}")
+            failed.errno = _errno(error)
+            raise failed from error
+
+
+def _connect(url: str, scheme: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingExtra(f'logs in a bucket need an extra: pip install "trainlog[remote]" ({error})') from error
+    try:
+        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
+    except ImportError as error:
+        raise MissingExtra(f"the file system of {scheme}:// is not installed: {error}") from error
+    except ValueError as error:
+        raise UnknownFormat(f"{_shown(url)!r} is on no file system that is known: {error}") from error
+    except Exception as error:
+        raise LogWriteError(f"cannot connect to {_shown(url)}: {_reason(error)}") from error
+
+
+def _modified(info: Mapping[str, Any]) -> float:
+    """When an object was written; the names that file systems have for it."""
+    names = ("mtime", "LastModified", "updated", "last_modified", "created")
+    when = next((info[key] for key in names if key in info), 0)
+    if isinstance(when, str):
+        with suppress(ValueError):
+            when = datetime.datetime.fromisoformat(when)
+    if isinstance(when, datetime.datetime):
+        return when.timestamp()
+    return float(when) if isinstance(when, int | float) else 0.0
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return text or type(error).__name__
+
+
+def _errno(error: BaseException) -> int | None:
+    if isinstance(error, PermissionError) or type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
+        return errno.EACCES
+    if isinstance(error, FileNotFoundError):
+        return errno.ENOENT
+    return error.errno if isinstance(error, OSError) else None

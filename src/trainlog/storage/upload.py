@@ -1,0 +1,404 @@
+"""Uploading the files of a folder to a bucket: logs as parts that end at a frame, all other files as wholes.
+
+What the bucket has is found out by listing it, so that an upload goes on after any kill, and does nothing the second
+time. The local files are the truth, and are only read.
+
+A log in the bucket is only ever continued. Where its bytes are not the first ones of the local log (which was
+replaced, or cut and continued), the upload of that log is refused; with *overwrite* its parts are deleted, the last one
+first, and new ones come when none is left. So at each moment the parts are the first bytes of one log, never a mix of
+two.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from trainlog.errors import InvalidPosition, LogExists, LogWriteError, TrainlogError
+from trainlog.storage.append import lock_owner
+from trainlog.storage.parts import PARTS, RemoteFolder, Stored, chain, chain_end, is_part, part_name, part_offsets
+from trainlog.storage.source import Source, growing
+
+__all__ = ["FrameEnd", "Sent", "Upload", "Waiting"]
+
+FrameEnd = Callable[[int, int], int | None]
+"""`trainlog.codec.Reader.frame_end` of a log."""
+
+_LARGEST: Final = 16 << 20  # bytes of a part, which is held in memory; a single frame may be larger
+_SAMPLE: Final = 4096  # bytes at the beginning, and at the end, by which two logs are told apart
+_QUIET: Final = 10.0  # seconds since a file was written, after which it is taken for complete
+_MOST_PAUSE: Final = 60.0  # between two parts of a log
+_PAUSE_RATIO: Final = 0.01  # of the time since the first part, so that a long run has few parts
+_GIVE_UP: Final = 8  # files that fail one after another, until the rest is not tried
+
+
+class Waiting(NamedTuple):
+    """Why bytes of a file are not in the bucket; ``failed`` where it is no matter of time."""
+
+    size: int
+    why: str
+    failed: bool = False
+
+
+class Sent(NamedTuple):
+    """What was sent of a file: objects, and their bytes."""
+
+    objects: int
+    size: int
+
+
+class _Different(LogExists):
+    """The bucket has another log of that name."""
+
+
+class _Log:
+    """A log whose parts are uploaded."""
+
+    def __init__(self, path: Path, name: str, target: RemoteFolder, listed: Mapping[str, Stored] | None) -> None:
+        self._path = path
+        self._name = name
+        self._target = target
+        self._listed = listed  # what a listing of the bucket, just made, has of this log; None for no such listing
+        self._parts: dict[int, int] = {}  # in the bucket: where each begins, and its bytes
+        self._end: int | None = None  # of what is in the bucket, and was compared; None when that is to be done
+        self._checksum = ""  # of the local file until there
+        self._first = time.monotonic()
+        self._next = 0.0  # when the next small part is due
+
+    def send(self, frame_end: FrameEnd, *, overwrite: bool, finish: bool, dry: bool) -> tuple[Sent, Waiting | None]:
+        """Send the whole frames that are new, all of them to *finish*; and say what is left.
+
+        Raises:
+            _Different: when the bucket has a log that is not the beginning of this one.
+            LogWriteError, LogReadError: as they say.
+
+        """
+        objects = size = 0
+        with Source(self._path, growing) as source:
+            limit = source.size  # what is written meanwhile is the next call's, or this one might never end
+            end = self._compared(source, overwrite=overwrite, dry=dry)
+            if dry:
+                left = (frame_end(end, source.size) or end) - end
+                return Sent(-(-left // _LARGEST), left), None
+            while end < limit and (stop := self._stop(frame_end, end)) > end:
+                if not finish and limit - end < _LARGEST and time.monotonic() < self._next:
+                    return Sent(objects, size), Waiting(stop - end, "the next part is not due yet")
+                if self._create(source, end, stop):
+                    objects, size, end = objects + 1, size + stop - end, self._advanced(source, end)
+                elif (other := self._compared(source)) == end:
+                    raise self._different("an object that is no part of it where its next part belongs")
+                else:
+                    end = other
+                if end >= limit and not self._target.at_once:  # another process may have replaced a part
+                    self._end = None
+                    end = self._compared(source)
+        return Sent(objects, size), None
+
+    def _stop(self, frame_end: FrameEnd, end: int) -> int:
+        """Where the part that begins at *end* stops: at a frame, and before a part that is there already."""
+        later = min((offset for offset in self._parts if offset > end), default=None)
+        stop = frame_end(end, _LARGEST if later is None else min(_LARGEST, later - end)) or end
+        if later is not None and stop > later:
+            raise self._different("a part begins inside of a frame")
+        return stop
+
+    def _create(self, source: Source, start: int, stop: int) -> bool:
+        """Make the part; False when another process was faster."""
+        data = source.read(start, stop - start)
+        if len(data) < stop - start or source.status.st_size < stop:
+            raise LogWriteError("it was cut while it was read", path=self._path)
+        end, self._end = self._end, None  # until it is known that the part is there
+        try:
+            self._target.create(self._key(start), data)
+        except LogExists:
+            return False
+        self._parts[start], self._end = len(data), end
+        self._next = time.monotonic() + min(_PAUSE_RATIO * (time.monotonic() - self._first), _MOST_PAUSE)
+        return True
+
+    def _advanced(self, source: Source, start: int) -> int:
+        """Note where the chain ends, which goes on behind *start*."""
+        self._end = end = chain_end(self._parts, start)
+        self._checksum = source.checksum(end)
+        return end
+
+    @property
+    def end(self) -> int:
+        """Where the log in the bucket ends, as far as that is known."""
+        return chain_end(self._parts)
+
+    def compare(self) -> None:
+        """Look at the bucket, and change nothing.
+
+        Raises:
+            _Different: as `send`.
+
+        """
+        with Source(self._path) as source:
+            self._compared(source, dry=True)
+
+    def _compared(self, source: Source, *, overwrite: bool = False, dry: bool = False) -> int:
+        """Where the log in the bucket ends, which is a beginning of the local one."""
+        if self._end is not None:
+            try:
+                source.check(self._end, self._checksum)
+            except InvalidPosition:
+                self._end = None  # it was cut or replaced
+        if self._end is None:
+            listed, self._listed = self._listed, None
+            if listed is None:
+                listed = self._target.find_log(self._name)
+            self._parts = part_offsets(self._name, listed)
+            try:
+                self._compare(source, is_whole=self._name in listed)
+            except _Different:
+                if not overwrite:
+                    raise
+                if dry:
+                    return 0
+                self._delete(self._parts)  # the last one first: what is left is the beginning of one log
+                self._target.delete(self._name)
+            if not dry:
+                self._tidy(listed)
+            return self._advanced(source, self.end)
+        return self._end
+
+    def _tidy(self, listed: Mapping[str, Stored]) -> None:
+        """Delete what killed uploads have left, and bytes that two of them have sent where none is exclusive."""
+        self._target.clean(listed)
+        chained, end = dict(chain(self._parts)), self.end
+        self._delete(
+            [offset for offset, size in self._parts.items() if offset not in chained and (offset < end or not size)]
+        )
+
+    def _compare(self, source: Source, *, is_whole: bool) -> None:
+        end = chain_end(self._parts)
+        if is_whole:
+            raise self._different("an object of that name, which is not one of its parts")
+        if end > source.size:
+            raise self._different(f"{end:,} bytes of it, and the local file has {source.size:,}")
+        size = min(_SAMPLE, end)
+        remote = zlib.crc32(self._read(end - size, end), zlib.crc32(self._read(0, size)))
+        if end and f"{remote:08x}" != source.checksum(end):
+            raise self._different("other bytes than the local file")
+        for offset, size in self._parts.items():
+            if offset > end and size and not self._is_same(source, offset, size):
+                raise self._different("other bytes than the local file behind a missing part")
+
+    def _is_same(self, source: Source, offset: int, size: int) -> bool:
+        """Whether all of a part behind a gap, which is to be filled, is what the local file has."""
+        if offset + size > source.size:
+            return False
+        return self._target.read(self._key(offset), 0, size) == source.read(offset, size)
+
+    def _key(self, offset: int) -> str:
+        return f"{self._name}{PARTS}/{part_name(offset)}"
+
+    def _read(self, start: int, stop: int) -> bytes:
+        found = b""
+        for offset, end in chain(self._parts):
+            if offset < stop and start < end:
+                name = self._key(offset)
+                first, last = max(start, offset) - offset, min(stop, end) - offset
+                data = self._target.read(name, first, last)
+                if len(data) != last - first:
+                    raise LogWriteError(f"{self._target.url}/{name} was changed by another process")
+                found += data
+        return found
+
+    def _delete(self, offsets: Iterable[int]) -> None:
+        """Delete these parts, the last one first."""
+        for offset in sorted(offsets, reverse=True):
+            self._target.delete(self._key(offset))
+            del self._parts[offset]
+
+    def _different(self, what: str) -> _Different:
+        where = f"{self._target.url}/{self._name}"
+        return _Different(
+            f"the log at {where} is not the beginning of this one ({what}); it is not sent, unless you overwrite that",
+            path=self._path,
+        )
+
+
+class _File:
+    """A file that is uploaded as a whole."""
+
+    def __init__(self, path: Path, name: str, target: RemoteFolder, stored: Stored | None) -> None:
+        self._path = path
+        self._name = name
+        self._target = target
+        self._stored = stored
+
+    def send(self, *, finish: bool, dry: bool) -> tuple[Sent, Waiting | None]:
+        """Send the file when it has changed, and nobody is writing it."""
+        before = self._path.stat()
+        stored, size = self._stored, before.st_size
+        if stored is not None and stored.size == size and before.st_mtime <= stored.modified:
+            return Sent(0, 0), None
+        if owner := lock_owner(self._path):
+            return Sent(0, 0), Waiting(size, f"{owner} is writing it, and it can only be sent as a whole")
+        if not finish and 0 <= time.time() - before.st_mtime < _QUIET:
+            return Sent(0, 0), Waiting(size, "it was written a moment ago, and can only be sent as a whole")
+        if not dry:
+            self._target.put(self._name, self._path)
+            after = self._path.stat()
+            if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                return Sent(1, size), Waiting(after.st_size, "it was written while it was sent")
+            self._stored = Stored(size, before.st_mtime)
+        return Sent(1, size), None
+
+
+@dataclass
+class Upload:
+    """Uploads a folder, or one log of it, to a folder of a bucket: `step`, again and again.
+
+    Attributes:
+        source: the folder.
+        target: the folder of the bucket.
+        frame_end: tells of a file `trainlog.codec.Reader.frame_end`; None for what is uploaded as a whole.
+        only: the name of the log in *source*; what begins with its name and a dot is uploaded as well.
+        overwrite: whether a log of the bucket that is another than the local one is replaced.
+        jobs: how many files are uploaded at once.
+        listed: what the bucket has, as `RemoteFolder.find` says; None to find out.
+        sent: what the last step has sent, by the names of files.
+        waiting: what the last step has not sent, by the names of files.
+        left_out: links, other files that are none, and parts beside their log; they are not uploaded.
+
+    """
+
+    source: Path
+    target: RemoteFolder
+    frame_end: Callable[[Path], FrameEnd | None]
+    only: str | None = None
+    overwrite: bool = False
+    jobs: int = 1
+    listed: Mapping[str, Stored] | None = None
+    sent: dict[str, Sent] = field(default_factory=dict)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+    _logs: dict[str, _Log] = field(default_factory=dict)
+    _files: dict[str, _File] = field(default_factory=dict)
+    _done: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # as they were when all of them was sent
+    _known: dict[str, dict[str, Stored]] | None = None  # of what was listed, by the names of files
+    _failures: int = 0  # one after another
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def step(self, *, finish: bool = True, dry: bool = False) -> None:
+        """Send what is new.
+
+        Args:
+            finish: send all of it. Otherwise small parts wait until they are due, and files until nobody writes them.
+            dry: only say in ``sent`` what would be sent.
+
+        Raises:
+            LogWriteError: when the bucket cannot be listed. What goes wrong with one file is in ``waiting``.
+
+        """
+        self.sent, self.waiting, self.left_out, self._failures = {}, {}, [], 0
+        names = list(self._names())
+        if self._known is None:
+            self._known = _grouped(self._list() if self.listed is None else self.listed)
+        if self.jobs == 1 or len(names) < 2:
+            for name in names:
+                self._send(name, finish=finish, dry=dry)
+            return
+        with ThreadPoolExecutor(self.jobs, "trainlog upload") as pool:
+            for _ in pool.map(lambda name: self._send(name, finish=finish, dry=dry), names):
+                pass
+        self.sent, self.waiting = dict(sorted(self.sent.items())), dict(sorted(self.waiting.items()))
+
+    def end(self, name: str) -> int:
+        """Where the log *name* ends in the bucket, as far as that is known."""
+        return self._logs[name].end if name in self._logs else 0
+
+    def compare(self, name: str) -> None:
+        """Look whether the log *name* in the bucket, if there is one, is the beginning of the local one.
+
+        Raises:
+            LogExists: when it is not.
+            LogWriteError: when the bucket cannot be read.
+
+        """
+        listed = None if self.listed is None else _grouped(self.listed).get(name, {})
+        log = self._logs[name] = _Log(self.source / name, name, self.target, listed)
+        log.compare()
+
+    def _list(self) -> dict[str, Stored]:
+        return self.target.find() if self.only is None else self.target.find_log(self.only)
+
+    def _send(self, name: str, *, finish: bool, dry: bool) -> None:
+        path = self.source / name
+        try:
+            status = path.stat()
+        except OSError:
+            return  # it was deleted meanwhile; the bucket keeps what it has
+        identity = status.st_ino, status.st_size, status.st_mtime_ns
+        if self._done.get(name) == identity:
+            return
+        try:
+            if self._failures >= _GIVE_UP:
+                raise LogWriteError("it was not tried, as all of the files before it failed")
+            sent, waiting = self._sent(path, name, finish=finish, dry=dry)
+            self._failures = 0
+        except (TrainlogError, OSError) as error:
+            self._failures += isinstance(error, LogWriteError)
+            left = max(status.st_size - self.end(name), 0)
+            sent, waiting = Sent(0, 0), Waiting(left, str(error), failed=True)
+        with self._lock:
+            if sent.objects:
+                self.sent[name] = sent
+            if waiting is not None:
+                self.waiting[name] = waiting
+            elif not dry:
+                self._done[name] = identity
+
+    def _sent(self, path: Path, name: str, *, finish: bool, dry: bool) -> tuple[Sent, Waiting | None]:
+        frame_end = None if is_part(name) else self.frame_end(path)
+        listed = None if self._known is None else self._known.pop(name, {})
+        if frame_end is not None:
+            log = self._logs.setdefault(name, _Log(path, name, self.target, listed))
+            return log.send(frame_end, overwrite=self.overwrite, finish=finish, dry=dry)
+        file = self._files.setdefault(name, _File(path, name, self.target, (listed or {}).get(name)))
+        return file.send(finish=finish, dry=dry)
+
+    def _names(self) -> Iterator[str]:
+        """The files, by their names relative to the folder, without hidden ones."""
+        for entry in self._entries(self.source):
+            if self.only is None or entry.name == self.only or entry.name.startswith(f"{self.only}."):
+                yield from self._files_of(entry, entry.name)
+
+    def _files_of(self, entry: os.DirEntry[str], name: str) -> Iterator[str]:
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if is_folder and name.endswith(PARTS) and Path(entry.path.removesuffix(PARTS)).exists():
+            self.left_out.append(name)  # of the log beside it, whose parts have these names in the bucket
+        elif is_folder:
+            for inside in self._entries(Path(entry.path), name):
+                yield from self._files_of(inside, f"{name}/{inside.name}")
+        elif entry.is_file(follow_symlinks=False):
+            yield name
+        else:
+            self.left_out.append(name)
+
+    def _entries(self, folder: Path, name: str = ".") -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                return sorted((one for one in entries if one.name[0] != "."), key=lambda one: one.name)
+        except OSError as error:
+            self.waiting[name] = Waiting(0, f"cannot list it: {error.strerror}", failed=True)
+            return []
+
+
+def _grouped(listed: Mapping[str, Stored]) -> dict[str, dict[str, Stored]]:
+    """What was *listed*, by the name of the file that it is of, which parts have a folder for."""
+    found: dict[str, dict[str, Stored]] = {}
+    for name, stored in listed.items():
+        folder = name.rpartition("/")[0]
+        found.setdefault(folder.removesuffix(PARTS) if folder.endswith(PARTS) else name, {})[name] = stored
+    return found
