@@ -356,7 +356,8 @@ class TrainingRecorder:
         self.close()
 
     def __repr__(self) -> str:
-        return f"TrainingRecorder({os.fspath(self.path)!r})"
+        local = os.fspath(self.path)
+        return f"TrainingRecorder({self.uploader.url!r}, {local=})" if self.uploader else f"TrainingRecorder({local!r})"
 
 
 def _open(path: Path, meta: Mapping[str, Any], phase: int, *, overwrite: bool, resume: bool) -> tuple[Writer, float]:
