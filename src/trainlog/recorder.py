@@ -455,4 +455,5 @@ class TrainingRecorder:
         self.close(*ending_of(value))
 
     def __repr__(self) -> str:
-        return f"TrainingRecorder({os.fspath(self.path)!r})"
+        local = os.fspath(self.path)
+        return f"TrainingRecorder({self.uploader.url!r}, {local=})" if self.uploader else f"TrainingRecorder({local!r})"

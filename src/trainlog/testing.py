@@ -512,6 +512,23 @@ class CodecContract:
             counts.append(len(back))
         assert counts == sorted(counts), "a longer file gave fewer frames"
 
+    def test_pieces_of_a_file_hold_whole_frames(self, tmp_path: Path) -> None:
+        """As `Reader.frame_end` says, where it does; they are what is uploaded of a log that grows."""
+        reader = self._round_trip(tmp_path / "log")
+        path = reader.path
+        whole, at = path.read_bytes() if path.is_file() else b"", 0
+        for count in itertools.count():
+            end = reader.frame_end(at, 1)
+            if end is None or end == at:
+                break
+            piece = tmp_path / "pieces" / str(count) / path.name
+            piece.parent.mkdir(parents=True)
+            piece.write_bytes(whole[:end])
+            found = list(self.codec.read(piece).frames(on_damage="raise"))
+            assert same([frame.data for frame in found], [frame.data for frame in reader][: len(found)])
+            at = end
+        assert end is None or at == len(whole) == reader.frame_end(0, len(whole))
+
     def _ends_of_frames(self, folder: Path, whole: bytes) -> list[int]:
         """How long the file was after each frame, as far as it was the beginning of the *whole* then."""
         path = self._path(folder)

@@ -40,6 +40,7 @@ class Proxy:
         self._dice = random.Random(5)
         self.fates: tuple[str, ...] = ("pass",)
         self.seen: set[str] = set()
+        self._came = threading.Event()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -47,10 +48,16 @@ class Proxy:
     def close(self) -> None:
         self._server.close()
 
+    def wait_for_one(self) -> None:
+        """Wait until somebody connects."""
+        self._came.clear()
+        assert self._came.wait(60)
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._server.accept()
+                self._came.set()
                 fate = self._dice.choice(self.fates)
                 self.seen.add(fate)
                 threading.Thread(target=self._serve, args=(client, fate), daemon=True).start()
@@ -155,7 +162,8 @@ def test_a_sync_that_is_killed_fifty_times(tmp_path: Path, proxy: Proxy, bucket:
     for n in range(1, 51):
         (runs / "run.flog").write_bytes(LOG[: len(LOG) * n // 50])
         process = sync(proxy, runs, bucket, "--watch", "--every", "0.1")
-        time.sleep(dice.uniform(0.5, 2.0))
+        proxy.wait_for_one()  # a busy machine takes seconds to start an interpreter
+        time.sleep(dice.uniform(0, 1.0))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         ends.append(check_prefix(bucket, "run.flog", LOG, tmp_path))

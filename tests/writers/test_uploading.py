@@ -44,6 +44,7 @@ def test_a_run_is_in_the_bucket_byte_for_byte(local: Path) -> None:
         assert log.path == local / "memory" / url.partition("://")[2] / "runs" / "a.flog"
         assert log.uploader is not None
         assert log.uploader.url == f"{url}/runs/a.flog"
+        assert repr(log) == f"TrainingRecorder('{url}/runs/a.flog', local='{log.path}')"
         record(log, 100)
         assert log.uploader.wait(10)
         assert log_in(f"{url}/runs", "a.flog") == Path(log.path).read_bytes()
@@ -369,6 +370,8 @@ def test_a_forked_child_uploads_nothing(local: Path) -> None:
     [
         ("nothing://bucket/a.flog", UnknownFormat, "no file system that is known"),
         ("https://host/a.flog", UnknownFormat, "can only be read"),
+        ("S3://bucket/a.flog", UnknownFormat, "no file system that is known"),
+        ("simplecache::s3://bucket/a.flog", UnknownFormat, "in a row"),
         ("s3://a.flog", UnknownFormat, "is no address of a log"),
         ("memory://bucket/", UnknownFormat, "is no address of a log"),
         ("memory://bucket/../a.flog", UnknownFormat, "is no address of a log"),

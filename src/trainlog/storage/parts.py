@@ -34,9 +34,9 @@ __all__ = [
 
 PARTS: Final = ".parts"
 
-_URL: Final = re.compile(r"([a-z][a-z0-9+.-]*)://")
+_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(?:::[A-Za-z0-9+.-]+)*://")
 _USER: Final = re.compile(r"//[^/@]*@")
-_PART: Final = re.compile(r"\d{20}")
+_PART: Final = re.compile(r"[0-9]{20}")
 
 # File systems on which an object appears as a whole or not at all; on others it is renamed when it is whole.
 _WHOLE_AT_ONCE: Final = frozenset(
@@ -131,6 +131,8 @@ class RemoteFolder:
         """
         self.url = _shown(url).rstrip("/")
         scheme = found[1] if (found := _URL.match(url)) else "file"
+        if "::" in url:
+            raise UnknownFormat(f"{self.url!r} is several file systems in a row, to which no logs are written")
         if scheme in _READ_ONLY:
             raise UnknownFormat(f"{self.url!r} can only be read; logs are written to s3://, gs://, file:// and others")
         self._fs, self._root = _connect(url, scheme)
