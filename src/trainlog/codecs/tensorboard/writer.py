@@ -55,6 +55,8 @@ class TensorBoardWriter(Writer):
         if value is not None:
             values = [value]
         elif frame.kind == Kind.EVENT:
+            if "file" in frame.data:
+                losses[f"files beside the log, of {frame.data.get('type')} events"] += 1
             values = [packed_text(f"event/{frame.data.get('type', '')}", _words(frame.data))]
         else:
             values = packed_scalars(_scalars(frame, losses))
