@@ -233,6 +233,7 @@ class FlogReplay(replay.FlogReplay):
         if clock is not None or env is not None:
             yield from super().iter_physics(fps, clock, env=env)
             return
+        replay.check_fps(fps)
         frames = self.physics_frames()
         states = map(self._with_arrays, frames)
         before, after, now = next(states, None), next(states, None), 0.0

@@ -31,7 +31,7 @@ def media_file(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Path:
 
 def with_image(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """*event* with the PNG in it that it tells of, as ``image``, ``width`` and ``height``; any other as it is."""
-    if "file" not in event or (path := media_file(log, event)).is_symlink() or not path.is_file():
+    if "tag" not in event or "file" not in event or (path := media_file(log, event)).is_symlink() or not path.is_file():
         return event
     if path.stat().st_size > _MOST:
         return event

@@ -55,7 +55,7 @@ class TensorBoardWriter(Writer):
         if value is not None:
             values = [value]
         elif frame.kind == Kind.EVENT:
-            if "file" in frame.data:
+            if "file" in frame.data and "tag" in frame.data:  # as `trainlog.media` records them
                 losses[f"files beside the log, of {frame.data.get('type')} events"] += 1
             values = [packed_text(f"event/{frame.data.get('type', '')}", _words(frame.data))]
         else:
