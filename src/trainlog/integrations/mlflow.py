@@ -74,8 +74,8 @@ class ActiveRun:
     ) -> None:
         if self in _runs:
             _runs.remove(self)
-            _runs.append(self)
-            end_run("FINISHED" if kind is None else "FAILED")
+            self.info.status = "FINISHED" if kind is None else "FAILED"
+            self.run.__exit__(kind, value, trace)
 
 
 def set_tracking_uri(uri: str | os.PathLike[str]) -> None:
