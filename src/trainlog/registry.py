@@ -258,7 +258,7 @@ def convert(
         raise LogWriteError(f"cannot write in its folder: {error.strerror}", path=target) from error
     with temporary as name:
         folder = Path(name)
-        blocks, files_left = _with_media(reader, reader.contents(gaps.append), chosen)
+        blocks, files_left = _with_media(reader, reader.contents(gaps.append), chosen, target)
         with chosen.write(folder / target.name, header) as writer:
             count = _copy(blocks, writer, progress)
         if not overwrite:
@@ -271,11 +271,11 @@ def convert(
 
 
 def _with_media(
-    reader: Reader, blocks: Iterable[Frame | Table], codec: Codec
+    reader: Reader, blocks: Iterable[Frame | Table], codec: Codec, target: Path
 ) -> tuple[Iterable[Frame | Table], Counter[str]]:
     """*blocks* with the images beside the log where *codec* takes them; what stays there otherwise, counted."""
     folder = media_folder(reader.path)
-    if not folder.is_dir():
+    if not folder.is_dir() or folder == media_folder(target):
         return blocks, Counter()
     if not codec.embeds_images:
         return blocks, Counter({f"files in {folder.name}, which stay there": sum(1 for _ in folder.iterdir())})

@@ -23,6 +23,7 @@ from trainlog.codec import Scan
 from trainlog.codecs.tensorboard.events import EventParser, packed_event, packed_scalars
 from trainlog.errors import CorruptLog, DamagedLogWarning, InvalidPosition, MissingExtra, TruncatedLog, UnknownFormat
 from trainlog.integrations.torch import SummaryWriter
+from trainlog.media import media_file
 from trainlog.scan import Gap
 
 pytest.importorskip("crc32c")
@@ -317,6 +318,16 @@ def test_tensorboard_shows_the_pictures_of_a_log(tmp_path: Path) -> None:
     assert dict(trainlog.convert(log, tmp_path / "copy.flog").losses) == {
         "files in run.flog.media, which stay there": 4
     }
+
+
+def test_a_compressed_copy_has_the_pictures_of_its_log(tmp_path: Path) -> None:
+    pytest.importorskip("zstandard")
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_image("view", np.zeros((3, 4, 5), np.uint8), 2)
+    done = trainlog.convert(tmp_path / "run.flog", tmp_path / "run.flog.zst")
+    assert not done.losses
+    (event,) = trainlog.open(done.target).frames("event")
+    assert media_file(done.target, event.data).exists()
 
 
 def test_what_tensorboardx_writes_is_read_as_tensorboard_reads_it(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ _MOST: Final = 1 << 26  # bytes of an image that is taken into a frame
 
 
 def media_folder(log: str | os.PathLike[str]) -> Path:
-    """The folder of the files that belong to the log at that path."""
-    return Path(f"{os.fspath(log)}.media")
+    """The folder of the files that belong to the log at that path; a compressed copy beside it has the same."""
+    return Path(f"{os.fspath(log).removesuffix('.zst')}.media")
 
 
 def media_file(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Path:
