@@ -83,17 +83,17 @@ def _scalars(frame: Frame, losses: Counter[str]) -> list[tuple[str, float]]:
     """The numbers of *frame* by name; what is no number is counted."""
     found = []
     prefix = "" if frame.kind == Kind.STATS else f"{frame.kind}/"
-    for name, value in flatten(frame.data).items():
-        if name == "step" and frame.kind == Kind.STATS:
-            continue
-        if not isinstance(value, int | float | np.number | np.bool_) or isinstance(value, complex):
-            losses[f"values that are no numbers, of {frame.kind} frames"] += 1
-            continue
-        with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):
+        for name, value in flatten(frame.data).items():
+            if name == "step" and frame.kind == Kind.STATS:
+                continue
+            if not isinstance(value, int | float | np.number | np.bool_) or isinstance(value, complex):
+                losses[f"values that are no numbers, of {frame.kind} frames"] += 1
+                continue
             single = float(np.float32(value))
-        if single != value and value == value:
-            losses["digits beyond those of single precision, of so many numbers"] += 1
-        found.append((prefix + name, single))
+            if single != value and value == value:
+                losses["digits beyond those of single precision, of so many numbers"] += 1
+            found.append((prefix + name, single))
     return found
 
 
