@@ -295,5 +295,7 @@ def test_physics_by_the_rule_of_the_original(tmp_path: Path) -> None:
     assert states[-1]["qpos"].tolist() == [2.0]
     assert states[2]["com"].dtype == np.float64
     assert (states[2]["speed"], states[2]["step"], states[2]["skill"]) == (0.0, 0, "")
+    with pytest.raises(ValueError, match="above 0"):
+        next(FlogReplay(tmp_path / "run.bin").iter_physics(-1))
     own = list(FlogReplay(tmp_path / "run.bin").iter_physics(2, clock="timestamp"))
     assert own[0]["timestamp"] == 0.5

@@ -8,7 +8,7 @@ import pytest
 
 import trainlog
 from trainlog import Kind, TrainingRecorder
-from trainlog.errors import LogExists, UnknownFormat
+from trainlog.errors import ClosedLog, LogExists, UnknownFormat
 
 
 def test_the_four_kinds_of_frame(tmp_path: Path) -> None:
@@ -92,3 +92,17 @@ def test_an_address_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ValueError, match=r"can only be read|give it as text"):
         trainlog.TrainingRecorder(path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recorder_of_the_same_process_that_is_replaced_is_closed(tmp_path: Path) -> None:
+    """As where a notebook's cell is run again."""
+    path = tmp_path / "run.flog"
+    first = TrainingRecorder(path)
+    first.record_event(None, "first")
+    with TrainingRecorder(tmp_path / "." / "run.flog", overwrite=True) as second:
+        second.record_event(None, "second")
+        with pytest.raises(ClosedLog):
+            first.record_event(None, "lost")
+    assert [frame.data["type"] for frame in trainlog.open(path).frames("event")] == ["second"]
+    with TrainingRecorder(path, overwrite=True), pytest.raises(LogExists):
+        TrainingRecorder(path)

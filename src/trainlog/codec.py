@@ -422,12 +422,15 @@ class Codec(ABC):
         name: how users call the format, for example ``flog``; unique among all that are installed.
         suffixes: of the files that it writes, for example ``(".flog",)``; the longest that fits wins.
         description: one line for ``trainlog codecs``.
+        embeds_images: whether an event frame with ``image``, the bytes of a PNG, is kept as an image; a conversion puts
+            those beside the log into the frames then.
 
     """
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     description: ClassVar[str] = ""
+    embeds_images: ClassVar[bool] = False
 
     def accepts(self, path: Path, head: bytes) -> bool:
         """Whether *path*, which begins with the bytes *head* (at most 4096), is a log of this format."""

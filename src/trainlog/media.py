@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codecs.plain_object import as_array
+from trainlog.storage.media_files import media_file, media_folder
 from trainlog.storage.source import atomic_write
 
 __all__ = ["MediaRecorder", "bins_of_tensorboard", "histogram_of", "media_file", "media_folder"]
@@ -44,21 +45,6 @@ class Log(Protocol):
     def record_event(
         self, timestamp: float | None, event_type: str, data: Mapping[str, Any] | str | None = None, /
     ) -> None: ...
-
-
-def media_folder(log: str | os.PathLike[str]) -> Path:
-    """The folder of the files that belong to the log at that path."""
-    return Path(f"{os.fspath(log)}.media")
-
-
-def media_file(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Path:
-    """The file that the *event* of the log at that path tells of.
-
-    Raises:
-        KeyError: when it tells of none.
-
-    """
-    return media_folder(log) / Path(str(event["file"])).name
 
 
 class MediaRecorder:

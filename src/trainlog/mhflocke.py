@@ -73,12 +73,12 @@ class TrainingRecorder:
             LogWriteError: when the file cannot be created.
 
         """
-        self.path = Path(path)
         meta = {str(key): value for key, value in (meta or {}).items()}
         try:
-            self.log = recorder.TrainingRecorder(self.path, metadata=meta, overwrite=True)
+            self.log = recorder.TrainingRecorder(path, metadata=meta, overwrite=True)
         except UnsupportedFrame:
-            self.log = recorder.TrainingRecorder(self.path, metadata=storable(meta), overwrite=True)
+            self.log = recorder.TrainingRecorder(path, metadata=storable(meta), overwrite=True)
+        self.path = Path(self.log.path)
         self._frames = 0
         self._said: set[str] = set()
 
@@ -202,7 +202,7 @@ class TrainingRecorder:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.log.__exit__(kind, value, trace)
 
 
 class FlogReplay(replay.FlogReplay):
@@ -233,6 +233,7 @@ class FlogReplay(replay.FlogReplay):
         if clock is not None or env is not None:
             yield from super().iter_physics(fps, clock, env=env)
             return
+        replay.check_fps(fps)
         frames = self.physics_frames()
         states = map(self._with_arrays, frames)
         before, after, now = next(states, None), next(states, None), 0.0

@@ -14,8 +14,9 @@ from typing import Any, Final, NamedTuple
 
 from trainlog.codec import Codec, Gap, Reader, Writer
 from trainlog.errors import CodecError, LogExists, LogWriteError, TrainlogError, UnknownFormat
-from trainlog.model import Frame, Header, Variable
+from trainlog.model import Frame, Header, Kind, Variable
 from trainlog.storage.append import keep_owner
+from trainlog.storage.media_files import media_folder, with_image
 from trainlog.storage.parts import is_url
 from trainlog.storage.source import Source, sync_folder
 from trainlog.table.table import Table
@@ -287,15 +288,34 @@ def convert(
         raise LogWriteError(f"cannot write in its folder: {error.strerror}", path=target) from error
     with temporary as name:
         folder = Path(name)
+        blocks, files_left = _with_media(reader, reader.contents(gaps.append), chosen, target)
         with chosen.write(folder / target.name, header) as writer:
-            count = _copy(reader.contents(gaps.append), writer, progress)
+            count = _copy(blocks, writer, progress)
         if not overwrite:
             _check_absent(files)
         try:
             _move_all(folder, files)
         except OSError as error:
             raise LogWriteError(f"cannot write it: {error.strerror}", path=target) from error
-    return Conversion(target, count, Counter(map(str, gaps)) + Counter(writer.losses))
+    return Conversion(target, count, Counter(map(str, gaps)) + files_left + Counter(writer.losses))
+
+
+def _with_media(
+    reader: Reader, blocks: Iterable[Frame | Table], codec: Codec, target: Path
+) -> tuple[Iterable[Frame | Table], Counter[str]]:
+    """*blocks* with the images beside the log where *codec* takes them; what stays there otherwise, counted."""
+    folder = media_folder(reader.path)
+    if not folder.is_dir() or folder == media_folder(target):
+        return blocks, Counter()
+    if not codec.embeds_images:
+        return blocks, Counter({f"files in {folder.name}, which stay there": sum(1 for _ in folder.iterdir())})
+    return (_with_image(reader.path, block) for block in blocks), Counter()
+
+
+def _with_image(log: Path, block: Frame | Table) -> Frame | Table:
+    if isinstance(block, Table) or block.kind != Kind.EVENT:
+        return block
+    return block._replace(data=with_image(log, block.data))
 
 
 def _copy(blocks: Iterable[Frame | Table], writer: Writer, progress: Callable[[int], object] | None) -> int:

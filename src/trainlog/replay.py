@@ -24,7 +24,7 @@ from trainlog.model import Frame, Kind
 from trainlog.storage.source import atomic_write
 from trainlog.table.values import flatten
 
-__all__ = ["FlogReplay", "interpolate", "save_npz"]
+__all__ = ["FlogReplay", "check_fps", "interpolate", "save_npz"]
 
 _COORDINATES: Final[tuple[Literal["qpos", "qvel"], ...]] = ("qpos", "qvel")
 _DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({"speed": 0.0, "step": 0, "skill": ""})
@@ -159,8 +159,7 @@ class FlogReplay:
             KeyError: when a creature frame lacks the key *clock*.
 
         """
-        if not (fps > 0 and np.isfinite(fps)):
-            raise ValueError(f"fps is a number of frames per second above 0, not {fps!r}")
+        check_fps(fps)
         motions: dict[Any, _Motion] = {}  # of each process and environment, of the episode that goes on
         for logged in self.reader.take(orders_of(self.reader, {Kind.CREATURE, Kind.EVENT}).tolist()):
             for one, data in by_environment(logged.data, self.conventions.find("env", logged.data)):
@@ -304,6 +303,17 @@ class FlogReplay:
 
     def __repr__(self) -> str:
         return f"FlogReplay({str(self.path)!r})"
+
+
+def check_fps(fps: float) -> None:
+    """Refuse what is no rate.
+
+    Raises:
+        ValueError: when *fps* is not a positive number.
+
+    """
+    if not (fps > 0 and np.isfinite(fps)):
+        raise ValueError(f"fps is a number of frames per second above 0, not {fps!r}")
 
 
 def save_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:

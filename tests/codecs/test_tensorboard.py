@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
 import warnings
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image as Picture
 
 import trainlog
 from trainlog import Frame, Kind
@@ -20,6 +22,8 @@ from trainlog.cli import main
 from trainlog.codec import Scan
 from trainlog.codecs.tensorboard.events import EventParser, packed_event, packed_scalars
 from trainlog.errors import CorruptLog, DamagedLogWarning, InvalidPosition, MissingExtra, TruncatedLog, UnknownFormat
+from trainlog.integrations.torch import SummaryWriter
+from trainlog.media import media_file
 from trainlog.scan import Gap
 
 pytest.importorskip("crc32c")
@@ -281,6 +285,49 @@ def test_tensorboard_reads_what_is_written_and_says_the_same(tmp_path: Path) -> 
         warnings.simplefilter("ignore")
         table = parse.SummaryReader(str(tmp_path)).scalars
     assert table[table.tag == "loss"].value.tolist() == [np.float32(n / 3) for n in range(50)]
+
+
+def test_tensorboard_shows_the_pictures_of_a_log(tmp_path: Path) -> None:
+    """Images and videos beside the log, histograms, text and hyperparameters, each as TensorBoard's own."""
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    pixels = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
+    with SummaryWriter(tmp_path / "run") as writer:
+        writer.add_image("view", pixels, 2)
+        writer.add_video("film", np.zeros((1, 3, 3, 6, 8), np.uint8), 3)
+        writer.add_audio("sound", np.zeros(100), 3, 8000)
+        writer.add_histogram("weights", np.arange(10.0), 4)
+        writer.add_text("note", "hello", 5)
+        writer.add_hparams({"lr": 0.5}, {"score": 1.5})
+    log = tmp_path / "run" / "run.flog"
+    (tmp_path / "run" / "run.flog.media" / "link.png").symlink_to("/etc/passwd")
+    done = trainlog.convert(log, tmp_path / "out" / "run.tfevents")
+    assert dict(done.losses) == {"files beside the log, of audio events": 1}
+    found = accumulator.EventAccumulator(str(tmp_path / "out"), size_guidance={"histograms": 0, "tensors": 0})
+    found.Reload()
+    (view,), (film,) = found.Images("view"), found.Images("film/0")
+    assert (view.step, view.width, view.height, film.step, film.width, film.height) == (2, 5, 4, 3, 8, 6)
+    assert (np.asarray(Picture.open(io.BytesIO(view.encoded_image_string))) == pixels.transpose(1, 2, 0)).all()
+    histogram = found.Histograms("weights")[0].histogram_value
+    assert (histogram.num, histogram.min, histogram.max, histogram.sum) == (10, 0, 9, 45)
+    assert sum(histogram.bucket) == 10
+    assert found.Tensors("note")[0].tensor_proto.string_val == [b"hello"]
+    assert found.Scalars("score")[0].value == 1.5
+    back = trainlog.convert(tmp_path / "out" / "run.tfevents", tmp_path / "back.flog")
+    images = [frame.data for frame in trainlog.open(back.target).frames("event") if frame.data["type"] == "image"]
+    assert [image["image"] for image in images] == [view.encoded_image_string, film.encoded_image_string]
+    assert dict(trainlog.convert(log, tmp_path / "copy.flog").losses) == {
+        "files in run.flog.media, which stay there": 4
+    }
+
+
+def test_a_compressed_copy_has_the_pictures_of_its_log(tmp_path: Path) -> None:
+    pytest.importorskip("zstandard")
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_image("view", np.zeros((3, 4, 5), np.uint8), 2)
+    done = trainlog.convert(tmp_path / "run.flog", tmp_path / "run.flog.zst")
+    assert not done.losses
+    (event,) = trainlog.open(done.target).frames("event")
+    assert media_file(done.target, event.data).exists()
 
 
 def test_what_tensorboardx_writes_is_read_as_tensorboard_reads_it(tmp_path: Path) -> None:

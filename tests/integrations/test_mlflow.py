@@ -130,3 +130,9 @@ def test_runs_one_after_another_and_again() -> None:
         1 / 0  # noqa: B018
     assert run.info.status == "FAILED"
     mlflow.end_run()  # of none
+    with mlflow.start_run(run_name="a") as run:
+        mlflow.log_metric("x", 3.0)
+    assert (run.info.run_id, run.info.run_name) == ("a-2", "a")
+    with mlflow.start_run(run_id=run.info.run_id):
+        mlflow.log_metric("x", 4.0)
+    assert trainlog.open("a-2.flog").table("stats")["x"].tolist() == [3.0, 4.0]

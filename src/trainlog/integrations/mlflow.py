@@ -63,7 +63,8 @@ class ActiveRun:
     def __init__(self, run: wandb.Run) -> None:
         self.run = run
         self.tags: dict[str, Any] = {}
-        self.info = SimpleNamespace(run_id=run.id, run_name=run.name, status="RUNNING")
+        id = run.id if run.log_file is None else run.log_file.stem  # of a name that was taken, with a number
+        self.info = SimpleNamespace(run_id=id, run_name=run.name, status="RUNNING")
 
     def __enter__(self) -> Self:
         return self
@@ -73,8 +74,8 @@ class ActiveRun:
     ) -> None:
         if self in _runs:
             _runs.remove(self)
-            _runs.append(self)
-            end_run("FINISHED" if kind is None else "FAILED")
+            self.info.status = "FINISHED" if kind is None else "FAILED"
+            self.run.__exit__(kind, value, trace)
 
 
 def set_tracking_uri(uri: str | os.PathLike[str]) -> None:

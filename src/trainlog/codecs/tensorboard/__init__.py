@@ -16,6 +16,7 @@ class TensorBoardCodec(Codec):
     name = "tensorboard"
     suffixes = (".tfevents",)
     description = "TensorBoard's event files, one or a folder of them"
+    embeds_images = True
 
     def accepts(self, path: Path, head: bytes) -> bool:
         """Whether *path* is an event file, or a folder in which there are some."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -259,7 +260,12 @@ def packed_event(wall: float, step: int = 0, *, values: Iterable[bytes] = (), ve
 
 def packed_scalars(scalars: Iterable[tuple[str, float]]) -> list[bytes]:
     """Values of a summary that are numbers of single precision."""
-    return [field(1, tag) + b"\x15" + struct.pack("<f", number) for tag, number in scalars]
+    return [_before_number(tag) + struct.pack("<f", number) for tag, number in scalars]
+
+
+@lru_cache(_MOST_KNOWN)
+def _before_number(tag: str) -> bytes:
+    return field(1, tag) + b"\x15"
 
 
 def packed_text(tag: str, text: str) -> bytes:

@@ -54,6 +54,8 @@ class TensorBoardWriter(Writer):
         if value is not None:
             values = [value]
         elif frame.kind == Kind.EVENT:
+            if "file" in frame.data and "tag" in frame.data:  # as `trainlog.media` records them
+                losses[f"files beside the log, of {frame.data.get('type')} events"] += 1
             values = [packed_text(f"event/{frame.data.get('type', '')}", _words(frame.data))]
         else:
             values = packed_scalars(_scalars(frame, losses))
@@ -80,17 +82,17 @@ def _scalars(frame: Frame, losses: Counter[str]) -> list[tuple[str, float]]:
     """The numbers of *frame* by name; what is no number is counted."""
     found = []
     prefix = "" if frame.kind == Kind.STATS else f"{frame.kind}/"
-    for name, value in flatten(frame.data).items():
-        if name == "step" and frame.kind == Kind.STATS:
-            continue
-        if not isinstance(value, int | float | np.number | np.bool_) or isinstance(value, complex):
-            losses[f"values that are no numbers, of {frame.kind} frames"] += 1
-            continue
-        with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):
+        for name, value in flatten(frame.data).items():
+            if name == "step" and frame.kind == Kind.STATS:
+                continue
+            if not isinstance(value, int | float | np.number | np.bool_) or isinstance(value, complex):
+                losses[f"values that are no numbers, of {frame.kind} frames"] += 1
+                continue
             single = float(np.float32(value))
-        if single != value and value == value:
-            losses["digits beyond those of single precision, of so many numbers"] += 1
-        found.append((prefix + name, single))
+            if single != value and value == value:
+                losses["digits beyond those of single precision, of so many numbers"] += 1
+            found.append((prefix + name, single))
     return found
 
 

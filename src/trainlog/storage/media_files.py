@@ -1,0 +1,43 @@
+"""The files that belong to a log, in a folder beside it; see `trainlog.media`, which records them."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["media_file", "media_folder", "with_image"]
+
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_MOST: Final = 1 << 26  # bytes of an image that is taken into a frame
+
+
+def media_folder(log: str | os.PathLike[str]) -> Path:
+    """The folder of the files that belong to the log at that path; a compressed copy beside it has the same."""
+    return Path(f"{os.fspath(log).removesuffix('.zst')}.media")
+
+
+def media_file(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Path:
+    """The file that the *event* of the log at that path tells of.
+
+    Raises:
+        KeyError: when it tells of none.
+
+    """
+    return media_folder(log) / Path(str(event["file"])).name
+
+
+def with_image(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """*event* with the PNG in it that it tells of, as ``image``, ``width`` and ``height``; any other as it is."""
+    if "tag" not in event or "file" not in event or (path := media_file(log, event)).is_symlink() or not path.is_file():
+        return event
+    if path.stat().st_size > _MOST:
+        return event
+    content = path.read_bytes()
+    if not content.startswith(_PNG) or len(content) < 24:
+        return event
+    width, height = struct.unpack_from(">II", content, 16)
+    rest = {key: value for key, value in event.items() if key != "file"}
+    return {**rest, "type": "image", "image": content, "width": width, "height": height}
