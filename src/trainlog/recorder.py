@@ -227,6 +227,18 @@ class TrainingRecorder:
         """Record a generation: gen, best, avg, pop, dist, stage, diversity; raises as ``record_creature_frame``."""
         self._put(self.now() if timestamp is None else timestamp, _EVOLUTION, data)
 
+    def stats(self, values: Mapping[str, Any], *, time: float | None = None) -> None:
+        """``record_stats_frame`` of now: ``log.stats({"step": step, "loss": loss})``; of any training."""
+        self._put(self.now() if time is None else time, _STATS, values)
+
+    def state(self, values: Mapping[str, Any], *, time: float | None = None) -> None:
+        """``record_creature_frame`` of now: the state of a robot, a simulation, or whatever learns."""
+        self._put(self.now() if time is None else time, _CREATURE, values)
+
+    def event(self, event_type: str, data: Mapping[str, Any] | str | None = None, *, time: float | None = None) -> None:
+        """``record_event`` of now: ``log.event("checkpoint", {"step": step})``."""
+        self.record_event(time, event_type, data)
+
     def record(self, timestamp: float | None, kind: Kind, data: Mapping[str, Any]) -> None:
         """Record a frame of any kind, also one of your own (``Kind(100)``); raises as ``record_creature_frame``."""
         self._put(self.now() if timestamp is None else timestamp, kind, data)
@@ -399,8 +411,10 @@ class TrainingRecorder:
         self._is_open = False
         open_logs.discard(self)
         self._raise_sync_error()
-        if failed is not None:
+        if isinstance(failed, Warning):
             raise failed
+        if failed is not None:  # no frame is lost
+            warnings.warn(LogWriteWarning(f"{failed}; the log does not say how the run ended"), stacklevel=2)
 
     def _tell_end(self, ending: Ending | None) -> OSError | Warning | None:
         """Record the end, once; it is decided by the first call. Returns why it could not be recorded."""
@@ -413,7 +427,7 @@ class TrainingRecorder:
             self._put_state({"end": asdict(End(*self._ending, self.now(), time.time()))})
         except ClosedLog:
             pass
-        except (OSError, Warning) as error:  # raised when the log is closed
+        except (OSError, Warning) as error:  # told when the log is closed
             return error
         self._has_told = True
         return None
