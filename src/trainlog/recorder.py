@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Literal, Self, Unpack, get_args
 
 from trainlog.codecs.plain_object import plain_metadata
 from trainlog.conventions import RUN_STATE, SUMMARY
@@ -210,7 +210,7 @@ class TrainingRecorder:
             data: more keys, or the text of the key ``msg``.
 
         Raises:
-            TypeError: when *event_type* is no text.
+            TypeError: when *event_type* is no text, or *data* neither a map nor a text.
             As ``record_creature_frame``.
 
         """
@@ -218,6 +218,8 @@ class TrainingRecorder:
             raise TypeError(
                 f"the type of an event is text, not {type(event_type).__name__}: record_event(None, 'fall', {{...}})"
             )
+        if not (data is None or isinstance(data, str | Mapping)):
+            raise TypeError(f"what an event holds is a map or a text, not {type(data).__name__}")
         event: dict[str, Any] = {"type": event_type}
         event |= {"msg": data} if isinstance(data, str) else data or {}
         event["type"] = event_type
@@ -303,10 +305,12 @@ class TrainingRecorder:
 
         Raises:
             UnsupportedFrame: for a value that cannot be stored; nothing is changed.
-            TypeError: for a key that is no text.
+            TypeError: for a key that is no text, and for *values* that are no map.
             As ``record_creature_frame``.
 
         """
+        if not isinstance(values, Mapping):
+            raise TypeError(f"metadata are a map, not {type(values).__name__}")
         keys: list[object] = list(values)
         if wrong := [key for key in keys if not isinstance(key, str)]:
             raise TypeError(f"keys of the metadata are text, not {wrong[0]!r}")
@@ -397,8 +401,11 @@ class TrainingRecorder:
 
         Raises:
             LogWriteError: with ``on_error="raise"``, when that fails, or when the thread failed before.
+            ValueError: for another *state*.
 
         """
+        if state is not None and state not in get_args(EndState):
+            raise ValueError(f"a run is {', '.join(get_args(EndState))}, not {state!r}")
         failed = self._tell_end(None if state is None else (state, reason))
         if self._ticker is not None:
             self._ticker.stop(wait=not interrupts(self._writer.lock))
