@@ -106,3 +106,32 @@ def test_a_recorder_of_the_same_process_that_is_replaced_is_closed(tmp_path: Pat
     assert [frame.data["type"] for frame in trainlog.open(path).frames("event")] == ["second"]
     with TrainingRecorder(path, overwrite=True), pytest.raises(LogExists):
         TrainingRecorder(path)
+
+
+def test_short_calls_need_no_time(tmp_path: Path) -> None:
+    with TrainingRecorder(tmp_path / "a.flog") as log:
+        log.stats({"loss": 0.5})
+        log.state({"x": 1}, time=2.0)
+        log.event("checkpoint", {"step": 3})
+        log.event("note", "words", time=4.0)
+    frames = list(trainlog.open(tmp_path / "a.flog"))
+    assert [(frame.kind, dict(frame.data)) for frame in frames] == [
+        (Kind.STATS, {"loss": 0.5}),
+        (Kind.CREATURE, {"x": 1}),
+        (Kind.EVENT, {"type": "checkpoint", "step": 3}),
+        (Kind.EVENT, {"type": "note", "msg": "words"}),
+    ]
+    assert 0 <= frames[0].time <= frames[2].time < 60
+    assert [frames[1].time, frames[3].time] == [2.0, 4.0]
+
+
+def test_mistakes_are_errors(tmp_path: Path) -> None:
+    with TrainingRecorder(tmp_path / "a.flog") as log:
+        with pytest.raises(TypeError, match="a map or a text, not list"):
+            log.record_event(None, "fall", [1])  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="metadata are a map, not str"):
+            log.update_metadata("lr")  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="a run is finished, failed, interrupted, not 'well'"):
+            log.close("well")  # type: ignore[arg-type]
+    reader = trainlog.open(tmp_path / "a.flog")
+    assert (list(reader), reader.end and reader.end.state) == ([], "finished")

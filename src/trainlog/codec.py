@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import threading
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -20,9 +21,13 @@ from trainlog.model import End, Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, Scan, batches_of, stretches
 from trainlog.storage.append import lock_owner
 from trainlog.storage.source import Wait, never
+from trainlog.table.html import facts_html, rows_html
 from trainlog.table.table import Table
-from trainlog.table.values import BATCH, Range, unknown_key
+from trainlog.table.values import BATCH, Range, flatten, unknown_key
 from trainlog.verify_report import Problem, Repair, Verdict, What
+
+if TYPE_CHECKING:
+    from trainlog.plot import Picture
 
 __all__ = ["Batch", "Codec", "Gap", "OnDamage", "Position", "Reader", "Scan", "Span", "Summary", "Writer"]
 
@@ -82,6 +87,18 @@ class Summary:
     def frames(self) -> int:
         """Frames of all kinds."""
         return sum(span.frames for span in self.kinds.values())
+
+    def _repr_html_(self) -> str:
+        """The kinds of frames in a notebook."""
+        kinds = list(self.kinds.items())
+
+        def row(number: int) -> tuple[Any, ...]:
+            kind, span = kinds[number]
+            return str(kind), span.frames, len(span.keys), span.first, span.last, span.size
+
+        damage = f", {len(self.gaps):,} damaged places" if self.gaps else ""
+        title = f"{self.frames:,} frames, {self.size:,} bytes, {self.duration:.6g} s{damage}; "
+        return rows_html(title, ["kind", "frames", "keys", "from", "to", "bytes"], len(kinds), row)
 
 
 class Reader(ABC):
@@ -305,6 +322,28 @@ class Reader(ABC):
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
+
+    def plot(self, metric: str | None = None, **options: Any) -> Picture:
+        """The figure of a metric (``reward``, ``creature:speed``), which notebooks show; the overview without one.
+
+        *options* are those of `trainlog.plot.PlotOptions`; `trainlog.plot.save_picture` writes the picture.
+
+        Raises:
+            PlotError: when the log lacks what is named, or has nothing to draw.
+
+        """
+        plot = importlib.import_module("trainlog.plot")  # by name: pictures are made of readers
+        chosen = plot.PlotOptions(**options, **({} if metric is None else {"y": (metric,)}))
+        picture: Picture = plot.pictures(plot.runs_of([self], chosen.y), chosen)[0]
+        return picture
+
+    def _repr_html_(self) -> str:
+        """What the log says of the run, in a notebook; its frames are not read for it."""
+        facts = [(key, value) for key, value in flatten(self.header.meta).items() if value not in ("", "unknown")]
+        facts += [(key, self.header.run[key]) for key in ("began", "host", "command") if key in self.header.run]
+        if self.end is not None:
+            facts.append((self.end.state, self.end.reason))
+        return facts_html(str(self.path), facts)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"

@@ -32,6 +32,7 @@ from trainlog.errors import TrainlogWarning
 from trainlog.model import Header, Kind, Variable
 from trainlog.scan import Scan, stretches
 from trainlog.table.builder import TableBuilder, table_of
+from trainlog.table.html import facts_html
 from trainlog.table.table import Table
 from trainlog.table.values import Range, check_range, in_range
 
@@ -281,6 +282,11 @@ class Episode:
         columns = [steps.numbers(key) if key in steps else nothing for key in keys]
         tally.add(step, np.stack(columns, axis=1) if columns else np.empty((rows, 0)))
         return tally
+
+    def _repr_html_(self) -> str:
+        """What it came to in a notebook."""
+        facts = {**self._facts(), **self._origin()}
+        return facts_html(repr(self), ((key, value) for key, value in facts.items() if value is not None))
 
     def __repr__(self) -> str:
         which = f"{self.type} {self.index}" + (f".{self.sub_index}" if self.sub_index > 1 else "")

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, get_args
 
 from trainlog.codecs.plain_object import plain_metadata
 from trainlog.conventions import RUN_STATE, SUMMARY
@@ -221,7 +221,7 @@ class TrainingRecorder:
             data: more keys, or the text of the key ``msg``.
 
         Raises:
-            TypeError: when *event_type* is no text.
+            TypeError: when *event_type* is no text, or *data* neither a map nor a text.
             As ``record_creature_frame``.
 
         """
@@ -229,6 +229,8 @@ class TrainingRecorder:
             raise TypeError(
                 f"the type of an event is text, not {type(event_type).__name__}: record_event(None, 'fall', {{...}})"
             )
+        if not (data is None or isinstance(data, str | Mapping)):
+            raise TypeError(f"what an event holds is a map or a text, not {type(data).__name__}")
         event: dict[str, Any] = {"type": event_type}
         event |= {"msg": data} if isinstance(data, str) else data or {}
         event["type"] = event_type
@@ -237,6 +239,18 @@ class TrainingRecorder:
     def record_evolution_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
         """Record a generation: gen, best, avg, pop, dist, stage, diversity; raises as ``record_creature_frame``."""
         self._put(self.now() if timestamp is None else timestamp, _EVOLUTION, data)
+
+    def stats(self, values: Mapping[str, Any], *, time: float | None = None) -> None:
+        """``record_stats_frame`` of now: ``log.stats({"step": step, "loss": loss})``; of any training."""
+        self._put(self.now() if time is None else time, _STATS, values)
+
+    def state(self, values: Mapping[str, Any], *, time: float | None = None) -> None:
+        """``record_creature_frame`` of now: the state of a robot, a simulation, or whatever learns."""
+        self._put(self.now() if time is None else time, _CREATURE, values)
+
+    def event(self, event_type: str, data: Mapping[str, Any] | str | None = None, *, time: float | None = None) -> None:
+        """``record_event`` of now: ``log.event("checkpoint", {"step": step})``."""
+        self.record_event(time, event_type, data)
 
     def record(self, timestamp: float | None, kind: Kind, data: Mapping[str, Any]) -> None:
         """Record a frame of any kind, also one of your own (``Kind(100)``); raises as ``record_creature_frame``."""
@@ -302,10 +316,12 @@ class TrainingRecorder:
 
         Raises:
             UnsupportedFrame: for a value that cannot be stored; nothing is changed.
-            TypeError: for a key that is no text.
+            TypeError: for a key that is no text, and for *values* that are no map.
             As ``record_creature_frame``.
 
         """
+        if not isinstance(values, Mapping):
+            raise TypeError(f"metadata are a map, not {type(values).__name__}")
         keys: list[object] = list(values)
         if wrong := [key for key in keys if not isinstance(key, str)]:
             raise TypeError(f"keys of the metadata are text, not {wrong[0]!r}")
@@ -396,8 +412,11 @@ class TrainingRecorder:
 
         Raises:
             LogWriteError: with ``on_error="raise"``, when that fails, or when the thread failed before.
+            ValueError: for another *state*.
 
         """
+        if state is not None and state not in get_args(EndState):
+            raise ValueError(f"a run is {', '.join(get_args(EndState))}, not {state!r}")
         failed = self._tell_end(None if state is None else (state, reason))
         if self._ticker is not None:
             self._ticker.stop(wait=not interrupts(self._writer.lock))
@@ -410,8 +429,10 @@ class TrainingRecorder:
         self._is_open = False
         open_logs.discard(self)
         self._raise_sync_error()
-        if failed is not None:
+        if isinstance(failed, Warning):
             raise failed
+        if failed is not None:  # no frame is lost
+            warnings.warn(LogWriteWarning(f"{failed}; the log does not say how the run ended"), stacklevel=2)
 
     def _tell_end(self, ending: Ending | None) -> OSError | Warning | None:
         """Record the end, once; it is decided by the first call. Returns why it could not be recorded."""
@@ -424,7 +445,7 @@ class TrainingRecorder:
             self._put_state({"end": asdict(End(*self._ending, self.now(), time.time()))})
         except ClosedLog:
             pass
-        except (OSError, Warning) as error:  # raised when the log is closed
+        except (OSError, Warning) as error:  # told when the log is closed
             return error
         self._has_told = True
         return None

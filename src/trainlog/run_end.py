@@ -123,7 +123,7 @@ def _telling_first(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _at_the_end_of_a_child() -> None:
-    """A process of `multiprocessing` ends without the functions of `atexit`."""
+    """A process of `multiprocessing` ends without the functions of `atexit`, and while its exception is on its way."""
     from multiprocessing import process, util
 
     if process.parent_process() is not None:
@@ -147,5 +147,7 @@ def _ending_of_the_process() -> Ending | None:
     """How the process ends; None for all that an exception in its main thread does not tell."""
     if hasattr(sys, "ps1") or hasattr(builtins, "__IPYTHON__"):
         return _NO_END  # errors are shown there, and the session goes on
+    if (error := sys.exc_info()[1]) is not None:
+        return ending_of(error)
     last = getattr(sys, "last_value", None)
     return ending_of(last) if last is not None and last is not _known_error else None

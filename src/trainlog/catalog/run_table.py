@@ -12,6 +12,7 @@ from trainlog.model import Kind
 from trainlog.table.arrow import arrow_column, extra, pandas_frame
 from trainlog.table.builder import ColumnBuilder, TableBuilder
 from trainlog.table.column import Column, SparseColumn
+from trainlog.table.html import rows_html
 from trainlog.table.table import Table
 
 if TYPE_CHECKING:
@@ -93,6 +94,16 @@ class RunTable(Mapping[str, Array]):
 
     def __repr__(self) -> str:
         return f"<RunTable: {self.rows:,} rows × {len(self)} columns>"
+
+    def _repr_html_(self) -> str:
+        """Its first and last rows in a notebook."""
+        names = list(self)[:20]
+        columns = {name: self.column(name) for name in names}
+
+        def row(number: int) -> list[Any]:
+            return [one.values[number] if one.valid[number] else None for one in columns.values()]
+
+        return rows_html("", names, self.rows, row, columns=len(self))
 
     def column(self, key: str) -> Column:
         """A column with its validity; see `trainlog.table.column.Column`.

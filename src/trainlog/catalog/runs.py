@@ -224,6 +224,10 @@ class Runs(Sequence[RunInfo]):
         names = list(entries)[index]
         return _info(names, entries[names]) if isinstance(names, str) else Runs(self._settings, frozenset(names))
 
+    def _repr_html_(self) -> str:
+        """The runs, their states and metadata in a notebook; no frames are read for it."""
+        return RunTable.of_rows(self._rows(read=False))._repr_html_()
+
     def __repr__(self) -> str:
         if not self._settings.known and self._chosen is None:
             return "<Runs: not looked at yet>"

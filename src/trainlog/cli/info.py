@@ -124,7 +124,8 @@ def _provenance(reader: Reader, summary: Summary) -> dict[str, Any]:
         found["commit"] = f"{git.get('commit')} {git.get('branch', '')}".strip() + dirty + note
     versions = run.get("versions")
     if isinstance(versions, Mapping) or "python" in run:
-        known = {"python": run.get("python"), "trainlog": run.get("trainlog"), **(versions or {})}
+        libraries = versions if isinstance(versions, Mapping) else {}
+        known = {"python": run.get("python"), "trainlog": run.get("trainlog"), **libraries}
         found["versions"] = ", ".join(f"{name} {version}" for name, version in known.items() if version)
     return found
 
