@@ -19,6 +19,7 @@ from trainlog.errors import CodecError, DamagedLog, EmptyLog, LogInUse, Truncate
 from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, Scan, batches_of, stretches
 from trainlog.storage.append import lock_owner
+from trainlog.storage.location import location
 from trainlog.storage.source import Wait, never
 from trainlog.table.table import Table
 from trainlog.table.values import BATCH, Range, unknown_key
@@ -101,7 +102,7 @@ class Reader(ABC):
     header: Header
 
     def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
-        self.path = Path(path)
+        self.path = location(path)
         self.header = header
 
     @property

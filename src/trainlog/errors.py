@@ -79,7 +79,8 @@ class TrainlogError(Exception):
     def __init__(self, message: str, *, path: str | os.PathLike[str] | None = None, offset: int | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.path = None if path is None else Path(path)
+        # A URL is no `Path`, and has what messages need.
+        self.path: Path | None = path if path is None or hasattr(path, "as_uri") else Path(path)  # type: ignore[assignment]
         self.offset = offset
 
     def __str__(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import re
 import time
 import warnings
 import weakref
@@ -20,6 +19,7 @@ from trainlog.environments import Settings, VectorRecorder
 from trainlog.errors import ClosedLog, DamagedLog, LogExists, LogNotFound, LogWriteWarning, UnknownFormat
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.storage.append import set_aside
+from trainlog.storage.location import local_path
 from trainlog.writers.background import Background, Policy, check_queue
 from trainlog.writers.keep_last import KeepLast
 from trainlog.writers.retrying import RetryingWriter
@@ -29,9 +29,6 @@ __all__ = ["OnError", "TrainingRecorder"]
 
 OnError = Literal["warn", "raise"]
 
-
-# Schemes that are no folders; a Path has made one slash of the two.
-_ADDRESS = re.compile(r"(s3|s3a|gs|gcs|az|abfss?|adl|hdfs|hf|r2|https?|ftp|sftp|ssh|file):/{1,3}[^/]")
 
 # Module constants, because the lookup of an enum member costs more than packing a frame header.
 _CREATURE, _STATS, _EVENT, _EVOLUTION = Kind.CREATURE, Kind.STATS, Kind.EVENT, Kind.EVOLUTION
@@ -100,15 +97,13 @@ class TrainingRecorder:
             LogWriteError: when the file cannot be created.
             UnsupportedFrame: when the metadata cannot be stored.
             TypeError: when *creature_name* or *task* is no text.
-            ValueError: when *path* is the address of a bucket or a server.
+            CodecError: when *path* is the URL of a bucket or a server.
 
         """
         if not all(isinstance(name, str) for name in (creature_name, task)):
             raise TypeError(f"creature_name and task are text; a map of facts is given as metadata={{...}}, for {path}")
-        if address := _ADDRESS.match(os.fspath(path)):
-            raise ValueError(
-                f"{os.fspath(path)!r} is an address of {address[1]}, and a log is written to a file: give a local path"
-            )
+        if "://" in str(path):
+            path = local_path(path)
         meta = {"creature": creature_name, "task": task, **(metadata or {})}
         if on_error not in ("warn", "raise"):
             raise ValueError(f"on_error is 'warn' or 'raise', not {on_error!r}")

@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -51,8 +50,8 @@ class FlogReplay:
             LogNotFound, UnknownFormat, DamagedLog: as `trainlog.open`.
 
         """
-        self.path = Path(path)
         self.reader: Reader = registry.open(path)
+        self.path = self.reader.path
         self.conventions = Conventions.of(self.reader.header)
 
     @property

@@ -8,7 +8,7 @@ import stat
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
 from trainlog.plugins import accepts
 from trainlog.server.log import FileState
 from trainlog.server.summary import Digest
+from trainlog.storage.location import RemotePath
 from trainlog.storage.source import Source
 
 __all__ = ["Catalog", "Entry"]
@@ -26,6 +27,7 @@ LIVE: Final = 20.0  # a log that grew within so many seconds is being written
 DEPTH: Final = 16
 MOST: Final = 20_000  # files that are looked at
 _HEAD: Final = 4096
+_REMOTE_PAUSE: Final = 5.0  # seconds between two listings of an object storage, each of which costs money
 
 
 @dataclass(slots=True)
@@ -87,7 +89,8 @@ class Catalog:
             self.roots.append(root.resolve())
         self._codecs = [one for one in registry.list_codecs() if one.reads]
         self._several = len(self.roots) > 1
-        self._pause = pause
+        is_remote = any(isinstance(root, RemotePath) for root in self.roots)
+        self._pause = max(pause, _REMOTE_PAUSE) if is_remote else pause
         self.entries: dict[str, Entry] = {}
         self._foreign: dict[Path, FileState] = {}  # files that are no logs
         self.version = 0
@@ -124,6 +127,8 @@ class Catalog:
 
     def is_inside(self, path: Path) -> bool:
         """Whether *path*, with all symbolic links followed, is one of the served files, or in a served folder."""
+        if isinstance(path, RemotePath):
+            return any(path.below(root) is not None for root in self.roots)
         real = Path(os.path.realpath(path))
         return any(real == root or (root in real.parents and root.is_dir()) for root in self.roots) or any(
             root.is_file() and real.parent == root.parent and real.name.startswith(root.name) for root in self.roots
@@ -193,7 +198,10 @@ class Catalog:
     def _files(self) -> Iterator[tuple[Path, Path, os.stat_result]]:
         count = 0
         for root in self.roots:
-            found = [(root, root.stat())] if root.is_file() else _walk(root)
+            if isinstance(root, RemotePath):
+                found: Iterable[tuple[Path, os.stat_result]] = _listed(root)
+            else:
+                found = [(root, root.stat())] if root.is_file() else _walk(root)
             for path, status in found:
                 if path.is_symlink() and not self.is_inside(path):
                     continue
@@ -274,6 +282,16 @@ class Catalog:
         if changed:
             self.version += 1
             self.on_change()
+
+
+def _listed(root: RemotePath) -> Iterator[tuple[Path, os.stat_result]]:
+    """The same of an object storage, by one listing, which answers what is asked of the files meanwhile."""
+    if root.is_file():
+        yield root, root.stat()
+        return
+    whole = root.listed()
+    for name, _ in sorted(whole.listing.files()):
+        yield whole / name, (whole / name).stat()
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
