@@ -177,7 +177,7 @@ def start_of(path: RemotePath, most: int) -> tuple[str, bytes] | None:
     """
     fs, name = _storage(path)
     try:
-        return name, bytes(fs.cat_file(name, 0, most))
+        return name, bytes(fs.cat_file(name, start=0, end=most))
     except _ABSENT:
         return None
     except Exception as error:  # some storages fail for an empty object, or for a folder
@@ -214,9 +214,9 @@ def fetch_each(path: RemotePath, ranges: Sequence[Range]) -> list[bytes | BaseEx
     """The bytes of *ranges*, all of the file system of *path*, or what went wrong with each."""
     fs, _ = _storage(path)
     with _typing(path):
-        if len(ranges) == 1:
-            return [fs.cat_file(*ranges[0])]
         names, starts, ends = map(list, zip(*ranges, strict=True))
+        if len(ranges) == 1:
+            return [fs.cat_file(names[0], start=starts[0], end=ends[0])]
         return list(fs.cat_ranges(names, starts, ends, on_error="return"))
 
 

@@ -251,6 +251,10 @@ class RemotePath(_Path):
         other._listing = list_tree(self)
         return other
 
+    def alone(self) -> Self:
+        """The same path without a listing: what is asked of it, is asked of the storage."""
+        return type(self)(str(self), self.options)
+
     @property
     def listing(self) -> Listing:
         """The listing that is at hand."""

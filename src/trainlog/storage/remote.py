@@ -1,7 +1,7 @@
 """Logs in object storages: what is there, and their bytes.
 
 What the storage says holds for a second, and what was read of a file is shared by all that read it: a small log is one
-request. A file that has grown is followed, as far as samples of its bytes say that it is the same; whoever reads one
+request. A file that has grown is followed, as far as a sample of its bytes says that it is the same; whoever reads one
 that was replaced is told (`InvalidPosition`).
 
 A log that is being uploaded is a folder ``run.flog.parts`` of objects that never change, each named by the byte of the
@@ -37,8 +37,8 @@ FIRST: Final = 1 << 20
 
 _FRESH: Final = 1.0  # seconds for which an answer of the storage is taken for what is there
 _LISTED: Final = 30.0  # seconds for which a listing of a tree is
-_KNOWN: Final = 1 << 14  # files and folders of which an answer is kept
-_WINDOW: Final = 16 << 20  # the most bytes that are read ahead
+_KNOWN: Final = 1 << 15  # files and folders of which an answer is kept
+_WINDOW: Final = 64 << 20  # the most bytes that are read ahead
 _LEAST: Final = 1 << 18  # bytes that are read where somebody jumps to
 _TRIES: Final = 4  # how often a file that grows while it is read is asked again
 _PART: Final = re.compile(r"\d{20}")
@@ -83,8 +83,8 @@ def look(path: RemotePath, age: float = _FRESH, before: Snapshot | None = None) 
         asked, known = _files.get(path, (-_FRESH, before))
     if age and (listing := path.known_listing) is not None and listing.knows(path):
         found = listing.snapshot(path)
-        if known is not None and found is not None and known.is_same(found):
-            return known
+        if known is not None and found is not None and known is not found:
+            found = _after(path, known, found)
     elif time.monotonic() - asked < age:
         return known
     else:
@@ -111,29 +111,29 @@ def _another_look(path: RemotePath, known: Snapshot) -> Snapshot | None:
     """The file now, which was *known*: the same snapshot when it has not changed."""
     if known.is_immutable:
         found = _in_parts(path)
-        if found is None:
-            return _first_look(path)
-        if found.parts == known.parts:
-            return known
-        if found.parts[: len(known.parts)] == known.parts:
-            found.follow(known)
-        return found
+        return _first_look(path) if found is None else _after(path, known, found)
     info = info_of(path)
-    if info is None:
-        return _in_parts(path)
-    found = Snapshot([info], info.version)
+    return _in_parts(path) if info is None else _after(path, known, Snapshot([info], info.version))
+
+
+def _after(path: RemotePath, known: Snapshot, found: Snapshot) -> Snapshot:
+    """*found*, which is in the place of *known*, and follows it when the file has grown; *known* for the same."""
     if known.is_same(found):
         return known
-    may_follow = known.size < found.size or (known.version is None and known.size == found.size)
-    if may_follow and _has_samples(path, info.name, known):
+    if known.is_immutable or found.is_immutable:
+        may_follow = found.parts[: len(known.parts)] == known.parts
+    else:
+        may_follow = known.size < found.size or (known.version is None and known.size == found.size)
+        may_follow = may_follow and _has_sample(path, found.parts[0].name, known)
+    if may_follow:
         found.follow(known)
     return found
 
 
-def _has_samples(path: RemotePath, name: str, known: Snapshot) -> bool:
-    """Whether the file still holds what was read of it, as far as two samples tell."""
-    ranges = [(name, start, start + len(sample)) for start, sample in known.samples]
-    return not ranges or fetch(path, ranges) == [sample for _, sample in known.samples]
+def _has_sample(path: RemotePath, name: str, known: Snapshot) -> bool:
+    """Whether the file still holds what was read of it, as far as a sample tells: the last bytes."""
+    start, sample = known.sample
+    return not sample or fetch(path, [(name, start, start + len(sample))]) == [sample]
 
 
 def _in_parts(path: RemotePath) -> Snapshot | None:
@@ -344,8 +344,7 @@ class RemoteSource(Source):
                 raise UnknownFormat("this is a folder, not a log", path=url)
             raise LogNotFound("there is no such file", path=url)
         self._found = found
-        self._next = 0  # where one goes on who reads on
-        self._window = FIRST
+        self._window = FIRST  # bytes of the last read of one who reads on
         if wait is never:
             self.freeze()
 
@@ -417,9 +416,8 @@ class RemoteSource(Source):
             found = self._found
             pieces, missing = found.chunks.cover(start, stop)
             if not missing:
-                self._next = stop
                 return pieces
-            missing[-1] = missing[-1][0], self._read_ahead(start, *missing[-1])
+            missing[-1] = missing[-1][0], self._read_ahead(*missing[-1])
             ranges = [one for first, last in missing for one in found.ranges(first, last)]
             read = fetch(self._url, [one for _, one in ranges])
             is_one_content = found.is_immutable or (len(ranges) == 1 and not found.chunks)
@@ -428,12 +426,13 @@ class RemoteSource(Source):
                     found.keep(at, data)
                     if at < stop:
                         pieces.append((at, data))
-                self._next = stop
                 return sorted(pieces, key=lambda piece: piece[0])
         raise LogReadError("cannot read it: it changes faster than it can be read; try again", path=self.path)
 
-    def _read_ahead(self, start: int, first: int, last: int) -> int:
+    def _read_ahead(self, first: int, last: int) -> int:
         """Where to end a read of the bytes from *first* to *last*."""
-        self._window = min(2 * self._window, _WINDOW) if start <= self._next <= last else _LEAST
+        ahead = _LEAST
+        if self._found.chunks.has_end_at(first):  # somebody reads on
+            ahead = self._window = min(16 * self._window, _WINDOW)
         most = min(self._found.size, self._found.chunks.next_after(first))
-        return max(last, min(first + self._window, most))
+        return max(last, min(first + ahead, most))

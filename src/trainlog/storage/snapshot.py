@@ -16,7 +16,7 @@ from trainlog.storage.filesystem import Info, Range
 __all__ = ["Chunks", "Snapshot", "forget_bytes", "lock"]
 
 _KEPT: Final = 128 << 20  # bytes of all files that are kept
-_REQUEST: Final = 4 << 20  # bytes of one request; those of one read are made at the same time
+_REQUEST: Final = 32 << 20  # bytes of one request; those of one read are made at the same time
 _SAMPLE: Final = 4096
 
 lock: Final = threading.RLock()
@@ -61,6 +61,8 @@ def forget_bytes() -> None:
 class Chunks:
     """Bytes of a file that are at hand: pieces that do not overlap. Those that were not used for long are dropped."""
 
+    __slots__ = ("_data", "_starts")
+
     def __init__(self) -> None:
         self._starts: list[int] = []
         self._data: dict[int, bytes] = {}
@@ -104,6 +106,12 @@ class Chunks:
             n = bisect_left(self._starts, start)
             return self._starts[n] if n < len(self._starts) else sys.maxsize
 
+    def has_end_at(self, stop: int) -> bool:
+        """Whether there is a piece that ends at *stop*, or that is the beginning of the file."""
+        with lock:
+            n = bisect_left(self._starts, stop) - 1
+            return not stop or (n >= 0 and self._starts[n] + len(self._data[self._starts[n]]) == stop)
+
     def __bool__(self) -> bool:
         return bool(self._starts)
 
@@ -124,9 +132,13 @@ class Snapshot:
         lineage: the same number for what the file was before it grew.
         taken: when the storage was asked, by the monotonic clock.
         chunks: bytes that are at hand.
-        samples: where the first and the last bytes begin that were read, and what they are.
+        sample: the last bytes of those that were read, with where they begin.
 
     """
+
+    __slots__ = (
+        *("chunks", "is_immutable", "lineage", "modified", "parts", "sample", "size", "starts", "taken", "version"),
+    )
 
     def __init__(self, parts: Sequence[Info], version: str | None, *, is_immutable: bool = False) -> None:
         self.parts = tuple(parts)
@@ -138,16 +150,13 @@ class Snapshot:
         self.lineage = next(_lineages)
         self.taken = time.monotonic()
         self.chunks = Chunks()
-        self.samples: list[tuple[int, bytes]] = []
+        self.sample = 0, b""
 
     def keep(self, start: int, data: bytes) -> None:
         """Keep bytes that were read."""
         self.chunks.add(start, data)
-        end = start + len(data)
-        if data and (not self.samples or start < self.samples[0][0]):
-            self.samples.insert(0, (start, data[:_SAMPLE]))
-        if data and (len(self.samples) < 2 or end > self.samples[-1][0] + len(self.samples[-1][1])):
-            self.samples[1:] = [(max(start, end - _SAMPLE), data[-_SAMPLE:])]
+        if start + len(data) > self.sample[0] + len(self.sample[1]):
+            self.sample = max(start, start + len(data) - _SAMPLE), data[-_SAMPLE:]
 
     def is_same(self, other: Snapshot) -> bool:
         """Whether nothing has changed."""
@@ -155,7 +164,7 @@ class Snapshot:
 
     def follow(self, old: Snapshot) -> None:
         """Take over what is known of the file as it was before it grew."""
-        self.chunks, self.samples, self.lineage = old.chunks, old.samples, old.lineage
+        self.chunks, self.sample, self.lineage = old.chunks, old.sample, old.lineage
 
     def ranges(self, start: int, stop: int) -> Iterator[tuple[int, Range]]:
         """Yield where to read the bytes from *start* to *stop*, each with where it begins in the file."""
