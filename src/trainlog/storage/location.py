@@ -37,7 +37,7 @@ _COLLAPSED: Final = re.compile(r"(s3|s3a|gs|gcs|az|abfss?|adl|hdfs|hf|r2|https?|
 class RemotePath(_Path):
     """A URL in the place of a `pathlib.Path`, as `location` makes it: what a reader asks of a path, by fsspec.
 
-    It is a value: equal when the URL and the options are. What it is asked within a second costs no further request.
+    It is a value: equal when the URL and the options are. What it is asked again within two seconds costs no request.
 
     Attributes:
         options: of fsspec's file system, as a path of universal_pathlib has them.

@@ -1,6 +1,6 @@
 """Logs in object storages: what is there, and their bytes.
 
-What the storage says holds for a second, and what was read of a file is shared by all that read it: a small log is one
+What the storage says holds for two seconds, and what was read of a file is shared by all that read it: a small log is one
 request. A file that has grown is followed, as far as a sample of its bytes says that it is the same; whoever reads one
 that was replaced is told (`InvalidPosition`).
 
@@ -35,7 +35,7 @@ __all__ = [
 FIRST: Final = 1 << 20
 """Bytes that are asked for of a file of which nothing is known: all of a small one."""
 
-_FRESH: Final = 1.0  # seconds for which an answer of the storage is taken for what is there
+_FRESH: Final = 2.0  # seconds for which an answer of the storage is taken for what is there
 _LISTED: Final = 30.0  # seconds for which a listing of a tree is
 _KNOWN: Final = 1 << 15  # files and folders of which an answer is kept
 _WINDOW: Final = 64 << 20  # the most bytes that are read ahead
@@ -163,7 +163,7 @@ def _joined(path: RemotePath, objects: Mapping[str, Info | None]) -> Snapshot | 
 
 
 def names_in(path: RemotePath) -> tuple[str, ...] | None:
-    """The names in a folder as it was a second ago, or when it was listed; None when there is no such folder.
+    """The names in a folder as it was two seconds ago, or when it was listed; None when there is no such folder.
 
     A log in parts has the name of the log.
 
@@ -358,7 +358,7 @@ class RemoteSource(Source):
 
     @property
     def size(self) -> int:
-        """Bytes of the file as it was a second ago at most; no more than there were at the time of ``freeze``."""
+        """Bytes of the file as it was two seconds ago at most; no more than there were at the time of ``freeze``."""
         if self._limit is not None:
             return min(self._found.size, self._limit)
         if self._wait is not never and time.monotonic() - self._found.taken > _FRESH:
