@@ -132,6 +132,7 @@ class Catalog:
 
         """
         self._where = where
+        self._is_remote = isinstance(where, RemotePath)
         self._is_tree = where.is_dir() and not registry.suffix_of(where)
         self._is_pattern = glob.has_magic(str(where)) and not where.exists()
         if self._is_pattern:
@@ -271,7 +272,9 @@ class Catalog:
         seconds = sum(seconds_to_read(1, files.size(name) if read else 0) for name in names)
         for number, answers in run_all(_answer, looks, seconds=seconds, workers=workers):
             for name, (facts, digest, position) in zip(parts[number], answers, strict=True):
-                looked = now / 1e9 if files.is_settled(name, facts.files, now) else 0.0
+                # What a network did not give this time, it may give the next.
+                is_known = files.is_settled(name, facts.files, now) and not (self._is_remote and facts.error)
+                looked = now / 1e9 if is_known else 0.0
                 stamp = files.stamp(name, facts.files)
                 found[name] = Entry(name, stamp, bool(facts.format) and facts.rank is None, facts, looked)
                 unsaved.append((found[name], digest, position))
