@@ -62,7 +62,6 @@ def storage() -> Iterator[type[FaultyStorage]]:
     """An empty object storage, ``faulty://``, and nothing known of any."""
     pytest.importorskip("fsspec")
     from faulty_storage import FaultyStorage
-
     from trainlog.storage.remote import forget
 
     FaultyStorage.reset()

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from made_runs import damage, log_bytes, sweep
 
 import trainlog
+from made_runs import damage, log_bytes, sweep
 from trainlog.errors import LogNotFound, LogReadError
 from trainlog.find_logs import find_logs
 from trainlog.storage.remote import forget

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import random
 from collections.abc import Callable
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from made_runs import log_bytes
 
 import trainlog
+from made_runs import log_bytes
 from trainlog.errors import (
     CorruptLog,
     InvalidPosition,
@@ -45,7 +46,9 @@ def rewards(url: str = URL) -> list[float]:
 
 def big(size: int) -> bytes:
     """A log of at least *size* bytes."""
-    return log_bytes({"creature": "ant"}, [{"step": n, "reward": n / 4, "pad": "x" * 4000} for n in range(size // 4000)])
+    return log_bytes(
+        {"creature": "ant"}, [{"step": n, "reward": n / 4, "pad": "x" * 4000} for n in range(size // 4000)]
+    )
 
 
 @pytest.fixture
@@ -255,9 +258,10 @@ def test_a_log_that_is_replaced_while_it_is_read_is_noticed(storage: type[Faulty
     batches = trainlog.open(URL).scan(Scan(batch_rows=100))
     next(batches)
     storage.put(KEY, other)
+    seen: list[str] = []
     with pytest.raises(InvalidPosition, match="was replaced or cut while it was read"):
-        for batch in batches:
-            assert "y" not in "".join(batch.table["pad"].tolist())
+        seen.extend("".join(batch.table["pad"].tolist()) for batch in batches)
+    assert "y" not in "".join(seen)
 
 
 @pytest.mark.usefixtures("small_reads")
@@ -374,19 +378,13 @@ def test_a_request_that_fails_is_a_typed_error(storage: type[FaultyStorage], err
 
     def fail(what: str, path: str) -> None:
         nonlocal asked
-        if asked == number:
-            storage.hook = None
-            if what != "get" or number:
-                raise error
         asked += 1
+        if asked == number + 1:
+            raise error
 
     storage.hook = fail
-    try:
-        assert rewards() == [n / 4 for n in range(1250)]
-        assert number == 0
-    except LogReadError as caught:
-        assert str(caught).startswith(f"{URL}: cannot read it ({type(error).__name__}")
-        assert isinstance(caught, OSError)
+    with pytest.raises(LogReadError, match=rf"^faulty://bucket/run\.flog: cannot read it \({type(error).__name__}"):
+        rewards()
     remote.forget()
     assert len(rewards()) == 1250  # the next call asks again
 
@@ -398,7 +396,7 @@ def test_a_refusal_names_the_credentials(storage: type[FaultyStorage]) -> None:
         raise PermissionError("Forbidden")
 
     storage.hook = refuse
-    with pytest.raises(LogReadError, match="refuses access .*Forbidden.*credentials"):
+    with pytest.raises(LogReadError, match=r"refuses access .*Forbidden.*credentials"):
         trainlog.open(URL)
 
 
@@ -495,7 +493,7 @@ def test_parts_of_two_logs_are_refused(storage: type[FaultyStorage]) -> None:
 def test_parts_are_followed(storage: type[FaultyStorage], clock: Callable[[float], None]) -> None:
     content = log_bytes({}, rows(100))
     cuts = [0, 900, 1500, len(content)]
-    pieces = iter(list(zip(cuts, cuts[1:], strict=False)))
+    pieces = itertools.pairwise(cuts)
 
     def upload() -> bool:
         piece = next(pieces, None)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from by_hand_simion import declaration, episode_of, experiment, functions, log, sample
-from made_logs import training, write_log
 
 import trainlog
+from by_hand_simion import declaration, episode_of, experiment, functions, log, sample
+from made_logs import training, write_log
 from trainlog.codec import Reader
 from trainlog.storage.location import location
 

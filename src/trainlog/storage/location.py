@@ -302,14 +302,16 @@ def location(path: Any) -> Path:
     """
     if isinstance(path, RemotePath):
         return path
-    text = str(path) if isinstance(path, os.PathLike) or hasattr(path, "as_uri") else path
-    if isinstance(text, str) and "://" in text and (scheme := _URL.match(text)):
-        if scheme[1] not in _LOCAL or "::" in text:
-            return RemotePath(text, getattr(path, "storage_options", None))
-        path = unquote(text.partition("://")[2].removeprefix("localhost"))
-    found = path if isinstance(path, Path) else Path(path)
-    if found.name.endswith(PARTS) and found.is_dir():
-        return RemotePath(f"file://{found.absolute()}")  # one log, as in a bucket
+    if not isinstance(path, Path):
+        text = str(path) if isinstance(path, os.PathLike) or hasattr(path, "as_uri") else path
+        if isinstance(text, str) and "://" in text and (scheme := _URL.match(text)):
+            if scheme[1] not in _LOCAL or "::" in text:
+                return RemotePath(text, getattr(path, "storage_options", None))
+            path = unquote(text.partition("://")[2].removeprefix("localhost"))
+        path = Path(path)
+    if path.name.endswith(PARTS) and path.is_dir():
+        return RemotePath(f"file://{path.absolute()}")  # one log, as in a bucket
+    found: Path = path
     return found
 
 

@@ -1,8 +1,8 @@
 """Logs in object storages: what is there, and their bytes.
 
-What the storage says holds for two seconds, and what was read of a file is shared by all that read it: a small log is one
-request. A file that has grown is followed, as far as a sample of its bytes says that it is the same; whoever reads one
-that was replaced is told (`InvalidPosition`).
+What the storage says holds for two seconds, and what was read of a file is shared by all that read it: a small log is
+one request. A file that has grown is followed, as far as a sample of its bytes says that it is the same; whoever reads
+one that was replaced is told (`InvalidPosition`).
 
 A log that is being uploaded is a folder ``run.flog.parts`` of objects that never change, each named by the byte of the
 log at which it begins, in 20 digits. It is read as the file ``run.flog``, as far as the parts are there without a gap.
