@@ -319,6 +319,25 @@ def test_positions_outlive_growth_and_refuse_another_log(
         list(trainlog.open(URL).scan(Scan(after=position)))
 
 
+def test_what_was_edited_in_place_is_read_anew(storage: type[FaultyStorage], clock: Callable[[float], None]) -> None:
+    """A change in the middle that keeps the size, and the last bytes, of a log that was read as a whole."""
+    storage.put(KEY, log_bytes({"seed": 1}, rows(2000)))
+    reader = trainlog.open(URL)
+    assert reader.table("stats")["reward"][3] == 0.75
+    edited = [*rows(2000)]
+    edited[3] = {"step": 3, "reward": 1000.25}
+    storage.put(KEY, log_bytes({"seed": 1}, edited))
+    clock(3)
+    assert reader.table("stats")["reward"][3] == 1000.25
+
+
+def test_a_folder_has_marks_of_folders(storage: type[FaultyStorage]) -> None:
+    storage.put("bucket/runs/", b"")
+    storage.put("bucket/runs/sub/", b"")
+    storage.put("bucket/runs/sub/a.flog", log_bytes({}, rows(2)))
+    assert trainlog.runs("faulty://bucket/runs").config["run"].tolist() == ["sub/a.flog"]
+
+
 def test_a_log_is_followed(storage: type[FaultyStorage], clock: Callable[[float], None]) -> None:
     raw = [log_bytes({}, rows(count)) for count in (3, 5, 9)]
     storage.put(KEY, raw[0])
@@ -524,6 +543,8 @@ def test_a_local_folder_of_parts_is_one_log(tmp_path: Path, name: str) -> None:
         (folder / f"{start:020d}").write_bytes(content[start:stop])
     assert rewards(str(tmp_path / name)) == [n / 4 for n in range(50)]
     assert trainlog.open(tmp_path / name).verify().whole
+    assert trainlog.runs(tmp_path).config["frames"].tolist() == [50]
+    assert trainlog.runs(tmp_path).config["run"].tolist() == ["run.flog.parts"]
 
 
 def test_a_path_that_is_missing_with_no_parts_is_missing(tmp_path: Path) -> None:

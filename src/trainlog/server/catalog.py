@@ -19,7 +19,7 @@ from trainlog.errors import LogNotFound, LogReadError, TrainlogError, UnknownFor
 from trainlog.plugins import accepts
 from trainlog.server.log import FileState
 from trainlog.server.summary import Digest
-from trainlog.storage.location import RemotePath
+from trainlog.storage.location import PARTS, RemotePath
 from trainlog.storage.source import Source
 
 __all__ = ["Catalog", "Entry"]
@@ -314,7 +314,8 @@ def _walk(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
     for name, folders, files in os.walk(root):
         folder = Path(name)
         is_deep = len(folder.relative_to(root).parts) >= DEPTH
-        folders[:] = [] if is_deep else sorted(one for one in folders if not one.startswith("."))
+        # Logs in parts are opened by name; one part of them is no log.
+        folders[:] = [] if is_deep else sorted(one for one in folders if one[0] != "." and not one.endswith(PARTS))
         for path in (folder / one for one in sorted(files) if not one.startswith(".")):
             try:
                 status = path.stat()

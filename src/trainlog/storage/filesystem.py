@@ -254,4 +254,5 @@ def find(folder: RemotePath) -> dict[str, Info | None]:
         except _ABSENT:
             return {}
     own = name.rstrip("/")
-    return {full[len(own) :].lstrip("/"): Info.of(one) for full, one in found.items() if full.rstrip("/") != own}
+    files = {full: one for full, one in found.items() if one["type"] != "directory" and not full.endswith("/")}
+    return {full[len(own) :].lstrip("/"): Info.of(one) for full, one in files.items() if full != own}

@@ -125,6 +125,10 @@ class RemotePath(_Path):
             raise ValueError(f"{self} is not below {other}")
         return PurePosixPath(inner)
 
+    def is_relative_to(self, other: Path) -> bool:  # type: ignore[override]
+        """Whether it is *other*, or below it."""
+        return self.below(other) is not None
+
     def below(self, folder: Path) -> str | None:
         """The path below *folder*, empty for the folder itself; None when it is not below it."""
         if not isinstance(folder, RemotePath) or (self._begin, self._end) != (folder._begin, folder._end):

@@ -104,7 +104,10 @@ def _first_look(path: RemotePath) -> Snapshot | None:
     name, data = start
     found = Snapshot([Info(name, len(data))], None)
     found.keep(0, data[:FIRST])
-    return found if len(data) < FIRST else _another_look(path, found)
+    if len(data) < FIRST:
+        return found
+    found.version = ""  # what it is called now, if the sample is the same
+    return _another_look(path, found)
 
 
 def _another_look(path: RemotePath, known: Snapshot) -> Snapshot | None:

@@ -163,8 +163,10 @@ class Snapshot:
         return self.version is not None and (self.size, self.version) == (other.size, other.version)
 
     def follow(self, old: Snapshot) -> None:
-        """Take over what is known of the file as it was before it grew."""
-        self.chunks, self.sample, self.lineage = old.chunks, old.sample, old.lineage
+        """Be the same file as *old*, which has grown; its bytes stand for this one's, where their version is known."""
+        self.sample, self.lineage = old.sample, old.lineage
+        if old.version is not None:
+            self.chunks = old.chunks
 
     def ranges(self, start: int, stop: int) -> Iterator[tuple[int, Range]]:
         """Yield where to read the bytes from *start* to *stop*, each with where it begins in the file."""
