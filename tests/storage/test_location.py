@@ -53,6 +53,14 @@ def test_the_end_of_a_url_is_no_part_of_its_name() -> None:
     assert str(cached.parent) == "simplecache::s3://bucket/a"
 
 
+def test_what_has_no_folder() -> None:
+    path = location("zip://run.flog::s3://bucket/all.zip")
+    assert str(path.with_name("b.flog")) == "zip://b.flog::s3://bucket/all.zip"
+    root = location("zip://::s3://bucket/all.zip")
+    assert path.relative_to(root).as_posix() == "run.flog"
+    assert root / "run.flog" == path
+
+
 def test_a_url_of_a_file_is_a_path() -> None:
     assert location("file:///tmp/a%20b.flog") == Path("/tmp/a b.flog")
     assert location("file://localhost/tmp/a.flog") == Path("/tmp/a.flog")

@@ -104,7 +104,8 @@ class RemotePath(_Path):
 
     def with_name(self, name: str) -> Self:
         """Another name in the same folder."""
-        return self._with(f"{self._path.rpartition('/')[0]}/{name}")
+        folder, slash, _ = self._path.rpartition("/")
+        return self._with(folder + slash + name)
 
     def with_suffix(self, suffix: str) -> Self:
         """The same name with another suffix."""
@@ -134,6 +135,8 @@ class RemotePath(_Path):
         if not isinstance(folder, RemotePath) or (self._begin, self._end) != (folder._begin, folder._end):
             return None
         own, base = self._path, folder._path
+        if not base:
+            return own.lstrip("/")
         if not own.startswith(base):
             return None
         return own[len(base) + 1 :] if own[len(base) : len(base) + 1] in ("", "/") else None
