@@ -91,6 +91,6 @@ def test_a_map_as_a_name_is_refused(tmp_path: Path, given: dict[str, Any]) -> No
 )
 def test_an_address_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str | Path) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="local path"):
+    with pytest.raises(ValueError, match="give a path of this machine"):
         trainlog.TrainingRecorder(path)
     assert list(tmp_path.iterdir()) == []
