@@ -11,7 +11,7 @@ from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.errors import CodecError, DamagedLog, LogExists, LogWriteError, TrainlogError, TruncatedLog
 from trainlog.storage.append import AppendFile, keep_owner
-from trainlog.storage.location import RemotePath, local_path, location
+from trainlog.storage.location import PARTS, RemotePath, local_path, location
 from trainlog.storage.source import sync_folder, temporary_beside
 from trainlog.verify_report import Problem, Repair, Verdict
 
@@ -34,6 +34,8 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | Non
         return registry.open(path).verify(progress)
     except DamagedLog as error:
         where = location(path)
+        if not where.exists():
+            where = location(where.with_name(where.name + PARTS))
         size, offset = where.stat().st_size, error.offset or 0
         torn = isinstance(error, TruncatedLog)
         text = "the file ends inside its header" if torn else error.message

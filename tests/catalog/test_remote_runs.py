@@ -95,6 +95,41 @@ def test_headers_of_large_logs_are_read_without_the_rest(storage: type[FaultySto
     assert sum(stop - start for _, start, stop in storage.read) <= 10 << 16
 
 
+def test_small_logs_are_fetched_together(
+    folder: Path, storage: type[FaultyStorage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = trainlog.runs(URL, workers=1)
+    assert len(runs) == 6
+    forget()
+    together: list[int] = []
+    real = storage.cat_ranges
+
+    def cat_ranges(self: FaultyStorage, paths: list[str], *args: object, **settings: object) -> list[bytes]:
+        together.append(len(paths))
+        return real(self, paths, *args, **settings)
+
+    monkeypatch.setattr(storage, "cat_ranges", cat_ranges)
+    storage.requests.clear()
+    assert runs.table("stats").rows == 30
+    assert sum(together) == 6
+    assert storage.requests["get"] == 6
+
+
+def test_two_storages_with_the_same_names_are_two(folder: Path, storage: type[FaultyStorage]) -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/bucket/sweep/ppo/0.flog", log_bytes({"seed": 70}, [{"reward": 7.0}]))
+    try:
+        runs = trainlog.runs([f"{URL}/ppo", "memory://bucket/sweep/ppo"], workers=1)
+        assert sorted(runs.config["seed"].tolist()) == [0, 1, 2, 70]
+        forget()
+        assert runs.table("stats")["reward"].tolist()[-1] == 7.0
+        assert runs.table("stats").rows == 16
+    finally:
+        memory.rm("/bucket", recursive=True)
+
+
 def test_damage_is_counted(folder: Path, storage: type[FaultyStorage]) -> None:
     damage(folder / "ppo" / "1.flog")
     storage.put("bucket/sweep/ppo/1.flog", (folder / "ppo" / "1.flog").read_bytes())

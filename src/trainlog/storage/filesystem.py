@@ -10,13 +10,14 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from trainlog.errors import LogNotFound, LogReadError, MissingExtra, TrainlogError
 from trainlog.storage.location import RemotePath
 
-__all__ = ["Info", "Range", "fetch", "fetch_each", "find", "info_of", "list_folder", "start_of", "typed"]
+__all__ = ["Info", "Range", "fetch", "fetch_each", "find", "info_of", "list_folder", "name_of", "start_of", "typed"]
 
 _VERSIONS: Final = (
     "ETag",
@@ -58,18 +59,19 @@ class Info(NamedTuple):
         """The same of fsspec's answer *found*; None where it does not say the size."""
         size = found.get("size")
         times = [seconds for key in _TIMES if (seconds := _seconds(found.get(key)))]
-        version = [str(found[key]) for key in _VERSIONS if found.get(key)] or [str(one) for one in times]
+        versions = [str(found[key]) for key in _VERSIONS if found.get(key)] or [str(one) for one in times]
         if not isinstance(size, int):
             return None
-        return cls(str(found["name"]), size, "/".join(version), times[0] if times else 0.0)
+        return cls(str(found["name"]), size, versions[0] if versions else "", times[0] if times else 0.0)
 
 
 def _seconds(value: Any) -> float:
     if isinstance(value, datetime):
         return value.timestamp()
     if isinstance(value, str):
-        with suppress(ValueError):
-            return datetime.fromisoformat(value).timestamp()
+        for parse in (datetime.fromisoformat, parsedate_to_datetime):  # the latter for headers of HTTP
+            with suppress(ValueError):
+                return parse(value).timestamp()
     return float(value) if isinstance(value, int | float) else 0.0
 
 
@@ -187,6 +189,11 @@ def start_of(path: RemotePath, most: int) -> tuple[str, bytes] | None:
             if info is None or not info.size:
                 return None if info is None else (name, b"")
         raise found from error
+
+
+def name_of(path: RemotePath) -> str:
+    """What its file system calls *path*."""
+    return _storage(path)[1]
 
 
 def fetch(path: RemotePath, ranges: Sequence[Range]) -> list[bytes]:

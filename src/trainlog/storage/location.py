@@ -126,6 +126,10 @@ class RemotePath(_Path):
             raise ValueError(f"{self} is not below {other}")
         return PurePosixPath(inner)
 
+    def shares_storage(self, other: RemotePath) -> bool:
+        """Whether one file system has both."""
+        return (self._begin, self._end, self.options) == (other._begin, other._end, other.options)
+
     def is_relative_to(self, other: Path) -> bool:  # type: ignore[override]
         """Whether it is *other*, or below it."""
         return self.below(other) is not None

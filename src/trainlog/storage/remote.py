@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trainlog.errors import CorruptLog, InvalidPosition, LogNotFound, LogReadError, TrainlogError, UnknownFormat
-from trainlog.storage.filesystem import Info, fetch, fetch_each, find, info_of, list_folder, start_of
+from trainlog.storage.filesystem import Info, Range, fetch, fetch_each, find, info_of, list_folder, name_of, start_of
 from trainlog.storage.location import PARTS, RemotePath, location
 from trainlog.storage.snapshot import Snapshot, forget_bytes, lock
 from trainlog.storage.source import Source, Wait, never
@@ -293,26 +293,38 @@ def list_tree(root: RemotePath) -> Listing:
 
 
 def prefetch(paths: Iterable[Path], most: int = FIRST) -> None:
-    """Fetch the beginnings of files that were listed, at the same time; what goes wrong is said when they are read.
+    """Fetch the beginnings of files at the same time; what goes wrong is said when they are read.
 
     Args:
-        paths: those that are no listed URLs are passed over.
+        paths: those that are no URLs, or of another storage than the first, are passed over; small ones where they were
+            not listed.
         most: bytes of each.
 
     """
-    wanted = []
-    for path in paths:
-        if isinstance(path, RemotePath) and path.known_listing is not None and (found := look(path)) is not None:
-            ranges = list(found.ranges(0, min(most, FIRST)))
-            if len(ranges) == 1 and not found.chunks:
-                wanted.append((path, found, ranges[0][1]))
-    if not wanted:
-        return
+    wanted: list[tuple[RemotePath, Snapshot | None, Range]] = []
     with suppress(TrainlogError):
-        answers = fetch_each(wanted[0][0], [one for _, _, one in wanted])
-        for (_, found, (_, start, end)), data in zip(wanted, answers, strict=True):
-            if not isinstance(data, BaseException) and len(data) == end - start:
+        for path in paths:
+            if not isinstance(path, RemotePath) or (wanted and not path.shares_storage(wanted[0][0])):
+                continue
+            if path.known_listing is None and not _is_known(path):
+                wanted.append((path, None, (name_of(path), 0, FIRST)))
+            elif (found := look(path)) is not None and not found.chunks:
+                ranges = [one for _, one in found.ranges(0, min(most, FIRST))]
+                wanted += [(path, found, one) for one in ranges if len(ranges) == 1]
+        answers = fetch_each(wanted[0][0], [one for _, _, one in wanted]) if wanted else []
+        for (path, found, (name, start, end)), data in zip(wanted, answers, strict=True):
+            if isinstance(data, BaseException):
+                continue
+            if found is None and len(data) < end:  # all of it
+                found = Snapshot([Info(name, len(data))], None)
+                _remember(_files, path, found)
+            if found is not None and len(data) == min(end - start, found.size):
                 found.keep(0, bytes(data))
+
+
+def _is_known(path: RemotePath) -> bool:
+    with lock:
+        return time.monotonic() - _files.get(path, (-_FRESH, None))[0] < _FRESH
 
 
 # --- reading ---
