@@ -5,7 +5,8 @@ one request. A file that has grown is followed, as far as a sample of its bytes 
 one that was replaced is told (`InvalidPosition`).
 
 A log that is being uploaded is a folder ``run.flog.parts`` of objects that never change, each named by the byte of the
-log at which it begins, in 20 digits. It is read as the file ``run.flog``, as far as the parts are there without a gap.
+log at which it begins, in 20 digits. It is read as the file ``run.flog``: the part at byte 0, then the part that is
+called by where that one ends, and so on.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _KNOWN: Final = 1 << 15  # files and folders of which an answer is kept
 _WINDOW: Final = 64 << 20  # the most bytes that are read ahead
 _LEAST: Final = 1 << 18  # bytes that are read where somebody jumps to
 _TRIES: Final = 4  # how often a file that grows while it is read is asked again
-_PART: Final = re.compile(r"\d{20}")
+_PART: Final = re.compile(r"[0-9]{20}")
 
 
 # --- what is there ---
@@ -76,7 +77,6 @@ def look(path: RemotePath, age: float = _FRESH, before: Snapshot | None = None) 
 
     Raises:
         LogReadError: when the storage does not say.
-        CorruptLog: when it is in parts that do not belong together.
 
     """
     with lock:
@@ -142,26 +142,20 @@ def _has_sample(path: RemotePath, name: str, known: Snapshot) -> bool:
 def _in_parts(path: RemotePath) -> Snapshot | None:
     """The log that was uploaded in parts; None when there are none."""
     folder = path if path.name.endswith(PARTS) else path.with_name(path.name + PARTS)
-    return _joined(path, list_folder(folder) or {})
+    return _joined(list_folder(folder) or {})
 
 
-def _joined(path: RemotePath, objects: Mapping[str, Info | None]) -> Snapshot | None:
-    """The objects that are parts, one behind the other.
+def _joined(objects: Mapping[str, Info | None]) -> Snapshot | None:
+    """The chain of the objects that are parts; None when there is none.
 
-    Raises:
-        CorruptLog: when they overlap.
-
+    The first is at byte 0, and each further one where the one before ends; what is not in the chain is no part.
     """
+    found = {int(name): info for name, info in objects.items() if info is not None and _PART.fullmatch(name)}
     parts: list[Info] = []
     end = 0
-    for name, info in sorted(objects.items()):
-        if info is None or not _PART.fullmatch(name) or int(name) > end:
-            continue  # what is before it is not there yet
-        if int(name) < end:
-            text = "its parts overlap: those of two logs are in one folder; delete it, and upload the log anew"
-            raise CorruptLog(text, path=path, offset=int(name))
-        parts.append(info)
-        end += info.size
+    while (part := found.get(end)) is not None and part.size:
+        parts.append(part)
+        end += part.size
     return Snapshot(parts, "/".join(part.version for part in parts), is_immutable=True) if parts else None
 
 
@@ -284,11 +278,8 @@ def list_tree(root: RemotePath) -> Listing:
         else:
             files[inner] = info
     for inner, some in parts.items():
-        if inner not in files:
-            try:
-                files[inner] = _joined(root / inner, some)
-            except CorruptLog:
-                files[inner] = None  # opening it says what is wrong
+        if inner not in files and (joined := _joined(some)) is not None:
+            files[inner] = joined
     return Listing(root, files)
 
 
