@@ -410,7 +410,7 @@ class Codec(ABC):
         return path.name.lower().endswith(self.suffixes)
 
     def read(self, path: Path) -> Reader:
-        """Open the log at *path*.
+        """Open the log at *path*, which may be a URL (`trainlog.storage.location.RemotePath`); `Source` reads both.
 
         Raises:
             CodecError: when this format can only be written.

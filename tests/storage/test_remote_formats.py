@@ -12,6 +12,7 @@ import trainlog
 from by_hand_simion import declaration, episode_of, experiment, functions, log, sample
 from made_logs import training, write_log
 from trainlog.codec import Reader
+from trainlog.errors import CodecError
 from trainlog.storage.location import location
 
 if TYPE_CHECKING:
@@ -123,6 +124,12 @@ def test_a_codec_of_a_third_party_gets_a_source(storage: type[FaultyStorage]) ->
     reader = Lines().read(location("faulty://bucket/a.lines"))
     assert reader.table("stats")["n"].tolist() == [1, 2]
     assert storage.requests == {"get": 1}
+
+
+def test_a_codec_that_opens_files_itself_says_what_it_needs(storage: type[FaultyStorage]) -> None:
+    storage.put("bucket/a.lines", b"hello")
+    with pytest.raises(CodecError, match=r"faulty://bucket/a\.lines: this needs a file of this machine"):
+        Path(location("faulty://bucket/a.lines")).read_bytes()
 
 
 def test_damaged_logs_are_repaired_to_this_machine(storage: type[FaultyStorage], tmp_path: Path) -> None:
