@@ -158,6 +158,36 @@ def test_paths_of_universal_pathlib_bring_their_options(s3: Any, server: str, mo
     assert trainlog.runs(path.parent).config.rows == 1
 
 
+def test_obstore_takes_the_place_of_s3fs_where_it_is_registered(
+    s3: Any, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("obstore")
+    import fsspec
+    from fsspec.registry import _registry
+    from obstore.fsspec import register
+
+    sweep(tmp_path / "sweep")
+    s3.put(str(tmp_path / "sweep"), "bucket/sweep", recursive=True)
+    content = log_bytes({}, [{"step": n, "pad": "x" * 4000} for n in range(1500)])
+    s3.pipe_file("bucket/large.flog", content)
+    s3.pipe_file(f"bucket/parts.flog.parts/{0:020d}", content[:5000])
+    s3.pipe_file(f"bucket/parts.flog.parts/{5000:020d}", content[5000:])
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    before = _registry.get("s3")
+    register("s3")
+    try:
+        assert type(fsspec.filesystem("s3")) is not type(s3)
+        assert trainlog.open("s3://bucket/large.flog").table("stats").rows == 1500
+        assert trainlog.open("s3://bucket/parts.flog").table("stats").rows == 1500
+        near, far = trainlog.runs(tmp_path / "sweep"), trainlog.runs("s3://bucket/sweep")
+        assert far.config["run"].tolist() == near.config["run"].tolist()
+        assert far.table("stats")["reward"].tolist() == near.table("stats")["reward"].tolist()
+        with pytest.raises(LogNotFound):
+            trainlog.open("s3://bucket/none.flog")
+    finally:
+        fsspec.register_implementation("s3", before, clobber=True)
+
+
 def test_wrong_credentials_and_a_server_that_is_gone(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     upath = pytest.importorskip("upath")
     options = {"key": "a", "secret": "b", "config_kwargs": {"retries": {"max_attempts": 1}}}

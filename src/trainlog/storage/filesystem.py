@@ -55,14 +55,14 @@ class Info(NamedTuple):
     modified: float = 0.0
 
     @classmethod
-    def of(cls, found: Mapping[str, Any]) -> Info | None:
+    def of(cls, name: str, found: Mapping[str, Any]) -> Info | None:
         """The same of fsspec's answer *found*; None where it does not say the size."""
         size = found.get("size")
         times = [seconds for key in _TIMES if (seconds := _seconds(found.get(key)))]
         versions = [str(found[key]) for key in _VERSIONS if found.get(key)] or [str(one) for one in times]
         if not isinstance(size, int):
             return None
-        return cls(str(found["name"]), size, versions[0] if versions else "", times[0] if times else 0.0)
+        return cls(name, size, versions[0] if versions else "", times[0] if times else 0.0)
 
 
 def _seconds(value: Any) -> float:
@@ -163,7 +163,7 @@ def info_of(path: RemotePath) -> Info | None:
             return None
     if found.get("type") == "directory":
         return None
-    info = Info.of(found)
+    info = Info.of(name, found)
     if info is None:
         text = "cannot read it: the server does not say how large it is; copy it, and open the copy"
         raise LogReadError(text, path=path)
@@ -241,14 +241,14 @@ def list_folder(folder: RemotePath) -> dict[str, Info | None] | None:
             found = fs.ls(name, detail=True)
         except _ABSENT:
             return None
-    own = name.rstrip("/")
-    if any(one["name"].rstrip("/") == own and one["type"] == "file" and one["size"] for one in found):
-        return None  # it is a file
-    inside = [one for one in found if one["name"].rstrip("/") != own]
-    return {
-        one["name"].rstrip("/").rpartition("/")[2]: None if one["type"] == "directory" else Info.of(one)
-        for one in inside
-    }
+    inside: dict[str, Info | None] = {}
+    for one in found:
+        inner = _below(one["name"], name)
+        if not inner and one["type"] == "file" and one["size"]:
+            return None  # it is a file
+        if inner:
+            inside[inner] = None if one["type"] == "directory" else Info.of(_join(name, inner), one)
+    return inside
 
 
 def find(folder: RemotePath) -> dict[str, Info | None]:
@@ -260,6 +260,18 @@ def find(folder: RemotePath) -> dict[str, Info | None]:
             found = fs.find(name, detail=True)
         except _ABSENT:
             return {}
-    own = name.rstrip("/")
-    files = {full: one for full, one in found.items() if one["type"] != "directory" and not full.endswith("/")}
-    return {full[len(own) :].lstrip("/"): Info.of(one) for full, one in files.items() if full != own}
+    files = {_below(full, name): one for full, one in found.items() if one["type"] == "file" and full[-1:] != "/"}
+    return {inner: Info.of(_join(name, inner), one) for inner, one in files.items() if inner}
+
+
+def _below(full: str, folder: str) -> str:
+    """The path of an object below *folder*; some file systems leave out the bucket in their answers."""
+    folder = folder.rstrip("/")
+    for base in (folder, folder.partition("/")[2]):
+        if full.rstrip("/") == base or full.startswith(f"{base}/") or not base:
+            return full[len(base) :].strip("/")
+    return full.strip("/")
+
+
+def _join(folder: str, inner: str) -> str:
+    return f"{folder.rstrip('/')}/{inner}" if folder else inner
