@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,6 +166,19 @@ def test_several_threads_read_one_log_with_little_memory(
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(read, range(8)))
+
+
+@pytest.mark.usefixtures("small_reads")
+def test_threads_that_open_a_log_at_the_same_time_ask_once(storage: type[FaultyStorage]) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    storage.put(KEY, big(4_000_000))
+    storage.put("bucket/small.flog", log_bytes({}, rows(20)))
+    storage.hook = lambda what, path: time.sleep(0.02)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: len(rewards("faulty://bucket/small.flog")), range(8))) == [20] * 8
+        assert storage.requests == {"get": 1}
+        assert list(pool.map(lambda _: len(rewards()), range(8))) == [1000] * 8
 
 
 def test_a_library_reads_a_file_object(storage: type[FaultyStorage]) -> None:

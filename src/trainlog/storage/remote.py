@@ -15,6 +15,7 @@ import os
 import re
 import stat
 import sys
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,6 +50,17 @@ _PART: Final = re.compile(r"[0-9]{20}")
 
 _files: Final[OrderedDict[RemotePath, tuple[float, Snapshot | None]]] = OrderedDict()
 _folders: Final[OrderedDict[RemotePath, tuple[float, tuple[str, ...] | None]]] = OrderedDict()
+_asking: Final = [
+    threading.RLock() for _ in range(64)
+]  # each for some of the files: threads do not ask the same at once
+
+
+def _after_fork() -> None:
+    """The locks that other threads of the parent hold are nobody's here."""
+    _asking[:] = [threading.RLock() for _ in _asking]
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def forget() -> None:
@@ -79,6 +91,11 @@ def look(path: RemotePath, age: float = _FRESH, before: Snapshot | None = None) 
         LogReadError: when the storage does not say.
 
     """
+    with _asking[hash(path) % len(_asking)]:
+        return _look(path, age, before)
+
+
+def _look(path: RemotePath, age: float, before: Snapshot | None) -> Snapshot | None:
     with lock:
         asked, known = _files.get(path, (-_FRESH, before))
     if age and (listing := path.known_listing) is not None and listing.knows(path):
