@@ -55,7 +55,7 @@ bench: $(VENV)/.wheel $(VENV)/.tools
 	$(BIN)/python -m benchmarks --large --write docs/benchmarks.md $(ARGS)
 
 nightly: $(VENV)/.wheel $(VENV)/.tools
-	$(BIN)/python -m pip install --quiet --group engines --group integrations --group buckets
+	$(BIN)/python -m pip install --quiet --group engines --group integrations --group storage
 	TRAINLOG_NIGHTLY=1 $(BIN)/python -m pytest -m nightly $(ARGS)
 
 fuzz-tools: $(BIN)/python

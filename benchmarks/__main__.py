@@ -15,7 +15,7 @@ from benchmarks.report import Table, facts
 
 TOPICS = (
     *("imports", "write", "path", "kill", "read", "grow", "columns", "varying", "simion", "plot", "environments"),
-    *("physics", "gate", "runs", "upload"),
+    *("physics", "gate", "runs", "remote", "upload"),
 )
 
 _LARGE = 4 * 10**9

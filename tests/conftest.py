@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from faulty_storage import FaultyStorage
 
 hypothesis.settings.register_profile(
     "trainlog", deadline=None, max_examples=60, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -56,3 +60,17 @@ def make(tmp_path: Path) -> Callable[[Sequence[bytes] | bytes], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def storage() -> Iterator[type[FaultyStorage]]:
+    """An empty object storage, ``faulty://``, and nothing known of any."""
+    pytest.importorskip("fsspec")
+    from faulty_storage import FaultyStorage
+    from trainlog.storage.remote import forget
+
+    FaultyStorage.reset()
+    forget()
+    yield FaultyStorage
+    FaultyStorage.reset()
+    forget()

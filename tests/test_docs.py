@@ -103,6 +103,27 @@ def test_the_page_about_many_runs_is_true(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+def test_the_page_about_object_storage_is_true(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("run.flog", "sweep/0.flog", "sweep/1.flog", "sweep/a/run.flog", "runs/run.flog"):
+        rows = [{"step": 100 * n, "reward": 20.0 * n} for n in range(10)]
+        path = write_log(tmp_path / "logs" / name, rows, {"algo": "sac"}).path
+        memory.pipe_file(f"/lab/{name}", path.read_bytes())
+    (code,) = blocks(ROOT / "docs" / "remote.md", "python")
+    exec(code, {})
+    assert capsys.readouterr().out.splitlines()[-2:] == ["[180. 180. 180.]", "['sweep/1.flog']"]
+    (lines,) = blocks(ROOT / "docs" / "remote.md", "sh")
+    for line in lines.splitlines():
+        arguments = shlex.split(re.sub(r"(s3|gs|hf):/(/datasets)?/", "memory://", line))[1:]
+        if arguments[0] != "serve":
+            assert cli.main([one for one in arguments if one != "-f"], standalone_mode=False) in (0, None)
+    assert list((tmp_path / "figures").iterdir())
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text("utf-8")):

@@ -20,6 +20,7 @@ from trainlog.errors import CodecError, DamagedLog, EmptyLog, LogInUse, Truncate
 from trainlog.model import End, Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, Scan, batches_of, stretches
 from trainlog.storage.append import lock_owner
+from trainlog.storage.location import location
 from trainlog.storage.source import Wait, never
 from trainlog.table.html import facts_html, rows_html
 from trainlog.table.table import Table
@@ -118,7 +119,7 @@ class Reader(ABC):
     header: Header
 
     def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
-        self.path = Path(path)
+        self.path = location(path)
         self.header = header
 
     @property
@@ -476,7 +477,7 @@ class Codec(ABC):
         return path.name.lower().endswith(self.suffixes)
 
     def read(self, path: Path) -> Reader:
-        """Open the log at *path*.
+        """Open the log at *path*, which may be a URL (`trainlog.storage.location.RemotePath`); `Source` reads both.
 
         Raises:
             CodecError: when this format can only be written.

@@ -16,7 +16,7 @@
     ├── UnsupportedFrame   (TypeError)           a value that the format cannot hold
     ├── ClosedLog          (ValueError)          the writer was closed, or belongs to another process
     ├── LogInUse           (BlockingIOError)     another process is writing this log
-    ├── LogReadError       (OSError)             the system did not give the bytes
+    ├── LogReadError       (OSError)             the system, or a storage, did not give the bytes
     ├── LogWriteError      (OSError)             the system did not take the bytes
     ├── SettingError       (ValueError)          an environment variable holds what it cannot mean
     ├── PlotError          (ValueError)          these logs do not hold what a figure was asked to show
@@ -79,7 +79,8 @@ class TrainlogError(Exception):
     def __init__(self, message: str, *, path: str | os.PathLike[str] | None = None, offset: int | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.path = None if path is None else Path(path)
+        # A URL is no `Path`, and has what messages need.
+        self.path: Path | None = path if path is None or hasattr(path, "as_uri") else Path(path)  # type: ignore[assignment]
         self.offset = offset
 
     def __str__(self) -> str:
@@ -164,7 +165,7 @@ class LogInUse(TrainlogError, BlockingIOError):
 
 
 class LogReadError(TrainlogError, OSError):
-    """The operating system did not give the bytes of a log that is there."""
+    """The operating system, or an object storage, did not give the bytes of a log that is there."""
 
 
 class LogWriteError(TrainlogError, OSError):

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from trainlog import registry
 from trainlog.errors import CodecError, LogNotFound, TrainlogError, UnknownFormat
+from trainlog.storage.location import RemotePath, fixed_part, location
 
-__all__ = ["Look", "find_logs", "natural"]
+__all__ = ["Look", "find_logs", "matching", "natural"]
 
 Look = Callable[[Path], tuple[tuple[Path, ...], int | None] | None]
 """The files of the log that a file belongs to, none for what is no log, and its rank among shards; None where that is
@@ -26,7 +27,7 @@ def find_logs(paths: Iterable[str | os.PathLike[str]], look: Look = lambda path:
     whose metadata say that they are shards, of different ranks. That log is the folder, or a pattern for these files.
 
     Args:
-        paths: of logs of any format. One that does not exist and is no pattern is returned as it is.
+        paths: of logs of any format, or URLs. One that does not exist and is no pattern is returned as it is.
         look: what is known of files, which are not opened then.
 
     Returns:
@@ -38,11 +39,14 @@ def find_logs(paths: Iterable[str | os.PathLike[str]], look: Look = lambda path:
 
     """
     found: dict[Path, None] = {}
-    for path in map(Path, paths):
+    for path in map(location, paths):
         if path.is_dir():
-            files, problem = [path], "there are no logs in this folder"
-        elif not path.exists() and glob.has_magic(str(path)):
-            files, problem = _glob(path), "no log is named so"
+            files, problem = (
+                [path.listed() if isinstance(path, RemotePath) else path],
+                "there are no logs in this folder",
+            )
+        elif glob.has_magic(str(path)) and not path.exists():
+            files, problem = matching(path), "no log is named so"
         else:
             found[path] = None
             continue
@@ -111,7 +115,11 @@ def _is_named_as_a_log(path: Path) -> bool:
     return False
 
 
-def _glob(pattern: Path) -> list[Path]:
+def matching(pattern: Path) -> list[Path]:
+    """The files and folders that *pattern* names."""
+    if isinstance(pattern, RemotePath):
+        folder = fixed_part(pattern)
+        return list(folder.glob(pattern.relative_to(folder).as_posix()))
     return [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207 - it may be absolute
 
 

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainlog import registry
 from trainlog.codec import Writer
 from trainlog.errors import DamagedLog, LogExists, LogNotFound, LogWriteWarning, UnknownFormat
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import set_aside
-from trainlog.storage.parts import is_url
+from trainlog.storage.location import is_url, local_path
 
 if TYPE_CHECKING:
     from trainlog.writers.uploading import UploadingWriter
 
 __all__ = ["Begun", "RecordingPlace", "begin", "is_switched_off", "recording_place"]
-
-# Schemes that are no folders, where a Path has made one slash of the two.
-_ADDRESS: Final = re.compile(r"(s3|s3a|gs|gcs|az|abfss?|adl|hdfs|hf|r2|https?|ftp|sftp|ssh|file|memory):/[^/]")
 
 
 class Begun(NamedTuple):
@@ -80,25 +76,26 @@ def recording_place(
         shard: the rank of this process among several.
 
     Raises:
-        ValueError: when *path* was a URL until a `Path` was made of it, or *local* is given and it is none.
+        CodecError: when *path* was a URL until a `Path` was made of it.
+        ValueError: when *local* is given and *path* is no URL.
         UnknownFormat: when *path* is a URL that cannot be written to.
 
     """
     url = str(path) if is_url(path) else None
-    if url is None and (address := _ADDRESS.match(os.fspath(path))):
-        raise ValueError(f"{os.fspath(path)!r} was an address of {address[1]}: give it as text, not as a Path")
     if local is not None and url is None:
         raise ValueError(f"local is the local file of a log at a URL, and {os.fspath(path)!r} is none")
-    place = Path(os.environ.get("TRAINLOG_DIR", ""), path) if url is None else None if local is None else Path(local)
+    if url is None:
+        place: Path | None = Path(os.environ.get("TRAINLOG_DIR", ""), local_path(path))
+    else:
+        place = None if local is None else Path(local)
     if shard is not None:
         name = f"{shard}{Path(path).suffix}"
         url, place = url and f"{url}/{name}", place and place / name
-    if url is None or place is not None:
-        assert place is not None
-        return RecordingPlace(place, url)
-    from trainlog.writers.uploading import local_path
+    if place is None:
+        from trainlog.writers.uploading import local_file
 
-    return RecordingPlace(local_path(url), url)
+        place = local_file(str(url))
+    return RecordingPlace(place, url)
 
 
 def begin(place: RecordingPlace, header: Header, *, overwrite: bool, resume: bool) -> Begun:

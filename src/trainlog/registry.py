@@ -13,11 +13,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from trainlog.codec import Codec, Gap, Reader, Writer
-from trainlog.errors import CodecError, LogExists, LogWriteError, TrainlogError, UnknownFormat
+from trainlog.errors import LogExists, LogNotFound, LogWriteError, TrainlogError, UnknownFormat
 from trainlog.model import Frame, Header, Kind, Variable
 from trainlog.storage.append import keep_owner
+from trainlog.storage.location import PARTS, RemotePath, is_folder, is_url, local_path, location
 from trainlog.storage.media_files import media_folder, with_image
-from trainlog.storage.parts import is_url
 from trainlog.storage.source import Source, sync_folder
 from trainlog.table.table import Table
 
@@ -101,18 +101,28 @@ def open(path: str | os.PathLike[str], *, codec: str | None = None) -> Reader:
     """Open a log of any installed format; its content decides, not its name.
 
     Args:
-        path: the log. A folder named like one (``run.flog/``), or a pattern (``run-*.flog``), is one log of several
-            files, merged by time.
+        path: the log, on this machine or in an object storage (``s3://bucket/run.flog``, any URL of fsspec, a path of
+            universal_pathlib). A folder named like one (``run.flog/``), or a pattern (``run-*.flog``), is one log of
+            several files, merged by time.
         codec: the name of the format, to skip the detection.
 
     Raises:
         LogNotFound: when *path* does not exist.
+        LogReadError: when an object storage does not give it.
+        MissingExtra: for a URL, without fsspec or the package of that storage.
         UnknownFormat: when no codec accepts it.
         DamagedLog: when its header is truncated or corrupt.
 
     """
-    path = Path(path)
-    return _codec_of(path, codec).read(path)
+    path = location(path)
+    try:
+        chosen = _codec_of(path, codec)
+    except LogNotFound:
+        parts = location(path.with_name(path.name + PARTS))
+        if not isinstance(parts, RemotePath) or isinstance(path, RemotePath):
+            raise
+        path, chosen = parts, _codec_of(parts, codec)
+    return chosen.read(path)
 
 
 def _codec_of(path: Path, name: str | None) -> Codec:
@@ -127,7 +137,7 @@ def _codec_of(path: Path, name: str | None) -> Codec:
     for entry, codec in sorted(plug_ins(_BUILT_IN), key=lambda pair: -_suffix_length(path, pair[1].suffixes)):
         if accepts(codec, distribution_of(entry), path, head):
             return codec
-    if path.is_dir():
+    if is_folder(path):
         raise UnknownFormat("this is a folder, not a log", path=path)
     content = "it is empty" if not head else f"it begins with {head[:8]!r}"
     raise UnknownFormat(
@@ -167,13 +177,13 @@ def create(
 
     """
     if is_url(path):
-        from trainlog.writers.uploading import UploadingWriter, begin_upload, local_path
+        from trainlog.writers.uploading import UploadingWriter, begin_upload, local_file
 
-        local = local_path(str(path))
+        local = local_file(str(path))
         upload = begin_upload(str(path), local, frame_end, overwrite=overwrite)
         writer = create(local, meta, phase=phase, variables=variables, codec=codec, overwrite=overwrite)
         return UploadingWriter(writer, upload)
-    path = Path(path)
+    path = local_path(path)
     chosen = _codec_for_writing(path, codec)
     header = Header(dict(meta or {}), phase, tuple(variables), dict(run or {}))
     return chosen.replace(path, header) if overwrite else chosen.write(path, header)
@@ -212,12 +222,12 @@ def resume(path: str | os.PathLike[str], *, codec: str | None = None, note: Mapp
 
     """
     if is_url(path):
-        from trainlog.writers.uploading import UploadingWriter, begin_upload, local_path
+        from trainlog.writers.uploading import UploadingWriter, begin_upload, local_file
 
-        local = local_path(str(path))
+        local = local_file(str(path))
         upload = begin_upload(str(path), local, frame_end, resume=True)
         return UploadingWriter(resume(local, codec=codec, note=note), upload)
-    path = Path(path)
+    path = local_path(path)
     return _codec_of(path, codec).resume(path, note or {})
 
 
@@ -265,14 +275,12 @@ def convert(
         UnsupportedFrame: when the target's format cannot hold a frame.
 
     """
-    if is_url(target):
-        raise CodecError(f"convert to a local file, and send it by `trainlog sync`; not to {target}")
     reader = source if isinstance(source, Reader) else open(source)
-    target = Path(target)
+    target = local_path(target)
     chosen = _codec_for_writing(target, codec)
     files = chosen.files(target)
     for file in files:
-        if _is_folder(file):
+        if is_folder(file):
             raise LogExists("there is a folder of that name, which a log does not replace", path=file)
     if not overwrite:
         _check_absent(files)
@@ -360,15 +368,14 @@ def _move_all(folder: Path, files: Sequence[Path]) -> None:
 
 
 def _read_head(path: Path) -> bytes:
-    if _is_folder(path) or ("*" in path.name and not os.path.lexists(path)):
+    if is_folder(path) or ("*" in path.name and not _exists(path)):
         return b""  # several files may be one log, which only their name shows
     with Source(path) as source:
         return source.read(0, _HEAD_BYTES)
 
 
-def _is_folder(path: Path) -> bool:
-    """Whether there is a folder; `Path.is_dir` raises where a name is too long."""
-    return os.path.isdir(path)  # noqa: PTH112
+def _exists(path: Path) -> bool:
+    return path.exists() if isinstance(path, RemotePath) else os.path.lexists(path)
 
 
 def suffix_of(path: Path) -> str:

@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -21,6 +20,7 @@ from trainlog.environment_rows import by_environment
 from trainlog.errors import EmptyLog
 from trainlog.lazy_frames import LazyFrames, orders_of
 from trainlog.model import Frame, Kind
+from trainlog.storage.location import local_path
 from trainlog.storage.source import atomic_write
 from trainlog.table.values import flatten
 
@@ -52,8 +52,8 @@ class FlogReplay:
             LogNotFound, UnknownFormat, DamagedLog: as `trainlog.open`.
 
         """
-        self.path = Path(path)
         self.reader: Reader = registry.open(path)
+        self.path = self.reader.path
         self.conventions = Conventions.of(self.reader.header)
 
     @property
@@ -318,7 +318,7 @@ def check_fps(fps: float) -> None:
 
 def save_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
     """Write *arrays* as a compressed archive; ``.npz`` is added to a name without it, as numpy does."""
-    path = Path(path)
+    path = local_path(path)
     with atomic_write(path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")) as file:
         np.savez_compressed(file, **arrays)
 

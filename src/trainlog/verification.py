@@ -11,6 +11,7 @@ from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.errors import CodecError, DamagedLog, LogExists, LogWriteError, TrainlogError, TruncatedLog
 from trainlog.storage.append import AppendFile, keep_owner
+from trainlog.storage.location import PARTS, RemotePath, local_path, location
 from trainlog.storage.source import sync_folder, temporary_beside
 from trainlog.verify_report import Problem, Repair, Verdict
 
@@ -32,11 +33,14 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | Non
     try:
         return registry.open(path).verify(progress)
     except DamagedLog as error:
-        size, offset = Path(path).stat().st_size, error.offset or 0
+        where = location(path)
+        if not where.exists():
+            where = location(where.with_name(where.name + PARTS))
+        size, offset = where.stat().st_size, error.offset or 0
         torn = isinstance(error, TruncatedLog)
         text = "the file ends inside its header" if torn else error.message
         problem = Problem("torn tail" if torn else "hole", offset, size - offset, text)
-        return Verdict(Path(path), size, problems=[problem])
+        return Verdict(where, size, problems=[problem])
 
 
 def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[str]) -> Repair:
@@ -54,7 +58,7 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
 
     """
     reader = source if isinstance(source, Reader) else registry.open(source)
-    target = Path(target)
+    target = local_path(target)
     if target.exists():
         raise LogExists("there is a file already, and a log is never overwritten by default", path=target)
     temporary = temporary_beside(target, target.suffix)
@@ -62,7 +66,8 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
         done = reader.salvage(temporary)
         if done is None:
             return _repair_by_conversion(reader, target)
-        keep_owner(temporary, reader.path.stat())
+        if not isinstance(reader.path, RemotePath):
+            keep_owner(temporary, reader.path.stat())
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.link(temporary, target)  # unlike a rename, a link does not replace a file that was created meanwhile
@@ -103,7 +108,7 @@ def repair_in_place(path: str | os.PathLike[str]) -> Repair:
         LogWriteError: when the log cannot be written.
 
     """
-    path = Path(path)
+    path = local_path(path)
     verdict = verify(path)
     damage = verdict.damage
     if any(problem.what != "torn tail" for problem in damage) or len(damage) > 1:

@@ -57,8 +57,6 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         len(trainlog.runs(tmp_path))
     with pytest.raises(LogNotFound, match="no log is named so"):
         len(trainlog.runs(tmp_path / "*.flog"))
-    with pytest.raises(LogNotFound, match="is a URL"):
-        trainlog.runs("s3://bucket/runs")
     with pytest.raises(ValueError, match="on_error is"):
         trainlog.runs(tmp_path, on_error="ignore")  # type: ignore[arg-type]
 

@@ -292,7 +292,7 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
     folder = path if path.is_dir() else path.parent
     header = reader.header
     facts = Facts(
-        [file.relative_to(folder).as_posix() for file in reader.files or (path,)],
+        [file.relative_to(folder).as_posix() for file in reader.files if file.is_relative_to(folder)] or [path.name],
         registry.codec_name(reader),
         declared if isinstance(declared, int) else None,
         {key: value for key, value in flatten(header.meta).items() if key not in ("shard", "variables")},

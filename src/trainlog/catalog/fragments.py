@@ -19,6 +19,7 @@ from trainlog.catalog.run_table import column_name, utf8
 from trainlog.errors import CodecError, CorruptLog, MissingExtra, TrainlogError, TrainlogWarning
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Gap, Scan
+from trainlog.storage.location import RemotePath
 from trainlog.strictjson import strict_json
 from trainlog.table.arrow import extra, lists
 from trainlog.table.column import Column
@@ -44,6 +45,7 @@ OnError = Literal["raise", "skip", "report"]
 """What to do about damaged logs. ``raise``: an error at the first of them. ``skip``: they are left out. ``report``:
 their whole frames are read, and a warning says which logs they are. `Runs.damaged` lists them in any case."""
 
+_SMALL: Final = 1 << 20  # bytes of a log in an object storage that is fetched together with others
 _LEAST_ARROW: Final = 26  # the first that reads null lists of fixed size from Parquet
 
 LABELS: Final = ("run", "task", "seed")
@@ -189,6 +191,7 @@ class Fragment:
 
         """
         found, damaged = [], {}
+        self._prefetch()
         for place, member in enumerate(self.members):
             gaps: list[Gap] = []
             try:
@@ -206,6 +209,14 @@ class Fragment:
                     continue
             found.append((place, tables))
         return found, damaged
+
+    def _prefetch(self) -> None:
+        """Fetch the small logs of an object storage together."""
+        small = [one.path for one in self.members if isinstance(one.path, RemotePath) and one.size < _SMALL]
+        if len(small) > 1:
+            from trainlog.storage.remote import prefetch
+
+            prefetch(small)
 
     def _scanned(self, member: Member, gaps: list[Gap]) -> Iterator[Table]:
         with warnings.catch_warnings():

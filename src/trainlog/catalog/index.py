@@ -8,9 +8,10 @@ import fnmatch
 import glob
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trainlog import registry
 from trainlog.catalog.facts import Digest, Facts, facts_of, state_of
@@ -18,7 +19,11 @@ from trainlog.catalog.fragments import seconds_to_read
 from trainlog.catalog.store import Entry, Store, location
 from trainlog.catalog.workers import run_all
 from trainlog.errors import LogNotFound
-from trainlog.find_logs import find_logs, natural
+from trainlog.find_logs import find_logs, matching, natural
+from trainlog.storage.location import RemotePath, fixed_part
+
+if TYPE_CHECKING:
+    from trainlog.storage.filesystem import Info
 
 __all__ = ["Catalog", "Progress"]
 
@@ -26,6 +31,8 @@ _CHUNK: Final = 64  # logs that a process is given at a time
 _SAVE: Final = 5.0  # seconds after which what was found out is kept, so that an interrupted look is not for nothing
 _RACE: Final = 2_000_000_000  # nanoseconds: what changed so shortly before the look may have changed again unseen
 _DEPTH: Final = 64
+_HEADER: Final = 1 << 16  # bytes of a log in an object storage that have its header, nearly always
+_WHOLE: Final = 1 << 20  # bytes of one that are read together with those of others
 
 Progress = Callable[[int, int], object]
 """Called with the number of logs that were looked at, and of all that are to be."""
@@ -42,6 +49,12 @@ class _Stamp(NamedTuple):
     @classmethod
     def of(cls, status: os.stat_result) -> _Stamp:
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    @classmethod
+    def of_info(cls, info: Info) -> _Stamp:
+        """Of an object, whose place is its version."""
+        changed = int(info.modified * 1e9)
+        return cls(info.size, changed, changed, zlib.crc32(info.version.encode()))
 
     def __str__(self) -> str:
         return f"{self.size}:{self.changed}:{self.touched}:{self.inode}"
@@ -94,6 +107,10 @@ class _Look(NamedTuple):
 
 
 def _answer(look: _Look) -> list[tuple[Facts, Digest, str]]:
+    if isinstance(look.paths[0], RemotePath):
+        from trainlog.storage.remote import prefetch
+
+        prefetch(look.paths, _WHOLE if look.read else _HEADER)
     pairs = zip(look.paths, look.before, strict=True)
     return [facts_of(path, read=look.read, before=known) for path, known in pairs]
 
@@ -115,12 +132,11 @@ class Catalog:
 
         """
         self._where = where
+        self._is_remote = isinstance(where, RemotePath)
         self._is_tree = where.is_dir() and not registry.suffix_of(where)
-        self._is_pattern = not where.exists() and glob.has_magic(str(where))
+        self._is_pattern = glob.has_magic(str(where)) and not where.exists()
         if self._is_pattern:
-            parts = where.parts
-            first = next(n for n, part in enumerate(parts) if glob.has_magic(part))
-            self.root = Path(*parts[:first])
+            self.root = fixed_part(where)
         elif not where.exists():
             raise LogNotFound("there is no such file or folder", path=where)
         else:
@@ -136,6 +152,7 @@ class Catalog:
             LogNotFound: when there are none.
 
         """
+        self._list()
         known = self.store.entries()
         files = _Files(self._found())
         runs = self._unchanged(known, files, read=read) if self._is_tree else None
@@ -143,6 +160,13 @@ class Catalog:
             runs = self._looked_at(known, files, read=read, progress=progress, workers=workers)
         self._renew_states(runs, files)
         return {name: runs[name] for name in sorted(runs, key=natural)}
+
+    def _list(self) -> None:
+        """List a tree that is in an object storage; the listing answers the questions of this look."""
+        if isinstance(self.root, RemotePath) and isinstance(self._where, RemotePath):
+            self.root = self.root.listed()
+            inner = self._where.below(self.root)
+            self._where = self.root / inner if inner else self.root
 
     def _renew_states(self, runs: dict[str, Entry], files: _Files) -> None:
         """Look whether those that were running still are."""
@@ -248,7 +272,9 @@ class Catalog:
         seconds = sum(seconds_to_read(1, files.size(name) if read else 0) for name in names)
         for number, answers in run_all(_answer, looks, seconds=seconds, workers=workers):
             for name, (facts, digest, position) in zip(parts[number], answers, strict=True):
-                looked = now / 1e9 if files.is_settled(name, facts.files, now) else 0.0
+                # What a network did not give this time, it may give the next.
+                is_known = files.is_settled(name, facts.files, now) and not (self._is_remote and facts.error)
+                looked = now / 1e9 if is_known else 0.0
                 stamp = files.stamp(name, facts.files)
                 found[name] = Entry(name, stamp, bool(facts.format) and facts.rank is None, facts, looked)
                 unsaved.append((found[name], digest, position))
@@ -261,10 +287,14 @@ class Catalog:
         return found
 
     def _name(self, path: Path) -> str:
+        if isinstance(path, RemotePath):
+            return path.relative_to(self.root).as_posix()
         return path.as_posix()[self._cut :]
 
     def _found(self) -> dict[str, _Stamp]:
         """The files that may be logs."""
+        if isinstance(self._where, RemotePath):
+            return self._found_remote(self._where)
         if self._where.is_file():
             return {self._where.name: _Stamp.of(self._where.stat())}
         if not self._is_pattern:
@@ -278,6 +308,16 @@ class Catalog:
             elif path.is_file():
                 found[name] = _Stamp.of(path.stat())
         return found
+
+    def _found_remote(self, where: RemotePath) -> dict[str, _Stamp]:
+        """The same by the listing."""
+        stamps = {name: _Stamp.of_info(info) for name, info in where.listing.files()}
+        if self._is_tree:
+            return stamps
+        found = matching(where) if self._is_pattern else [where]
+        names = [self._name(path) for path in found]
+        inside = tuple(f"{name}/" for name in names)
+        return {name: stamp for name, stamp in stamps.items() if name in names or name.startswith(inside)}
 
 
 def _is_second(name: str, names: Iterable[str]) -> bool:

@@ -34,6 +34,7 @@ from trainlog.conventions import AxisName, Conventions, seed_of, task_of
 from trainlog.errors import DamagedLog, DamagedLogWarning, ExpressionError, LogNotFound, TrainlogError
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Scan
+from trainlog.storage.location import local_path, location
 from trainlog.table.arrow import extra
 from trainlog.table.table import Table
 from trainlog.table.values import Range
@@ -127,7 +128,7 @@ def runs(
     looked at again. It may be deleted.
 
     Args:
-        where: folders, patterns and logs.
+        where: folders, patterns and logs, on this machine or as URLs of an object storage (``s3://bucket/sweep``).
         on_error: what to do about damaged logs: ``report`` reads their whole frames and warns, ``skip`` leaves them
             out, ``raise`` raises. `Runs.damaged` lists them in any case.
         progress: whether a terminal shows a bar for what takes more than a second; or a function that is called with
@@ -141,13 +142,10 @@ def runs(
     """
     if on_error not in ("raise", "skip", "report"):
         raise ValueError(f"on_error is 'raise', 'skip' or 'report', not {on_error!r}")
-    several = [where] if isinstance(where, str | os.PathLike) else list(where)
+    several = [where] if isinstance(where, str | os.PathLike) or hasattr(where, "as_uri") else list(where)
     if not several:
         raise LogNotFound("no folder and no log was named")
-    for one in several:
-        if "://" in str(one):
-            raise LogNotFound(f"{one} is a URL; runs are read from folders of this machine")
-    return Runs(_Settings(tuple(Catalog(Path(one)) for one in several), on_error, progress, workers))
+    return Runs(_Settings(tuple(Catalog(location(one)) for one in several), on_error, progress, workers))
 
 
 class Runs(Sequence[RunInfo]):
@@ -576,7 +574,7 @@ class Runs(Sequence[RunInfo]):
         """Copy the rows of all runs to Parquet files below *target*; see `trainlog.catalog.compaction.compact`."""
         from trainlog.catalog.compaction import compact
 
-        return compact(self, Path(target), partition_by=partition_by, kinds=kinds)
+        return compact(self, local_path(target), partition_by=partition_by, kinds=kinds)
 
     # --- how ---
 

@@ -15,6 +15,7 @@ import ormsgpack
 
 from trainlog.catalog.facts import Digest, Facts
 from trainlog.catalog.run_table import utf8
+from trainlog.storage.location import RemotePath
 
 __all__ = ["NAME", "Entry", "Store", "location"]
 
@@ -58,19 +59,21 @@ class Entry(NamedTuple):
 
 def location(folder: Path) -> Path | None:
     """Where the catalog of *folder* is: beside the logs where only this user can write, otherwise in the user's cache.
+    That of an object storage is always there.
 
     So a catalog, or a journal of one, that somebody else has put there is never opened. None where neither can be
     written.
     """
-    folder = Path(os.path.realpath(folder))
-    if _is_ours_alone(folder):
-        return folder / NAME
+    if not isinstance(folder, RemotePath):
+        folder = Path(os.path.realpath(folder))
+        if _is_ours_alone(folder):
+            return folder / NAME
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trainlog" / "catalogs"
     try:
         base.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError:
         return None
-    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]
+    name = hashlib.sha256(os.fsencode(str(folder))).hexdigest()[:32]
     return base / f"{name}.sqlite" if _is_ours_alone(base) else None
 
 

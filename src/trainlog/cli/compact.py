@@ -8,14 +8,14 @@ import click
 
 from trainlog import registry
 from trainlog.cli.list_runs import columns_option
-from trainlog.cli.output import echo, human_size, progress
+from trainlog.cli.output import LogPath, OutputPath, echo, human_size, progress
 from trainlog.errors import TrainlogError
 from trainlog.model import Kind
 
 
 @click.command
-@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="The folder; that of each log otherwise.")
+@click.argument("logs", nargs=-1, required=True, type=LogPath(), metavar="LOG...")
+@click.option("--out", type=OutputPath(file_okay=False), help="The folder; that of each log otherwise.")
 @click.option("--level", type=click.IntRange(1, 22), default=3, show_default=True, help="Of zstd: fast to small.")
 @click.option("--overwrite", is_flag=True, help="Replace existing archives.")
 @click.option("--filter", "text", default="", metavar="FILTER", help="Of a tree: which runs, 'algo:sac lr=3e-4'.")

@@ -14,10 +14,10 @@ from typing import Any, Final
 import click
 
 from trainlog import registry
-from trainlog.cli.output import echo, progress, strict_json
+from trainlog.cli.output import OutputPath, echo, progress, strict_json
 from trainlog.errors import TrainlogError
 from trainlog.model import Role, Variable
-from trainlog.storage.parts import is_url
+from trainlog.storage.location import fixed_part, local_path, location
 
 __all__ = ["command"]
 
@@ -66,7 +66,7 @@ def _role_options(function: Any) -> Any:
 
 @click.command
 @click.argument("paths", nargs=-1, required=True, metavar="SOURCE... [TARGET]")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Convert all sources into this folder.")
+@click.option("--out", type=OutputPath(file_okay=False), help="Convert all sources into this folder.")
 @click.option("--to", "codec", metavar="CODEC", help="The new format, where the suffix of TARGET does not decide it.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Logs to convert in parallel.")
 @click.option("--overwrite", is_flag=True, help="Replace existing logs.")
@@ -117,9 +117,7 @@ def _plan(paths: tuple[str, ...], out: Path | None, codec: str | None) -> Iterat
         if len(paths) < 2:
             raise click.UsageError("say where to: a TARGET after the source, or --out and a folder")
         *patterns, last = paths
-        if is_url(last):
-            raise click.UsageError(f"convert to a local file, and send it by `trainlog sync`; not to {last}")
-        target = Path(last)
+        target = local_path(last)
         if not target.is_dir():
             sources = list(itertools.chain.from_iterable(map(_matching, patterns)))
             if len(sources) > 1:
@@ -133,12 +131,12 @@ def _plan(paths: tuple[str, ...], out: Path | None, codec: str | None) -> Iterat
 
 def _matching(pattern: str) -> list[tuple[Path, Path]]:
     """The files that match *pattern*, each with its path below the folder where the pattern begins."""
-    path = Path(pattern)
-    if path.exists() or not glob.has_magic(pattern):
+    path = location(pattern)
+    if not glob.has_magic(pattern) or path.exists():
         return [(path, Path(path.name))]
-    base = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
-    found = sorted(base.glob(str(path.relative_to(base))))
-    files = [(file, file.relative_to(base)) for file in found if file.is_file()]
+    base = fixed_part(path)
+    found = sorted(base.glob(path.relative_to(base).as_posix()))
+    files = [(file, Path(file.relative_to(base))) for file in found if file.is_file()]
     if not files:
         raise click.UsageError(f"no file matches {pattern!r}")
     return files

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from trainlog import registry
-from trainlog.cli.output import echo, strict_json
+from trainlog.cli.output import LogPath, OutputPath, echo, strict_json
 from trainlog.cli.plot import FormatsType
 from trainlog.diff import Change, Diff, MetricDiff, diff
 from trainlog.model import Kind
@@ -22,12 +22,12 @@ _MAX_VALUE = 60  # characters of a value
 
 
 @click.command
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
+@click.argument("a", type=LogPath())
+@click.argument("b", type=LogPath())
 @click.option("--exact", is_flag=True, help="Compare each value of each frame, to see whether a run is reproducible.")
 @click.option("--ignore", multiple=True, metavar="PATTERN", help="Leave out keys, as 'time/*'. May be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Draw what differs, there.")
+@click.option("-o", "--output", type=OutputPath(file_okay=False), help="Draw what differs, there.")
 @click.option("--format", "formats", type=FormatsType(), default="svg", show_default=True, help="Of the figures.")
 def command(
     a: Path,

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from trainlog import registry
-from trainlog.cli.output import strict_json
+from trainlog.cli.output import LogPath, strict_json
 from trainlog.model import Frame, Kind
 from trainlog.table.values import flatten
 
@@ -57,7 +57,7 @@ def json_line(frame: Frame, keys: tuple[str, ...] | None) -> str:
 
 
 @click.command
-@click.argument("log", type=click.Path(path_type=Path))
+@click.argument("log", type=LogPath())
 @frame_options
 @click.option("--superseded", is_flag=True, help="Include frames that a rewind superseded.")
 def command(log: Path, kind: Kind | None, keys: tuple[str, ...] | None, superseded: bool) -> None:

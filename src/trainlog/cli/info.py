@@ -12,7 +12,7 @@ import click
 
 from trainlog import registry
 from trainlog.catalog.facts import facts_of, state_of
-from trainlog.cli.output import echo, human_size, human_time, markup, output_console, progress, strict_json
+from trainlog.cli.output import LogPath, echo, human_size, human_time, markup, output_console, progress, strict_json
 from trainlog.codec import Reader, Summary
 from trainlog.model import Frame
 
@@ -23,7 +23,7 @@ _MOST_KEYS: Final = 1000  # that are listed of a kind, and of whatever else ther
 
 
 @click.command
-@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
+@click.argument("logs", nargs=-1, required=True, type=LogPath(), metavar="LOG...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each log, on a line of its own.")
 def command(logs: tuple[Path, ...], as_json: bool) -> None:
     """Summarise logs: frames, keys, time span, rate and size of each kind, and damage."""

@@ -10,7 +10,7 @@ import click
 
 from trainlog.catalog.filter import FACTS, resolve
 from trainlog.catalog.runs import Runs, runs
-from trainlog.cli.output import echo, human_size, human_time, strict_json
+from trainlog.cli.output import LogPath, echo, human_size, human_time, strict_json
 from trainlog.conventions import Conventions
 from trainlog.printable import printable
 from trainlog.report.facts import human
@@ -20,7 +20,7 @@ __all__ = ["columns_option", "command", "print_table", "short_text", "varying", 
 _MOST_VARYING: Final = 6  # columns of the metadata that are shown by default
 _MOST_LETTERS: Final = 40  # of a cell
 
-where_arguments = click.argument("where", nargs=-1, type=click.Path(path_type=Path), metavar="[WHERE...]")
+where_arguments = click.argument("where", nargs=-1, type=LogPath(), metavar="[WHERE...]")
 
 
 def columns_option(value: str | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,15 +12,46 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from trainlog.errors import CodecError
 from trainlog.printable import printable
+from trainlog.storage.location import local_path, location
 from trainlog.strictjson import strict_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["echo", "human_size", "human_time", "markup", "output_console", "progress", "strict_json"]
+__all__ = [
+    "LogPath",
+    "OutputPath",
+    "echo",
+    "human_size",
+    "human_time",
+    "markup",
+    "output_console",
+    "progress",
+    "strict_json",
+]
 
 _BAR_DELAY: Final = 1.0  # seconds before a progress bar appears
+
+
+class LogPath(click.Path):
+    """The path or the URL of a log, of a folder or of a pattern."""
+
+    def coerce_path_result(self, value: Any) -> Any:
+        """What readers take."""
+        return location(os.fsdecode(value))
+
+
+class OutputPath(click.Path):
+    """A file or a folder of this machine that is written."""
+
+    def coerce_path_result(self, value: Any) -> Any:
+        """A path; a URL is wrong use."""
+        try:
+            return local_path(os.fsdecode(value))
+        except CodecError as error:
+            self.fail(error.message)
 
 
 def echo(text: object, *, err: bool = False) -> None:

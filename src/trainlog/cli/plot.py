@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from trainlog import registry
-from trainlog.cli.output import echo, progress
+from trainlog.cli.output import LogPath, OutputPath, echo, progress
 from trainlog.codec import Reader
 from trainlog.find_logs import find_logs
 from trainlog.plot import (
@@ -122,8 +122,8 @@ class ColorType(PairType):
 
 def output_options(folder: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the argument LOG... and the option ``--output``, *folder* by default."""
-    logs = click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
-    path = click.Path(path_type=Path, file_okay=False)
+    logs = click.argument("logs", nargs=-1, required=True, type=LogPath(), metavar="LOG...")
+    path = OutputPath(file_okay=False)
     output = click.option("-o", "--output", type=path, default=Path(folder), show_default=True, help="Folder.")
     return lambda command: logs(output(command))
 

@@ -9,15 +9,15 @@ from typing import Any
 import click
 
 from trainlog import verification
-from trainlog.cli.output import echo, strict_json
+from trainlog.cli.output import LogPath, OutputPath, echo, strict_json
 from trainlog.verify_report import Repair
 
 _COMPLETE, _LOST = 0, 3
 
 
 @click.command
-@click.argument("log", type=click.Path(path_type=Path))
-@click.argument("target", required=False, type=click.Path(path_type=Path))
+@click.argument("log", type=LogPath())
+@click.argument("target", required=False, type=OutputPath())
 @click.option("--in-place", is_flag=True, help="Cut off a torn tail of LOG itself; other damage needs a TARGET.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def command(log: Path, target: Path | None, in_place: bool, as_json: bool) -> int:

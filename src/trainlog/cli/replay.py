@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainlog.cli.output import echo, progress
+from trainlog.cli.output import LogPath, OutputPath, echo, progress
 from trainlog.cli.plot import SizeType
 from trainlog.errors import TrainlogError
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG [GHOST]...")
+@click.argument("logs", nargs=-1, required=True, type=LogPath(), metavar="LOG [GHOST]...")
 @click.option("--check", "checks", is_flag=True, help="Simulate from each state to the next: 0 same, 1 diverged.")
-@click.option("--video", type=click.Path(path_type=Path), help="Render to this file: .mp4, .webm, .gif.")
+@click.option("--video", type=OutputPath(), help="Render to this file: .mp4, .webm, .gif.")
 @click.option("--fps", type=click.FloatRange(0, 1000, min_open=True), default=30, show_default=True)
 @click.option("--speed", type=click.FloatRange(0, min_open=True), default=1, show_default=True, help="Of the video.")
 @click.option("--episode", help="A number, last, best, or all. By default the last.")

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import click
 
-from trainlog.cli.output import echo
+from trainlog.cli.output import LogPath, echo
 from trainlog.cli.plot import FormatsType, figure_options, output_options, plot_options
 from trainlog.errors import LogNotFound
 from trainlog.find_logs import find_logs
@@ -50,7 +50,7 @@ class _Command(click.Command):
 @click.option(
     "--baseline",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=LogPath(),
     metavar="LOG...",
     help="Older logs to compare with: all that follow, up to the next option; folders and patterns too.",
 )

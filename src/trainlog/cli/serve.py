@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from trainlog.cli.output import echo
+from trainlog.cli.output import LogPath, echo
 from trainlog.errors import MissingExtra
 
 PORT = 5050
 
 
 @click.command
-@click.argument("logs", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR|FILE]...")
+@click.argument("logs", nargs=-1, type=LogPath(), metavar="[DIR|FILE]...")
 @click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0 for any free port.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address than loopback needs a token.")
 @click.option("--token", help="The browser needs it; generated where one is needed and none is given.")

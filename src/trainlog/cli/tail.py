@@ -12,7 +12,7 @@ import click
 
 from trainlog import registry
 from trainlog.cli.dump import frame_options, json_line
-from trainlog.cli.output import echo
+from trainlog.cli.output import LogPath, echo
 from trainlog.codec import Reader
 from trainlog.errors import DamagedLog, InvalidPosition, LogNotFound, UnknownFormat
 from trainlog.model import Frame, Kind
@@ -24,7 +24,7 @@ _PAUSE: Final = 0.1  # seconds
 
 
 @click.command
-@click.argument("log", type=click.Path(path_type=Path))
+@click.argument("log", type=LogPath())
 @click.option("-n", "--lines", default=10, show_default=True, type=click.IntRange(0), help="How many frames.")
 @click.option("-f", "--follow", "following", is_flag=True, help="Print new frames, until Ctrl-C.")
 @frame_options

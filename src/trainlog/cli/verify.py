@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from trainlog import verification
-from trainlog.cli.output import echo, human_size, progress, strict_json
+from trainlog.cli.output import LogPath, echo, human_size, progress, strict_json
 from trainlog.errors import TrainlogError
 from trainlog.verify_report import Verdict
 
@@ -16,7 +16,7 @@ _WHOLE, _DAMAGED, _NO_LOG = 0, 1, 2
 
 
 @click.command
-@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
+@click.argument("logs", nargs=-1, required=True, type=LogPath(), metavar="LOG...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each log, on a line of its own.")
 def command(logs: tuple[Path, ...], as_json: bool) -> int:
     """Check whether logs are whole: torn tails, holes, payloads, lengths, checksums, times that step back.

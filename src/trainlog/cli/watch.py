@@ -14,7 +14,7 @@ import numpy as np
 
 from trainlog import registry
 from trainlog.cli.dump import KeysType
-from trainlog.cli.output import human_size, human_time, markup
+from trainlog.cli.output import LogPath, human_size, human_time, markup
 from trainlog.cli.tail import frames_of
 from trainlog.codec import Reader
 from trainlog.conventions import AxisName, Conventions
@@ -63,7 +63,7 @@ class _Curve:
 
 
 @click.command
-@click.argument("log", type=click.Path(path_type=Path))
+@click.argument("log", type=LogPath())
 @click.option("--keys", type=KeysType(), help="Only these keys, separated by commas; nested keys as outer/inner.")
 @click.option("--once", is_flag=True, help="Show the log as it is now, and exit.")
 @click.option("--kind", type=click.Choice(["stats", "evolution", "creature"]), default="stats", show_default=True)

@@ -20,6 +20,7 @@ from trainlog.errors import EmptyLog
 from trainlog.model import Frame, Kind
 from trainlog.plot.names import file_names
 from trainlog.plot.save import save_figure
+from trainlog.storage.location import local_path
 from trainlog.storage.source import atomic_write
 from trainlog.strictjson import strict_json
 from trainlog.table.table import Table
@@ -209,9 +210,9 @@ class TrainingCurveRecorder:
             EmptyLog: when there are no stats frames with a reward, or none of that ``prefix``.
 
         """
-        path = Path(path)
         reader = registry.open(path)
-        folder = path.parent if output_dir is None else Path(output_dir)
+        path = reader.path
+        folder = local_path(path.parent if output_dir is None else output_dir)
         if _has_own_frames(reader):
             return cls._replayed(reader, folder, fields)
         recorder = cls(folder, **fields)

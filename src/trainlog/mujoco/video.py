@@ -18,6 +18,7 @@ from trainlog.draw.raster import rasterize
 from trainlog.errors import CodecError, LogWriteError, MissingExtra
 from trainlog.mujoco.replay import Episode, Replay
 from trainlog.mujoco.state import Floats, import_mujoco
+from trainlog.storage.location import local_path
 
 __all__ = ["choose_graphics", "pictures", "write_video"]
 
@@ -75,7 +76,7 @@ def write_video(
         import imageio_ffmpeg
     except ImportError as error:
         raise MissingExtra(f'videos need imageio-ffmpeg: pip install "trainlog[mujoco]" ({error})') from error
-    path = Path(path)
+    path = local_path(path)
     if path.suffix.lower() not in (".mp4", ".webm", ".mov", ".mkv", ".gif"):
         raise CodecError(f"a video is .mp4, .webm, .mov, .mkv or .gif, not {path.suffix!r}", path=path)
     options: dict[str, Any] = {"fps": fps, "macro_block_size": 2, "quality": 7, "ffmpeg_log_level": "quiet"}

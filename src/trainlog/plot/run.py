@@ -23,6 +23,7 @@ from trainlog.errors import PlotError
 from trainlog.model import Kind, Variable
 from trainlog.plot.axes import Axis, Floats, episode_progress, without_restarts
 from trainlog.plot.columns import Columns, matches
+from trainlog.storage.location import RemotePath
 
 __all__ = ["Metric", "Run", "log_name", "log_names", "runs_of"]
 
@@ -354,10 +355,14 @@ def log_names(paths: Sequence[Path]) -> list[str]:
     """The names of the files, with as many parent folders as distinguish them, or else a number."""
     names: list[str] = []
     counts: dict[str, int] = {}
-    for name in _labels([Path(os.path.normpath(path.absolute())) for path in paths]):
+    for name in _labels([_normal(path) for path in paths]):
         counts[name] = counts.get(name, 0) + 1
         names.append(name if counts[name] == 1 else f"{name} #{counts[name]}")
     return names
+
+
+def _normal(path: Path) -> Path:
+    return path if isinstance(path, RemotePath) else Path(os.path.normpath(path.absolute()))
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:

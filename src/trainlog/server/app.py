@@ -24,6 +24,7 @@ from trainlog.server.replay_pages import ReplayPages
 from trainlog.server.responses import ApiError, json_response, refusal
 from trainlog.server.security import Guard
 from trainlog.server.stream import stream
+from trainlog.storage.location import location
 
 __all__ = ["create_app"]
 
@@ -59,7 +60,7 @@ def create_app(
         LogNotFound: when one of *roots* does not exist.
 
     """
-    catalog = Catalog([Path(root) for root in roots], scan_every)
+    catalog = Catalog([location(root) for root in roots], scan_every)
     state = State(catalog, LogPoller(), limits or Limits(), ReplayPages())
 
     @asynccontextmanager

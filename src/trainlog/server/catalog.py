@@ -8,16 +8,18 @@ import stat
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from trainlog import registry
-from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
+from trainlog.errors import LogNotFound, LogReadError, TrainlogError, UnknownFormat
 from trainlog.plugins import accepts
 from trainlog.server.log import FileState
 from trainlog.server.summary import Digest
+from trainlog.storage.location import PARTS, RemotePath
 from trainlog.storage.source import Source
 
 __all__ = ["Catalog", "Entry"]
@@ -26,6 +28,9 @@ LIVE: Final = 20.0  # a log that grew within so many seconds is being written
 DEPTH: Final = 16
 MOST: Final = 20_000  # files that are looked at
 _HEAD: Final = 4096
+_TOGETHER: Final = 64  # files in an object storage of which the beginnings are read together
+_BEGINNING: Final = 1 << 16  # bytes of each
+_REMOTE_PAUSE: Final = 5.0  # seconds between two listings of an object storage, each of which costs money
 
 
 @dataclass(slots=True)
@@ -87,9 +92,11 @@ class Catalog:
             self.roots.append(root.resolve())
         self._codecs = [one for one in registry.list_codecs() if one.reads]
         self._several = len(self.roots) > 1
-        self._pause = pause
+        is_remote = any(isinstance(root, RemotePath) for root in self.roots)
+        self._pause = max(pause, _REMOTE_PAUSE) if is_remote else pause
         self.entries: dict[str, Entry] = {}
         self._foreign: dict[Path, FileState] = {}  # files that are no logs
+        self._stamps: dict[Path, FileState] = {}  # of files in object storages
         self.version = 0
         self.left_out = 0
         self.on_change: Callable[[], object] = lambda: None
@@ -124,6 +131,8 @@ class Catalog:
 
     def is_inside(self, path: Path) -> bool:
         """Whether *path*, with all symbolic links followed, is one of the served files, or in a served folder."""
+        if isinstance(path, RemotePath):
+            return any(path.below(root) is not None for root in self.roots)
         real = Path(os.path.realpath(path))
         return any(real == root or (root in real.parents and root.is_dir()) for root in self.roots) or any(
             root.is_file() and real.parent == root.parent and real.name.startswith(root.name) for root in self.roots
@@ -146,8 +155,9 @@ class Catalog:
     def _run(self) -> None:
         while not self._closed:
             began = time.monotonic()
-            self.scan()
-            self._digest()
+            with suppress(LogReadError):  # of an object storage; the next look may have an answer
+                self.scan()
+                self._digest()
             self._wake.wait(max(self._pause, 5 * (time.monotonic() - began)))
 
     def scan(self) -> None:
@@ -177,7 +187,7 @@ class Catalog:
                 if entry is None:
                     self._foreign[path] = stamp
                     continue
-                self._measure(entry)
+                self._measure(entry, path)
                 taken.update(entry.files)
                 seen[id] = entry
             for entry in list(seen.values()):
@@ -193,7 +203,10 @@ class Catalog:
     def _files(self) -> Iterator[tuple[Path, Path, os.stat_result]]:
         count = 0
         for root in self.roots:
-            found = [(root, root.stat())] if root.is_file() else _walk(root)
+            if isinstance(root, RemotePath):
+                found: Iterable[tuple[Path, os.stat_result]] = self._listed(root)
+            else:
+                found = [(root, root.stat())] if root.is_file() else _walk(root)
             for path, status in found:
                 if path.is_symlink() and not self.is_inside(path):
                     continue
@@ -203,6 +216,19 @@ class Catalog:
                     return
                 yield root, path, status
         self.left_out = 0
+
+    def _listed(self, root: RemotePath) -> Iterator[tuple[Path, os.stat_result]]:
+        """The files below *root* by one listing, which answers what is asked of them meanwhile."""
+        from trainlog.storage.remote import prefetch
+
+        whole = root.listed()
+        paths = [whole / name for name, _ in sorted(whole.listing.files())] or [root]
+        for start in range(0, len(paths), _TOGETHER):
+            some = [(path, path.stat()) for path in paths[start : start + _TOGETHER] if path.is_file()]
+            stamps: dict[Path, FileState] = {path: FileState.of_status(status) for path, status in some}
+            prefetch((path for path in stamps if self._stamps.get(path) != stamps[path]), _BEGINNING)
+            self._stamps |= stamps
+            yield from some
 
     def _name(self, root: Path, path: Path) -> str:
         if root == path:
@@ -221,7 +247,7 @@ class Catalog:
             return None
         if codec is None:
             return None
-        entry = Entry(id, name, path, codec.name, stamp, files=tuple(codec.files(path)))
+        entry = Entry(id, name, _alone(path), codec.name, stamp, files=tuple(codec.files(path)))
         if path not in self.roots and entry.files[0] != path and entry.files[0].is_file():
             return None  # another file, which will be met too, is the one that names all the others
         try:
@@ -229,7 +255,7 @@ class Catalog:
                 warnings.simplefilter("ignore")
                 reader = codec.read(path)
             entry.meta = dict(reader.header.meta)
-            entry.files = reader.files
+            entry.files = tuple(map(_alone, reader.files))
         except UnknownFormat:
             if not head:
                 return None
@@ -247,9 +273,12 @@ class Catalog:
             entry.grown = time.time()
         entry.stamp = stamp
 
-    def _measure(self, entry: Entry) -> None:
+    def _measure(self, entry: Entry, path: Path) -> None:
         """Size and time of change of all files of a log; a descriptor does not grow while the data do."""
-        states = [state for state in map(FileState.of, entry.files or (entry.path,)) if state.size >= 0]
+        files = entry.files or (entry.path,)
+        if isinstance(path, RemotePath):
+            files = tuple(path.with_name(file.name) for file in files)  # which the listing knows
+        states = [state for state in map(FileState.of, files) if state.size >= 0]
         size = sum(state.size for state in states)
         if entry.size and size > entry.size:
             entry.grown = time.time()
@@ -276,12 +305,17 @@ class Catalog:
             self.on_change()
 
 
+def _alone(path: Path) -> Path:
+    return path.alone() if isinstance(path, RemotePath) else path
+
+
 def _walk(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """The files below *root*, sorted, hidden ones and links to folders left out."""
     for name, folders, files in os.walk(root):
         folder = Path(name)
         is_deep = len(folder.relative_to(root).parts) >= DEPTH
-        folders[:] = [] if is_deep else sorted(one for one in folders if not one.startswith("."))
+        # Logs in parts are opened by name; one part of them is no log.
+        folders[:] = [] if is_deep else sorted(one for one in folders if one[0] != "." and not one.endswith(PARTS))
         for path in (folder / one for one in sorted(files) if not one.startswith(".")):
             try:
                 status = path.stat()

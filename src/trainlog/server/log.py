@@ -15,7 +15,7 @@ import numpy as np
 from trainlog import registry
 from trainlog.codec import Batch, Gap, Reader
 from trainlog.conventions import Conventions
-from trainlog.errors import InvalidPosition
+from trainlog.errors import InvalidPosition, LogReadError
 from trainlog.model import Frame, Kind
 from trainlog.scan import Scan
 from trainlog.server.column_file import ColumnFile
@@ -51,6 +51,8 @@ class FileState(NamedTuple):
         """The state of the file at *path* now."""
         try:
             return cls.of_status(path.stat())
+        except LogReadError:
+            raise  # an object storage that gives no answer does not say that the file has gone
         except OSError:
             return cls(0, 0, -1, 0)
 

@@ -26,6 +26,7 @@ from trainlog.errors import (
     LogWriteWarning,
     TrainlogError,
 )
+from trainlog.storage.location import RemotePath, local_path
 from trainlog.storage.source import sync_folder
 
 __all__ = ["AppendFile", "keep_owner", "lock_owner", "set_aside"]
@@ -78,9 +79,10 @@ class AppendFile:
             LogExists: when there is something at *path* already, and it is not to be replaced.
             LogInUse: when another writer has it open; the error names it.
             LogWriteError: when it cannot be created. A file that was to be replaced is as it was.
+            CodecError: when *path* is a URL.
 
         """
-        self._begin(Path(path))
+        self._begin(local_path(path))
         self._first = first
         try:
             self._new_folders += _make_folders(self.path.parent)
@@ -533,6 +535,8 @@ def _damaged_name(path: Path, n: int) -> Path:
 
 def lock_owner(path: Path) -> str:
     """Who is writing the log at *path*, as words for a message; empty when nobody is, as far as one can tell."""
+    if isinstance(path, RemotePath):
+        return ""  # no storage knows of locks
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:

@@ -17,24 +17,20 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from trainlog.errors import LogExists, LogWriteError, MissingExtra, TrainlogError, UnknownFormat
+from trainlog.storage.location import PARTS, is_url
 from trainlog.storage.source import temporary_beside
 
 __all__ = [
-    "PARTS",
     "RemoteFolder",
     "Stored",
     "chain",
     "chain_end",
     "is_part",
-    "is_url",
     "part_name",
     "part_offsets",
     "split_url",
 ]
 
-PARTS: Final = ".parts"
-
-_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(?:::[A-Za-z0-9+.-]+)*://")
 _USER: Final = re.compile(r"//[^/@]*@")
 _PART: Final = re.compile(r"[0-9]{20}")
 
@@ -44,11 +40,6 @@ _WHOLE_AT_ONCE: Final = frozenset(
 )
 _ABANDONED: Final = 3600.0  # seconds since it was written last, after which nobody goes on with a hidden object
 _READ_ONLY: Final = frozenset(("http", "https"))
-
-
-def is_url(path: object) -> bool:
-    """Whether *path* is the address of something on another file system: ``s3://bucket/run.flog``."""
-    return _URL.match(str(path)) is not None  # a Path has made one slash of the two, those of other libraries have not
 
 
 def split_url(url: str) -> tuple[str, str, str]:
@@ -130,7 +121,7 @@ class RemoteFolder:
 
         """
         self.url = _shown(url).rstrip("/")
-        scheme = found[1] if (found := _URL.match(url)) else "file"
+        scheme = url.partition("://")[0] if is_url(url) else "file"
         if "::" in url:
             raise UnknownFormat(f"{self.url!r} is several file systems in a row, to which no logs are written")
         if scheme in _READ_ONLY:

@@ -5,6 +5,7 @@ replaced (atomic_write).
 from __future__ import annotations
 
 import errno
+import io
 import itertools
 import os
 import stat
@@ -14,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 from trainlog.errors import (
     CorruptLog,
@@ -26,13 +27,14 @@ from trainlog.errors import (
     TruncatedLog,
     UnknownFormat,
 )
+from trainlog.storage.location import RemotePath, local_path, location
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 __all__ = [
-    *("Source", "Wait", "atomic_write", "follow", "growing", "never", "open_regular", "read_beside"),
+    *("Source", "SourceFile", "Wait", "atomic_write", "follow", "growing", "never", "open_regular", "read_beside"),
     *("sync_folder", "temporary_beside"),
 ]
 
@@ -104,6 +106,8 @@ def read_beside(source: Source, path: Path, most: int) -> bytes | None:
     Only a regular file of at most *most* bytes is read, no link, that belongs to this user, to the log's owner or to
     root, and that nobody may write who may not write the log.
     """
+    if isinstance(path, RemotePath):
+        return None  # no storage says who could have written it
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
@@ -143,6 +147,14 @@ class Source:
     CHUNK = 1 << 20
     _limit: int | None = None  # no more than this is seen of the file
 
+    def __new__(cls, path: object = None, *args: object, **settings: object) -> Self:
+        """A URL is read by a subclass."""
+        if cls is Source and not isinstance(path, Path) and isinstance(location(path), RemotePath):
+            from trainlog.storage.remote import RemoteSource
+
+            return object.__new__(RemoteSource)  # type: ignore[return-value]
+        return object.__new__(cls)
+
     def __init__(self, path: str | os.PathLike[str], wait: Wait = never) -> None:
         """Open *path*.
 
@@ -151,7 +163,7 @@ class Source:
             UnknownFormat: when it may not be read, or is no regular file.
 
         """
-        self.path = path if isinstance(path, Path) else Path(path)
+        self.path = path if isinstance(path, Path) else location(path)
         self.offset = 0
         self._wait = wait
         self._ahead = b""
@@ -416,6 +428,45 @@ class Source:
         return b""
 
 
+class SourceFile(io.RawIOBase):
+    """The bytes of a log as a file object, for libraries that read one."""
+
+    def __init__(self, source: Source) -> None:
+        """Read, and at the end close, *source*."""
+        super().__init__()
+        self._source = source
+        self._at = 0
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next byte is read."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to *offset*."""
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._source.size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read as many bytes as there are, and *buffer* takes."""
+        view = memoryview(buffer).cast("B")
+        count = self._source.fill(view, self._at) if self._at < self._source.size else 0
+        self._at += count
+        return count
+
+    def close(self) -> None:
+        """Close the log."""
+        self._source.close()
+        super().close()
+
+
 _numbers: Final = itertools.count()
 _LONGEST_NAME: Final = 200  # bytes; most file systems take 255
 
@@ -438,9 +489,10 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
 
     Raises:
         LogWriteError: when it cannot be written.
+        CodecError: when *path* is a URL.
 
     """
-    target = Path(path)
+    target = local_path(path)
     temporary = temporary_beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

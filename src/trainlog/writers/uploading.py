@@ -16,14 +16,15 @@ from trainlog.codec import Writer
 from trainlog.errors import LogExists, LogInUse, LogWriteError, LogWriteWarning, TrainlogError, UnknownFormat
 from trainlog.model import Frame, Kind
 from trainlog.storage.append import lock_owner
-from trainlog.storage.parts import PARTS, RemoteFolder, chain, chain_end, part_name, part_offsets, split_url
+from trainlog.storage.location import PARTS
+from trainlog.storage.parts import RemoteFolder, chain, chain_end, part_name, part_offsets, split_url
 from trainlog.storage.source import Source, atomic_write
 from trainlog.storage.upload import FrameEnd, Upload
 from trainlog.table.table import Table
 from trainlog.writers.combine import ForwardingWriter
 from trainlog.writers.ticker import check_interval, wait_until
 
-__all__ = ["LOCAL_FOLDER", "UploadingWriter", "begin_upload", "local_path"]
+__all__ = ["LOCAL_FOLDER", "UploadingWriter", "begin_upload", "local_file"]
 
 LOCAL_FOLDER: Final = "TRAINLOG_DIR"
 """The environment variable that names the folder of the local files; ``trainlog-runs`` in the working folder else."""
@@ -34,7 +35,7 @@ _FIRST_PAUSE: Final = 0.2  # between two attempts, while somebody waits for the 
 _PATIENCE: Final = 30.0  # seconds that ``close`` waits
 
 
-def local_path(url: str) -> Path:
+def local_file(url: str) -> Path:
     """Where the local file of the log at *url* is, when nothing else is said.
 
     Raises:

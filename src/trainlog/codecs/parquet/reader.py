@@ -18,7 +18,8 @@ from trainlog.codecs.parquet.row_groups import Ints, LogFile, RowGroup, split
 from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.scan import Batch, Place, Scan, stretch
-from trainlog.storage.source import Wait, never
+from trainlog.storage.location import RemotePath
+from trainlog.storage.source import Source, SourceFile, Wait, never
 from trainlog.table.builder import TableBuilder
 from trainlog.table.table import Table
 from trainlog.table.values import BATCH
@@ -31,14 +32,14 @@ class ParquetReader(Reader):
 
     def __init__(self, path: Path) -> None:
         pa, parquet = pyarrow_modules()
-        with typed(pa, path):
-            schema = parquet.read_schema(path)
+        with typed(pa, path), _file(pa, path) as source:
+            schema = parquet.read_schema(source)
         super().__init__(path, header_of(schema, path))
 
     @contextmanager
     def _open(self) -> Iterator[LogFile]:
         pa, parquet = pyarrow_modules()
-        with typed(pa, self.path), pa.OSFile(str(self.path)) as source, parquet.ParquetFile(source) as file:
+        with typed(pa, self.path), _file(pa, self.path) as source, parquet.ParquetFile(source) as file:
             yield LogFile(file, source)
 
     def frames(
@@ -94,6 +95,13 @@ class ParquetReader(Reader):
             if pending or not given:
                 behind = Place.behind(start, place.ahead if done else total, check)
                 yield from stretch(pending.tables(), scan, behind, done)
+
+
+def _file(pa: Any, path: Path) -> Any:
+    """The file as pyarrow reads it."""
+    if isinstance(path, RemotePath):
+        return pa.PythonFile(SourceFile(Source(path)), mode="r")
+    return pa.OSFile(str(path))
 
 
 def _chosen(log: LogFile, scan: Scan, place: Place) -> Iterable[tuple[RowGroup, dict[Kind, Ints]]]:

@@ -14,6 +14,7 @@ from trainlog.codecs.simion.functions import Sample
 from trainlog.codecs.simion.layout import HEAD_WORDS, STEP_CLOCKS, STEP_INDEX, STEP_KEYS, STEP_PADDING
 from trainlog.codecs.simion.walk import Ints, Record, Steps
 from trainlog.model import Frame, Kind
+from trainlog.storage.source import Source
 
 __all__ = [
     "FUNCTION_SAMPLE",
@@ -69,9 +70,8 @@ def function_frame(sample: Sample, time: float) -> Frame:
 
 def unfinished_record(path: Path, gap: Gap, time: float, part: str) -> Frame:
     """The event that holds the unfinished record at the end of a file."""
-    with path.open("rb") as file:
-        file.seek(gap.offset)
-        tail = file.read(gap.size) if gap.size <= _MAX_UNFINISHED else b""
+    with Source(path) as source:
+        tail = source.read(gap.offset, gap.size) if gap.size <= _MAX_UNFINISHED else b""
     data = {"type": UNFINISHED, "msg": str(gap), "part": part, "hex": tail.hex()}
     return Frame(time, Kind.EVENT, data)
 

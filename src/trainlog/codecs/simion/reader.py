@@ -29,6 +29,7 @@ from trainlog.episode_summary import AVERAGED
 from trainlog.errors import DamagedLog, DamagedLogWarning, TruncatedLog, UnknownFormat
 from trainlog.model import Frame, Header, Kind, KindLike, Variable
 from trainlog.scan import Batch, Scan, damage_handler
+from trainlog.storage.location import location
 from trainlog.storage.source import Source, Wait, never
 from trainlog.table.table import Table
 
@@ -56,7 +57,7 @@ class SimionReader(Reader):
             UnknownFormat: for a version that this library does not know.
 
         """
-        path = Path(path)
+        path = location(path)
         descriptor_path = descriptor_of(path)
         content = None if descriptor_path is None else _content(descriptor_path)
         descriptor = Descriptor(problems=("there is no descriptor beside it; the columns are numbered",))

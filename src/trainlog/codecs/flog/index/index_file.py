@@ -18,6 +18,7 @@ import numpy as np
 
 from trainlog.codecs.flog.index.index import FrameOffsets, Index
 from trainlog.errors import TrainlogError
+from trainlog.storage.location import RemotePath
 from trainlog.storage.source import Source, atomic_write, read_beside
 
 __all__ = ["cache_path", "finish", "load_or_start"]
@@ -92,11 +93,15 @@ def _save(source: Source, index: Index) -> None:
         **arrays,
     )
     try:
-        if file.tell() <= _LEAST + index.end // _SHARE and os.access(source.path.parent, os.W_OK):
+        if file.tell() <= _LEAST + index.end // _SHARE and _is_writable(source.path.parent):
             with atomic_write(cache_path(source.path)) as target:
                 target.write(file.getbuffer())
     except TrainlogError:
         pass  # a full disk, no permission: the index is only a help
+
+
+def _is_writable(folder: Path) -> bool:
+    return not isinstance(folder, RemotePath) and os.access(folder, os.W_OK)
 
 
 def _load(source: Source) -> Index | None:

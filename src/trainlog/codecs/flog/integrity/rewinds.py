@@ -62,7 +62,7 @@ class History:
             unsealed: whether this library wrote it without checksums.
 
         """
-        status = source.path.stat()
+        status = source.status
         file = status.st_dev, status.st_ino
         size = source.size
         head = bytearray(min(size, _HEAD))

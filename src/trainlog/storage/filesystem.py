@@ -1,0 +1,277 @@
+"""Object storages by fsspec: what they say of a file, its bytes, what is in a folder; what goes wrong as typed errors.
+
+The extra ``remote``, and the package of each storage (s3fs, gcsfs, huggingface_hub, ...).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from trainlog.errors import LogNotFound, LogReadError, MissingExtra, TrainlogError
+from trainlog.storage.location import RemotePath
+
+__all__ = ["Info", "Range", "fetch", "fetch_each", "find", "info_of", "list_folder", "name_of", "start_of", "typed"]
+
+_VERSIONS: Final = (
+    "ETag",
+    "etag",
+    "e_tag",
+    "generation",
+    "md5Hash",
+    "md5",
+    "content_md5",
+    "blob_id",
+    "oid",
+    "checksum",
+)
+_TIMES: Final = ("LastModified", "last_modified", "mtime", "updated", "modified", "Last-Modified", "created")
+_ABSENT: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
+Range = tuple[str, int, int]
+"""An object as its file system calls it, and from which byte to which."""
+
+
+class Info(NamedTuple):
+    """What a storage says of one object.
+
+    Attributes:
+        name: as its file system calls it.
+        size: bytes.
+        version: of the content, by which a change is noticed; empty where the storage has none.
+        modified: seconds since 1970; 0.0 where the storage does not say.
+
+    """
+
+    name: str
+    size: int
+    version: str = ""
+    modified: float = 0.0
+
+    @classmethod
+    def of(cls, name: str, found: Mapping[str, Any]) -> Info | None:
+        """The same of fsspec's answer *found*; None where it does not say the size."""
+        size = found.get("size")
+        times = [seconds for key in _TIMES if (seconds := _seconds(found.get(key)))]
+        versions = [str(found[key]) for key in _VERSIONS if found.get(key)] or [str(one) for one in times]
+        if not isinstance(size, int):
+            return None
+        return cls(name, size, versions[0] if versions else "", times[0] if times else 0.0)
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    if isinstance(value, str):
+        for parse in (datetime.fromisoformat, parsedate_to_datetime):  # the latter for headers of HTTP
+            with suppress(ValueError):
+                return parse(value).timestamp()
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+class _LocalFiles:
+    """Files of this machine, by the few of fsspec's methods that are used here: for logs in parts."""
+
+    def invalidate_cache(self, path: str) -> None:
+        """Do nothing: nothing is kept."""
+
+    def info(self, path: str) -> dict[str, Any]:
+        found = Path(path).stat()
+        kind = "directory" if stat.S_ISDIR(found.st_mode) else "file"
+        return {"name": path, "type": kind, "size": found.st_size, "mtime": found.st_mtime}
+
+    def ls(self, path: str, detail: bool) -> list[dict[str, Any]]:
+        return [self.info(one.path) for one in os.scandir(path)]
+
+    def cat_file(self, path: str, start: int, end: int) -> bytes:
+        with Path(path).open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+
+    def cat_ranges(self, paths: list[str], starts: list[int], ends: list[int], on_error: str) -> list[bytes]:
+        return [self.cat_file(*one) for one in zip(paths, starts, ends, strict=True)]
+
+
+_local: Final = _LocalFiles()
+
+
+def _storage(path: RemotePath) -> tuple[Any, str]:
+    """The file system of *path*, and what it calls it.
+
+    Raises:
+        MissingExtra: without fsspec, or the package of that storage.
+        LogReadError: when it cannot be begun: for a storage that fsspec does not know, say.
+
+    """
+    if path.scheme == "file":
+        return _local, str(path).removeprefix("file://")
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise MissingExtra(f'a URL needs an extra: pip install "trainlog[remote]" ({error})') from error
+    try:
+        fs, name = url_to_fs(str(path), **path.options)
+    except ImportError as error:
+        raise MissingExtra(f"{path.scheme}:// needs a package of its own: {error}") from error
+    except Exception as error:
+        raise typed(error, path) from error
+    return fs, name
+
+
+def typed(error: BaseException, path: RemotePath) -> TrainlogError:
+    """*error*, of a file system, as one of ours."""
+    if isinstance(error, TrainlogError):
+        return error
+    if isinstance(error, _ABSENT):
+        return LogNotFound("there is no such file", path=path)
+    why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
+        return LogReadError(f"the storage refuses access ({why}); look at the credentials that fsspec uses", path=path)
+    return LogReadError(
+        f"cannot read it ({why}); look at the address and the network, and at fsspec's settings for retries", path=path
+    )
+
+
+@contextmanager
+def _typing(path: RemotePath) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - each file system raises what its library does
+        found = typed(error, path)
+        raise found from (None if found is error else error)
+
+
+def info_of(path: RemotePath) -> Info | None:
+    """What the storage says of one object now; None when there is none.
+
+    Raises:
+        LogReadError: when it does not say it.
+
+    """
+    fs, name = _storage(path)
+    with _typing(path):
+        fs.invalidate_cache(name)
+        try:
+            found = fs.info(name)
+        except _ABSENT:
+            return None
+    if found.get("type") == "directory":
+        return None
+    info = Info.of(name, found)
+    if info is None:
+        text = "cannot read it: the server does not say how large it is; copy it, and open the copy"
+        raise LogReadError(text, path=path)
+    return info
+
+
+def start_of(path: RemotePath, most: int) -> tuple[str, bytes] | None:
+    """The name of an object with its first *most* bytes, or all when it has fewer; None when there is none.
+
+    Raises:
+        LogReadError: when the storage does not give them.
+
+    """
+    fs, name = _storage(path)
+    try:
+        return name, bytes(fs.cat_file(name, start=0, end=most))
+    except _ABSENT:
+        return None
+    except Exception as error:  # some storages fail for an empty object, or for a folder
+        found = typed(error, path)
+        with suppress(TrainlogError):
+            info = info_of(path)
+            if info is None or not info.size:
+                return None if info is None else (name, b"")
+        raise found from error
+
+
+def name_of(path: RemotePath) -> str:
+    """What its file system calls *path*."""
+    return _storage(path)[1]
+
+
+def fetch(path: RemotePath, ranges: Sequence[Range]) -> list[bytes]:
+    """The bytes of *ranges*, which are asked for at the same time where the file system can.
+
+    Raises:
+        LogNotFound: when an object is not there any more.
+        LogReadError: when the storage does not give them all.
+
+    """
+    found = fetch_each(path, ranges)
+    for data, (_, start, end) in zip(found, ranges, strict=True):
+        if isinstance(data, BaseException):
+            raise typed(data, path) from data
+        if len(data) > end - start:
+            text = "cannot read it: the server gives all of it where a part is asked for; copy it, and open the copy"
+            raise LogReadError(text, path=path)
+        if len(data) < end - start:
+            text = f"cannot read it: the storage gave {len(data):,} of {end - start:,} bytes; try again"
+            raise LogReadError(text, path=path, offset=start)
+    return [bytes(data) for data in found if not isinstance(data, BaseException)]
+
+
+def fetch_each(path: RemotePath, ranges: Sequence[Range]) -> list[bytes | BaseException]:
+    """The bytes of *ranges*, all of the file system of *path*, or what went wrong with each."""
+    fs, _ = _storage(path)
+    with _typing(path):
+        names, starts, ends = map(list, zip(*ranges, strict=True))
+        if len(ranges) == 1:
+            return [fs.cat_file(names[0], start=starts[0], end=ends[0])]
+        return list(fs.cat_ranges(names, starts, ends, on_error="return"))
+
+
+def list_folder(folder: RemotePath) -> dict[str, Info | None] | None:
+    """What is in a folder, by name: what the storage says of each file; None when there is no such folder.
+
+    Raises:
+        LogReadError: when the storage does not say.
+
+    """
+    fs, name = _storage(folder)
+    with _typing(folder):
+        fs.invalidate_cache(name)
+        try:
+            found = fs.ls(name, detail=True)
+        except _ABSENT:
+            return None
+    inside: dict[str, Info | None] = {}
+    for one in found:
+        inner = _below(one["name"], name)
+        if not inner and one["type"] == "file" and one["size"]:
+            return None  # it is a file
+        if inner:
+            inside[inner] = None if one["type"] == "directory" else Info.of(_join(name, inner), one)
+    return inside
+
+
+def find(folder: RemotePath) -> dict[str, Info | None]:
+    """All files below a folder, by their paths below it; raises as `list_folder`."""
+    fs, name = _storage(folder)
+    with _typing(folder):
+        fs.invalidate_cache(name)
+        try:
+            found = fs.find(name, detail=True)
+        except _ABSENT:
+            return {}
+    files = {_below(full, name): one for full, one in found.items() if one["type"] == "file" and full[-1:] != "/"}
+    return {inner: Info.of(_join(name, inner), one) for inner, one in files.items() if inner}
+
+
+def _below(full: str, folder: str) -> str:
+    """The path of an object below *folder*; some file systems leave out the bucket in their answers."""
+    folder = folder.rstrip("/")
+    for base in (folder, folder.partition("/")[2]):
+        if full.rstrip("/") == base or full.startswith(f"{base}/") or not base:
+            return full[len(base) :].strip("/")
+    return full.strip("/")
+
+
+def _join(folder: str, inner: str) -> str:
+    return f"{folder.rstrip('/')}/{inner}" if folder else inner

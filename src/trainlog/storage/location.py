@@ -1,0 +1,356 @@
+"""Where a log is: a path of this machine, or a URL of an object storage."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Generator, Iterator, Mapping
+from glob import has_magic
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import unquote
+
+from trainlog.errors import CodecError, LogNotFound
+
+if TYPE_CHECKING:
+    from trainlog.storage.filesystem import Info
+    from trainlog.storage.remote import Listing
+
+    # Readers carry either; all that they ask of a path, both have. What only a file of this machine can do fails for a
+    # URL in `__fspath__`.
+    _Path = Path
+else:
+    _Path = object
+
+__all__ = ["PARTS", "RemotePath", "fixed_part", "is_folder", "is_url", "local_path", "location"]
+
+PARTS: Final = ".parts"
+"""What follows the name of a log in the name of the folder that holds it in parts."""
+
+_URL: Final = re.compile(r"(?:[A-Za-z][\w+.-]*::)*([A-Za-z][\w+.-]*)://")
+_LOCAL: Final = ("file", "local")
+_WILDCARDS: Final = {"*": "[^/]*", "?": "[^/]", "**/": "(?:[^/]+/)*", "**": ".*"}
+# What a `Path` has made of a URL: one slash of the two.
+_COLLAPSED: Final = re.compile(r"(s3|s3a|gs|gcs|az|abfss?|adl|hdfs|hf|r2|https?|ftp|sftp|ssh|file|memory):/[^/]")
+
+
+def is_url(path: object) -> bool:
+    """Whether *path* is the address of something on another file system: ``s3://bucket/run.flog``."""
+    return _URL.match(str(path)) is not None  # a Path has made one slash of the two, those of other libraries have not
+
+
+class RemotePath(_Path):
+    """A URL in the place of a `pathlib.Path`, as `location` makes it: what a reader asks of a path, by fsspec.
+
+    It is a value: equal when the URL and the options are. What it is asked again within two seconds costs no request.
+
+    Attributes:
+        options: of fsspec's file system, as a path of universal_pathlib has them.
+
+    """
+
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None, *, listing: Listing | None = None) -> None:
+        parts = url.split("::")
+        first = next((n for n, part in enumerate(parts) if "://" in part), 0)
+        scheme, _, path = parts[first].partition("://")
+        end = ""
+        if scheme in ("http", "https"):
+            path, mark, query = path.partition("?")
+            end = mark + query
+        self._begin = "::".join([*parts[:first], f"{scheme}://"])
+        self._path = path.rstrip("/")
+        self._end = "::".join([end, *parts[first + 1 :]])
+        self._listing = listing
+        self.options = dict(options or {})
+
+    def _with(self, path: str) -> Self:
+        other = type(self)("://", self.options, listing=self._listing)
+        other._begin, other._path, other._end = self._begin, path, self._end
+        return other
+
+    # --- names ---
+
+    @property
+    def scheme(self) -> str:
+        """The name of the file system."""
+        return self._begin.rpartition("::")[2].removesuffix("://")
+
+    @property
+    def name(self) -> str:
+        """What follows the last slash."""
+        return self._path.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """The name without its last suffix."""
+        return PurePosixPath(self.name).stem
+
+    @property
+    def suffix(self) -> str:
+        """The last suffix of the name."""
+        return PurePosixPath(self.name).suffix
+
+    @property
+    def parent(self) -> Self:
+        """The folder; of a bucket, itself."""
+        return self._with(self._path.rpartition("/")[0] or self._path)
+
+    @property
+    def parents(self) -> tuple[Self, ...]:
+        """All folders, the nearest first."""
+        names = self._path.split("/")
+        return tuple(self._with("/".join(names[:n])) for n in range(len(names) - 1, 0, -1))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The bucket, the folders and the name."""
+        first, *others = self._path.split("/")
+        return (self._begin + first, *others)
+
+    def with_name(self, name: str) -> Self:
+        """Another name in the same folder."""
+        folder, slash, _ = self._path.rpartition("/")
+        return self._with(folder + slash + name)
+
+    def with_suffix(self, suffix: str) -> Self:
+        """The same name with another suffix."""
+        return self.with_name(PurePosixPath(self.name).with_suffix(suffix).name)
+
+    def __truediv__(self, name: str | os.PathLike[str]) -> Self:
+        return self._with("/".join(filter(None, (self._path, os.fspath(name).strip("/")))))
+
+    def relative_to(self, other: Path) -> PurePosixPath:  # type: ignore[override]
+        """The path below *other*.
+
+        Raises:
+            ValueError: when it is not below it.
+
+        """
+        inner = self.below(other)
+        if inner is None:
+            raise ValueError(f"{self} is not below {other}")
+        return PurePosixPath(inner)
+
+    def shares_storage(self, other: RemotePath) -> bool:
+        """Whether one file system has both."""
+        return (self._begin, self._end, self.options) == (other._begin, other._end, other.options)
+
+    def is_relative_to(self, other: Path) -> bool:  # type: ignore[override]
+        """Whether it is *other*, or below it."""
+        return self.below(other) is not None
+
+    def below(self, folder: Path) -> str | None:
+        """The path below *folder*, empty for the folder itself; None when it is not below it."""
+        if not isinstance(folder, RemotePath) or (self._begin, self._end) != (folder._begin, folder._end):
+            return None
+        own, base = self._path, folder._path
+        if not base:
+            return own.lstrip("/")
+        if not own.startswith(base):
+            return None
+        return own[len(base) + 1 :] if own[len(base) : len(base) + 1] in ("", "/") else None
+
+    def absolute(self) -> Self:
+        """Itself."""
+        return self
+
+    def resolve(self, strict: bool = False) -> Self:
+        """Itself."""
+        return self
+
+    def as_posix(self) -> str:
+        """The URL."""
+        return str(self)
+
+    def as_uri(self) -> str:
+        """The URL."""
+        return str(self)
+
+    def __str__(self) -> str:
+        return self._begin + self._path + self._end
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RemotePath) and (str(self), self.options) == (str(other), other.options)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __lt__(self, other: Any) -> bool:
+        return str(self) < str(other)
+
+    def __reduce__(self) -> Any:
+        info = None if self.known_listing is None else self.known_listing.info(self)
+        return _unpickled, (str(self), self.options, info)
+
+    def __fspath__(self) -> str:
+        raise CodecError("this needs a file of this machine, not a URL; copy the log first", path=self)
+
+    # --- questions ---
+
+    def is_symlink(self) -> bool:
+        """False."""
+        return False
+
+    def is_file(self, *, follow_symlinks: bool = True) -> bool:
+        """Whether there is a file, or one in parts.
+
+        Raises:
+            LogReadError: when the storage does not say.
+
+        """
+        from trainlog.storage.remote import look, names_in
+
+        return (bool(self.suffix) or names_in(self) is None) and look(self) is not None
+
+    def is_dir(self, *, follow_symlinks: bool = True) -> bool:
+        """Whether there is a folder, and no file; raises as `is_file`.
+
+        A name without a suffix that has something below it is that of a folder.
+        """
+        from trainlog.storage.remote import look, names_in
+
+        return (not self.suffix or look(self) is None) and names_in(self) is not None
+
+    def exists(self, *, follow_symlinks: bool = True) -> bool:
+        """Whether there is a file or a folder; raises as `is_file`."""
+        return self.is_dir() or self.is_file()
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        """Size, time and identity of the file: another one is there when ``st_ino`` changes.
+
+        Raises:
+            LogNotFound: when there is none.
+            LogReadError: when the storage does not say.
+
+        """
+        from trainlog.storage.remote import status
+
+        return status(self)
+
+    def iterdir(self) -> Generator[Self, None, None]:
+        """Yield the files and folders in this one.
+
+        Raises:
+            LogNotFound: when there is no such folder.
+            LogReadError: when the storage does not say.
+
+        """
+        from trainlog.storage.remote import names_in
+
+        names = names_in(self)
+        if names is None:
+            raise LogNotFound("there is no such folder", path=self)
+        yield from (self / name for name in names)
+
+    def glob(self, pattern: str) -> Iterator[Self]:  # type: ignore[override]
+        """Yield what is below this folder and fits *pattern*, ``**`` for folders in folders; raises as `iterdir`."""
+        fits = re.compile(_regex(pattern)).fullmatch
+        if "/" in pattern or "**" in pattern:
+            whole = self if self.known_listing else self.listed()
+            yield from (whole / name for name in sorted(whole.listing.names()) if fits(name))
+        else:
+            yield from (one for one in self.iterdir() if fits(one.name) and not one.name.startswith("."))
+
+    def listed(self) -> Self:
+        """The same folder, of which a listing is at hand: it answers all questions about what is below it.
+
+        Raises:
+            LogReadError: when the storage does not give it.
+
+        """
+        from trainlog.storage.remote import list_tree
+
+        other = self._with(self._path)
+        other._listing = list_tree(self)
+        return other
+
+    def alone(self) -> Self:
+        """The same path without a listing: what is asked of it, is asked of the storage."""
+        return type(self)(str(self), self.options)
+
+    @property
+    def listing(self) -> Listing:
+        """The listing that is at hand."""
+        assert self._listing is not None
+        return self._listing
+
+    @property
+    def known_listing(self) -> Listing | None:
+        """The listing that is at hand, has this path in it, and is not old."""
+        return self._listing if self._listing is not None and self._listing.covers(self) else None
+
+
+def _unpickled(url: str, options: Mapping[str, Any], info: Info | None) -> RemotePath:
+    """The path that was pickled: of a listing, with what that says of this file."""
+    path = RemotePath(url, options)
+    if info is not None:
+        from trainlog.storage.remote import Listing
+
+        path._listing = Listing(path, {"": info})
+    return path
+
+
+def _regex(pattern: str) -> str:
+    """The regular expression of a pattern of paths; ``*`` and ``?`` stop at a slash."""
+    found = ""
+    for part in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern):
+        if part in _WILDCARDS:
+            found += _WILDCARDS[part]
+        elif part.startswith("[") and part.endswith("]"):
+            found += part.replace("[!", "[^")
+        else:
+            found += re.escape(part)
+    return found
+
+
+def location(path: Any) -> Path:
+    """*path* as a reader carries it: a `Path`, or a `RemotePath` for what is a URL.
+
+    Args:
+        path: text, a path, or a path of universal_pathlib, whose options are kept.
+
+    Raises:
+        TypeError: for something else.
+
+    """
+    if isinstance(path, RemotePath):
+        return path
+    if not isinstance(path, Path):
+        text = str(path) if isinstance(path, os.PathLike) or hasattr(path, "as_uri") else path
+        if isinstance(text, str) and "://" in text and (scheme := _URL.match(text)):
+            if scheme[1] not in _LOCAL or "::" in text:
+                return RemotePath(text, getattr(path, "storage_options", None))
+            path = unquote(text.partition("://")[2].removeprefix("localhost"))
+        path = Path(path)
+    if path.name.endswith(PARTS) and path.is_dir():
+        return RemotePath(f"file://{path.absolute()}")  # one log, as in a bucket
+    found: Path = path
+    return found
+
+
+def local_path(path: Any) -> Path:
+    """*path* as a writer takes it: a file of this machine.
+
+    Raises:
+        CodecError: when it is a URL.
+
+    """
+    found = location(path)
+    if isinstance(found, RemotePath) or _COLLAPSED.match(str(found)):
+        raise CodecError(
+            f"{found} is a URL, which this is not written to: give a path of this machine, or see `trainlog sync`"
+        )
+    return found
+
+
+def fixed_part(pattern: Path) -> Path:
+    """The folder with which *pattern* begins."""
+    return next(folder for folder in pattern.parents if not has_magic(str(folder)))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; `Path.is_dir` raises where a name is too long."""
+    return path.is_dir() if isinstance(path, RemotePath) else os.path.isdir(path)  # noqa: PTH112
