@@ -14,6 +14,8 @@ from trainlog.cli.output import echo
 from trainlog.errors import MissingExtra
 
 PORT = 5050
+_CONNECTIONS = 16_384
+_UNREAD = 1 << 17  # bytes that the system takes for a client that does not read; by itself it takes megabytes
 
 
 @click.command
@@ -34,6 +36,7 @@ def command(
         import uvicorn
 
         from trainlog.server.app import create_app
+        from trainlog.server.connections import limited_protocol
         from trainlog.server.security import is_loopback, new_token
     except ImportError as error:
         raise MissingExtra(f'the dashboard needs its extra: pip install "trainlog[server]" ({error})') from error
@@ -41,6 +44,7 @@ def command(
         raise click.UsageError("a token has at least 8 letters")
     if not is_loopback(host) and token is None:
         token = new_token()
+    _allow_many_connections()
     server = _listen(host, port)
     address, port = server.getsockname()[:2]
     names = {"127.0.0.1", "localhost", "::1", host.strip("[]"), *hostnames}
@@ -54,7 +58,8 @@ def command(
         webbrowser.open(url)
     options: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 1}
     try:
-        running = uvicorn.Server(uvicorn.Config(app, server_header=False, **options))
+        config = uvicorn.Config(app, server_header=False, http=limited_protocol(), **options)
+        running = uvicorn.Server(config)
         _stop_streams_at_exit(running, app.stop)
         running.run(sockets=[server])
     except KeyboardInterrupt:
@@ -76,13 +81,26 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     server = socket.socket(family, socket.SOCK_STREAM)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD)  # connections inherit it
     try:
         server.bind((host.strip("[]"), port))
     except OSError as error:
         server.close()
         raise click.ClickException(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
-    server.listen(128)  # a client that connects before the server runs waits, and is not refused
+    server.listen(1024)  # a client that connects before the server runs waits, and is not refused
     return server
+
+
+def _allow_many_connections() -> None:
+    """A connection is an open file, and shells allow fewer of these than the system does."""
+    try:
+        import resource
+    except ImportError:  # not on Windows, which has no such limit
+        return
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS if most == resource.RLIM_INFINITY else min(_CONNECTIONS, most)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _addresses() -> set[str]:

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -27,6 +28,7 @@ from trainlog.server.stream import stream
 
 __all__ = ["create_app"]
 
+_THREADS: Final = 1000  # at most; requests that wait for their turn to read must not keep all others waiting
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -65,6 +67,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         state.signal.attach()
+        current_default_thread_limiter().total_tokens = _THREADS
         catalog.start()
         yield
         state.poller.close()

@@ -21,7 +21,7 @@ from trainlog.server.curves import axis_values
 from trainlog.server.log import Log
 from trainlog.server.query import Query
 from trainlog.server.responses import ApiError, Room, json_response
-from trainlog.server.security import is_loopback
+from trainlog.server.security import is_loopback, refuse_other_sites
 from trainlog.table.values import flatten
 
 __all__ = ["frame", "function", "functions", "path", "replay"]
@@ -226,8 +226,7 @@ def function(request: Request) -> Response:
 def replay(request: Request) -> Response:
     """Lead to the 3-D page of a log, at a creature frame; only on the machine that this server runs on."""
     query = Query(request, ("row",))
-    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        raise ApiError(403, "site", "another site may not open the 3-D page")
+    refuse_other_sites(request)
     client = request.client.host if request.client else ""
     state, entry, log = opened(request)
     if not is_loopback(client):

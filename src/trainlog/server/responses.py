@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Final
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from trainlog.strictjson import strict_json
 
-__all__ = ["ApiError", "Room", "json_response", "refusal", "strict"]
+__all__ = ["ApiError", "Download", "Room", "json_pieces", "json_response", "refusal", "strict"]
 
 _LETTERS: Final = 32 << 20  # of what a log says in words, in one answer
 _NUMBER: Final = 20  # letters
 _ITEMS: Final = 1000  # of one list
+_PIECE: Final = 1 << 15  # letters that are sent at once
+_MOST_DOWNLOADS: Final = 64  # at the same time: each holds what its client does not take
+_MOST_HELD: Final = 96 << 20  # bytes, of all of them
 
 
 class ApiError(Exception):
@@ -79,3 +84,58 @@ def json_response(value: Any, status: int = 200) -> Response:
 def refusal(error: ApiError) -> Response:
     """*error* as a JSON answer."""
     return json_response({"error": {"code": error.code, "message": error.message}}, error.status)
+
+
+def json_pieces(value: Mapping[str, Any]) -> Iterator[str]:
+    """*value* as pieces of JSON; iterators in it become lists, and are asked as far as the client reads."""
+    mark = "{"
+    for key, item in value.items():
+        yield f"{mark}{strict(key)}:"
+        mark = ","
+        if isinstance(item, dict) and any(isinstance(one, Iterator) for one in item.values()):
+            yield from json_pieces(item)
+        elif isinstance(item, Iterator):
+            comma = "["
+            for one in item:
+                yield comma + strict(one)
+                comma = ","
+            yield "]" if comma == "," else "[]"
+        else:
+            yield strict(item)
+    yield "}"
+
+
+class Download(StreamingResponse):
+    """A long answer, made piece by piece as its client reads; only some at a time."""
+
+    _open: ClassVar[list[int]] = []  # of each in this process: the bytes that it holds
+
+    def __init__(self, pieces: Iterable[str], *, held: int = 0, **options: Any) -> None:
+        """Answer by *pieces*, which hold so many bytes until the end."""
+        super().__init__(_gathered(pieces), **options)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer, or say that there are too many."""
+        known = Download._open
+        if len(known) >= _MOST_DOWNLOADS or (known and sum(known) + self._held > _MOST_HELD):
+            await refusal(ApiError(503, "busy", "too many downloads at a time; ask again"))(scope, receive, send)
+            return
+        known.append(self._held)
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            known.remove(self._held)
+
+
+def _gathered(pieces: Iterable[str]) -> Iterator[str]:
+    """Small pieces together, as each costs the server a turn."""
+    parts: list[str] = []
+    size = 0
+    for piece in pieces:
+        parts.append(piece)
+        size += len(piece)
+        if size >= _PIECE:
+            yield "".join(parts)
+            parts, size = [], 0
+    yield "".join(parts)

@@ -12,12 +12,14 @@ from typing import Final
 from urllib.parse import parse_qs, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from trainlog.server.connections import Outbox
 from trainlog.server.responses import ApiError, refusal
 
-__all__ = ["Guard", "is_loopback", "new_token"]
+__all__ = ["Guard", "is_loopback", "new_token", "refuse_other_sites"]
 
 COOKIE: Final = "trainlog"
 _HEADERS: Final = {
@@ -49,6 +51,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def refuse_other_sites(request: Request) -> None:
+    """Let only the server's own pages, and programs, do what is more than reading.
+
+    Raises:
+        ApiError: when a browser says that the page of another site asks.
+
+    """
+    site, origin = request.headers.get("sec-fetch-site", "none"), request.headers.get("origin")
+    is_other = origin is not None and origin.partition("://")[2] != request.headers.get("host")
+    if site not in ("none", "same-origin") or is_other:
+        raise ApiError(403, "site", "another site may not do that")
+
+
 class Guard:
     """Stands before the application.
 
@@ -70,19 +85,19 @@ class Guard:
         self._token = token
         # Cookies do not know ports: two servers of one machine must not overwrite each other's.
         self._cookie = f"{COOKIE}_{hashlib.blake2b((token or '').encode(), digest_size=4).hexdigest()}"
+        self._outbox = Outbox()
         self.stop = stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # before it was accepted: a 403
         if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
             return
-        response = self._judge(scope)
-        if response is None:
-            await self._app(scope, receive, _with_headers(send))
-        else:
-            await response(scope, receive, _with_headers(send))
+        answer = self._judge(scope) or self._app
+        await answer(scope, receive, self._outbox.sender(scope, receive, _with_headers(send)))
 
     def _judge(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
