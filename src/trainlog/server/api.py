@@ -18,7 +18,7 @@ from trainlog.server.app_state import State
 from trainlog.server.cards import cards_of, episode_keys, has_functions, keys_of
 from trainlog.server.catalog import Entry
 from trainlog.server.column_file import is_nan
-from trainlog.server.curves import Window, axes_of, curve, own_axis, window_of
+from trainlog.server.curves import Window, axes_of, curve, has_episodes, own_axis, window_of
 from trainlog.server.log import Log
 from trainlog.server.query import Query
 from trainlog.server.responses import ApiError, Download, Room, json_response
@@ -118,7 +118,7 @@ def run(request: Request) -> Response:
                 "kinds": kinds,
                 "axes": axes_of(log),
                 "all_axes": AXES,
-                "axis_order": log.conventions.axis_order(),
+                "axis_order": log.conventions.axis_order(summaries=has_episodes(log)),
                 "axis_aliases": dict(AXIS_ALIASES),
                 "cards": cards_of(log),
                 "episodes": episode_keys(log),
