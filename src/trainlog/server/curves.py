@@ -58,6 +58,8 @@ def axis_values(log: Log, kind: Kind, axis: AxisName, start: int, stop: int, *, 
     time: Floats = rows.time.read(start, stop)
     if axis == "time":
         return time
+    if within_episode and axis == "episode" and has_episodes(log):
+        axis = "step"  # it is one episode, all along
     own = own_axis(log, kind, axis, within_episode=within_episode)
     if kind != Kind.STATS and not within_episode and has_episodes(log) and own_axis(log, Kind.STATS, axis):
         order, value = rows.order.read(start, stop), None

@@ -20,6 +20,7 @@ from trainlog.mujoco.stored_model import Names, element_names_of
 from trainlog.server.api import opened
 from trainlog.server.cards import FUNCTION
 from trainlog.server.columns import Rows
+from trainlog.server.curves import axes_of
 from trainlog.server.log import Log
 from trainlog.server.places import Places
 from trainlog.server.query import Query
@@ -55,6 +56,7 @@ def frame(request: Request) -> Response:
             row = among.nearest(at) if nearest else among.last_before(at)
         (found,) = log.frames(kind, [row])
         x = float(among.of([row], [found])[0])
+        axes = {one: float(Places(log, kind, one).of([row], [found])[0]) for one in axes_of(log)}
     keys = flatten(found.data)
     step = log.conventions.find("step", keys)
     names = {log.conventions.qpos(keys): "qpos", log.conventions.qvel(keys): "qvel"}
@@ -66,6 +68,7 @@ def frame(request: Request) -> Response:
             "rows": len(mine),
             "time": found.time,
             "x": x,
+            "axes": axes,
             "step": None if step is None else keys[step],
             "names": {key: f"{key} ({name})" for key, name in names.items() if key is not None and key != name},
             "elements": _elements(log, found),

@@ -41,7 +41,8 @@ class Places:
         """
         if self._axis == "time":
             return np.array([frame.time for frame in frames])
-        meaning: AxisName = "step" if self._is_continued and self._axis == "episode" else self._axis
+        is_part = self._axis == "episode" and self._kind != Kind.STATS and has_episodes(self._log)
+        meaning: AxisName = "step" if is_part else self._axis
         values = np.full(len(frames), np.nan)
         for i, frame in enumerate(frames):
             data = flatten(frame.data)
