@@ -87,6 +87,7 @@ def true_steps(log: trainlog.Reader) -> list[tuple[float, float]]:
     return found + [(before + step, number + min(step / length, 1)) for step in episode]
 
 
+@pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")  # one of them has a malformed descriptor
 def test_every_step_of_a_simion_log_is_at_its_true_place(serve: Callable[..., Any], real_logs: Path) -> None:
     site = serve(real_logs / "simion")
     for path in simion_logs(real_logs):

@@ -198,6 +198,8 @@ function follow() {
 }
 
 async function loadEpisodes() {
+  const learned = chosen().find(({ id }) => infos.get(id).functions);
+  if (learned) functions.show(learned).catch(() => {});
   const able = chosen().filter(({ id }) => infos.get(id).episodes);
   const run = able.find(({ id }) => id === view.episode?.run) ?? able[0];
   if (!run) return;
@@ -205,7 +207,6 @@ async function loadEpisodes() {
   const { duration: total, episodes: keys } = infos.get(run.id);
   await episodes.show(run, total, keys);
   if (JSON.stringify(episodes.span()) !== before) reloadVariables();
-  functions.show(run).catch(() => {});
 }
 
 const loadEvents = later(50, async () => {

@@ -110,6 +110,7 @@ export class Moment {
       const frame = await get(`runs/${main.run.id}/frame`, { kind: this.kindOf(main.run), ...where }, parseExact);
       if (turn !== this.turn || main !== this.main) return;
       main.frame = frame;
+      this.wanted = null;
       this.seek(main);
       if (other) await this.loadOther(turn);
       if (turn !== this.turn) return;
@@ -201,8 +202,10 @@ export class Moment {
     const frame = this.main?.frame;
     if (!frame) return;
     this.stop();
-    const row = frame.row + by;
-    if (row >= 0 && row < frame.rows) this.load({ x: this.page.axis(), row });
+    const row = (this.wanted ?? frame.row) + by;
+    if (row < 0 || row >= frame.rows) return;
+    this.wanted = row; // keys may come faster than frames
+    this.load({ x: this.page.axis(), row });
   }
 
   /** Go to a place on the way. @param {number} index */
