@@ -44,6 +44,7 @@ def create_app(
     token: str | None = None,
     limits: Limits | None = None,
     scan_every: float = 1.0,
+    framed_by: Collection[str] = (),
 ) -> Guard:
     """The dashboard of the logs in *roots* as an ASGI application.
 
@@ -53,6 +54,7 @@ def create_app(
         token: what a client must know; None when everybody who reaches the server may look.
         limits: what a client may ask for.
         scan_every: seconds between two looks for new logs.
+        framed_by: sites whose pages may show this one in a frame, as a content security policy names them.
 
     Returns:
         The application; its ``stop`` ends all live streams, so that the server can shut down at once.
@@ -90,7 +92,7 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.shared = state
-    return Guard(app, hosts=hosts, token=token, stop=state.stop)
+    return Guard(app, hosts=hosts, token=token, framed_by=framed_by, stop=state.stop)
 
 
 _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs, urlencode
@@ -22,13 +22,13 @@ from trainlog.server.responses import ApiError, refusal
 __all__ = ["Guard", "is_loopback", "new_token", "refuse_other_sites"]
 
 COOKIE: Final = "trainlog"
+_POLICY: Final = "content-security-policy"
 _HEADERS: Final = {
-    "content-security-policy": (
+    _POLICY: (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-        "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
     ),
     "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
@@ -77,14 +77,21 @@ class Guard:
         *,
         hosts: Collection[str],
         token: str | None,
+        framed_by: Collection[str] = (),
         stop: Callable[[], None] = lambda: None,
     ) -> None:
-        """Let requests to *hosts* through (without ports; empty for any), with *token*, if there is one."""
+        """Let requests to *hosts* through (without ports; empty for any), with *token*, if there is one.
+
+        Sites of *framed_by* may show the page in a frame.
+        """
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
         self._token = token
         # Cookies do not know ports: two servers of one machine must not overwrite each other's.
         self._cookie = f"{COOKIE}_{hashlib.blake2b((token or '').encode(), digest_size=4).hexdigest()}"
+        self._headers = {**_HEADERS, _POLICY: _HEADERS[_POLICY] + (" ".join(framed_by) or "'none'")}
+        if not framed_by:
+            self._headers["x-frame-options"] = "DENY"
         self._outbox = Outbox()
         self.stop = stop
 
@@ -97,7 +104,7 @@ class Guard:
         if scope["type"] != "http":
             return
         answer = self._judge(scope) or self._app
-        await answer(scope, receive, self._outbox.sender(scope, receive, _with_headers(send)))
+        await answer(scope, receive, self._outbox.sender(scope, receive, _with_headers(send, self._headers)))
 
     def _judge(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -145,11 +152,11 @@ def _cookie(headers: Headers, name: str) -> str:
     return cookies[name].value if name in cookies else ""
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, added: Mapping[str, str]) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
+            for name, value in added.items():
                 headers[name] = value
             headers.setdefault("cache-control", "no-store")
         await send(message)

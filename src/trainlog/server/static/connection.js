@@ -72,9 +72,10 @@ export class Connection {
       query.set("runs", [...this.cursors.keys()].join(","));
       query.set("cursors", [...this.cursors].filter(([, cursor]) => cursor).map(([run, cursor]) => `${run}:${cursor}`).join(","));
     }
-    if (String(query).length < LONGEST) return fetch(`${this.address}?${query}`, { signal, cache: "no-store" });
+    const headers = { accept: "text/event-stream" }; // without it Jupyter's proxy waits for the end
+    if (String(query).length < LONGEST) return fetch(`${this.address}?${query}`, { signal, headers, cache: "no-store" });
     const body = JSON.stringify({ runs: Object.fromEntries(this.cursors) });
-    return fetch(this.address, { method: "POST", headers: { "content-type": "application/json" }, body, signal });
+    return fetch(this.address, { method: "POST", headers: { ...headers, "content-type": "application/json" }, body, signal });
   }
 
   /** @param {number} milliseconds */
