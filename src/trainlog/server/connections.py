@@ -1,7 +1,7 @@
-"""What a client may cost that asks for nothing, or does not take its answer: time, and memory of the server.
+"""How long a client may take that asks for nothing, or does not read its answer.
 
-uvicorn closes a connection that is idle after an answer. It waits for ever for a request that never ends, and for a
-client that does not read; and what an answer of one piece holds, it keeps until then.
+uvicorn closes a connection that is idle after an answer; for a request that never ends, and for a client that does not
+read, it waits for ever.
 """
 
 from __future__ import annotations
@@ -9,16 +9,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from starlette.types import Message, Receive, Scope, Send
-
-from trainlog.server.responses import ApiError, refusal
-
-__all__ = ["Outbox", "limited_protocol"]
+__all__ = ["limited_protocol"]
 
 PATIENCE: Final = 20.0  # seconds until a request must have come whole
 STALLED: Final = 30.0  # seconds that a client may leave what is sent to it unread
-_PIECE: Final = 1 << 16  # bytes that are handed on at once, as the next ones wait until the client has taken these
-_MOST_HELD: Final = 64 << 20  # bytes of all answers that wait for their clients
 
 
 def limited_protocol(patience: float = PATIENCE, stalled: float = STALLED) -> type[asyncio.Protocol]:
@@ -69,44 +63,3 @@ def limited_protocol(patience: float = PATIENCE, stalled: float = STALLED) -> ty
                 self.transport.abort()
 
     return LimitedProtocol
-
-
-class Outbox:
-    """Hands answers on in pieces, so that a client that does not read holds little; refuses where much is held."""
-
-    def __init__(self) -> None:
-        self._held = 0
-
-    def sender(self, scope: Scope, receive: Receive, send: Send) -> Send:
-        """What an application sends its answer to *scope* by."""
-        start: Message | None = None
-        is_refused = False
-
-        async def sending(message: Message) -> None:
-            nonlocal start, is_refused
-            if message["type"] == "http.response.start":
-                start = message
-                return
-            body = message.get("body", b"")
-            if start is not None and len(body) > _PIECE and self._held + len(body) > _MOST_HELD:
-                is_refused = True
-                busy = ApiError(503, "busy", "too many clients leave their answers unread; ask again")
-                await refusal(busy)(scope, receive, send)
-            if is_refused:
-                return
-            if start is not None:
-                first, start = start, None
-                await send(first)
-            if len(body) <= _PIECE:
-                await send(message)
-                return
-            self._held += len(body)
-            try:
-                for at in range(0, len(body), _PIECE):
-                    piece = body[at : at + _PIECE]
-                    more = message.get("more_body", False) or at + _PIECE < len(body)
-                    await send({"type": message["type"], "body": piece, "more_body": more})
-            finally:
-                self._held -= len(body)
-
-        return sending

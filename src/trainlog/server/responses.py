@@ -16,8 +16,8 @@ __all__ = ["ApiError", "Download", "Room", "json_pieces", "json_response", "refu
 _LETTERS: Final = 32 << 20  # of what a log says in words, in one answer
 _NUMBER: Final = 20  # letters
 _ITEMS: Final = 1000  # of one list
-_PIECE: Final = 1 << 15  # letters that are sent at once
-_MOST_DOWNLOADS: Final = 64  # at the same time: each holds what its client does not take
+_PIECE: Final = 1 << 16  # letters or bytes that are sent at once
+_MOST_DOWNLOADS: Final = 128  # at the same time: each holds some pieces that its client does not take
 _MOST_HELD: Final = 96 << 20  # bytes, of all of them
 
 
@@ -78,7 +78,11 @@ def strict(value: Any) -> str:
 
 def json_response(value: Any, status: int = 200) -> Response:
     """*value* as a JSON answer."""
-    return Response(strict(value).encode(), status, media_type="application/json")
+    body = strict(value).encode()
+    if len(body) <= _PIECE:
+        return Response(body, status, media_type="application/json")
+    parts = (body[at : at + _PIECE] for at in range(0, len(body), _PIECE))
+    return Download(parts, held=len(body), status_code=status, media_type="application/json")
 
 
 def refusal(error: ApiError) -> Response:
@@ -88,12 +92,16 @@ def refusal(error: ApiError) -> Response:
 
 def json_pieces(value: Mapping[str, Any]) -> Iterator[str]:
     """*value* as pieces of JSON; iterators in it become lists, and are asked as far as the client reads."""
+    return _gathered(_tokens(value))
+
+
+def _tokens(value: Mapping[str, Any]) -> Iterator[str]:
     mark = "{"
     for key, item in value.items():
         yield f"{mark}{strict(key)}:"
         mark = ","
         if isinstance(item, dict) and any(isinstance(one, Iterator) for one in item.values()):
-            yield from json_pieces(item)
+            yield from _tokens(item)
         elif isinstance(item, Iterator):
             comma = "["
             for one in item:
@@ -106,20 +114,25 @@ def json_pieces(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 class Download(StreamingResponse):
-    """A long answer, made piece by piece as its client reads; only some at a time."""
+    """A long answer, sent piece by piece as its client reads, so that one that does not holds little; some at a time.
+
+    Args:
+        pieces: of it.
+        held: bytes that they hold until the end.
+
+    """
 
     _open: ClassVar[list[int]] = []  # of each in this process: the bytes that it holds
 
-    def __init__(self, pieces: Iterable[str], *, held: int = 0, **options: Any) -> None:
-        """Answer by *pieces*, which hold so many bytes until the end."""
-        super().__init__(_gathered(pieces), **options)
+    def __init__(self, pieces: Iterable[str | bytes], *, held: int = 0, **options: Any) -> None:
+        super().__init__(pieces, **options)
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, or say that there are too many."""
         known = Download._open
         if len(known) >= _MOST_DOWNLOADS or (known and sum(known) + self._held > _MOST_HELD):
-            await refusal(ApiError(503, "busy", "too many downloads at a time; ask again"))(scope, receive, send)
+            await refusal(ApiError(503, "busy", "too many long answers at a time; ask again"))(scope, receive, send)
             return
         known.append(self._held)
         try:

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trainlog.server.connections import Outbox
 from trainlog.server.responses import ApiError, refusal
 
 __all__ = ["Guard", "is_loopback", "new_token", "refuse_other_sites"]
@@ -92,7 +91,6 @@ class Guard:
         self._headers = {**_HEADERS, _POLICY: _HEADERS[_POLICY] + (" ".join(framed_by) or "'none'")}
         if not framed_by:
             self._headers["x-frame-options"] = "DENY"
-        self._outbox = Outbox()
         self.stop = stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,7 +102,7 @@ class Guard:
         if scope["type"] != "http":
             return
         answer = self._judge(scope) or self._app
-        await answer(scope, receive, self._outbox.sender(scope, receive, _with_headers(send, self._headers)))
+        await answer(scope, receive, _with_headers(send, self._headers))
 
     def _judge(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
