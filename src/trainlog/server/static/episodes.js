@@ -6,10 +6,15 @@ import { get } from "./net.js";
 import { change, view } from "./view.js";
 
 // The episodes of a run: a stats row stands at the end of each.
-// keys: {number, type, return, length}, what the server says that they are called in this run
+/**
+ * @typedef {{number: number, type: string, reward: number | null, length: number | null, from: number, to: number}} Episode
+ * @typedef {Record<"number" | "type" | "return" | "length", string>} Keys what they are called in this run
+ */
+
+/** @param {string} run @param {number} total seconds @param {Keys} keys @returns {Promise<Episode[]>} */
 async function episodesOf(run, total, keys) {
   const { time, columns } = await get(`runs/${run}/rows`, { kind: "stats", keys: Object.values(keys).join(","), points: 5000 });
-  const found = time.map((to, i) => ({
+  const found = time.map((/** @type {number} */ to, /** @type {number} */ i) => ({
     number: columns[keys.number][i], type: columns[keys.type][i],
     reward: columns[keys.return][i], length: columns[keys.length][i], from: i ? time[i - 1] + 1e-9 : 0, to,
   }));
@@ -24,9 +29,13 @@ export class Episodes {
     this.list = element("div", "episodes");
     this.about = element("p", "dim");
     this.element.append(this.about, this.list);
+    /** @type {Episode[]} */
     this.known = [];
+    /** @type {{id: string} | null} */
+    this.run = null;
   }
 
+  /** @param {{id: string}} run @param {number} total @param {Keys} keys */
   async show(run, total, keys) {
     try {
       this.known = await episodesOf(run.id, total, keys);
@@ -39,7 +48,7 @@ export class Episodes {
   }
 
   draw() {
-    const chosen = view.episode?.run === this.run?.id ? view.episode.number : null;
+    const chosen = view.episode && view.episode.run === this.run?.id ? view.episode.number : null;
     const one = this.known.find((each) => each.number === chosen);
     this.about.textContent = one
       ? `Episode ${one.number}, ${one.type}, ${number(one.length)} steps, return ${number(one.reward)}: the variables below show it alone.`
@@ -51,13 +60,14 @@ export class Episodes {
       const button = Object.assign(element("button", each.type), { type: "button", textContent: `${each.number} ${each.type === "evaluation" ? "eval" : each.type === "training" ? "train" : "…"}` });
       button.title = `${each.type}, ${number(each.length)} steps, return ${number(each.reward)}, ${duration(each.to - each.from)}`;
       button.setAttribute("aria-pressed", String(each.number === chosen));
-      button.addEventListener("click", () => { change({ episode: { run: this.run.id, number: each.number } }); this.draw(); });
+      button.addEventListener("click", () => { if (this.run) change({ episode: { run: this.run.id, number: each.number } }); this.draw(); });
       return button;
     }));
   }
 
   span() {
-    const one = view.episode && this.run?.id === view.episode.run ? this.known.find((each) => each.number === view.episode.number) : null;
-    return one ? { run: this.run.id, from: one.from, to: one.to } : null;
+    const { episode } = view;
+    const one = episode && this.run?.id === episode.run ? this.known.find((each) => each.number === episode.number) : null;
+    return one && this.run ? { run: this.run.id, from: one.from, to: one.to } : null;
   }
 }

@@ -50,20 +50,10 @@ class FunctionFigure {
     /** @type {[number, number] | null} the cell that is read */
     this.cell = null;
     this.isSeen = false;
-    this.build();
-    new IntersectionObserver((seen, observer) => {
-      if (!seen.some((one) => one.isIntersecting)) return;
-      observer.disconnect();
-      this.isSeen = true;
-      this.load();
-    }).observe(this.element);
-  }
-
-  build() {
-    const { name, axes } = this.known;
+    const { name, axes } = known;
     this.element = element("figure");
-    const slider = (what) => {
-      const one = Object.assign(element("input"), { type: "range", min: 0 });
+    const slider = (/** @type {string} */ what) => {
+      const one = Object.assign(document.createElement("input"), { type: "range", min: "0" });
       one.setAttribute("aria-label", `${what} of ${name}`);
       one.addEventListener("input", () => this.load());
       return one;
@@ -71,11 +61,11 @@ class FunctionFigure {
     this.sample = slider("Sample");
     this.minus = slider("Sample that is taken away");
     this.slice = slider("Slice");
-    this.differs = Object.assign(element("input"), { type: "checkbox" });
+    this.differs = Object.assign(document.createElement("input"), { type: "checkbox" });
     this.differs.addEventListener("change", () => this.load());
-    this.canvas = Object.assign(element("canvas"), { tabIndex: 0 });
+    this.canvas = Object.assign(document.createElement("canvas"), { tabIndex: 0 });
     this.canvas.setAttribute("role", "img");
-    this.bar = Object.assign(element("canvas", "bar"), { width: 1, height: 64 });
+    this.bar = Object.assign(document.createElement("canvas"), { className: "bar", width: 1, height: 64 });
     this.bar.setAttribute("aria-hidden", "true");
     this.ends = element("div", "ends");
     this.when = element("div", "scale");
@@ -102,9 +92,15 @@ class FunctionFigure {
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     this.sample.value = "0";
     this.update(this.known, true);
+    new IntersectionObserver((seen, observer) => {
+      if (!seen.some((one) => one.isIntersecting)) return;
+      observer.disconnect();
+      this.isSeen = true;
+      this.load();
+    }).observe(this.element);
   }
 
-  // The ends of an axis, and its name between them.
+  /** The ends of an axis, and its name between them. @param {Axis | undefined} axis @param {number | undefined} count */
   limits(axis, count) {
     const low = axis && axis.low !== null && axis.high !== null ? number(axis.low) : "0";
     const high = axis && axis.low !== null && axis.high !== null ? number(axis.high) : String((count ?? 1) - 1);
@@ -112,7 +108,7 @@ class FunctionFigure {
     return [low, name, high].map((text) => Object.assign(element("span"), { textContent: text, title: text }));
   }
 
-  // More samples may have been logged; whoever looks at the last one goes on with them.
+  /** More samples may have been logged; whoever looks at the last one goes on with them. @param {Known} known */
   update(known, first = false) {
     const last = known.samples.row.length - 1;
     const wasLast = first || Number(this.sample.value) === Number(this.sample.max);
@@ -139,6 +135,7 @@ class FunctionFigure {
     return grid;
   }
 
+  /** @param {number} i */
   words(i) {
     const { samples } = this.known;
     return [`sample ${i + 1} of ${samples.row.length}`, samples.experiment_step ? `step ${number(samples.experiment_step[i])}` : duration(samples.time[i])]
@@ -158,11 +155,11 @@ class FunctionFigure {
     try {
       const [grid, taken] = await Promise.all([this.sampleGrid(i), differs ? this.sampleGrid(j) : null]);
       if (turn !== this.turn) return;
-      this.grid = taken ? grid.map((line, y) => line.map((value, x) => (value === null || taken[y]?.[x] == null ? null : value - taken[y][x]))) : grid;
+      this.grid = taken ? minus(grid, taken) : grid;
       this.draw();
       this.readCell(this.cell);
     } catch (error) {
-      if (turn === this.turn) this.read.textContent = error.message;
+      if (turn === this.turn) this.read.textContent = error instanceof Error ? error.message : String(error);
     }
   }
 
@@ -176,7 +173,7 @@ class FunctionFigure {
     if (!this.grid) return;
     const [low, high] = this.scale();
     const tone = this.differs.checked ? diverging : heat;
-    const part = (value) => (high > low ? (value - low) / (high - low) : 0.5);
+    const part = (/** @type {number} */ value) => (high > low ? (value - low) / (high - low) : 0.5);
     const { grid, canvas } = this;
     canvas.width = grid[0]?.length ?? 0;
     canvas.height = grid.length;
@@ -197,7 +194,7 @@ class FunctionFigure {
 
   /** @param {KeyboardEvent} event */
   key(event) {
-    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    const by = new Map([["ArrowLeft", [-1, 0]], ["ArrowRight", [1, 0]], ["ArrowUp", [0, 1]], ["ArrowDown", [0, -1]]]).get(event.key);
     if (!by) return;
     event.preventDefault();
     const [x, y] = this.cell ?? [0, 0];
@@ -211,14 +208,26 @@ class FunctionFigure {
     const height = this.grid.length, width = this.grid[0].length;
     const x = Math.min(Math.max(cell[0], 0), width - 1), y = Math.min(Math.max(cell[1], 0), height - 1);
     this.cell = [x, y];
-    const [first, second] = this.known.axes;
-    const place = [[first, x, width, "x"], [second, y, height, "y"]].filter(([axis, , count]) => axis || count > 1)
-      .map(([axis, i, count, name]) => `${axis?.name ?? name} ${at(axis, i, count)}`);
+    const axes = this.known.axes;
+    const along = (/** @type {number} */ i, /** @type {number} */ place, /** @type {number} */ count) => (
+      axes[i] || count > 1 ? [`${axes[i]?.name ?? "xy"[i]} ${at(axes[i], place, count)}`] : []);
+    const place = [...along(0, x, width), ...along(1, y, height)];
     this.read.textContent = `${place.join(", ")}: ${exact(this.grid[y][x])}`;
   }
 }
 
-// The value of a variable at one of the places along it, which are even over its declared range.
+/** @param {Grid} grid @param {Grid} taken @returns {Grid} */
+function minus(grid, taken) {
+  return grid.map((line, y) => line.map((value, x) => {
+    const other = taken[y]?.[x] ?? null;
+    return value === null || other === null ? null : value - other;
+  }));
+}
+
+/**
+ * The value of a variable at one of the places along it, which are even over its declared range.
+ * @param {Axis | undefined} axis @param {number} i @param {number} count
+ */
 function at(axis, i, count) {
   if (!axis || axis.low === null || axis.high === null) return String(i);
   const value = count > 1 ? axis.low + (i / (count - 1)) * (axis.high - axis.low) : axis.low;

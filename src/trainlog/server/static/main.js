@@ -363,7 +363,9 @@ const KEYS = {
 };
 const ON_CHARTS = {
   "← →": "move along the curve", "Shift ← →": "move the range", "+ −": "zoom", Enter: "open the moment",
-  drag: "zoom into a range", "double click": "show the whole range", click: "open the moment",
+  drag: "zoom into a range", "double click": "show the whole range", click: "open the moment, or the episode of a point",
+  "Shift or Ctrl wheel": "zoom around the pointer", "Ctrl click on a run": "show it beside the others",
+  "← → ↑ ↓ on a learned function": "read its values",
 };
 
 function smoother(by) {

@@ -1,11 +1,11 @@
 // The moment: the creature's frame at a time, another run beside it, and the way from above; it can be played.
 
-import { ground, ofRun } from "./colors.js";
 import { difference, exact, parseExact, rounded } from "./exact.js";
-import { duration, ticks, labels } from "./format.js";
+import { duration } from "./format.js";
 import { element } from "./card.js";
 import { address, get } from "./net.js";
 import { change } from "./view.js";
+import { drawWays, nearestPlace } from "./way.js";
 
 /** @typedef {{id: string, slot: number, name: string}} Run */
 /** @typedef {{x: string, at?: number, row?: number, nearest?: number, span?: string | null}} Where */
@@ -20,38 +20,41 @@ export class Moment {
    * @param {{runs(): Run[], info(id: string): any, axis(): string, mark(run: Run | null, place?: any): void}} page
    */
   constructor(panel, page) {
-    Object.assign(this, { panel, page });
+    this.panel = panel;
+    this.page = page;
+    /** @type {import("./way.js").Place | null} */
+    this.place = null;
+    /** @type {number | null} the row that was asked for, while it is fetched */
+    this.wanted = null;
+    this.signature = "";
+    this.loadedAt = this.fetchedAt = this.last = 0;
     /** @type {Side | null} */
     this.main = null;
     /** @type {Side | null} */
     this.other = null;
     this.turn = 0;
     this.playing = 0;
-    this.build();
-  }
-
-  build() {
     const head = element("header");
     this.title = element("h2");
     const close = this.icon("×", "Close the moment", "Esc", () => this.close());
     head.append(this.title, close);
     this.when = Object.assign(element("div", "dim"), { ariaLive: "polite" });
-    this.scene = Object.assign(element("a", "scene"), { textContent: "3-D", title: "Show the robot at this moment in three dimensions", target: "_blank", rel: "noopener" });
+    this.scene = Object.assign(document.createElement("a"), { className: "scene", textContent: "3-D", title: "Show the robot at this moment in three dimensions", target: "_blank", rel: "noopener" });
     this.scene.hidden = true;
-    this.canvas = element("canvas");
+    this.canvas = document.createElement("canvas");
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", "The way of the creature, seen from above");
     const play = element("div", "play");
     this.button = this.icon("▶", "Play", "space", () => this.toggle());
-    this.slider = Object.assign(element("input"), { type: "range", min: 0, max: 0, value: 0 });
+    this.slider = Object.assign(document.createElement("input"), { type: "range", min: "0", max: "0", value: "0" });
     this.slider.setAttribute("aria-label", "Moment");
     this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
-    this.speed = element("select");
+    this.speed = document.createElement("select");
     this.speed.setAttribute("aria-label", "Speed");
-    for (const times of [1, 4, 16, 64]) this.speed.append(new Option(`${times}×`, times));
+    for (const times of [1, 4, 16, 64]) this.speed.append(new Option(`${times}×`, String(times)));
     this.speed.value = "16";
     play.append(this.icon("‹", "Previous frame", ",", () => this.step(-1)), this.button, this.icon("›", "Next frame", ".", () => this.step(1)), this.slider, this.speed);
-    this.beside = element("select");
+    this.beside = document.createElement("select");
     this.beside.addEventListener("change", () => this.setOther(this.beside.value));
     this.besideLabel = element("label", "beside dim");
     this.besideLabel.append("beside ", this.beside);
@@ -63,7 +66,7 @@ export class Moment {
 
   /** @param {string} text @param {string} name @param {string} key @param {() => void} act */
   icon(text, name, key, act) {
-    const button = Object.assign(element("button", "icon"), { textContent: text, title: `${name} (${key})`, type: "button" });
+    const button = Object.assign(document.createElement("button"), { className: "icon", textContent: text, title: `${name} (${key})`, type: "button" });
     button.setAttribute("aria-label", name);
     button.addEventListener("click", act);
     return button;
@@ -101,18 +104,20 @@ export class Moment {
   /** @returns {Side[]} */
   sides() { return [this.main, this.other].filter((side) => side !== null); }
 
+  /** @param {Run} run */
   kindOf(run) { return this.page.info(run.id)?.kinds.creature ? "creature" : "stats"; }
 
   /** Fetch the frame at a place, and that of the other run in the same step. @param {Where} where */
   async load(where) {
     const turn = ++this.turn, { main, other } = this;
+    if (!main) return;
     try {
       const frame = await get(`runs/${main.run.id}/frame`, { kind: this.kindOf(main.run), ...where }, parseExact);
       if (turn !== this.turn || main !== this.main) return;
       main.frame = frame;
       this.wanted = null;
       this.seek(main);
-      if (other) await this.loadOther(turn);
+      if (other) await this.loadOther(turn, main, other);
       if (turn !== this.turn) return;
       this.show();
       this.mark();
@@ -120,14 +125,13 @@ export class Moment {
       change({ at: { run: main.run.id, time: frame.time } });
     } catch (error) {
       if (turn !== this.turn) return;
-      this.when.textContent = error.message;
+      this.when.textContent = error instanceof Error ? error.message : String(error);
       this.facts.replaceChildren();
     }
   }
 
-  /** Two runs are compared in step where both count steps, else by the episode, else by the clock. @param {number} turn */
-  async loadOther(turn) {
-    const { main, other } = this;
+  /** Two runs are compared in step where both count steps, else by the episode, else by the clock. @param {number} turn @param {Side} main @param {Side} other */
+  async loadOther(turn, main, other) {
     const axis = ["step", "episode", "time"].find((one) => typeof main.frame.axes[one] === "number" && this.page.info(other.run.id)?.axes.includes(one)) ?? "time";
     try {
       const frame = await get(`runs/${other.run.id}/frame`, { kind: this.kindOf(other.run), x: axis, at: main.frame.axes[axis], nearest: 1 }, parseExact);
@@ -168,9 +172,9 @@ export class Moment {
     this.seek(side);
     if (side === this.main) {
       this.canvas.hidden = !path?.x;
-      this.slider.max = Math.max((path?.time?.length ?? 1) - 1, 0);
+      this.slider.max = String(Math.max((path?.time?.length ?? 1) - 1, 0));
       this.slider.disabled = this.button.disabled = !path;
-      this.slider.value = side.index;
+      this.slider.value = String(side.index);
     }
     this.draw();
   }
@@ -189,12 +193,12 @@ export class Moment {
     let best = 0;
     for (let i = 0; i < rows.length; i++) if (Math.abs(rows[i] - row) < Math.abs(rows[best] - row)) best = i;
     side.index = best;
-    if (side === this.main) this.slider.value = best;
+    if (side === this.main) this.slider.value = String(best);
   }
 
   mark() {
-    const { run, frame } = this.main;
-    if (frame) this.page.mark(run, { x: frame.axes[this.page.axis()] ?? null, time: frame.time, step: frame.step });
+    const { run, frame } = this.main ?? {};
+    if (run && frame) this.page.mark(run, { x: frame.axes[this.page.axis()] ?? null, time: frame.time, step: frame.step });
   }
 
   /** The frame before this one, or after it. @param {number} by */
@@ -211,8 +215,9 @@ export class Moment {
   /** Go to a place on the way. @param {number} index */
   go(index) {
     const { main } = this;
+    if (!main?.path) return;
     main.index = index;
-    this.slider.value = index;
+    this.slider.value = String(index);
     const { row, time, step, axis } = main.path;
     this.page.mark(main.run, { x: axis[index], time: time[index], step: step?.[index] ?? null });
     this.draw();
@@ -231,13 +236,13 @@ export class Moment {
   play() {
     const { main } = this;
     const times = main?.path?.time;
-    if (!times || times.length < 2) return;
+    if (!main || !times || times.length < 2) return;
     if (main.index >= times.length - 1) main.index = 0;
     this.button.textContent = "❚❚";
     this.button.setAttribute("aria-label", "Pause");
     let at = times[main.index], index = main.index;
     let before = performance.now();
-    const step = (now) => {
+    const step = (/** @type {number} */ now) => {
       at += ((now - before) / 1000) * Number(this.speed.value);
       before = now;
       let next = index;
@@ -259,17 +264,18 @@ export class Moment {
   // --- the frame in words ---
 
   show() {
+    if (!this.main) return;
     const { run, frame } = this.main;
     const other = this.other?.frame ?? null;
-    const inAll = (id, axes) => (this.page.info(id)?.episodes && typeof axes.step === "number" ? ` of episode ${Math.ceil(axes.episode)}, ${exact(axes.step)} in all` : "");
-    const words = ({ run: id, time, step, axes, kind, row, rows }) => [duration(time), step === null ? "" : `step ${exact(step)}${inAll(id, axes)}`,
+    const inAll = (/** @type {string} */ id, /** @type {Record<string, number>} */ axes) => (this.page.info(id)?.episodes && typeof axes.step === "number" ? ` of episode ${Math.ceil(axes.episode)}, ${exact(axes.step)} in all` : "");
+    const words = (/** @type {any} */ { run: id, time, step, axes, kind, row, rows }) => [duration(time), step === null ? "" : `step ${exact(step)}${inAll(id, axes)}`,
       `${kind} frame ${exact(row + 1)} of ${exact(rows)}`].filter(Boolean).join(" · ");
-    this.when.replaceChildren(words(frame), ...(other ? [element("br"), `${this.other.run.name}: ${words(other)}`] : []));
+    this.when.replaceChildren(words(frame), ...(other ? [element("br"), `${this.other?.run.name}: ${words(other)}`] : []));
     this.scene.hidden = !(frame.has_model && frame.kind === "creature");
     this.scene.href = address(`runs/${run.id}/replay`, { row: frame.row });
     const mine = flat(frame), its = other ? flat(other) : new Map();
     const units = this.page.info(run.id)?.kinds[frame.kind]?.keys ?? {};
-    const table = element("table", "facts-table");
+    const table = Object.assign(document.createElement("table"), { className: "facts-table" });
     if (other) this.heading(table);
     const vectors = [];
     for (const key of new Set([...mine.keys(), ...its.keys()])) {
@@ -280,15 +286,17 @@ export class Moment {
     this.facts.replaceChildren(table, ...vectors.flatMap((key) => this.vector(key, frame, mine.get(key), its.get(key), other)));
   }
 
+  /** @param {HTMLTableElement} table */
   heading(table) {
     const row = table.createTHead().insertRow();
-    for (const text of ["", this.main.run.name, this.other.run.name, "difference"]) row.append(Object.assign(element("th"), { textContent: text, title: text, scope: "col" }));
+    for (const text of ["", ...this.sides().map((side) => side.run.name), "difference"]) row.append(Object.assign(document.createElement("th"), { textContent: text, title: text, scope: "col" }));
   }
 
+  /** @param {HTMLTableElement} table @param {string} key @param {string | undefined} unit @param {any} a @param {any} b @param {any} other */
   line(table, key, unit, a, b, other) {
     const row = table.insertRow();
     row.insertCell().textContent = key;
-    const put = (text, title) => Object.assign(row.insertCell(), { textContent: unit && text && text !== "–" ? `${text} ${unit}` : text, title });
+    const put = (/** @type {string} */ text, /** @type {string} */ title) => Object.assign(row.insertCell(), { textContent: unit && text && text !== "–" ? `${text} ${unit}` : text, title });
     for (const value of other ? [a, b] : [a]) {
       const all = Array.isArray(value) ? value : [value];
       put(brief(all.map((one) => rounded(one, other ? 5 : 9)).join(", ")), all.map(exact).join(", "));
@@ -296,13 +304,14 @@ export class Moment {
     if (other) put(difference(a, b), "");
   }
 
+  /** @param {string} key @param {any} frame @param {any[] | undefined} a @param {any[] | undefined} b @param {any} other */
   vector(key, frame, a, b, other) {
     const { names = [], units = [] } = frame.elements[key] ?? {};
     const values = a ?? b ?? [];
     const title = Object.assign(element("h3"), { textContent: `${frame.names[key] ?? key}, ${values.length} numbers` });
-    const known = (i) => [names[i] ?? i, units[i] && `(${units[i]})`].filter((one) => one !== undefined && one !== "").join(" ");
+    const known = (/** @type {number} */ i) => [names[i] ?? i, units[i] && `(${units[i]})`].filter((one) => one !== undefined && one !== "").join(" ");
     if (other) {
-      const table = element("table", "facts-table");
+      const table = Object.assign(document.createElement("table"), { className: "facts-table" });
       values.slice(0, MOST).forEach((_, i) => this.line(table, known(i), "", a?.[i], b?.[i], other));
       return [title, table];
     }
@@ -320,110 +329,24 @@ export class Moment {
   // --- the way from above ---
 
   draw() {
-    const { canvas } = this;
-    const sides = this.sides().filter(({ path }) => path?.x);
-    if (!this.main?.path?.x || !canvas.clientWidth) return;
-    const ratio = window.devicePixelRatio || 1;
-    const width = canvas.clientWidth, height = canvas.clientHeight;
-    canvas.width = width * ratio;
-    canvas.height = height * ratio;
-    const pen = canvas.getContext("2d");
-    pen.scale(ratio, ratio);
-    const tones = ground();
-    const place = this.place = this.scale(sides, width, height);
-    this.paintGrid(pen, tones, place, width, height);
-    for (const side of sides.toReversed()) this.paintWay(pen, tones, place, side);
-  }
-
-  /** @param {Side[]} sides @param {number} width @param {number} height */
-  scale(sides, width, height) {
-    const { position } = this.main.path;
-    const range = (lists) => {
-      let low = Infinity, high = -Infinity;
-      for (const list of lists) for (const value of list) if (typeof value === "number") { low = Math.min(low, value); high = Math.max(high, value); }
-      return low <= high ? [low, high] : [0, 1];
-    };
-    const [x0, x1] = range(sides.flatMap(({ path }) => [path.x, ...things(path).map((one) => one.x)]));
-    const [y0, y1] = range(sides.flatMap(({ path }) => [path.y, ...things(path).map((one) => one.y)]));
-    const left = 34, right = 10, top = 10, bottom = 22;
-    let sx = (width - left - right) / Math.max(x1 - x0, 1e-9), sy = (height - top - bottom) / Math.max(y1 - y0, 1e-9);
-    if (position) sx = sy = Math.min(sx, sy, 400); // metres are as long in both directions
-    sx *= 0.94; sy *= 0.94;
-    const cx = left + (width - left - right) / 2, cy = top + (height - top - bottom) / 2;
-    return { X: (v) => cx + (v - (x0 + x1) / 2) * sx, Y: (v) => cy - (v - (y0 + y1) / 2) * sy,
-      x: (p) => (p - cx) / sx + (x0 + x1) / 2, y: (p) => (cy - p) / sy + (y0 + y1) / 2, left, top, bottom, right };
-  }
-
-  paintGrid(pen, tones, { X, Y, x, y, left, top, bottom, right }, width, height) {
-    pen.font = "10px system-ui, sans-serif";
-    pen.fillStyle = tones.dim;
-    pen.strokeStyle = tones.grid;
-    const xs = ticks(x(left), x(width - right), 5), ys = ticks(y(height - bottom), y(top), 4);
-    const xl = labels(xs), yl = labels(ys);
-    pen.textAlign = "center";
-    xs.forEach((v, i) => { pen.beginPath(); pen.moveTo(X(v), top); pen.lineTo(X(v), height - bottom); pen.stroke(); pen.fillText(xl[i], X(v), height - 10); });
-    pen.textAlign = "right";
-    ys.forEach((v, i) => { pen.beginPath(); pen.moveTo(left, Y(v)); pen.lineTo(width - right, Y(v)); pen.stroke(); pen.fillText(yl[i], left - 4, Y(v) + 3); });
-    pen.textAlign = "right";
-    pen.fillText(this.main.path.labels[0], width - 8, height - 26);
-    pen.textAlign = "left";
-    pen.fillText(this.main.path.labels[1], left + 3, top + 9);
-  }
-
-  /** @param {Side} side */
-  paintWay(pen, tones, { X, Y }, { path, index, run }) {
-    const { x, y, position } = path;
-    const jump = position ? typicalStep(x, y) * 12 : Infinity; // the creature was put back to its start
-    pen.strokeStyle = ofRun(run.slot);
-    for (const [from, to, alpha] of [[0, x.length - 1, 0.22], [Math.max(0, index - 120), index, 0.9]]) {
-      pen.globalAlpha = alpha;
-      pen.lineWidth = alpha > 0.5 ? 2 : 1.2;
-      pen.beginPath();
-      let down = false;
-      for (let i = from; i <= to; i++) {
-        if (typeof x[i] !== "number") { down = false; continue; }
-        if (down && Math.hypot(x[i] - x[i - 1], y[i] - y[i - 1]) > jump) down = false;
-        if (down) pen.lineTo(X(x[i]), Y(y[i])); else pen.moveTo(X(x[i]), Y(y[i]));
-        down = true;
-      }
-      pen.stroke();
-    }
-    pen.globalAlpha = 1;
-    for (const thing of things(path)) {
-      if (typeof thing.x[index] !== "number") continue;
-      pen.fillStyle = "#f08c00";
-      pen.beginPath(); pen.arc(X(thing.x[index]), Y(thing.y[index]), 6, 0, 7); pen.fill();
-    }
-    if (typeof x[index] === "number") {
-      pen.fillStyle = this.other ? ofRun(run.slot) : tones.accent;
-      pen.strokeStyle = tones.card;
-      pen.lineWidth = 2;
-      pen.beginPath(); pen.arc(X(x[index]), Y(y[index]), 6, 0, 7); pen.fill(); pen.stroke();
-    }
+    const sides = this.main?.path?.x ? this.sides().filter(({ path }) => path?.x) : [];
+    this.place = drawWays(this.canvas, sides);
   }
 
   // A click on the way goes to the nearest moment there.
+  /** @param {MouseEvent} event */
   pick(event) {
-    const path = this.main?.path;
-    if (!path?.x || !this.place) return;
+    if (!this.main || !this.place) return;
     const box = this.canvas.getBoundingClientRect();
-    const px = event.clientX - box.left, py = event.clientY - box.top;
-    let best = -1, least = 30;
-    path.x.forEach((x, i) => {
-      const far = typeof x === "number" ? Math.hypot(this.place.X(x) - px, this.place.Y(path.y[i]) - py) : Infinity;
-      if (far < least) { least = far; best = i; }
-    });
+    const best = nearestPlace(this.main.path, this.place, event.clientX - box.left, event.clientY - box.top);
     if (best >= 0) { this.stop(); this.go(best); }
   }
 }
 
-// What else has a place on a way: a ball.
-const things = (path) => path.objects.map((name) => ({ x: path[`${name}_x`] ?? [], y: path[`${name}_y`] ?? [] }));
-
 /** The values of a frame by key; what JSON has no number for is a word. @param {any} frame @returns {Map<string, any>} */
 function flat(frame) {
   const found = new Map();
-  const put = (data, before) => {
+  const put = (/** @type {any} */ data, /** @type {string} */ before) => {
     for (const [key, value] of Object.entries(data)) {
       const name = before + key;
       if (value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length) put(value, `${name}/`);
@@ -434,11 +357,5 @@ function flat(frame) {
   return found;
 }
 
+/** @param {string} text */
 function brief(text) { return text.length > 120 ? `${text.slice(0, 120)}…` : text; }
-
-function typicalStep(x, y) {
-  const steps = [];
-  for (let i = 1; i < x.length; i++) if (typeof x[i] === "number" && typeof x[i - 1] === "number") steps.push(Math.hypot(x[i] - x[i - 1], y[i] - y[i - 1]));
-  steps.sort((a, b) => a - b);
-  return Math.max(steps[Math.floor(steps.length * 0.9)] ?? 0, 1e-6);
-}

@@ -3,6 +3,7 @@
 import { Connection } from "./connection.js";
 
 export class ApiError extends Error {
+  /** @param {number} status @param {string} message */
   constructor(status, message) { super(message); this.status = status; }
 }
 
