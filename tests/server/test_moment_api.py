@@ -119,8 +119,15 @@ def test_within_an_episode_the_step_is_that_of_the_episode(serve: Callable[..., 
     nearest = min(steps, key=lambda step: abs(step - 480))
     frame = site.run(simion, "frame", x="step", at=480, nearest=1, span=f"{begin + 1e-9}:{end}")
     assert (frame["step"], frame["x"]) == (nearest, nearest)
+    assert site.run(simion, "frame", x="step", at=480, nearest=1, span=f"{end}:{begin + 1e-9}")["row"] == frame["row"]
     whole = site.run(simion, "frame", x="step", row=frame["row"])
     assert whole["x"] == rows["columns"]["step"][2] + nearest
+
+
+def test_a_way_in_states_says_where_an_angle_goes_around(serve: Callable[..., Any], runs: Path, simion: str) -> None:
+    path = serve(runs).run(simion, "path")
+    assert path["labels"] == ["angle (rad)", "angular-velocity (rad/s)"]
+    assert path["periods"] == [pytest.approx(2 * math.pi), None]
 
 
 def function_log(path: Path) -> np.ndarray:

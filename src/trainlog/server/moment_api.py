@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from trainlog.conventions import FUNCTION_SAMPLE, SIMULATED_MODEL, Conventions
+from trainlog.episode_summary import period_of
 from trainlog.functions import function_axes
 from trainlog.model import Frame, Kind
 from trainlog.mujoco.state import MODEL
@@ -149,15 +150,17 @@ def _places(log: Log, frames: list[Frame]) -> dict[str, Any]:
     for meaning in ("step", "heading", "speed"):
         columns[meaning] = [_value(sample, conventions.find(meaning, sample)) for sample in samples]
     labels = ["x (m)", "y (m)"]
+    periods: list[float | None] = [None, None]
     if position:
         _put_places(columns, "", position, samples)
     elif len(states) == 2:
         labels = [f"{one.name} ({one.unit})" if one.unit else one.name for one in states]
+        periods = [period_of(one) if one.circular else None for one in states]
         _put_places(columns, "", (states[0].key, states[1].key), samples)
     for name, key in objects.items():
         _put_places(columns, f"{name}_", (key,), samples)
     known = {name: column for name, column in columns.items() if any(value is not None for value in column)}
-    return {"labels": labels, "position": bool(position), "objects": list(objects), **known}
+    return {"labels": labels, "periods": periods, "position": bool(position), "objects": list(objects), **known}
 
 
 def _value(sample: dict[str, Any], key: str | None) -> Any:

@@ -92,7 +92,8 @@ class Places:
     def _bracket(self, at: float) -> tuple[int, int]:
         """The first and the last row that can be meant: those between the stats before and after the place."""
         if self._span is not None:
-            return self._rows.at(self._span[0]), self._rows.at(self._span[1])
+            first, last = map(self._rows.at, sorted(self._span))
+            return first, last
         low, high = 0, len(self._rows) - 1
         stats = self._log.rows.get(Kind.STATS)
         if self._axis == "time":

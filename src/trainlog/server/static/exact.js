@@ -25,8 +25,9 @@ export function rounded(value, digits) {
   return exact(typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(digits)) : value);
 }
 
-/** @param {unknown} a @param {unknown} b */
+/** What *b* is more than *a*. @param {unknown} a @param {unknown} b @returns {string} */
 export function difference(a, b) {
+  if (Array.isArray(a) && Array.isArray(b) && a.length === b.length) return a.map((one, i) => difference(one, b[i])).join(", ");
   if (typeof a === "bigint" || typeof b === "bigint") {
     const whole = [a, b].every((one) => typeof one === "bigint" || Number.isInteger(one));
     return whole ? exact(BigInt(/** @type {any} */ (b)) - BigInt(/** @type {any} */ (a))) : "";

@@ -163,16 +163,19 @@ class FunctionFigure {
     }
   }
 
-  // One scale for all samples; of differences one around zero that holds every difference that there can be.
+  // One scale for all samples, around zero where there are values on both sides of it; of differences one that holds
+  // every difference that there can be.
   scale() {
     const [low, high] = this.known.range ?? [0, 1];
-    return this.differs.checked ? [low - high, high - low] : [low, high];
+    if (this.differs.checked) return [low - high, high - low];
+    const most = Math.max(-low, high);
+    return low < 0 && high > 0 ? [-most, most] : [low, high];
   }
 
   draw() {
     if (!this.grid) return;
     const [low, high] = this.scale();
-    const tone = this.differs.checked ? diverging : heat;
+    const tone = low < 0 && high > 0 ? diverging : heat;
     const part = (/** @type {number} */ value) => (high > low ? (value - low) / (high - low) : 0.5);
     const { grid, canvas } = this;
     canvas.width = grid[0]?.length ?? 0;

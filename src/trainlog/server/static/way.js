@@ -83,6 +83,7 @@ function paintGrid(pen, tones, { X, Y, x, y, left, top, bottom, right }, names, 
 function paintWay(pen, tones, { X, Y }, { path, index, run }, several) {
   const { x, y, position } = path;
   const jump = position ? typicalStep(x, y) * 12 : Infinity; // the creature was put back to its start
+  const [turnX, turnY] = path.periods.map((/** @type {number | null} */ period) => (period ?? Infinity) / 2); // an angle went around
   pen.strokeStyle = ofRun(run.slot);
   for (const [from, to, alpha] of [[0, x.length - 1, 0.22], [Math.max(0, index - 120), index, 0.9]]) {
     pen.globalAlpha = alpha;
@@ -91,7 +92,8 @@ function paintWay(pen, tones, { X, Y }, { path, index, run }, several) {
     let down = false;
     for (let i = from; i <= to; i++) {
       if (typeof x[i] !== "number") { down = false; continue; }
-      if (down && Math.hypot(x[i] - x[i - 1], y[i] - y[i - 1]) > jump) down = false;
+      const dx = Math.abs(x[i] - x[i - 1]), dy = Math.abs(y[i] - y[i - 1]);
+      if (down && (Math.hypot(dx, dy) > jump || dx > turnX || dy > turnY)) down = false;
       if (down) pen.lineTo(X(x[i]), Y(y[i])); else pen.moveTo(X(x[i]), Y(y[i]));
       down = true;
     }
