@@ -18,7 +18,7 @@ _NUMBER: Final = 20  # letters
 _ITEMS: Final = 1000  # of one list
 _PIECE: Final = 1 << 16  # letters or bytes that are sent at once
 _MOST_DOWNLOADS: Final = 128  # at the same time: each holds some pieces that its client does not take
-_MOST_HELD: Final = 96 << 20  # bytes, of all of them
+_MOST_HELD: Final = 64 << 20  # bytes, of all of them
 
 
 class ApiError(Exception):
