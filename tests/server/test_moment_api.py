@@ -68,6 +68,13 @@ def test_numbers_are_told_exactly(serve: Callable[..., Any], runs: Path) -> None
     assert answer.json["no_numbers"] == {"bad": "inf", "deep/nan": "nan"}
 
 
+def test_an_axis_without_numbers_does_not_hide_the_frame(serve: Callable[..., Any], runs: Path) -> None:
+    frames = [Flog.frame(n, kind, {"episode": math.nan, "x": n}) for n in range(3) for kind in (STATS, CREATURE)]
+    (runs / "x.flog").write_bytes(Flog.header({}) + b"".join(frames))
+    frame = serve(runs).run("x.flog", "frame", at=1.9)
+    assert (frame["row"], frame["axes"]) == (1, {"time": 1.0})
+
+
 def simion_logs(real_logs: Path) -> list[Path]:
     return sorted((real_logs / "simion").rglob("*.simion.log"))
 

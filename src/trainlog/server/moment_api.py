@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from contextlib import suppress
+from math import inf, isfinite
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -57,7 +58,7 @@ def frame(request: Request) -> Response:
             row = among.nearest(at) if nearest else among.last_before(at)
         (found,) = log.frames(kind, [row])
         x = float(among.of([row], [found])[0])
-        axes = {one: float(Places(log, kind, one).of([row], [found])[0]) for one in axes_of(log)}
+        axes = _axes(log, kind, row, found)
     keys = flatten(found.data)
     step = log.conventions.find("step", keys)
     names = {log.conventions.qpos(keys): "qpos", log.conventions.qvel(keys): "qvel"}
@@ -75,11 +76,18 @@ def frame(request: Request) -> Response:
             "elements": _elements(log, found),
             "has_model": SIMULATED_MODEL in log.rows,
             "data": _cut(found),
-            "no_numbers": {
-                key: str(value) for key, value in keys.items() if isinstance(value, float) and value - value
-            },
+            "no_numbers": {key: str(one) for key, one in keys.items() if isinstance(one, float) and not isfinite(one)},
         }
     )
+
+
+def _axes(log: Log, kind: Kind, row: int, frame: Frame) -> dict[str, float]:
+    """Where a frame is on every axis that it can be shown on."""
+    found: dict[str, float] = {}
+    for axis in axes_of(log):
+        with suppress(ApiError):
+            found[axis] = float(Places(log, kind, axis).of([row], [frame])[0])
+    return found
 
 
 def _elements(log: Log, frame: Frame) -> dict[str, Any]:
@@ -227,7 +235,7 @@ class _Scale:
     def __init__(self) -> None:
         self.samples = 0
         self.shape: list[int] = []
-        self.low, self.high = math.inf, -math.inf
+        self.low, self.high = inf, -inf
 
     def add(self, data: Mapping[Any, Any]) -> None:
         self.samples += 1
@@ -237,8 +245,8 @@ class _Scale:
             return
         self.shape = [max(pair) for pair in zip(shape, self.shape or shape, strict=True)]
         good = values[np.isfinite(values)]
-        self.low = min(self.low, float(good.min(initial=math.inf)))
-        self.high = max(self.high, float(good.max(initial=-math.inf)))
+        self.low = min(self.low, float(good.min(initial=inf)))
+        self.high = max(self.high, float(good.max(initial=-inf)))
 
 
 def _grid(data: Mapping[Any, Any]) -> tuple[list[int], npt.NDArray[np.float64]]:
