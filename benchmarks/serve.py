@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import statistics
 import struct
 import subprocess
@@ -241,6 +242,42 @@ def many(folder: Path, clients: int, seconds: float) -> list[tuple[str, str]]:
         served.close()
 
 
+def crowd(folder: Path, idle: int = 2000, stalled: int = 400) -> list[tuple[str, str]]:
+    """Clients that ask for nothing, or half, and clients that do not read what they asked for."""
+    rows, _ = make(folder / "run.flog", 200e6)
+    served = Served(folder)
+    opened: list[socket.socket] = []
+
+    def connect(text: str) -> None:
+        one = socket.create_connection(("127.0.0.1", served.port))
+        opened.append(one)
+        one.sendall(text.encode())
+
+    try:
+        until(lambda: served.get("/api/v1/runs")[1]["runs"])
+        run = f"/api/v1/runs/{served.get('/api/v1/runs')[1]['runs'][0]['id']}"
+        until(lambda: served.get(run)[1]["progress"] == 1)
+        until(lambda: served.get(f"{run}/series?kind=creature&keys=speed")[1]["progress"] == 1)
+        wanted = [f"{run}/rows.csv?kind=creature", "/api/flog/analyze?path=run.flog", "/api/flog/watch?path=run.flog"]
+        for n in range(stalled):
+            connect(f"GET {wanted[n % 3]} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        for n in range(idle):
+            connect("GET /api/v1/ru" if n % 2 else "")
+        time.sleep(3)
+        curve = f"{run}/series?keys=reward"
+        assert served.get(curve)[1]["rows"] == rows
+        what = f"with {idle:,} idle and {stalled} stalled clients"
+        return [
+            (f"a list {what}", f"{median(lambda: served.get('/api/v1/runs')):.1f} ms"),
+            (f"a curve {what}", f"{median(lambda: served.get(curve)):.1f} ms"),
+            (f"memory of the server {what}", f"{served.memory('VmHWM'):.0f} MB"),
+        ]
+    finally:
+        for one in opened:
+            one.close()
+        served.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=float, default=2.0, help="gigabytes of the large log")
@@ -253,8 +290,10 @@ def main() -> None:
     try:
         (folder / "large").mkdir()
         (folder / "many").mkdir()
+        (folder / "crowd").mkdir()
         rows = large(folder / "large", arguments.size, browser=browser)
         rows += many(folder / "many", arguments.clients, arguments.seconds)
+        rows += crowd(folder / "crowd")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}\n\n| what | measured |\n|---|---|")

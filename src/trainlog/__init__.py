@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # the names of _MODULE_OF once more, as type checkers do not 
     from trainlog.model import Header as Header
     from trainlog.model import Kind as Kind
     from trainlog.model import Variable as Variable
+    from trainlog.notebook import show as show
     from trainlog.recorder import TrainingRecorder as TrainingRecorder
     from trainlog.registry import convert as convert
     from trainlog.registry import create as create
@@ -71,6 +72,7 @@ else:  # hidden from type checkers, for which a module with a __getattr__ has ev
         "repair": "verification",
         "resume": "registry",
         "runs": "catalog.runs",
+        "show": "notebook",
         "verify": "verification",
     }
     # Names that were once here, and where they are now; each use warns. Remove them in version 0.2.

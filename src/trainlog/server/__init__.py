@@ -12,9 +12,12 @@
     api, moment_api, stream, api_flog   what is asked over HTTP; api_flog has the names of the first FLOG dashboard
       query, responses   how a request is read, and an answer written
       curves             rows of a log against an axis, thinned for a screen
+        episode_axis       ... in logs of episodes, whose steps begin anew with each
+        places             single frames on an axis, and the frame at a place there
       cards              which charts the page shows first, and what it has to know of each key
       openapi            the description for programs
     security     who may ask
+    connections  how long a client may take
     app_state    what all requests share
     app          the addresses, errors, and the page's own files
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
 from trainlog.model import Kind
@@ -18,10 +18,10 @@ from trainlog.server.app_state import State
 from trainlog.server.cards import cards_of, episode_keys, has_functions, keys_of
 from trainlog.server.catalog import Entry
 from trainlog.server.column_file import is_nan
-from trainlog.server.curves import Window, axes_of, curve, own_axis, window_of
+from trainlog.server.curves import Window, axes_of, curve, has_episodes, own_axis, window_of
 from trainlog.server.log import Log
 from trainlog.server.query import Query
-from trainlog.server.responses import ApiError, Room, json_response
+from trainlog.server.responses import ApiError, Download, Room, json_response
 from trainlog.table.values import flatten
 
 __all__ = ["csv_rows", "events", "rows", "run", "runs", "series", "state_of"]
@@ -29,7 +29,7 @@ __all__ = ["csv_rows", "events", "rows", "run", "runs", "series", "state_of"]
 _RANGE: Final = ("kind", "keys", "x", "from", "to", "where", "span")
 _READ_FIRST: Final = frozenset([Kind.STATS, Kind.EVOLUTION, Kind.EVENT])
 _LONG: Final = 4000  # letters of a text in the metadata or an event
-_BLOCK: Final = 4096
+_CELLS: Final = 4096  # of a CSV file that are made at once
 
 
 def state_of(request: Request) -> State:
@@ -118,7 +118,7 @@ def run(request: Request) -> Response:
                 "kinds": kinds,
                 "axes": axes_of(log),
                 "all_axes": AXES,
-                "axis_order": log.conventions.axis_order(),
+                "axis_order": log.conventions.axis_order(summaries=has_episodes(log)),
                 "axis_aliases": dict(AXIS_ALIASES),
                 "cards": cards_of(log),
                 "episodes": episode_keys(log),
@@ -268,17 +268,23 @@ def csv_rows(request: Request) -> Response:
         window = rows_query.window(log)
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in entry.name)[-80:]
     headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
-    return StreamingResponse(_csv(log, kind, axis, keys, window), headers=headers, media_type="text/csv; charset=utf-8")
+    first, last = window.span
+    is_whole = axis == "time" and last - first == len(window.rows)  # then nothing of the window need be held
+    held = 0 if is_whole else window.rows.nbytes + window.x.nbytes
+    pieces = _csv(log, kind, axis, keys, range(first, last) if is_whole else window)
+    return Download(pieces, held=held, headers=headers, media_type="text/csv; charset=utf-8")
 
 
-def _csv(log: Log, kind: Kind, axis: AxisName, keys: list[str], window: Window) -> Iterator[str]:
+def _csv(log: Log, kind: Kind, axis: AxisName, keys: list[str], window: Window | range) -> Iterator[str]:
     mine = log.rows.get(kind)
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     own = [axis] if axis != "time" and axis not in keys else []
     writer.writerow(["time", *own, *(_harmless(key) for key in keys)])
-    for start in range(0, len(window.rows), _BLOCK):
-        part = Window(window.rows[start : start + _BLOCK], window.x[start : start + _BLOCK])
+    block = max(_CELLS // (len(keys) + 2), 1)  # of rows: what a client does not take is held until it does
+    rows, x = (window, window) if isinstance(window, range) else window
+    for start in range(0, len(rows), block):
+        part = Window(np.asarray(rows[start : start + block]), np.asarray(x[start : start + block]))
         low, high = part.span
         assert mine is not None
         columns = [mine.time.read(low, high)[part.rows - low].tolist(), *([part.x.tolist()] if own else [])]

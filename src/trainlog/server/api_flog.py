@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
+import numpy.typing as npt
 from starlette.requests import Request
 from starlette.responses import Response
 
 from trainlog.model import Frame, Kind
+from trainlog.scan import Scan
 from trainlog.server.api import state_of
 from trainlog.server.app_state import State
+from trainlog.server.catalog import Entry
 from trainlog.server.log import Log
 from trainlog.server.query import Query
-from trainlog.server.responses import ApiError, Room, json_response
+from trainlog.server.responses import ApiError, Download, Room, json_pieces, json_response
+from trainlog.server.security import refuse_other_sites
+from trainlog.table.table import Table
 
 __all__ = ["analyze", "list_logs", "reset", "watch"]
 
-MOST: Final = 5000  # frames of a kind in one answer
 _LETTERS: Final = 4000  # of a word of the metadata
-_PLACES: Final = 100  # of a trajectory
-_SPEEDS: Final = 2000  # creature frames that the mean speed is taken over
+_BLOCK: Final = 16  # frames that are read at once: a client that does not read on holds no more of them
+_EVERY: Final = 50  # creature frames from one place of the trajectory to the next
+# By log: of how many creature frames, and their mean and largest speed.
+_SPEEDS: Final[WeakKeyDictionary[Log, tuple[int, float, float]]] = WeakKeyDictionary()
+# The fields of an evolution frame: under which names they are looked for, and what stands where there are none.
+_EVOLUTION: Final[Mapping[str, tuple[tuple[str, ...], Any]]] = {
+    "gen": (("gen", "generation"), 0),
+    "best_fitness": (("best_fitness", "best"), 0),
+    "avg_fitness": (("avg_fitness", "avg"), 0),
+    "best_distance": (("best_distance", "dist"), 0),
+    "upright": (("upright", "up"), 0),
+    "stood": (("stood",), False),
+}
+
+Row = Callable[[Frame], Any]
 
 
-def _named(state: State, path: str) -> Log:
+def _entry(state: State, path: str) -> Entry:
     place = PurePosixPath(path)
     if place.is_absolute() or ".." in place.parts or "\\" in path:
         raise ApiError(400, "path", "path is a place below the served folder, as /api/flog/list tells it")
     entry = state.catalog.named(path)
     if entry is None:
         raise ApiError(404, "path", "there is no such log; /api/flog/list tells which there are")
+    return entry
+
+
+def _named(state: State, path: str) -> Log:
+    entry = _entry(state, path)
     if entry.error:
         raise ApiError(422, "damaged", state.redact(entry.error))
     return state.log(entry)
@@ -39,7 +62,6 @@ def _named(state: State, path: str) -> Log:
 
 def list_logs(request: Request) -> Response:
     """Every log that was found."""
-    Query(request, ())
     entries = sorted(state_of(request).catalog.entries.values(), key=lambda entry: entry.name)
     return json_response(
         [
@@ -55,89 +77,119 @@ def list_logs(request: Request) -> Response:
 
 
 def analyze(request: Request) -> Response:
-    """All that a log tells; of more frames than an answer can hold, those at equal distances."""
+    """All that a log tells but its creature frames, of which there is a summary."""
     state = state_of(request)
-    log = _named(state, Query(request, ("path",)).text("path"))
+    log = _named(state, Query(request, ("path",), others=True).text("path"))
     with state.reading(log, {Kind.STATS, Kind.EVOLUTION, Kind.EVENT}, times={Kind.CREATURE}, patience=60.0):
         counts = {kind: len(rows) for kind, rows in log.rows.items()}
-        parts = {kind: _some(log, kind, MOST) for kind in (Kind.STATS, Kind.EVOLUTION, Kind.EVENT)}
-        physics = _physics(log)
-    room = Room()
-    return json_response(
-        {
-            **_about(log),
-            "skill": _word(log.meta, "skill"),
-            "duration_s": round(log.duration(), 1),
-            "total_frames": sum(counts.values()),
-            "n_physics": counts.get(Kind.CREATURE, 0),
-            "n_stats": counts.get(Kind.STATS, 0),
-            "n_evolution": counts.get(Kind.EVOLUTION, 0),
-            "n_events": counts.get(Kind.EVENT, 0),
-            "meta": room.short(log.meta),
-            "stats": [_row(frame, room) for frame in parts[Kind.STATS]],
-            "evolution": [_row(frame, room) for frame in parts[Kind.EVOLUTION]],
-            "events": [{"timestamp": frame.time, **room.short(frame.data)} for frame in parts[Kind.EVENT]],
-            "physics_summary": physics,
-        }
+        mean, largest = _speeds(log)
+        duration = log.duration()
+
+    def all_of(kind: Kind, row: Row, every: int = 1) -> Iterator[Any]:
+        return _rows(log, kind, range(0, counts.get(kind, 0), every), row)
+
+    places = (place for place in all_of(Kind.CREATURE, _place, _EVERY) if place is not None)
+    physics = {"avg_speed": round(mean, 4), "max_speed": round(largest, 4), "trajectory": places}
+    return Download(
+        json_pieces(
+            {
+                "creature": _word(log.meta, "creature", "unknown"),
+                "task": _word(log.meta, "task"),
+                "skill": _word(log.meta, "skill"),
+                "duration_s": round(duration, 1),
+                "total_frames": sum(counts.values()),
+                "n_physics": counts.get(Kind.CREATURE, 0),
+                "n_stats": counts.get(Kind.STATS, 0),
+                "n_evolution": counts.get(Kind.EVOLUTION, 0),
+                "n_events": counts.get(Kind.EVENT, 0),
+                "meta": Room().short(log.meta),
+                "stats": all_of(Kind.STATS, _row),
+                "evolution": all_of(Kind.EVOLUTION, _generation),
+                "events": all_of(Kind.EVENT, _event),
+                "physics_summary": {
+                    "count": counts.get(Kind.CREATURE, 0),
+                    **(physics if counts.get(Kind.CREATURE) else {}),
+                },
+            }
+        ),
+        media_type="application/json",
     )
 
 
 def watch(request: Request) -> Response:
-    """The stats frames from index ``since`` on."""
+    """The stats frames from index ``since`` on, from the end where it is negative; ``total`` is the next ``since``."""
     state = state_of(request)
-    query = Query(request, ("path", "since"))
-    since = query.parse_int("since", 0, 0, 2**53)
+    query = Query(request, ("path", "since"), others=True)
+    since = query.parse_int("since", 0, -(2**63), 2**63)
     log = _named(state, query.text("path"))
     with state.reading(log, {Kind.STATS}):
-        total = _count(log, Kind.STATS)
-        frames = log.frames(Kind.STATS, list(range(since, min(total, since + MOST)))) if since < total else []
-    room = Room()
-    return json_response({**_about(log), "stats": [_row(frame, room) for frame in frames], "total": total})
+        total = len(log.rows[Kind.STATS]) if Kind.STATS in log.rows else 0
+    head = {"total": total, "creature": _word(log.meta, "creature"), "task": _word(log.meta, "task")}
+    rows = _rows(log, Kind.STATS, range(total)[since:], _row)
+    return Download(json_pieces({**head, "stats": rows}), media_type="application/json")
 
 
 def reset(request: Request) -> Response:
-    """Forget what is known of a log, and read it afresh; of all logs without ``path``."""
+    """Forget what is known of a log, so that it is read afresh."""
+    refuse_other_sites(request)
     state = state_of(request)
-    path = Query(request, ("path",)).text("path", "")
-    for id in [_named(state, path).id] if path else list(state.catalog.entries):
-        state.poller.drop(id)
+    try:
+        state.poller.drop(_entry(state, Query(request, ("path",), others=True).text("path", "")).id)
+    except ApiError as error:
+        if error.code != "path":  # of a log that is not there nothing is known, as was wished
+            raise
     return json_response({"ok": True})
 
 
-def _about(log: Log) -> dict[str, Any]:
-    return {"creature": _word(log.meta, "creature"), "task": _word(log.meta, "task")}
+def _word(meta: Mapping[str, Any], name: str, default: str = "") -> str:
+    return str(meta.get(name, default))[:_LETTERS]
 
 
-def _word(meta: Mapping[str, Any], name: str) -> str:
-    return str(meta.get(name, ""))[:_LETTERS]
+def _rows(log: Log, kind: Kind, which: range, row: Row) -> Iterator[Any]:
+    """Frames by number, each as *row* tells it; read as the client reads."""
+    for start in range(0, len(which), _BLOCK):
+        yield from map(row, log.frames(kind, which[start : start + _BLOCK]))
 
 
-def _count(log: Log, kind: Kind) -> int:
-    return len(log.rows[kind]) if kind in log.rows else 0
-
-
-def _some(log: Log, kind: Kind, most: int) -> list[Frame]:
-    total = _count(log, kind)
-    chosen = np.unique(np.linspace(0, total - 1, min(most, total)).astype(np.int64)) if total else np.empty(0, np.int64)
-    return log.frames(kind, chosen.tolist())
-
-
-def _row(frame: Frame, room: Room) -> dict[str, Any]:
+def _row(frame: Frame) -> dict[str, Any]:
     """The time, and every number, bool and string."""
     flat = {key: value for key, value in frame.data.items() if isinstance(value, int | float | bool | str)}
-    return {"timestamp": frame.time, **room.short(flat)}
+    return {"timestamp": frame.time, **Room().short(flat)}
 
 
-def _physics(log: Log) -> dict[str, Any]:
-    frames = _some(log, Kind.CREATURE, _SPEEDS)
-    speeds = [frame.data["speed"] for frame in frames if isinstance(frame.data.get("speed"), int | float)]
-    places = frames[:: max(len(frames) // _PLACES, 1)]
-    return {
-        "count": _count(log, Kind.CREATURE),
-        "avg_speed": round(float(np.mean(speeds)), 4) if speeds else 0.0,
-        "max_speed": round(float(np.max(speeds)), 4) if speeds else 0.0,
-        "trajectory": [place for frame in places if (place := _place(frame)) is not None],
-    }
+def _generation(frame: Frame) -> dict[str, Any]:
+    fields = {}
+    for name, (keys, default) in _EVOLUTION.items():
+        value = next((frame.data[key] for key in keys if key in frame.data), default)
+        fields[name] = Room().short(value) if value is not None else default
+    return {"timestamp": frame.time, **fields}
+
+
+def _event(frame: Frame) -> dict[str, Any]:
+    return {"timestamp": frame.time, "type": "unknown", "msg": "", **Room().short(frame.data)}
+
+
+def _speeds(log: Log) -> tuple[float, float]:
+    """The mean and the largest speed of all creature frames; one that does not say any counts as 0."""
+    count = len(log.rows[Kind.CREATURE]) if Kind.CREATURE in log.rows else 0
+    known, mean, largest = _SPEEDS.get(log, (-1, 0.0, 0.0))
+    if known != count:
+        scan = Scan(kinds=frozenset([Kind.CREATURE]), columns=["speed"], on_damage="ignore")
+        sums = [
+            (speeds.sum(), speeds.max()) for batch in log.reader.scan(scan) if len(speeds := _speeds_of(batch.table))
+        ]
+        mean = float(sum(one for one, _ in sums)) / max(count, 1)
+        largest = float(max((most for _, most in sums), default=0.0))
+        _SPEEDS[log] = count, mean, largest
+    return mean, largest
+
+
+def _speeds_of(table: Table) -> npt.NDArray[np.float64]:
+    """The speeds of a batch's frames; 0 where one has none."""
+    values = table["speed"] if "speed" in table else np.zeros(0)
+    if values.dtype == object or values.ndim > 1:
+        values = np.array([one if isinstance(one, int | float) else 0.0 for one in values.tolist()], np.float64)
+    return np.nan_to_num(values.astype(np.float64), posinf=np.inf, neginf=-np.inf)
 
 
 def _place(frame: Frame) -> dict[str, float] | None:

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -28,6 +29,7 @@ from trainlog.storage.location import location
 
 __all__ = ["create_app"]
 
+_THREADS: Final = 1000  # at most; requests that wait for their turn to read must not keep all others waiting
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -43,6 +45,7 @@ def create_app(
     token: str | None = None,
     limits: Limits | None = None,
     scan_every: float = 1.0,
+    framed_by: Collection[str] = (),
 ) -> Guard:
     """The dashboard of the logs in *roots* as an ASGI application.
 
@@ -52,6 +55,7 @@ def create_app(
         token: what a client must know; None when everybody who reaches the server may look.
         limits: what a client may ask for.
         scan_every: seconds between two looks for new logs.
+        framed_by: sites whose pages may show this one in a frame, as a content security policy names them.
 
     Returns:
         The application; its ``stop`` ends all live streams, so that the server can shut down at once.
@@ -66,6 +70,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         state.signal.attach()
+        current_default_thread_limiter().total_tokens = _THREADS
         catalog.start()
         yield
         state.poller.close()
@@ -88,7 +93,7 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.shared = state
-    return Guard(app, hosts=hosts, token=token, stop=state.stop)
+    return Guard(app, hosts=hosts, token=token, framed_by=framed_by, stop=state.stop)
 
 
 _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [

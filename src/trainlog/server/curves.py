@@ -12,6 +12,7 @@ from trainlog.draw import downsample, ema
 from trainlog.episode_summary import is_summary
 from trainlog.model import Kind
 from trainlog.server.column_file import codes_of, is_nan
+from trainlog.server.episode_axis import continued
 from trainlog.server.log import Log
 from trainlog.server.responses import ApiError
 
@@ -57,7 +58,15 @@ def axis_values(log: Log, kind: Kind, axis: AxisName, start: int, stop: int, *, 
     time: Floats = rows.time.read(start, stop)
     if axis == "time":
         return time
+    if within_episode and axis == "episode" and has_episodes(log):
+        axis = "step"  # it is one episode, all along
     own = own_axis(log, kind, axis, within_episode=within_episode)
+    if kind != Kind.STATS and not within_episode and has_episodes(log) and own_axis(log, Kind.STATS, axis):
+        order, value = rows.order.read(start, stop), None
+        inside = own_axis(log, kind, "step" if axis == "episode" else axis, within_episode=True)
+        if inside is not None and kind == Kind.CREATURE:
+            value = rows.columns.numbers(inside.key, start, stop) * inside.factor
+        return continued(log, axis, order, value)
     if own is not None and kind != Kind.EVENT:
         return rows.columns.numbers(own.key, start, stop) * own.factor
     for guide in _GUIDES:

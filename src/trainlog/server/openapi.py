@@ -62,24 +62,33 @@ _PATHS: Final[list[tuple[str, str, list[dict[str, Any]], str]]] = [
     ),
     (
         "/api/v1/runs/{id}/frame",
-        "The whole frame at a moment, the last one that is not after it.",
+        "The whole frame at a moment, the last one that is not after it, and where it is on every axis.",
         [
-            *[_ID, _KIND, _X, _parameter("at", "where on the axis", _NUMBER)],
+            *[_ID, _KIND, _X, _SPAN, _parameter("at", "where on the axis", _NUMBER)],
+            _parameter("nearest", "1 for the frame that is nearest to at", {"type": "integer", "enum": [0, 1]}),
             _parameter("row", "its number, instead of at", {"type": "integer", "minimum": 0}),
         ],
         "application/json",
     ),
     (
         "/api/v1/runs/{id}/path",
-        "Where the creature was, seen from above; from and to are times.",
-        [_ID, _FROM, _TO, _points(5000, 1500)],
+        "Where the creature was, seen from above, and on the axis; from and to are times.",
+        [_ID, _X, _FROM, _TO, _points(5000, 1500)],
         "application/json",
     ),
-    ("/api/v1/runs/{id}/functions", "The learned functions that were logged, and when.", [_ID], "application/json"),
+    (
+        "/api/v1/runs/{id}/functions",
+        "The learned functions: samples, shape, variables, range.",
+        [_ID],
+        "application/json",
+    ),
     (
         "/api/v1/runs/{id}/function",
-        "One sample of a function as a grid, y by x.",
-        [_ID, _parameter("row", "from /functions", {"type": "integer", "minimum": 0}, required=True)],
+        "One sample of a function as a grid, y by x, in one slice of z.",
+        [
+            *[_ID, _parameter("row", "from /functions", {"type": "integer", "minimum": 0}, required=True)],
+            _parameter("z", "the slice", {"type": "integer", "minimum": 0, "default": 0}),
+        ],
         "application/json",
     ),
     (

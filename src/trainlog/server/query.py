@@ -24,10 +24,13 @@ class Query:
     Every method raises `ApiError` (400) for what it cannot take.
     """
 
-    def __init__(self, request: Request, known: Sequence[str]) -> None:
+    def __init__(self, request: Request, known: Sequence[str], *, others: bool = False) -> None:
+        """Take the *known* parameters; *others* are refused, or left out where a program may send what it likes."""
         self._values: dict[str, str] = {}
         for name, value in request.query_params.multi_items():
             if name == "token":
+                continue
+            if name not in known and others:
                 continue
             if name not in known:
                 raise ApiError(400, "parameter", f"there is no parameter {name[:40]!r}; there are {', '.join(known)}")

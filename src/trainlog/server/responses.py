@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Final
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from trainlog.strictjson import strict_json
 
-__all__ = ["ApiError", "Room", "json_response", "refusal", "strict"]
+__all__ = ["ApiError", "Download", "Room", "json_pieces", "json_response", "refusal", "strict"]
 
 _LETTERS: Final = 32 << 20  # of what a log says in words, in one answer
 _NUMBER: Final = 20  # letters
 _ITEMS: Final = 1000  # of one list
+_PIECE: Final = 1 << 16  # letters or bytes that are sent at once
+_MOST_DOWNLOADS: Final = 128  # at the same time: each holds some pieces that its client does not take
+_MOST_HELD: Final = 64 << 20  # bytes, of all of them
 
 
 class ApiError(Exception):
@@ -73,9 +78,77 @@ def strict(value: Any) -> str:
 
 def json_response(value: Any, status: int = 200) -> Response:
     """*value* as a JSON answer."""
-    return Response(strict(value).encode(), status, media_type="application/json")
+    body = strict(value).encode()
+    if len(body) <= _PIECE:
+        return Response(body, status, media_type="application/json")
+    parts = (body[at : at + _PIECE] for at in range(0, len(body), _PIECE))
+    return Download(parts, held=len(body), status_code=status, media_type="application/json")
 
 
 def refusal(error: ApiError) -> Response:
     """*error* as a JSON answer."""
     return json_response({"error": {"code": error.code, "message": error.message}}, error.status)
+
+
+def json_pieces(value: Mapping[str, Any]) -> Iterator[str]:
+    """*value* as pieces of JSON; iterators in it become lists, and are asked as far as the client reads."""
+    return _gathered(_tokens(value))
+
+
+def _tokens(value: Mapping[str, Any]) -> Iterator[str]:
+    mark = "{"
+    for key, item in value.items():
+        yield f"{mark}{strict(key)}:"
+        mark = ","
+        if isinstance(item, dict) and any(isinstance(one, Iterator) for one in item.values()):
+            yield from _tokens(item)
+        elif isinstance(item, Iterator):
+            comma = "["
+            for one in item:
+                yield comma + strict(one)
+                comma = ","
+            yield "]" if comma == "," else "[]"
+        else:
+            yield strict(item)
+    yield "}"
+
+
+class Download(StreamingResponse):
+    """A long answer, sent piece by piece as its client reads, so that one that does not holds little; some at a time.
+
+    Args:
+        pieces: of it.
+        held: bytes that they hold until the end.
+
+    """
+
+    _open: ClassVar[list[int]] = []  # of each in this process: the bytes that it holds
+
+    def __init__(self, pieces: Iterable[str | bytes], *, held: int = 0, **options: Any) -> None:
+        super().__init__(pieces, **options)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer, or say that there are too many."""
+        known = Download._open
+        if len(known) >= _MOST_DOWNLOADS or (known and sum(known) + self._held > _MOST_HELD):
+            await refusal(ApiError(503, "busy", "too many long answers at a time; ask again"))(scope, receive, send)
+            return
+        known.append(self._held)
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            known.remove(self._held)
+
+
+def _gathered(pieces: Iterable[str]) -> Iterator[str]:
+    """Small pieces together, as each costs the server a turn."""
+    parts: list[str] = []
+    size = 0
+    for piece in pieces:
+        parts.append(piece)
+        size += len(piece)
+        if size >= _PIECE:
+            yield "".join(parts)
+            parts, size = [], 0
+    yield "".join(parts)

@@ -6,27 +6,28 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trainlog.server.responses import ApiError, refusal
 
-__all__ = ["Guard", "is_loopback", "new_token"]
+__all__ = ["Guard", "is_loopback", "new_token", "refuse_other_sites"]
 
 COOKIE: Final = "trainlog"
+_POLICY: Final = "content-security-policy"
 _HEADERS: Final = {
-    "content-security-policy": (
+    _POLICY: (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-        "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
     ),
     "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
@@ -49,6 +50,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def refuse_other_sites(request: Request) -> None:
+    """Let only the server's own pages, and programs, do what is more than reading.
+
+    Raises:
+        ApiError: when a browser says that the page of another site asks.
+
+    """
+    site, origin = request.headers.get("sec-fetch-site", "none"), request.headers.get("origin")
+    is_other = origin is not None and origin.partition("://")[2] != request.headers.get("host")
+    if site not in ("none", "same-origin") or is_other:
+        raise ApiError(403, "site", "another site may not do that")
+
+
 class Guard:
     """Stands before the application.
 
@@ -62,27 +76,33 @@ class Guard:
         *,
         hosts: Collection[str],
         token: str | None,
+        framed_by: Collection[str] = (),
         stop: Callable[[], None] = lambda: None,
     ) -> None:
-        """Let requests to *hosts* through (without ports; empty for any), with *token*, if there is one."""
+        """Let requests to *hosts* through (without ports; empty for any), with *token*, if there is one.
+
+        Sites of *framed_by* may show the page in a frame.
+        """
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
         self._token = token
         # Cookies do not know ports: two servers of one machine must not overwrite each other's.
         self._cookie = f"{COOKIE}_{hashlib.blake2b((token or '').encode(), digest_size=4).hexdigest()}"
+        self._headers = {**_HEADERS, _POLICY: _HEADERS[_POLICY] + (" ".join(framed_by) or "'none'")}
+        if not framed_by:
+            self._headers["x-frame-options"] = "DENY"
         self.stop = stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # before it was accepted: a 403
         if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
             return
-        response = self._judge(scope)
-        if response is None:
-            await self._app(scope, receive, _with_headers(send))
-        else:
-            await response(scope, receive, _with_headers(send))
+        answer = self._judge(scope) or self._app
+        await answer(scope, receive, _with_headers(send, self._headers))
 
     def _judge(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -130,11 +150,11 @@ def _cookie(headers: Headers, name: str) -> str:
     return cookies[name].value if name in cookies else ""
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, added: Mapping[str, str]) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
+            for name, value in added.items():
                 headers[name] = value
             headers.setdefault("cache-control", "no-store")
         await send(message)

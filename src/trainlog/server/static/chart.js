@@ -323,7 +323,7 @@ export class Chart {
       this.drag = null;
       if (!drag || drag.from === null) return;
       if (drag.moved) this.hub.setZoom([drag.from, drag.to].sort((a, b) => a - b));
-      else this.hub.openMoment(at(event), this);
+      else this.hub.openMoment(at(event), this, event.clientY - this.canvas.getBoundingClientRect().top);
     });
     this.canvas.addEventListener("dblclick", () => this.hub.setZoom(null));
     this.canvas.addEventListener("wheel", (event) => {

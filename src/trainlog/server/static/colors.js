@@ -39,10 +39,16 @@ export function ground() {
   return { card: get("--card"), ink: get("--ink"), dim: get("--dim"), grid: get("--grid"), line: get("--line"), accent: get("--accent") };
 }
 
-// Blue over white to red, for functions; t from 0 to 1.
+// Blue over white to red, for differences; t from 0 to 1.
 const STOPS = [[33, 60, 140], [62, 130, 200], [170, 210, 230], [250, 245, 220], [250, 180, 100], [220, 90, 50], [140, 20, 40]];
-export function heat(t) {
-  const at = Math.min(Math.max(t, 0), 1) * (STOPS.length - 1);
-  const i = Math.min(Math.floor(at), STOPS.length - 2);
-  return STOPS[i].map((from, n) => Math.round(from + (STOPS[i + 1][n] - from) * (at - i)));
+export const diverging = (t) => between(STOPS, t);
+
+// Dark to bright, for values: readable without colour, too (viridis).
+const RISING = [[68, 1, 84], [71, 45, 123], [59, 82, 139], [44, 114, 142], [33, 145, 140], [40, 174, 128], [94, 201, 98], [173, 220, 48], [253, 231, 37]];
+export const heat = (t) => between(RISING, t);
+
+function between(stops, t) {
+  const at = Math.min(Math.max(t, 0), 1) * (stops.length - 1);
+  const i = Math.min(Math.floor(at), stops.length - 2);
+  return stops[i].map((from, n) => Math.round(from + (stops[i + 1][n] - from) * (at - i)));
 }

@@ -44,7 +44,7 @@ export class Hub {
     this.redraw();
   }
 
-  openMoment(x, chart) { this.onMoment(x, chart); }
+  openMoment(x, chart, y) { this.onMoment(x, chart, y); } // y: pixels from its top, where a pointer did it
 
   redraw(card = null) {
     for (const each of card ? [card] : this.cards) this.dirty.add(each);

@@ -7,8 +7,10 @@ import { duration, number, size } from "./format.js";
 import { Hub } from "./hub.js";
 import { Moment } from "./moment.js";
 import { get, Stream } from "./net.js";
+import { nearestLine, nearestPoint } from "./pick.js";
 import { Runs } from "./runs.js";
-import { Episodes, Functions } from "./episodes.js";
+import { Episodes } from "./episodes.js";
+import { Functions } from "./functions.js";
 import { change, view, watch } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
@@ -69,25 +71,25 @@ const page = {
   events: (id) => events.get(id) ?? [],
   axis,
   span: () => null,
-  // Where a moment is on the axis that the charts have.
-  toAxis(run, time, step) {
-    if (axis() === "time") return time;
-    const axes = infos.get(run.id)?.kinds.creature?.axes ?? {};
-    const own = axes[axis()];
-    if (step !== null && own && own.key === axes.step?.key) return step * own.factor;
-    return axis() === "step" && step !== null && !infos.get(run.id)?.episodes ? step : null;
+  // Show in the charts where the moment is; place: {x, time, step}, x on their axis.
+  mark(run, place = null) {
+    hub.setMoment(place?.x ?? null);
+    const span = episodes.span();
+    if (!place || !span) inner.setMoment(place?.x ?? null);
+    else if (span.run !== run.id || place.time < span.from || place.time > span.to) inner.setMoment(null);
+    else inner.setMoment(axis() === "time" ? place.time : Number(place.step));
   },
 };
 const variables = { ...page, events: () => [], span: () => episodes.span() };
 
 const hub = new Hub({
   onZoom(zoom) { change({ zoom }); },
-  onMoment(x, chart) { openMoment(x, chart); },
+  onMoment: openMoment,
 });
-const inner = new Hub({ onZoom() { reloadVariables(); }, onMoment(x, chart) { openMoment(x, chart); } });
+const inner = new Hub({ onZoom() { reloadVariables(); }, onMoment: openMoment });
 
 const runs = new Runs($("runs"), $("filter"), $("sort"), $("counts"));
-const moment = new Moment($("moment"), page, hub);
+const moment = new Moment($("moment"), page);
 const episodes = new Episodes();
 const functions = new Functions();
 const board = new Board($("board"), { main: page, variables }, { main: hub, variables: inner }, { episodes, functions });
@@ -97,16 +99,25 @@ const reloadVariables = later(150, () => board.each((card) => card.refresh(), (c
 const reloadMain = later(120, () => board.each((card) => card.refresh(), (card) => card.hub === hub));
 const reloadAll = later(120, () => board.each((card) => card.refresh()));
 
-function openMoment(x, chart) {
-  const name = chart.series.find((one) => one.run)?.run;
-  const run = chosen().find(({ id }) => id === name) ?? chosen()[0];
+// A click on a chart: the creature's frame that is nearest on the axis, of the run whose curve is nearest.
+function openMoment(x, chart, y) {
+  const line = nearestLine(chart, x, y);
+  const run = chosen().find(({ id }) => id === line?.run) ?? chosen()[0];
   if (!run) return;
   const span = chart.hub === inner ? episodes.span() : null;
-  if (span && axis() !== "time") {
-    const line = chart.series[0]; // within an episode steps begin anew: go by the part of it
-    const [low, high] = [line.x[0], line.x.at(-1)];
-    moment.open(run, { x: "time", at: span.from + ((x - low) / (high - low || 1)) * (span.to - span.from) });
-  } else moment.open(run, { x: axis(), at: x });
+  if (chart.hub === hub && chart.options.kind === "stats" && infos.get(run.id).episodes && line?.x.length) {
+    openEpisode(run, line.x[nearestPoint(line.x, x)]);
+  } else moment.open(run, { x: axis(), at: x, nearest: 1, span: span ? `${span.from}:${span.to}` : null });
+}
+
+// A point of a curve of episodes stands for one of them: its steps are shown, and the frame that it ended with.
+async function openEpisode(run, at) {
+  const frame = await get(`runs/${run.id}/frame`, { kind: "stats", x: axis(), at, nearest: 1 }).catch(() => null);
+  if (!frame) return;
+  change({ episode: { run: run.id, number: frame.data[infos.get(run.id).episodes.number] } });
+  await loadEpisodes();
+  episodes.element.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  await moment.open(run, { x: "time", at: frame.time, nearest: 1 });
 }
 
 // --- runs ---
@@ -172,10 +183,11 @@ function build() {
   }
   board.build([...infos.values()]);
   follow();
+  if (moment.isOpen) moment.fillBeside();
   loadEvents();
   loadEpisodes();
   if (view.at && infos.has(view.at.run) && !moment.isOpen) {
-    moment.open(chosen().find(({ id }) => id === view.at.run), { x: "time", at: view.at.time });
+    moment.open(chosen().find(({ id }) => id === view.at.run), { x: "time", at: view.at.time, nearest: 1 });
   }
 }
 
@@ -186,13 +198,15 @@ function follow() {
 }
 
 async function loadEpisodes() {
-  const run = chosen().find(({ id }) => infos.get(id).episodes);
+  const learned = chosen().find(({ id }) => infos.get(id).functions);
+  if (learned) functions.show(learned).catch(() => {});
+  const able = chosen().filter(({ id }) => infos.get(id).episodes);
+  const run = able.find(({ id }) => id === view.episode?.run) ?? able[0];
   if (!run) return;
   const before = JSON.stringify(episodes.span());
   const { duration: total, episodes: keys } = infos.get(run.id);
   await episodes.show(run, total, keys);
   if (JSON.stringify(episodes.span()) !== before) reloadVariables();
-  functions.show(run).catch(() => {});
 }
 
 const loadEvents = later(50, async () => {
@@ -295,10 +309,10 @@ watch((fields) => {
   const has = (name) => fields.includes(name);
   if (has("runs")) showRuns();
   if (has("zoom")) { hub.zoom = view.zoom; reloadMain(); loadEvents(); $("unzoom").hidden = !view.zoom; hub.redraw(); }
-  if (has("x")) { hub.range = inner.range = null; hub.zoom = view.zoom = null; $("unzoom").hidden = true; reloadAll(); loadEvents(); }
+  if (has("x")) { hub.range = inner.range = null; hub.zoom = view.zoom = null; $("unzoom").hidden = true; reloadAll(); loadEvents(); moment.refresh(); }
   if (has("log")) { $("log").setAttribute("aria-pressed", String(view.log)); view.cards = Object.fromEntries(Object.entries(view.cards).map(([id, one]) => [id, { ...one, log: null }])); hub.redraw(); inner.redraw(); }
   if (has("q")) board.search();
-  if (has("episode")) { inner.zoom = inner.range = null; reloadVariables(); }
+  if (has("episode")) { inner.zoom = inner.range = null; reloadVariables(); if (moment.isOpen) moment.mark(); }
   if (has("smooth")) {
     $("smoothness").value = view.smooth ? view.smooth.toFixed(2) : "off";
     board.each((card) => { if (card.lines.some((line) => line.thinned)) reloadSmooth(card); else if (card.visible) card.settle(); });
@@ -341,13 +355,17 @@ const KEYS = {
   "]": ["more smoothing", () => smoother(0.1)],
   0: ["show the whole range", () => hub.setZoom(null)],
   " ": ["play the moment, or pause", () => moment.isOpen && moment.toggle()],
+  ",": ["the frame before", () => moment.isOpen && moment.step(-1)],
+  ".": ["the frame after", () => moment.isOpen && moment.step(1)],
   t: ["light or dark", toggleTheme],
   "?": ["these keys", () => $("keys").showModal()],
   Escape: ["close the moment; show the whole range", () => { if (moment.isOpen) moment.close(); else hub.setZoom(null); }],
 };
 const ON_CHARTS = {
   "← →": "move along the curve", "Shift ← →": "move the range", "+ −": "zoom", Enter: "open the moment",
-  drag: "zoom into a range", "double click": "show the whole range", click: "open the moment",
+  drag: "zoom into a range", "double click": "show the whole range", click: "open the moment, or the episode of a point",
+  "Shift or Ctrl wheel": "zoom around the pointer", "Ctrl click on a run": "show it beside the others",
+  "← → ↑ ↓ on a learned function": "read its values",
 };
 
 function smoother(by) {

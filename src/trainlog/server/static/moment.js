@@ -1,155 +1,253 @@
-// The moment: the creature's frame at a time, and where it was then, seen from above; it can be played.
+// The moment: the creature's frame at a time, another run beside it, and the way from above; it can be played.
 
-import { ground, ofRun } from "./colors.js";
-import { duration, number, ticks, labels } from "./format.js";
+import { difference, exact, parseExact, rounded } from "./exact.js";
+import { duration } from "./format.js";
 import { element } from "./card.js";
-import { get } from "./net.js";
-import { change, view } from "./view.js";
+import { address, get } from "./net.js";
+import { change } from "./view.js";
+import { drawWays, nearestPlace } from "./way.js";
+
+/** @typedef {{id: string, slot: number, name: string}} Run */
+/** @typedef {{x: string, at?: number, row?: number, nearest?: number, span?: string | null}} Where */
+/** @typedef {{run: Run, frame: any, path: any, index: number}} Side one of the runs that are shown */
 
 const FRAME_EVERY = 120; // milliseconds between two frames that are fetched while it plays
+const MOST = 400; // numbers of a vector that are shown
 
 export class Moment {
-  // page: {runs(), info(id), toAxis(run, time, step)}
-  constructor(panel, page, hub) {
-    Object.assign(this, { panel, page, hub });
-    this.path = null;
-    this.index = 0;
+  /**
+   * @param {HTMLElement} panel
+   * @param {{runs(): Run[], info(id: string): any, axis(): string, mark(run: Run | null, place?: any): void}} page
+   */
+  constructor(panel, page) {
+    this.panel = panel;
+    this.page = page;
+    /** @type {import("./way.js").Place | null} */
+    this.place = null;
+    /** @type {number | null} the row that was asked for, while it is fetched */
+    this.wanted = null;
+    this.signature = "";
+    this.loadedAt = this.fetchedAt = this.last = 0;
+    /** @type {Side | null} */
+    this.main = null;
+    /** @type {Side | null} */
+    this.other = null;
+    this.turn = 0;
     this.playing = 0;
-    this.build();
-  }
-
-  build() {
     const head = element("header");
     this.title = element("h2");
-    const close = Object.assign(element("button", "icon"), { textContent: "×", title: "Close (Esc)" });
-    close.setAttribute("aria-label", "Close the moment");
-    close.addEventListener("click", () => this.close());
+    const close = this.icon("×", "Close the moment", "Esc", () => this.close());
     head.append(this.title, close);
-    this.when = element("div", "dim");
-    this.scene = Object.assign(element("a", "scene"), { textContent: "3-D", title: "Show the robot at this moment in three dimensions", target: "_blank", rel: "noopener" });
+    this.when = Object.assign(element("div", "dim"), { ariaLive: "polite" });
+    this.scene = Object.assign(document.createElement("a"), { className: "scene", textContent: "3-D", title: "Show the robot at this moment in three dimensions", target: "_blank", rel: "noopener" });
     this.scene.hidden = true;
-    this.canvas = element("canvas");
+    this.canvas = document.createElement("canvas");
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", "The way of the creature, seen from above");
     const play = element("div", "play");
-    this.button = Object.assign(element("button", "icon"), { textContent: "▶", title: "Play (space)" });
-    this.button.setAttribute("aria-label", "Play");
-    this.button.addEventListener("click", () => this.toggle());
-    this.slider = Object.assign(element("input"), { type: "range", min: 0, max: 0, value: 0 });
+    this.button = this.icon("▶", "Play", "space", () => this.toggle());
+    this.slider = Object.assign(document.createElement("input"), { type: "range", min: "0", max: "0", value: "0" });
     this.slider.setAttribute("aria-label", "Moment");
     this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
-    this.speed = element("select");
+    this.speed = document.createElement("select");
     this.speed.setAttribute("aria-label", "Speed");
-    for (const times of [1, 4, 16, 64]) this.speed.append(new Option(`${times}×`, times));
+    for (const times of [1, 4, 16, 64]) this.speed.append(new Option(`${times}×`, String(times)));
     this.speed.value = "16";
-    play.append(this.button, this.slider, this.speed);
+    play.append(this.icon("‹", "Previous frame", ",", () => this.step(-1)), this.button, this.icon("›", "Next frame", ".", () => this.step(1)), this.slider, this.speed);
+    this.beside = document.createElement("select");
+    this.beside.addEventListener("change", () => this.setOther(this.beside.value));
+    this.besideLabel = element("label", "beside dim");
+    this.besideLabel.append("beside ", this.beside);
     this.facts = element("div");
-    this.panel.append(head, this.when, this.scene, this.canvas, play, this.facts);
+    this.panel.append(head, this.when, this.scene, this.canvas, play, this.besideLabel, this.facts);
     this.canvas.addEventListener("click", (event) => this.pick(event));
     new ResizeObserver(() => this.draw()).observe(this.canvas);
   }
 
+  /** @param {string} text @param {string} name @param {string} key @param {() => void} act */
+  icon(text, name, key, act) {
+    const button = Object.assign(document.createElement("button"), { className: "icon", textContent: text, title: `${name} (${key})`, type: "button" });
+    button.setAttribute("aria-label", name);
+    button.addEventListener("click", act);
+    return button;
+  }
+
+  get isOpen() { return !this.panel.hidden; }
+
+  /** Show the frame of a run at a place. @param {Run} run @param {Where} where */
   async open(run, where) {
     this.panel.hidden = false;
-    const same = this.run?.id === run.id;
-    this.run = run;
-    this.title.textContent = run.name;
-    this.title.title = run.name;
-    try {
-      const kind = this.page.info(run.id)?.kinds.creature ? "creature" : "stats";
-      const frame = await get(`runs/${run.id}/frame`, { kind, ...where });
-      this.show(frame);
-      if (!same || !this.path) await this.loadPath();
-      this.seek(frame.time);
-      change({ at: { run: run.id, time: frame.time } });
-    } catch (error) {
-      this.when.textContent = error.message;
-      this.facts.replaceChildren();
-    }
+    if (this.main?.run.id !== run.id) this.main = { run, frame: null, path: null, index: 0 };
+    this.main.run = run;
+    if (this.other?.run.id === run.id) this.other = null;
+    this.title.textContent = this.title.title = run.name;
+    this.fillBeside();
+    await this.load(where);
+    if (this.main?.run.id === run.id && !this.main.path) await this.loadPath(this.main);
   }
 
   close() {
     this.stop();
     this.panel.hidden = true;
-    this.hub.setMoment(null);
+    this.page.mark(null);
     change({ at: null });
   }
 
-  get isOpen() { return !this.panel.hidden; }
+  /** Other runs may be shown by now, or other axes. */
+  refresh() {
+    if (!this.isOpen || !this.main) return;
+    this.fillBeside();
+    for (const side of this.sides()) this.loadPath(side);
+    this.mark();
+  }
 
-  async loadPath() {
-    const run = this.run;
+  /** @returns {Side[]} */
+  sides() { return [this.main, this.other].filter((side) => side !== null); }
+
+  /** @param {Run} run */
+  kindOf(run) { return this.page.info(run.id)?.kinds.creature ? "creature" : "stats"; }
+
+  /** Fetch the frame at a place, and that of the other run in the same step. @param {Where} where */
+  async load(where) {
+    const turn = ++this.turn, { main, other } = this;
+    if (!main) return;
     try {
-      const path = await get(`runs/${run.id}/path`, { points: 2000 });
-      if (this.run !== run) return;
-      this.path = path;
-    } catch {
-      this.path = null;
+      const frame = await get(`runs/${main.run.id}/frame`, { kind: this.kindOf(main.run), ...where }, parseExact);
+      if (turn !== this.turn || main !== this.main) return;
+      main.frame = frame;
+      this.wanted = null;
+      this.seek(main);
+      if (other) await this.loadOther(turn, main, other);
+      if (turn !== this.turn) return;
+      this.show();
+      this.mark();
+      this.draw();
+      change({ at: { run: main.run.id, time: frame.time } });
+    } catch (error) {
+      if (turn !== this.turn) return;
+      this.when.textContent = error instanceof Error ? error.message : String(error);
+      this.facts.replaceChildren();
     }
-    const way = this.path?.x;
-    this.canvas.hidden = !way;
-    this.slider.max = Math.max((this.path?.time?.length ?? 1) - 1, 0);
-    this.slider.disabled = this.button.disabled = !this.path;
+  }
+
+  /** Two runs are compared in step where both count steps, else by the episode, else by the clock. @param {number} turn @param {Side} main @param {Side} other */
+  async loadOther(turn, main, other) {
+    const axis = ["step", "episode", "time"].find((one) => typeof main.frame.axes[one] === "number" && this.page.info(other.run.id)?.axes.includes(one)) ?? "time";
+    try {
+      const frame = await get(`runs/${other.run.id}/frame`, { kind: this.kindOf(other.run), x: axis, at: main.frame.axes[axis], nearest: 1 }, parseExact);
+      if (turn !== this.turn) return;
+      other.frame = frame;
+      this.seek(other);
+    } catch {
+      if (turn === this.turn) other.frame = null;
+    }
+    if (!other.path) this.loadPath(other);
+  }
+
+  fillBeside() {
+    const others = this.page.runs().filter(({ id }) => id !== this.main?.run.id);
+    if (!others.some(({ id }) => id === this.other?.run.id)) this.other = null;
+    this.besideLabel.hidden = !others.length;
+    const signature = JSON.stringify(others);
+    if (signature !== this.signature) this.beside.replaceChildren(new Option("no other run", ""), ...others.map(({ id, name }) => new Option(name, id)));
+    this.signature = signature;
+    this.beside.value = this.other?.run.id ?? "";
+  }
+
+  /** Show another run beside this one. @param {string} id empty for none */
+  setOther(id) {
+    const run = this.page.runs().find((one) => one.id === id);
+    this.other = run ? { run, frame: null, path: null, index: 0 } : null;
+    if (this.main?.frame) this.load({ x: this.page.axis(), row: this.main.frame.row });
+  }
+
+  /** @param {Side} side */
+  async loadPath(side) {
+    let path = null;
+    try {
+      path = await get(`runs/${side.run.id}/path`, { points: 2000, x: this.page.axis() });
+    } catch { /* there is no way to be shown */ }
+    if (!this.sides().includes(side)) return;
+    side.path = path;
+    this.seek(side);
+    if (side === this.main) {
+      this.canvas.hidden = !path?.x;
+      this.slider.max = String(Math.max((path?.time?.length ?? 1) - 1, 0));
+      this.slider.disabled = this.button.disabled = !path;
+      this.slider.value = String(side.index);
+    }
     this.draw();
   }
 
   // The run goes on: the way has become longer.
   async grown() {
-    if (!this.isOpen || this.playing || Date.now() - (this.loadedAt ?? 0) < 2000) return;
+    if (!this.isOpen || !this.main || this.playing || Date.now() - (this.loadedAt ?? 0) < 2000) return;
     this.loadedAt = Date.now();
-    const time = this.path?.time?.[this.index];
-    await this.loadPath();
-    if (time !== undefined) this.seek(time);
+    await this.loadPath(this.main);
   }
 
-  seek(time) {
-    const times = this.path?.time ?? [];
+  /** The place on the way that is nearest to the frame. @param {Side} side */
+  seek(side) {
+    const rows = side.path?.row ?? [];
+    const row = side.frame?.row ?? 0;
     let best = 0;
-    for (let i = 0; i < times.length; i++) if (Math.abs(times[i] - time) < Math.abs(times[best] - time)) best = i;
-    this.index = best;
-    this.slider.value = best;
-    this.mark(time, this.frame?.step ?? null);
-    this.draw();
+    for (let i = 0; i < rows.length; i++) if (Math.abs(rows[i] - row) < Math.abs(rows[best] - row)) best = i;
+    side.index = best;
+    if (side === this.main) this.slider.value = String(best);
   }
 
-  mark(time, step) { this.hub.setMoment(this.page.toAxis(this.run, time, step)); }
+  mark() {
+    const { run, frame } = this.main ?? {};
+    if (run && frame) this.page.mark(run, { x: frame.axes[this.page.axis()] ?? null, time: frame.time, step: frame.step });
+  }
 
-  async go(index) {
-    this.index = index;
-    this.slider.value = index;
-    const { time, step } = this.path;
-    this.mark(time[index], step?.[index] ?? null);
+  /** The frame before this one, or after it. @param {number} by */
+  step(by) {
+    const frame = this.main?.frame;
+    if (!frame) return;
+    this.stop();
+    const row = (this.wanted ?? frame.row) + by;
+    if (row < 0 || row >= frame.rows) return;
+    this.wanted = row; // keys may come faster than frames
+    this.load({ x: this.page.axis(), row });
+  }
+
+  /** Go to a place on the way. @param {number} index */
+  go(index) {
+    const { main } = this;
+    if (!main?.path) return;
+    main.index = index;
+    this.slider.value = String(index);
+    const { row, time, step, axis } = main.path;
+    this.page.mark(main.run, { x: axis[index], time: time[index], step: step?.[index] ?? null });
     this.draw();
-    if (Date.now() - (this.fetchedAt ?? 0) < FRAME_EVERY) {
-      clearTimeout(this.last);
-      this.last = setTimeout(() => this.go(this.index), FRAME_EVERY);
+    clearTimeout(this.last);
+    const wait = FRAME_EVERY - (Date.now() - (this.fetchedAt ?? 0));
+    if (wait > 0) {
+      this.last = setTimeout(() => this.main === main && this.go(main.index), wait);
       return;
     }
     this.fetchedAt = Date.now();
-    try {
-      this.show(await get(`runs/${this.run.id}/frame`, { kind: "creature", at: time[index] }));
-      change({ at: { run: this.run.id, time: time[index] } });
-    } catch (error) {
-      this.when.textContent = error.message;
-    }
+    this.load({ x: this.page.axis(), row: row[index] });
   }
 
   toggle() { if (this.playing) this.stop(); else this.play(); }
 
   play() {
-    const times = this.path?.time;
-    if (!times || times.length < 2) return;
-    if (this.index >= times.length - 1) this.index = 0;
+    const { main } = this;
+    const times = main?.path?.time;
+    if (!main || !times || times.length < 2) return;
+    if (main.index >= times.length - 1) main.index = 0;
     this.button.textContent = "❚❚";
     this.button.setAttribute("aria-label", "Pause");
-    let at = times[this.index];
+    let at = times[main.index], index = main.index;
     let before = performance.now();
-    const step = (now) => {
+    const step = (/** @type {number} */ now) => {
       at += ((now - before) / 1000) * Number(this.speed.value);
       before = now;
-      let next = this.index;
+      let next = index;
       while (next + 1 < times.length && times[next + 1] <= at) next++;
-      if (next !== this.index) this.go(next);
+      if (next !== index) this.go(index = next);
       if (next >= times.length - 1) { this.stop(); return; }
       this.playing = requestAnimationFrame(step);
     };
@@ -165,144 +263,99 @@ export class Moment {
 
   // --- the frame in words ---
 
-  show(frame) {
-    this.frame = frame;
-    const { step, names } = frame;
-    this.when.textContent = [`${duration(frame.time)}`, step === null ? "" : `step ${number(step)}`,
-      `${frame.kind} frame ${number(frame.row + 1)} of ${number(frame.rows)}`].filter(Boolean).join(" · ");
+  show() {
+    if (!this.main) return;
+    const { run, frame } = this.main;
+    const other = this.other?.frame ?? null;
+    const inAll = (/** @type {string} */ id, /** @type {Record<string, number>} */ axes) => (this.page.info(id)?.episodes && typeof axes.step === "number" ? ` of episode ${Math.ceil(axes.episode)}, ${exact(axes.step)} in all` : "");
+    const words = (/** @type {any} */ { run: id, time, step, axes, kind, row, rows }) => [duration(time), step === null ? "" : `step ${exact(step)}${inAll(id, axes)}`,
+      `${kind} frame ${exact(row + 1)} of ${exact(rows)}`].filter(Boolean).join(" · ");
+    this.when.replaceChildren(words(frame), ...(other ? [element("br"), `${this.other?.run.name}: ${words(other)}`] : []));
     this.scene.hidden = !(frame.has_model && frame.kind === "creature");
-    this.scene.href = `/api/v1/runs/${this.run.id}/replay?row=${frame.row}`;
-    const keys = this.page.info(this.run.id)?.kinds[frame.kind]?.keys ?? {};
-    const table = element("table", "facts-table");
+    this.scene.href = address(`runs/${run.id}/replay`, { row: frame.row });
+    const mine = flat(frame), its = other ? flat(other) : new Map();
+    const units = this.page.info(run.id)?.kinds[frame.kind]?.keys ?? {};
+    const table = Object.assign(document.createElement("table"), { className: "facts-table" });
+    if (other) this.heading(table);
     const vectors = [];
-    for (const [key, value] of Object.entries(frame.data)) {
-      if (Array.isArray(value) && (value.length > 3 || frame.elements[key])) { vectors.push([key, value]); continue; }
-      const row = table.insertRow();
-      row.insertCell().textContent = key;
-      const text = Array.isArray(value) ? value.map(number).join(", ") : typeof value === "object" && value ? brief(JSON.stringify(value)) : number(value);
-      row.insertCell().textContent = keys[key]?.unit ? `${text} ${keys[key].unit}` : text;
+    for (const key of new Set([...mine.keys(), ...its.keys()])) {
+      const value = mine.has(key) ? mine.get(key) : its.get(key);
+      if (Array.isArray(value) && (value.length > 3 || frame.elements[key])) vectors.push(key);
+      else this.line(table, key, units[key]?.unit, mine.get(key), its.get(key), other);
     }
-    this.facts.replaceChildren(table, ...vectors.flatMap(([key, values]) => {
-      const title = Object.assign(element("h3"), { textContent: `${names[key] ?? key}, ${values.length} numbers` });
-      const { names: named = [], units = [] } = frame.elements[key] ?? {};
-      const grid = element("div", named.length ? "vector named" : "vector");
-      grid.append(...values.slice(0, 400).map((value, i) => {
-        const cell = element("span");
-        cell.title = [named[i], units[i] && `(${units[i]})`].filter(Boolean).join(" ");
-        cell.append(Object.assign(element("i"), { textContent: named[i] ?? i }), typeof value === "number" ? value.toFixed(Math.abs(value) < 100 ? 3 : 1) : number(value));
-        if (units[i]) cell.append(Object.assign(element("i"), { className: "unit", textContent: units[i] }));
-        return cell;
-      }));
-      return [title, grid];
+    this.facts.replaceChildren(table, ...vectors.flatMap((key) => this.vector(key, frame, mine.get(key), its.get(key), other)));
+  }
+
+  /** @param {HTMLTableElement} table */
+  heading(table) {
+    const row = table.createTHead().insertRow();
+    for (const text of ["", ...this.sides().map((side) => side.run.name), "difference"]) row.append(Object.assign(document.createElement("th"), { textContent: text, title: text, scope: "col" }));
+  }
+
+  /** @param {HTMLTableElement} table @param {string} key @param {string | undefined} unit @param {any} a @param {any} b @param {any} other */
+  line(table, key, unit, a, b, other) {
+    const row = table.insertRow();
+    row.insertCell().textContent = key;
+    const put = (/** @type {string} */ text, /** @type {string} */ title) => Object.assign(row.insertCell(), { textContent: unit && text && text !== "–" ? `${text} ${unit}` : text, title });
+    for (const value of other ? [a, b] : [a]) {
+      const all = Array.isArray(value) ? value : [value];
+      put(brief(all.map((one) => rounded(one, other ? 5 : 9)).join(", ")), all.map(exact).join(", "));
+    }
+    if (other) put(difference(a, b), "");
+  }
+
+  /** @param {string} key @param {any} frame @param {any[] | undefined} a @param {any[] | undefined} b @param {any} other */
+  vector(key, frame, a, b, other) {
+    const { names = [], units = [] } = frame.elements[key] ?? {};
+    const values = a ?? b ?? [];
+    const title = Object.assign(element("h3"), { textContent: `${frame.names[key] ?? key}, ${values.length} numbers` });
+    const known = (/** @type {number} */ i) => [names[i] ?? i, units[i] && `(${units[i]})`].filter((one) => one !== undefined && one !== "").join(" ");
+    if (other) {
+      const table = Object.assign(document.createElement("table"), { className: "facts-table" });
+      values.slice(0, MOST).forEach((_, i) => this.line(table, known(i), "", a?.[i], b?.[i], other));
+      return [title, table];
+    }
+    const grid = element("div", names.length ? "vector named" : "vector");
+    grid.append(...values.slice(0, MOST).map((value, i) => {
+      const cell = element("span");
+      cell.title = `${known(i)}: ${exact(value)}`;
+      cell.append(Object.assign(element("i"), { textContent: names[i] ?? i }), typeof value === "number" ? value.toFixed(Math.abs(value) < 100 ? 3 : 1) : exact(value));
+      if (units[i]) cell.append(Object.assign(element("i"), { className: "unit", textContent: units[i] }));
+      return cell;
     }));
+    return [title, grid];
   }
 
   // --- the way from above ---
 
   draw() {
-    const { path, canvas } = this;
-    if (!path?.x || !canvas.clientWidth) return;
-    const ratio = window.devicePixelRatio || 1;
-    const width = canvas.clientWidth, height = canvas.clientHeight;
-    canvas.width = width * ratio;
-    canvas.height = height * ratio;
-    const pen = canvas.getContext("2d");
-    pen.scale(ratio, ratio);
-    const tones = ground();
-    const place = this.place = this.scale(width, height);
-    this.paintGrid(pen, tones, place, width, height);
-    this.paintWay(pen, tones, place);
-  }
-
-  scale(width, height) {
-    const { x, y, position } = this.path;
-    const things = this.things();
-    const range = (values) => {
-      let low = Infinity, high = -Infinity;
-      for (const value of values) if (typeof value === "number") { low = Math.min(low, value); high = Math.max(high, value); }
-      return low <= high ? [low, high] : [0, 1];
-    };
-    const [x0, x1] = range([x, ...things.map((one) => one.x)].flat()), [y0, y1] = range([y, ...things.map((one) => one.y)].flat());
-    const left = 34, right = 10, top = 10, bottom = 22;
-    let sx = (width - left - right) / Math.max(x1 - x0, 1e-9), sy = (height - top - bottom) / Math.max(y1 - y0, 1e-9);
-    if (position) sx = sy = Math.min(sx, sy, 400); // metres are as long in both directions
-    sx *= 0.94; sy *= 0.94;
-    const cx = left + (width - left - right) / 2, cy = top + (height - top - bottom) / 2;
-    return { X: (v) => cx + (v - (x0 + x1) / 2) * sx, Y: (v) => cy - (v - (y0 + y1) / 2) * sy,
-      x: (p) => (p - cx) / sx + (x0 + x1) / 2, y: (p) => (cy - p) / sy + (y0 + y1) / 2, left, top, bottom, right };
-  }
-
-  // What else has a place: a ball.
-  things() { return this.path.objects.map((name) => ({ x: this.path[`${name}_x`] ?? [], y: this.path[`${name}_y`] ?? [] })); }
-
-  paintGrid(pen, tones, { X, Y, x, y, left, top, bottom, right }, width, height) {
-    pen.font = "10px system-ui, sans-serif";
-    pen.fillStyle = tones.dim;
-    pen.strokeStyle = tones.grid;
-    const xs = ticks(x(left), x(width - right), 5), ys = ticks(y(height - bottom), y(top), 4);
-    const xl = labels(xs), yl = labels(ys);
-    pen.textAlign = "center";
-    xs.forEach((v, i) => { pen.beginPath(); pen.moveTo(X(v), top); pen.lineTo(X(v), height - bottom); pen.stroke(); pen.fillText(xl[i], X(v), height - 10); });
-    pen.textAlign = "right";
-    ys.forEach((v, i) => { pen.beginPath(); pen.moveTo(left, Y(v)); pen.lineTo(width - right, Y(v)); pen.stroke(); pen.fillText(yl[i], left - 4, Y(v) + 3); });
-    pen.textAlign = "right";
-    pen.fillText(this.path.labels[0], width - 8, height - 26);
-    pen.textAlign = "left";
-    pen.fillText(this.path.labels[1], left + 3, top + 9);
-  }
-
-  paintWay(pen, tones, { X, Y }) {
-    const { x, y, position } = this.path;
-    const jump = position ? typicalStep(x, y) * 12 : Infinity; // the creature was put back to its start
-    const color = ofRun(this.run.slot);
-    for (const [from, to, alpha] of [[0, x.length - 1, 0.22], [Math.max(0, this.index - 120), this.index, 0.9]]) {
-      pen.strokeStyle = color;
-      pen.globalAlpha = alpha;
-      pen.lineWidth = alpha > 0.5 ? 2 : 1.2;
-      pen.beginPath();
-      let down = false;
-      for (let i = from; i <= to; i++) {
-        if (typeof x[i] !== "number") { down = false; continue; }
-        if (down && Math.hypot(x[i] - x[i - 1], y[i] - y[i - 1]) > jump) down = false;
-        if (down) pen.lineTo(X(x[i]), Y(y[i])); else pen.moveTo(X(x[i]), Y(y[i]));
-        down = true;
-      }
-      pen.stroke();
-    }
-    pen.globalAlpha = 1;
-    const i = this.index;
-    for (const thing of this.things()) {
-      if (typeof thing.x[i] !== "number") continue;
-      pen.fillStyle = "#f08c00";
-      pen.beginPath(); pen.arc(X(thing.x[i]), Y(thing.y[i]), 6, 0, 7); pen.fill();
-    }
-    if (typeof x[i] === "number") {
-      pen.fillStyle = tones.accent;
-      pen.strokeStyle = tones.card;
-      pen.lineWidth = 2;
-      pen.beginPath(); pen.arc(X(x[i]), Y(y[i]), 6, 0, 7); pen.fill(); pen.stroke();
-    }
+    const sides = this.main?.path?.x ? this.sides().filter(({ path }) => path?.x) : [];
+    this.place = drawWays(this.canvas, sides);
   }
 
   // A click on the way goes to the nearest moment there.
+  /** @param {MouseEvent} event */
   pick(event) {
-    if (!this.path?.x || !this.place) return;
+    if (!this.main || !this.place) return;
     const box = this.canvas.getBoundingClientRect();
-    const px = event.clientX - box.left, py = event.clientY - box.top;
-    let best = -1, least = 30;
-    this.path.x.forEach((x, i) => {
-      const far = typeof x === "number" ? Math.hypot(this.place.X(x) - px, this.place.Y(this.path.y[i]) - py) : Infinity;
-      if (far < least) { least = far; best = i; }
-    });
-    if (best >= 0) this.go(best);
+    const best = nearestPlace(this.main.path, this.place, event.clientX - box.left, event.clientY - box.top);
+    if (best >= 0) { this.stop(); this.go(best); }
   }
 }
 
-function brief(text) { return text.length > 120 ? `${text.slice(0, 120)}…` : text; }
-
-function typicalStep(x, y) {
-  const steps = [];
-  for (let i = 1; i < x.length; i++) if (typeof x[i] === "number" && typeof x[i - 1] === "number") steps.push(Math.hypot(x[i] - x[i - 1], y[i] - y[i - 1]));
-  steps.sort((a, b) => a - b);
-  return Math.max(steps[Math.floor(steps.length * 0.9)] ?? 0, 1e-6);
+/** The values of a frame by key; what JSON has no number for is a word. @param {any} frame @returns {Map<string, any>} */
+function flat(frame) {
+  const found = new Map();
+  const put = (/** @type {any} */ data, /** @type {string} */ before) => {
+    for (const [key, value] of Object.entries(data)) {
+      const name = before + key;
+      if (value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length) put(value, `${name}/`);
+      else found.set(name, frame.no_numbers[name] ?? value);
+    }
+  };
+  put(frame.data, "");
+  return found;
 }
+
+/** @param {string} text */
+function brief(text) { return text.length > 120 ? `${text.slice(0, 120)}…` : text; }

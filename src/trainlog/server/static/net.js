@@ -1,24 +1,39 @@
 // Talking to the server: JSON, curves in batches, and the live stream.
 
+import { Connection } from "./connection.js";
+
 export class ApiError extends Error {
+  /** @param {number} status @param {string} message */
   constructor(status, message) { super(message); this.status = status; }
 }
 
-export async function get(path, parameters = {}) {
+/**
+ * The address of something that the server answers; it may stand behind a proxy, at some other place than the root.
+ * @param {string} path
+ * @param {Record<string, any>} parameters
+ */
+export function address(path, parameters = {}) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
     if (value !== null && value !== undefined && value !== "") query.set(name, value);
   }
-  const answer = await fetch(`/api/v1/${path}${query.size ? `?${query}` : ""}`);
-  const body = await answer.json();
+  return `api/v1/${path}${query.size ? `?${query}` : ""}`;
+}
+
+/**
+ * @param {string} path
+ * @param {Record<string, any>} parameters
+ * @param {(text: string) => any} parse
+ */
+export async function get(path, parameters = {}, parse = JSON.parse) {
+  const answer = await fetch(address(path, parameters));
+  const body = parse(await answer.text());
   if (!answer.ok) throw new ApiError(answer.status, body.error?.message ?? `the server answered ${answer.status}`);
   return body;
 }
 
-export const csvAddress = (run, parameters) => {
-  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== ""));
-  return `/api/v1/runs/${run}/rows.csv?${query}`;
-};
+/** @param {string} run @param {Record<string, any>} parameters */
+export const csvAddress = (run, parameters) => address(`runs/${run}/rows.csv`, parameters);
 
 // Curves that are asked for at the same moment and differ only by their key come in one answer.
 const waiting = new Map();
@@ -54,44 +69,57 @@ async function send(run, parameters, batch) {
   }
 }
 
-// The live stream of some runs. It goes on where it was after the connection was lost.
+// The live stream of some runs: by the worker that all windows of this browser share, where there are such workers.
+// It goes on where it was after the connection was lost, or the window was not seen for a while.
 export class Stream {
+  /**
+   * @param {import("./connection.js").OnEvent} onEvent
+   * @param {(up: boolean) => void} onState
+   */
   constructor(onEvent, onState) {
     this.onEvent = onEvent;
     this.onState = onState;
+    /** @type {import("./connection.js").Cursors} */
     this.cursors = new Map();
-    this.source = null;
+    this.isOpen = false;
+    if (globalThis.SharedWorker && navigator.locks) this.share();
+    else this.connection = new Connection(new URL("api/v1/stream", document.baseURI).href, (name, data) => this.take(name, data), onState);
     document.addEventListener("visibilitychange", () => this.open());
   }
 
+  share() {
+    const worker = new SharedWorker(new URL("static/shared.js", document.baseURI), { type: "module", name: "trainlog" });
+    this.port = worker.port;
+    this.port.onmessage = ({ data }) => { if ("up" in data) this.onState(data.up); else this.take(data.name, data.data); };
+    worker.onerror = () => { // a browser that has no modules in workers
+      this.port = null;
+      this.connection ??= new Connection(new URL("api/v1/stream", document.baseURI).href, (name, data) => this.take(name, data), this.onState);
+      this.open();
+    };
+    const lock = `trainlog ${Math.random()}`;
+    navigator.locks.request(lock, () => {
+      this.port?.postMessage({ lock });
+      return new Promise(() => {}); // until the window is closed
+    });
+  }
+
+  /** @param {import("./connection.js").Cursors} cursors */
   follow(cursors) {
-    const same = this.source && cursors.size === this.cursors.size && [...cursors.keys()].every((run) => this.cursors.has(run));
-    for (const [run, cursor] of cursors) if (!this.cursors.has(run)) this.cursors.set(run, cursor);
-    for (const run of this.cursors.keys()) if (!cursors.has(run)) this.cursors.delete(run);
+    const same = this.isOpen && cursors.size === this.cursors.size && [...cursors.keys()].every((run) => this.cursors.has(run));
+    this.cursors = new Map([...cursors].map(([run, cursor]) => [run, this.cursors.get(run) ?? cursor]));
     if (!same) this.open();
   }
 
   open() {
-    this.source?.close();
-    this.source = null;
-    if (document.hidden) return; // a browser allows six connections to a server: leave them to the tabs that are seen
-    const query = new URLSearchParams();
-    if (this.cursors.size) {
-      query.set("runs", [...this.cursors.keys()].join(","));
-      query.set("cursors", [...this.cursors].map(([run, cursor]) => `${run}:${cursor}`).join(","));
-    }
-    const source = this.source = new EventSource(`/api/v1/stream?${query}`);
-    source.onopen = () => this.onState(true);
-    source.onerror = () => {
-      this.onState(false);
-      if (source.readyState === EventSource.CLOSED && this.source === source) setTimeout(() => this.source === source && this.open(), 2000);
-    };
-    for (const name of ["hello", "rows", "cursor", "reset", "gone", "runs"]) {
-      source.addEventListener(name, (event) => {
-        const data = JSON.parse(event.data);
-        if (name === "cursor") this.cursors.set(data.run, data.cursor);
-        this.onEvent(name, data);
-      });
-    }
+    this.isOpen = !document.hidden; // a window that is not seen needs no news
+    const cursors = this.isOpen ? this.cursors : null;
+    if (this.port) this.port.postMessage({ cursors });
+    else this.connection?.follow(cursors);
+  }
+
+  /** @param {string} name @param {any} data */
+  take(name, data) {
+    if (name === "cursor" && this.cursors.has(data.run)) this.cursors.set(data.run, data.cursor);
+    this.onEvent(name, data);
   }
 }

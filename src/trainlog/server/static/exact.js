@@ -1,0 +1,38 @@
+// Numbers as the log has them: every digit.
+
+/**
+ * JSON whose whole numbers beyond 2^53 are big integers, where the browser tells how a number was written.
+ * @param {string} text
+ */
+export function parseExact(text) {
+  return JSON.parse(text, /** @type {any} */ ((/** @type {string} */ _, /** @type {any} */ value, /** @type {any} */ context) => {
+    const source = context?.source;
+    const lost = typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
+    return lost && /^-?\d+$/.test(source ?? "") ? BigInt(source) : value;
+  }));
+}
+
+/** @param {unknown} value */
+export function exact(value) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "bigint" || (typeof value === "number" && Number.isInteger(value) && Math.abs(value) < 1e21)) return value.toLocaleString("en-US");
+  if (typeof value === "object") return JSON.stringify(value, (_, one) => (typeof one === "bigint" ? String(one) : one));
+  return String(value);
+}
+
+/** As `exact`, but for fractions, of which so many digits are shown. @param {unknown} value @param {number} digits */
+export function rounded(value, digits) {
+  return exact(typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(digits)) : value);
+}
+
+/** What *b* is more than *a*. @param {unknown} a @param {unknown} b @returns {string} */
+export function difference(a, b) {
+  if (Array.isArray(a) && Array.isArray(b) && a.length === b.length) return a.map((one, i) => difference(one, b[i])).join(", ");
+  if (typeof a === "bigint" || typeof b === "bigint") {
+    const whole = [a, b].every((one) => typeof one === "bigint" || Number.isInteger(one));
+    return whole ? exact(BigInt(/** @type {any} */ (b)) - BigInt(/** @type {any} */ (a))) : "";
+  }
+  if (typeof a !== "number" || typeof b !== "number") return "";
+  const by = b - a;
+  return `${by > 0 ? "+" : ""}${Number.isInteger(by) ? by.toLocaleString("en-US") : Number(by.toPrecision(4))}`;
+}
