@@ -9,7 +9,7 @@ from trainlog.draw.data import as_points
 from trainlog.draw.drawing import FloatArray, IntArray
 from trainlog.draw.scale import Scale
 
-__all__ = ["column_extremes", "downsample", "merge_dots", "simplify_path"]
+__all__ = ["column_extremes", "downsample", "kept_points", "merge_dots", "simplify_path"]
 
 # With more runs of equal columns than this, points are grouped by column and lose their order.
 _RUNS_PER_COLUMN = 4
@@ -31,17 +31,28 @@ def downsample(x: ArrayLike | None, y: ArrayLike, columns: int) -> tuple[FloatAr
         ValueError: when x and y are not one-dimensional and of one length, or ``columns`` is not positive.
 
     """
+    x, y = as_points(x, y)
+    keep = kept_points(x, y, columns)
+    return x[keep], y[keep]
+
+
+def kept_points(x: FloatArray, y: FloatArray, columns: int) -> IntArray:
+    """Indices of the points that `downsample` keeps of x and y, both (n,).
+
+    Raises:
+        ValueError: when ``columns`` is not positive.
+
+    """
     if columns < 1:
         raise ValueError(f"columns must be at least 1, not {columns}")
-    x, y = as_points(x, y)
-    finite = np.isfinite(x) & np.isfinite(y)
+    finite = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     x, y = x[finite], y[finite]
     if not len(x):
-        return x, y
+        return finite
     scale = Scale.fit(float(x.min()), float(x.max()))
     column = np.minimum(scale.position(x) * columns, columns - 1).astype(np.intp)
-    keep = column_extremes(column, y, columns)
-    return x[keep], y[keep]
+    kept: IntArray = finite[column_extremes(column, y, columns)]
+    return kept
 
 
 def column_extremes(column: IntArray, values: FloatArray, columns: int) -> IntArray:
