@@ -165,8 +165,7 @@ def plot_options(options: dict[str, Any]) -> tuple[PlotOptions, tuple[int, int]]
     """Remove the options of `figure_options` from *options*, and return them with the size of a figure."""
     size: tuple[int, int] = options.pop("size")
     names = ("y", "x", "smooth", "log_y", "by", "center", "band", "theme", "kind", "facet", "until", "xlim", "ylim")
-    names += ("together", "lines")
-    chosen = {name: options.pop(name) for name in names}
+    chosen = {name: options.pop(name) for name in (*names, "together", "lines")}
     scores, order = options.pop("normalize"), options.pop("order") or ""
     return PlotOptions(
         **chosen,

@@ -57,10 +57,10 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
     """
     options = options or PlotOptions()
     words = {name: found for name in options.y if (found := words_of(runs, name)) is not None}
-    strips = [_strip_picture(runs, *found, options) for found in words.values()]
+    worded = [_strip_picture(runs, *found, options) for found in words.values()]
     options = dataclasses.replace(options, y=tuple(name for name in options.y if name not in words))
-    if strips and not options.y:
-        return strips
+    if worded and not options.y:
+        return worded
     metrics = metrics_of(runs, options)
     axes = _axes(runs, {metric.kind for metric in metrics}, options)
     metrics = [metric for metric in metrics if metric.kind in axes]
@@ -75,7 +75,7 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
         )
     groups = groups_of(runs, options)
     if options.together is not None and options.y:
-        return [*_together(metrics, groups, axes, options), *strips]
+        return [*_together(metrics, groups, axes, options), *worded]
     folders = _folders(metrics)
     names = _file_names(folders)
     if options.kind not in ("curves", "efficiency"):
@@ -98,7 +98,7 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
         strips = extra if _tier(runs, metric) == 0 else ()
         panels[metric] = curve.panel(strips, events=len(metrics) <= _MAX_NAMED_EVENTS or not panels)
     if options.y:
-        return [*single, *strips]
+        return [*single, *worded]
     path, states = _path_and_states(runs, axes, options, colors)
     motion = list(motion_pictures(runs[0], title_of(runs, runs[0].label), options.theme)) if len(runs) == 1 else []
     if not single and not motion and path is None and states is None:

@@ -11,6 +11,8 @@ export class Hub {
     this.dirty = new Set();
     this.frame = 0;
     this.range = null;
+    this.zoomedAt = 0;
+    this.isPointed = false;
   }
 
   // The range of all charts together, so that they stand under each other.
@@ -29,6 +31,7 @@ export class Hub {
   setZoom(zoom) {
     if (zoom && !(zoom[1] > zoom[0])) return;
     this.zoom = zoom;
+    this.zoomedAt = performance.now();
     this.redraw();
     this.onZoom(zoom);
   }
@@ -36,15 +39,21 @@ export class Hub {
   setHover(x) {
     if (this.hover === x) return;
     this.hover = x;
-    this.redraw();
+    this.repoint();
   }
 
   setMoment(x) {
     this.momentX = x;
-    this.redraw();
+    this.repoint();
   }
 
   openMoment(x, chart) { this.onMoment(x, chart); }
+
+  // What lies over the charts changed, not the charts.
+  repoint() {
+    this.isPointed = true;
+    this.frame ||= requestAnimationFrame(() => this.drawNow());
+  }
 
   redraw(card = null) {
     for (const each of card ? [card] : this.cards) this.dirty.add(each);
@@ -65,5 +74,7 @@ export class Hub {
     const cards = [...this.dirty];
     this.dirty.clear();
     for (const card of cards) if (this.cards.has(card)) card.draw();
+    if (this.isPointed) for (const card of this.cards) card.point();
+    this.isPointed = false;
   }
 }

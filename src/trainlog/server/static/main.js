@@ -279,7 +279,7 @@ function onEvent(name, data) {
     const info = infos.get(data.run);
     if (!info) return;
     const known = info.kinds[data.kind]?.keys;
-    if (!known || Object.keys(data.columns).some((key) => !known[key])) infoAgain();
+    if (!known || Object.keys(data.columns).some((key) => !Object.hasOwn(known, key))) infoAgain();
     board.each((card) => card.take(data));
     if (data.kind === "event") loadEvents();
     if (info.episodes && data.kind === "stats") infoAgain();
@@ -300,18 +300,13 @@ watch((fields) => {
   if (has("q")) board.search();
   if (has("episode")) { inner.zoom = inner.range = null; reloadVariables(); }
   if (has("smooth")) {
-    $("smoothness").value = view.smooth ? view.smooth.toFixed(2) : "off";
-    board.each((card) => { if (card.lines.some((line) => line.thinned)) reloadSmooth(card); else if (card.visible) card.settle(); });
+    showSmoothing();
+    board.each((card) => { if (!card.spec.strip) card.refresh(); });
   }
 });
-const waiting = new Set();
-const smoothNow = later(150, () => { for (const card of waiting) card.refresh(); waiting.clear(); });
-function reloadSmooth(card) { waiting.add(card); smoothNow(); }
-
 $("axis").addEventListener("change", () => change({ x: $("axis").value }));
-$("smooth").value = view.smooth;
-$("smoothness").value = view.smooth ? view.smooth.toFixed(2) : "off";
-$("smooth").addEventListener("input", () => change({ smooth: Number($("smooth").value) }));
+showSmoothing();
+$("smooth").addEventListener("change", () => change({ smooth: smoothing($("smooth").value) }));
 $("log").setAttribute("aria-pressed", String(view.log));
 $("log").addEventListener("click", () => change({ log: !view.log }));
 $("unzoom").addEventListener("click", () => hub.setZoom(null));
@@ -337,8 +332,8 @@ const KEYS = {
   "/": ["find a metric", () => $("find").focus()],
   r: ["find a run", () => { showSide(true); $("filter").focus(); }],
   l: ["logarithmic y", () => change({ log: !view.log })],
-  "[": ["less smoothing", () => smoother(-0.1)],
-  "]": ["more smoothing", () => smoother(0.1)],
+  "[": ["less smoothing", () => smoother(-1)],
+  "]": ["more smoothing", () => smoother(1)],
   0: ["show the whole range", () => hub.setZoom(null)],
   " ": ["play the moment, or pause", () => moment.isOpen && moment.toggle()],
   t: ["light or dark", toggleTheme],
@@ -347,18 +342,32 @@ const KEYS = {
 };
 const ON_CHARTS = {
   "← →": "move along the curve", "Shift ← →": "move the range", "+ −": "zoom", Enter: "open the moment",
-  drag: "zoom into a range", "double click": "show the whole range", click: "open the moment",
+  drag: "zoom into a range", "Shift drag": "move the range", "double click": "show the whole range", click: "open the moment",
 };
 
+function smoothing(text) { return text === "auto" ? text : Number(text); }
+
+// An address may have a smoothing that is not among the choices.
+function showSmoothing() {
+  const text = String(view.smooth);
+  if (![...$("smooth").options].some((option) => option.value === text)) $("smooth").add(new Option(text, text));
+  $("smooth").value = text;
+}
+
 function smoother(by) {
-  const next = Math.min(Math.max(Math.round((view.smooth + by) * 100) / 100, 0), 0.99);
-  $("smooth").value = next;
-  change({ smooth: next });
+  const { options, selectedIndex } = $("smooth");
+  change({ smooth: smoothing(options[Math.min(Math.max(selectedIndex + by, 0), options.length - 1)].value) });
 }
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
   const inside = event.target.closest?.("input, select, textarea, button, summary");
+  if (event.key === "Escape" && inside?.type === "search" && inside.value) { // text and filter go together
+    event.preventDefault();
+    inside.value = "";
+    inside.dispatchEvent(new Event("input"));
+    return;
+  }
   if (event.key === "Escape" && inside) { inside.blur(); return; }
   if (inside && !(inside.type === "range" && event.key.length === 1 && event.key !== " ")) return;
   const act = KEYS[event.key]?.[1];
