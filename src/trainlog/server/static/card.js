@@ -67,7 +67,7 @@ export class Card {
     this.table.hidden = true;
     const grip = Object.assign(element("i", "grip"), { title: "Drag for another size; double click for the usual one" });
     this.listenToGrip(grip);
-    this.element.append(head, this.legend.element, this.plot, this.table, grip);
+    this.element.append(head, this.legend.element, this.legend.list, this.plot, this.table, grip);
     this.applyState();
   }
 
@@ -162,7 +162,7 @@ export class Card {
     const span = this.page.span();
     const zoom = this.hub.zoom;
     const wide = Math.ceil(Math.max(this.plot.clientWidth, 300) / 100) * 100;
-    const points = Math.min((count > MANY ? 2 : 4) * wide * (zoom ? 2 : 1), 8000);
+    const points = Math.min((count > MANY ? 1 : 4) * wide * (zoom ? 2 : 1), 8000);
     const pad = zoom ? (zoom[1] - zoom[0]) / 2 : 0; // there is something to see while the range moves
     return {
       kind: this.spec.kind, x: this.page.axis(), points, where: one.where ?? null,

@@ -189,7 +189,7 @@ export class Chart {
         return i >= 0 && one.strip.code[i] >= 0 ? one.strip.texts[one.strip.code[i]] : "–";
       }
       const i = hover === null ? one.x.length - 1 : nearest(one.x, hover);
-      return i < 0 ? "–" : described(one, i, hover);
+      return i < 0 ? "–" : number(valueAt(one, one.x[i]));
     });
   }
 

@@ -1,5 +1,7 @@
 // What linked charts share: the range, the pointer, the moment; and one drawing of each per frame of the screen.
 
+const BUDGET = 12; // milliseconds of a frame
+
 export class Hub {
   constructor({ onZoom, onMoment }) {
     this.onZoom = onZoom;
@@ -13,6 +15,7 @@ export class Hub {
     this.range = null;
     this.zoomedAt = 0;
     this.isPointed = false;
+    this.hovered = null; // the chart under the pointer, or that the keys are in
   }
 
   // The range of all charts together, so that they stand under each other.
@@ -69,12 +72,18 @@ export class Hub {
     this.redraw(same || this.zoom ? card : null);
   }
 
+  // The chart under the pointer first; what would take too long waits for the next frame.
   drawNow() {
     this.frame = 0;
-    const cards = [...this.dirty];
-    this.dirty.clear();
-    for (const card of cards) if (this.cards.has(card)) card.draw();
-    if (this.isPointed) for (const card of this.cards) card.point();
+    const began = performance.now();
+    const cards = [...this.dirty].sort((a, b) => Number(b.chart === this.hovered) - Number(a.chart === this.hovered));
+    for (const [i, card] of cards.entries()) {
+      if (i && performance.now() - began > BUDGET) break;
+      this.dirty.delete(card);
+      if (this.cards.has(card)) card.draw();
+    }
+    if (this.isPointed) for (const card of this.cards) if (!this.dirty.has(card)) card.point();
     this.isPointed = false;
+    if (this.dirty.size) this.frame = requestAnimationFrame(() => this.drawNow());
   }
 }

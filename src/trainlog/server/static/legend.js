@@ -11,14 +11,20 @@ export class Legend {
   constructor(spec) {
     this.spec = spec;
     this.element = element("div", "legend");
-    this.list = element("div", "all");
+    this.list = element("div", "all"); // beside the legend, which shows no more than two lines
     this.list.hidden = true;
+    this.list.tabIndex = -1;
     this.values = [];
     this.signature = "";
-    this.element.addEventListener("focusout", (event) => {
-      if (!this.element.contains(/** @type {Node | null} */ (event.relatedTarget))) this.list.hidden = true;
-    });
-    this.element.addEventListener("keydown", (event) => { if (event.key === "Escape" && !this.list.hidden) { event.stopPropagation(); this.list.hidden = true; } });
+    for (const part of [this.element, this.list]) {
+      part.addEventListener("focusout", (/** @type {FocusEvent} */ event) => {
+        const to = /** @type {Node | null} */ (event.relatedTarget);
+        if (!this.element.contains(to) && !this.list.contains(to)) this.list.hidden = true;
+      });
+      part.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+        if (event.key === "Escape" && !this.list.hidden) { event.stopPropagation(); this.list.hidden = true; }
+      });
+    }
   }
 
   /** @param {import("./chart.js").Series[]} series @param {number} keys how many keys the chart has */
@@ -59,7 +65,7 @@ export class Legend {
       part.append(swatch, text);
       parts.push(part);
     }
-    this.element.replaceChildren(...parts, this.list);
+    this.element.replaceChildren(...parts);
     this.list.hidden = true;
     this.shorten(parts);
   }

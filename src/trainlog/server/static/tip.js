@@ -50,7 +50,7 @@ export class Tip {
 
   marks(x) {
     const { X } = this.chart.place;
-    const near = this.chart.events.filter((event) => Math.abs(X(event.x) - X(x)) < NEAR).slice(0, 4).map((event) => event.text);
+    const near = [...new Set(this.chart.events.filter((event) => Math.abs(X(event.x) - X(x)) < NEAR).map((event) => event.text))].slice(0, 4);
     const isLost = this.chart.damage.some(([from, to]) => X(x) > X(from) - NEAR && X(x) < X(to) + NEAR);
     return [...near, ...(isLost ? ["the log is damaged here: frames were lost"] : [])];
   }
