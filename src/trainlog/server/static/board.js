@@ -112,7 +112,7 @@ export class Board {
       head.append(toggle);
       if (specs.length) head.append(Object.assign(element("span", "count"), { textContent: specs.length }));
       group.append(head);
-    }
+    } else group.append(Object.assign(element("h2", "hidden"), { textContent: "First charts" }));
     group.append(inside);
     return group;
   }

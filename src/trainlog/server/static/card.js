@@ -262,13 +262,13 @@ export class Card {
     this.chart.normalised = norm && this.keys().length > 1;
     this.explain();
     this.chart.draw();
-    this.legend.say(this.chart.values());
+    this.legend.say(this.chart);
   }
 
   point() {
     if (!this.chart) return;
     this.chart.point();
-    this.legend.say(this.chart.values());
+    this.legend.say(this.chart);
   }
 
   /** What is not to be seen in the chart, in words. */
@@ -284,9 +284,10 @@ export class Card {
       nan ? `${number(nan)} NaN` : "", infinite ? `${number(infinite)} ∞` : "", low ? `${thinned ? "" : `${number(low)} `}≤ 0 not drawn` : "",
       this.chart.normalised ? "normalised" : "", this.chart.damage.length ? "damaged" : "",
     ].filter(Boolean);
-    this.note.textContent = parts.join(" · ");
-    this.note.title = [thinned ? "Of the rows the first, last, lowest and highest of each pixel are drawn; zoom in for all." : "",
+    say(this.note, parts.join(" · "));
+    const title = [thinned ? "Of the rows the first, last, lowest and highest of each pixel are drawn; zoom in for all." : "",
       nan ? "A line has a gap where a NaN was logged." : "", this.chart.normalised ? "Each key is drawn from its lowest to its highest value." : ""].filter(Boolean).join(" ");
+    if (this.note.title !== title) this.note.title = title;
     const points = sum((one) => one.x.length);
     const words = !this.loaded ? ""
       : !this.lines.length ? "No run that is shown has these values."
@@ -294,7 +295,7 @@ export class Card {
       : !points && nan + infinite ? `All ${number(nan + infinite)} values ${infinite ? "are infinite or NaN" : "are NaN"}${this.hub.zoom ? " in this range" : ""}.`
       : !points ? (this.hub.zoom ? "No values in this range." : "No values yet.")
       : low && low === points ? "No value is above 0, so that a logarithmic axis shows none." : "";
-    this.said.textContent = words;
+    say(this.said, words);
     this.said.hidden = !words;
   }
 
@@ -314,6 +315,9 @@ export class Card {
 
   get theme() { return isDark() ? "dark" : "light"; }
 }
+
+/** A text that is there already is not written again: that would cost a layout. */
+function say(place, text) { if (place.textContent !== text) place.textContent = text; }
 
 function windows(curves) {
   const sizes = curves.map((one) => one.smooth?.window).filter(Boolean);

@@ -19,6 +19,7 @@ import { Tip } from "./tip.js";
 
 const LEFT = 50, RIGHT = 12, TOP = 12, BOTTOM = 22;
 export const CROWD = 24; // more curves are thin lines
+const STILL = 250; // milliseconds after which a range does not move any more
 
 export class Chart {
   /** @param {HTMLElement} plot @param {any} hub
@@ -33,6 +34,8 @@ export class Chart {
     this.log = false;
     this.normalised = false;
     this.lines = []; // thresholds that the reader has set
+    this.kept = null; // a picture of very many curves
+    this.ranges = null; // of y
     this.picked = null; // the point that was clicked
     this.canvas = document.createElement("canvas");
     this.canvas.tabIndex = 0;
@@ -143,7 +146,10 @@ export class Chart {
     const inner = { left: LEFT, right: width - RIGHT, top: TOP, bottom: height - BOTTOM };
     const X = (x) => inner.left + ((x - from) / (to - from)) * (inner.right - inner.left);
     this.place = { ...inner, from, to, X };
-    const ranges = this.options.strip ? null : this.yRanges([from, to]);
+    // Of very many curves y stays while the range moves: it is a picture then.
+    const isMoving = this.series.length > CROWD && performance.now() - this.hub.zoomedAt < STILL && this.ranges?.normalised === this.normalised;
+    const ranges = this.options.strip ? null : isMoving ? this.ranges : { ...this.yRanges([from, to]), normalised: this.normalised };
+    this.ranges = ranges;
     const isLog = this.log;
     // The coefficients of the line from a value to its pixel, for each curve.
     this.scaleOf = (one) => {

@@ -1,5 +1,14 @@
 // Numbers, sizes and times for people; ticks for axes.
 
+const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+/** @type {Map<number, Intl.NumberFormat>} */
+const formats = new Map(); // to make one takes longer than to use it a hundred times
+function significant(/** @type {number} */ value, /** @type {number} */ digits) {
+  let format = formats.get(digits);
+  if (!format) formats.set(digits, (format = new Intl.NumberFormat("en-US", { maximumSignificantDigits: digits })));
+  return format.format(value);
+}
+
 /** A number as text: whole ones whole, with separators, as far as a float tells them apart.
  * @param {any} value */
 export function number(value) {
@@ -8,10 +17,10 @@ export function number(value) {
   const size = Math.abs(value);
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "-∞";
   if (size !== 0 && (size >= 1e18 || size < 1e-3)) return scientific(value, size >= 1 ? 6 : 2);
-  if (Number.isInteger(value)) return value.toLocaleString("en-US");
+  if (Number.isInteger(value)) return whole.format(value);
   if (size >= 1e15) return scientific(value, 6);
-  if (size >= 1e6) return value.toLocaleString("en-US", { maximumSignificantDigits: Math.max(8, Math.floor(Math.log10(size)) + 2) });
-  return value.toLocaleString("en-US", { maximumSignificantDigits: size < 1 ? 3 : size < 1e4 ? 4 : 6 });
+  if (size >= 1e6) return significant(value, Math.max(8, Math.floor(Math.log10(size)) + 2));
+  return significant(value, size < 1 ? 3 : size < 1e4 ? 4 : 6);
 }
 
 /** @param {number} value @param {number} digits */

@@ -15,6 +15,7 @@ export class Legend {
     this.list.hidden = true;
     this.list.tabIndex = -1;
     this.values = [];
+    this.hasValues = true;
     this.signature = "";
     for (const part of [this.element, this.list]) {
       part.addEventListener("focusout", (/** @type {FocusEvent} */ event) => {
@@ -43,7 +44,7 @@ export class Legend {
       entries.get(id).values.push(value);
       this.values.push(value);
     }
-    const hasValues = entries.size <= MOST_WITH_VALUES;
+    const hasValues = this.hasValues = entries.size <= MOST_WITH_VALUES;
     const parts = [...entries.values()].map(({ one, values }) => {
       const part = element("span");
       const swatch = element("i", "swatch");
@@ -94,8 +95,12 @@ export class Legend {
     more.textContent = `+${parts.length - kept}`;
   }
 
-  /** @param {string[]} values one for each curve */
-  say(values) { this.values.forEach((place, i) => { if (place.textContent !== values[i]) place.textContent = values[i] ?? ""; }); }
+  /** @param {import("./chart.js").Chart} chart */
+  say(chart) {
+    if (!this.hasValues) return;
+    const values = chart.values();
+    this.values.forEach((place, i) => { if (place.textContent !== values[i]) place.textContent = values[i] ?? ""; });
+  }
 }
 
 /** Which texts the strips have, and their colours. */

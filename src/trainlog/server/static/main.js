@@ -207,6 +207,8 @@ const loadEvents = later(50, async () => {
   board.each((card) => card.visible && card.settle(), (card) => card.hub === hub);
 });
 
+const eventsOfRange = settled(250, loadEvents);
+
 // --- around the charts ---
 
 function about() {
@@ -294,7 +296,7 @@ function onEvent(name, data) {
 watch((fields) => {
   const has = (name) => fields.includes(name);
   if (has("runs")) showRuns();
-  if (has("zoom")) { hub.zoom = view.zoom; reloadMain(); loadEvents(); $("unzoom").hidden = !view.zoom; hub.redraw(); }
+  if (has("zoom")) { hub.zoom = view.zoom; reloadMain(); eventsOfRange(); $("unzoom").hidden = !view.zoom; hub.redraw(); }
   if (has("x")) { hub.range = inner.range = null; hub.zoom = view.zoom = null; $("unzoom").hidden = true; reloadAll(); loadEvents(); }
   if (has("log")) { $("log").setAttribute("aria-pressed", String(view.log)); view.cards = Object.fromEntries(Object.entries(view.cards).map(([id, one]) => [id, { ...one, log: null }])); hub.redraw(); inner.redraw(); }
   if (has("q")) board.search();
@@ -378,6 +380,12 @@ $("keys").querySelector("dl").append(...[...Object.entries(KEYS).map(([key, [wha
   .flatMap(([key, what]) => [Object.assign(element("dt"), { textContent: key }), Object.assign(element("dd"), { textContent: what })]));
 
 new ResizeObserver(() => { hub.redraw(); inner.redraw(); }).observe($("board"));
+
+// One call when there was none for a while.
+function settled(wait, act) {
+  let timer = 0;
+  return () => { clearTimeout(timer); timer = setTimeout(act, wait); };
+}
 
 // At most one call in a while; the last one counts.
 function later(wait, act) {

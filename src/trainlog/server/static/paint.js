@@ -95,30 +95,54 @@ function clip(pen, left, top, right, bottom) {
 
 function paintCurves(pen, chart) {
   const { left, right, top, bottom } = chart.place;
-  const isCrowd = chart.series.length > CROWD;
   clip(pen, left, top - 6, right + 2, bottom + 2);
-  for (const one of chart.series) if (one.band) paintBand(pen, chart, one);
+  if (chart.series.length > CROWD) paintCrowd(pen, chart);
+  else paintEach(pen, chart, chart.place);
+  pen.restore();
+}
+
+/** Of very many curves a picture that is wider than the chart is kept, so that it can be moved at once.
+ * @param {any} pen @param {Chart} chart */
+function paintCrowd(pen, chart) {
+  const { left, right, bottom, from, to, X } = chart.place;
+  const span = to - from, wide = right - left, ratio = window.devicePixelRatio || 1;
+  const { lo, times } = chart.scaleOf(chart.series[0]);
+  const id = [wide, bottom, ratio, chart.log, chart.normalised, lo, times].join(" ");
+  const { kept } = chart;
+  const fits = kept && kept.series === chart.series && kept.id === id && Math.abs(kept.span / span - 1) < 1e-6 && kept.from <= from && kept.to >= to;
+  if (!fits) {
+    const place = { ...chart.place, from: from - span / 2, to: to + span / 2, left: 0, right: 2 * wide };
+    const picture = new OffscreenCanvas(2 * wide * ratio, (bottom + 8) * ratio);
+    const brush = picture.getContext("2d");
+    brush.scale(ratio, ratio);
+    paintEach(brush, chart, { ...place, X: (x) => ((x - place.from) / (2 * span)) * 2 * wide });
+    chart.kept = { series: chart.series, id, span, from: place.from, to: place.to, picture };
+  }
+  pen.drawImage(chart.kept.picture, X(chart.kept.from), 0, 2 * wide, bottom + 8);
+}
+
+function paintEach(pen, chart, place) {
+  const isCrowd = chart.series.length > CROWD;
+  for (const one of chart.series) if (one.band) paintBand(pen, chart, one, place);
   for (const one of chart.series) {
     pen.strokeStyle = pen.fillStyle = one.color;
     pen.setLineDash(isCrowd ? [] : DASHES[(one.dash ?? 0) % DASHES.length]);
     const isBehind = Boolean(one.smooth?.x.length);
     pen.globalAlpha = isBehind ? 0.4 : 1;
     pen.lineWidth = isCrowd || isBehind ? 1 : 1.6;
-    if (!(isCrowd && isBehind)) curve(pen, chart, one, one, !isCrowd && !isBehind);
+    if (!(isCrowd && isBehind)) curve(pen, chart, one, one, place, !isCrowd && !isBehind);
     pen.globalAlpha = 1;
     if (isBehind) {
       pen.lineWidth = isCrowd ? 1 : 2;
-      curve(pen, chart, one, { ...one.smooth, span: undefined }, false);
+      curve(pen, chart, one, one.smooth, place, false);
     }
     pen.setLineDash([]);
   }
-  pen.restore();
 }
 
 /** A line with gaps; a point between two gaps is a dot, and so is each of few.
- * @param {any} pen @param {Chart} chart @param {Series} one @param {any} points @param {boolean} dots */
-function curve(pen, chart, one, points, dots) {
-  const { left, bottom, from, to, right } = chart.place;
+ * @param {any} pen @param {Chart} chart @param {Series} one @param {any} points @param {any} place @param {boolean} dots */
+function curve(pen, chart, one, points, { left, bottom, from, to, right }, dots) {
   const { x, y } = points;
   const breaks = points.breaks ?? [];
   const { lo, times } = chart.scaleOf(one);
@@ -143,8 +167,7 @@ function curve(pen, chart, one, points, dots) {
   for (let i = 0; i < alone.length; i += 2) dot(pen, alone[i], alone[i + 1], radius);
 }
 
-function paintBand(pen, chart, one) {
-  const { X, from, to } = chart.place;
+function paintBand(pen, chart, one, { X, from, to }) {
   const { low, high } = one.band;
   const [first, last] = visible(one, from, to);
   const isShown = (i) => Number.isFinite(low[i]) && Number.isFinite(high[i]) && !(chart.log && low[i] <= 0);
@@ -209,24 +232,32 @@ function paintDamage(pen, chart, tones) {
   pen.globalAlpha = 1;
 }
 
+/** Events of the same colour and look are one path: a hundred runs have thousands of them. */
 function paintEvents(pen, chart, tones) {
   const { left, right, top, bottom, X } = chart.place;
   const types = new Map();
   const seen = chart.events.filter((event) => X(event.x) >= left - 1 && X(event.x) <= right + 1);
   for (const { type } of seen) types.set(type, (types.get(type) ?? 0) + 1);
-  for (const event of seen) {
-    const at = X(event.x);
-    pen.strokeStyle = pen.fillStyle = event.color ?? tones.dim;
-    if (types.get(event.type) > FEW_EVENTS) { // a rug
-      line(pen, pen.strokeStyle, at, top - 8, at, top - 1);
-      continue;
-    }
-    pen.globalAlpha = 0.35;
-    pen.setLineDash([2, 3]);
-    line(pen, pen.strokeStyle, at, top, at, bottom);
+  const groups = new Map();
+  for (const { type, color, x } of seen) {
+    const isRug = types.get(type) > FEW_EVENTS;
+    const id = `${isRug}${color}`;
+    if (!groups.has(id)) groups.set(id, { isRug, color: color ?? tones.dim, places: new Set() });
+    groups.get(id).places.add(Math.round(X(x) * 2) / 2);
+  }
+  for (const { isRug, color, places } of groups.values()) {
+    pen.strokeStyle = pen.fillStyle = color;
+    pen.globalAlpha = isRug ? 1 : 0.35;
+    pen.setLineDash(isRug ? [] : [2, 3]);
+    pen.beginPath();
+    for (const at of places) { pen.moveTo(at, isRug ? top - 8 : top); pen.lineTo(at, isRug ? top - 1 : bottom); }
+    pen.stroke();
     pen.setLineDash([]);
     pen.globalAlpha = 1;
-    pen.beginPath(); pen.moveTo(at - 4, top - 7); pen.lineTo(at + 4, top - 7); pen.lineTo(at, top); pen.closePath(); pen.fill();
+    if (isRug) continue;
+    pen.beginPath();
+    for (const at of places) { pen.moveTo(at - 4, top - 7); pen.lineTo(at + 4, top - 7); pen.lineTo(at, top); pen.closePath(); }
+    pen.fill();
   }
 }
 

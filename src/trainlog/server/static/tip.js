@@ -25,9 +25,9 @@ export class Tip {
       if (i < 0 || (one.x.length > 1 && !one.strip && isFar(one.x, i, x))) return [];
       const name = [one.name, one.label].filter(Boolean).join(" · ") || chart.options.title;
       const label = one.n ? `${name} (n=${one.n})` : name;
-      if (one.strip) return [{ one, label, value: 0, text: one.strip.code[i] < 0 ? "–" : one.strip.texts[one.strip.code[i]] }];
-      const band = one.band ? ` [${number(one.band.low[i])}, ${number(one.band.high[i])}]` : "";
-      return [{ one, label, value: valueAt(one, x), text: described(one, i, x) + band }];
+      if (one.strip) return [{ one, label, value: 0, text: () => (one.strip.code[i] < 0 ? "–" : one.strip.texts[one.strip.code[i]]) }];
+      const band = () => (one.band ? ` [${number(one.band.low[i])}, ${number(one.band.high[i])}]` : "");
+      return [{ one, label, value: valueAt(one, x), text: () => described(one, i, x) + band() }];
     }).sort((a, b) => b.value - a.value);
     const notes = [...this.members(near?.series, x), ...this.marks(x)];
     return { places: this.places(near, x), rows: rows.map((row) => ({ ...row, isNear: row.one === near?.series })), notes };
@@ -59,7 +59,7 @@ export class Tip {
   sentence() {
     const facts = this.facts();
     if (!facts) return "";
-    return [facts.places.join(", "), ...facts.rows.slice(0, 8).map((row) => `${row.label} ${row.text}`), ...facts.notes].join("; ");
+    return [facts.places.join(", "), ...facts.rows.slice(0, 8).map((row) => `${row.label} ${row.text()}`), ...facts.notes].join("; ");
   }
 
   /** @param {{x: number, y: number} | null} pointer on the page; null for the keyboard's */
@@ -74,7 +74,7 @@ export class Tip {
       const swatch = made("i", "swatch");
       swatch.style.background = row.one.color;
       const label = made("span", row.isNear ? "near" : "", row.label);
-      table.append(swatch, label, made("b", "", row.text));
+      table.append(swatch, label, made("b", "", row.text()));
     }
     const rest = facts.rows.length - MOST_ROWS;
     this.box.replaceChildren(head, table, ...(rest > 0 ? [made("div", "rest", `+${rest}`)] : []), ...facts.notes.map((text) => made("div", "note", text)));
