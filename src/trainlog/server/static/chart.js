@@ -121,7 +121,7 @@ export class Chart {
     const span = Math.min(high - low, Number.MAX_VALUE / 4);
     const pad = span * 0.06 || Math.abs(high) * 0.05 || 0.5;
     const zero = low >= 0 && low < pad * 3;
-    return { low: Math.max(zero ? Math.min(0, low) : low - pad, -Number.MAX_VALUE / 2), high: Math.min(high + pad, Number.MAX_VALUE / 2) };
+    return { low: Math.max(zero ? Math.min(0, low) : low - pad, -Number.MAX_VALUE), high: Math.min(high + pad, Number.MAX_VALUE) };
   }
 
   // --- drawing ---
@@ -155,11 +155,12 @@ export class Chart {
     this.scaleOf = (one) => {
       const { low, high } = ranges.of(one);
       const lo = isLog ? Math.log10(low) : low, hi = isLog ? Math.log10(high) : high;
-      return { lo, times: (inner.bottom - inner.top) / (hi - lo || 1) };
+      const half = hi / 2 - lo / 2; // the whole range may be more than a float holds
+      return { half: lo / 2, times: (inner.bottom - inner.top) / (half || 1) };
     };
     this.Y = (one, y) => {
-      const { lo, times } = this.scaleOf(one);
-      return inner.bottom - ((isLog ? Math.log10(y) : y) - lo) * times;
+      const { half, times } = this.scaleOf(one);
+      return inner.bottom - ((isLog ? Math.log10(y) : y) / 2 - half) * times;
     };
     paint(pen, this, ranges, ground());
     this.point();

@@ -106,8 +106,8 @@ function paintCurves(pen, chart) {
 function paintCrowd(pen, chart) {
   const { left, right, bottom, from, to, X } = chart.place;
   const span = to - from, wide = right - left, ratio = window.devicePixelRatio || 1;
-  const { lo, times } = chart.scaleOf(chart.series[0]);
-  const id = [wide, bottom, ratio, chart.log, chart.normalised, lo, times].join(" ");
+  const { half, times } = chart.scaleOf(chart.series[0]);
+  const id = [wide, bottom, ratio, chart.log, chart.normalised, half, times].join(" ");
   const { kept } = chart;
   const fits = kept && kept.series === chart.series && kept.id === id && Math.abs(kept.span / span - 1) < 1e-6 && kept.from <= from && kept.to >= to;
   if (!fits) {
@@ -145,7 +145,7 @@ function paintEach(pen, chart, place) {
 function curve(pen, chart, one, points, { left, bottom, from, to, right }, dots) {
   const { x, y } = points;
   const breaks = points.breaks ?? [];
-  const { lo, times } = chart.scaleOf(one);
+  const { half, times } = chart.scaleOf(one);
   const wide = (right - left) / (to - from), isLog = chart.log;
   const [first, last] = visible(points, from, to);
   const alone = [];
@@ -157,7 +157,7 @@ function curve(pen, chart, one, points, { left, bottom, from, to, right }, dots)
     const value = isLog ? (y[i] > 0 ? Math.log10(y[i]) : NaN) : y[i];
     if (!(value - value === 0)) { if (down && length === 1) alone.push(px, py); down = false; continue; }
     px = left + (x[i] - from) * wide;
-    py = bottom - (value - lo) * times;
+    py = bottom - (value / 2 - half) * times;
     if (down) { pen.lineTo(px, py); length++; } else { pen.moveTo(px, py); down = true; length = 1; }
     if (dots && last - first <= FEW_POINTS) alone.push(px, py);
   }
