@@ -13,6 +13,8 @@ import { changeCard, ofCard, view } from "./view.js";
 const AGAIN = 300; // milliseconds until the next look at a file that is being read
 const SETTLED = 150; // milliseconds after which a range that the reader moves is asked for
 const SMOOTH_AGAIN = 1000; // milliseconds between two looks at a smoothed curve that grows
+const MOST_RAW = 4; // smoothed curves with every value behind them, as in the figures
+const FEW = 10; // curves that are shown together
 const MANY = 40; // curves; of more, each has fewer points
 const COLORS = ["blue", "red", "green", "violet", "orange", "cyan", "pink", "teal", "gold"];
 
@@ -179,22 +181,40 @@ export class Card {
     if (this.loaded && wait > 0) { this.timer = setTimeout(() => this.visible && this.load(), wait); return; }
     this.stale = false;
     const asked = this.wanted();
+    const answers = new Array(asked.length).fill(null);
     try {
-      const answers = await Promise.all(asked.map(({ run, one }) => curve(run.id, one.key, this.parameters(one, asked.length))));
+      await Promise.all(asked.map(async ({ run, one }, i) => {
+        answers[i] = await curve(run.id, one.key, this.parameters(one, asked.length));
+        if (turn === this.turn && asked.length > FEW) this.takeSome(turn, asked, answers);
+      }));
       if (turn !== this.turn) return;
-      const several = new Set(asked.map(({ run }) => run.id)).size > 1;
-      this.lines = asked.map((each, i) => new Line(each, answers[i], several, this.spec)).filter((line) => line.curve);
-      for (const line of this.lines) line.extra = this.keys().length - this.spec.series.length;
       const progress = Math.min(1, ...answers.map((answer) => answer.progress));
       this.loaded = progress >= 1;
       this.showProgress(progress);
       if (progress < 1) this.timer = setTimeout(() => this.visible && this.load(), AGAIN);
-      this.settle();
+      this.takeAnswers(asked, answers);
     } catch (error) {
       if (turn !== this.turn) return;
       this.note.textContent = error.message;
       if (error.status === 409 || error.status === 503 || error instanceof TypeError) this.timer = setTimeout(() => this.refresh(), 1500);
     }
+  }
+
+  // Of many runs those that are there are shown while the others are on their way.
+  takeSome(turn, asked, answers) {
+    this.some ||= setTimeout(() => {
+      this.some = 0;
+      if (turn !== this.turn || answers.every(Boolean)) return;
+      this.showProgress(answers.filter(Boolean).length / answers.length);
+      this.takeAnswers(asked, answers);
+    }, AGAIN);
+  }
+
+  takeAnswers(asked, answers) {
+    const several = new Set(asked.map(({ run }) => run.id)).size > 1;
+    this.lines = asked.flatMap((each, i) => (answers[i]?.curve ? [new Line(each, answers[i], several, this.spec)] : []));
+    for (const line of this.lines) line.extra = this.keys().length - this.spec.series.length;
+    this.settle();
   }
 
   showProgress(progress) {
@@ -230,7 +250,8 @@ export class Card {
     this.isEmpty = this.loaded && this.spec.absent !== undefined && this.lines.every((line) => line.below > 0 && !line.curve.x.length);
     this.applyState();
     if (!this.chart) return;
-    this.chart.series = series;
+    const hidesRaw = series.filter((one) => one.smooth?.x.length).length > MOST_RAW;
+    this.chart.series = hidesRaw ? series.map((one) => ({ ...one, hidesRaw })) : series;
     this.chart.axisName = this.page.axis();
     this.chart.events = this.page.runs().flatMap((run) => this.page.events(run.id))
       .map((event) => ({ type: event.text.split(":")[0], ...event }));
@@ -280,7 +301,8 @@ export class Card {
     const low = this.chart.log && !this.spec.strip ? sum((one) => one.y?.filter((y) => y <= 0).length) : 0;
     const smoothed = [...new Set(curves.map((one) => one.smooth?.label).filter(Boolean))];
     const parts = [
-      ...(smoothed.length > 2 ? [`centred means of ${windows(curves)}`] : smoothed), thinned ? "thinned" : "",
+      ...(smoothed.length > 2 ? [`centred means of ${windows(curves)}`] : smoothed),
+      this.chart.series.some((one) => one.hidesRaw) ? "single values are not drawn" : "", thinned ? "thinned" : "",
       nan ? `${number(nan)} NaN` : "", infinite ? `${number(infinite)} ∞` : "", low ? `${thinned ? "" : `${number(low)} `}≤ 0 not drawn` : "",
       this.chart.normalised ? "normalised" : "", this.chart.damage.length ? "damaged" : "",
     ].filter(Boolean);

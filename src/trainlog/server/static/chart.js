@@ -12,7 +12,7 @@ import { Tip } from "./tip.js";
  *   at?: Object<string, ArrayLike<number>>, smooth?: {x: ArrayLike<number>, y: ArrayLike<number>, label: string, window: number} | null,
  *   run?: string, name?: string, key?: string, band?: {low: ArrayLike<number>, high: ArrayLike<number>}, n?: number,
  *   members?: (string | {label: string, x: ArrayLike<number>, y: ArrayLike<number>})[],
- *   strip?: {texts: string[], code: number[], end: number | null, colors: string[]}, span?: Span}} Series
+ *   strip?: {texts: string[], code: number[], end: number | null, colors: string[]}, span?: Span, hidesRaw?: boolean}} Series
  * @typedef {{n: number, low: number, high: number, isSorted: boolean}} Span
  * @typedef {{low: number, high: number}} Range
  */
@@ -106,7 +106,8 @@ export class Chart {
     };
     for (const one of series) {
       const [first, last] = visible(one, from, to);
-      take(one.x, one.y, first, last);
+      if (one.hidesRaw) take(one.smooth.x, one.smooth.y, 0, one.smooth.x.length);
+      else take(one.x, one.y, first, last);
       if (one.band) { take(one.x, one.band.low, first, last); take(one.x, one.band.high, first, last); }
     }
     return low <= high ? { low, high } : null;
@@ -180,7 +181,7 @@ export class Chart {
     let best = null, least = Infinity;
     for (const one of this.series) {
       const i = one.strip ? before(one.x, x) : nearest(one.x, x);
-      if (i < 0) continue;
+      if (i < 0 || isFar(one, i, x)) continue;
       const y = one.strip || py === null || !this.scaleOf ? 0 : Math.abs(this.Y(one, valueAt(one, x)) - py);
       if (y < least || !best) [best, least] = [{ series: one, index: i }, y];
     }
@@ -313,6 +314,13 @@ export function spanOf(one) {
 export function visible(one, from, to) {
   if (!spanOf(one).isSorted) return [0, one.x.length];
   return [Math.max(before(one.x, from), 0), Math.min(before(one.x, to) + 2, one.x.length)];
+}
+
+/** Whether a curve has long ended at x, or not yet begun. @param {Series} one @param {number} i @param {number} x */
+export function isFar({ x: points, strip }, i, x) {
+  const last = points.length - 1;
+  if (strip) return strip.end !== null && x > strip.end;
+  return (x < points[0] || x > points[last]) && Math.abs(points[i] - x) > (points[last] - points[0]) / Math.max(last, 1) * 1.5;
 }
 
 /** The value at a point, with the smoothed one before it. @param {Series} one @param {number} i @param {number | null} hover */

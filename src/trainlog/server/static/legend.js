@@ -1,6 +1,5 @@
 // The legend of a chart: at most two lines, whose height no value changes. Of more entries the rest is a click away.
 
-import { ofText } from "./colors.js";
 import { element } from "./card.js";
 
 const MOST_WITH_VALUES = 8; // runs; of more, the values are at the pointer
@@ -29,11 +28,11 @@ export class Legend {
   }
 
   /** @param {import("./chart.js").Series[]} series @param {number} keys how many keys the chart has */
-  fill(series, keys) {
+  fill(series, keys, withValues = true) {
     const texts = this.spec.strip ? textsOf(series) : [];
-    const signature = JSON.stringify([series.map((one) => [one.name, one.label, one.color, one.n, one.run]), texts, keys, this.element.clientWidth]);
-    if (signature === this.signature) return;
-    this.signature = signature;
+    const signature = JSON.stringify([series.map((one) => [one.name, one.label, one.color, one.n, one.run]), texts, keys, this.element.clientWidth, withValues]);
+    if (withValues && signature === this.signature) return;
+    if (withValues) this.signature = signature;
     this.values = [];
     const entries = new Map(); // one for a run, however many curves
     for (const one of series) {
@@ -44,7 +43,7 @@ export class Legend {
       entries.get(id).values.push(value);
       this.values.push(value);
     }
-    const hasValues = this.hasValues = entries.size <= MOST_WITH_VALUES;
+    const hasValues = this.hasValues = withValues && entries.size <= MOST_WITH_VALUES;
     const parts = [...entries.values()].map(({ one, values }) => {
       const part = element("span");
       const swatch = element("i", "swatch");
@@ -68,16 +67,18 @@ export class Legend {
     }
     this.element.replaceChildren(...parts);
     this.list.hidden = true;
-    this.shorten(parts);
+    const fits = this.shorten(parts);
+    if (!fits && hasValues && series.some((one) => one.name)) this.fill(series, keys, false); // names before values
   }
 
-  /** Leave two lines, and a button for what has no place in them. @param {HTMLElement[]} parts */
+  /** Leave two lines, and a button for what has no place in them; true when all has.
+   * @param {HTMLElement[]} parts @returns {boolean} */
   shorten(parts) {
     const first = parts[0];
-    if (!first?.offsetParent) { this.signature = ""; return; } // not on the screen: measured when it is
+    if (!first?.offsetParent) { this.signature = ""; return true; } // not on the screen: measured when it is
     const fits = (/** @type {HTMLElement} */ part) => part.offsetTop < first.offsetTop + 1.5 * first.offsetHeight;
     let kept = parts.findIndex((part) => !fits(part));
-    if (kept < 0) return;
+    if (kept < 0) return true;
     const more = Object.assign(element("button", "more-runs"), { type: "button" });
     more.setAttribute("aria-label", "All curves of this chart");
     more.addEventListener("click", () => {
@@ -93,6 +94,7 @@ export class Legend {
       parts[kept - 1].remove();
     }
     more.textContent = `+${parts.length - kept}`;
+    return false;
   }
 
   /** @param {import("./chart.js").Chart} chart */
@@ -107,7 +109,7 @@ export class Legend {
 function textsOf(series) {
   const shown = new Map();
   for (const { strip } of series) {
-    for (const code of new Set(strip?.code ?? [])) if (code >= 0 && strip.texts[code]) shown.set(strip.texts[code], ofText(strip.texts[code], code));
+    for (const code of new Set(strip?.code ?? [])) if (code >= 0 && strip.texts[code]) shown.set(strip.texts[code], strip.colors[code]);
   }
   return [...shown].slice(0, MOST_TEXTS);
 }

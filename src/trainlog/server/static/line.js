@@ -5,6 +5,14 @@ import { named, ofRun, ofText } from "./colors.js";
 /** @typedef {{x: number[], y: number[], breaks: number[], at: Object<string, number[]>, smooth?: any, thinned: boolean,
  *   nan: number, infinite: number, texts?: string[], code?: number[], end?: number | null}} Curve */
 
+const PLACES = new Map(); // of texts, by which each has one colour in all runs
+
+/** @param {string} text */
+function colorOf(text) {
+  if (!PLACES.has(text)) PLACES.set(text, PLACES.size);
+  return ofText(text, PLACES.get(text));
+}
+
 export class Line {
   /** @param {any} wanted {run, one, place, isText} @param {any} answer of the server @param {boolean} several runs
    * @param {any} spec of the card */
@@ -87,7 +95,7 @@ export class Line {
       key: this.one.key, color, dash: this.several ? this.place : 0, x: curve.x, run: this.run.id, at: curve.at, breaks: curve.breaks,
     };
     if (!curve.texts) return { ...base, y: curve.y, smooth: curve.smooth ?? null };
-    const strip = { texts: curve.texts, code: curve.code, end: curve.end, colors: curve.texts.map(ofText) };
+    const strip = { texts: curve.texts, code: curve.code, end: curve.end, colors: curve.texts.map(colorOf) };
     return { ...base, y: [], strip };
   }
 

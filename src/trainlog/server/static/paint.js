@@ -130,7 +130,7 @@ function paintEach(pen, chart, place) {
     const isBehind = Boolean(one.smooth?.x.length);
     pen.globalAlpha = isBehind ? 0.4 : 1;
     pen.lineWidth = isCrowd || isBehind ? 1 : 1.6;
-    if (!(isCrowd && isBehind)) curve(pen, chart, one, one, place, !isCrowd && !isBehind);
+    if (!one.hidesRaw) curve(pen, chart, one, one, place, !isCrowd && !isBehind);
     pen.globalAlpha = 1;
     if (isBehind) {
       pen.lineWidth = isCrowd ? 1 : 2;
@@ -163,7 +163,7 @@ function curve(pen, chart, one, points, { left, bottom, from, to, right }, dots)
   }
   pen.stroke();
   if (down && (length === 1 || dots)) alone.push(px, py);
-  const radius = alone.length === 2 && x.length === 1 ? 3 : 1.9;
+  const radius = x.length === 1 ? 3 : 1.9;
   for (let i = 0; i < alone.length; i += 2) dot(pen, alone[i], alone[i + 1], radius);
 }
 

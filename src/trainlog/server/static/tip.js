@@ -1,6 +1,6 @@
 // What is at the pointer: where it is on every axis, and the value of each curve, the highest first.
 
-import { before, described, nearest, valueAt } from "./chart.js";
+import { before, described, isFar, nearest, valueAt } from "./chart.js";
 import { duration, exact, number } from "./format.js";
 
 const MOST_ROWS = 14;
@@ -22,7 +22,7 @@ export class Tip {
     const near = chart.nearest(x, chart.pointer?.py ?? null);
     const rows = chart.series.flatMap((one) => {
       const i = one.strip ? before(one.x, x) : nearest(one.x, x);
-      if (i < 0 || (one.x.length > 1 && !one.strip && isFar(one.x, i, x))) return [];
+      if (i < 0 || isFar(one, i, x)) return [];
       const name = [one.name, one.label].filter(Boolean).join(" · ") || chart.options.title;
       const label = one.n ? `${name} (n=${one.n})` : name;
       if (one.strip) return [{ one, label, value: 0, text: () => (one.strip.code[i] < 0 ? "–" : one.strip.texts[one.strip.code[i]]) }];
@@ -92,12 +92,6 @@ export class Tip {
   }
 
   hide() { this.box?.remove(); }
-}
-
-/** Whether a curve has long ended, or not yet begun, at x. */
-function isFar(points, i, x) {
-  const isOutside = x < points[0] || x > points[points.length - 1];
-  return isOutside && Math.abs(points[i] - x) > (points[points.length - 1] - points[0]) / Math.max(points.length - 1, 1) * 1.5;
 }
 
 const seconds = (/** @type {number} */ value) => (value >= 90 ? `${duration(value)} (${number(value)} s)` : `${number(value)} s`);
