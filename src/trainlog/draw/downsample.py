@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainlog.draw.data import as_points
-from trainlog.draw.drawing import FloatArray, IntArray
+from trainlog.draw.drawing import BoolArray, FloatArray, IntArray
 from trainlog.draw.scale import Scale
 
-__all__ = ["column_extremes", "downsample", "kept_points", "merge_dots", "simplify_path"]
+__all__ = ["column_extremes", "downsample", "kept_points", "merge_dots", "simplify_path", "visible_gaps"]
 
 # With more runs of equal columns than this, points are grouped by column and lose their order.
 _RUNS_PER_COLUMN = 4
@@ -53,6 +53,24 @@ def kept_points(x: FloatArray, y: FloatArray, columns: int) -> IntArray:
     column = np.minimum(scale.position(x) * columns, columns - 1).astype(np.intp)
     kept: IntArray = finite[column_extremes(column, y, columns)]
     return kept
+
+
+def visible_gaps(x: FloatArray, known: BoolArray, lost: BoolArray, kept: IntArray, columns: int | None) -> IntArray:
+    """Which of the ``kept`` points have a gap before them: numbers that were lost since the point before.
+
+    Args:
+        x: (n,).
+        known: which values (n,) are finite.
+        lost: which of the others are a gap.
+        kept: of the finite values, increasing, as `kept_points` has them.
+        columns: as there; a gap that is no wider than one of them cannot be seen. None for every gap.
+
+    """
+    gaps = np.diff(np.cumsum(lost)[kept]) > 0
+    if columns is not None:
+        gaps &= (np.diff(np.cumsum(known)[kept]) == 1) & (np.diff(x[kept]) * columns > np.ptp(x[kept]))
+    found: IntArray = np.flatnonzero(gaps) + 1
+    return found
 
 
 def column_extremes(column: IntArray, values: FloatArray, columns: int) -> IntArray:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from trainlog.conventions import AXES, AxisKey, AxisName
 from trainlog.draw import downsample
-from trainlog.draw.downsample import kept_points
+from trainlog.draw.downsample import kept_points, visible_gaps
 from trainlog.episode_summary import is_summary
 from trainlog.model import Kind
 from trainlog.plot.run import Metric, Run
@@ -185,14 +185,10 @@ def curve(
     thinned = int(known.sum()) > points
     columns = max(points // 4, 1)
     kept = kept_points(window.x, values, columns) if thinned else np.flatnonzero(known)
-    x = window.x[kept]
-    broken = np.diff(np.cumsum(is_lost)[kept]) > 0
-    if thinned:  # then only gaps that are wider than what a point stands for
-        broken &= (np.diff(np.cumsum(known)[kept]) == 1) & (np.diff(x) * columns > np.ptp(x))
     return {
-        "x": x.tolist(),
+        "x": window.x[kept].tolist(),
         "y": values[kept].tolist(),
-        "breaks": (np.flatnonzero(broken) + 1).tolist(),
+        "breaks": visible_gaps(window.x, known, is_lost, kept, columns if thinned else None).tolist(),
         "at": {name: place[kept].tolist() for name, place in (places or {}).items()},
         "rows": len(values),
         "thinned": thinned,
@@ -245,9 +241,10 @@ def series_of(log: Log, kind: Kind, key: str) -> Series:
 
 def damage_of(log: Log, kind: Kind, axis: AxisName) -> list[tuple[float, float]]:
     """Between which places of an axis bytes were lost; only for a format in which a row stands at its byte."""
-    rows = log.rows[kind]
-    orders = rows.order.read(0, rows.columns.rows)
-    if not log.gaps or len(orders) < 2 or orders[-1] < _FRAME * sum(map(len, log.rows.values())):
+    if not log.gaps:
+        return []
+    orders = log.rows[kind].order.read(0, log.rows[kind].columns.rows)
+    if len(orders) < 2 or orders[-1] < _FRAME * sum(map(len, log.rows.values())):
         return []
     x = axis_values(log, kind, axis, 0, len(orders))
     found = set()

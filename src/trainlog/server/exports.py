@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Final
 
 from starlette.requests import Request
@@ -19,6 +20,7 @@ from trainlog.server.responses import ApiError
 __all__ = ["figure"]
 
 _LOOK: Final = ("runs", "smooth", "log", "lines", "together", "theme", "width", "height", "format")
+_DRAWING: Final = threading.Lock()  # one at a time, as each reads whole logs
 _TYPES: Final = {"svg": "image/svg+xml", "png": "image/png"}
 
 
@@ -45,9 +47,11 @@ def figure(request: Request) -> Response:
             together=next((name for name in TOGETHER if name == together), None),
             lines=tuple(filter(math.isfinite, map(float, query.names("lines") or []))),
         )
-        with state.reading(logs[0], ()):
-            (picture,) = pictures(runs_of([log.reader for log in logs], only=options.y), options)
-            content = encode(layout(picture.figure, *size, theme), "png" if format == "png" else "svg")
+        with _DRAWING:
+            found = pictures(runs_of([log.reader for log in logs], only=options.y), options)
+            if len(found) != 1:
+                raise PlotError("these keys are not one figure: there is nothing to draw, or words beside numbers")
+            content = encode(layout(found[0].figure, *size, theme), "png" if format == "png" else "svg")
     except (PlotError, ValueError) as error:
         raise ApiError(400, "figure", state.redact(error)) from error
     return Response(content, media_type=_TYPES[format])
