@@ -250,6 +250,52 @@ def test_events_are_lines_or_a_rug_and_damage_is_hatched(page: Any, runs: Path) 
     )
 
 
+def test_a_line_of_a_group_has_its_band_and_members(page: Any, runs: Path) -> None:
+    write(runs / "x.flog", steps(20, reward=lambda n: n))
+    page.open("?x=step")
+    page.drawn("learning")
+    found = page.driver.execute_async_script(
+        """const done = arguments[0];
+        const modules = ["chart", "hub", "legend"].map((name) => import(`/static/${name}.js`));
+        Promise.all(modules).then(([{Chart}, {Hub}, {Legend}]) => {
+          const plot = Object.assign(document.createElement("div"), {className: "plot"});
+          plot.style.cssText = "position: fixed; left: 0; top: 0; width: 400px; height: 200px; z-index: 9";
+          document.body.append(plot);
+          const hub = new Hub({onZoom() {}, onMoment() {}});
+          const chart = new Chart(plot, hub, {title: "reward"});
+          const x = Float64Array.from({length: 50}, (_, i) => i), of = (y) => Float64Array.from(x, (i) => y + i / 50);
+          const members = ["a", {label: "b", x, y: of(7)}];
+          const group = {label: "sac", color: "#1c7ed6", dash: 0, x, y: of(1), n: 5, members};
+          const inked = () => {
+            const pen = new OffscreenCanvas(400, 200).getContext("2d", {willReadFrequently: true});
+            pen.drawImage(chart.canvas, 0, 0);
+            return pen.getImageData(0, 0, 400, 200).data.filter((v, i) => i % 4 === 3 && v).length;
+          };
+          chart.series = [{...group, band: {low: of(0), high: of(2)}}];
+          chart.draw();
+          const withBand = inked();
+          chart.series[0].band.low.fill(NaN, 0, 25);
+          chart.draw();
+          const withHalf = inked();
+          hub.hovered = chart;
+          hub.hover = 40;
+          chart.point();
+          const tip = document.querySelector(".tip").textContent;
+          const legend = new Legend({});
+          document.body.append(legend.element);
+          legend.fill(chart.series, 1);
+          chart.destroy();
+          done([withBand, withHalf, tip, legend.element.textContent]);
+        });"""
+    )
+    with_band, with_half, tip, legend = found
+    assert with_band > with_half * 1.3
+    assert "sac (n=5)" in tip
+    assert "1.8 [0.8, 2.8]" in tip
+    assert "a, b 7.8" in tip
+    assert "sac (n=5)" in legend
+
+
 # --- smoothing ---
 
 

@@ -97,7 +97,7 @@ class Query:
         if self._values.get("smooth") == "auto":
             return None
         number = self.number("smooth") or 0.0
-        if not (0 <= number < 1 or (number in range(2, 1 << 53))):
+        if not (0 <= number < 1 or (2 <= number < 2**53 and number.is_integer())):
             raise ApiError(400, "parameter", "smooth is auto, a window of values, or a weight between 0 and 1")
         return number
 

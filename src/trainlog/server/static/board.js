@@ -16,6 +16,7 @@ export class Board {
     Object.assign(this, { place, pages, hubs, specials });
     /** @type {Map<string, Card>} */
     this.cards = new Map();
+    this.places = new Map(); // of charts in their group: those that were moved stand between the numbers of others
     this.signature = "";
     this.readout = element("p", "hidden");
     this.readout.id = "readout";
@@ -67,8 +68,8 @@ export class Board {
     return all.map((section) => {
       const own = section.cards.filter(({ id }) => !ofCard(id).hide && (section.id === "pinned" || !ofCard(id).pin));
       const hidden = section.cards.filter(({ id }) => ofCard(id).hide).map(({ id, title }) => ({ id, title }));
-      const places = new Map(own.map(({ id }, i) => [id, ofCard(id).order ?? i]));
-      return { ...section, cards: own.sort((a, b) => places.get(a.id) - places.get(b.id)), hidden: section.id === "pinned" ? [] : hidden };
+      own.forEach(({ id }, i) => this.places.set(id, ofCard(id).order ?? i));
+      return { ...section, cards: own.sort((a, b) => this.places.get(a.id) - this.places.get(b.id)), hidden: section.id === "pinned" ? [] : hidden };
     });
   }
 
@@ -139,10 +140,9 @@ export class Board {
   /** @param {string} id @param {string[]} ids of the group as it stands @param {number} to */
   put(id, ids, to) {
     const others = ids.filter((one) => one !== id);
-    const moved = [...others.slice(0, to), id, ...others.slice(to)];
-    const cards = { ...view.cards };
-    moved.forEach((one, i) => { cards[one] = { ...ofCard(one), order: i }; });
-    changeCard(id, { order: to }, cards);
+    const before = this.places.get(others[to - 1]), behind = this.places.get(others[to]);
+    if (before === undefined && behind === undefined) return;
+    changeCard(id, { order: before === undefined ? behind - 1 : behind === undefined ? before + 1 : (before + behind) / 2 });
   }
 
   listenToDrag(card, cards) {

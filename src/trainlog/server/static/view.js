@@ -54,7 +54,7 @@ function write() {
   if (view.at) to.set("at", `${view.at.run}:${short(view.at.time)}`);
   if (view.episode) to.set("episode", `${view.episode.run}:${view.episode.number}`);
   for (const [id, card] of Object.entries(view.cards)) {
-    const text = formatCard(id, card);
+    const text = formatCard(id, { ...PLAIN, ...card });
     if (text) to.append("card", text);
   }
   const text = to.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
@@ -71,7 +71,7 @@ export function change(fields) {
 }
 
 // What was changed in one chart, see cardstate.js.
-export const ofCard = (id) => view.cards[id] ?? PLAIN;
-export const changeCard = (id, fields, cards = view.cards) => change({ cards: { ...cards, [id]: { ...ofCard(id), ...fields } } });
+export const ofCard = (id) => ({ ...PLAIN, ...view.cards[id] });
+export const changeCard = (id, fields) => change({ cards: { ...view.cards, [id]: { ...ofCard(id), ...fields } } });
 
 export const watch = (watcher) => watchers.add(watcher);
