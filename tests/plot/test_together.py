@@ -55,6 +55,17 @@ def test_words_are_a_strip_for_each_log(tmp_path: Path) -> None:
     assert strips[0].colors == strips[1].colors
 
 
+def test_a_strip_ends_where_its_run_does(tmp_path: Path) -> None:
+    for name, count in (("long", 90), ("short", 30)):
+        with trainlog.create(tmp_path / f"{name}.flog", {}) as log:
+            for n in range(count):
+                log.write(trainlog.Frame(n, trainlog.Kind.STATS, {"step": n, "mode": "walk" if n < 20 else "run"}))
+    made = runs_of([trainlog.open(tmp_path / f"{name}.flog") for name in ("long", "short")])
+    _, short = (mark for mark in chart_of(made, y=("mode",)).marks if isinstance(mark, StateTimeline))
+    assert short.category.tolist() == [0, 1, -1]
+    assert short.x.tolist() == [0, 20, 29, 29]
+
+
 def test_lines_are_drawn(tmp_path: Path) -> None:
     chart = chart_of(runs(tmp_path, 1), y=("small",), lines=(0.5, -1.0))
     assert [(mark.value, mark.label) for mark in chart.marks if isinstance(mark, HLine)] == [(0.5, "0.5"), (-1, "-1")]

@@ -112,7 +112,8 @@ def words_picture(runs: Sequence[Run], kind: Kind, key: str, axis: Axis, options
         colors |= word_colors(run, options.theme) if not colors else {}
         name = run.label if len(runs) > 1 else key.replace("_", " ")
         x, states = words_over(run, kind, key, axis)
-        strips.append(StateTimeline(x, states, colors, name))
+        # The last state holds to the end of its own run, not of the longest.
+        strips.append(StateTimeline(np.append(x, x[-1:]), [*states.tolist(), *[None] * len(x[-1:])], colors, name))
         blocks.append(Block(name, {axis.name: x, "value": states}))
         notes |= {words.note: None} if words.note else {}
     figure = Chart(

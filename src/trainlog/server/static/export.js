@@ -19,8 +19,8 @@ export function figureAddress({ runs, kind, keys, x, range, smooth, log, lines, 
   return `/api/v1/figure?${query}`;
 }
 
-/** The command, for the folder that is served. @param {Figure} figure */
-export function command({ runs, kind, keys, x, range, smooth, log, lines, normalised, isStrip }) {
+/** The command, for the folder that is served. @param {Figure} figure @param {string} theme */
+export function command({ runs, kind, keys, x, range, smooth, log, lines, normalised, isStrip }, theme) {
   const parts = ["trainlog", "plot", ...runs.map(({ path }) => quoted(path.startsWith("-") ? `./${path}` : path))];
   for (const key of keys) parts.push("-y", quoted(kind === "stats" && !/[:[*?]/.test(key) ? key : `${kind}:${key}`));
   parts.push("-x", x);
@@ -29,6 +29,7 @@ export function command({ runs, kind, keys, x, range, smooth, log, lines, normal
   if (range) parts.push(`--xlim=${range.join(",")}`);
   for (const line of lines) parts.push(`--line=${line}`);
   if (keys.length > 1 && !isStrip) parts.push("--together", normalised ? "normalised" : "values");
+  if (theme !== "light") parts.push("--theme", theme);
   return parts.join(" ");
 }
 

@@ -51,7 +51,7 @@ function exports(card, button) {
     button("PNG picture", async () => save(await fetched(address("png")), `${name}.png`)),
     button("SVG picture", async () => save(await fetched(address("svg")), `${name}.svg`)),
   ];
-  const text = command(figure);
+  const text = command(figure, card.theme);
   if (canCopy()) {
     items.push(
       button("Copy the PNG", () => copyPicture(address("png"))),
