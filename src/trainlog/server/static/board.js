@@ -12,8 +12,12 @@ const DRAGGED = 6; // pixels after which a press on a title is a drag
 
 export class Board {
   // pages: {main, variables}: what cards ask for their runs; hubs likewise
+  /** @param {HTMLElement} place @param {any} pages @param {any} hubs @param {any} specials */
   constructor(place, pages, hubs, specials) {
-    Object.assign(this, { place, pages, hubs, specials });
+    this.place = place;
+    this.pages = pages;
+    this.hubs = hubs;
+    this.specials = specials;
     /** @type {Map<string, Card>} */
     this.cards = new Map();
     this.places = new Map(); // of charts in their group: those that were moved stand between the numbers of others
@@ -24,7 +28,7 @@ export class Board {
     place.after(this.readout);
     for (const hub of Object.values(hubs)) hub.say = (/** @type {string} */ text) => { this.readout.textContent = text; };
     this.observer = new IntersectionObserver((seen) => {
-      for (const { target, isIntersecting } of seen) this.cards.get(target.dataset.card)?.show(isIntersecting);
+      for (const { target, isIntersecting } of seen) this.cards.get(/** @type {HTMLElement} */ (target).dataset.card ?? "")?.show(isIntersecting);
     }, { root: place, rootMargin: "150px 0px" });
     watch((fields) => { if (fields.includes("cards") && this.infos) this.build(this.infos); });
   }
@@ -189,6 +193,7 @@ export class Board {
     }
   }
 
+  /** @param {(card: Card) => any} act @param {(card: Card) => boolean} filter */
   each(act, filter = () => true) { for (const card of this.cards.values()) if (filter(card)) act(card); }
 
   clear() {

@@ -35,6 +35,8 @@ export class Card {
     this.stale = true;
     this.loaded = false;
     this.turn = 0;
+    /** @type {any} */
+    this.board = null;
     this.build();
   }
 

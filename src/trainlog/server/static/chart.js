@@ -25,7 +25,9 @@ export class Chart {
   /** @param {HTMLElement} plot @param {any} hub
    * @param {{title: string, thresholds?: {y: number, label: string}[], range?: number[], strip?: boolean}} options */
   constructor(plot, hub, options) {
-    Object.assign(this, { plot, hub, options });
+    this.plot = plot;
+    this.hub = hub;
+    this.options = options;
     /** @type {Series[]} */
     this.series = [];
     this.events = []; // {x, text, color}
@@ -36,6 +38,8 @@ export class Chart {
     this.lines = []; // thresholds that the reader has set
     this.kept = null; // a picture of very many curves
     this.ranges = null; // of y
+    /** @type {{x: number, y: number, py: number} | null} */
+    this.pointer = null; // on the page, and from the top of the canvas
     this.picked = null; // the point that was clicked
     this.canvas = document.createElement("canvas");
     this.canvas.tabIndex = 0;
@@ -261,6 +265,7 @@ export class Chart {
     this.hub.openMoment(x, this);
   }
 
+  /** @param {number[]} range @param {number} by */
   pan([from, to], by) { this.hub.setZoom([from + by, to + by]); }
 
   zoomAround(x, factor) {

@@ -28,6 +28,7 @@ export function tableOf(series, axis, title) {
   return table;
 }
 
+/** @param {import("./chart.js").Series} series @returns {Map<number, string>} */
 function byPlace({ x, y, strip }) {
   const found = new Map();
   for (let i = 0; i < x.length; i++) found.set(x[i], strip ? strip.texts[strip.code[i]] ?? "–" : Number.isInteger(y[i]) ? number(y[i]) : String(y[i]));

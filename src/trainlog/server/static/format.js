@@ -87,7 +87,7 @@ export function labels(values) {
   const step = values.length > 1 ? Math.abs(values[1] - values[0]) : largest;
   if (largest >= 1e15) return values.map((value) => (value === 0 ? "0" : scientific(value, Math.min(Math.max(0, Math.ceil(Math.log10(largest / step))), 12))));
   if (largest >= 1e4 || (largest > 0 && largest < 1e-3)) {
-    for (const [unit, name] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+    for (const [unit, name] of /** @type {[number, string][]} */ ([[1e9, "G"], [1e6, "M"], [1e3, "k"]])) {
       if (largest >= unit) {
         const digits = Math.min(Math.max(0, -Math.floor(Math.log10(step / unit) + 1e-9)), 6);
         return values.map((value) => (value === 0 ? "0" : (value / unit).toFixed(digits) + name));

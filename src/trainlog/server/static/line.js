@@ -17,7 +17,12 @@ export class Line {
   /** @param {any} wanted {run, one, place, isText} @param {any} answer of the server @param {boolean} several runs
    * @param {any} spec of the card */
   constructor({ run, one, place, isText }, answer, several, spec) {
-    Object.assign(this, { run, one, place, several, isText, spec });
+    this.run = run;
+    this.one = one;
+    this.place = place;
+    this.several = several;
+    this.isText = isText;
+    this.spec = spec;
     /** @type {Curve} */
     this.curve = answer.curve;
     this.rows = answer.rows;

@@ -69,7 +69,7 @@ function paintY(pen, chart, ranges, tones) {
   }
 }
 
-/** What is to be added to the labels of y, over the events. */
+/** What is to be added to the labels of y, over the events. @param {any} pen @param {any} chart @param {any} tones */
 function paintOffset(pen, { offset, place }, tones) {
   if (!offset) return;
   const text = `${offset} +`;

@@ -46,7 +46,7 @@ function write() {
   const to = new URLSearchParams();
   if (view.runs.length) to.set("runs", view.runs.map(({ id, slot }) => `${id}:${slot}`).join(","));
   if (view.x) to.set("x", view.x);
-  if (view.smooth) to.set("smooth", view.smooth);
+  if (view.smooth) to.set("smooth", String(view.smooth));
   if (view.log) to.set("log", "1");
   if (view.q) to.set("q", view.q);
   if (view.sort !== DEFAULTS.sort) to.set("sort", view.sort);
