@@ -165,12 +165,8 @@ class RowsQuery:
         if where and not (key and colon):
             raise ApiError(400, "parameter", "where is a key, a colon and a text")
         self._where = (key, text) if where else None
+        self.part = text  # that the rows have, such as the type of their episodes
         self._span = query.pair("span")
-
-    @property
-    def part(self) -> str:
-        """The text that the rows have, such as the type of their episodes."""
-        return self._where[1] if self._where else ""
 
     def window(self, log: Log, *, whole: bool = False) -> Window:
         """The rows in the range, or all that fit the other parameters."""

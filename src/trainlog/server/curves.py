@@ -251,7 +251,7 @@ def damage_of(log: Log, kind: Kind, axis: AxisName) -> list[tuple[float, float]]
     for gap in log.gaps[:_MOST_DAMAGED]:
         behind = int(np.clip(np.searchsorted(orders, gap.offset), 1, len(orders) - 1))
         found.add((float(x[behind - 1]), float(x[behind])))
-    return sorted(found)
+    return sorted(one for one in found if np.isfinite(one).all())
 
 
 def _strip(codes: npt.NDArray[np.int32], x: Floats, texts: list[str], points: int) -> dict[str, Any]:

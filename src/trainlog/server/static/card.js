@@ -71,6 +71,7 @@ export class Card {
     this.table.hidden = true;
     const grip = Object.assign(element("i", "grip"), { title: "Drag for another size; double click for the usual one" });
     this.listenToGrip(grip);
+    new ResizeObserver(() => this.hub.redraw(this)).observe(this.plot); // as high as its neighbours
     this.element.append(head, this.legend.element, this.legend.list, this.plot, this.table, grip);
     this.applyState();
   }
