@@ -16,7 +16,7 @@ import pytest
 
 import trainlog
 from handmade import Flog
-from trainlog.draw import ema
+from trainlog.draw import centered_average, ema
 from trainlog.errors import LogNotFound
 
 
@@ -138,9 +138,14 @@ def test_smoothing_of_a_thinned_curve_is_that_of_all_its_rows(serve: Callable[..
     site.until(lambda: site.run("x.flog")["progress"] == 1)
     smooth = site.run("x.flog", "series", keys="reward", points=40, smooth=0.9)["series"]["reward"]["smooth"]
     expected = ema([math.sin(n / 9) for n in range(3000)], 0.1)
-    assert smooth["last"] == pytest.approx(expected[-1])
-    assert smooth["count"] == 3000
+    assert smooth["y"][-1] == pytest.approx(expected[-1])
     assert smooth["y"][0] == pytest.approx(expected[0])  # no bias at the start
+    assert smooth["label"] == "exponential mean, 0.9, trailing"
+    centred = site.run("x.flog", "series", keys="reward", points=40, smooth=101, from_=10, to=12)["series"]["reward"]
+    values = centered_average([math.sin(n / 9) for n in range(3000)], 101)
+    shown = dict(zip(centred["smooth"]["x"], centred["smooth"]["y"], strict=True))
+    assert shown[11] == pytest.approx(values[110])  # that of the whole curve, of which a part is shown
+    assert (centred["smooth"]["label"], centred["smooth"]["window"]) == ("centred mean of 101", 101)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from trainlog.plot import (
     runs_of,
     save_pictures,
 )
-from trainlog.plot.options import KINDS, normalization_of, tasks_note
+from trainlog.plot.options import KINDS, TOGETHER, normalization_of, tasks_note
 
 __all__ = ["FormatsType", "command", "figure_options", "output_options", "plot_options"]
 
@@ -145,6 +145,8 @@ def figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--facet", metavar="KEY", help="One chart for the logs of each task, ..., with one legend."),
         click.option("--normalize", metavar="LOW,HIGH", help="What becomes 0 and 1; human, or a JSON file by task."),
+        click.option("--together", type=click.Choice(TOGETHER), help="All metrics of -y in one chart."),
+        click.option("--line", "lines", type=float, multiple=True, help="A horizontal line at this value."),
         click.option("--until", type=click.Choice(["common"]), help="Cut all logs where the shortest ends."),
         click.option("--xlim", type=RangeType(), help="The limits of the x axis: 0,1e6 or 0, for one."),
         click.option("--ylim", type=RangeType(), help="The limits of the y axis."),
@@ -163,7 +165,7 @@ def plot_options(options: dict[str, Any]) -> tuple[PlotOptions, tuple[int, int]]
     """Remove the options of `figure_options` from *options*, and return them with the size of a figure."""
     size: tuple[int, int] = options.pop("size")
     names = ("y", "x", "smooth", "log_y", "by", "center", "band", "theme", "kind", "facet", "until", "xlim", "ylim")
-    chosen = {name: options.pop(name) for name in names}
+    chosen = {name: options.pop(name) for name in (*names, "together", "lines")}
     scores, order = options.pop("normalize"), options.pop("order") or ""
     return PlotOptions(
         **chosen,

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainlog.draw.data import as_points
-from trainlog.draw.drawing import FloatArray, IntArray
+from trainlog.draw.drawing import BoolArray, FloatArray, IntArray
 from trainlog.draw.scale import Scale
 
-__all__ = ["column_extremes", "downsample", "merge_dots", "simplify_path"]
+__all__ = ["column_extremes", "downsample", "kept_points", "merge_dots", "simplify_path", "visible_gaps"]
 
 # With more runs of equal columns than this, points are grouped by column and lose their order.
 _RUNS_PER_COLUMN = 4
@@ -31,17 +31,46 @@ def downsample(x: ArrayLike | None, y: ArrayLike, columns: int) -> tuple[FloatAr
         ValueError: when x and y are not one-dimensional and of one length, or ``columns`` is not positive.
 
     """
+    x, y = as_points(x, y)
+    keep = kept_points(x, y, columns)
+    return x[keep], y[keep]
+
+
+def kept_points(x: FloatArray, y: FloatArray, columns: int) -> IntArray:
+    """Indices of the points that `downsample` keeps of x and y, both (n,).
+
+    Raises:
+        ValueError: when ``columns`` is not positive.
+
+    """
     if columns < 1:
         raise ValueError(f"columns must be at least 1, not {columns}")
-    x, y = as_points(x, y)
-    finite = np.isfinite(x) & np.isfinite(y)
+    finite = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     x, y = x[finite], y[finite]
     if not len(x):
-        return x, y
+        return finite
     scale = Scale.fit(float(x.min()), float(x.max()))
     column = np.minimum(scale.position(x) * columns, columns - 1).astype(np.intp)
-    keep = column_extremes(column, y, columns)
-    return x[keep], y[keep]
+    kept: IntArray = finite[column_extremes(column, y, columns)]
+    return kept
+
+
+def visible_gaps(x: FloatArray, known: BoolArray, lost: BoolArray, kept: IntArray, columns: int | None) -> IntArray:
+    """Which of the ``kept`` points have a gap before them: numbers that were lost since the point before.
+
+    Args:
+        x: (n,).
+        known: which values (n,) are finite.
+        lost: which of the others are a gap.
+        kept: of the finite values, increasing, as `kept_points` has them.
+        columns: as there; a gap that is no wider than one of them cannot be seen. None for every gap.
+
+    """
+    gaps = np.diff(np.cumsum(lost)[kept]) > 0
+    if columns is not None:
+        gaps &= (np.diff(np.cumsum(known)[kept]) == 1) & (np.diff(x[kept]) * columns > np.ptp(x[kept]))
+    found: IntArray = np.flatnonzero(gaps) + 1
+    return found
 
 
 def column_extremes(column: IntArray, values: FloatArray, columns: int) -> IntArray:

@@ -17,7 +17,15 @@ from trainlog.plot.columns import OTHER
 from trainlog.plot.picture import Block, Picture
 from trainlog.plot.run import Run
 
-__all__ = ["behavior_strip", "episode_rows", "episode_strip", "path_picture", "states_picture", "word_colors"]
+__all__ = [
+    "behavior_strip",
+    "episode_rows",
+    "episode_strip",
+    "path_picture",
+    "states_picture",
+    "word_colors",
+    "words_over",
+]
 
 _MAX_STRIPS: Final = 12
 _MAX_EPISODES: Final = 200
@@ -56,7 +64,7 @@ def behavior_strip(run: Run, kind: Kind, axis: Axis, colors: Mapping[str, str]) 
     if key is None or (words := columns.words(key)) is None:
         return None, ""
     note = f"{_label(key)}: {words.note}" if words.note else ""
-    return StateTimeline(*_words_over(run, kind, key, axis), colors, _label(key)), note
+    return StateTimeline(*words_over(run, kind, key, axis), colors, _label(key)), note
 
 
 def episode_strip(run: Run, kind: Kind, axis: Axis, colors: Mapping[str, str]) -> StateTimeline | None:
@@ -76,7 +84,7 @@ def states_picture(run: Run, axis: Axis, title: str, colors: Mapping[str, str]) 
     hidden = [*keys[_MAX_STRIPS:], *(key for key in columns.table if columns.is_text(key))]
     notes = [f"{_label(key)}: {words.note}" for key in keys if (words := columns.words(key)) and words.note]
     notes += [f"not shown: {', '.join(hidden)}"] if hidden else []
-    data = {key: _words_over(run, Kind.STATS, key, axis) for key in keys[:_MAX_STRIPS]}
+    data = {key: words_over(run, Kind.STATS, key, axis) for key in keys[:_MAX_STRIPS]}
     chart = Chart(
         title=title,
         x_label=axis.label,
@@ -88,7 +96,7 @@ def states_picture(run: Run, axis: Axis, title: str, colors: Mapping[str, str]) 
     return Picture("states", "states in words", chart, blocks=blocks)
 
 
-def _words_over(run: Run, kind: Kind, key: str, axis: Axis) -> tuple[Floats, npt.NDArray[np.object_]]:
+def words_over(run: Run, kind: Kind, key: str, axis: Axis) -> tuple[Floats, npt.NDArray[np.object_]]:
     """The words of a column over an axis; a frame without a word continues the previous one."""
     columns = run.columns(kind)
     x, words = run.axis_values(kind, axis.name), columns.words(key)

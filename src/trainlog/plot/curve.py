@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.draw import Band, Chart, Line, Scatter, VLine, centered_average
+from trainlog.draw import Band, Chart, HLine, Line, Scatter, VLine, centered_average
 from trainlog.draw.chart import ChartMark
 from trainlog.draw.color import Color, with_contrast
 from trainlog.draw.theme import find_theme
@@ -25,6 +24,7 @@ from trainlog.plot.smoothing import (
     MIN_POINTS,
     default_window,
     is_count,
+    is_evaluation,
     round_window,
     smoothed,
     window_extremes,
@@ -45,7 +45,6 @@ _MAX_LEVELS: Final = 8  # different whole numbers that are drawn as stairs
 _RAW_CONTRAST: Final = 3.0  # of a curve of all values to the background
 _MEAN_CONTRAST: Final = 4.5  # of the smoothed curve on it
 _SPREADS: Final = {"std": "mean ± standard deviation", "minmax": "lowest to highest value"}
-_EVALUATION: Final = re.compile(r"(^|[/_. -])(eval\w*|test|val|validation)([/_. -]|$)", re.IGNORECASE)
 
 _Points = tuple[Floats, Floats]
 _Curve = tuple[Group, str, list[tuple[Run, _Points]]]
@@ -143,7 +142,7 @@ class MetricChart:
             x_range=self.options.xlim,
             y_range=self.options.ylim,
             caption="; ".join(notes),
-            marks=marks,
+            marks=[*marks, *(HLine(y, f"{y:g}") for y in self.options.lines)],
         )
 
     def _style(self, label: str) -> tuple[Color, tuple[float, ...] | None]:
@@ -171,7 +170,7 @@ class MetricChart:
         All or none of several are smoothed, as half of them would be: they are compared, and the caption tells of all.
         """
         chosen = self.options.smooth
-        if chosen is None and _EVALUATION.search(f"{self.metric.key} {part}"):
+        if chosen is None and is_evaluation(f"{self.metric.key} {part}"):
             chosen = 0
         if chosen is not None:
             self._windows |= {(run, part): chosen for run, _ in curves}
@@ -211,7 +210,7 @@ class MetricChart:
             for piece in self._segments(x, self._wraps(run, y)):
                 name = label or _y_label(self.metric)
                 self._marks.append(Line(x[piece], y[piece], name, color, dash=dash, stairs=stairs))
-            if len(x) <= _MAX_DOTS and _EVALUATION.search(f"{self.metric.key} {part}"):
+            if len(x) <= _MAX_DOTS and is_evaluation(f"{self.metric.key} {part}"):
                 self._marks.append(Scatter(x, y, "", color, size=6))  # a line alone looks measured everywhere
         else:
             raw, color = self._shades(color)

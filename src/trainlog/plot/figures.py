@@ -21,6 +21,7 @@ from trainlog.plot.picture import Picture
 from trainlog.plot.robotics import motion_pictures
 from trainlog.plot.run import Metric, Run
 from trainlog.plot.scores import scores_picture
+from trainlog.plot.together import together_picture, words_of, words_picture
 
 __all__ = ["figure_of", "main_metric", "metrics_of", "pictures", "title_of"]
 
@@ -55,6 +56,11 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
 
     """
     options = options or PlotOptions()
+    words = {name: found for name in options.y if (found := words_of(runs, name)) is not None}
+    worded = [_strip_picture(runs, *found, options) for found in words.values()]
+    options = dataclasses.replace(options, y=tuple(name for name in options.y if name not in words))
+    if worded and not options.y:
+        return worded
     metrics = metrics_of(runs, options)
     axes = _axes(runs, {metric.kind for metric in metrics}, options)
     metrics = [metric for metric in metrics if metric.kind in axes]
@@ -68,6 +74,8 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
             options, center=options.center or "iqm", band=options.band or "ci", smooth=options.smooth or 0, facet=""
         )
     groups = groups_of(runs, options)
+    if options.together is not None and options.y:
+        return [*_together(metrics, groups, axes, options), *worded]
     folders = _folders(metrics)
     names = _file_names(folders)
     if options.kind not in ("curves", "efficiency"):
@@ -90,13 +98,31 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
         strips = extra if _tier(runs, metric) == 0 else ()
         panels[metric] = curve.panel(strips, events=len(metrics) <= _MAX_NAMED_EVENTS or not panels)
     if options.y:
-        return single
+        return [*single, *worded]
     path, states = _path_and_states(runs, axes, options, colors)
     motion = list(motion_pictures(runs[0], title_of(runs, runs[0].label), options.theme)) if len(runs) == 1 else []
     if not single and not motion and path is None and states is None:
         raise PlotError("there is nothing to draw: no number in these logs varies")
     sheets = [*_overview(runs, panels, path, folders, limited), *_sheets(runs, panels, folders)]
     return [*sheets[:1], *single, *(one for one in (path, states) if one is not None), *motion, *sheets[1:]]
+
+
+def _strip_picture(runs: Sequence[Run], kind: Kind, key: str, options: PlotOptions) -> Picture:
+    """The figure of a column of words."""
+    axis = _axes(runs, [kind], options)[kind]
+    return words_picture(runs, kind, key, axis, options, title_of(runs, key))
+
+
+def _together(
+    metrics: Sequence[Metric], groups: Sequence[Group], axes: Mapping[Kind, Axis], options: PlotOptions
+) -> Iterator[Picture]:
+    """One figure of all metrics of each kind of frames, as each kind may have an axis of its own."""
+    runs = [run for group in groups for run in group.runs]
+    for kind in dict.fromkeys(metric.kind for metric in metrics):
+        own = [metric for metric in metrics if metric.kind == kind]
+        title = title_of(runs, ", ".join(map(str, own)))
+        if (picture := together_picture(own, groups, axes[kind], options, title)) is not None:
+            yield picture
 
 
 def _faceted(

@@ -20,9 +20,11 @@ from trainlog.table.values import flatten
 
 __all__ = [
     "KINDS",
+    "TOGETHER",
     "Group",
     "KindName",
     "PlotOptions",
+    "TogetherName",
     "facets_of",
     "groups_of",
     "normalization_of",
@@ -33,6 +35,8 @@ __all__ = [
 
 KindName = Literal["curves", "intervals", "profile", "improvement", "efficiency"]
 KINDS: Final[tuple[KindName, ...]] = get_args(KindName)
+TogetherName = Literal["values", "normalised"]
+TOGETHER: Final[tuple[TogetherName, ...]] = get_args(TogetherName)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,9 @@ class PlotOptions:
         labels: other names of curves in the legend.
         order: the curves in this order, then the others.
         colors: colors of curves by their label.
+        together: all metrics in one chart: as they are (``values``), or ``normalised``, each from its lowest to its
+            highest value.
+        lines: y values of horizontal lines.
 
     """
 
@@ -78,6 +85,8 @@ class PlotOptions:
     labels: Mapping[str, str] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     colors: Mapping[str, str] = field(default_factory=dict)
+    together: TogetherName | None = None
+    lines: tuple[float, ...] = ()
 
 
 class Group(NamedTuple):

@@ -18,13 +18,23 @@ from trainlog.server.app_state import State
 from trainlog.server.cards import cards_of, episode_keys, has_functions, keys_of
 from trainlog.server.catalog import Entry
 from trainlog.server.column_file import is_nan
-from trainlog.server.curves import Window, axes_of, curve, has_episodes, own_axis, window_of
+from trainlog.server.curves import (
+    Window,
+    axes_of,
+    curve,
+    damage_of,
+    own_axis,
+    places_of,
+    series_of,
+    smooth_curve,
+    window_of,
+)
 from trainlog.server.log import Log
 from trainlog.server.query import Query
 from trainlog.server.responses import ApiError, Download, Room, json_response
 from trainlog.table.values import flatten
 
-__all__ = ["csv_rows", "events", "rows", "run", "runs", "series", "state_of"]
+__all__ = ["RowsQuery", "csv_rows", "events", "rows", "run", "runs", "series", "state_of"]
 
 _RANGE: Final = ("kind", "keys", "x", "from", "to", "where", "span")
 _READ_FIRST: Final = frozenset([Kind.STATS, Kind.EVOLUTION, Kind.EVENT])
@@ -103,7 +113,8 @@ def run(request: Request) -> Response:
                 "rows": len(rows),
                 "read": rows.columns.rows,
                 "keys": keys_of(log, kind, shapes),
-                "all_keys": not rows.columns.leaves_out,
+                "left_out": list(rows.columns.left_out),
+                "all_keys": not rows.columns.left_out and not rows.columns.leaves_out,
                 "axes": {axis: one._asdict() for axis, one in own.items() if one is not None},
             }
         header, room = log.reader.header, Room()
@@ -141,28 +152,31 @@ def _shapes_of_one(log: Log, kind: Kind) -> dict[str, Any]:
     return found
 
 
-class _RowsQuery:
+class RowsQuery:
     """The parameters that say which rows are wanted."""
 
     def __init__(self, request: Request, more: tuple[str, ...] = ()) -> None:
         query = self.query = Query(request, (*_RANGE, *more))
         self.kind = query.kind("kind", "stats")
         self.axis = query.axis()
-        self._low, self._high = query.number("from"), query.number("to")
+        self.low, self.high = query.number("from"), query.number("to")
         where = query.text("where", "", most=300)
         key, colon, text = where.partition(":")
         if where and not (key and colon):
             raise ApiError(400, "parameter", "where is a key, a colon and a text")
         self._where = (key, text) if where else None
+        self.part = text  # that the rows have, such as the type of their episodes
         self._span = query.pair("span")
 
-    def window(self, log: Log) -> Window:
-        return window_of(log, self.kind, self.axis, self._low, self._high, self._where, self._span)
+    def window(self, log: Log, *, whole: bool = False) -> Window:
+        """The rows in the range, or all that fit the other parameters."""
+        low, high = (None, None) if whole else (self.low, self.high)
+        return window_of(log, self.kind, self.axis, low, high, self._where, self._span)
 
 
 def series(request: Request) -> Response:
     """Curves for a screen."""
-    rows_query = _RowsQuery(request, ("points", "smooth"))
+    rows_query = RowsQuery(request, ("points", "smooth"))
     query, kind = rows_query.query, rows_query.kind
     state, _, log = opened(request)
     keys = query.names("keys")
@@ -171,15 +185,19 @@ def series(request: Request) -> Response:
     points = query.parse_int("points", 1600, 1, state.limits.points)
     if points * len(keys) > state.limits.values:
         raise ApiError(400, "parameter", f"keys times points is more than {state.limits.values}")
-    smooth = query.number("smooth") or 0.0
-    if not 0 <= smooth < 1:
-        raise ApiError(400, "parameter", "smooth is from 0 to below 1")
+    smooth = query.smoothing()
     with state.reading(log, {kind}):
         cursor = log.settled()
         window = rows_query.window(log)
         rows = log.rows.get(kind)
-        known = rows.columns.series if rows is not None else {}
-        curves = {key: curve(log, kind, key, window, points, smooth) for key in keys if key in known}
+        known = [key for key in keys if rows is not None and key in rows.columns]
+        places = places_of(log, kind, rows_query.axis, window) if known else {}
+        curves = {key: curve(log, kind, key, window, points, places) for key in known}
+        if smooth != 0 and known:
+            whole, part = rows_query.window(log, whole=True), rows_query.part
+            for key, one in curves.items():
+                if "y" in one:
+                    one["smooth"] = smooth_curve(log, kind, key, window, whole, points, smooth, part)
         if rows is not None and rows.columns.rows and not curves:
             raise ApiError(404, "key", f"no {kind} frame has the key {keys[0][:80]!r}")
         return json_response(
@@ -190,6 +208,7 @@ def series(request: Request) -> Response:
                 "rows": rows.columns.rows if rows is not None else 0,
                 "progress": log.progress({kind}),
                 "cursor": str(cursor),
+                "damage": damage_of(log, kind, rows_query.axis) if known else [],
                 "series": curves,
             }
         )
@@ -197,7 +216,7 @@ def series(request: Request) -> Response:
 
 def rows(request: Request) -> Response:
     """Rows of chosen keys, whole: of more rows than ``points`` those at equal distances."""
-    rows_query = _RowsQuery(request, ("points",))
+    rows_query = RowsQuery(request, ("points",))
     query, kind = rows_query.query, rows_query.kind
     state, _, log = opened(request)
     points = query.parse_int("points", 1000, 1, state.limits.points)
@@ -234,18 +253,16 @@ def rows(request: Request) -> Response:
 
 def _known(log: Log, kind: Kind, keys: list[str] | None) -> list[str]:
     mine = log.rows.get(kind)
-    known = mine.columns.series if mine is not None else {}
+    if mine is None:
+        return []
     if keys is None:
-        return [key for key, one in known.items() if one.shape != "list"][:200]
-    for key in keys:
-        if key not in known and mine is not None:
-            raise ApiError(404, "key", f"no {kind} frame has the key {key[:80]!r}")
-    return [key for key in keys if key in known]
+        return [key for key, one in mine.columns.series.items() if one.shape != "list"][:200]
+    return [key for key in keys if series_of(log, kind, key) is not None]
 
 
 def _values(log: Log, kind: Kind, key: str, window: Window, chosen: Any) -> tuple[list[Any], int]:
     """Values of some rows for JSON, and how many of them it cannot hold: NaN and infinities."""
-    one = log.rows[kind].columns.series[key]
+    one = series_of(log, kind, key)
     numbers = window.numbers(log, kind, key)[chosen]
     finite = np.isfinite(numbers)
     values = [value if good else None for value, good in zip(numbers.tolist(), finite.tolist(), strict=True)]
@@ -260,7 +277,7 @@ def _values(log: Log, kind: Kind, key: str, window: Window, chosen: Any) -> tupl
 
 def csv_rows(request: Request) -> Response:
     """All rows of chosen keys, at full resolution, as CSV."""
-    rows_query = _RowsQuery(request)
+    rows_query = RowsQuery(request)
     kind, axis = rows_query.kind, rows_query.axis
     state, entry, log = opened(request)
     with state.reading(log, {kind}, patience=60.0):

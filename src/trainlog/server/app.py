@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trainlog.errors import TrainlogError
-from trainlog.server import api, api_flog, moment_api
+from trainlog.server import api, api_flog, exports, moment_api
 from trainlog.server.app_state import Limits, State
 from trainlog.server.catalog import Catalog
 from trainlog.server.log_poller import LogPoller
@@ -107,6 +107,7 @@ _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [
     ("/api/v1/runs/{id}/rows", api.rows),
     ("/api/v1/runs/{id}/rows.csv", api.csv_rows),
     ("/api/v1/runs/{id}/events", api.events),
+    ("/api/v1/figure", exports.figure),
     ("/api/v1/runs/{id}/frame", moment_api.frame),
     ("/api/v1/runs/{id}/path", moment_api.path),
     ("/api/v1/runs/{id}/functions", moment_api.functions),

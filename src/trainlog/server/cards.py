@@ -31,7 +31,8 @@ _LINES: Final = ({"y": 1, "label": "1.0 m"}, {"y": 0.5, "label": "0.5 m"})
 # fmt: off
 _CARDS: Final = (
     _Card("ball", "Ball distance", (("distance", "blue", ("ball_dist", "ball_distance")),),
-          {"unit": "m", "wide": True, "range": [0, 0], "floor": 0, "thresholds": _LINES}),
+          {"unit": "m", "wide": True, "range": [0, 0], "floor": 0, "absent": "There was no ball",
+           "thresholds": _LINES}),
     _Card("actor", "SNN actor vs CPG", (
         ("actor competence", "green", ("actor_competence",)), ("CPG weight", "orange", ("cpg_weight",)),
     ), {"range": [0, 1]}),

@@ -17,6 +17,7 @@ from trainlog.table.table import Table
 __all__ = ["Columns", "Rows", "Series"]
 
 MOST_KEYS: Final = 4096  # a frame whose keys are data would have no end of them
+MOST_LEFT_OUT: Final = 1 << 14  # names of others
 MOST_KEY_LETTERS: Final = 1 << 20  # of all of them
 MOST_TEXTS: Final = 256  # different texts of one key; more of them are no states that a strip could show
 MOST_LETTERS: Final = 200
@@ -66,6 +67,12 @@ class Series:
         self.values.extend(numbers)
         if values.dtype != object and len(known := np.flatnonzero(numbers == numbers)):
             self.last = values[known[-1]].item()
+
+    def numbers(self, start: int, stop: int) -> Floats:
+        """Rows *start* to *stop*; NaN where there are no numbers, see `is_nan`."""
+        values: Floats = self.values.read(start, stop)
+        missing = stop - start - len(values)  # later frames do not have this key any more
+        return np.concatenate((values, no_numbers(np.full(missing, -1)))) if missing > 0 else values
 
     def _parse(self, values: npt.NDArray[np.object_]) -> Floats:
         """Python values of any type as numbers and codes of texts. Each distinct value is looked at once."""
@@ -131,7 +138,9 @@ class Columns:
     Attributes:
         rows: how many frames there are.
         series: by key, nested ones as in `trainlog.table.table.Table`; at most ``MOST_KEYS``.
-        leaves_out: whether there are more.
+        left_out: names of others, of which each is read when it is asked for; at most ``MOST_LEFT_OUT``.
+        leaves_out: whether there are more than these.
+        aside: what was read of them, with the rows that there were.
 
     """
 
@@ -139,20 +148,28 @@ class Columns:
         self._file = file
         self.rows = 0
         self.series: dict[str, Series] = {}
+        self.left_out: dict[str, None] = {}
         self.leaves_out = False
+        self.aside: dict[str, tuple[int, Series]] = {}
         self._letters = 0  # of all keys
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.series or key in self.left_out
 
     def extend(self, table: Table) -> None:
         """Add the rows of *table*."""
         new: list[str] = []
         for key in table:
-            if key in self.series:
+            if key in self.series or key in self.left_out:
                 continue
-            if len(self.series) + len(new) == MOST_KEYS or self._letters + len(key) > MOST_KEY_LETTERS:
+            if self._letters + len(key) > MOST_KEY_LETTERS or len(self.left_out) == MOST_LEFT_OUT:
                 self.leaves_out = True
                 continue
             self._letters += len(key)
-            new.append(key)
+            if len(self.series) + len(new) < MOST_KEYS:
+                new.append(key)
+            else:
+                self.left_out[key] = None
         if new:
             self.series = {**self.series, **{key: Series(self._file, self.rows) for key in new}}
         for key in table:
@@ -162,9 +179,7 @@ class Columns:
 
     def numbers(self, key: str, start: int, stop: int) -> Floats:
         """The numbers of *key* in rows *start* to *stop*; NaN where there are none, see `is_nan`."""
-        values: Floats = self.series[key].values.read(start, stop)
-        missing = stop - start - len(values)  # later frames do not have this key any more
-        return np.concatenate((values, no_numbers(np.full(missing, -1)))) if missing > 0 else values
+        return self.series[key].numbers(start, stop)
 
     def codes(self, key: str, start: int, stop: int) -> Codes:
         """The texts of *key* by their numbers in rows *start* to *stop*; -1 where there is none."""

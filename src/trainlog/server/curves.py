@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from trainlog.conventions import AXES, AxisKey, AxisName
-from trainlog.draw import downsample, ema
+from trainlog.draw import downsample
+from trainlog.draw.downsample import kept_points, visible_gaps
 from trainlog.episode_summary import is_summary
 from trainlog.model import Kind
-from trainlog.server.column_file import codes_of, is_nan
+from trainlog.plot.run import Metric, Run
+from trainlog.plot.smoothing import is_evaluation, smoothed
+from trainlog.scan import Scan
+from trainlog.server.column_file import ColumnFile, codes_of, is_nan
+from trainlog.server.columns import Series
 from trainlog.server.episode_axis import continued
 from trainlog.server.log import Log
 from trainlog.server.responses import ApiError
 
-__all__ = ["Window", "axes_of", "axis_values", "curve", "has_episodes", "own_axis", "window_of"]
+__all__ = [
+    *["Window", "axes_of", "axis_values", "curve", "damage_of", "has_episodes", "own_axis", "places_of", "series_of"],
+    *["smooth_curve", "window_of"],
+]
 
 # Kinds whose rows tell where the others are on an axis, in the order of trust.
 _GUIDES: Final = (Kind.STATS, Kind.CREATURE, Kind.EVOLUTION)
+
+_FRAME: Final = 8  # bytes; no frame is smaller
+_MOST_DAMAGED: Final = 200
+_MOST_ASIDE: Final = 64
 
 Floats = npt.NDArray[np.float64]
 
@@ -102,9 +115,10 @@ class Window(NamedTuple):
 
     def numbers(self, log: Log, kind: Kind, key: str) -> Floats:
         """The values of *key* in these rows."""
-        rows = log.rows[kind]
         start, stop = self.span
-        values = rows.time.read(start, stop) if key == "time" else rows.columns.numbers(key, start, stop)
+        values = (
+            log.rows[kind].time.read(start, stop) if key == "time" else series_of(log, kind, key).numbers(start, stop)
+        )
         return values if len(values) == len(self.rows) else values[self.rows - start]
 
     def codes(self, log: Log, kind: Kind, key: str) -> npt.NDArray[np.int32]:
@@ -157,31 +171,96 @@ def window_of(
     return Window(picked, x[picked])
 
 
-def curve(log: Log, kind: Kind, key: str, window: Window, points: int, smooth: float) -> dict[str, Any]:
-    """One key over *window* as at most about *points* points."""
-    series = log.rows[kind].columns.series.get(key)
-    if series is None:
-        raise ApiError(404, "key", f"no {kind} frame has the key {key!r}")
+def places_of(log: Log, kind: Kind, axis: AxisName, window: Window) -> dict[str, Floats]:
+    """Where the rows of *window* are on the axes other than *axis* that they have values of."""
+    found = {name: own for name in AXES if name != axis and (own := own_axis(log, kind, name)) is not None}
+    places: dict[str, Floats] = {name: window.numbers(log, kind, own.key) * own.factor for name, own in found.items()}
+    return places if axis == "time" else {"time": window.numbers(log, kind, "time"), **places}
+
+
+def curve(
+    log: Log, kind: Kind, key: str, window: Window, points: int, places: Mapping[str, Floats] | None = None
+) -> dict[str, Any]:
+    """One key over *window* as at most about *points* points, with their *places* on other axes.
+
+    Before the points ``breaks`` a NaN or an infinity was logged, which is wide enough to be seen.
+    """
+    series = series_of(log, kind, key)
     if series.texts:
         return _strip(window.codes(log, kind, key), window.x, list(series.texts), points)
     values = window.numbers(log, kind, key)
-    finite = np.isfinite(values)
-    thinned = int(finite.sum()) > points
+    known, infinite = np.isfinite(values), np.isinf(values)
+    is_lost = is_nan(values) | infinite
+    thinned = int(known.sum()) > points
     columns = max(points // 4, 1)
-    x, y = downsample(window.x, values, columns) if thinned else (window.x[finite], values[finite])
-    out: dict[str, Any] = {
-        "x": x.tolist(),
-        "y": y.tolist(),
+    kept = kept_points(window.x, values, columns) if thinned else np.flatnonzero(known)
+    return {
+        "x": window.x[kept].tolist(),
+        "y": values[kept].tolist(),
+        "breaks": visible_gaps(window.x, known, is_lost, kept, columns if thinned else None).tolist(),
+        "at": {name: place[kept].tolist() for name, place in (places or {}).items()},
         "rows": len(values),
         "thinned": thinned,
-        "nan": int(is_nan(values).sum()),
-        "infinite": int(np.isinf(values).sum()),
+        "nan": int((is_lost & ~infinite).sum()),
+        "infinite": int(infinite.sum()),
     }
-    if thinned and smooth > 0:
-        smoothed = ema(values, 1 - smooth)
-        sx, sy = downsample(window.x, smoothed, columns)
-        out["smooth"] = {"x": sx.tolist(), "y": sy.tolist(), "last": float(smoothed[-1]), "count": int(finite.sum())}
-    return out
+
+
+def smooth_curve(
+    log: Log, kind: Kind, key: str, window: Window, whole: Window, points: int, smooth: float | None, part: str
+) -> dict[str, Any] | None:
+    """*window* of the *whole* curve of *key*, smoothed as in the figures, see `trainlog.plot.smoothing.smoothed`.
+
+    By default no evaluations are, by the name of the key or of the *part* of the rows, and no sampled states.
+    """
+    if smooth is None and (is_evaluation(f"{key} {part}") or Run(log.reader).is_sampled(Metric(kind, key))):
+        return None
+    values = whole.numbers(log, kind, key)
+    known = ~np.isnan(values) | is_nan(values)
+    found = smoothed(values[known], smooth)
+    if found is None:
+        return None
+    values[known], values[~known] = found.values, np.nan
+    x, y = downsample(window.x, values[np.searchsorted(whole.rows, window.rows)], max(points // 4, 1))
+    return {"x": x.tolist(), "y": y.tolist(), "label": found.label, "window": found.window}
+
+
+def series_of(log: Log, kind: Kind, key: str) -> Series:
+    """The series of *key*, read now where it is one of too many to be kept.
+
+    Raises:
+        ApiError: when no frame has it.
+
+    """
+    columns = log.rows[kind].columns
+    if key not in columns.left_out:
+        if key not in columns.series:
+            raise ApiError(404, "key", f"no {kind} frame has the key {key[:80]!r}")
+        return columns.series[key]
+    known, found = columns.aside.get(key, (-1, None))
+    if found is None or known < columns.rows:
+        found, known = Series(ColumnFile(), 0), 0
+        for batch in log.reader.scan(Scan(kinds=kind, columns=(key,), on_damage="ignore")):
+            if key in batch.table:
+                found.extend(known, batch.table.column(key))
+            known += batch.table.rows
+        columns.aside = dict([*columns.aside.items(), (key, (known, found))][-_MOST_ASIDE:])
+    return found
+
+
+def damage_of(log: Log, kind: Kind, axis: AxisName) -> list[tuple[float, float]]:
+    """Between which places of an axis bytes were lost; only for a format in which a row stands at its byte."""
+    if not log.gaps:
+        return []
+    orders = log.rows[kind].order.read(0, log.rows[kind].columns.rows)
+    if len(orders) < 2 or orders[-1] < _FRAME * sum(map(len, log.rows.values())):
+        return []
+    x = axis_values(log, kind, axis, 0, len(orders))
+    found = set()
+    for gap in log.gaps[:_MOST_DAMAGED]:
+        behind = int(np.clip(np.searchsorted(orders, gap.offset), 1, len(orders) - 1))
+        found.add((float(x[behind - 1]), float(x[behind])))
+    return sorted(one for one in found if np.isfinite(one).all())
 
 
 def _strip(codes: npt.NDArray[np.int32], x: Floats, texts: list[str], points: int) -> dict[str, Any]:

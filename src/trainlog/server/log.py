@@ -217,7 +217,12 @@ class Log:
     @property
     def damage(self) -> list[str]:
         """What is wrong with the files, one sentence each."""
-        return [f"skipped {gap}" for gap in list(self._gaps.values())]
+        return [f"skipped {gap}" for gap in self.gaps]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """Bytes that are no record."""
+        return list(self._gaps.values())
 
     # --- for the poller's thread ---
 

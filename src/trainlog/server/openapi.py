@@ -21,13 +21,16 @@ _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": "number"}
 _ID: Final = _parameter("id", "of the run, from /api/v1/runs", _TEXT, required=True)
 _KIND: Final = _parameter("kind", f"of frames: {_KINDS}", {"type": "string", "default": "stats"})
-_KEYS: Final = _parameter("keys", "with commas; nested ones as outer/inner; at most 200", _TEXT)
+_KEYS: Final = _parameter("keys", "with commas, or a JSON list; nested ones as outer/inner; at most 200", _TEXT)
 _X: Final = _parameter("x", "the axis", {"type": "string", "enum": [*AXES, *AXIS_ALIASES], "default": "time"})
 _FROM: Final = _parameter("from", "from where on the axis; one row more is given", _NUMBER)
 _TO: Final = _parameter("to", "to where on the axis; one row more is given", _NUMBER)
 _WHERE: Final = _parameter("where", "key:text: only rows whose key has that text", _TEXT)
 
 _SPAN: Final = _parameter("span", "time:time: only rows between these times, for an episode", _TEXT)
+
+
+_SMOOTH: Final = _parameter("smooth", "window of a centred mean, weight of the past below 1, or auto", _TEXT)
 
 
 def _points(most: int, default: int) -> dict[str, Any]:
@@ -43,9 +46,20 @@ _PATHS: Final[list[tuple[str, str, list[dict[str, Any]], str]]] = [
         "Curves for a screen. Of more rows than points the first, last, lowest and highest of each part remain.",
         [
             *[_ID, _KIND, {**_KEYS, "required": True}, _X, _FROM, _TO, _WHERE, _SPAN, _points(20_000, 1600)],
-            _parameter("smooth", "weight of the past in a debiased moving average, 0 to below 1", _NUMBER),
+            _SMOOTH,
         ],
         "application/json",
+    ),
+    (
+        "/api/v1/figure",
+        "Keys of runs as trainlog plot draws them, one chart; together is values or normalised for several keys.",
+        [
+            *[_parameter("runs", "ids with commas", _TEXT, required=True), _KIND, {**_KEYS, "required": True}],
+            *[_X, _FROM, _TO, _SMOOTH, _parameter("format", "svg or png", {"type": "string", "default": "svg"})],
+            *(_parameter(name, "see trainlog plot", _TEXT) for name in ("log", "lines", "together", "theme")),
+            *(_parameter(name, "pixels", {"type": "integer"}) for name in ("width", "height")),
+        ],
+        "image/svg+xml",
     ),
     (
         "/api/v1/runs/{id}/rows",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 from starlette.requests import Request
 
@@ -50,10 +52,14 @@ class Query:
         return value
 
     def names(self, name: str) -> list[str] | None:
-        """Names with commas between them, None when the parameter is missing."""
+        """Names with commas between them, or a JSON list of names that may have some; None without the parameter."""
         if name not in self._values:
             return None
-        names = list(dict.fromkeys(filter(None, self._values[name].split(","))))
+        found: Any = self._values[name].split(",")
+        if self._values[name].startswith("["):
+            with suppress(ValueError):  # a name that begins so
+                found = json.loads(self._values[name])
+        names = list(dict.fromkeys(one for one in found if one and isinstance(one, str)))
         if len(names) > NAMES:
             raise ApiError(400, "parameter", f"{name} has more than {NAMES} names")
         return names
@@ -87,6 +93,15 @@ class Query:
             number = math.nan
         if not math.isfinite(number):
             raise ApiError(400, "parameter", f"{name} is a number")
+        return number
+
+    def smoothing(self) -> float | None:
+        """What `trainlog.plot.smoothing.smoothed` takes: None for ``auto``, 0 when the parameter is missing."""
+        if self._values.get("smooth") == "auto":
+            return None
+        number = self.number("smooth") or 0.0
+        if not (0 <= number < 1 or (2 <= number < 2**53 and number.is_integer())):
+            raise ApiError(400, "parameter", "smooth is auto, a window of values, or a weight between 0 and 1")
         return number
 
     def pair(self, name: str) -> tuple[float, float] | None:

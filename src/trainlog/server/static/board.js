@@ -1,25 +1,41 @@
-// The charts of the page: which there are, which are on the screen.
+// The charts of the page: which there are, in which order, which are on the screen.
 
 import { Card, element } from "./card.js";
+import { number } from "./format.js";
 import { sections } from "./groups.js";
-import { view } from "./view.js";
+import { changeCard, ofCard, view, watch } from "./view.js";
 
 const CLOSED = new Set(JSON.parse(localStorage.getItem("trainlog.closed") ?? "[]"));
 const OPENED = new Set(JSON.parse(localStorage.getItem("trainlog.opened") ?? "[]"));
+const MOST_FOUND = 60; // charts of keys that are listed only when they are looked for
+const DRAGGED = 6; // pixels after which a press on a title is a drag
 
 export class Board {
   // pages: {main, variables}: what cards ask for their runs; hubs likewise
+  /** @param {HTMLElement} place @param {any} pages @param {any} hubs @param {any} specials */
   constructor(place, pages, hubs, specials) {
-    Object.assign(this, { place, pages, hubs, specials });
+    this.place = place;
+    this.pages = pages;
+    this.hubs = hubs;
+    this.specials = specials;
+    /** @type {Map<string, Card>} */
     this.cards = new Map();
+    this.places = new Map(); // of charts in their group: those that were moved stand between the numbers of others
     this.signature = "";
+    this.readout = element("p", "hidden");
+    this.readout.id = "readout";
+    this.readout.setAttribute("aria-live", "polite");
+    place.after(this.readout);
+    for (const hub of Object.values(hubs)) hub.say = (/** @type {string} */ text) => { this.readout.textContent = text; };
     this.observer = new IntersectionObserver((seen) => {
-      for (const { target, isIntersecting } of seen) this.cards.get(target.dataset.card)?.show(isIntersecting);
+      for (const { target, isIntersecting } of seen) this.cards.get(/** @type {HTMLElement} */ (target).dataset.card ?? "")?.show(isIntersecting);
     }, { root: place, rootMargin: "150px 0px" });
+    watch((fields) => { if (fields.includes("cards") && this.infos) this.build(this.infos); });
   }
 
   build(infos) {
-    const found = sections(infos);
+    this.infos = infos;
+    const found = this.arranged([...sections(infos), ...this.leftOut(infos)]);
     const signature = JSON.stringify(found);
     if (signature === this.signature) return;
     this.signature = signature;
@@ -27,9 +43,10 @@ export class Board {
     const groups = found.map((section) => {
       const cards = section.cards.map((spec) => {
         const old = this.cards.get(spec.id);
-        const which = section.variables ? "variables" : "main";
+        const which = section.variables || spec.variables ? "variables" : "main";
         const same = old && JSON.stringify(old.spec) === JSON.stringify(spec);
         const card = same ? old : new Card(spec, this.hubs[which], this.pages[which]);
+        card.board = this;
         if (old && !same) { old.show(false); this.observer.unobserve(old.element); }
         kept.set(spec.id, card);
         return card;
@@ -38,15 +55,41 @@ export class Board {
     });
     for (const [id, card] of this.cards) if (!kept.has(id)) { card.show(false); this.observer.unobserve(card.element); }
     this.cards = kept;
+    const scrolled = this.place.scrollTop;
     this.groups?.remove();
     this.groups = element("div");
     this.groups.append(...groups);
     this.place.append(this.groups);
+    this.place.scrollTop = scrolled;
     for (const card of kept.values()) { this.observer.unobserve(card.element); this.observer.observe(card.element); }
     this.search();
   }
 
-  group({ id, title, cards: specs, special, closed }, cards) {
+  /** The sections as the reader has them: pinned charts first, hidden ones left out, moved ones where they were put. */
+  arranged(found) {
+    const pinned = found.flatMap(({ cards, variables }) => cards.filter(({ id }) => ofCard(id).pin).map((spec) => ({ ...spec, variables })));
+    const all = pinned.length ? [{ id: "pinned", title: "Pinned", cards: pinned }, ...found] : found;
+    return all.map((section) => {
+      const own = section.cards.filter(({ id }) => !ofCard(id).hide && (section.id === "pinned" || !ofCard(id).pin));
+      const hidden = section.cards.filter(({ id }) => ofCard(id).hide).map(({ id, title }) => ({ id, title }));
+      own.forEach(({ id }, i) => this.places.set(id, ofCard(id).order ?? i));
+      return { ...section, cards: own.sort((a, b) => this.places.get(a.id) - this.places.get(b.id)), hidden: section.id === "pinned" ? [] : hidden };
+    });
+  }
+
+  /** Charts of keys that are too many to be listed, as far as the reader looks for them. */
+  leftOut(infos) {
+    const names = new Map();
+    for (const { kinds } of infos) for (const [kind, about] of Object.entries(kinds)) for (const key of about.left_out ?? []) names.set(`${kind}/${key}`, { kind, key });
+    if (!names.size) return [];
+    const words = wordsOf(view.q);
+    const fits = words.length ? [...names.values()].filter(({ key }) => words.every((word) => key.toLowerCase().includes(word))) : [];
+    const unknown = infos.some(({ kinds }) => Object.values(kinds).some((about) => about.all_keys === false && (about.left_out?.length ?? 0) >= 16384));
+    const title = `${number(names.size)} more keys${unknown ? ", and others" : ""}: ${fits.length ? `${number(fits.length)} found` : "find them by their name"}`;
+    return [{ id: "left-out", title, cards: fits.slice(0, MOST_FOUND).map(({ kind, key }) => ({ id: `${kind}/${key}`, title: key, kind, series: [{ key, label: key }] })) }];
+  }
+
+  group({ id, title, cards: specs, special, closed, hidden }, cards) {
     const group = element("section", "group");
     group.dataset.group = id;
     const isClosed = closed ? !OPENED.has(id) : CLOSED.has(id);
@@ -54,7 +97,9 @@ export class Board {
     if (special) inside.append(this.specials[special].element);
     const grid = element("div", `cards${id === "six" ? " six" : ""}`);
     grid.append(...cards.map((card) => card.element));
+    for (const card of cards) this.listenToDrag(card, cards);
     inside.append(grid);
+    if (hidden?.length) inside.append(this.hiddenOnes(hidden));
     inside.hidden = isClosed;
     if (title) {
       const head = element("h2");
@@ -72,14 +117,71 @@ export class Board {
       head.append(toggle);
       if (specs.length) head.append(Object.assign(element("span", "count"), { textContent: specs.length }));
       group.append(head);
-    }
+    } else group.append(Object.assign(element("h2", "hidden"), { textContent: "First charts" }));
     group.append(inside);
     return group;
   }
 
+  hiddenOnes(hidden) {
+    const place = element("p", "hidden-cards");
+    place.append("Hidden: ", ...hidden.map(({ id, title }) => {
+      const button = Object.assign(element("button"), { type: "button", textContent: title, title: "Show this chart" });
+      button.addEventListener("click", () => changeCard(id, { hide: false }));
+      return button;
+    }));
+    return place;
+  }
+
+  // --- order ---
+
+  /** Put a chart before or behind its neighbour. @param {Card} card @param {number} by */
+  move(card, by) {
+    const ids = [...(card.element.parentElement?.children ?? [])].map((one) => one.dataset.card);
+    const to = Math.min(Math.max(ids.indexOf(card.spec.id) + by, 0), ids.length - 1);
+    this.put(card.spec.id, ids, to);
+  }
+
+  /** @param {string} id @param {string[]} ids of the group as it stands @param {number} to */
+  put(id, ids, to) {
+    const others = ids.filter((one) => one !== id);
+    const before = this.places.get(others[to - 1]), behind = this.places.get(others[to]);
+    if (before === undefined && behind === undefined) return;
+    changeCard(id, { order: before === undefined ? behind - 1 : behind === undefined ? before + 1 : (before + behind) / 2 });
+  }
+
+  listenToDrag(card, cards) {
+    const head = card.element.firstElementChild;
+    head.onpointerdown = (event) => {
+      if (event.button !== 0 || event.pointerType === "touch" || event.target.closest("details")) return;
+      const begin = { x: event.clientX, y: event.clientY };
+      let target = null;
+      const move = (/** @type {PointerEvent} */ now) => {
+        if (Math.hypot(now.clientX - begin.x, now.clientY - begin.y) < DRAGGED && !target) return;
+        card.element.classList.add("dragged");
+        const over = document.elementFromPoint(now.clientX, now.clientY)?.closest(".card");
+        target = cards.find((one) => one.element === over) ?? target ?? card;
+        for (const one of cards) one.element.classList.toggle("target", one === target && one !== card);
+      };
+      const end = () => {
+        removeEventListener("pointermove", move);
+        for (const one of cards) one.element.classList.remove("target", "dragged");
+        const ids = cards.map((one) => one.spec.id);
+        if (target && target !== card) this.put(card.spec.id, ids, ids.indexOf(target.spec.id));
+      };
+      addEventListener("pointermove", move);
+      addEventListener("pointerup", end, { once: true });
+    };
+  }
+
+  // --- search ---
+
   // Only charts whose name or keys have all the words.
   search() {
-    const words = view.q.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = wordsOf(view.q);
+    if (this.infos && JSON.stringify(this.leftOut(this.infos)) !== this.lastLeftOut) {
+      this.lastLeftOut = JSON.stringify(this.leftOut(this.infos));
+      this.build(this.infos);
+    }
     for (const { element: place, spec } of this.cards.values()) {
       const text = `${spec.title} ${spec.series.map((one) => `${one.key} ${one.label}`).join(" ")}`.toLowerCase();
       place.hidden = !words.every((word) => text.includes(word));
@@ -91,6 +193,7 @@ export class Board {
     }
   }
 
+  /** @param {(card: Card) => any} act @param {(card: Card) => boolean} filter */
   each(act, filter = () => true) { for (const card of this.cards.values()) if (filter(card)) act(card); }
 
   clear() {
@@ -98,7 +201,9 @@ export class Board {
     this.cards = new Map();
     this.groups?.remove();
     this.groups = null;
+    this.infos = null;
     this.signature = "";
   }
 }
 
+const wordsOf = (/** @type {string} */ text) => text.toLowerCase().split(/\s+/).filter(Boolean);

@@ -1,29 +1,48 @@
 // A chart on the page with its data: loads when it comes on the screen, grows while the run does.
 
 import { Chart } from "./chart.js";
-import { named, ofRun, ofText } from "./colors.js";
-import { csvAddress, curve } from "./net.js";
+import { isDark } from "./colors.js";
+import { tableOf } from "./datatable.js";
+import { number } from "./format.js";
+import { Legend } from "./legend.js";
+import { Line } from "./line.js";
+import { fillMenu } from "./menu.js";
+import { curve } from "./net.js";
 import { changeCard, ofCard, view } from "./view.js";
 
 const AGAIN = 300; // milliseconds until the next look at a file that is being read
+const SETTLED = 150; // milliseconds after which a range that the reader moves is asked for
+const SMOOTH_AGAIN = 1000; // milliseconds between two looks at a smoothed curve that grows
+const MOST_RAW = 4; // smoothed curves with every value behind them, as in the figures
+const FEW = 10; // curves that are shown together
+const MANY = 40; // curves; of more, each has fewer points
+const COLORS = ["blue", "red", "green", "violet", "orange", "cyan", "pink", "teal", "gold"];
+
+/** @typedef {{id: string, title: string, unit?: string, kind: string, strip?: boolean, wide?: boolean, floor?: number,
+ *   absent?: string, thresholds?: {y: number, label: string}[], range?: number[],
+ *   series: {key: string, label: string, color?: string, where?: string}[]}} Spec */
 
 export class Card {
-  // spec: {id, title, unit, kind, series: [{key, label, color, where}], wide, thresholds, range, strip}
-  // page: {runs(), info(id), events(id), span()}
+  // page: {runs(), info(id), events(id), span(), axis()}, and perhaps grouped(series, spec), which makes lines of groups of the curves
+  /** @param {Spec} spec @param {any} hub @param {any} page */
   constructor(spec, hub, page) {
     this.spec = spec;
     this.hub = hub;
     this.page = page;
+    /** @type {Line[]} */
     this.lines = [];
     this.visible = false;
     this.stale = true;
+    this.loaded = false;
     this.turn = 0;
+    /** @type {any} */
+    this.board = null;
     this.build();
   }
 
   build() {
     const { spec } = this;
-    this.element = element("section", `card${spec.wide || ofCard(spec.id).wide ? " wide" : ""}`);
+    this.element = element("section", "card");
     this.element.dataset.card = spec.id;
     const head = element("header");
     const title = element("h3");
@@ -36,12 +55,65 @@ export class Card {
     summary.setAttribute("aria-label", `More for ${spec.title}`);
     this.menu = element("div");
     this.more.append(summary, this.menu);
-    this.more.addEventListener("toggle", () => this.more.open && this.fillMenu());
+    this.more.addEventListener("toggle", () => this.more.open && fillMenu(this));
     this.more.addEventListener("focusout", (event) => { if (event.relatedTarget && !this.more.contains(event.relatedTarget)) this.more.open = false; });
+    this.more.addEventListener("keydown", (event) => { if (event.key === "Escape") { event.stopPropagation(); this.more.open = false; summary.focus(); } });
     head.append(title, this.note, this.more);
-    this.legend = element("div", "legend");
+    this.legend = new Legend(spec);
     this.plot = element("div", `plot${spec.strip ? " low" : ""}`);
-    this.element.append(head, this.legend, this.plot);
+    this.said = element("p", "said");
+    this.said.hidden = true;
+    this.plot.append(this.said);
+    this.table = element("div", "table");
+    this.table.tabIndex = 0;
+    this.table.setAttribute("role", "region");
+    this.table.setAttribute("aria-label", `${spec.title} as a table`);
+    this.table.hidden = true;
+    const grip = Object.assign(element("i", "grip"), { title: "Drag for another size; double click for the usual one" });
+    this.listenToGrip(grip);
+    new ResizeObserver(() => this.hub.redraw(this)).observe(this.plot); // as high as its neighbours
+    this.element.append(head, this.legend.element, this.legend.list, this.plot, this.table, grip);
+    this.applyState();
+  }
+
+  /** What the reader changed, and what the data are like, give the card its size. */
+  applyState() {
+    const { wide, height, table } = ofCard(this.spec.id);
+    this.element.classList.toggle("wide", (wide ?? Boolean(this.spec.wide)) && !this.isEmpty);
+    this.element.classList.toggle("nothing", Boolean(this.isEmpty));
+    this.plot.style.height = height && !this.isEmpty ? `${height}px` : "";
+    this.table.hidden = !table;
+  }
+
+  // The lower right corner: down for the height, far to the side for the full width.
+  listenToGrip(grip) {
+    let begin = null;
+    grip.addEventListener("pointerdown", (event) => {
+      event.preventDefault();
+      begin = { x: event.clientX, y: event.clientY, height: this.plot.clientHeight, width: this.element.clientWidth };
+      grip.setPointerCapture(event.pointerId);
+    });
+    grip.addEventListener("pointermove", (event) => {
+      if (!begin) return;
+      this.plot.style.height = `${Math.min(Math.max(begin.height + event.clientY - begin.y, 60), 1200)}px`;
+      this.draw();
+    });
+    grip.addEventListener("pointerup", (event) => {
+      if (!begin) return;
+      const across = event.clientX - begin.x, isMoved = Math.abs(event.clientY - begin.y) > 3;
+      const wide = across > begin.width / 4 ? true : across < -begin.width / 4 ? false : ofCard(this.spec.id).wide;
+      begin = null;
+      this.change({ wide, ...(isMoved ? { height: this.plot.clientHeight } : {}) });
+    });
+    grip.addEventListener("pointercancel", () => { begin = null; });
+    grip.addEventListener("dblclick", () => this.change({ height: null, wide: null }));
+  }
+
+  /** @param {Partial<import("./cardstate.js").CardState>} fields */
+  change(fields) {
+    changeCard(this.spec.id, fields);
+    this.applyState();
+    this.hub.redraw(this);
   }
 
   // --- on and off the screen ---
@@ -68,50 +140,84 @@ export class Card {
 
   // --- data ---
 
+  /** The keys of the chart: its own, and those that the reader added. */
+  keys() {
+    const own = this.spec.series;
+    const more = ofCard(this.spec.id).keys.filter((key) => !own.some((one) => one.key === key));
+    const first = own.length === 1 && more.length && !own[0].color ? [{ ...own[0], color: COLORS[0] }] : own;
+    return [...first, ...more.map((key, i) => ({ key, label: key, color: COLORS[(own.length + i) % COLORS.length] }))];
+  }
+
   wanted() {
     const span = this.page.span();
     const found = [];
     for (const run of this.page.runs()) {
       if (span && run.id !== span.run) continue;
-      const keys = this.page.info(run.id)?.kinds[this.spec.kind]?.keys ?? {};
-      this.spec.series.forEach((one, place) => { if (keys[one.key]) found.push({ run, one, place, isText: keys[one.key].shape === "text" }); });
+      const about = this.page.info(run.id)?.kinds[this.spec.kind];
+      const known = about?.keys ?? {};
+      this.keys().forEach((one, place) => {
+        if (Object.hasOwn(known, one.key)) found.push({ run, one, place, isText: known[one.key].shape === "text" });
+        else if (about?.left_out?.includes(one.key)) found.push({ run, one, place, isText: false });
+      });
     }
     return found;
   }
 
-  parameters(one) {
+  parameters(one, count) {
     const span = this.page.span();
     const zoom = this.hub.zoom;
-    const wide = Math.max(this.plot.clientWidth, 300);
-    const points = Math.min(4 * Math.ceil(wide / 100) * 100, 8000);
-    const pad = zoom ? (zoom[1] - zoom[0]) * 0.02 : 0;
+    const wide = Math.ceil(Math.max(this.plot.clientWidth, 300) / 100) * 100;
+    const points = Math.min((count > MANY ? 1 : 4) * wide * (zoom ? 2 : 1), 8000);
+    const pad = zoom ? (zoom[1] - zoom[0]) / 2 : 0; // there is something to see while the range moves
     return {
       kind: this.spec.kind, x: this.page.axis(), points, where: one.where ?? null,
       from: zoom ? zoom[0] - pad : null, to: zoom ? zoom[1] + pad : null,
-      smooth: view.smooth && !this.spec.strip ? view.smooth : null,
+      smooth: this.spec.strip ? null : view.smooth || null,
       span: span ? `${span.from}:${span.to}` : null,
     };
   }
 
   async load() {
     const turn = ++this.turn;
-    this.stale = false;
     clearTimeout(this.timer);
+    const wait = SETTLED - (performance.now() - this.hub.zoomedAt);
+    if (this.loaded && wait > 0) { this.timer = setTimeout(() => this.visible && this.load(), wait); return; }
+    this.stale = false;
     const asked = this.wanted();
+    const answers = new Array(asked.length).fill(null);
     try {
-      const answers = await Promise.all(asked.map(({ run, one }) => curve(run.id, one.key, this.parameters(one))));
+      await Promise.all(asked.map(async ({ run, one }, i) => {
+        answers[i] = await curve(run.id, one.key, this.parameters(one, asked.length));
+        if (turn === this.turn && asked.length > FEW) this.takeSome(turn, asked, answers);
+      }));
       if (turn !== this.turn) return;
-      const several = new Set(asked.map(({ run }) => run.id)).size > 1;
-      this.lines = asked.map((each, i) => new Line(each, answers[i], several, this.spec)).filter((line) => line.curve);
       const progress = Math.min(1, ...answers.map((answer) => answer.progress));
+      this.loaded = progress >= 1;
       this.showProgress(progress);
       if (progress < 1) this.timer = setTimeout(() => this.visible && this.load(), AGAIN);
-      this.settle();
+      this.takeAnswers(asked, answers);
     } catch (error) {
       if (turn !== this.turn) return;
       this.note.textContent = error.message;
       if (error.status === 409 || error.status === 503 || error instanceof TypeError) this.timer = setTimeout(() => this.refresh(), 1500);
     }
+  }
+
+  // Of many runs those that are there are shown while the others are on their way.
+  takeSome(turn, asked, answers) {
+    this.some ||= setTimeout(() => {
+      this.some = 0;
+      if (turn !== this.turn || answers.every(Boolean)) return;
+      this.showProgress(answers.filter(Boolean).length / answers.length);
+      this.takeAnswers(asked, answers);
+    }, AGAIN);
+  }
+
+  takeAnswers(asked, answers) {
+    const several = new Set(asked.map(({ run }) => run.id)).size > 1;
+    this.lines = asked.flatMap((each, i) => (answers[i]?.curve ? [new Line(each, answers[i], several, this.spec)] : []));
+    for (const line of this.lines) line.extra = this.keys().length - this.spec.series.length;
+    this.settle();
   }
 
   showProgress(progress) {
@@ -134,239 +240,118 @@ export class Card {
     }
     if (!this.lines.length) this.stale = true;
     if (this.stale && this.visible && !this.soon) this.soon = setTimeout(() => { this.soon = 0; this.refresh(); }, 400);
-    if (grown) this.settle();
+    if (!grown) return;
+    const isUnsure = this.lines.some((line) => line.again || line.curve.smooth);
+    if (isUnsure && !this.soon) this.soon = setTimeout(() => { this.soon = 0; this.refresh(); }, SMOOTH_AGAIN);
+    this.settling ||= requestAnimationFrame(() => { this.settling = 0; this.settle(); });
   }
 
   // The lines changed: give them to the chart.
   settle() {
-    for (const line of this.lines) line.smoothen();
+    const drawn = this.lines.map((line) => line.drawn());
+    const series = this.page.grouped?.(drawn, this.spec) ?? drawn;
+    this.isEmpty = this.loaded && this.spec.absent !== undefined && this.lines.every((line) => line.below > 0 && !line.curve.x.length);
+    this.applyState();
     if (!this.chart) return;
-    this.chart.series = this.lines.map((line) => line.drawn());
-    this.chart.events = this.page.runs().flatMap((run) => this.page.events(run.id));
-    const thinned = this.lines.some((line) => line.thinned);
-    const infinite = this.lines.reduce((sum, line) => sum + (line.curve.infinite ?? 0), 0);
-    this.note.textContent = [thinned ? "thinned" : "", infinite ? `${infinite} ∞` : ""].filter(Boolean).join(" · ");
-    this.note.title = thinned ? "Of the rows the first, last, lowest and highest of each pixel are drawn; zoom in for all." : "";
-    this.fillLegend();
+    const hidesRaw = series.filter((one) => one.smooth?.x.length).length > MOST_RAW;
+    this.chart.series = hidesRaw ? series.map((one) => ({ ...one, hidesRaw })) : series;
+    this.chart.axisName = this.page.axis();
+    this.chart.events = this.page.runs().flatMap((run) => this.page.events(run.id))
+      .map((event) => ({ type: event.text.split(":")[0], ...event }));
+    this.chart.damage = this.lines.flatMap((line) => line.damage);
+    this.legend.fill(series, this.keys().length);
+    this.describe(series);
     this.hub.changed(this);
+  }
+
+  describe(series) {
+    const [low, high] = this.chart.extent();
+    const what = this.lines.length === 1 ? "a curve" : `${series.length} curves`;
+    this.chart.canvas.setAttribute("aria-label",
+      `${this.spec.title}: ${what} over ${this.page.axis()} from ${number(low)} to ${number(high)}. The arrow keys read the values; the menu has them as a table.`);
+    if (ofCard(this.spec.id).table) this.table.replaceChildren(tableOf(series, this.page.axis(), this.spec.title));
   }
 
   recolor() {
     for (const line of this.lines) line.paint();
+    this.legend.signature = "";
     if (this.chart) this.settle();
   }
 
   draw() {
     if (!this.chart) return;
-    const { log, lines } = ofCard(this.spec.id);
+    const { log, lines, norm } = ofCard(this.spec.id);
     this.chart.log = log ?? view.log;
     this.chart.lines = lines;
+    this.chart.normalised = norm && this.keys().length > 1;
+    this.explain();
     this.chart.draw();
-    this.values.forEach((place, i) => { place.textContent = this.chart.values()[i] ?? ""; });
+    this.legend.say(this.chart);
   }
 
-  values = [];
-  fillLegend() {
-    this.values = [];
-    const parts = [];
-    for (const line of this.lines) {
-      const value = element("b");
-      this.values.push(value);
-      const label = this.spec.series.length > 1 ? line.one.label : "";
-      value.title = `${line.run.name}: ${line.one.key}`;
-      if (line.several && parts.at(-1)?.dataset.run === line.run.id) { // one entry for a run, however many curves
-        parts.at(-1).append(" / ", value);
-        continue;
-      }
-      const part = element("span");
-      part.dataset.run = line.run.id;
-      const swatch = element("i", "swatch");
-      swatch.style.background = line.color;
-      const name = line.several ? Object.assign(element("em"), { textContent: line.run.name, title: line.run.name }) : label;
-      part.append(...(this.spec.strip && !line.several ? [] : [swatch]), name, value);
-      parts.push(part);
-    }
-    if (this.lines.some((line) => line.several) && this.spec.series.length > 1) {
-      parts.push(Object.assign(element("span"), { textContent: this.spec.series.map(({ label }, i) => `${["─", "╌", "┈", "─·"][i % 4]} ${label}`).join("  ") }));
-    }
-    if (this.spec.strip) parts.push(...this.textLegend());
-    this.legend.replaceChildren(...parts);
+  point() {
+    if (!this.chart) return;
+    this.chart.point();
+    this.legend.say(this.chart);
   }
 
-  textLegend() {
-    const shown = new Map();
-    for (const { curve } of this.lines) {
-      for (const code of new Set(curve.code)) if (code >= 0 && curve.texts[code]) shown.set(curve.texts[code], ofText(curve.texts[code], code));
-    }
-    return [...shown].slice(0, 12).map(([text, color]) => {
-      const part = element("span");
-      const swatch = element("i", "swatch block");
-      swatch.style.background = color;
-      part.append(swatch, text);
-      return part;
-    });
+  /** What is not to be seen in the chart, in words. */
+  explain() {
+    const curves = this.lines.map((line) => line.curve);
+    const sum = (/** @type {(curve: any) => number} */ of) => curves.reduce((all, one) => all + (of(one) ?? 0), 0);
+    const thinned = this.lines.some((line) => line.thinned);
+    const nan = sum((one) => one.nan), infinite = sum((one) => one.infinite);
+    const low = this.chart.log && !this.spec.strip ? sum((one) => one.y?.filter((y) => y <= 0).length) : 0;
+    const smoothed = [...new Set(curves.map((one) => one.smooth?.label).filter(Boolean))];
+    const parts = [
+      ...(smoothed.length > 2 ? [`centred means of ${windows(curves)}`] : smoothed),
+      this.chart.series.some((one) => one.hidesRaw) ? "single values are not drawn" : "", thinned ? "thinned" : "",
+      nan ? `${number(nan)} NaN` : "", infinite ? `${number(infinite)} ∞` : "", low ? `${thinned ? "" : `${number(low)} `}≤ 0 not drawn` : "",
+      this.chart.normalised ? "normalised" : "", this.chart.damage.length ? "damaged" : "",
+    ].filter(Boolean);
+    say(this.note, parts.join(" · "));
+    const title = [thinned ? "Of the rows the first, last, lowest and highest of each pixel are drawn; zoom in for all." : "",
+      nan ? "A line has a gap where a NaN was logged." : "", this.chart.normalised ? "Each key is drawn from its lowest to its highest value." : ""].filter(Boolean).join(" ");
+    if (this.note.title !== title) this.note.title = title;
+    const points = sum((one) => one.x.length);
+    const words = !this.loaded ? ""
+      : !this.lines.length ? "No run that is shown has these values."
+      : this.isEmpty ? `${this.spec.absent}: all ${number(this.lines.reduce((all, line) => all + line.below, 0))} values are below ${this.spec.floor}.`
+      : !points && nan + infinite ? `All ${number(nan + infinite)} values ${infinite ? "are infinite or NaN" : "are NaN"}${this.hub.zoom ? " in this range" : ""}.`
+      : !points ? (this.hub.zoom ? "No values in this range." : "No values yet.")
+      : low && low === points ? "No value is above 0, so that a logarithmic axis shows none." : "";
+    say(this.said, words);
+    this.said.hidden = !words;
   }
 
-  // --- menu ---
-
-  lineField(lines) {
-    const label = Object.assign(element("label", "line"), { textContent: "Lines at " });
-    const field = Object.assign(element("input"), { type: "text", value: lines.join(", "), placeholder: "0.5, 1", inputMode: "decimal" });
-    field.addEventListener("change", () => {
-      const places = field.value.split(/[\s,;]+/).filter(Boolean).map(Number).filter(Number.isFinite).slice(0, 8);
-      changeCard(this.spec.id, { lines: places });
-      this.hub.redraw(this);
-    });
-    label.append(field);
-    return label;
-  }
-
-  fillMenu() {
-    const name = `${this.spec.title}`.replace(/[^\w.-]+/g, "-");
-    const button = (text, act) => {
-      const one = Object.assign(element("button"), { textContent: text, type: "button" });
-      one.addEventListener("click", () => { this.more.open = false; act(); });
-      return one;
+  /** What a figure of this chart is made of, see export.js. @returns {import("./export.js").Figure} */
+  figure() {
+    const span = this.page.span();
+    const runs = this.page.runs().filter(({ id }) => this.lines.some((line) => line.run.id === id));
+    const range = span ? [span.from, span.to] : this.hub.zoom;
+    const { lines } = ofCard(this.spec.id);
+    return {
+      runs: runs.map(({ id }) => ({ id, path: this.page.info(id)?.path ?? id })), kind: this.spec.kind,
+      keys: [...new Set(this.lines.map((line) => line.one.key))], x: span ? "time" : this.page.axis(), range, smooth: view.smooth,
+      log: this.chart?.log ?? false, lines: [...(this.spec.thresholds ?? []).map(({ y }) => y), ...lines],
+      normalised: this.chart?.normalised ?? false, isStrip: Boolean(this.spec.strip),
     };
-    const items = [
-      button("PNG picture", async () => save(await this.chart.toPng(), `${name}.png`)),
-      button("SVG picture", async () => save(new Blob([await this.chart.toSvg()], { type: "image/svg+xml" }), `${name}.svg`)),
-    ];
-    for (const run of this.page.runs()) {
-      const keys = this.lines.filter((line) => line.run.id === run.id).map((line) => line.one.key);
-      if (!keys.length) continue;
-      const span = this.page.span();
-      const link = element("a");
-      link.href = csvAddress(run.id, {
-        kind: this.spec.kind, keys: [...new Set(keys)].join(","), x: this.page.axis(),
-        from: this.hub.zoom?.[0], to: this.hub.zoom?.[1], span: span ? `${span.from}:${span.to}` : null,
-      });
-      link.download = "";
-      link.textContent = this.page.runs().length > 1 ? `CSV of ${run.name}` : "CSV, all rows";
-      items.push(link);
-    }
-    if (!this.spec.strip) {
-      const { log, lines } = ofCard(this.spec.id);
-      const isLog = log ?? view.log;
-      items.push(button(isLog ? "Linear y" : "Logarithmic y", () => { changeCard(this.spec.id, { log: !isLog }); this.hub.redraw(this); }));
-      items.push(this.lineField(lines));
-    }
-    const isWide = this.element.classList.contains("wide");
-    if (!this.spec.wide) {
-      items.push(button(isWide ? "Narrow" : "Full width", () => {
-        this.element.classList.toggle("wide");
-        changeCard(this.spec.id, { wide: !isWide });
-        this.hub.redraw(this);
-      }));
-    }
-    this.menu.replaceChildren(...items);
   }
+
+  get theme() { return isDark() ? "dark" : "light"; }
 }
 
-// One key of one run in a chart.
-class Line {
-  constructor({ run, one, place, isText }, answer, several, spec) {
-    Object.assign(this, { run, one, place, several, isText, spec });
-    this.curve = answer.curve;
-    this.rows = answer.rows;
-    this.thinned = answer.curve?.thinned ?? false;
-    this.smooth = answer.curve?.smooth ?? null;
-    if (spec.floor !== undefined && this.curve?.y) this.cutBelow(spec.floor);
-    this.loaded = answer.curve?.x.length ?? 0;
-    this.paint();
-  }
+/** A text that is there already is not written again: that would cost a layout. */
+function say(place, text) { if (place.textContent !== text) place.textContent = text; }
 
-  paint() {
-    this.color = this.several || !this.one.color ? ofRun(this.run.slot) : named(this.one.color);
-  }
-
-  // Values below the floor say that there is nothing to measure.
-  cutBelow(floor) {
-    const { x, y } = this.curve;
-    const kept = y.map((value, i) => i).filter((i) => y[i] >= floor);
-    if (kept.length === y.length) return;
-    this.curve = { ...this.curve, x: kept.map((i) => x[i]), y: kept.map((i) => y[i]) };
-    this.smooth = null;
-  }
-
-  // Add the rows of a message; false when the curve has to be loaded again.
-  append(message, page, zoom) {
-    if (message.to <= this.rows) return true;
-    if (message.from > this.rows) return false;
-    const axis = page.axis();
-    const own = axis === "time" ? { key: null } : page.info(this.run.id)?.kinds[message.kind]?.axes?.[axis];
-    if (!own) return false;
-    const values = message.columns[this.one.key] ?? [];
-    const [whereKey, whereText] = this.one.where ? this.one.where.split(":") : [];
-    for (let row = this.rows; row < message.to; row++) {
-      const i = row - message.from;
-      const x = own.key === null ? message.time[i] : message.columns[own.key]?.[i] * own.factor;
-      const value = values[i];
-      if (!Number.isFinite(x) || (zoom && x > zoom[1]) || (whereKey && message.columns[whereKey]?.[i] !== whereText)) continue;
-      if (this.curve.texts) this.appendText(x, value);
-      else if (typeof value === "number") this.appendNumber(x, value);
-    }
-    this.rows = message.to;
-    return this.curve.x.length <= Math.max(3 * this.loaded, 6000);
-  }
-
-  appendNumber(x, y) {
-    if (y < this.spec.floor) return;
-    this.curve.x.push(x);
-    this.curve.y.push(y);
-    if (!this.thinned || !this.smooth) return;
-    const past = view.smooth; // goes on where the server's average over all rows ended
-    const weight = this.smooth.last * (1 - past ** this.smooth.count) * past + (1 - past) * y;
-    this.smooth.count += 1;
-    this.smooth.last = weight / (1 - past ** this.smooth.count);
-    this.smooth.x.push(x);
-    this.smooth.y.push(this.smooth.last);
-  }
-
-  appendText(x, text) {
-    const { texts, code } = this.curve;
-    if (typeof text === "string" && !texts.includes(text)) texts.push(text);
-    const now = typeof text === "string" ? texts.indexOf(text) : -1;
-    if (!code.length || code[code.length - 1] !== now) {
-      this.curve.x.push(x);
-      code.push(now);
-    }
-    this.curve.end = x;
-  }
-
-  // A debiased exponential average over all rows; of a thinned curve the server has made it.
-  smoothen() {
-    if (this.thinned || this.curve.texts) return;
-    if (!view.smooth) { this.smooth = null; return; }
-    let sum = 0, weight = 0;
-    const y = this.curve.y.map((value) => {
-      sum = view.smooth * sum + (1 - view.smooth) * value;
-      weight = view.smooth * weight + (1 - view.smooth);
-      return sum / weight;
-    });
-    this.smooth = { x: this.curve.x, y };
-  }
-
-  drawn() {
-    const { curve, color } = this;
-    const base = { label: this.one.label, color, dash: this.several ? this.place : 0, x: curve.x, run: this.run.id };
-    if (!curve.texts) return { ...base, y: curve.y, smooth: this.smooth };
-    const strip = { texts: curve.texts, code: curve.code, end: curve.end, colors: curve.texts.map(ofText) };
-    return { ...base, y: [], strip };
-  }
+function windows(curves) {
+  const sizes = curves.map((one) => one.smooth?.window).filter(Boolean);
+  return `${number(Math.min(...sizes))} to ${number(Math.max(...sizes))}`;
 }
 
+/** @param {string} name @returns {any} */
 export function element(name, className = "") {
   const made = document.createElement(name);
   if (className) made.className = className;
   return made;
 }
-
-function save(blob, name) {
-  const link = element("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-

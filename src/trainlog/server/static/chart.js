@@ -1,297 +1,208 @@
-// One chart: curves or strips over a shared x, drawn on a canvas (or as SVG by the same calls).
+// One chart: curves or strips over a shared x, drawn on a canvas; what is at the pointer is drawn on another one above it.
 //
 // The hub tells all charts of the page which range is shown, where the pointer is, and when to draw.
 
 import { ground } from "./colors.js";
-import { labels, logTicks, number, ticks } from "./format.js";
+import { number } from "./format.js";
+import { paint, paintPointer } from "./paint.js";
+import { Tip } from "./tip.js";
 
-const LEFT = 46, RIGHT = 12, TOP = 10, BOTTOM = 22;
-const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
+/** A curve as charts take it. Where y is not finite, and before the points `breaks`, the line has a gap.
+ * @typedef {{label: string, color: string, dash: number, x: ArrayLike<number>, y: ArrayLike<number>, breaks?: number[],
+ *   at?: Object<string, ArrayLike<number>>, smooth?: {x: ArrayLike<number>, y: ArrayLike<number>, label: string, window: number} | null,
+ *   run?: string, name?: string, key?: string, band?: {low: ArrayLike<number>, high: ArrayLike<number>}, n?: number,
+ *   members?: (string | {label: string, x: ArrayLike<number>, y: ArrayLike<number>})[],
+ *   strip?: {texts: string[], code: number[], end: number | null, colors: string[]}, span?: Span, hidesRaw?: boolean}} Series
+ * @typedef {{n: number, low: number, high: number, isSorted: boolean}} Span
+ * @typedef {{low: number, high: number}} Range
+ */
+
+const LEFT = 50, RIGHT = 12, TOP = 12, BOTTOM = 22;
+export const CROWD = 24; // more curves are thin lines
+const STILL = 250; // milliseconds after which a range does not move any more
 
 export class Chart {
-  // options: thresholds [{y, label}], range [low, high], strip, title
+  /** @param {HTMLElement} plot @param {any} hub
+   * @param {{title: string, thresholds?: {y: number, label: string}[], range?: number[], strip?: boolean}} options */
   constructor(plot, hub, options) {
     this.plot = plot;
     this.hub = hub;
     this.options = options;
-    this.series = []; // {label, color, dash, x, y, smooth, strip: {texts, code, colors, end}}
+    /** @type {Series[]} */
+    this.series = [];
     this.events = []; // {x, text, color}
+    this.damage = []; // [from, to], between which bytes were lost
+    this.axisName = "time";
     this.log = false;
+    this.normalised = false;
     this.lines = []; // thresholds that the reader has set
+    this.kept = null; // a picture of very many curves
+    this.ranges = null; // of y
+    /** @type {{x: number, y: number, py: number} | null} */
+    this.pointer = null; // on the page, and from the top of the canvas
+    this.picked = null; // the point that was clicked
     this.canvas = document.createElement("canvas");
     this.canvas.tabIndex = 0;
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", options.title);
-    plot.append(this.canvas);
+    this.over = document.createElement("canvas");
+    this.over.className = "over";
+    this.over.setAttribute("aria-hidden", "true");
+    plot.append(this.canvas, this.over);
+    this.tip = new Tip(this);
     this.drag = null;
     this.listen();
   }
 
   destroy() {
-    this.canvas.width = 0; // a canvas keeps its pixels until then
-    this.canvas.remove();
-    this.bubble?.remove();
+    for (const each of [this.canvas, this.over]) {
+      each.width = 0; // a canvas keeps its pixels until then
+      each.remove();
+    }
+    this.tip.hide();
   }
 
   // --- what is shown ---
 
   extent() {
     let low = Infinity, high = -Infinity;
-    for (const { x, strip } of this.series) {
-      for (let i = 0; i < x.length; i += Math.max(1, x.length - 1)) { low = Math.min(low, x[i]); high = Math.max(high, x[i]); }
-      if (!isSorted(x)) for (const each of x) { low = Math.min(low, each); high = Math.max(high, each); }
-      if (strip && strip.end !== null) high = Math.max(high, strip.end);
+    for (const one of this.series) {
+      const span = spanOf(one);
+      low = Math.min(low, span.low);
+      high = Math.max(high, span.high, one.strip?.end ?? -Infinity);
     }
     return low <= high ? [low, high] : [0, 1];
   }
 
   xRange() {
     const [low, high] = this.hub.zoom ?? this.hub.extent() ?? this.extent();
-    return high > low ? [low, high] : [low - 0.5, high + 0.5];
+    return high > low ? [low, high] : [low - (Math.abs(low) * 1e-9 || 0.5), high + (Math.abs(high) * 1e-9 || 0.5)];
   }
 
-  thresholds() { return [...(this.options.thresholds ?? []), ...this.lines.map((y) => ({ y, label: number(y) }))]; }
+  thresholds() {
+    if (this.normalised) return [];
+    return [...(this.options.thresholds ?? []), ...this.lines.map((y) => ({ y, label: number(y) }))];
+  }
 
-  yRange([from, to]) {
+  /** The y range of each curve: one for all of them, or with `normalised` one for each key.
+   * @param {number[]} range of x @returns {{of: (one: Series) => Range, all: Range | null}} */
+  yRanges([from, to]) {
+    if (!this.normalised) {
+      const all = this.padded(this.measured(this.series, from, to));
+      return { of: () => all, all };
+    }
+    const found = new Map();
+    for (const key of new Set(this.series.map((one) => one.key))) {
+      const { low, high } = this.measured(this.series.filter((one) => one.key === key), from, to) ?? { low: 0, high: 1 };
+      found.set(key, low < high ? { low, high } : this.log ? { low: low / 2, high: high * 2 } : { low: low - 0.5, high: high + 0.5 });
+    }
+    return { of: (one) => found.get(one.key), all: null };
+  }
+
+  measured(series, from, to) {
     let low = Infinity, high = -Infinity;
-    const take = (x, y) => {
-      for (let i = 0; i < y.length; i++) {
+    const take = (x, y, first, last) => {
+      for (let i = first; i < last; i++) {
         const value = y[i];
-        if (x[i] < from || x[i] > to || (this.log && value <= 0)) continue;
-        if (value < low) low = value;
-        if (value > high) high = value;
+        if (!(value > low) && value >= -Infinity && value !== -Infinity && !(this.log && value <= 0) && x[i] >= from && x[i] <= to) low = value;
+        if (!(value < high) && value < Infinity && !(this.log && value <= 0) && x[i] >= from && x[i] <= to) high = value;
       }
     };
-    for (const { x, y, smooth } of this.series) {
-      take(x, y);
-      if (smooth && !y.length) take(smooth.x, smooth.y);
+    for (const one of series) {
+      const [first, last] = visible(one, from, to);
+      if (one.hidesRaw) take(one.smooth.x, one.smooth.y, 0, one.smooth.x.length);
+      else take(one.x, one.y, first, last);
+      if (one.band) { take(one.x, one.band.low, first, last); take(one.x, one.band.high, first, last); }
     }
-    if (low > high) return this.log ? [0.1, 1] : (this.options.range ?? [0, 1]);
-    if (this.log) return low === high ? [low / 2, high * 2] : [low / 1.15, high * 1.15];
+    return low <= high ? { low, high } : null;
+  }
+
+  padded(found) {
+    if (!found) return this.log ? { low: 0.1, high: 1 } : { low: this.options.range?.[0] ?? 0, high: (this.options.range?.[1] ?? 1) || 1 };
+    let { low, high } = found;
+    if (this.log) return low === high ? { low: low / 2, high: high * 2 } : { low: low / 1.15, high: high * 1.15 };
     for (const { y } of this.thresholds()) { low = Math.min(low, y); high = Math.max(high, y); }
     if (this.options.range) { low = Math.min(low, this.options.range[0]); high = Math.max(high, this.options.range[1]); }
-    const pad = (high - low) * 0.06 || Math.abs(high) * 0.05 || 0.5;
+    const span = Math.min(high - low, Number.MAX_VALUE / 4);
+    const pad = span * 0.06 || Math.abs(high) * 0.05 || 0.5;
     const zero = low >= 0 && low < pad * 3;
-    return [zero ? Math.min(0, low) : low - pad, high + pad];
+    return { low: Math.max(zero ? Math.min(0, low) : low - pad, -Number.MAX_VALUE), high: Math.min(high + pad, Number.MAX_VALUE) };
   }
 
   // --- drawing ---
 
-  draw() {
-    const box = this.plot.getBoundingClientRect();
+  fit(canvas) {
     const ratio = window.devicePixelRatio || 1;
-    const width = Math.round(box.width), height = Math.round(box.height);
-    if (!width) return;
-    if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
-      this.canvas.width = Math.round(width * ratio);
-      this.canvas.height = Math.round(height * ratio);
-    }
-    const pen = this.canvas.getContext("2d");
+    const width = this.plot.clientWidth, height = this.plot.clientHeight;
+    const wide = Math.round(width * ratio), tall = Math.round(height * ratio);
+    if (canvas.width !== wide || canvas.height !== tall) Object.assign(canvas, { width: wide, height: tall });
+    const pen = canvas.getContext("2d");
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
-    this.paint(pen, width, height, true);
+    pen.font = "11px system-ui, sans-serif";
+    pen.lineWidth = 1;
+    return { pen, width, height };
   }
 
-  paint(pen, width, height, live) {
-    const tones = ground();
+  draw() {
+    if (!this.plot.clientWidth) return;
+    const { pen, width, height } = this.fit(this.canvas);
     const [from, to] = this.xRange();
     const inner = { left: LEFT, right: width - RIGHT, top: TOP, bottom: height - BOTTOM };
     const X = (x) => inner.left + ((x - from) / (to - from)) * (inner.right - inner.left);
     this.place = { ...inner, from, to, X };
-    pen.font = "11px system-ui, sans-serif";
-    pen.lineWidth = 1;
-    this.paintX(pen, tones, inner, X, from, to);
-    if (this.options.strip) this.paintStrips(pen, inner, X, tones);
-    else this.paintCurves(pen, tones, inner, X, [from, to], live);
-    this.paintEvents(pen, inner, X, tones);
-    if (live) this.paintPointer(pen, inner, X, tones);
+    // Of very many curves y stays while the range moves: it is a picture then.
+    const isMoving = this.series.length > CROWD && performance.now() - this.hub.zoomedAt < STILL && this.ranges?.normalised === this.normalised;
+    const ranges = this.options.strip ? null : isMoving ? this.ranges : { ...this.yRanges([from, to]), normalised: this.normalised };
+    this.ranges = ranges;
+    const isLog = this.log;
+    // The coefficients of the line from a value to its pixel, for each curve.
+    this.scaleOf = (one) => {
+      const { low, high } = ranges.of(one);
+      const lo = isLog ? Math.log10(low) : low, hi = isLog ? Math.log10(high) : high;
+      const half = hi / 2 - lo / 2; // the whole range may be more than a float holds
+      return { half: lo / 2, times: (inner.bottom - inner.top) / (half || 1) };
+    };
+    this.Y = (one, y) => {
+      const { half, times } = this.scaleOf(one);
+      return inner.bottom - ((isLog ? Math.log10(y) : y) / 2 - half) * times;
+    };
+    paint(pen, this, ranges, ground());
+    this.point();
   }
 
-  paintX(pen, tones, inner, X, from, to) {
-    const places = ticks(from, to, Math.max(2, (inner.right - inner.left) / 90));
-    const texts = labels(places);
-    pen.fillStyle = tones.dim;
-    pen.textAlign = "center";
-    pen.textBaseline = "top";
-    places.forEach((x, i) => {
-      const at = X(x);
-      const half = pen.measureText(texts[i]).width / 2;
-      pen.fillText(texts[i], Math.min(Math.max(at, half + 2), inner.right + RIGHT - half - 2), inner.bottom + 5);
-    });
+  point() {
+    if (!this.plot.clientWidth || !this.place) return;
+    const { pen } = this.fit(this.over);
+    paintPointer(pen, this, ground());
+    if (this.hub.hover === null || this.hub.hovered !== this) this.tip.hide();
+    else this.tip.show(this.pointer);
   }
 
-  paintCurves(pen, tones, inner, X, range, live) {
-    const [low, high] = this.yRange(range);
-    const log = this.log;
-    const lo = log ? Math.log10(low) : low, hi = log ? Math.log10(high) : high;
-    const Y = (y) => inner.bottom - (((log ? Math.log10(y) : y) - lo) / (hi - lo)) * (inner.bottom - inner.top);
-    this.place.Y = Y;
-    const places = log ? logTicks(low, high) : ticks(low, high, Math.max(2, (inner.bottom - inner.top) / 38));
-    const texts = log ? places.map(number) : labels(places);
-    pen.textAlign = "right";
-    pen.textBaseline = "middle";
-    places.forEach((y, i) => {
-      const at = Math.round(Y(y)) + 0.5;
-      pen.strokeStyle = tones.grid;
-      pen.beginPath(); pen.moveTo(inner.left, at); pen.lineTo(inner.right, at); pen.stroke();
-      pen.fillStyle = tones.dim;
-      pen.fillText(texts[i], inner.left - 6, at);
-    });
-    for (const { y, label } of this.thresholds()) {
-      if (y < low || y > high || (log && y <= 0)) continue;
-      pen.strokeStyle = tones.dim;
-      pen.setLineDash([4, 4]);
-      pen.beginPath(); pen.moveTo(inner.left, Y(y)); pen.lineTo(inner.right, Y(y)); pen.stroke();
-      pen.setLineDash([]);
-      const wide = pen.measureText(label).width + 8;
-      pen.fillStyle = tones.card;
-      pen.fillRect(inner.right - wide - 4, Y(y) - 7, wide, 14);
-      pen.fillStyle = tones.dim;
-      pen.textAlign = "right";
-      pen.textBaseline = "middle";
-      pen.fillText(label, inner.right - 8, Y(y));
-    }
-    pen.save();
-    pen.beginPath();
-    pen.rect(inner.left, inner.top - 6, inner.right - inner.left + 2, inner.bottom - inner.top + 8);
-    pen.clip();
+  /** Which curve is nearest to a place of the chart, and which of its points.
+   * @param {number} x @param {number | null} py pixels from the top; null for the first curve that has a value there */
+  nearest(x, py) {
+    let best = null, least = Infinity;
     for (const one of this.series) {
-      pen.strokeStyle = pen.fillStyle = one.color;
-      pen.setLineDash(DASHES[(one.dash ?? 0) % DASHES.length]);
-      pen.globalAlpha = one.smooth ? 0.28 : 1;
-      pen.lineWidth = one.smooth ? 1 : 1.6;
-      this.line(pen, one.x, one.y, X, Y, log);
-      pen.globalAlpha = 1;
-      if (one.smooth) { pen.lineWidth = 2; this.line(pen, one.smooth.x, one.smooth.y, X, Y, log); }
-      pen.setLineDash([]);
-      const seen = one.x.length;
-      if (one.smooth) continue;
-      if (seen && seen <= 60) for (let i = 0; i < seen; i++) dot(pen, X(one.x[i]), Y(one.y[i]), seen === 1 ? 3 : 1.8);
-      else if (live && seen) dot(pen, X(one.x[seen - 1]), Y(one.y[seen - 1]), 2.5);
+      const i = one.strip ? before(one.x, x) : nearest(one.x, x);
+      if (i < 0 || isFar(one, i, x)) continue;
+      const y = one.strip || py === null || !this.scaleOf ? 0 : Math.abs(this.Y(one, valueAt(one, x)) - py);
+      if (y < least || !best) [best, least] = [{ series: one, index: i }, y];
     }
-    pen.restore();
+    return best;
   }
 
-  line(pen, x, y, X, Y, log) {
-    pen.beginPath();
-    let down = false;
-    for (let i = 0; i < x.length; i++) {
-      if (log && y[i] <= 0) { down = false; continue; }
-      if (down) pen.lineTo(X(x[i]), Y(y[i]));
-      else { pen.moveTo(X(x[i]), Y(y[i])); down = true; }
-    }
-    pen.stroke();
-  }
-
-  paintStrips(pen, inner, X, tones) {
-    const lanes = this.series.length || 1;
-    const gap = lanes > 1 ? 3 : 0;
-    const tall = (inner.bottom - inner.top - gap * (lanes - 1)) / lanes;
-    pen.save();
-    pen.beginPath();
-    pen.rect(inner.left, inner.top, inner.right - inner.left, inner.bottom - inner.top);
-    pen.clip();
-    this.series.forEach(({ x, strip, color }, lane) => {
-      const top = inner.top + lane * (tall + gap);
-      x.forEach((at, i) => {
-        if (strip.code[i] < 0) return;
-        const end = i + 1 < x.length ? x[i + 1] : Math.max(strip.end ?? at, at);
-        pen.fillStyle = strip.colors[strip.code[i]];
-        const left = X(at);
-        const wide = Math.max(X(end) - left, 1.5);
-        pen.fillRect(left, top, wide, tall);
-        const text = strip.texts[strip.code[i]];
-        const visible = Math.min(left + wide, inner.right) - Math.max(left, inner.left);
-        if (tall >= 14 && pen.measureText(text).width < visible - 8) {
-          pen.fillStyle = "#fff";
-          pen.textAlign = "left";
-          pen.textBaseline = "middle";
-          pen.fillText(text, Math.max(left, inner.left) + 4, top + tall / 2);
-        }
-      });
-      if (lanes > 1) { pen.fillStyle = color; pen.fillRect(inner.left, top, 3, tall); }
-    });
-    pen.restore();
-  }
-
-  paintEvents(pen, inner, X, tones) {
-    for (const event of this.events) {
-      const at = X(event.x);
-      if (at < inner.left - 1 || at > inner.right + 1) continue;
-      pen.strokeStyle = pen.fillStyle = event.color ?? tones.dim;
-      pen.globalAlpha = 0.35;
-      pen.setLineDash([2, 3]);
-      pen.beginPath(); pen.moveTo(at, inner.top); pen.lineTo(at, inner.bottom); pen.stroke();
-      pen.setLineDash([]);
-      pen.globalAlpha = 1;
-      pen.beginPath(); pen.moveTo(at - 4, inner.top - 7); pen.lineTo(at + 4, inner.top - 7); pen.lineTo(at, inner.top); pen.closePath(); pen.fill();
-    }
-  }
-
-  paintPointer(pen, inner, X, tones) {
-    if (this.drag?.moved) {
-      const [low, high] = [this.drag.from, this.drag.to].sort((a, b) => a - b);
-      pen.globalAlpha = 0.15;
-      pen.fillStyle = tones.accent;
-      pen.fillRect(X(low), inner.top, X(high) - X(low), inner.bottom - inner.top);
-      pen.globalAlpha = 1;
-    }
-    for (const [x, color, wide] of [[this.hub.momentX, tones.accent, 1.5], [this.hub.hover, tones.dim, 1]]) {
-      if (x === null || x === undefined || X(x) < inner.left || X(x) > inner.right) continue;
-      pen.strokeStyle = color;
-      pen.lineWidth = wide;
-      pen.beginPath(); pen.moveTo(X(x), inner.top - 4); pen.lineTo(X(x), inner.bottom); pen.stroke();
-    }
-    pen.lineWidth = 1;
-    if (this.hub.hover === null || this.options.strip) return;
-    for (const one of this.series) {
-      const i = nearest(one.x, this.hub.hover);
-      if (i < 0) continue;
-      const { x, y } = one.smooth && one.smooth.x.length ? { x: one.smooth.x, y: one.smooth.y } : one;
-      const j = nearest(x, this.hub.hover);
-      if (j < 0 || (this.log && y[j] <= 0)) continue;
-      pen.fillStyle = one.color;
-      dot(pen, X(x[j]), this.place.Y(y[j]), 3.5);
-    }
-  }
-
-  // The value of each curve where the pointer is, or the last one.
+  /** The value of each curve where the pointer is, or the last one. */
   values() {
+    const { hover } = this.hub;
     return this.series.map((one) => {
       if (one.strip) {
-        let i = this.hub.hover === null ? one.x.length - 1 : before(one.x, this.hub.hover);
+        const i = hover === null ? one.x.length - 1 : before(one.x, hover);
         return i >= 0 && one.strip.code[i] >= 0 ? one.strip.texts[one.strip.code[i]] : "–";
       }
-      const i = this.hub.hover === null ? one.x.length - 1 : nearest(one.x, this.hub.hover);
-      if (i < 0) return "–";
-      if (!one.smooth) return number(one.y[i]);
-      const j = this.hub.hover === null ? one.smooth.x.length - 1 : nearest(one.smooth.x, this.hub.hover);
-      return `${number(one.smooth.y[j])} (${number(one.y[i])})`;
+      const i = hover === null ? one.x.length - 1 : nearest(one.x, hover);
+      return i < 0 ? "–" : number(valueAt(one, one.x[i]));
     });
-  }
-
-  toSvg() {
-    return import("./svg.js").then(({ SvgPaper }) => {
-      const { width, height } = this.plot.getBoundingClientRect();
-      const paper = new SvgPaper(Math.round(width), Math.round(height));
-      paper.fillStyle = ground().card;
-      paper.fillRect(0, 0, width, height);
-      this.paint(paper, Math.round(width), Math.round(height), false);
-      return paper.toString();
-    });
-  }
-
-  toPng() {
-    const { width, height } = this.plot.getBoundingClientRect();
-    const paper = document.createElement("canvas");
-    paper.width = width * 2;
-    paper.height = height * 2;
-    const pen = paper.getContext("2d");
-    pen.scale(2, 2);
-    pen.fillStyle = ground().card;
-    pen.fillRect(0, 0, width, height);
-    this.paint(pen, width, height, false);
-    return new Promise((done) => paper.toBlob(done, "image/png"));
   }
 
   // --- pointer and keys ---
@@ -303,37 +214,59 @@ export class Chart {
       const x = event.clientX - this.canvas.getBoundingClientRect().left;
       return from + (Math.min(Math.max(x, left), right) - left) / (right - left) * (to - from);
     };
-    this.canvas.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      this.drag = { from: at(event), to: at(event), begin: event.clientX, moved: false };
-      this.canvas.setPointerCapture(event.pointerId);
+    const { canvas } = this;
+    canvas.addEventListener("pointerdown", (event) => {
+      const isPan = event.shiftKey || event.button === 1;
+      if (event.button !== 0 && !isPan) return;
+      event.preventDefault();
+      canvas.focus({ preventScroll: true });
+      this.drag = { from: at(event), to: at(event), begin: event.clientX, range: this.xRange(), moved: false, isPan };
+      canvas.setPointerCapture(event.pointerId);
     });
-    this.canvas.addEventListener("pointermove", (event) => {
+    canvas.addEventListener("pointermove", (event) => {
       if (this.drag) {
         this.drag.to = at(event);
         this.drag.moved ||= Math.abs(event.clientX - this.drag.begin) > 5;
+        if (this.drag.isPan && this.drag.moved) {
+          const [from, to] = this.drag.range;
+          this.pan(this.drag.range, (this.drag.begin - event.clientX) / (this.place.right - this.place.left) * (to - from));
+        }
       }
+      this.pointer = { x: event.clientX, y: event.clientY, py: event.clientY - canvas.getBoundingClientRect().top };
+      this.hub.hovered = this;
       this.hub.setHover(at(event));
-      this.showEvent(event);
+      this.hub.repoint();
     });
-    this.canvas.addEventListener("pointerleave", () => { this.hub.setHover(null); this.showEvent(null); });
-    this.canvas.addEventListener("pointercancel", () => { this.drag = null; });
-    this.canvas.addEventListener("pointerup", (event) => {
+    canvas.addEventListener("pointerleave", () => { this.hub.setHover(null); });
+    canvas.addEventListener("pointercancel", () => { this.drag = null; });
+    canvas.addEventListener("pointerup", (event) => {
       const drag = this.drag;
       this.drag = null;
       if (!drag || drag.from === null) return;
+      if (drag.isPan) return;
       if (drag.moved) this.hub.setZoom([drag.from, drag.to].sort((a, b) => a - b));
-      else this.hub.openMoment(at(event), this, event.clientY - this.canvas.getBoundingClientRect().top);
+      else this.open(at(event), event.clientY - canvas.getBoundingClientRect().top);
     });
-    this.canvas.addEventListener("dblclick", () => this.hub.setZoom(null));
-    this.canvas.addEventListener("wheel", (event) => {
-      if (!event.ctrlKey && !event.shiftKey) return;
+    canvas.addEventListener("dblclick", () => this.hub.setZoom(null));
+    canvas.addEventListener("wheel", (event) => {
+      const isSideways = this.hub.zoom && Math.abs(event.deltaX) > Math.abs(event.deltaY);
+      if (!event.ctrlKey && !event.shiftKey && !isSideways) return;
       event.preventDefault();
-      this.zoomAround(at(event), (event.deltaY || event.deltaX) > 0 ? 1.25 : 0.8);
+      const [from, to] = this.xRange();
+      if (isSideways) this.pan([from, to], event.deltaX / (this.place.right - this.place.left) * (to - from));
+      else this.zoomAround(at(event), (event.deltaY || event.deltaX) > 0 ? 1.25 : 0.8);
     }, { passive: false });
-    this.canvas.addEventListener("keydown", (event) => this.key(event));
-    this.canvas.addEventListener("blur", () => this.hub.setHover(null));
+    canvas.addEventListener("keydown", (event) => this.key(event));
+    canvas.addEventListener("blur", () => this.hub.setHover(null));
   }
+
+  open(x, py) {
+    this.picked = this.nearest(x, py);
+    this.hub.openMoment(x, this, py);
+  }
+
+  /** @param {number[]} range @param {number} by */
+  pan([from, to], by) { this.hub.setZoom([from + by, to + by]); }
 
   zoomAround(x, factor) {
     const [from, to] = this.xRange();
@@ -344,48 +277,73 @@ export class Chart {
     const [from, to] = this.xRange();
     const middle = this.hub.hover ?? (from + to) / 2;
     const move = (direction) => {
-      const x = this.series[0]?.x ?? [];
+      const x = (this.series.find((one) => one.x.length) ?? { x: [] }).x;
       const i = nearest(x, middle);
       if (i < 0) return;
       const next = x[Math.min(Math.max(i + direction, 0), x.length - 1)];
+      this.hub.hovered = this;
+      this.pointer = null;
       this.hub.setHover(this.hub.hover === null ? x[i] : next);
+      this.hub.say?.(this.tip.sentence());
     };
     const acts = {
-      ArrowLeft: () => (event.shiftKey ? this.hub.setZoom([from - (to - from) / 4, to - (to - from) / 4]) : move(-1)),
-      ArrowRight: () => (event.shiftKey ? this.hub.setZoom([from + (to - from) / 4, to + (to - from) / 4]) : move(1)),
+      ArrowLeft: () => (event.shiftKey ? this.pan([from, to], -(to - from) / 4) : move(-1)),
+      ArrowRight: () => (event.shiftKey ? this.pan([from, to], (to - from) / 4) : move(1)),
       "+": () => this.zoomAround(middle, 0.6),
       "-": () => this.zoomAround(middle, 1.6),
-      Enter: () => this.hub.openMoment(middle, this),
+      Enter: () => this.open(middle, null),
     };
-    const act = acts[event.key === "=" ? "+" : event.key];
-    if (act) { event.preventDefault(); event.stopPropagation(); act(); }
-  }
-
-  showEvent(pointer) {
-    const left = this.canvas.getBoundingClientRect().left;
-    const found = pointer && this.place
-      ? this.events.filter((event) => Math.abs(this.place.X(event.x) - (pointer.clientX - left)) < 6).slice(0, 4) : [];
-    if (!found.length) { this.bubble?.remove(); this.bubble = null; return; }
-    this.bubble ??= Object.assign(document.createElement("div"), { className: "bubble" });
-    this.bubble.textContent = found.map((event) => event.text).join(" · ");
-    const x = this.place.X(found[0].x);
-    const onRight = x > this.plot.clientWidth / 2;
-    this.bubble.style.left = onRight ? "auto" : `${x + 8}px`;
-    this.bubble.style.right = onRight ? `${this.plot.clientWidth - x + 8}px` : "auto";
-    if (!this.bubble.isConnected) this.plot.append(this.bubble);
+    const name = event.key === "=" ? "+" : event.key;
+    if (!Object.hasOwn(acts, name)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    acts[name]();
   }
 }
 
-function dot(pen, x, y, radius) {
-  pen.beginPath(); pen.arc(x, y, radius, 0, 7); pen.fill();
+/** Where the x of a curve begin and end, and whether they rise. @param {Series} one @returns {Span} */
+export function spanOf(one) {
+  if (one.span && one.span.n === one.x.length) return one.span;
+  const { x } = one;
+  let low = Infinity, high = -Infinity, isSorted = true;
+  for (let i = 0; i < x.length; i++) {
+    if (x[i] < low) low = x[i];
+    if (x[i] > high) high = x[i];
+    if (i && x[i] < x[i - 1]) isSorted = false;
+  }
+  return (one.span = { n: x.length, low, high, isSorted });
 }
 
-function isSorted(x) {
-  for (let i = 1; i < x.length; i++) if (x[i] < x[i - 1]) return false;
-  return true;
+/** The points from one before `from` to one after `to`: the first, and after the last.
+ * @param {Series} one @param {number} from @param {number} to */
+export function visible(one, from, to) {
+  if (!spanOf(one).isSorted) return [0, one.x.length];
+  return [Math.max(before(one.x, from), 0), Math.min(before(one.x, to) + 2, one.x.length)];
 }
 
-// The last index whose x is not after `at`, where x rises; -1 when there is none.
+/** Whether a curve has long ended at x, or not yet begun. @param {Series} one @param {number} i @param {number} x */
+export function isFar({ x: points, strip }, i, x) {
+  const last = points.length - 1;
+  if (strip) return strip.end !== null && x > strip.end;
+  return (x < points[0] || x > points[last]) && Math.abs(points[i] - x) > (points[last] - points[0]) / Math.max(last, 1) * 1.5;
+}
+
+/** The value at a point, with the smoothed one before it. @param {Series} one @param {number} i @param {number | null} hover */
+export function described(one, i, hover) {
+  const raw = number(one.y[i]);
+  if (!one.smooth?.x.length) return raw;
+  const j = hover === null ? one.smooth.x.length - 1 : nearest(one.smooth.x, hover);
+  return `${number(one.smooth.y[j])} (${raw})`;
+}
+
+/** The value that is drawn thick at x. @param {Series} one @param {number} x */
+export function valueAt(one, x) {
+  const of = one.smooth?.x.length ? one.smooth : one;
+  return of.y[nearest(of.x, x)];
+}
+
+/** The last index whose x is not after `at`, where x rises; -1 when there is none.
+ * @param {ArrayLike<number>} x @param {number} at */
 export function before(x, at) {
   let low = 0, high = x.length;
   while (low < high) {
@@ -395,6 +353,7 @@ export function before(x, at) {
   return low - 1;
 }
 
+/** The index whose x is nearest to `at`; -1 when there is none. @param {ArrayLike<number>} x @param {number} at */
 export function nearest(x, at) {
   if (!x.length) return -1;
   const i = before(x, at);

@@ -9,7 +9,7 @@ const RUNS = [
 const NAMED = {
   blue: ["#1c7ed6", "#4dabf7"], green: ["#2b9a3e", "#51cf66"], orange: ["#e8590c", "#ff922b"],
   cyan: ["#0b92ab", "#22d3ee"], red: ["#e03131", "#ff6b6b"], violet: ["#7048e8", "#9f7aff"],
-  gold: ["#d08700", "#fcc419"], pink: ["#c2255c", "#f783ac"], teal: ["#099268", "#38d9a9"], gray: ["#868e96", "#868e96"],
+  gold: ["#a87000", "#fcc419"], pink: ["#c2255c", "#f783ac"], teal: ["#099268", "#38d9a9"], gray: ["#868e96", "#868e96"],
 };
 
 const BEHAVIORS = {
@@ -36,7 +36,7 @@ export function ofText(text, place) {
 export function ground() {
   const style = getComputedStyle(document.documentElement);
   const get = (name) => style.getPropertyValue(name).trim();
-  return { card: get("--card"), ink: get("--ink"), dim: get("--dim"), grid: get("--grid"), line: get("--line"), accent: get("--accent") };
+  return { card: get("--card"), ink: get("--ink"), dim: get("--dim"), grid: get("--grid"), line: get("--line"), accent: get("--accent"), bad: get("--bad") };
 }
 
 // Blue over white to red, for differences; t from 0 to 1.

@@ -5,11 +5,11 @@ const OF_EPISODES = { stats: "episode: ", evolution: "evolution: ", creature: ""
 
 // The sections of the page for what is known of the runs: [{id, title, cards: [spec]}]
 export function sections(infos) {
-  const keys = {}; // kind -> key -> {shape, clock, group, unit}
+  const keys = Object.create(null); // kind -> key -> {shape, clock, group, unit}
   for (const info of infos) {
     for (const [kind, { keys: known }] of Object.entries(info.kinds)) {
       if (kind === "event") continue;
-      keys[kind] ??= {};
+      keys[kind] ??= Object.create(null); // a key may be called constructor, or __proto__
       for (const [key, about] of Object.entries(known)) {
         if (about.shape !== "list") keys[kind][key] ??= about;
         if (about.shape === "text") keys[kind][key] = about;

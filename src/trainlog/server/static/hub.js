@@ -1,5 +1,9 @@
 // What linked charts share: the range, the pointer, the moment; and one drawing of each per frame of the screen.
 
+const BUDGET = 12; // milliseconds of a frame
+const SELDOM = 250; // milliseconds between two drawings that do not fit in it
+const STILL = 260; // milliseconds after which the range does not move any more
+
 export class Hub {
   constructor({ onZoom, onMoment }) {
     this.onZoom = onZoom;
@@ -11,6 +15,10 @@ export class Hub {
     this.dirty = new Set();
     this.frame = 0;
     this.range = null;
+    this.zoomedAt = 0;
+    this.isPointed = false;
+    this.dearAt = 0;
+    this.hovered = null; // the chart under the pointer, or that the keys are in
   }
 
   // The range of all charts together, so that they stand under each other.
@@ -29,22 +37,31 @@ export class Hub {
   setZoom(zoom) {
     if (zoom && !(zoom[1] > zoom[0])) return;
     this.zoom = zoom;
+    this.zoomedAt = performance.now();
     this.redraw();
+    clearTimeout(this.still);
+    this.still = setTimeout(() => this.redraw(), STILL);
     this.onZoom(zoom);
   }
 
   setHover(x) {
     if (this.hover === x) return;
     this.hover = x;
-    this.redraw();
+    this.repoint();
   }
 
   setMoment(x) {
     this.momentX = x;
-    this.redraw();
+    this.repoint();
   }
 
   openMoment(x, chart, y) { this.onMoment(x, chart, y); } // y: pixels from its top, where a pointer did it
+
+  // What lies over the charts changed, not the charts.
+  repoint() {
+    this.isPointed = true;
+    this.frame ||= requestAnimationFrame(() => this.drawNow());
+  }
 
   redraw(card = null) {
     for (const each of card ? [card] : this.cards) this.dirty.add(each);
@@ -60,10 +77,22 @@ export class Hub {
     this.redraw(same || this.zoom ? card : null);
   }
 
+  // The chart under the pointer first; what would take too long waits for the next frame.
   drawNow() {
     this.frame = 0;
-    const cards = [...this.dirty];
-    this.dirty.clear();
-    for (const card of cards) if (this.cards.has(card)) card.draw();
+    const began = performance.now();
+    const cards = [...this.dirty].sort((a, b) => Number(b.chart === this.hovered) - Number(a.chart === this.hovered));
+    for (const [i, card] of cards.entries()) {
+      const spent = performance.now() - began;
+      const isDear = i > 0 && spent + (card.cost ?? 0) > BUDGET;
+      if (isDear && began - this.dearAt < SELDOM) continue;
+      if (isDear) this.dearAt = began;
+      this.dirty.delete(card);
+      if (this.cards.has(card)) card.draw();
+      card.cost = performance.now() - began - spent;
+    }
+    if (this.isPointed) for (const card of this.cards) if (!this.dirty.has(card)) card.point();
+    this.isPointed = false;
+    if (this.dirty.size) this.frame = requestAnimationFrame(() => this.drawNow());
   }
 }

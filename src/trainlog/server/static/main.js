@@ -221,6 +221,8 @@ const loadEvents = later(50, async () => {
   board.each((card) => card.visible && card.settle(), (card) => card.hub === hub);
 });
 
+const eventsOfRange = settled(250, loadEvents);
+
 // --- around the charts ---
 
 function about() {
@@ -293,7 +295,7 @@ function onEvent(name, data) {
     const info = infos.get(data.run);
     if (!info) return;
     const known = info.kinds[data.kind]?.keys;
-    if (!known || Object.keys(data.columns).some((key) => !known[key])) infoAgain();
+    if (!known || Object.keys(data.columns).some((key) => !Object.hasOwn(known, key))) infoAgain();
     board.each((card) => card.take(data));
     if (data.kind === "event") loadEvents();
     if (info.episodes && data.kind === "stats") infoAgain();
@@ -308,24 +310,19 @@ function onEvent(name, data) {
 watch((fields) => {
   const has = (name) => fields.includes(name);
   if (has("runs")) showRuns();
-  if (has("zoom")) { hub.zoom = view.zoom; reloadMain(); loadEvents(); $("unzoom").hidden = !view.zoom; hub.redraw(); }
+  if (has("zoom")) { hub.zoom = view.zoom; reloadMain(); eventsOfRange(); $("unzoom").hidden = !view.zoom; hub.redraw(); }
   if (has("x")) { hub.range = inner.range = null; hub.zoom = view.zoom = null; $("unzoom").hidden = true; reloadAll(); loadEvents(); moment.refresh(); }
   if (has("log")) { $("log").setAttribute("aria-pressed", String(view.log)); view.cards = Object.fromEntries(Object.entries(view.cards).map(([id, one]) => [id, { ...one, log: null }])); hub.redraw(); inner.redraw(); }
   if (has("q")) board.search();
   if (has("episode")) { inner.zoom = inner.range = null; reloadVariables(); if (moment.isOpen) moment.mark(); }
   if (has("smooth")) {
-    $("smoothness").value = view.smooth ? view.smooth.toFixed(2) : "off";
-    board.each((card) => { if (card.lines.some((line) => line.thinned)) reloadSmooth(card); else if (card.visible) card.settle(); });
+    showSmoothing();
+    board.each((card) => { if (!card.spec.strip) card.refresh(); });
   }
 });
-const waiting = new Set();
-const smoothNow = later(150, () => { for (const card of waiting) card.refresh(); waiting.clear(); });
-function reloadSmooth(card) { waiting.add(card); smoothNow(); }
-
 $("axis").addEventListener("change", () => change({ x: $("axis").value }));
-$("smooth").value = view.smooth;
-$("smoothness").value = view.smooth ? view.smooth.toFixed(2) : "off";
-$("smooth").addEventListener("input", () => change({ smooth: Number($("smooth").value) }));
+showSmoothing();
+$("smooth").addEventListener("change", () => change({ smooth: smoothing($("smooth").value) }));
 $("log").setAttribute("aria-pressed", String(view.log));
 $("log").addEventListener("click", () => change({ log: !view.log }));
 $("unzoom").addEventListener("click", () => hub.setZoom(null));
@@ -351,8 +348,8 @@ const KEYS = {
   "/": ["find a metric", () => $("find").focus()],
   r: ["find a run", () => { showSide(true); $("filter").focus(); }],
   l: ["logarithmic y", () => change({ log: !view.log })],
-  "[": ["less smoothing", () => smoother(-0.1)],
-  "]": ["more smoothing", () => smoother(0.1)],
+  "[": ["less smoothing", () => smoother(-1)],
+  "]": ["more smoothing", () => smoother(1)],
   0: ["show the whole range", () => hub.setZoom(null)],
   " ": ["play the moment, or pause", () => moment.isOpen && moment.toggle()],
   ",": ["the frame before", () => moment.isOpen && moment.step(-1)],
@@ -363,20 +360,34 @@ const KEYS = {
 };
 const ON_CHARTS = {
   "← →": "move along the curve", "Shift ← →": "move the range", "+ −": "zoom", Enter: "open the moment",
-  drag: "zoom into a range", "double click": "show the whole range", click: "open the moment, or the episode of a point",
+  drag: "zoom into a range", "Shift drag": "move the range", "double click": "show the whole range", click: "open the moment, or the episode of a point",
   "Shift or Ctrl wheel": "zoom around the pointer", "Ctrl click on a run": "show it beside the others",
   "← → ↑ ↓ on a learned function": "read its values",
 };
 
+function smoothing(text) { return text === "auto" ? text : Number(text); }
+
+// An address may have a smoothing that is not among the choices.
+function showSmoothing() {
+  const text = String(view.smooth);
+  if (![...$("smooth").options].some((option) => option.value === text)) $("smooth").add(new Option(text, text));
+  $("smooth").value = text;
+}
+
 function smoother(by) {
-  const next = Math.min(Math.max(Math.round((view.smooth + by) * 100) / 100, 0), 0.99);
-  $("smooth").value = next;
-  change({ smooth: next });
+  const { options, selectedIndex } = $("smooth");
+  change({ smooth: smoothing(options[Math.min(Math.max(selectedIndex + by, 0), options.length - 1)].value) });
 }
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
   const inside = event.target.closest?.("input, select, textarea, button, summary");
+  if (event.key === "Escape" && inside?.type === "search" && inside.value) { // text and filter go together
+    event.preventDefault();
+    inside.value = "";
+    inside.dispatchEvent(new Event("input"));
+    return;
+  }
   if (event.key === "Escape" && inside) { inside.blur(); return; }
   if (inside && !(inside.type === "range" && event.key.length === 1 && event.key !== " ")) return;
   const act = KEYS[event.key]?.[1];
@@ -387,6 +398,12 @@ $("keys").querySelector("dl").append(...[...Object.entries(KEYS).map(([key, [wha
   .flatMap(([key, what]) => [Object.assign(element("dt"), { textContent: key }), Object.assign(element("dd"), { textContent: what })]));
 
 new ResizeObserver(() => { hub.redraw(); inner.redraw(); }).observe($("board"));
+
+// One call when there was none for a while.
+function settled(wait, act) {
+  let timer = 0;
+  return () => { clearTimeout(timer); timer = setTimeout(act, wait); };
+}
 
 // At most one call in a while; the last one counts.
 function later(wait, act) {

@@ -35,6 +35,9 @@ export async function get(path, parameters = {}, parse = JSON.parse) {
 /** @param {string} run @param {Record<string, any>} parameters */
 export const csvAddress = (run, parameters) => address(`runs/${run}/rows.csv`, parameters);
 
+// Names in one parameter; one that has a comma needs a list.
+export const listed = (names) => (names.some((name) => /^\[|,/.test(name)) ? JSON.stringify(names) : names.join(","));
+
 // Curves that are asked for at the same moment and differ only by their key come in one answer.
 const waiting = new Map();
 const MOST_KEYS = 30;
@@ -59,10 +62,10 @@ export function curve(run, key, parameters) {
 async function send(run, parameters, batch) {
   const everybody = [...batch.keys.values()].flat();
   try {
-    const answer = await get(`runs/${run}/series`, { ...parameters, keys: [...batch.keys.keys()].join(",") });
+    const answer = await get(`runs/${run}/series`, { ...parameters, keys: listed([...batch.keys.keys()]) });
     const { rows, progress, cursor } = answer;
     for (const [key, who] of batch.keys) {
-      for (const { done } of who) done({ rows, progress, cursor, curve: answer.series[key] ?? null });
+      for (const { done } of who) done({ rows, progress, cursor, damage: answer.damage, curve: Object.hasOwn(answer.series, key) ? answer.series[key] : null });
     }
   } catch (error) {
     for (const { failed } of everybody) failed(error);

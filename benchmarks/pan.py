@@ -1,0 +1,111 @@
+"""How smoothly a chart of many runs moves in headless Chromium: what docs/dashboard.md says of it, measured.
+
+python -m benchmarks.pan --runs 100
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import trainlog
+
+_ROWS = 1000
+_PORT = 5971
+
+# Moves the range by six pixels in each frame of the screen for five seconds; the frames and the milliseconds of each.
+_PAN = """
+const done = arguments[0], canvas = document.querySelector('[data-card="learning"] canvas');
+canvas.scrollIntoView({block: 'center'});
+const box = canvas.getBoundingClientRect(), times = [];
+canvas.dispatchEvent(new PointerEvent('pointermove', {clientX: box.left + 200, clientY: box.top + 60, bubbles: true}));
+let last = 0, begun = 0;
+function frame(now) {
+  if (begun) times.push(now - last); else begun = now;
+  last = now;
+  const deltaX = Math.floor(times.length / 40) % 2 ? -6 : 6;
+  canvas.dispatchEvent(new WheelEvent('wheel', {deltaX, deltaY: 0, bubbles: true, cancelable: true}));
+  if (now - begun < 5000) requestAnimationFrame(frame); else done(times);
+}
+requestAnimationFrame(frame);
+"""
+
+
+def make(folder: Path, runs: int) -> None:
+    """Logs of a noisy reward."""
+    for seed in range(runs):
+        noise = random.Random(seed)
+        with trainlog.create(folder / f"{seed:03}.flog", {"seed": seed}) as log:
+            for n in range(_ROWS):
+                reward = 10 * (1 - math.exp(-n / 300)) + noise.gauss(seed / 50, 1)
+                log.write(trainlog.Frame(n / 10, trainlog.Kind.STATS, {"step": n * 1000, "reward": reward}))
+
+
+def measure(folder: Path) -> list[float]:
+    """Milliseconds of each frame while all runs are moved."""
+    from selenium import webdriver
+
+    command = [sys.executable, "-m", "trainlog", "serve", str(folder), "--port", str(_PORT)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or shutil.which("google-chrome") or ""
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    try:
+        ids = [run["id"] for run in _wait_for(len(list(folder.iterdir())))]
+        shown = ",".join(f"{id}:{n}" for n, id in enumerate(ids))
+        driver.set_script_timeout(60)
+        driver.get(f"http://127.0.0.1:{_PORT}/?x=step&zoom=200000:600000&runs={shown}")
+        driver.implicitly_wait(120)
+        driver.find_element("css selector", '[data-card="learning"]')
+        driver.execute_script("document.querySelector('[data-card=learning]').scrollIntoView()")
+        driver.find_element("css selector", '[data-card="learning"] .more-runs')
+        time.sleep(2)
+        found: list[float] = driver.execute_async_script(_PAN)
+        return found
+    finally:
+        driver.quit()
+        server.terminate()
+        server.wait(10)
+
+
+def _wait_for(count: int) -> list[dict[str, Any]]:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{_PORT}/api/v1/runs") as answer:
+                runs: list[dict[str, Any]] = json.load(answer)["runs"]
+            if len(runs) == count:
+                return runs
+        except OSError:
+            pass
+        time.sleep(0.2)
+    raise SystemExit("the server shows other runs than were made")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=100)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder), chosen.runs)
+        times = sorted(measure(Path(folder)))
+    rate = 1000 * len(times) / sum(times)
+    print(f"{chosen.runs} runs: {rate:.0f} frames a second, median {times[len(times) // 2]:.0f} ms, ", end="")
+    print(f"95 % below {times[len(times) * 95 // 100]:.0f} ms; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+
+
+if __name__ == "__main__":
+    main()

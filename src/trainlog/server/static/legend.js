@@ -1,0 +1,115 @@
+// The legend of a chart: at most two lines, whose height no value changes. Of more entries the rest is a click away.
+
+import { element } from "./card.js";
+
+const MOST_WITH_VALUES = 8; // runs; of more, the values are at the pointer
+const MOST_TEXTS = 12;
+
+export class Legend {
+  /** @param {any} spec of the card */
+  constructor(spec) {
+    this.spec = spec;
+    this.element = element("div", "legend");
+    this.list = element("div", "all"); // beside the legend, which shows no more than two lines
+    this.list.hidden = true;
+    this.list.tabIndex = -1;
+    this.values = [];
+    this.hasValues = true;
+    this.signature = "";
+    for (const part of [this.element, this.list]) {
+      part.addEventListener("focusout", (/** @type {FocusEvent} */ event) => {
+        const to = /** @type {Node | null} */ (event.relatedTarget);
+        if (!this.element.contains(to) && !this.list.contains(to)) this.list.hidden = true;
+      });
+      part.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+        if (event.key === "Escape" && !this.list.hidden) { event.stopPropagation(); this.list.hidden = true; }
+      });
+    }
+  }
+
+  /** @param {import("./chart.js").Series[]} series @param {number} keys how many keys the chart has */
+  fill(series, keys, withValues = true) {
+    const texts = this.spec.strip ? textsOf(series) : [];
+    const signature = JSON.stringify([series.map((one) => [one.name, one.label, one.color, one.n, one.run]), texts, keys, this.element.clientWidth, withValues]);
+    if (withValues && signature === this.signature) return;
+    if (withValues) this.signature = signature;
+    this.values = [];
+    const entries = new Map(); // one for a run, however many curves
+    for (const one of series) {
+      const id = one.name ? one.run ?? one.label : `${one.run} ${one.key} ${one.label}`;
+      if (!entries.has(id)) entries.set(id, { one, values: [] });
+      const value = element("b");
+      value.title = [one.name, one.key].filter(Boolean).join(": ");
+      entries.get(id).values.push(value);
+      this.values.push(value);
+    }
+    const hasValues = this.hasValues = withValues && entries.size <= MOST_WITH_VALUES;
+    const parts = [...entries.values()].map(({ one, values }) => {
+      const part = element("span");
+      const swatch = element("i", "swatch");
+      swatch.style.background = one.color;
+      const text = (one.name || (keys > 1 || one.n ? one.label : "")) + (one.n ? ` (n=${one.n})` : "");
+      const name = one.name ? Object.assign(element("em"), { textContent: text, title: text }) : text;
+      part.append(...(this.spec.strip && !one.name ? [] : [swatch]), name);
+      if (hasValues) part.append(...values.flatMap((value, i) => (i ? [" / ", value] : [value])));
+      return part;
+    });
+    if (keys > 1 && series.some((one) => one.name)) {
+      const labels = [...new Set(series.map((one) => one.label))];
+      parts.push(Object.assign(element("span"), { textContent: labels.map((label, i) => `${["─", "╌", "┈", "─·"][i % 4]} ${label}`).join("  ") }));
+    }
+    for (const [text, color] of texts) {
+      const part = element("span");
+      const swatch = element("i", "swatch block");
+      swatch.style.background = color;
+      part.append(swatch, text);
+      parts.push(part);
+    }
+    this.element.replaceChildren(...parts);
+    this.list.hidden = true;
+    const fits = this.shorten(parts);
+    if (!fits && hasValues && series.some((one) => one.name)) this.fill(series, keys, false); // names before values
+  }
+
+  /** Leave two lines, and a button for what has no place in them; true when all has.
+   * @param {HTMLElement[]} parts @returns {boolean} */
+  shorten(parts) {
+    const first = parts[0];
+    if (!first?.offsetParent) { this.signature = ""; return true; } // not on the screen: measured when it is
+    const fits = (/** @type {HTMLElement} */ part) => part.offsetTop < first.offsetTop + 1.5 * first.offsetHeight;
+    let kept = parts.findIndex((part) => !fits(part));
+    if (kept < 0) return true;
+    const more = Object.assign(element("button", "more-runs"), { type: "button" });
+    more.setAttribute("aria-label", "All curves of this chart");
+    more.addEventListener("click", () => {
+      this.list.hidden = !this.list.hidden;
+      if (this.list.hidden) return;
+      this.list.replaceChildren(...parts.map((part) => part.cloneNode(true)));
+    });
+    parts[kept].before(more);
+    for (const part of parts.slice(kept)) part.remove();
+    for (; kept > 1; kept--) {
+      more.textContent = `+${parts.length - kept}`;
+      if (fits(more)) break;
+      parts[kept - 1].remove();
+    }
+    more.textContent = `+${parts.length - kept}`;
+    return false;
+  }
+
+  /** @param {import("./chart.js").Chart} chart */
+  say(chart) {
+    if (!this.hasValues) return;
+    const values = chart.values();
+    this.values.forEach((place, i) => { if (place.textContent !== values[i]) place.textContent = values[i] ?? ""; });
+  }
+}
+
+/** Which texts the strips have, and their colours. */
+function textsOf(series) {
+  const shown = new Map();
+  for (const { strip } of series) {
+    for (const code of new Set(strip?.code ?? [])) if (code >= 0 && strip.texts[code]) shown.set(strip.texts[code], strip.colors[code]);
+  }
+  return [...shown].slice(0, MOST_TEXTS);
+}

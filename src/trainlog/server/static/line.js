@@ -1,0 +1,108 @@
+// One key of one run in a chart: what was loaded of it, and what the live stream added.
+
+import { named, ofRun, ofText } from "./colors.js";
+
+/** @typedef {{x: number[], y: number[], breaks: number[], at: Object<string, number[]>, smooth?: any, thinned: boolean,
+ *   nan: number, infinite: number, texts?: string[], code?: number[], end?: number | null}} Curve */
+
+const PLACES = new Map(); // of texts, by which each has one colour in all runs
+
+/** @param {string} text */
+function colorOf(text) {
+  if (!PLACES.has(text)) PLACES.set(text, PLACES.size);
+  return ofText(text, PLACES.get(text));
+}
+
+export class Line {
+  /** @param {any} wanted {run, one, place, isText} @param {any} answer of the server @param {boolean} several runs
+   * @param {any} spec of the card */
+  constructor({ run, one, place, isText }, answer, several, spec) {
+    this.run = run;
+    this.one = one;
+    this.place = place;
+    this.several = several;
+    this.isText = isText;
+    this.spec = spec;
+    /** @type {Curve} */
+    this.curve = answer.curve;
+    this.rows = answer.rows;
+    this.damage = answer.damage ?? [];
+    this.thinned = this.curve?.thinned ?? false;
+    this.below = 0; // values under the floor, which say that there is nothing to measure
+    this.again = false; // what the stream brought has to be asked of the server
+    if (spec.floor !== undefined && this.curve?.y) this.cutBelow(spec.floor);
+    this.loaded = this.curve?.x.length ?? 0;
+    this.paint();
+  }
+
+  paint() { this.color = this.several || !this.one.color ? this.run.color ?? ofRun(this.run.slot) : named(this.one.color); }
+
+  /** A smoothed value stands among values, so that the smoothed curve is cut where they are. @param {number} floor */
+  cutBelow(floor) {
+    const { x, y, at, breaks } = this.curve;
+    const kept = [];
+    for (let i = 0; i < y.length; i++) if (y[i] >= floor) kept.push(i);
+    this.below = y.length - kept.length;
+    if (!this.below) return;
+    const places = Object.fromEntries(Object.entries(at).map(([name, values]) => [name, kept.map((i) => values[i])]));
+    const gaps = new Set(breaks);
+    const now = kept.flatMap((i, n) => (n && (i - kept[n - 1] > 1 || gaps.has(i)) ? [n] : []));
+    this.curve = { ...this.curve, x: kept.map((i) => x[i]), y: kept.map((i) => y[i]), at: places, breaks: now, smooth: null };
+  }
+
+  /** Add the rows of a message; false when the curve has to be loaded again.
+   * @param {any} message @param {any} page @param {number[] | null} zoom */
+  append(message, page, zoom) {
+    if (message.to <= this.rows) return true;
+    if (message.from > this.rows) return false;
+    const axis = page.axis();
+    const axes = page.info(this.run.id)?.kinds[message.kind]?.axes ?? {};
+    const own = axis === "time" ? { key: null } : axes[axis];
+    if (!own) return false;
+    const columnOf = (/** @type {string} */ key) => (Object.hasOwn(message.columns, key) ? message.columns[key] : []);
+    const values = columnOf(this.one.key);
+    const [whereKey, whereText] = this.one.where ? this.one.where.split(":") : [];
+    for (let row = this.rows; row < message.to; row++) {
+      const i = row - message.from;
+      const x = own.key === null ? message.time[i] : columnOf(own.key)[i] * own.factor;
+      const value = values[i];
+      if (!Number.isFinite(x) || (zoom && x > zoom[1]) || (whereKey && columnOf(whereKey)[i] !== whereText)) continue;
+      if (this.curve.texts) this.appendText(x, value);
+      else if (typeof value === "number") {
+        if (value < this.spec.floor) { this.below++; continue; }
+        this.curve.x.push(x);
+        this.curve.y.push(value);
+        for (const [name, places] of Object.entries(this.curve.at)) {
+          places.push(name === "time" ? message.time[i] : (columnOf(axes[name]?.key)[i] ?? NaN) * (axes[name]?.factor ?? 1));
+        }
+      } else if (values.length) this.again = true; // a NaN, or nothing: the server knows
+    }
+    this.rows = message.to;
+    return this.curve.x.length <= Math.max(3 * this.loaded, 6000);
+  }
+
+  appendText(x, text) {
+    const { texts, code } = this.curve;
+    if (typeof text === "string" && !texts.includes(text)) texts.push(text);
+    const now = typeof text === "string" ? texts.indexOf(text) : -1;
+    if (!code.length || code[code.length - 1] !== now) {
+      this.curve.x.push(x);
+      code.push(now);
+    }
+    this.curve.end = x;
+  }
+
+  /** @returns {import("./chart.js").Series} */
+  drawn() {
+    const { curve, color } = this;
+    const base = {
+      label: this.spec.series.length + this.extra > 1 || !this.several ? this.one.label : "", name: this.several ? this.run.name : "",
+      key: this.one.key, color, dash: this.several ? this.place : 0, x: curve.x, run: this.run.id, at: curve.at, breaks: curve.breaks,
+    };
+    if (!curve.texts) return { ...base, y: curve.y, smooth: curve.smooth ?? null };
+    const strip = { texts: curve.texts, code: curve.code, end: curve.end, colors: curve.texts.map(colorOf) };
+    return { ...base, y: [], strip };
+  }
+
+  extra = 0; // keys that the reader added to the card
+}

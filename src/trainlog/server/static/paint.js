@@ -1,0 +1,295 @@
+// How a chart is drawn: axes, curves with gaps and bands, strips, events, damage.
+
+import { before, CROWD, nearest, valueAt, visible } from "./chart.js";
+import { axisLabels, logTicks, number, ticks } from "./format.js";
+
+const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
+const FEW_EVENTS = 12; // of a type are lines, more are a rug
+const FEW_POINTS = 60; // are dots too
+
+/** @typedef {import("./chart.js").Series} Series @typedef {import("./chart.js").Chart} Chart */
+
+/** @param {CanvasRenderingContext2D} pen @param {Chart} chart @param {any} ranges @param {any} tones */
+export function paint(pen, chart, ranges, tones) {
+  paintX(pen, chart.place, tones);
+  paintDamage(pen, chart, tones);
+  if (chart.options.strip) paintStrips(pen, chart);
+  else paintY(pen, chart, ranges, tones);
+  paintEvents(pen, chart, tones);
+  if (!chart.options.strip) {
+    paintCurves(pen, chart);
+    paintOffset(pen, chart, tones);
+  }
+}
+
+function paintX(pen, { left, right, bottom, from, to, X }, tones) {
+  const places = ticks(from, to, Math.max(2, (right - left) / 90));
+  const { texts, offset } = axisLabels(places);
+  pen.fillStyle = tones.dim;
+  pen.textBaseline = "top";
+  pen.textAlign = "center";
+  places.forEach((x, i) => {
+    const half = pen.measureText(texts[i]).width / 2;
+    pen.fillText(texts[i], Math.min(Math.max(X(x), half + 2), right + 10 - half), bottom + 5);
+  });
+  if (!offset) return;
+  pen.textAlign = "right";
+  pen.textBaseline = "bottom";
+  pen.fillText(`x: ${offset} +`, right, bottom - 2);
+}
+
+function paintY(pen, chart, ranges, tones) {
+  const { left, right, top, bottom } = chart.place;
+  const { low, high } = ranges.all ?? { low: 0, high: 1 };
+  const isLog = chart.log && ranges.all;
+  const all = ranges.all ? (y) => chart.Y({}, y) : (y) => bottom - y * (bottom - top);
+  const places = !ranges.all ? [0, 0.25, 0.5, 0.75, 1] : isLog ? logTicks(low, high) : ticks(low, high, Math.max(2, (bottom - top) / 38));
+  const { texts, offset } = isLog ? { texts: places.map(number), offset: "" } : axisLabels(places);
+  pen.textAlign = "right";
+  pen.textBaseline = "middle";
+  places.forEach((y, i) => {
+    const at = Math.round(all(y)) + 0.5;
+    line(pen, tones.grid, left, at, right, at);
+    pen.fillStyle = tones.dim;
+    pen.fillText(ranges.all ? texts[i] : ["low", "", "½", "", "high"][i], left - 6, at);
+  });
+  chart.offset = offset;
+  for (const { y, label } of chart.thresholds()) {
+    if (y < low || y > high || (isLog && y <= 0)) continue;
+    pen.setLineDash([4, 4]);
+    line(pen, tones.dim, left, all(y), right, all(y));
+    pen.setLineDash([]);
+    const wide = pen.measureText(label).width + 8;
+    pen.fillStyle = tones.card;
+    pen.fillRect(right - wide - 4, all(y) - 7, wide, 14);
+    pen.fillStyle = tones.dim;
+    pen.textAlign = "right";
+    pen.textBaseline = "middle";
+    pen.fillText(label, right - 8, all(y));
+  }
+}
+
+/** What is to be added to the labels of y, over the events. @param {any} pen @param {any} chart @param {any} tones */
+function paintOffset(pen, { offset, place }, tones) {
+  if (!offset) return;
+  const text = `${offset} +`;
+  pen.fillStyle = tones.card;
+  pen.fillRect(2, place.top - 12, pen.measureText(text).width + 6, 13);
+  pen.fillStyle = tones.dim;
+  pen.textAlign = "left";
+  pen.textBaseline = "bottom";
+  pen.fillText(text, 4, place.top);
+}
+
+function line(pen, color, x, y, toX, toY) {
+  pen.strokeStyle = color;
+  pen.beginPath(); pen.moveTo(x, y); pen.lineTo(toX, toY); pen.stroke();
+}
+
+function clip(pen, left, top, right, bottom) {
+  pen.save();
+  pen.beginPath();
+  pen.rect(left, top, right - left, bottom - top);
+  pen.clip();
+}
+
+function paintCurves(pen, chart) {
+  const { left, right, top, bottom } = chart.place;
+  clip(pen, left, top - 6, right + 2, bottom + 2);
+  if (chart.series.length > CROWD) paintCrowd(pen, chart);
+  else paintEach(pen, chart, chart.place);
+  pen.restore();
+}
+
+/** Of very many curves a picture that is wider than the chart is kept, so that it can be moved at once.
+ * @param {any} pen @param {Chart} chart */
+function paintCrowd(pen, chart) {
+  const { left, right, bottom, from, to, X } = chart.place;
+  const span = to - from, wide = right - left, ratio = window.devicePixelRatio || 1;
+  const { half, times } = chart.scaleOf(chart.series[0]);
+  const id = [wide, bottom, ratio, chart.log, chart.normalised, half, times].join(" ");
+  const { kept } = chart;
+  const fits = kept && kept.series === chart.series && kept.id === id && Math.abs(kept.span / span - 1) < 1e-6 && kept.from <= from && kept.to >= to;
+  if (!fits) {
+    const place = { ...chart.place, from: from - span / 2, to: to + span / 2, left: 0, right: 2 * wide };
+    const picture = new OffscreenCanvas(2 * wide * ratio, (bottom + 8) * ratio);
+    const brush = picture.getContext("2d");
+    brush.scale(ratio, ratio);
+    paintEach(brush, chart, { ...place, X: (x) => ((x - place.from) / (2 * span)) * 2 * wide });
+    chart.kept = { series: chart.series, id, span, from: place.from, to: place.to, picture };
+  }
+  pen.drawImage(chart.kept.picture, X(chart.kept.from), 0, 2 * wide, bottom + 8);
+}
+
+function paintEach(pen, chart, place) {
+  const isCrowd = chart.series.length > CROWD;
+  for (const one of chart.series) if (one.band) paintBand(pen, chart, one, place);
+  for (const one of chart.series) {
+    pen.strokeStyle = pen.fillStyle = one.color;
+    pen.setLineDash(isCrowd ? [] : DASHES[(one.dash ?? 0) % DASHES.length]);
+    const isBehind = Boolean(one.smooth?.x.length);
+    pen.globalAlpha = isBehind ? 0.4 : 1;
+    pen.lineWidth = isCrowd || isBehind ? 1 : 1.6;
+    if (!one.hidesRaw) curve(pen, chart, one, one, place, !isCrowd && !isBehind);
+    pen.globalAlpha = 1;
+    if (isBehind) {
+      pen.lineWidth = isCrowd ? 1 : 2;
+      curve(pen, chart, one, one.smooth, place, false);
+    }
+    pen.setLineDash([]);
+  }
+}
+
+/** A line with gaps; a point between two gaps is a dot, and so is each of few.
+ * @param {any} pen @param {Chart} chart @param {Series} one @param {any} points @param {any} place @param {boolean} dots */
+function curve(pen, chart, one, points, { left, bottom, from, to, right }, dots) {
+  const { x, y } = points;
+  const breaks = points.breaks ?? [];
+  const { half, times } = chart.scaleOf(one);
+  const wide = (right - left) / (to - from), isLog = chart.log;
+  const [first, last] = visible(points, from, to);
+  const alone = [];
+  let down = false, length = 0, next = breaks.findIndex((i) => i > first), px = 0, py = 0;
+  if (next < 0) next = breaks.length;
+  pen.beginPath();
+  for (let i = first; i < last; i++) {
+    if (breaks[next] === i) { next++; if (length === 1) alone.push(px, py); down = false; }
+    const value = isLog ? (y[i] > 0 ? Math.log10(y[i]) : NaN) : y[i];
+    if (!(value - value === 0)) { if (down && length === 1) alone.push(px, py); down = false; continue; }
+    px = left + (x[i] - from) * wide;
+    py = bottom - (value / 2 - half) * times;
+    if (down) { pen.lineTo(px, py); length++; } else { pen.moveTo(px, py); down = true; length = 1; }
+    if (dots && last - first <= FEW_POINTS) alone.push(px, py);
+  }
+  pen.stroke();
+  if (down && (length === 1 || dots)) alone.push(px, py);
+  const radius = x.length === 1 ? 3 : 1.9;
+  for (let i = 0; i < alone.length; i += 2) dot(pen, alone[i], alone[i + 1], radius);
+}
+
+function paintBand(pen, chart, one, { X, from, to }) {
+  const { low, high } = one.band;
+  const [first, last] = visible(one, from, to);
+  const isShown = (i) => Number.isFinite(low[i]) && Number.isFinite(high[i]) && !(chart.log && low[i] <= 0);
+  pen.fillStyle = one.color;
+  pen.globalAlpha = 0.18;
+  for (let i = first; i < last; i++) {
+    if (!isShown(i)) continue;
+    const begin = i;
+    while (i + 1 < last && isShown(i + 1)) i++;
+    pen.beginPath();
+    for (let j = begin; j <= i; j++) pen.lineTo(X(one.x[j]), chart.Y(one, high[j]));
+    for (let j = i; j >= begin; j--) pen.lineTo(X(one.x[j]), chart.Y(one, low[j]));
+    pen.fill();
+  }
+  pen.globalAlpha = 1;
+}
+
+function paintStrips(pen, chart) {
+  const { left, right, top, bottom, X } = chart.place;
+  const lanes = chart.series.length || 1;
+  const gap = lanes > 1 && lanes <= CROWD ? 3 : 0;
+  const tall = (bottom - top - gap * (lanes - 1)) / lanes;
+  clip(pen, left, top, right, bottom);
+  chart.series.forEach(({ x, strip, color }, lane) => {
+    const upper = top + lane * (tall + gap);
+    for (let i = Math.max(before(x, chart.place.from), 0); i < x.length && x[i] <= chart.place.to; i++) {
+      if (strip.code[i] < 0) continue;
+      const end = i + 1 < x.length ? x[i + 1] : Math.max(strip.end ?? x[i], x[i]);
+      const fill = strip.colors[strip.code[i]];
+      const start = X(x[i]), wide = Math.max(X(end) - start, 1.5);
+      pen.fillStyle = fill;
+      pen.fillRect(start, upper, wide, tall);
+      const text = strip.texts[strip.code[i]];
+      const room = Math.min(start + wide, right) - Math.max(start, left);
+      if (tall < 14 || pen.measureText(text).width > room - 8) continue;
+      pen.fillStyle = readable(fill);
+      pen.textAlign = "left";
+      pen.textBaseline = "middle";
+      pen.fillText(text, Math.max(start, left) + 4, upper + tall / 2);
+    }
+    if (lanes > 1) { pen.fillStyle = color; pen.fillRect(left, upper, 3, tall); }
+  });
+  pen.restore();
+}
+
+/** Black or white, whichever is easier to read on a color. @param {string} color as #rrggbb */
+export function readable(color) {
+  const [r, g, b] = [1, 3, 5].map((at) => (parseInt(color.slice(at, at + 2), 16) / 255) ** 2.2);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#000" : "#fff";
+}
+
+function paintDamage(pen, chart, tones) {
+  const { left, right, top, bottom, X } = chart.place;
+  for (const [from, to] of chart.damage) {
+    const middle = (X(from) + X(to)) / 2, half = Math.max((X(to) - X(from)) / 2, 3);
+    if (middle + half < left || middle - half > right) continue;
+    clip(pen, Math.max(middle - half, left), top, Math.min(middle + half, right), bottom);
+    pen.globalAlpha = 0.55;
+    for (let x = middle - half - (bottom - top); x < middle + half; x += 6) line(pen, tones.bad, x, bottom, x + bottom - top, top);
+    pen.restore();
+  }
+  pen.globalAlpha = 1;
+}
+
+/** Events of the same colour and look are one path: a hundred runs have thousands of them. */
+function paintEvents(pen, chart, tones) {
+  const { left, right, top, bottom, X } = chart.place;
+  const types = new Map();
+  const seen = chart.events.filter((event) => X(event.x) >= left - 1 && X(event.x) <= right + 1);
+  for (const { type } of seen) types.set(type, (types.get(type) ?? 0) + 1);
+  const groups = new Map();
+  for (const { type, color, x } of seen) {
+    const isRug = types.get(type) > FEW_EVENTS;
+    const id = `${isRug}${color}`;
+    if (!groups.has(id)) groups.set(id, { isRug, color: color ?? tones.dim, places: new Set() });
+    groups.get(id).places.add(Math.round(X(x) * 2) / 2);
+  }
+  for (const { isRug, color, places } of groups.values()) {
+    pen.strokeStyle = pen.fillStyle = color;
+    pen.globalAlpha = isRug ? 1 : 0.35;
+    pen.setLineDash(isRug ? [] : [2, 3]);
+    pen.beginPath();
+    for (const at of places) { pen.moveTo(at, isRug ? top - 8 : top); pen.lineTo(at, isRug ? top - 1 : bottom); }
+    pen.stroke();
+    pen.setLineDash([]);
+    pen.globalAlpha = 1;
+    if (isRug) continue;
+    pen.beginPath();
+    for (const at of places) { pen.moveTo(at - 4, top - 7); pen.lineTo(at + 4, top - 7); pen.lineTo(at, top); pen.closePath(); }
+    pen.fill();
+  }
+}
+
+/** What lies over the curves: the pointer, the moment, the range that is being chosen.
+ * @param {CanvasRenderingContext2D} pen @param {Chart} chart @param {any} tones */
+export function paintPointer(pen, chart, tones) {
+  const { hub, drag } = chart;
+  const { left, right, top, bottom, X } = chart.place;
+  if (drag?.moved && !drag.isPan) {
+    const [low, high] = [drag.from, drag.to].sort((a, b) => a - b);
+    pen.globalAlpha = 0.15;
+    pen.fillStyle = tones.accent;
+    pen.fillRect(X(low), top, X(high) - X(low), bottom - top);
+    pen.globalAlpha = 1;
+  }
+  for (const [x, color, wide] of [[hub.momentX, tones.accent, 1.5], [hub.hover, tones.dim, 1]]) {
+    if (x === null || x === undefined || X(x) < left || X(x) > right) continue;
+    pen.lineWidth = wide;
+    line(pen, color, X(x), top - 4, X(x), bottom);
+  }
+  pen.lineWidth = 1;
+  if (hub.hover === null || chart.options.strip || !chart.scaleOf || chart.series.length > CROWD) return;
+  for (const one of chart.series) {
+    const of = one.smooth?.x.length ? one.smooth : one;
+    const i = nearest(of.x, hub.hover);
+    const at = i < 0 ? NaN : X(of.x[i]), up = i < 0 ? NaN : chart.Y(one, valueAt(one, hub.hover));
+    if (!(at >= left - 4 && at <= right + 4) || !Number.isFinite(up)) continue;
+    pen.fillStyle = one.color;
+    dot(pen, at, up, 3.5);
+  }
+}
+
+function dot(pen, x, y, radius) {
+  pen.beginPath(); pen.arc(x, y, radius, 0, 7); pen.fill();
+}
