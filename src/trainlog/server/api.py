@@ -23,6 +23,7 @@ from trainlog.server.curves import (
     axes_of,
     curve,
     damage_of,
+    has_episodes,
     own_axis,
     places_of,
     series_of,
