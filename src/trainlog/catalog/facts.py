@@ -24,14 +24,18 @@ from trainlog.table.column import Column, SparseColumn
 from trainlog.table.table import Table
 from trainlog.table.values import flatten, number
 
-__all__ = ["Digest", "Facts", "Metric", "State", "facts_of", "log_of", "state_of"]
+__all__ = ["OPEN_STATES", "Digest", "Facts", "Metric", "State", "facts_of", "log_of", "state_of"]
 
 State = str
-"""``running``: a process of this machine holds the log open, or it grew within 20 seconds. ``killed``: it ends inside a
-record, and nobody writes it. ``ended``: nobody writes it; whether it came to its planned end, a log does not say.
-``unreadable``: its header cannot be read."""
+"""``running``: a process of this machine holds the log open, or it grew within 20 seconds. ``stalled``: a process holds
+it open, and has written nothing for five minutes. ``killed``: it ends inside a record, and nobody writes it. ``ended``:
+nobody writes it; whether it came to its planned end, a log does not say. ``unreadable``: its header cannot be read."""
+
+OPEN_STATES: Final = frozenset(["running", "stalled"])
+"""Those that end without a change of any file."""
 
 LIVE: Final = 20.0  # a log that grew within so many seconds is being written, by another machine perhaps
+_SILENT: Final = 300.0  # seconds after which the writer of a log that holds it open is said to be stalled
 _SMALL: Final = 1 << 16  # bytes of a log that is read as frames, and as a whole after each change
 _INT64: Final = 1 << 63
 _MAY_BE_NUMBER: Final = frozenset("+-.0123456789 \t\n\r\v\fnNiITF")  # first letters of text that `number` may take
@@ -315,8 +319,9 @@ def state_of(facts: Facts, files: Iterable[Path]) -> State:
     """The state of a log now; what is not running can only become so by a change of its files."""
     if facts.state == "unreadable":
         return facts.state
-    if 0 <= time.time() - facts.changed < LIVE or any(map(lock_owner, files)):
-        return "running"
+    age = time.time() - facts.changed
+    if 0 <= age < LIVE or any(map(lock_owner, files)):
+        return "stalled" if age >= _SILENT else "running"
     return "killed" if facts.torn else "ended"
 
 

@@ -23,8 +23,15 @@ PORT = 5050
 @click.option("--token", help="The browser needs it; generated where one is needed and none is given.")
 @click.option("--open", "opening", is_flag=True, help="Open the page in the browser.")
 @click.option("--hostname", "hostnames", multiple=True, help="Another host name of this server. May be repeated.")
+@click.option("--read-only", is_flag=True, help="Keep no names, tags, notes and views of the page beside the logs.")
 def command(
-    logs: tuple[Path, ...], port: int, host: str, token: str | None, opening: bool, hostnames: tuple[str, ...]
+    logs: tuple[Path, ...],
+    port: int,
+    host: str,
+    token: str | None,
+    opening: bool,
+    hostnames: tuple[str, ...],
+    read_only: bool,
 ) -> None:
     """Show logs in the browser, while they are written and afterwards.
 
@@ -48,7 +55,7 @@ def command(
         names |= {socket.gethostname(), socket.getfqdn(), *_addresses()}
     shown = f"[{host}]" if ":" in host else ("localhost" if address in ("0.0.0.0", "127.0.0.1", "::") else host)
     url = f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
-    app = create_app(logs or (Path(),), hosts=names, token=token)
+    app = create_app(logs or (Path(),), hosts=names, token=token, read_only=read_only)
     echo(f"trainlog: {url}", err=True)
     if opening:
         webbrowser.open(url)

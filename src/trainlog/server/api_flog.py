@@ -32,8 +32,8 @@ def _named(state: State, path: str) -> Log:
     entry = state.catalog.named(path)
     if entry is None:
         raise ApiError(404, "path", "there is no such log; /api/flog/list tells which there are")
-    if entry.error:
-        raise ApiError(422, "damaged", state.redact(entry.error))
+    if entry.facts.error:
+        raise ApiError(422, "damaged", state.redact(entry.facts.error))
     return state.log(entry)
 
 
@@ -45,11 +45,11 @@ def list_logs(request: Request) -> Response:
         [
             {
                 "path": entry.name,
-                **{name: _word(entry.meta, name) for name in ("creature", "version", "task")},
-                "size_kb": round(entry.size / 1024, 1),
+                **{name: _word(entry.facts.meta, name) for name in ("creature", "version", "task")},
+                "size_kb": round(entry.facts.size / 1024, 1),
             }
             for entry in entries
-            if not entry.error
+            if not entry.facts.error
         ]
     )
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trainlog.errors import TrainlogError
-from trainlog.server import api, api_flog, moment_api
+from trainlog.server import api, api_flog, api_runs, moment_api
 from trainlog.server.app_state import Limits, State
 from trainlog.server.catalog import Catalog
 from trainlog.server.log_poller import LogPoller
@@ -42,6 +42,7 @@ def create_app(
     token: str | None = None,
     limits: Limits | None = None,
     scan_every: float = 1.0,
+    read_only: bool = False,
 ) -> Guard:
     """The dashboard of the logs in *roots* as an ASGI application.
 
@@ -51,6 +52,7 @@ def create_app(
         token: what a client must know; None when everybody who reaches the server may look.
         limits: what a client may ask for.
         scan_every: seconds between two looks for new logs.
+        read_only: whether names, tags, notes and views can be kept beside the logs.
 
     Returns:
         The application; its ``stop`` ends all live streams, so that the server can shut down at once.
@@ -59,7 +61,7 @@ def create_app(
         LogNotFound: when one of *roots* does not exist.
 
     """
-    catalog = Catalog([Path(root) for root in roots], scan_every)
+    catalog = Catalog([Path(root) for root in roots], scan_every, read_only=read_only)
     state = State(catalog, LogPoller(), limits or Limits(), ReplayPages())
 
     @asynccontextmanager
@@ -74,6 +76,8 @@ def create_app(
     app = Starlette(
         routes=[
             *[Route(path, page, methods=["GET"]) for path, page in _ROUTES],
+            Route("/api/v1/notes", api_runs.annotate, methods=["POST"]),
+            Route("/api/v1/stream", stream, methods=["POST"]),
             *_pages(),
         ],
         exception_handlers={
@@ -95,7 +99,11 @@ _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [
     ("/api/flog/analyze", api_flog.analyze),
     ("/api/flog/watch", api_flog.watch),
     ("/api/flog/watch/reset", api_flog.reset),
-    ("/api/v1/runs", api.runs),
+    ("/api/v1/runs", api_runs.runs),
+    ("/api/v1/ids", api_runs.ids),
+    ("/api/v1/columns", api_runs.columns),
+    ("/api/v1/groups", api_runs.groups),
+    ("/api/v1/notes", api_runs.notes),
     ("/api/v1/runs/{id}", api.run),
     ("/api/v1/runs/{id}/series", api.series),
     ("/api/v1/runs/{id}/rows", api.rows),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,7 @@ from trainlog.server.log import Log
 from trainlog.server.log_poller import LogPoller
 from trainlog.server.replay_pages import ReplayPages
 from trainlog.server.responses import ApiError
+from trainlog.server.run_table import RunTable
 
 __all__ = ["Limits", "Signal", "State"]
 
@@ -34,7 +36,7 @@ class Limits:
     points: int = 20_000  # of one curve
     values: int = 1_000_000  # in one answer
     streams: int = 100  # at the same time
-    runs: int = 32  # in one stream
+    runs: int = 1000  # in one stream
     queries: int = 2  # that read at the same time, as each may take a whole column into memory
 
 
@@ -76,6 +78,8 @@ class State:
         self.signal = Signal()
         self.streams = 0
         self.stopping = False
+        self.table = RunTable(catalog)
+        self.write_token = secrets.token_urlsafe(24)
         self._queries = threading.BoundedSemaphore(limits.queries)
         catalog.on_change = poller.on_change = self.signal.notify
 
@@ -148,3 +152,7 @@ class State:
         with self._queries:
             log.used = max(log.used, began)
             yield
+
+    def querying(self) -> AbstractContextManager[object]:
+        """Read from logs that are not open, only some requests at a time."""
+        return self._queries

@@ -1,79 +1,80 @@
-"""Which logs there are below the served folders: found by content, again and again, and never outside of them."""
+"""Which logs there are below the served folders: what `trainlog.catalog` knows of them, by an id for clients."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import threading
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from trainlog import registry
-from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
-from trainlog.plugins import accepts
-from trainlog.server.log import FileState
-from trainlog.server.summary import Digest
-from trainlog.storage.source import Source
+from trainlog.catalog.facts import Digest, Facts
+from trainlog.catalog.follow import CatalogFollower
+from trainlog.catalog.notes import Notes
+from trainlog.catalog.runs import row_of
+from trainlog.catalog.store import Entry as Known
+from trainlog.errors import LogNotFound
 
 __all__ = ["Catalog", "Entry"]
 
-LIVE: Final = 20.0  # a log that grew within so many seconds is being written
-DEPTH: Final = 16
-MOST: Final = 20_000  # files that are looked at
-_HEAD: Final = 4096
+_FIRST: Final = 4.0  # seconds that the first request waits for the first look
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, eq=False)
 class Entry:
     """A log that was found.
 
     Attributes:
         id: made of its place, so that it is the same after a restart.
         name: its path below the served folder, with ``/``.
-        path: the file; only for this server's own eyes.
-        codec: the name of its format.
-        stamp: of the file when it was last looked at.
-        grown: when it was last seen to grow, by the clock of this machine; 0 when that was not seen.
-        digest: what the list tells of it.
-        error: why it cannot be read, or empty.
+        root: the served folder, or file, and
+        path: the log; only for this server's own eyes.
+        known: what the catalog knows of it.
+        notes: what people have said of it.
 
     """
 
     id: str
     name: str
+    root: Path
     path: Path
-    codec: str
-    stamp: FileState
-    files: tuple[Path, ...] = ()
-    size: int = 0
-    modified: float = 0.0
-    grown: float = 0.0
-    digest: Digest | None = None
-    error: str = ""
-    meta: dict[str, Any] = field(default_factory=dict)
+    known: Known
+    notes: Mapping[str, Any]
 
-    def is_live(self) -> bool:
-        """Whether somebody writes it."""
-        now = time.time()
-        return now - self.grown < LIVE or 0 <= now - self.modified < LIVE
+    @property
+    def facts(self) -> Facts:
+        """What is known of its content."""
+        return self.known.facts
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its files; none for shards."""
+        folder = self.path.parent
+        return tuple(folder / one for one in self.facts.files) if len(self.facts.files) > 1 else ()
+
+    @cached_property
+    def row(self) -> dict[str, Any]:
+        """What the table and filters know of it, by column; see `trainlog.catalog.runs.Runs.config`."""
+        return row_of(self.name, self.facts, self.notes)
 
 
 class Catalog:
-    """All logs below the served folders, looked for by a thread of its own.
+    """All logs below the served folders, looked for by threads of its own.
 
     Attributes:
         entries: by id.
         version: grows with every change.
-        on_change: called when there is one.
+        left_out: how many of the folders have more files than are looked at.
+        is_complete: whether all headers were looked at once.
+        on_change: called when there is a change.
 
     """
 
-    def __init__(self, roots: list[Path], pause: float = 1.0) -> None:
+    def __init__(self, roots: list[Path], pause: float = 1.0, *, read_only: bool = False) -> None:
         """Serve *roots*, folders and files.
 
         Raises:
@@ -85,30 +86,36 @@ class Catalog:
             if not root.exists():
                 raise LogNotFound("there is no such file or folder", path=root)
             self.roots.append(root.resolve())
-        self._codecs = [one for one in registry.list_codecs() if one.reads]
-        self._several = len(self.roots) > 1
+        self._followers = {root: CatalogFollower(root) for root in self.roots}
+        self.notes = {root: Notes(root if root.is_dir() else root.parent, read_only=read_only) for root in self.roots}
+        self._found: dict[Path, dict[str, Entry]] = {root: {} for root in self.roots}
         self._pause = pause
         self.entries: dict[str, Entry] = {}
-        self._foreign: dict[Path, FileState] = {}  # files that are no logs
-        self.version = 0
-        self.left_out = 0
+        self.version = self.left_out = 0
+        self.is_complete = False
         self.on_change: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
         self._wake = threading.Event()
+        self._begun = threading.Event()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="catalog", daemon=True)
+        self._threads = [
+            threading.Thread(target=run, args=(act,), name=f"catalog, {act.__name__}", daemon=True)
+            for run, act in ((self._run, self.scan), (self._run, self.read))
+        ]
 
     def start(self) -> None:
-        """Look once, quickly, and go on in the background."""
-        self.scan()
-        self._thread.start()
+        """Begin, and wait for the first look as long as somebody at a browser would."""
+        for thread in self._threads:
+            thread.start()
+        self._begun.wait(_FIRST)
 
     def close(self) -> None:
-        """End the thread."""
+        """End the threads; one that waits for a process that reads ends with this one."""
         self._closed = True
         self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(10)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(1)
 
     def find(self, id: str) -> Entry | None:
         """The log of that id; only ids that were given out lead to a file."""
@@ -139,153 +146,76 @@ class Catalog:
         for path in (entry.path, *entry.files):
             if path.exists() and not self.is_inside(path):
                 raise LogNotFound("it is not in the served folder any more")
-        if not entry.path.is_file():
+        if not entry.path.exists() and entry.path.name in entry.facts.files:
             raise LogNotFound("the file is not there any more")
         return entry.path
 
-    def _run(self) -> None:
+    def _run(self, act: Callable[[], bool]) -> None:
         while not self._closed:
             began = time.monotonic()
-            self.scan()
-            self._digest()
-            self._wake.wait(max(self._pause, 5 * (time.monotonic() - began)))
+            is_more = act()
+            pause = 0.0 if is_more else self._pause
+            self._wake.wait(pause if act == self.read else max(pause, 5 * (time.monotonic() - began)))
 
-    def scan(self) -> None:
+    def scan(self) -> bool:
         """Look for new logs, changed ones, and ones that have gone."""
+        for root, follower in self._followers.items():
+            if not self._closed:
+                self.notes[root].refresh()
+                self._publish(root, follower.look(), is_all=True)
+        self.left_out = sum(follower.left_out for follower in self._followers.values())
+        self.is_complete = True
+        self._begun.set()
+        return False
+
+    def read(self) -> bool:
+        """Bring up to date what the list tells of the frames of some logs; whether there are more of them."""
+        found = False
+        for root, follower in self._followers.items():
+            if not self._closed and (runs := follower.read()):
+                found = True
+                self._publish(root, runs, is_all=False)
+        return found
+
+    def annotate(self, entry: Entry, fields: Mapping[str, Any]) -> None:
+        """Keep what somebody says of a run.
+
+        Raises:
+            TrainlogError: when it cannot be kept.
+
+        """
+        self.notes[entry.root].annotate(entry.known.path, fields)
+        self._publish(entry.root, {entry.known.path: entry.known}, is_all=False)
+
+    def _publish(self, root: Path, runs: Mapping[str, Known], *, is_all: bool) -> None:
         with self._lock:
-            seen: dict[str, Entry] = {}
-            taken: set[Path] = set()
-            changed = False
-            for root, path, status in self._files():
-                if path in taken:
-                    continue
-                stamp = FileState.of_status(status)
-                name = self._name(root, path)
-                id = hashlib.blake2b(f"{root}\0{name}".encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
-                old = self.entries.get(id)
-                if old is not None and old.stamp == stamp:
-                    entry: Entry | None = old
-                elif old is not None and not old.error and old.stamp[:2] == stamp[:2]:
-                    entry = old
-                    self._touch(old, stamp)
-                    changed = True
-                elif self._foreign.get(path) == stamp:
-                    continue
-                else:
-                    entry = self._look(id, name, path, stamp)
-                    changed = True
-                if entry is None:
-                    self._foreign[path] = stamp
-                    continue
-                self._measure(entry)
-                taken.update(entry.files)
-                seen[id] = entry
-            for entry in list(seen.values()):
-                if any(entry.path in other.files[1:] for other in seen.values() if other is not entry):
-                    del seen[entry.id]
-            changed |= seen.keys() != self.entries.keys()
-            self.entries = seen
-            if changed:
-                self.version += 1
-        if changed:
-            self.on_change()
-
-    def _files(self) -> Iterator[tuple[Path, Path, os.stat_result]]:
-        count = 0
-        for root in self.roots:
-            found = [(root, root.stat())] if root.is_file() else _walk(root)
-            for path, status in found:
-                if path.is_symlink() and not self.is_inside(path):
-                    continue
-                count += 1
-                if count > MOST:
-                    self.left_out = count - MOST
-                    return
-                yield root, path, status
-        self.left_out = 0
-
-    def _name(self, root: Path, path: Path) -> str:
-        if root == path:
-            return path.name
-        name = path.relative_to(root).as_posix()
-        return f"{root.name}/{name}" if self._several else name
-
-    def _look(self, id: str, name: str, path: Path, stamp: FileState) -> Entry | None:
-        """A new or changed file: the log that it is, or None."""
-        try:
-            with Source(path) as source:
-                head = source.read(0, _HEAD)
-            found = (one for one in self._codecs if accepts(one.codec, one.distribution, path, head))
-            codec = next((one.codec for one in found), None)
-        except (OSError, TrainlogError):
-            return None
-        if codec is None:
-            return None
-        entry = Entry(id, name, path, codec.name, stamp, files=tuple(codec.files(path)))
-        if path not in self.roots and entry.files[0] != path and entry.files[0].is_file():
-            return None  # another file, which will be met too, is the one that names all the others
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                reader = codec.read(path)
-            entry.meta = dict(reader.header.meta)
-            entry.files = reader.files
-        except UnknownFormat:
-            if not head:
-                return None
-            entry.error = f"this version of {codec.name} is not known"
-        except TrainlogError as error:
-            entry.error = error.message
-        except Exception as error:  # noqa: BLE001 - a plug-in's reader may raise anything; the page shows it
-            entry.error = f"{type(error).__name__}: {error}"
-        return entry
-
-    def _touch(self, entry: Entry, stamp: FileState) -> None:
-        if stamp.size < entry.stamp.size:
-            entry.digest = None
-        if stamp.size > entry.stamp.size:
-            entry.grown = time.time()
-        entry.stamp = stamp
-
-    def _measure(self, entry: Entry) -> None:
-        """Size and time of change of all files of a log; a descriptor does not grow while the data do."""
-        states = [state for state in map(FileState.of, entry.files or (entry.path,)) if state.size >= 0]
-        size = sum(state.size for state in states)
-        if entry.size and size > entry.size:
-            entry.grown = time.time()
-        entry.size, entry.modified = size, max((state.modified / 1e9 for state in states), default=0.0)
-
-    def _digest(self) -> None:
-        """Bring up to date what the list tells of each log, the newest first."""
-        changed = False
-        for entry in sorted(self.entries.values(), key=lambda entry: -entry.modified):
-            if self._closed:
+            before, notes = self._found[root], self.notes[root].runs
+            found = {} if is_all else dict(before)
+            for name, known in runs.items():
+                old, said = before.get(name), notes.get(name, {})
+                if old is not None and old.known is known and old.notes == said:
+                    found[name] = old
+                elif is_all or name in before:
+                    found[name] = self._entry(root, name, known, said)
+            if found == before:
                 return
-            if entry.error or (entry.digest is not None and entry.digest.size == entry.size):
-                continue
-            try:
-                if entry.digest is None:
-                    entry.digest = Digest(self.opened(entry))
-                changed |= entry.digest.update(entry.size)
-            except (TrainlogError, OSError, ValueError) as error:
-                entry.error = getattr(error, "message", None) or str(error)
-            except Exception as error:  # noqa: BLE001 - as above
-                entry.error = f"{type(error).__name__}: {error}"
-        if changed:
+            self._found[root] = found
+            self.entries = {entry.id: entry for each in self._found.values() for entry in each.values()}
             self.version += 1
-            self.on_change()
+        self.on_change()
 
+    def _entry(self, root: Path, name: str, known: Known, notes: Mapping[str, Any]) -> Entry:
+        shown = f"{root.name}/{name}" if len(self.roots) > 1 and root.is_dir() else name
+        id = hashlib.blake2b(f"{root}\0{shown}".encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+        return Entry(id, shown, root, self._followers[root].path(name), known, notes)
 
-def _walk(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """The files below *root*, sorted, hidden ones and links to folders left out."""
-    for name, folders, files in os.walk(root):
-        folder = Path(name)
-        is_deep = len(folder.relative_to(root).parts) >= DEPTH
-        folders[:] = [] if is_deep else sorted(one for one in folders if not one.startswith("."))
-        for path in (folder / one for one in sorted(files) if not one.startswith(".")):
-            try:
-                status = path.stat()
-            except OSError:
-                continue
-            if stat.S_ISREG(status.st_mode):
-                yield path, status
+    def digests(self, entries: Iterable[Entry]) -> dict[str, Digest]:
+        """What is known of the metrics of runs, by id."""
+        ids: dict[Path, dict[str, str]] = {root: {} for root in self.roots}
+        for entry in entries:
+            ids[entry.root][entry.known.path] = entry.id
+        return {
+            ids[root][name]: digest
+            for root, follower in self._followers.items()
+            for name, digest in follower.digests(ids[root]).items()
+        }
