@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from trainlog import registry
 from trainlog.codec import Reader
+from trainlog.conventions import Conventions
 from trainlog.errors import CodecError, InvalidPosition, TrainlogError, TrainlogWarning, UnknownFormat
 from trainlog.model import Kind
 from trainlog.scan import Batch, Gap, Scan
@@ -234,6 +235,7 @@ class Facts:
         torn: whether it ends inside a record.
         holes: places of bytes that are no record, and how many bytes that are.
         last: the last finite number of each metric.
+        reward, step: the metrics that are these, by the log's own conventions; empty for none.
         read: whether all of it was read, so that frames, duration, damage and metrics are known.
 
     """
@@ -253,6 +255,8 @@ class Facts:
     holes: int = 0
     damage: int = 0
     last: dict[str, float] = field(default_factory=dict)
+    reward: str = ""
+    step: str = ""
     read: bool = False
 
     def packed(self) -> dict[str, Any]:
@@ -269,7 +273,11 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TrainlogWarning)
             reader = registry.open(path)
-    except (UnknownFormat, CodecError):  # no log, or a picture
+    except UnknownFormat as error:
+        if not registry.is_accepted(path):
+            return None, Facts()
+        return None, Facts([path.name], "?", state="unreadable", error=error.message)
+    except CodecError:  # a picture
         return None, Facts()
     except TrainlogError as error:
         return None, Facts([path.name], "?", state="unreadable", error=error.message)
@@ -347,6 +355,11 @@ def _read(reader: Reader, facts: Facts, before: tuple[Facts, Digest, str] | None
     facts.frames = int(sum(span[0] for span in digest.spans.values()))
     facts.duration = max((span[2] for span in digest.spans.values()), default=0.0)
     facts.last = last_values(digest)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainlogWarning)
+        conventions = Conventions.of(reader.header)
+    facts.reward = conventions.reward(facts.last) or ""
+    facts.step = conventions.find("step", facts.last) or ""
     facts.read = True
     return any(gap.torn for gap in gaps), digest, position
 

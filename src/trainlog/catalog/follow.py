@@ -56,6 +56,7 @@ class CatalogFollower(Catalog):
         self._every: dict[str, Entry] = {}
         self._files = _Files({})
         self._behind: dict[str, float] = {}  # logs whose frames are not read as far as they go, and when to try it
+        self._files_now: dict[str, _Stamp] = {}
         self._lock = threading.Lock()
         self._looking = threading.Lock()
 
@@ -160,8 +161,6 @@ class CatalogFollower(Catalog):
         self._files_now = dict(itertools.islice(found, self._most))
         self.left_out = next(found, None) is not None
         return self._files_now
-
-    _files_now: dict[str, _Stamp]
 
 
 def _touched(entry: Entry, files: _Files) -> Entry:

@@ -10,7 +10,7 @@ from trainlog.catalog.notes import PREFIX
 from trainlog.conventions import WALL
 from trainlog.strictjson import strict_json
 
-__all__ = ["all_but_seed", "grouped", "varying"]
+__all__ = ["all_but_seed", "grouped", "label_of", "varying"]
 
 _NO_METADATA: Final = frozenset(["run", "state", "error", *FACTS])
 _OF_ONE_RUN: Final = frozenset(["seed", "args/seed", WALL])
@@ -42,3 +42,13 @@ def grouped(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[list
     for number, row in enumerate(rows):
         members.setdefault(strict_json([row.get(key) for key in keys]), []).append(number)
     return list(members.values())
+
+
+def label_of(row: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """The name of the group of *row* in a legend: ``sac, lr 0.001``."""
+    words = [
+        value if isinstance(value, str) else f"{key.rpartition('/')[2]} {strict_json(value)}"
+        for key in keys
+        if (value := row.get(key)) is not None
+    ]
+    return ", ".join(words) or "all runs"

@@ -11,17 +11,17 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from trainlog.catalog.live import LiveRun
 from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
 from trainlog.model import Kind
 from trainlog.server.app_state import State
 from trainlog.server.cards import cards_of, episode_keys, has_functions, keys_of
-from trainlog.server.catalog import Entry
+from trainlog.server.catalog import about, word
 from trainlog.server.column_file import is_nan
 from trainlog.server.curves import Window, axes_of, curve, own_axis, window_of
 from trainlog.server.log import Log
 from trainlog.server.query import Query
 from trainlog.server.responses import ApiError, Room, json_response
-from trainlog.server.run_table import about, word
 from trainlog.table.values import flatten
 
 __all__ = ["csv_rows", "events", "rows", "run", "series", "state_of"]
@@ -38,7 +38,7 @@ def state_of(request: Request) -> State:
     return state
 
 
-def opened(request: Request) -> tuple[State, Entry, Log]:
+def opened(request: Request) -> tuple[State, LiveRun, Log]:
     """The run that the address names."""
     state = state_of(request)
     entry = state.entry(request.path_params["id"])

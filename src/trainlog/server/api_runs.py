@@ -4,47 +4,33 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections import OrderedDict
-from collections.abc import Sequence
-from threading import Lock
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from trainlog import registry
-from trainlog.catalog.groups import all_but_seed, grouped
-from trainlog.conventions import AxisName, task_of
-from trainlog.errors import ExpressionError, LogWriteError, PlotError, TrainlogError
-from trainlog.model import Kind
-from trainlog.plot.axes import Floats
-from trainlog.plot.run import Metric, Run
-from trainlog.plot.seeds import BANDS, BandName, aggregate
-from trainlog.plot.smoothing import smoothed
+from trainlog.catalog.group_curves import GroupCurves, Member
+from trainlog.catalog.groups import all_but_seed, grouped, label_of
+from trainlog.catalog.live import LiveRun
+from trainlog.conventions import task_of
+from trainlog.errors import ExpressionError, LogNotFound, LogWriteError, PlotError
+from trainlog.plot.seeds import BANDS
 from trainlog.server.api import state_of
 from trainlog.server.app_state import State
-from trainlog.server.catalog import Entry
+from trainlog.server.catalog import about
 from trainlog.server.query import Query, json_body
 from trainlog.server.responses import ApiError, Room, json_response
-from trainlog.server.run_table import about
-from trainlog.statistics import CENTERS, CenterName
-from trainlog.strictjson import strict_json
+from trainlog.statistics import CENTERS
 
 __all__ = ["annotate", "columns", "groups", "ids", "notes", "runs"]
 
 _MOST_ROWS: Final = 100_000
 _MOST_MEMBERS: Final = 1000  # of all groups of one answer
-_CACHED: Final = 32 << 20  # bytes of curves
 _SEED: Final = "*"  # instead of keys: runs that differ in the seed alone are one group
 
-_Points = dict[str, tuple[Floats, Floats]]
-_cache: OrderedDict[tuple[Any, ...], _Points] = OrderedDict()
-_cached = [0]
-_lock = Lock()
 
-
-def _selected(query: Query, state: State) -> list[Entry]:
+def _selected(query: Query, state: State) -> list[LiveRun]:
     """The runs that a request names, or that fit its filter."""
     ids = query.names("runs", most=_MOST_MEMBERS)
     if ids is not None:
@@ -104,97 +90,39 @@ def columns(request: Request) -> Response:
 
 def groups(request: Request) -> Response:
     """Curves of groups of runs: the center of each, a band around it, and how many runs there are at each point."""
-    query = Query(request, ("runs", "filter", "by", "keys", "kind", "x", "center", "band", "smooth", "where"))
-    state, kind, axis = state_of(request), query.kind("kind", "stats"), query.axis()
-    center: CenterName = query.one_of("center", CENTERS, "mean")
-    band: BandName = query.one_of("band", BANDS, "ci")
-    keys, smooth = query.names("keys", most=30) or [], query.number("smooth") or 0.0
-    part = query.text("where", "", most=300).partition(":")[2]
-    chosen = _selected(query, state)
+    query = Query(request, ("runs", "filter", "sort", "by", "keys", "kind", "x", "center", "band", "smooth", "where"))
+    state = state_of(request)
+    kind, axis, smooth = query.kind("kind", "stats"), query.axis(), query.number("smooth") or 0.0
+    center, band = query.one_of("center", CENTERS, "mean"), query.one_of("band", BANDS, "ci")
+    curves = GroupCurves(kind, axis, center, band, smooth, query.text("where", "", most=300).partition(":")[2])
+    keys, chosen, by = query.names("keys", most=30) or [], _selected(query, state), query.text("by", _SEED)
     if len(chosen) > _MOST_MEMBERS:
         raise ApiError(400, "runs", f"at most {_MOST_MEMBERS:,} runs are drawn; these are {len(chosen):,}")
-    rows = [entry.row for entry in chosen]
-    by = query.text("by", _SEED)
+    rows, room = [entry.row for entry in chosen], Room()
     try:
         names = all_but_seed(rows) if by == _SEED else [state.table.column(key) for key in by.split(",")]
+        groups = grouped(rows, names)
         with state.querying():
-            curves = {key: [_curve_of(state, entry, kind, key, axis, smooth, part) for entry in chosen] for key in keys}
-            found = [
-                _group(state, [chosen[n] for n in members], names)
-                | {"curves": {key: _aggregated(curves[key], chosen, members, center, band) for key in keys}}
-                for members in grouped(rows, names)
-            ]
+            found = {key: curves.of([_member(state, entry) for entry in chosen], key, groups) for key in keys}
     except (ExpressionError, PlotError) as error:
         raise ApiError(400, "parameter", str(error)) from error
-    return json_response({"by": names, "x": axis, "center": center, "band": band, "groups": found})
+    shown = [
+        {
+            "label": room.short(label_of(rows[members[0]], names), 300),
+            "values": room.short({name: rows[members[0]].get(name) for name in names}, 200),
+            "members": [chosen[n].id for n in members],
+            "curves": {key: found[key][number] for key in keys},
+        }
+        for number, members in enumerate(groups)
+    ]
+    return json_response({"by": names, "x": axis, "center": center, "band": band, "groups": shown})
 
 
-def _group(state: State, members: Sequence[Entry], names: Sequence[str]) -> dict[str, Any]:
-    values = {name: members[0].row.get(name) for name in names}
-    words = {name: one if isinstance(one, str) else strict_json(one) for name, one in values.items() if one is not None}
-    label = ", ".join(
-        one if isinstance(values[name], str) else f"{name.rpartition('/')[2]} {one}" for name, one in words.items()
-    )
-    return {
-        "label": label[:300] or "all runs",
-        "values": Room().short(values, 200),
-        "members": [one.id for one in members],
-    }
-
-
-def _aggregated(
-    curves: Sequence[tuple[Floats, Floats] | None],
-    chosen: Sequence[Entry],
-    members: Sequence[int],
-    center: CenterName,
-    band: BandName,
-) -> dict[str, Any] | None:
-    mine = [(one, task_of(chosen[n].facts.meta)) for n in members if (one := curves[n]) is not None]
-    if not mine:
-        return None
-    found = aggregate([one for one, _ in mine], center, band, [task for _, task in mine])
-    return {
-        **{name: getattr(found, name).tolist() for name in ("x", "center", "low", "high", "runs")},
-        "bins": found.bins,
-        "n": len(mine),
-        "tasks": len({task for _, task in mine}),
-    }
-
-
-def _curve_of(
-    state: State, entry: Entry, kind: Kind, key: str, axis: AxisName, smooth: float, part: str
-) -> tuple[Floats, Floats] | None:
-    """A metric of a run as (x, y), smoothed; None where it does not have it."""
-    points = _points_of(state, entry, kind, key, axis)
-    found = points.get(part, points.get("", None) if part else next(iter(points.values()), None))
-    if found is None or not smooth:
-        return found
-    y = smoothed(found[1], smooth)
-    return found if y is None else (found[0], y.values)
-
-
-def _points_of(state: State, entry: Entry, kind: Kind, key: str, axis: AxisName) -> _Points:
-    place = (entry.id, entry.known.stamp, kind, key, axis)
-    with _lock:
-        if place in _cache:
-            _cache.move_to_end(place)
-            return _cache[place]
+def _member(state: State, entry: LiveRun) -> Member | None:
     try:
-        run = Run(registry.open(state.catalog.opened(entry)), only=[key])
-        table = run.columns(kind).table
-        points = run.points(Metric(kind, key), axis) if key in table and run.columns(kind).is_number(key) else {}
-    except (TrainlogError, OSError):  # it has gone, or has no such axis
-        points = {}
-    with _lock:
-        _cache[place] = points
-        _cached[0] += _size(points)
-        while _cached[0] > _CACHED and len(_cache) > 1:
-            _cached[0] -= _size(_cache.popitem(last=False)[1])
-    return points
-
-
-def _size(points: _Points) -> int:
-    return 1000 + sum(x.nbytes + y.nbytes for x, y in points.values())
+        return Member(state.catalog.opened(entry), entry.known.stamp, task_of(entry.facts.meta))
+    except LogNotFound:
+        return None
 
 
 def notes(request: Request) -> Response:

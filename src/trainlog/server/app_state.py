@@ -11,14 +11,15 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from trainlog.catalog.live import LiveRun
+from trainlog.catalog.live_table import LiveTable
 from trainlog.errors import LogNotFound, TrainlogError
 from trainlog.model import Kind
-from trainlog.server.catalog import Catalog, Entry
+from trainlog.server.catalog import Catalog
 from trainlog.server.log import Log
 from trainlog.server.log_poller import LogPoller
 from trainlog.server.replay_pages import ReplayPages
 from trainlog.server.responses import ApiError
-from trainlog.server.run_table import RunTable
 
 __all__ = ["Limits", "Signal", "State"]
 
@@ -78,7 +79,7 @@ class State:
         self.signal = Signal()
         self.streams = 0
         self.stopping = False
-        self.table = RunTable(catalog)
+        self.table = LiveTable(catalog)
         self.write_token = secrets.token_urlsafe(24)
         self._queries = threading.BoundedSemaphore(limits.queries)
         catalog.on_change = poller.on_change = self.signal.notify
@@ -88,7 +89,7 @@ class State:
         self.stopping = True
         self.signal.notify()
 
-    def entry(self, id: str) -> Entry:
+    def entry(self, id: str) -> LiveRun:
         """The log of that id.
 
         Raises:
@@ -100,7 +101,7 @@ class State:
             raise ApiError(404, "run", "there is no such run")
         return entry
 
-    def log(self, entry: Entry) -> Log:
+    def log(self, entry: LiveRun) -> Log:
         """The log of *entry*, open.
 
         Raises:

@@ -1,127 +1,53 @@
-"""Which logs there are below the served folders: what `trainlog.catalog` knows of them, by an id for clients."""
+"""Which logs there are below the served folders, and which files of them may be opened."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from trainlog.catalog.facts import Digest, Facts
-from trainlog.catalog.follow import CatalogFollower
-from trainlog.catalog.notes import Notes
-from trainlog.catalog.runs import row_of
-from trainlog.catalog.store import Entry as Known
+from trainlog.catalog.live import LiveCatalog, LiveRun
 from trainlog.errors import LogNotFound
 
-__all__ = ["Catalog", "Entry"]
-
-_FIRST: Final = 4.0  # seconds that the first request waits for the first look
+__all__ = ["Catalog", "about", "word"]
 
 
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """A log that was found.
-
-    Attributes:
-        id: made of its place, so that it is the same after a restart.
-        name: its path below the served folder, with ``/``.
-        root: the served folder, or file, and
-        path: the log; only for this server's own eyes.
-        known: what the catalog knows of it.
-        notes: what people have said of it.
-
-    """
-
-    id: str
-    name: str
-    root: Path
-    path: Path
-    known: Known
-    notes: Mapping[str, Any]
-
-    @property
-    def facts(self) -> Facts:
-        """What is known of its content."""
-        return self.known.facts
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Its files; none for shards."""
-        folder = self.path.parent
-        return tuple(folder / one for one in self.facts.files) if len(self.facts.files) > 1 else ()
-
-    @cached_property
-    def row(self) -> dict[str, Any]:
-        """What the table and filters know of it, by column; see `trainlog.catalog.runs.Runs.config`."""
-        return row_of(self.name, self.facts, self.notes)
+def word(value: Any) -> str:
+    """A value of the metadata as a short text."""
+    return "" if value is None else str(value)[:200]
 
 
-class Catalog:
-    """All logs below the served folders, looked for by threads of its own.
+def about(run: LiveRun, redact: Callable[[str], str]) -> dict[str, Any]:
+    """One line of the list of runs."""
+    facts = run.facts
+    return {
+        "id": run.id,
+        "path": run.name,
+        "codec": facts.format,
+        "creature": word(facts.meta.get("creature")),
+        "task": word(facts.meta.get("task")),
+        "size": facts.size,
+        "modified": facts.changed,
+        "state": facts.state,
+        "live": facts.state == "running",
+        "frames": facts.frames,
+        "duration": facts.duration,
+        "reward": facts.last.get(facts.reward),
+        "step": facts.last.get(facts.step),
+        "error": redact(facts.error) if facts.error else "",
+        **({"my": dict(run.notes)} if run.notes else {}),
+    }
 
-    Attributes:
-        entries: by id.
-        version: grows with every change.
-        left_out: how many of the folders have more files than are looked at.
-        is_complete: whether all headers were looked at once.
-        on_change: called when there is a change.
 
-    """
+class Catalog(LiveCatalog):
+    """The runs that are served; nothing outside of the folders is opened."""
 
-    def __init__(self, roots: list[Path], pause: float = 1.0, *, read_only: bool = False) -> None:
-        """Serve *roots*, folders and files.
-
-        Raises:
-            LogNotFound: when one of them does not exist.
-
-        """
-        self.roots = []
-        for root in roots:
-            if not root.exists():
-                raise LogNotFound("there is no such file or folder", path=root)
-            self.roots.append(root.resolve())
-        self._followers = {root: CatalogFollower(root) for root in self.roots}
-        self.notes = {root: Notes(root if root.is_dir() else root.parent, read_only=read_only) for root in self.roots}
-        self._found: dict[Path, dict[str, Entry]] = {root: {} for root in self.roots}
-        self._pause = pause
-        self.entries: dict[str, Entry] = {}
-        self.version = self.left_out = 0
-        self.is_complete = False
-        self.on_change: Callable[[], object] = lambda: None
-        self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._begun = threading.Event()
-        self._closed = False
-        self._threads = [
-            threading.Thread(target=run, args=(act,), name=f"catalog, {act.__name__}", daemon=True)
-            for run, act in ((self._run, self.scan), (self._run, self.read))
-        ]
-
-    def start(self) -> None:
-        """Begin, and wait for the first look as long as somebody at a browser would."""
-        for thread in self._threads:
-            thread.start()
-        self._begun.wait(_FIRST)
-
-    def close(self) -> None:
-        """End the threads; one that waits for a process that reads ends with this one."""
-        self._closed = True
-        self._wake.set()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(1)
-
-    def find(self, id: str) -> Entry | None:
+    def find(self, id: str) -> LiveRun | None:
         """The log of that id; only ids that were given out lead to a file."""
         return self.entries.get(id)
 
-    def named(self, name: str) -> Entry | None:
+    def named(self, name: str) -> LiveRun | None:
         """The log that the list calls by that name; never is a path made of what a client sends."""
         entry = next((entry for entry in list(self.entries.values()) if entry.name == name), None)
         if entry is None and not self._closed:
@@ -136,7 +62,7 @@ class Catalog:
             root.is_file() and real.parent == root.parent and real.name.startswith(root.name) for root in self.roots
         )
 
-    def opened(self, entry: Entry) -> Path:
+    def opened(self, entry: LiveRun) -> Path:
         """The file of *entry*, after another look at where it leads.
 
         Raises:
@@ -149,73 +75,3 @@ class Catalog:
         if not entry.path.exists() and entry.path.name in entry.facts.files:
             raise LogNotFound("the file is not there any more")
         return entry.path
-
-    def _run(self, act: Callable[[], bool]) -> None:
-        while not self._closed:
-            began = time.monotonic()
-            is_more = act()
-            pause = 0.0 if is_more else self._pause
-            self._wake.wait(pause if act == self.read else max(pause, 5 * (time.monotonic() - began)))
-
-    def scan(self) -> bool:
-        """Look for new logs, changed ones, and ones that have gone."""
-        for root, follower in self._followers.items():
-            if not self._closed:
-                self.notes[root].refresh()
-                self._publish(root, follower.look(), is_all=True)
-        self.left_out = sum(follower.left_out for follower in self._followers.values())
-        self.is_complete = True
-        self._begun.set()
-        return False
-
-    def read(self) -> bool:
-        """Bring up to date what the list tells of the frames of some logs; whether there are more of them."""
-        found = False
-        for root, follower in self._followers.items():
-            if not self._closed and (runs := follower.read()):
-                found = True
-                self._publish(root, runs, is_all=False)
-        return found
-
-    def annotate(self, entry: Entry, fields: Mapping[str, Any]) -> None:
-        """Keep what somebody says of a run.
-
-        Raises:
-            TrainlogError: when it cannot be kept.
-
-        """
-        self.notes[entry.root].annotate(entry.known.path, fields)
-        self._publish(entry.root, {entry.known.path: entry.known}, is_all=False)
-
-    def _publish(self, root: Path, runs: Mapping[str, Known], *, is_all: bool) -> None:
-        with self._lock:
-            before, notes = self._found[root], self.notes[root].runs
-            found = {} if is_all else dict(before)
-            for name, known in runs.items():
-                old, said = before.get(name), notes.get(name, {})
-                if old is not None and old.known is known and old.notes == said:
-                    found[name] = old
-                elif is_all or name in before:
-                    found[name] = self._entry(root, name, known, said)
-            if found == before:
-                return
-            self._found[root] = found
-            self.entries = {entry.id: entry for each in self._found.values() for entry in each.values()}
-            self.version += 1
-        self.on_change()
-
-    def _entry(self, root: Path, name: str, known: Known, notes: Mapping[str, Any]) -> Entry:
-        shown = f"{root.name}/{name}" if len(self.roots) > 1 and root.is_dir() else name
-        id = hashlib.blake2b(f"{root}\0{shown}".encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
-        return Entry(id, shown, root, self._followers[root].path(name), known, notes)
-
-    def digests(self, entries: Iterable[Entry]) -> dict[str, Digest]:
-        """What is known of the metrics of runs, by id."""
-        ids: dict[Path, dict[str, str]] = {root: {} for root in self.roots}
-        for entry in entries:
-            ids[entry.root][entry.known.path] = entry.id
-        return {
-            ids[root][name]: digest
-            for root, follower in self._followers.items()
-            for name, digest in follower.digests(ids[root]).items()
-        }

@@ -1,67 +1,27 @@
-"""The runs as a table: which fit a filter, in which order, which columns there are, and the values of a page of it."""
+"""Runs that are followed as a table: which fit a filter, in which order, which columns there are, and their values."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any, Final
 
 from trainlog.catalog.filter import FACTS, PREFIXES, SEARCHED, Filter, check_keys, resolve, searched
 from trainlog.catalog.filter import matching as matching_rows
+from trainlog.catalog.live import LiveCatalog, LiveRun
 from trainlog.catalog.notes import PREFIX
 from trainlog.catalog.runs import of_metric
 from trainlog.catalog.workers import run_bounded
-from trainlog.conventions import Conventions
 from trainlog.errors import ExpressionError
-from trainlog.model import Header
-from trainlog.server.catalog import Catalog, Entry
 
-__all__ = ["RunTable", "about", "is_metric", "word"]
+__all__ = ["LiveTable", "is_metric"]
 
 _KEPT: Final = 16  # answers that are remembered
 _SECONDS: Final = 3.0  # that a regular expression may take
 _VALUES: Final = 12  # of a column that are named
 _OWN: Final = frozenset(["run", "state", "error", *FACTS])
-
-_conventions: dict[str, Conventions] = {}
-
-
-def conventions_of(entry: Entry) -> Conventions:
-    """What the keys of a run mean, as far as its metadata say."""
-    own = {key.removeprefix("conventions/"): one for key, one in entry.facts.meta.items() if key[:12] == "conventions/"}
-    if len(_conventions) > 1000:  # in hostile logs each has its own
-        _conventions.clear()
-    return _conventions.setdefault(repr(own), Conventions.of(Header(meta={"conventions": own} if own else {})))
-
-
-def word(value: Any) -> str:
-    """A value of the metadata as a short text."""
-    return "" if value is None else str(value)[:200]
-
-
-def about(entry: Entry, redact: Callable[[str], str]) -> dict[str, Any]:
-    """One line of the list of runs."""
-    facts, meanings = entry.facts, conventions_of(entry)
-    reward, step = meanings.reward(facts.last), meanings.find("step", facts.last)
-    return {
-        "id": entry.id,
-        "path": entry.name,
-        "codec": facts.format,
-        "creature": word(facts.meta.get("creature")),
-        "task": word(facts.meta.get("task")),
-        "size": facts.size,
-        "modified": facts.changed,
-        "state": facts.state,
-        "live": facts.state == "running",
-        "frames": facts.frames,
-        "duration": facts.duration,
-        "reward": None if reward is None else facts.last[reward],
-        "step": None if step is None else facts.last[step],
-        "error": redact(facts.error) if facts.error else "",
-        **({"my": dict(entry.notes)} if entry.notes else {}),
-    }
 
 
 def is_metric(column: str) -> bool:
@@ -72,7 +32,7 @@ def is_metric(column: str) -> bool:
 class _Known:
     """What is made of the runs as they are now."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: LiveCatalog) -> None:
         self.version = catalog.version
         self.entries = list(catalog.entries.values())
         self.answers: dict[Any, Any] = {}
@@ -84,10 +44,10 @@ class _Known:
         return dict.fromkeys(sorted(every, key=is_metric))
 
 
-class RunTable:
+class LiveTable:
     """The table of the runs of a catalog; may be asked by several threads."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: LiveCatalog) -> None:
         self._catalog = catalog
         self._now = _Known(catalog)
         self._measured: dict[str, dict[str, tuple[object, float | None]]] = {}
@@ -100,7 +60,7 @@ class RunTable:
             self._now = _Known(self._catalog)
         return self._now
 
-    def select(self, text: str, sort: str = "-changed") -> list[Entry]:
+    def select(self, text: str, sort: str = "-changed") -> list[LiveRun]:
         """The runs that fit the filter *text*, by the column *sort*, backwards behind a minus.
 
         Raises:
@@ -115,10 +75,10 @@ class RunTable:
                     known.answers.clear()
                 chosen = self._chosen(known, wanted) if text.strip() else known.entries
                 known.answers[text, sort] = self._sorted(known, chosen, sort)
-            found: list[Entry] = known.answers[text, sort]
+            found: list[LiveRun] = known.answers[text, sort]
             return found
 
-    def _chosen(self, known: _Known, wanted: Filter) -> list[Entry]:
+    def _chosen(self, known: _Known, wanted: Filter) -> list[LiveRun]:
         if known.entries:
             check_keys((key for key in wanted.keys if not is_metric(key)), known.columns)
         values = {key: self._values(known, known.entries, key) for key in wanted.keys}
@@ -138,7 +98,7 @@ class RunTable:
                 raise ExpressionError("the regular expression takes too long on these runs") from None
         return [known.entries[n] for n in fit]
 
-    def _words_of(self, entry: Entry) -> str:
+    def _words_of(self, entry: LiveRun) -> str:
         known = self._searched.get(entry.id)
         if known is None or known[0] is not entry:
             if len(self._searched) > 2 * len(self._catalog.entries) + 1000:
@@ -146,25 +106,25 @@ class RunTable:
             known = self._searched[entry.id] = entry, searched(entry.row)
         return known[1]
 
-    def _sorted(self, known: _Known, entries: list[Entry], sort: str) -> list[Entry]:
+    def _sorted(self, known: _Known, entries: list[LiveRun], sort: str) -> list[LiveRun]:
         """Numbers before text; what a run does not have comes last, in either direction."""
         pairs = list(zip(self._values(known, entries, sort.removeprefix("-")), entries, strict=True))
         having = [pair for pair in pairs if pair[0] is not None and pair[0] == pair[0]]
         lacking = [entry for value, entry in pairs if value is None or value != value]
 
-        def order(pair: tuple[Any, Entry]) -> tuple[bool, float, str]:
+        def order(pair: tuple[Any, LiveRun]) -> tuple[bool, float, str]:
             is_number = isinstance(pair[0], int | float)
             return not is_number, float(pair[0]) if is_number else 0.0, "" if is_number else str(pair[0])
 
         having.sort(key=order, reverse=sort.startswith("-"))
         return [entry for _, entry in having] + lacking
 
-    def values(self, entries: Sequence[Entry], column: str) -> list[Any]:
+    def values(self, entries: Sequence[LiveRun], column: str) -> list[Any]:
         """What runs have in a column, None where they do not."""
         with self._lock:
             return self._values(self._known(), entries, column)
 
-    def _values(self, known: _Known, entries: Sequence[Entry], column: str) -> list[Any]:
+    def _values(self, known: _Known, entries: Sequence[LiveRun], column: str) -> list[Any]:
         if column in known.columns:
             return [entry.row.get(column) for entry in entries]
         if is_metric(column):
@@ -172,7 +132,7 @@ class RunTable:
         name = resolve(column, known.columns)
         return [None] * len(entries) if name is None else [entry.row.get(name) for entry in entries]
 
-    def _numbers(self, known: _Known, entries: Sequence[Entry], column: str) -> list[float | None]:
+    def _numbers(self, known: _Known, entries: Sequence[LiveRun], column: str) -> list[float | None]:
         """Those of a metric that are no last values, out of the digests; read once while a log stays as it is."""
         prefix, _, metric = column.partition("/")
         kept = self._measured.setdefault(column, {})
@@ -212,7 +172,7 @@ class RunTable:
             return found
 
 
-def _column(name: str, entries: Iterable[Entry]) -> dict[str, Any]:
+def _column(name: str, entries: Iterable[LiveRun]) -> dict[str, Any]:
     if is_metric(name):
         return {"name": name, "of": "metric", "differs": True, "values": []}
     of = "fact" if name in _OWN else "my" if name.startswith(f"{PREFIX}/") else "metadata"
