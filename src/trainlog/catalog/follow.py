@@ -9,12 +9,10 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from trainlog.catalog.facts import Digest
 from trainlog.catalog.index import Catalog, _Files, _Stamp, _walk
 from trainlog.catalog.store import Entry, Store, location
 from trainlog.errors import LogNotFound
@@ -131,10 +129,6 @@ class CatalogFollower(Catalog):
         kept = entry._replace(is_run=self._known[entry.path].is_run, looked=entry.looked or time.time())
         self._known[entry.path] = kept
         return kept
-
-    def digests(self, names: Iterable[str]) -> dict[str, Digest]:
-        """What is known of the metrics of runs that were read, by name."""
-        return {name: digest for name, digest, _ in self.store.digests(names)}
 
     # --- how the catalog looks ---
 

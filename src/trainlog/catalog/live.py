@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from trainlog.catalog.facts import Digest, Facts
+from trainlog.catalog.filter import searched
 from trainlog.catalog.follow import CatalogFollower
 from trainlog.catalog.notes import Notes
 from trainlog.catalog.runs import row_of
@@ -59,6 +60,11 @@ class LiveRun:
     def row(self) -> dict[str, Any]:
         """What the table and filters know of it, by column; see `trainlog.catalog.runs.Runs.config`."""
         return row_of(self.name, self.facts, self.notes)
+
+    @cached_property
+    def searched(self) -> str:
+        """See `trainlog.catalog.filter.searched`."""
+        return searched(self.row)
 
 
 class LiveCatalog:
@@ -137,6 +143,8 @@ class LiveCatalog:
         self.left_out = sum(follower.left_out for follower in self._followers.values())
         self.is_complete = True
         self._begun.set()
+        for entry in list(self.entries.values()):
+            _ = entry.searched  # so that nobody who types a filter waits for it
         return False
 
     def read(self) -> bool:
@@ -180,13 +188,9 @@ class LiveCatalog:
         id = hashlib.blake2b(f"{root}\0{shown}".encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
         return LiveRun(id, shown, root, self._followers[root].path(name), known, notes)
 
-    def digests(self, entries: Iterable[LiveRun]) -> dict[str, Digest]:
-        """What is known of the metrics of runs, by id."""
-        ids: dict[Path, dict[str, str]] = {root: {} for root in self.roots}
-        for entry in entries:
-            ids[entry.root][entry.known.path] = entry.id
-        return {
-            ids[root][name]: digest
-            for root, follower in self._followers.items()
-            for name, digest in follower.digests(ids[root]).items()
-        }
+    def digests(self, entries: Iterable[LiveRun]) -> Iterator[tuple[LiveRun, Digest]]:
+        """Yield what is known of the metrics of runs that were read; all of it together would be large."""
+        for root, follower in self._followers.items():
+            mine = {entry.known.path: entry for entry in entries if entry.root == root}
+            for name, digest, _ in follower.store.digests(mine):
+                yield mine[name], digest

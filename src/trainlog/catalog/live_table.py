@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, Final
 
-from trainlog.catalog.filter import FACTS, PREFIXES, SEARCHED, Filter, check_keys, resolve, searched
+from trainlog.catalog.filter import FACTS, PREFIXES, SEARCHED, Filter, check_keys, resolve
 from trainlog.catalog.filter import matching as matching_rows
 from trainlog.catalog.live import LiveCatalog, LiveRun
 from trainlog.catalog.notes import PREFIX
@@ -36,6 +36,7 @@ class _Known:
         self.version = catalog.version
         self.entries = list(catalog.entries.values())
         self.answers: dict[Any, Any] = {}
+        self.orders: dict[str, list[LiveRun]] = {}
 
     @cached_property
     def columns(self) -> dict[str, None]:
@@ -51,7 +52,6 @@ class LiveTable:
         self._catalog = catalog
         self._now = _Known(catalog)
         self._measured: dict[str, dict[str, tuple[object, float | None]]] = {}
-        self._searched: dict[str, tuple[object, str]] = {}
         self._lock = threading.Lock()  # one at a time, as the next one mostly wants the same
         self._patterns = threading.Lock()
 
@@ -73,10 +73,17 @@ class LiveTable:
             if (text, sort) not in known.answers:
                 if len(known.answers) >= _KEPT:
                     known.answers.clear()
-                chosen = self._chosen(known, wanted) if text.strip() else known.entries
-                known.answers[text, sort] = self._sorted(known, chosen, sort)
+                known.answers[text, sort] = self._selected(known, wanted, sort)
             found: list[LiveRun] = known.answers[text, sort]
             return found
+
+    def _selected(self, known: _Known, wanted: Filter, sort: str) -> list[LiveRun]:
+        if sort not in known.orders:
+            known.orders = {sort: self._sorted(known, known.entries, sort)}  # mostly the next filter has the same
+        if not wanted.text.strip():
+            return known.orders[sort]
+        chosen = {entry.id for entry in self._chosen(known, wanted)}
+        return [entry for entry in known.orders[sort] if entry.id in chosen]
 
     def _chosen(self, known: _Known, wanted: Filter) -> list[LiveRun]:
         if known.entries:
@@ -88,7 +95,7 @@ class LiveTable:
                 if wanted.has_patterns:
                     row.update((key, value) for key, value in entry.row.items() if not is_metric(key))
                 else:
-                    row[SEARCHED] = self._words_of(entry)
+                    row[SEARCHED] = entry.searched
         if not wanted.has_patterns:
             return [entry for entry, row in zip(known.entries, rows, strict=True) if wanted(row)]
         with self._patterns:  # a process of its own, as nothing can interrupt a regular expression in this one
@@ -97,14 +104,6 @@ class LiveTable:
             except TimeoutError:
                 raise ExpressionError("the regular expression takes too long on these runs") from None
         return [known.entries[n] for n in fit]
-
-    def _words_of(self, entry: LiveRun) -> str:
-        known = self._searched.get(entry.id)
-        if known is None or known[0] is not entry:
-            if len(self._searched) > 2 * len(self._catalog.entries) + 1000:
-                self._searched.clear()
-            known = self._searched[entry.id] = entry, searched(entry.row)
-        return known[1]
 
     def _sorted(self, known: _Known, entries: list[LiveRun], sort: str) -> list[LiveRun]:
         """Numbers before text; what a run does not have comes last, in either direction."""
@@ -137,9 +136,9 @@ class LiveTable:
         prefix, _, metric = column.partition("/")
         kept = self._measured.setdefault(column, {})
         missing = [one for one in known.entries if one.facts.read and kept.get(one.id, (None,))[0] is not one.known]
-        digests = self._catalog.digests(missing) if missing else {}
-        for entry in missing:
-            kept[entry.id] = entry.known, of_metric(digests.get(entry.id), prefix, metric)
+        kept.update((entry.id, (entry.known, None)) for entry in missing)
+        for entry, digest in self._catalog.digests(missing) if missing else ():
+            kept[entry.id] = entry.known, of_metric(digest, prefix, metric)
         while len(self._measured) > _KEPT:
             del self._measured[next(iter(self._measured))]
         return [kept.get(entry.id, (None, None))[1] for entry in entries]
