@@ -50,7 +50,7 @@ def test_a_run_that_begins_is_in_the_list_by_itself(page: Any, runs: Path) -> No
     with trainlog.TrainingRecorder(runs / "deep" / "er.flog", "hopper", "hop") as log:
         log.record_stats_frame(None, {"step": 1, "reward": 2.0})
         page.until(lambda: page.text(".run .name") == "deep/er.flog")
-        page.until(lambda: page.text(".run .mark") == "live")
+        page.until(lambda: page.text(".run .mark") == "running")
         assert "hopper · hop" in page.text(".run .task")
         page.drawn("learning")  # it is opened, too
     page.one(".run").click()

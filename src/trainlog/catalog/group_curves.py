@@ -58,7 +58,7 @@ class GroupCurves:
     axis: AxisName
     center: CenterName
     band: BandName
-    smooth: float = 0.0
+    smooth: float | None = 0.0
     part: str = ""
 
     def of(
@@ -90,7 +90,7 @@ class GroupCurves:
     def _curve(self, member: Member, key: str) -> tuple[Floats, Floats] | None:
         points = _points_of(member, self.kind, key, self.axis)
         found = points.get(self.part) or (next(iter(points.values()), None) if not self.part else points.get(""))
-        smooth = None if found is None or not self.smooth else smoothed(found[1], self.smooth)
+        smooth = None if found is None or self.smooth == 0 else smoothed(found[1], self.smooth)
         return found if found is None or smooth is None else (found[0], smooth.values)
 
 

@@ -92,7 +92,8 @@ def groups(request: Request) -> Response:
     """Curves of groups of runs: the center of each, a band around it, and how many runs there are at each point."""
     query = Query(request, ("runs", "filter", "sort", "by", "keys", "kind", "x", "center", "band", "smooth", "where"))
     state = state_of(request)
-    kind, axis, smooth = query.kind("kind", "stats"), query.axis(), query.number("smooth") or 0.0
+    kind, axis = query.kind("kind", "stats"), query.axis()
+    smooth = None if query.text("smooth", "") == "auto" else query.number("smooth") or 0.0
     center, band = query.one_of("center", CENTERS, "mean"), query.one_of("band", BANDS, "ci")
     curves = GroupCurves(kind, axis, center, band, smooth, query.text("where", "", most=300).partition(":")[2])
     keys, chosen, by = query.names("keys", most=30) or [], _selected(query, state), query.text("by", _SEED)

@@ -16,7 +16,7 @@ __all__ = ["LogPoller"]
 SLICE: Final = 0.05  # seconds
 WATCHED: Final = 60.0  # a log that nobody has asked for so long is not read on ...
 KEPT: Final = 600.0  # ... and after so long forgotten
-MOST: Final = 32  # logs that are kept
+MOST: Final = 256  # logs that are kept
 
 
 class LogPoller:

@@ -350,7 +350,7 @@ class Line {
   drawn() {
     const { curve, color } = this;
     const base = { label: this.one.label, color, dash: this.several ? this.place : 0, x: curve.x, run: this.run.id };
-    if (!curve.texts) return { ...base, y: curve.y, smooth: this.smooth };
+    if (!curve.texts) return { ...base, y: curve.y, smooth: this.smooth, ...curve.group };
     const strip = { texts: curve.texts, code: curve.code, end: curve.end, colors: curve.texts.map(ofText) };
     return { ...base, y: [], strip };
   }
