@@ -140,7 +140,7 @@ def test_runs_are_compared(page: Any, writer: Any, runs: Path) -> None:
     colors = page.js(fill, ".run[aria-pressed=true] .dot")
     assert len(set(colors)) == 2
     assert set(page.js(fill, "[data-card=learning] .swatch")) == set(colors)
-    page.until(lambda: page.driver.current_url.count(":") >= 4)
+    page.until(lambda: "," in page.driver.current_url.partition("runs=")[2])
     page.driver.refresh()
     page.until(lambda: len(page.all('[data-card="learning"] .legend em')) == 2)
     page.one(".run[aria-pressed=true]").click()  # this one alone

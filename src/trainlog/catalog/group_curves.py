@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -62,22 +63,29 @@ class GroupCurves:
     part: str = ""
 
     def of(
-        self, members: Sequence[Member | None], key: str, groups: Sequence[Sequence[int]]
-    ) -> list[dict[str, Any] | None]:
-        """The curve of the metric *key* of each group, given by the numbers of its *members*.
+        self, members: Sequence[Member | None], keys: Sequence[str], groups: Sequence[Sequence[int]]
+    ) -> dict[str, list[dict[str, Any] | None]]:
+        """The curves of the metrics *keys* of each group, given by the numbers of its *members*.
 
         Returns:
-            for each group ``x``, ``center``, ``low``, ``high``, ``runs`` (how many at each point) as lists; ``bins``,
-            see `trainlog.plot.seeds.Aggregate`; ``n``, how many runs have the metric, and of how many ``tasks``. None
-            for a group without any.
+            by key, for each group ``x``, ``center``, ``low``, ``high``, ``runs`` (how many at each point) as lists;
+            ``bins``, see `trainlog.plot.seeds.Aggregate`; ``n``, how many runs have the metric, and of how many
+            ``tasks``. None for a group without any.
 
         Raises:
             PlotError: for a smoothing that is none.
 
         """
-        curves = [None if one is None else self._curve(one, key) for one in members]
+        points = [{} if one is None else _points_of(one, self.kind, keys, self.axis) for one in members]
         tasks = ["" if one is None else one.task for one in members]
-        return [self._aggregate([(c, tasks[n]) for n in group if (c := curves[n]) is not None]) for group in groups]
+        found = {}
+        for key in keys:
+            curves = [self._curve(one.get(key, {})) for one in points]
+            found[key] = [
+                self._aggregate([(curve, tasks[n]) for n in group if (curve := curves[n]) is not None])
+                for group in groups
+            ]
+        return found
 
     def _aggregate(self, curves: Sequence[tuple[tuple[Floats, Floats], str]]) -> dict[str, Any] | None:
         if not curves:
@@ -87,8 +95,7 @@ class GroupCurves:
         numbers = {name: getattr(found, name).tolist() for name in ("x", "center", "low", "high", "runs")}
         return {**numbers, "bins": found.bins, "n": len(curves), "tasks": len(set(tasks))}
 
-    def _curve(self, member: Member, key: str) -> tuple[Floats, Floats] | None:
-        points = _points_of(member, self.kind, key, self.axis)
+    def _curve(self, points: _Points) -> tuple[Floats, Floats] | None:
         found = points.get(self.part) or (next(iter(points.values()), None) if not self.part else points.get(""))
         smooth = None if found is None or self.smooth == 0 else smoothed(found[1], self.smooth)
         return found if found is None or smooth is None else (found[0], smooth.values)
@@ -98,25 +105,29 @@ _cache: OrderedDict[tuple[Any, ...], _Points] = OrderedDict()
 _lock = Lock()
 
 
-def _points_of(member: Member, kind: Kind, key: str, axis: AxisName) -> _Points:
-    """The metric of a run, by the type of its episodes; nothing where it has no such metric or axis."""
-    place = (member.path, member.stamp, kind, key, axis)
+def _points_of(member: Member, kind: Kind, keys: Sequence[str], axis: AxisName) -> dict[str, _Points]:
+    """Metrics of a run, by the type of its episodes; nothing of one that it does not have, or without that axis."""
+    places = {key: (member.path, member.stamp, kind, key, axis) for key in keys}
     with _lock:
-        if place in _cache:
-            _cache.move_to_end(place)
-            return _cache[place]
-    try:
-        run = Run(registry.open(member.path), only=[key])
+        found = {key: _cache[place] for key, place in places.items() if place in _cache}
+        for key in found:
+            _cache.move_to_end(places[key])
+    missing = [key for key in keys if key not in found]
+    if not missing:
+        return found
+    found |= {key: {} for key in missing}
+    with suppress(TrainlogError, OSError):  # it has gone meanwhile, or has no such axis
+        run = Run(registry.open(member.path), only=missing)
         columns = run.columns(kind)
-        points = run.points(Metric(kind, key), axis) if key in columns.table and columns.is_number(key) else {}
-    except (TrainlogError, OSError):  # it has gone meanwhile, or has no such axis
-        points = {}
+        for key in missing:
+            if key in columns.table and columns.is_number(key):
+                found[key] = run.points(Metric(kind, key), axis)
     with _lock:
-        _cache[place] = points
+        _cache.update((places[key], found[key]) for key in missing)
         size = sum(map(_size, _cache.values()))
         while size > _BYTES and len(_cache) > 1:
             size -= _size(_cache.popitem(last=False)[1])
-    return points
+    return found
 
 
 def _size(points: _Points) -> int:

@@ -104,7 +104,7 @@ def groups(request: Request) -> Response:
         names = all_but_seed(rows) if by == _SEED else [state.table.column(key) for key in by.split(",")]
         groups = grouped(rows, names)
         with state.querying():
-            found = {key: curves.of([_member(state, entry) for entry in chosen], key, groups) for key in keys}
+            found = curves.of([_member(state, entry) for entry in chosen], keys, groups)
     except (ExpressionError, PlotError) as error:
         raise ApiError(400, "parameter", str(error)) from error
     shown = [

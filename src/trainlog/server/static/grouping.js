@@ -15,6 +15,7 @@ export class Grouping {
     this.names = []; // the keys
     this.problem = "";
     this.waiting = new Map();
+    this.asked = new Map();
   }
 
   get isOn() { return view.group !== "" && view.runs.length > 0; }
@@ -33,6 +34,16 @@ export class Grouping {
     }
   }
 
+  /** Cards ask twice where the page is built anew; the server answers once. */
+  ask(parameters) {
+    const which = JSON.stringify(parameters);
+    if (!this.asked.has(which)) this.asked.set(which, get("groups", parameters).finally(() => this.asked.delete(which)));
+    return this.asked.get(which);
+  }
+
+  /** The colour of a run that is shown is that of its group. @param {string} id */
+  slotOf(id) { return this.groups.find(({ members }) => members.includes(id))?.slot; }
+
   /** @param {string} id */
   find(id) { return this.groups.find((one) => one.id === id); }
 
@@ -45,7 +56,7 @@ export class Grouping {
       const keys = new Set();
       batch = { keys, answer: new Promise((done) => setTimeout(done, GATHER)).then(() => {
         if (this.waiting.get(which)?.keys === keys) this.waiting.delete(which);
-        return get("groups", { ...parameters, keys: [...keys].join(",") });
+        return this.ask({ ...parameters, keys: [...keys].join(",") });
       }) };
       this.waiting.set(which, batch);
     }

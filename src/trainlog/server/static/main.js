@@ -114,6 +114,7 @@ const side = new SideList(runs, $("runs"), $("counts"));
 const notes = new Notes($("views"), $("notes"), runs);
 const table = new Table(runs, $("table"), (id) => notes.edit(id));
 const grouping = new Grouping();
+runs.slots = (id) => (grouping.isOn ? grouping.slotOf(id) : undefined);
 setGroupSource((id, key, parameters) => grouping.curve(id, key, parameters));
 const moment = new Moment($("moment"), page, hub);
 const episodes = new Episodes();
@@ -307,7 +308,7 @@ function drawAxes() {
 
 // Keys by which runs may be one group: those in which they differ.
 function drawGrouping() {
-  const options = [new Option("no runs", ""), new Option("all but the seed", "*"), ...table.all.filter(({ of, differs }) => of === "metadata" && differs).map(({ name }) => new Option(name, name))];
+  const options = [new Option("none", ""), new Option("all but the seed", "*"), ...table.all.filter(({ of, differs }) => of === "metadata" && differs).map(({ name }) => new Option(name, name))];
   if (view.group && !options.some(({ value }) => value === view.group)) options.push(new Option(view.group, view.group));
   const signature = JSON.stringify(options.map(({ value }) => value));
   if ($("group").dataset.shown !== signature) {

@@ -50,6 +50,9 @@ export class Runs {
     return run?.my?.name ?? run?.path ?? id;
   }
 
+  /** Its place among the colours; undefined for one that is not shown. @param {string} id @returns {number|undefined} */
+  slotOf(id) { return this.slots?.(id) ?? view.runs.find((run) => run.id === id)?.slot; }
+
   /** The run at a place; undefined until the server has said which it is. @param {number} place @returns {Run|undefined} */
   at(place) {
     this.want(place);

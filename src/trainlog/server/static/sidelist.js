@@ -2,7 +2,7 @@
 
 import { element } from "./card.js";
 import { isDark, ofRun } from "./colors.js";
-import { duration, number, size } from "./format.js";
+import { duration, number } from "./format.js";
 import { view } from "./view.js";
 import { VirtualRows } from "./virtual.js";
 
@@ -65,23 +65,23 @@ export class SideList {
       item.append(Object.assign(element("button", "run"), { type: "button" }));
       this.lines.set(id, item);
     }
-    const chosen = view.runs.find((one) => one.id === id);
-    const signature = JSON.stringify([run, chosen, isDark()]);
+    const slot = this.runs.slotOf(id);
+    const signature = JSON.stringify([run, slot, isDark()]);
     const button = item.firstElementChild;
     button.dataset.place = place;
     if (item.dataset.shown !== signature) {
       item.dataset.shown = signature;
-      if (run) this.fill(button, run, chosen);
+      if (run) this.fill(button, run, slot);
     }
     return { id, element: item };
   }
 
-  fill(button, run, chosen) {
+  fill(button, run, slot) {
     button.dataset.run = run.id;
-    button.setAttribute("aria-pressed", String(Boolean(chosen)));
+    button.setAttribute("aria-pressed", String(slot !== undefined));
     button.title = `${run.path}\nclick: this run alone; Ctrl-click, or a click on the square: add it; Shift-click: all up to it`;
     const dot = element("span", "dot");
-    if (chosen) dot.style.background = dot.style.borderColor = ofRun(chosen.slot);
+    if (slot !== undefined) dot.style.background = dot.style.borderColor = ofRun(slot);
     const name = Object.assign(element("span", "name"), { textContent: run.my?.name ?? run.path });
     const mark = stateOf(run);
     mark.classList.add("mark");
@@ -95,7 +95,7 @@ export class SideList {
     if (task) facts.append(Object.assign(element("span", "task"), { textContent: task }));
     const parts = [];
     if (run.reward !== null) parts.push(`reward ${number(run.reward)}`);
-    parts.push(duration(run.duration), run.frames === null ? "counting…" : `${number(run.frames)} frames`, size(run.size));
+    parts.push(duration(run.duration), run.frames === null ? "counting…" : `${number(run.frames)} frames`);
     facts.append(...parts.map((text) => Object.assign(element("span"), { textContent: text })));
     button.append(facts);
   }

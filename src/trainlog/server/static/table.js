@@ -56,7 +56,7 @@ export class Table {
     this.grid.append(this.head, inside);
     place.append(this.tools, this.grid);
     this.rows = new VirtualRows(this.grid, inside, HEIGHT, (row) => this.line(row));
-    runs.watch((what) => { if (this.isOpen) { if (what === "list") this.loadColumns(); this.draw(); } });
+    runs.watch((what) => { if (this.isOpen) { if (what === "list") { this.loadColumns(); this.align(); } this.draw(); } });
     inside.addEventListener("click", (event) => {
       const target = /** @type {HTMLElement} */ (event.target);
       const id = /** @type {HTMLElement|null} */ (target.closest("[data-run]"))?.dataset.run;
@@ -118,6 +118,7 @@ export class Table {
     this.grid.style.setProperty("--columns", widths.join(" "));
     this.head.replaceChildren(this.heading("run", "run"), ...columns.map((name) => this.heading(name, titleOf(name))));
     this.draw();
+    this.align();
   }
 
   heading(name, title) {
@@ -151,6 +152,14 @@ export class Table {
       this.head.querySelector(`[data-column="${CSS.escape(name)}"] button`)?.focus();
     });
     return cell;
+  }
+
+  /** Titles of numbers stand over them. */
+  align() {
+    this.runs.columns.forEach((name, i) => {
+      const some = [...this.runs.known.values()].find(({ values }) => values && values[i] !== null && values[i] !== undefined);
+      this.head.querySelector(`[data-column="${CSS.escape(name)}"]`)?.classList.toggle("number", typeof some?.values[i] === "number");
+    });
   }
 
   /** Put a column where another one is. */
@@ -226,22 +235,22 @@ export class Table {
     }
     row.dataset.place = place;
     row.setAttribute("aria-rowindex", String(place + 1));
-    const chosen = view.runs.find((one) => one.id === id);
-    const signature = JSON.stringify([run, chosen, isDark()]);
+    const slot = this.runs.slotOf(id);
+    const signature = JSON.stringify([run, slot, isDark()]);
     if (row.dataset.shown !== signature) {
       row.dataset.shown = signature;
-      if (run) this.fillRow(row, run, chosen);
+      if (run) this.fillRow(row, run, slot);
     }
     return { id, element: row };
   }
 
-  fillRow(row, run, chosen) {
+  fillRow(row, run, slot) {
     row.dataset.run = run.id;
-    row.setAttribute("aria-selected", String(Boolean(chosen)));
+    row.setAttribute("aria-selected", String(slot !== undefined));
     const first = this.cell("name");
     const dot = Object.assign(element("button", "dot"), { type: "button", tabIndex: -1, title: "Show it, or no longer" });
     dot.setAttribute("aria-label", `Show ${run.path}`);
-    if (chosen) dot.style.background = dot.style.borderColor = ofRun(chosen.slot);
+    if (slot !== undefined) dot.style.background = dot.style.borderColor = ofRun(slot);
     const name = Object.assign(element("span", "name"), { textContent: run.my?.name ?? run.path, title: run.path });
     const act = Object.assign(element("button", "act"), { type: "button", textContent: "✎", tabIndex: -1, title: "Name, tags, note" });
     act.setAttribute("aria-label", `Name, tags and note of ${run.path}`);
