@@ -177,8 +177,10 @@ async function showRuns() {
   reloadAll();
 }
 
+let loading = 0; // calls that go on; the stream is opened when all runs are known
 async function loadInfos(ids) {
   let next = 0;
+  loading++;
   const load = async () => {
     while (next < ids.length) {
       await loadInfo(ids[next++]);
@@ -186,6 +188,7 @@ async function loadInfos(ids) {
     }
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, load));
+  loading--;
 }
 
 async function loadInfo(id) {
@@ -227,6 +230,7 @@ function build() {
 }
 
 function follow() {
+  if (loading) return;
   const cursors = new Map();
   const isOpen = (id) => runs.get(id)?.state === "running" || runs.get(id)?.state === "stalled";
   for (const [id, info] of infos) {

@@ -95,7 +95,7 @@ export class SideList {
     if (task) facts.append(Object.assign(element("span", "task"), { textContent: task }));
     const parts = [];
     if (run.reward !== null) parts.push(`reward ${number(run.reward)}`);
-    parts.push(duration(run.duration), run.frames === null ? "counting…" : `${number(run.frames)} frames`);
+    parts.push(run.frames === null ? "counting…" : duration(run.duration));
     facts.append(...parts.map((text) => Object.assign(element("span"), { textContent: text })));
     button.append(facts);
   }

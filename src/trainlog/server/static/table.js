@@ -114,7 +114,7 @@ export class Table {
     const columns = this.shown();
     if (columns.join() !== this.runs.columns.join()) this.runs.setColumns(columns);
     this.lines.clear();
-    const widths = ["320px", ...columns.map((name) => (name === "my/note" ? "220px" : /^(state|task|my\/)/.test(name) ? "132px" : "112px")), "1fr"];
+    const widths = ["var(--first)", ...columns.map((name) => (name === "my/note" ? "220px" : /^(state|task|my\/)/.test(name) ? "132px" : "120px")), "1fr"];
     this.grid.style.setProperty("--columns", widths.join(" "));
     this.head.replaceChildren(this.heading("run", "run"), ...columns.map((name) => this.heading(name, titleOf(name))));
     this.draw();
