@@ -133,7 +133,7 @@ def notes(request: Request) -> Response:
     mine = state.catalog.notes[state.catalog.roots[0]]
     why = mine.refusal()
     return json_response(
-        {"views": mine.views, "read_only": state.redact(why), "token": "" if why else state.write_token}
+        {"views": mine.views, "read_only": state.redact(why) if why else "", "token": "" if why else state.write_token}
     )
 
 

@@ -1,10 +1,10 @@
+// @ts-check
 // Above the charts: which runs are shown, how each is, and what they were told: their metadata, and in what they differ.
 
 import { element } from "./card.js";
 import { ofRun } from "./colors.js";
 import { duration, number, size } from "./format.js";
 import { stateOf } from "./sidelist.js";
-import { view } from "./view.js";
 
 const MOST_CHIPS = 60;
 const MOST_COLUMNS = 12; // runs in the table of the metadata
@@ -137,25 +137,47 @@ function metadataOf(shown, page) {
 }
 
 /**
+ * Only what has changed is made anew, so that a click on the rest is not lost while runs go on.
  * @param {HTMLElement} board
  * @param {{id: string, name: string, slot: number}[]} shown
  * @param {Map<string, string>} troubles what is wrong with which run
  * @param {{run(id: string): any, info(id: string): any, edit(id: string): void, remove(id: string): void, table(): void, state: any}} page
  */
 export function drawAbout(board, shown, troubles, page) {
-  board.querySelector("#about")?.remove();
-  const place = element("div");
-  place.id = "about";
+  let place = board.querySelector("#about");
+  if (!place) {
+    place = element("div");
+    place.id = "about";
+    board.prepend(place);
+    page.state.parts = {};
+  }
+  board.querySelector("#empty")?.remove();
+  const known = shown.filter(({ id }) => page.info(id));
+  const colors = shown.map(({ slot }) => ofRun(slot));
+  const parts = [
+    part(page, "troubles", [...troubles], troubles.size > 0, () => troublesOf(troubles, page)),
+    part(page, "line", [shown, page.run(shown[0]?.id), known.map(({ id }) => [page.info(id).damage, page.info(id).meta.seed])],
+      shown.length === 1 && known.length === 1, () => lineOf(shown[0], page.info(shown[0].id), page.run(shown[0].id) ?? page.info(shown[0].id), page)),
+    part(page, "chips", [shown, colors, shown.map(({ id }) => { const run = page.run(id); return [run?.path, run?.state, run?.my, page.info(id)?.damage.length]; })],
+      shown.length > 1, () => chipsOf(shown, page)),
+    part(page, "metadata", [known, known.slice(0, MOST_COLUMNS).map(({ id }) => page.info(id).meta)], known.length > 0, () => metadataOf(shown, page)),
+  ].filter(Boolean);
+  if (parts.length !== place.children.length || parts.some((one, i) => one !== place.children[i])) place.replaceChildren(...parts);
+}
+
+/** A part of it, made where what it is made of has changed. */
+function part({ state }, name, of, isThere, make) {
+  const signature = isThere ? JSON.stringify(of) : "";
+  if (state.parts[name]?.signature !== signature) state.parts[name] = { signature, element: isThere ? make() : null };
+  return state.parts[name].element;
+}
+
+function troublesOf(troubles, page) {
+  const all = element("div");
   for (const [id, message] of troubles) {
     const box = element("div", "trouble");
     box.append(Object.assign(element("h2"), { textContent: `${page.run(id)?.path ?? "This run"} cannot be shown` }), Object.assign(element("p"), { textContent: message }));
-    place.append(box);
+    all.append(box);
   }
-  const [first] = shown;
-  if (shown.length === 1 && page.info(first.id)) place.append(lineOf(first, page.info(first.id), page.run(first.id) ?? page.info(first.id), page));
-  else if (shown.length > 1) place.append(chipsOf(shown, page));
-  if (shown.some(({ id }) => page.info(id))) place.append(metadataOf(shown, page));
-  board.querySelector("#empty")?.remove();
-  board.prepend(place);
-  return view.runs.length;
+  return all;
 }

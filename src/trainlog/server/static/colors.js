@@ -1,3 +1,4 @@
+// @ts-check
 // Colours of runs, of the seed's curves, of behaviours. Each has a shade for light ground and one for dark.
 
 const RUNS = [

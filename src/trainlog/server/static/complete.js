@@ -1,3 +1,4 @@
+// @ts-check
 // A search box that completes the keys of the filter language, and their values.
 
 import { element } from "./card.js";
@@ -12,7 +13,9 @@ export class Completion {
    * @param {(text: string) => void} onText
    */
   constructor(input, columns, onText) {
-    Object.assign(this, { input, columns, onText });
+    this.input = input;
+    this.columns = columns;
+    this.onText = onText;
     this.list = element("ul", "complete");
     this.list.id = `${input.id}-complete`;
     this.list.setAttribute("role", "listbox");

@@ -1,3 +1,4 @@
+// @ts-check
 // Groups of runs: one curve for the runs that have some keys alike, by the server's statistics.
 
 import { get, GROUP } from "./net.js";

@@ -1,3 +1,4 @@
+// @ts-check
 // The page: everything meets here.
 
 import { drawAbout } from "./about.js";
@@ -23,7 +24,7 @@ const MOST_FOLLOWED = 32; // runs that lie still, in the stream
 const infos = new Map(); // of the runs that are shown
 const events = new Map();
 const troubles = new Map();
-const aboutState = {};
+const aboutState = { parts: {} };
 let opened = false; // a run was: whoever closes the last one does not want another
 
 // --- look ---
@@ -320,7 +321,7 @@ function drawGrouping() {
     $("group").replaceChildren(...options);
   }
   $("group").value = view.group;
-  for (const [id, known] of [["center", CENTERS], ["band", BANDS]]) {
+  for (const [id, known] of Object.entries({ center: CENTERS, band: BANDS })) {
     if (!$(id).options.length) $(id).replaceChildren(...Object.entries(known).map(([name, title]) => new Option(title, name)));
     $(id).value = view[id];
     $(id).hidden = !view.group;
@@ -409,7 +410,8 @@ $("menu").addEventListener("click", () => showSide(!$("side").classList.contains
 $("board").addEventListener("pointerdown", () => showSide(false));
 
 document.addEventListener("pointerdown", (event) => {
-  for (const menu of document.querySelectorAll(".more[open]")) if (!menu.contains(event.target)) menu.open = false;
+  const target = /** @type {Node} */ (event.target);
+  for (const menu of /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll(".more[open]"))) if (!menu.contains(target)) menu.open = false;
 });
 
 function showSide(open) {
@@ -444,7 +446,7 @@ function smoother(by) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open || $("notes").open) return;
-  const inside = event.target.closest?.("input, select, textarea, button, summary");
+  const inside = /** @type {any} */ (event.target).closest?.("input, select, textarea, button, summary");
   if (event.key === "Escape" && inside?.type === "search" && inside.value) { // text and filter go together
     event.preventDefault();
     inside.value = "";

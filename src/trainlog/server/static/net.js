@@ -1,3 +1,4 @@
+// @ts-check
 // Talking to the server: JSON, curves in batches, and the live stream.
 
 export class ApiError extends Error {

@@ -1,3 +1,4 @@
+// @ts-check
 // What people keep beside the logs: names, tags and notes of runs, and views of this page.
 
 import { element } from "./card.js";
@@ -5,13 +6,15 @@ import { get } from "./net.js";
 import { query } from "./view.js";
 
 export class Notes {
-  /** @param {HTMLElement} menu of the views @param {HTMLDialogElement} dialog of a run @param {import("./runs.js").Runs} runs */
+  /** @param {HTMLDetailsElement} menu of the views @param {HTMLDialogElement} dialog of a run @param {import("./runs.js").Runs} runs */
   constructor(menu, dialog, runs) {
-    Object.assign(this, { menu, dialog, runs });
+    this.menu = menu;
+    this.dialog = dialog;
+    this.runs = runs;
     this.inside = element("div");
     menu.append(this.inside);
     menu.addEventListener("toggle", () => menu.open && this.fill());
-    dialog.querySelector("form").addEventListener("submit", (event) => { if (event.submitter?.value === "keep") this.keep(); });
+    dialog.querySelector("form").addEventListener("submit", (event) => { if (event.submitter?.getAttribute("value") === "keep") this.keep(); });
   }
 
   async post(body) {
@@ -69,18 +72,21 @@ export class Notes {
     if (!run) return;
     this.id = id;
     const known = this.known = await get("notes");
-    const field = (name) => this.dialog.querySelector(`[name=${name}]`);
+    const field = (name) => this.field(name);
     this.dialog.querySelector("h2").textContent = run.path;
     field("name").value = run.my?.name ?? "";
     field("tags").value = (run.my?.tags ?? []).join(", ");
     field("note").value = run.my?.note ?? "";
-    for (const one of this.dialog.querySelectorAll("input, textarea, [value=keep]")) one.disabled = Boolean(known.read_only);
+    for (const one of this.dialog.querySelectorAll("input, textarea, [value=keep]")) one.toggleAttribute("disabled", Boolean(known.read_only));
     this.dialog.querySelector(".why").textContent = known.read_only ? `Nothing can be kept: ${known.read_only}.` : "";
     this.dialog.showModal();
   }
 
+  /** @param {string} name @returns {HTMLInputElement} */
+  field(name) { return this.dialog.querySelector(`[name=${name}]`); }
+
   async keep() {
-    const value = (name) => this.dialog.querySelector(`[name=${name}]`).value;
+    const value = (name) => this.field(name).value;
     const tags = value("tags").split(",").map((tag) => tag.trim()).filter(Boolean);
     try {
       await this.post({ run: this.id, fields: { name: value("name"), tags, note: value("note") } });

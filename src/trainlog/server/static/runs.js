@@ -1,3 +1,4 @@
+// @ts-check
 // The runs as the server knows them: which fit the filter, in which order, and which are shown. The side list and the
 // table are two views of it.
 
@@ -34,6 +35,8 @@ export class Runs {
     this.columns = [];
     this.anchor = -1; // where a range begins
     this.watchers = new Set();
+    /** @type {((id: string) => number|undefined)|null} the colours, where they are not those of the runs */
+    this.slots = null;
   }
 
   /** @param {(what: "list"|"page") => void} watcher */

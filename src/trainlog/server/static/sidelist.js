@@ -1,3 +1,4 @@
+// @ts-check
 // The runs beside the charts: name, state, and what they came to.
 
 import { element } from "./card.js";
@@ -27,7 +28,9 @@ export function stateOf(run) {
 export class SideList {
   /** @param {import("./runs.js").Runs} runs @param {HTMLElement} list @param {HTMLElement} counts */
   constructor(runs, list, counts) {
-    Object.assign(this, { runs, list, counts });
+    this.runs = runs;
+    this.list = list;
+    this.counts = counts;
     this.lines = new Map();
     const inside = element("ul", "rows");
     list.append(inside);
@@ -35,14 +38,14 @@ export class SideList {
     runs.watch(() => this.draw());
     list.addEventListener("click", (event) => choose(runs, event));
     list.addEventListener("keydown", (event) => {
-      const id = event.target.closest("[data-run]")?.dataset.run;
+      const id = /** @type {any} */ (event.target).closest("[data-run]")?.dataset.run;
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (id && step) {
         event.preventDefault();
         const next = runs.places.indexOf(id) + step;
         if (next < 0 || next >= this.rows.total) return;
         this.rows.show(next);
-        list.querySelector(`[data-place="${next}"]`)?.focus();
+        /** @type {HTMLElement|null} */ (list.querySelector(`[data-place="${next}"]`))?.focus();
       }
       if (id && event.key === " ") { event.preventDefault(); if (event.shiftKey) runs.range(id); else runs.toggle(id, true); }
     });

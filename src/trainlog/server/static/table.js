@@ -1,3 +1,4 @@
+// @ts-check
 // The runs as a table over the whole page: a column for every key of the metadata, and for what metrics came to.
 
 import { element } from "./card.js";
@@ -26,11 +27,15 @@ export class Table {
    * @param {(id: string) => void} edit the notes of a run
    */
   constructor(runs, place, edit) {
-    Object.assign(this, { runs, place, edit });
+    this.runs = runs;
+    this.place = place;
+    this.edit = edit;
     /** @type {Column[]} */
     this.all = [];
     this.lines = new Map();
     this.isOpen = false;
+    /** @type {((columns: Column[]) => void)|null} */
+    this.onColumns = null;
     this.tools = element("div", "tools");
     this.counts = element("span", "dim");
     this.counts.setAttribute("role", "status");
@@ -88,12 +93,9 @@ export class Table {
       const before = this.shown().join();
       this.all = columns;
       if (this.shown().join() !== before) this.layout();
-      this.fill(columns);
+      this.onColumns?.(columns);
     } catch { /* the filter is wrong, which the list says */ }
   }
-
-  /** @param {Column[]} columns */
-  fill(columns) { this.onColumns?.(columns); }
 
   /** The names of the columns that are shown, without the name of the run. @returns {string[]} */
   shown() {

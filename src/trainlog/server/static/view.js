@@ -1,3 +1,4 @@
+// @ts-check
 // What the page shows, kept in its address so that a view can be shared.
 
 /**
@@ -66,7 +67,7 @@ export function query() {
   const to = new URLSearchParams();
   if (view.runs.length) to.set("runs", view.runs.map(({ id, slot }, place) => (slot === place ? id : `${id}:${slot}`)).join(","));
   if (view.x) to.set("x", view.x);
-  if (view.smooth) to.set("smooth", view.smooth);
+  if (view.smooth) to.set("smooth", String(view.smooth));
   if (view.log) to.set("log", "1");
   if (view.q) to.set("q", view.q);
   for (const name of ["sort", "filter", "group", "center", "band"]) if (view[name] !== DEFAULTS[name]) to.set(name, view[name]);

@@ -1,3 +1,4 @@
+// @ts-check
 // A list of any length of which only the rows on the screen exist. All rows are of one height.
 
 const MORE = 8; // rows above and below the screen
@@ -11,7 +12,10 @@ export class VirtualRows {
    * @param {(place: number) => {id: string, element: HTMLElement}} rowOf the row at a place, made or filled again
    */
   constructor(place, list, height, rowOf) {
-    Object.assign(this, { place, list, height, rowOf });
+    this.place = place;
+    this.list = list;
+    this.height = height;
+    this.rowOf = rowOf;
     this.total = 0;
     this.first = 0;
     this.last = 0;
