@@ -133,10 +133,8 @@ def test_the_table(page: Any, runs: Path) -> None:
     page.js("document.querySelector('#table .columns').open = true")
     page.until(lambda: page.all("#table .choices label"))
     for name in ("args/lr", "mean/reward"):
-        page.js(
-            "[...document.querySelectorAll('#table .choices label')].find((one) => one.textContent === arguments[0]).click()",
-            name,
-        )
+        labels = "[...document.querySelectorAll('#table .choices label')]"
+        page.js(f"{labels}.find((one) => one.textContent === arguments[0]).click()", name)
         page.until(lambda name=name: name in titles(page))
     page.until(lambda: column(page, titles(page).index("mean/reward"))[0] == "60")
     page.js("document.querySelector('#differs').click()")
@@ -153,6 +151,7 @@ def test_the_table(page: Any, runs: Path) -> None:
     ActionChains(page.driver).key_down(Keys.ALT).send_keys(Keys.ARROW_RIGHT).key_up(Keys.ALT).perform()
     page.until(lambda: titles(page).index("seed") == before + 1)
     page.until(lambda: "columns=" in page.driver.current_url)
+    time.sleep(0.5)  # the address is written
     shown = titles(page)
     page.driver.refresh()
     page.until(lambda: titles(page) == shown)
