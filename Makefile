@@ -8,7 +8,7 @@ WHEEL   = $(firstword $(wildcard dist/*.whl))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo test check bench nightly fuzz fuzz-nightly fuzz-tools faults format clean
+.PHONY: help demo test check bench nightly fuzz fuzz-nightly fuzz-tools page-tools faults format clean
 
 help:
 	@echo "make demo    train a MuJoCo agent and record the run"
@@ -61,6 +61,10 @@ nightly: $(VENV)/.wheel $(VENV)/.tools
 fuzz-tools: $(BIN)/python
 	$(BIN)/python -m pip install --quiet --group fuzz
 
+# The compiler that checks the types of the page's JavaScript; a test is skipped without.
+page-tools:
+	npm install --silent --no-save --no-audit --no-fund --prefix .page-tools typescript@5
+
 fuzz: $(VENV)/.wheel fuzz-tools
 	for target in flog header seals index archive parquet events simion expression; do PYTHONPATH=tests $(BIN)/python -m fuzz $$target --seconds $(or $(SECONDS),600) || exit 1; done
 
@@ -75,4 +79,4 @@ format: $(VENV)/.tools
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf dist build $(VENV)
+	rm -rf dist build .page-tools $(VENV)

@@ -432,6 +432,17 @@ def find_codec(name: str) -> Codec:
     return found
 
 
+def is_accepted(path: Path) -> bool:
+    """Whether the file is named like a log, and a codec takes its content for one of its own, of whatever version."""
+    if not suffix_of(path):
+        return False
+    try:
+        _codec_of(path, None)
+    except TrainlogError:
+        return False
+    return True
+
+
 def codec_name(reader: Reader) -> str:
     """The name of the format of *reader*: it is in the same package as the codec. Plug-ins are loaded only for one."""
     package = type(reader).__module__.split(".")[:3]
@@ -441,4 +452,5 @@ def codec_name(reader: Reader) -> str:
     for installed in list_codecs():
         if type(installed.codec).__module__.split(".")[:3] == package:
             return installed.codec.name
-    return type(reader).__name__
+    codec = getattr(reader, "_codec", None)  # of a `SimpleCodec`, whose reader is in no package of its own
+    return codec.name if isinstance(codec, Codec) else type(reader).__name__

@@ -50,7 +50,7 @@ def test_a_run_that_begins_is_in_the_list_by_itself(page: Any, runs: Path) -> No
     with trainlog.TrainingRecorder(runs / "deep" / "er.flog", "hopper", "hop") as log:
         log.record_stats_frame(None, {"step": 1, "reward": 2.0})
         page.until(lambda: page.text(".run .name") == "deep/er.flog")
-        page.until(lambda: page.text(".run .mark") == "live")
+        page.until(lambda: page.text(".run .mark") == "running")
         assert "hopper · hop" in page.text(".run .task")
         page.drawn("learning")  # it is opened, too
     page.one(".run").click()
@@ -139,7 +139,7 @@ def test_runs_are_compared(page: Any, writer: Any, runs: Path) -> None:
     colors = page.js(fill, ".run[aria-pressed=true] .dot")
     assert len(set(colors)) == 2
     assert set(page.js(fill, "[data-card=learning] .swatch")) == set(colors)
-    page.until(lambda: page.driver.current_url.count(":") >= 4)
+    page.until(lambda: "," in page.driver.current_url.partition("runs=")[2])
     page.driver.refresh()
     page.until(lambda: len(page.all('[data-card="learning"] .legend em')) == 2)
     page.one(".run[aria-pressed=true]").click()  # this one alone

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -217,8 +218,11 @@ def test_an_unfinished_record_is_how_a_killed_run_ends(tmp_path: Path) -> None:
 def test_a_log_that_is_being_written_is_running(tmp_path: Path) -> None:
     with trainlog.create(tmp_path / "a.flog", {}) as writer:
         writer.write(trainlog.Frame(0.0, trainlog.Kind.STATS, {"reward": 1.0}))
-        os.utime(tmp_path / "a.flog", (1e9, 1e9))
+        a_minute_ago = time.time() - 60
+        os.utime(tmp_path / "a.flog", (a_minute_ago, a_minute_ago))
         assert trainlog.runs(tmp_path).config["state"].tolist() == ["running"]
+        os.utime(tmp_path / "a.flog", (1e9, 1e9))
+        assert trainlog.runs(tmp_path).config["state"].tolist() == ["stalled"]
     os.utime(tmp_path / "a.flog", (1e9, 1e9))
     assert trainlog.runs(tmp_path).config["state"].tolist() == ["ended"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from made_runs import log_bytes
 from served import Site
-from trainlog.server import catalog
+from trainlog.catalog import live
 from trainlog.storage import remote
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ URL = "faulty://bucket/runs"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "_REMOTE_PAUSE", 0.05)
+    monkeypatch.setattr(live, "REMOTE_PAUSE", 0.05)
     monkeypatch.setattr(remote, "_FRESH", 0.05)
 
 

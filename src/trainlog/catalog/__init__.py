@@ -6,5 +6,6 @@
     runs.config.to_pandas()                          # one row for each run
     runs.table("stats", keys=["step", "reward"])     # one row for each of their rows, with run, task and seed
 
+`follow`, `live` and `live_table` are the same for programs that run for long, such as the dashboard.
 `runs` has the function and what it returns, `filter` the language, `fragments` what engines are given.
 """

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from trainlog import registry
 from trainlog.codec import Reader
+from trainlog.conventions import Conventions
 from trainlog.errors import CodecError, InvalidPosition, TrainlogError, TrainlogWarning, UnknownFormat
 from trainlog.model import Kind
 from trainlog.scan import Batch, Gap, Scan
@@ -25,13 +26,14 @@ from trainlog.table.column import Column, SparseColumn
 from trainlog.table.table import Table
 from trainlog.table.values import flatten, number
 
-__all__ = ["STATES", "Digest", "Facts", "Metric", "State", "facts_of", "log_of", "state_of"]
+__all__ = ["OPEN_STATES", "STATES", "Digest", "Facts", "Metric", "State", "facts_of", "log_of", "state_of"]
 
 State = str
 """One of `STATES`."""
 
 STATES: Final[Mapping[State, str]] = {
     "running": "a process of this machine holds the log open, or it says of no end and grew shortly ago",
+    "stalled": "a process holds it open, and has written nothing for five minutes",
     "finished": "it came to its end, by its own word",
     "failed": "an exception, or an exit code, ended it",
     "interrupted": "Ctrl-C, or somebody else, ended it",
@@ -41,8 +43,12 @@ STATES: Final[Mapping[State, str]] = {
 }
 """The states of a run."""
 
+OPEN_STATES: Final = frozenset(["running", "stalled"])
+"""Those that end without a change of any file."""
+
 LIVE: Final = 20.0  # a log that grew within so many seconds is being written, by another machine perhaps
 _LIVE_ELSEWHERE: Final = 600.0  # the same for one that says that another machine writes it: its locks are not seen here
+_SILENT: Final = 300.0  # seconds after which the writer of a log that holds it open is said to be stalled
 _SMALL: Final = 1 << 16  # bytes of a log that is read as frames, and as a whole after each change
 _INT64: Final = 1 << 63
 _MAY_BE_NUMBER: Final = frozenset("+-.0123456789 \t\n\r\v\fnNiITF")  # first letters of text that `number` may take
@@ -245,6 +251,7 @@ class Facts:
         torn: whether it ends inside a record.
         holes: places of bytes that are no record, and how many bytes that are.
         last: the last finite number of each metric.
+        reward, step: the metrics that are these, by the log's own conventions; empty for none.
         read: whether all of it was read, so that frames, duration, damage and metrics are known.
 
     """
@@ -267,6 +274,8 @@ class Facts:
     holes: int = 0
     damage: int = 0
     last: dict[str, float] = field(default_factory=dict)
+    reward: str = ""
+    step: str = ""
     read: bool = False
 
     def packed(self) -> dict[str, Any]:
@@ -283,7 +292,11 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TrainlogWarning)
             reader = registry.open(path)
-    except (UnknownFormat, CodecError):  # no log, or a picture
+    except UnknownFormat as error:
+        if not registry.is_accepted(path):
+            return None, Facts()
+        return None, Facts([path.name], "?", state="unreadable", error=error.message)
+    except CodecError:  # a picture
         return None, Facts()
     except TrainlogError as error:
         return None, Facts([path.name], "?", state="unreadable", error=error.message)
@@ -337,12 +350,13 @@ def state_of(facts: Facts, files: Iterable[Path]) -> State:
     """The state of a log now; what is not running can only become so by a change of its files."""
     if facts.state == "unreadable":
         return facts.state
+    age = time.time() - facts.changed
     if any(map(lock_owner, files)):
-        return "running"
+        return "stalled" if age >= _SILENT else "running"
     if facts.end:
         return facts.end
     is_elsewhere = facts.run.get("host", HERE) != HERE
-    if 0 <= time.time() - facts.changed < (_LIVE_ELSEWHERE if is_elsewhere else LIVE):
+    if 0 <= age < (_LIVE_ELSEWHERE if is_elsewhere else LIVE):
         return "running"
     return "killed" if facts.torn or facts.run else "ended"
 
@@ -369,6 +383,11 @@ def _read(reader: Reader, facts: Facts, before: tuple[Facts, Digest, str] | None
     facts.frames = int(sum(span[0] for span in digest.spans.values()))
     facts.duration = max((span[2] for span in digest.spans.values()), default=0.0)
     facts.last = last_values(digest)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainlogWarning)
+        conventions = Conventions.of(reader.header)
+    facts.reward = conventions.reward(facts.last) or ""
+    facts.step = conventions.find("step", facts.last) or ""
     facts.read = True
     return any(gap.torn for gap in gaps), digest, position
 

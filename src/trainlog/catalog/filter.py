@@ -14,10 +14,11 @@ stands in (``run-3``). So each spelling of one form has its meaning in the other
 
 from __future__ import annotations
 
+import difflib
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,13 +26,16 @@ from trainlog.errors import ExpressionError
 from trainlog.strictjson import strict_json
 from trainlog.table.values import number
 
-__all__ = ["Filter", "resolve"]
+__all__ = ["FACTS", "PREFIXES", "SEARCHED", "Filter", "check_keys", "matching", "resolve", "searched"]
 
 Row = Mapping[str, Any]
 _Test = Callable[[Row], bool]
 
 PREFIXES: Final = ("last", "best", "mean", "first", "min", "max")
 """What stands before the name of a metric in the row of a run; a plain name means the first of them that there is."""
+
+SEARCHED: Final = "\0searched"
+"""Where a row may have what `searched` gives of it, so that it is made once and not for each filter."""
 
 _MAX_LENGTH: Final = 2000
 _MAX_DEPTH: Final = 50
@@ -67,11 +71,15 @@ class Filter:
     Attributes:
         text: as the user wrote it; empty for all runs.
         keys: the keys that it names.
+        has_words: whether it looks for something in all that a run says in words, and
+        has_patterns: for regular expressions, which may take for ever.
 
     """
 
     text: str
     keys: frozenset[str] = field(compare=False)
+    has_words: bool = field(compare=False)
+    has_patterns: bool = field(compare=False)
     _test: _Test = field(compare=False, repr=False)
 
     @classmethod
@@ -83,7 +91,7 @@ class Filter:
 
         """
         parser = _Parser(text)
-        return cls(text, frozenset(parser.keys), parser.test)
+        return cls(text, frozenset(parser.keys), parser.has_words, parser.has_patterns, parser.test)
 
     def __call__(self, row: Row) -> bool:
         """Whether a run fits.
@@ -107,6 +115,21 @@ def resolve(key: str, row: Row) -> str | None:
     return next((name for name in row if name.endswith(end)), None)
 
 
+def matching(task: tuple[str, Sequence[Row]]) -> list[int]:
+    """The numbers of the rows that fit a filter, given as (text, rows): for another process."""
+    wanted = Filter.of(task[0])
+    return [number for number, row in enumerate(task[1]) if wanted(row)]
+
+
+def check_keys(keys: Iterable[str], columns: Row) -> None:
+    """Raise ExpressionError for one of *keys* that is none of *columns*, with the nearest ones."""
+    for key in sorted(set(keys)):
+        if resolve(key, columns) is None:
+            names = dict.fromkeys(name.rpartition("/")[2] for name in columns)
+            near = difflib.get_close_matches(key.rpartition("/")[2], names, 3, 0.5)
+            raise ExpressionError(f"no run has the key {key!r}" + (f"; near it: {', '.join(near)}" if near else ""))
+
+
 @dataclass(frozen=True, slots=True)
 class _Token:
     kind: str
@@ -121,6 +144,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self.keys: set[str] = set()
+        self.has_words = self.has_patterns = False
         if len(text) > _MAX_LENGTH:
             raise self._fail(f"a filter has at most {_MAX_LENGTH:,} letters, not {len(text):,}", 0)
         self._at = 0
@@ -198,7 +222,10 @@ class _Parser:
             raise self._fail(f"{token.text!r} does not belong here", token.at)
         if self._next is not None and self._next.kind == "operator" and not _is_regex(token.text):
             return self._comparison(token)
-        return _anywhere(self._pattern(token))
+        self.has_words = True
+        if _is_regex(token.text):
+            return _anywhere(self._pattern(token))
+        return _with_word(_plain(token.text).lower())
 
     def _comparison(self, key: _Token) -> _Test:
         sign = self._advance()
@@ -232,6 +259,7 @@ class _Parser:
             text, regex = text[1:-1].replace(r"\/", "/"), True
         else:
             text = _plain(text)
+        self.has_patterns |= regex
         try:
             return re.compile(text if regex else re.escape(text), re.IGNORECASE)
         except (re.error, RecursionError, OverflowError) as error:
@@ -302,8 +330,21 @@ def _found(key: str, pattern: re.Pattern[str]) -> _Test:
     return test
 
 
+def searched(row: Row) -> str:
+    """The path, the state, the task and the values of the metadata, a line each; numbers of metrics are no text."""
+    return "\n".join(_texts(row)).lower()
+
+
+def _with_word(word: str) -> _Test:
+    def test(row: Row) -> bool:
+        known = row.get(SEARCHED)
+        return word in (searched(row) if known is None else known)
+
+    return test
+
+
 def _anywhere(pattern: re.Pattern[str]) -> _Test:
-    """Whether the path, the state, the task or a value of the metadata has it; numbers of metrics are not text."""
+    """As `searched`, for each of the texts."""
 
     def test(row: Row) -> bool:
         return any(pattern.search(text) for text in _texts(row))

@@ -10,16 +10,17 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trainlog import registry
-from trainlog.catalog.facts import Digest, Facts, facts_of, state_of
+from trainlog.catalog.facts import OPEN_STATES, Digest, Facts, facts_of, state_of
 from trainlog.catalog.fragments import seconds_to_read
 from trainlog.catalog.store import Entry, Store, location
 from trainlog.catalog.workers import run_all
 from trainlog.errors import LogNotFound
-from trainlog.find_logs import find_logs, matching, natural
+from trainlog.find_logs import Look, find_logs, matching, natural
 from trainlog.storage.location import RemotePath, fixed_part
 
 if TYPE_CHECKING:
@@ -99,11 +100,15 @@ class _Files:
 
 
 class _Look(NamedTuple):
-    """What a process is asked for: logs, each with what was known of it, and whether to read their frames."""
+    """What a process is asked for: logs, each with what was known of it, and whether to read their frames.
+
+    An error that is none of ours is raised, or with *any_error* what is known of that log.
+    """
 
     paths: list[Path]
     before: list[tuple[Facts, Digest, str] | None]
     read: bool
+    any_error: bool = False
 
 
 def _answer(look: _Look) -> list[tuple[Facts, Digest, str]]:
@@ -112,7 +117,17 @@ def _answer(look: _Look) -> list[tuple[Facts, Digest, str]]:
 
         prefetch(look.paths, _WHOLE if look.read else _HEADER)
     pairs = zip(look.paths, look.before, strict=True)
-    return [facts_of(path, read=look.read, before=known) for path, known in pairs]
+    return [_known_of(path, look, known) for path, known in pairs]
+
+
+def _known_of(path: Path, look: _Look, before: tuple[Facts, Digest, str] | None) -> tuple[Facts, Digest, str]:
+    try:
+        return facts_of(path, read=look.read, before=before)
+    except Exception as error:  # a plug-in's reader may raise anything, and the other logs go on
+        if not look.any_error:
+            raise
+        why = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        return Facts([path.name], "?", state="unreadable", error=why), Digest(), ""
 
 
 class Catalog:
@@ -123,6 +138,8 @@ class Catalog:
         store: where its rows are kept.
 
     """
+
+    _any_error = False
 
     def __init__(self, where: Path) -> None:
         """Prepare to look at *where*.
@@ -169,14 +186,14 @@ class Catalog:
             self._where = self.root / inner if inner else self.root
 
     def _renew_states(self, runs: dict[str, Entry], files: _Files) -> None:
-        """Look whether those that were running still are."""
+        """Look whether those that were being written still are."""
         changed = []
-        for name, entry in runs.items():
-            if entry.facts.state == "running":
+        for name, entry in list(runs.items()):
+            if entry.facts.state in OPEN_STATES:
                 paths = [self.root / one for one in files.members(name, entry.facts.files)]
-                if (state := state_of(entry.facts, paths)) != "running":
-                    entry.facts.state = state
-                    changed.append(entry)
+                if (state := state_of(entry.facts, paths)) != entry.facts.state:
+                    runs[name] = entry._replace(facts=replace(entry.facts, state=state))
+                    changed.append(runs[name])
         self.store.mark(changed)
 
     def path(self, name: str) -> Path:
@@ -226,7 +243,7 @@ class Catalog:
                 return None
             return tuple(path.with_name(one) for one in entry.facts.files), entry.facts.rank
 
-        logs = [self._name(path) for path in find_logs([self._where], look)]
+        logs = [self._name(path) for path in self._logs(look)]
         shards = [name for name in logs if name not in every]
         every |= {name: known[name] for name in shards if is_fresh(name)}
         stale = [name for name in shards if name not in every]
@@ -234,6 +251,10 @@ class Catalog:
         if self._is_tree:
             self._settle(every, known, files, frozenset(logs))
         return {name: every[name] for name in logs}
+
+    def _logs(self, look: Look) -> list[Path]:
+        """The runs, by what is known of files; raises LogNotFound when there are none."""
+        return find_logs([self._where], look)
 
     def _settle(self, every: dict[str, Entry], known: dict[str, Entry], files: _Files, logs: frozenset[str]) -> None:
         """Keep which files are runs, and which are not."""
@@ -254,6 +275,7 @@ class Catalog:
         read: bool,
         progress: Progress | None,
         workers: int | None,
+        elsewhere: bool = False,
     ) -> dict[str, Entry]:
         """Look at logs that are new or have changed, and keep what was found out."""
         kept = {name: (digest, position) for name, digest, position in self.store.digests(names)} if read else {}
@@ -263,6 +285,7 @@ class Catalog:
                 [self.root / name for name in part],
                 [(known[name].facts, *kept[name]) if name in kept and name in known else None for name in part],
                 read,
+                self._any_error,
             )
             for part in parts
         ]
@@ -270,7 +293,7 @@ class Catalog:
         unsaved: list[tuple[Entry, Digest, str]] = []
         saved, now = time.monotonic(), time.time_ns()
         seconds = sum(seconds_to_read(1, files.size(name) if read else 0) for name in names)
-        for number, answers in run_all(_answer, looks, seconds=seconds, workers=workers):
+        for number, answers in run_all(_answer, looks, seconds=seconds, workers=workers, elsewhere=elsewhere):
             for name, (facts, digest, position) in zip(parts[number], answers, strict=True):
                 # What a network did not give this time, it may give the next.
                 is_known = files.is_settled(name, facts.files, now) and not (self._is_remote and facts.error)
@@ -298,7 +321,7 @@ class Catalog:
         if self._where.is_file():
             return {self._where.name: _Stamp.of(self._where.stat())}
         if not self._is_pattern:
-            return dict(_walk(self._where, ""))
+            return self._walked()
         found: dict[str, _Stamp] = {}
         for one in glob.glob(str(self._where), recursive=True):  # noqa: PTH207 - it may be absolute
             path = Path(one)
@@ -319,6 +342,9 @@ class Catalog:
         inside = tuple(f"{name}/" for name in names)
         return {name: stamp for name, stamp in stamps.items() if name in names or name.startswith(inside)}
 
+    def _walked(self) -> dict[str, _Stamp]:
+        return dict(_walk(self._where, ""))
+
 
 def _is_second(name: str, names: Iterable[str]) -> bool:
     """Whether there is a log of which the file is a further one: ``run.simion.log.bin`` beside ``run.simion.log``."""
@@ -326,8 +352,11 @@ def _is_second(name: str, names: Iterable[str]) -> bool:
     return bool(dot) and stem in names
 
 
-def _walk(folder: Path, prefix: str, depth: int = 0) -> Iterator[tuple[str, _Stamp]]:
-    """The regular files below *folder* with their stamps, hidden ones and links to folders left out."""
+def _walk(folder: Path, prefix: str, depth: int = 0, within: Path | None = None) -> Iterator[tuple[str, _Stamp]]:
+    """The regular files below *folder* with their stamps, hidden ones and links to folders left out.
+
+    With *within*, links to files that are not in that folder are left out, too.
+    """
     try:
         found = list(os.scandir(folder))
     except OSError:
@@ -338,8 +367,13 @@ def _walk(folder: Path, prefix: str, depth: int = 0) -> Iterator[tuple[str, _Sta
         try:
             if one.is_dir(follow_symlinks=False):
                 if depth < _DEPTH:
-                    yield from _walk(Path(one.path), f"{prefix}{one.name}/", depth + 1)
-            elif one.is_file():
+                    yield from _walk(Path(one.path), f"{prefix}{one.name}/", depth + 1, within)
+            elif one.is_file() and (within is None or not one.is_symlink() or is_below(one.path, within)):
                 yield f"{prefix}{one.name}", _Stamp.of(one.stat())
         except OSError:
             continue
+
+
+def is_below(path: str, folder: Path) -> bool:
+    """Whether *path*, with all symbolic links followed, is in *folder*, which has none in it."""
+    return folder in Path(os.path.realpath(path)).parents

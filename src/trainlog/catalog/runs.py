@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from trainlog import registry
 from trainlog.catalog.facts import Digest, Facts, State, facts_of
-from trainlog.catalog.filter import PREFIXES, Filter, resolve
+from trainlog.catalog.filter import PREFIXES, Filter, check_keys
 from trainlog.catalog.fragments import (
     Fragment,
     Member,
@@ -25,13 +26,14 @@ from trainlog.catalog.fragments import (
     seconds_to_read,
 )
 from trainlog.catalog.index import Catalog
+from trainlog.catalog.notes import PREFIX
 from trainlog.catalog.progress import progress_bar
 from trainlog.catalog.run_table import RunTable, column_name
 from trainlog.catalog.store import Entry
 from trainlog.catalog.workers import run_all
 from trainlog.codec import Reader
 from trainlog.conventions import AxisName, Conventions, seed_of, task_of
-from trainlog.errors import DamagedLog, DamagedLogWarning, ExpressionError, LogNotFound, TrainlogError
+from trainlog.errors import DamagedLog, DamagedLogWarning, LogNotFound, TrainlogError
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Scan
 from trainlog.storage.location import local_path, location
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from trainlog.catalog.compaction import Compaction
     from trainlog.plot import BandName, CenterName, Picture
 
-__all__ = ["RunInfo", "Runs", "runs"]
+__all__ = ["RunInfo", "Runs", "of_metric", "row_of", "runs"]
 
 Where = str | os.PathLike[str]
 
@@ -255,7 +257,7 @@ class Runs(Sequence[RunInfo]):
     def _rows(self, *, read: bool, metrics: Iterable[str] = (), with_provenance: bool = False) -> list[dict[str, Any]]:
         """The rows of the table; with those of *metrics* (``best/reward``) that are no last values, too."""
         entries = self._entries(read=read)
-        rows = [_row(name, one.facts) for name, one in entries.items()]
+        rows = [row_of(name, one.facts) for name, one in entries.items()]
         if with_provenance:
             for row, one in zip(rows, entries.values(), strict=True):
                 row.update({name: value for key, value in one.facts.run.items() if (name := f"run/{key}") not in row})
@@ -264,7 +266,7 @@ class Runs(Sequence[RunInfo]):
             digests = self._digests(entries)
             for row, name in zip(rows, entries, strict=True):
                 for key, (prefix, _, metric) in wanted.items():
-                    value = _of_metric(digests.get(name), prefix, metric)
+                    value = of_metric(digests.get(name), prefix, metric)
                     if value is not None:
                         row.setdefault(key, value)
         return rows
@@ -311,11 +313,8 @@ class Runs(Sequence[RunInfo]):
             if not read and any(_is_lacking(key, columns) for key in keys):
                 rows = self._rows(read=True, metrics=keys, with_provenance=has_any)
                 columns = _columns_of(rows)
-        for key in sorted(set(keys)):
-            if rows and resolve(key, columns) is None:
-                names = dict.fromkeys(name.rpartition("/")[2] for name in columns)
-                near = difflib.get_close_matches(key.rpartition("/")[2], names, 3, 0.5)
-                raise ExpressionError(f"no run has the key {key!r}" + (f"; near it: {', '.join(near)}" if near else ""))
+        if rows:
+            check_keys(keys, columns)
         return rows, columns
 
     def stamps(self) -> dict[str, str]:
@@ -622,7 +621,8 @@ def _is_lacking(key: str, columns: Mapping[str, Any]) -> bool:
     return key not in columns and not any(name.endswith(f"/{key}") for name in columns)
 
 
-def _row(name: str, facts: Facts) -> dict[str, Any]:
+def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """The row of a run in `Runs.config`, with the *notes* of people; what the run does not have is not in it."""
     task = task_of(facts.meta)
     row: dict[str, Any] = {"run": name, "state": facts.state, "task": task}
     if facts.read:
@@ -639,12 +639,14 @@ def _row(name: str, facts: Facts) -> dict[str, Any]:
             row[key] = value
         elif key != "task" or not (isinstance(value, str) and value in task):
             row[column_name(key, row)] = value
+    for key, said in notes.items():
+        row[f"{PREFIX}/{key}"] = ", ".join(said) if isinstance(said, list) else said
     for key, number in facts.last.items():
-        row[f"last/{key}"] = number
+        row[sys.intern(f"last/{key}")] = number
     return row
 
 
-def _of_metric(digest: Digest | None, prefix: str, name: str) -> float | None:
+def of_metric(digest: Digest | None, prefix: str, name: str) -> float | None:
     """A number of the digest: of stats, or else of generations."""
     if digest is None:
         return None

@@ -21,7 +21,7 @@ __all__ = ["NAME", "Entry", "Store", "location"]
 
 NAME: Final = ".trainlog-catalog.sqlite"
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _ID: Final = 0x54724C67  # of SQLite's `application_id`: what else is called so is not touched
 _WAIT: Final = 10.0  # seconds that a process waits for another
 _TABLE: Final = """

@@ -24,7 +24,7 @@ from typing import IO, Any, Final, TypeVar
 
 from trainlog.errors import TrainlogWarning
 
-__all__ = ["close_idle", "run_all", "serve", "worker_count"]
+__all__ = ["close_idle", "run_all", "run_bounded", "serve", "worker_count"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -47,7 +47,12 @@ def worker_count() -> int:
 
 
 def run_all(
-    function: Callable[[Task], Result], tasks: Sequence[Task], *, seconds: float, workers: int | None = None
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    *,
+    seconds: float,
+    workers: int | None = None,
+    elsewhere: bool = False,
 ) -> Iterator[tuple[int, Result]]:
     """Yield the number of each task with ``function(task)``, as they are finished.
 
@@ -56,6 +61,7 @@ def run_all(
         tasks: values that can be pickled.
         seconds: that all of it takes one process, about; another is started where that is worth it.
         workers: processes, this one included; by default as many as there are cores.
+        elsewhere: whether this process does nothing of what is worth another one, as it has clients to answer.
 
     Raises:
         Exception: what *function* raises.
@@ -65,18 +71,20 @@ def run_all(
     todo = deque(range(len(tasks)))
     others: list[_Worker] = []
     done: _Answers = queue.SimpleQueue()
+    elsewhere = elsewhere and seconds > _WORTH and bool(sys.executable)
     try:
-        for _ in range(count - 1 if sys.executable else 0):
+        for _ in range(count - (not elsewhere) if sys.executable else 0):
             others.append(_idle_worker() or _Worker())
             others[-1].answers = done
         for worker in others:
             for _ in range(_AHEAD):
                 worker.give(function, todo, tasks)
         while todo or any(worker.held for worker in others):
-            if todo:
+            is_held = any(worker.held for worker in others)
+            if todo and not (elsewhere and is_held):
                 number = todo.popleft()
                 yield number, function(tasks[number])
-            while not done.empty() or (not todo and any(worker.held for worker in others)):
+            while not done.empty() or ((elsewhere or not todo) and any(worker.held for worker in others)):
                 worker, number, fine, result = done.get()
                 if number < 0:  # it died, perhaps as the machine had no memory left
                     if worker.held:
@@ -93,6 +101,30 @@ def run_all(
     finally:
         for worker in others:
             worker.release()
+
+
+def run_bounded(function: Callable[[Task], Result], task: Task, *, seconds: float) -> Result:
+    """``function(task)`` in another process, which is ended after *seconds*.
+
+    Raises:
+        TimeoutError: when that is not enough.
+        Exception: what *function* raises.
+
+    """
+    worker = _idle_worker() or _Worker()
+    worker.answers = queue.SimpleQueue()
+    try:
+        worker.give(function, deque([0]), [task])
+        _, number, is_fine, result = worker.answers.get(timeout=seconds)
+        worker.held.clear()
+    except queue.Empty:
+        raise TimeoutError(f"it took more than {seconds:g} seconds") from None
+    finally:
+        worker.release()
+    if number < 0 or not is_fine:
+        raise result if isinstance(result, Exception) else TimeoutError("the process ended early")
+    answer: Result = result
+    return answer
 
 
 class _Worker:

@@ -11,10 +11,11 @@ from typing import Any
 import click
 
 from trainlog.catalog.filter import PREFIXES
+from trainlog.catalog.groups import all_but_seed, grouped
 from trainlog.catalog.runs import runs
-from trainlog.cli.list_runs import columns_option, print_table, short_text, varying, where_arguments
+from trainlog.cli.list_runs import columns_option, print_table, short_text, where_arguments
 from trainlog.cli.output import echo, strict_json
-from trainlog.conventions import SEED_KEYS, Conventions
+from trainlog.conventions import Conventions
 from trainlog.errors import ExpressionError, LogNotFound
 from trainlog.plot.options import tasks_note
 from trainlog.report.facts import human
@@ -58,7 +59,7 @@ def command(
             raise ExpressionError("these runs have no reward; --metrics names what is compared")
         wanted = [reward]
         rows, _ = chosen.rows_for([f"{of}/{reward}", *provenance], read=True)
-    keys = columns_option(by) or [key for key in varying(rows) if key not in SEED_KEYS]
+    keys = columns_option(by) or all_but_seed(rows)
     for key in keys:
         if not any(key in row for row in rows):
             raise ExpressionError(f"no run has the key {key!r} in its metadata")
@@ -82,9 +83,6 @@ def command(
 def _groups(
     rows: Sequence[dict[str, Any]], keys: Sequence[str], metrics: Sequence[str], center: CenterName
 ) -> list[dict[str, Any]]:
-    members: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        members.setdefault(strict_json([row.get(key) for key in keys]), []).append(row)
     return [
         {
             "group": {key: group[0].get(key) for key in keys},
@@ -93,7 +91,7 @@ def _groups(
             "tasks": len({row["task"] for row in group}),
             "metrics": [_measured(group, metric, center) for metric in metrics],
         }
-        for group in members.values()
+        for group in ([rows[n] for n in members] for members in grouped(rows, keys))
     ]
 
 

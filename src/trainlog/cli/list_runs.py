@@ -8,14 +8,15 @@ from typing import Any, Final
 
 import click
 
-from trainlog.catalog.filter import FACTS, resolve
+from trainlog.catalog.filter import resolve
+from trainlog.catalog.groups import varying
 from trainlog.catalog.runs import Runs, runs
 from trainlog.cli.output import LogPath, echo, human_size, human_time, strict_json
 from trainlog.conventions import Conventions
 from trainlog.printable import printable
 from trainlog.report.facts import human
 
-__all__ = ["columns_option", "command", "print_table", "short_text", "varying", "where_arguments"]
+__all__ = ["columns_option", "command", "print_table", "short_text", "where_arguments"]
 
 _MOST_VARYING: Final = 6  # columns of the metadata that are shown by default
 _MOST_LETTERS: Final = 40  # of a cell
@@ -93,21 +94,6 @@ def _sorted(rows: list[dict[str, Any]], known: Mapping[str, Any], sort: str) -> 
 
     having.sort(key=order, reverse=backwards)
     return [row for _, row in having] + lacking
-
-
-def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The keys of the metadata that not all of *rows* have alike, in the order of first sight."""
-    known: dict[str, Any] = {}
-    for row in rows:
-        for key in row:
-            known.setdefault(key, row[key])
-    return [
-        key
-        for key, first in known.items()
-        if key not in {"run", "state", "reason", "error", *FACTS}
-        and not key.startswith(("last/", "run/"))
-        and any(row.get(key) != first for row in rows)
-    ]
 
 
 def _default_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:

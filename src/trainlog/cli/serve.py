@@ -35,6 +35,7 @@ _UNREAD = 1 << 17  # bytes that the system takes for a client that does not read
 @click.option("--hostname", "hostnames", multiple=True, help="Another host name of this server. May be repeated.")
 @click.option("--framed-by", "framers", multiple=True, metavar="SITE", help="May show the page in a frame. Repeatable.")
 @click.option("--until-stdin-ends", "controlled", is_flag=True, hidden=True, help="End when standard input does.")
+@click.option("--read-only", is_flag=True, help="Keep no names, tags, notes and views of the page beside the logs.")
 def command(
     logs: tuple[Path, ...],
     port: int,
@@ -44,6 +45,7 @@ def command(
     hostnames: tuple[str, ...],
     framers: tuple[str, ...],
     controlled: bool,
+    read_only: bool,
 ) -> None:
     """Show logs in the browser, while they are written and afterwards.
 
@@ -71,7 +73,7 @@ def command(
         names |= {socket.gethostname(), socket.getfqdn(), *_addresses()}
     shown = f"[{host}]" if ":" in host else ("localhost" if address in ("0.0.0.0", "127.0.0.1", "::") else host)
     url = f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
-    app = create_app(logs or (Path(),), hosts=names, token=token, framed_by=framers)
+    app = create_app(logs or (Path(),), hosts=names, token=token, framed_by=framers, read_only=read_only)
     echo(f"trainlog: {url}", err=True)
     if opening:
         webbrowser.open(url)

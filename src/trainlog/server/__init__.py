@@ -2,14 +2,13 @@
 
 ::
 
-    catalog      which logs there are below the served folders
-      summary      what the list of runs tells of each
+    catalog      which logs there are below the served folders, by `trainlog.catalog.live`
     log_poller   keeps the logs that somebody looks at up to date, in slices of time, from one thread
       log          one log: what was read of it so far, by scans that go on where the last one ended
         columns      the rows of one kind of frame, column by column ...
         column_file  ... on disk, so that memory does not grow with the log
         cursor       a place in a log that a client can come back to: the reader's positions
-    api, moment_api, stream, api_flog   what is asked over HTTP; api_flog has the names of the first FLOG dashboard
+    api, api_runs, moment_api, stream, api_flog   what is asked over HTTP; api_flog as the first FLOG dashboard
       query, responses   how a request is read, and an answer written
       curves             rows of a log against an axis, thinned for a screen
         episode_axis       ... in logs of episodes, whose steps begin anew with each

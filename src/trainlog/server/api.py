@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -12,11 +11,12 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
+from trainlog.catalog.live import LiveRun
 from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
 from trainlog.model import Kind
 from trainlog.server.app_state import State
 from trainlog.server.cards import cards_of, episode_keys, has_functions, keys_of
-from trainlog.server.catalog import Entry
+from trainlog.server.catalog import about, word
 from trainlog.server.column_file import is_nan
 from trainlog.server.curves import (
     Window,
@@ -35,7 +35,7 @@ from trainlog.server.query import Query
 from trainlog.server.responses import ApiError, Download, Room, json_response
 from trainlog.table.values import flatten
 
-__all__ = ["RowsQuery", "csv_rows", "events", "rows", "run", "runs", "series", "state_of"]
+__all__ = ["RowsQuery", "csv_rows", "events", "rows", "run", "series", "state_of"]
 
 _RANGE: Final = ("kind", "keys", "x", "from", "to", "where", "span")
 _READ_FIRST: Final = frozenset([Kind.STATS, Kind.EVOLUTION, Kind.EVENT])
@@ -49,51 +49,11 @@ def state_of(request: Request) -> State:
     return state
 
 
-def opened(request: Request) -> tuple[State, Entry, Log]:
+def opened(request: Request) -> tuple[State, LiveRun, Log]:
     """The run that the address names."""
     state = state_of(request)
     entry = state.entry(request.path_params["id"])
     return state, entry, state.log(entry)
-
-
-def about(entry: Entry, state: State) -> dict[str, Any]:
-    """One line of the list of runs."""
-    digest = entry.digest
-    known = digest is not None and digest.size >= 0
-    return {
-        "id": entry.id,
-        "path": entry.name,
-        "codec": entry.codec,
-        "creature": _word(entry.meta.get("creature")),
-        "task": _word(entry.meta.get("task")),
-        "size": entry.size,
-        "modified": entry.modified,
-        "live": entry.is_live() and not entry.error,
-        "frames": digest.total if digest and known else None,
-        "duration": digest.duration if digest and known else None,
-        "reward": digest.reward if digest and known else None,
-        "step": digest.step if digest and known else None,
-        "error": state.redact(entry.error) if entry.error else "",
-    }
-
-
-def _word(value: Any) -> str:
-    return "" if value is None else str(value)[:200]
-
-
-def runs(request: Request) -> Response:
-    """The logs that were found, the newest first."""
-    Query(request, ())
-    state = state_of(request)
-    entries = sorted(state.catalog.entries.values(), key=lambda entry: (-entry.modified, entry.name))
-    return json_response(
-        {
-            "version": state.catalog.version,
-            "now": time.time(),
-            "left_out": state.catalog.left_out,
-            "runs": [about(entry, state) for entry in entries],
-        }
-    )
 
 
 def run(request: Request) -> Response:
@@ -121,7 +81,7 @@ def run(request: Request) -> Response:
         header, room = log.reader.header, Room()
         return json_response(
             {
-                **about(entry, state),
+                **about(entry, state.redact),
                 "meta": room.short(dict(header.meta)),
                 "phase": header.phase,
                 "variables": room.short(
@@ -352,7 +312,7 @@ def events(request: Request) -> Response:
                     {
                         "x": x,
                         "time": frame.time,
-                        "type": _word(event.type),
+                        "type": word(event.type),
                         "message": event.message[:_LONG],
                         "data": room.short(dict(list(event.data.items())[:50])),
                     }

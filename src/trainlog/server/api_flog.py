@@ -12,11 +12,11 @@ import numpy.typing as npt
 from starlette.requests import Request
 from starlette.responses import Response
 
+from trainlog.catalog.live import LiveRun
 from trainlog.model import Frame, Kind
 from trainlog.scan import Scan
 from trainlog.server.api import state_of
 from trainlog.server.app_state import State
-from trainlog.server.catalog import Entry
 from trainlog.server.log import Log
 from trainlog.server.query import Query
 from trainlog.server.responses import ApiError, Download, Room, json_pieces, json_response
@@ -43,7 +43,7 @@ _EVOLUTION: Final[Mapping[str, tuple[tuple[str, ...], Any]]] = {
 Row = Callable[[Frame], Any]
 
 
-def _entry(state: State, path: str) -> Entry:
+def _entry(state: State, path: str) -> LiveRun:
     place = PurePosixPath(path)
     if place.is_absolute() or ".." in place.parts or "\\" in path:
         raise ApiError(400, "path", "path is a place below the served folder, as /api/flog/list tells it")
@@ -55,8 +55,8 @@ def _entry(state: State, path: str) -> Entry:
 
 def _named(state: State, path: str) -> Log:
     entry = _entry(state, path)
-    if entry.error:
-        raise ApiError(422, "damaged", state.redact(entry.error))
+    if entry.facts.error:
+        raise ApiError(422, "damaged", state.redact(entry.facts.error))
     return state.log(entry)
 
 
@@ -67,11 +67,11 @@ def list_logs(request: Request) -> Response:
         [
             {
                 "path": entry.name,
-                **{name: _word(entry.meta, name) for name in ("creature", "version", "task")},
-                "size_kb": round(entry.size / 1024, 1),
+                **{name: _word(entry.facts.meta, name) for name in ("creature", "version", "task")},
+                "size_kb": round(entry.facts.size / 1024, 1),
             }
             for entry in entries
-            if not entry.error
+            if not entry.facts.error
         ]
     )
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trainlog.errors import TrainlogError
-from trainlog.server import api, api_flog, exports, moment_api
+from trainlog.server import api, api_flog, api_runs, exports, moment_api
 from trainlog.server.app_state import Limits, State
 from trainlog.server.catalog import Catalog
 from trainlog.server.log_poller import LogPoller
@@ -46,6 +46,7 @@ def create_app(
     limits: Limits | None = None,
     scan_every: float = 1.0,
     framed_by: Collection[str] = (),
+    read_only: bool = False,
 ) -> Guard:
     """The dashboard of the logs in *roots* as an ASGI application.
 
@@ -56,6 +57,7 @@ def create_app(
         limits: what a client may ask for.
         scan_every: seconds between two looks for new logs.
         framed_by: sites whose pages may show this one in a frame, as a content security policy names them.
+        read_only: whether names, tags, notes and views can be kept beside the logs.
 
     Returns:
         The application; its ``stop`` ends all live streams, so that the server can shut down at once.
@@ -64,7 +66,7 @@ def create_app(
         LogNotFound: when one of *roots* does not exist.
 
     """
-    catalog = Catalog([location(root) for root in roots], scan_every)
+    catalog = Catalog([location(root) for root in roots], scan_every, read_only=read_only)
     state = State(catalog, LogPoller(), limits or Limits(), ReplayPages())
 
     @asynccontextmanager
@@ -80,6 +82,8 @@ def create_app(
     app = Starlette(
         routes=[
             *[Route(path, page, methods=["GET"]) for path, page in _ROUTES],
+            Route("/api/v1/notes", api_runs.annotate, methods=["POST"]),
+            Route("/api/v1/stream", stream, methods=["POST"]),
             *_pages(),
         ],
         exception_handlers={
@@ -101,7 +105,11 @@ _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [
     ("/api/flog/analyze", api_flog.analyze),
     ("/api/flog/watch", api_flog.watch),
     ("/api/flog/watch/reset", api_flog.reset),
-    ("/api/v1/runs", api.runs),
+    ("/api/v1/runs", api_runs.runs),
+    ("/api/v1/ids", api_runs.ids),
+    ("/api/v1/columns", api_runs.columns),
+    ("/api/v1/groups", api_runs.groups),
+    ("/api/v1/notes", api_runs.notes),
     ("/api/v1/runs/{id}", api.run),
     ("/api/v1/runs/{id}/series", api.series),
     ("/api/v1/runs/{id}/rows", api.rows),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from trainlog.catalog.live import LiveRun
+from trainlog.catalog.live_table import LiveTable
 from trainlog.errors import LogNotFound, TrainlogError
 from trainlog.model import Kind
-from trainlog.server.catalog import Catalog, Entry
+from trainlog.server.catalog import Catalog
 from trainlog.server.log import Log
 from trainlog.server.log_poller import LogPoller
 from trainlog.server.replay_pages import ReplayPages
@@ -34,7 +37,7 @@ class Limits:
     points: int = 20_000  # of one curve
     values: int = 1_000_000  # in one answer
     streams: int = 100  # at the same time
-    runs: int = 32  # in one stream
+    runs: int = 1000  # in one stream
     queries: int = 2  # that read at the same time, as each may take a whole column into memory
 
 
@@ -76,6 +79,8 @@ class State:
         self.signal = Signal()
         self.streams = 0
         self.stopping = False
+        self.table = LiveTable(catalog)
+        self.write_token = secrets.token_urlsafe(24)
         self._queries = threading.BoundedSemaphore(limits.queries)
         catalog.on_change = poller.on_change = self.signal.notify
 
@@ -84,7 +89,7 @@ class State:
         self.stopping = True
         self.signal.notify()
 
-    def entry(self, id: str) -> Entry:
+    def entry(self, id: str) -> LiveRun:
         """The log of that id.
 
         Raises:
@@ -96,7 +101,7 @@ class State:
             raise ApiError(404, "run", "there is no such run")
         return entry
 
-    def log(self, entry: Entry) -> Log:
+    def log(self, entry: LiveRun) -> Log:
         """The log of *entry*, open.
 
         Raises:
@@ -148,3 +153,7 @@ class State:
         with self._queries:
             log.used = max(log.used, began)
             yield
+
+    def querying(self) -> AbstractContextManager[object]:
+        """Read from logs that are not open, only some requests at a time."""
+        return self._queries

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import trainlog
 from trainlog.conventions import AXES, AXIS_ALIASES
+from trainlog.plot.seeds import BANDS
+from trainlog.statistics import CENTERS
 
 __all__ = ["document"]
 
@@ -29,6 +31,16 @@ _WHERE: Final = _parameter("where", "key:text: only rows whose key has that text
 
 _SPAN: Final = _parameter("span", "time:time: only rows between these times, for an episode", _TEXT)
 
+_WHICH: Final = [
+    _parameter("filter", "in the language of docs/runs.md", _TEXT),
+    _parameter("sort", "a column; backwards behind a minus", {"type": "string", "default": "-changed"}),
+]
+_CHOSEN: Final = [*_WHICH, _parameter("runs", "ids with commas, at most 1000, instead of a filter", _TEXT)]
+_PAGE: Final = [
+    _parameter("offset", "of the first", {"type": "integer", "minimum": 0, "default": 0}),
+    _parameter("limit", "of how many", {"type": "integer", "minimum": 0, "default": 100_000}),
+]
+
 
 _SMOOTH: Final = _parameter("smooth", "window of a centred mean, weight of the past below 1, or auto", _TEXT)
 
@@ -39,7 +51,34 @@ def _points(most: int, default: int) -> dict[str, Any]:
 
 
 _PATHS: Final[list[tuple[str, str, list[dict[str, Any]], str]]] = [
-    ("/api/v1/runs", "The logs that were found, the newest first.", [], "application/json"),
+    (
+        "/api/v1/runs",
+        "The runs that fit a filter, in an order: a page of them.",
+        [*_CHOSEN, *_PAGE, _parameter("columns", "with commas: their values in this order", _TEXT)],
+        "application/json",
+    ),
+    ("/api/v1/ids", "The ids of the runs that fit a filter, in an order.", [*_WHICH, *_PAGE], "application/json"),
+    ("/api/v1/columns", "The columns of the table of runs, and in which they differ.", _WHICH[:1], "application/json"),
+    (
+        "/api/v1/groups",
+        "Curves of groups of runs, by the statistics of the figures: a center, a band, how many runs at each point.",
+        [
+            *_CHOSEN,
+            _parameter("by", "keys with commas; * for all but the seed", {"type": "string", "default": "*"}),
+            *[_KIND, {**_KEYS, "required": True}, _X, _WHERE],
+            _parameter("center", "of the runs", {"type": "string", "enum": [*CENTERS], "default": "mean"}),
+            _parameter("band", "around it", {"type": "string", "enum": [*BANDS], "default": "ci"}),
+            _parameter("smooth", "of each run: a window of values, or a weight of the past below 1", _NUMBER),
+        ],
+        "application/json",
+    ),
+    (
+        "/api/v1/notes",
+        "Saved views, whether anything can be kept, and the token that a POST needs in the header X-Trainlog-Token: "
+        '{"run": id, "fields": {"name": text, "tags": [text], "note": text}} or {"view": name, "query": text}.',
+        [],
+        "application/json",
+    ),
     ("/api/v1/runs/{id}", "Metadata, kinds, keys, units, axes, damage, cursor.", [_ID], "application/json"),
     (
         "/api/v1/runs/{id}/series",
@@ -117,7 +156,9 @@ _PATHS: Final[list[tuple[str, str, list[dict[str, Any]], str]]] = [
         "the numbers of its rows (from, to), so that one that comes again is known. A cursor that does not belong to "
         "the file any more is answered by reset, and then by all rows from the first.",
         [
-            _parameter("runs", "ids with commas, at most 32", _TEXT, required=True),
+            _parameter(
+                "runs", "ids with commas, at most 1000; a POST has them as {'runs': {id: cursor or null}}", _TEXT
+            ),
             _parameter("cursors", "id:cursor, with commas; also taken from the header Last-Event-ID", _TEXT),
             _parameter("kinds", "with commas", {"type": "string", "default": "stats,evolution,event"}),
             _KEYS,

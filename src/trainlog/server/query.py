@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
 
@@ -14,10 +14,36 @@ from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
 from trainlog.model import Kind
 from trainlog.server.responses import ApiError
 
-__all__ = ["Query"]
+__all__ = ["Query", "json_body"]
 
-LETTERS: Final = 8192  # of one parameter
+LETTERS: Final = 32_768  # of one parameter
 NAMES: Final = 200  # keys in one request
+BODY: Final = 4 << 20  # bytes
+
+Word = TypeVar("Word", bound=str)
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """The body of a request, a JSON object.
+
+    Raises:
+        ApiError: when it is none, or too long.
+
+    """
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        raise ApiError(415, "body", "the body is JSON")
+    parts = bytearray()
+    async for part in request.stream():
+        parts += part
+        if len(parts) > BODY:
+            raise ApiError(413, "body", "the body is too long")
+    try:
+        body = json.loads(parts)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise ApiError(400, "body", "the body is no JSON object")
+    return body
 
 
 class Query:
@@ -51,7 +77,7 @@ class Query:
             raise ApiError(400, "parameter", f"{name} is longer than {most} letters")
         return value
 
-    def names(self, name: str) -> list[str] | None:
+    def names(self, name: str, *, most: int = NAMES) -> list[str] | None:
         """Names with commas between them, or a JSON list of names that may have some; None without the parameter."""
         if name not in self._values:
             return None
@@ -60,9 +86,17 @@ class Query:
             with suppress(ValueError):  # a name that begins so
                 found = json.loads(self._values[name])
         names = list(dict.fromkeys(one for one in found if one and isinstance(one, str)))
-        if len(names) > NAMES:
-            raise ApiError(400, "parameter", f"{name} has more than {NAMES} names")
+        if len(names) > most:
+            raise ApiError(400, "parameter", f"{name} has more than {most} names")
         return names
+
+    def one_of(self, name: str, known: Sequence[Word], default: Word) -> Word:
+        """One of the *known* words."""
+        value = self._values.get(name, default)
+        for word in known:
+            if value == word:
+                return word
+        raise ApiError(400, "parameter", f"{name} is one of {', '.join(known)}")
 
     def axis(self, name: str = "x") -> AxisName:
         """An axis by its name, or by one that it had before."""

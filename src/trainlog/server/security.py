@@ -22,6 +22,7 @@ __all__ = ["Guard", "is_loopback", "new_token", "refuse_other_sites"]
 
 COOKIE: Final = "trainlog"
 _POLICY: Final = "content-security-policy"
+POSTS: Final = frozenset(["/api/v1/notes", "/api/v1/stream"])  # where a body has what an address has no room for
 _HEADERS: Final = {
     _POLICY: (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -110,7 +111,7 @@ class Guard:
             return refusal(ApiError(414, "long", "the address is too long"))
         if self._hosts and _name_of(headers.getlist("host")) not in self._hosts:
             return refusal(ApiError(421, "host", "this server does not go by that name"))
-        if scope["method"] not in ("GET", "HEAD"):
+        if scope["method"] not in ("GET", "HEAD") and not (scope["method"] == "POST" and scope["path"] in POSTS):
             return refusal(ApiError(405, "method", "this server only answers GET"))
         if self._token is None:
             return None

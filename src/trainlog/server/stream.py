@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -20,7 +20,7 @@ from trainlog.server.api import state_of
 from trainlog.server.app_state import State
 from trainlog.server.cursor import Cursor
 from trainlog.server.log import Log
-from trainlog.server.query import LETTERS, Query
+from trainlog.server.query import LETTERS, Query, json_body
 from trainlog.server.responses import ApiError, refusal, strict
 
 __all__ = ["stream"]
@@ -31,15 +31,20 @@ _GATHER: Final = 0.05  # seconds: what comes within them is one message
 
 
 async def stream(request: Request) -> Response:
-    """New rows of some runs as they are written."""
+    """New rows of some runs as they are written; asked for by the address, or for many runs by a JSON body."""
     state = state_of(request)
     query = Query(request, ("runs", "cursors", "kinds", "keys"))
-    names = query.names("runs") or []
+    body = await json_body(request) if request.method == "POST" else {}
+    places = body.get("runs", {})
+    if not isinstance(places, dict) or not all(isinstance(one, str | None) for one in places.values()):
+        raise ApiError(400, "body", 'runs are {"id": cursor or null, ...}')
+    names = [*places] or query.names("runs", most=state.limits.runs) or []
     if len(names) > state.limits.runs:
         raise ApiError(400, "parameter", f"runs has more than {state.limits.runs} names")
     # A browser that lost the connection says itself where it was.
     text = request.headers.get("last-event-id") or query.text("cursors", "", most=LETTERS)
-    cursors = _parse_cursors(text)
+    given = [f"{name}:{cursor}" for name, cursor in places.items() if cursor] or text.split(",")
+    cursors = _parse_cursors(given)
     try:
         kinds = {Kind.of(name.lower()) for name in query.names("kinds") or ["stats", "evolution", "event"]}
     except ValueError as error:
@@ -47,9 +52,7 @@ async def stream(request: Request) -> Response:
     keys = query.names("keys")
     followed: list[_RunFollower] = []
     for name in names:
-        entry = state.entry(name)
-        log = await run_in_threadpool(state.log, entry)
-        log.want(kinds)
+        state.entry(name)
         followed.append(_RunFollower(state, name, kinds, keys, cursors.get(name)))
     return _LimitedStream(state, _messages(state, followed))
 
@@ -74,9 +77,9 @@ class _LimitedStream(StreamingResponse):
             state.streams -= 1
 
 
-def _parse_cursors(text: str) -> dict[str, Cursor]:
+def _parse_cursors(parts: Iterable[str]) -> dict[str, Cursor]:
     found = {}
-    for part in filter(None, text.split(",")):
+    for part in filter(None, parts):
         name, colon, cursor = part.partition(":")
         try:
             if not colon:

@@ -1,3 +1,4 @@
+// @ts-check
 // Colours of runs, of the seed's curves, of behaviours. Each has a shade for light ground and one for dark.
 
 const RUNS = [
@@ -23,7 +24,32 @@ export const isDark = () => document.documentElement.dataset.theme === "dark";
 const shade = (pair) => pair[isDark() ? 1 : 0];
 
 export const named = (name) => shade(NAMED[name] ?? NAMED.blue);
-export const ofRun = (slot) => shade(RUNS[slot % RUNS.length]);
+/** The colour of a run, or of a group: the first ten are chosen, those after them turn by the golden angle, in three shades. */
+export function ofRun(slot) {
+  if (slot < RUNS.length) return shade(RUNS[slot]);
+  const turn = slot - RUNS.length;
+  const hue = (20 + turn * 137.508) % 360;
+  const lightness = (isDark() ? [0.78, 0.68, 0.86] : [0.55, 0.45, 0.63])[Math.floor(turn / 8) % 3];
+  return ofOklch(lightness, 0.14 - 0.02 * (turn % 2), hue);
+}
+
+/** An sRGB colour by its lightness, chroma and hue as eyes see them (OKLCH); what no screen shows is cut. */
+function ofOklch(lightness, chroma, hue) {
+  const a = chroma * Math.cos((hue * Math.PI) / 180), b = chroma * Math.sin((hue * Math.PI) / 180);
+  const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+  const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+  const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
+  const linear = [
+    4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
+    -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
+    -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
+  ];
+  const parts = linear.map((value) => {
+    const one = Math.min(Math.max(value, 0), 1);
+    return Math.round(255 * (one <= 0.0031308 ? 12.92 * one : 1.055 * one ** (1 / 2.4) - 0.055));
+  });
+  return `#${parts.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
+}
 
 export const ofEvent = (type) => named(EVENTS[type] ?? "gray");
 

@@ -1,3 +1,4 @@
+// @ts-check
 // Which charts there are: those that the server names come first, then every other metric by its group.
 
 const KINDS = { stats: "", evolution: "evolution: ", creature: "creature: " };

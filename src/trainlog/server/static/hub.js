@@ -1,3 +1,4 @@
+// @ts-check
 // What linked charts share: the range, the pointer, the moment; and one drawing of each per frame of the screen.
 
 const BUDGET = 12; // milliseconds of a frame

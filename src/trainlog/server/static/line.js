@@ -99,7 +99,7 @@ export class Line {
       label: this.spec.series.length + this.extra > 1 || !this.several ? this.one.label : "", name: this.several ? this.run.name : "",
       key: this.one.key, color, dash: this.several ? this.place : 0, x: curve.x, run: this.run.id, at: curve.at, breaks: curve.breaks,
     };
-    if (!curve.texts) return { ...base, y: curve.y, smooth: curve.smooth ?? null };
+    if (!curve.texts) return { ...base, y: curve.y, smooth: curve.smooth ?? null, ...curve.group };
     const strip = { texts: curve.texts, code: curve.code, end: curve.end, colors: curve.texts.map(colorOf) };
     return { ...base, y: [], strip };
   }

@@ -1,23 +1,32 @@
+// @ts-check
 // The page: everything meets here.
 
+import { drawAbout } from "./about.js";
 import { Board } from "./board.js";
 import { element } from "./card.js";
 import { ofEvent } from "./colors.js";
-import { duration, number, size } from "./format.js";
+import { Completion } from "./complete.js";
+import { Grouping } from "./grouping.js";
 import { Hub } from "./hub.js";
 import { Moment } from "./moment.js";
-import { get, Stream } from "./net.js";
+import { get, setGroupSource, Stream } from "./net.js";
+import { Notes } from "./notes.js";
 import { nearestLine, nearestPoint } from "./pick.js";
 import { Runs } from "./runs.js";
+import { SideList } from "./sidelist.js";
+import { Table } from "./table.js";
 import { Episodes } from "./episodes.js";
 import { Functions } from "./functions.js";
-import { change, view, watch } from "./view.js";
+import { BANDS, CENTERS, change, view, watch } from "./view.js";
 
+/** @param {string} id @returns {any} an element of the page */
 const $ = (id) => document.getElementById(id);
+const AT_A_TIME = 6; // runs that are asked for
+const MOST_FOLLOWED = 32; // runs that lie still, in the stream
 const infos = new Map(); // of the runs that are shown
 const events = new Map();
 const troubles = new Map();
-let listed = false;
+const aboutState = { parts: {} };
 let opened = false; // a run was: whoever closes the last one does not want another
 
 // --- look ---
@@ -35,7 +44,7 @@ function toggleTheme() {
 }
 
 function repaint() {
-  runs.draw();
+  runs.tell("page");
   loadEvents();
   board.each((card) => card.recolor());
   moment.draw();
@@ -45,6 +54,8 @@ function repaint() {
 
 // As much of a run's path as tells it from the others that are shown.
 function nameOf(id) {
+  const own = runs.get(id)?.my?.name;
+  if (own) return own;
   const path = (runs.get(id)?.path ?? id).split("/");
   const others = view.runs.filter((run) => run.id !== id).map((run) => (runs.get(run.id)?.path ?? run.id).split("/"));
   for (let n = 1; n <= path.length; n++) {
@@ -55,7 +66,20 @@ function nameOf(id) {
   }
   return path.join("/");
 }
-const chosen = () => view.runs.filter(({ id }) => infos.has(id)).map(({ id, slot }) => ({ id, slot, name: nameOf(id) }));
+const named = new Map(); // names of the runs that are shown, as these stand
+function names() {
+  const which = JSON.stringify(view.runs.map(({ id }) => [id, runs.get(id)?.path, runs.get(id)?.my?.name]));
+  if (named.get("") !== which) {
+    named.clear();
+    named.set("", which);
+    for (const { id } of view.runs) named.set(id, view.runs.length > 100 ? runs.nameOf(id) : nameOf(id));
+  }
+  return named;
+}
+const chosen = () => view.runs.filter(({ id }) => infos.has(id)).map(({ id, slot }) => ({ id, slot, name: names().get(id) }));
+// What the charts draw: the runs, or groups of them.
+const drawn = () => (grouping.isOn ? grouping.groups.filter(({ members }) => infos.has(members[0])) : chosen());
+const infoOf = (id) => infos.get(grouping.find(id)?.members[0] ?? id);
 
 function axis() {
   const all = [...infos.values()];
@@ -66,8 +90,8 @@ function axis() {
 }
 
 const page = {
-  runs: chosen,
-  info: (id) => infos.get(id),
+  runs: drawn,
+  info: infoOf,
   events: (id) => events.get(id) ?? [],
   axis,
   span: () => null,
@@ -88,7 +112,13 @@ const hub = new Hub({
 });
 const inner = new Hub({ onZoom() { reloadVariables(); }, onMoment: openMoment });
 
-const runs = new Runs($("runs"), $("filter"), $("sort"), $("counts"));
+const runs = new Runs();
+const side = new SideList(runs, $("runs"), $("counts"));
+const notes = new Notes($("views"), $("notes"), runs);
+const table = new Table(runs, $("table"), (id) => notes.edit(id));
+const grouping = new Grouping();
+runs.slots = (id) => (grouping.isOn ? grouping.slotOf(id) : undefined);
+setGroupSource((id, key, parameters) => grouping.curve(id, key, parameters));
 const moment = new Moment($("moment"), page);
 const episodes = new Episodes();
 const functions = new Functions();
@@ -101,6 +131,7 @@ const reloadAll = later(120, () => board.each((card) => card.refresh()));
 
 // A click on a chart: the creature's frame that is nearest on the axis, of the run whose curve is nearest.
 function openMoment(x, chart, y) {
+  if (grouping.isOn) return; // a group has no moment
   const line = nearestLine(chart, x, y);
   const run = chosen().find(({ id }) => id === line?.run) ?? chosen()[0];
   if (!run) return;
@@ -124,33 +155,52 @@ async function openEpisode(run, at) {
 
 const loadRuns = later(50, async () => {
   try {
-    const answer = await get("runs");
-    runs.set(answer);
-    const isFirst = !listed;
-    listed = true;
+    const isFirst = !runs.listed;
+    await runs.refresh((table.isOpen ? table.rows : side.rows).first);
     opened ||= view.runs.length > 0;
-    const first = answer.runs.find((run) => run.live && !run.error) ?? answer.runs.find((run) => !run.error);
+    const there = runs.places.map((id) => runs.get(id)).filter((run) => run && !run.error);
+    const first = there.find((run) => run.live) ?? there[0];
     if (!opened && first) change({ runs: [{ id: first.id, slot: 0 }] });
     else if (isFirst) await showRuns();
-    else if (view.runs.length) about();
+    else if (view.runs.length) stateChanged();
     else build();
     opened ||= view.runs.length > 0;
     setLink("connected", "");
+    if (runs.looking) loadRuns();
   } catch (error) {
     setLink(error.status === 401 ? "token needed" : "no server", "bad");
     if (error.status === 401) empty("This server demands its token", "Open the address that `trainlog serve` printed; it has the token in it.");
-    else if (!listed) setTimeout(loadRuns, 2000);
+    else if (!runs.listed) setTimeout(loadRuns, 2000);
   }
 });
+const soonRuns = later(400, () => loadRuns()); // of many changes a second, as a sweep has them
 
 async function showRuns() {
-  const wanted = view.runs.map(({ id }) => id);
-  for (const id of infos.keys()) if (!wanted.includes(id)) { infos.delete(id); events.delete(id); }
-  for (const id of troubles.keys()) if (!wanted.includes(id)) troubles.delete(id);
-  runs.draw();
-  await Promise.all(wanted.map(loadInfo));
+  await grouping.load();
+  const wanted = grouping.isOn ? grouping.groups.map(({ members }) => members[0]) : view.runs.map(({ id }) => id);
+  const there = new Set(wanted);
+  for (const id of infos.keys()) if (!there.has(id)) { infos.delete(id); events.delete(id); }
+  for (const id of troubles.keys()) if (!there.has(id)) troubles.delete(id);
+  const missing = view.runs.some(({ id }) => !runs.get(id));
+  if (missing) await runs.refresh().catch(() => {});
+  runs.tell("page");
+  await loadInfos(wanted);
   build();
   reloadAll();
+}
+
+let loading = 0; // calls that go on; the stream is opened when all runs are known
+async function loadInfos(ids) {
+  let next = 0;
+  loading++;
+  const load = async () => {
+    while (next < ids.length) {
+      await loadInfo(ids[next++]);
+      if (ids.length > AT_A_TIME) buildSoon();
+    }
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, load));
+  loading--;
 }
 
 async function loadInfo(id) {
@@ -163,6 +213,7 @@ async function loadInfo(id) {
   try {
     const info = await get(`runs/${id}`);
     if (!view.runs.some((run) => run.id === id)) return;
+    if (!runs.get(id)) runs.known.set(id, info);
     infos.set(id, info);
     troubles.delete(id);
     if (info.progress < 1) setTimeout(() => view.runs.some((run) => run.id === id) && loadInfo(id).then(build), 400);
@@ -177,8 +228,8 @@ function build() {
   about();
   if (!view.runs.length) {
     board.clear();
-    if (listed && !runs.all.length) beginning();
-    else empty("No run is chosen", "Choose one on the left; Ctrl-click adds more to compare.");
+    if (runs.listed && !runs.total && !runs.looking) beginning();
+    else empty("No run is chosen", "Choose one on the left; Ctrl-click adds more to compare, Shift-click all up to it.");
     return;
   }
   board.build([...infos.values()]);
@@ -192,12 +243,17 @@ function build() {
 }
 
 function follow() {
+  if (loading) return;
   const cursors = new Map();
-  for (const [id, info] of infos) if (info.progress >= 1) cursors.set(id, info.cursor);
+  const isOpen = (id) => runs.get(id)?.state === "running" || runs.get(id)?.state === "stalled";
+  for (const [id, info] of infos) {
+    if (info.progress >= 1 && !grouping.isOn && (infos.size <= MOST_FOLLOWED || isOpen(id))) cursors.set(id, info.cursor);
+  }
   stream.follow(cursors);
 }
 
 async function loadEpisodes() {
+  if (grouping.isOn) return;
   const learned = chosen().find(({ id }) => infos.get(id).functions);
   if (learned) functions.show(learned).catch(() => {});
   const able = chosen().filter(({ id }) => infos.get(id).episodes);
@@ -210,6 +266,7 @@ async function loadEpisodes() {
 }
 
 const loadEvents = later(50, async () => {
+  if (grouping.isOn || view.runs.length > MOST_FOLLOWED) { events.clear(); return; }
   await Promise.all(chosen().map(async ({ id, slot }) => {
     if (!infos.get(id)?.kinds.event) return;
     try {
@@ -226,36 +283,22 @@ const eventsOfRange = settled(250, loadEvents);
 // --- around the charts ---
 
 function about() {
-  $("about")?.remove();
-  const place = element("div");
-  place.id = "about";
-  for (const [id, message] of troubles) {
-    const box = element("div", "trouble");
-    box.append(Object.assign(element("h2"), { textContent: `${runs.get(id)?.path ?? "This run"} cannot be shown` }), Object.assign(element("p"), { textContent: message }));
-    place.append(box);
-  }
-  for (const { id, name } of chosen()) {
-    const info = infos.get(id);
-    const run = runs.get(id) ?? info;
-    const line = element("div", "about");
-    line.append(Object.assign(element("b"), { textContent: name, title: info.path }));
-    if (run.live) line.append(Object.assign(element("span", "pill live"), { textContent: "live" }));
-    const task = [info.creature, info.task].filter(Boolean).join(" · ");
-    if (task) line.append(Object.assign(element("span"), { textContent: task }));
-    const facts = { "": duration(run.duration ?? info.duration), frames: run.frames === null ? "…" : number(run.frames), scene: info.meta.scene, seed: info.meta.seed, device: info.meta.device, version: info.meta.version };
-    for (const [key, value] of Object.entries(facts)) {
-      if (value === undefined || value === null || value === "") continue;
-      const pair = element("span", "pair");
-      pair.append(key ? `${key} ` : "", Object.assign(element("i"), { textContent: typeof value === "object" ? JSON.stringify(value) : value }));
-      line.append(pair);
-    }
-    line.append(Object.assign(element("span"), { textContent: size(run.size) }));
-    if (info.damage.length) line.append(Object.assign(element("span", "pill bad"), { textContent: `${info.damage.length} damaged`, title: info.damage.join("\n") }));
-    place.append(line);
-  }
-  $("empty")?.remove();
-  $("board").prepend(place);
+  const page = {
+    run: (id) => runs.get(id), info: infoOf, edit: (id) => notes.edit(id), table: () => change({ table: true }), state: aboutState,
+    remove: (id) => change({ runs: view.runs.filter((run) => run.id !== id && !grouping.find(id)?.members.includes(run.id)) }),
+  };
+  const wrong = new Map(troubles);
+  if (grouping.isOn && grouping.problem) wrong.set("groups", grouping.problem);
+  drawAbout($("board"), grouping.isOn ? grouping.groups : chosen(), wrong, page);
 }
+
+// What the list tells of the runs changed: how each is, and what a group is made of.
+function stateChanged() {
+  about();
+  follow();
+  if (grouping.isOn && view.runs.some(({ id }) => runs.get(id)?.live)) groupsAgain();
+}
+const groupsAgain = later(5000, async () => { await grouping.load(); reloadAll(); });
 
 function empty(title, text, code = "") {
   $("empty")?.remove();
@@ -272,25 +315,55 @@ function beginning() {
 }
 
 function setLink(text, tone) {
-  $("link").textContent = text === "connected" ? (runs.all.some((run) => run.live) ? "live" : "connected") : text;
+  $("link").textContent = text === "connected" ? (runs.live ? "live" : "connected") : text;
   $("link").className = `pill ${tone || (text === "connected" ? "live" : "")}`;
 }
 
 function drawAxes() {
   const titles = { time: "time (s)", sim_time: "simulated time (s)" };
   const all = [...infos.values()];
+  drawGrouping();
   const known = (all[0]?.all_axes ?? ["time"]).filter((each) => all.some((info) => info.axes.includes(each)));
   $("axis").replaceChildren(...known.map((each) => new Option(titles[each] ?? each, each)));
   $("axis").value = axis();
 }
 
+// Keys by which runs may be one group: those in which they differ.
+function drawGrouping() {
+  const options = [new Option("none", ""), new Option("all but the seed", "*"), ...table.all.filter(({ of, differs }) => of === "metadata" && differs).map(({ name }) => new Option(name, name))];
+  if (view.group && !options.some(({ value }) => value === view.group)) options.push(new Option(view.group, view.group));
+  const signature = JSON.stringify(options.map(({ value }) => value));
+  if ($("group").dataset.shown !== signature) {
+    $("group").dataset.shown = signature;
+    $("group").replaceChildren(...options);
+  }
+  $("group").value = view.group;
+  for (const [id, known] of Object.entries({ center: CENTERS, band: BANDS })) {
+    if (!$(id).options.length) $(id).replaceChildren(...Object.entries(known).map(([name, title]) => new Option(title, name)));
+    $(id).value = view[id];
+    $(id).hidden = !view.group;
+  }
+}
+
+// The table takes the place of the charts, with the same box for the filter.
+function showTable() {
+  document.body.classList.toggle("in-table", view.table);
+  $("to-table").setAttribute("aria-pressed", String(view.table));
+  if (view.table) table.tools.prepend($("find-runs"));
+  else $("side").prepend($("find-runs"));
+  $("board").hidden = view.table;
+  table.open(view.table);
+  if (!view.table) hub.redraw();
+}
+
 // --- live ---
 
-const infoAgain = later(500, async () => { await Promise.all(view.runs.map(({ id }) => loadInfo(id))); build(); });
+const infoAgain = later(500, async () => { await loadInfos([...infos.keys()]); build(); });
+const buildSoon = later(300, () => build());
 
 function onEvent(name, data) {
   if (name === "hello") loadRuns();
-  if (name === "runs") loadRuns();
+  if (name === "runs") soonRuns();
   if (name === "rows") {
     const info = infos.get(data.run);
     if (!info) return;
@@ -309,7 +382,10 @@ function onEvent(name, data) {
 
 watch((fields) => {
   const has = (name) => fields.includes(name);
-  if (has("runs")) showRuns();
+  if (has("runs") || has("group")) showRuns();
+  if (has("group")) drawGrouping();
+  if (has("center") || has("band")) reloadAll();
+  if (has("table")) showTable();
   if (has("zoom")) { hub.zoom = view.zoom; reloadMain(); eventsOfRange(); $("unzoom").hidden = !view.zoom; hub.redraw(); }
   if (has("x")) { hub.range = inner.range = null; hub.zoom = view.zoom = null; $("unzoom").hidden = true; reloadAll(); loadEvents(); moment.refresh(); }
   if (has("log")) { $("log").setAttribute("aria-pressed", String(view.log)); view.cards = Object.fromEntries(Object.entries(view.cards).map(([id, one]) => [id, { ...one, log: null }])); hub.redraw(); inner.redraw(); }
@@ -329,14 +405,25 @@ $("unzoom").addEventListener("click", () => hub.setZoom(null));
 $("unzoom").hidden = !view.zoom;
 hub.zoom = view.zoom;
 $("find").value = view.q;
-$("find").addEventListener("input", () => change({ q: $("find").value }));
+// "search" comes where the browser clears the text by itself.
+for (const name of ["input", "search"]) $("find").addEventListener(name, () => change({ q: $("find").value }));
+$("filter").value = view.filter;
+new Completion($("filter"), () => table.all, (text) => { if (text !== view.filter) runs.setFilter(text); });
+$("filter").addEventListener("focus", () => { if (!table.all.length) table.loadColumns(); });
+table.onColumns = () => drawGrouping();
+if (![...$("sort").options].some(({ value }) => value === view.sort)) $("sort").add(new Option(view.sort, view.sort));
+$("sort").value = view.sort;
+$("sort").addEventListener("change", () => runs.setSort($("sort").value));
+for (const id of ["group", "center", "band"]) $(id).addEventListener("change", () => change({ [id]: $(id).value }));
+$("to-table").addEventListener("click", () => change({ table: !view.table }));
 $("theme").addEventListener("click", toggleTheme);
 system.addEventListener("change", () => { if (!localStorage.getItem("trainlog.theme")) { setTheme(null); repaint(); } });
 $("menu").addEventListener("click", () => showSide(!$("side").classList.contains("open")));
 $("board").addEventListener("pointerdown", () => showSide(false));
 
 document.addEventListener("pointerdown", (event) => {
-  for (const menu of document.querySelectorAll(".more[open]")) if (!menu.contains(event.target)) menu.open = false;
+  const target = /** @type {Node} */ (event.target);
+  for (const menu of /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll(".more[open]"))) if (!menu.contains(target)) menu.open = false;
 });
 
 function showSide(open) {
@@ -347,6 +434,8 @@ function showSide(open) {
 const KEYS = {
   "/": ["find a metric", () => $("find").focus()],
   r: ["find a run", () => { showSide(true); $("filter").focus(); }],
+  v: ["the runs as a table, or the charts", () => change({ table: !view.table })],
+  g: ["group runs", () => { showSide(true); $("group").focus(); }],
   l: ["logarithmic y", () => change({ log: !view.log })],
   "[": ["less smoothing", () => smoother(-1)],
   "]": ["more smoothing", () => smoother(1)],
@@ -380,8 +469,8 @@ function smoother(by) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
-  const inside = event.target.closest?.("input, select, textarea, button, summary");
+  if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open || $("notes").open) return;
+  const inside = /** @type {any} */ (event.target).closest?.("input, select, textarea, button, summary");
   if (event.key === "Escape" && inside?.type === "search" && inside.value) { // text and filter go together
     event.preventDefault();
     inside.value = "";
@@ -411,5 +500,7 @@ function later(wait, act) {
   return () => { timer ||= setTimeout(() => { timer = 0; act(); }, wait); };
 }
 
+showTable();
+table.loadColumns();
 loadRuns();
 stream.open();

@@ -1,113 +1,194 @@
-// The list of runs: search, sort, select.
+// @ts-check
+// The runs as the server knows them: which fit the filter, in which order, and which are shown. The side list and the
+// table are two views of it.
 
-import { isDark, ofRun } from "./colors.js";
-import { duration, number, size } from "./format.js";
-import { element } from "./card.js";
+import { get } from "./net.js";
 import { change, view } from "./view.js";
 
-const MOST = 400; // lines that are shown at once
+/**
+ * @typedef {{id: string, path: string, state: string, live: boolean, error: string, creature: string, task: string,
+ *   size: number, modified: number, frames: number|null, duration: number|null, reward: number|null, step: number|null,
+ *   my?: {name?: string, tags?: string[], note?: string}, values?: any[]}} Run
+ */
+
+const PAGE = 100; // runs that are asked for at a time
+const MOST_SHOWN = 1000; // runs whose curves are drawn
+const TYPING = 120; // milliseconds without a key, until a filter is asked for
 
 export class Runs {
-  constructor(list, filter, sort, counts) {
-    Object.assign(this, { list, filter, sort, counts });
-    this.all = [];
+  constructor() {
+    this.total = 0;
+    this.matching = 0;
+    this.live = 0;
+    this.unread = 0;
     this.leftOut = 0;
-    this.lines = new Map(); // a line stays the same element while it changes, so that no click on it is lost
-    filter.addEventListener("input", () => this.draw());
-    sort.value = view.sort;
-    sort.addEventListener("change", () => { change({ sort: sort.value }); this.draw(); });
-    list.addEventListener("click", (event) => {
-      const line = event.target.closest(".run");
-      if (line) this.toggle(line.dataset.run, event.ctrlKey || event.metaKey || event.shiftKey || Boolean(event.target.closest(".dot")));
-    });
-    list.addEventListener("keydown", (event) => {
-      const line = event.target.closest(".run");
-      const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
-      if (line && step) { event.preventDefault(); line.parentElement[step]?.firstElementChild.focus(); }
-      if (line && event.key === " ") { event.preventDefault(); this.toggle(line.dataset.run, true); }
-    });
+    this.looking = false;
+    this.listed = false;
+    this.problem = ""; // what is wrong with the filter
+    /** @type {Map<string, Run>} */
+    this.known = new Map();
+    /** @type {(string|undefined)[]} ids by place */
+    this.places = [];
+    this.asked = new Set();
+    this.turn = 0;
+    /** @type {string[]} what a run's values are of */
+    this.columns = [];
+    this.anchor = -1; // where a range begins
+    this.watchers = new Set();
+    /** @type {((id: string) => number|undefined)|null} the colours, where they are not those of the runs */
+    this.slots = null;
   }
 
-  get(id) { return this.all.find((run) => run.id === id); }
+  /** @param {(what: "list"|"page") => void} watcher */
+  watch(watcher) { this.watchers.add(watcher); }
+  /** @param {"list"|"page"} what */
+  tell(what) { for (const watcher of this.watchers) watcher(what); }
 
-  // A plain click shows this run alone; with Ctrl, or on its square, it is added or taken away.
+  /** @param {string} id @returns {Run|undefined} */
+  get(id) { return this.known.get(id); }
+
+  /** The name that is shown: what a person called it, or its path. @param {string} id */
+  nameOf(id) {
+    const run = this.known.get(id);
+    return run?.my?.name ?? run?.path ?? id;
+  }
+
+  /** Its place among the colours; undefined for one that is not shown. @param {string} id @returns {number|undefined} */
+  slotOf(id) { return this.slots?.(id) ?? view.runs.find((run) => run.id === id)?.slot; }
+
+  /** The run at a place; undefined until the server has said which it is. @param {number} place @returns {Run|undefined} */
+  at(place) {
+    this.want(place);
+    const id = this.places[place];
+    return id === undefined ? undefined : this.known.get(id);
+  }
+
+  parameters() { return { filter: view.filter, sort: view.sort, columns: this.columns.join(",") }; }
+
+  /** @param {number} place */
+  want(place) {
+    const page = Math.floor(place / PAGE);
+    if (this.asked.has(page)) return;
+    this.asked.add(page);
+    this.load(page).catch(() => this.asked.delete(page));
+  }
+
+  /** @param {number} page */
+  async load(page) {
+    const turn = this.turn;
+    const answer = await get("runs", { ...this.parameters(), offset: page * PAGE, limit: PAGE });
+    if (turn !== this.turn) return;
+    this.take(answer);
+    this.tell("page");
+  }
+
+  take(answer) {
+    Object.assign(this, { total: answer.total, matching: answer.matching, live: answer.live, unread: answer.unread, leftOut: answer.left_out, looking: answer.looking });
+    answer.runs.forEach((run, i) => {
+      this.places[answer.offset + i] = run.id;
+      this.known.set(run.id, run);
+    });
+    this.places.length = answer.matching;
+  }
+
+  /** Ask again: something has changed, on the server or in what is wanted. @param {number} first a place on the screen */
+  async refresh(first = 0) {
+    const turn = ++this.turn;
+    const page = Math.floor(first / PAGE);
+    const missing = view.runs.map(({ id }) => id);
+    try {
+      const [answer, shown] = await Promise.all([
+        get("runs", { ...this.parameters(), offset: page * PAGE, limit: PAGE }),
+        missing.length ? get("runs", { runs: missing.join(","), columns: this.columns.join(",") }) : null,
+      ]);
+      if (turn !== this.turn) return;
+      for (const run of shown?.runs ?? []) this.known.set(run.id, run);
+      if (shown && shown.runs.length < missing.length) {
+        const there = new Set(shown.runs.map(({ id }) => id));
+        for (const id of missing) if (!there.has(id)) this.known.delete(id);
+      }
+      this.asked = new Set([page]); // the others are asked for when they are on the screen
+      this.take(answer);
+      this.problem = "";
+      this.listed = true;
+    } catch (error) {
+      if (turn !== this.turn) return;
+      if (error.status !== 400) throw error;
+      this.problem = error.message;
+    }
+    this.tell("list");
+  }
+
+  /** @param {string} text */
+  setFilter(text) {
+    change({ filter: text });
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.refresh().catch(() => {}), TYPING);
+  }
+
+  /** @param {string} sort */
+  setSort(sort) {
+    change({ sort });
+    this.refresh().catch(() => {});
+  }
+
+  /** @param {string[]} columns */
+  setColumns(columns) {
+    this.columns = columns;
+    this.refresh().catch(() => {});
+  }
+
+  // --- which are shown ---
+
+  slotFor(others) {
+    const taken = new Set(others.map(({ slot }) => slot));
+    let slot = 0;
+    while (taken.has(slot)) slot++;
+    return slot;
+  }
+
+  /** Show this run alone, or add it, or take it away. @param {string} id @param {boolean} add */
   toggle(id, add) {
     const chosen = view.runs.find((run) => run.id === id);
+    this.anchor = this.places.indexOf(id);
     if (chosen) {
       if (!add && view.runs.length > 1) change({ runs: [chosen] });
       else change({ runs: view.runs.filter((run) => run !== chosen) });
       return;
     }
     const others = add ? view.runs : [];
+    change({ runs: [...others, { id, slot: this.slotFor(others) }], ...(add ? {} : { zoom: null, at: null, episode: null }) });
+  }
+
+  /** Add all runs from the last one that was chosen to this one. @param {string} id */
+  async range(id) {
+    const to = this.places.indexOf(id);
+    if (this.anchor < 0 || to < 0) { this.toggle(id, true); return; }
+    const [low, high] = [Math.min(this.anchor, to), Math.max(this.anchor, to)];
+    const { ids } = await get("ids", { filter: view.filter, sort: view.sort, offset: low, limit: high - low + 1 });
+    this.add(ids);
+  }
+
+  /** Add all runs that fit the filter, as many as can be shown; how many there are. */
+  async addAll() {
+    const { ids, matching } = await get("ids", { filter: view.filter, sort: view.sort, limit: MOST_SHOWN });
+    this.add(ids);
+    return matching;
+  }
+
+  /** @param {string[]} ids */
+  add(ids) {
+    const shown = [...view.runs];
+    const there = new Set(shown.map((run) => run.id)), slots = new Set(shown.map(({ slot }) => slot));
     let slot = 0;
-    while (others.some((run) => run.slot === slot)) slot++;
-    change({ runs: [...others, { id, slot }], ...(add ? {} : { zoom: null, at: null, episode: null }) });
+    for (const id of ids) {
+      if (there.has(id) || shown.length >= MOST_SHOWN) continue;
+      while (slots.has(slot)) slot++;
+      slots.add(slot);
+      shown.push({ id, slot });
+    }
+    change({ runs: shown });
   }
 
-  set({ runs, left_out }) {
-    this.all = runs;
-    const ids = new Set(runs.map(({ id }) => id));
-    for (const id of this.lines.keys()) if (!ids.has(id)) this.lines.delete(id);
-    this.leftOut = left_out;
-    this.draw();
-  }
-
-  draw() {
-    const words = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const key = this.sort.value;
-    const shown = this.all.filter((run) => {
-      const text = `${run.path} ${run.task} ${run.creature} ${run.codec}`.toLowerCase();
-      return words.every((word) => text.includes(word));
-    });
-    const textual = key === "path" || key === "task";
-    shown.sort((a, b) => (textual ? String(a[key]).localeCompare(String(b[key])) : (b[key] ?? -Infinity) - (a[key] ?? -Infinity)));
-    const lines = shown.slice(0, MOST).map((run) => this.line(run));
-    if (lines.length !== this.list.children.length || lines.some((line, i) => line !== this.list.children[i])) {
-      const focused = document.activeElement?.dataset?.run;
-      this.list.replaceChildren(...lines);
-      if (focused) this.lines.get(focused)?.firstElementChild.focus();
-    }
-    const live = this.all.filter((run) => run.live).length;
-    this.counts.textContent = [`${shown.length} of ${this.all.length} runs`, live ? `${live} live` : "",
-      this.leftOut ? `${this.leftOut} files not looked at` : ""].filter(Boolean).join(", ");
-  }
-
-  line(run) {
-    const chosen = view.runs.find(({ id }) => id === run.id);
-    let item = this.lines.get(run.id);
-    if (!item) {
-      item = element("li");
-      item.append(Object.assign(element("button", "run"), { type: "button" }));
-      this.lines.set(run.id, item);
-    }
-    const signature = JSON.stringify([run, chosen, isDark()]);
-    if (item.dataset.shown !== signature) {
-      item.dataset.shown = signature;
-      this.fill(item.firstElementChild, run, chosen);
-    }
-    return item;
-  }
-
-  fill(button, run, chosen) {
-    button.dataset.run = run.id;
-    button.setAttribute("aria-pressed", String(Boolean(chosen)));
-    button.title = `${run.path}\nclick: this run alone; Ctrl-click or click the square: add it`;
-    const dot = element("span", "dot");
-    if (chosen) dot.style.background = dot.style.borderColor = ofRun(chosen.slot);
-    const name = Object.assign(element("span", "name"), { textContent: run.path });
-    const mark = element("span", run.live ? "mark" : "");
-    mark.textContent = run.live ? "live" : "";
-    button.replaceChildren(dot, name, mark);
-    if (run.error) {
-      button.append(Object.assign(element("span", "wrong"), { textContent: run.error }));
-    } else {
-      const task = [run.creature, run.task].filter(Boolean).join(" · ");
-      if (task) button.append(Object.assign(element("span", "task"), { textContent: task }));
-      const facts = element("span", "facts");
-      const parts = [duration(run.duration), run.frames === null ? "counting…" : `${number(run.frames)} frames`, size(run.size)];
-      if (run.reward !== null) parts.push(`reward ${number(run.reward)}`);
-      facts.append(...parts.map((text) => Object.assign(element("span"), { textContent: text })));
-      button.append(facts);
-    }
-  }
+  clear() { change({ runs: [] }); }
 }

@@ -1,8 +1,26 @@
+// @ts-check
 // What the page shows, kept in its address so that a view can be shared.
 
 import { formatCard, parseCard, PLAIN } from "./cardstate.js";
 
-const DEFAULTS = { x: "", smooth: 0, log: false, q: "", sort: "modified", zoom: null, runs: [], at: null, episode: null, cards: {} };
+/**
+ * @typedef {{id: string, slot: number}} Shown a run that is shown, and its place among the colours
+ * @typedef {{
+ *   x: string, smooth: any, log: boolean, q: string, sort: string, filter: string, table: boolean, columns: string[]|null,
+ *   differs: boolean, group: string, center: string, band: string, zoom: [number, number]|null, runs: Shown[],
+ *   at: {run: string, time: number}|null, episode: {run: string, number: number}|null, cards: Record<string, any>,
+ * }} View
+ */
+
+/** @type {View} */
+const DEFAULTS = {
+  x: "", smooth: 0, log: false, q: "", sort: "-changed", filter: "", table: false, columns: null, differs: false, group: "",
+  center: "mean", band: "ci", zoom: null, runs: [], at: null, episode: null, cards: {},
+};
+// The names that sorts had in addresses of older versions.
+const OLD_SORTS = { modified: "-changed", path: "run", duration: "-duration", frames: "-frames", reward: "-reward", size: "-size" };
+export const CENTERS = { mean: "mean", median: "median", iqm: "IQM" };
+export const BANDS = { ci: "95 % interval", std: "standard deviation", minmax: "lowest to highest", none: "no band" };
 
 export const view = read();
 const watchers = new Set();
@@ -21,11 +39,18 @@ function read() {
     smooth: smoothOf(from.get("smooth")),
     log: from.get("log") === "1",
     q: from.get("q") ?? "",
-    sort: from.get("sort") ?? "modified",
+    sort: OLD_SORTS[from.get("sort") ?? "modified"] ?? from.get("sort"),
+    filter: from.get("filter") ?? "",
+    table: from.get("table") === "1",
+    columns: from.has("columns") ? from.get("columns").split(",").filter(Boolean) : null,
+    differs: from.get("differs") === "1",
+    group: from.get("group") ?? "",
+    center: from.get("center") in CENTERS ? from.get("center") : "mean",
+    band: from.get("band") in BANDS ? from.get("band") : "ci",
     zoom: pair(from.get("zoom")),
-    runs: (from.get("runs") ?? "").split(",").filter(Boolean).map((part) => {
-      const [id, slot] = part.split(":");
-      return { id, slot: Number(slot) || 0 };
+    runs: (from.get("runs") ?? "").split(",").filter(Boolean).map((part, place) => {
+      const [id, slot] = part.split(":"); // without a slot it is the place in the list
+      return { id, slot: slot === undefined ? place : Number(slot) || 0 };
     }),
     at: moment ? { run: moment[1], time: Number(moment[2]) } : null,
     cards: Object.fromEntries(from.getAll("card").slice(0, 100).flatMap((text) => { const card = parseCard(text); return card ? [card] : []; })),
@@ -42,14 +67,18 @@ function smoothOf(text) {
 
 const short = (value) => String(Number(value.toPrecision(10)));
 
-function write() {
+/** The address of what is shown, without the page's own place. */
+export function query() {
   const to = new URLSearchParams();
-  if (view.runs.length) to.set("runs", view.runs.map(({ id, slot }) => `${id}:${slot}`).join(","));
+  if (view.runs.length) to.set("runs", view.runs.map(({ id, slot }, place) => (slot === place ? id : `${id}:${slot}`)).join(","));
   if (view.x) to.set("x", view.x);
   if (view.smooth) to.set("smooth", String(view.smooth));
   if (view.log) to.set("log", "1");
   if (view.q) to.set("q", view.q);
-  if (view.sort !== DEFAULTS.sort) to.set("sort", view.sort);
+  for (const name of ["sort", "filter", "group", "center", "band"]) if (view[name] !== DEFAULTS[name]) to.set(name, view[name]);
+  if (view.table) to.set("table", "1");
+  if (view.differs) to.set("differs", "1");
+  if (view.columns) to.set("columns", view.columns.join(","));
   if (view.zoom) to.set("zoom", view.zoom.map(short).join(":"));
   if (view.at) to.set("at", `${view.at.run}:${short(view.at.time)}`);
   if (view.episode) to.set("episode", `${view.episode.run}:${view.episode.number}`);
@@ -57,7 +86,11 @@ function write() {
     const text = formatCard(id, { ...PLAIN, ...card });
     if (text) to.append("card", text);
   }
-  const text = to.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
+  return to.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
+}
+
+function write() {
+  const text = query();
   history.replaceState(null, "", text ? `?${text}` : location.pathname);
 }
 

@@ -1,0 +1,178 @@
+"""The runs of a tree, followed while they come, grow and go, for a program that runs for long.
+
+A look costs a walk of the tree, and the headers of what is new. The frames are read apart, the newest logs first, and
+of a log that has grown only what was appended, so that neither keeps the other waiting.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from trainlog.catalog.index import Catalog, _Files, _Stamp, _walk
+from trainlog.catalog.store import Entry, Store, location
+from trainlog.errors import LogNotFound
+from trainlog.find_logs import Look
+
+__all__ = ["CatalogFollower"]
+
+_AT_A_TIME: Final = 1024  # logs of one read, and
+_BYTES: Final = 1 << 26  # of them together, unless one alone has more
+_REST: Final = 10  # times as long as it took to read a log that grows, it is left alone, but at least
+_PAUSE: Final = 1.0  # seconds
+
+
+class CatalogFollower(Catalog):
+    """A catalog that remembers. `look` and `read` may be called by two threads.
+
+    Links to files that are not below the folder are no runs.
+
+    Attributes:
+        left_out: whether there are more files than are looked at.
+
+    """
+
+    _any_error = True
+
+    def __init__(self, where: Path, most: int = 1_000_000) -> None:
+        """Prepare to follow *where*, a folder or a log, with at most *most* files.
+
+        Raises:
+            LogNotFound: when there is no such file or folder.
+
+        """
+        super().__init__(where)
+        self._most = most
+        self.left_out = False
+        if not self._is_tree:  # so that what was read of it is kept
+            self.store = Store(location(self.root))
+        self._known: dict[str, Entry] | None = None
+        self._every: dict[str, Entry] = {}
+        self._files = _Files({})
+        self._behind: dict[str, float] = {}  # logs whose frames are not read as far as they go, and when to try it
+        self._files_now: dict[str, _Stamp] = {}
+        self._lock = threading.Lock()
+        self._looking = threading.Lock()
+
+    def look(self) -> dict[str, Entry]:
+        """The runs by name. Of one that has grown, the metrics are those of the last `read`."""
+        with self._looking:
+            return self._looked()
+
+    def _looked(self) -> dict[str, Entry]:
+        self._list()
+        self._files_now = self._found()
+        files = _Files(self._files_now)
+        with self._lock:
+            before = self._load(files) if self._known is None else self._known
+            known = before | {name: _touched(before[name], files) for name in self._grown(before, files)}
+            before = dict(before)
+        self._every = known
+        runs = self._unchanged(known, files, read=False) if self._is_tree else None
+        if runs is None:
+            runs = self._looked_at(known, files, read=False, progress=None, workers=None)
+        self._renew_states(runs, files)
+        with self._lock:
+            # What was read meanwhile is newer; of what has grown meanwhile the next look tells.
+            newer = {name: one for name, one in (self._known or {}).items() if one is not before.get(name)}
+            self._known = {**self._every, **runs, **{name: one for name, one in newer.items() if name in runs}}
+            self._files = files
+            for name in self._behind.keys() - runs.keys():
+                del self._behind[name]
+            for name, entry in runs.items():
+                if not (entry.facts.read or entry.facts.error):
+                    self._behind.setdefault(name, 0.0)
+            return {name: self._known[name] for name in runs}
+
+    def _load(self, files: _Files) -> dict[str, Entry]:
+        known = self.store.entries()
+        return known if self._is_tree else {name: one for name, one in known.items() if name in files.stamps}
+
+    def _grown(self, known: dict[str, Entry], files: _Files) -> list[str]:
+        """The runs to which something was added, or may have been: their headers need no look."""
+        found = []
+        for name, entry in known.items():
+            if not entry.is_run or entry.facts.error:
+                continue
+            stamp = files.stamp(name, entry.facts.files)
+            if (stamp != entry.stamp and _is_longer(entry.stamp, stamp)) or (stamp == entry.stamp and not entry.looked):
+                found.append(name)
+                self._behind.setdefault(name, 0.0)
+        return found
+
+    def read(self) -> dict[str, Entry]:
+        """Read the frames of some runs that are new or have grown, the newest first, mostly in another process."""
+        with self._lock:
+            known, files = dict(self._known or {}), self._files
+            now = time.monotonic()
+            due = [known[name] for name, when in self._behind.items() if when <= now and name in known]
+        due.sort(key=lambda entry: -entry.facts.changed)
+        sizes = itertools.accumulate(entry.facts.size for entry in due)
+        chosen = [entry.path for entry, size in zip(due, sizes, strict=True) if size < _BYTES][:_AT_A_TIME]
+        chosen = chosen or [entry.path for entry in due[:1]]
+        began = time.monotonic()
+        # One other process, as there are clients to answer meanwhile.
+        found = self._look(chosen, known, files, read=True, progress=None, workers=1, elsewhere=True)
+        now = time.monotonic()
+        rest = now + max(_REST * (now - began) / max(len(chosen), 1), _PAUSE)
+        with self._lock:
+            return {name: self._keep(entry, rest) for name, entry in found.items() if name in (self._known or {})}
+
+    def _keep(self, entry: Entry, rest: float) -> Entry:
+        assert self._known is not None
+        if entry.looked:
+            self._behind.pop(entry.path, None)
+        else:  # it changed just now, and may have changed again unseen
+            self._behind[entry.path] = rest
+        kept = entry._replace(is_run=self._known[entry.path].is_run, looked=entry.looked or time.time())
+        self._known[entry.path] = kept
+        return kept
+
+    # --- how the catalog looks ---
+
+    def _logs(self, look: Look) -> list[Path]:
+        stamps = self._files_now
+
+        def known(path: Path) -> tuple[tuple[Path, ...], int | None] | None:
+            found = look(path)
+            if found is None and self._name(path) not in stamps and not path.is_dir():
+                return (), None  # it has come since the walk, or leads out of the folder
+            return found
+
+        try:
+            return super()._logs(known)
+        except LogNotFound:
+            return []
+
+    def _settle(self, every: dict[str, Entry], known: dict[str, Entry], files: _Files, logs: frozenset[str]) -> None:
+        super()._settle(every, known, files, logs)
+        self._every = every
+
+    def _walked(self) -> dict[str, _Stamp]:
+        walk = _walk(self._where, "", within=self._where)
+        found = dict(itertools.islice(walk, self._most))
+        self.left_out = next(walk, None) is not None
+        return found
+
+
+def _touched(entry: Entry, files: _Files) -> Entry:
+    """A run that has grown: what is known of its frames stays so until they are read."""
+    stamps = [files.stamps[one] for one in files.members(entry.path, entry.facts.files) if one in files.stamps]
+    changed = max((one.changed for one in stamps), default=0) / 1e9
+    facts = replace(entry.facts, size=sum(one.size for one in stamps), changed=changed, state="running")
+    return entry._replace(facts=facts, stamp=files.stamp(entry.path, entry.facts.files), looked=time.time())
+
+
+def _is_longer(old: str, new: str) -> bool:
+    """Whether the stamps are those of the same files, of which none has become shorter."""
+    pairs = [
+        (one.rsplit("=", 1), two.rsplit("=", 1)) for one, two in zip(old.split("\n"), new.split("\n"), strict=False)
+    ]
+    if old.count("\n") != new.count("\n") or not all(one[:-1] == two[:-1] for one, two in pairs):
+        return False
+    places = [(one[-1].split(":"), two[-1].split(":")) for one, two in pairs]
+    return all(len(one) == len(two) == 4 and one[3] == two[3] and int(one[0]) <= int(two[0]) for one, two in places)

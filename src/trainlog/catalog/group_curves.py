@@ -1,0 +1,134 @@
+"""A metric of many runs as curves of groups, by the code of the figures; what was read of the runs is remembered."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final, NamedTuple
+
+from trainlog import registry
+from trainlog.conventions import AxisName
+from trainlog.errors import TrainlogError
+from trainlog.model import Kind
+from trainlog.plot.axes import Floats
+from trainlog.plot.run import Metric, Run
+from trainlog.plot.seeds import BandName, aggregate
+from trainlog.plot.smoothing import smoothed
+from trainlog.statistics import CenterName
+
+__all__ = ["GroupCurves", "Member"]
+
+_BYTES: Final = 32 << 20  # of curves that are remembered
+
+_Points = dict[str, tuple[Floats, Floats]]
+
+
+class Member(NamedTuple):
+    """A run of a group.
+
+    Attributes:
+        path: of the log.
+        stamp: changes when the log does.
+        task: tasks count alike in a center, see `trainlog.statistics`.
+
+    """
+
+    path: Path
+    stamp: str
+    task: str
+
+
+@dataclass(frozen=True)
+class GroupCurves:
+    """How runs become curves.
+
+    Attributes:
+        kind: of the frames.
+        axis: what the metric is drawn over.
+        center, band: see `trainlog.plot.seeds.aggregate`.
+        smooth: of each run, see `trainlog.plot.smoothing.smoothed`; 0 for the values as they are.
+        part: the type of the episodes, where there are several; the first one for an empty text.
+
+    """
+
+    kind: Kind
+    axis: AxisName
+    center: CenterName
+    band: BandName
+    smooth: float | None = 0.0
+    part: str = ""
+
+    def of(
+        self, members: Sequence[Member | None], keys: Sequence[str], groups: Sequence[Sequence[int]]
+    ) -> dict[str, list[dict[str, Any] | None]]:
+        """The curves of the metrics *keys* of each group, given by the numbers of its *members*.
+
+        Returns:
+            by key, for each group ``x``, ``center``, ``low``, ``high``, ``runs`` (how many at each point) as lists;
+            ``bins``, see `trainlog.plot.seeds.Aggregate`; ``n``, how many runs have the metric, and of how many
+            ``tasks``. None for a group without any.
+
+        Raises:
+            PlotError: for a smoothing that is none.
+
+        """
+        points = [{} if one is None else _points_of(one, self.kind, keys, self.axis) for one in members]
+        tasks = ["" if one is None else one.task for one in members]
+        found = {}
+        for key in keys:
+            curves = [self._curve(one.get(key, {})) for one in points]
+            found[key] = [
+                self._aggregate([(curve, tasks[n]) for n in group if (curve := curves[n]) is not None])
+                for group in groups
+            ]
+        return found
+
+    def _aggregate(self, curves: Sequence[tuple[tuple[Floats, Floats], str]]) -> dict[str, Any] | None:
+        if not curves:
+            return None
+        tasks = [task for _, task in curves]
+        found = aggregate([one for one, _ in curves], self.center, self.band, tasks)
+        numbers = {name: getattr(found, name).tolist() for name in ("x", "center", "low", "high", "runs")}
+        return {**numbers, "bins": found.bins, "n": len(curves), "tasks": len(set(tasks))}
+
+    def _curve(self, points: _Points) -> tuple[Floats, Floats] | None:
+        found = points.get(self.part) or (next(iter(points.values()), None) if not self.part else points.get(""))
+        smooth = None if found is None or self.smooth == 0 else smoothed(found[1], self.smooth)
+        return found if found is None or smooth is None else (found[0], smooth.values)
+
+
+_cache: OrderedDict[tuple[Any, ...], _Points] = OrderedDict()
+_lock = Lock()
+
+
+def _points_of(member: Member, kind: Kind, keys: Sequence[str], axis: AxisName) -> dict[str, _Points]:
+    """Metrics of a run, by the type of its episodes; nothing of one that it does not have, or without that axis."""
+    places = {key: (member.path, member.stamp, kind, key, axis) for key in keys}
+    with _lock:
+        found = {key: _cache[place] for key, place in places.items() if place in _cache}
+        for key in found:
+            _cache.move_to_end(places[key])
+    missing = [key for key in keys if key not in found]
+    if not missing:
+        return found
+    found |= {key: {} for key in missing}
+    with suppress(TrainlogError, OSError):  # it has gone meanwhile, or has no such axis
+        run = Run(registry.open(member.path), only=missing)
+        columns = run.columns(kind)
+        for key in missing:
+            if key in columns.table and columns.is_number(key):
+                found[key] = run.points(Metric(kind, key), axis)
+    with _lock:
+        _cache.update((places[key], found[key]) for key in missing)
+        size = sum(map(_size, _cache.values()))
+        while size > _BYTES and len(_cache) > 1:
+            size -= _size(_cache.popitem(last=False)[1])
+    return found
+
+
+def _size(points: _Points) -> int:
+    return 1000 + sum(x.nbytes + y.nbytes for x, y in points.values())

@@ -1,0 +1,54 @@
+"""Which runs are one group: those of the same values of some keys, or that differ in nothing but the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from trainlog.catalog.filter import FACTS, PREFIXES
+from trainlog.catalog.notes import PREFIX
+from trainlog.conventions import SEED_KEYS, WALL
+from trainlog.strictjson import strict_json
+
+__all__ = ["all_but_seed", "grouped", "label_of", "varying"]
+
+_NO_METADATA: Final = frozenset(["run", "state", "reason", "error", *FACTS])
+_OF_ONE_RUN: Final = frozenset([*SEED_KEYS, WALL])
+
+
+def varying(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys of the metadata that not all of *rows*, of `Runs.config`, have alike, in the order of first sight."""
+    known: dict[str, Any] = {}
+    for row in rows:
+        for key in row:
+            known.setdefault(key, row[key])
+    return [
+        key
+        for key, first in known.items()
+        if key not in _NO_METADATA
+        and key.partition("/")[0] not in (PREFIX, "run", *PREFIXES)
+        and any(row.get(key) != first for row in rows)
+    ]
+
+
+def all_but_seed(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys by which runs that differ in the seed alone, and in when they began, are one group."""
+    return [key for key in varying(rows) if key not in _OF_ONE_RUN]
+
+
+def grouped(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[list[int]]:
+    """The numbers of the rows of each group, in the order of first sight; a key that a row lacks counts as a value."""
+    members: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        members.setdefault(strict_json([row.get(key) for key in keys]), []).append(number)
+    return list(members.values())
+
+
+def label_of(row: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """The name of the group of *row* in a legend: ``sac, lr 0.001``."""
+    words = [
+        value if isinstance(value, str) else f"{key.rpartition('/')[2]} {strict_json(value)}"
+        for key in keys
+        if (value := row.get(key)) is not None
+    ]
+    return ", ".join(words) or "all runs"

@@ -1,0 +1,205 @@
+"""The runs of several folders and logs, followed by threads for as long as a program runs."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from trainlog.catalog.facts import Digest, Facts
+from trainlog.catalog.filter import searched
+from trainlog.catalog.follow import CatalogFollower
+from trainlog.catalog.notes import Notes
+from trainlog.catalog.runs import row_of
+from trainlog.catalog.store import Entry
+from trainlog.errors import LogNotFound, LogReadError
+from trainlog.storage.location import RemotePath
+
+__all__ = ["LiveCatalog", "LiveRun"]
+
+_FIRST: Final = 4.0  # seconds that somebody waits for the first look
+REMOTE_PAUSE: Final = 5.0  # seconds between two listings of an object storage, each of which costs money
+
+
+@dataclass(frozen=True, eq=False)
+class LiveRun:
+    """A log that was found.
+
+    Attributes:
+        id: made of its place, so that it is the same after a restart.
+        name: its path below the folder, with ``/``; with the name of the folder, where there are several.
+        root: the folder, or the log itself.
+        path: the log.
+        known: what the catalog knows of it.
+        notes: what people have said of it.
+
+    """
+
+    id: str
+    name: str
+    root: Path
+    path: Path
+    known: Entry
+    notes: Mapping[str, Any]
+
+    @property
+    def facts(self) -> Facts:
+        """What is known of its content."""
+        return self.known.facts
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its files, where there are several beside one another."""
+        folder = self.path.parent
+        return tuple(folder / one for one in self.facts.files) if len(self.facts.files) > 1 else ()
+
+    @cached_property
+    def row(self) -> dict[str, Any]:
+        """What the table and filters know of it, by column; see `trainlog.catalog.runs.Runs.config`."""
+        return row_of(self.name, self.facts, self.notes)
+
+    @cached_property
+    def searched(self) -> str:
+        """See `trainlog.catalog.filter.searched`."""
+        return searched(self.row)
+
+
+class LiveCatalog:
+    """All runs below some folders, looked for by a thread, and read by another one.
+
+    Attributes:
+        entries: by id.
+        version: grows with every change.
+        left_out: how many of the folders have more files than are looked at.
+        is_complete: whether all headers were looked at once.
+        on_change: called when there is a change.
+
+    """
+
+    def __init__(self, roots: list[Path], pause: float = 1.0, *, read_only: bool = False) -> None:
+        """Follow *roots*, folders and logs.
+
+        Args:
+            roots: of the runs.
+            pause: seconds between two looks, at least.
+            read_only: whether nothing that people say of runs is kept.
+
+        Raises:
+            LogNotFound: when one of them does not exist.
+
+        """
+        self.roots = []
+        for root in roots:
+            if not root.exists():
+                raise LogNotFound("there is no such file or folder", path=root)
+            self.roots.append(root.resolve())
+        self._followers = {root: CatalogFollower(root) for root in self.roots}
+        self.notes = {root: Notes(root if root.is_dir() else root.parent, read_only=read_only) for root in self.roots}
+        self._found: dict[Path, dict[str, LiveRun]] = {root: {} for root in self.roots}
+        is_remote = any(isinstance(root, RemotePath) for root in self.roots)
+        self._pause = max(pause, REMOTE_PAUSE) if is_remote else pause
+        self.entries: dict[str, LiveRun] = {}
+        self.version = self.left_out = 0
+        self.is_complete = False
+        self.on_change: Callable[[], object] = lambda: None
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._begun = threading.Event()
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=run, args=(act,), name=f"catalog, {act.__name__}", daemon=True)
+            for run, act in ((self._run, self.scan), (self._run, self.read))
+        ]
+
+    def start(self) -> None:
+        """Begin, and wait for the first look as long as somebody at a browser would."""
+        for thread in self._threads:
+            thread.start()
+        self._begun.wait(_FIRST)
+
+    def close(self) -> None:
+        """End the threads; one that waits for a process that reads ends with this one."""
+        self._closed = True
+        self._wake.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(1)
+
+    def _run(self, act: Callable[[], bool]) -> None:
+        while not self._closed:
+            began = time.monotonic()
+            is_more = False
+            with suppress(LogReadError):  # of an object storage; the next look may have an answer
+                is_more = act()
+            pause = 0.0 if is_more else self._pause
+            self._wake.wait(pause if act == self.read else max(pause, 5 * (time.monotonic() - began)))
+
+    def scan(self) -> bool:
+        """Look for new logs, changed ones, and ones that have gone."""
+        for root, follower in self._followers.items():
+            if not self._closed:
+                self.notes[root].refresh()
+                self._publish(root, follower.look(), is_all=True)
+        self.left_out = sum(follower.left_out for follower in self._followers.values())
+        self.is_complete = True
+        self._begun.set()
+        for entry in list(self.entries.values()):
+            _ = entry.searched  # so that nobody who types a filter waits for it
+        return False
+
+    def read(self) -> bool:
+        """Bring up to date what the list tells of the frames of some logs; whether there are more of them."""
+        found = False
+        for root, follower in self._followers.items():
+            if not self._closed and (runs := follower.read()):
+                found = True
+                self._publish(root, runs, is_all=False)
+        return found
+
+    def annotate(self, entry: LiveRun, fields: Mapping[str, Any]) -> None:
+        """Keep what somebody says of a run.
+
+        Raises:
+            TrainlogError: when it cannot be kept.
+
+        """
+        self.notes[entry.root].annotate(entry.known.path, fields)
+        self._publish(entry.root, {entry.known.path: entry.known}, is_all=False)
+
+    def _publish(self, root: Path, runs: Mapping[str, Entry], *, is_all: bool) -> None:
+        with self._lock:
+            before, notes = self._found[root], self.notes[root].runs
+            found = {} if is_all else dict(before)
+            for name, known in runs.items():
+                old, said = before.get(name), notes.get(name, {})
+                if old is not None and old.known is known and old.notes == said:
+                    found[name] = old
+                elif is_all or name in before:
+                    found[name] = self._entry(root, name, known, said)
+            if found == before:
+                return
+            self._found[root] = found
+            self.entries = {entry.id: entry for each in self._found.values() for entry in each.values()}
+            self.version += 1
+        self.on_change()
+
+    def _entry(self, root: Path, name: str, known: Entry, notes: Mapping[str, Any]) -> LiveRun:
+        shown = f"{root.name}/{name}" if len(self.roots) > 1 and root.is_dir() else name
+        id = hashlib.blake2b(f"{root}\0{shown}".encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+        path = self._followers[root].path(name)
+        if isinstance(path, RemotePath):
+            path = path.alone()  # the listing tells how it was when it was found
+        return LiveRun(id, shown, root, path, known, notes)
+
+    def digests(self, entries: Iterable[LiveRun]) -> Iterator[tuple[LiveRun, Digest]]:
+        """Yield what is known of the metrics of runs that were read; all of it together would be large."""
+        for root, follower in self._followers.items():
+            mine = {entry.known.path: entry for entry in entries if entry.root == root}
+            for name, digest, _ in follower.store.digests(mine):
+                yield mine[name], digest

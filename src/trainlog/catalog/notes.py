@@ -1,0 +1,148 @@
+"""What people say of runs: names, tags, notes, and views of the dashboard, in one JSON file beside the logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from trainlog.errors import LogWriteError
+from trainlog.storage.location import RemotePath
+from trainlog.storage.source import atomic_write
+
+__all__ = ["NAME", "PREFIX", "Notes"]
+
+NAME: Final = ".trainlog-notes.json"
+PREFIX: Final = "my"
+"""What stands before them in the columns of a run: ``my/name``, ``my/tags``, ``my/note``."""
+
+_MOST_BYTES: Final = 16 << 20
+_MOST_TAGS: Final = 32
+_MOST_VIEWS: Final = 1000
+_LETTERS: Final = {"name": 200, "note": 4000, "tag": 60, "view": 100, "address": 30_000}
+
+
+class Notes:
+    """The notes of one folder. What cannot be read counts as nothing, and is not overwritten.
+
+    Attributes:
+        runs: by the path of the run: ``name``, ``tags``, ``note``, those that there are.
+        views: the query of the address of a view, by name.
+
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        """Read the notes of *folder*."""
+        self.path = folder / NAME
+        self._read_only = read_only
+        self._stamp: tuple[int, ...] | None = None
+        self._lock = threading.Lock()
+        self.runs: dict[str, dict[str, Any]] = {}
+        self.views: dict[str, str] = {}
+        self.problem = ""
+        self.refresh()
+
+    def refusal(self) -> str:
+        """Why nothing can be written; empty when it can."""
+        if self._read_only:
+            return "the dashboard was started with --read-only"
+        if isinstance(self.path, RemotePath):
+            return "the logs are in an object storage, where no notes are kept"
+        if self.problem:
+            return self.problem
+        return "" if os.access(self.path.parent, os.W_OK | os.X_OK) else "the folder of the logs is read-only"
+
+    def refresh(self) -> None:
+        """Read the file again, if another process has changed it."""
+        if isinstance(self.path, RemotePath):
+            return
+        try:
+            status = self.path.lstat()
+        except OSError:
+            if self._stamp is not None:
+                self._stamp, self.runs, self.views, self.problem = None, {}, {}, ""
+            return
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+                raise ValueError("it is no small file")
+            known = json.loads(self.path.read_bytes())
+            self.runs = {str(path): _run(fields) for path, fields in known.get("runs", {}).items()}
+            self.views = {str(name): str(query) for name, query in known.get("views", {}).items()}
+            self.problem = ""
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+            self.runs, self.views = {}, {}
+            self.problem = f"{NAME} cannot be read ({error}); repair it or move it away"
+
+    def annotate(self, run: str, fields: Mapping[str, Any]) -> None:
+        """Keep *fields* of *run*: ``name``, ``tags``, ``note``; one that is empty is forgotten.
+
+        Raises:
+            ValueError: for other fields, or too much of them.
+            LogWriteError: when it cannot be written.
+
+        """
+        run.encode()
+        with self._lock:
+            self.refresh()
+            said = _run({**self.runs.get(run, {}), **fields})
+            runs = {**self.runs, run: said}
+            if not said:
+                del runs[run]
+            self._write(runs, self.views)
+
+    def keep_view(self, name: str, query: str) -> None:
+        """Keep the address of a view under *name*; an empty one is forgotten.
+
+        Raises:
+            ValueError: for too much of it.
+            LogWriteError: when it cannot be written.
+
+        """
+        name, query = _text(name, "view").strip(), _text(query, "address")
+        if not name:
+            raise ValueError("a view has a name")
+        with self._lock:
+            self.refresh()
+            views = {**self.views, name: query}
+            if not query:
+                del views[name]
+            if len(views) > _MOST_VIEWS:
+                raise ValueError(f"there are at most {_MOST_VIEWS} views")
+            self._write(self.runs, views)
+
+    def _write(self, runs: dict[str, dict[str, Any]], views: dict[str, str]) -> None:
+        if why := self.refusal():
+            raise LogWriteError(why, path=self.path)
+        text = json.dumps({"runs": runs, "views": views}, indent=1, ensure_ascii=False, sort_keys=True).encode()
+        if len(text) > _MOST_BYTES:
+            raise ValueError("there are too many notes")
+        with atomic_write(self.path) as file:
+            file.write(text)
+        self.runs, self.views = runs, views
+
+
+def _run(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields, those that are not empty; raises ValueError for what they cannot be."""
+    if unknown := fields.keys() - {"name", "tags", "note"}:
+        raise ValueError(f"a run has a name, tags and a note, and no {min(map(str, unknown))!r}")
+    tags = fields.get("tags") or []
+    if not isinstance(tags, list) or len(tags) > _MOST_TAGS:
+        raise ValueError(f"tags are a list of at most {_MOST_TAGS}")
+    found: dict[str, Any] = {name: _text(fields.get(name) or "", name).strip() for name in ("name", "note")}
+    found["tags"] = list(dict.fromkeys(tag for one in tags if (tag := _text(one, "tag").strip())))
+    return {name: value for name, value in found.items() if value}
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str) or len(value) > _LETTERS[what]:
+        raise ValueError(f"a {what} is a text of at most {_LETTERS[what]} letters")
+    value.encode()  # text that UTF-8 cannot spell is a ValueError, too
+    return value

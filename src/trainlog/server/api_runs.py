@@ -1,0 +1,164 @@
+"""The API of many runs: the table, its columns, curves of groups, and what people say of runs."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from trainlog.catalog.group_curves import GroupCurves, Member
+from trainlog.catalog.groups import all_but_seed, grouped, label_of
+from trainlog.catalog.live import LiveRun
+from trainlog.conventions import task_of
+from trainlog.errors import ExpressionError, LogNotFound, LogWriteError, PlotError
+from trainlog.plot.seeds import BANDS
+from trainlog.server.api import state_of
+from trainlog.server.app_state import State
+from trainlog.server.catalog import about
+from trainlog.server.query import Query, json_body
+from trainlog.server.responses import ApiError, Room, json_response
+from trainlog.statistics import CENTERS
+
+__all__ = ["annotate", "columns", "groups", "ids", "notes", "runs"]
+
+_MOST_ROWS: Final = 100_000
+_MOST_MEMBERS: Final = 1000  # of all groups of one answer
+_SEED: Final = "*"  # instead of keys: runs that differ in the seed alone are one group
+
+
+def _selected(query: Query, state: State) -> list[LiveRun]:
+    """The runs that a request names, or that fit its filter."""
+    ids = query.names("runs", most=_MOST_MEMBERS)
+    if ids is not None:
+        return [entry for id in ids if (entry := state.catalog.find(id)) is not None]
+    try:
+        return state.table.select(query.text("filter", "", most=2000), query.text("sort", "-changed", most=512))
+    except ExpressionError as error:
+        raise ApiError(400, "filter", str(error)) from error
+
+
+def runs(request: Request) -> Response:
+    """The runs that fit a filter, in an order, a page of them."""
+    query = Query(request, ("filter", "sort", "offset", "limit", "columns", "runs"))
+    state = state_of(request)
+    offset = query.parse_int("offset", 0, 0, 2**53)
+    limit = query.parse_int("limit", _MOST_ROWS, 0, _MOST_ROWS)
+    version, found = state.catalog.version, _selected(query, state)
+    page, room = found[offset : offset + limit], Room()
+    shown = [state.table.values(page, name) for name in query.names("columns") or []]
+    lines: list[dict[str, Any]] = [about(entry, state.redact) for entry in page]
+    for number, line in enumerate(lines if shown else []):
+        line["values"] = [room.short(column[number], 200) for column in shown]
+    every = list(state.catalog.entries.values())
+    return json_response(
+        {
+            "version": version,
+            "now": time.time(),
+            "left_out": state.catalog.left_out,
+            "looking": not state.catalog.is_complete,
+            "total": len(every),
+            "live": sum(entry.facts.state == "running" for entry in every),
+            "unread": sum(not (entry.facts.read or entry.facts.error) for entry in every),
+            "matching": len(found),
+            "offset": offset,
+            "runs": lines,
+        }
+    )
+
+
+def ids(request: Request) -> Response:
+    """The ids of the runs that fit a filter, in an order: of all of them, or of a range."""
+    query = Query(request, ("filter", "sort", "offset", "limit"))
+    offset, limit = query.parse_int("offset", 0, 0, 2**53), query.parse_int("limit", _MOST_MEMBERS, 0, _MOST_ROWS)
+    found = _selected(query, state_of(request))
+    return json_response({"matching": len(found), "ids": [entry.id for entry in found[offset : offset + limit]]})
+
+
+def columns(request: Request) -> Response:
+    """The columns that there are, and whether the runs that fit a filter differ in them."""
+    query, state = Query(request, ("filter",)), state_of(request)
+    try:
+        found = state.table.columns(query.text("filter", "", most=2000))
+    except ExpressionError as error:
+        raise ApiError(400, "filter", str(error)) from error
+    return json_response({"columns": found[:5000], "left_out": max(len(found) - 5000, 0)})
+
+
+def groups(request: Request) -> Response:
+    """Curves of groups of runs: the center of each, a band around it, and how many runs there are at each point."""
+    query = Query(request, ("runs", "filter", "sort", "by", "keys", "kind", "x", "center", "band", "smooth", "where"))
+    state = state_of(request)
+    kind, axis = query.kind("kind", "stats"), query.axis()
+    smooth = None if query.text("smooth", "") == "auto" else query.number("smooth") or 0.0
+    center, band = query.one_of("center", CENTERS, "mean"), query.one_of("band", BANDS, "ci")
+    curves = GroupCurves(kind, axis, center, band, smooth, query.text("where", "", most=300).partition(":")[2])
+    keys, chosen, by = query.names("keys", most=30) or [], _selected(query, state), query.text("by", _SEED)
+    if len(chosen) > _MOST_MEMBERS:
+        raise ApiError(400, "runs", f"at most {_MOST_MEMBERS:,} runs are drawn; these are {len(chosen):,}")
+    rows, room = [entry.row for entry in chosen], Room()
+    try:
+        names = all_but_seed(rows) if by == _SEED else [state.table.column(key) for key in by.split(",")]
+        groups = grouped(rows, names)
+        with state.querying():
+            found = curves.of([_member(state, entry) for entry in chosen], keys, groups)
+    except (ExpressionError, PlotError) as error:
+        raise ApiError(400, "parameter", str(error)) from error
+    shown = [
+        {
+            "label": room.short(label_of(rows[members[0]], names), 300),
+            "values": room.short({name: rows[members[0]].get(name) for name in names}, 200),
+            "members": [chosen[n].id for n in members],
+            "curves": {key: found[key][number] for key in keys},
+        }
+        for number, members in enumerate(groups)
+    ]
+    return json_response({"by": names, "x": axis, "center": center, "band": band, "groups": shown})
+
+
+def _member(state: State, entry: LiveRun) -> Member | None:
+    try:
+        return Member(state.catalog.opened(entry), entry.known.stamp, task_of(entry.facts.meta))
+    except LogNotFound:
+        return None
+
+
+def notes(request: Request) -> Response:
+    """The saved views, whether anything can be kept, and what is needed for it."""
+    Query(request, ())
+    state = state_of(request)
+    mine = state.catalog.notes[state.catalog.roots[0]]
+    why = mine.refusal()
+    return json_response(
+        {"views": mine.views, "read_only": state.redact(why) if why else "", "token": "" if why else state.write_token}
+    )
+
+
+async def annotate(request: Request) -> Response:
+    """Keep the name, tags and note of a run, or a view."""
+    state = state_of(request)
+    site, origin = request.headers.get("sec-fetch-site", "same-origin"), request.headers.get("origin")
+    is_ours = origin is None or origin.partition("://")[2] == request.headers.get("host")
+    token = request.headers.get("x-trainlog-token", "")
+    if site != "same-origin" or not is_ours or not hmac.compare_digest(token.encode(), state.write_token.encode()):
+        raise ApiError(403, "token", "only the page of this server may do that, with its token")
+    body = await json_body(request)
+    try:
+        await run_in_threadpool(_keep, state, body)
+    except LogWriteError as error:
+        raise ApiError(403, "read-only", state.redact(error)) from error
+    except (ValueError, TypeError) as error:
+        raise ApiError(400, "body", str(error)) from error
+    return json_response({"ok": True})
+
+
+def _keep(state: State, body: dict[str, Any]) -> None:
+    if body.keys() == {"view", "query"}:
+        state.catalog.notes[state.catalog.roots[0]].keep_view(body["view"], body["query"])
+    elif body.keys() == {"run", "fields"} and isinstance(body["fields"], dict):
+        state.catalog.annotate(state.entry(str(body["run"])), body["fields"])
+    else:
+        raise ApiError(400, "body", 'it is {"run": id, "fields": {...}}, or {"view": name, "query": text}')

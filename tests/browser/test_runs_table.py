@@ -1,0 +1,296 @@
+"""Many runs on the page, as a person works with them: filter, table, ranges, groups, names, views."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import trainlog
+from made_runs import log_bytes, make_run, sweep
+from trainlog.catalog.notes import NAME
+
+
+def ready(page: Any, count: int, query: str = "") -> None:
+    """Open the page when the server has read all runs."""
+    page.site.until(lambda: page.site.get("/api/v1/runs", limit=0).json["total"] == count)
+    page.site.until(lambda: page.site.get("/api/v1/runs", limit=0).json["unread"] == 0)
+    page.open(query)
+    page.until(lambda: page.text("#counts"))
+
+
+def type_filter(page: Any, text: str) -> None:
+    page.js(
+        "const f = document.querySelector('#filter'); f.value = arguments[0]; f.dispatchEvent(new Event('input'))", text
+    )
+
+
+def listed(page: Any) -> list[str]:
+    return list(page.js("return [...document.querySelectorAll('#runs .run .name')].map((one) => one.textContent)"))
+
+
+def column(page: Any, number: int) -> list[str]:
+    code = """return [...document.querySelectorAll('#table .rows .row')]
+        .sort((a, b) => a.dataset.place - b.dataset.place).map((row) => row.children[arguments[0]]?.textContent)"""
+    return [text.removesuffix("✎") for text in page.js(code, number)]
+
+
+def titles(page: Any) -> list[str]:
+    code = (
+        "return [...document.querySelectorAll('#table .head .cell > button:first-child')].map((one) => one.textContent)"
+    )
+    return list(page.js(code))
+
+
+def open_table(page: Any) -> None:
+    page.one("#to-table").click()
+    page.until(lambda: page.all("#table .rows .row") and len(titles(page)) > 2)
+
+
+def test_the_box_understands_the_filter_language(page: Any, runs: Path) -> None:
+    from selenium.webdriver import Keys
+
+    sweep(runs)
+    ready(page, 6)
+    page.until(lambda: len(listed(page)) == 6)
+    for text, expected in (
+        ("algo:sac", 3),
+        ("lr=0.0003 seed=1", 2),
+        ("reward>105", 2),
+        ("-sac", 3),
+        ("/^sac.*[12]/", 2),
+        ("no-run-is-called-so", 0),
+    ):
+        type_filter(page, text)
+        page.until(lambda expected=expected: len(listed(page)) == expected)
+    assert "0 of 6 runs" in page.text("#counts")
+    type_filter(page, "lr=")
+    page.until(lambda: "a value is missing" in page.text("#counts"))
+    page.complaints()  # the browser says of each 400 that there was one
+    type_filter(page, "algo:sac seed>0")
+    page.until(lambda: sorted(listed(page)) == ["sac/1.flog", "sac/2.flog"])
+    page.until(lambda: "filter=algo:sac+seed" in page.driver.current_url)
+    page.driver.refresh()
+    page.until(lambda: sorted(listed(page)) == ["sac/1.flog", "sac/2.flog"])
+    page.press(Keys.ESCAPE, on=page.one("#filter"))  # the text and the filter go together
+    page.until(lambda: len(listed(page)) == 6)
+    assert page.js("return document.querySelector('#filter').value") == ""
+
+
+def test_keys_and_values_are_completed(page: Any, runs: Path) -> None:
+    from selenium.webdriver import Keys
+
+    sweep(runs)
+    ready(page, 6)
+    box = page.one("#filter")
+    box.click()
+    time.sleep(0.5)
+    page.press("al", on=box)
+    page.until(lambda: "algo:" in page.text(".complete"))
+    page.press(Keys.ARROW_DOWN, Keys.ENTER, on=box)
+    page.until(lambda: "sac" in page.text(".complete"))
+    page.press("s", Keys.ARROW_DOWN, Keys.ENTER, on=box)
+    assert page.js("return document.querySelector('#filter').value") == "algo:sac "
+    page.until(lambda: len(listed(page)) == 3)
+
+
+def test_the_state_of_a_run_is_pushed(page: Any, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainlog.catalog.facts.LIVE", 0.3)
+    monkeypatch.setattr("trainlog.catalog.facts._SILENT", 3.0)
+    (runs / "killed.flog").write_bytes(log_bytes({}, [{"reward": 1.0}] * 5)[:-3])
+    os.utime(runs / "killed.flog", (1e9, 1e9))
+    state = "return document.querySelector(`.run[title^='${arguments[0]}'] .state`)?.textContent"
+    with trainlog.create(runs / "live.flog", {}) as log:
+        log.write(trainlog.Frame(0.0, trainlog.Kind.STATS, {"step": 1, "reward": 1.0}))
+        ready(page, 2)
+        page.until(lambda: page.js(state, "killed.flog") == "killed")
+        pulse = "return getComputedStyle(document.querySelector('.state.killed'), '::before').animationName"
+        assert page.js(pulse) == "none"
+        page.until(lambda: page.js(state, "live.flog") == "running")
+        page.until(lambda: page.js(state, "live.flog") == "stalled")
+    page.until(lambda: page.js(state, "live.flog") == "ended")
+
+
+def test_the_table(page: Any, runs: Path) -> None:
+    from selenium.webdriver import Keys
+
+    sweep(runs)
+    ready(page, 6)
+    open_table(page)
+    page.until(lambda: titles(page)[:3] == ["run", "state", "algo"])
+    assert "reward" in titles(page)
+    assert "args/lr" not in titles(page)  # all have the same
+    assert not page.one("#side").is_displayed()
+    page.js("[...document.querySelectorAll('#table .head button')].find((one) => one.textContent === 'reward').click()")
+    page.until(lambda: column(page, 0)[0] == "sac/2.flog")
+    page.until(lambda: "sort=-last" in page.driver.current_url)
+    place = [title.split(" ")[0] for title in titles(page)].index("reward")
+    page.until(lambda: column(page, place) == ["120", "110", "100", "20", "10", "0"])
+    page.js("document.querySelector('#table .columns').open = true")
+    page.until(lambda: page.all("#table .choices label"))
+    for name in ("args/lr", "mean/reward"):
+        labels = "[...document.querySelectorAll('#table .choices label')]"
+        page.js(f"{labels}.find((one) => one.textContent === arguments[0]).click()", name)
+        page.until(lambda name=name: name in titles(page))
+    page.until(lambda: column(page, titles(page).index("mean/reward"))[0] == "60")
+    page.js("document.querySelector('#differs').click()")
+    page.until(lambda: "args/lr" not in titles(page))
+    page.js("document.querySelector('#differs').click()")
+    page.until(lambda: "args/lr" in titles(page))
+    page.js("document.querySelector('[data-column=algo] .hide').click()")
+    page.until(lambda: "algo" not in titles(page))
+    head = page.one("[data-column=seed] button")
+    page.js("document.querySelector('#table .columns').open = false; arguments[0].focus()", head)
+    before = titles(page).index("seed")
+    from selenium.webdriver import ActionChains
+
+    ActionChains(page.driver).key_down(Keys.ALT).send_keys(Keys.ARROW_RIGHT).key_up(Keys.ALT).perform()
+    page.until(lambda: titles(page).index("seed") == before + 1)
+    page.until(lambda: "columns=" in page.driver.current_url)
+    time.sleep(0.5)  # the address is written
+    shown = titles(page)
+    page.driver.refresh()
+    page.until(lambda: titles(page) == shown)
+    assert page.js("return document.querySelector('#table .rows .row').offsetHeight") == 28
+    page.press("v")
+    page.until(lambda: page.one("#side").is_displayed())
+
+
+def test_a_table_of_thousands_has_few_rows_on_the_page(page: Any, runs: Path) -> None:
+    raw = log_bytes({"algo": "sac"}, [{"step": 1, "reward": 1.0}])
+    for n in range(3000):
+        (runs / f"{n:04}.flog").write_bytes(raw)
+    ready(page, 3000, "?table=1&sort=run")
+    page.until(lambda: column(page, 0)[:2] == ["0000.flog", "0001.flog"])
+    assert len(page.all("#table .rows .row")) < 80
+    page.js("const g = document.querySelector('#table .grid'); g.scrollTop = g.scrollHeight")
+    page.until(lambda: "2999.flog" in column(page, 0))
+    assert len(page.all("#table .rows .row")) < 80
+    page.press("v")
+    page.until(lambda: page.all("#runs .run"))
+    assert len(page.all("#runs .run")) < 80
+
+
+def test_ranges_and_all_that_fit(page: Any, runs: Path) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    for n in range(60):
+        make_run(
+            runs / f"{n:02}.flog",
+            {"algo": "sac" if n < 45 else "ppo", "seed": n},
+            [{"step": k, "reward": float(n + k)} for k in range(5)],
+        )
+    ready(page, 60, "?table=1&sort=run")
+    page.until(lambda: column(page, 0)[:2] == ["00.flog", "01.flog"])
+    row = "#table .row[data-place='{}'] .name span"
+    page.one(row.format(1)).click()
+    ActionChains(page.driver).key_down(Keys.SHIFT).click(page.one(row.format(6))).key_up(Keys.SHIFT).perform()
+    page.until(lambda: len(page.all("#table .row[aria-selected=true]")) == 6)
+    type_filter(page, "algo:sac")
+    page.until(lambda: "45 that fit" in page.text(".select-all"))
+    page.one(".select-all").click()
+    page.until(lambda: "45 shown" in page.text("#table .tools"))
+    dots = "return [...document.querySelectorAll('#table .row[aria-selected=true] .dot')]"
+    colors = f"{dots}.map((one) => one.style.background)"
+    assert len(set(page.js(colors))) == len(page.js(colors)) > 20  # none is there twice
+    page.press("v")
+    page.until(lambda: len(page.all(".chip")) == 45)
+    page.drawn("learning")
+    page.until(lambda: page.text("#link") in ("live", "connected"))
+    top = page.js("return document.querySelector('[data-card=learning]').getBoundingClientRect().top")
+    assert top < 300  # the runs take two lines above it
+    page.one(".chip .gone").click()
+    page.until(lambda: len(page.all(".chip")) == 44)
+
+
+def test_groups_of_seeds(page: Any, runs: Path) -> None:
+    sweep(runs, seeds=4)
+    ids = ready(page, 8) or ",".join(page.site.get("/api/v1/ids").json["ids"])
+    page.open(f"?runs={ids}&x=step")
+    page.drawn("learning")
+    page.until(lambda: len(page.all(".chip")) == 8)
+    page.until(lambda: len(page.all("#group option")) > 2)
+    choose = (
+        "const s = document.querySelector(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new Event('change'))"
+    )
+    page.js(choose, "#group", "*")
+    chips = "return [...document.querySelectorAll('.chip .name')].map((one) => one.textContent).sort()"
+    page.until(lambda: page.js(chips) == ["ppo", "sac"])
+    page.drawn("learning")
+    page.until(
+        lambda: sorted(page.values("learning")) == ["115", "15"]
+    )  # the means of 0, 10, 20, 30 and of 100 ... 130
+    page.js(choose, "#group", "seed")
+    page.until(lambda: page.js(chips) == ["seed 0", "seed 1", "seed 2", "seed 3"])
+    page.until(lambda: sorted(map(float, page.values("learning"))) == [50, 60, 70, 80])
+    page.until(lambda: "group=seed" in page.driver.current_url)
+    page.js(choose, "#center", "median")
+    page.until(lambda: any("center=median" in url and "keys=" in url for url in page.look_at_requests()))
+    page.driver.refresh()
+    page.until(lambda: page.js(chips) == ["seed 0", "seed 1", "seed 2", "seed 3"])
+    page.js(choose, "#group", "")
+    page.until(lambda: len(page.all(".chip")) == 8)
+
+
+def test_names_tags_notes_and_views_are_kept(page: Any, runs: Path) -> None:
+    sweep(runs)
+    ready(page, 6, "?filter=sac+seed=1")
+    page.until(lambda: listed(page) == ["sac/1.flog"])
+    page.drawn("learning")
+    page.one(".about .act").click()
+    for name, text in (("name", "the good one"), ("tags", "keep, paper"), ("note", "seed 1, <b>odd</b>")):
+        page.one(f"#notes [name={name}]").send_keys(text)
+    page.one("#notes [value=keep]").click()
+    page.until(lambda: listed(page) == ["the good one"])
+    page.until(lambda: page.text(".about .note") == "seed 1, <b>odd</b>")
+    said = {"name": "the good one", "tags": ["keep", "paper"], "note": "seed 1, <b>odd</b>"}
+    assert json.loads((runs / NAME).read_text())["runs"] == {"sac/1.flog": said}
+    page.one("#views summary").click()
+    page.one("#views form input").send_keys("mine\n")
+    page.until(lambda: page.text("#views a") == "mine")
+    page.open()
+    type_filter(page, "tags:paper")
+    page.until(lambda: listed(page) == ["the good one"])
+    page.one("#views summary").click()
+    page.one("#views a").click()
+    page.until(lambda: "filter=sac+seed" in page.driver.current_url)
+    page.until(lambda: listed(page) == ["the good one"])
+    page.drawn("learning")
+
+
+def test_a_folder_that_is_only_read_says_so(page: Any, runs: Path, serve: Any) -> None:
+    sweep(runs)
+    page.site = serve(runs, read_only=True)
+    ready(page, 6)
+    page.one("#views summary").click()
+    page.until(lambda: "--read-only" in page.text("#views"))
+    page.driver.get("about:blank")
+    page.driver.get_log("performance")  # of another server than the fixture's
+
+
+def test_hyper_parameters_are_on_the_page(page: Any, runs: Path) -> None:
+    make_run(
+        runs / "a.flog",
+        {"algo": "sac", "args": {"lr": 3e-4, "tau": 0.005}},
+        [{"step": n, "reward": n} for n in range(3)],
+    )
+    make_run(
+        runs / "b.flog",
+        {"algo": "sac", "args": {"lr": 1e-3, "tau": 0.005}},
+        [{"step": n, "reward": n} for n in range(3)],
+    )
+    ready(page, 2)
+    page.until(lambda: "Hyper-parameters (3)" in page.text(".metadata summary"))
+    page.one(".metadata summary").click()
+    page.until(lambda: "args/tau" in page.text(".metadata"))
+    page.open("?runs=" + ",".join(page.site.get("/api/v1/ids", sort="run").json["ids"]))
+    page.until(lambda: "1 of 3 differ" in page.text(".metadata summary"))
+    page.one(".metadata summary").click()
+    page.until(lambda: "args/lr" in page.text(".metadata"))
+    assert "args/tau" not in page.text(".metadata")
+    page.one(".metadata input").click()
+    page.until(lambda: "args/tau" in page.text(".metadata"))
