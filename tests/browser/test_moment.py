@@ -36,7 +36,7 @@ def at_pixels(page: Any, card: str, x: float, y: float) -> None:
 
 def part_of_axis(page: Any, card: str, x: float) -> float:
     """How far along its axis a place of a chart is; the chart is narrower when the panel is open."""
-    left, right = 46, 12
+    left, right = 50, 12
     return float((x - left) / (page.one(f'[data-card="{card}"] canvas').size["width"] - left - right))
 
 

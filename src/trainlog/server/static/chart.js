@@ -183,10 +183,12 @@ export class Chart {
    * @param {number} x @param {number | null} py pixels from the top; null for the first curve that has a value there */
   nearest(x, py) {
     let best = null, least = Infinity;
-    for (const one of this.series) {
+    const { top = 0, bottom = 1 } = this.place ?? {};
+    const lane = py === null ? 0 : Math.floor(((py - top) / (bottom - top)) * this.series.length); // of words, one for each run
+    for (const [place, one] of this.series.entries()) {
       const i = one.strip ? before(one.x, x) : nearest(one.x, x);
       if (i < 0 || isFar(one, i, x)) continue;
-      const y = one.strip || py === null || !this.scaleOf ? 0 : Math.abs(this.Y(one, valueAt(one, x)) - py);
+      const y = one.strip ? Math.abs(place - lane) : py === null || !this.scaleOf ? 0 : Math.abs(this.Y(one, valueAt(one, x)) - py);
       if (y < least || !best) [best, least] = [{ series: one, index: i }, y];
     }
     return best;
@@ -262,7 +264,7 @@ export class Chart {
 
   open(x, py) {
     this.picked = this.nearest(x, py);
-    this.hub.openMoment(x, this, py);
+    this.hub.openMoment(x, this);
   }
 
   /** @param {number[]} range @param {number} by */

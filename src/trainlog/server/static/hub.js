@@ -56,7 +56,7 @@ export class Hub {
     this.repoint();
   }
 
-  openMoment(x, chart, y) { this.onMoment(x, chart, y); } // y: pixels from its top, where a pointer did it
+  openMoment(x, chart) { this.onMoment(x, chart); }
 
   // What lies over the charts changed, not the charts.
   repoint() {

@@ -11,7 +11,6 @@ import { Hub } from "./hub.js";
 import { Moment } from "./moment.js";
 import { get, setGroupSource, Stream } from "./net.js";
 import { Notes } from "./notes.js";
-import { nearestLine, nearestPoint } from "./pick.js";
 import { Runs } from "./runs.js";
 import { SideList } from "./sidelist.js";
 import { Table } from "./table.js";
@@ -130,14 +129,14 @@ const reloadMain = later(120, () => board.each((card) => card.refresh(), (card) 
 const reloadAll = later(120, () => board.each((card) => card.refresh()));
 
 // A click on a chart: the creature's frame that is nearest on the axis, of the run whose curve is nearest.
-function openMoment(x, chart, y) {
+function openMoment(x, chart) {
   if (grouping.isOn) return; // a group has no moment
-  const line = nearestLine(chart, x, y);
+  const line = chart.picked?.series;
   const run = chosen().find(({ id }) => id === line?.run) ?? chosen()[0];
   if (!run) return;
   const span = chart.hub === inner ? episodes.span() : null;
   if (chart.hub === hub && chart.options.kind === "stats" && infos.get(run.id).episodes && line?.x.length) {
-    openEpisode(run, line.x[nearestPoint(line.x, x)]);
+    openEpisode(run, line.x[chart.picked.index]);
   } else moment.open(run, { x: axis(), at: x, nearest: 1, span: span ? `${span.from}:${span.to}` : null });
 }
 
