@@ -214,12 +214,15 @@ def test_a_legend_of_two_lines(page: Any, runs: Path) -> None:
     for n in range(32):
         write(runs / f"run-with-a-name-{n:02}.flog", steps(20, reward=lambda i, n=n: n + i))
     page.open()
-    page.until(lambda: len(page.all(".run")) == 32)
+    page.until(lambda: page.text("#counts").startswith("32 runs"))
     ids = [page.site.id(f"run-with-a-name-{n:02}.flog") for n in range(32)]
     page.open("?x=step&runs=" + ",".join(f"{id}:{n}" for n, id in enumerate(ids)))
     page.until(lambda: page.all('[data-card="learning"] .more-runs'), 60)
-    shown = len(page.all('[data-card="learning"] .legend em'))
-    assert page.text('[data-card="learning"] .more-runs') == f"+{32 - shown}"
+
+    def hidden() -> int:
+        return 32 - len(page.all('[data-card="learning"] .legend em'))
+
+    page.until(lambda: page.text('[data-card="learning"] .more-runs') == f"+{hidden()}")
     assert page.one('[data-card="learning"] .legend').size["height"] <= 40
     page.js("document.querySelector('[data-card=learning] .more-runs').click()")
     assert len(page.all('[data-card="learning"] .all em')) == 32

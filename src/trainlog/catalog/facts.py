@@ -178,7 +178,11 @@ class Digest:
     spans: dict[int, list[float]] = field(default_factory=dict)  # rows, first and last time
 
     def add(self, table: Table) -> None:
-        """Count the rows of *table*."""
+        """Count the rows of *table*. A mean of numbers whose sum is too large for a float is infinite."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._add(table)
+
+    def _add(self, table: Table) -> None:
         span = self.spans.setdefault(int(table.kind), [0, float(table.time[0]), 0.0])
         span[0] += table.rows
         span[2] = float(table.time[-1])
