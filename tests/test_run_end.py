@@ -221,13 +221,15 @@ def test_updates_of_several_threads_are_all_kept(tmp_path: Path) -> None:
         def work(name: int) -> None:
             for n in range(50):
                 log.update_metadata({f"{name}/{n}": n})
+                log.update_summary({f"{name}/{n}": n})
 
         threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(trainlog.open(tmp_path / "a.flog").header.meta) == 202
+        meta = trainlog.open(tmp_path / "a.flog").header.meta
+        assert (len(meta), len(meta["summary"])) == (203, 200)
 
 
 def test_a_handler_may_update_what_it_interrupts(tmp_path: Path) -> None:
@@ -238,18 +240,21 @@ def test_a_handler_may_update_what_it_interrupts(tmp_path: Path) -> None:
             nonlocal count
             count += 1
             log.update_metadata({f"late{count}": count})
+            log.update_summary({f"late{count}": count})
 
         old = signal.signal(signal.SIGALRM, handler)
         signal.setitimer(signal.ITIMER_REAL, 1e-3, 1e-3)
         try:
             for n in range(300):
                 log.update_metadata({"n": n})
+                log.update_summary({"n": n})
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, old)
         meta = trainlog.open(tmp_path / "a.flog").header.meta
         assert meta["n"] == 299
-        assert {f"late{n}" for n in range(1, count + 1)} <= meta.keys()
+        late = {f"late{n}" for n in range(1, count + 1)}
+        assert (late - meta.keys(), late - meta["summary"].keys(), meta["summary"]["n"]) == (set(), set(), 299)
 
 
 def test_metadata_that_cannot_be_stored_change_nothing(tmp_path: Path) -> None:

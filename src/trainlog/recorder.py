@@ -158,8 +158,10 @@ class TrainingRecorder:
         begun = self._begun(place, header, overwrite=overwrite, resume=resume)
         self._writer, self.uploader = begun.writer, begun.uploader
         self._start = time.monotonic() - begun.elapsed
-        self._meta: Mapping[str, Any] = meta if begun.meta is None else begun.meta
+        # What was said since the header was written. Both are replaced as a whole, by statements that call nothing.
         self._changes: Mapping[str, Any] = {}
+        self._summary: Mapping[str, Any] = {}
+        self._given: Mapping[str, Any] = meta if begun.meta is None else begun.meta
         if self._warns:
             self._writer = RetryingWriter(self._writer)
         if background is not None:
@@ -187,7 +189,7 @@ class TrainingRecorder:
     def _take_over(self, meta: Mapping[str, Any]) -> None:
         """Go on with the metadata of a resumed log, and those of *meta* that say something else."""
         default = {"creature": "unknown", "task": ""}
-        before = self._changes = self._meta
+        before = self._changes = self._given
         values = {key: one for key, one in plain_metadata(meta).items() if key != "shard" and default.get(key) != one}
         if any(before.get(key) != one for key, one in values.items()):
             self.update_metadata(values)
@@ -320,33 +322,38 @@ class TrainingRecorder:
             As ``record_creature_frame``.
 
         """
-        if not isinstance(values, Mapping):
-            raise TypeError(f"metadata are a map, not {type(values).__name__}")
-        keys: list[object] = list(values)
-        if wrong := [key for key in keys if not isinstance(key, str)]:
-            raise TypeError(f"keys of the metadata are text, not {wrong[0]!r}")
-        values = plain_metadata(values)
-        if not self._writer.keeps_run_state:
-            self.record_event(None, "metadata", {"metadata": values})
+        values = _checked(values)
         with self._merging:
-            self._meta = {**self._meta, **values}
-            changes = self._changes = {**self._changes, **values}
-        self._put_state({})
-        while self._changes is not changes:  # a thread or a signal handler added more, and was overtaken
-            changes = self._changes
-            self._put_state({})
+            self._changes = {**self._changes, **values}
+            if SUMMARY in values:
+                self._summary = {}
+        self._put_changes(values)
 
     def update_summary(self, values: Mapping[str, Any]) -> None:
         """Add *values* to what the run came to, ``summary`` of the metadata; raises as ``update_metadata``."""
+        values = _checked(values)
         with self._merging:
-            before = self._meta.get(SUMMARY)
-            summary = {**(before if isinstance(before, Mapping) else {}), **values}
-        self.update_metadata({SUMMARY: summary})
+            self._summary = {**self._summary, **values}
+        self._put_changes({SUMMARY: values})
 
-    def _put_state(self, end: Mapping[str, Any]) -> None:
+    def _put_changes(self, values: Mapping[str, Any]) -> None:
+        """Record *values*, which were merged with what was said before."""
+        if not self._writer.keeps_run_state:
+            self.record_event(None, "metadata", {"metadata": values})
+            return
+        while True:  # a thread or a signal handler that added more meanwhile must not be overtaken
+            changes, summary = self._changes, self._summary
+            self._put_state(changes, summary)
+            if self._changes is changes and self._summary is summary:
+                return
+
+    def _put_state(self, changes: Mapping[str, Any], summary: Mapping[str, Any], **end: Any) -> None:
         """Record all that was said of the run since its header was written; the last such frame counts."""
+        if summary:
+            before = changes.get(SUMMARY, self._given.get(SUMMARY))
+            changes = {**changes, SUMMARY: {**(before if isinstance(before, Mapping) else {}), **summary}}
         if self._writer.keeps_run_state:
-            self._put(self.now(), RUN_STATE, {"trainlog": 1, "meta": self._changes, **end})
+            self._put(self.now(), RUN_STATE, {"trainlog": 1, "meta": changes, **end})
 
     def rewind(self, step: int) -> None:
         """Record that training went back to the checkpoint of *step*; raises as ``record_creature_frame``.
@@ -442,7 +449,8 @@ class TrainingRecorder:
             error = sys.exc_info()[1]
             self._ending = ending or ending_of(None if error is self._error_before else error)
         try:
-            self._put_state({"end": asdict(End(*self._ending, self.now(), time.time()))})
+            end = asdict(End(*self._ending, self.now(), time.time()))
+            self._put_state(self._changes, self._summary, end=end)
         except ClosedLog:
             pass
         except (OSError, Warning) as error:  # told when the log is closed
@@ -478,3 +486,18 @@ class TrainingRecorder:
     def __repr__(self) -> str:
         local = os.fspath(self.path)
         return f"TrainingRecorder({self.uploader.url!r}, {local=})" if self.uploader else f"TrainingRecorder({local!r})"
+
+
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata as a header would give them back.
+
+    Raises:
+        UnsupportedFrame, TypeError: when they are none.
+
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"metadata are a map, not {type(values).__name__}")
+    keys: list[object] = list(values)
+    if wrong := [key for key in keys if not isinstance(key, str)]:
+        raise TypeError(f"keys of the metadata are text, not {wrong[0]!r}")
+    return plain_metadata(values)
