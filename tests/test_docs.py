@@ -33,7 +33,7 @@ def test_the_codec_of_the_document_passes_its_own_tests(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert " passed, 2 skipped" in done.stdout
+    assert " passed, 2 skipped" in done.stdout  # frames that come live, and what a run says later
 
 
 def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("environments.md", ["4 evaluation ", "it has no end: the log ends before one"]),
         ("mujoco.md", ["['swing']", "30 states are the same again, bit for bit"]),
         ("replay.md", []),
-        ("provenance.md", ["0.0003 {'best': 0.5} finished"]),
+        ("provenance.md", ["12034 {'best': 0.5}", "End(state='finished'"]),
         ("migrating.md", ["304\n300 2990 0.5\n", "stats.csv", "tests/results/training_curves/train 100"]),
     ],
 )

@@ -35,7 +35,8 @@ def listed(page: Any) -> list[str]:
 
 def column(page: Any, number: int) -> list[str]:
     code = """return [...document.querySelectorAll('#table .rows .row')]
-        .sort((a, b) => a.dataset.place - b.dataset.place).map((row) => row.children[arguments[0]]?.textContent ?? '')"""
+        .sort((a, b) => a.dataset.place - b.dataset.place)
+        .map((row) => row.children[arguments[0]]?.textContent ?? '')"""
     return [text.removesuffix("✎") for text in page.js(code, number)]
 
 
