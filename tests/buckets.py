@@ -18,7 +18,7 @@ import trainlog
 class FaultyFileSystem(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
     """``faulty://``: a file system in memory, and what goes wrong with it."""
 
-    protocol = "faulty"
+    protocol = "failing"
     store: ClassVar[dict[str, Any]] = {}
     pseudo_dirs: ClassVar[list[str]] = [""]
 
@@ -53,7 +53,7 @@ class FaultyFileSystem(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no
         return super().find(path, **kwargs)
 
 
-fsspec.register_implementation("faulty", FaultyFileSystem, clobber=True)
+fsspec.register_implementation("failing", FaultyFileSystem, clobber=True)
 
 
 def sometimes(chance: float, seed: int, error: Callable[[], Exception] = ConnectionError) -> Callable[[str, str], None]:

@@ -163,7 +163,7 @@ def test_it_may_be_deleted_damaged_or_of_another_version(folder: Path) -> None:
     connection.close()
     assert rewards(folder) == expected
     with sqlite3.connect(catalog) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
         connection.execute("UPDATE log SET facts = x'c1'")
         connection.execute("UPDATE log SET digest = x'80'")
     connection.close()

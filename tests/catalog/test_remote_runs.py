@@ -87,12 +87,16 @@ def test_a_change_that_keeps_the_size_is_noticed(folder: Path, storage: type[Fau
     assert trainlog.runs(URL).config["seed"].tolist() == [0, 5, 2, 0, 1, 2]
 
 
-def test_headers_of_large_logs_are_read_without_the_rest(storage: type[FaultyStorage]) -> None:
-    rows = [{"reward": float(n), "pad": "x" * 3000} for n in range(500)]
+def test_headers_of_large_logs_are_read_without_the_rest(storage: type[FaultyStorage], tmp_path: Path) -> None:
+    """And their ends, where they say how the run ended."""
+    path = tmp_path / "large.flog"
+    with trainlog.TrainingRecorder(path, metadata={"seed": 3}) as log:
+        for n in range(2000):
+            log.record_stats_frame(None, {"reward": float(n), "pad": "x" * 3000})
     for n in range(10):
-        storage.put(f"bucket/sweep/{n}.flog", log_bytes({"seed": n}, rows))
-    assert len(trainlog.runs(URL)) == 10
-    assert sum(stop - start for _, start, stop in storage.read) <= 10 << 16
+        storage.put(f"bucket/sweep/{n}.flog", path.read_bytes())
+    assert [run.state for run in trainlog.runs(URL)] == ["finished"] * 10
+    assert sum(stop - start for _, start, stop in storage.read) <= 10 * (5 << 16)
 
 
 def test_small_logs_are_fetched_together(

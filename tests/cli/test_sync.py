@@ -74,7 +74,7 @@ def test_one_log_and_what_belongs_to_it(runs: Path, capsys: pytest.CaptureFixtur
 
 
 def test_what_waits_is_said_and_the_exit_code_is_1(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    url = new_bucket("faulty")
+    url = new_bucket("failing")
 
     def fail(what: str, path: str) -> None:
         if what == "write" and "b.flog" in path:
@@ -169,7 +169,7 @@ def test_a_bucket_that_cannot_be_listed(
         raise error
 
     FaultyFileSystem.before = staticmethod(fail)
-    found, out, err = run(capsys, runs, new_bucket("faulty"))
+    found, out, err = run(capsys, runs, new_bucket("failing"))
     assert (found, out) == (code, "")
     assert len(err.splitlines()) == 1
     assert text in err

@@ -53,7 +53,7 @@ def sent(folder: Path, url: str, **more: Any) -> int:
     return sum(each.objects for each in one.sent.values())
 
 
-@pytest.mark.parametrize("scheme", ["memory", "faulty", "file"])
+@pytest.mark.parametrize("scheme", ["memory", "failing", "file"])
 def test_parts_are_the_bytes_of_the_log_and_end_at_frames(tmp_path: Path, scheme: str) -> None:
     runs, url = tmp_path / "runs", f"file://{tmp_path}/away" if scheme == "file" else new_bucket(scheme)
     (runs / "deep").mkdir(parents=True)
@@ -126,7 +126,7 @@ def test_a_frame_that_is_larger_than_a_part_is_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["replaced", "cut", "continued otherwise"])
 def test_another_log_is_refused_and_never_mixed(tmp_path: Path, change: str) -> None:
     """Whatever happens in between, the bucket has a beginning of the one or of the other."""
-    url = new_bucket("faulty")
+    url = new_bucket("failing")
     old = HEADER + frames(100)
     new = {
         "replaced": Flog.header({"creature": "go2"}) + frames(120),
@@ -164,7 +164,7 @@ def test_another_log_is_refused_and_never_mixed(tmp_path: Path, change: str) -> 
 
 
 def test_an_overwrite_that_is_interrupted_goes_on(tmp_path: Path) -> None:
-    url = new_bucket("faulty")
+    url = new_bucket("failing")
     old, new = HEADER + frames(100), Flog.header({"creature": "go2"}) + frames(100)
     (tmp_path / "run.flog").write_bytes(old)
     sent(tmp_path, url)
@@ -270,7 +270,7 @@ def test_an_empty_object_in_the_way_is_replaced(tmp_path: Path) -> None:
 
 def test_a_bucket_that_fails_at_random(tmp_path: Path) -> None:
     """Before a write, and after it, when the answer is lost: the log is always a beginning, and complete at last."""
-    url = new_bucket("faulty")
+    url = new_bucket("failing")
     log = HEADER + frames(300)
     one = upload(tmp_path, url)
     rounds = 0
@@ -293,12 +293,12 @@ def test_a_bucket_that_fails_at_random(tmp_path: Path) -> None:
     assert log_in(url, "run.flog") == log
 
 
-@pytest.mark.parametrize("scheme", ["faulty", "file"])
+@pytest.mark.parametrize("scheme", ["failing", "file"])
 def test_uploads_of_one_log_at_once(tmp_path: Path, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a file system whose objects are made exclusively, and on one where they are not."""
     (runs := tmp_path / "runs").mkdir()
     url = f"file://{tmp_path}/away" if scheme == "file" else new_bucket(scheme)
-    if scheme == "faulty":
+    if scheme == "failing":
         monkeypatch.setattr(parts, "_WHOLE_AT_ONCE", frozenset([scheme]))
     log = HEADER + frames(400)
     path = runs / "run.flog"
@@ -438,7 +438,7 @@ def test_when_all_fails_not_everything_is_tried(tmp_path: Path) -> None:
             raise ConnectionError("the network is gone")
 
     FaultyFileSystem.before = staticmethod(fail)
-    one = upload(tmp_path, url := new_bucket("faulty"))
+    one = upload(tmp_path, url := new_bucket("failing"))
     one.step()
     assert len(one.waiting) == 30
     assert "the network is gone" in one.waiting["00.flog"].why

@@ -100,7 +100,7 @@ def test_a_path_of_another_library_is_an_address_too(local: Path) -> None:
 
 
 def test_a_close_that_is_interrupted_goes_on(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = new_bucket("faulty")
+    url = new_bucket("failing")
     log = TrainingRecorder(f"{url}/a.flog")
     record(log, 10)
     assert log.uploader is not None
@@ -224,7 +224,7 @@ def test_shards_have_parts_of_their_own(local: Path) -> None:
 
 
 def test_a_network_that_is_gone_is_told_once_and_loses_nothing(local: Path) -> None:
-    url = new_bucket("faulty")
+    url = new_bucket("failing")
 
     def fail(what: str, path: str) -> None:
         raise ConnectionError("no route to host")
@@ -255,7 +255,7 @@ def test_a_network_that_is_gone_is_told_once_and_loses_nothing(local: Path) -> N
 
 def test_a_network_that_hangs_holds_no_call_up(local: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploading.UploadingWriter.__init__, "__defaults__", (0.02, 0.2))
-    url = new_bucket("faulty")
+    url = new_bucket("failing")
     hangs, goes_on = threading.Event(), threading.Event()
 
     def hang(what: str, path: str) -> None:
@@ -277,7 +277,7 @@ def test_a_network_that_hangs_holds_no_call_up(local: Path, monkeypatch: pytest.
 
 
 def test_warnings_that_are_errors_come_when_all_is_closed(local: Path) -> None:
-    url = new_bucket("faulty")
+    url = new_bucket("failing")
     log = TrainingRecorder(f"{url}/a.flog")
     FaultyFileSystem.before = staticmethod(lambda what, path: (_ for _ in ()).throw(ConnectionError("gone")))
     record(log, 10)
@@ -389,7 +389,7 @@ def test_addresses_that_are_none(local: Path, url: str, error: type[Exception], 
 def test_a_bucket_that_cannot_be_reached_is_said_before_the_training(local: Path) -> None:
     FaultyFileSystem.before = staticmethod(lambda what, path: (_ for _ in ()).throw(PermissionError("no such key")))
     with pytest.raises(LogWriteError, match="no such key"):
-        TrainingRecorder(f"{new_bucket('faulty')}/a.flog")
+        TrainingRecorder(f"{new_bucket('failing')}/a.flog")
     assert not local.exists()
 
 

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from trainlog.storage.location import location
+from trainlog.storage.source import Source
+
 __all__ = ["media_file", "media_folder", "with_image"]
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -16,7 +19,8 @@ _MOST: Final = 1 << 26  # bytes of an image that is taken into a frame
 
 def media_folder(log: str | os.PathLike[str]) -> Path:
     """The folder of the files that belong to the log at that path; a compressed copy beside it has the same."""
-    return Path(f"{os.fspath(log).removesuffix('.zst')}.media")
+    path = location(log)
+    return path.with_name(f"{path.name.removesuffix('.zst')}.media")
 
 
 def media_file(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Path:
@@ -35,7 +39,8 @@ def with_image(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Mapping
         return event
     if path.stat().st_size > _MOST:
         return event
-    content = path.read_bytes()
+    with Source(path) as source:
+        content = source.read(0, _MOST)
     if not content.startswith(_PNG) or len(content) < 24:
         return event
     width, height = struct.unpack_from(">II", content, 16)
