@@ -159,8 +159,9 @@ const loadRuns = later(50, async () => {
     opened ||= view.runs.length > 0;
     const there = runs.places.map((id) => runs.get(id)).filter((run) => run && !run.error);
     const first = there.find((run) => run.live) ?? there[0];
+    const isBack = [...troubles.keys()].some((id) => runs.get(id) && !runs.get(id).error); // after it was gone, or damaged
     if (!opened && first) change({ runs: [{ id: first.id, slot: 0 }] });
-    else if (isFirst) await showRuns();
+    else if (isFirst || isBack) await showRuns();
     else if (view.runs.length) stateChanged();
     else build();
     opened ||= view.runs.length > 0;
