@@ -313,7 +313,7 @@ def _with_media(
 ) -> tuple[Iterable[Frame | Table], Counter[str]]:
     """*blocks* with the images beside the log where *codec* takes them; what stays there otherwise, counted."""
     folder = media_folder(reader.path)
-    if not folder.is_dir() or folder == media_folder(target):
+    if not is_folder(folder) or folder == media_folder(target):
         return blocks, Counter()
     if not codec.embeds_images:
         return blocks, Counter({f"files in {folder.name}, which stay there": sum(1 for _ in folder.iterdir())})

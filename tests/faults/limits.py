@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import resource
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -171,7 +172,8 @@ def _serve(folder: Path) -> None:
         async with app.router.lifespan_context(app):  # type: ignore[attr-defined]
             catalog = app.state.shared.catalog  # type: ignore[attr-defined]
             for id, entry in list(catalog.entries.items()):
-                while entry.digest is not None and entry.digest.size < 0 and not entry.error:
+                until = time.monotonic() + 10
+                while not (catalog.find(id).facts.read or catalog.find(id).facts.error) and time.monotonic() < until:
                     await asyncio.sleep(0.01)
                 pages = [f"/api/v1/runs/{id}{page}" for page in _PAGES]
                 for page in [*pages, "/api/v1/runs", "/api/flog/list", f"/api/flog/analyze?path={entry.name}"]:
