@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import sys
 import warnings
@@ -364,3 +365,12 @@ def test_the_command_line_takes_a_folder_of_event_files(tmp_path: Path, capsys: 
     with pytest.raises(SystemExit, match="0"):
         main(["plot", str(folder), "-y", "reward", "-o", str(tmp_path / "out"), "--format", "svg"])
     assert (tmp_path / "out" / "reward.svg").exists()
+
+
+@pytest.mark.filterwarnings("ignore::trainlog.errors.DamagedLogWarning")
+def test_a_step_that_is_no_whole_number_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "events.out.tfevents.1"
+    wrong = record(b"\x09" + struct.pack("<d", BEGAN) + b"\x11" + struct.pack("<d", math.inf))
+    scalar = part(5, part(1, part(1, b"loss") + b"\x15" + struct.pack("<f", 0.5)))
+    path.write_bytes(FIRST + wrong + event(1.0, 3, scalar))
+    assert trainlog.open(path).table("stats")["loss"].tolist() == [0.5]

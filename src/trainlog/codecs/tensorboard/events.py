@@ -80,7 +80,10 @@ class EventParser:
         if tag is not None and message[0] == 0x09:
             number = struct.unpack_from("<f", message, len(message) - 4)[0]
             return Event(struct.unpack_from("<d", message, 1)[0], _signed(step), [(tag, number)], [])
-        event = _parsed(message)
+        try:
+            event = _parsed(message)
+        except OverflowError as error:  # of a tensor that claims more values than can be
+            raise ValueError(str(error)) from error
         if len(event.scalars) == 1 and not event.others and message[:1] == b"\x09" and len(self._tags) < _MOST_KNOWN:
             tag, end = event.scalars[0][0], message[at:-4]
             if end == _end_of_scalar(tag):
@@ -107,7 +110,7 @@ def _parsed(message: bytes) -> Event:
         if number == 1:
             wall = float(value)
         elif number == 2:
-            step = _signed(int(value))
+            step = _signed(_integer(value))
         elif number == 5:
             for inner, one in fields(_bytes(value)):
                 if inner == 1:
@@ -120,6 +123,12 @@ def _parsed(message: bytes) -> Event:
 
 
 _EVENTS: Final = {4: "a graph", 6: "a log message", 7: "a session log", 8: "run metadata", 9: "a meta graph"}
+
+
+def _integer(value: Any) -> int:
+    if not isinstance(value, int):
+        raise ValueError("something else where a whole number should be")
+    return value
 
 
 def _bytes(value: Any) -> bytes:
