@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainlog.catalog.fragments import Fragment, OnError
-from trainlog.catalog.runs import Runs, runs
+from trainlog.catalog.runs import Runs, selected
 from trainlog.model import KindLike
 from trainlog.table.arrow import extra
 from trainlog.table.values import Range
@@ -56,8 +56,7 @@ def read_runs(
 
     """
     frames = extra("dask.dataframe", '"trainlog[dask]"')
-    chosen = where if isinstance(where, Runs) else runs(where, on_error=on_error)
-    chosen = chosen.filter(filter) if filter else chosen
+    chosen = selected(where, filter, on_error)
     schema = chosen.schema(kind)
     names = None if keys is None else schema.columns_of(keys, kind)
     total = sum(member.size for member in chosen.members())

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from trainlog.catalog.fragments import LABELS, Fragment, Member, OnError, Schema, arrow_module
-from trainlog.catalog.runs import Runs, runs
+from trainlog.catalog.runs import Runs, selected
 from trainlog.catalog.workers import run_all
 from trainlog.model import KindLike
 from trainlog.table.arrow import extra
@@ -52,8 +52,7 @@ def scan_runs(
     arrow_module()
     from polars.io.plugins import register_io_source
 
-    chosen = where if isinstance(where, Runs) else runs(where, on_error=on_error, workers=workers)
-    chosen = chosen.filter(filter) if filter else chosen
+    chosen = selected(where, filter, on_error, workers)
     schema = chosen.schema(kind)
     names = pl.from_arrow(schema.arrow().empty_table()).schema
 

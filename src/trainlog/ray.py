@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainlog.catalog.fragments import Fragment, OnError
-from trainlog.catalog.runs import Runs, runs
+from trainlog.catalog.runs import Runs, selected
 from trainlog.model import KindLike
 from trainlog.table.arrow import extra
 from trainlog.table.values import Range
@@ -53,8 +53,7 @@ def read_runs(
 
     """
     data = extra("ray.data", '"trainlog[ray]"')
-    chosen = where if isinstance(where, Runs) else runs(where, on_error=on_error)
-    chosen = chosen.filter(filter) if filter else chosen
+    chosen = selected(where, filter, on_error)
     source = _source(data, chosen, kind, keys, {"time": time, "steps": steps, "last": last})
     found: ray.data.Dataset = data.read_datasource(source, **options)
     return found

@@ -494,7 +494,7 @@ def test_a_storage_whose_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(MissingExtra, match="gs:// needs a package of its own"):
         trainlog.open("gs://bucket/run.flog")
-    monkeypatch.setitem(sys.modules, "fsspec.core", None)
+    monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(MissingExtra, match=r'pip install "trainlog\[remote\]"'):
         trainlog.open("s3://bucket/run.flog")
 

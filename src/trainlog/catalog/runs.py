@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from trainlog.catalog.compaction import Compaction
     from trainlog.plot import BandName, CenterName, Picture
 
-__all__ = ["RunInfo", "Runs", "of_metric", "row_of", "runs"]
+__all__ = ["RunInfo", "Runs", "of_metric", "row_of", "runs", "selected"]
 
 Where = str | os.PathLike[str]
 
@@ -148,6 +148,14 @@ def runs(
     if not several:
         raise LogNotFound("no folder and no log was named")
     return Runs(_Settings(tuple(Catalog(location(one)) for one in several), on_error, progress, workers))
+
+
+def selected(
+    where: Runs | Where | Iterable[Where], filter: str, on_error: OnError = "report", workers: int | None = None
+) -> Runs:
+    """The runs of *where*, as `runs` takes it or has given it, that fit *filter*; for the adapters of engines."""
+    found = where if isinstance(where, Runs) else runs(where, on_error=on_error, workers=workers)
+    return found.filter(filter) if filter else found
 
 
 class Runs(Sequence[RunInfo]):

@@ -17,7 +17,10 @@ from typing import Any, Final, NamedTuple
 from trainlog.errors import LogNotFound, LogReadError, MissingExtra, TrainlogError
 from trainlog.storage.location import RemotePath
 
-__all__ = ["Info", "Range", "fetch", "fetch_each", "find", "info_of", "list_folder", "name_of", "start_of", "typed"]
+__all__ = [
+    *("Info", "Range", "connect", "fetch", "fetch_each", "find", "info_of", "list_folder", "modified_of", "name_of"),
+    *("start_of", "typed"),
+]
 
 _VERSIONS: Final = (
     "ETag",
@@ -58,11 +61,14 @@ class Info(NamedTuple):
     def of(cls, name: str, found: Mapping[str, Any]) -> Info | None:
         """The same of fsspec's answer *found*; None where it does not say the size."""
         size = found.get("size")
-        times = [seconds for key in _TIMES if (seconds := _seconds(found.get(key)))]
-        versions = [str(found[key]) for key in _VERSIONS if found.get(key)] or [str(one) for one in times]
-        if not isinstance(size, int):
-            return None
-        return cls(name, size, versions[0] if versions else "", times[0] if times else 0.0)
+        modified = modified_of(found)
+        versions = [str(found[key]) for key in _VERSIONS if found.get(key)] or [str(modified) if modified else ""]
+        return cls(name, size, versions[0], modified) if isinstance(size, int) else None
+
+
+def modified_of(found: Mapping[str, Any]) -> float:
+    """When an object was written, in seconds since 1970, by fsspec's answer *found*; 0.0 where it does not say."""
+    return next((seconds for key in _TIMES if (seconds := _seconds(found.get(key)))), 0.0)
 
 
 def _seconds(value: Any) -> float:
@@ -112,15 +118,26 @@ def _storage(path: RemotePath) -> tuple[Any, str]:
     if path.scheme == "file":
         return _local, str(path).removeprefix("file://")
     try:
-        from fsspec.core import url_to_fs
+        return connect(str(path), path.options)
+    except Exception as error:
+        raise typed(error, path) from error
+
+
+def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+    """The file system of *url*, and what it calls that; raises besides whatever its library does.
+
+    Raises:
+        MissingExtra: without fsspec, or the package of that storage.
+
+    """
+    try:
+        from fsspec import url_to_fs
     except ImportError as error:
         raise MissingExtra(f'a URL needs an extra: pip install "trainlog[remote]" ({error})') from error
     try:
-        fs, name = url_to_fs(str(path), **path.options)
+        fs, name = url_to_fs(url, **options)
     except ImportError as error:
-        raise MissingExtra(f"{path.scheme}:// needs a package of its own: {error}") from error
-    except Exception as error:
-        raise typed(error, path) from error
+        raise MissingExtra(f"{url.partition('://')[0]}:// needs a package of its own: {error}") from error
     return fs, name
 
 

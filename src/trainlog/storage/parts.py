@@ -7,7 +7,6 @@ is where that one ends, and so on. Objects that are not in the chain are no part
 
 from __future__ import annotations
 
-import datetime
 import errno
 import re
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from trainlog.errors import LogExists, LogWriteError, MissingExtra, TrainlogError, UnknownFormat
+from trainlog.storage.filesystem import connect, modified_of
 from trainlog.storage.location import PARTS, is_url
 from trainlog.storage.source import temporary_beside
 
@@ -126,7 +126,7 @@ class RemoteFolder:
             raise UnknownFormat(f"{self.url!r} is several file systems in a row, to which no logs are written")
         if scheme in _READ_ONLY:
             raise UnknownFormat(f"{self.url!r} can only be read; logs are written to s3://, gs://, file:// and others")
-        self._fs, self._root = _connect(url, scheme)
+        self._fs, self._root = _connect(url)
         self.at_once = scheme in _WHOLE_AT_ONCE
         self.local = Path(self._root) if scheme in ("file", "local") else None
 
@@ -137,7 +137,7 @@ class RemoteFolder:
             self._fs.invalidate_cache()
             found = self._fs.find(root, detail=True)
         start = len(self._root.rstrip("/")) + 1
-        return {name[start:]: Stored(int(info["size"] or 0), _modified(info)) for name, info in found.items()}
+        return {name[start:]: Stored(int(info["size"] or 0), modified_of(info)) for name, info in found.items()}
 
     def find_log(self, name: str) -> dict[str, Stored]:
         """The parts of a log, and an object of its own name, as `find` gives them."""
@@ -218,31 +218,15 @@ class RemoteFolder:
             raise failed from error
 
 
-def _connect(url: str, scheme: str) -> tuple[Any, str]:
+def _connect(url: str) -> tuple[Any, str]:
     try:
-        import fsspec
-    except ImportError as error:
-        raise MissingExtra(f'logs in a bucket need an extra: pip install "trainlog[remote]" ({error})') from error
-    try:
-        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
-    except ImportError as error:
-        raise MissingExtra(f"the file system of {scheme}:// is not installed: {error}") from error
+        return connect(url, {})
+    except MissingExtra:
+        raise
     except ValueError as error:
         raise UnknownFormat(f"{_shown(url)!r} is on no file system that is known: {error}") from error
     except Exception as error:
         raise LogWriteError(f"cannot connect to {_shown(url)}: {_reason(error)}") from error
-
-
-def _modified(info: Mapping[str, Any]) -> float:
-    """When an object was written; the names that file systems have for it."""
-    names = ("mtime", "LastModified", "updated", "last_modified", "created")
-    when = next((info[key] for key in names if key in info), 0)
-    if isinstance(when, str):
-        with suppress(ValueError):
-            when = datetime.datetime.fromisoformat(when)
-    if isinstance(when, datetime.datetime):
-        return when.timestamp()
-    return float(when) if isinstance(when, int | float) else 0.0
 
 
 def _reason(error: BaseException) -> str:
