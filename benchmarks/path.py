@@ -19,7 +19,7 @@ from benchmarks.measure import Scale, Unmeasured, in_child, scratch
 from benchmarks.peers import peer
 from benchmarks.report import Table, ratio
 from trainlog import Kind
-from trainlog.codecs.flog.integrity.seals import SealedFile
+from trainlog.codecs.flog.integrity.sealed_file import SealedFile
 from trainlog.codecs.flog.writer import FlogWriter
 from trainlog.codecs.frame_payload import encode
 from trainlog.model import Header

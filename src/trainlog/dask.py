@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainlog.catalog.fragments import Fragment, OnError
 from trainlog.catalog.runs import Runs, selected
+from trainlog.cores import core_count
 from trainlog.model import KindLike
 from trainlog.table.arrow import extra
 from trainlog.table.values import Range
@@ -60,7 +61,7 @@ def read_runs(
     schema = chosen.schema(kind)
     names = None if keys is None else schema.columns_of(keys, kind)
     total = sum(member.size for member in chosen.members())
-    size = max(min(partition_bytes, total // (os.cpu_count() or 1)), 1)
+    size = max(min(partition_bytes, total // core_count()), 1)
     fragments = chosen.fragments(kind, columns=names, size=size, schema=schema, time=time, steps=steps, last=last)
     meta = _pandas(schema.arrow(names).empty_table())
     if not fragments:

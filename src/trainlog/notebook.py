@@ -15,13 +15,13 @@ import os
 import secrets
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from trainlog.errors import LogNotFound, TrainlogError
+from trainlog.errors import LogNotFound
+from trainlog.served_process import PATIENCE, start_serving
 
 __all__ = ["Dashboard", "jupyter_server", "show"]
 
@@ -30,7 +30,6 @@ _NOTEBOOKS: Final = (
     *("'self'", "http://localhost:*", "http://127.0.0.1:*", "https://localhost:*", "https://127.0.0.1:*"),
     *("vscode-webview:", "vscode-file:"),
 )
-_PATIENCE: Final = 60.0  # seconds until the server has to be there
 _open: Final[dict[tuple[str, ...], Dashboard]] = {}
 
 
@@ -112,7 +111,7 @@ def show(
     options = ("serve", *map(str, paths), f"--port={port}", *names, *framed, "--until-stdin-ends")
     known = _open.get(options)
     if known is None or not known.is_running:
-        process, url = _start(options)
+        process, url = start_serving(options)
         known = _open[options] = Dashboard(process, url, url, height)
         atexit.register(known.close)
     parts = urlsplit(known.url)
@@ -120,36 +119,6 @@ def show(
     known._address = proxy.replace("{port}", str(parts.port)) + query if proxy else known.url
     known.height = height
     return known
-
-
-def _start(options: Sequence[str]) -> tuple[subprocess.Popen[str], str]:
-    """Run the command line until it says its address."""
-    command = [sys.executable, "-m", "trainlog", *options]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, text=True)
-    assert process.stderr is not None
-    guard = threading.Timer(_PATIENCE, process.kill)
-    guard.start()
-    said = ""
-    for line in process.stderr:
-        said = line.strip().removeprefix("trainlog: ")
-        if said.startswith("http://"):
-            guard.cancel()
-            threading.Thread(target=_drain, args=(process,), daemon=True).start()
-            return process, said
-    guard.cancel()
-    process.communicate()
-    raise TrainlogError(said or "the dashboard did not start")
-
-
-def _drain(process: subprocess.Popen[str]) -> None:
-    """Read what the server says, so that it never waits for a reader."""
-    assert process.stderr is not None
-    try:
-        for _ in process.stderr:
-            pass
-    except ValueError:  # it was closed meanwhile
-        return
 
 
 def jupyter_server() -> dict[str, Any]:
@@ -162,7 +131,7 @@ def jupyter_server() -> dict[str, Any]:
         "command": [sys.executable, "-m", "trainlog", "serve", "--port={port}", "--framed-by='self'"],
         "environment": {"TRAINLOG_TOKEN": token},
         "request_headers_override": {"Host": "localhost:{port}", "Authorization": f"Bearer {token}"},
-        "timeout": int(_PATIENCE),
+        "timeout": int(PATIENCE),
         "launcher_entry": {
             "title": "trainlog",
             "icon_path": str(Path(__file__).parent / "server" / "static" / "icon.svg"),

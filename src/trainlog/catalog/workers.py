@@ -22,9 +22,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import IO, Any, Final, TypeVar
 
+from trainlog.cores import core_count
 from trainlog.errors import TrainlogWarning
 
-__all__ = ["close_idle", "run_all", "run_bounded", "serve", "worker_count"]
+__all__ = ["close_idle", "run_all", "run_bounded", "serve"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -35,15 +36,6 @@ _AHEAD: Final = 2  # tasks that another process has in hand
 _KEPT: Final = 30.0  # seconds that one is kept for the next call; by itself it ends after twice as long
 # With the caller's own path, so that both import the same.
 _START: Final = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import serve; serve()"
-
-
-def worker_count() -> int:
-    """How many processes there is a core for."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        cores = os.cpu_count() or 1
-    return min(cores, _MOST_WORKERS)
 
 
 def run_all(
@@ -67,7 +59,7 @@ def run_all(
         Exception: what *function* raises.
 
     """
-    count = min(workers or worker_count(), len(tasks)) if seconds > _WORTH else 1
+    count = min(workers or min(core_count(), _MOST_WORKERS), len(tasks)) if seconds > _WORTH else 1
     todo = deque(range(len(tasks)))
     others: list[_Worker] = []
     done: _Answers = queue.SimpleQueue()

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from trainlog.cores import core_count
 from trainlog.errors import MissingExtra, TrainlogError
 from trainlog.plot.animation import growing
 from trainlog.storage.source import atomic_write
@@ -210,7 +211,7 @@ def save_pictures(
         scale=style.scale,
         outlines=style.outlines,
     )
-    processes = min(os.cpu_count() or 1, _MOST_PROCESSES)
+    processes = min(core_count(), _MOST_PROCESSES)
     # A copy of a process with threads would keep their locks for ever.
     can_fork = sys.platform == "linux" and threading.active_count() == 1
     if can_fork and processes > 1 and len(pictures) >= _FEWEST_SHARED:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Final
 
+from trainlog.errors import TrainlogError
+from trainlog.served_process import start_serving
 from trainlog.server.responses import ApiError
 
 __all__ = ["ReplayPages"]
 
 _MOST: Final = 4  # processes; the one that was opened first ends
-_PATIENCE: Final = 60.0  # seconds until a page has to be there
 
 
 class ReplayPages:
@@ -60,19 +60,7 @@ class ReplayPages:
 
 
 def _start(path: Path) -> tuple[subprocess.Popen[str], str]:
-    command = [sys.executable, "-m", "trainlog", "replay", str(path), "--controlled"]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, text=True)
-    assert process.stderr is not None
-    guard = threading.Timer(_PATIENCE, process.kill)
-    guard.start()
-    said = ""
-    for line in process.stderr:
-        said = line.strip().removeprefix("trainlog: ")
-        if said.startswith("http://127.0.0.1:"):
-            guard.cancel()
-            threading.Thread(target=process.stderr.read, daemon=True).start()  # so that it never waits for a reader
-            return process, said
-    guard.cancel()
-    process.communicate()
-    raise ApiError(422, "replay", said.replace(f"{path}: ", "") or "the 3-D page did not start")
+    try:
+        return start_serving(["replay", str(path), "--controlled"])
+    except TrainlogError as error:
+        raise ApiError(422, "replay", str(error).replace(f"{path}: ", "")) from None

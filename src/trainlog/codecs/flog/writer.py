@@ -14,7 +14,8 @@ from trainlog.codec import Gap, Writer
 from trainlog.codecs.flog.columns.table_packer import TablePacker
 from trainlog.codecs.flog.integrity.find_header import take_header
 from trainlog.codecs.flog.integrity.last_state import last_state
-from trainlog.codecs.flog.integrity.seals import SealedFile, last_seal
+from trainlog.codecs.flog.integrity.sealed_file import SealedFile
+from trainlog.codecs.flog.integrity.seals import last_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import pack_header
 from trainlog.codecs.flog.wire.layout import FRAME, MAX_PAYLOAD

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from trainlog.codecs.flog.integrity.seals import MAP, Seal, contains, last_seal
+from trainlog.codecs.flog.integrity.seals import newest_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.layout import FRAME, MAX_PAYLOAD
 from trainlog.codecs.flog.wire.run_state import MARK, STATE, is_state
@@ -14,9 +14,7 @@ from trainlog.storage.source import Source
 
 __all__ = ["last_state"]
 
-# In a log with checksums there is one in the last of these ranges, but for large frames at the end.
-_SEALS_WITHIN: Final = 256 << 10, 16 << 20
-_FIRST_SEAL_WITHIN: Final = 768 << 10
+_END: Final = 256 << 10  # bytes that are searched for a state where no checksum leads to one
 
 _State = Mapping[Any, Any]
 
@@ -35,7 +33,7 @@ def last_state(source: Source, start: int, *, unsealed: bool) -> _State | None:
     """
     if unsealed:
         return _at_the_end(source, start)
-    seal = _last_seal(source, start)
+    seal = newest_seal(source, start)
     if not seal.end:
         return None
     found = _behind(source, seal.end)
@@ -43,17 +41,6 @@ def last_state(source: Source, start: int, *, unsealed: bool) -> _State | None:
         found = _state_at(source, seal.state_at)
         return _behind(source, start) if found is None else found
     return found
-
-
-def _last_seal(source: Source, start: int) -> Seal:
-    """The last seal. A log of another program, which has none, is not searched for it."""
-    for within in _SEALS_WITHIN:
-        begin = max(source.size - within, start)
-        seal = last_seal(source, begin)
-        first = min(start + _FIRST_SEAL_WITHIN, source.size)
-        if seal.end or begin == start or not contains(source, MAP, start, first):
-            return seal
-    return last_seal(source, start)
 
 
 def _behind(source: Source, start: int) -> _State | None:
@@ -81,7 +68,7 @@ def _state_at(source: Source, at: int) -> _State | None:
 
 def _at_the_end(source: Source, start: int) -> _State | None:
     """The state that is the last frame of the file, if that is not large."""
-    begin = max(source.size - _SEALS_WITHIN[0], start)
+    begin = max(source.size - _END, start)
     block = source.read(begin, source.size - begin)
     place = block.rfind(MARK + b"\x01") - 1 - FRAME.size
     return _state_at(source, begin + place) if place >= 0 else None

@@ -16,18 +16,15 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.integrity.seals import AT_ONCE, EVERY, MAP, REWIND, SEAL, contains, last_seal
-from trainlog.codecs.flog.scanning.chain import SLACK, Chain
-from trainlog.codecs.flog.scanning.walk import next_frame, walk
+from trainlog.codecs.flog.integrity.seals import REWIND, contains, newest_seal
+from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.model import Kind
 from trainlog.scan import Gap
 from trainlog.storage.source import Source
 
 __all__ = ["FilteredSource", "History"]
 
-# A file of this library has a seal in every 64 KB, or behind one large write. So there is one in the last of these
-# ranges, but for large frames at the end, for which the second is searched.
-_SEALS_WITHIN: Final = 768 << 10, 16 << 20
+_SMALL: Final = 768 << 10  # bytes that are searched for a rewind as they are
 
 _HEAD: Final = 4096
 
@@ -107,27 +104,10 @@ def _ignore(gap: Gap) -> None:
 def _may_rewind(source: Source, start: int, *, unsealed: bool) -> bool:
     """Whether there may be a rewind behind byte *start*; the last seal tells, without a look at all of the file."""
     size = source.size
-    for within in _SEALS_WITHIN:
-        if unsealed or size - start <= within:
-            return contains(source, REWIND, start, size)
-        seal = last_seal(source, size - 2 * EVERY)  # of most files it is there
-        if not seal.end and _is_foreign(source, size - within):
-            return False
-        seal = seal if seal.end else last_seal(source, size - within)
-        if seal.end:
-            return seal.rewinds > 0 or contains(source, REWIND, seal.end, size)
-    return contains(source, MAP, start, start + within) and contains(source, REWIND, start, size)
-
-
-def _is_foreign(source: Source, start: int) -> bool:
-    """Whether the frames behind byte *start* are by a writer that puts no seals: there is none where one would be."""
-    found = next_frame(source, start)
-    if found is None:
-        return False
-    block = np.empty(source.size - found + SLACK, np.uint8)
-    links = Chain().follow(block, source.fill(block.data[:-SLACK], found))
-    enough = EVERY + AT_ONCE + int(links.length.max(initial=0))
-    return not links.broken and links.next >= enough and SEAL not in links.kind
+    if unsealed or size - start <= _SMALL:
+        return contains(source, REWIND, start, size)
+    seal = newest_seal(source, start)
+    return seal.end > 0 and (seal.rewinds > 0 or contains(source, REWIND, seal.end, size))
 
 
 class FilteredSource(Source):

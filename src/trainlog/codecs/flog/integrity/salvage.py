@@ -8,7 +8,8 @@ from pathlib import Path
 from trainlog.codec import Gap
 from trainlog.codecs.flog.integrity.check import PROVEN, check, lost_in
 from trainlog.codecs.flog.integrity.find_header import find_header
-from trainlog.codecs.flog.integrity.seals import SealedFile, is_seal
+from trainlog.codecs.flog.integrity.sealed_file import SealedFile
+from trainlog.codecs.flog.integrity.seals import is_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.header import pack_header
 from trainlog.codecs.flog.wire.layout import FRAME

@@ -1,0 +1,211 @@
+"""The file that a FLOG writer appends to: it puts a seal behind what it wrote, see `seals`."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import struct
+from pathlib import Path
+from typing import Final, NamedTuple
+from zlib import crc32
+
+from trainlog.codecs.flog.integrity.seals import (
+    AT_ONCE,
+    EVERY,
+    REWIND,
+    TIME_SIZE,
+    Seal,
+    checksum,
+    contains,
+    last_seal,
+    pack_seal,
+)
+from trainlog.codecs.flog.scanning.walk import walk
+from trainlog.codecs.flog.wire.header import parse_fixed_header
+from trainlog.codecs.flog.wire.layout import FRAME, HEADER
+from trainlog.codecs.flog.wire.run_state import MARK, STATE, is_state, pack_pointer
+from trainlog.storage.append import AppendFile
+from trainlog.storage.source import Source
+
+__all__ = ["SealedFile"]
+
+_STATE_HEAD: Final = 2 + len(MARK)  # bytes by which the payload of a state is known
+
+
+class SealedFile(AppendFile):
+    """An `AppendFile` of frames that puts a seal behind the first one, every 64 KB, at each ``sync``, and at the end.
+
+    What is under no seal yet is read back from the file when a seal is due. So an append has nothing to remember that
+    an interrupt could leave half done. `_sealed` is replaced as a whole, by a statement that calls nothing.
+    """
+
+    def _begin(self, path: Path) -> None:
+        super()._begin(path)
+        self._sealed = _Sealed()
+        self._seal: bytes | None = None  # that was written last
+        self._behind = _Sealed()  # what is under seals when that is in the file
+        self._rewinds = 0  # in the file so far, or more: a reader searches for them then
+        self._states = 0  # of the run, in the file so far, or more: they are searched for then
+        self._due = 0  # with a seal so early, a log that was cut is known from one that never had any
+
+    def begin_anew(self, header: bytes) -> None:
+        """Write *header* into the file, which is empty; raises as ``append``."""
+        with self.lock:
+            self._due = len(header) + 1  # no seal before the first frame, whose time it takes
+            self.append(header)
+            self._first, self._last = header, b""
+
+    def counted(self, frame: bytes) -> bytes:
+        """Say that this *frame* comes, which may be a rewind, or a state of the run.
+
+        Returns:
+            The frame as it is to be written: a state has the time of the frame before it, as seals have.
+
+        """
+        self._rewinds += REWIND in frame
+        if not frame[FRAME.size + 1 :].startswith(MARK):
+            return frame
+        self._states += 1
+        return bytes(self._last[:TIME_SIZE] or frame[:TIME_SIZE]) + frame[TIME_SIZE:]
+
+    def extend(self, frames: bytes | memoryview, last: int) -> None:
+        """Write *frames*, which are whole; the last one begins at byte *last*. Raises as ``append``."""
+        raw = bytes(frames)
+        self._rewinds += raw.count(REWIND)
+        self._states += raw.count(MARK)
+        self.append(frames, bytes(frames[last : last + TIME_SIZE]))
+
+    def go_on(self, seal: Seal, end: int, time: float) -> None:
+        """Take the bytes behind *seal*, which the file holds already, under the next one.
+
+        Args:
+            seal: the last one of the file.
+            end: the end of the file.
+            time: of the last frame in it.
+
+        """
+        with Source(self.path) as source:
+            crc = checksum(source, seal.end, end)
+            self._rewinds = seal.rewinds + contains(source, REWIND, seal.end, end)
+            self._first = self._first or source.read(0, parse_fixed_header(source.read(0, HEADER.size), self.path)[1])
+            found = [
+                record.offset
+                for record in walk(source, max(seal.end, len(self._first)), kind=STATE, on_gap=_ignore)
+                if is_state(record.kind, record.data)
+            ]
+        self._states = len(found)
+        self._sealed = _Sealed(seal.end, end, crc, (seal.state_at, *found)[-1], self._states)
+        self._end = end
+        self._due = end + EVERY if seal.end else 0
+        self._last = struct.pack("<d", time)
+
+    def _look_after(self) -> None:
+        super()._look_after()
+        self._put_seal()
+
+    def _put_seal(self) -> None:
+        """Put a seal behind the last frame; where the system takes none, the next one covers what this one would."""
+        try:
+            if self._record is not None:  # a seal of which a part was written, and could not be cut off yet
+                self._recover()
+            while (seal := self._next_seal()) is None:
+                pass  # a signal handler wrote meanwhile
+            self._record = self._seal = seal
+            written = os.write(self._fd, seal)
+            if self._record is not seal:  # a handler wrote; if it did before this write, the seal is out of place
+                if os.fstat(self._fd).st_size - self._end == written:
+                    os.ftruncate(self._fd, self._end)
+            else:
+                self._recover()
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._recover()
+
+    def _next_seal(self) -> bytes | None:
+        sealed, end = self._sealed, self._end
+        crc, at = sealed.crc, sealed.at
+        while at < end:
+            block = os.pread(self._fd, min(end - at, AT_ONCE), at)
+            if not block:
+                raise OSError(errno.EIO, "the file was cut")
+            crc = crc32(block, crc)
+            at += len(block)
+        time, state_at, states = bytes(self._last[:TIME_SIZE]), sealed.state_at, sealed.states
+        if self._states > states:
+            found = self._states_in(max(sealed.start, len(self._first)), end)
+            state_at, states = (state_at, *found)[-1], states + len(found)
+        pointer = pack_pointer(time, state_at) if state_at and end > sealed.start else b""
+        seal = pointer + pack_seal(sealed.start, end + len(pointer), time, self._rewinds, crc32(pointer, crc))
+        behind = _Sealed(end + len(seal), end + len(seal), 0, state_at, states)
+        if self._end != end or self._sealed is not sealed:
+            return None
+        self._behind = behind
+        return seal
+
+    def _states_in(self, at: int, end: int) -> list[int]:
+        """Where among the frames from byte *at* to *end*, which are whole, the states of the run begin."""
+        found = []
+        while end - at > FRAME.size:
+            head = os.pread(self._fd, FRAME.size + _STATE_HEAD, at)
+            if len(head) < FRAME.size:
+                break
+            _, kind, size = FRAME.unpack_from(head)
+            if kind == STATE and head[FRAME.size + 1 :] == MARK + b"\x01":
+                found.append(at)
+            at += FRAME.size + size
+        return found
+
+    def _adopt(self, record: bytes | memoryview, size: int) -> None:
+        if self._record is record:
+            self._end = size
+            if record is self._seal:
+                self._sealed = self._behind
+            self._record = None
+
+    def _continue(self, *, was_cut: bool) -> None:
+        if not was_cut:
+            return  # a copy, byte by byte
+        with Source(self.path) as source:
+            _, start = parse_fixed_header(source.read(0, HEADER.size), self.path)
+            self.go_on(last_seal(source, start), self._end, struct.unpack("<d", self._last[:TIME_SIZE])[0])
+
+    def _settle(self) -> str:
+        message = super()._settle()
+        if self._end > self._sealed.start:
+            self._put_seal()
+        return message
+
+    def _settle_at_end(self) -> str:
+        message = self._settle()
+        if self._end:
+            self._put_seal()  # of nothing but itself: the end mark
+        return message
+
+    def leave(self) -> None:
+        """Close the file as it is, without a seal."""
+        with self.lock:
+            self._leave("this log was closed")
+
+
+class _Sealed(NamedTuple):
+    """What is under seals.
+
+    Attributes:
+        start: where the next seal's range begins.
+        at: up to where its checksum is known.
+        crc: of the bytes from *start* to *at*.
+        state_at: where the last state of the run begins; 0 when there is none.
+        states: how many were found so far.
+
+    """
+
+    start: int = 0
+    at: int = 0
+    crc: int = 0
+    state_at: int = 0
+    states: int = 0
+
+
+def _ignore(gap: object) -> None:
+    """Damage is reported by those who read frames."""

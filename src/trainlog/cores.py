@@ -1,0 +1,15 @@
+"""How many cores there are for this process."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["core_count"]
+
+
+def core_count() -> int:
+    """How many cores this process may use: fewer than the machine has in a container, or under ``taskset``."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
