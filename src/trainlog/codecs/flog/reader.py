@@ -20,7 +20,7 @@ from trainlog.codecs.flog.integrity.find_header import take_header
 from trainlog.codecs.flog.integrity.last_state import last_state
 from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History
 from trainlog.codecs.flog.integrity.salvage import salvage
-from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_SIZE, is_seal
+from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_SIZE, is_seal, newest_seal
 from trainlog.codecs.flog.scanning.walk import last_end, walk
 from trainlog.codecs.flog.wire.header import parse_fixed_header
 from trainlog.codecs.flog.wire.layout import FRAME, HEADER, MAX_PAYLOAD
@@ -51,11 +51,12 @@ class FlogReader(Reader):
         with open_source(path) as source:
             header, self._start = take_header(source.freeze())
             self._head = source.read(0, HEADER.size)
-            state = last_state(source, self._start, unsealed=_is_unsealed(header))
+            seal = None if _is_unsealed(header) else newest_seal(source, self._start)
+            state = last_state(source, self._start, seal)
             header = header if state is None else merged(header, state)
+            self._history = History.begun(source, self._start, seal)
         super().__init__(path, header)
         self._hides = True
-        self._history = History()
         self._index: Index | None = None  # what was found out about the file so far
         self._sorter = FrameSorter()
 

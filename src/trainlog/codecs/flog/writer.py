@@ -156,9 +156,10 @@ def _go_to_the_end(file: SealedFile) -> tuple[int, float, dict[str, Any] | None]
     gaps: list[Gap] = []
     with Source(file.path) as source:
         header, start = take_header(source)
-        state = last_state(source, start, unsealed=header.meta.get("checksums") is False) or {"trainlog": 1, "meta": {}}
-        has_ended = merged(header, state).end is not None
         seal = last_seal(source, start)
+        known = None if header.meta.get("checksums") is False else seal
+        state = last_state(source, start, known) or {"trainlog": 1, "meta": {}}
+        has_ended = merged(header, state).end is not None
         end, seconds = source.size, seal.time
         for record in walk(source, max(seal.end, start), on_gap=gaps.append):
             if not is_about_run(record.kind, record.data):

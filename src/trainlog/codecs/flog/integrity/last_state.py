@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from trainlog.codecs.flog.integrity.seals import newest_seal
+from trainlog.codecs.flog.integrity.seals import Seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.codecs.flog.wire.layout import FRAME, MAX_PAYLOAD
 from trainlog.codecs.flog.wire.run_state import MARK, STATE, is_state
@@ -19,7 +19,7 @@ _END: Final = 256 << 10  # bytes that are searched for a state where no checksum
 _State = Mapping[Any, Any]
 
 
-def last_state(source: Source, start: int, *, unsealed: bool) -> _State | None:
+def last_state(source: Source, start: int, seal: Seal | None) -> _State | None:
     """The last state in *source*; None where there is none.
 
     It stands behind the last checksum, or the pointer before that leads to it. Where the pointer leads astray, as in a
@@ -28,12 +28,11 @@ def last_state(source: Source, start: int, *, unsealed: bool) -> _State | None:
     Args:
         source: the file, of which nothing is hidden.
         start: where its first frame begins.
-        unsealed: whether this library wrote it without checksums: then only a state at its end is found.
+        seal: the newest of it; None where this library wrote it without: then only a state at its end is found.
 
     """
-    if unsealed:
+    if seal is None:
         return _at_the_end(source, start)
-    seal = newest_seal(source, start)
     if not seal.end:
         return None
     found = _behind(source, seal.end)

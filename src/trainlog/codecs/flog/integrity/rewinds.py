@@ -16,7 +16,7 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.integrity.seals import REWIND, contains, newest_seal
+from trainlog.codecs.flog.integrity.seals import REWIND, Seal, contains, newest_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.model import Kind
 from trainlog.scan import Gap
@@ -50,6 +50,21 @@ class History:
     offsets: tuple[int, ...] = ()  # of those frames that raised the highest step so far
     steps: tuple[float, ...] = ()  # and their steps
 
+    @classmethod
+    def begun(cls, source: Source, start: int, seal: Seal | None) -> History:
+        """What the newest seal of a file says, without a look at its frames.
+
+        Args:
+            source: the file.
+            start: where its first frame begins.
+            seal: None where this library wrote it without.
+
+        """
+        searched = start
+        if seal is not None and not seal.rewinds:
+            searched = seal.end or (start if source.size - start <= _SMALL else source.size)
+        return cls((), *_identity(source), searched, start)
+
     def updated(self, source: Source, start: int, *, unsealed: bool) -> History:
         """The same with what was written since.
 
@@ -59,15 +74,12 @@ class History:
             unsealed: whether this library wrote it without checksums.
 
         """
-        status = source.status
-        file = status.st_dev, status.st_ino
+        file, head = _identity(source)
         size = source.size
-        head = bytearray(min(size, _HEAD))
-        source.fill(memoryview(head), 0)
         old = self
         if file != self.file or size < self.searched or not head.startswith(self.head):
             old = History(file=file, searched=start, walked=start)
-        old = replace(old, head=bytes(head))
+        old = replace(old, head=head)
         if size == old.searched:
             return old
         if not _may_rewind(source, max(old.searched - len(REWIND), start), unsealed=unsealed):
@@ -91,6 +103,14 @@ class History:
                 offsets.append(record.offset)
                 steps.append(step)
         return History(tuple(cuts), self.file, self.head, end, end, tuple(offsets), tuple(steps))
+
+
+def _identity(source: Source) -> tuple[tuple[int, int], bytes]:
+    """By which a file is known: its numbers in the system, and how it begins."""
+    status = source.status
+    head = bytearray(min(source.size, _HEAD))
+    source.fill(memoryview(head), 0)
+    return (status.st_dev, status.st_ino), bytes(head)
 
 
 def _is_number(step: Any) -> TypeGuard[float]:

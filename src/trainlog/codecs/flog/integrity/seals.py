@@ -156,8 +156,8 @@ def newest_seal(source: Source, start: int) -> Seal:
     As `last_seal`, without a search through all of a log by another program, which has none.
     """
     near, tail, far = (max(source.size - within, start) for within in _SEALS_WITHIN)
-    seal = last_seal(source, near)
-    if seal.end or near == start or _is_foreign(source, tail):
+    seal = last_seal(source, near if tail > start else start)
+    if seal.end or tail == start or _is_foreign(source, tail):
         return seal
     seal = last_seal(source, far)
     if seal.end or far == start or not contains(source, MAP, start, start + _SEALS_WITHIN[1]):
