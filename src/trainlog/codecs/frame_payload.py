@@ -20,6 +20,7 @@ import msgpack
 import numpy as np
 import ormsgpack
 
+from trainlog.codecs.chosen_values import chooser
 from trainlog.codecs.plain_object import as_array, plain_object
 from trainlog.errors import UnsupportedFrame
 from trainlog.table.values import flatten, prefix_of
@@ -336,8 +337,11 @@ def decode_flat(payload: bytes | memoryview, wanted: frozenset[str] | None = Non
         ValueError: as `decode`.
 
     """
+    is_top_level = wanted is not None and _are_top_level(wanted)
+    if wanted is not None and is_top_level and (chosen := chooser(wanted)(payload)) is not None:
+        return chosen
     data = decode(payload)
-    if wanted is not None and _are_top_level(wanted):
+    if wanted is not None and is_top_level:
         data = {name: data[name] for name in wanted if name in data}
     types = set(map(type, data.values()))
     if not types.isdisjoint((list, dict)) and _FLOAT32_LIST.search(payload) and payload[0] != _BRACE:
