@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,10 @@ HERE = Path(__file__).parent
 os.environ["TRAINLOG_PROVENANCE"] = "no-patch"
 for name in ("TRAINLOG_MODE", "TRAINLOG_DIR"):
     os.environ.pop(name, None)
+
+# Where the tests run in the background of a shell, this signal is ignored, also by the processes that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

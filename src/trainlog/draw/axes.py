@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from trainlog.draw.data import distinct
 from trainlog.draw.drawing import Box, FloatArray, Mark, Rect, Text
 from trainlog.draw.legend import LegendEntry, LegendRow, legend_marks, legend_rows
 from trainlog.draw.scale import Scale
@@ -142,7 +143,7 @@ class Axes:
 
     def pixel_columns(self, values: FloatArray) -> FloatArray:
         """The middles of the pixel columns of finite x values, each once, without those outside of the plot."""
-        x = np.unique(np.floor(self.to_x(values) + 1e-6)) + 0.5
+        x = distinct(np.floor(self.to_x(values) + 1e-6)) + 0.5
         return x[(x >= self.plot.x - 1) & (x <= self.plot.right + 1)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trainlog.draw.data import as_points
+from trainlog.draw.data import as_points, distinct
 from trainlog.draw.drawing import BoolArray, FloatArray, IntArray
 from trainlog.draw.scale import Scale
 
@@ -97,9 +97,7 @@ def _run_extremes(column: IntArray, values: FloatArray) -> IntArray:
     for extreme in (np.minimum, np.maximum):
         candidates = np.flatnonzero(values == np.repeat(extreme.reduceat(values, starts), lengths))
         kept.append(candidates[np.searchsorted(candidates, starts)])
-    indices = np.sort(np.concatenate(kept))
-    # np.unique would load numpy.ma, which takes longer than this.
-    return indices[np.concatenate(([True], indices[1:] != indices[:-1]))]
+    return distinct(np.concatenate(kept))
 
 
 def simplify_path(points: FloatArray, limit: int = 12000) -> IntArray:
@@ -118,7 +116,7 @@ def simplify_path(points: FloatArray, limit: int = 12000) -> IntArray:
         changes = (cells[1:] != cells[:-1]).any(axis=1)
         keep = keep[np.concatenate(([True], changes)) | np.concatenate((changes, [True]))]
         size *= 2
-    return np.union1d(keep, outermost)
+    return distinct(np.concatenate((keep, outermost)))
 
 
 def merge_dots(points: FloatArray, radius: float, limit: int = 8000) -> tuple[FloatArray, float]:
@@ -135,7 +133,7 @@ def merge_dots(points: FloatArray, radius: float, limit: int = 8000) -> tuple[Fl
         cells = np.floor(points / size).astype(np.int64)
         left, top = cells.min(axis=0)
         width = int(cells[:, 0].max() - left) + 2  # one empty column, so that no row continues in the next
-        filled = np.unique((cells[:, 1] - top) * width + cells[:, 0] - left)
+        filled = distinct((cells[:, 1] - top) * width + cells[:, 0] - left)
         breaks = np.flatnonzero(np.diff(filled) > 1)
         first, last = filled[np.append(0, breaks + 1)], filled[np.append(breaks, len(filled) - 1)]
         if len(first) <= limit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from trainlog.draw.data import distinct
 from trainlog.draw.drawing import Box, FloatArray, IntArray
 
 __all__ = ["clip_path", "dashed"]
@@ -44,7 +45,7 @@ def dashed(points: FloatArray, pattern: tuple[float, ...]) -> list[FloatArray]:
         return [points]
     periods = np.arange(np.ceil(total / period)) * period
     cuts = (periods[:, np.newaxis] + ends).reshape(-1)
-    stops = np.unique(np.concatenate((distance, cuts[cuts < total])))
+    stops = distinct(np.concatenate((distance, cuts[cuts < total])))
     middles = (stops[1:] + stops[:-1]) / 2
     drawn = np.searchsorted(ends, middles % period, side="right") % 2 == 0
     before, after = np.append(False, drawn), np.append(drawn, False)

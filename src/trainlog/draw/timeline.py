@@ -7,6 +7,7 @@ import numpy as np
 from trainlog.draw.axes import Axes
 from trainlog.draw.chart import StateTimeline
 from trainlog.draw.color import contrasting, mix
+from trainlog.draw.data import distinct
 from trainlog.draw.drawing import Box, FloatArray, IntArray, Mark, Rect, Text
 from trainlog.draw.legend import LegendEntry
 from trainlog.draw.text import CAP_HEIGHT, clean, text_width
@@ -66,7 +67,7 @@ def _merge_narrow_runs(edges: FloatArray, category: IntArray, columns: int) -> t
     if len(category) <= columns:
         return edges, category
     pixels = np.arange(columns + 1, dtype=np.float64)
-    categories = np.unique(category)
+    categories = distinct(category)
     lengths = np.diff(edges)
     cover = np.empty((len(categories), columns))
     for row, one in enumerate(categories):

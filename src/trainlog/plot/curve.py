@@ -12,6 +12,7 @@ import numpy.typing as npt
 from trainlog.draw import Band, Chart, HLine, Line, Scatter, VLine, centered_average
 from trainlog.draw.chart import ChartMark
 from trainlog.draw.color import Color, with_contrast
+from trainlog.draw.data import distinct
 from trainlog.draw.theme import find_theme
 from trainlog.errors import PlotError
 from trainlog.model import Kind
@@ -360,7 +361,7 @@ def _is_stairs(values: Floats) -> bool:
     if is_count(finite):
         return True
     whole = bool(len(finite)) and bool((finite == np.floor(finite)).all())
-    return whole and len(np.unique(finite)) <= min(_MAX_LEVELS, len(finite) // 2)
+    return whole and len(distinct(finite)) <= min(_MAX_LEVELS, len(finite) // 2)
 
 
 def _true_ranges(mask: npt.NDArray[np.bool_]) -> list[slice]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainlog.codec import Codec, Reader
 from trainlog.codecs.flog.integrity.find_header import looks_damaged
 from trainlog.codecs.flog.wire.layout import MAGIC
-from trainlog.codecs.flog.writer import FlogWriter
 from trainlog.model import Header
 
-__all__ = ["FlogCodec", "FlogWriter"]
+if TYPE_CHECKING:
+    from trainlog.codecs.flog.writer import FlogWriter
+
+__all__ = ["FlogCodec"]
 
 
 class FlogCodec(Codec):
@@ -38,7 +40,6 @@ class FlogCodec(Codec):
 
         A folder of FLOG files, or a pattern of their names, is one log of them all.
         """
-        # Here, as a training script that only writes waits for each import.
         from trainlog.codecs.flog.reader import FlogReader
         from trainlog.codecs.flog.shards import FlogShards, is_several
 
@@ -46,12 +47,20 @@ class FlogCodec(Codec):
 
     def write(self, path: Path, header: Header) -> FlogWriter:
         """Begin a FLOG file at *path*."""
-        return FlogWriter(path, header)
+        return _writer()(path, header)
 
     def replace(self, path: Path, header: Header) -> FlogWriter:
         """Begin a FLOG file in the place of the one at *path*, by one rename."""
-        return FlogWriter(path, header, replace=True)
+        return _writer()(path, header, replace=True)
 
     def resume(self, path: Path, note: Mapping[str, Any]) -> FlogWriter:
         """Go on with the FLOG file at *path*, behind its last whole frame."""
-        return FlogWriter.resumed(path, note)
+        return _writer().resumed(path, note)
+
+
+# The reader and the writer are imported where they are used: a training script that only writes waits for each import,
+# and so does a command that only reads.
+def _writer() -> type[FlogWriter]:
+    from trainlog.codecs.flog.writer import FlogWriter
+
+    return FlogWriter
