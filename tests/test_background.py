@@ -130,6 +130,17 @@ def test_drop_oldest() -> None:
     assert 0 < event.data["mean_us"] <= event.data["max_us"] < 10_000_000
 
 
+def test_a_rewind_is_not_dropped() -> None:
+    slow, log = overfull("drop_oldest", frames=5)
+    log.write(Frame(5, Kind.EVENT, {"type": "rewind", "by": "trainlog", "step": 3}))
+    for n in range(6, 100):
+        log.write(stats(n))
+    slow.may.set()
+    with pytest.warns(LogWriteWarning, match="89 frames could not be written"):
+        log.close()
+    assert [frame.time for frame in slow.frames[:-1]] == [0, 5, *range(91, 100)]
+
+
 def test_spill() -> None:
     slow, log = overfull("spill")
     slow.may.set()

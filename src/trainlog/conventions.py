@@ -30,6 +30,7 @@ __all__ = [
     "EVOLUTION_NAMES",
     "FUNCTION_SAMPLE",
     "RANK",
+    "REWIND",
     "RUN_STATE",
     "SEED_KEYS",
     "SIMULATED_MODEL",
@@ -84,6 +85,9 @@ SIMULATED_MODEL: Final = Kind.of(77)
 RUN_STATE: Final = Kind.of(82)
 """Of the frames by which a recorder tells of the run after its header was written: ``{"trainlog": 1, "meta": {...},
 "end": {...}}``. They are no frames of the run: readers put what the last one says into the header."""
+
+REWIND: Final = {"type": "rewind", "by": "trainlog"}
+"""Of the event by which a recorder says that training went back to the checkpoint of its ``step``."""
 
 RANK: Final = "rank"
 """Of the process that wrote a frame, in logs of several."""

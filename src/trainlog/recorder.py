@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, get_args
 
 from trainlog.codecs.plain_object import plain_metadata
-from trainlog.conventions import RUN_STATE, SUMMARY
+from trainlog.conventions import REWIND, RUN_STATE, SUMMARY
 from trainlog.environments import Settings, VectorRecorder
 from trainlog.errors import ClosedLog, LogWriteWarning
 from trainlog.model import End, EndState, Frame, Header, Kind, KindLike
@@ -362,7 +362,7 @@ class TrainingRecorder:
         pictures leave them out. They stay in the file; `trainlog.Reader.with_superseded` shows them. ``step`` must
         count the same thing in all frames that have one.
         """
-        self._put(self.now(), _EVENT, {"type": "rewind", "by": "trainlog", "step": int(step)})
+        self._put(self.now(), _EVENT, {**REWIND, "step": int(step)})
 
     def now(self) -> float:
         """Seconds since the run began; of a resumed log, seconds since the restart plus the time of its last frame."""

@@ -108,6 +108,20 @@ def test_memory_is_bounded_and_what_was_dropped_is_an_event() -> None:
     assert disk.synced == 1
 
 
+def test_a_rewind_waits_longer_than_other_frames() -> None:
+    disk = Disk()
+    spool = RetryingWriter(disk, limit_bytes=100_000)
+    disk.full = True
+    with pytest.warns(LogWriteWarning):
+        spool.write(Frame(0, Kind.EVENT, {"type": "rewind", "by": "trainlog", "step": 3}))
+    for n in range(1, 300):
+        spool.write(Frame(n, Kind.CREATURE, {"pos": np.zeros(100)}))
+    disk.full = False
+    with pytest.warns(LogWriteWarning, match="frames were dropped"):
+        spool.close()
+    assert [frame.data.get("type") for frame in disk.frames[:3]] == ["dropped", "rewind", None]
+
+
 def test_a_frame_larger_than_the_limit_is_accounted_for() -> None:
     disk = Disk()
     spool = RetryingWriter(disk, limit_bytes=1000)

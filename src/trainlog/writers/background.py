@@ -19,7 +19,7 @@ from trainlog.codec import Writer
 from trainlog.conventions import RUN_STATE
 from trainlog.errors import FORKED, ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import Frame, Kind
-from trainlog.writers.combine import snapshot
+from trainlog.writers.combine import first_to_drop, snapshot
 from trainlog.writers.ticker import interrupts, wait_until
 
 __all__ = ["Background", "Policy", "check_queue"]
@@ -137,8 +137,9 @@ class Background(Writer):
         if full and self._policy == "block" and not interrupts(self.lock):
             return False
         if full and self._policy == "drop_oldest":
-            self.dropped[self._queue[0].kind] += 1
-            self._queue.popleft()
+            place = first_to_drop(self._queue)
+            self.dropped[self._queue[place].kind] += 1
+            del self._queue[place]
         self._queue.append(frame)
         return True
 

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from trainlog.codec import Writer
+from trainlog.conventions import REWIND
 from trainlog.model import Frame, Kind, KindLike
 
-__all__ = ["Every", "ForwardingWriter", "Nowhere", "Tee", "snapshot"]
+__all__ = ["Every", "ForwardingWriter", "Nowhere", "Tee", "first_to_drop", "snapshot"]
+
+
+def first_to_drop(frames: Iterable[Frame]) -> int:
+    """Which of the waiting *frames* is dropped for want of room.
+
+    It is the oldest that is no rewind: without one, frames would count that training went back over.
+    """
+    return next((n for n, frame in enumerate(frames) if not _is_rewind(frame)), 0)
+
+
+def _is_rewind(frame: Frame) -> bool:
+    return frame.kind == Kind.EVENT and REWIND.items() <= frame.data.items()
 
 
 class Tee(Writer):

@@ -18,7 +18,7 @@ from trainlog.codec import Writer
 from trainlog.conventions import RUN_STATE
 from trainlog.errors import FORKED, ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import Frame, Kind
-from trainlog.writers.combine import snapshot
+from trainlog.writers.combine import first_to_drop, snapshot
 
 __all__ = ["RetryingWriter"]
 
@@ -116,7 +116,7 @@ class RetryingWriter(Writer):
                 self._held += entry[1]
             if not self._draining:  # else a signal handler interrupted the loop that writes them
                 while self._held > self._limit and self._waiting:
-                    self._drop_oldest()
+                    self._drop(first_to_drop(frame for frame, _ in self._waiting))
                 if time.monotonic() >= self._retry_at:
                     self._drain(messages)
         for message in messages:
@@ -133,8 +133,9 @@ class RetryingWriter(Writer):
         self._retry_at = time.monotonic() + self._pause
         self._failing = True
 
-    def _drop_oldest(self) -> None:
-        frame, size = self._waiting.popleft()
+    def _drop(self, place: int) -> None:
+        frame, size = self._waiting[place]
+        del self._waiting[place]
         self._held -= size
         if frame.kind == RUN_STATE:  # no frame of the run; a later one says all that it said
             return
@@ -160,7 +161,7 @@ class RetryingWriter(Writer):
                 try:
                     self._write_oldest()
                 except UnsupportedFrame as error:
-                    self._drop_oldest()
+                    self._drop(0)
                     messages.append(f"a frame that waited in memory cannot be stored, and is dropped: {error}")
         except OSError as error:
             self._fail(error)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from trainlog.codecs.flog.integrity.seals import REWIND, Seal, contains, newest_seal
 from trainlog.codecs.flog.scanning.walk import walk
+from trainlog.conventions import REWIND as RULE
 from trainlog.model import Kind
 from trainlog.scan import Gap
 from trainlog.storage.source import Source
@@ -27,8 +28,6 @@ __all__ = ["FilteredSource", "History"]
 _SMALL: Final = 768 << 10  # bytes that are searched for a rewind as they are
 
 _HEAD: Final = 4096
-
-_RULE: Final = {"type": "rewind", "by": "trainlog"}
 
 Cut = tuple[int, int]
 
@@ -94,7 +93,7 @@ class History:
             step = record.data.get("step")
             if not _is_number(step):
                 continue
-            if record.kind == Kind.EVENT and _RULE.items() <= record.data.items():
+            if record.kind == Kind.EVENT and RULE.items() <= record.data.items():
                 first = bisect_right(steps, step)
                 if first < len(steps):
                     cuts = [cut for cut in cuts if cut[1] <= offsets[first]] + [(offsets[first], record.offset)]
