@@ -138,8 +138,9 @@ class Background(Writer):
             return False
         if full and self._policy == "drop_oldest":
             place = first_to_drop(self._queue)
-            self.dropped[self._queue[place].kind] += 1
-            del self._queue[place]
+            if place is not None:
+                self.dropped[self._queue[place].kind] += 1
+                del self._queue[place]
         self._queue.append(frame)
         return True
 

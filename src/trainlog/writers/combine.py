@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -15,16 +16,27 @@ from trainlog.model import Frame, Kind, KindLike
 __all__ = ["Every", "ForwardingWriter", "Nowhere", "Tee", "first_to_drop", "snapshot"]
 
 
-def first_to_drop(frames: Iterable[Frame]) -> int:
-    """Which of the waiting *frames* is dropped for want of room.
+def first_to_drop(frames: Iterable[Frame]) -> int | None:
+    """Which of the waiting *frames* is dropped for want of room; None for none of them.
 
-    It is the oldest that is no rewind: without one, frames would count that training went back over.
+    It is the oldest that is no rewind: without those, frames would count that training went back over. Of two rewinds
+    with nothing between them, the one to the earlier step says what both do.
     """
-    return next((n for n, frame in enumerate(frames) if not _is_rewind(frame)), 0)
+    rewinds: list[Frame] = []
+    for frame in frames:
+        if not _is_rewind(frame):
+            return len(rewinds)
+        rewinds.append(frame)
+    return None if len(rewinds) < 2 else int(_step(rewinds[0]) <= _step(rewinds[1]))
 
 
 def _is_rewind(frame: Frame) -> bool:
     return frame.kind == Kind.EVENT and REWIND.items() <= frame.data.items()
+
+
+def _step(rewind: Frame) -> float:
+    step = rewind.data.get("step")
+    return step if isinstance(step, int | float) else math.inf
 
 
 class Tee(Writer):

@@ -115,8 +115,8 @@ class RetryingWriter(Writer):
                 self._waiting.append(entry)
                 self._held += entry[1]
             if not self._draining:  # else a signal handler interrupted the loop that writes them
-                while self._held > self._limit and self._waiting:
-                    self._drop(first_to_drop(frame for frame, _ in self._waiting))
+                while self._held > self._limit and (place := self._first_to_drop()) is not None:
+                    self._drop(place)
                 if time.monotonic() >= self._retry_at:
                     self._drain(messages)
         for message in messages:
@@ -132,6 +132,9 @@ class RetryingWriter(Writer):
         self._pause = min(2 * self._pause, _LONGEST_PAUSE) if self._failing else _FIRST_PAUSE
         self._retry_at = time.monotonic() + self._pause
         self._failing = True
+
+    def _first_to_drop(self) -> int | None:
+        return first_to_drop(frame for frame, _ in self._waiting)
 
     def _drop(self, place: int) -> None:
         frame, size = self._waiting[place]
