@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, get_args
 from trainlog.codecs.plain_object import plain_metadata
 from trainlog.conventions import RUN_STATE, SUMMARY
 from trainlog.environments import Settings, VectorRecorder
-from trainlog.errors import ClosedLog, LogWriteWarning
+from trainlog.errors import ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import End, EndState, Frame, Header, Kind, KindLike
 from trainlog.opening import Begun, RecordingPlace, begin, is_switched_off, recording_place
 from trainlog.provenance import Provenance, facts, provenance_wanted
@@ -224,6 +224,7 @@ class TrainingRecorder:
 
         Raises:
             TypeError: when *event_type* is no text, or *data* neither a map nor a text.
+            UnsupportedFrame: when *data* have another ``type``.
             As ``record_creature_frame``.
 
         """
@@ -235,7 +236,13 @@ class TrainingRecorder:
             raise TypeError(f"what an event holds is a map or a text, not {type(data).__name__}")
         event: dict[str, Any] = {"type": event_type}
         event |= {"msg": data} if isinstance(data, str) else data or {}
-        event["type"] = event_type
+        if not isinstance(event["type"], str) or event["type"] != event_type:
+            error = UnsupportedFrame(
+                f"the type of an event is {event_type!r}, and its data have {event['type']!r} as their own: give the "
+                "one that is stored as the key 'type' alone, and the other one as another key"
+            )
+            error.key = "type"
+            raise error
         self._put(self.now() if timestamp is None else timestamp, _EVENT, event)
 
     def record_evolution_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
