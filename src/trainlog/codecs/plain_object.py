@@ -103,7 +103,7 @@ def plain_object(value: Any) -> Any:
             return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
         case _ if type(value).__module__ == "torch" and type(value).__name__ in ("dtype", "device", "layout"):
             return str(value)
-        case _ if hasattr(value, "as_integer_ratio") and not isinstance(value, type):  # a decimal, or a fraction
+        case _ if hasattr(value, "as_integer_ratio") and not isinstance(value, int | type):  # a decimal, or a fraction
             return _nearest(value)
     raise TypeError(f"a {type(value).__name__} cannot be stored; give numbers, strings, lists or maps")
 

@@ -17,8 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ from trainlog.media import MediaRecorder
 from trainlog.model import EndState
 from trainlog.opening import recording_place
 from trainlog.recorder import TrainingRecorder
-from trainlog.run_end import ending_of
+from trainlog.run_end import ClosedByBlock, ending_of
 
 __all__ = [
     "Artifact",
@@ -121,7 +120,7 @@ class Summary(_Values):
         vars(self)["_values"].update(values)
 
 
-class Run:
+class Run(ClosedByBlock):
     """A run; made by `init`.
 
     Attributes:
@@ -204,22 +203,15 @@ class Run:
 
     def finish(self, exit_code: int | None = None, quiet: bool | None = None) -> None:
         """Close the log; another *exit_code* than 0 says that the run failed."""
-        self._finish(*(() if exit_code is None else ending_of(SystemExit(exit_code))))
+        self.close(*(() if exit_code is None else ending_of(SystemExit(exit_code))))
 
-    def _finish(self, state: EndState | None = None, reason: str = "") -> None:
+    def close(self, state: EndState | None = None, reason: str = "") -> None:
+        """Close the log; see `trainlog.TrainingRecorder.close`."""
         global _current
         if self._log is not None:
             self._log.close(state, reason)
         if _current is self:
             _current = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._finish(*ending_of(value))
 
 
 def init(
