@@ -182,6 +182,23 @@ def test_torchrl(imported: Imported, tmp_path: Path) -> None:
     assert histogram["num"] == 10
 
 
+def test_skrl(imported: Imported, tmp_path: Path) -> None:
+    theirs = type("SummaryWriter", (), {})
+    module = imported(
+        "skrl", skrl__utils__tensorboard={"SummaryWriter": theirs}, skrl__agents={"SummaryWriter": theirs, "Agent": 1}
+    )
+    module.record_agents(metadata={"task": "walk"})
+    module.record_agents(metadata={"task": "run"})
+    agents, library = sys.modules["skrl.agents"], sys.modules["skrl.utils.tensorboard"]
+    writer = vars(agents)["SummaryWriter"](log_dir=str(tmp_path))
+    assert vars(library)["SummaryWriter"] is type(writer) is module.TrainlogWriter
+    writer.add_scalar(tag="Loss / Policy loss", value=np.float64(0.5), timestep=16)
+    writer.flush()
+    writer.close()
+    assert rows(tmp_path / "run.flog") == [{"step": 16, "Loss / Policy loss": 0.5}]
+    assert trainlog.open(tmp_path / "run.flog").header.meta["task"] == "run"
+
+
 def test_stable_baselines3(imported: Imported, tmp_path: Path) -> None:
     class BaseCallback:
         num_timesteps = 0
