@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import datetime
 import os
-import platform
 import re
 import shlex
-import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,13 +74,13 @@ def facts(wanted: Provenance) -> dict[str, Any]:
     found: dict[str, Any] = {"trainlog": __version__}
     if wanted == "off":
         return found
-    now = time.time()
+    now, system = time.time(), os.uname()
     arguments = redacted_arguments(_arguments())
     found["began"] = datetime.datetime.fromtimestamp(now).astimezone().isoformat(timespec="milliseconds")
-    found |= {"wall": now, "host": socket.gethostname(), "pid": os.getpid(), "command": _command(arguments)}
+    found |= {"wall": now, "host": system.nodename, "pid": os.getpid(), "command": _command(arguments)}
     if (seed := _SEED.search(" ".join(arguments[1:]))) is not None:
         found["seed"] = int(seed[1])
-    found |= {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    found |= {"python": sys.version.partition(" ")[0], "platform": f"{system.sysname} {system.machine}"}
     if versions := dict(_versions()):
         found["versions"] = versions
     try:
