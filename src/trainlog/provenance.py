@@ -14,6 +14,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -74,13 +75,9 @@ def facts(wanted: Provenance) -> dict[str, Any]:
     found: dict[str, Any] = {"trainlog": __version__}
     if wanted == "off":
         return found
-    now, system = time.time(), os.uname()
-    arguments = redacted_arguments(_arguments())
+    now = time.time()
     found["began"] = datetime.datetime.fromtimestamp(now).astimezone().isoformat(timespec="milliseconds")
-    found |= {"wall": now, "host": system.nodename, "pid": os.getpid(), "command": _command(arguments)}
-    if (seed := _SEED.search(" ".join(arguments[1:]))) is not None:
-        found["seed"] = int(seed[1])
-    found |= {"python": sys.version.partition(" ")[0], "platform": f"{system.sysname} {system.machine}"}
+    found |= {"wall": now, "pid": os.getpid(), **_of_the_process(tuple(_arguments()))}
     if versions := dict(_versions()):
         found["versions"] = versions
     try:
@@ -90,6 +87,17 @@ def facts(wanted: Provenance) -> dict[str, Any]:
     if git := _git(found["folder"], with_patch=wanted == "on"):
         found["git"] = git
     return found
+
+
+@lru_cache(maxsize=1)
+def _of_the_process(given: Sequence[str]) -> Mapping[str, Any]:
+    """What stays as it is; *given* is the command line."""
+    arguments = redacted_arguments(given)
+    system = os.uname()
+    found: dict[str, Any] = {"host": system.nodename, "command": _command(arguments)}
+    if (seed := _SEED.search(" ".join(arguments[1:]))) is not None:
+        found["seed"] = int(seed[1])
+    return found | {"python": sys.version.partition(" ")[0], "platform": f"{system.sysname} {system.machine}"}
 
 
 def _arguments() -> list[str]:
