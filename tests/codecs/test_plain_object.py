@@ -166,6 +166,26 @@ def test_bfloat16_of_jax(tmp_path: Path) -> None:
     assert reader.header.meta["a"] == [1.5, -2.0]
 
 
+def test_arrays_of_jax(tmp_path: Path) -> None:
+    jax = pytest.importorskip("jax")
+    values = {
+        "bf16": jax.numpy.array([1.5, -2.0], jax.numpy.bfloat16),
+        "one": jax.numpy.float32(0.5),
+        "matrix": jax.numpy.arange(4).reshape(2, 2),
+        "dtype": jax.numpy.zeros(1).dtype,
+    }
+    with trainlog.TrainingRecorder(tmp_path / "run.flog", metadata=values) as log:
+        log.record_stats_frame(0, values)
+        for record in (lambda one: log.record_stats_frame(0, one), log.update_metadata):
+            with pytest.raises(UnsupportedFrame, match="no array"):
+                record({"key": jax.random.key(0)})
+    reader = trainlog.open(tmp_path / "run.flog")
+    expected = {"bf16": [1.5, -2.0], "one": 0.5, "matrix": [[0, 1], [2, 3]], "dtype": "float32"}
+    (frame,) = reader.frames("stats")
+    assert frame.data == expected
+    assert {key: reader.header.meta[key] for key in values} == expected
+
+
 def test_a_dataclass_that_holds_itself_is_refused(tmp_path: Path) -> None:
     args = Args(Path("a"), Gait.TROT)
     args.inner = args
