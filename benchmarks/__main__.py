@@ -14,7 +14,7 @@ from benchmarks.peers import PEERS
 from benchmarks.report import Table, facts
 
 TOPICS = (
-    *("imports", "write", "path", "kill", "read", "grow", "columns", "varying", "simion", "events", "plot"),
+    *("imports", "begin", "write", "path", "kill", "read", "grow", "columns", "varying", "simion", "events", "plot"),
     *("environments", "physics", "gate", "runs", "remote", "upload"),
 )
 
