@@ -24,6 +24,9 @@ except ImportError as error:
 __all__ = ["TrainlogWriter", "record_agents"]
 
 
+_settings: dict[str, Any] = {}  # that `record_agents` was given
+
+
 class TrainlogWriter(tensorboard.SummaryWriter):
     """Writes ``<log_dir>/run.flog`` by the calls of skrl's own writer; the numbers of a step are a frame each."""
 
@@ -34,9 +37,6 @@ class TrainlogWriter(tensorboard.SummaryWriter):
     def add_scalar(self, tag: str, value: Any, timestep: int) -> None:  # type: ignore[override]
         """Record a number; raises as `trainlog.integrations.torch.SummaryWriter.add_scalar`."""
         super().add_scalar(tag, value, timestep)
-
-
-_settings: dict[str, Any] = {}
 
 
 def record_agents(**settings: Any) -> None:
