@@ -27,8 +27,10 @@ def test_values_that_differ_are_seen(tmp_path):
         events.read("trainlog", str(tmp_path), 21, 1)
 
 
-def test_the_tables():
+@pytest.mark.filterwarnings("ignore")  # of pandas, by tbparse
+def test_the_tables(monkeypatch):
     pytest.importorskip("tbparse")
+    monkeypatch.setattr(events, "in_child", lambda function, **arguments: function(**arguments))
     tables = list(events.tables(dataclasses.replace(QUICK, rows=100, repeats=1)))
     assert [len(table.rows) for table in tables] == [5, 5, 4]
     assert "failed" not in "".join(map(str, tables))
