@@ -14,8 +14,8 @@ from benchmarks.peers import PEERS
 from benchmarks.report import Table, facts
 
 TOPICS = (
-    *("imports", "write", "path", "kill", "read", "grow", "columns", "varying", "simion", "plot", "environments"),
-    *("physics", "gate", "runs", "remote", "upload"),
+    *("imports", "begin", "write", "path", "kill", "read", "grow", "columns", "varying", "simion", "events", "plot"),
+    *("environments", "physics", "gate", "runs", "remote", "upload"),
 )
 
 _LARGE = 4 * 10**9

@@ -8,7 +8,7 @@ import pytest
 
 import trainlog
 from trainlog import Kind, TrainingRecorder
-from trainlog.errors import ClosedLog, LogExists, UnknownFormat
+from trainlog.errors import ClosedLog, LogExists, UnknownFormat, UnsupportedFrame
 
 
 def test_the_four_kinds_of_frame(tmp_path: Path) -> None:
@@ -45,11 +45,14 @@ def test_no_time_means_now(tmp_path: Path) -> None:
     assert 0.02 <= second - first < 5
 
 
-def test_the_type_of_an_event_is_what_it_was_called(tmp_path: Path) -> None:
+def test_an_event_has_one_type(tmp_path: Path) -> None:
     path = tmp_path / "a.flog"
     with TrainingRecorder(path) as log:
-        log.record_event(0.0, "fall", {"type": "of the other one"})
-    assert next(iter(trainlog.open(path))).data == {"type": "fall"}
+        with pytest.raises(UnsupportedFrame, match=r"'fall'.*'forward'") as caught:
+            log.record_event(0.0, "fall", {"type": "forward"})
+        log.record_event(0.0, "fall", {"type": "fall", "msg": "oops"})
+    assert caught.value.key == "type"
+    assert [frame.data for frame in trainlog.open(path)] == [{"type": "fall", "msg": "oops"}]
 
 
 def test_any_format_with_a_suffix(tmp_path: Path) -> None:

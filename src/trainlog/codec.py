@@ -22,7 +22,6 @@ from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, S
 from trainlog.storage.append import lock_owner
 from trainlog.storage.location import location
 from trainlog.storage.source import Wait, never
-from trainlog.table.html import facts_html, rows_html
 from trainlog.table.table import Table
 from trainlog.table.values import BATCH, Range, flatten, unknown_key
 from trainlog.verify_report import Problem, Repair, Verdict, What
@@ -91,6 +90,8 @@ class Summary:
 
     def _repr_html_(self) -> str:
         """The kinds of frames in a notebook."""
+        from trainlog.table.html import rows_html  # which a program that records does not need
+
         kinds = list(self.kinds.items())
 
         def row(number: int) -> tuple[Any, ...]:
@@ -340,6 +341,8 @@ class Reader(ABC):
 
     def _repr_html_(self) -> str:
         """What the log says of the run, in a notebook; its frames are not read for it."""
+        from trainlog.table.html import facts_html
+
         facts = [(key, value) for key, value in flatten(self.header.meta).items() if value not in ("", "unknown")]
         facts += [(key, self.header.run[key]) for key in ("began", "host", "command") if key in self.header.run]
         if self.end is not None:

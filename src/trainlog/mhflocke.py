@@ -25,8 +25,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 
@@ -36,7 +35,8 @@ from trainlog.codecs.frame_payload import storable
 from trainlog.codecs.plain_object import as_array
 from trainlog.errors import ClosedLog, TrainlogWarning, UnsupportedFrame
 from trainlog.lazy_frames import LazyFrames
-from trainlog.model import Frame, Kind
+from trainlog.model import EndState, Frame, Kind
+from trainlog.run_end import ClosedByBlock
 from trainlog.storage.source import atomic_write
 
 __all__ = ["FlogReplay", "TrainingLogReader", "TrainingRecorder", "flog_to_assemble"]
@@ -52,7 +52,7 @@ _CSV: Final = (
 )
 
 
-class TrainingRecorder:
+class TrainingRecorder(ClosedByBlock):
     """Records a run by the calls of the original recorder; see the module for what differs from trainlog's own.
 
     Attributes:
@@ -192,17 +192,9 @@ class TrainingRecorder:
             self._said.add(what)
             warnings.warn(TrainlogWarning(f"{self.path}: {what}"), stacklevel=4)
 
-    def close(self) -> None:
-        """Close the log; may be called again."""
-        self.log.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.log.__exit__(kind, value, trace)
+    def close(self, state: EndState | None = None, reason: str = "") -> None:
+        """Close the log, which may say how the run ended; may be called again."""
+        self.log.close(state, reason)
 
 
 class FlogReplay(replay.FlogReplay):

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import datetime
 import os
-import platform
 import re
 import shlex
-import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -77,12 +76,8 @@ def facts(wanted: Provenance) -> dict[str, Any]:
     if wanted == "off":
         return found
     now = time.time()
-    arguments = redacted_arguments(_arguments())
     found["began"] = datetime.datetime.fromtimestamp(now).astimezone().isoformat(timespec="milliseconds")
-    found |= {"wall": now, "host": socket.gethostname(), "pid": os.getpid(), "command": _command(arguments)}
-    if (seed := _SEED.search(" ".join(arguments[1:]))) is not None:
-        found["seed"] = int(seed[1])
-    found |= {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    found |= {"wall": now, "pid": os.getpid(), **_of_the_process(tuple(_arguments()))}
     if versions := dict(_versions()):
         found["versions"] = versions
     try:
@@ -92,6 +87,17 @@ def facts(wanted: Provenance) -> dict[str, Any]:
     if git := _git(found["folder"], with_patch=wanted == "on"):
         found["git"] = git
     return found
+
+
+@lru_cache(maxsize=1)
+def _of_the_process(given: Sequence[str]) -> Mapping[str, Any]:
+    """What stays as it is; *given* is the command line."""
+    arguments = redacted_arguments(given)
+    system = os.uname()
+    found: dict[str, Any] = {"host": system.nodename, "command": _command(arguments)}
+    if (seed := _SEED.search(" ".join(arguments[1:]))) is not None:
+        found["seed"] = int(seed[1])
+    return found | {"python": sys.version.partition(" ")[0], "platform": f"{system.sysname} {system.machine}"}
 
 
 def _arguments() -> list[str]:

@@ -10,25 +10,21 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, get_args
+from typing import Any, Literal, Unpack, get_args
 
 from trainlog.codecs.plain_object import plain_metadata
 from trainlog.conventions import REWIND, RUN_STATE, SUMMARY
 from trainlog.environments import Settings, VectorRecorder
-from trainlog.errors import ClosedLog, LogWriteWarning
+from trainlog.errors import ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import End, EndState, Frame, Header, Kind, KindLike
 from trainlog.opening import Begun, RecordingPlace, begin, is_switched_off, recording_place
 from trainlog.provenance import Provenance, facts, provenance_wanted
-from trainlog.run_end import Ending, close_first, ending_of, open_logs, stay_informed
+from trainlog.run_end import ClosedByBlock, Ending, close_first, ending_of, open_logs, stay_informed
 from trainlog.writers.background import Background, Policy, check_queue
 from trainlog.writers.combine import Nowhere
 from trainlog.writers.keep_last import KeepLast
 from trainlog.writers.retrying import RetryingWriter
 from trainlog.writers.ticker import Ticker, check_interval, interrupts
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["OnError", "TrainingRecorder"]
 
@@ -39,7 +35,7 @@ OnError = Literal["warn", "raise"]
 _CREATURE, _STATS, _EVENT, _EVOLUTION = Kind.CREATURE, Kind.STATS, Kind.EVENT, Kind.EVOLUTION
 
 
-class TrainingRecorder:
+class TrainingRecorder(ClosedByBlock):
     """Records a training run, frame by frame; no recorded frame is lost when the process dies.
 
     A power cut loses at most the last seconds, and a full or missing disk does not end the training; see
@@ -224,6 +220,7 @@ class TrainingRecorder:
 
         Raises:
             TypeError: when *event_type* is no text, or *data* neither a map nor a text.
+            UnsupportedFrame: when *data* have another ``type``.
             As ``record_creature_frame``.
 
         """
@@ -235,7 +232,13 @@ class TrainingRecorder:
             raise TypeError(f"what an event holds is a map or a text, not {type(data).__name__}")
         event: dict[str, Any] = {"type": event_type}
         event |= {"msg": data} if isinstance(data, str) else data or {}
-        event["type"] = event_type
+        if not isinstance(event["type"], str) or event["type"] != event_type:
+            error = UnsupportedFrame(
+                f"the type of an event is {event_type!r}, and its data have {event['type']!r} as their own: give the "
+                "one that is stored as the key 'type' alone, and the other one as another key"
+            )
+            error.key = "type"
+            raise error
         self._put(self.now() if timestamp is None else timestamp, _EVENT, event)
 
     def record_evolution_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
@@ -474,14 +477,6 @@ class TrainingRecorder:
                 self.close("interrupted", "the recorder was dropped without close()")
             finally:
                 warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close(*ending_of(value))
 
     def __repr__(self) -> str:
         local = os.fspath(self.path)

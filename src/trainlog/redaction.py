@@ -10,7 +10,8 @@ from typing import Final
 __all__ = ["redacted_arguments", "redacted_source"]
 
 _REDACTED: Final = "[redacted]"
-_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+# Patterns are text, which `re` compiles when it is used: that would be a tenth of the time of importing the recorder.
+_WORD: Final = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+"
 _NAMES: Final = frozenset(
     {"password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "credential", "credentials", "auth"}
     | {"authorization", "bearer", "cookie"}
@@ -18,19 +19,17 @@ _NAMES: Final = frozenset(
 _KEYS: Final = frozenset({"api", "access", "private", "secret", "account", "license", "signing", "encryption", "ssh"})
 
 # Tokens that are known by their form: of OpenAI, GitHub, Hugging Face, GitLab, Slack, AWS, Google, and JWT.
-_TOKEN: Final = re.compile(
+_TOKEN: Final = (
     r"\b(?:[spr]k-[\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|hf_\w{20,}|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{10,}"
     r"|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
 )
-_IN_ADDRESS: Final = re.compile(r"(?<=://)[^/\s@]+(?=@)")
-_PAIR: Final = re.compile(r"""(?P<name>[A-Za-z][\w.-]*)(?P<sign>["']?\s*[=:]\s*["']?)(?P<value>[^\s"',;&}]+)""")
-_BEARER: Final = re.compile(r"(?i)\b(bearer|basic)\s+\S+")
-_LITERAL: Final = re.compile(
+_IN_ADDRESS: Final = r"(?<=://)[^/\s@]+(?=@)"
+_PAIR: Final = r"""(?P<name>[A-Za-z][\w.-]*)(?P<sign>["']?\s*[=:]\s*["']?)(?P<value>[^\s"',;&}]+)"""
+_BEARER: Final = r"(?i)\b(bearer|basic)\s+\S+"
+_LITERAL: Final = (
     r"""(?P<name>[A-Za-z]\w*)(?P<sign>["']?\]?\s*[=:]\s*)(?P<quote>["'])(?P<value>[^"'\s]{8,})(?P=quote)"""
 )
-_PRIVATE_KEY: Final = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
-)
+_PRIVATE_KEY: Final = r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 
 
 def redacted_arguments(arguments: Sequence[str]) -> list[str]:
@@ -43,7 +42,7 @@ def redacted_arguments(arguments: Sequence[str]) -> list[str]:
             is_value = False
             continue
         is_value = one.startswith("-") and "=" not in one and _is_secret(one)
-        found.append(_pairs(_tokens(_BEARER.sub(rf"\1 {_REDACTED}", one))))
+        found.append(_pairs(_tokens(re.sub(_BEARER, rf"\1 {_REDACTED}", one))))
     return found
 
 
@@ -58,22 +57,22 @@ def redacted_source(text: str) -> tuple[str, bool]:
             return match[0]
         return f"{match['name']}{match['sign']}{match['quote']}{_REDACTED}{match['quote']}"
 
-    found = _LITERAL.sub(literal, _tokens(_PRIVATE_KEY.sub(_REDACTED, text)))
+    found = re.sub(_LITERAL, literal, _tokens(re.sub(_PRIVATE_KEY, _REDACTED, text)))
     return found, found != text
 
 
 def _tokens(text: str) -> str:
-    return _IN_ADDRESS.sub(_REDACTED, _TOKEN.sub(_REDACTED, text))
+    return re.sub(_IN_ADDRESS, _REDACTED, re.sub(_TOKEN, _REDACTED, text))
 
 
 def _pairs(text: str) -> str:
     def pair(match: re.Match[str]) -> str:
         return f"{match['name']}{match['sign']}{_REDACTED}" if _is_secret(match["name"]) else match[0]
 
-    return _PAIR.sub(pair, text)
+    return re.sub(_PAIR, pair, text)
 
 
 def _is_secret(name: str) -> bool:
-    words = [word.lower() for word in _WORD.findall(name)]
+    words = [word.lower() for word in re.findall(_WORD, name)]
     is_key = any(word == "key" and before in _KEYS for before, word in itertools.pairwise(words))
     return is_key or not _NAMES.isdisjoint(words)

@@ -15,12 +15,14 @@ import signal
 import sys
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
 
 from trainlog.model import EndState
 
-__all__ = ["Ending", "OpenLog", "close_first", "ending_of", "open_logs", "stay_informed"]
+__all__ = ["ClosedByBlock", "Ending", "OpenLog", "close_first", "ending_of", "open_logs", "stay_informed"]
 
 _LETTERS: Final = 500
 
@@ -43,6 +45,22 @@ class OpenLog(Protocol):
     def close_at_exit(self, ending: Ending | None) -> None:
         """Close at the end of the process, which ended so, or as it was noted."""
         ...
+
+
+class ClosedByBlock(ABC):
+    """Is closed by the end of its ``with`` block, with how that ended."""
+
+    @abstractmethod
+    def close(self, state: EndState | None = None, reason: str = "") -> None:
+        """Close it; see `trainlog.TrainingRecorder.close`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(*ending_of(value))
 
 
 open_logs: weakref.WeakSet[Any] = weakref.WeakSet()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import decimal
 import enum
+import fractions
 import math
 import struct
 import types
@@ -107,9 +108,11 @@ def test_what_is_stored(value: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        1 + 2j,
         object(),
-        decimal.Decimal(1),
+        decimal.Decimal("sNaN"),
+        decimal.Decimal("1e400"),
+        fractions.Fraction(10**400),
+        range(10**30),
         2**64,
         -(2**63) - 1,
         "\ud800",

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import datetime
+import decimal
 import enum
+import fractions
+import math
 import types
 import uuid
 from pathlib import Path
@@ -68,6 +72,17 @@ CASES: list[tuple[Any, Any]] = [
     (uuid.UUID(int=1), str(uuid.UUID(int=1))),
     (np.dtype("f4"), "float32"),
     (Tensor([1.0, 2.0]), [1.0, 2.0]),
+    (decimal.Decimal("0.1"), 0.1),
+    (decimal.Decimal("Infinity"), math.inf),
+    (fractions.Fraction(1, 4), 0.25),
+    (1 + 2j, [1.0, 2.0]),
+    (np.complex128(1 + 2j), [1.0, 2.0]),
+    (range(3, -1, -2), [3, 1]),
+    (range(-(10**30)), []),
+    (collections.deque([1, Path("a")], maxlen=2), [1, "a"]),
+    ({"a": 1}.values(), [1]),
+    ({"a": 1}.keys(), ["a"]),
+    (types.MappingProxyType({"a": {1}}), {"a": [1]}),
     ([Gait.TROT, {Path("a")}], ["trot", ["a"]]),
 ]
 CASES[7] = (CASES[7][0], {"out": "a", "gait": "trot", "inner": {"out": "b", "gait": "trot", "inner": None}})
@@ -99,6 +114,47 @@ def test_real_tensors(tmp_path: Path) -> None:
     assert {key: reader.header.meta[key] for key in values} == expected
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+def test_tensors_that_numpy_does_not_take(tmp_path: Path) -> None:
+    """Those whose numbers stand elsewhere are stored; of those that have none, one sentence says so."""
+    torch = pytest.importorskip("torch")
+    pair = torch.tensor([1 + 2j, 3 - 4j])
+    values = {
+        "conjugate": pair.conj(),
+        "negative": pair.conj().imag,
+        "sparse": torch.tensor([[0.0, 2.0], [0.0, 0.0]]).to_sparse(),
+        "rows": torch.eye(2).to_sparse_csr(),
+        "dtype": torch.bfloat16,
+        "device": torch.device("cpu"),
+        "shape": torch.Size([2, 3]),
+    }
+    with trainlog.TrainingRecorder(tmp_path / "run.flog", metadata=values) as log:
+        log.record_stats_frame(0, values)
+        log.update_metadata({"late": pair.conj()})
+        for none, why in [
+            (torch.zeros(2, device="meta"), "no array"),
+            (torch.sparse_coo_tensor([[0], [0]], [1.0], (10**6, 10**6), check_invariants=True), "1,000,000,000,000 n"),
+        ]:
+            with pytest.raises(UnsupportedFrame, match=why):
+                log.record_stats_frame(0, {"value": none})
+            with pytest.raises(UnsupportedFrame, match=why):
+                log.update_metadata({"value": none})
+    reader = trainlog.open(tmp_path / "run.flog")
+    expected = {
+        "conjugate": [[1.0, -2.0], [3.0, 4.0]],
+        "negative": [-2.0, 4.0],
+        "sparse": [[0.0, 2.0], [0.0, 0.0]],
+        "rows": [[1.0, 0.0], [0.0, 1.0]],
+        "dtype": "torch.bfloat16",
+        "device": "cpu",
+        "shape": [2, 3],
+    }
+    (frame,) = reader.frames("stats")
+    assert frame.data == expected
+    assert {key: reader.header.meta[key] for key in values} == expected
+    assert reader.header.meta["late"] == expected["conjugate"]
+
+
 def test_bfloat16_of_jax(tmp_path: Path) -> None:
     """JAX gives numpy arrays of the dtypes of ml_dtypes."""
     ml_dtypes = pytest.importorskip("ml_dtypes")
@@ -108,6 +164,26 @@ def test_bfloat16_of_jax(tmp_path: Path) -> None:
     reader = trainlog.open(tmp_path / "run.flog")
     assert next(reader.frames()).data == {"a": [1.5, -2.0], "one": 1.5}
     assert reader.header.meta["a"] == [1.5, -2.0]
+
+
+def test_arrays_of_jax(tmp_path: Path) -> None:
+    jax = pytest.importorskip("jax")
+    values = {
+        "bf16": jax.numpy.array([1.5, -2.0], jax.numpy.bfloat16),
+        "one": jax.numpy.float32(0.5),
+        "matrix": jax.numpy.arange(4).reshape(2, 2),
+        "dtype": jax.numpy.zeros(1).dtype,
+    }
+    with trainlog.TrainingRecorder(tmp_path / "run.flog", metadata=values) as log:
+        log.record_stats_frame(0, values)
+        for record in (lambda one: log.record_stats_frame(0, one), log.update_metadata):
+            with pytest.raises(UnsupportedFrame, match="no array"):
+                record({"key": jax.random.key(0)})
+    reader = trainlog.open(tmp_path / "run.flog")
+    expected = {"bf16": [1.5, -2.0], "one": 0.5, "matrix": [[0, 1], [2, 3]], "dtype": "float32"}
+    (frame,) = reader.frames("stats")
+    assert frame.data == expected
+    assert {key: reader.header.meta[key] for key in values} == expected
 
 
 def test_a_dataclass_that_holds_itself_is_refused(tmp_path: Path) -> None:

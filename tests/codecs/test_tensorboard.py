@@ -281,11 +281,95 @@ def test_tensorboard_reads_what_is_written_and_says_the_same(tmp_path: Path) -> 
     assert [(one.step, one.value) for one in found.Scalars("loss")] == [(n, np.float32(n / 3)) for n in range(50)]
     assert [one.value for one in found.Scalars("ok")] == [1.0, 0.0] * 25
     assert found.Tensors("event/fall")[0].tensor_proto.string_val == [b"it fell"]
+
+
+def test_tbparse_reads_every_value_that_is_written(tmp_path: Path) -> None:
+    """Scalars, tensors, histograms, text, hyperparameters and images, out of the calls of TensorBoard's writer."""
     parse = pytest.importorskip("tbparse")
+    pixels = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
+    with SummaryWriter(tmp_path / "run", metadata={"algo": "ppo", "gamma": 0.99, "dense": True}) as writer:
+        for step in range(5):
+            writer.add_scalar("loss", step / 3, step)
+            writer.add_scalars("return", {"min": -step, "max": step}, step)
+            writer.add_tensor("pos", np.arange(6.0).reshape(2, 3) / 3 + step, step)
+            writer.add_tensor("contacts", np.array([step, 2**40]), step)
+            writer.add_histogram("weights", np.arange(10.0) + step, step, bins=np.arange(21.0))
+            writer.add_text("note", f"größer ☂ {step}", step)
+            writer.add_image("view", pixels + step, step)
+        writer.add_hparams({"lr": 0.5, "net": "64,64"}, {"score": 1.5})
+    done = trainlog.convert(tmp_path / "run" / "run.flog", tmp_path / "out" / "run.tfevents")
+    assert set(done.losses) == {"digits beyond those of single precision, of so many numbers"}
     with warnings.catch_warnings():  # of its own use of pandas
         warnings.simplefilter("ignore")
-        table = parse.SummaryReader(str(tmp_path)).scalars
-    assert table[table.tag == "loss"].value.tolist() == [np.float32(n / 3) for n in range(50)]
+        found = parse.SummaryReader(str(tmp_path / "out"), extra_columns={"min", "max", "num", "sum", "sum_squares"})
+        tables = {name: getattr(found, name) for name in ("scalars", "tensors", "histograms", "text", "hparams")}
+        images = found.children["run.tfevents"].get_raw_events("images", "view")
+
+    def values(table: str, tag: str) -> list[tuple[int, Any]]:
+        rows = tables[table]
+        return [(row.step, row.value) for row in rows[rows.tag == tag].itertuples()]
+
+    assert values("scalars", "loss") == [(step, np.float32(step / 3)) for step in range(5)]
+    assert values("scalars", "return/min") == [(step, -step) for step in range(5)]
+    assert values("scalars", "score") == [(4, 1.5)]
+    for tag, expected in [
+        ("pos", [np.arange(6.0).reshape(2, 3) / 3 + step for step in range(5)]),
+        ("contacts", [np.array([step, 2**40]) for step in range(5)]),
+    ]:
+        steps, tensors = zip(*values("tensors", tag), strict=True)
+        assert steps == tuple(range(5))
+        for one, other in zip(tensors, expected, strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+    assert values("text", "note") == [(step, f"größer ☂ {step}") for step in range(5)]
+    hparams = dict(zip(tables["hparams"].tag, tables["hparams"].value, strict=True))
+    assert {key: hparams[key] for key in ("lr", "net", "algo", "gamma", "dense")} == {
+        "lr": 0.5,
+        "net": "64,64",
+        "algo": "ppo",
+        "gamma": 0.99,
+        "dense": True,
+    }
+    for step, row in enumerate(tables["histograms"].itertuples()):
+        numbers = np.arange(10.0) + step
+        sums = (step, 10, numbers.min(), numbers.max(), numbers.sum(), numbers @ numbers)
+        assert (row.step, row.num, row.min, row.max, row.sum, row.sum_squares) == sums
+        counted = {limit: count for limit, count in zip(row.limits, row.counts, strict=True) if count}
+        assert sum(counted.values()) == 10
+        assert set(counted) == set(numbers + 1)
+    assert [image.step for image in images] == list(range(5))
+    for step, image in enumerate(images):
+        picture = np.asarray(Picture.open(io.BytesIO(image.encoded_image_string)))
+        np.testing.assert_array_equal(picture, (pixels + step).transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize(
+    ("values", "back"),
+    [
+        ([[1, 2], [3, 2**40]], None),
+        ([0.1, float("inf")], None),
+        ([True, False], None),
+        ([], None),
+        ([[], []], None),
+        ([2**64 - 1], None),
+        (["walk", "größer"], [b"walk", "größer".encode()]),
+        ([b"\0a\0", b""], None),
+    ],
+)
+def test_tensors_are_written_as_they_are_read(tmp_path: Path, values: Any, back: Any) -> None:
+    event = {"type": "tensor", "tag": "x", "plugin": "mesh", "values": values, "step": 3}
+    with trainlog.create(tmp_path / "run.tfevents") as writer:
+        writer.write(Frame(1.0, Kind.EVENT, event))
+    (frame,) = trainlog.open(tmp_path / "run.tfevents")
+    assert frame.data == {**event, "values": values if back is None else back}
+    assert not writer.losses
+
+
+@pytest.mark.parametrize("values", [[[1], [2, 3]], [None, 1.0], [1 + 2j], [{"a": 1}], {"a": 1}])
+def test_values_that_are_no_tensor_are_counted(tmp_path: Path, values: Any) -> None:
+    with trainlog.create(tmp_path / "run.tfevents") as writer:
+        writer.write(Frame(1.0, Kind.STATS, {"step": 1, "x": [values]}))
+    assert writer.losses["values that are no numbers, of stats frames"] == 1
 
 
 def test_tensorboard_shows_the_pictures_of_a_log(tmp_path: Path) -> None:

@@ -12,7 +12,11 @@ import pytest
 
 import trainlog
 
-pytestmark = pytest.mark.nightly
+pytestmark = [
+    pytest.mark.nightly,
+    # Keras 3.15 makes an array of its learning rate as numpy 1 had it.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
 
 
 @pytest.fixture(scope="module")

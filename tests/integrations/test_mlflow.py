@@ -136,3 +136,15 @@ def test_runs_one_after_another_and_again() -> None:
     with mlflow.start_run(run_id=run.info.run_id):
         mlflow.log_metric("x", 4.0)
     assert trainlog.open("a-2.flog").table("stats")["x"].tolist() == [3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("status", "end"),
+    [("FINISHED", ("finished", "")), ("KILLED", ("interrupted", "KILLED")), ("FAILED", ("failed", "FAILED"))],
+)
+def test_the_status_of_a_run_is_how_its_log_ends(status: str, end: tuple[str, str]) -> None:
+    mlflow.start_run(run_name="a")
+    mlflow.end_run(status)
+    found = trainlog.open("runs/a.flog").end
+    assert found is not None
+    assert (found.state, found.reason) == end

@@ -20,6 +20,7 @@ EXAMPLES = {
 NEEDS = {
     "Stable-Baselines3": "stable_baselines3",
     "rsl_rl: Isaac Lab, mjlab": "rsl_rl",
+    "skrl": "skrl",
     "Lightning": "pytorch_lightning",
     "Keras": "keras",
     "TorchRL": "torchrl",
@@ -35,7 +36,8 @@ SECTIONS = [pytest.param(one, marks=[pytest.mark.nightly] if one in NEEDS else [
 def test_an_example_runs_and_shows_what_it_logged(tmp_path: Path, section: str) -> None:
     if section in NEEDS:
         pytest.importorskip(NEEDS[section])
-    shutil.copy(Path(__file__).parents[1] / "rsl_rl_task.py", tmp_path / "my_task.py")
+    task = "skrl_task.py" if section == "skrl" else "rsl_rl_task.py"
+    shutil.copy(Path(__file__).parents[1] / task, tmp_path / "my_task.py")
     command = [sys.executable, "-c", EXAMPLES[section]]
     variables = {"KERAS_BACKEND": "jax", **os.environ}  # its default is another than the one that is installed
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=variables)

@@ -280,6 +280,9 @@ def test_what_is_not_kept_is_said_once() -> None:
             wandb.define_metric("loss", step_metric="step")
             wandb.watch(object())
             wandb.save("model.pt")
+            artifact = wandb.Artifact("model", type="model")
+            artifact.add_file("model.pt")
+            wandb.log_artifact(artifact)
     kept = [str(one.message).removeprefix("a log of trainlog does not keep ") for one in caught]
     assert kept == [
         "what the argument sync_tensorboard of init asks for",
@@ -287,6 +290,7 @@ def test_what_is_not_kept_is_said_once() -> None:
         "what define_metric says",
         "what watch gives",
         "the files that save names",
+        "the files of log_artifact",
     ]
     assert {(one.category, one.filename) for one in caught} == {(TrainlogWarning, __file__)}
     assert wandb.login()
@@ -297,9 +301,10 @@ def test_what_is_not_kept_is_said_once() -> None:
     assert event.data == {"type": "alert", "title": "reward", "msg": "is low", "level": "WARN", "step": 0}
 
 
-def test_a_configuration_without_keys_is_refused() -> None:
-    with pytest.raises(TypeError):
-        wandb.init(config=3)
+@pytest.mark.parametrize("config", [3, "config.yaml", range(3), [1], {1}])
+def test_a_configuration_without_keys_is_refused(config: Any) -> None:
+    with pytest.raises(TypeError, match="a configuration is a map"):
+        wandb.init(config=config)
     assert not Path("runs").exists()
 
 

@@ -354,3 +354,31 @@ def test_what_is_sparse_is_missing_and_not_nan(counted: Any) -> None:
 
     assert is_nan(values).tolist() == [False, False, False, True, False]
     assert START == (0, "")
+
+
+def test_a_folder_of_event_files_is_one_run_that_goes_on(serve: Callable[..., Any], runs: Path) -> None:
+    """As a trainer leaves it that is started again: its second file comes while somebody looks."""
+    pytest.importorskip("crc32c")
+    folder = runs / "ppo"
+    folder.mkdir()
+
+    def add(writer: trainlog.Writer, *steps: int) -> None:
+        for step in steps:
+            writer.write(Frame(step / 10, Kind.STATS, {"step": step, "reward": float(step)}))
+
+    header = {"wall": 1_700_000_000.0}
+    with trainlog.create(folder / "1.tfevents", header) as writer:
+        add(writer, 0, 2)
+        site = serve(runs)
+        (listed,) = site.get("/api/v1/runs").json["runs"]
+        run = site.run("ppo")
+        assert run["codec"] == "tensorboard"
+        with site.stream(runs=listed["id"], cursors=f"{listed['id']}:{run['cursor']}") as stream:
+            stream.until("hello")
+            add(writer, 4)
+            assert rewards(stream, 4)[-1] == 4
+            with trainlog.create(folder / "2.tfevents", header) as second:
+                add(second, 6)
+                assert rewards(stream, 6)[-1] == 6
+    assert site.run("ppo", "series", keys="reward", x="step")["series"]["reward"]["y"] == [0, 2, 4, 6]
+    site.until(lambda: site.get("/api/v1/runs").json["runs"][0]["reward"] == 6)

@@ -65,7 +65,7 @@ def encode(data: Mapping[Any, Any]) -> bytes:
     Python and numpy numbers and bools, strings, bytes, ``None``, lists, tuples, maps, and arrays of any shape and
     memory layout. Complex numbers are stored as ``[re, im]``, ``datetime64`` and ``timedelta64`` as float seconds
     (NaN for NaT), records as maps, and whatever offers ``__array__`` (tensors) as that array. Paths, dates,
-    enumerations, dataclasses, sets and namespaces are stored as `trainlog.codecs.plain_object` has them.
+    enumerations, dataclasses, sets, decimals and the like are stored as `trainlog.codecs.plain_object` has them.
 
     Raises:
         UnsupportedFrame: for any other value, an int outside of 64 bits, or what is nested without end; ``key`` says
@@ -178,8 +178,8 @@ def _plain(value: Any, path: tuple[Any, ...]) -> Any:
 def _plain_array(value: Any, path: tuple[Any, ...]) -> Any:
     try:
         array = as_array(value)
-    except Exception as error:  # whatever a foreign __array__ raises: a tensor on a device, one that needs a gradient
-        raise _unsupported(path, f"a {type(value).__name__} gives no array ({error})") from error
+    except UnsupportedFrame as error:
+        raise _unsupported(path, error.message) from error
     if isinstance(value, np.ma.MaskedArray):
         return _plain(value.tolist(), path)
     match array.dtype.kind:

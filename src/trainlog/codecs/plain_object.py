@@ -6,12 +6,13 @@ import dataclasses
 import datetime
 import enum
 import json
+import math
 import os
 import sys
 import types
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence, Set, ValuesView
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,33 +20,50 @@ from trainlog.errors import UnsupportedFrame
 
 __all__ = ["as_array", "json_value", "plain_metadata", "plain_object"]
 
+_MOST: Final = 1 << 24  # numbers that a range, or a sparse tensor with its zeros, may have
+
 
 def as_array(value: Any) -> Any:
     """A tensor, or whatever else offers ``__array__``, as an array of numpy's own dtypes.
 
-    Tensors on a device, and those that require a gradient, are copied; bfloat16 and other types that numpy has not
-    become wider floats.
+    Tensors on a device, and those that require a gradient, are copied; sparse ones have their zeros, views that stand
+    for a conjugate or a negative its numbers; bfloat16 and other types that numpy has not become wider floats.
 
     Raises:
-        Exception: whatever a foreign ``__array__`` raises.
+        UnsupportedFrame: when it gives none: one without data, a sparse one of more than 16 million numbers, ...
 
     """
-    if hasattr(value, "detach"):  # of PyTorch
-        value = value.detach()
-        value = value.cpu() if hasattr(value, "cpu") else value
-        if str(getattr(value, "dtype", "")).startswith(("torch.bfloat", "torch.float8")):
-            value = value.float()
-    array = np.asarray(value)
+    try:
+        if hasattr(value, "detach"):  # of PyTorch
+            value = _ready(value.detach())
+        array = np.asarray(value)
+    except Exception as error:  # whatever a foreign library raises
+        raise UnsupportedFrame(f"a {type(value).__name__} gives no array ({error})") from error
     if array.dtype.kind == "V" and not issubclass(array.dtype.type, np.void):  # bfloat16 of JAX
         return array.astype(np.float32)
     return array
 
 
-def plain_object(value: Any) -> Any:
-    """What stands for *value*, which is neither a number, text, list, map nor array; its parts may be anything.
+def _ready(tensor: Any) -> Any:
+    """The values of a tensor of PyTorch, as one that numpy takes."""
+    if str(getattr(tensor, "layout", "torch.strided")) != "torch.strided":
+        if tensor.numel() > _MOST:
+            raise ValueError(f"with its zeros it has {tensor.numel():,} numbers")
+        tensor = tensor.to_dense()
+    for step in ("cpu", "resolve_conj", "resolve_neg"):
+        if hasattr(tensor, step):
+            tensor = getattr(tensor, step)()
+    dtype = str(getattr(tensor, "dtype", ""))
+    return tensor.float() if dtype.startswith(("torch.bfloat", "torch.float8")) else tensor
 
-    Paths, UUIDs and dtypes are text, dates and times text by ISO 8601, lengths of time float seconds, members of an
-    enumeration their values, dataclasses and namespaces maps, and sets lists, sorted where they can be.
+
+def plain_object(value: Any) -> Any:
+    """What stands for *value*, which is neither a number, text, list nor array; its parts may be anything.
+
+    Paths, UUIDs, dtypes and devices are text, dates and times text by ISO 8601, lengths of time float seconds, members
+    of an enumeration their values, complex numbers ``[re, im]``, decimals and fractions the nearest float, dataclasses,
+    namespaces and other mappings maps; ranges, queues, other sequences and views are lists, and so are sets, sorted
+    where they can be.
 
     Raises:
         TypeError: for any other object.
@@ -60,20 +78,44 @@ def plain_object(value: Any) -> Any:
             return value.isoformat()
         case datetime.timedelta():
             return value.total_seconds()
+        case complex():
+            return [value.real, value.imag]
         case uuid.UUID() | np.dtype():
             return str(value)
-        case set() | frozenset():
+        case Mapping():
+            return dict(value)
+        case range():
+            if (value.stop - value.start) // value.step > _MOST:  # its len() need not be an int of C
+                raise TypeError(f"{value} has too many numbers to be stored")
+            return list(value)
+        case Set():
             try:
                 return sorted(value)
             except TypeError:
                 return sorted(value, key=repr)
+        case Sequence() | ValuesView() if not isinstance(value, str | bytes | bytearray | memoryview):
+            return list(value)
         case types.SimpleNamespace():
             return dict(vars(value))
         case _ if (argparse := sys.modules.get("argparse")) and isinstance(value, argparse.Namespace):
             return dict(vars(value))
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+        case _ if type(value).__module__ == "torch" and type(value).__name__ in ("dtype", "device", "layout"):
+            return str(value)
+        case _ if hasattr(value, "as_integer_ratio") and not isinstance(value, int | type):  # a decimal, or a fraction
+            return _nearest(value)
     raise TypeError(f"a {type(value).__name__} cannot be stored; give numbers, strings, lists or maps")
+
+
+def _nearest(value: Any) -> float:
+    try:
+        found = float(value)
+    except (OverflowError, ValueError) as error:  # a fraction that is too large, or a NaN that signals
+        raise TypeError(f"{value!r} is no float ({error})") from error
+    if math.isinf(found) and value != found:
+        raise TypeError(f"{value!r} is too large for a float")
+    return found
 
 
 def json_value(value: Any) -> Any:

@@ -15,11 +15,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from trainlog.integrations import NotKept, wandb
 from trainlog.media import MediaRecorder
 from trainlog.recorder import TrainingRecorder
+from trainlog.run_end import Ending
 
 __all__ = [
     "ActiveRun",
@@ -43,6 +44,9 @@ __all__ = [
     "set_tracking_uri",
     "start_run",
 ]
+
+# By MLflow's names; any other one is a failure.
+_ENDS: Final[Mapping[str, Ending]] = {"FINISHED": ("finished", ""), "KILLED": ("interrupted", "KILLED")}
 
 _experiment = ""
 _folder: Path | None = None
@@ -133,11 +137,11 @@ def active_run() -> ActiveRun | None:
 
 
 def end_run(status: str = "FINISHED") -> None:
-    """Close the log of the run, if there is one, with an event ``finish``; the one that it is nested in goes on."""
+    """Close the log of the run, if there is one, which says how it ended; the one that it is nested in goes on."""
     if _runs:
         ended = _runs.pop()
         ended.info.status = status
-        ended.run.finish(0 if status == "FINISHED" else 1)
+        ended.run.close(*_ENDS.get(status, ("failed", status)))
 
 
 def _current() -> ActiveRun:
@@ -169,7 +173,7 @@ def log_param(key: str, value: Any, **_: Any) -> Any:
 
 
 def log_params(params: Mapping[str, Any], **_: Any) -> None:
-    """Record parameters, by one event."""
+    """Record parameters."""
     _current().run.config.update(params)
 
 
@@ -179,7 +183,7 @@ def set_tag(key: str, value: Any, **_: Any) -> None:
 
 
 def set_tags(tags: Mapping[str, Any], **_: Any) -> None:
-    """Record tags, by one event."""
+    """Record tags."""
     run = _current()
     run.tags.update(tags)
     run.run.config.update({"tags": run.tags})

@@ -56,9 +56,9 @@ class TrainlogLoggerCallback(LoggerCallback):
         self._logs[trial] = TrainingRecorder(path, **settings)
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
-        """Record a result."""
+        """Record a result; what no log holds of it is there as text, as in Ray's own files."""
         self.log_trial_start(trial)
-        values = {key: one for key, one in result.items() if key != "config"}
+        values = configuration({key: one for key, one in result.items() if key != "config"})
         self._logs[trial].record_stats_frame(None, stats(values, values.get("training_iteration")))
 
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:

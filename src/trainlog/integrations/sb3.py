@@ -15,7 +15,7 @@ import numpy as np
 
 from trainlog.environments import Settings, VectorRecorder
 from trainlog.errors import MissingExtra
-from trainlog.integrations import stats
+from trainlog.integrations import configuration, stats
 from trainlog.media import MediaRecorder
 from trainlog.recorder import TrainingRecorder
 
@@ -75,7 +75,7 @@ class TrainlogOutputFormat(KVWriter):
 
                         pyplot.close(value.figure)
                 case HParam():
-                    self.log.update_metadata(value.hparam_dict)
+                    self.log.update_metadata(configuration(value.hparam_dict))
                     values.update(value.metric_dict)
                 case _:
                     values[key] = value

@@ -12,15 +12,15 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from trainlog.codecs.plain_object import plain_metadata
 from trainlog.errors import LogInUse, UnsupportedFrame
 from trainlog.integrations import NotKept, is_number, number, stats
 from trainlog.media import MediaRecorder, bins_of_tensorboard
+from trainlog.model import EndState
 from trainlog.recorder import TrainingRecorder
-from trainlog.run_end import ending_of
+from trainlog.run_end import ClosedByBlock
 
 __all__ = ["SummaryWriter"]
 
@@ -34,7 +34,7 @@ def _no_place(name: str) -> Callable[..., None]:
     return call
 
 
-class SummaryWriter:
+class SummaryWriter(ClosedByBlock):
     """Writes ``<log_dir>/run.flog`` by the calls of ``torch.utils.tensorboard.SummaryWriter``.
 
     Every call is in the log when it returns. Scalars are stats frames with ``step`` and the tag as key, in the
@@ -292,16 +292,7 @@ class SummaryWriter:
         if self._is_open:
             self.log.flush()
 
-    def close(self) -> None:
-        """Close the log; a later call opens it again."""
+    def close(self, state: EndState | None = None, reason: str = "") -> None:
+        """Close the log, which may say how the run ended; a later call opens it again."""
         self._is_open = False
-        self.log.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._is_open = False
-        self.log.close(*ending_of(value))
+        self.log.close(state, reason)

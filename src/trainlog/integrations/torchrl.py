@@ -25,8 +25,8 @@ __all__ = ["TrainlogLogger"]
 class TrainlogLogger(Logger):
     """Writes ``<log_dir>/<exp_name>/run.flog``: each number is a stats frame, with its ``step`` where it has one.
 
-    Hyperparameters are an event ``hparams``; videos and histograms are events, see `trainlog.media`. A log that is
-    there already goes on.
+    Hyperparameters are metadata; videos and histograms are events, see `trainlog.media`. A log that is there already
+    goes on.
 
     Attributes:
         experiment: a `trainlog.integrations.torch.SummaryWriter`.

@@ -14,24 +14,25 @@ import itertools
 import os
 import secrets
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainlog.codecs.plain_object import as_array, plain_object
+from trainlog.codecs.plain_object import plain_object
 from trainlog.errors import ClosedLog, LogExists, LogNotFound
-from trainlog.integrations import NotKept, configuration, is_number, number
+from trainlog.integrations import NotKept, configuration, is_number
+from trainlog.integrations.wandb_objects import Audio, Histogram, Html, Image, Table, Video, parted
 from trainlog.media import MediaRecorder
 from trainlog.model import EndState
 from trainlog.opening import recording_place
 from trainlog.recorder import TrainingRecorder
-from trainlog.run_end import ending_of
+from trainlog.run_end import ClosedByBlock, ending_of
 
 __all__ = [
+    "Artifact",
     "Audio",
     "Config",
     "Histogram",
@@ -47,6 +48,7 @@ __all__ = [
     "finish",
     "init",
     "log",
+    "log_artifact",
     "login",
     "save",
     "unwatch",
@@ -118,7 +120,7 @@ class Summary(_Values):
         vars(self)["_values"].update(values)
 
 
-class Run:
+class Run(ClosedByBlock):
     """A run; made by `init`.
 
     Attributes:
@@ -162,7 +164,7 @@ class Run:
         at = self.step if step is None else int(step)
         if self._log is not None and self._media is not None:
             now = self._log.now()
-            values, objects = _parted(data, "")
+            values, objects = parted(data, "")
             frame = {"_step": at, **values} if "step" in values else {"step": at, **values}
             if values or not objects:
                 self._log.record_stats_frame(now, frame)
@@ -201,22 +203,15 @@ class Run:
 
     def finish(self, exit_code: int | None = None, quiet: bool | None = None) -> None:
         """Close the log; another *exit_code* than 0 says that the run failed."""
-        self._finish(*(() if exit_code is None else ending_of(SystemExit(exit_code))))
+        self.close(*(() if exit_code is None else ending_of(SystemExit(exit_code))))
 
-    def _finish(self, state: EndState | None = None, reason: str = "") -> None:
+    def close(self, state: EndState | None = None, reason: str = "") -> None:
+        """Close the log; see `trainlog.TrainingRecorder.close`."""
         global _current
         if self._log is not None:
             self._log.close(state, reason)
         if _current is self:
             _current = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._finish(*ending_of(value))
 
 
 def init(
@@ -313,9 +308,10 @@ def _file_name(text: str) -> str:
 
 
 def _mapping(values: Any) -> Mapping[str, Any]:
-    if isinstance(values, list | tuple):
-        values = dict(values)
-    found = {} if values is None else values if isinstance(values, Mapping) else plain_object(values)
+    found = {} if values is None else values
+    with suppress(TypeError, ValueError):
+        found = dict(values) if isinstance(values, list | tuple) else found  # of pairs
+        found = found if isinstance(found, Mapping) else plain_object(found)
     if not isinstance(found, Mapping):
         raise TypeError(f"a configuration is a map, a namespace or a dataclass, not {type(values).__name__}")
     return configuration(found)
@@ -367,9 +363,26 @@ def save(*args: Any, **settings: Any) -> None:
     _run("save()").save(*args, **settings)
 
 
+def log_artifact(*args: Any, **settings: Any) -> None:
+    """Not kept, which is said once."""
+    _run("log_artifact()").log_artifact(*args, **settings)
+
+
 def login(*_: Any, **__: Any) -> bool:
     """Does nothing, as nothing leaves the machine."""
     return True
+
+
+class Artifact:
+    """Takes the calls of an artifact, whose files are not kept; `log_artifact` says so."""
+
+    def __init__(self, name: str, type: str, **_: Any) -> None:
+        self.name, self.type = name, type
+
+    def add_file(self, *_: Any, **__: Any) -> None:
+        """Does nothing."""
+
+    add_dir = add_reference = add = add_file
 
 
 class Settings:
@@ -377,147 +390,6 @@ class Settings:
 
     def __init__(self, **settings: Any) -> None:
         vars(self).update(settings)
-
-
-class _Object(ABC):
-    """What `log` takes beside numbers and text."""
-
-    def __init__(self, data_or_path: Any, caption: str | None = None, **settings: Any) -> None:
-        self.data = data_or_path
-        self.caption = caption
-        self.settings = settings
-
-    @abstractmethod
-    def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
-        """Record it as an event."""
-
-
-class _Media(_Object):
-    """Data, or the path of a file with it."""
-
-    _kind: str
-
-    def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
-        """Record it as an event; a path is that of a file which is copied beside the log."""
-        if isinstance(self.data, str | os.PathLike):
-            path = Path(self.data)
-            facts = {} if self.caption is None else {"caption": self.caption}
-            media.file(now, self._kind, tag, path.read_bytes(), path.suffix, step, **facts)
-        else:
-            self._record(media, now, tag, step)
-            if self.caption is not None:
-                log.record_event(now, "text", {"tag": f"{tag}/caption", "msg": self.caption, "step": step})
-
-    @abstractmethod
-    def _record(self, media: MediaRecorder, now: float, tag: str, step: int) -> None: ...
-
-
-class Image(_Media):
-    """An image: an array (H, W) or (H, W, C), a tensor (C, H, W), a picture of Pillow, a figure, or a path."""
-
-    _kind = "image"
-
-    def _record(self, media: MediaRecorder, now: float, tag: str, step: int) -> None:
-        if hasattr(self.data, "savefig"):
-            media.figure(now, tag, self.data, step=step)
-            return
-        picture = self.data.convert("RGBA") if getattr(self.data, "mode", "RGB") in ("P", "LA", "CMYK") else self.data
-        array = as_array(picture)
-        axes = "HW" if array.ndim == 2 else "CHW" if hasattr(self.data, "detach") else "HWC"
-        if array.dtype.kind == "f" and array.size and np.nanmax(array) > 1:
-            array = np.clip(np.nan_to_num(array), 0, 255).astype(np.uint8)
-        media.image(now, tag, array, axes=axes, step=step)
-
-
-class Video(_Media):
-    """A video: an array (T, C, H, W) or (N, T, C, H, W), or a path."""
-
-    _kind = "video"
-
-    def _record(self, media: MediaRecorder, now: float, tag: str, step: int) -> None:
-        axes = "NTCHW" if np.ndim(self.data) == 5 else "TCHW"
-        media.video(now, tag, self.data, fps=self.settings.get("fps") or 4, axes=axes, step=step)
-
-
-class Audio(_Media):
-    """A sound of one channel, numbers from -1 to 1, or a path; ``sample_rate`` is in hertz."""
-
-    _kind = "audio"
-
-    def _record(self, media: MediaRecorder, now: float, tag: str, step: int) -> None:
-        media.sound(now, tag, self.data, self.settings.get("sample_rate") or 44100, step=step)
-
-
-class Html(_Object):
-    """A page, as text."""
-
-    def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
-        """Record it as a file."""
-        media.file(now, "html", tag, str(self.data).encode(), ".html", step)
-
-
-class Histogram(_Object):
-    """How numbers are distributed: the numbers, or counts and edges as ``np_histogram``."""
-
-    def __init__(self, sequence: Any = None, np_histogram: Any = None, num_bins: int = 64) -> None:
-        super().__init__(sequence, np_histogram=np_histogram, num_bins=num_bins)
-
-    def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
-        """Record it as an event."""
-        counted = self.settings["np_histogram"]
-        if counted is None:
-            media.histogram(now, tag, self.data, bins=self.settings["num_bins"], step=step)
-            return
-        counts, limits = (as_array(one).tolist() for one in counted)
-        data = {"num": float(sum(counts)), "min": limits[0], "max": limits[-1], "limits": limits}
-        log.record_event(now, "histogram", {"tag": tag, "step": step, **data, "counts": [0, *counts]})
-
-
-class Table:
-    """Rows of values; recorded as an event with ``columns`` and ``rows``."""
-
-    def __init__(self, columns: Sequence[str] | None = None, data: Any = None, dataframe: Any = None, **_: Any) -> None:
-        if dataframe is None and hasattr(data, "columns"):
-            dataframe = data
-        if dataframe is not None:
-            columns, data = list(dataframe.columns), dataframe.to_numpy().tolist()
-        self.columns = list(columns or ())
-        self.data = [list(row) for row in (() if data is None else data)]
-
-    def add_data(self, *row: Any) -> None:
-        """Add a row."""
-        self.data.append(list(row))
-
-    def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
-        """Record it; images and the like in its cells are recorded as events of their own."""
-        rows = [list(row) for row in self.data]
-        for i, row in enumerate(rows):
-            for j, cell in enumerate(row):
-                if isinstance(cell, _Object):
-                    row[j] = f"{tag}/{i}/{j}"
-                    cell.record(media, log, now, row[j], step)
-        log.record_event(now, "table", {"tag": tag, "step": step, "columns": self.columns, "rows": rows})
-
-
-def _parted(data: Mapping[str, Any], prefix: str) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
-    """The values of a frame, and what becomes an event, by tag."""
-    values: dict[str, Any] = {}
-    objects: list[tuple[str, Any]] = []
-    for key, value in data.items():
-        if isinstance(value, _Object | Table):
-            objects.append((f"{prefix}{key}", value))
-        elif isinstance(value, list | tuple) and value and all(isinstance(one, _Object) for one in value):
-            objects += [(f"{prefix}{key}/{i}", one) for i, one in enumerate(value)]
-        elif isinstance(value, Mapping):
-            inner, more = _parted(value, f"{prefix}{key}/")
-            if inner or not value:
-                values[key] = inner
-            objects += more
-        elif hasattr(value, "savefig"):  # a figure, or pyplot itself
-            objects.append((f"{prefix}{key}", Image(value.gcf() if hasattr(value, "gcf") else value)))
-        else:
-            values[key] = number(value)
-    return values, objects
 
 
 if not TYPE_CHECKING:  # the run is another after each init

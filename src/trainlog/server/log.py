@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -21,6 +21,7 @@ from trainlog.scan import Scan
 from trainlog.server.column_file import ColumnFile
 from trainlog.server.columns import Rows
 from trainlog.server.cursor import START, Cursor, Mark
+from trainlog.storage.location import RemotePath
 
 __all__ = ["FileState", "Log"]
 
@@ -35,7 +36,7 @@ _MOST_GAPS: Final = 1000
 _CHEAP: Final = 0.01  # seconds of a poll that nobody minds
 _REST: Final = 10  # times as long as a poll took, the next one waits
 
-Stamp = tuple["FileState", ...]
+Stamp = Mapping[Path, "FileState"]
 
 
 class FileState(NamedTuple):
@@ -188,10 +189,12 @@ class Log:
         self.id = id
         self.name = name
         self._files = tuple(files) or (path,)
-        self._stamp = self._stat()
+        self._is_folder = not isinstance(path, RemotePath) and path.is_dir()
+        before: Stamp = {} if self._is_folder else self._stat()  # so that a replacement from now on is seen
         self.reader: Reader = registry.open(path)
+        self._stamp = before or self._stat()
         self.conventions = Conventions.of(self.reader.header)
-        inodes = [state.inode for state in self._stamp if state.size >= 0]
+        inodes = [state.inode for state in self._stamp.values() if state.size >= 0]
         self.identity = f"{zlib.crc32(repr(inodes).encode()):08x}"
         self.rows: dict[Kind, Rows] = {}
         self._file = ColumnFile()
@@ -212,7 +215,7 @@ class Log:
     @property
     def size(self) -> int:
         """Bytes of all files."""
-        return sum(max(state.size, 0) for state in self._stamp)
+        return sum(max(state.size, 0) for state in self._stamp.values())
 
     @property
     def damage(self) -> list[str]:
@@ -235,7 +238,8 @@ class Log:
         """
         stamp = self._stat()
         if stamp != self._stamp:
-            for old, new in zip(self._stamp, stamp, strict=True):
+            for file, old in self._stamp.items():
+                new = stamp.get(file) or FileState.of(file)
                 if old.size >= 0 and (new[:2] != old[:2] or new.size < old.size):
                     raise InvalidPosition("the file was replaced or cut", path=self.reader.path)
             self._stamp = stamp
@@ -268,7 +272,8 @@ class Log:
             del self._issued[next(iter(self._issued))]
 
     def _stat(self) -> Stamp:
-        return tuple(map(FileState.of, self._files))
+        files = self.reader.files if self._is_folder else self._files  # a folder may get more of them
+        return {file: FileState.of(file) for file in files}
 
     def _state(self) -> list[tuple[Any, ...]]:
         return [(part.mark, part.is_current) for part in self._parts]

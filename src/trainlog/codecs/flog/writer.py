@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,7 +64,7 @@ class FlogWriter(Writer):
             file.leave()
             raise
         self._use(file)
-        who = {"host": socket.gethostname(), "pid": os.getpid(), WALL: wall_time()}
+        who = {"host": os.uname().nodename, "pid": os.getpid(), WALL: wall_time()}
         event = {"type": "resume", "by": "trainlog", "cut": cut, **who, **note}
         self.write(Frame(self.resumed_at, Kind.EVENT, event))
         if state is not None:

@@ -11,7 +11,10 @@ import numpy as np
 
 from trainlog.codecs.tensorboard.wire import VERSION, field, fields, numbers, varint
 
-__all__ = ["Event", "EventParser", "packed_event", "packed_scalars", "packed_session", "packed_text", "packed_value"]
+__all__ = [
+    *("Event", "EventParser", "packed_event", "packed_scalars", "packed_session", "packed_tensor", "packed_text"),
+    "packed_value",
+]
 
 _HPARAMS: Final = "hparams"
 _SESSION: Final = "_hparams_/session_start_info"
@@ -30,6 +33,7 @@ _TENSOR_VALUES: Final = {  # by dtype of a TensorProto: its numpy dtype, the fie
     23: ("<u8", 17, "varint"),
 }
 _STRING: Final = 7
+_WRITTEN: Final = {"b": (10, "?"), "i": (9, "<i8"), "u": (23, "<u8"), "f": (2, "<f8")}  # by kind of a numpy dtype
 _MOST_ELEMENTS: Final = 1 << 24
 _MOST_KNOWN: Final = 1 << 14  # ends of events
 
@@ -279,8 +283,31 @@ def _before_number(tag: str) -> bytes:
 
 def packed_text(tag: str, text: str) -> bytes:
     """A value of a summary that is a text."""
-    tensor = field(1, _STRING) + field(2, field(2, field(1, 1))) + field(8, text)
-    return field(1, tag) + field(8, tensor) + field(9, field(1, field(1, "text")))
+    value = packed_tensor(tag, [text], "text")
+    assert value is not None
+    return value
+
+
+def packed_tensor(tag: str, values: Any, plugin: str = "") -> bytes | None:
+    """A value of a summary that is a tensor, of whole numbers, doubles, bools or strings; None for anything else.
+
+    *values* are one of them, an array, or lists of one shape.
+    """
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "SUO":
+            array = np.asarray(values, object)  # which keeps zeros at the end of bytes
+    except ValueError:  # lists of several lengths
+        return None
+    shape = field(2, b"".join(field(2, field(1, size)) for size in array.shape))
+    if array.dtype.kind in _WRITTEN:
+        code, dtype = _WRITTEN[array.dtype.kind]
+        tensor = field(1, code) + shape + (field(4, array.astype(dtype).tobytes()) if array.size else b"")
+    elif array.dtype == object and all(isinstance(one, str | bytes) for one in array.flat):
+        tensor = field(1, _STRING) + shape + b"".join(field(8, one) for one in array.flat)
+    else:
+        return None
+    return field(1, tag) + field(8, tensor) + (field(9, field(1, field(1, plugin))) if plugin else b"")
 
 
 def packed_value(data: Mapping[Any, Any]) -> bytes | None:
@@ -299,6 +326,8 @@ def packed_value(data: Mapping[Any, Any]) -> bytes | None:
             return field(1, tag) + field(5, found + field(6, limits) + field(7, counts))
         case {"type": "hparams", "hparams": Mapping() as values}:
             return packed_session(values)
+        case {"type": "tensor", "tag": _, "values": values}:
+            return packed_tensor(tag, values, str(data.get("plugin", "")))
     return None
 
 

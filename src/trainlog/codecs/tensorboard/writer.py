@@ -1,4 +1,4 @@
-"""Writing an event file: numbers as scalars, events as text."""
+"""Writing an event file: numbers as scalars, vectors as tensors, events as text."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from trainlog.codecs.tensorboard.events import (
     packed_event,
     packed_scalars,
     packed_session,
+    packed_tensor,
     packed_text,
     packed_value,
 )
@@ -29,7 +30,7 @@ __all__ = ["TensorBoardWriter"]
 
 
 class TensorBoardWriter(Writer):
-    """A new event file. `losses` counts what it does not hold: words and vectors of frames, and digits of numbers."""
+    """A new event file. `losses` counts what it does not hold: words and maps of frames, and digits of numbers."""
 
     def __init__(self, path: Path, header: Header) -> None:
         began = began_at(header)
@@ -58,7 +59,7 @@ class TensorBoardWriter(Writer):
                 losses[f"files beside the log, of {frame.data.get('type')} events"] += 1
             values = [packed_text(f"event/{frame.data.get('type', '')}", _words(frame.data))]
         else:
-            values = packed_scalars(_scalars(frame, losses))
+            values = _values(frame, losses)
         if values:
             self._file.append(packed_record(packed_event(self._began + float(frame.time), step, values=values)))
         self._step = step
@@ -78,22 +79,28 @@ def _int_of(value: Any, otherwise: int) -> int:
     return int(value) if is_number and abs(float(value)) < 2**63 else otherwise
 
 
-def _scalars(frame: Frame, losses: Counter[str]) -> list[tuple[str, float]]:
-    """The numbers of *frame* by name; what is no number is counted."""
-    found = []
+def _values(frame: Frame, losses: Counter[str]) -> list[bytes]:
+    """The numbers of *frame* as scalars, and its vectors as tensors; what is neither is counted."""
+    scalars: list[tuple[str, float]] = []
+    tensors: list[bytes] = []
     prefix = "" if frame.kind == Kind.STATS else f"{frame.kind}/"
     with np.errstate(over="ignore"):
         for name, value in flatten(frame.data).items():
             if name == "step" and frame.kind == Kind.STATS:
                 continue
             if not isinstance(value, int | float | np.number | np.bool_) or isinstance(value, complex):
-                losses[f"values that are no numbers, of {frame.kind} frames"] += 1
+                is_vector = isinstance(value, list | tuple | np.ndarray)
+                tensor = packed_tensor(prefix + name, value) if is_vector else None
+                if tensor is None:
+                    losses[f"values that are no numbers, of {frame.kind} frames"] += 1
+                else:
+                    tensors.append(tensor)
                 continue
             single = float(np.float32(value))
             if single != value and value == value:
                 losses["digits beyond those of single precision, of so many numbers"] += 1
-            found.append((prefix + name, single))
-    return found
+            scalars.append((prefix + name, single))
+    return [*packed_scalars(scalars), *tensors]
 
 
 def _words(data: Mapping[Any, Any]) -> str:
