@@ -2,7 +2,7 @@
 
 ::
 
-    catalog      which logs there are below the served folders, by `trainlog.catalog.live`
+    (which logs there are below the served folders: `trainlog.catalog.live`)
     log_poller   keeps the logs that somebody looks at up to date, in slices of time, from one thread
       log          one log: what was read of it so far, by scans that go on where the last one ended
         columns      the rows of one kind of frame, column by column ...

@@ -74,6 +74,18 @@ class Series:
         missing = stop - start - len(values)  # later frames do not have this key any more
         return np.concatenate((values, no_numbers(np.full(missing, -1)))) if missing > 0 else values
 
+    def plain(self, numbers: Floats) -> list[Any]:
+        """*numbers*, which are some of this series, for JSON: texts as such, and None where nothing is finite."""
+        good = np.isfinite(numbers)
+        values: list[Any] = numbers.tolist()
+        if not good.all():
+            values = [value if fine else None for value, fine in zip(values, good.tolist(), strict=True)]
+        if self.texts:
+            texts, codes = list(self.texts), codes_of(numbers)
+            for place in np.flatnonzero(codes >= 0).tolist():
+                values[place] = texts[codes[place]]
+        return values
+
     def _parse(self, values: npt.NDArray[np.object_]) -> Floats:
         """Python values of any type as numbers and codes of texts. Each distinct value is looked at once."""
         items = values.tolist()

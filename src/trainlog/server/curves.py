@@ -154,21 +154,14 @@ def window_of(
             raise ApiError(400, "key", f"no {kind} frame has the key {key!r}")
         code = rows.columns.series[key].texts.get(text, -2)
         chosen &= rows.columns.codes(key, 0, total) == code
-    inside = chosen.copy()
-    if low is not None:
-        inside &= x >= low
-    if high is not None:
-        inside &= x <= high
+    low, high = -np.inf if low is None else low, np.inf if high is None else high
     among = np.flatnonzero(chosen)
-    picked = np.flatnonzero(inside)
-    if len(picked) < len(among):
-        if len(picked):
-            first, last = np.searchsorted(among, [picked[0], picked[-1]])
-        else:
-            first = last = int(np.searchsorted(x[among], low if low is not None else -np.inf))
-        around = among[[max(int(first) - 1, 0), min(int(last) + (1 if len(picked) else 0), len(among) - 1)]]
-        picked = np.union1d(picked, around) if len(among) else picked
-    return Window(picked, x[picked])
+    inside = np.flatnonzero((x[among] >= low) & (x[among] <= high))
+    if len(inside) < len(among):
+        behind = np.searchsorted(x[among], low)
+        first, last = (inside[0], inside[-1]) if len(inside) else (behind, behind - 1)
+        inside = np.union1d(inside, np.clip([first - 1, last + 1], 0, len(among) - 1))
+    return Window(among[inside], x[among[inside]])
 
 
 def places_of(log: Log, kind: Kind, axis: AxisName, window: Window) -> dict[str, Floats]:
@@ -257,7 +250,7 @@ def damage_of(log: Log, kind: Kind, axis: AxisName) -> list[tuple[float, float]]
         return []
     x = axis_values(log, kind, axis, 0, len(orders))
     found = set()
-    for gap in log.gaps[:_MOST_DAMAGED]:
+    for gap in [*log.gaps.values()][:_MOST_DAMAGED]:
         behind = int(np.clip(np.searchsorted(orders, gap.offset), 1, len(orders) - 1))
         found.add((float(x[behind - 1]), float(x[behind])))
     return sorted(one for one in found if np.isfinite(one).all())
