@@ -13,10 +13,11 @@ from starlette.responses import Response
 
 from trainlog.catalog.live import LiveRun
 from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
+from trainlog.follow.column_file import is_nan
+from trainlog.follow.log import Log
 from trainlog.model import Kind
 from trainlog.server.app_state import opened
 from trainlog.server.cards import cards_of, episode_keys, has_functions, keys_of
-from trainlog.server.column_file import is_nan
 from trainlog.server.curves import (
     Window,
     axes_of,
@@ -29,7 +30,6 @@ from trainlog.server.curves import (
     smooth_curve,
     window_of,
 )
-from trainlog.server.log import Log
 from trainlog.server.query import Query, takes, wrong
 from trainlog.server.responses import ApiError, Download, Room, json_response
 from trainlog.table.values import flatten

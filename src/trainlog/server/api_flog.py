@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from trainlog.catalog.facts import Digest, Metric
 from trainlog.catalog.live import LiveRun
+from trainlog.follow.log import Log
 from trainlog.model import Frame, Kind
 from trainlog.scan import Scan
 from trainlog.server.app_state import State, state_of
-from trainlog.server.log import Log
 from trainlog.server.query import Query, takes
 from trainlog.server.responses import ApiError, Download, Room, json_pieces, json_response
 from trainlog.server.security import refuse_other_sites

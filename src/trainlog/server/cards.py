@@ -6,10 +6,10 @@ from typing import Any, Final, NamedTuple
 
 from trainlog.conventions import Meaning
 from trainlog.episode_summary import EpisodeType
+from trainlog.follow.log import Log
 from trainlog.model import Kind
 from trainlog.plot.run import Metric, Run
 from trainlog.server.curves import has_episodes
-from trainlog.server.log import Log
 
 __all__ = ["FUNCTION", "cards_of", "episode_keys", "has_functions", "keys_of"]
 

@@ -12,14 +12,14 @@ from trainlog.conventions import AXES, AxisKey, AxisName
 from trainlog.draw import downsample
 from trainlog.draw.downsample import kept_points, visible_gaps
 from trainlog.episode_summary import is_summary
+from trainlog.follow.column_file import ColumnFile, codes_of, is_nan
+from trainlog.follow.columns import Series
+from trainlog.follow.log import Log
 from trainlog.model import Kind
 from trainlog.plot.run import Metric, Run
 from trainlog.plot.smoothing import is_evaluation, smoothed
 from trainlog.scan import Scan
-from trainlog.server.column_file import ColumnFile, codes_of, is_nan
-from trainlog.server.columns import Series
 from trainlog.server.episode_axis import continued
-from trainlog.server.log import Log
 from trainlog.server.responses import ApiError
 
 __all__ = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from trainlog.errors import InvalidPosition, TrainlogError
-from trainlog.server.log import Log
+from trainlog.follow.log import Log
 
 __all__ = ["LogPoller"]
 

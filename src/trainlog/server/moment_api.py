@@ -16,15 +16,15 @@ from starlette.responses import RedirectResponse, Response
 
 from trainlog.conventions import FUNCTION_SAMPLE, SIMULATED_MODEL, Conventions
 from trainlog.episode_summary import period_of
+from trainlog.follow.columns import MOST_LETTERS, MOST_TEXTS, Rows
+from trainlog.follow.log import Log
 from trainlog.functions import function_axes, grid_of
 from trainlog.model import Frame, Kind
 from trainlog.mujoco.state import MODEL
 from trainlog.mujoco.stored_model import Names, element_names_of
 from trainlog.server.app_state import opened
 from trainlog.server.cards import FUNCTION
-from trainlog.server.columns import MOST_LETTERS, MOST_TEXTS, Rows
 from trainlog.server.curves import axes_of
-from trainlog.server.log import Log
 from trainlog.server.places import Places
 from trainlog.server.query import Query, takes
 from trainlog.server.responses import ApiError, Room, json_response

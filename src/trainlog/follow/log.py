@@ -15,11 +15,11 @@ from trainlog import registry
 from trainlog.codec import Batch, Gap, Reader
 from trainlog.conventions import Conventions
 from trainlog.errors import InvalidPosition, LogReadError
+from trainlog.follow.column_file import ColumnFile
+from trainlog.follow.columns import Rows
+from trainlog.follow.cursor import START, Cursor, Mark
 from trainlog.model import Frame, Kind
 from trainlog.scan import Scan
-from trainlog.server.column_file import ColumnFile
-from trainlog.server.columns import Rows
-from trainlog.server.cursor import START, Cursor, Mark
 
 __all__ = ["FileState", "Log"]
 
