@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hmac
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from trainlog.catalog.group_curves import GroupCurves, Member
 from trainlog.catalog.groups import all_but_seed, grouped, label_of
 from trainlog.catalog.live import LiveRun
 from trainlog.conventions import task_of
 from trainlog.errors import ExpressionError, LogNotFound, LogWriteError, PlotError
-from trainlog.plot.seeds import BANDS
 from trainlog.server.api import about
 from trainlog.server.app_state import State, state_of
 from trainlog.server.query import LETTERS, Query, json_body, takes, wrong
 from trainlog.server.responses import ApiError, Room, json_response
 from trainlog.server.security import refuse_other_sites
 from trainlog.statistics import CENTERS
+
+if TYPE_CHECKING:
+    from trainlog.catalog.group_curves import Member
 
 __all__ = ["annotate", "columns", "groups", "ids", "notes", "runs"]
 
@@ -97,6 +98,9 @@ def groups(request: Request) -> Response:
 
     They are those of the figures.
     """
+    from trainlog.catalog.group_curves import GroupCurves
+    from trainlog.plot.seeds import BANDS
+
     query, state = Query(request), state_of(request)
     kind, axis, smooth = query.kind("stats"), query.axis(), query.smoothing()
     center, band = query.one_of("center", CENTERS, "mean"), query.one_of("band", BANDS, "ci")
@@ -124,6 +128,8 @@ def groups(request: Request) -> Response:
 
 
 def _member(state: State, entry: LiveRun) -> Member | None:
+    from trainlog.catalog.group_curves import Member
+
     try:
         return Member(state.catalog.path_of(entry), entry.known.stamp, task_of(entry.facts.meta))
     except LogNotFound:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,6 @@ from trainlog.errors import TrainlogError
 from trainlog.server import api, api_flog, api_runs, exports, moment_api
 from trainlog.server.app_state import Limits, State, state_of
 from trainlog.server.log_poller import LogPoller
-from trainlog.server.openapi import document
 from trainlog.server.replay_pages import ReplayPages
 from trainlog.server.responses import ApiError, json_response, refusal
 from trainlog.server.security import Guard
@@ -74,6 +74,8 @@ def create_app(
         state.signal.attach()
         current_default_thread_limiter().total_tokens = _THREADS
         catalog.start()
+        # Charts need it, and the first list must not wait for it.
+        threading.Thread(target=import_module, args=("trainlog.plot",), daemon=True).start()
         yield
         state.poller.close()
         state.replay_pages.close()
@@ -92,6 +94,12 @@ def create_app(
     app.router.redirect_slashes = False
     app.state.shared = state
     return Guard(app, hosts=hosts, token=token, framed_by=framed_by, stop=state.stop)
+
+
+def _description(request: Request) -> Response:
+    from trainlog.server.openapi import document
+
+    return json_response(document(_ROUTES))
 
 
 _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [
@@ -116,7 +124,7 @@ _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [
     ("/api/v1/runs/{id}/function", moment_api.function),
     ("/api/v1/runs/{id}/replay", moment_api.replay),
     ("/api/v1/stream", stream),
-    ("/api/v1/openapi.json", lambda request: json_response(document(_ROUTES))),
+    ("/api/v1/openapi.json", _description),
 ]
 
 

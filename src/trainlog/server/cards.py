@@ -8,7 +8,6 @@ from trainlog.conventions import Meaning
 from trainlog.episode_summary import EpisodeType
 from trainlog.follow.log import Log
 from trainlog.model import Kind
-from trainlog.plot.run import Metric, Run
 from trainlog.server.curves import has_episodes
 
 __all__ = ["FUNCTION", "cards_of", "episode_keys", "has_functions", "keys_of"]
@@ -103,6 +102,8 @@ def has_functions(log: Log) -> bool:
 
 def keys_of(log: Log, kind: Kind, shapes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """*shapes* by key with what the conventions and the log's declarations say of each, the most important first."""
+    from trainlog.plot.run import Metric, Run
+
     run = Run(log.reader)
     return {
         key: {**shapes[key], **about, **({"unit": unit} if (unit := run.unit(Metric(kind, key))) else {})}

@@ -9,15 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.conventions import AXES, AxisKey, AxisName
-from trainlog.draw import downsample
-from trainlog.draw.downsample import kept_points, visible_gaps
 from trainlog.episode_summary import is_summary
 from trainlog.follow.column_file import ColumnFile, codes_of, is_nan
 from trainlog.follow.columns import Series
 from trainlog.follow.log import Log
 from trainlog.model import Kind
-from trainlog.plot.run import Metric, Run
-from trainlog.plot.smoothing import is_evaluation, smoothed
 from trainlog.scan import Scan
 from trainlog.server.episode_axis import continued
 from trainlog.server.responses import ApiError
@@ -178,6 +174,8 @@ def curve(
 
     Before the points ``breaks`` a NaN or an infinity was logged, which is wide enough to be seen.
     """
+    from trainlog.draw.downsample import kept_points, visible_gaps
+
     series = series_of(log, kind, key)
     if series.texts:
         return _strip(window.codes(log, kind, key), window.x, list(series.texts), points)
@@ -206,6 +204,10 @@ def smooth_curve(
 
     By default no evaluations are, by the name of the key or of the *part* of the rows, and no sampled states.
     """
+    from trainlog.draw.downsample import downsample
+    from trainlog.plot.run import Metric, Run
+    from trainlog.plot.smoothing import is_evaluation, smoothed
+
     if smooth is None and (is_evaluation(f"{key} {part}") or Run(log.reader).is_sampled(Metric(kind, key))):
         return None
     values = whole.numbers(log, kind, key)

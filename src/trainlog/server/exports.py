@@ -9,11 +9,7 @@ from typing import Final, Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
-from trainlog.draw import layout
 from trainlog.errors import PlotError
-from trainlog.plot import PlotOptions, pictures, runs_of
-from trainlog.plot.options import TOGETHER
-from trainlog.plot.save import encode
 from trainlog.server.api import RowsQuery
 from trainlog.server.app_state import state_of
 from trainlog.server.query import LETTERS, takes
@@ -31,6 +27,11 @@ _TYPES: Final[dict[Literal["svg", "png"], str]] = {"svg": "image/svg+xml", "png"
 )
 def figure(request: Request) -> Response:
     """Keys of runs as ``trainlog plot`` draws them, one chart."""
+    from trainlog.draw import layout
+    from trainlog.plot import PlotOptions, pictures, runs_of
+    from trainlog.plot.options import TOGETHER
+    from trainlog.plot.save import encode
+
     rows = RowsQuery(request)
     query, state = rows.query, state_of(request)
     ids = query.names("runs", most=LETTERS) or []

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from math import inf, isfinite
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -20,8 +20,6 @@ from trainlog.follow.columns import MOST_LETTERS, MOST_TEXTS, Rows
 from trainlog.follow.log import Log
 from trainlog.functions import function_axes, grid_of
 from trainlog.model import Frame, Kind
-from trainlog.mujoco.state import MODEL
-from trainlog.mujoco.stored_model import Names, element_names_of
 from trainlog.server.app_state import opened
 from trainlog.server.cards import FUNCTION
 from trainlog.server.curves import axes_of
@@ -30,6 +28,9 @@ from trainlog.server.query import Query, takes
 from trainlog.server.responses import ApiError, Room, json_response
 from trainlog.server.security import is_loopback, refuse_other_sites
 from trainlog.table.values import flatten, number
+
+if TYPE_CHECKING:
+    from trainlog.mujoco.stored_model import Names
 
 __all__ = ["frame", "function", "functions", "path", "replay"]
 
@@ -94,6 +95,9 @@ def _axes(log: Log, kind: Kind, row: int, frame: Frame) -> dict[str, float]:
 
 def _elements(log: Log, frame: Frame) -> dict[str, Any]:
     """By key of *frame*: the names and units of its elements, as far as the log has a model that says them."""
+    from trainlog.mujoco.state import MODEL
+    from trainlog.mujoco.stored_model import element_names_of
+
     models = log.rows.get(SIMULATED_MODEL)
     if models is None or not isinstance(frame.data.get(MODEL), str):
         return {}
