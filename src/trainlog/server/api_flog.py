@@ -65,7 +65,7 @@ def list_logs(request: Request) -> Response:
             {
                 "path": entry.name,
                 **{name: _word(entry.facts.meta, name) for name in ("creature", "version", "task")},
-                "size_kb": round(entry.facts.size / 1024, 1),
+                "size_kb": round(entry.facts.size / 1024),
             }
             for entry in entries
             if not entry.facts.error
