@@ -137,6 +137,22 @@ def test_a_file_that_is_cut_while_it_is_asked_for_is_a_4xx(
     assert str(runs) not in answer.json["error"]["message"]
 
 
+def test_a_folder_that_goes_and_comes_back(serve: Callable[..., Any], runs: Path) -> None:
+    (runs / "x.flog").write_bytes(Flog.header() + frame(1))
+    site = serve(runs)
+    id = site.id("x.flog")
+    token = {"x-trainlog-token": site.get("/api/v1/notes").json["token"], "content-type": "application/json"}
+    runs.rename(runs.with_name("elsewhere"))
+    site.until(lambda: not site.get("/api/v1/runs").json["runs"])
+    answers = [site.get(f"/api/v1/runs/{id}{what}") for what in ("", "/series?keys=reward", "/rows.csv", "/frame")]
+    assert [answer.status for answer in answers] == [404] * 4
+    kept = site.get("/api/v1/notes", token, "POST", '{"view": "v", "query": "q"}')
+    assert (kept.status, "not there" in kept.json["error"]["message"]) == (403, True)
+    runs.with_name("elsewhere").rename(runs)
+    assert site.id("x.flog") == id
+    assert site.run("x.flog", "series", keys="reward")["series"]["reward"]["y"] == [1]
+
+
 def test_a_run_that_appears_is_announced(serve: Callable[..., Any], runs: Path) -> None:
     site = serve(runs)
     with site.stream() as stream:

@@ -19,7 +19,7 @@ from trainlog.catalog.follow import CatalogFollower
 from trainlog.catalog.notes import Notes
 from trainlog.catalog.runs import row_of
 from trainlog.catalog.store import Entry
-from trainlog.errors import LogNotFound, LogReadError
+from trainlog.errors import LogNotFound, TrainlogError
 from trainlog.storage.location import RemotePath
 
 __all__ = ["LiveCatalog", "LiveRun"]
@@ -136,7 +136,7 @@ class LiveCatalog:
         while not self._closed:
             began = time.monotonic()
             is_more = False
-            with suppress(LogReadError):  # of an object storage; the next look may have an answer
+            with suppress(TrainlogError, OSError):  # of an object storage, or a disk; the next look may have an answer
                 is_more = act()
             pause = 0.0 if is_more else self._pause
             self._wake.wait(pause if act == self.read else max(pause, 5 * (time.monotonic() - began)))
