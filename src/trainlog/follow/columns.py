@@ -38,6 +38,8 @@ class Series:
 
     """
 
+    __slots__ = ("last", "size", "texts", "values")
+
     def __init__(self, file: ColumnFile, start: int) -> None:
         self.values = StoredColumn(file, start=start)
         self.texts: dict[str, int] = {}

@@ -171,6 +171,7 @@ class Log:
         error: why it cannot be read on, or empty.
         is_replaced: whether that is because it is another log by now.
         used: when it was last asked for, monotonic seconds.
+        due: when it need be looked at again, monotonic seconds.
 
     """
 
@@ -198,6 +199,7 @@ class Log:
         self.error = ""
         self.is_replaced = False
         self.used = time.monotonic()
+        self.due = 0.0
         self.changed = threading.Condition()
 
     @property
@@ -267,7 +269,8 @@ class Log:
     # --- how much was read ---
 
     def want(self, kinds: Collection[Kind]) -> None:
-        """Have the values of *kinds* read."""
+        """Have the values of *kinds* read, and the log looked at as soon as can be."""
+        self.due = 0.0
         for part in self._parts:
             part.wants_values |= not part.kinds.isdisjoint(kinds)
 
