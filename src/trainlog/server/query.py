@@ -14,7 +14,7 @@ from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
 from trainlog.model import Kind
 from trainlog.server.responses import ApiError
 
-__all__ = ["LETTERS", "PARAMETERS", "Query", "json_body", "takes"]
+__all__ = ["LETTERS", "PARAMETERS", "Query", "json_body", "takes", "wrong"]
 
 LETTERS: Final = 32_768  # of one parameter
 NAMES: Final = 200  # keys in one request
