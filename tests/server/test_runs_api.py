@@ -165,6 +165,10 @@ def test_curves_of_groups_are_those_of_the_figures(serve: Callable[..., Any], ru
         assert curve["low"] == table["low"][rows].tolist()
         assert (curve["n"], len(group["members"]), curve["runs"]) == (4, 4, [4] * 5)
         assert group["curves"]["none"] is None
+    alone = site.get("/api/v1/groups", by="algo").json["groups"]
+    assert [(group["members"], group["curves"]) for group in alone] == [
+        (one["members"], {}) for one in answer["groups"]
+    ]
     every = site.get("/api/v1/groups", keys="reward", x="step").json
     assert every["by"] == ["algo"]  # all but the seed
     one = site.get("/api/v1/groups", keys="reward", x="step", filter="algo:sac seed=1").json["groups"]

@@ -92,11 +92,11 @@ def columns(request: Request) -> Response:
     return json_response({"columns": found[:_MOST_COLUMNS], "left_out": max(len(found) - _MOST_COLUMNS, 0)})
 
 
-@takes("filter", "sort", "runs", "by", "kind", "keys!", "x", "where", "center", "band", "smooth")
+@takes("filter", "sort", "runs", "by", "kind", "keys", "x", "where", "center", "band", "smooth")
 def groups(request: Request) -> Response:
     """Curves of groups of runs: the center of each, a band around it, and how many runs there are at each point.
 
-    They are those of the figures.
+    They are those of the figures. Without keys it is told which runs are a group.
     """
     from trainlog.catalog.group_curves import GroupCurves
     from trainlog.plot.seeds import BANDS
