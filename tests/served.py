@@ -46,12 +46,20 @@ class Site:
         self._thread.start()
         self.until(lambda: self.server.started)
 
-    def get(self, path: str, headers: dict[str, str] | None = None, /, method: str = "GET", **query: Any) -> Answer:
+    def get(
+        self,
+        path: str,
+        headers: dict[str, str] | None = None,
+        /,
+        method: str = "GET",
+        body: str | None = None,
+        **query: Any,
+    ) -> Answer:
         if query:
             path += "?" + urlencode({name.rstrip("_"): value for name, value in query.items()})
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request(method, path, headers=headers or {})
+            connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
             return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         finally:

@@ -463,7 +463,7 @@ class Codec(ABC):
 
     Attributes:
         name: how users call the format, for example ``flog``; unique among all that are installed.
-        suffixes: of the files that it writes, for example ``(".flog",)``; the longest that fits wins.
+        suffixes: of the files that it writes, each with a dot, for example ``(".flog",)``; the longest that fits wins.
         description: one line for ``trainlog codecs``.
         embeds_images: whether an event frame with ``image``, the bytes of a PNG, is kept as an image; a conversion puts
             those beside the log into the frames then.

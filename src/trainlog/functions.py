@@ -9,6 +9,7 @@ import os
 import re
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from trainlog.storage.source import atomic_write
 if TYPE_CHECKING:
     from trainlog.draw import Figure
 
-__all__ = ["LearnedFunction", "draw_function", "function_axes", "learned_functions"]
+__all__ = ["LearnedFunction", "draw_function", "function_axes", "grid_of", "learned_functions"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +125,7 @@ def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
         data = frame.data
         if data.get("type") == FUNCTION_SAMPLE and {"function", "values", "shape"} <= data.keys():
             try:
-                values = np.array(data["values"], np.float64).reshape(data["shape"])
+                values = grid_of(data)
                 counts = [np.int64(data.get(key, 0)) for key in ("episode", "step", "experiment_step")]
                 samples.setdefault((data.get("id"), str(data["function"]), *values.shape), []).append((values, counts))
             except (TypeError, ValueError, OverflowError):
@@ -147,6 +148,16 @@ def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
             function_axes(name, log.header.variables),
         )
     return functions
+
+
+def grid_of(data: Mapping[Any, Any]) -> npt.NDArray[np.float64]:
+    """The values of a sample, of the shape that it says: (z, y, x).
+
+    Raises:
+        KeyError, TypeError, ValueError, OverflowError: when it has no grid of values.
+
+    """
+    return np.array(data["values"], np.float64).reshape(data["shape"])
 
 
 def function_axes(name: str, variables: tuple[Variable, ...]) -> tuple[Variable, ...]:

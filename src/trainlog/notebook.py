@@ -13,7 +13,6 @@ import atexit
 import html
 import os
 import secrets
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from trainlog.errors import LogNotFound
-from trainlog.served_process import PATIENCE, start_serving
+from trainlog.served_process import PATIENCE, ServedPage
 
 __all__ = ["Dashboard", "jupyter_server", "show"]
 
@@ -33,7 +32,7 @@ _NOTEBOOKS: Final = (
 _open: Final[dict[tuple[str, ...], Dashboard]] = {}
 
 
-class Dashboard:
+class Dashboard(ServedPage):
     """A dashboard that is served; a notebook shows it as a frame.
 
     Attributes:
@@ -42,28 +41,8 @@ class Dashboard:
 
     """
 
-    def __init__(self, process: subprocess.Popen[str], url: str, address: str, height: int) -> None:
-        self._process = process
-        self.url = url
-        self._address = address
-        self.height = height
-
-    @property
-    def is_running(self) -> bool:
-        """Whether its server is there."""
-        return self._process.poll() is None
-
-    def close(self) -> None:
-        """End the server; an open page stays, and says that there is none."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stderr is not None:
-            self._process.stderr.close()
+    _address = ""
+    height = 0
 
     def __repr__(self) -> str:
         return f"<dashboard at {self.url}>"
@@ -111,8 +90,7 @@ def show(
     options = ("serve", *map(str, paths), f"--port={port}", *names, *framed, "--until-stdin-ends")
     known = _open.get(options)
     if known is None or not known.is_running:
-        process, url = start_serving(options)
-        known = _open[options] = Dashboard(process, url, url, height)
+        known = _open[options] = Dashboard(options)
         atexit.register(known.close)
     parts = urlsplit(known.url)
     query = f"?{parts.query}" if parts.query else ""

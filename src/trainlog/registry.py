@@ -381,7 +381,7 @@ def _exists(path: Path) -> bool:
 def suffix_of(path: Path) -> str:
     """The suffix of *path* that belongs to a format, as it is spelt there; plug-ins are loaded only for want of one."""
     length = _suffix_length(path, (suffix for codec in _BUILT_IN.values() for suffix in codec.suffixes))
-    if not length:
+    if not length and "." in path.name:
         length = _suffix_length(path, (suffix for one in list_codecs() for suffix in one.codec.suffixes))
     return path.name[len(path.name) - length :]
 

@@ -6,48 +6,82 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from trainlog.errors import TrainlogError
 
-__all__ = ["PATIENCE", "start_serving"]
+__all__ = ["PATIENCE", "ServedPage"]
 
 PATIENCE: Final = 60.0  # seconds until the page has to be there
+_FAREWELL: Final = 10.0  # seconds that the process has to end by itself
 
 
-def start_serving(arguments: Sequence[str]) -> tuple[subprocess.Popen[str], str]:
-    """Run the command line with *arguments* until it says its address.
+class ServedPage:
+    """A page that another process serves, which ends with its standard input: at the latest with this process.
 
-    Returns:
-        The process, which has to end with its standard input, and the address.
-
-    Raises:
-        TrainlogError: when it ends before, or says none for a minute: with what it said last.
+    Attributes:
+        url: of the page, for a browser on this machine.
 
     """
-    command = [sys.executable, "-m", "trainlog", *arguments]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, text=True)
-    assert process.stderr is not None
-    guard = threading.Timer(PATIENCE, process.kill)
-    guard.start()
-    said = ""
-    for line in process.stderr:
-        said = line.strip().removeprefix("trainlog: ")
-        if said.startswith("http://"):
-            guard.cancel()
-            threading.Thread(target=_drain, args=(process,), daemon=True).start()
-            return process, said
-    guard.cancel()
-    process.communicate()
-    raise TrainlogError(said or "the page did not start")
 
+    def __init__(self, arguments: Sequence[str]) -> None:
+        """Run the command line with *arguments* until it says its address.
 
-def _drain(process: subprocess.Popen[str]) -> None:
-    """Read what the process says, so that it never waits for a reader."""
-    assert process.stderr is not None
-    try:
-        for _ in process.stderr:
-            pass
-    except ValueError:  # it was closed meanwhile
-        return
+        Raises:
+            TrainlogError: when it ends before, or says none for a minute: with what it said last.
+
+        """
+        command = [sys.executable, "-m", "trainlog", *arguments]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, text=True)
+        assert self._process.stderr is not None
+        guard = threading.Timer(PATIENCE, self._process.kill)
+        guard.start()
+        said = ""
+        for line in self._process.stderr:
+            said = line.strip().removeprefix("trainlog: ")
+            if said.startswith("http://"):
+                break
+        guard.cancel()
+        self.url = said
+        if not said.startswith("http://"):
+            self._process.communicate()
+            raise TrainlogError(said or "the page did not start")
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its server is there."""
+        return self._process.poll() is None
+
+    def say(self, line: str) -> None:
+        """Write a line to its standard input.
+
+        Raises:
+            OSError: when it has ended.
+
+        """
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def close(self) -> None:
+        """End the server; an open page stays, and says that there is none."""
+        assert self._process.stdin is not None
+        assert self._process.stderr is not None
+        with suppress(OSError):  # a line that it has not read
+            self._process.stdin.close()
+        try:
+            self._process.wait(_FAREWELL)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stderr.close()
+
+    def _drain(self) -> None:
+        """Read what the process says, so that it never waits for a reader."""
+        assert self._process.stderr is not None
+        with suppress(ValueError):  # it was closed meanwhile
+            for _ in self._process.stderr:
+                pass

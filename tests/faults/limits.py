@@ -173,7 +173,9 @@ def _serve(folder: Path) -> None:
             catalog = app.state.shared.catalog  # type: ignore[attr-defined]
             for id, entry in list(catalog.entries.items()):
                 until = time.monotonic() + 10
-                while not (catalog.find(id).facts.read or catalog.find(id).facts.error) and time.monotonic() < until:
+                while (
+                    not (catalog.entries[id].facts.read or catalog.entries[id].facts.error) and time.monotonic() < until
+                ):
                     await asyncio.sleep(0.01)
                 pages = [f"/api/v1/runs/{id}{page}" for page in _PAGES]
                 for page in [*pages, "/api/v1/runs", "/api/flog/list", f"/api/flog/analyze?path={entry.name}"]:

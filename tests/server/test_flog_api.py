@@ -73,8 +73,11 @@ def test_the_original_page_shows_the_same_numbers_above_5000_rows(serve: Callabl
     frames = [Flog.frame(n / 10, STATS, row) for n, row in enumerate(rows)]
     path.write_bytes(Flog.header({"creature": "go2", "task": "ball"}) + b"".join(frames[:6500]))
     site = serve(runs)
+    (listed,) = site.get("/api/flog/list").json
+    assert listed["size_kb"] == round(path.stat().st_size / 1024)
     client = Client(site)
-    assert client.data["n_stats"] == len(client.stats) == 6500
+    assert client.data["n_stats"] == len(client.stats) == client.data["total_frames"] == 6500
+    assert (client.data["creature"], client.data["task"], client.data["n_physics"]) == ("go2", "ball", 0)
     assert client.shown() == expected(rows[:6500])
     with path.open("ab") as file:
         file.write(b"".join(frames[6500:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -302,7 +303,17 @@ def test_wrong_addresses_are_refused_with_a_reason(still: Any, path: str) -> Non
 def test_every_parameter_has_a_longest_length(still: Any) -> None:
     refused(still.get("/api/flog/analyze", path="x" * 2000), 400)
     refused(still.get("/api/v1/runs?x=" + "y" * 40_000), 414)
-    refused(still.get("/api/v1/stream", runs=",".join(map(str, range(1001)))), 400)
+
+
+def test_more_runs_than_can_be_shown_are_refused_in_words(still: Any) -> None:
+    many = [*map(str, range(1001))]
+    addresses = ("runs", "stream", "groups?keys=reward", "figure?keys=reward")
+    answers = [still.get(f"/api/v1/{one}{'&' if '?' in one else '?'}runs={','.join(many)}") for one in addresses]
+    body = json.dumps({"runs": dict.fromkeys(many)})
+    answers.append(still.get("/api/v1/stream", {"content-type": "application/json"}, "POST", body))
+    for answer in answers:
+        refused(answer, 400)
+        assert answer.json["error"]["message"] == "1,001 runs are too many: at most 1,000 at a time; narrow the filter"
 
 
 def test_a_moment_that_is_not_there(still: Any) -> None:

@@ -143,6 +143,8 @@ class CatalogFollower(Catalog):
                 return (), None  # it has come since the walk, or leads out of the folder
             return found
 
+        if not self._where.exists():  # it was there in the beginning, and may come back
+            return []
         try:
             return super()._logs(known)
         except LogNotFound:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +19,7 @@ from trainlog.catalog.follow import CatalogFollower
 from trainlog.catalog.notes import Notes
 from trainlog.catalog.runs import row_of
 from trainlog.catalog.store import Entry
-from trainlog.errors import LogNotFound, LogReadError
+from trainlog.errors import LogNotFound, TrainlogError
 from trainlog.storage.location import RemotePath
 
 __all__ = ["LiveCatalog", "LiveRun"]
@@ -135,10 +136,36 @@ class LiveCatalog:
         while not self._closed:
             began = time.monotonic()
             is_more = False
-            with suppress(LogReadError):  # of an object storage; the next look may have an answer
+            with suppress(TrainlogError, OSError):  # of an object storage, or a disk; the next look may have an answer
                 is_more = act()
             pause = 0.0 if is_more else self._pause
             self._wake.wait(pause if act == self.read else max(pause, 5 * (time.monotonic() - began)))
+
+    def named(self, name: str) -> LiveRun | None:
+        """The run of that name, after another look where it is not known; never is a path made of *name*."""
+
+        def find() -> LiveRun | None:
+            return next((run for run in list(self.entries.values()) if run.name == name), None)
+
+        if (run := find()) is None and not self._closed:
+            self.scan()
+            run = find()
+        return run
+
+    @staticmethod
+    def path_of(run: LiveRun) -> Path:
+        """The log of *run*, after another look at where it leads.
+
+        Raises:
+            LogNotFound: when it has gone, or has become a link that leads out of the folder.
+
+        """
+        for path in (run.path, *run.files):
+            if path.exists() and not _is_inside(path, run.root):
+                raise LogNotFound("it is not in the served folder any more")
+        if not run.path.exists() and run.path.name in run.facts.files:
+            raise LogNotFound("the file is not there any more")
+        return run.path
 
     def scan(self) -> bool:
         """Look for new logs, changed ones, and ones that have gone."""
@@ -203,3 +230,13 @@ class LiveCatalog:
             mine = {entry.known.path: entry for entry in entries if entry.root == root}
             for name, digest, _ in follower.store.digests(mine):
                 yield mine[name], digest
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    """Whether *path*, with all symbolic links followed, is *root*, in that folder, or a further file of that log."""
+    if isinstance(path, RemotePath):
+        return path.below(root) is not None
+    real = Path(os.path.realpath(path))
+    if root.is_dir():
+        return root in (real, *real.parents)
+    return real.parent == root.parent and real.name.startswith(root.name)

@@ -124,6 +124,8 @@ class LiveTable:
             return self._values(self._known(), entries, column)
 
     def _values(self, known: _Known, entries: Sequence[LiveRun], column: str) -> list[Any]:
+        if column == "changed":  # the usual order: the first list waits for no rows
+            return [entry.facts.changed for entry in entries]
         if column in known.columns:
             return [entry.row.get(column) for entry in entries]
         if is_metric(column):

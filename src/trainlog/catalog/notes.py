@@ -54,6 +54,8 @@ class Notes:
             return "the logs are in an object storage, where no notes are kept"
         if self.problem:
             return self.problem
+        if not self.path.parent.is_dir():
+            return "the folder of the logs is not there"
         return "" if os.access(self.path.parent, os.W_OK | os.X_OK) else "the folder of the logs is read-only"
 
     def refresh(self) -> None:
@@ -143,6 +145,9 @@ def _run(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str) or len(value) > _LETTERS[what]:
-        raise ValueError(f"a {what} is a text of at most {_LETTERS[what]} letters")
-    value.encode()  # text that UTF-8 cannot spell is a ValueError, too
+        raise ValueError(f"this {what} is no text of at most {_LETTERS[what]:,} letters")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"this {what} has letters that UTF-8 cannot spell") from None
     return value

@@ -99,7 +99,7 @@ class Store:
         try:
             if self.path is not None and (create or self.path.exists()) and _is_safe(self.path):
                 connection = self._connect(self.path)
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):  # such as a folder that has gone
             connection = None
         try:
             yield connection

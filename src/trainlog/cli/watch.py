@@ -5,22 +5,23 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 import numpy as np
+import numpy.typing as npt
 
 from trainlog import registry
 from trainlog.cli.dump import KeysType
 from trainlog.cli.output import LogPath, human_size, human_time, markup
-from trainlog.cli.tail import frames_of
-from trainlog.codec import Reader
-from trainlog.conventions import AxisName, Conventions
-from trainlog.errors import TrainlogWarning
+from trainlog.conventions import AxisName
+from trainlog.errors import DamagedLog, InvalidPosition, LogNotFound, TrainlogWarning, UnknownFormat
+from trainlog.follow.columns import Series
+from trainlog.follow.log import Log
 from trainlog.model import Kind
-from trainlog.table.values import flatten
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,36 +31,33 @@ _REFRESH: Final = 0.25  # seconds
 
 
 class _Curve:
-    """One key: its newest value, its range, and a curve of fewer than ``_MAX_MEANS`` means of equally many values."""
+    """One key: its range, and a curve of fewer than ``_MAX_MEANS`` means of equally many values."""
 
     def __init__(self) -> None:
-        self.last: Any = None
         self.low = math.inf
         self.high = -math.inf
-        self._means: list[float] = []
+        self._means = self._rest = np.empty(0)
         self._per_mean = 1
-        self._sum, self._count = 0.0, 0
 
-    def add(self, value: Any) -> None:
-        self.last = value
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            return
-        self.low, self.high = min(self.low, value), max(self.high, value)
-        self._sum += value
-        self._count += 1
-        if self._count == self._per_mean:
-            self._means.append(self._sum / self._count)
-            self._sum, self._count = 0.0, 0
-        if len(self._means) >= _MAX_MEANS:
-            self._means = [(a + b) / 2 for a, b in zip(self._means[::2], self._means[1::2], strict=True)]
+    def extend(self, values: npt.NDArray[np.float64]) -> None:
+        values = values[np.isfinite(values)]
+        self.low, self.high = float(values.min(initial=self.low)), float(values.max(initial=self.high))
+        rest = np.concatenate((self._rest, values))
+        whole = len(rest) - len(rest) % self._per_mean
+        self._means = np.concatenate((self._means, rest[:whole].reshape(-1, self._per_mean).mean(axis=1)))
+        self._rest = rest[whole:]
+        while len(self._means) >= _MAX_MEANS:
+            if len(self._means) % 2:
+                self._rest = np.concatenate((np.full(self._per_mean, self._means[-1]), self._rest))
+            self._means = self._means[: len(self._means) // 2 * 2].reshape(-1, 2).mean(axis=1)
             self._per_mean *= 2
 
     def bars(self, width: int) -> str:
         """The curve as at most *width* characters."""
         from trainlog.report.facts import sparkline
 
-        rest = [self._sum / self._count] if self._count else []
-        return sparkline(np.array(self._means + rest, np.float64), width)
+        rest = [self._rest.mean()] if len(self._rest) else []
+        return sparkline(np.append(self._means, rest), width)
 
 
 @click.command
@@ -73,76 +71,76 @@ def command(log: Path, keys: tuple[str, ...] | None, once: bool, kind: str) -> N
     from rich.live import Live
 
     console = Console() if Console().is_terminal else Console(width=120, height=50)
-    if once or not console.is_terminal:
-        reader = registry.open(log)
-        view = _View(reader, Kind.of(kind), keys)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", TrainlogWarning)
-            for frame in reader.frames(kind):
-                view.add(frame.time, frame.data)
-        console.print(view.render(console.width, 1000))
-        return
-    try:
-        with warnings.catch_warnings(), Live(console=console, auto_refresh=False, screen=True) as live:
-            warnings.simplefilter("ignore", TrainlogWarning)
-
-            def begin(reader: Reader, why: str) -> None:
-                nonlocal view
-                view = _View(
-                    reader, Kind.of(kind), keys, "another log is in its place, which is this one" if why else ""
-                )
-
-            def wait() -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainlogWarning)
+        view = _View(log, Kind.of(kind), keys)
+        if once or not console.is_terminal:
+            view.look(math.inf)
+            console.print(view.render(console.width, 1000))
+            return
+        with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False, screen=True) as live:  # Ctrl-C ends
+            while True:
+                is_more = view.look(time.monotonic() + _REFRESH)
                 live.update(view.render(console.width, console.height), refresh=True)
-                time.sleep(_REFRESH)
-                return True
-
-            shown = time.monotonic()
-            for frame in frames_of(log, Kind.of(kind), wait, begin):
-                view.add(frame.time, frame.data)
-                if time.monotonic() - shown > _REFRESH:
-                    shown = time.monotonic()
-                    live.update(view.render(console.width, console.height), refresh=True)
-    except KeyboardInterrupt:
-        return  # Ctrl-C ends it
+                if not is_more:
+                    time.sleep(_REFRESH)
 
 
 class _View:
     """The frames of a log so far, as a table for the terminal."""
 
-    def __init__(self, reader: Reader, kind: Kind, keys: tuple[str, ...] | None, note: str = "") -> None:
-        self._note = note
-        self._reader = reader
-        self._conventions = Conventions.of(reader.header)
+    def __init__(self, path: Path, kind: Kind, keys: tuple[str, ...] | None) -> None:
+        self._path = path
         self._kind = kind
         self._keys = keys
+        self._begin()
+
+    def _begin(self, note: str = "") -> None:
+        self._log = Log("", self._path.name, self._path, registry.open(self._path).files)
+        self._log.want({self._kind})
         self._curves: dict[str, _Curve] = {}
         self._frames = 0
-        self._time = 0.0
+        self._note = note
 
-    def add(self, moment: float, data: Mapping[Any, Any]) -> None:
-        self._frames += 1
-        self._time = moment
-        for key, value in flatten(data).items():
-            if isinstance(value, int | float | str) and (self._keys is None or key in self._keys):
-                self._curves.setdefault(key, _Curve()).add(value)
+    def look(self, deadline: float) -> bool:
+        """Read on until *deadline* (monotonic seconds); True when there is more to read at once."""
+        try:
+            is_more = self._log.advance(deadline)
+        except InvalidPosition:
+            with suppress(LogNotFound, DamagedLog, UnknownFormat):  # it has no whole header yet
+                self._begin("another log is in its place, which is this one")
+            return False
+        rows = self._log.rows.get(self._kind)
+        frames = 0 if rows is None else rows.columns.rows
+        for key, series in self._series().items():
+            self._curves.setdefault(key, _Curve()).extend(series.numbers(self._frames, frames))
+        self._frames = frames
+        return is_more
+
+    def _series(self) -> dict[str, Series]:
+        """The keys that can be shown."""
+        rows = self._log.rows.get(self._kind)
+        series = {} if rows is None else rows.columns.series
+        return {
+            key: one for key, one in series.items() if one.shape != "list" and (self._keys is None or key in self._keys)
+        }
 
     def render(self, width: int, height: int) -> RenderableType:
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
-        meta = self._reader.header.meta
+        meta = self._log.meta
         subject = " · ".join(markup(meta[key]) for key in ("creature", "task") if meta.get(key))
-        size = human_size(self._reader.path.stat().st_size) if self._reader.path.exists() else "deleted"
+        size = human_size(self._path.stat().st_size) if self._path.exists() else "deleted"
         facts = [
             *self._progress(),
             f"{self._frames:,} frames",
-            human_time(self._time),
+            human_time(self._log.duration()),
             size,
             *filter(None, [self._note]),
         ]
-        name, told = markup(self._reader.path.name), markup("  ".join(facts))
+        name, told = markup(self._path.name), markup("  ".join(facts))
         head = Text.from_markup(f"[bold]{name}[/]  {subject}  [dim]{told}[/]")
         table = Table(box=None, padding=(0, 1), header_style="dim", expand=False)
         table.add_column("key", no_wrap=True, max_width=28)
@@ -150,27 +148,33 @@ class _View:
             table.add_column(title, justify="right", no_wrap=True)
         table.add_column("curve", no_wrap=True)
         curve_width = min(max(width - 28 - 3 * 11 - 8, 10), 80)
-        keys, limit = self._shown_keys(), max(height - 4, 1)
+        series, limit = self._series(), max(height - 4, 1)
+        keys = self._shown_keys(series)
         for key in keys[:limit]:
-            curve = self._curves[key]
-            limits = [_short(curve.low), _short(curve.high)] if curve.low <= curve.high else ["", ""]
-            table.add_row(markup(key), markup(_short(curve.last)), *limits, f"[cyan]{curve.bars(curve_width)}[/]")
+            curve, last = self._curves[key], series[key].last
+            limits = [""] * 2
+            if curve.low <= curve.high:
+                is_whole = isinstance(last, int) and curve.low.is_integer() and curve.high.is_integer()
+                limits = [_short(int(one) if is_whole else one) for one in (curve.low, curve.high)]
+            table.add_row(markup(key), markup(_short(last)), *limits, f"[cyan]{curve.bars(curve_width)}[/]")
         more = Text(f"{len(keys) - limit} more keys; choose with --keys" if len(keys) > limit else "", style="dim")
         return Group(head, table, more)
 
-    def _shown_keys(self) -> list[str]:
+    def _shown_keys(self, series: Collection[str]) -> list[str]:
         if self._keys is not None:
-            return [key for key in self._keys if key in self._curves]
-        conventions, behavior = self._conventions, self._conventions.behavior(self._curves)
-        shown = [key for key in self._curves if not conventions.is_clock(key)]
+            return [key for key in self._keys if key in series]
+        conventions = self._log.conventions
+        behavior = conventions.behavior(series)
+        shown = [key for key in series if not conventions.is_clock(key)]
         return sorted(shown, key=lambda key: (1,) if key == behavior else conventions.rank(self._kind, key))
 
     def _progress(self) -> Iterator[str]:
         """The newest step, and the newest episode, generation or epoch, under the log's own name."""
         names: tuple[AxisName, ...] = ("step", "episode")
+        series = self._series()
         for name in names:
-            axis = self._conventions.axis(name, self._curves)
-            if axis is not None and isinstance(last := self._curves[axis.key].last, int):
+            axis = self._log.conventions.axis(name, series)
+            if axis is not None and isinstance(last := series[axis.key].last, int):
                 yield f"{name if name == 'step' else axis.key.rpartition('/')[2]} {last:,}"
 
 

@@ -251,26 +251,26 @@ class Run:
 
     def is_sampled(self, metric: Metric) -> bool:
         """Whether its values are samples of a motion or angles, which must not be averaged."""
-        variable = self._variable(metric)
+        variable = self._declared.get(metric.key.removeprefix("mean/"))
         if self.is_angle(metric):
             return True
         return metric.kind == Kind.CREATURE and (variable is None or variable.role in ("state", "action"))
 
     def is_angle(self, metric: Metric) -> bool:
         """Whether the log declares that its values are angles, of which the largest is beside the smallest."""
-        variable = self._variable(metric)
+        variable = self._declared.get(metric.key.removeprefix("mean/"))
         return variable is not None and variable.circular
 
-    def _variable(self, metric: Metric) -> Variable | None:
-        declared = {variable.key: variable for variable in self.reader.header.variables}
-        return declared.get(metric.key.removeprefix("mean/"))
+    @cached_property
+    def _declared(self) -> dict[str, Variable]:
+        """The declared variables by key."""
+        return {variable.key: variable for variable in self.reader.header.variables}
 
     def unit(self, metric: Metric) -> str | None:
         """The unit that the log declares."""
         key = metric.key.removeprefix("mean/") if metric.kind == Kind.STATS else metric.key
-        declared = {variable.key: variable.unit for variable in self.reader.header.variables}
-        unit = declared.get(key)
-        return None if unit in ("", "unitless") else unit
+        variable = self._declared.get(key)
+        return None if variable is None or variable.unit in ("", "unitless") else variable.unit
 
     @cached_property
     def _event_types(self) -> npt.NDArray[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +13,11 @@ from starlette.responses import Response
 
 from trainlog.catalog.live import LiveRun
 from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
+from trainlog.follow.column_file import is_nan
+from trainlog.follow.log import Log
 from trainlog.model import Kind
-from trainlog.server.app_state import State
+from trainlog.server.app_state import opened
 from trainlog.server.cards import cards_of, episode_keys, has_functions, keys_of
-from trainlog.server.catalog import about, word
-from trainlog.server.column_file import is_nan
 from trainlog.server.curves import (
     Window,
     axes_of,
@@ -30,35 +30,46 @@ from trainlog.server.curves import (
     smooth_curve,
     window_of,
 )
-from trainlog.server.log import Log
-from trainlog.server.query import Query
+from trainlog.server.query import Query, takes, wrong
 from trainlog.server.responses import ApiError, Download, Room, json_response
 from trainlog.table.values import flatten
 
-__all__ = ["RowsQuery", "csv_rows", "events", "rows", "run", "series", "state_of"]
+__all__ = ["RowsQuery", "about", "csv_rows", "events", "rows", "run", "series"]
 
-_RANGE: Final = ("kind", "keys", "x", "from", "to", "where", "span")
 _READ_FIRST: Final = frozenset([Kind.STATS, Kind.EVOLUTION, Kind.EVENT])
 _LONG: Final = 4000  # letters of a text in the metadata or an event
 _CELLS: Final = 4096  # of a CSV file that are made at once
 
 
-def state_of(request: Request) -> State:
-    """What all requests share."""
-    state: State = request.app.state.shared
-    return state
+def about(run: LiveRun, redact: Callable[[str], str]) -> dict[str, Any]:
+    """One line of the list of runs."""
+    facts = run.facts
+    creature, task = (
+        str(facts.meta[key])[:200] if facts.meta.get(key) is not None else "" for key in ("creature", "task")
+    )
+    return {
+        "id": run.id,
+        "path": run.name,
+        "codec": facts.format,
+        "creature": creature,
+        "task": task,
+        "size": facts.size,
+        "modified": facts.changed,
+        "state": facts.state,
+        "live": facts.state == "running",
+        "frames": facts.frames,
+        "duration": facts.duration,
+        "reward": facts.last.get(facts.reward),
+        "step": facts.last.get(facts.step),
+        "error": redact(facts.error) if facts.error else "",
+        **({"my": dict(run.notes)} if run.notes else {}),
+    }
 
 
-def opened(request: Request) -> tuple[State, LiveRun, Log]:
-    """The run that the address names."""
-    state = state_of(request)
-    entry = state.entry(request.path_params["id"])
-    return state, entry, state.log(entry)
-
-
+@takes("{id}")
 def run(request: Request) -> Response:
     """What one log is: its metadata, kinds, keys, units, axes, and which charts come first."""
-    Query(request, ())
+    Query(request)
     state, entry, log = opened(request)
     with state.reading(log, _READ_FIRST, times={Kind.CREATURE}):
         kinds = {}
@@ -116,15 +127,15 @@ def _shapes_of_one(log: Log, kind: Kind) -> dict[str, Any]:
 class RowsQuery:
     """The parameters that say which rows are wanted."""
 
-    def __init__(self, request: Request, more: tuple[str, ...] = ()) -> None:
-        query = self.query = Query(request, (*_RANGE, *more))
-        self.kind = query.kind("kind", "stats")
+    def __init__(self, request: Request) -> None:
+        query = self.query = Query(request)
+        self.kind = query.kind("stats")
         self.axis = query.axis()
         self.low, self.high = query.number("from"), query.number("to")
-        where = query.text("where", "", most=300)
+        where = query.text("where", most=300)
         key, colon, text = where.partition(":")
         if where and not (key and colon):
-            raise ApiError(400, "parameter", "where is a key, a colon and a text")
+            raise wrong("where is a key, a colon and a text")
         self._where = (key, text) if where else None
         self.part = text  # that the rows have, such as the type of their episodes
         self._span = query.pair("span")
@@ -135,17 +146,16 @@ class RowsQuery:
         return window_of(log, self.kind, self.axis, low, high, self._where, self._span)
 
 
+@takes("{id}", "kind", "keys!", "x", "from", "to", "where", "span", "points", "smooth")
 def series(request: Request) -> Response:
-    """Curves for a screen."""
-    rows_query = RowsQuery(request, ("points", "smooth"))
+    """Curves for a screen. Of more rows than points the first, last, lowest and highest of each part remain."""
+    rows_query = RowsQuery(request)
     query, kind = rows_query.query, rows_query.kind
     state, _, log = opened(request)
-    keys = query.names("keys")
-    if not keys:
-        raise ApiError(400, "parameter", "the parameter keys is missing")
+    keys = query.names("keys") or []
     points = query.parse_int("points", 1600, 1, state.limits.points)
     if points * len(keys) > state.limits.values:
-        raise ApiError(400, "parameter", f"keys times points is more than {state.limits.values}")
+        raise wrong(f"keys times points is more than {state.limits.values:,}")
     smooth = query.smoothing()
     with state.reading(log, {kind}):
         cursor = log.settled()
@@ -175,9 +185,10 @@ def series(request: Request) -> Response:
         )
 
 
+@takes("{id}", "kind", "keys", "x", "from", "to", "where", "span", "points")
 def rows(request: Request) -> Response:
-    """Rows of chosen keys, whole: of more rows than ``points`` those at equal distances."""
-    rows_query = RowsQuery(request, ("points",))
+    """Rows of chosen keys, whole; of more than points those at equal distances."""
+    rows_query = RowsQuery(request)
     query, kind = rows_query.query, rows_query.kind
     state, _, log = opened(request)
     points = query.parse_int("points", 1000, 1, state.limits.points)
@@ -188,11 +199,7 @@ def rows(request: Request) -> Response:
         window = rows_query.window(log)
         total = len(window.rows)
         chosen = np.unique(np.linspace(0, total - 1, min(points, total)).astype(np.intp)) if total else window.rows
-        columns: dict[str, Any] = {}
-        nulls = 0
-        for key in keys:
-            columns[key], lost = _values(log, kind, key, window, chosen)
-            nulls += lost
+        numbers = {key: window.numbers(log, kind, key)[chosen] for key in keys}
         mine = log.rows.get(kind)
         times = mine.time.read(*window.span)[window.rows - window.span[0]][chosen] if mine and total else np.empty(0)
         return json_response(
@@ -204,8 +211,8 @@ def rows(request: Request) -> Response:
                 "row": window.rows[chosen].tolist(),
                 "time": times.tolist(),
                 "axis": window.x[chosen].tolist(),
-                "columns": columns,
-                "nulls": nulls,
+                "columns": {key: series_of(log, kind, key).plain(one) for key, one in numbers.items()},
+                "nulls": sum(int((is_nan(one) | np.isinf(one)).sum()) for one in numbers.values()),
                 "progress": log.progress({kind}),
                 "cursor": str(log.settled()),
             }
@@ -221,21 +228,7 @@ def _known(log: Log, kind: Kind, keys: list[str] | None) -> list[str]:
     return [key for key in keys if series_of(log, kind, key) is not None]
 
 
-def _values(log: Log, kind: Kind, key: str, window: Window, chosen: Any) -> tuple[list[Any], int]:
-    """Values of some rows for JSON, and how many of them it cannot hold: NaN and infinities."""
-    one = series_of(log, kind, key)
-    numbers = window.numbers(log, kind, key)[chosen]
-    finite = np.isfinite(numbers)
-    values = [value if good else None for value, good in zip(numbers.tolist(), finite.tolist(), strict=True)]
-    lost = int((is_nan(numbers) | np.isinf(numbers)).sum())
-    if one.texts:
-        texts = list(one.texts)
-        for i, code in enumerate(window.codes(log, kind, key)[chosen].tolist()):
-            if code >= 0:
-                values[i] = texts[code]
-    return values, lost
-
-
+@takes("{id}", "kind", "keys", "x", "from", "to", "where", "span")
 def csv_rows(request: Request) -> Response:
     """All rows of chosen keys, at full resolution, as CSV."""
     rows_query = RowsQuery(request)
@@ -266,8 +259,7 @@ def _csv(log: Log, kind: Kind, axis: AxisName, keys: list[str], window: Window |
         low, high = part.span
         assert mine is not None
         columns = [mine.time.read(low, high)[part.rows - low].tolist(), *([part.x.tolist()] if own else [])]
-        everything = np.arange(len(part.rows))
-        columns += [_values(log, kind, key, part, everything)[0] for key in keys]
+        columns += [series_of(log, kind, key).plain(part.numbers(log, kind, key)) for key in keys]
         writer.writerows(
             [_harmless(value) if isinstance(value, str) else value for value in row]
             for row in zip(*columns, strict=True)
@@ -283,9 +275,10 @@ def _harmless(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
+@takes("{id}", "x", "from", "to", "points", "kind")
 def events(request: Request) -> Response:
-    """Events with their message, and where they are on an axis; of too many those at equal distances."""
-    query = Query(request, ("x", "from", "to", "points", "kind"))
+    """Events, their message, and where they are on the axis; of more than points those at equal distances."""
+    query = Query(request)
     state, _, log = opened(request)
     axis = query.axis()
     points = query.parse_int("points", 500, 1, 2000)
@@ -312,7 +305,7 @@ def events(request: Request) -> Response:
                     {
                         "x": x,
                         "time": frame.time,
-                        "type": word(event.type),
+                        "type": event.type[:200],
                         "message": event.message[:_LONG],
                         "data": room.short(dict(list(event.data.items())[:50])),
                     }

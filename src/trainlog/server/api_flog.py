@@ -7,21 +7,18 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-import numpy as np
-import numpy.typing as npt
 from starlette.requests import Request
 from starlette.responses import Response
 
+from trainlog.catalog.facts import Digest, Metric
 from trainlog.catalog.live import LiveRun
+from trainlog.follow.log import Log
 from trainlog.model import Frame, Kind
 from trainlog.scan import Scan
-from trainlog.server.api import state_of
-from trainlog.server.app_state import State
-from trainlog.server.log import Log
-from trainlog.server.query import Query
+from trainlog.server.app_state import State, state_of
+from trainlog.server.query import Query, takes
 from trainlog.server.responses import ApiError, Download, Room, json_pieces, json_response
 from trainlog.server.security import refuse_other_sites
-from trainlog.table.table import Table
 
 __all__ = ["analyze", "list_logs", "reset", "watch"]
 
@@ -68,7 +65,7 @@ def list_logs(request: Request) -> Response:
             {
                 "path": entry.name,
                 **{name: _word(entry.facts.meta, name) for name in ("creature", "version", "task")},
-                "size_kb": round(entry.facts.size / 1024, 1),
+                "size_kb": round(entry.facts.size / 1024),
             }
             for entry in entries
             if not entry.facts.error
@@ -76,10 +73,11 @@ def list_logs(request: Request) -> Response:
     )
 
 
+@takes("path!")
 def analyze(request: Request) -> Response:
     """All that a log tells but its creature frames, of which there is a summary."""
     state = state_of(request)
-    log = _named(state, Query(request, ("path",), others=True).text("path"))
+    log = _named(state, Query(request, others=True).text("path"))
     with state.reading(log, {Kind.STATS, Kind.EVOLUTION, Kind.EVENT}, times={Kind.CREATURE}, patience=60.0):
         counts = {kind: len(rows) for kind, rows in log.rows.items()}
         mean, largest = _speeds(log)
@@ -116,10 +114,11 @@ def analyze(request: Request) -> Response:
     )
 
 
+@takes("path!", "since")
 def watch(request: Request) -> Response:
     """The stats frames from index ``since`` on, from the end where it is negative; ``total`` is the next ``since``."""
     state = state_of(request)
-    query = Query(request, ("path", "since"), others=True)
+    query = Query(request, others=True)
     since = query.parse_int("since", 0, -(2**63), 2**63)
     log = _named(state, query.text("path"))
     with state.reading(log, {Kind.STATS}):
@@ -129,12 +128,13 @@ def watch(request: Request) -> Response:
     return Download(json_pieces({**head, "stats": rows}), media_type="application/json")
 
 
+@takes("path")
 def reset(request: Request) -> Response:
     """Forget what is known of a log, so that it is read afresh."""
     refuse_other_sites(request)
     state = state_of(request)
     try:
-        state.poller.drop(_entry(state, Query(request, ("path",), others=True).text("path", "")).id)
+        state.poller.drop(_entry(state, Query(request, others=True).text("path")).id)
     except ApiError as error:
         if error.code != "path":  # of a log that is not there nothing is known, as was wished
             raise
@@ -174,22 +174,15 @@ def _speeds(log: Log) -> tuple[float, float]:
     count = len(log.rows[Kind.CREATURE]) if Kind.CREATURE in log.rows else 0
     known, mean, largest = _SPEEDS.get(log, (-1, 0.0, 0.0))
     if known != count:
-        scan = Scan(kinds=frozenset([Kind.CREATURE]), columns=["speed"], on_damage="ignore")
-        sums = [
-            (speeds.sum(), speeds.max()) for batch in log.reader.scan(scan) if len(speeds := _speeds_of(batch.table))
-        ]
-        mean = float(sum(one for one, _ in sums)) / max(count, 1)
-        largest = float(max((most for _, most in sums), default=0.0))
+        digest = Digest()
+        for batch in log.reader.scan(Scan(kinds=Kind.CREATURE, columns=["speed"], on_damage="ignore")):
+            if batch.table.rows:
+                digest.add(batch.table)
+        speed = digest.kinds.get(Kind.CREATURE, {}).get("speed", Metric())
+        mean = speed.total / max(count, 1)
+        largest = speed.high if count == speed.numbers > 0 else max(speed.high, 0.0) if speed.numbers else 0.0
         _SPEEDS[log] = count, mean, largest
     return mean, largest
-
-
-def _speeds_of(table: Table) -> npt.NDArray[np.float64]:
-    """The speeds of a batch's frames; 0 where one has none."""
-    values = table["speed"] if "speed" in table else np.zeros(0)
-    if values.dtype == object or values.ndim > 1:
-        values = np.array([one if isinstance(one, int | float) else 0.0 for one in values.tolist()], np.float64)
-    return np.nan_to_num(values.astype(np.float64), posinf=np.inf, neginf=-np.inf)
 
 
 def _place(frame: Frame) -> dict[str, float] | None:

@@ -4,47 +4,49 @@ from __future__ import annotations
 
 import hmac
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from trainlog.catalog.group_curves import GroupCurves, Member
 from trainlog.catalog.groups import all_but_seed, grouped, label_of
 from trainlog.catalog.live import LiveRun
 from trainlog.conventions import task_of
 from trainlog.errors import ExpressionError, LogNotFound, LogWriteError, PlotError
-from trainlog.plot.seeds import BANDS
-from trainlog.server.api import state_of
-from trainlog.server.app_state import State
-from trainlog.server.catalog import about
-from trainlog.server.query import Query, json_body
+from trainlog.server.api import about
+from trainlog.server.app_state import State, state_of
+from trainlog.server.query import LETTERS, Query, json_body, takes, wrong
 from trainlog.server.responses import ApiError, Room, json_response
+from trainlog.server.security import refuse_other_sites
 from trainlog.statistics import CENTERS
+
+if TYPE_CHECKING:
+    from trainlog.catalog.group_curves import Member
 
 __all__ = ["annotate", "columns", "groups", "ids", "notes", "runs"]
 
 _MOST_ROWS: Final = 100_000
-_MOST_MEMBERS: Final = 1000  # of all groups of one answer
+_MOST_COLUMNS: Final = 5000
 _SEED: Final = "*"  # instead of keys: runs that differ in the seed alone are one group
 
 
 def _selected(query: Query, state: State) -> list[LiveRun]:
     """The runs that a request names, or that fit its filter."""
-    ids = query.names("runs", most=_MOST_MEMBERS)
+    ids = query.names("runs", most=LETTERS)
     if ids is not None:
-        return [entry for id in ids if (entry := state.catalog.find(id)) is not None]
+        state.check_count(len(ids))
+        return [entry for id in ids if (entry := state.catalog.entries.get(id)) is not None]
     try:
-        return state.table.select(query.text("filter", "", most=2000), query.text("sort", "-changed", most=512))
+        return state.table.select(query.text("filter", most=2000), query.text("sort", "-changed", most=512))
     except ExpressionError as error:
         raise ApiError(400, "filter", str(error)) from error
 
 
+@takes("filter", "sort", "runs", "offset", "limit", "columns")
 def runs(request: Request) -> Response:
-    """The runs that fit a filter, in an order, a page of them."""
-    query = Query(request, ("filter", "sort", "offset", "limit", "columns", "runs"))
-    state = state_of(request)
+    """The runs that fit a filter, in an order: a page of them."""
+    query, state = Query(request), state_of(request)
     offset = query.parse_int("offset", 0, 0, 2**53)
     limit = query.parse_int("limit", _MOST_ROWS, 0, _MOST_ROWS)
     version, found = state.catalog.version, _selected(query, state)
@@ -70,43 +72,49 @@ def runs(request: Request) -> Response:
     )
 
 
+@takes("filter", "sort", "offset", "limit")
 def ids(request: Request) -> Response:
     """The ids of the runs that fit a filter, in an order: of all of them, or of a range."""
-    query = Query(request, ("filter", "sort", "offset", "limit"))
-    offset, limit = query.parse_int("offset", 0, 0, 2**53), query.parse_int("limit", _MOST_MEMBERS, 0, _MOST_ROWS)
+    query = Query(request)
+    offset, limit = query.parse_int("offset", 0, 0, 2**53), query.parse_int("limit", _MOST_ROWS, 0, _MOST_ROWS)
     found = _selected(query, state_of(request))
     return json_response({"matching": len(found), "ids": [entry.id for entry in found[offset : offset + limit]]})
 
 
+@takes("filter")
 def columns(request: Request) -> Response:
-    """The columns that there are, and whether the runs that fit a filter differ in them."""
-    query, state = Query(request, ("filter",)), state_of(request)
+    """The columns of the table of runs, and whether those that fit a filter differ in them."""
+    query, state = Query(request), state_of(request)
     try:
-        found = state.table.columns(query.text("filter", "", most=2000))
+        found = state.table.columns(query.text("filter", most=2000))
     except ExpressionError as error:
         raise ApiError(400, "filter", str(error)) from error
-    return json_response({"columns": found[:5000], "left_out": max(len(found) - 5000, 0)})
+    return json_response({"columns": found[:_MOST_COLUMNS], "left_out": max(len(found) - _MOST_COLUMNS, 0)})
 
 
+@takes("filter", "sort", "runs", "by", "kind", "keys", "x", "where", "center", "band", "smooth")
 def groups(request: Request) -> Response:
-    """Curves of groups of runs: the center of each, a band around it, and how many runs there are at each point."""
-    query = Query(request, ("runs", "filter", "sort", "by", "keys", "kind", "x", "center", "band", "smooth", "where"))
-    state = state_of(request)
-    kind, axis = query.kind("kind", "stats"), query.axis()
-    smooth = None if query.text("smooth", "") == "auto" else query.number("smooth") or 0.0
+    """Curves of groups of runs: the center of each, a band around it, and how many runs there are at each point.
+
+    They are those of the figures. Without keys it is told which runs are a group.
+    """
+    from trainlog.catalog.group_curves import GroupCurves
+    from trainlog.plot.seeds import BANDS
+
+    query, state = Query(request), state_of(request)
+    kind, axis, smooth = query.kind("stats"), query.axis(), query.smoothing()
     center, band = query.one_of("center", CENTERS, "mean"), query.one_of("band", BANDS, "ci")
-    curves = GroupCurves(kind, axis, center, band, smooth, query.text("where", "", most=300).partition(":")[2])
+    curves = GroupCurves(kind, axis, center, band, smooth, query.text("where", most=300).partition(":")[2])
     keys, chosen, by = query.names("keys", most=30) or [], _selected(query, state), query.text("by", _SEED)
-    if len(chosen) > _MOST_MEMBERS:
-        raise ApiError(400, "runs", f"at most {_MOST_MEMBERS:,} runs are drawn; these are {len(chosen):,}")
+    state.check_count(len(chosen))
     rows, room = [entry.row for entry in chosen], Room()
     try:
         names = all_but_seed(rows) if by == _SEED else [state.table.column(key) for key in by.split(",")]
         groups = grouped(rows, names)
-        with state.querying():
+        with state.queries:
             found = curves.of([_member(state, entry) for entry in chosen], keys, groups)
     except (ExpressionError, PlotError) as error:
-        raise ApiError(400, "parameter", str(error)) from error
+        raise wrong(str(error)) from error
     shown = [
         {
             "label": room.short(label_of(rows[members[0]], names), 300),
@@ -120,15 +128,21 @@ def groups(request: Request) -> Response:
 
 
 def _member(state: State, entry: LiveRun) -> Member | None:
+    from trainlog.catalog.group_curves import Member
+
     try:
-        return Member(state.catalog.opened(entry), entry.known.stamp, task_of(entry.facts.meta))
+        return Member(state.catalog.path_of(entry), entry.known.stamp, task_of(entry.facts.meta))
     except LogNotFound:
         return None
 
 
+@takes()
 def notes(request: Request) -> Response:
-    """The saved views, whether anything can be kept, and what is needed for it."""
-    Query(request, ())
+    """Saved views, whether anything can be kept, and the token that a POST needs in the header X-Trainlog-Token.
+
+    Its body is {"run": id, "fields": {"name": text, "tags": [text], "note": text}} or {"view": name, "query": text}.
+    """
+    Query(request)
     state = state_of(request)
     mine = state.catalog.notes[state.catalog.roots[0]]
     why = mine.refusal()
@@ -140,10 +154,9 @@ def notes(request: Request) -> Response:
 async def annotate(request: Request) -> Response:
     """Keep the name, tags and note of a run, or a view."""
     state = state_of(request)
-    site, origin = request.headers.get("sec-fetch-site", "same-origin"), request.headers.get("origin")
-    is_ours = origin is None or origin.partition("://")[2] == request.headers.get("host")
+    refuse_other_sites(request)
     token = request.headers.get("x-trainlog-token", "")
-    if site != "same-origin" or not is_ours or not hmac.compare_digest(token.encode(), state.write_token.encode()):
+    if not hmac.compare_digest(token.encode(), state.write_token.encode()):
         raise ApiError(403, "token", "only the page of this server may do that, with its token")
     body = await json_body(request)
     try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trainlog.catalog.live import LiveCatalog
 from trainlog.errors import TrainlogError
 from trainlog.server import api, api_flog, api_runs, exports, moment_api
-from trainlog.server.app_state import Limits, State
-from trainlog.server.catalog import Catalog
+from trainlog.server.app_state import Limits, State, state_of
 from trainlog.server.log_poller import LogPoller
-from trainlog.server.openapi import document
 from trainlog.server.replay_pages import ReplayPages
 from trainlog.server.responses import ApiError, json_response, refusal
 from trainlog.server.security import Guard
@@ -66,7 +66,7 @@ def create_app(
         LogNotFound: when one of *roots* does not exist.
 
     """
-    catalog = Catalog([location(root) for root in roots], scan_every, read_only=read_only)
+    catalog = LiveCatalog([location(root) for root in roots], scan_every, read_only=read_only)
     state = State(catalog, LogPoller(), limits or Limits(), ReplayPages())
 
     @asynccontextmanager
@@ -74,6 +74,8 @@ def create_app(
         state.signal.attach()
         current_default_thread_limiter().total_tokens = _THREADS
         catalog.start()
+        # Charts need it, and the first list must not wait for it.
+        threading.Thread(target=import_module, args=("trainlog.plot",), daemon=True).start()
         yield
         state.poller.close()
         state.replay_pages.close()
@@ -86,18 +88,18 @@ def create_app(
             Route("/api/v1/stream", stream, methods=["POST"]),
             *_pages(),
         ],
-        exception_handlers={
-            ApiError: _api_error,
-            HTTPException: _http_error,
-            TrainlogError: _log_changed,
-            OSError: _log_changed,
-            Exception: _internal_error,
-        },
+        exception_handlers=dict.fromkeys((ApiError, HTTPException, TrainlogError, OSError, Exception), _refused),
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     app.state.shared = state
     return Guard(app, hosts=hosts, token=token, framed_by=framed_by, stop=state.stop)
+
+
+def _description(request: Request) -> Response:
+    from trainlog.server.openapi import document
+
+    return json_response(document(_ROUTES))
 
 
 _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [
@@ -122,7 +124,7 @@ _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [
     ("/api/v1/runs/{id}/function", moment_api.function),
     ("/api/v1/runs/{id}/replay", moment_api.replay),
     ("/api/v1/stream", stream),
-    ("/api/v1/openapi.json", lambda request: json_response(document())),
+    ("/api/v1/openapi.json", _description),
 ]
 
 
@@ -145,22 +147,13 @@ def _page(content: bytes, kind: str) -> Callable[[Request], Response]:
     return page
 
 
-def _api_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
+def _refused(request: Request, error: Exception) -> Response:
+    """What a client is told of an error."""
+    if isinstance(error, HTTPException):
+        error = ApiError(error.status_code, "address", "there is nothing at this address")
+    elif isinstance(error, TrainlogError | OSError):  # what was read a moment ago cannot be read any more
+        reason = state_of(request).redact(error)
+        error = ApiError(409, "changed", f"the file changed while it was read ({reason}); ask again")
+    elif not isinstance(error, ApiError):
+        error = ApiError(500, "internal", "the server made a mistake; its terminal says which")
     return refusal(error)
-
-
-def _log_changed(request: Request, error: Exception) -> Response:
-    """What was read a moment ago cannot be read any more."""
-    reason = api.state_of(request).redact(error)
-    return refusal(ApiError(409, "changed", f"the file changed while it was read ({reason}); ask again"))
-
-
-def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return refusal(ApiError(error.status_code, "address", "there is nothing at this address"))
-
-
-def _internal_error(request: Request, error: Exception) -> Response:
-    """A mistake of ours: the server's own terminal says which."""
-    return refusal(ApiError(500, "internal", "the server made a mistake; its terminal says which"))

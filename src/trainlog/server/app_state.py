@@ -7,21 +7,22 @@ import secrets
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from trainlog.catalog.live import LiveRun
+from starlette.requests import Request
+
+from trainlog.catalog.live import LiveCatalog, LiveRun
 from trainlog.catalog.live_table import LiveTable
 from trainlog.errors import LogNotFound, TrainlogError
+from trainlog.follow.log import Log
 from trainlog.model import Kind
-from trainlog.server.catalog import Catalog
-from trainlog.server.log import Log
 from trainlog.server.log_poller import LogPoller
 from trainlog.server.replay_pages import ReplayPages
 from trainlog.server.responses import ApiError
 
-__all__ = ["Limits", "Signal", "State"]
+__all__ = ["Limits", "Signal", "State", "opened", "state_of"]
 
 # Seconds that a request waits for a log that is being read for the first time: until it is read, where that cannot
 # take long; else until there is something to show. The answer says how much of the log it is made of.
@@ -37,7 +38,7 @@ class Limits:
     points: int = 20_000  # of one curve
     values: int = 1_000_000  # in one answer
     streams: int = 100  # at the same time
-    runs: int = 1000  # in one stream
+    runs: int = 1000  # in one stream, in all groups, in one figure
     queries: int = 2  # that read at the same time, as each may take a whole column into memory
 
 
@@ -69,9 +70,16 @@ class Signal:
 
 
 class State:
-    """See the module."""
+    """See the module.
 
-    def __init__(self, catalog: Catalog, poller: LogPoller, limits: Limits, replay_pages: ReplayPages) -> None:
+    Attributes:
+        table: of the runs.
+        write_token: what the page needs to keep notes.
+        queries: held by requests that read: only some at a time do.
+
+    """
+
+    def __init__(self, catalog: LiveCatalog, poller: LogPoller, limits: Limits, replay_pages: ReplayPages) -> None:
         self.catalog = catalog
         self.poller = poller
         self.replay_pages = replay_pages
@@ -81,13 +89,23 @@ class State:
         self.stopping = False
         self.table = LiveTable(catalog)
         self.write_token = secrets.token_urlsafe(24)
-        self._queries = threading.BoundedSemaphore(limits.queries)
+        self.queries = threading.BoundedSemaphore(limits.queries)
         catalog.on_change = poller.on_change = self.signal.notify
 
     def stop(self) -> None:
         """End all streams: a server that shuts down would wait for them."""
         self.stopping = True
         self.signal.notify()
+
+    def check_count(self, runs: int) -> None:
+        """Refuse to draw or to follow more *runs* than are allowed.
+
+        Raises:
+            ApiError: when there are more.
+
+        """
+        if runs > (most := self.limits.runs):
+            raise ApiError(400, "runs", f"{runs:,} runs are too many: at most {most:,} at a time; narrow the filter")
 
     def entry(self, id: str) -> LiveRun:
         """The log of that id.
@@ -96,7 +114,7 @@ class State:
             ApiError: when there is none.
 
         """
-        entry = self.catalog.find(id[:64])
+        entry = self.catalog.entries.get(id)
         if entry is None:
             raise ApiError(404, "run", "there is no such run")
         return entry
@@ -112,7 +130,7 @@ class State:
         if log is not None and not log.error:
             return log
         try:
-            return self.poller.open(entry.id, entry.name, self.catalog.opened(entry), entry.files)
+            return self.poller.open(entry.id, entry.name, self.catalog.path_of(entry), entry.files)
         except LogNotFound as error:
             raise ApiError(404, "run", error.message) from error
         except (TrainlogError, OSError, ValueError) as error:
@@ -150,10 +168,19 @@ class State:
         if log.error:
             raise ApiError(409, "replaced", f"the file changed while it was read: {self.redact(log.error)}; ask again")
         began = time.monotonic()
-        with self._queries:
+        with self.queries:
             log.used = max(log.used, began)
             yield
 
-    def querying(self) -> AbstractContextManager[object]:
-        """Read from logs that are not open, only some requests at a time."""
-        return self._queries
+
+def state_of(request: Request) -> State:
+    """What all requests share."""
+    state: State = request.app.state.shared
+    return state
+
+
+def opened(request: Request) -> tuple[State, LiveRun, Log]:
+    """The run that the address names."""
+    state = state_of(request)
+    entry = state.entry(request.path_params["id"])
+    return state, entry, state.log(entry)

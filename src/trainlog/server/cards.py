@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 
 from trainlog.conventions import Meaning
 from trainlog.episode_summary import EpisodeType
+from trainlog.follow.log import Log
 from trainlog.model import Kind
 from trainlog.server.curves import has_episodes
-from trainlog.server.log import Log
 
 __all__ = ["FUNCTION", "cards_of", "episode_keys", "has_functions", "keys_of"]
 
@@ -54,7 +54,6 @@ _CARDS: Final = (
 # Of the summaries of episodes, see `trainlog.episode_summary.Tally.summary`.
 _EPISODE_TITLES: Final = {"return": "Return", "reward": "Mean reward of a step", "length": "Length of an episode"}
 _EPISODE_COLORS: Final = {EpisodeType.EVALUATION: "blue", EpisodeType.TRAINING: "orange"}
-_MEAN: Final = "mean/"
 
 
 def cards_of(log: Log) -> list[dict[str, Any]]:
@@ -103,9 +102,10 @@ def has_functions(log: Log) -> bool:
 
 def keys_of(log: Log, kind: Kind, shapes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """*shapes* by key with what the conventions and the log's declarations say of each, the most important first."""
-    units = {variable.key: variable.unit for variable in log.reader.header.variables if variable.unit}
-    found = {}
-    for key, about in log.conventions.describe(kind, shapes).items():
-        unit = units.get(key.removeprefix(_MEAN) if kind == Kind.STATS else key)
-        found[key] = {**shapes[key], **about, **({"unit": unit} if unit else {})}
-    return found
+    from trainlog.plot.run import Metric, Run
+
+    run = Run(log.reader)
+    return {
+        key: {**shapes[key], **about, **({"unit": unit} if (unit := run.unit(Metric(kind, key))) else {})}
+        for key, about in log.conventions.describe(kind, shapes).items()
+    }

@@ -9,17 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.conventions import AXES, AxisKey, AxisName
-from trainlog.draw import downsample
-from trainlog.draw.downsample import kept_points, visible_gaps
 from trainlog.episode_summary import is_summary
+from trainlog.follow.column_file import ColumnFile, codes_of, is_nan
+from trainlog.follow.columns import Series
+from trainlog.follow.log import Log
 from trainlog.model import Kind
-from trainlog.plot.run import Metric, Run
-from trainlog.plot.smoothing import is_evaluation, smoothed
 from trainlog.scan import Scan
-from trainlog.server.column_file import ColumnFile, codes_of, is_nan
-from trainlog.server.columns import Series
 from trainlog.server.episode_axis import continued
-from trainlog.server.log import Log
 from trainlog.server.responses import ApiError
 
 __all__ = [
@@ -154,21 +150,14 @@ def window_of(
             raise ApiError(400, "key", f"no {kind} frame has the key {key!r}")
         code = rows.columns.series[key].texts.get(text, -2)
         chosen &= rows.columns.codes(key, 0, total) == code
-    inside = chosen.copy()
-    if low is not None:
-        inside &= x >= low
-    if high is not None:
-        inside &= x <= high
+    low, high = -np.inf if low is None else low, np.inf if high is None else high
     among = np.flatnonzero(chosen)
-    picked = np.flatnonzero(inside)
-    if len(picked) < len(among):
-        if len(picked):
-            first, last = np.searchsorted(among, [picked[0], picked[-1]])
-        else:
-            first = last = int(np.searchsorted(x[among], low if low is not None else -np.inf))
-        around = among[[max(int(first) - 1, 0), min(int(last) + (1 if len(picked) else 0), len(among) - 1)]]
-        picked = np.union1d(picked, around) if len(among) else picked
-    return Window(picked, x[picked])
+    inside = np.flatnonzero((x[among] >= low) & (x[among] <= high))
+    if len(inside) < len(among):
+        behind = np.searchsorted(x[among], low)
+        first, last = (inside[0], inside[-1]) if len(inside) else (behind, behind - 1)
+        inside = np.union1d(inside, np.clip([first - 1, last + 1], 0, len(among) - 1))
+    return Window(among[inside], x[among[inside]])
 
 
 def places_of(log: Log, kind: Kind, axis: AxisName, window: Window) -> dict[str, Floats]:
@@ -185,6 +174,8 @@ def curve(
 
     Before the points ``breaks`` a NaN or an infinity was logged, which is wide enough to be seen.
     """
+    from trainlog.draw.downsample import kept_points, visible_gaps
+
     series = series_of(log, kind, key)
     if series.texts:
         return _strip(window.codes(log, kind, key), window.x, list(series.texts), points)
@@ -213,6 +204,10 @@ def smooth_curve(
 
     By default no evaluations are, by the name of the key or of the *part* of the rows, and no sampled states.
     """
+    from trainlog.draw.downsample import downsample
+    from trainlog.plot.run import Metric, Run
+    from trainlog.plot.smoothing import is_evaluation, smoothed
+
     if smooth is None and (is_evaluation(f"{key} {part}") or Run(log.reader).is_sampled(Metric(kind, key))):
         return None
     values = whole.numbers(log, kind, key)
@@ -257,7 +252,7 @@ def damage_of(log: Log, kind: Kind, axis: AxisName) -> list[tuple[float, float]]
         return []
     x = axis_values(log, kind, axis, 0, len(orders))
     found = set()
-    for gap in log.gaps[:_MOST_DAMAGED]:
+    for gap in [*log.gaps.values()][:_MOST_DAMAGED]:
         behind = int(np.clip(np.searchsorted(orders, gap.offset), 1, len(orders) - 1))
         found.add((float(x[behind - 1]), float(x[behind])))
     return sorted(one for one in found if np.isfinite(one).all())

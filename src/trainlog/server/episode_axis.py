@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.conventions import AxisName
+from trainlog.follow.log import Log
 from trainlog.model import Kind
-from trainlog.server.log import Log
 
 __all__ = ["continued"]
 

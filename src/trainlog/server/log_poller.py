@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from trainlog.errors import InvalidPosition, TrainlogError
-from trainlog.server.log import Log
+from trainlog.follow.log import Log
 
 __all__ = ["LogPoller"]
 
 SLICE: Final = 0.05  # seconds
 WATCHED: Final = 60.0  # a log that nobody has asked for so long is not read on ...
 KEPT: Final = 600.0  # ... and after so long forgotten
-MOST: Final = 256  # logs that are kept
+MOST: Final = 2000  # logs that are kept: more than one stream follows
+CALM: Final = 20.0  # one that has not grown for so many seconds ...
+LONGEST: Final = 1.0  # ... is looked at each second, others oftener
 
 
 class LogPoller:
@@ -30,6 +33,7 @@ class LogPoller:
     def __init__(self, pause: float = 0.05) -> None:
         self._pause = pause
         self._logs: dict[str, Log] = {}
+        self._news: WeakKeyDictionary[Log, float] = WeakKeyDictionary()  # when there was something new
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closed = False
@@ -94,10 +98,12 @@ class LogPoller:
             for log in list(self._logs.values()):
                 if now - log.used > KEPT:
                     self.drop(log.id)
-                elif now - log.used <= WATCHED:
+                elif now - log.used <= WATCHED and now >= log.due:
+                    log.due = now + LONGEST * min((now - self._news.get(log, now)) / CALM, 1.0)
                     version = log.version
                     more |= self._advance(log)
-                    changed |= log.version != version or bool(log.error)
+                    if log.version != version or log.error:
+                        changed, self._news[log], log.due = True, now, 0.0
             if changed:
                 self.on_change()
             if not more:

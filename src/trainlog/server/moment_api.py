@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from math import inf, isfinite
-from typing import Any, Final
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,20 +16,21 @@ from starlette.responses import RedirectResponse, Response
 
 from trainlog.conventions import FUNCTION_SAMPLE, SIMULATED_MODEL, Conventions
 from trainlog.episode_summary import period_of
-from trainlog.functions import function_axes
+from trainlog.follow.columns import MOST_LETTERS, MOST_TEXTS, Rows
+from trainlog.follow.log import Log
+from trainlog.functions import function_axes, grid_of
 from trainlog.model import Frame, Kind
-from trainlog.mujoco.state import MODEL
-from trainlog.mujoco.stored_model import Names, element_names_of
-from trainlog.server.api import opened
+from trainlog.server.app_state import opened
 from trainlog.server.cards import FUNCTION
-from trainlog.server.columns import Rows
 from trainlog.server.curves import axes_of
-from trainlog.server.log import Log
 from trainlog.server.places import Places
-from trainlog.server.query import Query
+from trainlog.server.query import Query, takes
 from trainlog.server.responses import ApiError, Room, json_response
 from trainlog.server.security import is_loopback, refuse_other_sites
-from trainlog.table.values import flatten
+from trainlog.table.values import flatten, number
+
+if TYPE_CHECKING:
+    from trainlog.mujoco.stored_model import Names
 
 __all__ = ["frame", "function", "functions", "path", "replay"]
 
@@ -37,15 +39,16 @@ _ITEMS: Final = 20_000
 _NAMED: Final[WeakKeyDictionary[Log, tuple[int, dict[str, Names]]]] = WeakKeyDictionary()
 _LETTERS: Final = 10_000
 _MOST_LINES: Final = 512  # of a grid
-# By log: the learned functions by name.
-_SCALES: Final[WeakKeyDictionary[Log, dict[str, _Scale]]] = WeakKeyDictionary()
+_FUNCTIONS: Final[WeakKeyDictionary[Log, _Functions]] = WeakKeyDictionary()
+_COUNTS: Final = ("episode", "step", "experiment_step")  # of a sample
 
 
+@takes("{id}", "kind", "x", "span", "at", "nearest", "row")
 def frame(request: Request) -> Response:
-    """The frame of a kind at a moment: the last one that is not after it, or the nearest one; or one by its number."""
-    query = Query(request, ("kind", "x", "at", "row", "nearest", "span"))
+    """The whole frame at a moment (the last one that is not after it) or of a number, and where it is on every axis."""
+    query = Query(request)
     state, _, log = opened(request)
-    kind = query.kind("kind", "creature")
+    kind = query.kind("creature")
     axis = query.axis()
     at, span = query.number("at"), query.pair("span")
     nearest = query.parse_int("nearest", 0, 0, 1)
@@ -92,6 +95,9 @@ def _axes(log: Log, kind: Kind, row: int, frame: Frame) -> dict[str, float]:
 
 def _elements(log: Log, frame: Frame) -> dict[str, Any]:
     """By key of *frame*: the names and units of its elements, as far as the log has a model that says them."""
+    from trainlog.mujoco.state import MODEL
+    from trainlog.mujoco.stored_model import element_names_of
+
     models = log.rows.get(SIMULATED_MODEL)
     if models is None or not isinstance(frame.data.get(MODEL), str):
         return {}
@@ -124,9 +130,10 @@ def _cut(frame: Frame) -> dict[str, Any]:
     return short
 
 
+@takes("{id}", "x", "from", "to", "points")
 def path(request: Request) -> Response:
-    """Where the creature was, from above: at most ``points`` places at equal distances of its frames."""
-    query = Query(request, ("from", "to", "points", "x"))
+    """Where the creature was, seen from above, and on the axis: places at equal distances of its frames."""
+    query = Query(request)
     state, _, log = opened(request)
     axis = query.axis()
     points = query.parse_int("points", 1500, 2, 5000)
@@ -184,102 +191,109 @@ def _put_places(
         columns[prefix + axis] = [None if place is None else place[i] for place in places]
 
 
+@takes("{id}")
 def functions(request: Request) -> Response:
-    """The functions that were logged: when, over which variables, and in which range all their samples are."""
-    Query(request, ())
+    """The learned functions: when they were sampled, over which variables, in which range all samples are."""
+    Query(request)
     state, _, log = opened(request)
     with state.reading(log, {Kind.EVENT}):
-        return json_response({"run": log.id, "functions": [_about(log, one) for one in _functions(log)]})
+        known = _FUNCTIONS.setdefault(log, _Functions())
+        with known.lock:
+            for row in _sampled_rows(log)[known.looked :]:
+                known.add(row, log)
+            found = [one.as_json() for one in known.by_name.values()]
+        return json_response({"run": log.id, "functions": found})
 
 
-def _functions(log: Log) -> list[dict[str, Any]]:
-    mine = log.rows.get(Kind.EVENT)
-    series = {} if mine is None else mine.columns.series
-    key = log.conventions.event_type(series)
-    if mine is None or key is None or FUNCTION not in series:
+def _sampled_rows(log: Log) -> list[int]:
+    """The events that are samples of functions."""
+    events = log.rows.get(Kind.EVENT)
+    key = None if events is None else log.conventions.event_type(events.columns.series)
+    if events is None or key is None:
         return []
-    rows = mine.columns.rows
-    is_sample = mine.columns.codes(key, 0, rows) == series[key].texts.get(FUNCTION_SAMPLE, -2)
-    codes = mine.columns.codes(FUNCTION, 0, rows)
-    ids = mine.columns.numbers("id", 0, rows) if "id" in series else np.zeros(rows)
-    found = []
-    for name, code in series[FUNCTION].texts.items():
-        mine_all = is_sample & (codes == code)
-        for number, id in enumerate(np.unique(ids[mine_all]), 1):  # two functions may have one name
-            at = np.flatnonzero(mine_all & ((ids == id) | np.isnan(id)))
-            columns = {"row": at.tolist(), "time": mine.time.read(0, rows)[at].tolist()}
-            for each in ("episode", "step", "experiment_step"):
-                if each in series:
-                    values = mine.columns.numbers(each, 0, rows)[at]
-                    columns[each] = np.where(np.isfinite(values), values, -1).tolist()
-            found.append({"name": name if number == 1 else f"{name}#{number}", "samples": columns})
-    return found
+    codes = events.columns.codes(key, 0, events.columns.rows)
+    rows: list[int] = np.flatnonzero(codes == events.columns.series[key].texts.get(FUNCTION_SAMPLE, -2)).tolist()
+    return rows
 
 
-def _about(log: Log, one: dict[str, Any]) -> dict[str, Any]:
-    """A function with its shape, variables and range; of samples that were not looked at yet, as they do not change."""
-    known = _SCALES.setdefault(log, {}).setdefault(one["name"], _Scale())
-    for row in one["samples"]["row"][known.samples :]:
-        known.add(log.frames(Kind.EVENT, [row])[0].data)
-    axes = [
-        {"name": axis.name, "unit": axis.unit, "low": axis.low, "high": axis.high}
-        for axis in function_axes(one["name"].partition("#")[0], log.reader.header.variables)
-    ]
-    span = [known.low, known.high] if known.low <= known.high else None
-    return {**one, "shape": known.shape, "axes": axes, "range": span}
-
-
-class _Scale:
-    """What all samples of a function have in common."""
+class _Functions:
+    """The learned functions of a log, by name and id, as far as their samples were looked at."""
 
     def __init__(self) -> None:
-        self.samples = 0
-        self.shape: list[int] = []
-        self.low, self.high = inf, -inf
+        self.by_name: dict[tuple[str, str], _Function] = {}
+        self.looked = 0
+        self.lock = Lock()
 
-    def add(self, data: Mapping[Any, Any]) -> None:
-        self.samples += 1
-        try:
-            shape, values = _grid(data)
-        except ApiError:
-            return
-        self.shape = [max(pair) for pair in zip(shape, self.shape or shape, strict=True)]
-        good = values[np.isfinite(values)]
-        self.low = min(self.low, float(good.min(initial=inf)))
-        self.high = max(self.high, float(good.max(initial=-inf)))
-
-
-def _grid(data: Mapping[Any, Any]) -> tuple[list[int], npt.NDArray[np.float64]]:
-    """The shape (z, y, x) of a sample, and its values in it."""
-    try:
-        values = np.array(data["values"], np.float64).reshape(data["shape"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        values = np.empty(0)
-    if values.ndim != 3 or not values.size:
-        raise ApiError(422, "damaged", "this sample has no grid of values")
-    return list(values.shape), values
+    def add(self, row: int, log: Log) -> None:
+        self.looked += 1
+        (sample,) = log.frames(Kind.EVENT, [row])
+        name, id = (str(sample.data.get(key, ""))[:MOST_LETTERS] for key in (FUNCTION, "id"))
+        if (name, id) not in self.by_name and len(self.by_name) < MOST_TEXTS:  # two functions may have one name
+            same = sum(name == other for other, _ in self.by_name)
+            self.by_name[name, id] = _Function(f"{name}#{same + 1}" if same else name, name, log)
+        if (name, id) in self.by_name:
+            self.by_name[name, id].add(row, sample)
 
 
+class _Function:
+    """What the samples of a learned function have in common, and where each is."""
+
+    def __init__(self, shown: str, name: str, log: Log) -> None:
+        axes = function_axes(name, log.reader.header.variables)
+        fields = ("name", "unit", "low", "high")
+        self._about = {"name": shown, "axes": [{field: getattr(one, field) for field in fields} for one in axes]}
+        self.samples: dict[str, list[Any]] = {name: [] for name in ("row", "time", *_COUNTS)}
+        self._shape: list[int] = []
+        self._low, self._high = inf, -inf
+
+    def add(self, row: int, sample: Frame) -> None:
+        self.samples["row"].append(row)
+        self.samples["time"].append(sample.time)
+        for name in _COUNTS:
+            count = number(sample.data.get(name))
+            self.samples[name].append(count if isfinite(count) else -1)
+        with suppress(ApiError):
+            values = _grid(sample.data)
+            self._shape = [max(pair) for pair in zip(values.shape, self._shape or values.shape, strict=True)]
+            good = values[np.isfinite(values)]
+            self._low = min(self._low, float(good.min(initial=inf)))
+            self._high = max(self._high, float(good.max(initial=-inf)))
+
+    def as_json(self) -> dict[str, Any]:
+        span = [self._low, self._high] if self._low <= self._high else None
+        return {**self._about, "samples": self.samples, "shape": self._shape, "range": span}
+
+
+def _grid(data: Mapping[Any, Any]) -> npt.NDArray[np.float64]:
+    """The values of a sample, shape (z, y, x)."""
+    with suppress(KeyError, TypeError, ValueError, OverflowError):
+        values = grid_of(data)
+        if values.ndim == 3 and values.size:
+            return values
+    raise ApiError(422, "damaged", "this sample has no grid of values")
+
+
+@takes("{id}", "row!", "z")
 def function(request: Request) -> Response:
-    """One sample of a function: its values, y by x, of one slice in z."""
-    query = Query(request, ("row", "z"))
+    """One sample of a function as a grid, y by x, in one slice of z."""
+    query = Query(request)
     state, _, log = opened(request)
     with state.reading(log, {Kind.EVENT}):
         row = query.parse_int("row", 0, 0, 2**53)
-        if not any(row in each["samples"]["row"] for each in _functions(log)):
+        if row not in _sampled_rows(log):
             raise ApiError(404, "row", "there is no sample of a function in that row")
         data = log.frames(Kind.EVENT, [row])[0].data
-    shape, values = _grid(data)
-    z = query.parse_int("z", 0, 0, shape[0] - 1)
+    values = _grid(data)
+    z = query.parse_int("z", 0, 0, len(values) - 1)
     grid = values[z, :_MOST_LINES, :_MOST_LINES].tolist()
-    return json_response(
-        {"run": log.id, "row": row, "name": str(data.get(FUNCTION, "")), "shape": shape, "z": z, "grid": grid}
-    )
+    name = str(data.get(FUNCTION, ""))
+    return json_response({"run": log.id, "row": row, "name": name, "shape": values.shape, "z": z, "grid": grid})
 
 
+@takes("{id}", "row")
 def replay(request: Request) -> Response:
     """Lead to the 3-D page of a log, at a creature frame; only on the machine that this server runs on."""
-    query = Query(request, ("row",))
+    query = Query(request)
     refuse_other_sites(request)
     client = request.client.host if request.client else ""
     state, entry, log = opened(request)

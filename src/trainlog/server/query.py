@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -14,13 +14,29 @@ from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
 from trainlog.model import Kind
 from trainlog.server.responses import ApiError
 
-__all__ = ["Query", "json_body"]
+__all__ = ["LETTERS", "PARAMETERS", "Query", "json_body", "takes", "wrong"]
 
 LETTERS: Final = 32_768  # of one parameter
 NAMES: Final = 200  # keys in one request
 BODY: Final = 4 << 20  # bytes
+PARAMETERS: Final[dict[Callable[..., Any], tuple[str, ...]]] = {}
+"""By endpoint, see `takes`."""
 
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Word = TypeVar("Word", bound=str)
+
+
+def takes(*names: str) -> Callable[[Endpoint], Endpoint]:
+    """Declare the parameters of an endpoint, those that it needs with ``!``: others are refused, these are described.
+
+    One that begins with ``{`` is a part of the address.
+    """
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        PARAMETERS[endpoint] = names
+        return endpoint
+
+    return declare
 
 
 async def json_body(request: Request) -> dict[str, Any]:
@@ -46,35 +62,42 @@ async def json_body(request: Request) -> dict[str, Any]:
     return body
 
 
+def wrong(message: str) -> ApiError:
+    """What is raised for a parameter that cannot be taken."""
+    return ApiError(400, "parameter", message)
+
+
 class Query:
     """The parameters of *request*.
 
     Every method raises `ApiError` (400) for what it cannot take.
     """
 
-    def __init__(self, request: Request, known: Sequence[str], *, others: bool = False) -> None:
-        """Take the *known* parameters; *others* are refused, or left out where a program may send what it likes."""
+    def __init__(self, request: Request, *, others: bool = False) -> None:
+        """Take those that its endpoint `takes`; *others* are refused, or left out: a program may send what it likes."""
+        declared = PARAMETERS[request.scope["endpoint"]]
+        known = [name.rstrip("!") for name in declared if name[0] != "{"]
         self._values: dict[str, str] = {}
         for name, value in request.query_params.multi_items():
-            if name == "token":
-                continue
-            if name not in known and others:
+            if name == "token" or (others and name not in known):
                 continue
             if name not in known:
-                raise ApiError(400, "parameter", f"there is no parameter {name[:40]!r}; there are {', '.join(known)}")
+                there_are = f"there are {', '.join(known)}" if known else "there are none"
+                raise wrong(f"there is no parameter {name[:40]!r}; {there_are}")
             if name in self._values:
-                raise ApiError(400, "parameter", f"{name} is given twice")
+                raise wrong(f"{name} is given twice")
             if len(value) > LETTERS or "\0" in value:
-                raise ApiError(400, "parameter", f"{name} is too long, or no text")
+                raise wrong(f"{name} is too long, or no text")
             self._values[name] = value
+        for name in declared:
+            if name[-1] == "!" and not self._values.get(name[:-1]):
+                raise wrong(f"the parameter {name[:-1]} is missing")
 
-    def text(self, name: str, default: str | None = None, *, most: int = 1024) -> str:
+    def text(self, name: str, default: str = "", *, most: int = 1024) -> str:
         """A text of at most *most* letters."""
         value = self._values.get(name, default)
-        if value is None:
-            raise ApiError(400, "parameter", f"the parameter {name} is missing")
         if len(value) > most:
-            raise ApiError(400, "parameter", f"{name} is longer than {most} letters")
+            raise wrong(f"{name} is longer than {most} letters")
         return value
 
     def names(self, name: str, *, most: int = NAMES) -> list[str] | None:
@@ -83,11 +106,11 @@ class Query:
             return None
         found: Any = self._values[name].split(",")
         if self._values[name].startswith("["):
-            with suppress(ValueError):  # a name that begins so
+            with suppress(ValueError, RecursionError):  # a name that begins so
                 found = json.loads(self._values[name])
         names = list(dict.fromkeys(one for one in found if one and isinstance(one, str)))
         if len(names) > most:
-            raise ApiError(400, "parameter", f"{name} has more than {most} names")
+            raise wrong(f"{name} has {len(names):,} names; at most {most:,} can be asked for at a time")
         return names
 
     def one_of(self, name: str, known: Sequence[Word], default: Word) -> Word:
@@ -96,38 +119,42 @@ class Query:
         for word in known:
             if value == word:
                 return word
-        raise ApiError(400, "parameter", f"{name} is one of {', '.join(known)}")
+        raise wrong(f"{name} is one of {', '.join(known)}")
 
-    def axis(self, name: str = "x") -> AxisName:
+    def axis(self) -> AxisName:
         """An axis by its name, or by one that it had before."""
-        value = self._values.get(name, "time")
-        value = AXIS_ALIASES.get(value, value)
-        for axis in AXES:
-            if value == axis:
-                return axis
-        raise ApiError(400, "parameter", f"{name} is one of {', '.join(AXES)}")
+        value = self._values.get("x", "time")
+        self._values["x"] = AXIS_ALIASES.get(value, value)
+        return self.one_of("x", AXES, "time")
 
     def parse_int(self, name: str, default: int, low: int, high: int) -> int:
         """A whole number from *low* to *high*."""
         value = self._values.get(name, str(default))
         if not (value.isascii() and value.removeprefix("-").isdecimal() and len(value) < 19):
-            raise ApiError(400, "parameter", f"{name} is a whole number")
-        number = int(value)
-        if not low <= number <= high:
-            raise ApiError(400, "parameter", f"{name} is from {low} to {high}")
-        return number
+            raise wrong(f"{name} is a whole number")
+        if not low <= int(value) <= high:
+            raise wrong(f"{name} is from {low} to {high}")
+        return int(value)
 
     def number(self, name: str) -> float | None:
         """A finite number, None when the parameter is missing."""
-        if not self._values.get(name):
-            return None
-        try:
-            number = float(self._values[name])
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise ApiError(400, "parameter", f"{name} is a number")
-        return number
+        found = self._numbers(name, 1, "a number")
+        return found[0] if found else None
+
+    def pair(self, name: str) -> tuple[float, float] | None:
+        """Two finite numbers with a colon between them, None when the parameter is missing."""
+        found = self._numbers(name, 2, "two numbers with a colon between them")
+        return (found[0], found[1]) if found else None
+
+    def _numbers(self, name: str, count: int, what: str) -> list[float]:
+        text = self._values.get(name)
+        if not text:
+            return []
+        with suppress(ValueError):
+            found = [float(part) for part in text.split(":")]
+            if len(found) == count and all(map(math.isfinite, found)):
+                return found
+        raise wrong(f"{name} is {what}")
 
     def smoothing(self) -> float | None:
         """What `trainlog.plot.smoothing.smoothed` takes: None for ``auto``, 0 when the parameter is missing."""
@@ -135,24 +162,12 @@ class Query:
             return None
         number = self.number("smooth") or 0.0
         if not (0 <= number < 1 or (2 <= number < 2**53 and number.is_integer())):
-            raise ApiError(400, "parameter", "smooth is auto, a window of values, or a weight between 0 and 1")
+            raise wrong("smooth is auto, a window of values, or a weight between 0 and 1")
         return number
 
-    def pair(self, name: str) -> tuple[float, float] | None:
-        """Two finite numbers with a colon between them, None when the parameter is missing."""
-        if not self._values.get(name):
-            return None
-        try:
-            low, high = map(float, self._values[name].split(":"))
-        except ValueError:
-            low = high = math.nan
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise ApiError(400, "parameter", f"{name} is two numbers with a colon between them")
-        return low, high
-
-    def kind(self, name: str, default: str) -> Kind:
+    def kind(self, default: str) -> Kind:
         """A kind of frame by its name."""
         try:
-            return Kind.of(self.text(name, default, most=16).lower())
+            return Kind.of(self.text("kind", default, most=16).lower())
         except ValueError as error:
-            raise ApiError(400, "parameter", str(error)) from error
+            raise wrong(str(error)) from error

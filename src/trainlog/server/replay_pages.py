@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from pathlib import Path
 from typing import Final
 
 from trainlog.errors import TrainlogError
-from trainlog.served_process import start_serving
+from trainlog.served_process import ServedPage
 from trainlog.server.responses import ApiError
 
 __all__ = ["ReplayPages"]
@@ -17,10 +16,10 @@ _MOST: Final = 4  # processes; the one that was opened first ends
 
 
 class ReplayPages:
-    """The processes that serve pages, by log. Each ends when its standard input does, at the latest with this one."""
+    """The processes that serve pages, by log."""
 
     def __init__(self) -> None:
-        self._pages: dict[str, tuple[subprocess.Popen[str], str]] = {}
+        self._pages: dict[str, ServedPage] = {}
         self._lock = threading.Lock()
 
     def open(self, id: str, path: Path, order: int) -> str:
@@ -31,36 +30,22 @@ class ReplayPages:
 
         """
         with self._lock:
-            page = self._pages.get(id)
-            if page is None or page[0].poll() is not None:
-                self._end(id)
-                while len(self._pages) >= _MOST:
-                    self._end(next(iter(self._pages)))
-                page = self._pages[id] = _start(path)
-            process, url = page
-            assert process.stdin is not None
+            if id in self._pages and not self._pages[id].is_running:
+                self._pages.pop(id).close()
             try:
-                process.stdin.write(f"{order}\n")
-                process.stdin.flush()
+                if id not in self._pages:
+                    while len(self._pages) >= _MOST:
+                        self._pages.pop(next(iter(self._pages))).close()
+                    self._pages[id] = ServedPage(["replay", str(path), "--controlled"])
+                self._pages[id].say(str(order))
+            except TrainlogError as error:
+                raise ApiError(422, "replay", str(error).replace(f"{path}: ", "")) from None
             except OSError as error:
                 raise ApiError(409, "replay", "the 3-D page ended; ask again") from error
-            return url
-
-    def _end(self, id: str) -> None:
-        if id in self._pages:
-            process, _ = self._pages.pop(id)
-            process.terminate()
-            process.communicate()
+            return self._pages[id].url
 
     def close(self) -> None:
         """End all of them."""
         with self._lock:
-            for id in list(self._pages):
-                self._end(id)
-
-
-def _start(path: Path) -> tuple[subprocess.Popen[str], str]:
-    try:
-        return start_serving(["replay", str(path), "--controlled"])
-    except TrainlogError as error:
-        raise ApiError(422, "replay", str(error).replace(f"{path}: ", "")) from None
+            while self._pages:
+                self._pages.popitem()[1].close()

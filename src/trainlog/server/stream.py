@@ -9,18 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-import numpy as np
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from trainlog.follow.cursor import Cursor
+from trainlog.follow.log import Log
 from trainlog.model import Kind
-from trainlog.server.api import state_of
-from trainlog.server.app_state import State
-from trainlog.server.cursor import Cursor
-from trainlog.server.log import Log
-from trainlog.server.query import LETTERS, Query, json_body
+from trainlog.server.app_state import State, state_of
+from trainlog.server.query import LETTERS, Query, json_body, takes, wrong
 from trainlog.server.responses import ApiError, refusal, strict
 
 __all__ = ["stream"]
@@ -30,25 +28,30 @@ _VALUES: Final = 60_000  # in one message
 _GATHER: Final = 0.05  # seconds: what comes within them is one message
 
 
+@takes("runs", "cursors", "kinds", "keys")
 async def stream(request: Request) -> Response:
-    """New rows of some runs as they are written; asked for by the address, or for many runs by a JSON body."""
+    """New rows as they are written: server-sent events hello, rows, cursor, reset, gone, runs.
+
+    A row message has the numbers of its rows (from, to), so that one that comes again is known. A cursor that does not
+    belong to the file any more is answered by reset, and then by all rows from the first. For many runs there is a POST
+    with the body {"runs": {id: cursor or null}}.
+    """
     state = state_of(request)
-    query = Query(request, ("runs", "cursors", "kinds", "keys"))
+    query = Query(request)
     body = await json_body(request) if request.method == "POST" else {}
     places = body.get("runs", {})
     if not isinstance(places, dict) or not all(isinstance(one, str | None) for one in places.values()):
         raise ApiError(400, "body", 'runs are {"id": cursor or null, ...}')
-    names = [*places] or query.names("runs", most=state.limits.runs) or []
-    if len(names) > state.limits.runs:
-        raise ApiError(400, "parameter", f"runs has more than {state.limits.runs} names")
+    names = [*places] or query.names("runs", most=LETTERS) or []
+    state.check_count(len(names))
     # A browser that lost the connection says itself where it was.
-    text = request.headers.get("last-event-id") or query.text("cursors", "", most=LETTERS)
+    text = request.headers.get("last-event-id") or query.text("cursors", most=LETTERS)
     given = [f"{name}:{cursor}" for name, cursor in places.items() if cursor] or text.split(",")
     cursors = _parse_cursors(given)
     try:
         kinds = {Kind.of(name.lower()) for name in query.names("kinds") or ["stats", "evolution", "event"]}
     except ValueError as error:
-        raise ApiError(400, "parameter", str(error)) from error
+        raise wrong(str(error)) from error
     keys = query.names("keys")
     followed: list[_RunFollower] = []
     for name in names:
@@ -198,25 +201,16 @@ def _cached_rows_message(log: Log, kind: Kind, first: int, last: int, keys: list
 
 def _rows_message(log: Log, kind: Kind, first: int, last: int, keys: list[str] | None) -> str:
     rows = log.rows[kind]
-    columns: dict[str, Any] = {}
-    for key, series in rows.columns.series.items():
-        if keys is not None and key not in keys:
-            continue
-        numbers = rows.columns.numbers(key, first, last)
-        values: list[Any] = numbers.tolist()
-        if not np.isfinite(numbers).all():
-            values = [value if good else None for value, good in zip(values, np.isfinite(numbers), strict=True)]
-        if series.texts:
-            texts = list(series.texts)
-            codes = rows.columns.codes(key, first, last).tolist()
-            values = [texts[code] if code >= 0 else value for code, value in zip(codes, values, strict=True)]
-        columns[key] = values
     data = {
         "run": log.id,
         "kind": str(kind),
         "from": first,
         "to": last,
         "time": rows.time.read(first, last).tolist(),
-        "columns": columns,
+        "columns": {
+            key: one.plain(one.numbers(first, last))
+            for key, one in rows.columns.series.items()
+            if keys is None or key in keys
+        },
     }
     return _message("rows", data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import zlib
@@ -16,11 +15,11 @@ from trainlog import registry
 from trainlog.codec import Batch, Gap, Reader
 from trainlog.conventions import Conventions
 from trainlog.errors import InvalidPosition, LogReadError
+from trainlog.follow.column_file import ColumnFile
+from trainlog.follow.columns import Rows
+from trainlog.follow.cursor import START, Cursor, Mark
 from trainlog.model import Frame, Kind
 from trainlog.scan import Scan
-from trainlog.server.column_file import ColumnFile
-from trainlog.server.columns import Rows
-from trainlog.server.cursor import START, Cursor, Mark
 from trainlog.storage.location import RemotePath
 
 __all__ = ["FileState", "Log"]
@@ -51,15 +50,11 @@ class FileState(NamedTuple):
     def of(cls, path: Path) -> Self:
         """The state of the file at *path* now."""
         try:
-            return cls.of_status(path.stat())
+            status = path.stat()
         except LogReadError:
             raise  # an object storage that gives no answer does not say that the file has gone
         except OSError:
             return cls(0, 0, -1, 0)
-
-    @classmethod
-    def of_status(cls, status: os.stat_result) -> Self:
-        """What the system's answer *status* says."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
@@ -172,10 +167,12 @@ class Log:
         conventions: what its keys mean.
         identity: changes when a file of the log is replaced by another one.
         rows: by kind.
+        gaps: bytes that are no record, by file and place.
         version: grows when there is something new.
         error: why it cannot be read on, or empty.
         is_replaced: whether that is because it is another log by now.
         used: when it was last asked for, monotonic seconds.
+        due: when it need be looked at again, monotonic seconds.
 
     """
 
@@ -200,11 +197,12 @@ class Log:
         self._file = ColumnFile()
         self._parts = (_Part(self, _EAGER, wants_values=True), _Part(self, _LAZY, wants_values=False))
         self._issued: dict[str, None] = {}
-        self._gaps: dict[tuple[str, int], Gap] = {}
+        self.gaps: dict[tuple[str, int], Gap] = {}
         self.version = 0
         self.error = ""
         self.is_replaced = False
         self.used = time.monotonic()
+        self.due = 0.0
         self.changed = threading.Condition()
 
     @property
@@ -220,12 +218,7 @@ class Log:
     @property
     def damage(self) -> list[str]:
         """What is wrong with the files, one sentence each."""
-        return [f"skipped {gap}" for gap in self.gaps]
-
-    @property
-    def gaps(self) -> list[Gap]:
-        """Bytes that are no record."""
-        return list(self._gaps.values())
+        return [f"skipped {gap}" for gap in list(self.gaps.values())]
 
     # --- for the poller's thread ---
 
@@ -262,8 +255,8 @@ class Log:
 
     def note_damage(self, gap: Gap) -> None:
         """Remember bytes that are no record; an unfinished one at the end is no damage."""
-        if not gap.torn and len(self._gaps) < _MOST_GAPS:
-            self._gaps[gap.file, gap.offset] = gap
+        if not gap.torn and len(self.gaps) < _MOST_GAPS:
+            self.gaps[gap.file, gap.offset] = gap
 
     def issue(self, position: str) -> None:
         """Remember a position of this very log, so that cursors made of it need no check."""
@@ -281,7 +274,8 @@ class Log:
     # --- how much was read ---
 
     def want(self, kinds: Collection[Kind]) -> None:
-        """Have the values of *kinds* read."""
+        """Have the values of *kinds* read, and the log looked at as soon as can be."""
+        self.due = 0.0
         for part in self._parts:
             part.wants_values |= not part.kinds.isdisjoint(kinds)
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Batch
-from trainlog.server.column_file import ColumnFile, StoredColumn, codes_of, no_numbers
+from trainlog.follow.column_file import ColumnFile, StoredColumn, codes_of, no_numbers
 from trainlog.table.column import VALUE, Column
 from trainlog.table.table import Table
 
@@ -37,6 +37,8 @@ class Series:
         size: how many numbers a frame has, where the values are lists; these are not kept.
 
     """
+
+    __slots__ = ("last", "size", "texts", "values")
 
     def __init__(self, file: ColumnFile, start: int) -> None:
         self.values = StoredColumn(file, start=start)
@@ -73,6 +75,18 @@ class Series:
         values: Floats = self.values.read(start, stop)
         missing = stop - start - len(values)  # later frames do not have this key any more
         return np.concatenate((values, no_numbers(np.full(missing, -1)))) if missing > 0 else values
+
+    def plain(self, numbers: Floats) -> list[Any]:
+        """*numbers*, which are some of this series, for JSON: texts as such, and None where nothing is finite."""
+        good = np.isfinite(numbers)
+        values: list[Any] = numbers.tolist()
+        if not good.all():
+            values = [value if fine else None for value, fine in zip(values, good.tolist(), strict=True)]
+        if self.texts:
+            texts, codes = list(self.texts), codes_of(numbers)
+            for place in np.flatnonzero(codes >= 0).tolist():
+                values[place] = texts[codes[place]]
+        return values
 
     def _parse(self, values: npt.NDArray[np.object_]) -> Floats:
         """Python values of any type as numbers and codes of texts. Each distinct value is looked at once."""

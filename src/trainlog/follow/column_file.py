@@ -5,10 +5,12 @@ In a column of floats, what is no number is a NaN of its own bits, which carries
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import threading
 import weakref
+from bisect import bisect_right
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 __all__ = ["ColumnFile", "StoredColumn", "codes_of", "is_nan", "no_numbers"]
 
-ROWS: Final = 4096  # of a chunk; only the last one, which is not full, is in memory
+ROWS: Final = 256  # that are written at once; only what is left over is in memory: thousands of logs may be open
 _TAG: Final = 0x7FF8_6D69  # the upper half of these NaN
 
 Array = npt.NDArray[Any]
@@ -78,25 +80,30 @@ class StoredColumn:
 
     """
 
+    __slots__ = ("_dtype", "_extents", "_file", "_state", "start")
+
     def __init__(self, file: ColumnFile, dtype: npt.DTypeLike = np.float64, start: int = 0) -> None:
         self._file = file
         self._dtype = np.dtype(dtype)
-        self._chunks: list[int] = []  # where they are in the file
-        self._state = 0, np.empty(0, dtype)  # how many chunks there are, and the rows behind them
+        self._extents: list[tuple[int, int]] = []  # from which row on, counted from start, and where in the file
+        self._state = 0, 0, np.empty(0, dtype)  # how many extents there are, how many rows in them, the rows behind
         self.start = start
 
     def __len__(self) -> int:
-        chunks, tail = self._state
-        return self.start + chunks * ROWS + len(tail)
+        _, stored, tail = self._state
+        return self.start + stored + len(tail)
 
     def extend(self, values: Array) -> None:
         """Add *values* at the end."""
-        values = np.concatenate((self._state[1], values)).astype(self._dtype, copy=False)
+        _, stored, tail = self._state
+        values = np.concatenate((tail, values)).astype(self._dtype, copy=False)
         whole = len(values) - len(values) % ROWS
         if whole:
             at = self._file.put(values[:whole])
-            self._chunks += range(at, at + whole * 8, ROWS * 8)
-        self._state = len(self._chunks), values[whole:].copy()
+            first, place = self._extents[-1] if self._extents else (0, -1)
+            if place < 0 or at != place + 8 * (stored - first):  # another column was written in between
+                self._extents.append((stored, at))
+        self._state = len(self._extents), stored + whole, values[whole:].copy()
 
     def pad_to(self, length: int) -> None:
         """Fill up with what is no number, so that the column has *length* rows."""
@@ -105,20 +112,22 @@ class StoredColumn:
 
     def read(self, start: int = 0, stop: int | None = None) -> Array:
         """Rows *start* to *stop*, as far as there are any."""
-        chunks, tail = self._state
-        length = self.start + chunks * ROWS + len(tail)
+        extents, stored, tail = self._state
+        length = self.start + stored + len(tail)
         stop = length if stop is None else min(stop, length)
         start = min(start, stop)
         out = no_numbers(np.full(stop - start, -1)).view(self._dtype)
-        for chunk in range(max(start - self.start, 0) // ROWS, chunks + 1):
-            first = self.start + chunk * ROWS
-            low, high = max(start, first), min(stop, first + ROWS)
-            if low >= high:
+        low, high = max(start - self.start, 0), stop - self.start
+        for number in range(max(bisect_right(self._extents, (low, math.inf), 0, extents) - 1, 0), extents):
+            first, at = self._extents[number]
+            low, end = max(low, first), self._extents[number + 1][0] if number + 1 < extents else stored
+            if low >= min(end, high):
                 break
-            if chunk == chunks:
-                out[low - start : high - start] = tail[low - first : high - first]
-            else:
-                self._file.get(self._chunks[chunk] + 8 * (low - first), out[low - start : high - start])
+            here = low + self.start - start
+            self._file.get(at + 8 * (low - first), out[here : here + min(end, high) - low])
+            low = min(end, high)
+        if high > max(low, stored):
+            out[len(out) - (high - max(low, stored)) :] = tail[max(low - stored, 0) : high - stored]
         return out
 
     def pick(self, rows: npt.NDArray[np.integer[Any]]) -> Array:
