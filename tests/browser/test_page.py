@@ -184,7 +184,7 @@ def test_events_are_marked_with_their_message(page: Any, writer: Any) -> None:
         page.point("ball", 0.5)
         for place in range(480, 560, 4):
             page.point("ball", place / 1000)
-            if "it fell on its nose" in page.text(".bubble"):
+            if "it fell on its nose" in page.text(".tip"):
                 return True
         return False
 

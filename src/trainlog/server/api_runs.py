@@ -89,10 +89,13 @@ def columns(request: Request) -> Response:
 
 
 def groups(request: Request) -> Response:
-    """Curves of groups of runs: the center of each, a band around it, and how many runs there are at each point."""
-    query = Query(request, ("runs", "filter", "sort", "by", "keys", "kind", "x", "center", "band", "smooth", "where"))
-    state = state_of(request)
-    kind, axis = query.kind("kind", "stats"), query.axis()
+    """Curves of groups of runs: the center of each, a band around it, and how many runs there are at each point.
+
+    With ``at`` instead of them the value of each run at that place of the axis.
+    """
+    parameters = ("runs", "filter", "sort", "by", "keys", "kind", "x", "center", "band", "smooth", "where", "at")
+    query, state = Query(request, parameters), state_of(request)
+    kind, axis, place = query.kind("kind", "stats"), query.axis(), query.number("at")
     smooth = None if query.text("smooth", "") == "auto" else query.number("smooth") or 0.0
     center, band = query.one_of("center", CENTERS, "mean"), query.one_of("band", BANDS, "ci")
     curves = GroupCurves(kind, axis, center, band, smooth, query.text("where", "", most=300).partition(":")[2])
@@ -104,7 +107,9 @@ def groups(request: Request) -> Response:
         names = all_but_seed(rows) if by == _SEED else [state.table.column(key) for key in by.split(",")]
         groups = grouped(rows, names)
         with state.querying():
-            found = curves.of([_member(state, entry) for entry in chosen], keys, groups)
+            every = [_member(state, entry) for entry in chosen]
+            found = curves.of(every, keys, groups) if place is None else {}
+            values = {} if place is None else curves.values_at(every, keys, place)
     except (ExpressionError, PlotError) as error:
         raise ApiError(400, "parameter", str(error)) from error
     shown = [
@@ -112,7 +117,8 @@ def groups(request: Request) -> Response:
             "label": room.short(label_of(rows[members[0]], names), 300),
             "values": room.short({name: rows[members[0]].get(name) for name in names}, 200),
             "members": [chosen[n].id for n in members],
-            "curves": {key: found[key][number] for key in keys},
+            "curves": {key: per_group[number] for key, per_group in found.items()},
+            "at": {key: [one[n] for n in members] for key, one in values.items()},
         }
         for number, members in enumerate(groups)
     ]

@@ -14,12 +14,17 @@ from trainlog.errors import PlotError
 from trainlog.plot import PlotOptions, pictures, runs_of
 from trainlog.plot.options import TOGETHER
 from trainlog.plot.save import encode
+from trainlog.plot.seeds import BANDS
 from trainlog.server.api import RowsQuery, state_of
 from trainlog.server.responses import ApiError
+from trainlog.statistics import CENTERS
 
 __all__ = ["figure"]
 
-_LOOK: Final = ("runs", "smooth", "log", "lines", "together", "theme", "width", "height", "format")
+_LOOK: Final = (
+    *("runs", "smooth", "log", "lines", "together", "theme", "width", "height", "format"),
+    *("by", "center", "band"),
+)
 _DRAWING: Final = threading.Lock()  # one at a time, as each reads whole logs
 _TYPES: Final = {"svg": "image/svg+xml", "png": "image/png"}
 
@@ -45,6 +50,9 @@ def figure(request: Request) -> Response:
             theme=theme,
             xlim=None if rows.low is rows.high is None else (rows.low, rows.high),
             together=next((name for name in TOGETHER if name == together), None),
+            by=query.text("by", "") or None,
+            center=next((name for name in CENTERS if name == query.text("center", "")), None),
+            band=next((name for name in BANDS if name == query.text("band", "")), None),
             lines=tuple(filter(math.isfinite, map(float, query.names("lines") or []))),
         )
         with _DRAWING:
