@@ -64,7 +64,7 @@ def test_a_click_opens_the_run_whose_curve_is_nearest(page: Any, runs: Path) -> 
     ids = {name: page.site.id(f"{name}.flog") for name in ("low", "high")}
     page.open(f"?x=step&runs={ids['low']}:0,{ids['high']}:1")
     page.drawn("learning")
-    page.until(lambda: len(page.all('[data-card="learning"] .legend em')) == 2)
+    page.until(lambda: len(page.all('[data-card="learning"] .legend .name')) == 2)
     tall = page.one('[data-card="learning"] canvas').size["height"]
     for y, name in ((25, "high"), (tall - 35, "low"), (25, "high")):
         at_pixels(page, "learning", 200, y)

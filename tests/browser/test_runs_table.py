@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +87,9 @@ def test_keys_and_values_are_completed(page: Any, runs: Path) -> None:
 
     sweep(runs)
     ready(page, 6)
+    page.until(lambda: len(page.all("#group option")) > 2)  # the columns are known
     box = page.one("#filter")
     box.click()
-    time.sleep(0.5)
     page.press("al", on=box)
     page.until(lambda: "algo:" in page.text(".complete"))
     page.press(Keys.ARROW_DOWN, Keys.ENTER, on=box)
@@ -101,17 +101,24 @@ def test_keys_and_values_are_completed(page: Any, runs: Path) -> None:
 
 def test_the_state_of_a_run_is_pushed(page: Any, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainlog.catalog.facts.LIVE", 0.3)
-    monkeypatch.setattr("trainlog.catalog.facts._SILENT", 3.0)
+    monkeypatch.setattr("trainlog.catalog.facts._SILENT", 2.0)
     (runs / "killed.flog").write_bytes(log_bytes({}, [{"reward": 1.0}] * 5)[:-3])
     os.utime(runs / "killed.flog", (1e9, 1e9))
     state = "return document.querySelector(`.run[title^='${arguments[0]}'] .state`)?.textContent"
     with trainlog.create(runs / "live.flog", {}) as log:
-        log.write(trainlog.Frame(0.0, trainlog.Kind.STATS, {"step": 1, "reward": 1.0}))
+        rows = itertools.count()
+
+        def is_running() -> bool:
+            n = next(rows)
+            log.write(trainlog.Frame(float(n), trainlog.Kind.STATS, {"step": n, "reward": 1.0}))
+            return bool(page.js(state, "live.flog") == "running")
+
+        assert not is_running()
         ready(page, 2)
         page.until(lambda: page.js(state, "killed.flog") == "killed")
         pulse = "return getComputedStyle(document.querySelector('.state.killed'), '::before').animationName"
         assert page.js(pulse) == "none"
-        page.until(lambda: page.js(state, "live.flog") == "running")
+        page.until(is_running)
         page.until(lambda: page.js(state, "live.flog") == "stalled")
     page.until(lambda: page.js(state, "live.flog") == "ended")
 
@@ -151,9 +158,10 @@ def test_the_table(page: Any, runs: Path) -> None:
 
     ActionChains(page.driver).key_down(Keys.ALT).send_keys(Keys.ARROW_RIGHT).key_up(Keys.ALT).perform()
     page.until(lambda: titles(page).index("seed") == before + 1)
-    page.until(lambda: "columns=" in page.driver.current_url)
-    time.sleep(0.5)  # the address is written
     shown = titles(page)
+    # The address has the names of the columns in their order, and the address is written a moment later.
+    page.until(lambda: page.driver.current_url.partition("columns=")[2].count(",") == len(shown) - 2)
+    page.until(lambda: "args/lr,seed" in page.driver.current_url or "seed,duration" in page.driver.current_url)
     page.driver.refresh()
     page.until(lambda: titles(page) == shown)
     page.until(lambda: page.js("return document.querySelector('#table .rows .row')?.offsetHeight") == 28)
@@ -187,7 +195,7 @@ def test_ranges_and_all_that_fit(page: Any, runs: Path) -> None:
         )
     ready(page, 60, "?table=1&sort=run")
     page.until(lambda: column(page, 0)[:2] == ["00.flog", "01.flog"])
-    row = "#table .row[data-place='{}'] .name span"
+    row = "#table .row[data-place='{}'] .name"
     page.one(row.format(1)).click()
     ActionChains(page.driver).key_down(Keys.SHIFT).click(page.one(row.format(6))).key_up(Keys.SHIFT).perform()
     page.until(lambda: len(page.all("#table .row[aria-selected=true]")) == 6)
@@ -215,25 +223,22 @@ def test_groups_of_seeds(page: Any, runs: Path) -> None:
     page.drawn("learning")
     page.until(lambda: len(page.all(".chip")) == 8)
     page.until(lambda: len(page.all("#group option")) > 2)
-    choose = (
-        "const s = document.querySelector(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new Event('change'))"
-    )
-    page.js(choose, "#group", "*")
+    page.select("#group", "*")
     chips = "return [...document.querySelectorAll('.chip .name')].map((one) => one.textContent).sort()"
     page.until(lambda: page.js(chips) == ["ppo", "sac"])
     page.drawn("learning")
     page.until(
         lambda: sorted(page.values("learning")) == ["115", "15"]
     )  # the means of 0, 10, 20, 30 and of 100 ... 130
-    page.js(choose, "#group", "seed")
+    page.select("#group", "seed")
     page.until(lambda: page.js(chips) == ["seed 0", "seed 1", "seed 2", "seed 3"])
     page.until(lambda: sorted(page.values("learning")) == ["50", "60", "70", "80"])
     page.until(lambda: "group=seed" in page.driver.current_url)
-    page.js(choose, "#center", "median")
+    page.select("#center", "median")
     page.until(lambda: any("center=median" in url and "keys=" in url for url in page.look_at_requests()))
     page.driver.refresh()
     page.until(lambda: page.js(chips) == ["seed 0", "seed 1", "seed 2", "seed 3"])
-    page.js(choose, "#group", "")
+    page.select("#group", "")
     page.until(lambda: len(page.all(".chip")) == 8)
 
 

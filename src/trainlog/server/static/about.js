@@ -1,14 +1,14 @@
 // Above the charts: which runs are shown, how each is, and what they were told: their metadata, and in what they differ.
 
 import { ofRun } from "./colors.js";
-import { button, element } from "./element.js";
+import { button, element, nameOf } from "./element.js";
 import { duration, flat, number, size } from "./format.js";
 import { stateOf } from "./runrows.js";
 
 /** @typedef {import("./card.js").Drawn} Drawn @typedef {import("./net.js").Info} Info @typedef {import("./runs.js").Run} Run */
 /** @typedef {Record<string, {signature: string, element: HTMLElement | null}>} Parts what stands above the charts */
 /** @typedef {{run(id: string): Run | undefined, info(id: string): Info | undefined, edit(id: string): void, remove(id: string): void,
- *   table(): void, state: {parts: Parts, metadata?: boolean, allKeys?: boolean}}} Page */
+ *   table(): void, isGrouped: boolean, state: {parts: Parts, metadata?: boolean, allKeys?: boolean}}} Page */
 
 const MOST_CHIPS = 60;
 const MOST_COLUMNS = 12; // runs in the table of the metadata
@@ -49,7 +49,7 @@ function chipsOf(shown, page) {
     const chip = element("span", "chip");
     const swatch = element("i", "swatch");
     swatch.style.background = ofRun(slot);
-    const label = element("span", "name", { textContent: name, title: [run?.path, [run?.creature, run?.task].filter(Boolean).join(" · "), run?.my?.note].filter(Boolean).join("\n") });
+    const label = nameOf(name, [run?.path, [run?.creature, run?.task].filter(Boolean).join(" · "), run?.my?.note].filter(Boolean).join("\n"));
     chip.append(swatch, label);
     if (run && run.state !== "ended" && run.state !== "finished") chip.append(stateOf(run));
     if (info?.damage.length) chip.append(element("span", "pill bad", { textContent: "damaged", title: info.damage.join("\n") }));
@@ -72,10 +72,11 @@ function chipsOf(shown, page) {
 
 /** The metadata of the runs beside one another. @param {Drawn[]} shown @param {Page} page */
 function metadataOf(shown, page) {
-  const some = shown.filter(({ id }) => page.info(id)).slice(0, MOST_COLUMNS);
-  const flats = some.map(({ id }) => flat(page.info(id)?.meta ?? {}));
-  const keys = [...new Set(flats.flatMap((one) => Object.keys(one)))];
-  const differing = keys.filter((key) => flats.some((one) => JSON.stringify(one[key]) !== JSON.stringify(flats[0][key])));
+  const all = shown.filter(({ id }) => page.info(id)).map(({ id, name }) => ({ name, meta: flat(page.info(id)?.meta ?? {}) }));
+  const some = all.slice(0, MOST_COLUMNS), [first] = all;
+  const keys = [...new Set(all.flatMap(({ meta }) => Object.keys(meta)))];
+  const isOther = (/** @type {Record<string, any>} */ meta, /** @type {string} */ key) => JSON.stringify(meta[key]) !== JSON.stringify(first.meta[key]);
+  const differing = keys.filter((key) => all.some(({ meta }) => isOther(meta, key)));
   const box = element("details", "metadata");
   box.open = page.state.metadata ?? false;
   const several = some.length > 1;
@@ -97,10 +98,10 @@ function metadataOf(shown, page) {
     for (const key of rows) {
       const row = body.insertRow();
       row.insertCell().textContent = key;
-      for (const one of flats) {
+      for (const { meta } of some) {
         const cell = row.insertCell();
-        cell.textContent = words(one[key]);
-        if (several && JSON.stringify(one[key]) !== JSON.stringify(flats[0][key])) cell.className = "other";
+        cell.textContent = words(meta[key]);
+        if (isOther(meta, key)) cell.className = "other";
       }
     }
     inside.replaceChildren(table);
@@ -144,7 +145,7 @@ export function drawAbout(board, shown, troubles, page) {
       shown.length === 1 && infos.length === 1, () => lineOf(shown[0], info, page.run(info.id) ?? info, page)),
     part(page, "chips", [shown, colors, shown.map(({ id }) => { const run = page.run(id); return [run?.path, run?.state, run?.my, page.info(id)?.damage.length]; })],
       shown.length > 1, () => chipsOf(shown, page)),
-    part(page, "metadata", [shown, infos.slice(0, MOST_COLUMNS).map(({ meta }) => meta)], infos.length > 0, () => metadataOf(shown, page)),
+    part(page, "metadata", [shown, infos.map(({ meta }) => meta)], infos.length > 0 && !page.isGrouped, () => metadataOf(shown, page)),
   ].filter((one) => one !== null);
   if (parts.length !== place.children.length || parts.some((one, i) => one !== place.children[i])) place.replaceChildren(...parts);
 }

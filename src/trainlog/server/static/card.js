@@ -326,7 +326,8 @@ export class Card {
       nan ? "A line has a gap where a NaN was logged." : "", chart.normalised ? "Each key is drawn from its lowest to its highest value." : ""].filter(Boolean).join(" ");
     if (this.note.title !== title) this.note.title = title;
     const points = sum((one) => one.x.length);
-    const words = !this.loaded ? ""
+    const isLoading = !this.loaded && !this.lines.length;
+    const words = isLoading ? "Loading…" : !this.loaded ? ""
       : !this.lines.length ? "No run that is shown has these values."
       : this.isEmpty ? `${this.spec.absent}: all ${number(this.lines.reduce((all, line) => all + line.below, 0))} values are below ${this.spec.floor}.`
       : !points && nan + infinite ? `All ${number(nan + infinite)} values ${infinite ? "are infinite or NaN" : "are NaN"}${this.hub.zoom ? " in this range" : ""}.`
@@ -334,6 +335,7 @@ export class Card {
       : low && low === points ? "No value is above 0, so that a logarithmic axis shows none." : "";
     say(this.said, words);
     this.said.hidden = !words;
+    this.said.classList.toggle("loading", isLoading);
   }
 
   /** What a figure of this chart is made of, see export.js. @returns {import("./export.js").Figure} */

@@ -25,6 +25,13 @@ export function button(text, act, className = "", name = "", title = "") {
   return made;
 }
 
+/** A name of which the end is seen where there is no place for all. @param {string} text @param {string} title */
+export function nameOf(text, title = text) {
+  const made = element("span", "name", { title });
+  made.append(element("bdi", "", { textContent: text }));
+  return made;
+}
+
 /** The nearest element around the target of an event that fits, or null.
  * @param {Event} event @param {string} selector @returns {HTMLElement | null} */
 export const closest = (event, selector) => (event.target instanceof Element ? event.target.closest(selector) : null);

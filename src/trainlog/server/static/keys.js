@@ -12,7 +12,7 @@ const ELSEWHERE = {
     click: "open the moment; of an episode its steps; of a group its nearest run", "Shift or Ctrl wheel": "zoom around the pointer",
   },
   "In the list and the table": {
-    "↑ ↓": "go from run to run", "PageUp PageDown Home End": "go further", space: "show it beside the others, or no longer", "Shift space": "show all up to it",
+    "↑ ↓": "go from run to run", "PageUp PageDown": "go twenty runs further", "Home End": "to the first, to the last", space: "show it beside the others, or no longer", "Shift space": "show all up to it",
     Enter: "show it alone", e: "its name, tags and note (in the table)", "Alt ← →": "move a column (on its title)",
     "Ctrl click": "show it beside the others", "Shift click": "show all up to it",
   },
@@ -45,5 +45,5 @@ export function listen(help, keys) {
     part.append(element(title === "Keys" ? "h2" : "h3", "", { textContent: title }), list);
     return part;
   });
-  help.prepend(...lists);
+  help.append(...lists);
 }

@@ -1,6 +1,6 @@
 // The legend of a chart: at most two lines, whose height no value changes. Of more entries the rest is a click away.
 
-import { button, element, say } from "./element.js";
+import { button, element, nameOf, say } from "./element.js";
 
 const MOST_WITH_VALUES = 8; // runs; of more, the values are at the pointer
 const MOST_TEXTS = 12;
@@ -52,7 +52,7 @@ export class Legend {
       const swatch = element("i", "swatch");
       swatch.style.background = one.color;
       const text = (one.name || (keys > 1 || one.n ? one.label : "")) + (one.n ? ` (n=${one.n})` : "");
-      const name = one.name ? element("em", "", { textContent: text, title: text }) : text;
+      const name = one.name ? nameOf(text) : text;
       part.append(...(this.spec.strip && !one.name ? [] : [swatch]), name);
       if (hasValues) part.append(...values.flatMap((value, i) => (i ? [" / ", value] : [value])));
       return part;

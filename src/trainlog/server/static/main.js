@@ -237,7 +237,8 @@ function about() {
   const wrong = new Map(shown.troubles);
   if (grouping.isOn && grouping.problem) wrong.set("groups", grouping.problem);
   drawAbout($("board"), grouping.isOn ? grouping.groups : shown.all(), wrong, {
-    run: (id) => runs.get(id), info: infoOf, edit: (id) => notes.edit(id), table: () => change({ table: true }), state: aboutState,
+    run: (id) => runs.get(id), info: infoOf, edit: (id) => notes.edit(id), table: () => change({ table: true }),
+    isGrouped: grouping.isOn, state: aboutState,
     remove: (id) => change({ runs: view.runs.filter((run) => run.id !== id && !grouping.find(id)?.members.includes(run.id)) }),
   });
 }
@@ -324,7 +325,9 @@ function showTable() {
 
 // --- live ---
 
-const infoAgain = later(500, async () => { await shown.load([...shown.infos.keys()]); build(); });
+const loadAgain = async () => { await shown.load([...shown.infos.keys()]); build(); };
+const infoAgain = later(500, loadAgain);
+const beginAgain = later(120, async () => { await loadAgain(); reloadAll(); });
 const buildSoon = later(300, build);
 
 /** @param {string} name @param {any} data */
@@ -341,7 +344,7 @@ function onEvent(name, data) {
     if (info.episodes && data.kind === "stats") infoAgain();
   }
   if (name === "cursor") moment.grown();
-  if (name === "reset") { infoAgain(); reloadAll(); }
+  if (name === "reset") beginAgain();
   if (name === "gone") { shown.fail(data.run, data.reason ?? "The file is not there any more."); build(); }
 }
 

@@ -15,7 +15,8 @@ export const stateOf = (run) => element("span", `state ${run.state}`, { textCont
 export function countsOf(runs) {
   if (!runs.listed) return "";
   const shown = view.runs.length;
-  return [runs.matching === runs.total ? `${number(runs.total)} runs` : `${number(runs.matching)} of ${number(runs.total)} runs`,
+  const all = `${number(runs.total)} run${runs.total === 1 ? "" : "s"}`;
+  return [runs.matching === runs.total ? all : `${number(runs.matching)} of ${all}`,
     runs.live ? `${number(runs.live)} running` : "", shown ? `${number(shown)} shown${shown >= MOST_SHOWN ? ", which is the most" : ""}` : "",
     runs.looking ? "looking for more…" : runs.unread ? `${number(runs.unread)} not read yet` : "",
     runs.leftOut ? "not all files were looked at" : ""].filter(Boolean).join(", ");

@@ -51,8 +51,9 @@ export class Shown {
     const path = pathOf(id);
     const others = view.runs.filter((run) => run.id !== id).map((run) => pathOf(run.id));
     for (let n = 1; n <= path.length; n++) {
-      const tail = path.slice(-n).join("/");
-      if (!others.some((other) => other.slice(-n).join("/") === tail)) return n === 1 ? tail : path.slice(-n, -1).join("/");
+      const tail = path.slice(-n).join("/"), folder = path.slice(-n, -1).join("/");
+      if (others.some((other) => other.slice(-n).join("/") === tail)) continue;
+      return n > 1 && !others.some((other) => other.slice(-n, -1).join("/") === folder) ? folder : tail; // files that are all called alike
     }
     return path.join("/");
   }

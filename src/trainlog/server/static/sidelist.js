@@ -1,7 +1,7 @@
 // The runs beside the charts: name, state, and what they came to.
 
 import { ofRun } from "./colors.js";
-import { element } from "./element.js";
+import { element, nameOf } from "./element.js";
 import { duration, number } from "./format.js";
 import { countsOf, RunRows, stateOf } from "./runrows.js";
 
@@ -37,7 +37,7 @@ function fill(button, run, slot) {
   if (slot !== undefined) dot.style.background = dot.style.borderColor = ofRun(slot);
   const mark = stateOf(run);
   mark.classList.add("mark");
-  button.replaceChildren(dot, element("span", "name", { textContent: run.my?.name ?? run.path }), mark);
+  button.replaceChildren(dot, nameOf(run.my?.name ?? run.path, ""), mark);
   if (run.error) {
     button.append(element("span", "wrong", { textContent: run.error }));
     return;

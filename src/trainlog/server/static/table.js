@@ -1,7 +1,7 @@
 // The runs as a table over the whole page: a column for every key of the metadata, and for what metrics came to.
 
 import { ofRun } from "./colors.js";
-import { button, closest, element } from "./element.js";
+import { button, closest, element, nameOf } from "./element.js";
 import { ago, duration, number, size } from "./format.js";
 import { get } from "./net.js";
 import { countsOf, RunRows, stateOf } from "./runrows.js";
@@ -109,7 +109,7 @@ export class Table {
     const columns = this.shown();
     if (columns.join() !== this.runs.columns.join()) this.runs.setColumns(columns);
     this.rows.refill();
-    const widths = ["var(--first)", ...columns.map((name) => (name === "my/note" ? "220px" : /^(state|task|my\/)/.test(name) ? "132px" : "120px")), "1fr"];
+    const widths = ["var(--first)", ...columns.map((name) => (name === "my/note" ? "220px" : /^(task|my\/)/.test(name) ? "132px" : "108px")), "1fr"];
     this.grid.style.setProperty("--columns", widths.join(" "));
     this.head.replaceChildren(this.heading("run", "run"), ...columns.map((name) => this.heading(name, titleOf(name))));
     this.draw();
@@ -213,10 +213,10 @@ export class Table {
   /** @param {HTMLElement} row @param {Run} run @param {number | undefined} slot */
   fill(row, run, slot) {
     row.setAttribute("aria-selected", String(slot !== undefined));
-    const first = this.cell("name");
+    const first = this.cell("first");
     const dot = button("", () => {}, "dot", `Show ${run.path}`, "Show it, or no longer"); // the row listens
     if (slot !== undefined) dot.style.background = dot.style.borderColor = ofRun(slot);
-    const name = element("span", "name", { textContent: run.my?.name ?? run.path, title: run.path });
+    const name = nameOf(run.my?.name ?? run.path, run.path);
     const act = button("✎", () => {}, "act", `Name, tags and note of ${run.path}`, "Name, tags, note");
     dot.tabIndex = act.tabIndex = -1;
     first.append(dot, name, act);

@@ -6,7 +6,7 @@ import { duration, number } from "./format.js";
 import { before, described, isFar, nearest, valueAt } from "./series.js";
 
 const MOST_ROWS = 14;
-const MOST_MEMBERS = 12;
+const MOST_MEMBERS = 8;
 const NEAR = 6; // pixels from an event or from damage
 /** @type {Record<string, string>} */
 const AXES = { step: "step", episode: "episode", time: "time", sim_time: "simulated time" };
