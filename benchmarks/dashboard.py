@@ -50,7 +50,9 @@ def walk(path: Path, *, seed: int = 7, count: int = 300) -> None:
             heading += rng.gauss(0, 0.06)
             x, y = x + 0.02 * math.cos(heading), y + 0.02 * math.sin(heading)
             state = {"pos": [x, y, 0.27, *(round(rng.gauss(0, 0.5), 4) for _ in range(16))], "speed": 0.4}
-            log.write(Frame(n / 5, Kind.CREATURE, {"step": n * 10, "x": x, "y": y, "ball_pos": [3.0, 1.0, 0.1], **state}))
+            log.write(
+                Frame(n / 5, Kind.CREATURE, {"step": n * 10, "x": x, "y": y, "ball_pos": [3.0, 1.0, 0.1], **state})
+            )
             if n % 10:
                 continue
             part = n / count / 10
@@ -175,10 +177,15 @@ def take(driver: Any, site: Served, view: View) -> bytes:
     width, height = view.size
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    media = [{"name": "prefers-color-scheme", "value": view.theme}, {"name": "prefers-reduced-motion", "value": "reduce"}]
+    media = [
+        {"name": "prefers-color-scheme", "value": view.theme},
+        {"name": "prefers-reduced-motion", "value": "reduce"},
+    ]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
     shown = ",".join(f"{id}:{n}" for n, id in enumerate(ids))
-    driver.get(f"http://127.0.0.1:{site.port}/?{view.query.replace('{all}', shown).replace('{first}', ids[0] if ids else '')}")
+    driver.get(
+        f"http://127.0.0.1:{site.port}/?{view.query.replace('{all}', shown).replace('{first}', ids[0] if ids else '')}"
+    )
     _settle(driver)
     for code, *values in view.acts:
         driver.execute_script(code, *values)
@@ -213,9 +220,21 @@ def small(raw: bytes) -> bytes:
 _TABLE = "table=1&sort=-last/reward"
 _DOCS = (
     View("dashboard-live", "1", "x=step", (1300, 940)),
-    View("dashboard-compare", "5", "x=step&smooth=auto&runs={all}", theme="dark", acts=((_POINT, "[data-card=learning]", 0.6, 0.4),)),
+    View(
+        "dashboard-compare",
+        "5",
+        "x=step&smooth=auto&runs={all}",
+        theme="dark",
+        acts=((_POINT, "[data-card=learning]", 0.6, 0.4),),
+    ),
     View("dashboard-table", "200", f"{_TABLE}&filter=lr=0.0003", (1300, 520)),
-    View("dashboard-groups", "20", "x=step&group=algo&runs={all}", (1300, 620), acts=((_POINT, "[data-card=learning]", 0.6, 0.3),)),
+    View(
+        "dashboard-groups",
+        "20",
+        "x=step&group=algo&runs={all}",
+        (1300, 620),
+        acts=((_POINT, "[data-card=learning]", 0.6, 0.3),),
+    ),
     View("dashboard-moment", "1", "x=step&at={first}:300"),
     View("dashboard-simion", "episodes", "", (1366, 900), acts=((_SHOW, "[data-group=functions]"),)),
     View("dashboard-phone", "1", "x=step", _SIZES["phone"]),
@@ -234,7 +253,9 @@ def _all() -> Iterator[View]:
         yield View(f"table-200-{theme}", "200", f"{_TABLE}&runs={{all}}", theme=theme)
         yield View(f"groups-20-{theme}", "20", "x=step&group=*&runs={all}", theme=theme)
         yield View(f"moment-{theme}", "1", "x=step&at={first}:300", theme=theme)
-        yield View(f"menu-{theme}", "5", "x=step&runs={all}", theme=theme, acts=((_OPEN, "[data-card=learning] .more"),))
+        yield View(
+            f"menu-{theme}", "5", "x=step&runs={all}", theme=theme, acts=((_OPEN, "[data-card=learning] .more"),)
+        )
         yield View(f"help-{theme}", "5", "x=step", theme=theme, acts=(("document.querySelector('#help').click()",),))
         yield View(f"simion-{theme}", "episodes", "", theme=theme, acts=((_SHOW, "[data-group=functions]"),))
     yield View("table-200-wide", "200", _TABLE, _SIZES["wide"])

@@ -90,9 +90,8 @@ function metadataOf(shown, page) {
     const table = element("table", "facts-table");
     const head = table.createTHead().insertRow();
     if (several) {
-      for (const name of ["", ...some.map((one) => one.name)]) {
-        head.append(element("th", "", { scope: "col", textContent: name }));
-      }
+      head.insertCell();
+      head.append(...some.map(({ name }) => element("th", "", { scope: "col", textContent: name })));
     }
     const body = table.createTBody();
     for (const key of rows) {

@@ -268,7 +268,7 @@ function empty(title, text, code = "") {
   $("empty")?.remove();
   const box = element("div", "empty", { id: "empty" });
   box.append(element("h2", "", { textContent: title }), element("p", "", { textContent: text }));
-  if (code) box.append(element("pre", "", { textContent: code }));
+  if (code) box.append(element("pre", "", { tabIndex: 0, textContent: code }));
   $("board").append(box);
 }
 

@@ -281,7 +281,8 @@ export class Moment {
   /** @param {HTMLTableElement} table */
   heading(table) {
     const row = table.createTHead().insertRow();
-    for (const text of ["", ...this.sides().map((side) => side.run.name), "difference"]) row.append(element("th", "", { textContent: text, title: text, scope: "col" }));
+    row.insertCell();
+    for (const text of [...this.sides().map((side) => side.run.name), "difference"]) row.append(element("th", "", { textContent: text, title: text, scope: "col" }));
   }
 
   /** @param {HTMLTableElement} table @param {string} key @param {string | undefined} unit @param {any} a @param {any} b @param {any} other */

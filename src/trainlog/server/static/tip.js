@@ -72,7 +72,7 @@ export class Tip {
   show(pointer) {
     const facts = this.facts();
     if (!facts) return;
-    this.box ??= element("div", "tip");
+    this.box ??= element("div", "tip", { ariaHidden: "true" }); // who hears the page has the sentence
     const head = element("div", "where", { textContent: facts.places.join("  ·  ") });
     const first = Math.max(facts.rows.findIndex((row) => row.isNear) - MOST_ROWS + 1, 0);
     const table = element("div", "rows");
