@@ -30,8 +30,8 @@ _SHOW = "document.querySelector(arguments[0]).scrollIntoView({block: 'start'})"
 _OPEN = "document.querySelector(arguments[0]).open = true"
 _POINT = """
 const canvas = document.querySelector(arguments[0] + ' canvas'), box = canvas.getBoundingClientRect();
-const place = {clientX: box.left + box.width * arguments[1], clientY: box.top + box.height * arguments[2], bubbles: true};
-canvas.dispatchEvent(new PointerEvent('pointermove', {...place, pointerId: 1}));
+const place = {clientX: box.left + box.width * arguments[1], clientY: box.top + box.height * arguments[2]};
+canvas.dispatchEvent(new PointerEvent('pointermove', {...place, pointerId: 1, bubbles: true}));
 """
 
 
@@ -186,15 +186,15 @@ def take(driver: Any, site: Served, view: View) -> bytes:
     driver.get(
         f"http://127.0.0.1:{site.port}/?{view.query.replace('{all}', shown).replace('{first}', ids[0] if ids else '')}"
     )
-    _settle(driver)
+    settle(driver)
     for code, *values in view.acts:
         driver.execute_script(code, *values)
-        _settle(driver)
+        settle(driver)
     raw: bytes = driver.get_screenshot_as_png()
     return raw
 
 
-def _settle(driver: Any) -> None:
+def settle(driver: Any) -> None:
     """Until the page asks for nothing, and looks the same twice."""
     before, quiet = b"", 0
     end = time.monotonic() + 30
@@ -206,12 +206,12 @@ def _settle(driver: Any) -> None:
 
 
 def small(raw: bytes) -> bytes:
-    """The same picture with 128 colours."""
+    """The same picture with 256 colours."""
     from PIL import Image
 
     buffer = io.BytesIO()
     picture = Image.open(io.BytesIO(raw)).convert("RGB")
-    picture.quantize(128, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    picture.quantize(256, kmeans=1, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
