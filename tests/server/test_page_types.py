@@ -1,8 +1,9 @@
-"""The types of the page's JavaScript, as its comments declare them."""
+"""The page's JavaScript: its types, as comments declare them, and its addresses."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,15 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+
+
+STATIC = HERE.parents[1] / "src" / "trainlog" / "server" / "static"
+
+
+def test_all_addresses_are_relative() -> None:
+    """A proxy, as Jupyter has one, serves the page at another place than the root."""
+    for file in STATIC.iterdir():
+        assert not re.search(r"""["'`]/(api|static)/""", file.read_text(encoding="utf-8")), file.name
 
 
 def test_the_types_of_the_page_fit() -> None:
