@@ -4,7 +4,7 @@ import { diverging, heat } from "./colors.js";
 import { element } from "./element.js";
 import { exact } from "./exact.js";
 import { duration, number } from "./format.js";
-import { get } from "./net.js";
+import { get, messageOf } from "./net.js";
 
 /** @typedef {{name: string, unit: string, low: number | null, high: number | null}} Axis */
 /** @typedef {{name: string, shape: number[], axes: Axis[], range: number[] | null, samples: any}} Known */
@@ -159,7 +159,7 @@ class FunctionFigure {
       this.draw();
       this.readCell(this.cell);
     } catch (error) {
-      if (turn === this.turn) this.read.textContent = error instanceof Error ? error.message : String(error);
+      if (turn === this.turn) this.read.textContent = messageOf(error);
     }
   }
 

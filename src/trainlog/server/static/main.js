@@ -10,7 +10,7 @@ import { Grouping } from "./grouping.js";
 import { Hub } from "./hub.js";
 import { listen } from "./keys.js";
 import { Moment } from "./moment.js";
-import { ApiError, curve, get, Stream } from "./net.js";
+import { ApiError, curve, get, messageOf, Stream } from "./net.js";
 import { Notes } from "./notes.js";
 import { Runs } from "./runs.js";
 import { Shown } from "./shown.js";
@@ -87,8 +87,10 @@ function mark(run, place = null) {
   inner.setMoment(isOutside ? null : span ? inside : place?.x ?? null);
 }
 
-const hub = new Hub({ onZoom(zoom) { change({ zoom }); }, onMoment: openMoment });
-const inner = new Hub({ onZoom() { reloadVariables(); }, onMoment: openMoment });
+/** @param {number} x @param {Chart} chart */
+const onMoment = (x, chart) => { openMoment(x, chart).catch((error) => chart.hub.say(messageOf(error))); };
+const hub = new Hub({ onZoom(zoom) { change({ zoom }); }, onMoment });
+const inner = new Hub({ onZoom() { reloadVariables(); }, onMoment });
 
 const runs = new Runs();
 const shown = new Shown(runs, () => build());
@@ -127,7 +129,10 @@ async function memberAt(x, { picked, options }) {
   if (!picked || !group || key === undefined) return null;
   const where = options.series.find((one) => one.key === key)?.where;
   const id = await grouping.nearest(group.id, key, x, picked.y, { kind: options.kind, x: axis(), smooth: view.smooth || null, where });
-  if (id === null) return null;
+  if (id === null) {
+    hub.say(`No run of ${group.name} has a value there.`);
+    return null;
+  }
   if (!shown.infos.has(id)) await shown.loadOne(id);
   return { id, slot: group.slot, name: shown.nameOf(id) };
 }
@@ -408,7 +413,7 @@ listen($("keys"), {
   ".": ["the frame after", () => moment.isOpen && moment.step(1)],
   t: ["light or dark", toggleTheme],
   "?": ["these keys", () => $("keys").showModal()],
-  Escape: ["close the moment; show the whole range", () => { if (moment.isOpen) moment.close(); else hub.setZoom(null); }],
+  Escape: ["close a menu, or the moment; show the whole range", () => { if (moment.isOpen) moment.close(); else hub.setZoom(null); }],
 });
 
 $("axis").addEventListener("change", () => change({ x: $("axis").value }));

@@ -3,7 +3,7 @@
 import { difference, exact, parseExact, rounded } from "./exact.js";
 import { button, element } from "./element.js";
 import { duration, flat } from "./format.js";
-import { address, get } from "./net.js";
+import { address, get, messageOf } from "./net.js";
 import { change } from "./view.js";
 import { drawWays, nearestPlace } from "./way.js";
 
@@ -117,7 +117,7 @@ export class Moment {
       change({ at: { run: main.run.id, time: frame.time } });
     } catch (error) {
       if (turn !== this.turn) return;
-      this.when.textContent = error instanceof Error ? error.message : String(error);
+      this.when.textContent = messageOf(error);
       this.facts.replaceChildren();
     }
   }
@@ -267,7 +267,7 @@ export class Moment {
     this.scene.href = address(`runs/${run.id}/replay`, { row: frame.row });
     const mine = valuesOf(frame), its = other ? valuesOf(other) : new Map();
     const units = this.page.info(run.id)?.kinds[frame.kind]?.keys ?? {};
-    const table = element("table", "", { className: "facts-table" });
+    const table = element("table", "facts-table");
     if (other) this.heading(table);
     const vectors = [];
     for (const key of new Set([...mine.keys(), ...its.keys()])) {
@@ -304,7 +304,7 @@ export class Moment {
     const title = element("h3", "", { textContent: `${frame.names[key] ?? key}, ${values.length} numbers` });
     const known = (/** @type {number} */ i) => [names[i] ?? i, units[i] && `(${units[i]})`].filter((one) => one !== undefined && one !== "").join(" ");
     if (other) {
-      const table = element("table", "", { className: "facts-table" });
+      const table = element("table", "facts-table");
       values.slice(0, MOST).forEach((_, i) => this.line(table, known(i), "", a?.[i], b?.[i], other));
       return [title, table];
     }
@@ -313,7 +313,7 @@ export class Moment {
       const cell = element("span");
       cell.title = `${known(i)}: ${exact(value)}`;
       cell.append(element("i", "", { textContent: names[i] ?? i }), typeof value === "number" ? value.toFixed(Math.abs(value) < 100 ? 3 : 1) : exact(value));
-      if (units[i]) cell.append(element("i", "", { className: "unit", textContent: units[i] }));
+      if (units[i]) cell.append(element("i", "unit", { textContent: units[i] }));
       return cell;
     }));
     return [title, grid];

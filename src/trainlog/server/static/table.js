@@ -49,7 +49,7 @@ export class Table {
     this.search = element("input", "", { type: "search", placeholder: "Find a column", ariaLabel: "Find a column" });
     this.search.addEventListener("input", () => this.fillMenu(this.search.value));
     this.menu.append(summary, this.menuInside);
-    this.menu.addEventListener("toggle", () => this.menu.open && this.fillMenu(""));
+    this.menu.addEventListener("toggle", () => this.menu.open && this.fillMenu(this.search.value));
     this.tools.append(this.counts, this.allButton, this.noneButton, this.differs, this.menu, button("Charts", () => change({ table: false }), "to-charts"));
     this.grid = element("div", "grid");
     this.grid.setAttribute("role", "grid");
