@@ -308,6 +308,15 @@ def test_keys_are_added_and_normalised(page: Any, runs: Path) -> None:
         field.value = 'large'; field.dispatchEvent(new Event('change'));"""
     )
     page.until(lambda: len(page.values("stats/small")) == 2)
+    page.menu("stats/small", "Table")
+    page.js(
+        """const field = [...document.querySelectorAll('[data-card="stats/small"] .line input')].at(-1);
+        field.value = 'nothing'; field.dispatchEvent(new Event('change'));"""
+    )
+    page.until(lambda: page.text('[data-card="stats/small"] .note') == "no run that is shown has nothing")
+    page.point("stats/small", 0.5)
+    page.until(lambda: page.all(".tip"))
+    assert page.text('[data-card="stats/small"] .note') == "no run that is shown has nothing"
     page.until(lambda: page.ink("stats/small"))
     plain = page.ink("stats/small")
     page.choose("stats/small", "Normalised")

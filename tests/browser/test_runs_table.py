@@ -168,16 +168,16 @@ def test_the_table(page: Any, runs: Path) -> None:
     page.until(lambda: page.one("#side").is_displayed())
 
 
-def test_a_table_of_thousands_has_few_rows_on_the_page(page: Any, runs: Path) -> None:
+def test_a_table_of_many_runs_has_few_rows_on_the_page(page: Any, runs: Path) -> None:
     raw = log_bytes({"algo": "sac"}, [{"step": 1, "reward": 1.0}])
-    for n in range(3000):
+    for n in range(1200):
         (runs / f"{n:04}.flog").write_bytes(raw)
-    ready(page, 3000, "?table=1&sort=run")
+    ready(page, 1200, "?table=1&sort=run")
     page.until(lambda: column(page, 0)[:2] == ["0000.flog", "0001.flog"])
-    assert page.text(".select-all") == "Show the first 1,000 of 3,000"  # curves of more are not drawn
+    assert page.text(".select-all") == "Show the first 1,000 of 1,200"  # curves of more are not drawn
     assert len(page.all("#table .rows .row")) < 80
     page.js("const g = document.querySelector('#table .grid'); g.scrollTop = g.scrollHeight")
-    page.until(lambda: "2999.flog" in column(page, 0))
+    page.until(lambda: "1199.flog" in column(page, 0))
     assert len(page.all("#table .rows .row")) < 80
     page.press("v")
     page.until(lambda: page.all("#runs .run"))
@@ -324,6 +324,7 @@ def test_a_click_on_a_group_opens_the_run_that_is_nearest(page: Any, runs: Path)
     page.until(lambda: f"at={page.site.id('ppo/2.flog')}" in page.driver.current_url)
     page.driver.refresh()
     page.until(lambda: page.text("#moment h2") == "2.flog")
+    page.until(lambda: not page.one("#moment input[type=range]").is_enabled())
     page.complaints()  # these runs have no way to be shown, of which the browser tells
 
 

@@ -162,7 +162,7 @@ function troublesOf(troubles, page) {
   const all = element("div");
   for (const [id, message] of troubles) {
     const box = element("div", "trouble");
-    box.append(element("h2", "", { textContent: `${page.run(id)?.path ?? "This run"} cannot be shown` }), element("p", "", { textContent: message }));
+    box.append(element("h2", "", { textContent: `${page.run(id)?.path ?? (id ? "This run" : "The groups")} cannot be shown` }), element("p", "", { textContent: message }));
     all.append(box);
   }
   return all;

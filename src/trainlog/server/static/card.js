@@ -46,6 +46,7 @@ export class Card {
     this.stale = true;
     this.loaded = false;
     this.isEmpty = false;
+    this.problem = ""; // what went wrong
     this.turn = 0;
     this.cost = 0; // milliseconds of the last drawing
     this.timer = this.soon = this.some = this.settling = 0;
@@ -202,15 +203,22 @@ export class Card {
       if (turn !== this.turn) return;
       const progress = Math.min(1, ...answers.map((answer) => answer.progress));
       this.loaded = progress >= 1;
+      this.problem = "";
       this.showProgress(progress);
       if (progress < 1) this.timer = setTimeout(() => this.visible && this.load(), AGAIN);
       this.takeAnswers(asked, answers);
     } catch (error) {
       if (turn !== this.turn) return;
-      this.note.textContent = messageOf(error);
+      this.complain(messageOf(error));
       const isBusy = error instanceof ApiError && (error.status === 409 || error.status === 503);
       if (isBusy || error instanceof TypeError) this.timer = setTimeout(() => this.refresh(), 1500);
     }
+  }
+
+  /** Say what went wrong, or with an empty text that it is over. @param {string} text */
+  complain(text) {
+    this.problem = text;
+    this.hub.redraw(this);
   }
 
   /** Of many runs those that are there are shown while the others are on their way.
@@ -315,7 +323,9 @@ export class Card {
     const nan = sum((one) => one.nan), infinite = sum((one) => one.infinite);
     const low = chart.log && !this.spec.strip ? sum((one) => Array.from(one.y ?? []).filter((y) => y <= 0).length) : 0;
     const smoothed = [...new Set(curves.map((one) => one.smooth?.label).filter(Boolean))];
+    const bins = Math.max(0, ...curves.map((one) => one.bins ?? 0));
     const parts = [
+      this.problem, this.page.grouping() && view.smooth && !this.spec.strip ? "each run is smoothed" : "", bins ? `means of ${bins} bins` : "",
       ...(smoothed.length > 2 ? [`centred means of ${windows(curves)}`] : smoothed),
       chart.series.some((one) => one.hidesRaw) ? "single values are not drawn" : "", thinned ? "thinned" : "",
       nan ? `${number(nan)} NaN` : "", infinite ? `${number(infinite)} ∞` : "", low ? `${thinned ? "" : `${number(low)} `}≤ 0 not drawn` : "",
@@ -326,7 +336,7 @@ export class Card {
       nan ? "A line has a gap where a NaN was logged." : "", chart.normalised ? "Each key is drawn from its lowest to its highest value." : ""].filter(Boolean).join(" ");
     if (this.note.title !== title) this.note.title = title;
     const points = sum((one) => one.x.length);
-    const isLoading = !this.loaded && !this.lines.length;
+    const isLoading = !this.loaded && !this.lines.length && !this.problem;
     const words = isLoading ? "Loading…" : !this.loaded ? ""
       : !this.lines.length ? "No run that is shown has these values."
       : this.isEmpty ? `${this.spec.absent}: all ${number(this.lines.reduce((all, line) => all + line.below, 0))} values are below ${this.spec.floor}.`

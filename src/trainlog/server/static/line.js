@@ -3,7 +3,7 @@
 import { named, ofRun, ofText } from "./colors.js";
 
 /** @typedef {{x: number[], y: number[], breaks: number[], at: Record<string, number[]>, smooth?: any, thinned: boolean,
- *   nan: number, infinite: number, texts?: string[], code?: number[], end?: number | null, group?: any}} Curve */
+ *   nan: number, infinite: number, texts?: string[], code?: number[], end?: number | null, group?: any, bins?: number}} Curve */
 /** @typedef {{key: string, label: string, color?: string, where?: string}} One a key of a chart */
 /** @typedef {{run: import("./card.js").Drawn, one: One, place: number}} Wanted */
 

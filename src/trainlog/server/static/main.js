@@ -240,7 +240,7 @@ const eventsOfRange = settled(250, loadEvents);
 
 function about() {
   const wrong = new Map(shown.troubles);
-  if (grouping.isOn && grouping.problem) wrong.set("groups", grouping.problem);
+  if (grouping.isOn && grouping.problem) wrong.set("", grouping.problem);
   drawAbout($("board"), grouping.isOn ? grouping.groups : shown.all(), wrong, {
     run: (id) => runs.get(id), info: infoOf, edit: (id) => notes.edit(id), table: () => change({ table: true }),
     isGrouped: grouping.isOn, state: aboutState,

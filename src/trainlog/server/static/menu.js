@@ -12,7 +12,8 @@ const MOST_KEYS = 500; // that the field proposes
 /** An entry of the menu; what goes wrong is said beside the title. @param {Card} card @param {string} text @param {() => any} act */
 const entry = (card, text, act) => button(text, async () => {
   card.more.open = false;
-  try { await act(); } catch (error) { card.note.textContent = messageOf(error); }
+  card.complain("");
+  try { await act(); } catch (error) { card.complain(messageOf(error)); }
 });
 
 /** @param {Card} card */
@@ -118,7 +119,8 @@ function keyField(card, keys) {
   field.setAttribute("list", list.id);
   field.addEventListener("change", () => {
     const key = field.value.trim();
-    if (!known.has(key)) { card.note.textContent = `no run that is shown has ${key}`; return; }
+    card.complain(known.has(key) ? "" : `no run that is shown has ${key}`);
+    if (!known.has(key)) return;
     card.more.open = false;
     card.change({ keys: [...new Set([...keys, key])].slice(0, 12) });
     card.refresh();
