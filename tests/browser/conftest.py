@@ -54,7 +54,9 @@ def make_chrome() -> Callable[..., Any]:
         ):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        return webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+        driver.set_script_timeout(120)
+        return driver
 
     return make
 
@@ -298,7 +300,7 @@ with trainlog.TrainingRecorder(sys.argv[1], "go2", "plays with a ball", metadata
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(60)
         assert self._process.stdout is not None
         self._process.stdout.close()
 

@@ -5,7 +5,7 @@ import { Connection } from "./connection.js";
 /** @typedef {Record<string, any>} Parameters */
 /**
  * What the server tells of a run that is shown.
- * @typedef {{shape: "number" | "text" | "list", clock: boolean, group: string, unit: string, last: any}} Key
+ * @typedef {{shape: "number" | "text" | "list", clock: boolean, group: string, unit?: string, last: any}} Key
  * @typedef {{rows: number, keys: Record<string, Key>, left_out: string[], all_keys: boolean,
  *   axes: Record<string, {key: string, factor: number}>}} KindInfo
  * @typedef {{id: string, path: string, creature: string, task: string, meta: Record<string, any>, kinds: Record<string, KindInfo>,

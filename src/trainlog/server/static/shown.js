@@ -22,7 +22,10 @@ export class Shown {
     /** @type {Map<string, string>} */
     this.troubles = new Map();
     this.loading = 0; // calls that go on
-    this.names = { of: "", byId: new Map(/** @type {[string, string][]} */ ([])) };
+    /** @type {Map<string, string> | null} */
+    this.names = null;
+    this.namesOf = view.runs; // whose names are known
+    runs.watch(() => { this.names = null; });
   }
 
   /** The runs that can be drawn. @returns {Drawn[]} */
@@ -35,12 +38,12 @@ export class Shown {
 
   /** What a person called it, or as much of its path as tells it from the others. @param {string} id */
   nameOf(id) {
-    const of = JSON.stringify(view.runs.map((run) => [run.id, this.runs.get(run.id)?.path, this.runs.get(run.id)?.my?.name]));
-    if (this.names.of !== of) {
+    if (!this.names || this.namesOf !== view.runs) {
       const shorten = view.runs.length <= MOST_NAMED;
-      this.names = { of, byId: new Map(view.runs.map((run) => [run.id, shorten ? this.shortName(run.id) : this.runs.nameOf(run.id)])) };
+      this.names = new Map(view.runs.map((run) => [run.id, shorten ? this.shortName(run.id) : this.runs.nameOf(run.id)]));
+      this.namesOf = view.runs;
     }
-    return this.names.byId.get(id) ?? this.runs.nameOf(id);
+    return this.names.get(id) ?? this.runs.nameOf(id);
   }
 
   /** @param {string} id */
