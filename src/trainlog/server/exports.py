@@ -51,8 +51,8 @@ def figure(request: Request) -> Response:
             xlim=None if rows.low is rows.high is None else (rows.low, rows.high),
             together=next((name for name in TOGETHER if name == together), None),
             by=query.text("by", "") or None,
-            center=next((name for name in CENTERS if name == query.text("center", "")), None),
-            band=next((name for name in BANDS if name == query.text("band", "")), None),
+            center=query.one_of("center", CENTERS, "mean") if query.text("center", "") else None,
+            band=query.one_of("band", BANDS, "ci") if query.text("band", "") else None,
             lines=tuple(filter(math.isfinite, map(float, query.names("lines") or []))),
         )
         with _DRAWING:
