@@ -6,23 +6,17 @@ python -m benchmarks.pan --runs 100
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import random
-import shutil
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import trainlog
+from benchmarks.dashboard import chromium, settle
+from benchmarks.serve import Served, until
 
 _ROWS = 1000
-_PORT = 5971
 
 # Moves the range by six pixels in each frame of the screen for five seconds; the frames and the milliseconds of each.
 _PAN = """
@@ -54,45 +48,21 @@ def make(folder: Path, runs: int) -> None:
 
 def measure(folder: Path) -> list[float]:
     """Milliseconds of each frame while all runs are moved."""
-    from selenium import webdriver
-
-    command = [sys.executable, "-m", "trainlog", "serve", str(folder), "--port", str(_PORT)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or shutil.which("google-chrome") or ""
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    count = len(list(folder.iterdir()))
+    site = Served(folder)
     try:
-        ids = [run["id"] for run in _wait_for(len(list(folder.iterdir())))]
-        shown = ",".join(f"{id}:{n}" for n, id in enumerate(ids))
-        driver.set_script_timeout(60)
-        driver.get(f"http://127.0.0.1:{_PORT}/?x=step&zoom=200000:600000&runs={shown}")
-        driver.implicitly_wait(120)
-        driver.find_element("css selector", '[data-card="learning"]')
-        driver.execute_script("document.querySelector('[data-card=learning]').scrollIntoView()")
-        driver.find_element("css selector", '[data-card="learning"] .more-runs')
-        time.sleep(2)
-        found: list[float] = driver.execute_async_script(_PAN)
-        return found
+        with chromium() as driver:
+            until(lambda: site.get("/api/v1/runs?limit=0")[1]["total"] == count)
+            ids = site.get("/api/v1/ids")[1]["ids"]
+            driver.set_script_timeout(60)
+            driver.get(f"http://127.0.0.1:{site.port}/?x=step&zoom=200000:600000&runs={','.join(ids)}")
+            driver.implicitly_wait(120)
+            driver.find_element("css selector", '[data-card="learning"] .more-runs')
+            settle(driver)
+            found: list[float] = driver.execute_async_script(_PAN)
+            return found
     finally:
-        driver.quit()
-        server.terminate()
-        server.wait(10)
-
-
-def _wait_for(count: int) -> list[dict[str, Any]]:
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{_PORT}/api/v1/runs") as answer:
-                runs: list[dict[str, Any]] = json.load(answer)["runs"]
-            if len(runs) == count:
-                return runs
-        except OSError:
-            pass
-        time.sleep(0.2)
-    raise SystemExit("the server shows other runs than were made")
+        site.close()
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ class Site:
     def stream(self, headers: dict[str, str] | None = None, **query: Any) -> Stream:
         return Stream(self.port, headers or {}, query)
 
-    def until(self, is_so: Callable[[], bool], seconds: float = 15) -> None:
+    def until(self, is_so: Callable[[], bool], seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not is_so():
             assert time.monotonic() < end, "that did not come about"

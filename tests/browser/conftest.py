@@ -54,7 +54,9 @@ def make_chrome() -> Callable[..., Any]:
         ):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        return webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+        driver.set_script_timeout(120)
+        return driver
 
     return make
 
@@ -113,7 +115,8 @@ class Page:
     def text(self, selector: str) -> str:
         return str(self.js("return document.querySelector(arguments[0])?.textContent ?? ''", selector))
 
-    def until(self, is_so: Callable[[], Any], seconds: float = 30) -> None:
+    def until(self, is_so: Callable[[], Any], seconds: float = 60) -> None:
+        """Wait for what a slow machine shows late; nothing is waited for that is there."""
         end = time.monotonic() + seconds
         while not is_so():
             assert time.monotonic() < end, "that was not seen on the page"
@@ -156,6 +159,31 @@ class Page:
             'return [...document.querySelectorAll(`[data-card="${arguments[0]}"] .legend b`)].map((b) => b.textContent)'
         )
         return list(self.js(code, card))
+
+    def menu(self, card: str, text: str) -> Any:
+        """Open the menu of a card, and find an entry that begins with *text*."""
+        self.js(
+            'const m = document.querySelector(`[data-card="${arguments[0]}"] .more`); m.open = false; m.open = true',
+            card,
+        )
+        found: list[Any] = []
+
+        def look() -> bool:
+            entries = self.all(f'[data-card="{card}"] .more button, [data-card="{card}"] .more a')
+            found[:] = [one for one in entries if one.text.startswith(text)]
+            return bool(found)
+
+        self.until(look)
+        return found[0]
+
+    def choose(self, card: str, text: str) -> None:
+        """Take that entry of the menu."""
+        self.js("arguments[0].click()", self.menu(card, text))
+
+    def select(self, selector: str, value: str) -> None:
+        """Choose from a list of the page, as a person does."""
+        code = "const one = document.querySelector(arguments[0]); one.value = arguments[1];"
+        self.js(f"{code} one.dispatchEvent(new Event('change'))", selector, value)
 
     def show(self, card: str) -> None:
         self.js("document.querySelector(`[data-card=\"${arguments[0]}\"]`).scrollIntoView({block: 'center'})", card)
@@ -200,8 +228,8 @@ def page(chrome: Any, serve: Callable[..., Any], runs: Path) -> Iterator[Page]:
     chrome.get_log("browser")
     site = serve(runs)
     page = Page(chrome, site)
-    page.open()
-    page.js("localStorage.clear()")
+    origin = {"origin": f"http://127.0.0.1:{site.port}", "storageTypes": "local_storage"}
+    chrome.execute_cdp_cmd("Storage.clearDataForOrigin", origin)
     yield page
     assert page.complaints() == []
     own = (f"http://127.0.0.1:{site.port}/", "data:", "blob:", "about:", "chrome:")
@@ -272,7 +300,7 @@ with trainlog.TrainingRecorder(sys.argv[1], "go2", "plays with a ball", metadata
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(60)
         assert self._process.stdout is not None
         self._process.stdout.close()
 

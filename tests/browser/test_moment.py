@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def test_a_click_opens_the_run_whose_curve_is_nearest(page: Any, runs: Path) -> 
     ids = {name: page.site.id(f"{name}.flog") for name in ("low", "high")}
     page.open(f"?x=step&runs={ids['low']}:0,{ids['high']}:1")
     page.drawn("learning")
-    page.until(lambda: len(page.all('[data-card="learning"] .legend em')) == 2)
+    page.until(lambda: len(page.all('[data-card="learning"] .legend .name')) == 2)
     tall = page.one('[data-card="learning"] canvas').size["height"]
     for y, name in ((25, "high"), (tall - 35, "low"), (25, "high")):
         at_pixels(page, "learning", 200, y)
@@ -135,19 +136,27 @@ def test_two_runs_side_by_side_in_step(page: Any, runs: Path) -> None:
     page.until(lambda: any(row[:3] == ["step", "10,010", f"{nearest:,}"] for row in page.js(cells)))
 
 
-def test_every_key_of_the_help_does_something(page: Any, runs: Path) -> None:
+def test_the_help_lists_every_key(page: Any, runs: Path) -> None:
     robot(runs / "a.flog")
     page.open("?x=step")
     page.drawn("learning")
     page.press("?")
-    listed = page.js("return [...document.querySelectorAll('#keys dt')].map((one) => one.textContent)")
-    assert {"/", "r", "l", "[", "]", "0", "space", ",", ".", "t", "?", "Escape"} <= set(listed)
-    handled = page.js("return fetch('static/main.js').then((one) => one.text())")
-    body = handled.partition("const KEYS = {")[2].partition("\n};")[0]
-    import re
-
-    keys = {a or b for a, b in re.findall(r'^  (?:"(.)"|([\w?/]+)): \[', body, re.MULTILINE)}
-    assert {"space" if key == " " else key for key in keys} <= set(listed)
+    listed = set(
+        page.js("return [...document.querySelectorAll('#keys dt')].flatMap((one) => one.textContent.split(' '))")
+    )
+    static = Path(trainlog.__file__).parent / "server" / "static"
+    signs = {"ArrowLeft": "←", "ArrowRight": "→", "ArrowUp": "↑", "ArrowDown": "↓", " ": "space", "-": "−", "=": "+"}
+    heard = set()
+    for file in static.glob("*.js"):
+        code = file.read_text(encoding="utf-8")
+        heard |= set(re.findall(r'event\.key [!=]== "([^"]+)"', code))
+        if "event.key" in code:
+            heard |= set(re.findall(r'\["([A-Z]\w+|\S)", (?:\(\)|\[|-?\w)', code))
+        if file.name == "main.js":
+            own = code.partition('listen($("keys"), {')[2].partition("\n});")[0]
+            heard |= {a or b for a, b in re.findall(r'^  (?:"(.)"|(\w+)): \[', own, re.MULTILINE)}
+    assert {"/", "v", "ArrowLeft", "PageUp", "Tab", "e"} <= heard
+    assert {signs.get(key, key) for key in heard} <= listed
 
 
 def test_an_episodes_point_opens_it(page: Any, simion: str, runs: Path) -> None:

@@ -65,7 +65,7 @@ class View:
     def settled(self) -> Any:
         """The picture, once it does not change any more."""
         before = self.picture()
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             time.sleep(0.3)
             now = self.picture()

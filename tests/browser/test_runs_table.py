@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +87,9 @@ def test_keys_and_values_are_completed(page: Any, runs: Path) -> None:
 
     sweep(runs)
     ready(page, 6)
+    page.until(lambda: len(page.all("#group option")) > 2)  # the columns are known
     box = page.one("#filter")
     box.click()
-    time.sleep(0.5)
     page.press("al", on=box)
     page.until(lambda: "algo:" in page.text(".complete"))
     page.press(Keys.ARROW_DOWN, Keys.ENTER, on=box)
@@ -101,17 +101,24 @@ def test_keys_and_values_are_completed(page: Any, runs: Path) -> None:
 
 def test_the_state_of_a_run_is_pushed(page: Any, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainlog.catalog.facts.LIVE", 0.3)
-    monkeypatch.setattr("trainlog.catalog.facts._SILENT", 3.0)
+    monkeypatch.setattr("trainlog.catalog.facts._SILENT", 2.0)
     (runs / "killed.flog").write_bytes(log_bytes({}, [{"reward": 1.0}] * 5)[:-3])
     os.utime(runs / "killed.flog", (1e9, 1e9))
     state = "return document.querySelector(`.run[title^='${arguments[0]}'] .state`)?.textContent"
     with trainlog.create(runs / "live.flog", {}) as log:
-        log.write(trainlog.Frame(0.0, trainlog.Kind.STATS, {"step": 1, "reward": 1.0}))
+        rows = itertools.count()
+
+        def is_running() -> bool:
+            n = next(rows)
+            log.write(trainlog.Frame(float(n), trainlog.Kind.STATS, {"step": n, "reward": 1.0}))
+            return bool(page.js(state, "live.flog") == "running")
+
+        assert not is_running()
         ready(page, 2)
         page.until(lambda: page.js(state, "killed.flog") == "killed")
         pulse = "return getComputedStyle(document.querySelector('.state.killed'), '::before').animationName"
         assert page.js(pulse) == "none"
-        page.until(lambda: page.js(state, "live.flog") == "running")
+        page.until(is_running)
         page.until(lambda: page.js(state, "live.flog") == "stalled")
     page.until(lambda: page.js(state, "live.flog") == "ended")
 
@@ -151,9 +158,9 @@ def test_the_table(page: Any, runs: Path) -> None:
 
     ActionChains(page.driver).key_down(Keys.ALT).send_keys(Keys.ARROW_RIGHT).key_up(Keys.ALT).perform()
     page.until(lambda: titles(page).index("seed") == before + 1)
-    page.until(lambda: "columns=" in page.driver.current_url)
-    time.sleep(0.5)  # the address is written
     shown = titles(page)
+    written = "return (new URLSearchParams(location.search).get('columns') ?? '').split(',').indexOf('seed')"
+    page.until(lambda: page.js(written) == before)  # the address is written a moment later; it lacks the first title
     page.driver.refresh()
     page.until(lambda: titles(page) == shown)
     page.until(lambda: page.js("return document.querySelector('#table .rows .row')?.offsetHeight") == 28)
@@ -161,15 +168,16 @@ def test_the_table(page: Any, runs: Path) -> None:
     page.until(lambda: page.one("#side").is_displayed())
 
 
-def test_a_table_of_thousands_has_few_rows_on_the_page(page: Any, runs: Path) -> None:
+def test_a_table_of_many_runs_has_few_rows_on_the_page(page: Any, runs: Path) -> None:
     raw = log_bytes({"algo": "sac"}, [{"step": 1, "reward": 1.0}])
-    for n in range(3000):
+    for n in range(1200):
         (runs / f"{n:04}.flog").write_bytes(raw)
-    ready(page, 3000, "?table=1&sort=run")
+    ready(page, 1200, "?table=1&sort=run")
     page.until(lambda: column(page, 0)[:2] == ["0000.flog", "0001.flog"])
+    assert page.text(".select-all") == "Show the first 1,000 of 1,200"  # curves of more are not drawn
     assert len(page.all("#table .rows .row")) < 80
     page.js("const g = document.querySelector('#table .grid'); g.scrollTop = g.scrollHeight")
-    page.until(lambda: "2999.flog" in column(page, 0))
+    page.until(lambda: "1199.flog" in column(page, 0))
     assert len(page.all("#table .rows .row")) < 80
     page.press("v")
     page.until(lambda: page.all("#runs .run"))
@@ -187,7 +195,7 @@ def test_ranges_and_all_that_fit(page: Any, runs: Path) -> None:
         )
     ready(page, 60, "?table=1&sort=run")
     page.until(lambda: column(page, 0)[:2] == ["00.flog", "01.flog"])
-    row = "#table .row[data-place='{}'] .name span"
+    row = "#table .row[data-place='{}'] .name"
     page.one(row.format(1)).click()
     ActionChains(page.driver).key_down(Keys.SHIFT).click(page.one(row.format(6))).key_up(Keys.SHIFT).perform()
     page.until(lambda: len(page.all("#table .row[aria-selected=true]")) == 6)
@@ -215,25 +223,22 @@ def test_groups_of_seeds(page: Any, runs: Path) -> None:
     page.drawn("learning")
     page.until(lambda: len(page.all(".chip")) == 8)
     page.until(lambda: len(page.all("#group option")) > 2)
-    choose = (
-        "const s = document.querySelector(arguments[0]); s.value = arguments[1]; s.dispatchEvent(new Event('change'))"
-    )
-    page.js(choose, "#group", "*")
+    page.select("#group", "*")
     chips = "return [...document.querySelectorAll('.chip .name')].map((one) => one.textContent).sort()"
     page.until(lambda: page.js(chips) == ["ppo", "sac"])
     page.drawn("learning")
     page.until(
         lambda: sorted(page.values("learning")) == ["115", "15"]
     )  # the means of 0, 10, 20, 30 and of 100 ... 130
-    page.js(choose, "#group", "seed")
+    page.select("#group", "seed")
     page.until(lambda: page.js(chips) == ["seed 0", "seed 1", "seed 2", "seed 3"])
     page.until(lambda: sorted(page.values("learning")) == ["50", "60", "70", "80"])
     page.until(lambda: "group=seed" in page.driver.current_url)
-    page.js(choose, "#center", "median")
+    page.select("#center", "median")
     page.until(lambda: any("center=median" in url and "keys=" in url for url in page.look_at_requests()))
     page.driver.refresh()
     page.until(lambda: page.js(chips) == ["seed 0", "seed 1", "seed 2", "seed 3"])
-    page.js(choose, "#group", "")
+    page.select("#group", "")
     page.until(lambda: len(page.all(".chip")) == 8)
 
 
@@ -295,3 +300,75 @@ def test_hyper_parameters_are_on_the_page(page: Any, runs: Path) -> None:
     assert "args/tau" not in page.text(".metadata")
     page.one(".metadata input").click()
     page.until(lambda: "args/tau" in page.text(".metadata"))
+
+
+def test_a_click_on_a_group_opens_the_run_that_is_nearest(page: Any, runs: Path) -> None:
+    from selenium.webdriver import ActionChains
+
+    sweep(runs, seeds=4)
+    ready(page, 8)
+    ids = ",".join(page.site.get("/api/v1/ids", filter="ppo", sort="run").json["ids"])
+    page.open(f"?runs={ids}&x=step&group=*&band=minmax")
+    page.until(lambda: page.values("learning") == ["15"])
+    page.point("learning", 0.9)
+    page.until(lambda: "0.flog, 1.flog, 2.flog, 3.flog" in page.text(".tip"))
+    assert "(n=4)" in page.text(".tip")
+    canvas = page.one('[data-card="learning"] canvas')
+    height = canvas.size["height"]
+    right = canvas.size["width"] / 2 - 14  # of the last step, where the rewards are 0, 10, 20 and 30
+    for up, name in ((20, "3.flog"), (height - 26, "0.flog"), (0.36 * height, "2.flog")):
+        chain = ActionChains(page.driver, duration=0)
+        chain.move_to_element_with_offset(canvas, int(right), int(up - height / 2)).click().perform()
+        page.until(lambda name=name: page.text("#moment h2") == name)
+        right = page.one('[data-card="learning"] canvas').size["width"] / 2 - 14  # the panel has made it narrower
+    page.until(lambda: f"at={page.site.id('ppo/2.flog')}" in page.driver.current_url)
+    page.driver.refresh()
+    page.until(lambda: page.text("#moment h2") == "2.flog")
+    page.until(lambda: not page.one("#moment input[type=range]").is_enabled())
+    page.complaints()  # these runs have no way to be shown, of which the browser tells
+
+
+def test_groups_grow_as_their_runs_do(page: Any, runs: Path) -> None:
+    logs = [trainlog.create(runs / f"{seed}.flog", {"algo": "sac", "seed": seed}) for seed in range(2)]
+
+    def write(step: int, *rewards: float) -> None:
+        for log, reward in zip(logs, rewards, strict=True):
+            log.write(trainlog.Frame(float(step), trainlog.Kind.STATS, {"step": step, "reward": reward}))
+
+    write(0, 1.0, 3.0)
+    write(1, 2.0, 4.0)
+    ready(page, 2)
+    page.open("?x=step&group=*&runs=" + ",".join(page.site.get("/api/v1/ids", sort="run").json["ids"]))
+    page.until(lambda: page.values("learning") == ["3"])
+    write(2, 50.0, 70.0)
+    page.until(lambda: page.values("learning") == ["60"])
+    write(3, 500.0, 700.0)
+    for log in logs:
+        log.close()
+    page.until(lambda: page.values("learning") == ["600"])
+
+
+def test_what_leaves_a_chart_of_groups_is_of_its_runs(page: Any, runs: Path) -> None:
+    sweep(runs)
+    ready(page, 6)
+    ids = ",".join(page.site.get("/api/v1/ids", sort="run").json["ids"])
+    page.open(f"?runs={ids}&x=step&group=algo&band=std")
+    page.until(lambda: len(page.all('[data-card="learning"] .legend .name')) == 2)
+    command = page.menu("learning", "Copy the command").get_attribute("title")
+    assert "sac/2.flog" in command
+    assert "--by algo --center mean --band std" in command
+    assert page.menu("learning", "CSV of 6 runs")
+    page.js("URL.createObjectURL = (blob) => { window.kept = blob; return 'blob:x' }")
+    page.js("HTMLAnchorElement.prototype.click = () => {}")
+    page.choose("learning", "SVG")
+    page.until(lambda: page.js("return Boolean(window.kept)"))
+    assert "sac" in page.driver.execute_async_script("window.kept.text().then(arguments[0])")
+
+
+def test_runs_of_a_sweep_have_names_that_tell_them_apart(page: Any, runs: Path) -> None:
+    for name in ("a/0.flog", "a/1.flog", "b/0.flog", "b/1.flog", "c/d/log.flog", "c/e/log.flog"):
+        make_run(runs / name, {}, [{"step": n, "reward": n} for n in range(3)])
+    ready(page, 6)
+    page.open("?runs=" + ",".join(page.site.get("/api/v1/ids", sort="run").json["ids"]))
+    chips = "return [...document.querySelectorAll('.chip .name')].map((one) => one.textContent)"
+    page.until(lambda: page.js(chips) == ["a/0.flog", "a/1.flog", "b/0.flog", "b/1.flog", "d", "e"])

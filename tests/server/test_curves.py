@@ -113,6 +113,8 @@ def test_a_figure_is_what_the_program_draws(serve: Callable[..., Any], runs: Pat
         ("runs={id}&keys=v&smooth=-3", 400, "smooth"),
         ("runs={id}&keys=v&from=5&to=1", 400, ""),
         ("runs={id}&keys=v&x=nonsense", 400, "x"),
+        ("runs={id}&keys=v&by=nothing", 400, "nothing"),
+        ("runs={id}&keys=v&center=mode", 400, "center"),
     ],
 )
 def test_wrong_figures_are_refused(serve: Callable[..., Any], runs: Path, query: str, status: int, word: str) -> None:

@@ -174,6 +174,13 @@ def test_curves_of_groups_are_those_of_the_figures(serve: Callable[..., Any], ru
     one = site.get("/api/v1/groups", keys="reward", x="step", filter="algo:sac seed=1").json["groups"]
     assert [group["label"] for group in one] == ["all runs"]
     assert one[0]["curves"]["reward"]["low"] == [None] * 5  # one run has no band
+    values = {}
+    for group in site.get("/api/v1/groups", by="algo", keys="reward,none", x="step", at=39).json["groups"]:
+        values[group["label"]] = sorted(group["at"]["reward"])
+        assert group["at"]["none"] == [None] * 4
+    assert values == {"ppo": [0, 10, 20, 30], "sac": [100, 110, 120, 130]}
+    beyond = site.get("/api/v1/groups", by="algo", keys="reward", x="step", at=41).json["groups"]
+    assert [group["at"]["reward"] for group in beyond] == [[None] * 4] * 2
     assert site.get("/api/v1/groups", by="nothing", keys="reward").status == 400
     assert site.get("/api/v1/groups", by="algo", keys="reward", center="mode").status == 400
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
 from trainlog import registry
 from trainlog.conventions import AxisName
 from trainlog.errors import TrainlogError
@@ -76,16 +78,32 @@ class GroupCurves:
             PlotError: for a smoothing that is none.
 
         """
-        points = [{} if one is None else _points_of(one, self.kind, keys, self.axis) for one in members]
         tasks = ["" if one is None else one.task for one in members]
-        found = {}
-        for key in keys:
-            curves = [self._curve(one.get(key, {})) for one in points]
-            found[key] = [
+        return {
+            key: [
                 self._aggregate([(curve, tasks[n]) for n in group if (curve := curves[n]) is not None])
                 for group in groups
             ]
-        return found
+            for key, curves in self._curves(members, keys).items()
+        }
+
+    def values_at(
+        self, members: Sequence[Member | None], keys: Sequence[str], place: float
+    ) -> dict[str, list[float | None]]:
+        """The value of each of *keys* in the row of each member that is nearest to a place of the axis.
+
+        None for a member whose curve does not reach the place.
+        """
+        return {
+            key: [None if one is None else _value_at(*one, place) for one in curves]
+            for key, curves in self._curves(members, keys).items()
+        }
+
+    def _curves(
+        self, members: Sequence[Member | None], keys: Sequence[str]
+    ) -> dict[str, list[tuple[Floats, Floats] | None]]:
+        points = [{} if one is None else _points_of(one, self.kind, keys, self.axis) for one in members]
+        return {key: [self._curve(one.get(key, {})) for one in points] for key in keys}
 
     def _aggregate(self, curves: Sequence[tuple[tuple[Floats, Floats], str]]) -> dict[str, Any] | None:
         if not curves:
@@ -99,6 +117,14 @@ class GroupCurves:
         found = points.get(self.part) or (next(iter(points.values()), None) if not self.part else points.get(""))
         smooth = None if found is None or self.smooth == 0 else smoothed(found[1], self.smooth)
         return found if found is None or smooth is None else (found[0], smooth.values)
+
+
+def _value_at(x: Floats, y: Floats, place: float) -> float | None:
+    good = np.isfinite(x) & np.isfinite(y)
+    x, y = x[good], y[good]
+    if not len(x) or not x.min() <= place <= x.max():
+        return None
+    return float(y[np.abs(x - place).argmin()])
 
 
 _cache: OrderedDict[tuple[Any, ...], _Points] = OrderedDict()

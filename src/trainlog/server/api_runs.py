@@ -92,17 +92,19 @@ def columns(request: Request) -> Response:
     return json_response({"columns": found[:_MOST_COLUMNS], "left_out": max(len(found) - _MOST_COLUMNS, 0)})
 
 
-@takes("filter", "sort", "runs", "by", "kind", "keys", "x", "where", "center", "band", "smooth")
+@takes("filter", "sort", "runs", "by", "kind", "keys", "x", "where", "center", "band", "smooth", "at")
 def groups(request: Request) -> Response:
     """Curves of groups of runs: the center of each, a band around it, and how many runs there are at each point.
 
-    They are those of the figures. Without keys it is told which runs are a group.
+    They are those of the figures. Without keys it is told which runs are a group; with ``at`` the value of each run
+    at that place of the axis is given instead of curves.
     """
     from trainlog.catalog.group_curves import GroupCurves
     from trainlog.plot.seeds import BANDS
 
     query, state = Query(request), state_of(request)
-    kind, axis, smooth = query.kind("stats"), query.axis(), query.smoothing()
+    kind, axis, place = query.kind("stats"), query.axis(), query.number("at")
+    smooth = query.smoothing()
     center, band = query.one_of("center", CENTERS, "mean"), query.one_of("band", BANDS, "ci")
     curves = GroupCurves(kind, axis, center, band, smooth, query.text("where", most=300).partition(":")[2])
     keys, chosen, by = query.names("keys", most=30) or [], _selected(query, state), query.text("by", _SEED)
@@ -112,7 +114,9 @@ def groups(request: Request) -> Response:
         names = all_but_seed(rows) if by == _SEED else [state.table.column(key) for key in by.split(",")]
         groups = grouped(rows, names)
         with state.queries:
-            found = curves.of([_member(state, entry) for entry in chosen], keys, groups)
+            every = [_member(state, entry) for entry in chosen]
+            found = curves.of(every, keys, groups) if place is None else {}
+            values = {} if place is None else curves.values_at(every, keys, place)
     except (ExpressionError, PlotError) as error:
         raise wrong(str(error)) from error
     shown = [
@@ -120,7 +124,8 @@ def groups(request: Request) -> Response:
             "label": room.short(label_of(rows[members[0]], names), 300),
             "values": room.short({name: rows[members[0]].get(name) for name in names}, 200),
             "members": [chosen[n].id for n in members],
-            "curves": {key: found[key][number] for key in keys},
+            "curves": {key: per_group[number] for key, per_group in found.items()},
+            "at": {key: [one[n] for n in members] for key, one in values.items()},
         }
         for number, members in enumerate(groups)
     ]

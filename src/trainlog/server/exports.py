@@ -14,6 +14,7 @@ from trainlog.server.api import RowsQuery
 from trainlog.server.app_state import state_of
 from trainlog.server.query import LETTERS, takes
 from trainlog.server.responses import ApiError
+from trainlog.statistics import CENTERS
 
 __all__ = ["figure"]
 
@@ -23,7 +24,7 @@ _TYPES: Final[dict[Literal["svg", "png"], str]] = {"svg": "image/svg+xml", "png"
 
 @takes(
     *("runs!", "kind", "keys!", "x", "from", "to", "where", "span", "smooth"),
-    *("format", "log", "lines", "together", "theme", "width", "height"),
+    *("format", "log", "lines", "together", "theme", "width", "height", "by", "center", "band"),
 )
 def figure(request: Request) -> Response:
     """Keys of runs as ``trainlog plot`` draws them, one chart."""
@@ -31,6 +32,7 @@ def figure(request: Request) -> Response:
     from trainlog.plot import PlotOptions, pictures, runs_of
     from trainlog.plot.options import TOGETHER
     from trainlog.plot.save import encode
+    from trainlog.plot.seeds import BANDS
 
     rows = RowsQuery(request)
     query, state = rows.query, state_of(request)
@@ -48,6 +50,9 @@ def figure(request: Request) -> Response:
             theme=theme,
             xlim=None if rows.low is rows.high is None else (rows.low, rows.high),
             together=query.one_of("together", TOGETHER, TOGETHER[0]) if query.text("together") else None,
+            by=query.text("by") or None,
+            center=query.one_of("center", CENTERS, "mean") if query.text("center") else None,
+            band=query.one_of("band", BANDS, "ci") if query.text("band") else None,
             lines=tuple(filter(math.isfinite, map(float, query.names("lines") or []))),
         )
         with _DRAWING:

@@ -1,55 +1,47 @@
-// @ts-check
 // Above the charts: which runs are shown, how each is, and what they were told: their metadata, and in what they differ.
 
-import { element } from "./card.js";
 import { ofRun } from "./colors.js";
-import { duration, number, size } from "./format.js";
-import { stateOf } from "./sidelist.js";
+import { button, element, nameOf } from "./element.js";
+import { duration, flat, number, size } from "./format.js";
+import { stateOf } from "./runrows.js";
+
+/** @typedef {import("./card.js").Drawn} Drawn @typedef {import("./net.js").Info} Info @typedef {import("./runs.js").Run} Run */
+/** @typedef {Record<string, {signature: string, element: HTMLElement | null}>} Parts what stands above the charts */
+/** @typedef {{run(id: string): Run | undefined, info(id: string): Info | undefined, edit(id: string): void, remove(id: string): void,
+ *   table(): void, isGrouped: boolean, state: {parts: Parts, metadata?: boolean, allKeys?: boolean}}} Page */
 
 const MOST_CHIPS = 60;
 const MOST_COLUMNS = 12; // runs in the table of the metadata
 const MOST_KEYS = 400;
 
-/** Nested maps as keys with slashes. */
-function flat(value, prefix = "", found = {}) {
-  for (const [key, one] of Object.entries(value ?? {})) {
-    const name = prefix ? `${prefix}/${key}` : key;
-    if (one && typeof one === "object" && !Array.isArray(one) && Object.keys(one).length) flat(one, name, found);
-    else found[name] = one;
-  }
-  return found;
-}
-
+/** @param {any} value */
 const words = (value) => (value === undefined ? "" : typeof value === "string" ? value : typeof value === "number" ? number(value) : JSON.stringify(value));
 
 /**
  * One run: its facts in a line.
- * @param {{id: string, name: string, slot: number}} shown
+ * @param {Drawn} shown @param {Info} info @param {any} run as the list has it @param {Page} page
  */
 function lineOf({ name }, info, run, page) {
   const line = element("div", "about");
-  line.append(Object.assign(element("b"), { textContent: name, title: info.path }), stateOf(run));
+  line.append(element("b", "", { textContent: name, title: info.path }), stateOf(run));
   const task = [info.creature, info.task].filter(Boolean).join(" · ");
-  if (task) line.append(Object.assign(element("span"), { textContent: task }));
-  for (const tag of run.my?.tags ?? []) line.append(Object.assign(element("span", "tag"), { textContent: tag }));
+  if (task) line.append(element("span", "", { textContent: task }));
+  for (const tag of run.my?.tags ?? []) line.append(element("span", "tag", { textContent: tag }));
   const facts = { "": duration(run.duration ?? info.duration), frames: run.frames === null ? "…" : number(run.frames), seed: info.meta.seed };
   for (const [key, value] of Object.entries(facts)) {
     if (value === undefined || value === null || value === "") continue;
     const pair = element("span", "pair");
-    pair.append(key ? `${key} ` : "", Object.assign(element("i"), { textContent: words(value) }));
+    pair.append(key ? `${key} ` : "", element("i", "", { textContent: words(value) }));
     line.append(pair);
   }
-  line.append(Object.assign(element("span"), { textContent: size(run.size) }));
-  if (info.damage.length) line.append(Object.assign(element("span", "pill bad"), { textContent: `${info.damage.length} damaged`, title: info.damage.join("\n") }));
-  const act = Object.assign(element("button", "act"), { type: "button", textContent: "✎", title: "Name, tags, note" });
-  act.setAttribute("aria-label", `Name, tags and note of ${info.path}`);
-  act.addEventListener("click", () => page.edit(info.id));
-  line.append(act);
-  if (run.my?.note) line.append(Object.assign(element("p", "note"), { textContent: run.my.note }));
+  line.append(element("span", "", { textContent: size(run.size) }));
+  if (info.damage.length) line.append(element("span", "pill bad", { textContent: `${info.damage.length} damaged`, title: info.damage.join("\n") }));
+  line.append(button("✎", () => page.edit(info.id), "act", `Name, tags and note of ${info.path}`, "Name, tags, note"));
+  if (run.my?.note) line.append(element("p", "note", { textContent: run.my.note }));
   return line;
 }
 
-/** Several runs: a chip for each, on at most two lines, and a button for all of them. */
+/** Several runs: a chip for each, on at most two lines, and a button for all of them. @param {Drawn[]} shown @param {Page} page */
 function chipsOf(shown, page) {
   const box = element("div", "chips");
   const chips = shown.slice(0, MOST_CHIPS).map(({ id, slot, name }) => {
@@ -57,40 +49,38 @@ function chipsOf(shown, page) {
     const chip = element("span", "chip");
     const swatch = element("i", "swatch");
     swatch.style.background = ofRun(slot);
-    const label = Object.assign(element("span", "name"), { textContent: name, title: [run?.path, [run?.creature, run?.task].filter(Boolean).join(" · "), run?.my?.note].filter(Boolean).join("\n") });
-    const gone = Object.assign(element("button", "gone"), { type: "button", textContent: "×", title: `Show ${name} no longer` });
-    gone.setAttribute("aria-label", `Show ${name} no longer`);
-    gone.addEventListener("click", () => page.remove(id));
+    const label = nameOf(name, [run?.path, [run?.creature, run?.task].filter(Boolean).join(" · "), run?.my?.note].filter(Boolean).join("\n"));
     chip.append(swatch, label);
     if (run && run.state !== "ended" && run.state !== "finished") chip.append(stateOf(run));
-    if (info?.damage.length) chip.append(Object.assign(element("span", "pill bad"), { textContent: "damaged", title: info.damage.join("\n") }));
-    chip.append(gone);
+    if (info?.damage.length) chip.append(element("span", "pill bad", { textContent: "damaged", title: info.damage.join("\n") }));
+    chip.append(button("×", () => page.remove(id), "gone", `Show ${name} no longer`, `Show ${name} no longer`));
     return chip;
   });
   box.append(...chips);
-  const more = Object.assign(element("button", "all-chips"), { type: "button", textContent: `all ${shown.length}` });
-  more.setAttribute("aria-expanded", "false");
-  more.addEventListener("click", () => {
-    if (shown.length > MOST_CHIPS) { page.table(); return; }
-    more.setAttribute("aria-expanded", String(box.classList.toggle("open")));
-  });
+  const isMany = shown.length > MOST_CHIPS;
+  const more = button(`all ${number(shown.length)}`, () => {
+    if (isMany) page.table();
+    else more.setAttribute("aria-expanded", String(box.classList.toggle("open")));
+  }, "all-chips", "", isMany ? "In the table" : "");
+  if (!isMany) more.setAttribute("aria-expanded", "false");
   const frame = element("div", "chips-frame");
   frame.append(box, more);
   // The button is there only where some chips are not seen.
-  requestAnimationFrame(() => { more.hidden = box.scrollHeight <= box.clientHeight + 4 && shown.length <= MOST_CHIPS; });
+  requestAnimationFrame(() => { more.hidden = box.scrollHeight <= box.clientHeight + 4 && !isMany; });
   return frame;
 }
 
-/** The metadata of the runs beside one another. */
+/** The metadata of the runs beside one another. @param {Drawn[]} shown @param {Page} page */
 function metadataOf(shown, page) {
-  const some = shown.filter(({ id }) => page.info(id)).slice(0, MOST_COLUMNS);
-  const flats = some.map(({ id }) => flat(page.info(id).meta));
-  const keys = [...new Set(flats.flatMap((one) => Object.keys(one)))];
-  const differing = keys.filter((key) => flats.some((one) => JSON.stringify(one[key]) !== JSON.stringify(flats[0][key])));
+  const all = shown.filter(({ id }) => page.info(id)).map(({ id, name }) => ({ name, meta: flat(page.info(id)?.meta ?? {}) }));
+  const some = all.slice(0, MOST_COLUMNS), [first] = all;
+  const keys = [...new Set(all.flatMap(({ meta }) => Object.keys(meta)))];
+  const isOther = (/** @type {Record<string, any>} */ meta, /** @type {string} */ key) => JSON.stringify(meta[key]) !== JSON.stringify(first.meta[key]);
+  const differing = keys.filter((key) => all.some(({ meta }) => isOther(meta, key)));
   const box = element("details", "metadata");
   box.open = page.state.metadata ?? false;
   const several = some.length > 1;
-  const summary = Object.assign(element("summary"), { textContent: several ? `Hyper-parameters: ${differing.length} of ${keys.length} differ` : `Hyper-parameters (${keys.length})` });
+  const summary = element("summary", "", { textContent: several ? `Hyper-parameters: ${differing.length} of ${keys.length} differ` : `Hyper-parameters (${keys.length})` });
   const inside = element("div");
   box.append(summary, inside);
   const fill = () => {
@@ -100,35 +90,29 @@ function metadataOf(shown, page) {
     const table = element("table", "facts-table");
     const head = table.createTHead().insertRow();
     if (several) {
-      for (const name of ["", ...some.map((one) => one.name)]) {
-        const cell = element("th");
-        cell.scope = "col";
-        cell.textContent = name;
-        head.append(cell);
-      }
+      head.insertCell();
+      head.append(...some.map(({ name }) => element("th", "", { scope: "col", textContent: name })));
     }
     const body = table.createTBody();
     for (const key of rows) {
       const row = body.insertRow();
       row.insertCell().textContent = key;
-      for (const one of flats) {
+      for (const { meta } of some) {
         const cell = row.insertCell();
-        cell.textContent = words(one[key]);
-        if (several && JSON.stringify(one[key]) !== JSON.stringify(flats[0][key])) cell.className = "other";
+        cell.textContent = words(meta[key]);
+        if (isOther(meta, key)) cell.className = "other";
       }
     }
     inside.replaceChildren(table);
     if (several) {
       const label = element("label", "tool");
-      const check = Object.assign(element("input"), { type: "checkbox", checked: !page.state.allKeys });
+      const check = element("input", "", { type: "checkbox", checked: !page.state.allKeys });
       check.addEventListener("change", () => { page.state.allKeys = !check.checked; fill(); });
       label.append(check, "only what differs");
       inside.prepend(label);
     }
     if (shown.length > some.length) {
-      const all = Object.assign(element("button"), { type: "button", textContent: `All ${shown.length} in the table` });
-      all.addEventListener("click", () => page.table());
-      inside.append(all);
+      inside.append(button(`All ${number(shown.length)} in the table`, () => page.table()));
     }
   };
   box.addEventListener("toggle", fill);
@@ -139,9 +123,9 @@ function metadataOf(shown, page) {
 /**
  * Only what has changed is made anew, so that a click on the rest is not lost while runs go on.
  * @param {HTMLElement} board
- * @param {{id: string, name: string, slot: number}[]} shown
+ * @param {Drawn[]} shown
  * @param {Map<string, string>} troubles what is wrong with which run
- * @param {{run(id: string): any, info(id: string): any, edit(id: string): void, remove(id: string): void, table(): void, state: any}} page
+ * @param {Page} page
  */
 export function drawAbout(board, shown, troubles, page) {
   let place = board.querySelector("#about");
@@ -152,31 +136,33 @@ export function drawAbout(board, shown, troubles, page) {
     page.state.parts = {};
   }
   board.querySelector("#empty")?.remove();
-  const known = shown.filter(({ id }) => page.info(id));
+  const infos = shown.flatMap(({ id }) => page.info(id) ?? []), [info] = infos;
   const colors = shown.map(({ slot }) => ofRun(slot));
   const parts = [
     part(page, "troubles", [...troubles], troubles.size > 0, () => troublesOf(troubles, page)),
-    part(page, "line", [shown, page.run(shown[0]?.id), known.map(({ id }) => [page.info(id).damage, page.info(id).meta.seed])],
-      shown.length === 1 && known.length === 1, () => lineOf(shown[0], page.info(shown[0].id), page.run(shown[0].id) ?? page.info(shown[0].id), page)),
+    part(page, "line", [shown, page.run(shown[0]?.id), infos.map(({ damage, meta }) => [damage, meta.seed])],
+      shown.length === 1 && infos.length === 1, () => lineOf(shown[0], info, page.run(info.id) ?? info, page)),
     part(page, "chips", [shown, colors, shown.map(({ id }) => { const run = page.run(id); return [run?.path, run?.state, run?.my, page.info(id)?.damage.length]; })],
       shown.length > 1, () => chipsOf(shown, page)),
-    part(page, "metadata", [known, known.slice(0, MOST_COLUMNS).map(({ id }) => page.info(id).meta)], known.length > 0, () => metadataOf(shown, page)),
-  ].filter(Boolean);
+    part(page, "metadata", [shown, infos.map(({ meta }) => meta)], infos.length > 0 && !page.isGrouped, () => metadataOf(shown, page)),
+  ].filter((one) => one !== null);
   if (parts.length !== place.children.length || parts.some((one, i) => one !== place.children[i])) place.replaceChildren(...parts);
 }
 
-/** A part of it, made where what it is made of has changed. */
+/** A part of it, made where what it is made of has changed.
+ * @param {Page} page @param {string} name @param {any} of @param {boolean} isThere @param {() => HTMLElement} make */
 function part({ state }, name, of, isThere, make) {
   const signature = isThere ? JSON.stringify(of) : "";
   if (state.parts[name]?.signature !== signature) state.parts[name] = { signature, element: isThere ? make() : null };
   return state.parts[name].element;
 }
 
+/** @param {Map<string, string>} troubles @param {Page} page */
 function troublesOf(troubles, page) {
   const all = element("div");
   for (const [id, message] of troubles) {
     const box = element("div", "trouble");
-    box.append(Object.assign(element("h2"), { textContent: `${page.run(id)?.path ?? "This run"} cannot be shown` }), Object.assign(element("p"), { textContent: message }));
+    box.append(element("h2", "", { textContent: `${page.run(id)?.path ?? (id ? "This run" : "The groups")} cannot be shown` }), element("p", "", { textContent: message }));
     all.append(box);
   }
   return all;

@@ -1,8 +1,9 @@
 // The charts of the page: which there are, in which order, which are on the screen.
 
-import { Card, element } from "./card.js";
+import { Card } from "./card.js";
+import { button, closest, element } from "./element.js";
 import { number } from "./format.js";
-import { sections } from "./groups.js";
+import { sections } from "./sections.js";
 import { changeCard, ofCard, view, watch } from "./view.js";
 
 const CLOSED = new Set(JSON.parse(localStorage.getItem("trainlog.closed") ?? "[]"));
@@ -10,9 +11,16 @@ const OPENED = new Set(JSON.parse(localStorage.getItem("trainlog.opened") ?? "[]
 const MOST_FOUND = 60; // charts of keys that are listed only when they are looked for
 const DRAGGED = 6; // pixels after which a press on a title is a drag
 
+/** @typedef {import("./card.js").Page} Page @typedef {import("./hub.js").Hub} Hub @typedef {import("./net.js").Info} Info */
+/** @typedef {import("./sections.js").Section} Section @typedef {import("./card.js").Spec} Spec */
+
 export class Board {
-  // pages: {main, variables}: what cards ask for their runs; hubs likewise
-  /** @param {HTMLElement} place @param {any} pages @param {any} hubs @param {any} specials */
+  /**
+   * @param {HTMLElement} place
+   * @param {{main: Page, variables: Page}} pages what cards ask for their runs: all, and those of the steps of episodes
+   * @param {{main: Hub, variables: Hub}} hubs
+   * @param {Record<"episodes" | "functions", {element: HTMLElement}>} specials what is no chart
+   */
   constructor(place, pages, hubs, specials) {
     this.place = place;
     this.pages = pages;
@@ -20,19 +28,23 @@ export class Board {
     this.specials = specials;
     /** @type {Map<string, Card>} */
     this.cards = new Map();
+    /** @type {Map<string, number>} */
     this.places = new Map(); // of charts in their group: those that were moved stand between the numbers of others
-    this.signature = "";
-    this.readout = element("p", "hidden");
-    this.readout.id = "readout";
-    this.readout.setAttribute("aria-live", "polite");
-    place.after(this.readout);
-    for (const hub of Object.values(hubs)) hub.say = (/** @type {string} */ text) => { this.readout.textContent = text; };
+    this.signature = this.lastLeftOut = "";
+    /** @type {Info[]} */
+    this.infos = [];
+    /** @type {HTMLElement | null} */
+    this.groups = null;
+    const readout = element("p", "hidden", { id: "readout", ariaLive: "polite" });
+    place.after(readout);
+    for (const hub of Object.values(hubs)) hub.say = (text) => { readout.textContent = text; };
     this.observer = new IntersectionObserver((seen) => {
       for (const { target, isIntersecting } of seen) this.cards.get(/** @type {HTMLElement} */ (target).dataset.card ?? "")?.show(isIntersecting);
     }, { root: place, rootMargin: "150px 0px" });
-    watch((fields) => { if (fields.includes("cards") && this.infos) this.build(this.infos); });
+    watch((fields) => { if (fields.includes("cards") && this.infos.length) this.build(this.infos); });
   }
 
+  /** @param {Info[]} infos of the runs that are shown */
   build(infos) {
     this.infos = infos;
     const found = this.arranged([...sections(infos), ...this.leftOut(infos)]);
@@ -65,7 +77,8 @@ export class Board {
     this.search();
   }
 
-  /** The sections as the reader has them: pinned charts first, hidden ones left out, moved ones where they were put. */
+  /** The sections as the reader has them: pinned charts first, hidden ones left out, moved ones where they were put.
+   * @param {Section[]} found @returns {Section[]} */
   arranged(found) {
     const pinned = found.flatMap(({ cards, variables }) => cards.filter(({ id }) => ofCard(id).pin).map((spec) => ({ ...spec, variables })));
     const all = pinned.length ? [{ id: "pinned", title: "Pinned", cards: pinned }, ...found] : found;
@@ -73,22 +86,26 @@ export class Board {
       const own = section.cards.filter(({ id }) => !ofCard(id).hide && (section.id === "pinned" || !ofCard(id).pin));
       const hidden = section.cards.filter(({ id }) => ofCard(id).hide).map(({ id, title }) => ({ id, title }));
       own.forEach(({ id }, i) => this.places.set(id, ofCard(id).order ?? i));
-      return { ...section, cards: own.sort((a, b) => this.places.get(a.id) - this.places.get(b.id)), hidden: section.id === "pinned" ? [] : hidden };
+      return { ...section, cards: own.sort((a, b) => this.placeOf(a) - this.placeOf(b)), hidden: section.id === "pinned" ? [] : hidden };
     });
   }
 
-  /** Charts of keys that are too many to be listed, as far as the reader looks for them. */
+  /** @param {{id: string}} spec */
+  placeOf({ id }) { return this.places.get(id) ?? 0; }
+
+  /** Charts of keys that are too many to be listed, as far as the reader looks for them. @param {Info[]} infos @returns {Section[]} */
   leftOut(infos) {
     const names = new Map();
-    for (const { kinds } of infos) for (const [kind, about] of Object.entries(kinds)) for (const key of about.left_out ?? []) names.set(`${kind}/${key}`, { kind, key });
+    for (const { kinds } of infos) for (const [kind, about] of Object.entries(kinds)) for (const key of about.left_out) names.set(`${kind}/${key}`, { kind, key });
     if (!names.size) return [];
     const words = wordsOf(view.q);
     const fits = words.length ? [...names.values()].filter(({ key }) => words.every((word) => key.toLowerCase().includes(word))) : [];
-    const unknown = infos.some(({ kinds }) => Object.values(kinds).some((about) => about.all_keys === false && (about.left_out?.length ?? 0) >= 16384));
+    const unknown = infos.some(({ kinds }) => Object.values(kinds).some((about) => !about.all_keys && about.left_out.length >= 16384));
     const title = `${number(names.size)} more keys${unknown ? ", and others" : ""}: ${fits.length ? `${number(fits.length)} found` : "find them by their name"}`;
     return [{ id: "left-out", title, cards: fits.slice(0, MOST_FOUND).map(({ kind, key }) => ({ id: `${kind}/${key}`, title: key, kind, series: [{ key, label: key }] })) }];
   }
 
+  /** @param {Section} section @param {Card[]} cards */
   group({ id, title, cards: specs, special, closed, hidden }, cards) {
     const group = element("section", "group");
     group.dataset.group = id;
@@ -103,32 +120,31 @@ export class Board {
     inside.hidden = isClosed;
     if (title) {
       const head = element("h2");
-      const toggle = Object.assign(element("button"), { type: "button", textContent: `${isClosed ? "▸" : "▾"} ${title}` });
-      toggle.setAttribute("aria-expanded", String(!isClosed));
-      toggle.addEventListener("click", () => {
-        inside.hidden = !inside.hidden;
+      const show = () => {
         toggle.textContent = `${inside.hidden ? "▸" : "▾"} ${title}`;
         toggle.setAttribute("aria-expanded", String(!inside.hidden));
+      };
+      const toggle = button("", () => {
+        inside.hidden = !inside.hidden;
+        show();
         (inside.hidden ? CLOSED : OPENED).add(id);
         (inside.hidden ? OPENED : CLOSED).delete(id);
         localStorage.setItem("trainlog.closed", JSON.stringify([...CLOSED]));
         localStorage.setItem("trainlog.opened", JSON.stringify([...OPENED]));
       });
+      show();
       head.append(toggle);
-      if (specs.length) head.append(Object.assign(element("span", "count"), { textContent: specs.length }));
+      if (specs.length) head.append(element("span", "count", { textContent: String(specs.length) }));
       group.append(head);
-    } else group.append(Object.assign(element("h2", "hidden"), { textContent: "First charts" }));
+    } else group.append(element("h2", "hidden", { textContent: "First charts" }));
     group.append(inside);
     return group;
   }
 
+  /** @param {{id: string, title: string}[]} hidden */
   hiddenOnes(hidden) {
     const place = element("p", "hidden-cards");
-    place.append("Hidden: ", ...hidden.map(({ id, title }) => {
-      const button = Object.assign(element("button"), { type: "button", textContent: title, title: "Show this chart" });
-      button.addEventListener("click", () => changeCard(id, { hide: false }));
-      return button;
-    }));
+    place.append("Hidden: ", ...hidden.map(({ id, title }) => button(title, () => changeCard(id, { hide: false }), "", "", "Show this chart")));
     return place;
   }
 
@@ -136,7 +152,7 @@ export class Board {
 
   /** Put a chart before or behind its neighbour. @param {Card} card @param {number} by */
   move(card, by) {
-    const ids = [...(card.element.parentElement?.children ?? [])].map((one) => one.dataset.card);
+    const ids = [...(card.element.parentElement?.querySelectorAll(".card") ?? [])].map((one) => /** @type {HTMLElement} */ (one).dataset.card ?? "");
     const to = Math.min(Math.max(ids.indexOf(card.spec.id) + by, 0), ids.length - 1);
     this.put(card.spec.id, ids, to);
   }
@@ -146,14 +162,16 @@ export class Board {
     const others = ids.filter((one) => one !== id);
     const before = this.places.get(others[to - 1]), behind = this.places.get(others[to]);
     if (before === undefined && behind === undefined) return;
-    changeCard(id, { order: before === undefined ? behind - 1 : behind === undefined ? before + 1 : (before + behind) / 2 });
+    const low = before ?? Number(behind) - 2, high = behind ?? low + 2;
+    changeCard(id, { order: (low + high) / 2 });
   }
 
+  /** @param {Card} card @param {Card[]} cards of its group */
   listenToDrag(card, cards) {
-    const head = card.element.firstElementChild;
-    head.onpointerdown = (event) => {
-      if (event.button !== 0 || event.pointerType === "touch" || event.target.closest("details")) return;
+    card.head.onpointerdown = (event) => {
+      if (event.button !== 0 || event.pointerType === "touch" || closest(event, "details")) return;
       const begin = { x: event.clientX, y: event.clientY };
+      /** @type {Card | null} */
       let target = null;
       const move = (/** @type {PointerEvent} */ now) => {
         if (Math.hypot(now.clientX - begin.x, now.clientY - begin.y) < DRAGGED && !target) return;
@@ -166,7 +184,7 @@ export class Board {
         removeEventListener("pointermove", move);
         for (const one of cards) one.element.classList.remove("target", "dragged");
         const ids = cards.map((one) => one.spec.id);
-        if (target && target !== card) this.put(card.spec.id, ids, ids.indexOf(target.spec.id));
+        if (target && target !== card) this.put(card.spec.id, ids, ids.indexOf(/** @type {Card} */ (target).spec.id));
       };
       addEventListener("pointermove", move);
       addEventListener("pointerup", end, { once: true });
@@ -175,21 +193,22 @@ export class Board {
 
   // --- search ---
 
-  // Only charts whose name or keys have all the words.
+  /** Show only charts whose name or keys have all the words. */
   search() {
     const words = wordsOf(view.q);
-    if (this.infos && JSON.stringify(this.leftOut(this.infos)) !== this.lastLeftOut) {
-      this.lastLeftOut = JSON.stringify(this.leftOut(this.infos));
-      this.build(this.infos);
+    const leftOut = JSON.stringify(this.leftOut(this.infos));
+    if (leftOut !== this.lastLeftOut) {
+      this.lastLeftOut = leftOut;
+      if (this.infos.length) this.build(this.infos);
     }
     for (const { element: place, spec } of this.cards.values()) {
       const text = `${spec.title} ${spec.series.map((one) => `${one.key} ${one.label}`).join(" ")}`.toLowerCase();
       place.hidden = !words.every((word) => text.includes(word));
     }
-    for (const group of this.groups?.children ?? []) {
-      const cards = [...group.querySelectorAll(".card")];
-      group.hidden = words.length > 0 && !cards.some((card) => !card.hidden);
-      if (words.length && !group.hidden) group.lastElementChild.hidden = false;
+    for (const group of /** @type {HTMLElement[]} */ ([...(this.groups?.children ?? [])])) {
+      const inside = /** @type {HTMLElement} */ (group.lastElementChild);
+      group.hidden = words.length > 0 && !group.querySelector(".card:not([hidden])");
+      if (words.length && !group.hidden) inside.hidden = false;
     }
   }
 
@@ -201,7 +220,7 @@ export class Board {
     this.cards = new Map();
     this.groups?.remove();
     this.groups = null;
-    this.infos = null;
+    this.infos = [];
     this.signature = "";
   }
 }

@@ -1,30 +1,41 @@
 // A chart on the page with its data: loads when it comes on the screen, grows while the run does.
 
+import { clampHeight } from "./cardstate.js";
 import { Chart } from "./chart.js";
 import { isDark } from "./colors.js";
 import { tableOf } from "./datatable.js";
+import { element, say } from "./element.js";
 import { number } from "./format.js";
 import { Legend } from "./legend.js";
 import { Line } from "./line.js";
 import { fillMenu } from "./menu.js";
-import { curve } from "./net.js";
+import { ApiError, messageOf } from "./net.js";
 import { changeCard, ofCard, view } from "./view.js";
 
 const AGAIN = 300; // milliseconds until the next look at a file that is being read
 const SETTLED = 150; // milliseconds after which a range that the reader moves is asked for
+const SOON = 400; // milliseconds until a curve that the stream cannot continue is asked for
 const SMOOTH_AGAIN = 1000; // milliseconds between two looks at a smoothed curve that grows
 const MOST_RAW = 4; // smoothed curves with every value behind them, as in the figures
 const FEW = 10; // curves that are shown together
 const MANY = 40; // curves; of more, each has fewer points
 const COLORS = ["blue", "red", "green", "violet", "orange", "cyan", "pink", "teal", "gold"];
 
+/** @typedef {{id: string, slot: number, name: string}} Drawn a run, or a group of runs, that the charts draw */
+/** @typedef {{x: number, text: string, color: string}} Mark an event */
+/**
+ * What a card asks of the page.
+ * @typedef {{runs(): Drawn[], info(id: string): import("./net.js").Info | undefined, events(id: string): Mark[], axis(): string,
+ *   span(): {run: string, from: number, to: number} | null, members(id: string): {id: string, path: string}[],
+ *   curve(id: string, key: string, parameters: import("./net.js").Parameters): Promise<any>,
+ *   grouping(): {by: string[], center: string, band: string} | null}} Page
+ */
 /** @typedef {{id: string, title: string, unit?: string, kind: string, strip?: boolean, wide?: boolean, floor?: number,
  *   absent?: string, thresholds?: {y: number, label: string}[], range?: number[],
- *   series: {key: string, label: string, color?: string, where?: string}[]}} Spec */
+ *   series: import("./line.js").One[], variables?: boolean}} Spec */
 
 export class Card {
-  // page: {runs(), info(id), events(id), span(), axis()}, and perhaps grouped(series, spec), which makes lines of groups of the curves
-  /** @param {Spec} spec @param {any} hub @param {any} page */
+  /** @param {Spec} spec @param {import("./hub.js").Hub} hub @param {Page} page */
   constructor(spec, hub, page) {
     this.spec = spec;
     this.hub = hub;
@@ -34,42 +45,44 @@ export class Card {
     this.visible = false;
     this.stale = true;
     this.loaded = false;
+    this.isEmpty = false;
+    this.problem = ""; // what went wrong
     this.turn = 0;
-    /** @type {any} */
+    this.cost = 0; // milliseconds of the last drawing
+    this.timer = this.soon = this.some = this.settling = 0;
+    /** @type {Chart | null} */
+    this.chart = null;
+    /** @type {HTMLElement | null} */
+    this.bar = null;
+    /** @type {import("./board.js").Board | null} */
     this.board = null;
-    this.build();
-  }
-
-  build() {
-    const { spec } = this;
     this.element = element("section", "card");
     this.element.dataset.card = spec.id;
-    const head = element("header");
+    const head = this.head = element("header");
     const title = element("h3");
     title.textContent = spec.title;
     title.title = spec.series.map(({ key }) => key).join(", ");
-    if (spec.unit) title.append(" ", Object.assign(element("small"), { textContent: `(${spec.unit})` }));
+    if (spec.unit) title.append(" ", element("small", "", { textContent: `(${spec.unit})` }));
     this.note = element("span", "note");
     this.more = element("details", "more");
-    const summary = Object.assign(element("summary"), { textContent: "⋯" });
+    const summary = element("summary", "", { textContent: "⋯" });
     summary.setAttribute("aria-label", `More for ${spec.title}`);
     this.menu = element("div");
     this.more.append(summary, this.menu);
     this.more.addEventListener("toggle", () => this.more.open && fillMenu(this));
-    this.more.addEventListener("focusout", (event) => { if (event.relatedTarget && !this.more.contains(event.relatedTarget)) this.more.open = false; });
+    this.more.addEventListener("focusout", (event) => {
+      const to = /** @type {Node | null} */ (event.relatedTarget);
+      if (to && !this.more.contains(to)) this.more.open = false;
+    });
     this.more.addEventListener("keydown", (event) => { if (event.key === "Escape") { event.stopPropagation(); this.more.open = false; summary.focus(); } });
     head.append(title, this.note, this.more);
     this.legend = new Legend(spec);
     this.plot = element("div", `plot${spec.strip ? " low" : ""}`);
-    this.said = element("p", "said");
-    this.said.hidden = true;
+    this.said = element("p", "said", { hidden: true });
     this.plot.append(this.said);
-    this.table = element("div", "table");
-    this.table.tabIndex = 0;
-    this.table.setAttribute("role", "region");
+    this.table = element("div", "table", { tabIndex: 0, role: "region", hidden: true });
     this.table.setAttribute("aria-label", `${spec.title} as a table`);
-    this.table.hidden = true;
-    const grip = Object.assign(element("i", "grip"), { title: "Drag for another size; double click for the usual one" });
+    const grip = element("i", "grip", { title: "Drag for another size; double click for the usual one" });
     this.listenToGrip(grip);
     new ResizeObserver(() => this.hub.redraw(this)).observe(this.plot); // as high as its neighbours
     this.element.append(head, this.legend.element, this.legend.list, this.plot, this.table, grip);
@@ -85,8 +98,9 @@ export class Card {
     this.table.hidden = !table;
   }
 
-  // The lower right corner: down for the height, far to the side for the full width.
+  /** The lower right corner: down for the height, far to the side for the full width. @param {HTMLElement} grip */
   listenToGrip(grip) {
+    /** @type {{x: number, y: number, height: number, width: number} | null} */
     let begin = null;
     grip.addEventListener("pointerdown", (event) => {
       event.preventDefault();
@@ -95,7 +109,7 @@ export class Card {
     });
     grip.addEventListener("pointermove", (event) => {
       if (!begin) return;
-      this.plot.style.height = `${Math.min(Math.max(begin.height + event.clientY - begin.y, 60), 1200)}px`;
+      this.plot.style.height = `${clampHeight(begin.height + event.clientY - begin.y)}px`;
       this.draw();
     });
     grip.addEventListener("pointerup", (event) => {
@@ -118,6 +132,7 @@ export class Card {
 
   // --- on and off the screen ---
 
+  /** @param {boolean} visible */
   show(visible) {
     if (visible === this.visible) return;
     this.visible = visible;
@@ -133,9 +148,9 @@ export class Card {
     }
   }
 
-  refresh() {
+  async refresh() {
     this.stale = true;
-    if (this.visible) this.load();
+    if (this.visible) await this.load();
   }
 
   // --- data ---
@@ -148,21 +163,16 @@ export class Card {
     return [...first, ...more.map((key, i) => ({ key, label: key, color: COLORS[(own.length + i) % COLORS.length] }))];
   }
 
+  /** The curves of the runs that have the keys. @returns {import("./line.js").Wanted[]} */
   wanted() {
-    const span = this.page.span();
-    const found = [];
-    for (const run of this.page.runs()) {
-      if (span && run.id !== span.run) continue;
+    const span = this.page.span(), keys = this.keys();
+    return this.page.runs().filter(({ id }) => !span || id === span.run).flatMap((run) => {
       const about = this.page.info(run.id)?.kinds[this.spec.kind];
-      const known = about?.keys ?? {};
-      this.keys().forEach((one, place) => {
-        if (Object.hasOwn(known, one.key)) found.push({ run, one, place, isText: known[one.key].shape === "text" });
-        else if (about?.left_out?.includes(one.key)) found.push({ run, one, place, isText: false });
-      });
-    }
-    return found;
+      return keys.flatMap((one, place) => (about && (Object.hasOwn(about.keys, one.key) || about.left_out.includes(one.key)) ? [{ run, one, place }] : []));
+    });
   }
 
+  /** @param {import("./line.js").One} one @param {number} count of curves */
   parameters(one, count) {
     const span = this.page.span();
     const zoom = this.hub.zoom;
@@ -187,23 +197,32 @@ export class Card {
     const answers = new Array(asked.length).fill(null);
     try {
       await Promise.all(asked.map(async ({ run, one }, i) => {
-        answers[i] = await curve(run.id, one.key, this.parameters(one, asked.length));
+        answers[i] = await this.page.curve(run.id, one.key, this.parameters(one, asked.length));
         if (turn === this.turn && asked.length > FEW) this.takeSome(turn, asked, answers);
       }));
       if (turn !== this.turn) return;
       const progress = Math.min(1, ...answers.map((answer) => answer.progress));
       this.loaded = progress >= 1;
+      this.problem = "";
       this.showProgress(progress);
       if (progress < 1) this.timer = setTimeout(() => this.visible && this.load(), AGAIN);
       this.takeAnswers(asked, answers);
     } catch (error) {
       if (turn !== this.turn) return;
-      this.note.textContent = error.message;
-      if (error.status === 409 || error.status === 503 || error instanceof TypeError) this.timer = setTimeout(() => this.refresh(), 1500);
+      this.complain(messageOf(error));
+      const isBusy = error instanceof ApiError && (error.status === 409 || error.status === 503);
+      if (isBusy || error instanceof TypeError) this.timer = setTimeout(() => this.refresh(), 1500);
     }
   }
 
-  // Of many runs those that are there are shown while the others are on their way.
+  /** Say what went wrong, or with an empty text that it is over. @param {string} text */
+  complain(text) {
+    this.problem = text;
+    this.hub.redraw(this);
+  }
+
+  /** Of many runs those that are there are shown while the others are on their way.
+   * @param {number} turn @param {import("./line.js").Wanted[]} asked @param {any[]} answers */
   takeSome(turn, asked, answers) {
     this.some ||= setTimeout(() => {
       this.some = 0;
@@ -213,13 +232,14 @@ export class Card {
     }, AGAIN);
   }
 
+  /** @param {import("./line.js").Wanted[]} asked @param {any[]} answers */
   takeAnswers(asked, answers) {
-    const several = new Set(asked.map(({ run }) => run.id)).size > 1;
-    this.lines = asked.flatMap((each, i) => (answers[i]?.curve ? [new Line(each, answers[i], several, this.spec)] : []));
-    for (const line of this.lines) line.extra = this.keys().length - this.spec.series.length;
+    const several = new Set(asked.map(({ run }) => run.id)).size > 1, keys = this.keys().length;
+    this.lines = asked.flatMap((each, i) => (answers[i]?.curve ? [new Line(each, answers[i], several, this.spec, keys)] : []));
     this.settle();
   }
 
+  /** @param {number} progress from 0 to 1 */
   showProgress(progress) {
     this.bar?.remove();
     this.bar = null;
@@ -229,7 +249,7 @@ export class Card {
     this.plot.append(this.bar);
   }
 
-  // New rows of a run, from the live stream.
+  /** New rows of a run, from the live stream. @param {import("./net.js").Rows} message */
   take(message) {
     if (message.kind !== this.spec.kind || this.page.span()) return;
     let grown = false;
@@ -239,43 +259,43 @@ export class Card {
       grown = true;
     }
     if (!this.lines.length) this.stale = true;
-    if (this.stale && this.visible && !this.soon) this.soon = setTimeout(() => { this.soon = 0; this.refresh(); }, 400);
+    if (this.stale && this.visible) this.refreshIn(SOON);
     if (!grown) return;
-    const isUnsure = this.lines.some((line) => line.again || line.curve.smooth);
-    if (isUnsure && !this.soon) this.soon = setTimeout(() => { this.soon = 0; this.refresh(); }, SMOOTH_AGAIN);
+    if (this.lines.some((line) => line.again || line.curve.smooth)) this.refreshIn(SMOOTH_AGAIN);
     this.settling ||= requestAnimationFrame(() => { this.settling = 0; this.settle(); });
   }
 
-  // The lines changed: give them to the chart.
+  /** @param {number} wait milliseconds */
+  refreshIn(wait) { this.soon ||= setTimeout(() => { this.soon = 0; this.refresh(); }, wait); }
+
+  /** The lines changed: give them to the chart. */
   settle() {
-    const drawn = this.lines.map((line) => line.drawn());
-    const series = this.page.grouped?.(drawn, this.spec) ?? drawn;
+    const series = this.lines.map((line) => line.drawn());
     this.isEmpty = this.loaded && this.spec.absent !== undefined && this.lines.every((line) => line.below > 0 && !line.curve.x.length);
     this.applyState();
     if (!this.chart) return;
     const hidesRaw = series.filter((one) => one.smooth?.x.length).length > MOST_RAW;
     this.chart.series = hidesRaw ? series.map((one) => ({ ...one, hidesRaw })) : series;
     this.chart.axisName = this.page.axis();
-    this.chart.events = this.page.runs().flatMap((run) => this.page.events(run.id))
-      .map((event) => ({ type: event.text.split(":")[0], ...event }));
+    this.chart.events = this.page.runs().flatMap((run) => this.page.events(run.id));
     this.chart.damage = this.lines.flatMap((line) => line.damage);
     this.legend.fill(series, this.keys().length);
-    this.describe(series);
+    this.describe(this.chart);
     this.hub.changed(this);
   }
 
-  describe(series) {
-    const [low, high] = this.chart.extent();
+  /** @param {Chart} chart */
+  describe(chart) {
+    const { canvas, series } = chart, [low, high] = chart.extent();
     const what = this.lines.length === 1 ? "a curve" : `${series.length} curves`;
-    this.chart.canvas.setAttribute("aria-label",
+    canvas.setAttribute("aria-label",
       `${this.spec.title}: ${what} over ${this.page.axis()} from ${number(low)} to ${number(high)}. The arrow keys read the values; the menu has them as a table.`);
     if (ofCard(this.spec.id).table) this.table.replaceChildren(tableOf(series, this.page.axis(), this.spec.title));
   }
 
   recolor() {
-    for (const line of this.lines) line.paint();
     this.legend.signature = "";
-    if (this.chart) this.settle();
+    this.settle();
   }
 
   draw() {
@@ -284,7 +304,7 @@ export class Card {
     this.chart.log = log ?? view.log;
     this.chart.lines = lines;
     this.chart.normalised = norm && this.keys().length > 1;
-    this.explain();
+    this.explain(this.chart);
     this.chart.draw();
     this.legend.say(this.chart);
   }
@@ -295,26 +315,29 @@ export class Card {
     this.legend.say(this.chart);
   }
 
-  /** What is not to be seen in the chart, in words. */
-  explain() {
+  /** What is not to be seen in the chart, in words. @param {Chart} chart */
+  explain(chart) {
     const curves = this.lines.map((line) => line.curve);
     const sum = (/** @type {(curve: any) => number} */ of) => curves.reduce((all, one) => all + (of(one) ?? 0), 0);
     const thinned = this.lines.some((line) => line.thinned);
     const nan = sum((one) => one.nan), infinite = sum((one) => one.infinite);
-    const low = this.chart.log && !this.spec.strip ? sum((one) => one.y?.filter((y) => y <= 0).length) : 0;
+    const low = chart.log && !this.spec.strip ? sum((one) => Array.from(one.y ?? []).filter((y) => y <= 0).length) : 0;
     const smoothed = [...new Set(curves.map((one) => one.smooth?.label).filter(Boolean))];
+    const bins = Math.max(0, ...curves.map((one) => one.bins ?? 0));
     const parts = [
+      this.problem, this.page.grouping() && view.smooth && !this.spec.strip ? "each run is smoothed" : "", bins ? `means of ${bins} bins` : "",
       ...(smoothed.length > 2 ? [`centred means of ${windows(curves)}`] : smoothed),
-      this.chart.series.some((one) => one.hidesRaw) ? "single values are not drawn" : "", thinned ? "thinned" : "",
+      chart.series.some((one) => one.hidesRaw) ? "single values are not drawn" : "", thinned ? "thinned" : "",
       nan ? `${number(nan)} NaN` : "", infinite ? `${number(infinite)} ∞` : "", low ? `${thinned ? "" : `${number(low)} `}≤ 0 not drawn` : "",
-      this.chart.normalised ? "normalised" : "", this.chart.damage.length ? "damaged" : "",
+      chart.normalised ? "normalised" : "", chart.damage.length ? "damaged" : "",
     ].filter(Boolean);
     say(this.note, parts.join(" · "));
     const title = [thinned ? "Of the rows the first, last, lowest and highest of each pixel are drawn; zoom in for all." : "",
-      nan ? "A line has a gap where a NaN was logged." : "", this.chart.normalised ? "Each key is drawn from its lowest to its highest value." : ""].filter(Boolean).join(" ");
+      nan ? "A line has a gap where a NaN was logged." : "", chart.normalised ? "Each key is drawn from its lowest to its highest value." : ""].filter(Boolean).join(" ");
     if (this.note.title !== title) this.note.title = title;
     const points = sum((one) => one.x.length);
-    const words = !this.loaded ? ""
+    const isLoading = !this.loaded && !this.lines.length && !this.problem;
+    const words = isLoading ? "Loading…" : !this.loaded ? ""
       : !this.lines.length ? "No run that is shown has these values."
       : this.isEmpty ? `${this.spec.absent}: all ${number(this.lines.reduce((all, line) => all + line.below, 0))} values are below ${this.spec.floor}.`
       : !points && nan + infinite ? `All ${number(nan + infinite)} values ${infinite ? "are infinite or NaN" : "are NaN"}${this.hub.zoom ? " in this range" : ""}.`
@@ -322,16 +345,17 @@ export class Card {
       : low && low === points ? "No value is above 0, so that a logarithmic axis shows none." : "";
     say(this.said, words);
     this.said.hidden = !words;
+    this.said.classList.toggle("loading", isLoading);
   }
 
   /** What a figure of this chart is made of, see export.js. @returns {import("./export.js").Figure} */
   figure() {
     const span = this.page.span();
-    const runs = this.page.runs().filter(({ id }) => this.lines.some((line) => line.run.id === id));
+    const runs = this.page.runs().filter(({ id }) => this.lines.some((line) => line.run.id === id)).flatMap(({ id }) => this.page.members(id));
     const range = span ? [span.from, span.to] : this.hub.zoom;
     const { lines } = ofCard(this.spec.id);
     return {
-      runs: runs.map(({ id }) => ({ id, path: this.page.info(id)?.path ?? id })), kind: this.spec.kind,
+      runs, kind: this.spec.kind, grouping: this.page.grouping(),
       keys: [...new Set(this.lines.map((line) => line.one.key))], x: span ? "time" : this.page.axis(), range, smooth: view.smooth,
       log: this.chart?.log ?? false, lines: [...(this.spec.thresholds ?? []).map(({ y }) => y), ...lines],
       normalised: this.chart?.normalised ?? false, isStrip: Boolean(this.spec.strip),
@@ -341,17 +365,8 @@ export class Card {
   get theme() { return isDark() ? "dark" : "light"; }
 }
 
-/** A text that is there already is not written again: that would cost a layout. */
-function say(place, text) { if (place.textContent !== text) place.textContent = text; }
-
+/** @param {import("./line.js").Curve[]} curves */
 function windows(curves) {
   const sizes = curves.map((one) => one.smooth?.window).filter(Boolean);
   return `${number(Math.min(...sizes))} to ${number(Math.max(...sizes))}`;
-}
-
-/** @param {string} name @returns {any} */
-export function element(name, className = "") {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  return made;
 }

@@ -8,8 +8,11 @@ export const PLAIN = Object.freeze({
   wide: null, log: null, lines: [], pin: false, hide: false, norm: false, table: false, height: null, order: null, keys: [],
 });
 
-const short = (/** @type {number} */ value) => String(Number(value.toPrecision(10)));
+/** A number for an address. @param {number} value */
+export const short = (value) => String(Number(value.toPrecision(10)));
 const MOST_KEYS = 12;
+/** Pixels of a plot. @param {number} value */
+export const clampHeight = (value) => Math.min(Math.max(value, 60), 1200);
 
 /** The text of a card in the address: `w`ide, `l`og or linear `y`, lines, then more with `;` before each. Empty for nothing.
  * @param {string} id @param {CardState} state */
@@ -37,7 +40,7 @@ export function parseCard(text) {
   return [id, {
     wide: wide ? true : null, log: log ? log === "l" : null, lines: lines.split(",").filter(Boolean).map(Number).filter(Number.isFinite),
     pin: has("p"), hide: has("x"), norm: has("n"), table: has("t"),
-    height: height === null ? null : Math.min(Math.max(height, 60), 1200), order: value("o"),
+    height: height === null ? null : clampHeight(height), order: value("o"),
     keys: parts.filter((part) => part[0] === "k").slice(0, MOST_KEYS).map((part) => decoded(part.slice(1))).filter(Boolean),
   }];
 }

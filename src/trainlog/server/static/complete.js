@@ -1,10 +1,9 @@
-// @ts-check
 // A search box that completes the keys of the filter language, and their values.
 
-import { element } from "./card.js";
+import { closest, element } from "./element.js";
 
 const MOST = 12;
-const WORD = /[^\s()]*$/;
+const NUMBERS = ["size", "duration", "frames", "changed", "damage"]; // facts that are compared
 
 export class Completion {
   /**
@@ -29,8 +28,8 @@ export class Completion {
     input.addEventListener("blur", () => this.close());
     this.list.addEventListener("pointerdown", (event) => {
       event.preventDefault();
-      const line = event.target.closest("li");
-      if (line) this.take(line.dataset.text);
+      const line = closest(event, "li");
+      if (line) this.take(line.dataset.text ?? "");
     });
   }
 
@@ -41,9 +40,15 @@ export class Completion {
     this.input.removeAttribute("aria-activedescendant");
   }
 
-  propose() {
+  /** The text before the caret, and the word that it ends with, in which a minus is no part of the key. */
+  written() {
     const before = this.input.value.slice(0, this.input.selectionStart ?? this.input.value.length);
-    const word = WORD.exec(before)[0].replace(/^-/, "");
+    const word = (/[^\s()]*$/.exec(before)?.[0] ?? "").replace(/^-/, "");
+    return { before, word };
+  }
+
+  propose() {
+    const { word } = this.written();
     const found = word ? proposals(word, this.columns()) : [];
     if (!found.length) { this.close(); return; }
     this.at = -1;
@@ -52,17 +57,18 @@ export class Completion {
       line.id = `${this.list.id}-${i}`;
       line.setAttribute("role", "option");
       line.dataset.text = text;
-      line.append(text, Object.assign(element("small"), { textContent: note }));
+      line.append(text, element("small", "", { textContent: note }));
       return line;
     }));
     this.list.hidden = false;
     this.input.setAttribute("aria-expanded", "true");
   }
 
+  /** @param {KeyboardEvent} event */
   key(event) {
     if (this.list.hidden) return;
-    const lines = [...this.list.children];
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const lines = this.list.querySelectorAll("li");
+    const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
     if (step) {
       event.preventDefault();
       lines[this.at]?.removeAttribute("aria-selected");
@@ -71,7 +77,7 @@ export class Completion {
       this.input.setAttribute("aria-activedescendant", lines[this.at].id);
     } else if ((event.key === "Enter" || event.key === "Tab") && this.at >= 0) {
       event.preventDefault();
-      this.take(lines[this.at].dataset.text);
+      this.take(lines[this.at].dataset.text ?? "");
     } else if (event.key === "Escape") {
       event.preventDefault();
       event.stopPropagation();
@@ -79,11 +85,11 @@ export class Completion {
     }
   }
 
+  /** @param {string} text of a proposal */
   take(text) {
-    const caret = this.input.selectionStart ?? this.input.value.length;
-    const before = this.input.value.slice(0, caret);
-    const start = before.replace(WORD, "") + (WORD.exec(before)[0].startsWith("-") ? "-" : "");
-    this.input.value = `${start}${text}${this.input.value.slice(caret)}`;
+    const { before, word } = this.written();
+    const start = before.slice(0, before.length - word.length);
+    this.input.value = `${start}${text}${this.input.value.slice(before.length)}`;
     const place = start.length + text.length;
     this.input.setSelectionRange(place, place);
     this.onText(this.input.value);
@@ -91,7 +97,8 @@ export class Completion {
   }
 }
 
-/** What a word may become: a key, or behind a key its values. */
+/** What a word may become: a key, or behind a key its values.
+ * @param {string} word @param {import("./table.js").Column[]} columns @returns {{text: string, note: string}[]} */
 function proposals(word, columns) {
   const [, key, sign, start] = /^([^:=<>~!]+)(==|!=|:|=)(.*)$/.exec(word) ?? [];
   if (key !== undefined) {
@@ -103,9 +110,9 @@ function proposals(word, columns) {
   const low = word.toLowerCase();
   const found = columns.flatMap(({ name, of }) => {
     const text = of === "metric" ? name.replace(/^last\//, "") : name;
-    const end = text.split("/").at(-1).toLowerCase();
+    const end = text.slice(text.lastIndexOf("/") + 1).toLowerCase();
     if (!text.toLowerCase().startsWith(low) && !end.startsWith(low)) return [];
-    return [{ text: `${text}${of === "metric" ? ">" : ["size", "duration", "frames", "changed", "damage"].includes(name) ? ">" : ":"}`, note: of }];
+    return [{ text: `${text}${of === "metric" || NUMBERS.includes(name) ? ">" : ":"}`, note: of }];
   });
   return found.slice(0, MOST);
 }

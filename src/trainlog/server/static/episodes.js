@@ -1,6 +1,6 @@
 // Episodes to choose from.
 
-import { element } from "./card.js";
+import { element } from "./element.js";
 import { duration, number } from "./format.js";
 import { get } from "./net.js";
 import { change, view } from "./view.js";
@@ -53,7 +53,7 @@ export class Episodes {
     this.about.textContent = one
       ? `Episode ${one.number}, ${one.type}, ${number(one.length)} steps, return ${number(one.reward)}: the variables below show it alone.`
       : "Choose an episode to see its steps; the variables below show the whole run.";
-    const all = Object.assign(element("button"), { textContent: "all", type: "button" });
+    const all = element("button", "", { textContent: "all", type: "button" });
     all.setAttribute("aria-pressed", String(!one));
     all.addEventListener("click", () => { change({ episode: null }); this.draw(); });
     this.list.replaceChildren(all, ...this.known.map((each) => {

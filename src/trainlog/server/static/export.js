@@ -1,26 +1,26 @@
 // What leaves a chart: figures by the server's own `trainlog plot`, the command that makes the same one, all rows as CSV.
 
-import { csvAddress, listed } from "./net.js";
+import { element } from "./element.js";
+import { address, ask, csvAddress, listed } from "./net.js";
 
 const FIGURE = { width: 960, height: 540 };
 
 /** What a figure is made of. @typedef {{runs: {id: string, path: string}[], kind: string, keys: string[], x: string,
- *   range: number[] | null, smooth: string | number, log: boolean, lines: number[], normalised: boolean, isStrip: boolean}} Figure */
+ *   range: number[] | null, smooth: string | number, log: boolean, lines: number[], normalised: boolean, isStrip: boolean,
+ *   grouping: {by: string[], center: string, band: string} | null}} Figure */
 
 /** @param {Figure} figure @param {string} format @param {string} theme */
-export function figureAddress({ runs, kind, keys, x, range, smooth, log, lines, normalised, isStrip }, format, theme) {
-  const query = new URLSearchParams({ runs: runs.map(({ id }) => id).join(","), kind, keys: listed(keys), x, format, theme });
-  if (smooth && !isStrip) query.set("smooth", String(smooth));
-  if (log) query.set("log", "1");
-  if (range) { query.set("from", String(range[0])); query.set("to", String(range[1])); }
-  if (lines.length) query.set("lines", lines.join(","));
-  if (keys.length > 1 && !isStrip) query.set("together", normalised ? "normalised" : "values");
-  for (const [name, value] of Object.entries(FIGURE)) query.set(name, String(value));
-  return `/api/v1/figure?${query}`;
+export function figureAddress({ runs, kind, keys, x, range, smooth, log, lines, normalised, isStrip, grouping }, format, theme) {
+  return address("figure", {
+    runs: runs.map(({ id }) => id).join(","), kind, keys: listed(keys), x, format, theme, ...FIGURE,
+    smooth: isStrip ? null : smooth || null, log: log ? 1 : null, from: range?.[0], to: range?.[1], lines: lines.join(","),
+    together: keys.length > 1 && !isStrip ? (normalised ? "normalised" : "values") : null,
+    ...(grouping ? { ...grouping, by: grouping.by.join(",") } : {}),
+  });
 }
 
 /** The command, for the folder that is served. @param {Figure} figure @param {string} theme */
-export function command({ runs, kind, keys, x, range, smooth, log, lines, normalised, isStrip }, theme) {
+export function command({ runs, kind, keys, x, range, smooth, log, lines, normalised, isStrip, grouping }, theme) {
   const parts = ["trainlog", "plot", ...runs.map(({ path }) => quoted(path.startsWith("-") ? `./${path}` : path))];
   for (const key of keys) parts.push("-y", quoted(kind === "stats" && !/[:[*?]/.test(key) ? key : `${kind}:${key}`));
   parts.push("-x", x);
@@ -29,6 +29,8 @@ export function command({ runs, kind, keys, x, range, smooth, log, lines, normal
   if (range) parts.push(`--xlim=${range.join(",")}`);
   for (const line of lines) parts.push(`--line=${line}`);
   if (keys.length > 1 && !isStrip) parts.push("--together", normalised ? "normalised" : "values");
+  if (grouping?.by.length) parts.push("--by", quoted(grouping.by[0]));
+  if (grouping) parts.push("--center", grouping.center, "--band", grouping.band);
   if (theme !== "light") parts.push("--theme", theme);
   return parts.join(" ");
 }
@@ -36,18 +38,12 @@ export function command({ runs, kind, keys, x, range, smooth, log, lines, normal
 /** A word for a POSIX shell. @param {string} text */
 const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
-/** @param {string} address @returns {Promise<Blob>} */
-export async function fetched(address) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error((await answer.json()).error?.message ?? `the server answered ${answer.status}`);
-  return answer.blob();
-}
+/** @param {string} place */
+export const fetched = async (place) => (await ask(place)).blob();
 
 /** @param {Blob} blob @param {string} name */
 export function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
+  const link = element("a", "", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
@@ -55,8 +51,8 @@ export function save(blob, name) {
 /** Whether this browser lets a page write to the clipboard: not over plain HTTP from another machine. */
 export const canCopy = () => Boolean(navigator.clipboard?.write);
 
-/** @param {string} address of a PNG */
-export const copyPicture = (address) => navigator.clipboard.write([new ClipboardItem({ "image/png": fetched(address) })]);
+/** @param {string} place of a PNG */
+export const copyPicture = (place) => navigator.clipboard.write([new ClipboardItem({ "image/png": fetched(place) })]);
 
 /** All rows of several runs in one table, the run's path before each. A run that lacks a key has an empty cell.
  * @param {{path: string, id: string, keys: string[]}[]} runs @param {any} parameters of the rows
@@ -65,7 +61,7 @@ export async function csvOfRuns(runs, parameters) {
   const keys = [...new Set(runs.flatMap((run) => run.keys))];
   const pieces = [];
   for (const run of runs) {
-    const text = await (await fetched(csvAddress(run.id, { ...parameters, keys: listed(run.keys) }))).text();
+    const text = await (await ask(csvAddress(run.id, { ...parameters, keys: listed(run.keys) }))).text();
     const records = recordsOf(text);
     const head = records.shift() ?? [];
     const lead = head.length - run.keys.length;

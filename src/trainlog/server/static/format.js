@@ -1,5 +1,7 @@
 // Numbers, sizes and times for people; ticks for axes.
 
+import { exact } from "./exact.js";
+
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 /** @type {Map<number, Intl.NumberFormat>} */
 const formats = new Map(); // to make one takes longer than to use it a hundred times
@@ -36,6 +38,15 @@ export function duration(seconds) {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 }
 
+/** How long ago that was. @param {number} seconds since 1970 */
+export function ago(seconds) {
+  const past = Date.now() / 1000 - seconds;
+  if (past < 60) return "just now";
+  if (past < 3600) return `${Math.floor(past / 60)} min ago`;
+  if (past < 86400) return `${Math.floor(past / 3600)} h ago`;
+  return past < 86400 * 30 ? `${Math.floor(past / 86400)} days ago` : new Date(1000 * seconds).toISOString().slice(0, 10);
+}
+
 /** @param {number} bytes */
 export function size(bytes) {
   for (const unit of ["B", "KB", "MB"]) {
@@ -57,6 +68,7 @@ export function ticks(low, high, count) {
   const step = power * ([1, 2, 5].find((each) => each * power >= rough * 0.999) ?? 10);
   const first = Math.ceil(low / step - 1e-9);
   const most = Math.min(Math.floor(high / step + 1e-9) - first, 4 * count + 8);
+  /** @type {number[]} */
   const found = [];
   for (let n = 0; n <= most; n++) {
     const value = (first + n) * step; // beyond 2^53 the next one may be the same number
@@ -112,5 +124,11 @@ export function axisLabels(values) {
   return { texts: rest.map((text) => (text.startsWith("-") ? text : `+${text}`)), offset: exact(base) };
 }
 
-/** All digits of a number. @param {number} value */
-export const exact = (value) => (Number.isInteger(value) ? BigInt(value).toLocaleString("en-US") : String(value));
+/** Nested maps as one, whose keys have slashes. @param {Record<string, any>} value @returns {Record<string, any>} */
+export function flat(value, before = "", found = Object.create(null)) {
+  for (const [key, one] of Object.entries(value ?? {})) {
+    if (one && typeof one === "object" && !Array.isArray(one) && Object.keys(one).length) flat(one, `${before}${key}/`, found);
+    else found[before + key] = one;
+  }
+  return found;
+}

@@ -1,10 +1,10 @@
 // Learned functions as heat maps: over the variables that they are of, all samples on one scale.
 
 import { diverging, heat } from "./colors.js";
-import { element } from "./card.js";
+import { element } from "./element.js";
 import { exact } from "./exact.js";
 import { duration, number } from "./format.js";
-import { get } from "./net.js";
+import { get, messageOf } from "./net.js";
 
 /** @typedef {{name: string, unit: string, low: number | null, high: number | null}} Axis */
 /** @typedef {{name: string, shape: number[], axes: Axis[], range: number[] | null, samples: any}} Known */
@@ -53,7 +53,7 @@ class FunctionFigure {
     const { name, axes } = known;
     this.element = element("figure");
     const slider = (/** @type {string} */ what) => {
-      const one = Object.assign(document.createElement("input"), { type: "range", min: "0" });
+      const one = element("input", "", { type: "range", min: "0" });
       one.setAttribute("aria-label", `${what} of ${name}`);
       one.addEventListener("input", () => this.load());
       return one;
@@ -61,17 +61,17 @@ class FunctionFigure {
     this.sample = slider("Sample");
     this.minus = slider("Sample that is taken away");
     this.slice = slider("Slice");
-    this.differs = Object.assign(document.createElement("input"), { type: "checkbox" });
+    this.differs = element("input", "", { type: "checkbox" });
     this.differs.addEventListener("change", () => this.load());
-    this.canvas = Object.assign(document.createElement("canvas"), { tabIndex: 0 });
+    this.canvas = element("canvas", "", { tabIndex: 0 });
     this.canvas.setAttribute("role", "img");
-    this.bar = Object.assign(document.createElement("canvas"), { className: "bar", width: 1, height: 64 });
+    this.bar = element("canvas", "bar", { width: 1, height: 64 });
     this.bar.setAttribute("aria-hidden", "true");
     this.ends = element("div", "ends");
     this.when = element("div", "scale");
     this.whenMinus = element("div", "scale");
     this.whenSlice = element("div", "scale");
-    this.read = Object.assign(element("output", "read"), { ariaLive: "polite" });
+    this.read = element("output", "read", { ariaLive: "polite" });
     const [x, y] = [0, 1].map((i) => axes[i]);
     const under = element("div", "scale");
     under.append(...this.limits(x, this.known.shape[2]));
@@ -85,7 +85,7 @@ class FunctionFigure {
     this.below.append(this.minus, this.whenMinus);
     this.slices = element("div");
     this.slices.append(this.slice, this.whenSlice);
-    this.element.append(Object.assign(element("figcaption"), { textContent: name }), map, this.read, this.sample, this.when, label, this.below, this.slices);
+    this.element.append(element("figcaption", "", { textContent: name }), map, this.read, this.sample, this.when, label, this.below, this.slices);
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
     this.canvas.addEventListener("pointerdown", (event) => this.point(event));
     this.canvas.addEventListener("pointerleave", () => this.readCell(null));
@@ -105,7 +105,7 @@ class FunctionFigure {
     const low = axis && axis.low !== null && axis.high !== null ? number(axis.low) : "0";
     const high = axis && axis.low !== null && axis.high !== null ? number(axis.high) : String((count ?? 1) - 1);
     const name = axis ? `${axis.name}${axis.unit ? ` (${axis.unit})` : ""}` : "";
-    return [low, name, high].map((text) => Object.assign(element("span"), { textContent: text, title: text }));
+    return [low, name, high].map((text) => element("span", "", { textContent: text, title: text }));
   }
 
   /** More samples may have been logged; whoever looks at the last one goes on with them. @param {Known} known */
@@ -139,7 +139,7 @@ class FunctionFigure {
   words(i) {
     const { samples } = this.known;
     return [`sample ${i + 1} of ${samples.row.length}`, samples.experiment_step ? `step ${number(samples.experiment_step[i])}` : duration(samples.time[i])]
-      .map((text) => Object.assign(element("span"), { textContent: text }));
+      .map((text) => element("span", "", { textContent: text }));
   }
 
   async load() {
@@ -159,7 +159,7 @@ class FunctionFigure {
       this.draw();
       this.readCell(this.cell);
     } catch (error) {
-      if (turn === this.turn) this.read.textContent = error instanceof Error ? error.message : String(error);
+      if (turn === this.turn) this.read.textContent = messageOf(error);
     }
   }
 
@@ -182,7 +182,7 @@ class FunctionFigure {
     canvas.height = grid.length;
     paint(canvas, (x, y) => { const value = grid[grid.length - 1 - y][x]; return value === null ? null : tone(part(value)); }); // y grows upwards
     paint(this.bar, (_, y) => tone(1 - y / 63));
-    this.ends.replaceChildren(...[high, (low + high) / 2, low].map((value) => Object.assign(element("span"), { textContent: number(value), title: exact(value) })));
+    this.ends.replaceChildren(...[high, (low + high) / 2, low].map((value) => element("span", "", { textContent: number(value), title: exact(value) })));
     canvas.setAttribute("aria-label", `Heat map of ${this.known.name}, ${this.differs.checked ? "a difference, " : ""}from ${number(low)} to ${number(high)}; the arrow keys read its values`);
   }
 

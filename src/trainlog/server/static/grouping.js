@@ -1,81 +1,80 @@
-// @ts-check
 // Groups of runs: one curve for the runs that have some keys alike, by the server's statistics.
 
-import { get, GROUP } from "./net.js";
+import { Batches, get, messageOf } from "./net.js";
 import { view } from "./view.js";
-
-const MOST_KEYS = 30;
-const GATHER = 5; // milliseconds
 
 /** @typedef {{id: string, slot: number, name: string, members: string[]}} Group */
 
 export class Grouping {
-  constructor() {
+  /** @param {(id: string) => string} nameOf a run */
+  constructor(nameOf) {
+    this.nameOf = nameOf;
     /** @type {Group[]} */
     this.groups = [];
-    this.names = []; // the keys
+    /** @type {string[]} the keys that the runs of a group have alike */
+    this.by = [];
     this.problem = "";
-    this.waiting = new Map();
-    this.asked = new Map();
+    this.curves = new Batches((parameters) => get("groups", parameters));
   }
 
   get isOn() { return view.group !== "" && view.runs.length > 0; }
 
+  parameters() { return { runs: view.runs.map(({ id }) => id).join(","), by: view.group, center: view.center, band: view.band }; }
+
   /** Which groups the runs that are shown make. */
   async load() {
+    this.problem = "";
     if (!this.isOn) { this.groups = []; return; }
     try {
-      const { groups, by } = await get("groups", { runs: view.runs.map(({ id }) => id).join(","), by: view.group, x: "time" });
-      this.problem = "";
-      this.names = by;
-      this.groups = groups.map((one, slot) => ({ id: `${GROUP}${slot}`, slot, name: one.label, members: one.members }));
+      const { groups, by } = await get("groups", { ...this.parameters(), x: "time" });
+      this.by = by;
+      this.groups = groups.map((/** @type {any} */ { label, members }, /** @type {number} */ slot) => ({ id: `group ${slot}`, slot, name: label, members }));
     } catch (error) {
-      this.problem = error.message;
       this.groups = [];
+      this.problem = messageOf(error);
     }
   }
 
-  /** Cards ask twice where the page is built anew; the server answers once. */
-  ask(parameters) {
-    const which = JSON.stringify(parameters);
-    if (!this.asked.has(which)) this.asked.set(which, get("groups", parameters).finally(() => this.asked.delete(which)));
-    return this.asked.get(which);
-  }
-
-  /** The colour of a run that is shown is that of its group. @param {string} id */
-  slotOf(id) { return this.groups.find(({ members }) => members.includes(id))?.slot; }
+  /** The group that a run is in. @param {string} run */
+  ofRun(run) { return this.groups.find(({ members }) => members.includes(run)); }
 
   /** @param {string} id */
   find(id) { return this.groups.find((one) => one.id === id); }
 
-  /** The curve of a group as a card takes that of a run; those of all groups and keys come in one answer. */
-  curve(id, key, { kind, x, smooth, where }) {
-    const parameters = { kind, x, smooth, where, runs: view.runs.map((run) => run.id).join(","), by: view.group, center: view.center, band: view.band };
-    const which = JSON.stringify(parameters);
-    let batch = this.waiting.get(which);
-    if (!batch || batch.keys.size >= MOST_KEYS) {
-      const keys = new Set();
-      batch = { keys, answer: new Promise((done) => setTimeout(done, GATHER)).then(() => {
-        if (this.waiting.get(which)?.keys === keys) this.waiting.delete(which);
-        return this.ask({ ...parameters, keys: [...keys].join(",") });
-      }) };
-      this.waiting.set(which, batch);
-    }
-    batch.keys.add(key);
-    return batch.answer.then(({ groups }) => {
-      const place = this.groups.findIndex((one) => one.id === id);
-      const one = groups.find(({ members }) => members.join() === this.groups[place]?.members.join());
-      const found = one?.curves[key];
-      return { rows: found?.x.length ?? 0, progress: 1, cursor: "", damage: [], curve: found ? asCurve(found, one) : null };
-    });
+  /** The curve of a group as a card takes that of a run.
+   * @param {string} id @param {string} key @param {import("./net.js").Parameters} parameters */
+  async curve(id, key, { kind, x, smooth, where }) {
+    const found = await this.ask(id, key, { kind, x, smooth, where });
+    const one = found?.curves[key];
+    return { rows: one?.x.length ?? 0, progress: 1, cursor: "", damage: [], curve: one ? this.asCurve(one, found) : null };
+  }
+
+  /** The run of a group whose curve is nearest to a value, at a place of the axis.
+   * @param {string} id @param {string} key @param {number} at @param {number} value @param {import("./net.js").Parameters} parameters */
+  async nearest(id, key, at, value, parameters) {
+    const found = await this.ask(id, key, { ...parameters, at });
+    /** @type {(number | null)[]} */
+    const values = found?.at[key] ?? [];
+    const far = values.map((one) => (one === null ? Infinity : Math.abs(one - value)));
+    const place = far.indexOf(Math.min(...far));
+    return Number.isFinite(far[place]) ? /** @type {string} */ (found.members[place]) : null;
+  }
+
+  /** What the server says of a group. @param {string} id @param {string} key @param {import("./net.js").Parameters} parameters */
+  async ask(id, key, parameters) {
+    const members = this.find(id)?.members.join();
+    const { groups } = await this.curves.ask({ ...this.parameters(), ...parameters }, key);
+    return groups.find((/** @type {Group} */ one) => one.members.join() === members);
+  }
+
+  /** @param {any} curve @param {{members: string[]}} group */
+  asCurve({ x, center, low, high, n, runs, bins }, { members }) {
+    const hasBand = low.some((/** @type {number | null} */ value) => value !== null);
+    const band = hasBand ? { band: { low: numbers(low), high: numbers(high) } } : {};
+    const group = { n, runs, members: members.map((id) => ({ id, name: this.nameOf(id) })), ...band };
+    return { x, y: numbers(center), bins, thinned: false, nan: 0, infinite: 0, at: {}, breaks: [], smooth: null, group };
   }
 }
 
-function asCurve({ x, center, low, high, n, runs }, { label, members }) {
-  const hasBand = low.some((value) => value !== null);
-  const numbers = (values) => Float64Array.from(values, (value) => value ?? NaN);
-  return {
-    x, y: center, rows: x.length, thinned: false, nan: 0, infinite: 0, at: {}, breaks: [], smooth: null,
-    group: { label, n, members, runs, ...(hasBand ? { band: { low: numbers(low), high: numbers(high) } } : {}) },
-  };
-}
+/** @param {(number | null)[]} values */
+const numbers = (values) => Float64Array.from(values, (value) => value ?? NaN);

@@ -1,28 +1,42 @@
-// @ts-check
 // What linked charts share: the range, the pointer, the moment; and one drawing of each per frame of the screen.
 
 const BUDGET = 12; // milliseconds of a frame
 const SELDOM = 250; // milliseconds between two drawings that do not fit in it
-const STILL = 260; // milliseconds after which the range does not move any more
+const STILL = 250; // milliseconds after which the range does not move any more
+
+/** @typedef {import("./card.js").Card} Card @typedef {import("./chart.js").Chart} Chart */
 
 export class Hub {
+  /** @param {{onZoom(zoom: [number, number] | null): void, onMoment(x: number, chart: Chart): void}} page */
   constructor({ onZoom, onMoment }) {
     this.onZoom = onZoom;
-    this.onMoment = onMoment;
+    this.openMoment = onMoment;
+    /** @type {[number, number] | null} */
     this.zoom = null;
+    /** @type {number | null} */
     this.hover = null;
+    /** @type {number | null} */
     this.momentX = null;
+    /** @type {Set<Card>} */
     this.cards = new Set(); // those that are on the screen
+    /** @type {Set<Card>} */
     this.dirty = new Set();
-    this.frame = 0;
+    this.frame = this.still = 0;
+    /** @type {[number, number] | null} */
     this.range = null;
-    this.zoomedAt = 0;
+    this.zoomedAt = -Infinity;
     this.isPointed = false;
     this.dearAt = 0;
+    /** @type {Chart | null} */
     this.hovered = null; // the chart under the pointer, or that the keys are in
+    /** What is read out to those who hear the page. @type {(text: string) => void} */
+    this.say = () => {};
   }
 
-  // The range of all charts together, so that they stand under each other.
+  /** Whether the reader is moving the range. */
+  get isMoving() { return performance.now() - this.zoomedAt < STILL; }
+
+  /** The range of all charts together, so that they stand under each other. @returns {[number, number] | null} */
   extent() {
     if (this.range) return this.range;
     let low = Infinity, high = -Infinity;
@@ -35,41 +49,43 @@ export class Hub {
     return low <= high ? (this.range = [low, high]) : null;
   }
 
+  /** @param {[number, number] | null} zoom */
   setZoom(zoom) {
     if (zoom && !(zoom[1] > zoom[0])) return;
     this.zoom = zoom;
     this.zoomedAt = performance.now();
     this.redraw();
     clearTimeout(this.still);
-    this.still = setTimeout(() => this.redraw(), STILL);
+    this.still = setTimeout(() => this.redraw(), STILL + 10);
     this.onZoom(zoom);
   }
 
+  /** @param {number | null} x */
   setHover(x) {
     if (this.hover === x) return;
     this.hover = x;
     this.repoint();
   }
 
+  /** @param {number | null} x */
   setMoment(x) {
     this.momentX = x;
     this.repoint();
   }
 
-  openMoment(x, chart) { this.onMoment(x, chart); }
-
-  // What lies over the charts changed, not the charts.
+  /** What lies over the charts changed, not the charts. */
   repoint() {
     this.isPointed = true;
     this.frame ||= requestAnimationFrame(() => this.drawNow());
   }
 
+  /** @param {Card | null} card null for all */
   redraw(card = null) {
     for (const each of card ? [card] : this.cards) this.dirty.add(each);
     this.frame ||= requestAnimationFrame(() => this.drawNow());
   }
 
-  // New data may have changed the common range: all must follow.
+  /** New data may have changed the common range: all must follow. @param {Card} card */
   changed(card) {
     const old = this.range;
     this.range = null;
@@ -78,14 +94,14 @@ export class Hub {
     this.redraw(same || this.zoom ? card : null);
   }
 
-  // The chart under the pointer first; what would take too long waits for the next frame.
+  /** The chart under the pointer first; what would take too long waits for the next frame. */
   drawNow() {
     this.frame = 0;
     const began = performance.now();
     const cards = [...this.dirty].sort((a, b) => Number(b.chart === this.hovered) - Number(a.chart === this.hovered));
     for (const [i, card] of cards.entries()) {
       const spent = performance.now() - began;
-      const isDear = i > 0 && spent + (card.cost ?? 0) > BUDGET;
+      const isDear = i > 0 && spent + card.cost > BUDGET;
       if (isDear && began - this.dearAt < SELDOM) continue;
       if (isDear) this.dearAt = began;
       this.dirty.delete(card);

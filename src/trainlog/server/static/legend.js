@@ -1,18 +1,19 @@
 // The legend of a chart: at most two lines, whose height no value changes. Of more entries the rest is a click away.
 
-import { element } from "./card.js";
+import { button, element, nameOf, say } from "./element.js";
 
 const MOST_WITH_VALUES = 8; // runs; of more, the values are at the pointer
 const MOST_TEXTS = 12;
 
+/** @typedef {import("./series.js").Series} Series */
+
 export class Legend {
-  /** @param {any} spec of the card */
+  /** @param {{strip?: boolean}} spec of the card */
   constructor(spec) {
     this.spec = spec;
     this.element = element("div", "legend");
-    this.list = element("div", "all"); // beside the legend, which shows no more than two lines
-    this.list.hidden = true;
-    this.list.tabIndex = -1;
+    this.list = element("div", "all", { hidden: true, tabIndex: -1 }); // beside the legend, which shows no more than two lines
+    /** @type {HTMLElement[]} */
     this.values = [];
     this.hasValues = true;
     this.signature = "";
@@ -27,20 +28,22 @@ export class Legend {
     }
   }
 
-  /** @param {import("./chart.js").Series[]} series @param {number} keys how many keys the chart has */
+  /** @param {Series[]} series @param {number} keys how many keys the chart has */
   fill(series, keys, withValues = true) {
     const texts = this.spec.strip ? textsOf(series) : [];
     const signature = JSON.stringify([series.map((one) => [one.name, one.label, one.color, one.n, one.run]), texts, keys, this.element.clientWidth, withValues]);
     if (withValues && signature === this.signature) return;
     if (withValues) this.signature = signature;
     this.values = [];
+    /** @type {Map<string | undefined, {one: Series, values: HTMLElement[]}>} */
     const entries = new Map(); // one for a run, however many curves
     for (const one of series) {
-      const id = one.name ? one.run ?? one.label : `${one.run} ${one.key} ${one.label}`;
-      if (!entries.has(id)) entries.set(id, { one, values: [] });
+      const id = one.name ? one.run : `${one.run} ${one.key} ${one.label}`;
       const value = element("b");
       value.title = [one.name, one.key].filter(Boolean).join(": ");
-      entries.get(id).values.push(value);
+      const entry = entries.get(id) ?? { one, values: [] };
+      entry.values.push(value);
+      entries.set(id, entry);
       this.values.push(value);
     }
     const hasValues = this.hasValues = withValues && entries.size <= MOST_WITH_VALUES;
@@ -49,14 +52,14 @@ export class Legend {
       const swatch = element("i", "swatch");
       swatch.style.background = one.color;
       const text = (one.name || (keys > 1 || one.n ? one.label : "")) + (one.n ? ` (n=${one.n})` : "");
-      const name = one.name ? Object.assign(element("em"), { textContent: text, title: text }) : text;
+      const name = one.name ? nameOf(text) : text;
       part.append(...(this.spec.strip && !one.name ? [] : [swatch]), name);
       if (hasValues) part.append(...values.flatMap((value, i) => (i ? [" / ", value] : [value])));
       return part;
     });
     if (keys > 1 && series.some((one) => one.name)) {
       const labels = [...new Set(series.map((one) => one.label))];
-      parts.push(Object.assign(element("span"), { textContent: labels.map((label, i) => `${["─", "╌", "┈", "─·"][i % 4]} ${label}`).join("  ") }));
+      parts.push(element("span", "", { textContent: labels.map((label, i) => `${["─", "╌", "┈", "─·"][i % 4]} ${label}`).join("  ") }));
     }
     for (const [text, color] of texts) {
       const part = element("span");
@@ -79,13 +82,10 @@ export class Legend {
     const fits = (/** @type {HTMLElement} */ part) => part.offsetTop < first.offsetTop + 1.5 * first.offsetHeight;
     let kept = parts.findIndex((part) => !fits(part));
     if (kept < 0) return true;
-    const more = Object.assign(element("button", "more-runs"), { type: "button" });
-    more.setAttribute("aria-label", "All curves of this chart");
-    more.addEventListener("click", () => {
+    const more = button("", () => {
       this.list.hidden = !this.list.hidden;
-      if (this.list.hidden) return;
-      this.list.replaceChildren(...parts.map((part) => part.cloneNode(true)));
-    });
+      if (!this.list.hidden) this.list.replaceChildren(...parts.map((part) => part.cloneNode(true)));
+    }, "more-runs", "All curves of this chart");
     parts[kept].before(more);
     for (const part of parts.slice(kept)) part.remove();
     for (; kept > 1; kept--) {
@@ -101,15 +101,15 @@ export class Legend {
   say(chart) {
     if (!this.hasValues) return;
     const values = chart.values();
-    this.values.forEach((place, i) => { if (place.textContent !== values[i]) place.textContent = values[i] ?? ""; });
+    this.values.forEach((place, i) => say(place, values[i] ?? ""));
   }
 }
 
-/** Which texts the strips have, and their colours. */
+/** Which texts the strips have, and their colours. @param {Series[]} series @returns {[string, string][]} */
 function textsOf(series) {
   const shown = new Map();
   for (const { strip } of series) {
-    for (const code of new Set(strip?.code ?? [])) if (code >= 0 && strip.texts[code]) shown.set(strip.texts[code], strip.colors[code]);
+    for (const code of new Set(strip?.code)) if (strip?.texts[code]) shown.set(strip.texts[code], strip.colors[code]);
   }
   return [...shown].slice(0, MOST_TEXTS);
 }

@@ -2,8 +2,10 @@
 
 import { named, ofRun, ofText } from "./colors.js";
 
-/** @typedef {{x: number[], y: number[], breaks: number[], at: Object<string, number[]>, smooth?: any, thinned: boolean,
- *   nan: number, infinite: number, texts?: string[], code?: number[], end?: number | null}} Curve */
+/** @typedef {{x: number[], y: number[], breaks: number[], at: Record<string, number[]>, smooth?: any, thinned: boolean,
+ *   nan: number, infinite: number, texts?: string[], code?: number[], end?: number | null, group?: any, bins?: number}} Curve */
+/** @typedef {{key: string, label: string, color?: string, where?: string}} One a key of a chart */
+/** @typedef {{run: import("./card.js").Drawn, one: One, place: number}} Wanted */
 
 const PLACES = new Map(); // of texts, by which each has one colour in all runs
 
@@ -14,15 +16,15 @@ function colorOf(text) {
 }
 
 export class Line {
-  /** @param {any} wanted {run, one, place, isText} @param {any} answer of the server @param {boolean} several runs
-   * @param {any} spec of the card */
-  constructor({ run, one, place, isText }, answer, several, spec) {
+  /** @param {Wanted} wanted @param {any} answer of the server @param {boolean} several runs
+   * @param {import("./card.js").Spec} spec @param {number} keys how many the chart has */
+  constructor({ run, one, place }, answer, several, spec, keys) {
     this.run = run;
     this.one = one;
     this.place = place;
     this.several = several;
-    this.isText = isText;
     this.spec = spec;
+    this.keys = keys;
     /** @type {Curve} */
     this.curve = answer.curve;
     this.rows = answer.rows;
@@ -32,14 +34,14 @@ export class Line {
     this.again = false; // what the stream brought has to be asked of the server
     if (spec.floor !== undefined && this.curve?.y) this.cutBelow(spec.floor);
     this.loaded = this.curve?.x.length ?? 0;
-    this.paint();
   }
 
-  paint() { this.color = this.several || !this.one.color ? this.run.color ?? ofRun(this.run.slot) : named(this.one.color); }
+  get color() { return this.several || !this.one.color ? ofRun(this.run.slot) : named(this.one.color); }
 
   /** A smoothed value stands among values, so that the smoothed curve is cut where they are. @param {number} floor */
   cutBelow(floor) {
     const { x, y, at, breaks } = this.curve;
+    /** @type {number[]} */
     const kept = [];
     for (let i = 0; i < y.length; i++) if (y[i] >= floor) kept.push(i);
     this.below = y.length - kept.length;
@@ -51,7 +53,7 @@ export class Line {
   }
 
   /** Add the rows of a message; false when the curve has to be loaded again.
-   * @param {any} message @param {any} page @param {number[] | null} zoom */
+   * @param {import("./net.js").Rows} message @param {import("./card.js").Page} page @param {number[] | null} zoom */
   append(message, page, zoom) {
     if (message.to <= this.rows) return true;
     if (message.from > this.rows) return false;
@@ -69,7 +71,7 @@ export class Line {
       if (!Number.isFinite(x) || (zoom && x > zoom[1]) || (whereKey && columnOf(whereKey)[i] !== whereText)) continue;
       if (this.curve.texts) this.appendText(x, value);
       else if (typeof value === "number") {
-        if (value < this.spec.floor) { this.below++; continue; }
+        if (value < (this.spec.floor ?? -Infinity)) { this.below++; continue; }
         this.curve.x.push(x);
         this.curve.y.push(value);
         for (const [name, places] of Object.entries(this.curve.at)) {
@@ -81,8 +83,9 @@ export class Line {
     return this.curve.x.length <= Math.max(3 * this.loaded, 6000);
   }
 
+  /** @param {number} x @param {unknown} text */
   appendText(x, text) {
-    const { texts, code } = this.curve;
+    const { texts = [], code = [] } = this.curve;
     if (typeof text === "string" && !texts.includes(text)) texts.push(text);
     const now = typeof text === "string" ? texts.indexOf(text) : -1;
     if (!code.length || code[code.length - 1] !== now) {
@@ -92,17 +95,15 @@ export class Line {
     this.curve.end = x;
   }
 
-  /** @returns {import("./chart.js").Series} */
+  /** @returns {import("./series.js").Series} */
   drawn() {
     const { curve, color } = this;
     const base = {
-      label: this.spec.series.length + this.extra > 1 || !this.several ? this.one.label : "", name: this.several ? this.run.name : "",
+      label: this.keys > 1 || !this.several ? this.one.label : "", name: this.several ? this.run.name : "",
       key: this.one.key, color, dash: this.several ? this.place : 0, x: curve.x, run: this.run.id, at: curve.at, breaks: curve.breaks,
     };
     if (!curve.texts) return { ...base, y: curve.y, smooth: curve.smooth ?? null, ...curve.group };
-    const strip = { texts: curve.texts, code: curve.code, end: curve.end, colors: curve.texts.map(colorOf) };
+    const strip = { texts: curve.texts, code: curve.code ?? [], end: curve.end ?? null, colors: curve.texts.map(colorOf) };
     return { ...base, y: [], strip };
   }
-
-  extra = 0; // keys that the reader added to the card
 }

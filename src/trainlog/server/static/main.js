@@ -1,124 +1,105 @@
-// @ts-check
 // The page: everything meets here.
 
 import { drawAbout } from "./about.js";
 import { Board } from "./board.js";
-import { element } from "./card.js";
-import { ofEvent } from "./colors.js";
 import { Completion } from "./complete.js";
-import { Grouping } from "./grouping.js";
-import { Hub } from "./hub.js";
-import { Moment } from "./moment.js";
-import { get, setGroupSource, Stream } from "./net.js";
-import { Notes } from "./notes.js";
-import { Runs } from "./runs.js";
-import { SideList } from "./sidelist.js";
-import { Table } from "./table.js";
+import { element, say } from "./element.js";
 import { Episodes } from "./episodes.js";
 import { Functions } from "./functions.js";
-import { BANDS, CENTERS, change, view, watch } from "./view.js";
+import { Grouping } from "./grouping.js";
+import { Hub } from "./hub.js";
+import { listen } from "./keys.js";
+import { Moment } from "./moment.js";
+import { ApiError, curve, get, messageOf, Stream } from "./net.js";
+import { Notes } from "./notes.js";
+import { Runs } from "./runs.js";
+import { Shown } from "./shown.js";
+import { SideList } from "./sidelist.js";
+import { Table } from "./table.js";
+import { BANDS, CENTERS, change, smoothOf, view, watch } from "./view.js";
+
+/** @typedef {import("./card.js").Drawn} Drawn @typedef {import("./card.js").Page} Page @typedef {import("./chart.js").Chart} Chart */
 
 /** @param {string} id @returns {any} an element of the page */
 const $ = (id) => document.getElementById(id);
-const AT_A_TIME = 6; // runs that are asked for
 const MOST_FOLLOWED = 32; // runs that lie still, in the stream
-const infos = new Map(); // of the runs that are shown
-const events = new Map();
-const troubles = new Map();
+const GROUPS_AGAIN = 1000; // milliseconds, at least, between two looks at groups that grow
+/** @type {import("./about.js").Page["state"]} */
 const aboutState = { parts: {} };
 let opened = false; // a run was: whoever closes the last one does not want another
 
 // --- look ---
 
-const savedTheme = localStorage.getItem("trainlog.theme");
 const system = matchMedia("(prefers-color-scheme: dark)");
-function setTheme(theme) { document.documentElement.dataset.theme = theme ?? (system.matches ? "dark" : "light"); }
-setTheme(savedTheme);
+const showTheme = () => { document.documentElement.dataset.theme = localStorage.getItem("trainlog.theme") ?? (system.matches ? "dark" : "light"); };
+showTheme();
 
 function toggleTheme() {
-  const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-  localStorage.setItem("trainlog.theme", next);
-  setTheme(next);
+  localStorage.setItem("trainlog.theme", document.documentElement.dataset.theme === "dark" ? "light" : "dark");
   repaint();
 }
 
 function repaint() {
+  showTheme();
   runs.tell("page");
+  about();
   loadEvents();
   board.each((card) => card.recolor());
   moment.draw();
+  functions.draw();
 }
 
 // --- what cards and panels ask for ---
 
-// As much of a run's path as tells it from the others that are shown.
-function nameOf(id) {
-  const own = runs.get(id)?.my?.name;
-  if (own) return own;
-  const path = (runs.get(id)?.path ?? id).split("/");
-  const others = view.runs.filter((run) => run.id !== id).map((run) => (runs.get(run.id)?.path ?? run.id).split("/"));
-  for (let n = 1; n <= path.length; n++) {
-    const tail = path.slice(-n).join("/");
-    if (!others.some((other) => other.slice(-n).join("/") === tail)) {
-      return n === 1 ? tail : path.slice(-n, -1).join("/");
-    }
-  }
-  return path.join("/");
-}
-const named = new Map(); // names of the runs that are shown, as these stand
-function names() {
-  const which = JSON.stringify(view.runs.map(({ id }) => [id, runs.get(id)?.path, runs.get(id)?.my?.name]));
-  if (named.get("") !== which) {
-    named.clear();
-    named.set("", which);
-    for (const { id } of view.runs) named.set(id, view.runs.length > 100 ? runs.nameOf(id) : nameOf(id));
-  }
-  return named;
-}
-const chosen = () => view.runs.filter(({ id }) => infos.has(id)).map(({ id, slot }) => ({ id, slot, name: names().get(id) }));
-// What the charts draw: the runs, or groups of them.
-const drawn = () => (grouping.isOn ? grouping.groups.filter(({ members }) => infos.has(members[0])) : chosen());
-const infoOf = (id) => infos.get(grouping.find(id)?.members[0] ?? id);
+/** What the charts draw: the runs, or groups of them. @returns {Drawn[]} */
+const drawn = () => (grouping.isOn ? grouping.groups.filter(({ members }) => shown.infos.has(members[0])) : shown.all());
+/** Of a group the first run speaks. @param {string} id */
+const infoOf = (id) => shown.infos.get(grouping.find(id)?.members[0] ?? id);
 
 function axis() {
-  const all = [...infos.values()];
+  const all = [...shown.infos.values()];
   const known = new Set(all.flatMap((info) => info.axes));
   const asked = all[0]?.axis_aliases[view.x] ?? view.x;
   if (known.has(asked)) return asked;
   return all[0]?.axis_order.find((each) => known.has(each)) ?? "time";
 }
 
+/** @type {Page} */
 const page = {
   runs: drawn,
   info: infoOf,
-  events: (id) => events.get(id) ?? [],
+  events: (id) => shown.events.get(id) ?? [],
   axis,
   span: () => null,
-  // Show in the charts where the moment is; place: {x, time, step}, x on their axis.
-  mark(run, place = null) {
-    hub.setMoment(place?.x ?? null);
-    const span = episodes.span();
-    if (!place || !span) inner.setMoment(place?.x ?? null);
-    else if (span.run !== run.id || place.time < span.from || place.time > span.to) inner.setMoment(null);
-    else inner.setMoment(axis() === "time" ? place.time : Number(place.step));
-  },
+  members: (id) => (grouping.find(id)?.members ?? [id]).map((run) => ({ id: run, path: runs.get(run)?.path ?? run })),
+  curve: (id, key, parameters) => (grouping.isOn ? grouping.curve(id, key, parameters) : curve(id, key, parameters)),
+  grouping: () => (grouping.isOn ? { by: grouping.by, center: view.center, band: view.band } : null),
 };
+/** @type {Page} */
 const variables = { ...page, events: () => [], span: () => episodes.span() };
 
-const hub = new Hub({
-  onZoom(zoom) { change({ zoom }); },
-  onMoment: openMoment,
-});
-const inner = new Hub({ onZoom() { reloadVariables(); }, onMoment: openMoment });
+/** Show in the charts where the moment is. @param {{id: string} | null} run @param {{x: number | null, time: number, step: any} | null} place x on their axis */
+function mark(run, place = null) {
+  hub.setMoment(place?.x ?? null);
+  const span = episodes.span();
+  const isOutside = span && place && (span.run !== run?.id || place.time < span.from || place.time > span.to);
+  const inside = place && (axis() === "time" ? place.time : Number(place.step));
+  inner.setMoment(isOutside ? null : span ? inside : place?.x ?? null);
+}
+
+/** @param {number} x @param {Chart} chart */
+const onMoment = (x, chart) => { openMoment(x, chart).catch((error) => chart.hub.say(messageOf(error))); };
+const hub = new Hub({ onZoom(zoom) { change({ zoom }); }, onMoment });
+const inner = new Hub({ onZoom() { reloadVariables(); }, onMoment });
 
 const runs = new Runs();
+const shown = new Shown(runs, () => build());
 const side = new SideList(runs, $("runs"), $("counts"));
 const notes = new Notes($("views"), $("notes"), runs);
 const table = new Table(runs, $("table"), (id) => notes.edit(id));
-const grouping = new Grouping();
-runs.slots = (id) => (grouping.isOn ? grouping.slotOf(id) : undefined);
-setGroupSource((id, key, parameters) => grouping.curve(id, key, parameters));
-const moment = new Moment($("moment"), page);
+const grouping = new Grouping((id) => shown.nameOf(id));
+runs.slots = (/** @type {string} */ id) => (grouping.isOn ? grouping.ofRun(id)?.slot : undefined);
+const moment = new Moment($("moment"), { runs: () => (grouping.isOn ? [] : shown.all()), info: infoOf, axis, mark });
 const episodes = new Episodes();
 const functions = new Functions();
 const board = new Board($("board"), { main: page, variables }, { main: hub, variables: inner }, { episodes, functions });
@@ -126,25 +107,43 @@ const stream = new Stream(onEvent, (up) => setLink(up ? "connected" : "reconnect
 
 const reloadVariables = later(150, () => board.each((card) => card.refresh(), (card) => card.hub === inner));
 const reloadMain = later(120, () => board.each((card) => card.refresh(), (card) => card.hub === hub));
-const reloadAll = later(120, () => board.each((card) => card.refresh()));
+const reloadAll = () => board.each((card) => card.refresh());
 
-// A click on a chart: the creature's frame that is nearest on the axis, of the run whose curve is nearest.
-function openMoment(x, chart) {
-  if (grouping.isOn) return; // a group has no moment
-  const line = chart.picked?.series;
-  const run = chosen().find(({ id }) => id === line?.run) ?? chosen()[0];
+// --- the click ---
+
+/** A click on a chart: the creature's frame that is nearest on the axis, of the run whose curve is nearest.
+ * @param {number} x @param {Chart} chart */
+async function openMoment(x, chart) {
+  const { picked } = chart;
+  const run = grouping.isOn ? await memberAt(x, chart) : shown.find(picked?.series.run ?? "") ?? shown.all()[0];
   if (!run) return;
   const span = chart.hub === inner ? episodes.span() : null;
-  if (chart.hub === hub && chart.options.kind === "stats" && infos.get(run.id).episodes && line?.x.length) {
-    openEpisode(run, line.x[chart.picked.index]);
-  } else moment.open(run, { x: axis(), at: x, nearest: 1, span: span ? `${span.from}:${span.to}` : null });
+  const isEpisodes = chart.hub === hub && chart.options.kind === "stats" && shown.infos.get(run.id)?.episodes;
+  if (isEpisodes && !grouping.isOn && picked?.series.x.length) await openEpisode(run, picked.series.x[picked.index]);
+  else await moment.open(run, { x: axis(), at: x, nearest: 1, span: span ? `${span.from}:${span.to}` : null });
 }
 
-// A point of a curve of episodes stands for one of them: its steps are shown, and the frame that it ended with.
+/** The run of the group at the pointer whose curve is nearest to it. @param {number} x @param {Chart} chart @returns {Promise<Drawn | null>} */
+async function memberAt(x, { picked, options }) {
+  const group = grouping.find(picked?.series.run ?? ""), key = picked?.series.key;
+  if (!picked || !group || key === undefined) return null;
+  const where = options.series.find((one) => one.key === key)?.where;
+  const id = await grouping.nearest(group.id, key, x, picked.y, { kind: options.kind, x: axis(), smooth: view.smooth || null, where });
+  if (id === null) {
+    hub.say(`No run of ${group.name} has a value there.`);
+    return null;
+  }
+  if (!shown.infos.has(id)) await shown.loadOne(id);
+  return { id, slot: group.slot, name: shown.nameOf(id) };
+}
+
+/** A point of a curve of episodes stands for one of them: its steps are shown, and the frame that it ended with.
+ * @param {Drawn} run @param {number} at */
 async function openEpisode(run, at) {
   const frame = await get(`runs/${run.id}/frame`, { kind: "stats", x: axis(), at, nearest: 1 }).catch(() => null);
-  if (!frame) return;
-  change({ episode: { run: run.id, number: frame.data[infos.get(run.id).episodes.number] } });
+  const keys = shown.infos.get(run.id)?.episodes;
+  if (!frame || !keys) return;
+  change({ episode: { run: run.id, number: frame.data[keys.number] } });
   await loadEpisodes();
   episodes.element.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   await moment.open(run, { x: "time", at: frame.time, nearest: 1 });
@@ -157,9 +156,9 @@ const loadRuns = later(50, async () => {
     const isFirst = !runs.listed;
     await runs.refresh((table.isOpen ? table.rows : side.rows).first);
     opened ||= view.runs.length > 0;
-    const there = runs.places.map((id) => runs.get(id)).filter((run) => run && !run.error);
+    const there = runs.places.flatMap((id) => { const run = runs.get(id ?? ""); return run && !run.error ? [run] : []; });
     const first = there.find((run) => run.live) ?? there[0];
-    const isBack = [...troubles.keys()].some((id) => runs.get(id) && !runs.get(id).error); // after it was gone, or damaged
+    const isBack = [...shown.troubles.keys()].some((id) => runs.get(id) && !runs.get(id)?.error); // after it was gone, or damaged
     if (!opened && first) change({ runs: [{ id: first.id, slot: 0 }] });
     else if (isFirst || isBack) await showRuns();
     else if (view.runs.length) stateChanged();
@@ -168,8 +167,9 @@ const loadRuns = later(50, async () => {
     setLink("connected", "");
     if (runs.looking) loadRuns();
   } catch (error) {
-    setLink(error.status === 401 ? "token needed" : "no server", "bad");
-    if (error.status === 401) empty("This server demands its token", "Open the address that `trainlog serve` printed; it has the token in it.");
+    const isTokenMissing = error instanceof ApiError && error.status === 401;
+    setLink(isTokenMissing ? "token needed" : "no server", "bad");
+    if (isTokenMissing) empty("This server demands its token", "Open the address that `trainlog serve` printed; it has the token in it.");
     else if (!runs.listed) setTimeout(loadRuns, 2000);
   }
 });
@@ -178,49 +178,13 @@ const soonRuns = later(400, () => loadRuns()); // of many changes a second, as a
 async function showRuns() {
   await grouping.load();
   const wanted = grouping.isOn ? grouping.groups.map(({ members }) => members[0]) : view.runs.map(({ id }) => id);
-  const there = new Set(wanted);
-  for (const id of infos.keys()) if (!there.has(id)) { infos.delete(id); events.delete(id); }
-  for (const id of troubles.keys()) if (!there.has(id)) troubles.delete(id);
-  const missing = view.runs.some(({ id }) => !runs.get(id));
-  if (missing) await runs.refresh().catch(() => {});
+  if (grouping.isOn && view.at && !wanted.includes(view.at.run)) wanted.push(view.at.run); // a member of a group
+  shown.keep(wanted);
+  if (view.runs.some(({ id }) => !runs.get(id))) await runs.refresh().catch(() => {});
   runs.tell("page");
-  await loadInfos(wanted);
+  await shown.load(wanted, buildSoon);
   build();
   reloadAll();
-}
-
-let loading = 0; // calls that go on; the stream is opened when all runs are known
-async function loadInfos(ids) {
-  let next = 0;
-  loading++;
-  const load = async () => {
-    while (next < ids.length) {
-      await loadInfo(ids[next++]);
-      if (ids.length > AT_A_TIME) buildSoon();
-    }
-  };
-  await Promise.all(Array.from({ length: AT_A_TIME }, load));
-  loading--;
-}
-
-async function loadInfo(id) {
-  const known = runs.get(id)?.error;
-  if (known) {
-    infos.delete(id);
-    troubles.set(id, known);
-    return;
-  }
-  try {
-    const info = await get(`runs/${id}`);
-    if (!view.runs.some((run) => run.id === id)) return;
-    if (!runs.get(id)) runs.known.set(id, info);
-    infos.set(id, info);
-    troubles.delete(id);
-    if (info.progress < 1) setTimeout(() => view.runs.some((run) => run.id === id) && loadInfo(id).then(build), 400);
-  } catch (error) {
-    infos.delete(id);
-    troubles.set(id, error.message);
-  }
 }
 
 function build() {
@@ -232,49 +196,41 @@ function build() {
     else empty("No run is chosen", "Choose one on the left; Ctrl-click adds more to compare, Shift-click all up to it.");
     return;
   }
-  board.build([...infos.values()]);
+  board.build([...shown.infos.values()]);
   follow();
   if (moment.isOpen) moment.fillBeside();
   loadEvents();
   loadEpisodes();
-  if (view.at && infos.has(view.at.run) && !moment.isOpen) {
-    moment.open(chosen().find(({ id }) => id === view.at.run), { x: "time", at: view.at.time, nearest: 1 });
-  }
+  const at = view.at && !moment.isOpen ? shown.find(view.at.run) : null;
+  if (at && view.at) moment.open({ ...at, slot: runs.slotOf(at.id) ?? at.slot }, { x: "time", at: view.at.time, nearest: 1 });
 }
 
 function follow() {
-  if (loading) return;
+  if (shown.loading) return; // the stream is opened when all runs are known
   const cursors = new Map();
-  const isOpen = (id) => runs.get(id)?.state === "running" || runs.get(id)?.state === "stalled";
-  for (const [id, info] of infos) {
-    if (info.progress >= 1 && !grouping.isOn && (infos.size <= MOST_FOLLOWED || isOpen(id))) cursors.set(id, info.cursor);
+  const isOpen = (/** @type {string} */ id) => ["running", "stalled"].includes(runs.get(id)?.state ?? "");
+  for (const [id, info] of shown.infos) {
+    if (info.progress >= 1 && !grouping.isOn && (shown.infos.size <= MOST_FOLLOWED || isOpen(id))) cursors.set(id, info.cursor);
   }
   stream.follow(cursors);
 }
 
 async function loadEpisodes() {
   if (grouping.isOn) return;
-  const learned = chosen().find(({ id }) => infos.get(id).functions);
+  const learned = shown.all().find(({ id }) => shown.infos.get(id)?.functions);
   if (learned) functions.show(learned).catch(() => {});
-  const able = chosen().filter(({ id }) => infos.get(id).episodes);
+  const able = shown.all().filter(({ id }) => shown.infos.get(id)?.episodes);
   const run = able.find(({ id }) => id === view.episode?.run) ?? able[0];
-  if (!run) return;
+  const info = run && shown.infos.get(run.id);
+  if (!info?.episodes) return;
   const before = JSON.stringify(episodes.span());
-  const { duration: total, episodes: keys } = infos.get(run.id);
-  await episodes.show(run, total, keys);
+  await episodes.show(run, info.duration, info.episodes);
   if (JSON.stringify(episodes.span()) !== before) reloadVariables();
 }
 
 const loadEvents = later(50, async () => {
-  if (grouping.isOn || view.runs.length > MOST_FOLLOWED) { events.clear(); return; }
-  await Promise.all(chosen().map(async ({ id, slot }) => {
-    if (!infos.get(id)?.kinds.event) return;
-    try {
-      const found = await get(`runs/${id}/events`, { x: axis(), points: 500, from: view.zoom?.[0], to: view.zoom?.[1] });
-      events.set(id, found.events.map(({ x, type, message }) => (
-        { x, text: [type, message].filter(Boolean).join(": "), color: ofEvent(type), slot })));
-    } catch { events.delete(id); }
-  }));
+  if (grouping.isOn || view.runs.length > MOST_FOLLOWED) shown.events.clear();
+  else await shown.loadEvents(axis());
   board.each((card) => card.visible && card.settle(), (card) => card.hub === hub);
 });
 
@@ -283,29 +239,41 @@ const eventsOfRange = settled(250, loadEvents);
 // --- around the charts ---
 
 function about() {
-  const page = {
-    run: (id) => runs.get(id), info: infoOf, edit: (id) => notes.edit(id), table: () => change({ table: true }), state: aboutState,
+  const wrong = new Map(shown.troubles);
+  if (grouping.isOn && grouping.problem) wrong.set("", grouping.problem);
+  drawAbout($("board"), grouping.isOn ? grouping.groups : shown.all(), wrong, {
+    run: (id) => runs.get(id), info: infoOf, edit: (id) => notes.edit(id), table: () => change({ table: true }),
+    isGrouped: grouping.isOn, state: aboutState,
     remove: (id) => change({ runs: view.runs.filter((run) => run.id !== id && !grouping.find(id)?.members.includes(run.id)) }),
-  };
-  const wrong = new Map(troubles);
-  if (grouping.isOn && grouping.problem) wrong.set("groups", grouping.problem);
-  drawAbout($("board"), grouping.isOn ? grouping.groups : chosen(), wrong, page);
+  });
 }
 
-// What the list tells of the runs changed: how each is, and what a group is made of.
+/** What the list tells of the runs changed: how each is, and what a group is made of. */
 function stateChanged() {
   about();
   follow();
-  if (grouping.isOn && view.runs.some(({ id }) => runs.get(id)?.live)) groupsAgain();
+  const now = membersNow();
+  if (grouping.isOn && groupsOf !== now) groupsAgain();
 }
-const groupsAgain = later(5000, async () => { await grouping.load(); reloadAll(); });
 
+// Groups are asked for again while their runs grow: as often as the server takes no more than a fifth of the time for it.
+let groupsOf = ""; // how large the runs were
+let groupsTook = 0;
+const membersNow = () => JSON.stringify(view.runs.map(({ id }) => [runs.get(id)?.size, runs.get(id)?.state]));
+const groupsAgain = later(() => Math.max(GROUPS_AGAIN, 4 * groupsTook), async () => {
+  const began = performance.now();
+  groupsOf = membersNow();
+  await grouping.load();
+  await Promise.all([...board.cards.values()].map((card) => card.refresh()));
+  groupsTook = performance.now() - began;
+});
+
+/** @param {string} title @param {string} text */
 function empty(title, text, code = "") {
   $("empty")?.remove();
-  const box = element("div", "empty");
-  box.id = "empty";
-  box.append(Object.assign(element("h2"), { textContent: title }), Object.assign(element("p"), { textContent: text }));
-  if (code) box.append(Object.assign(element("pre"), { textContent: code }));
+  const box = element("div", "empty", { id: "empty" });
+  box.append(element("h2", "", { textContent: title }), element("p", "", { textContent: text }));
+  if (code) box.append(element("pre", "", { tabIndex: 0, textContent: code }));
   $("board").append(box);
 }
 
@@ -314,38 +282,42 @@ function beginning() {
     'import trainlog\n\nwith trainlog.TrainingRecorder("runs/first.flog", "go2", "walk") as log:\n    for step in range(1000):\n        log.record_stats_frame(None, {"step": step, "reward": 0.1 * step})');
 }
 
+/** @param {string} text @param {string} tone */
 function setLink(text, tone) {
-  $("link").textContent = text === "connected" ? (runs.live ? "live" : "connected") : text;
+  say($("link"), text === "connected" && runs.live ? "live" : text);
   $("link").className = `pill ${tone || (text === "connected" ? "live" : "")}`;
 }
 
+/** What can be chosen, by value; a value that is not among them, as an address may have it, is added.
+ * @param {string} id @param {Record<string, string>} known @param {string} value */
+function choices(id, known, value) {
+  const options = Object.entries(Object.hasOwn(known, value) ? known : { ...known, [value]: value });
+  const select = $(id), signature = JSON.stringify(options);
+  if (select.dataset.known !== signature) {
+    select.dataset.known = signature;
+    select.replaceChildren(...options.map(([one, title]) => new Option(title, one)));
+  }
+  select.value = value;
+}
+
 function drawAxes() {
-  const titles = { time: "time (s)", sim_time: "simulated time (s)" };
-  const all = [...infos.values()];
-  drawGrouping();
+  const all = [...shown.infos.values()];
   const known = (all[0]?.all_axes ?? ["time"]).filter((each) => all.some((info) => info.axes.includes(each)));
-  $("axis").replaceChildren(...known.map((each) => new Option(titles[each] ?? each, each)));
-  $("axis").value = axis();
+  const titles = { time: "time (s)", sim_time: "simulated time (s)" };
+  choices("axis", Object.fromEntries(known.map((each) => [each, Object.hasOwn(titles, each) ? titles[/** @type {"time"} */ (each)] : each])), axis());
+  drawGrouping();
 }
 
-// Keys by which runs may be one group: those in which they differ.
+/** Keys by which runs may be one group: those in which they differ. */
 function drawGrouping() {
-  const options = [new Option("none", ""), new Option("all but the seed", "*"), ...table.all.filter(({ of, differs }) => of === "metadata" && differs).map(({ name }) => new Option(name, name))];
-  if (view.group && !options.some(({ value }) => value === view.group)) options.push(new Option(view.group, view.group));
-  const signature = JSON.stringify(options.map(({ value }) => value));
-  if ($("group").dataset.shown !== signature) {
-    $("group").dataset.shown = signature;
-    $("group").replaceChildren(...options);
-  }
-  $("group").value = view.group;
-  for (const [id, known] of Object.entries({ center: CENTERS, band: BANDS })) {
-    if (!$(id).options.length) $(id).replaceChildren(...Object.entries(known).map(([name, title]) => new Option(title, name)));
-    $(id).value = view[id];
-    $(id).hidden = !view.group;
-  }
+  const keys = table.all.filter(({ of, differs }) => of === "metadata" && differs).map(({ name }) => [name, name]);
+  choices("group", { "": "none", "*": "all but the seed", ...Object.fromEntries(keys) }, view.group);
+  choices("center", CENTERS, view.center);
+  choices("band", BANDS, view.band);
+  $("center").hidden = $("band").hidden = !view.group;
 }
 
-// The table takes the place of the charts, with the same box for the filter.
+/** The table takes the place of the charts, with the same box for the filter. */
 function showTable() {
   document.body.classList.toggle("in-table", view.table);
   $("to-table").setAttribute("aria-pressed", String(view.table));
@@ -358,14 +330,17 @@ function showTable() {
 
 // --- live ---
 
-const infoAgain = later(500, async () => { await loadInfos([...infos.keys()]); build(); });
-const buildSoon = later(300, () => build());
+const loadAgain = async () => { await shown.load([...shown.infos.keys()]); build(); };
+const infoAgain = later(500, loadAgain);
+const beginAgain = later(120, async () => { await loadAgain(); reloadAll(); });
+const buildSoon = later(300, build);
 
+/** @param {string} name @param {any} data */
 function onEvent(name, data) {
   if (name === "hello") loadRuns();
   if (name === "runs") soonRuns();
   if (name === "rows") {
-    const info = infos.get(data.run);
+    const info = shown.infos.get(data.run);
     if (!info) return;
     const known = info.kinds[data.kind]?.keys;
     if (!known || Object.keys(data.columns).some((key) => !Object.hasOwn(known, key))) infoAgain();
@@ -374,64 +349,57 @@ function onEvent(name, data) {
     if (info.episodes && data.kind === "stats") infoAgain();
   }
   if (name === "cursor") moment.grown();
-  if (name === "reset") { infoAgain(); reloadAll(); }
-  if (name === "gone") { troubles.set(data.run, data.reason ?? "The file is not there any more."); infos.delete(data.run); build(); }
+  if (name === "reset") beginAgain();
+  if (name === "gone") { shown.fail(data.run, data.reason ?? "The file is not there any more."); build(); }
 }
 
 // --- tools and keys ---
 
 watch((fields) => {
-  const has = (name) => fields.includes(name);
+  const has = (/** @type {string} */ name) => fields.includes(name);
   if (has("runs") || has("group")) showRuns();
-  if (has("group")) drawGrouping();
+  if (has("group") || has("center") || has("band")) drawGrouping();
   if (has("center") || has("band")) reloadAll();
   if (has("table")) showTable();
-  if (has("zoom")) { hub.zoom = view.zoom; reloadMain(); eventsOfRange(); $("unzoom").hidden = !view.zoom; hub.redraw(); }
-  if (has("x")) { hub.range = inner.range = null; hub.zoom = view.zoom = null; $("unzoom").hidden = true; reloadAll(); loadEvents(); moment.refresh(); }
-  if (has("log")) { $("log").setAttribute("aria-pressed", String(view.log)); view.cards = Object.fromEntries(Object.entries(view.cards).map(([id, one]) => [id, { ...one, log: null }])); hub.redraw(); inner.redraw(); }
+  if (has("x")) { inner.range = null; view.zoom = null; reloadAll(); loadEvents(); moment.refresh(); }
+  if (has("zoom")) { reloadMain(); eventsOfRange(); }
+  if (has("x") || has("zoom")) showZoom();
+  if (has("log")) { view.cards = Object.fromEntries(Object.entries(view.cards).map(([id, one]) => [id, { ...one, log: null }])); showLog(); }
   if (has("q")) board.search();
   if (has("episode")) { inner.zoom = inner.range = null; reloadVariables(); if (moment.isOpen) moment.mark(); }
-  if (has("smooth")) {
-    showSmoothing();
-    board.each((card) => { if (!card.spec.strip) card.refresh(); });
-  }
-});
-$("axis").addEventListener("change", () => change({ x: $("axis").value }));
-showSmoothing();
-$("smooth").addEventListener("change", () => change({ smooth: smoothing($("smooth").value) }));
-$("log").setAttribute("aria-pressed", String(view.log));
-$("log").addEventListener("click", () => change({ log: !view.log }));
-$("unzoom").addEventListener("click", () => hub.setZoom(null));
-$("unzoom").hidden = !view.zoom;
-hub.zoom = view.zoom;
-$("find").value = view.q;
-// "search" comes where the browser clears the text by itself.
-for (const name of ["input", "search"]) $("find").addEventListener(name, () => change({ q: $("find").value }));
-$("filter").value = view.filter;
-new Completion($("filter"), () => table.all, (text) => { if (text !== view.filter) runs.setFilter(text); });
-$("filter").addEventListener("focus", () => { if (!table.all.length) table.loadColumns(); });
-table.onColumns = () => drawGrouping();
-if (![...$("sort").options].some(({ value }) => value === view.sort)) $("sort").add(new Option(view.sort, view.sort));
-$("sort").value = view.sort;
-$("sort").addEventListener("change", () => runs.setSort($("sort").value));
-for (const id of ["group", "center", "band"]) $(id).addEventListener("change", () => change({ [id]: $(id).value }));
-$("to-table").addEventListener("click", () => change({ table: !view.table }));
-$("theme").addEventListener("click", toggleTheme);
-system.addEventListener("change", () => { if (!localStorage.getItem("trainlog.theme")) { setTheme(null); repaint(); } });
-$("menu").addEventListener("click", () => showSide(!$("side").classList.contains("open")));
-$("board").addEventListener("pointerdown", () => showSide(false));
-
-document.addEventListener("pointerdown", (event) => {
-  const target = /** @type {Node} */ (event.target);
-  for (const menu of /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll(".more[open]"))) if (!menu.contains(target)) menu.open = false;
+  if (has("smooth")) { showSmoothing(); board.each((card) => { if (!card.spec.strip) card.refresh(); }); }
 });
 
+function showZoom() {
+  hub.zoom = view.zoom;
+  if (!view.zoom) hub.range = null;
+  $("unzoom").hidden = !view.zoom;
+  hub.redraw();
+}
+
+function showLog() {
+  $("log").setAttribute("aria-pressed", String(view.log));
+  hub.redraw();
+  inner.redraw();
+}
+
+const WINDOWS = [5, 11, 21, 51, 101, 201, 501, 1001];
+const showSmoothing = () => choices("smooth", { 0: "none", auto: "where noisy", ...Object.fromEntries(WINDOWS.map((one) => [one, String(one)])) }, String(view.smooth));
+
+/** @param {number} by */
+function smoother(by) {
+  const known = ["0", "auto", ...WINDOWS.map(String)];
+  const place = known.indexOf(String(view.smooth));
+  change({ smooth: smoothOf(known[Math.min(Math.max(place + by, 0), known.length - 1)]) });
+}
+
+/** @param {boolean} open */
 function showSide(open) {
   $("side").classList.toggle("open", open);
   $("menu").setAttribute("aria-expanded", String(open));
 }
 
-const KEYS = {
+listen($("keys"), {
   "/": ["find a metric", () => $("find").focus()],
   r: ["find a run", () => { showSide(true); $("filter").focus(); }],
   v: ["the runs as a table, or the charts", () => change({ table: !view.table })],
@@ -445,61 +413,52 @@ const KEYS = {
   ".": ["the frame after", () => moment.isOpen && moment.step(1)],
   t: ["light or dark", toggleTheme],
   "?": ["these keys", () => $("keys").showModal()],
-  Escape: ["close the moment; show the whole range", () => { if (moment.isOpen) moment.close(); else hub.setZoom(null); }],
-};
-const ON_CHARTS = {
-  "← →": "move along the curve", "Shift ← →": "move the range", "+ −": "zoom", Enter: "open the moment",
-  drag: "zoom into a range", "Shift drag": "move the range", "double click": "show the whole range", click: "open the moment, or the episode of a point",
-  "Shift or Ctrl wheel": "zoom around the pointer", "Ctrl click on a run": "show it beside the others",
-  "← → ↑ ↓ on a learned function": "read its values",
-};
-
-function smoothing(text) { return text === "auto" ? text : Number(text); }
-
-// An address may have a smoothing that is not among the choices.
-function showSmoothing() {
-  const text = String(view.smooth);
-  if (![...$("smooth").options].some((option) => option.value === text)) $("smooth").add(new Option(text, text));
-  $("smooth").value = text;
-}
-
-function smoother(by) {
-  const { options, selectedIndex } = $("smooth");
-  change({ smooth: smoothing(options[Math.min(Math.max(selectedIndex + by, 0), options.length - 1)].value) });
-}
-
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open || $("notes").open) return;
-  const inside = /** @type {any} */ (event.target).closest?.("input, select, textarea, button, summary");
-  if (event.key === "Escape" && inside?.type === "search" && inside.value) { // text and filter go together
-    event.preventDefault();
-    inside.value = "";
-    inside.dispatchEvent(new Event("input"));
-    return;
-  }
-  if (event.key === "Escape" && inside) { inside.blur(); return; }
-  if (inside && !(inside.type === "range" && event.key.length === 1 && event.key !== " ")) return;
-  const act = KEYS[event.key]?.[1];
-  if (act) { event.preventDefault(); act(); }
+  Escape: ["close a menu, or the moment; show the whole range", () => { if (moment.isOpen) moment.close(); else hub.setZoom(null); }],
 });
+
+$("axis").addEventListener("change", () => change({ x: $("axis").value }));
+$("smooth").addEventListener("change", () => change({ smooth: smoothOf($("smooth").value) }));
+$("log").addEventListener("click", () => change({ log: !view.log }));
+$("unzoom").addEventListener("click", () => hub.setZoom(null));
+$("find").value = view.q;
+// "search" comes where the browser clears the text by itself.
+for (const name of ["input", "search"]) $("find").addEventListener(name, () => change({ q: $("find").value }));
+$("filter").value = view.filter;
+new Completion($("filter"), () => table.all, (text) => { if (text !== view.filter) runs.setFilter(text); });
+$("filter").addEventListener("focus", () => { if (!table.all.length) table.loadColumns(); });
+table.onColumns = drawGrouping;
+choices("sort", { "-changed": "newest", run: "name", task: "task", "-duration": "duration", "-frames": "frames", "-reward": "reward", "-size": "size" }, view.sort);
+$("sort").addEventListener("change", () => runs.setSort($("sort").value));
+for (const id of ["group", "center", "band"]) $(id).addEventListener("change", () => change({ [id]: $(id).value }));
+$("to-table").addEventListener("click", () => change({ table: !view.table }));
+$("theme").addEventListener("click", toggleTheme);
 $("help").addEventListener("click", () => $("keys").showModal());
-$("keys").querySelector("dl").append(...[...Object.entries(KEYS).map(([key, [what]]) => [key === " " ? "space" : key, what]), ...Object.entries(ON_CHARTS)]
-  .flatMap(([key, what]) => [Object.assign(element("dt"), { textContent: key }), Object.assign(element("dd"), { textContent: what })]));
+system.addEventListener("change", repaint);
+$("menu").addEventListener("click", () => showSide(!$("side").classList.contains("open")));
+$("board").addEventListener("pointerdown", () => showSide(false));
+
+document.addEventListener("pointerdown", (event) => {
+  const target = /** @type {Node} */ (event.target);
+  for (const menu of /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll(".more[open]"))) if (!menu.contains(target)) menu.open = false;
+});
 
 new ResizeObserver(() => { hub.redraw(); inner.redraw(); }).observe($("board"));
 
-// One call when there was none for a while.
+/** One call when there was none for a while. @param {number} wait milliseconds @param {() => void} act */
 function settled(wait, act) {
   let timer = 0;
   return () => { clearTimeout(timer); timer = setTimeout(act, wait); };
 }
 
-// At most one call in a while; the last one counts.
+/** At most one call in a while; the last one counts. @param {number | (() => number)} wait milliseconds @param {() => void} act */
 function later(wait, act) {
   let timer = 0;
-  return () => { timer ||= setTimeout(() => { timer = 0; act(); }, wait); };
+  return () => { timer ||= setTimeout(() => { timer = 0; act(); }, typeof wait === "number" ? wait : wait()); };
 }
 
+showSmoothing();
+showLog();
+showZoom();
 showTable();
 table.loadColumns();
 loadRuns();

@@ -1,9 +1,9 @@
 // The moment: the creature's frame at a time, another run beside it, and the way from above; it can be played.
 
 import { difference, exact, parseExact, rounded } from "./exact.js";
-import { duration } from "./format.js";
-import { element } from "./card.js";
-import { address, get } from "./net.js";
+import { button, element } from "./element.js";
+import { duration, flat } from "./format.js";
+import { address, get, messageOf } from "./net.js";
 import { change } from "./view.js";
 import { drawWays, nearestPlace } from "./way.js";
 
@@ -36,25 +36,25 @@ export class Moment {
     this.playing = 0;
     const head = element("header");
     this.title = element("h2");
-    const close = this.icon("×", "Close the moment", "Esc", () => this.close());
+    const close = icon("×", "Close the moment", "Esc", () => this.close());
     head.append(this.title, close);
-    this.when = Object.assign(element("div", "dim"), { ariaLive: "polite" });
-    this.scene = Object.assign(document.createElement("a"), { className: "scene", textContent: "3-D", title: "Show the robot at this moment in three dimensions", target: "_blank", rel: "noopener" });
+    this.when = element("div", "dim", { ariaLive: "polite" });
+    this.scene = element("a", "scene", { textContent: "3-D", title: "Show the robot at this moment in three dimensions", target: "_blank", rel: "noopener" });
     this.scene.hidden = true;
-    this.canvas = document.createElement("canvas");
+    this.canvas = element("canvas");
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", "The way of the creature, seen from above");
     const play = element("div", "play");
-    this.button = this.icon("▶", "Play", "space", () => this.toggle());
-    this.slider = Object.assign(document.createElement("input"), { type: "range", min: "0", max: "0", value: "0" });
+    this.button = icon("▶", "Play", "space", () => this.toggle());
+    this.slider = element("input", "", { type: "range", min: "0", max: "0", value: "0" });
     this.slider.setAttribute("aria-label", "Moment");
     this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
-    this.speed = document.createElement("select");
+    this.speed = element("select");
     this.speed.setAttribute("aria-label", "Speed");
     for (const times of [1, 4, 16, 64]) this.speed.append(new Option(`${times}×`, String(times)));
     this.speed.value = "16";
-    play.append(this.icon("‹", "Previous frame", ",", () => this.step(-1)), this.button, this.icon("›", "Next frame", ".", () => this.step(1)), this.slider, this.speed);
-    this.beside = document.createElement("select");
+    play.append(icon("‹", "Previous frame", ",", () => this.step(-1)), this.button, icon("›", "Next frame", ".", () => this.step(1)), this.slider, this.speed);
+    this.beside = element("select");
     this.beside.addEventListener("change", () => this.setOther(this.beside.value));
     this.besideLabel = element("label", "beside dim");
     this.besideLabel.append("beside ", this.beside);
@@ -62,14 +62,6 @@ export class Moment {
     this.panel.append(head, this.when, this.scene, this.canvas, play, this.besideLabel, this.facts);
     this.canvas.addEventListener("click", (event) => this.pick(event));
     new ResizeObserver(() => this.draw()).observe(this.canvas);
-  }
-
-  /** @param {string} text @param {string} name @param {string} key @param {() => void} act */
-  icon(text, name, key, act) {
-    const button = Object.assign(document.createElement("button"), { className: "icon", textContent: text, title: `${name} (${key})`, type: "button" });
-    button.setAttribute("aria-label", name);
-    button.addEventListener("click", act);
-    return button;
   }
 
   get isOpen() { return !this.panel.hidden; }
@@ -125,7 +117,7 @@ export class Moment {
       change({ at: { run: main.run.id, time: frame.time } });
     } catch (error) {
       if (turn !== this.turn) return;
-      this.when.textContent = error instanceof Error ? error.message : String(error);
+      this.when.textContent = messageOf(error);
       this.facts.replaceChildren();
     }
   }
@@ -273,9 +265,9 @@ export class Moment {
     this.when.replaceChildren(words(frame), ...(other ? [element("br"), `${this.other?.run.name}: ${words(other)}`] : []));
     this.scene.hidden = !(frame.has_model && frame.kind === "creature");
     this.scene.href = address(`runs/${run.id}/replay`, { row: frame.row });
-    const mine = flat(frame), its = other ? flat(other) : new Map();
+    const mine = valuesOf(frame), its = other ? valuesOf(other) : new Map();
     const units = this.page.info(run.id)?.kinds[frame.kind]?.keys ?? {};
-    const table = Object.assign(document.createElement("table"), { className: "facts-table" });
+    const table = element("table", "facts-table");
     if (other) this.heading(table);
     const vectors = [];
     for (const key of new Set([...mine.keys(), ...its.keys()])) {
@@ -289,7 +281,8 @@ export class Moment {
   /** @param {HTMLTableElement} table */
   heading(table) {
     const row = table.createTHead().insertRow();
-    for (const text of ["", ...this.sides().map((side) => side.run.name), "difference"]) row.append(Object.assign(document.createElement("th"), { textContent: text, title: text, scope: "col" }));
+    row.insertCell();
+    for (const text of [...this.sides().map((side) => side.run.name), "difference"]) row.append(element("th", "", { textContent: text, title: text, scope: "col" }));
   }
 
   /** @param {HTMLTableElement} table @param {string} key @param {string | undefined} unit @param {any} a @param {any} b @param {any} other */
@@ -308,10 +301,10 @@ export class Moment {
   vector(key, frame, a, b, other) {
     const { names = [], units = [] } = frame.elements[key] ?? {};
     const values = a ?? b ?? [];
-    const title = Object.assign(element("h3"), { textContent: `${frame.names[key] ?? key}, ${values.length} numbers` });
+    const title = element("h3", "", { textContent: `${frame.names[key] ?? key}, ${values.length} numbers` });
     const known = (/** @type {number} */ i) => [names[i] ?? i, units[i] && `(${units[i]})`].filter((one) => one !== undefined && one !== "").join(" ");
     if (other) {
-      const table = Object.assign(document.createElement("table"), { className: "facts-table" });
+      const table = element("table", "facts-table");
       values.slice(0, MOST).forEach((_, i) => this.line(table, known(i), "", a?.[i], b?.[i], other));
       return [title, table];
     }
@@ -319,8 +312,8 @@ export class Moment {
     grid.append(...values.slice(0, MOST).map((value, i) => {
       const cell = element("span");
       cell.title = `${known(i)}: ${exact(value)}`;
-      cell.append(Object.assign(element("i"), { textContent: names[i] ?? i }), typeof value === "number" ? value.toFixed(Math.abs(value) < 100 ? 3 : 1) : exact(value));
-      if (units[i]) cell.append(Object.assign(element("i"), { className: "unit", textContent: units[i] }));
+      cell.append(element("i", "", { textContent: names[i] ?? i }), typeof value === "number" ? value.toFixed(Math.abs(value) < 100 ? 3 : 1) : exact(value));
+      if (units[i]) cell.append(element("i", "unit", { textContent: units[i] }));
       return cell;
     }));
     return [title, grid];
@@ -343,19 +336,11 @@ export class Moment {
   }
 }
 
+/** @param {string} text @param {string} name @param {string} key @param {() => void} act */
+const icon = (text, name, key, act) => button(text, act, "icon", name, `${name} (${key})`);
+
 /** The values of a frame by key; what JSON has no number for is a word. @param {any} frame @returns {Map<string, any>} */
-function flat(frame) {
-  const found = new Map();
-  const put = (/** @type {any} */ data, /** @type {string} */ before) => {
-    for (const [key, value] of Object.entries(data)) {
-      const name = before + key;
-      if (value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length) put(value, `${name}/`);
-      else found.set(name, frame.no_numbers[name] ?? value);
-    }
-  };
-  put(frame.data, "");
-  return found;
-}
+const valuesOf = (frame) => new Map(Object.entries(flat(frame.data)).map(([key, value]) => [key, frame.no_numbers[key] ?? value]));
 
 /** @param {string} text */
 function brief(text) { return text.length > 120 ? `${text.slice(0, 120)}…` : text; }

@@ -1,17 +1,35 @@
-// @ts-check
 // Talking to the server: JSON, curves in batches, and the live stream.
 
 import { Connection } from "./connection.js";
+
+/** @typedef {Record<string, any>} Parameters */
+/**
+ * What the server tells of a run that is shown.
+ * @typedef {{shape: "number" | "text" | "list", clock: boolean, group: string, unit?: string, last: any}} Key
+ * @typedef {{rows: number, keys: Record<string, Key>, left_out: string[], all_keys: boolean,
+ *   axes: Record<string, {key: string, factor: number}>}} KindInfo
+ * @typedef {{id: string, path: string, creature: string, task: string, meta: Record<string, any>, kinds: Record<string, KindInfo>,
+ *   axes: string[], all_axes: string[], axis_order: string[], axis_aliases: Record<string, string>, cards: any[],
+ *   episodes: Record<"number" | "type" | "return" | "length", string> | null, functions: boolean, progress: number,
+ *   duration: number, damage: string[], cursor: string, size: number}} Info
+ */
+/**
+ * Some rows of a run from the live stream.
+ * @typedef {{run: string, kind: string, from: number, to: number, time: number[], columns: Record<string, any[]>}} Rows
+ */
 
 export class ApiError extends Error {
   /** @param {number} status @param {string} message */
   constructor(status, message) { super(message); this.status = status; }
 }
 
+/** What went wrong, in words. @param {unknown} error */
+export const messageOf = (error) => (error instanceof Error ? error.message : String(error));
+
 /**
  * The address of something that the server answers; it may stand behind a proxy, at some other place than the root.
  * @param {string} path
- * @param {Record<string, any>} parameters
+ * @param {Parameters} parameters
  */
 export function address(path, parameters = {}) {
   const query = new URLSearchParams();
@@ -21,62 +39,64 @@ export function address(path, parameters = {}) {
   return `api/v1/${path}${query.size ? `?${query}` : ""}`;
 }
 
+/** An answer that is no refusal. @param {string} place @param {RequestInit} [request] */
+export async function ask(place, request) {
+  const answer = await fetch(place, request);
+  if (answer.ok) return answer;
+  const said = await answer.json().catch(() => ({}));
+  throw new ApiError(answer.status, said.error?.message ?? `the server answered ${answer.status}`);
+}
+
 /**
  * @param {string} path
- * @param {Record<string, any>} parameters
+ * @param {Parameters} parameters
  * @param {(text: string) => any} parse
  */
 export async function get(path, parameters = {}, parse = JSON.parse) {
-  const answer = await fetch(address(path, parameters));
-  const body = parse(await answer.text());
-  if (!answer.ok) throw new ApiError(answer.status, body.error?.message ?? `the server answered ${answer.status}`);
-  return body;
+  return parse(await (await ask(address(path, parameters))).text());
 }
 
-/** @param {string} run @param {Record<string, any>} parameters */
+/** @param {string} run @param {Parameters} parameters */
 export const csvAddress = (run, parameters) => address(`runs/${run}/rows.csv`, parameters);
 
-// Names in one parameter; one that has a comma needs a list.
+/** Names in one parameter; one that has a comma needs a list. @param {string[]} names */
 export const listed = (names) => (names.some((name) => /^\[|,/.test(name)) ? JSON.stringify(names) : names.join(","));
 
-// Curves that are asked for at the same moment and differ only by their key come in one answer.
-const waiting = new Map();
 const MOST_KEYS = 30;
+const GATHER = 5; // milliseconds
 
-/** Who has the curves of groups of runs; their ids begin so. @type {((id: string, key: string, parameters: any) => Promise<any>)|null} */
-let ofGroups = null;
-export const GROUP = "group ";
-export const setGroupSource = (source) => { ofGroups = source; };
-
-export function curve(run, key, parameters) {
-  if (ofGroups && run.startsWith(GROUP)) return ofGroups(run, key, parameters);
-  const which = JSON.stringify([run, parameters]);
-  let batch = waiting.get(which);
-  if (!batch || batch.keys.size >= MOST_KEYS) {
-    batch = { keys: new Map() };
-    waiting.set(which, batch);
-    setTimeout(() => {
-      if (waiting.get(which) === batch) waiting.delete(which);
-      send(run, parameters, batch);
-    }, 5);
+/** Questions that are asked at the same moment, and differ by their key only, are one. */
+export class Batches {
+  /** @param {(parameters: Parameters) => Promise<any>} send */
+  constructor(send) {
+    this.send = send;
+    /** @type {Map<string, {keys: Set<string>, answer: Promise<any>}>} */
+    this.waiting = new Map();
   }
-  return new Promise((done, failed) => {
-    if (!batch.keys.has(key)) batch.keys.set(key, []);
-    batch.keys.get(key).push({ done, failed });
-  });
+
+  /** The answer for this key and others. @param {Parameters} parameters @param {string} key @returns {Promise<any>} */
+  ask(parameters, key) {
+    const which = JSON.stringify(parameters);
+    let batch = this.waiting.get(which);
+    if (!batch || batch.keys.size >= MOST_KEYS) {
+      const keys = new Set(/** @type {string[]} */ ([]));
+      const answer = new Promise((done) => setTimeout(done, GATHER)).then(() => {
+        if (this.waiting.get(which)?.keys === keys) this.waiting.delete(which);
+        return this.send({ ...parameters, keys: listed([...keys]) });
+      });
+      this.waiting.set(which, batch = { keys, answer });
+    }
+    batch.keys.add(key);
+    return batch.answer;
+  }
 }
 
-async function send(run, parameters, batch) {
-  const everybody = [...batch.keys.values()].flat();
-  try {
-    const answer = await get(`runs/${run}/series`, { ...parameters, keys: listed([...batch.keys.keys()]) });
-    const { rows, progress, cursor } = answer;
-    for (const [key, who] of batch.keys) {
-      for (const { done } of who) done({ rows, progress, cursor, damage: answer.damage, curve: Object.hasOwn(answer.series, key) ? answer.series[key] : null });
-    }
-  } catch (error) {
-    for (const { failed } of everybody) failed(error);
-  }
+const series = new Batches(({ run, ...parameters }) => get(`runs/${run}/series`, parameters));
+
+/** A curve of a run. @param {string} run @param {string} key @param {Parameters} parameters */
+export async function curve(run, key, parameters) {
+  const { rows, progress, cursor, damage, series: found } = await series.ask({ run, ...parameters }, key);
+  return { rows, progress, cursor, damage, curve: Object.hasOwn(found, key) ? found[key] : null };
 }
 
 // The live stream of some runs: by the worker that all windows of this browser share, where there are such workers.
@@ -92,10 +112,16 @@ export class Stream {
     /** @type {import("./connection.js").Cursors} */
     this.cursors = new Map();
     this.isOpen = false;
+    /** @type {MessagePort | null} */
+    this.port = null;
+    /** @type {Connection | null} */
+    this.connection = null;
     if (globalThis.SharedWorker && navigator.locks) this.share();
-    else this.connection = new Connection(new URL("api/v1/stream", document.baseURI).href, (name, data) => this.take(name, data), onState);
+    else this.connect();
     document.addEventListener("visibilitychange", () => this.open());
   }
+
+  connect() { this.connection ??= new Connection(new URL("api/v1/stream", document.baseURI).href, (name, data) => this.take(name, data), this.onState); }
 
   share() {
     const worker = new SharedWorker(new URL("static/shared.js", document.baseURI), { type: "module", name: "trainlog" });
@@ -103,7 +129,7 @@ export class Stream {
     this.port.onmessage = ({ data }) => { if ("up" in data) this.onState(data.up); else this.take(data.name, data.data); };
     worker.onerror = () => { // a browser that has no modules in workers
       this.port = null;
-      this.connection ??= new Connection(new URL("api/v1/stream", document.baseURI).href, (name, data) => this.take(name, data), this.onState);
+      this.connect();
       this.open();
     };
     const lock = `trainlog ${Math.random()}`;

@@ -1,27 +1,32 @@
 // How a chart is drawn: axes, curves with gaps and bands, strips, events, damage.
 
-import { before, CROWD, nearest, valueAt, visible } from "./chart.js";
 import { axisLabels, logTicks, number, ticks } from "./format.js";
+import { before, CROWD, nearest, valueAt, visible } from "./series.js";
 
 const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
 const FEW_EVENTS = 12; // of a type are lines, more are a rug
 const FEW_POINTS = 60; // are dots too
 
-/** @typedef {import("./chart.js").Series} Series @typedef {import("./chart.js").Chart} Chart */
+/** @typedef {import("./series.js").Series} Series @typedef {import("./series.js").Numbers} Numbers */
+/** @typedef {import("./chart.js").Chart} Chart @typedef {import("./chart.js").Place} Place */
+/** @typedef {import("./chart.js").Ranges} Ranges @typedef {import("./colors.js").Tones} Tones */
+/** @typedef {CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D} Pen */
+/** @typedef {{series: Series[], id: string, span: number, from: number, to: number, picture: OffscreenCanvas}} Kept a picture of the curves */
 
-/** @param {CanvasRenderingContext2D} pen @param {Chart} chart @param {any} ranges @param {any} tones */
-export function paint(pen, chart, ranges, tones) {
-  paintX(pen, chart.place, tones);
-  paintDamage(pen, chart, tones);
-  if (chart.options.strip) paintStrips(pen, chart);
-  else paintY(pen, chart, ranges, tones);
-  paintEvents(pen, chart, tones);
+/** @param {CanvasRenderingContext2D} pen @param {Chart} chart @param {Place} place @param {Ranges} ranges @param {Tones} tones */
+export function paint(pen, chart, place, ranges, tones) {
+  paintX(pen, place, tones);
+  paintDamage(pen, chart, place, tones);
+  if (chart.options.strip) paintStrips(pen, chart, place);
+  else paintY(pen, chart, place, ranges, tones);
+  paintEvents(pen, chart, place);
   if (!chart.options.strip) {
-    paintCurves(pen, chart);
-    paintOffset(pen, chart, tones);
+    paintCurves(pen, chart, place);
+    paintOffset(pen, chart.offset, place, tones);
   }
 }
 
+/** @param {Pen} pen @param {Place} place @param {Tones} tones */
 function paintX(pen, { left, right, bottom, from, to, X }, tones) {
   const places = ticks(from, to, Math.max(2, (right - left) / 90));
   const { texts, offset } = axisLabels(places);
@@ -38,11 +43,11 @@ function paintX(pen, { left, right, bottom, from, to, X }, tones) {
   pen.fillText(`x: ${offset} +`, right, bottom - 2);
 }
 
-function paintY(pen, chart, ranges, tones) {
-  const { left, right, top, bottom } = chart.place;
+/** @param {Pen} pen @param {Chart} chart @param {Place} place @param {Ranges} ranges @param {Tones} tones */
+function paintY(pen, chart, { left, right, top, bottom }, ranges, tones) {
   const { low, high } = ranges.all ?? { low: 0, high: 1 };
   const isLog = chart.log && ranges.all;
-  const all = ranges.all ? (y) => chart.Y({}, y) : (y) => bottom - y * (bottom - top);
+  const all = (/** @type {number} */ y) => (ranges.all ? chart.Y(chart.series[0], y) : bottom - y * (bottom - top));
   const places = !ranges.all ? [0, 0.25, 0.5, 0.75, 1] : isLog ? logTicks(low, high) : ticks(low, high, Math.max(2, (bottom - top) / 38));
   const { texts, offset } = isLog ? { texts: places.map(number), offset: "" } : axisLabels(places);
   pen.textAlign = "right";
@@ -69,8 +74,8 @@ function paintY(pen, chart, ranges, tones) {
   }
 }
 
-/** What is to be added to the labels of y, over the events. @param {any} pen @param {any} chart @param {any} tones */
-function paintOffset(pen, { offset, place }, tones) {
+/** What is to be added to the labels of y, over the events. @param {Pen} pen @param {string} offset @param {Place} place @param {Tones} tones */
+function paintOffset(pen, offset, place, tones) {
   if (!offset) return;
   const text = `${offset} +`;
   pen.fillStyle = tones.card;
@@ -81,11 +86,13 @@ function paintOffset(pen, { offset, place }, tones) {
   pen.fillText(text, 4, place.top);
 }
 
+/** @param {Pen} pen @param {string} color @param {number} x @param {number} y @param {number} toX @param {number} toY */
 function line(pen, color, x, y, toX, toY) {
   pen.strokeStyle = color;
   pen.beginPath(); pen.moveTo(x, y); pen.lineTo(toX, toY); pen.stroke();
 }
 
+/** @param {Pen} pen @param {number} left @param {number} top @param {number} right @param {number} bottom */
 function clip(pen, left, top, right, bottom) {
   pen.save();
   pen.beginPath();
@@ -93,61 +100,65 @@ function clip(pen, left, top, right, bottom) {
   pen.clip();
 }
 
-function paintCurves(pen, chart) {
-  const { left, right, top, bottom } = chart.place;
-  clip(pen, left, top - 6, right + 2, bottom + 2);
-  if (chart.series.length > CROWD) paintCrowd(pen, chart);
-  else paintEach(pen, chart, chart.place);
+/** @param {Pen} pen @param {Chart} chart @param {Place} place */
+function paintCurves(pen, chart, place) {
+  clip(pen, place.left, place.top - 6, place.right + 2, place.bottom + 2);
+  if (chart.series.length > CROWD) paintCrowd(pen, chart, place);
+  else paintEach(pen, chart, place);
   pen.restore();
 }
 
 /** Of very many curves a picture that is wider than the chart is kept, so that it can be moved at once.
- * @param {any} pen @param {Chart} chart */
-function paintCrowd(pen, chart) {
-  const { left, right, bottom, from, to, X } = chart.place;
+ * @param {Pen} pen @param {Chart} chart @param {Place} place */
+function paintCrowd(pen, chart, place) {
+  const { left, right, bottom, from, to, X } = place;
   const span = to - from, wide = right - left, ratio = window.devicePixelRatio || 1;
   const { half, times } = chart.scaleOf(chart.series[0]);
   const id = [wide, bottom, ratio, chart.log, chart.normalised, half, times].join(" ");
-  const { kept } = chart;
+  let { kept } = chart;
   const fits = kept && kept.series === chart.series && kept.id === id && Math.abs(kept.span / span - 1) < 1e-6 && kept.from <= from && kept.to >= to;
-  if (!fits) {
-    const place = { ...chart.place, from: from - span / 2, to: to + span / 2, left: 0, right: 2 * wide };
+  if (!kept || !fits) {
+    const low = from - span / 2, high = to + span / 2;
     const picture = new OffscreenCanvas(2 * wide * ratio, (bottom + 8) * ratio);
     const brush = picture.getContext("2d");
+    if (!brush) return;
     brush.scale(ratio, ratio);
-    paintEach(brush, chart, { ...place, X: (x) => ((x - place.from) / (2 * span)) * 2 * wide });
-    chart.kept = { series: chart.series, id, span, from: place.from, to: place.to, picture };
+    paintEach(brush, chart, { ...place, from: low, to: high, left: 0, right: 2 * wide, X: (x) => ((x - low) / (2 * span)) * 2 * wide });
+    kept = chart.kept = { series: chart.series, id, span, from: low, to: high, picture };
   }
-  pen.drawImage(chart.kept.picture, X(chart.kept.from), 0, 2 * wide, bottom + 8);
+  pen.drawImage(kept.picture, X(kept.from), 0, 2 * wide, bottom + 8);
 }
 
+/** @param {Pen} pen @param {Chart} chart @param {Place} place */
 function paintEach(pen, chart, place) {
   const isCrowd = chart.series.length > CROWD;
-  for (const one of chart.series) if (one.band) paintBand(pen, chart, one, place);
+  for (const one of chart.series) paintBand(pen, chart, one, place);
   for (const one of chart.series) {
     pen.strokeStyle = pen.fillStyle = one.color;
     pen.setLineDash(isCrowd ? [] : DASHES[(one.dash ?? 0) % DASHES.length]);
-    const isBehind = Boolean(one.smooth?.x.length);
+    const { smooth } = one, isBehind = Boolean(smooth?.x.length);
     pen.globalAlpha = isBehind ? 0.4 : 1;
     pen.lineWidth = isCrowd || isBehind ? 1 : 1.6;
     if (!one.hidesRaw) curve(pen, chart, one, one, place, !isCrowd && !isBehind);
     pen.globalAlpha = 1;
-    if (isBehind) {
+    if (smooth && isBehind) {
       pen.lineWidth = isCrowd ? 1 : 2;
-      curve(pen, chart, one, one.smooth, place, false);
+      curve(pen, chart, one, smooth, place, false);
     }
     pen.setLineDash([]);
   }
 }
 
 /** A line with gaps; a point between two gaps is a dot, and so is each of few.
- * @param {any} pen @param {Chart} chart @param {Series} one @param {any} points @param {any} place @param {boolean} dots */
+ * @param {Pen} pen @param {Chart} chart @param {Series} one @param {{x: Numbers, y: Numbers, breaks?: number[]}} points
+ * @param {Place} place @param {boolean} dots */
 function curve(pen, chart, one, points, { left, bottom, from, to, right }, dots) {
   const { x, y } = points;
   const breaks = points.breaks ?? [];
   const { half, times } = chart.scaleOf(one);
   const wide = (right - left) / (to - from), isLog = chart.log;
   const [first, last] = visible(points, from, to);
+  /** @type {number[]} */
   const alone = [];
   let down = false, length = 0, next = breaks.findIndex((i) => i > first), px = 0, py = 0;
   if (next < 0) next = breaks.length;
@@ -167,10 +178,12 @@ function curve(pen, chart, one, points, { left, bottom, from, to, right }, dots)
   for (let i = 0; i < alone.length; i += 2) dot(pen, alone[i], alone[i + 1], radius);
 }
 
+/** @param {Pen} pen @param {Chart} chart @param {Series} one @param {Place} place */
 function paintBand(pen, chart, one, { X, from, to }) {
+  if (!one.band) return;
   const { low, high } = one.band;
   const [first, last] = visible(one, from, to);
-  const isShown = (i) => Number.isFinite(low[i]) && Number.isFinite(high[i]) && !(chart.log && low[i] <= 0);
+  const isShown = (/** @type {number} */ i) => Number.isFinite(low[i]) && Number.isFinite(high[i]) && !(chart.log && low[i] <= 0);
   pen.fillStyle = one.color;
   pen.globalAlpha = 0.18;
   for (let i = first; i < last; i++) {
@@ -185,15 +198,15 @@ function paintBand(pen, chart, one, { X, from, to }) {
   pen.globalAlpha = 1;
 }
 
-function paintStrips(pen, chart) {
-  const { left, right, top, bottom, X } = chart.place;
+/** @param {Pen} pen @param {Chart} chart @param {Place} place */
+function paintStrips(pen, chart, { left, right, top, bottom, from, to, X }) {
   const lanes = chart.series.length || 1;
   const gap = lanes > 1 && lanes <= CROWD ? 3 : 0;
   const tall = (bottom - top - gap * (lanes - 1)) / lanes;
   clip(pen, left, top, right, bottom);
   chart.series.forEach(({ x, strip, color }, lane) => {
     const upper = top + lane * (tall + gap);
-    for (let i = Math.max(before(x, chart.place.from), 0); i < x.length && x[i] <= chart.place.to; i++) {
+    for (let i = Math.max(before(x, from), 0); strip && i < x.length && x[i] <= to; i++) {
       if (strip.code[i] < 0) continue;
       const end = i + 1 < x.length ? x[i + 1] : Math.max(strip.end ?? x[i], x[i]);
       const fill = strip.colors[strip.code[i]];
@@ -219,8 +232,8 @@ export function readable(color) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18 ? "#000" : "#fff";
 }
 
-function paintDamage(pen, chart, tones) {
-  const { left, right, top, bottom, X } = chart.place;
+/** @param {Pen} pen @param {Chart} chart @param {Place} place @param {Tones} tones */
+function paintDamage(pen, chart, { left, right, top, bottom, X }, tones) {
   for (const [from, to] of chart.damage) {
     const middle = (X(from) + X(to)) / 2, half = Math.max((X(to) - X(from)) / 2, 3);
     if (middle + half < left || middle - half > right) continue;
@@ -232,17 +245,17 @@ function paintDamage(pen, chart, tones) {
   pen.globalAlpha = 1;
 }
 
-/** Events of the same colour and look are one path: a hundred runs have thousands of them. */
-function paintEvents(pen, chart, tones) {
-  const { left, right, top, bottom, X } = chart.place;
+/** Events of the same colour and look are one path: a hundred runs have thousands of them.
+ * @param {Pen} pen @param {Chart} chart @param {Place} place */
+function paintEvents(pen, chart, { left, right, top, bottom, X }) {
   const types = new Map();
-  const seen = chart.events.filter((event) => X(event.x) >= left - 1 && X(event.x) <= right + 1);
+  const seen = chart.events.filter(({ x }) => X(x) >= left - 1 && X(x) <= right + 1).map((event) => ({ ...event, type: event.text.split(":")[0] }));
   for (const { type } of seen) types.set(type, (types.get(type) ?? 0) + 1);
   const groups = new Map();
   for (const { type, color, x } of seen) {
     const isRug = types.get(type) > FEW_EVENTS;
     const id = `${isRug}${color}`;
-    if (!groups.has(id)) groups.set(id, { isRug, color: color ?? tones.dim, places: new Set() });
+    if (!groups.has(id)) groups.set(id, { isRug, color, places: new Set() });
     groups.get(id).places.add(Math.round(X(x) * 2) / 2);
   }
   for (const { isRug, color, places } of groups.values()) {
@@ -262,10 +275,9 @@ function paintEvents(pen, chart, tones) {
 }
 
 /** What lies over the curves: the pointer, the moment, the range that is being chosen.
- * @param {CanvasRenderingContext2D} pen @param {Chart} chart @param {any} tones */
-export function paintPointer(pen, chart, tones) {
+ * @param {Pen} pen @param {Chart} chart @param {Place} place @param {Tones} tones */
+export function paintPointer(pen, chart, { left, right, top, bottom, X }, tones) {
   const { hub, drag } = chart;
-  const { left, right, top, bottom, X } = chart.place;
   if (drag?.moved && !drag.isPan) {
     const [low, high] = [drag.from, drag.to].sort((a, b) => a - b);
     pen.globalAlpha = 0.15;
@@ -273,13 +285,15 @@ export function paintPointer(pen, chart, tones) {
     pen.fillRect(X(low), top, X(high) - X(low), bottom - top);
     pen.globalAlpha = 1;
   }
-  for (const [x, color, wide] of [[hub.momentX, tones.accent, 1.5], [hub.hover, tones.dim, 1]]) {
-    if (x === null || x === undefined || X(x) < left || X(x) > right) continue;
+  const upright = (/** @type {number | null} */ x, /** @type {string} */ color, /** @type {number} */ wide) => {
+    if (x === null || X(x) < left || X(x) > right) return;
     pen.lineWidth = wide;
     line(pen, color, X(x), top - 4, X(x), bottom);
-  }
+  };
+  upright(hub.momentX, tones.accent, 1.5);
+  upright(hub.hover, tones.dim, 1);
   pen.lineWidth = 1;
-  if (hub.hover === null || chart.options.strip || !chart.scaleOf || chart.series.length > CROWD) return;
+  if (hub.hover === null || chart.options.strip || chart.series.length > CROWD) return;
   for (const one of chart.series) {
     const of = one.smooth?.x.length ? one.smooth : one;
     const i = nearest(of.x, hub.hover);
@@ -290,6 +304,7 @@ export function paintPointer(pen, chart, tones) {
   }
 }
 
+/** @param {Pen} pen @param {number} x @param {number} y @param {number} radius */
 function dot(pen, x, y, radius) {
   pen.beginPath(); pen.arc(x, y, radius, 0, 7); pen.fill();
 }

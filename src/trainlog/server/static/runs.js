@@ -1,9 +1,8 @@
-// @ts-check
 // The runs as the server knows them: which fit the filter, in which order, and which are shown. The side list and the
 // table are two views of it.
 
-import { get } from "./net.js";
-import { change, view } from "./view.js";
+import { ApiError, get } from "./net.js";
+import { change, MOST_SHOWN, view } from "./view.js";
 
 /**
  * @typedef {{id: string, path: string, state: string, live: boolean, error: string, creature: string, task: string,
@@ -12,7 +11,6 @@ import { change, view } from "./view.js";
  */
 
 const PAGE = 100; // runs that are asked for at a time
-const MOST_SHOWN = 1000; // runs whose curves are drawn
 const TYPING = 120; // milliseconds without a key, until a filter is asked for
 
 export class Runs {
@@ -82,9 +80,10 @@ export class Runs {
     this.tell("page");
   }
 
+  /** @param {any} answer */
   take(answer) {
-    Object.assign(this, { total: answer.total, matching: answer.matching, live: answer.live, unread: answer.unread, leftOut: answer.left_out, looking: answer.looking });
-    answer.runs.forEach((run, i) => {
+    ({ total: this.total, matching: this.matching, live: this.live, unread: this.unread, left_out: this.leftOut, looking: this.looking } = answer);
+    answer.runs.forEach((/** @type {Run} */ run, /** @type {number} */ i) => {
       this.places[answer.offset + i] = run.id;
       this.known.set(run.id, run);
     });
@@ -95,25 +94,22 @@ export class Runs {
   async refresh(first = 0) {
     const turn = ++this.turn;
     const page = Math.floor(first / PAGE);
-    const missing = view.runs.map(({ id }) => id);
+    const wanted = view.runs.map(({ id }) => id);
     try {
       const [answer, shown] = await Promise.all([
         get("runs", { ...this.parameters(), offset: page * PAGE, limit: PAGE }),
-        missing.length ? get("runs", { runs: missing.join(","), columns: this.columns.join(",") }) : null,
+        wanted.length ? get("runs", { runs: wanted.join(","), columns: this.columns.join(",") }) : null,
       ]);
       if (turn !== this.turn) return;
+      for (const id of wanted) this.known.delete(id); // one may be gone
       for (const run of shown?.runs ?? []) this.known.set(run.id, run);
-      if (shown && shown.runs.length < missing.length) {
-        const there = new Set(shown.runs.map(({ id }) => id));
-        for (const id of missing) if (!there.has(id)) this.known.delete(id);
-      }
       this.asked = new Set([page]); // the others are asked for when they are on the screen
       this.take(answer);
       this.problem = "";
       this.listed = true;
     } catch (error) {
       if (turn !== this.turn) return;
-      if (error.status !== 400) throw error;
+      if (!(error instanceof ApiError) || error.status !== 400) throw error;
       this.problem = error.message;
     }
     this.tell("list");
@@ -140,13 +136,6 @@ export class Runs {
 
   // --- which are shown ---
 
-  slotFor(others) {
-    const taken = new Set(others.map(({ slot }) => slot));
-    let slot = 0;
-    while (taken.has(slot)) slot++;
-    return slot;
-  }
-
   /** Show this run alone, or add it, or take it away. @param {string} id @param {boolean} add */
   toggle(id, add) {
     const chosen = view.runs.find((run) => run.id === id);
@@ -156,8 +145,8 @@ export class Runs {
       else change({ runs: view.runs.filter((run) => run !== chosen) });
       return;
     }
-    const others = add ? view.runs : [];
-    change({ runs: [...others, { id, slot: this.slotFor(others) }], ...(add ? {} : { zoom: null, at: null, episode: null }) });
+    if (add) this.add([id]);
+    else change({ runs: [{ id, slot: 0 }], zoom: null, at: null, episode: null });
   }
 
   /** Add all runs from the last one that was chosen to this one. @param {string} id */
@@ -169,14 +158,13 @@ export class Runs {
     this.add(ids);
   }
 
-  /** Add all runs that fit the filter, as many as can be shown; how many there are. */
+  /** Add all runs that fit the filter, as many as can be shown. */
   async addAll() {
-    const { ids, matching } = await get("ids", { filter: view.filter, sort: view.sort, limit: MOST_SHOWN });
+    const { ids } = await get("ids", { filter: view.filter, sort: view.sort, limit: MOST_SHOWN });
     this.add(ids);
-    return matching;
   }
 
-  /** @param {string[]} ids */
+  /** Each gets the first colour that no other has. @param {string[]} ids */
   add(ids) {
     const shown = [...view.runs];
     const there = new Set(shown.map((run) => run.id)), slots = new Set(shown.map(({ slot }) => slot));
@@ -189,6 +177,4 @@ export class Runs {
     }
     change({ runs: shown });
   }
-
-  clear() { change({ runs: [] }); }
 }

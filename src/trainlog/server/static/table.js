@@ -1,14 +1,13 @@
-// @ts-check
 // The runs as a table over the whole page: a column for every key of the metadata, and for what metrics came to.
 
-import { element } from "./card.js";
-import { isDark, ofRun } from "./colors.js";
-import { duration, number, size } from "./format.js";
+import { ofRun } from "./colors.js";
+import { button, closest, element, nameOf } from "./element.js";
+import { ago, duration, number, size } from "./format.js";
 import { get } from "./net.js";
-import { choose, countsOf, stateOf } from "./sidelist.js";
-import { change, view } from "./view.js";
-import { VirtualRows } from "./virtual.js";
+import { countsOf, RunRows, stateOf } from "./runrows.js";
+import { change, MOST_SHOWN, view } from "./view.js";
 
+/** @typedef {import("./runs.js").Run} Run */
 /** @typedef {{name: string, of: "fact"|"my"|"metadata"|"metric", differs: boolean, values: string[]}} Column */
 
 const HEIGHT = 28;
@@ -32,25 +31,26 @@ export class Table {
     this.edit = edit;
     /** @type {Column[]} */
     this.all = [];
-    this.lines = new Map();
     this.isOpen = false;
     /** @type {((columns: Column[]) => void)|null} */
     this.onColumns = null;
     this.tools = element("div", "tools");
     this.counts = element("span", "dim");
     this.counts.setAttribute("role", "status");
-    this.allButton = this.button("", () => runs.addAll(), "select-all");
-    this.noneButton = this.button("Show none", () => runs.clear(), "select-none");
+    this.allButton = button("", () => runs.addAll(), "select-all");
+    this.noneButton = button("Show none", () => change({ runs: [] }), "select-none");
     this.differs = element("label", "tool");
-    const box = Object.assign(element("input"), { type: "checkbox", id: "differs", checked: view.differs });
+    const box = element("input", "", { type: "checkbox", id: "differs", checked: view.differs });
     box.addEventListener("change", () => { change({ differs: box.checked }); this.layout(); });
     this.differs.append(box, "only what differs");
     this.menu = element("details", "more columns");
-    const summary = Object.assign(element("summary"), { textContent: "Columns" });
+    const summary = element("summary", "", { textContent: "Columns" });
     this.menuInside = element("div");
+    this.search = element("input", "", { type: "search", placeholder: "Find a column", ariaLabel: "Find a column" });
+    this.search.addEventListener("input", () => this.fillMenu(this.search.value));
     this.menu.append(summary, this.menuInside);
-    this.menu.addEventListener("toggle", () => this.menu.open && this.fillMenu(""));
-    this.tools.append(this.counts, this.allButton, this.noneButton, this.differs, this.menu, this.button("Charts", () => change({ table: false }), "to-charts"));
+    this.menu.addEventListener("toggle", () => this.menu.open && this.fillMenu(this.search.value));
+    this.tools.append(this.counts, this.allButton, this.noneButton, this.differs, this.menu, button("Charts", () => change({ table: false }), "to-charts"));
     this.grid = element("div", "grid");
     this.grid.setAttribute("role", "grid");
     this.grid.setAttribute("aria-label", "Runs");
@@ -60,23 +60,16 @@ export class Table {
     inside.setAttribute("role", "rowgroup");
     this.grid.append(this.head, inside);
     place.append(this.tools, this.grid);
-    this.rows = new VirtualRows(this.grid, inside, HEIGHT, (row) => this.line(row));
+    this.rows = new RunRows(runs, this.grid, inside, HEIGHT, { make: lineOf, fill: (row, run, slot) => this.fill(row, run, slot) });
     runs.watch((what) => { if (this.isOpen) { if (what === "list") { this.loadColumns(); this.align(); } this.draw(); } });
     inside.addEventListener("click", (event) => {
-      const target = /** @type {HTMLElement} */ (event.target);
-      const id = /** @type {HTMLElement|null} */ (target.closest("[data-run]"))?.dataset.run;
-      if (id && target.closest(".act")) edit(id);
-      else choose(runs, event);
+      const id = closest(event, ".act") && closest(event, "[data-run]")?.dataset.run;
+      if (id) edit(id);
     });
     inside.addEventListener("keydown", (event) => this.key(event));
   }
 
-  button(text, act, name) {
-    const one = Object.assign(element("button", name), { textContent: text, type: "button" });
-    one.addEventListener("click", act);
-    return one;
-  }
-
+  /** @param {boolean} isOpen */
   async open(isOpen) {
     this.isOpen = isOpen;
     this.place.hidden = !isOpen;
@@ -115,43 +108,41 @@ export class Table {
   layout() {
     const columns = this.shown();
     if (columns.join() !== this.runs.columns.join()) this.runs.setColumns(columns);
-    this.lines.clear();
-    const widths = ["var(--first)", ...columns.map((name) => (name === "my/note" ? "220px" : /^(state|task|my\/)/.test(name) ? "132px" : "120px")), "1fr"];
+    this.rows.refill();
+    const widths = ["var(--first)", ...columns.map((name) => (name === "my/note" ? "220px" : /^(task|my\/)/.test(name) ? "132px" : "108px")), "1fr"];
     this.grid.style.setProperty("--columns", widths.join(" "));
     this.head.replaceChildren(this.heading("run", "run"), ...columns.map((name) => this.heading(name, titleOf(name))));
     this.draw();
     this.align();
   }
 
+  /** @param {string} name @param {string} title */
   heading(name, title) {
     const cell = element("div", "cell");
     cell.setAttribute("role", "columnheader");
     const backwards = view.sort.startsWith("-");
     const isSorted = view.sort.replace(/^-/, "") === name;
     cell.setAttribute("aria-sort", isSorted ? (backwards ? "descending" : "ascending") : "none");
-    const button = Object.assign(element("button"), { type: "button", textContent: title + (isSorted ? (backwards ? " ↓" : " ↑") : ""), title: `${name}: click to sort; drag to move` });
-    button.addEventListener("click", () => {
+    const sort = button(title + (isSorted ? (backwards ? " ↓" : " ↑") : ""), () => {
       this.runs.setSort(isSorted && !backwards ? `-${name}` : isSorted || name === "run" || name === "state" ? name : `-${name}`);
       this.layout();
-    });
-    cell.append(button);
+    }, "", "", `${name}: click to sort; drag to move`);
+    cell.append(sort);
     if (name === "run") return cell;
-    const hide = Object.assign(element("button", "hide"), { type: "button", textContent: "×", title: `Hide ${name}` });
-    hide.setAttribute("aria-label", `Hide ${name}`);
-    hide.addEventListener("click", () => this.setColumns(this.shown().filter((one) => one !== name)));
+    const hide = button("×", () => this.setColumns(this.shown().filter((one) => one !== name)), "hide", `Hide ${name}`, `Hide ${name}`);
     cell.append(hide);
     cell.draggable = true;
     cell.dataset.column = name;
-    cell.addEventListener("dragstart", (event) => event.dataTransfer.setData("text/plain", name));
+    cell.addEventListener("dragstart", (event) => event.dataTransfer?.setData("text/plain", name));
     cell.addEventListener("dragover", (event) => event.preventDefault());
-    cell.addEventListener("drop", (event) => { event.preventDefault(); this.move(event.dataTransfer.getData("text/plain"), name); });
-    button.addEventListener("keydown", (event) => {
+    cell.addEventListener("drop", (event) => { event.preventDefault(); this.move(event.dataTransfer?.getData("text/plain") ?? "", name); });
+    sort.addEventListener("keydown", (event) => {
       const step = event.altKey ? { ArrowLeft: -1, ArrowRight: 1 }[event.key] : 0;
       if (!step) return;
       event.preventDefault();
       const columns = this.shown();
       this.move(name, columns[columns.indexOf(name) + step]);
-      this.head.querySelector(`[data-column="${CSS.escape(name)}"] button`)?.focus();
+      /** @type {HTMLElement | null} */ (this.head.querySelector(`[data-column="${CSS.escape(name)}"] button`))?.focus();
     });
     return cell;
   }
@@ -159,12 +150,12 @@ export class Table {
   /** Titles of numbers stand over them. */
   align() {
     this.runs.columns.forEach((name, i) => {
-      const some = [...this.runs.known.values()].find(({ values }) => values && values[i] !== null && values[i] !== undefined);
-      this.head.querySelector(`[data-column="${CSS.escape(name)}"]`)?.classList.toggle("number", typeof some?.values[i] === "number");
+      const some = [...this.runs.known.values()].map(({ values }) => values?.[i] ?? null).find((value) => value !== null);
+      this.head.querySelector(`[data-column="${CSS.escape(name)}"]`)?.classList.toggle("number", typeof some === "number");
     });
   }
 
-  /** Put a column where another one is. */
+  /** Put a column where another one is. @param {string} name @param {string} to */
   move(name, to) {
     const columns = this.shown();
     const from = columns.indexOf(name), place = columns.indexOf(to);
@@ -178,17 +169,11 @@ export class Table {
   setColumns(columns) {
     change({ columns });
     this.layout();
-    if (this.menu.open) this.fillMenu(this.menuInside.querySelector("input")?.value ?? "");
+    if (this.menu.open) this.fillMenu(this.search.value);
   }
 
   /** @param {string} text */
   fillMenu(text) {
-    let search = this.menuInside.querySelector("input[type=search]");
-    if (!search) {
-      search = Object.assign(element("input"), { type: "search", placeholder: "Find a column" });
-      search.setAttribute("aria-label", "Find a column");
-      search.addEventListener("input", () => this.fillMenu(search.value));
-    }
     const shown = this.shown();
     const names = [...FACTS, "my/tags", "my/note", ...this.all.flatMap(({ name, of }) => (
       of === "metric" ? PREFIXES.map((prefix) => name.replace(/^last/, prefix)) : of === "metadata" ? [name] : []))];
@@ -196,18 +181,18 @@ export class Table {
     const fit = [...new Set([...shown, ...names])].filter((name) => words.every((word) => name.toLowerCase().includes(word)));
     const lines = fit.slice(0, MOST_LISTED).map((name) => {
       const line = element("label", "line");
-      const box = Object.assign(element("input"), { type: "checkbox", checked: shown.includes(name) });
+      const box = element("input", "", { type: "checkbox", checked: shown.includes(name) });
       box.addEventListener("change", () => this.setColumns(box.checked ? [...this.shown(), name] : this.shown().filter((one) => one !== name)));
       line.append(box, name);
       return line;
     });
     const list = element("div", "choices");
     list.append(...lines);
-    if (fit.length > MOST_LISTED) list.append(Object.assign(element("p", "dim"), { textContent: `and ${fit.length - MOST_LISTED} more` }));
-    const usual = this.button("The usual columns", () => { change({ columns: null }); this.layout(); this.fillMenu(""); }, "usual");
-    const keep = document.activeElement === search;
-    this.menuInside.replaceChildren(search, list, usual);
-    if (keep) search.focus();
+    if (fit.length > MOST_LISTED) list.append(element("p", "dim", { textContent: `and ${fit.length - MOST_LISTED} more` }));
+    const usual = button("The usual columns", () => { change({ columns: null }); this.layout(); this.fillMenu(""); }, "usual");
+    const keep = document.activeElement === this.search;
+    this.menuInside.replaceChildren(this.search, list, usual);
+    if (keep) this.search.focus();
   }
 
   // --- rows ---
@@ -217,45 +202,23 @@ export class Table {
     const { runs } = this;
     this.counts.textContent = runs.problem || countsOf(runs);
     this.counts.classList.toggle("bad", Boolean(runs.problem));
-    this.allButton.textContent = view.filter ? `Show all ${number(runs.matching)} that fit` : `Show all ${number(runs.matching)}`;
+    const most = runs.matching > MOST_SHOWN ? `the first ${number(MOST_SHOWN)} of` : "all";
+    this.allButton.textContent = `Show ${most} ${number(runs.matching)}${view.filter ? " that fit" : ""}`;
     this.allButton.disabled = !runs.matching;
     this.noneButton.disabled = !view.runs.length;
     this.grid.setAttribute("aria-rowcount", String(runs.matching));
-    for (const id of this.lines.keys()) if (!runs.known.has(id)) this.lines.delete(id);
-    this.rows.setTotal(runs.matching);
+    this.rows.draw();
   }
 
-  line(place) {
-    const run = this.runs.at(place);
-    const id = run?.id ?? `#${place}`;
-    let row = this.lines.get(id);
-    if (!row) {
-      row = element("div", "row");
-      row.setAttribute("role", "row");
-      row.tabIndex = place ? -1 : 0;
-      this.lines.set(id, row);
-    }
-    row.dataset.place = place;
-    row.setAttribute("aria-rowindex", String(place + 1));
-    const slot = this.runs.slotOf(id);
-    const signature = JSON.stringify([run, slot, isDark()]);
-    if (row.dataset.shown !== signature) {
-      row.dataset.shown = signature;
-      if (run) this.fillRow(row, run, slot);
-    }
-    return { id, element: row };
-  }
-
-  fillRow(row, run, slot) {
-    row.dataset.run = run.id;
+  /** @param {HTMLElement} row @param {Run} run @param {number | undefined} slot */
+  fill(row, run, slot) {
     row.setAttribute("aria-selected", String(slot !== undefined));
-    const first = this.cell("name");
-    const dot = Object.assign(element("button", "dot"), { type: "button", tabIndex: -1, title: "Show it, or no longer" });
-    dot.setAttribute("aria-label", `Show ${run.path}`);
+    const first = this.cell("first");
+    const dot = button("", () => {}, "dot", `Show ${run.path}`, "Show it, or no longer"); // the row listens
     if (slot !== undefined) dot.style.background = dot.style.borderColor = ofRun(slot);
-    const name = Object.assign(element("span", "name"), { textContent: run.my?.name ?? run.path, title: run.path });
-    const act = Object.assign(element("button", "act"), { type: "button", textContent: "✎", tabIndex: -1, title: "Name, tags, note" });
-    act.setAttribute("aria-label", `Name, tags and note of ${run.path}`);
+    const name = nameOf(run.my?.name ?? run.path, run.path);
+    const act = button("✎", () => {}, "act", `Name, tags and note of ${run.path}`, "Name, tags, note");
+    dot.tabIndex = act.tabIndex = -1;
     first.append(dot, name, act);
     const cells = this.runs.columns.map((column, i) => this.value(column, run.values?.[i], run));
     row.replaceChildren(first, ...cells);
@@ -267,6 +230,7 @@ export class Table {
     return cell;
   }
 
+  /** @param {string} column @param {any} value @param {Run} run */
   value(column, value, run) {
     if (column === "state") {
       const cell = this.cell();
@@ -283,35 +247,20 @@ export class Table {
     return cell;
   }
 
+  /** @param {KeyboardEvent} event */
   key(event) {
-    const row = event.target.closest("[data-run]");
-    if (!row || event.target !== row) return;
-    const place = Number(row.dataset.place);
-    const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 20, PageUp: -20, Home: -Infinity, End: Infinity }[event.key];
-    if (step) {
-      event.preventDefault();
-      const next = Math.min(Math.max(place + step, 0), this.rows.total - 1);
-      this.rows.show(next);
-      this.grid.querySelector(`[data-place="${next}"]`)?.focus();
-    } else if (event.key === " ") {
-      event.preventDefault();
-      if (event.shiftKey) this.runs.range(row.dataset.run); else this.runs.toggle(row.dataset.run, true);
-    } else if (event.key === "Enter") {
-      event.preventDefault();
-      this.runs.toggle(row.dataset.run, false);
+    const id = /** @type {HTMLElement} */ (event.target).dataset.run;
+    if (!id || (event.key !== "Enter" && event.key !== "e")) return;
+    event.preventDefault();
+    if (event.key === "e") this.edit(id);
+    else {
+      this.runs.toggle(id, false);
       change({ table: false });
-    } else if (event.key === "e") {
-      event.preventDefault();
-      this.edit(row.dataset.run);
     }
   }
 }
 
-/** @param {number} seconds since 1970 */
-function ago(seconds) {
-  const past = Date.now() / 1000 - seconds;
-  if (past < 60) return "just now";
-  if (past < 3600) return `${Math.floor(past / 60)} min ago`;
-  if (past < 86400) return `${Math.floor(past / 3600)} h ago`;
-  return past < 86400 * 30 ? `${Math.floor(past / 86400)} days ago` : new Date(1000 * seconds).toISOString().slice(0, 10);
+function lineOf() {
+  const row = element("div", "row", { role: "row", tabIndex: -1 });
+  return { element: row, target: row };
 }

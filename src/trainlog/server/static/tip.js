@@ -1,20 +1,28 @@
 // What is at the pointer: where it is on every axis, and the value of each curve, the highest first.
 
-import { before, described, isFar, nearest, valueAt } from "./chart.js";
-import { duration, exact, number } from "./format.js";
+import { element } from "./element.js";
+import { exact } from "./exact.js";
+import { duration, number } from "./format.js";
+import { before, described, isFar, nearest, valueAt } from "./series.js";
 
 const MOST_ROWS = 14;
+const MOST_MEMBERS = 8;
 const NEAR = 6; // pixels from an event or from damage
+/** @type {Record<string, string>} */
 const AXES = { step: "step", episode: "episode", time: "time", sim_time: "simulated time" };
+
+/** @typedef {import("./series.js").Series} Series */
 
 export class Tip {
   /** @param {import("./chart.js").Chart} chart */
   constructor(chart) {
     this.chart = chart;
+    /** @type {HTMLElement | null} */
     this.box = null;
   }
 
-  /** The facts at the pointer. @returns {{places: string[], rows: any[], notes: string[]} | null} */
+  /** The facts at the pointer.
+   * @returns {{places: string[], rows: {one: Series, label: string, value: number, text(): string, isNear: boolean}[], notes: string[]} | null} */
   facts() {
     const { chart } = this;
     const x = chart.hub.hover;
@@ -24,18 +32,20 @@ export class Tip {
       const i = one.strip ? before(one.x, x) : nearest(one.x, x);
       if (i < 0 || isFar(one, i, x)) return [];
       const name = [one.name, one.label].filter(Boolean).join(" · ") || chart.options.title;
-      const label = one.n ? `${name} (n=${one.n})` : name;
-      if (one.strip) return [{ one, label, value: 0, text: () => (one.strip.code[i] < 0 ? "–" : one.strip.texts[one.strip.code[i]]) }];
+      const label = one.runs ? `${name} (n=${one.runs[i]})` : name;
+      const { strip } = one, isNear = one === near?.series;
+      if (strip) return [{ one, label, isNear, value: 0, text: () => (strip.code[i] < 0 ? "–" : strip.texts[strip.code[i]]) }];
       const band = () => (one.band ? ` [${number(one.band.low[i])}, ${number(one.band.high[i])}]` : "");
-      return [{ one, label, value: valueAt(one, x), text: () => described(one, i, x) + band() }];
+      return [{ one, label, isNear, value: valueAt(one, x), text: () => described(one, i, x) + band() }];
     }).sort((a, b) => b.value - a.value);
-    const notes = [...this.members(near?.series, x), ...this.marks(x)];
-    return { places: this.places(near, x), rows: rows.map((row) => ({ ...row, isNear: row.one === near?.series })), notes };
+    return { places: this.places(near, x), rows, notes: [...membersOf(near?.series), ...this.marks(x)] };
   }
 
+  /** Where the pointer is, on every axis that the nearest curve knows. @param {{series: Series, index: number} | null} near @param {number} x */
   places(near, x) {
     const { axisName } = this.chart;
-    const text = (name, value) => `${AXES[name] ?? name} ${name.endsWith("time") ? seconds(value) : Number.isInteger(value) ? exact(value) : number(value)}`;
+    const text = (/** @type {string} */ name, /** @type {number} */ value) => (
+      `${AXES[name] ?? name} ${name.endsWith("time") ? seconds(value) : Number.isInteger(value) ? exact(value) : number(value)}`);
     if (!near) return [text(axisName, x)];
     const { series, index } = near;
     const found = { [axisName]: series.x[index] };
@@ -43,13 +53,9 @@ export class Tip {
     return Object.keys(AXES).filter((name) => name in found).map((name) => text(name, found[name]));
   }
 
-  members(series, x) {
-    const shown = (series?.members ?? []).slice(0, 12).map((one) => (typeof one === "string" ? one : `${one.label} ${number(one.y[nearest(one.x, x)])}`));
-    return shown.length ? [shown.join(", ") + (series.members.length > 12 ? ` +${series.members.length - 12}` : "")] : [];
-  }
-
+  /** Events and damage there. @param {number} x */
   marks(x) {
-    const { X } = this.chart.place;
+    const X = this.chart.place?.X ?? (() => Infinity);
     const near = [...new Set(this.chart.events.filter((event) => Math.abs(X(event.x) - X(x)) < NEAR).map((event) => event.text))].slice(0, 4);
     const isLost = this.chart.damage.some(([from, to]) => X(x) > X(from) - NEAR && X(x) < X(to) + NEAR);
     return [...near, ...(isLost ? ["the log is damaged here: frames were lost"] : [])];
@@ -66,25 +72,21 @@ export class Tip {
   show(pointer) {
     const facts = this.facts();
     if (!facts) return;
-    this.box ??= Object.assign(document.createElement("div"), { className: "tip bubble" });
-    const head = made("div", "where", facts.places.join("  ·  "));
+    this.box ??= element("div", "tip", { ariaHidden: "true" }); // who hears the page has the sentence
+    const head = element("div", "where", { textContent: facts.places.join("  ·  ") });
     const first = Math.max(facts.rows.findIndex((row) => row.isNear) - MOST_ROWS + 1, 0);
-    const table = made("div", "rows");
+    const table = element("div", "rows");
     for (const row of facts.rows.slice(first, first + MOST_ROWS)) {
-      const swatch = made("i", "swatch");
+      const swatch = element("i", "swatch");
       swatch.style.background = row.one.color;
-      const label = made("span", row.isNear ? "near" : "", row.label);
-      table.append(swatch, label, made("b", "", row.text()));
+      table.append(swatch, element("span", row.isNear ? "near" : "", { textContent: row.label }), element("b", "", { textContent: row.text() }));
     }
     const rest = facts.rows.length - MOST_ROWS;
-    this.box.replaceChildren(head, table, ...(rest > 0 ? [made("div", "rest", `+${rest}`)] : []), ...facts.notes.map((text) => made("div", "note", text)));
+    this.box.replaceChildren(head, table, ...(rest > 0 ? [element("div", "rest", { textContent: `+${rest}` })] : []),
+      ...facts.notes.map((text) => element("div", "note", { textContent: text })));
     if (!this.box.isConnected) document.body.append(this.box);
-    this.put(pointer);
-  }
-
-  put(pointer) {
     const canvas = this.chart.canvas.getBoundingClientRect();
-    const x = pointer?.x ?? canvas.left + this.chart.place.X(this.chart.hub.hover), y = pointer?.y ?? canvas.top + 8;
+    const x = pointer?.x ?? canvas.left + (this.chart.place?.X(this.chart.hub.hover ?? 0) ?? 0), y = pointer?.y ?? canvas.top + 8;
     const { width, height } = this.box.getBoundingClientRect();
     const left = x + 16 + width < innerWidth - 4 ? x + 16 : Math.max(x - 16 - width, 4);
     this.box.style.left = `${left}px`;
@@ -96,6 +98,9 @@ export class Tip {
 
 const seconds = (/** @type {number} */ value) => (value >= 90 ? `${duration(value)} (${number(value)} s)` : `${number(value)} s`);
 
-function made(name, className, text = "") {
-  return Object.assign(document.createElement(name), { className, textContent: text });
+/** The runs of a group. @param {Series | undefined} series */
+function membersOf(series) {
+  const { members = [] } = series ?? {};
+  const shown = members.slice(0, MOST_MEMBERS).map(({ name }) => name).join(", ");
+  return shown ? [shown + (members.length > MOST_MEMBERS ? ` +${members.length - MOST_MEMBERS}` : "")] : [];
 }

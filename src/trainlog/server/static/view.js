@@ -1,12 +1,11 @@
-// @ts-check
 // What the page shows, kept in its address so that a view can be shared.
 
-import { formatCard, parseCard, PLAIN } from "./cardstate.js";
+import { formatCard, parseCard, PLAIN, short } from "./cardstate.js";
 
 /**
  * @typedef {{id: string, slot: number}} Shown a run that is shown, and its place among the colours
  * @typedef {{
- *   x: string, smooth: any, log: boolean, q: string, sort: string, filter: string, table: boolean, columns: string[]|null,
+ *   x: string, smooth: string | number, log: boolean, q: string, sort: string, filter: string, table: boolean, columns: string[]|null,
  *   differs: boolean, group: string, center: string, band: string, zoom: [number, number]|null, runs: Shown[],
  *   at: {run: string, time: number}|null, episode: {run: string, number: number}|null, cards: Record<string, any>,
  * }} View
@@ -18,37 +17,42 @@ const DEFAULTS = {
   center: "mean", band: "ci", zoom: null, runs: [], at: null, episode: null, cards: {},
 };
 // The names that sorts had in addresses of older versions.
+/** @type {Record<string, string>} */
 const OLD_SORTS = { modified: "-changed", path: "run", duration: "-duration", frames: "-frames", reward: "-reward", size: "-size" };
+export const MOST_SHOWN = 1000; // runs whose curves are drawn
+/** @type {Record<string, string>} */
 export const CENTERS = { mean: "mean", median: "median", iqm: "IQM" };
+/** @type {Record<string, string>} */
 export const BANDS = { ci: "95 % interval", std: "standard deviation", minmax: "lowest to highest", none: "no band" };
 
 export const view = read();
+/** @type {Set<(fields: string[]) => void>} */
 const watchers = new Set();
 
+/** @returns {View} */
 function read() {
   const from = new URLSearchParams(location.search);
-  const pair = (text) => {
-    const values = (text ?? "").split(":").map(Number);
-    return text && values.length === 2 && values.every(Number.isFinite) ? values : null;
-  };
-  const moment = /^([0-9a-f]+):([-0-9.e+]+)$/.exec(from.get("at") ?? "");
-  const episode = /^([0-9a-f]+):(\d+)$/.exec(from.get("episode") ?? "");
+  const text = (/** @type {string} */ name) => from.get(name) ?? "";
+  const [low, high, ...more] = text("zoom").split(":").map(Number);
+  const moment = /^([0-9a-f]+):([-0-9.e+]+)$/.exec(text("at"));
+  const episode = /^([0-9a-f]+):(\d+)$/.exec(text("episode"));
+  const sort = text("sort") || DEFAULTS.sort;
   return {
     ...DEFAULTS,
-    x: from.get("x") ?? "",
-    smooth: smoothOf(from.get("smooth")),
-    log: from.get("log") === "1",
-    q: from.get("q") ?? "",
-    sort: OLD_SORTS[from.get("sort") ?? "modified"] ?? from.get("sort"),
-    filter: from.get("filter") ?? "",
-    table: from.get("table") === "1",
-    columns: from.has("columns") ? from.get("columns").split(",").filter(Boolean) : null,
-    differs: from.get("differs") === "1",
-    group: from.get("group") ?? "",
-    center: from.get("center") in CENTERS ? from.get("center") : "mean",
-    band: from.get("band") in BANDS ? from.get("band") : "ci",
-    zoom: pair(from.get("zoom")),
-    runs: (from.get("runs") ?? "").split(",").filter(Boolean).map((part, place) => {
+    x: text("x"),
+    smooth: smoothOf(text("smooth")),
+    log: text("log") === "1",
+    q: text("q"),
+    sort: OLD_SORTS[sort] ?? sort,
+    filter: text("filter"),
+    table: text("table") === "1",
+    columns: from.has("columns") ? text("columns").split(",").filter(Boolean) : null,
+    differs: text("differs") === "1",
+    group: text("group"),
+    center: Object.hasOwn(CENTERS, text("center")) ? text("center") : DEFAULTS.center,
+    band: Object.hasOwn(BANDS, text("band")) ? text("band") : DEFAULTS.band,
+    zoom: low < high && !more.length && Number.isFinite(high - low) ? [low, high] : null,
+    runs: text("runs").split(",").filter(Boolean).slice(0, MOST_SHOWN).map((part, place) => {
       const [id, slot] = part.split(":"); // without a slot it is the place in the list
       return { id, slot: slot === undefined ? place : Number(slot) || 0 };
     }),
@@ -58,14 +62,12 @@ function read() {
   };
 }
 
-// "auto", a window of values, or the weight of the past; 0 for none.
-function smoothOf(text) {
+/** "auto", a window of values, or the weight of the past; 0 for none. @param {string} text */
+export function smoothOf(text) {
   const value = Number(text) || 0;
   if (text === "auto") return "auto";
   return value > 0 && value < 1 ? value : Math.min(Math.max(Math.floor(value), 0), 1e9);
 }
-
-const short = (value) => String(Number(value.toPrecision(10)));
 
 /** The address of what is shown, without the page's own place. */
 export function query() {
@@ -75,7 +77,7 @@ export function query() {
   if (view.smooth) to.set("smooth", String(view.smooth));
   if (view.log) to.set("log", "1");
   if (view.q) to.set("q", view.q);
-  for (const name of ["sort", "filter", "group", "center", "band"]) if (view[name] !== DEFAULTS[name]) to.set(name, view[name]);
+  for (const name of /** @type {const} */ (["sort", "filter", "group", "center", "band"])) if (view[name] !== DEFAULTS[name]) to.set(name, view[name]);
   if (view.table) to.set("table", "1");
   if (view.differs) to.set("differs", "1");
   if (view.columns) to.set("columns", view.columns.join(","));
@@ -95,7 +97,7 @@ function write() {
 }
 
 let due = 0;
-// Change the view; whoever watches is told which fields changed.
+/** Change the view; whoever watches is told which fields changed. @param {Partial<View>} fields */
 export function change(fields) {
   Object.assign(view, fields);
   clearTimeout(due);
@@ -103,8 +105,11 @@ export function change(fields) {
   for (const watcher of watchers) watcher(Object.keys(fields));
 }
 
-// What was changed in one chart, see cardstate.js.
+/** @typedef {import("./cardstate.js").CardState} CardState */
+/** What was changed in one chart. @param {string} id @returns {CardState} */
 export const ofCard = (id) => ({ ...PLAIN, ...view.cards[id] });
+/** @param {string} id @param {Partial<CardState>} fields */
 export const changeCard = (id, fields) => change({ cards: { ...view.cards, [id]: { ...ofCard(id), ...fields } } });
 
+/** @param {(fields: string[]) => void} watcher is told which fields changed */
 export const watch = (watcher) => watchers.add(watcher);

@@ -1,4 +1,3 @@
-// @ts-check
 // A list of any length of which only the rows on the screen exist. All rows are of one height.
 
 const MORE = 8; // rows above and below the screen
@@ -9,7 +8,7 @@ export class VirtualRows {
    * @param {HTMLElement} place it scrolls
    * @param {HTMLElement} list the rows are in it, and it is as high as all of them
    * @param {number} height of a row in pixels
-   * @param {(place: number) => {id: string, element: HTMLElement}} rowOf the row at a place, made or filled again
+   * @param {(place: number) => HTMLElement} rowOf the row at a place, made or filled again
    */
   constructor(place, list, height, rowOf) {
     this.place = place;
@@ -45,7 +44,7 @@ export class VirtualRows {
     const focused = /** @type {HTMLElement|null} */ (document.activeElement)?.dataset?.run;
     const rows = [];
     for (let place = this.first; place < this.last; place++) {
-      const { element } = this.rowOf(place);
+      const element = this.rowOf(place);
       const top = `translateY(${place * this.height}px)`;
       if (element.style.transform !== top) element.style.transform = top;
       rows.push(element);

@@ -1,12 +1,18 @@
-// @ts-check
 // Which charts there are: those that the server names come first, then every other metric by its group.
 
+/** @typedef {import("./card.js").Spec} Spec @typedef {import("./net.js").Info} Info @typedef {import("./net.js").Key} Key */
+/** @typedef {{id: string, title: string, cards: Spec[], special?: "episodes" | "functions", variables?: boolean, closed?: boolean,
+ *   hidden?: {id: string, title: string}[]}} Section */
+
+/** @type {Record<string, string>} */
 const KINDS = { stats: "", evolution: "evolution: ", creature: "creature: " };
+/** @type {Record<string, string>} */
 const OF_EPISODES = { stats: "episode: ", evolution: "evolution: ", creature: "" };
 
-// The sections of the page for what is known of the runs: [{id, title, cards: [spec]}]
+/** The sections of the page for what is known of the runs. @param {Info[]} infos @returns {Section[]} */
 export function sections(infos) {
-  const keys = Object.create(null); // kind -> key -> {shape, clock, group, unit}
+  /** @type {Record<string, Record<string, Key>>} */
+  const keys = Object.create(null); // by kind
   for (const info of infos) {
     for (const [kind, { keys: known }] of Object.entries(info.kinds)) {
       if (kind === "event") continue;
@@ -17,6 +23,7 @@ export function sections(infos) {
       }
     }
   }
+  /** @type {Section[]} */
   const found = [];
   const episodes = infos.some((info) => info.episodes);
   const first = merged(infos.filter((info) => Boolean(info.episodes) === episodes).flatMap((info) => info.cards));
@@ -39,26 +46,30 @@ export function sections(infos) {
   return found;
 }
 
-// The first charts of several runs: one of each, with the curves that any of the runs has.
+/** The first charts of several runs: one of each, with the curves that any of the runs has. @param {any[]} cards @returns {Spec[]} */
 function merged(cards) {
+  /** @type {Map<string, any>} */
   const found = new Map();
   for (const { series, ...rest } of cards) {
     const one = found.get(rest.id) ?? { ...rest, series: [] };
-    one.series.push(...series.filter(({ label }) => !one.series.some((other) => other.label === label)));
+    const labels = new Set(one.series.map((/** @type {{label: string}} */ { label }) => label));
+    one.series.push(...series.filter((/** @type {{label: string}} */ { label }) => !labels.has(label)));
     found.set(rest.id, one);
   }
   return [...found.values()].map(({ most, title, ...rest }) => {
     const alone = rest.series.length === 1 && most > 1;
-    return { ...rest, title: alone ? rest.series[0].label.replace(/^./, (letter) => letter.toUpperCase()) : title };
+    return { ...rest, title: alone ? rest.series[0].label.replace(/^./, (/** @type {string} */ letter) => letter.toUpperCase()) : title };
   });
 }
 
+/** @param {string} kind @param {string} key @param {Key} about @returns {Spec} */
 function metric(kind, key, { shape, unit }) {
   return { id: `${kind}/${key}`, title: key, unit, kind, strip: shape === "text", series: [{ key, label: key }] };
 }
 
-// Keys by their group, those without one first.
+/** Keys by their group, those without one first. @param {Record<string, Key>} known @param {Set<string>} used @returns {[string, string[]][]} */
 function grouped(known, used) {
+  /** @type {Map<string, string[]>} */
   const groups = new Map();
   for (const [key, { clock, group }] of Object.entries(known)) {
     if (clock || used.has(key)) continue;
@@ -66,5 +77,5 @@ function grouped(known, used) {
   }
   const rest = groups.get("");
   groups.delete("");
-  return [...(rest ? [["general", rest]] : []), ...groups];
+  return rest ? [["general", rest], ...groups] : [...groups];
 }

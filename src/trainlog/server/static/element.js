@@ -1,0 +1,40 @@
+// Elements of the page.
+
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} name
+ * @param {string} className
+ * @param {Partial<HTMLElementTagNameMap[K]>} properties
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function element(name, className = "", properties = {}) {
+  const made = Object.assign(document.createElement(name), properties);
+  if (className) made.className = className;
+  return made;
+}
+
+/**
+ * A button that does something; *name* is what it is called where its text does not say so.
+ * @param {string} text @param {() => unknown} act @param {string} className @param {string} name @param {string} title
+ */
+export function button(text, act, className = "", name = "", title = "") {
+  const made = element("button", className, { type: "button", textContent: text });
+  if (title) made.title = title;
+  if (name) made.setAttribute("aria-label", name);
+  made.addEventListener("click", act);
+  return made;
+}
+
+/** A name of which the end is seen where there is no place for all. @param {string} text @param {string} title */
+export function nameOf(text, title = text) {
+  const made = element("span", "name", { title });
+  made.append(element("bdi", "", { textContent: text }));
+  return made;
+}
+
+/** The nearest element around the target of an event that fits, or null.
+ * @param {Event} event @param {string} selector @returns {HTMLElement | null} */
+export const closest = (event, selector) => (event.target instanceof Element ? event.target.closest(selector) : null);
+
+/** A text that is there already is not written again: that would cost a layout. @param {Node} place @param {string} text */
+export function say(place, text) { if (place.textContent !== text) place.textContent = text; }

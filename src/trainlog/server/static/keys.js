@@ -1,0 +1,49 @@
+// The keys of the page, and the help that lists them.
+
+import { closest, element } from "./element.js";
+
+/** @typedef {Record<string, [string, () => void]>} Keys what each does, in words and in fact */
+
+/** What the charts, the lists and the moment listen to themselves. @type {Record<string, Record<string, string>>} */
+const ELSEWHERE = {
+  "On a chart": {
+    "← →": "move along the curve, and read it out", "Shift ← →": "move the range", "+ −": "zoom", Enter: "open the moment",
+    drag: "zoom into a range", "Shift drag": "move the range", "double click": "show the whole range",
+    click: "open the moment; of an episode its steps; of a group its nearest run", "Shift or Ctrl wheel": "zoom around the pointer",
+  },
+  "In the list and the table": {
+    "↑ ↓": "go from run to run", "PageUp PageDown": "go twenty runs further", "Home End": "to the first, to the last", space: "show it beside the others, or no longer", "Shift space": "show all up to it",
+    Enter: "show it alone", e: "its name, tags and note (in the table)", "Alt ← →": "move a column (on its title)",
+    "Ctrl click": "show it beside the others", "Shift click": "show all up to it",
+  },
+  "In a search": { "↑ ↓": "go through the proposals", "Enter Tab": "take one", Escape: "clear it" },
+  "On a learned function": { "← → ↑ ↓": "read its values" },
+};
+
+/** @param {HTMLDialogElement} help @param {Keys} keys */
+export function listen(help, keys) {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    const inside = closest(event, "input, select, textarea, button, summary");
+    const field = inside instanceof HTMLInputElement ? inside : null;
+    if (event.key === "Escape" && field?.type === "search" && field.value) { // text and filter go together
+      event.preventDefault();
+      field.value = "";
+      field.dispatchEvent(new Event("input"));
+      return;
+    }
+    if (event.key === "Escape" && inside) { inside.blur(); return; }
+    if (inside && !(field?.type === "range" && event.key.length === 1 && event.key !== " ")) return;
+    if (!Object.hasOwn(keys, event.key)) return;
+    event.preventDefault();
+    keys[event.key][1]();
+  });
+  const own = Object.fromEntries(Object.entries(keys).map(([key, [what]]) => [key === " " ? "space" : key, what]));
+  const lists = Object.entries({ Keys: own, ...ELSEWHERE }).map(([title, known]) => {
+    const part = element("section"), list = element("dl");
+    list.append(...Object.entries(known).flatMap(([key, what]) => [element("dt", "", { textContent: key }), element("dd", "", { textContent: what })]));
+    part.append(element(title === "Keys" ? "h2" : "h3", "", { textContent: title }), list);
+    return part;
+  });
+  help.append(...lists);
+}
