@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module, resources
@@ -74,8 +74,8 @@ def create_app(
         state.signal.attach()
         current_default_thread_limiter().total_tokens = _THREADS
         catalog.start()
-        # Charts need it, and the first list must not wait for it.
-        threading.Thread(target=import_module, args=("trainlog.plot",), daemon=True).start()
+        # Charts need it, and the first list must not wait for it. (In a thread it would take more memory.)
+        asyncio.get_running_loop().call_later(1.0, import_module, "trainlog.plot")
         yield
         state.poller.close()
         state.replay_pages.close()
