@@ -83,7 +83,13 @@ def test_a_url_is_pickled_with_its_options() -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "root"),
-    [("s3://b/runs/*/run.flog", "s3://b/runs"), ("s3://b/*", "s3://b"), ("memory://*", "memory://"), ("runs/*.flog", "runs"), ("/a/b*/c", "/a")],
+    [
+        ("s3://b/runs/*/run.flog", "s3://b/runs"),
+        ("s3://b/*", "s3://b"),
+        ("memory://*", "memory://"),
+        ("runs/*.flog", "runs"),
+        ("/a/b*/c", "/a"),
+    ],
 )
 def test_the_fixed_part_of_a_pattern(pattern: str, root: str) -> None:
     assert str(fixed_part(location(pattern))) == root

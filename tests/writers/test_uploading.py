@@ -55,15 +55,15 @@ def test_a_run_is_in_the_bucket_byte_for_byte(local: Path) -> None:
     assert trainlog.verify(log.path).whole
 
 
-def test_a_url_without_a_folder_is_shown_as_it_was_typed(request: pytest.FixtureRequest) -> None:
+def test_a_url_without_a_folder_is_shown_as_it_was_typed(local: Path, request: pytest.FixtureRequest) -> None:
     url = f"{new_bucket()}.flog"
     request.addfinalizer(lambda: MemoryFileSystem().rm(f"{url}.parts", recursive=True))
     with TrainingRecorder(url) as log:
         record(log, 10)
         assert log.uploader is not None
         assert log.uploader.url == url
-        with pytest.raises(LogExists, match=f"already at {url}"):
-            trainlog.create(url)
+    with pytest.raises(LogExists, match=f"already at {url}"):
+        TrainingRecorder(url, local=local / "elsewhere" / url.partition("://")[2])
     assert trainlog.open(url).table("stats").rows == 10
     runs = trainlog.runs(url)
     assert runs.config["run"].tolist() == [url.partition("://")[2]]
