@@ -190,7 +190,7 @@ def test_an_old_pyarrow_is_refused_with_a_sentence(tmp_path: Path, monkeypatch: 
 
 def test_a_log_that_becomes_something_else_after_the_plan_is_an_error(tmp_path: Path) -> None:
     make_run(tmp_path / "a.flog", {}, [{"x": 1}])
-    (fragment,) = trainlog.runs(tmp_path).fragments()
+    (fragment,) = trainlog.runs(tmp_path).plan().fragments(1 << 20)
     make_run(tmp_path / "a.flog", {}, [{"x": 1.5}])
     with pytest.raises(trainlog.TrainlogError, match="column 'x' has other values than when the runs were looked at"):
         fragment.arrow()

@@ -282,6 +282,13 @@ class Facts:
     step: str = ""
     read: bool = False
 
+    @property
+    def problem(self) -> str:
+        """What is wrong with it; empty for nothing. An unfinished record at the end is how a killed run ends."""
+        if self.error:
+            return self.error
+        return f"{self.damage:,} bytes that are no record, in {self.holes} places" if self.holes else ""
+
     def packed(self) -> dict[str, Any]:
         """As plain values, without those that are as they are by default."""
         return {name: value for name in _DEFAULTS if (value := getattr(self, name)) != _DEFAULTS[name]}
