@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from trainlog import registry
 from trainlog.errors import CodecError, LogNotFound, TrainlogError, UnknownFormat
@@ -123,10 +124,15 @@ def matching(pattern: Path) -> list[Path]:
     return [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207 - it may be absolute
 
 
-def natural(name: str) -> list[tuple[int, str]]:
+_split: Final = re.compile(r"(\d+)").split
+
+
+def natural(name: str) -> list[str | int]:
     """The key by which names are sorted as people do it: 2 before 10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+    parts: list[str | int] = [*_split(name)]  # text and digits in turn, so that keys can be compared
+    parts[1::2] = map(int, parts[1::2])
+    return parts
 
 
-def _by_name(path: Path) -> list[tuple[int, str]]:
+def _by_name(path: Path) -> list[str | int]:
     return natural(str(path))

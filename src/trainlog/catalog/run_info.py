@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -84,8 +84,10 @@ def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType(
     task = task_of(facts.meta)
     row: dict[str, Any] = {"run": name, "state": facts.state, "task": task}
     if facts.read:
-        row |= {"duration": facts.duration, "frames": facts.frames}
-    row |= {"size": facts.size, "changed": facts.changed}
+        row["duration"] = facts.duration
+        row["frames"] = facts.frames
+    row["size"] = facts.size
+    row["changed"] = facts.changed
     if facts.read:
         row["damage"] = facts.damage
     if facts.reason:
@@ -100,8 +102,14 @@ def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType(
     for key, said in notes.items():
         row[f"{PREFIX}/{key}"] = ", ".join(said) if isinstance(said, list) else said
     for key, number in facts.last.items():
-        row[sys.intern(f"last/{key}")] = number
+        row[_last(key)] = number
     return row
+
+
+@lru_cache(1 << 12)
+def _last(key: str) -> str:
+    """The name of the column, one object for all runs."""
+    return f"last/{key}"
 
 
 def of_metric(digest: Digest | None, prefix: str, name: str) -> float | None:
