@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack, overload
 
 from trainlog import registry
 from trainlog.catalog.facts import Digest, facts_of
@@ -38,13 +38,28 @@ if TYPE_CHECKING:
     from trainlog.catalog.compaction import Compaction
     from trainlog.plot import BandName, CenterName, Picture
 
-__all__ = ["Runs", "Where", "Which", "runs", "selected"]
+__all__ = ["Reached", "Runs", "Where", "Which", "runs", "selected"]
 
 Where = str | os.PathLike[str]
 
 _FRAGMENT: Final = 8 << 20  # bytes of the logs that a process reads at a time
 _FEW: Final = 16  # logs that a process is given at a time
 _NAMED: Final = 3  # damaged logs that a warning names
+
+
+class Reached(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+        rows: so many of one kind.
+        time: of the last of them.
+        position: behind the last frame, to scan from; empty where a small log is read from its beginning.
+
+    """
+
+    rows: int = 0
+    time: float = 0.0
+    position: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -410,6 +425,17 @@ class Runs(Sequence[RunInfo]):
         columns = None if keys is None else schema.columns_of(keys, kind)
         scan = Scan(kinds=kind, time=rows.get("time"), steps=rows.get("steps"), last=rows.get("last"), batch_rows=None)
         return Plan(self.members(), schema, scan, self.on_error, columns)
+
+    def reached(self, kind: KindLike = "stats") -> dict[str, Reached]:
+        """How far each run has come that has rows of *kind*, by name; for streams."""
+        entries = self._entries(read=True)
+        found: dict[str, Reached] = {}
+        for catalog in self._settings.catalogs:
+            names = {one.entry.path: name for name, one in entries.items() if one.catalog is catalog}
+            for path, digest, position in catalog.store.digests(names):
+                if span := digest.spans.get(int(Kind.of(kind))):
+                    found[names[path]] = Reached(int(span[0]), span[2], position)
+        return found
 
     def schema(self, kind: KindLike = "stats") -> Schema:
         """The columns that the rows of *kind* have in all runs; where the catalog does not know a log, it is read."""
