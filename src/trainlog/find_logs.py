@@ -44,7 +44,7 @@ def find_logs(paths: Iterable[str | os.PathLike[str]], look: Look = lambda path:
         if path.is_dir():
             files, problem = (
                 [path.listed() if isinstance(path, RemotePath) else path],
-                "there are no logs in this folder",
+                "there are no logs in this folder that may be read",
             )
         elif glob.has_magic(str(path)) and not path.exists():
             files, problem = matching(path), "no log is named so"
@@ -72,9 +72,7 @@ def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:
         elif files:
             yield path
         else:
-            # A link to a folder might lead back to this one.
-            inside = (one for one in path.iterdir() if one.name[0] != "." and not (one.is_symlink() and one.is_dir()))
-            yield from _logs(sorted(inside, key=_by_name), look)
+            yield from _logs(sorted(_inside(path), key=_by_name), look)
     for folder, ranks in folders.items():
         if not ranks:
             continue
@@ -86,6 +84,19 @@ def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:
             yield folder / f"*{suffix}"
         else:
             yield from ranks
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """What may be logs in *folder*; nothing in one that may not be listed, or in a link that leads to itself."""
+    try:
+        found = list(folder.iterdir())
+    except TrainlogError:  # of an object storage
+        raise
+    except OSError:
+        return
+    for one in found:
+        if one.name[0] != "." and not (one.is_symlink() and one.is_dir()):  # which might lead back to this one
+            yield one
 
 
 def _log_of(path: Path) -> tuple[tuple[Path, ...], int | None]:

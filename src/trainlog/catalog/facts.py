@@ -304,7 +304,8 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
             warnings.simplefilter("ignore", TrainlogWarning)
             reader = registry.open(path)
     except UnknownFormat as error:
-        if not registry.is_accepted(path):
+        is_refused = isinstance(error.__cause__, PermissionError) and bool(registry.suffix_of(path))
+        if not is_refused and not registry.is_accepted(path):
             return None, Facts()
         return None, Facts([path.name], "?", state="unreadable", error=error.message)
     except CodecError:  # a picture
