@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
 
@@ -16,7 +16,7 @@ from trainlog.catalog.fragments import Fragment, OnError, arrow_module
 from trainlog.catalog.plan import Plan, RowChoice
 from trainlog.catalog.runs import Reached, Runs, Where, selected
 from trainlog.errors import InvalidPosition, MissingExtra
-from trainlog.model import KindLike
+from trainlog.model import Kind, KindLike
 from trainlog.storage.location import location
 
 try:
@@ -66,8 +66,8 @@ def read_runs(
         KeyError: when no run has one of *keys*.
 
     """
-    more: dict[str, Any] = {"partitionBytes": partition_bytes, **rows}
-    found: DataFrame = _load(spark, spark.read, where, kind, filter, on_error, more)
+    reader = spark.read.option("partitionBytes", partition_bytes)
+    found: DataFrame = _load(spark, reader, where, kind, filter, on_error, rows)
     return found
 
 
@@ -97,8 +97,8 @@ def read_stream(
         MissingExtra, LogNotFound, ExpressionError, DamagedLog, KeyError: as `read_runs`.
 
     """
-    more = {} if keys is None else {"keys": list(keys)}
-    found: DataFrame = _load(spark, spark.readStream, where, kind, filter, on_error, more)
+    rows = RowChoice(keys=None if keys is None else list(keys))
+    found: DataFrame = _load(spark, spark.readStream, where, kind, filter, on_error, rows)
     return found
 
 
@@ -109,13 +109,13 @@ def _load(
     kind: KindLike,
     filter: str,
     on_error: OnError,
-    more: Mapping[str, Any],
+    rows: RowChoice,
 ) -> Any:
     several = [where] if isinstance(where, str | os.PathLike) or hasattr(where, "as_uri") else list(where)
     paths = [str(location(one).absolute()) for one in several]
-    settings = {"paths": paths, "kind": kind, "filter": filter, "onError": on_error, **more}
-    texts = {name: one if isinstance(one, str) else json.dumps(one) for name, one in settings.items()}
-    schema = _schema_of(_Question(texts).plan())  # here, so that what is wrong is raised as what it is
+    schema = _schema_of(selected(paths, filter, on_error).plan(kind, **rows))  # what is wrong is raised here, as it is
+    settings = {"paths": paths, "kind": int(Kind.of(kind)), "filter": filter, "onError": on_error, **rows}
+    texts = {name: one if isinstance(one, str) else json.dumps(one, default=float) for name, one in settings.items()}
     spark.dataSource.register(RunsDataSource)
     return reader.format(RunsDataSource.name()).schema(schema).options(**texts).load()
 
@@ -134,8 +134,9 @@ class _Question:
         return selected(where, options.get("filter", ""), on_error)
 
     @property
-    def kind(self) -> str:
-        return self._options.get("kind", "stats")
+    def kind(self) -> KindLike:
+        named = self._options.get("kind", "stats")
+        return int(named) if named.isdecimal() else named
 
     @property
     def partition_bytes(self) -> int:

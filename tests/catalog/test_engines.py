@@ -282,6 +282,8 @@ def test_spark_has_the_same_rows(folder: Path, spark: Any) -> None:
     assert lean.count() == 18
     named = spark.read.format("trainlog").option("filter", "algo:sac").load(str(folder))
     assert named.agg({"reward": "max"}).collect()[0][0] == 190.0
+    alone = trainlog.spark.read_runs(spark, folder / "sac" / "9.flog", trainlog.Kind.STATS, last=2)
+    assert alone.count() == 2
     with pytest.raises(KeyError, match="nothing"):
         trainlog.spark.read_runs(spark, folder, keys=["nothing"])
 

@@ -413,7 +413,15 @@ class Runs(Sequence[RunInfo]):
 
     # --- for other programs ---
 
-    def plan(self, kind: KindLike = "stats", **rows: Unpack[RowChoice]) -> Plan:
+    def plan(
+        self,
+        kind: KindLike = "stats",
+        *,
+        keys: Sequence[str] | None = None,
+        time: Range | None = None,
+        steps: Range | None = None,
+        last: int | None = None,
+    ) -> Plan:
         """How the rows of *kind* are read, for engines: fragments, which their workers read where they like.
 
         Raises:
@@ -421,21 +429,23 @@ class Runs(Sequence[RunInfo]):
 
         """
         schema = self.schema(kind)
-        keys = rows.get("keys")
         columns = None if keys is None else schema.columns_of(keys, kind)
-        scan = Scan(kinds=kind, time=rows.get("time"), steps=rows.get("steps"), last=rows.get("last"), batch_rows=None)
+        scan = Scan(kinds=kind, time=time, steps=steps, last=last, batch_rows=None)
         return Plan(self.members(), schema, scan, self.on_error, columns)
 
     def reached(self, kind: KindLike = "stats") -> dict[str, Reached]:
         """How far each run has come that has rows of *kind*, by name; for streams."""
         entries = self._entries(read=True)
-        found: dict[str, Reached] = {}
+        known: dict[str, tuple[Digest, str]] = {}
         for catalog in self._settings.catalogs:
             names = {one.entry.path: name for name, one in entries.items() if one.catalog is catalog}
-            for path, digest, position in catalog.store.digests(names):
-                if span := digest.spans.get(int(Kind.of(kind))):
-                    found[names[path]] = Reached(int(span[0]), span[2], position)
-        return found
+            known |= {names[path]: (digest, position) for path, digest, position in catalog.store.digests(names)}
+        for name, one in entries.items():
+            if name not in known and one.facts.state != "unreadable":  # no catalog is kept
+                known[name] = facts_of(one.path, read=True)[1:]
+        number = int(Kind.of(kind))
+        spans = {name: (digest.spans.get(number), position) for name, (digest, position) in known.items()}
+        return {name: Reached(int(span[0]), span[2], position) for name, (span, position) in spans.items() if span}
 
     def schema(self, kind: KindLike = "stats") -> Schema:
         """The columns that the rows of *kind* have in all runs; where the catalog does not know a log, it is read."""
