@@ -7,16 +7,11 @@ not what a network costs. It reads all of an object for each request, so that ma
 from __future__ import annotations
 
 import os
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +20,7 @@ import numpy as np
 import trainlog
 from benchmarks.measure import Scale, Unmeasured, in_child, scratch
 from benchmarks.report import Table, ratio
+from benchmarks.s3_server import counted_requests, missing, s3_server
 from trainlog import Frame, Kind
 
 __all__ = ["DISTRIBUTIONS", "large", "small", "tables"]
@@ -34,7 +30,6 @@ DISTRIBUTIONS = {"fsspec", "moto", "s3fs"}
 _LARGE = 110_000_000
 _SMALL = 20  # logs
 _ROWS = 200  # of each
-_SETTINGS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 def tables(scale: Scale) -> Iterator[Table]:
@@ -55,9 +50,8 @@ def tables(scale: Scale) -> Iterator[Table]:
 
 
 def _rows(function: Callable[..., Any], **arguments: int) -> list[list[str]]:
-    missing = [name for name in ("s3fs", "moto", "flask", "flask_cors") if find_spec(name) is None]
-    if missing:
-        return [[f"not installed: {', '.join(missing)}"]]
+    if lacking := missing():
+        return [[f"not installed: {', '.join(lacking)}"]]
     try:
         measured: dict[str, tuple[float, float]] = in_child(function, **arguments)
     except Unmeasured as error:
@@ -70,42 +64,14 @@ def _rows(function: Callable[..., Any], **arguments: int) -> list[list[str]]:
 
 
 @contextmanager
-def _server() -> Iterator[Any]:
-    """S3 on this machine with an empty bucket; its file system."""
+def _bucket() -> Iterator[Any]:
+    """The file system of an S3 server with an empty bucket."""
     import fsspec
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        os.environ.update(_SETTINGS, AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}")
+    with s3_server():
         fs = fsspec.filesystem("s3")
         fs.mkdir("bucket")
         yield fs
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _counter(fs: Any) -> Counter[str]:
-    """Counts what S3 is asked from now on."""
-    count: Counter[str] = Counter()
-    real = type(fs)._call_s3
-
-    async def counting(self: Any, method: str, *args: Any, **settings: Any) -> Any:
-        count[method] += 1
-        return await real(self, method, *args, **settings)
-
-    type(fs)._call_s3 = counting
-    return count
 
 
 def _measured(
@@ -114,25 +80,25 @@ def _measured(
     """Seconds, and requests for one of *per* logs, of each way; in turn, each with nothing at hand."""
     from trainlog.storage.remote import forget
 
-    count = _counter(fs)
     taken: dict[str, list[float]] = {what: [] for what in ways}
     asked: dict[str, float] = {}
-    for turn in range(repeats + 1):  # the first one connects, and does not count
-        for what, way in ways.items():
-            forget()
-            fs.invalidate_cache()
-            count.clear()
-            start = time.perf_counter()
-            way()
-            if turn:
-                taken[what].append(time.perf_counter() - start)
-            asked[what] = count.total() / per
+    with counted_requests(fs) as count:
+        for turn in range(repeats + 1):  # the first one connects, and does not count
+            for what, way in ways.items():
+                forget()
+                fs.invalidate_cache()
+                count.clear()
+                start = time.perf_counter()
+                way()
+                if turn:
+                    taken[what].append(time.perf_counter() - start)
+                asked[what] = count.total() / per
     return {what: (statistics.median(taken[what]), asked[what]) for what in ways}
 
 
 def large(size: int, repeats: int) -> dict[str, tuple[float, float]]:
     """One log of about *size* bytes."""
-    with scratch() as folder, _server() as fs:
+    with scratch() as folder, _bucket() as fs:
         path = folder / "run.flog"
         _write(path, size)
         fs.put_file(str(path), "bucket/run.flog")
@@ -152,7 +118,7 @@ def large(size: int, repeats: int) -> dict[str, tuple[float, float]]:
 
 def small(count: int, repeats: int) -> dict[str, tuple[float, float]]:
     """*count* logs in one folder."""
-    with scratch() as folder, _server() as fs:
+    with scratch() as folder, _bucket() as fs:
         for n in range(count):
             _write(folder / f"{n}.flog", rows=_ROWS, seed=n)
             fs.put_file(str(folder / f"{n}.flog"), f"bucket/runs/{n}.flog")

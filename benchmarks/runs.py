@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import resource
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -160,6 +161,23 @@ def _sums(batch: Any) -> Any:
     return batch.group_by("run").aggregate([("reward", "sum"), ("reward", "count")])
 
 
+def _spark(folder: str) -> Callable[[], Means]:
+    from pyspark.sql import SparkSession
+
+    import trainlog.spark
+
+    warnings.simplefilter("ignore")
+    os.environ.update(PYSPARK_PYTHON=sys.executable, SPARK_LOCAL_IP="127.0.0.1")
+    settings = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": str(_TWO), "spark.log.level": "OFF"}
+    session = SparkSession.builder.master(f"local[{_TWO}]").config(map=settings).getOrCreate()
+
+    def ask() -> Means:
+        frame = trainlog.spark.read_runs(session, Path(folder, "runs"), keys=["reward"])
+        return _named(frame.groupBy("run").avg("reward").collect())
+
+    return ask
+
+
 def _compacted(folder: str) -> Callable[[], Means]:
     import polars as pl
 
@@ -175,6 +193,7 @@ WAYS: dict[str, tuple[Callable[[str], Callable[[], Means]], str]] = {
     "DuckDB over it": (_duckdb, "duckdb"),
     "`trainlog.dask.read_runs`, processes": (_dask, "dask"),
     "`trainlog.ray.read_runs`": (_ray, "ray"),
+    "`trainlog.spark.read_runs`": (_spark, "pyspark"),
     "Polars on compacted Parquet": (_compacted, "polars"),
 }
 
@@ -220,9 +239,10 @@ def _question(folder: Path, count: int, rows: int, passes: int) -> Table:
     table = Table(
         f"The mean reward of each of {count:,} runs",
         f"{count:,} FLOG files of {rows:,} stats frames with eleven keys, {size / 1e6:,.0f} MB, in the page cache; "
-        "the catalog is warm. Two processes each; their start is counted, imports are not, nor is the start of Ray. "
+        "the catalog is warm. Two processes each; their start is counted, imports are not, nor is the start of Ray "
+        "and Spark. "
         "*First* and *again*: in the same process; *core*: seconds of a core for both, of all processes together but "
-        f"Ray's. The median of {passes} fresh processes each; all answers are the "
+        f"theirs. The median of {passes} fresh processes each; all answers are the "
         f"same.{note}",
         ["way", "first", "again", "core", "to two plain processes", "again"],
     )
@@ -244,7 +264,7 @@ def _question(folder: Path, count: int, rows: int, passes: int) -> Table:
         table.rows.append(
             [
                 *(way, *(f"{one:,.3f} s" for one in taken.values())),
-                "" if module == "ray" else f"{statistics.median(one['core'] for one in answers):,.2f} s",
+                "" if module in ("ray", "pyspark") else f"{statistics.median(one['core'] for one in answers):,.2f} s",
                 *(ratio(taken[which], base[which]) for which in base),
             ]
         )

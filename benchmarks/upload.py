@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +14,7 @@ import trainlog
 from benchmarks import frames
 from benchmarks.measure import Scale, Unmeasured, in_child, scratch
 from benchmarks.report import Table, ratio
+from benchmarks.s3_server import missing, s3_server
 
 __all__ = ["DISTRIBUTIONS", "recorded", "tables"]
 
@@ -76,27 +71,6 @@ def _parts(url: str) -> list[bytes]:
     return [fs.cat_file(name) for name in sorted(fs.find(root))]
 
 
-@contextmanager
-def _server(folder: Path) -> Iterator[str]:
-    """A bucket of an S3 server of this machine, in a process of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    os.environ |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
-    os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with (folder / "moto.log").open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
-        try:
-            for _ in range(300):
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                    break
-                time.sleep(0.1)
-            fsspec.filesystem("s3").mkdir("bucket")
-            yield "s3://bucket"
-        finally:
-            process.kill()
-            del os.environ["AWS_ENDPOINT_URL"]
-
-
 def tables(scale: Scale) -> Iterator[Table]:
     """One table."""
     count, turns = max(scale.rows // 4, 100), scale.passes
@@ -111,9 +85,10 @@ def tables(scale: Scale) -> Iterator[Table]:
     )
     with scratch() as folder:
         _add(table, "another folder", folder, count, turns, f"file://{folder}/away")
-        if find_spec("moto") and find_spec("s3fs"):
-            with _server(folder) as bucket:
-                _add(table, "S3", folder / "s3", count, turns, bucket)
+        if not missing():
+            with s3_server():
+                fsspec.filesystem("s3").mkdir("bucket")
+                _add(table, "S3", folder / "s3", count, turns, "s3://bucket")
     yield table
 
 

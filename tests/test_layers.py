@@ -20,7 +20,7 @@ ORDER = [*re.findall(r"^\| `([a-z_]+)/?` \|", ARCHITECTURE.partition("## The pac
 # Modules that must not be imported at the top of a file, as not everybody has them or needs them.
 LAZY = {
     *("lxml", "PIL", "click", "rich", "starlette", "uvicorn", "pyarrow", "pandas", "polars"),
-    *("duckdb", "ray", "dask", "fsspec"),
+    *("duckdb", "ray", "dask", "pyspark", "fsspec"),
     *("gymnasium", "mujoco", "imageio_ffmpeg", "mjviser", "trimesh", "viser"),
     *("torch", "stable_baselines3", "rsl_rl", "lightning", "pytorch_lightning", "transformers", "matplotlib"),
     *("keras", "torchrl", "mlflow"),
@@ -29,6 +29,7 @@ LAZY_MAY_BE_AT_THE_TOP_OF = {
     "cli": {"click"},
     "server": {"starlette", "uvicorn"},
     "gymnasium": {"gymnasium"},
+    "spark": {"pyspark"},
     "integrations": {
         *("stable_baselines3", "rsl_rl", "lightning", "pytorch_lightning", "transformers", "ray", "keras", "torchrl"),
     },

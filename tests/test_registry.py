@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import trainlog
-from trainlog import Frame, Kind, registry
+from trainlog import Frame, Kind, plugins, registry
 from trainlog.cli import main
 from trainlog.errors import CodecClash, CodecError, LogExists, LogNotFound, UnknownFormat, UnsupportedFrame
 
@@ -110,6 +110,21 @@ def test_plug_ins_are_not_looked_for_when_a_built_in_matches(
     monkeypatch.setattr("trainlog.plugins.entry_points", never)
     trainlog.create(tmp_path / "a.flog").close()
     assert list(trainlog.open(tmp_path / "a.flog")) == []
+
+
+def test_distributions_are_looked_at_once_for_many_files_that_are_no_logs(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    real = plugins.entry_points
+    monkeypatch.setattr(plugins, "entry_points", lambda **settings: (looked.append(1), real(**settings))[1])
+    for n in range(20):
+        (tmp_path / f"{n}.lines").write_text("{}\n")
+        with pytest.raises(UnknownFormat):
+            trainlog.open(tmp_path / f"{n}.lines")
+    assert len(looked) <= 1
+    site.install("lines-for-trainlog", "lines = lines_plugin:Lines", lines_plugin=PLUG_IN)
+    assert trainlog.open(tmp_path / "0.lines").header.meta == {}  # in the same process
 
 
 def test_two_codecs_of_one_name(site: Site, tmp_path: Path) -> None:

@@ -191,8 +191,10 @@ Usable = Callable[[str], bool]
 
 def task_of(meta: Mapping[str, Any]) -> str:
     """The creature and the task of the metadata, or else the environment; empty for none."""
-    named = ([str(meta[key]) for key in keys if meta.get(key) not in (None, "", "unknown")] for keys in _TASK_KEYS)
-    return ": ".join(next(filter(None, named), []))
+    for keys in _TASK_KEYS:
+        if named := [str(meta[key]) for key in keys if meta.get(key) not in (None, "", "unknown")]:
+            return ": ".join(named)
+    return ""
 
 
 def seed_of(meta: Mapping[str, Any], run: Mapping[str, Any] = MappingProxyType({})) -> Any:

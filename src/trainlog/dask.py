@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 from trainlog.catalog.fragments import Fragment, OnError
-from trainlog.catalog.runs import Runs, selected
+from trainlog.catalog.plan import RowChoice
+from trainlog.catalog.runs import Which, selected
 from trainlog.cores import core_count
 from trainlog.model import KindLike
 from trainlog.table.arrow import extra
-from trainlog.table.values import Range
 
 if TYPE_CHECKING:
     import dask.dataframe
@@ -23,16 +22,13 @@ _BYTES = 32 << 20  # of the logs of a partition
 
 
 def read_runs(
-    where: Runs | str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    where: Which,
     kind: KindLike = "stats",
     *,
     filter: str = "",
-    keys: Sequence[str] | None = None,
-    time: Range | None = None,
-    steps: Range | None = None,
-    last: int | None = None,
     on_error: OnError = "report",
     partition_bytes: int = _BYTES,
+    **rows: Unpack[RowChoice],
 ) -> dask.dataframe.DataFrame:
     """The rows of all runs as a frame of Dask: ``run``, ``task``, ``seed``, ``time``, then the columns of the logs.
 
@@ -43,12 +39,9 @@ def read_runs(
         where: folders, patterns and logs, or what `trainlog.runs` gave.
         kind: of which frames.
         filter: which runs, see docs/runs.md.
-        keys: only these columns of the logs.
-        time: only rows in this range of seconds.
-        steps: only rows in this range of steps.
-        last: of those, only so many from the end of each run.
         on_error: as for `trainlog.runs`.
         partition_bytes: bytes of the logs of a partition, about.
+        rows: which of them, and which of their columns: ``keys``, ``time``, ``steps``, ``last``, as for `Runs.table`.
 
     Raises:
         MissingExtra: without Dask's data frames and pyarrow.
@@ -58,12 +51,9 @@ def read_runs(
     """
     frames = extra("dask.dataframe", '"trainlog[dask]"')
     chosen = selected(where, filter, on_error)
-    schema = chosen.schema(kind)
-    names = None if keys is None else schema.columns_of(keys, kind)
-    total = sum(member.size for member in chosen.members())
-    size = max(min(partition_bytes, total // core_count()), 1)
-    fragments = chosen.fragments(kind, columns=names, size=size, schema=schema, time=time, steps=steps, last=last)
-    meta = _pandas(schema.arrow(names).empty_table())
+    plan = chosen.plan(kind, **rows)
+    fragments = plan.fragments(max(min(partition_bytes, plan.size // core_count()), 1))
+    meta = _pandas(plan.arrow().empty_table())
     if not fragments:
         empty: dask.dataframe.DataFrame = frames.from_pandas(meta, npartitions=1)
         return empty

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from trainlog import registry
 from trainlog.errors import CodecError, LogNotFound, TrainlogError, UnknownFormat
@@ -43,7 +44,7 @@ def find_logs(paths: Iterable[str | os.PathLike[str]], look: Look = lambda path:
         if path.is_dir():
             files, problem = (
                 [path.listed() if isinstance(path, RemotePath) else path],
-                "there are no logs in this folder",
+                "there are no logs in this folder that may be read",
             )
         elif glob.has_magic(str(path)) and not path.exists():
             files, problem = matching(path), "no log is named so"
@@ -71,9 +72,7 @@ def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:
         elif files:
             yield path
         else:
-            # A link to a folder might lead back to this one.
-            inside = (one for one in path.iterdir() if one.name[0] != "." and not (one.is_symlink() and one.is_dir()))
-            yield from _logs(sorted(inside, key=_by_name), look)
+            yield from _logs(sorted(_inside(path), key=_by_name), look)
     for folder, ranks in folders.items():
         if not ranks:
             continue
@@ -85,6 +84,19 @@ def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:
             yield folder / f"*{suffix}"
         else:
             yield from ranks
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """What may be logs in *folder*; nothing in one that may not be listed, or in a link that leads to itself."""
+    try:
+        found = list(folder.iterdir())
+    except TrainlogError:  # of an object storage
+        raise
+    except OSError:
+        return
+    for one in found:
+        if one.name[0] != "." and not (one.is_symlink() and one.is_dir()):  # which might lead back to this one
+            yield one
 
 
 def _log_of(path: Path) -> tuple[tuple[Path, ...], int | None]:
@@ -123,10 +135,15 @@ def matching(pattern: Path) -> list[Path]:
     return [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207 - it may be absolute
 
 
-def natural(name: str) -> list[tuple[int, str]]:
+_split: Final = re.compile(r"(\d+)").split
+
+
+def natural(name: str) -> list[str | int]:
     """The key by which names are sorted as people do it: 2 before 10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+    parts: list[str | int] = [*_split(name)]  # text and digits in turn, so that keys can be compared
+    parts[1::2] = map(int, parts[1::2])
+    return parts
 
 
-def _by_name(path: Path) -> list[tuple[int, str]]:
+def _by_name(path: Path) -> list[str | int]:
     return natural(str(path))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Final
@@ -56,6 +59,19 @@ def plug_ins(built_in: Collection[str]) -> Iterator[tuple[EntryPoint, Codec]]:
 
 
 def _by_name() -> dict[str, list[EntryPoint]]:
+    """The plug-ins by name; all distributions are looked at again where one may have been installed or removed."""
+    return _installed(tuple((place, _changed(place)) for place in sys.path))
+
+
+def _changed(place: str) -> int:
+    try:
+        return os.stat(place or os.curdir).st_mtime_ns  # noqa: PTH116 - it is asked for every file that is no log
+    except OSError:
+        return 0
+
+
+@lru_cache(1)
+def _installed(places: tuple[tuple[str, int], ...]) -> dict[str, list[EntryPoint]]:
     found: dict[str, list[EntryPoint]] = {}
     for entry in entry_points(group=GROUP):
         if distribution_of(entry) != BUILT_IN:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from trainlog.catalog.fragments import LABELS, Fragment, Member, OnError, Schema, arrow_module
-from trainlog.catalog.runs import Runs, selected
+from trainlog.catalog.runs import Which, selected
 from trainlog.catalog.workers import run_all
 from trainlog.model import KindLike
 from trainlog.table.arrow import extra
@@ -23,7 +22,7 @@ _RANGES: Final = ("time", "step")
 
 
 def scan_runs(
-    where: Runs | str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    where: Which,
     kind: KindLike = "stats",
     *,
     filter: str = "",
@@ -53,8 +52,8 @@ def scan_runs(
     from polars.io.plugins import register_io_source
 
     chosen = selected(where, filter, on_error, workers)
-    schema = chosen.schema(kind)
-    names = pl.from_arrow(schema.arrow().empty_table()).schema
+    plan = chosen.plan(kind)
+    names = pl.from_arrow(plan.arrow().empty_table()).schema
 
     def read(
         with_columns: list[str] | None, predicate: polars.Expr | None, n_rows: int | None, batch_size: int | None
@@ -64,26 +63,19 @@ def scan_runs(
         if needed is not None and predicate is not None:
             needed += [name for name in predicate.meta.root_names() if name not in needed]
         parts = [] if predicate is None else _conjunction(predicate)
-        ranges = _ranges(parts, schema.types)
+        ranges = _ranges(parts, plan.schema.types)
         of_labels = [part for part in parts if part.meta.root_names() and {*part.meta.root_names()} <= {*LABELS}]
-        members = _pruned(pl, chosen.members(), of_labels, schema)
-        fragments = chosen.fragments(
-            kind,
-            columns=needed,
-            time=ranges.get("time"),
-            steps=ranges.get("step"),
-            members=members,
-            size=min(8 << 20, max(sum(member.size for member in members) // 16, 1 << 16)),
-            schema=schema,
-        )
+        members = _pruned(pl, plan.members, of_labels, plan.schema)
+        part = plan.narrowed(members, needed, time=ranges.get("time"), steps=ranges.get("step"))
+        fragments = part.fragments(min(8 << 20, max(part.size // 16, 1 << 16)))
         left = n_rows
         for frame in _in_order(pl, fragments, 1 if left is not None and predicate is None else chosen.workers):
-            part = frame if predicate is None else frame.filter(predicate)
-            part = part if columns is None else part.select(columns)
+            rows = frame if predicate is None else frame.filter(predicate)
+            rows = rows if columns is None else rows.select(columns)
             if left is not None:
-                part = part.head(left)
-                left -= len(part)
-            yield part
+                rows = rows.head(left)
+                left -= len(rows)
+            yield rows
             if left == 0:
                 return
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainlog.catalog.fragments import Fragment, OnError
-from trainlog.catalog.runs import Runs, selected
+from trainlog.catalog.plan import Plan
+from trainlog.catalog.runs import Which, selected
 from trainlog.model import KindLike
 from trainlog.table.arrow import extra
 from trainlog.table.values import Range
@@ -19,7 +19,7 @@ __all__ = ["read_runs"]
 
 
 def read_runs(
-    where: Runs | str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    where: Which,
     kind: KindLike = "stats",
     *,
     filter: str = "",
@@ -54,17 +54,12 @@ def read_runs(
     """
     data = extra("ray.data", '"trainlog[ray]"')
     chosen = selected(where, filter, on_error)
-    source = _source(data, chosen, kind, keys, {"time": time, "steps": steps, "last": last})
-    found: ray.data.Dataset = data.read_datasource(source, **options)
+    plan = chosen.plan(kind, keys=keys, time=time, steps=steps, last=last)
+    found: ray.data.Dataset = data.read_datasource(_source(data, plan), **options)
     return found
 
 
-def _source(data: Any, chosen: Runs, kind: KindLike, keys: Sequence[str] | None, rows: dict[str, Any]) -> Any:
-    schema = chosen.schema(kind)
-    columns = None if keys is None else schema.columns_of(keys, kind)
-    members = chosen.members()
-    total = sum(member.size for member in members)
-
+def _source(data: Any, plan: Plan) -> Any:
     class RunsDatasource(data.Datasource):  # type: ignore[misc]  # Ray is imported here alone
         """Reads fragments."""
 
@@ -72,14 +67,11 @@ def _source(data: Any, chosen: Runs, kind: KindLike, keys: Sequence[str] | None,
             return "Runs"
 
         def estimate_inmemory_data_size(self) -> int:
-            return total
+            return plan.size
 
         def get_read_tasks(self, parallelism: int, *more: Any, **options: Any) -> list[Any]:
-            size = max(total // max(parallelism, 1), 1)
-            fragments = chosen.fragments(kind, columns=columns, members=members, size=size, schema=schema, **rows)
-            return [
-                data.ReadTask(_Read(fragment), self._about(fragment), schema.arrow(columns)) for fragment in fragments
-            ]
+            fragments = plan.fragments(max(plan.size // max(parallelism, 1), 1))
+            return [data.ReadTask(_Read(fragment), self._about(fragment), plan.arrow()) for fragment in fragments]
 
         def _about(self, fragment: Fragment) -> Any:
             from ray.data.block import BlockMetadata

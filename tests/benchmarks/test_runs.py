@@ -7,7 +7,9 @@ import pytest
 from benchmarks.measure import QUICK
 from benchmarks.runs import WAYS, asked, make, tables
 
-LIGHT = [way for way, (_, module) in WAYS.items() if module not in ("ray", "dask") and "compacted" not in way]
+LIGHT = [
+    way for way, (_, module) in WAYS.items() if module not in ("ray", "dask", "pyspark") and "compacted" not in way
+]
 
 
 @pytest.mark.parametrize("way", LIGHT)

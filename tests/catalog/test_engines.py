@@ -1,9 +1,10 @@
-"""The same rows as the plain loop from Polars, DuckDB, Ray Data and Dask, on damaged logs too."""
+"""The same rows as the plain loop from Polars, DuckDB, Ray Data, Dask and Spark, on damaged logs too."""
 
 from __future__ import annotations
 
 import math
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -190,7 +191,7 @@ def test_an_old_pyarrow_is_refused_with_a_sentence(tmp_path: Path, monkeypatch: 
 
 def test_a_log_that_becomes_something_else_after_the_plan_is_an_error(tmp_path: Path) -> None:
     make_run(tmp_path / "a.flog", {}, [{"x": 1}])
-    (fragment,) = trainlog.runs(tmp_path).fragments()
+    (fragment,) = trainlog.runs(tmp_path).plan().fragments(1 << 20)
     make_run(tmp_path / "a.flog", {}, [{"x": 1.5}])
     with pytest.raises(trainlog.TrainlogError, match="column 'x' has other values than when the runs were looked at"):
         fragment.arrow()
@@ -241,3 +242,86 @@ def test_ray_data_has_the_same_rows(folder: Path, ray_session: Any) -> None:
     lean = trainlog.ray.read_runs(folder, keys=["reward"], steps=(10, 20), on_error="skip")
     assert lean.count() == 18
     assert trainlog.ray.read_runs(folder, filter="algo:sac").max("reward") == 190.0
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    pytest.importorskip("pyspark")
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java")
+    from pyspark.sql import SparkSession
+
+    paths = os.pathsep.join([str(Path(trainlog.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    settings = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2", "spark.log.level": "OFF"}
+    settings |= dict.fromkeys(("spark.driver.host", "spark.driver.bindAddress"), "127.0.0.1")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setenv("PYTHONPATH", paths)
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+        yield session
+        session.stop()
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+def test_spark_has_the_same_rows(folder: Path, spark: Any) -> None:
+    import trainlog.spark
+
+    make_run(folder / "types.flog", {}, [{"large": 2**63 + 1, "raw": b"\x00", "flag": True, "grid": [[1, 2], [3, 4]]}])
+    frame = trainlog.spark.read_runs(spark, folder, partition_bytes=1 << 12)
+    assert frame.columns == list(trainlog.runs(folder).to_arrow().column_names)
+    rows = [tuple(map(plain, row)) for row in frame.filter("run != 'types.flog'").select(*COLUMNS).collect()]
+    assert comparable(rows) == comparable(row for row in plain_rows(folder) if row[0] != "types.flog")
+    ((large, raw, flag, grid),) = frame.filter("run = 'types.flog'").select("large", "raw", "flag", "grid").collect()
+    assert (int(large), bytes(raw), flag, grid) == (2**63 + 1, b"\x00", True, [[1, 2], [3, 4]])
+    lean = trainlog.spark.read_runs(spark, [folder / "ppo", folder / "sac"], keys=["reward"], steps=(10, 20))
+    assert lean.columns == ["run", "task", "seed", "time", "reward"]
+    assert lean.count() == 18
+    named = spark.read.format("trainlog").option("filter", "algo:sac").load(str(folder))
+    assert named.agg({"reward": "max"}).collect()[0][0] == 190.0
+    alone = trainlog.spark.read_runs(spark, folder / "sac" / "9.flog", trainlog.Kind.STATS, last=2)
+    assert alone.count() == 2
+    with pytest.raises(KeyError, match="nothing"):
+        trainlog.spark.read_runs(spark, folder, keys=["nothing"])
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+def test_a_stream_of_spark_has_each_row_once(tmp_path: Path, spark: Any) -> None:
+    import trainlog.spark
+
+    def rows(first: int, count: int, size: int) -> list[dict[str, Any]]:
+        return [{"step": n, "pad": "x" * size} for n in range(first, first + count)]
+
+    folder = tmp_path / "runs"
+    small, large = folder / "small.flog", folder / "large.flog"
+    make_run(small, {}, rows(0, 5, 1))
+    make_run(large, {}, rows(0, 100, 2000))  # of which only what is new is read
+    stream = trainlog.spark.read_stream(spark, folder, keys=["step"])
+    writer = stream.writeStream.format("memory").queryName("logged").option("checkpointLocation", tmp_path / "kept")
+
+    def logged(query: Any) -> dict[str, list[int]]:
+        query.processAllAvailable()
+        found: dict[str, list[int]] = {}
+        for run, step in spark.table("logged").select("run", "step").orderBy("run", "step").collect():
+            found.setdefault(run, []).append(step)
+        return found
+
+    query = writer.start()
+    try:
+        assert logged(query) == {"small.flog": [*range(5)], "large.flog": [*range(100)]}
+        for path, first, count, size in ((small, 5, 3, 1), (large, 100, 50, 2000)):
+            with path.open("ab") as file:
+                frames = [Flog.frame(float(n), STATS, row) for n, row in enumerate(rows(first, count, size), first)]
+                file.write(b"".join(frames))
+        make_run(folder / "new.flog", {}, rows(0, 2, 1))
+        assert logged(query) == {"small.flog": [*range(8)], "large.flog": [*range(150)], "new.flog": [0, 1]}
+        make_run(small, {}, rows(0, 3, 1))
+        with pytest.raises(Exception, match="its rows cannot be taken back; begin a new stream"):
+            logged(query)
+    finally:
+        query.stop()

@@ -331,3 +331,26 @@ def test_digests_add_up_over_batches(tmp_path: Path) -> None:
     }
     assert metrics["g"].numbers == 0
     assert str(Digest.unpacked(whole.packed()).packed()) == str(whole.packed())
+
+
+def test_links_that_lead_nowhere_or_back_and_shut_folders_are_passed(folder: Path) -> None:
+    (folder / "itself").symlink_to(folder / "itself")
+    (folder / "ppo" / "up").symlink_to(folder)
+    (folder / "other.flog").symlink_to(folder / "sac" / "0.flog")
+    names = ["other.flog", *(f"{algo}/{seed}.flog" for algo in ("ppo", "sac") for seed in range(3))]
+    assert trainlog.runs(folder).config["run"].tolist() == names
+
+
+def test_a_log_that_may_not_be_read_is_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shut = str(folder / "ppo" / "1.flog")
+    real = os.open
+
+    def refuse(path: object, *args: object, **settings: object) -> int:
+        if str(path) == shut:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", refuse)
+    runs = trainlog.runs(folder, workers=1)
+    assert runs.damaged == {"ppo/1.flog": "cannot read it: Permission denied"}
+    assert [run.state for run in runs].count("unreadable") == 1

@@ -58,6 +58,12 @@ def test_one_log_and_several_places(folder: Path) -> None:
     assert both.config["algo"].tolist() == ["ppo"] * 3 + ["sac"] * 3
 
 
+def test_what_is_beside_a_single_log_is_not_listed(folder: Path, storage: type[FaultyStorage]) -> None:
+    storage.requests.clear()
+    assert trainlog.runs(f"{URL}/ppo/0.flog").config["run"].tolist() == ["0.flog"]
+    assert storage.requests["list"] == 0
+
+
 def test_the_catalog_is_in_the_users_cache_and_only_what_has_changed_is_read(
     folder: Path, storage: type[FaultyStorage], cache: Path
 ) -> None:

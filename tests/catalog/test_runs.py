@@ -326,3 +326,21 @@ def test_no_error_of_a_worker_is_lost(tmp_path: Path, monkeypatch: pytest.Monkey
         damage(path)
     with pytest.raises(TrainlogError):
         trainlog.runs(tmp_path, workers=3, on_error="raise").table()
+
+
+@pytest.mark.parametrize("where", ["", "sac/2.flog"])
+def test_how_far_runs_have_come(tmp_path: Path, where: str) -> None:
+    """Also where no catalog is kept, as for a single log."""
+    sweep(tmp_path)
+    reached = trainlog.runs(tmp_path / where).reached()
+    assert {one.rows for one in reached.values()} == {5}
+    assert {one.time for one in reached.values()} == {4.0}
+    assert list(reached) == [run.name for run in trainlog.runs(tmp_path / where)]
+    assert not trainlog.runs(tmp_path / where).reached("creature")
+
+
+def test_a_wrong_name_of_an_argument_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    sweep(tmp_path)
+    with pytest.raises(TypeError, match="step"):
+        trainlog.runs(tmp_path).to_arrow(step=(0, 10))  # type: ignore[call-arg]

@@ -29,7 +29,7 @@ def test_a_url_keeps_its_slashes_in_messages_and_values() -> None:
     assert str(path) == "s3://bucket/runs/run.flog"
     assert (path.name, path.stem, path.suffix) == ("run.flog", "run", ".flog")
     assert str(path.parent) == "s3://bucket/runs"
-    assert [str(one) for one in path.parents] == ["s3://bucket/runs", "s3://bucket"]
+    assert [str(one) for one in path.parents] == ["s3://bucket/runs", "s3://bucket", "s3://"]
     assert str(path.with_name("a.flog")) == "s3://bucket/runs/a.flog"
     assert str(path.with_suffix(".bin")) == "s3://bucket/runs/run.bin"
     assert str(path.parent / "b" / "c.flog") == "s3://bucket/runs/b/c.flog"
@@ -57,6 +57,8 @@ def test_what_has_no_folder() -> None:
     path = location("zip://run.flog::s3://bucket/all.zip")
     assert str(path.with_name("b.flog")) == "zip://b.flog::s3://bucket/all.zip"
     root = location("zip://::s3://bucket/all.zip")
+    assert path.parent == root
+    assert root.parent == root
     assert path.relative_to(root).as_posix() == "run.flog"
     assert root / "run.flog" == path
 
@@ -81,7 +83,13 @@ def test_a_url_is_pickled_with_its_options() -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "root"),
-    [("s3://b/runs/*/run.flog", "s3://b/runs"), ("s3://b/*", "s3://b"), ("runs/*.flog", "runs"), ("/a/b*/c", "/a")],
+    [
+        ("s3://b/runs/*/run.flog", "s3://b/runs"),
+        ("s3://b/*", "s3://b"),
+        ("memory://*", "memory://"),
+        ("runs/*.flog", "runs"),
+        ("/a/b*/c", "/a"),
+    ],
 )
 def test_the_fixed_part_of_a_pattern(pattern: str, root: str) -> None:
     assert str(fixed_part(location(pattern))) == root

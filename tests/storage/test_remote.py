@@ -101,6 +101,28 @@ def test_twenty_small_logs_of_a_folder_are_at_most_24_requests(storage: type[Fau
     assert storage.requests.total() <= 24
 
 
+def test_the_end_of_a_log_by_another_program_is_one_request(storage: type[FaultyStorage]) -> None:
+    """As is that of one with checksums, of which less is read."""
+    storage.put(KEY, big(5_000_000))
+    assert trainlog.open(URL).header.meta == {"creature": "ant"}
+    ends = [(start, stop) for _, start, stop in storage.read if start > 1 << 20]
+    assert len(ends) == 1
+    assert ends[0][1] == len(storage.objects[KEY][0])
+    assert storage.requests == {"get": 3, "info": 2}  # the first MiB, a sample of it, and the end
+
+
+def test_a_log_by_another_program_that_was_resumed_hides_what_a_rewind_superseded(
+    storage: type[FaultyStorage], tmp_path: Path
+) -> None:
+    path = tmp_path / "run.flog"
+    path.write_bytes(big(5_000_000))
+    with trainlog.TrainingRecorder(path, resume=True) as log:
+        log.rewind(1000)
+        log.record_stats_frame(None, {"step": 2000, "reward": 1.0})
+    storage.put(KEY, path.read_bytes())
+    assert trainlog.open(URL).table("stats")["step"].tolist() == [*range(1001), 2000]
+
+
 def test_no_byte_is_fetched_twice_by_who_reads_on(storage: type[FaultyStorage]) -> None:
     content = big(30_000_000)
     storage.put(KEY, content)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.s3_server import NEEDS, counted_requests, s3_server
 
 import trainlog
 from made_runs import log_bytes, sweep
@@ -26,27 +23,10 @@ pytestmark = pytest.mark.nightly
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of an S3 server; it is a process of its own."""
-    for package in ("s3fs", "moto", "flask", "flask_cors"):
+    for package in NEEDS:
         pytest.importorskip(package)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(600):
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
+    with s3_server() as address:
+        yield address
 
 
 @pytest.fixture
@@ -54,9 +34,6 @@ def s3(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """The file system with an empty bucket; credentials and address are the environment's, as for users."""
     import fsspec
 
-    settings = {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1", "ENDPOINT_URL": server}
-    for name, value in settings.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     fs = fsspec.filesystem("s3")
     fs.mkdir("bucket")
@@ -69,17 +46,10 @@ def s3(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 @pytest.fixture
-def requests(s3: Any, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+def requests(s3: Any) -> Iterator[Counter[str]]:
     """How often S3 is asked for what."""
-    count: Counter[str] = Counter()
-    real = type(s3)._call_s3
-
-    async def counting(self: Any, method: str, *args: Any, **settings: Any) -> Any:
-        count[method] += 1
-        return await real(self, method, *args, **settings)
-
-    monkeypatch.setattr(type(s3), "_call_s3", counting)
-    return count
+    with counted_requests(s3) as count:
+        yield count
 
 
 def rows(count: int) -> list[dict[str, Any]]:

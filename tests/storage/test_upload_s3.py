@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from benchmarks.s3_server import NEEDS, s3_server
 
 import trainlog
 from buckets import check_prefix, log_in, objects
@@ -91,33 +92,15 @@ class Proxy:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    pytest.importorskip("moto.server")
-    pytest.importorskip("s3fs")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    out = (tmp_path_factory.mktemp("moto") / "moto.log").open("w")
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with out, subprocess.Popen(command, stdout=out, stderr=out) as process:
-        until = time.monotonic() + 60
-        while True:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            assert time.monotonic() < until
-            time.sleep(0.1)
-        yield port
-        process.kill()
+def server() -> Iterator[int]:
+    for package in NEEDS:
+        pytest.importorskip(package)
+    with s3_server() as address:
+        yield int(address.rpartition(":")[2])
 
 
 @pytest.fixture
-def proxy(server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server}",
-    }.items():
-        monkeypatch.setenv(name, value)
+def proxy(server: int) -> Iterator[Proxy]:
     one = Proxy(server)
     yield one
     one.close()

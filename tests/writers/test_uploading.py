@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 import trainlog
 from buckets import FaultyFileSystem, check_prefix, log_in, new_bucket, objects
@@ -52,6 +53,21 @@ def test_a_run_is_in_the_bucket_byte_for_byte(local: Path) -> None:
     assert log_in(f"{url}/runs", "a.flog") == Path(log.path).read_bytes()
     assert trainlog.open(log.path).table("stats")["step"].tolist() == list(range(200))
     assert trainlog.verify(log.path).whole
+
+
+def test_a_url_without_a_folder_is_shown_as_it_was_typed(local: Path, request: pytest.FixtureRequest) -> None:
+    url = f"{new_bucket()}.flog"
+    request.addfinalizer(lambda: MemoryFileSystem().rm(f"{url}.parts", recursive=True))
+    with TrainingRecorder(url) as log:
+        record(log, 10)
+        assert log.uploader is not None
+        assert log.uploader.url == url
+    with pytest.raises(LogExists, match=f"already at {url}"):
+        TrainingRecorder(url, local=local / "elsewhere" / url.partition("://")[2])
+    assert trainlog.open(url).table("stats").rows == 10
+    runs = trainlog.runs(url)
+    assert runs.config["run"].tolist() == [url.partition("://")[2]]
+    assert [str(run.path) for run in runs] == [url]
 
 
 def test_a_reader_midway_sees_whole_rows(tmp_path: Path) -> None:

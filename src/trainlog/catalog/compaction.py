@@ -14,7 +14,8 @@ from urllib.parse import quote
 import numpy as np
 
 from trainlog import registry
-from trainlog.catalog.fragments import Fragment, Member, Schema, arrow_module, by_bytes
+from trainlog.catalog.fragments import Fragment, Member, Schema, arrow_module
+from trainlog.catalog.plan import by_bytes
 from trainlog.catalog.progress import progress_bar
 from trainlog.catalog.workers import run_all
 from trainlog.errors import CodecError, LogExists, LogWriteError

@@ -282,6 +282,13 @@ class Facts:
     step: str = ""
     read: bool = False
 
+    @property
+    def problem(self) -> str:
+        """What is wrong with it; empty for nothing. An unfinished record at the end is how a killed run ends."""
+        if self.error:
+            return self.error
+        return f"{self.damage:,} bytes that are no record, in {self.holes} places" if self.holes else ""
+
     def packed(self) -> dict[str, Any]:
         """As plain values, without those that are as they are by default."""
         return {name: value for name in _DEFAULTS if (value := getattr(self, name)) != _DEFAULTS[name]}
@@ -297,7 +304,8 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
             warnings.simplefilter("ignore", TrainlogWarning)
             reader = registry.open(path)
     except UnknownFormat as error:
-        if not registry.is_accepted(path):
+        is_refused = isinstance(error.__cause__, PermissionError) and bool(registry.suffix_of(path))
+        if not is_refused and not registry.is_accepted(path):
             return None, Facts()
         return None, Facts([path.name], "?", state="unreadable", error=error.message)
     except CodecError:  # a picture

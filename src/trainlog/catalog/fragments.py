@@ -1,6 +1,6 @@
-"""How many logs are read: a plan of fragments of about equal bytes, each of which another process can read.
+"""Some logs and what is asked of each, as a value that another process can read.
 
-The engines (a pool of processes, Polars, Ray Data, Dask) are given fragments, and nothing else of trainlog.
+The engines (a pool of processes, Polars, Ray Data, Dask, Spark) are given fragments, and nothing else of trainlog.
 """
 
 from __future__ import annotations
@@ -11,12 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-import numpy as np
-
 from trainlog import registry
 from trainlog.catalog.facts import Digest
 from trainlog.catalog.run_table import column_name, utf8
-from trainlog.errors import CodecError, CorruptLog, MissingExtra, TrainlogError, TrainlogWarning
+from trainlog.errors import (
+    CodecError,
+    CorruptLog,
+    DamagedLog,
+    DamagedLogWarning,
+    MissingExtra,
+    TrainlogError,
+    TrainlogWarning,
+)
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Gap, Scan
 from trainlog.storage.location import RemotePath
@@ -36,7 +42,6 @@ __all__ = [
     "Member",
     "OnError",
     "Schema",
-    "by_bytes",
     "labels_of",
     "seconds_to_read",
 ]
@@ -210,6 +215,29 @@ class Fragment:
             found.append((place, tables))
         return found, damaged
 
+    def episodes(self) -> tuple[list[tuple[int, Table]], dict[str, str]]:
+        """The tables of episodes, and what is wrong; otherwise as `tables`."""
+        from trainlog.episode import episode_table
+
+        found, damaged = [], {}
+        for place, member in enumerate(self.members):
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always", DamagedLogWarning)
+                try:
+                    table = episode_table(registry.open(member.path))
+                except TrainlogError as error:
+                    if self.on_error == "raise":
+                        raise
+                    damaged[member.run] = error.message
+                    continue
+            if holes := [str(one.message) for one in told if issubclass(one.category, DamagedLogWarning)]:
+                damaged[member.run] = holes[0]
+                if self.on_error == "raise":
+                    raise DamagedLog(holes[0], path=member.path)
+            if not holes or self.on_error == "report":
+                found.append((place, table))
+        return found, damaged
+
     def _prefetch(self) -> None:
         """Fetch the small logs of an object storage together."""
         small = [one.path for one in self.members if isinstance(one.path, RemotePath) and one.size < _SMALL]
@@ -314,19 +342,6 @@ def arrow_module() -> Any:
 def seconds_to_read(logs: int, size: int) -> float:
     """About how long one process takes for so many *logs*, of *size* bytes together."""
     return logs * 5e-4 + size / 200e6
-
-
-def by_bytes(members: Sequence[Member], most: int) -> list[tuple[Member, ...]]:
-    """*members*, in their order, in groups of about *most* bytes each; a log is never divided."""
-    if not members:
-        return []
-    sizes = np.cumsum([max(member.size, 1 << 12) for member in members])  # a small log costs an open, too
-    count = max(1, round(int(sizes[-1]) / most))
-    number = np.minimum((sizes - 1) * count // int(sizes[-1]), count - 1)
-    groups: dict[int, list[Member]] = {}
-    for member, group in zip(members, number.tolist(), strict=True):
-        groups.setdefault(group, []).append(member)
-    return [tuple(group) for group in groups.values()]
 
 
 def labels_of(members: Sequence[Member]) -> Mapping[str, list[Any]]:

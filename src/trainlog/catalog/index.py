@@ -158,6 +158,7 @@ class Catalog:
             raise LogNotFound("there is no such file or folder", path=where)
         else:
             self.root = where if where.is_dir() else where.parent
+        self._is_file = not self._is_pattern and self.root != where
         root = self.root.as_posix()
         self._cut = 0 if root == "." else len(root) + (not root.endswith("/"))
         self.store = Store(location(self.root) if self._is_tree or self._is_pattern else None)
@@ -179,8 +180,11 @@ class Catalog:
         return {name: runs[name] for name in sorted(runs, key=natural)}
 
     def _list(self) -> None:
-        """List a tree that is in an object storage; the listing answers the questions of this look."""
-        if isinstance(self.root, RemotePath) and isinstance(self._where, RemotePath):
+        """List a tree that is in an object storage; the listing answers the questions of this look.
+
+        What is beside a single log is not asked for.
+        """
+        if isinstance(self.root, RemotePath) and isinstance(self._where, RemotePath) and not self._is_file:
             self.root = self.root.listed()
             inner = self._where.below(self.root)
             self._where = self.root / inner if inner else self.root
@@ -316,10 +320,10 @@ class Catalog:
 
     def _found(self) -> dict[str, _Stamp]:
         """The files that may be logs."""
+        if self._is_file:
+            return {self._where.name: _Stamp.of(self._where.stat())} if self._where.is_file() else {}
         if isinstance(self._where, RemotePath):
             return self._found_remote(self._where)
-        if self._where.is_file():
-            return {self._where.name: _Stamp.of(self._where.stat())}
         if not self._is_pattern:
             return self._walked()
         found: dict[str, _Stamp] = {}

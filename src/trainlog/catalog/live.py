@@ -17,7 +17,7 @@ from trainlog.catalog.facts import Digest, Facts
 from trainlog.catalog.filter import searched
 from trainlog.catalog.follow import CatalogFollower
 from trainlog.catalog.notes import Notes
-from trainlog.catalog.runs import row_of
+from trainlog.catalog.run_info import row_of
 from trainlog.catalog.store import Entry
 from trainlog.errors import LogNotFound, TrainlogError
 from trainlog.storage.location import RemotePath

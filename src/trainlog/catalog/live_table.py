@@ -12,7 +12,7 @@ from trainlog.catalog.filter import FACTS, PREFIXES, SEARCHED, Filter, check_key
 from trainlog.catalog.filter import matching as matching_rows
 from trainlog.catalog.live import LiveCatalog, LiveRun
 from trainlog.catalog.notes import PREFIX
-from trainlog.catalog.runs import of_metric
+from trainlog.catalog.run_info import of_metric
 from trainlog.catalog.workers import run_bounded
 from trainlog.errors import ExpressionError
 

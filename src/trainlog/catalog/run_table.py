@@ -58,10 +58,10 @@ class RunTable(Mapping[str, Array]):
         self._columns = dict(columns)
 
     @classmethod
-    def of_rows(cls, rows: Sequence[Mapping[str, Any]]) -> RunTable:
-        """A table of one row for each of *rows*; a key that one lacks is absent there."""
+    def of_rows(cls, rows: Sequence[dict[str, Any]]) -> RunTable:
+        """A table of one row for each of *rows*, which are flat; a key that one lacks is absent there."""
         builder = TableBuilder(Kind.STATS)
-        builder.add_frames([0.0] * len(rows), rows)
+        builder.add_frames([0.0] * len(rows), rows, flat=True)
         table = builder.finish()
         return cls(len(rows), {key: table.stored(key) for key in table})
 

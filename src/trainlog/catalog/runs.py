@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack, overload
 
 from trainlog import registry
-from trainlog.catalog.facts import Digest, Facts, State, facts_of
+from trainlog.catalog.facts import Digest, facts_of
 from trainlog.catalog.filter import PREFIXES, Filter, check_keys
-from trainlog.catalog.fragments import (
-    Fragment,
-    Member,
-    OnError,
-    Schema,
-    arrow_module,
-    by_bytes,
-    labels_of,
-    seconds_to_read,
-)
+from trainlog.catalog.fragments import Fragment, Member, OnError, Schema, arrow_module, labels_of, seconds_to_read
 from trainlog.catalog.index import Catalog
-from trainlog.catalog.notes import PREFIX
+from trainlog.catalog.plan import Plan, RowChoice, by_bytes
 from trainlog.catalog.progress import progress_bar
-from trainlog.catalog.run_table import RunTable, column_name
-from trainlog.catalog.store import Entry
+from trainlog.catalog.run_info import KnownRun, RunInfo, of_metric, row_of
+from trainlog.catalog.run_table import RunTable
 from trainlog.catalog.workers import run_all
-from trainlog.codec import Reader
-from trainlog.conventions import AxisName, Conventions, seed_of, task_of
-from trainlog.errors import DamagedLog, DamagedLogWarning, LogNotFound, TrainlogError
+from trainlog.conventions import AxisName
+from trainlog.errors import DamagedLog, DamagedLogWarning, LogNotFound
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Scan
 from trainlog.storage.location import local_path, location
@@ -50,7 +38,7 @@ if TYPE_CHECKING:
     from trainlog.catalog.compaction import Compaction
     from trainlog.plot import BandName, CenterName, Picture
 
-__all__ = ["RunInfo", "Runs", "of_metric", "row_of", "runs", "selected"]
+__all__ = ["Reached", "Runs", "Where", "Which", "runs", "selected"]
 
 Where = str | os.PathLike[str]
 
@@ -59,52 +47,19 @@ _FEW: Final = 16  # logs that a process is given at a time
 _NAMED: Final = 3  # damaged logs that a warning names
 
 
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """One of many runs, as the catalog knows it.
+class Reached(NamedTuple):
+    """How far a run has come.
 
     Attributes:
-        name: unique among the runs: the path below the folder that was asked for.
-        path: of the log.
-        meta: the metadata, nested keys joined by ``/``.
-        state: see `trainlog.catalog.facts.STATES`.
-        task: of its metadata, or None.
-        reason: what ended it, in words; empty where it does not say.
-        run: where it comes from, nested keys joined by ``/``; see docs/provenance.md.
+        rows: so many of one kind.
+        time: of the last of them.
+        position: behind the last frame, to scan from; empty where a small log is read from its beginning.
 
     """
 
-    name: str
-    path: Path
-    meta: Mapping[str, Any]
-    state: State
-    task: str | None
-    reason: str = ""
-    run: Mapping[str, Any] = field(default_factory=dict)
-
-    def open(self) -> Reader:
-        """The log itself; raises as `trainlog.open`."""
-        return registry.open(self.path)
-
-
-class _Known(NamedTuple):
-    """A run, and the catalog that knows it."""
-
-    catalog: Catalog
-    entry: Entry
-
-    @property
-    def facts(self) -> Facts:
-        return self.entry.facts
-
-    @property
-    def path(self) -> Path:
-        return self.catalog.path(self.entry.path)
-
-
-def _info(name: str, one: _Known) -> RunInfo:
-    facts = one.facts
-    return RunInfo(name, one.path, facts.meta, facts.state, task_of(facts.meta) or None, facts.reason, facts.run)
+    rows: int = 0
+    time: float = 0.0
+    position: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +68,7 @@ class _Settings:
     on_error: OnError
     progress: bool | Callable[[int, int], object]
     workers: int | None
-    known: dict[bool, dict[str, _Known]] = field(default_factory=dict)  # without, and with what is in their frames
+    known: dict[bool, dict[str, KnownRun]] = field(default_factory=dict)  # without, and with what is in their frames
 
 
 def runs(
@@ -150,14 +105,6 @@ def runs(
     return Runs(_Settings(tuple(Catalog(location(one)) for one in several), on_error, progress, workers))
 
 
-def selected(
-    where: Runs | Where | Iterable[Where], filter: str, on_error: OnError = "report", workers: int | None = None
-) -> Runs:
-    """The runs of *where*, as `runs` takes it or has given it, that fit *filter*; for the adapters of engines."""
-    found = where if isinstance(where, Runs) else runs(where, on_error=on_error, workers=workers)
-    return found.filter(filter) if filter else found
-
-
 class Runs(Sequence[RunInfo]):
     """Many runs, in the natural order of their paths; made by `trainlog.runs`.
 
@@ -172,38 +119,38 @@ class Runs(Sequence[RunInfo]):
 
     # --- which runs ---
 
-    def _all(self, *, read: bool) -> dict[str, _Known]:
+    def _all(self, *, read: bool) -> dict[str, KnownRun]:
         known = self._settings.known
         if read not in known and not (not read and True in known):
-            found: dict[str, _Known] = {}
+            found: dict[str, KnownRun] = {}
             catalogs = self._settings.catalogs
             for catalog in catalogs:
                 with progress_bar("looking at logs", self._settings.progress) as progress:
                     entries = catalog.entries(read=read, progress=progress, workers=self.workers)
                 if len(catalogs) > 1:
-                    found |= {catalog.path(name).as_posix(): _Known(catalog, one) for name, one in entries.items()}
+                    found |= {catalog.path(name).as_posix(): KnownRun(catalog, one) for name, one in entries.items()}
                 else:
-                    found = {name or catalog.root.name: _Known(catalog, one) for name, one in entries.items()}
+                    found = {name or catalog.root.name: KnownRun(catalog, one) for name, one in entries.items()}
             known[read] = found
         return known[read] if read in known else known[True]
 
-    def _mine(self, *, read: bool) -> dict[str, _Known]:
+    def _mine(self, *, read: bool) -> dict[str, KnownRun]:
         """The runs that were chosen, the damaged ones among them."""
         found = self._all(read=read)
         return found if self._chosen is None else {name: one for name, one in found.items() if name in self._chosen}
 
-    def _entries(self, *, read: bool) -> dict[str, _Known]:
+    def _entries(self, *, read: bool) -> dict[str, KnownRun]:
         found = self._mine(read=read)
-        bad = {name for name, one in found.items() if one.facts.holes or one.facts.error}
+        bad = {name for name, one in found.items() if one.facts.problem}
         if bad and self.on_error == "raise":
             first = next(name for name in found if name in bad)
-            raise DamagedLog(_problem(found[first].facts), path=found[first].path)
+            raise DamagedLog(found[first].facts.problem, path=found[first].path)
         return {name: one for name, one in found.items() if name not in bad} if self.on_error == "skip" else found
 
     @property
     def damaged(self) -> dict[str, str]:
         """What is wrong with which run, by name: bytes that are no record, or a log that cannot be read."""
-        return {name: _problem(one.facts) for name, one in self._mine(read=True).items() if _problem(one.facts)}
+        return {name: one.facts.problem for name, one in self._mine(read=True).items() if one.facts.problem}
 
     def known_damage(self) -> dict[str, str]:
         """`damaged`, as far as the logs were read by now; nothing is read for it."""
@@ -220,7 +167,7 @@ class Runs(Sequence[RunInfo]):
 
     def __iter__(self) -> Iterator[RunInfo]:
         for name, one in self._entries(read=False).items():
-            yield _info(name, one)
+            yield one.info(name)
 
     @overload
     def __getitem__(self, index: int) -> RunInfo: ...
@@ -230,7 +177,7 @@ class Runs(Sequence[RunInfo]):
     def __getitem__(self, index: int | slice) -> RunInfo | Runs:
         entries = self._entries(read=False)
         names = list(entries)[index]
-        return _info(names, entries[names]) if isinstance(names, str) else Runs(self._settings, frozenset(names))
+        return entries[names].info(names) if isinstance(names, str) else Runs(self._settings, frozenset(names))
 
     def _repr_html_(self) -> str:
         """The runs, their states and metadata in a notebook; no frames are read for it."""
@@ -279,7 +226,7 @@ class Runs(Sequence[RunInfo]):
                         row.setdefault(key, value)
         return rows
 
-    def _digests(self, entries: Mapping[str, _Known]) -> dict[str, Digest]:
+    def _digests(self, entries: Mapping[str, KnownRun]) -> dict[str, Digest]:
         found: dict[str, Digest] = {}
         for catalog in self._settings.catalogs:
             names = {one.entry.path: name for name, one in entries.items() if one.catalog is catalog}
@@ -348,13 +295,7 @@ class Runs(Sequence[RunInfo]):
 
     def members(self) -> list[Member]:
         """The runs as fragments have them."""
-        return [
-            Member(
-                one.path, name, task_of(one.facts.meta) or None, seed_of(one.facts.meta, one.facts.run), one.facts.size
-            )
-            for name, one in self._entries(read=False).items()
-            if one.facts.state != "unreadable"
-        ]
+        return [one.member(name) for name, one in self._entries(read=False).items() if one.facts.state != "unreadable"]
 
     def table(
         self,
@@ -416,7 +357,7 @@ class Runs(Sequence[RunInfo]):
         fragments = [Fragment(group, scan, self.on_error) for group in self._groups(members)]
         found: dict[int, list[tuple[int, Table]]] = {}
         damaged: dict[str, str] = {}
-        for number, (of_fragment, bad) in self._run(_episodes_of, fragments, "reading episodes"):
+        for number, (of_fragment, bad) in self._run(Fragment.episodes, fragments, "reading episodes"):
             found[number] = of_fragment
             damaged |= bad
         pairs = [
@@ -472,37 +413,39 @@ class Runs(Sequence[RunInfo]):
 
     # --- for other programs ---
 
-    def fragments(
+    def plan(
         self,
         kind: KindLike = "stats",
         *,
-        columns: Sequence[str] | None = None,
+        keys: Sequence[str] | None = None,
         time: Range | None = None,
         steps: Range | None = None,
         last: int | None = None,
-        members: Sequence[Member] | None = None,
-        size: int = _FRAGMENT,
-        schema: Schema | None = None,
-    ) -> list[Fragment]:
-        """The plan of a read: fragments of about *size* bytes of logs, which engines read where they like.
+    ) -> Plan:
+        """How the rows of *kind* are read, for engines: fragments, which their workers read where they like.
 
-        Args:
-            kind: of which frames.
-            columns: of the result, ``run`` and ``time`` among them; all without them.
-            time: only rows in this range.
-            steps: likewise.
-            last: of those, only so many from the end of each run.
-            members: some of the runs only.
-            size: bytes of the logs of a fragment; a log is never divided.
-            schema: where it is known already.
+        Raises:
+            MissingExtra, KeyError: as `to_arrow`.
 
         """
-        schema = schema or self.schema(kind)
-        keys = None if columns is None else [schema.keys[name] for name in columns if name in schema.keys]
-        scan = Scan(kinds=kind, columns=keys, time=time, steps=steps, last=last, batch_rows=None)
-        chosen = None if columns is None else tuple(columns)
-        groups = by_bytes(self.members() if members is None else members, size)
-        return [Fragment(group, scan, self.on_error, schema, chosen) for group in groups]
+        schema = self.schema(kind)
+        columns = None if keys is None else schema.columns_of(keys, kind)
+        scan = Scan(kinds=kind, time=time, steps=steps, last=last, batch_rows=None)
+        return Plan(self.members(), schema, scan, self.on_error, columns)
+
+    def reached(self, kind: KindLike = "stats") -> dict[str, Reached]:
+        """How far each run has come that has rows of *kind*, by name; for streams."""
+        entries = self._entries(read=True)
+        known: dict[str, tuple[Digest, str]] = {}
+        for catalog in self._settings.catalogs:
+            names = {one.entry.path: name for name, one in entries.items() if one.catalog is catalog}
+            known |= {names[path]: (digest, position) for path, digest, position in catalog.store.digests(names)}
+        for name, one in entries.items():
+            if name not in known and one.facts.state != "unreadable":  # no catalog is kept
+                known[name] = facts_of(one.path, read=True)[1:]
+        number = int(Kind.of(kind))
+        spans = {name: (digest.spans.get(number), position) for name, (digest, position) in known.items()}
+        return {name: Reached(int(span[0]), span[2], position) for name, (span, position) in spans.items() if span}
 
     def schema(self, kind: KindLike = "stats") -> Schema:
         """The columns that the rows of *kind* have in all runs; where the catalog does not know a log, it is read."""
@@ -517,8 +460,12 @@ class Runs(Sequence[RunInfo]):
             found |= zip(parts[number], digests, strict=True)
         return Schema.of((found[name] for name in entries if name in found), Kind.of(kind), self.members())
 
-    def to_arrow(self, kind: KindLike = "stats", *, keys: Sequence[str] | None = None, **rows: Any) -> pyarrow.Table:
+    def to_arrow(self, kind: KindLike = "stats", **rows: Unpack[RowChoice]) -> pyarrow.Table:
         """`table` as Apache Arrow; the types of the columns are those of all runs, see `Schema`.
+
+        Args:
+            kind: of which frames.
+            rows: which of them, and which of their columns: ``keys``, ``time``, ``steps``, ``last``.
 
         Raises:
             MissingExtra: without pyarrow: ``pip install "trainlog[arrow]"``.
@@ -526,52 +473,24 @@ class Runs(Sequence[RunInfo]):
 
         """
         pa = arrow_module()
-        schema = self.schema(kind)
-        columns = None if keys is None else schema.columns_of(keys, kind)
-        fragments = self.fragments(kind, columns=columns, schema=schema, **rows)
-        found = dict(self._run(Fragment.arrow, fragments, "reading"))
+        plan = self.plan(kind, **rows)
+        found = dict(self._run(Fragment.arrow, plan.fragments(_FRAGMENT), "reading"))
         parts = [found[number] for number in sorted(found)]
-        return pa.concat_tables(parts) if parts else schema.arrow(columns).empty_table()
+        return pa.concat_tables(parts) if parts else plan.arrow().empty_table()
 
-    def to_polars(
-        self, kind: KindLike = "stats", *, keys: Sequence[str] | None = None, **rows: Any
-    ) -> polars.DataFrame:
-        """`to_arrow` as a polars frame; `trainlog.polars.scan_runs` is the lazy one.
-
-        Raises:
-            MissingExtra: without polars and pyarrow.
-            KeyError: when no run has one of *keys*.
-
-        """
-        frame: polars.DataFrame = extra("polars", '"trainlog[polars]"').from_arrow(
-            self.to_arrow(kind, keys=keys, **rows)
-        )
+    def to_polars(self, kind: KindLike = "stats", **rows: Unpack[RowChoice]) -> polars.DataFrame:
+        """`to_arrow` as a polars frame, raises likewise; `trainlog.polars.scan_runs` is the lazy one."""
+        frame: polars.DataFrame = extra("polars", '"trainlog[polars]"').from_arrow(self.to_arrow(kind, **rows))
         return frame
 
-    def to_pandas(
-        self, kind: KindLike = "stats", *, keys: Sequence[str] | None = None, **rows: Any
-    ) -> pandas.DataFrame:
-        """`table` as a pandas frame.
+    def to_pandas(self, kind: KindLike = "stats", **rows: Unpack[RowChoice]) -> pandas.DataFrame:
+        """`table` as a pandas frame; raises as `to_arrow`, and needs no pyarrow."""
+        return self.table(kind, **rows).to_pandas()
 
-        Raises:
-            MissingExtra: without pandas.
-            KeyError: when no run has one of *keys*.
-
-        """
-        return self.table(kind, keys=keys, **rows).to_pandas()
-
-    def to_duckdb(
-        self, kind: KindLike = "stats", *, keys: Sequence[str] | None = None, **rows: Any
-    ) -> duckdb.DuckDBPyRelation:
-        """`to_arrow` as a relation of DuckDB.
-
-        Raises:
-            MissingExtra: without duckdb and pyarrow.
-            KeyError: when no run has one of *keys*.
-
-        """
+    def to_duckdb(self, kind: KindLike = "stats", **rows: Unpack[RowChoice]) -> duckdb.DuckDBPyRelation:
+        """`to_arrow` as a relation of DuckDB; raises likewise."""
         relation: duckdb.DuckDBPyRelation = extra("duckdb", '"trainlog[duckdb]"').from_arrow(
-            self.to_arrow(kind, keys=keys, **rows)
+            self.to_arrow(kind, **rows)
         )
         return relation
 
@@ -602,6 +521,16 @@ class Runs(Sequence[RunInfo]):
         _warn_of(self.damaged, len(self._mine(read=True)), self.on_error)
 
 
+Which = Runs | Where | Iterable[Where]
+"""Folders, patterns and logs, or what `runs` gave."""
+
+
+def selected(where: Which, filter: str, on_error: OnError = "report", workers: int | None = None) -> Runs:
+    """The runs of *where* that fit *filter*; for the adapters of engines."""
+    found = where if isinstance(where, Runs) else runs(where, on_error=on_error, workers=workers)
+    return found.filter(filter) if filter else found
+
+
 def _warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
     if not damaged or on_error != "report":
         return
@@ -613,13 +542,6 @@ def _warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
     )
 
 
-def _problem(facts: Facts) -> str:
-    """What is wrong with a log; empty for nothing. An unfinished record at the end is how a killed run ends."""
-    if facts.error:
-        return facts.error
-    return f"{facts.damage:,} bytes that are no record, in {facts.holes} places" if facts.holes else ""
-
-
 def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return dict.fromkeys((name for row in rows for name in row), None)
 
@@ -629,66 +551,5 @@ def _is_lacking(key: str, columns: Mapping[str, Any]) -> bool:
     return key not in columns and not any(name.endswith(f"/{key}") for name in columns)
 
 
-def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
-    """The row of a run in `Runs.config`, with the *notes* of people; what the run does not have is not in it."""
-    task = task_of(facts.meta)
-    row: dict[str, Any] = {"run": name, "state": facts.state, "task": task}
-    if facts.read:
-        row |= {"duration": facts.duration, "frames": facts.frames}
-    row |= {"size": facts.size, "changed": facts.changed}
-    if facts.read:
-        row["damage"] = facts.damage
-    if facts.reason:
-        row["reason"] = facts.reason
-    if facts.error:
-        row["error"] = facts.error
-    for key, value in facts.meta.items():
-        if key not in row:
-            row[key] = value
-        elif key != "task" or not (isinstance(value, str) and value in task):
-            row[column_name(key, row)] = value
-    for key, said in notes.items():
-        row[f"{PREFIX}/{key}"] = ", ".join(said) if isinstance(said, list) else said
-    for key, number in facts.last.items():
-        row[sys.intern(f"last/{key}")] = number
-    return row
-
-
-def of_metric(digest: Digest | None, prefix: str, name: str) -> float | None:
-    """A number of the digest: of stats, or else of generations."""
-    if digest is None:
-        return None
-    found = (digest.kinds.get(int(kind), {}).get(name) for kind in (Kind.STATS, Kind.EVOLUTION))
-    metric = next((one for one in found if one is not None and one.numbers), None)
-    if metric is None:
-        return None
-    if prefix == "best":
-        prefix = "min" if Conventions.lower_is_better(name) else "max"
-    return {"first": metric.first, "min": metric.low, "max": metric.high, "mean": metric.mean}[prefix]
-
-
 def _digests_of(paths: list[Path]) -> list[Digest]:
     return [facts_of(path, read=True)[1] for path in paths]
-
-
-def _episodes_of(fragment: Fragment) -> tuple[list[tuple[int, Table]], dict[str, str]]:
-    from trainlog.episode import episode_table
-
-    found, damaged = [], {}
-    for place, member in enumerate(fragment.members):
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always", DamagedLogWarning)
-            try:
-                table = episode_table(registry.open(member.path))
-            except TrainlogError as error:
-                if fragment.on_error == "raise":
-                    raise
-                damaged[member.run] = error.message
-                continue
-        if holes := [str(one.message) for one in told if issubclass(one.category, DamagedLogWarning)]:
-            damaged[member.run] = holes[0]
-            if fragment.on_error == "raise":
-                raise DamagedLog(holes[0], path=member.path)
-        if not holes or fragment.on_error == "report":
-            found.append((place, table))
-    return found, damaged

@@ -126,9 +126,10 @@ class Store:
                 for path, stamp, looked, is_run, packed in connection.execute(
                     "SELECT path, stamp, looked, is_run, facts FROM log"
                 ):
-                    with suppress(*_UNREADABLE):
-                        facts = Facts(**ormsgpack.unpackb(packed))
-                        found[path] = Entry(path, stamp, bool(is_run), facts, looked)
+                    try:
+                        found[path] = Entry(path, stamp, bool(is_run), Facts(**ormsgpack.unpackb(packed)), looked)
+                    except _UNREADABLE:
+                        continue
             except sqlite3.DatabaseError:
                 return {}
         return found

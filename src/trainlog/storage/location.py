@@ -92,14 +92,14 @@ class RemotePath(_Path):
 
     @property
     def parent(self) -> Self:
-        """The folder; of a bucket, itself."""
-        return self._with(self._path.rpartition("/")[0] or self._path)
+        """The folder; of what is in none, such as a bucket, the root of the file system."""
+        return self._with(self._path.rpartition("/")[0])
 
     @property
     def parents(self) -> tuple[Self, ...]:
-        """All folders, the nearest first."""
+        """All folders, the nearest first, the root last."""
         names = self._path.split("/")
-        return tuple(self._with("/".join(names[:n])) for n in range(len(names) - 1, 0, -1))
+        return tuple(self._with("/".join(names[:n])) for n in range(len(names) - 1, -1, -1))
 
     @property
     def parts(self) -> tuple[str, ...]:

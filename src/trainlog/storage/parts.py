@@ -120,7 +120,8 @@ class RemoteFolder:
             MissingExtra: when fsspec, or what it needs for this scheme, is not installed.
 
         """
-        self.url = _shown(url).rstrip("/")
+        begin, mark, path = _shown(url).rpartition("://")
+        self.url = begin + mark + path.rstrip("/")
         scheme = url.partition("://")[0] if is_url(url) else "file"
         if "::" in url:
             raise UnknownFormat(f"{self.url!r} is several file systems in a row, to which no logs are written")
@@ -129,6 +130,10 @@ class RemoteFolder:
         self._fs, self._root = _connect(url)
         self.at_once = scheme in _WHOLE_AT_ONCE
         self.local = Path(self._root) if scheme in ("file", "local") else None
+
+    def address(self, name: str) -> str:
+        """The URL of an object."""
+        return f"{self.url}{'' if self.url.endswith('://') else '/'}{name}"
 
     def find(self, below: str = "") -> dict[str, Stored]:
         """All objects below a folder, or the one of that name, by their names relative to this folder."""
@@ -205,7 +210,7 @@ class RemoteFolder:
 
     @contextmanager
     def _named(self, what: str, name: str) -> Iterator[None]:
-        where = f"{self.url}/{name}" if name else self.url
+        where = self.address(name) if name else self.url
         try:
             yield
         except TrainlogError:

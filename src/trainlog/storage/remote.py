@@ -412,6 +412,10 @@ class RemoteSource(Source):
         stop = offset + min(left, chunk if need > left else max(need, chunk))
         return b"".join(data[max(offset - at, 0) : stop - at] for at, data in self._pieces(offset, stop))
 
+    def is_at_hand(self, start: int, stop: int) -> bool:
+        """Whether the bytes are kept in memory."""
+        return not self._found.chunks.cover(start, min(stop, self.size))[1]
+
     def fill(self, buffer: memoryview, offset: int) -> int:
         """Put the bytes from *offset* on into *buffer*, as `Source.fill`."""
         size = self.size

@@ -228,6 +228,10 @@ class Source:
         except OSError as error:
             return self._by_pages(offset, count, error)
 
+    def is_at_hand(self, start: int, stop: int) -> bool:
+        """Whether the bytes from *start* to *stop* are read without a request to a storage."""
+        return True
+
     def _by_pages(self, offset: int, count: int, error: OSError) -> bytes:
         """*count* bytes from *offset* on, which could not be read at once; what the disk cannot give is replaced.
 

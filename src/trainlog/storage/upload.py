@@ -210,7 +210,7 @@ class _Log:
                 first, last = max(start, offset) - offset, min(stop, end) - offset
                 data = self._target.read(name, first, last)
                 if len(data) != last - first:
-                    raise LogWriteError(f"{self._target.url}/{name} was changed by another process")
+                    raise LogWriteError(f"{self._target.address(name)} was changed by another process")
                 found += data
         return found
 
@@ -221,7 +221,7 @@ class _Log:
             del self._parts[offset]
 
     def _different(self, what: str) -> _Different:
-        where = f"{self._target.url}/{self._name}"
+        where = self._target.address(self._name)
         return _Different(
             f"the log at {where} is not the beginning of this one ({what}); it is not sent, unless you overwrite that",
             path=self._path,

@@ -311,12 +311,12 @@ class TableBuilder:
                 if name not in self.columns:
                     self.column(name)
 
-    def add_frames(self, times: Sequence[float], data: Sequence[Mapping[Any, Any]]) -> None:
-        """Add a row for each frame: its time in seconds, its data."""
+    def add_frames(self, times: Sequence[float], data: Sequence[Mapping[Any, Any]], *, flat: bool = False) -> None:
+        """Add a row for each frame: its time in seconds, its data, which may be *flat* already."""
         rows = slice(self.rows, self.rows + len(times))
         self.rows = rows.stop
         self.time.put(rows, np.fromiter(times, np.float64, len(times)))
-        frames = [flatten(one) for one in data]
+        frames: list[Any] = list(data) if flat else [flatten(one) for one in data]
         self.put_frames(rows, frames, alike=len(set(map(tuple, frames))) == 1)
 
     def put_frames(self, rows: Rows, frames: Sequence[dict[str, Any]], *, alike: bool) -> None:

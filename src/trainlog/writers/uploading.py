@@ -73,12 +73,12 @@ def begin_upload(
     scheme, folder, name = split_url(url)
     if name != local.name:
         raise UnknownFormat(f"the local file of {url} is called {name!r}, too, not {local.name!r}")
-    target = RemoteFolder(url[: -len(name) - 1] if folder else f"{scheme}:///")
+    target = RemoteFolder(url[: -len(name) - 1] if folder else f"{scheme}://")
     listed = target.find_log(name)
     if listed and resume:
         _fetch(target, name, part_offsets(name, listed), local)
     elif listed and not overwrite:
-        raise LogExists(f"there is a log already at {target.url}/{name}, and it is never overwritten by default")
+        raise LogExists(f"there is a log already at {target.address(name)}, and it is never overwritten by default")
     upload = Upload(local.parent, target, frame_end, name, overwrite=overwrite, listed=listed)
     if listed and resume:
         upload.compare(name)
@@ -94,18 +94,18 @@ def _fetch(target: RemoteFolder, name: str, parts: dict[int, int], local: Path) 
     if owner := lock_owner(local):
         raise LogInUse(f"{owner} is writing the local file, which lacks some of the log in the bucket", path=local)
     if not end:
-        raise LogExists(f"{target.url}/{name} is there, and is no log in parts, which could be resumed")
+        raise LogExists(f"{target.address(name)} is there, and is no log in parts, which could be resumed")
     with atomic_write(local) as file:
         for start, stop in chain(parts):
             data = target.read(f"{name}{PARTS}/{part_name(start)}", 0, stop - start)
             if len(data) != stop - start:
-                raise LogWriteError(f"a part of {target.url}/{name} changed while it was fetched")
+                raise LogWriteError(f"a part of {target.address(name)} changed while it was fetched")
             file.write(data)
         file.flush()
         if have:
             with Source(local) as old, Source(file.name) as new:
                 if old.checksum(have) != new.checksum(have):
-                    raise LogExists(f"{target.url}/{name} is another log than the local file", path=local)
+                    raise LogExists(f"{target.address(name)} is another log than the local file", path=local)
 
 
 class UploadingWriter(ForwardingWriter):
@@ -136,7 +136,7 @@ class UploadingWriter(ForwardingWriter):
         self.resumed_at = writer.resumed_at
         self.put = writer.put  # type: ignore[method-assign]  # on the way of the training loop
         self.upload = upload
-        self.url = f"{upload.target.url}/{upload.only}"
+        self.url = upload.target.address(str(upload.only))
         self.error = ""
         self._every = every
         self._patience = patience

@@ -156,8 +156,13 @@ def newest_seal(source: Source, start: int) -> Seal:
     As `last_seal`, without a search through all of a log by another program, which has none.
     """
     near, tail, far = (max(source.size - within, start) for within in _SEALS_WITHIN)
-    seal = last_seal(source, near if tail > start else start)
-    if seal.end or tail == start or _is_foreign(source, tail):
+    if tail == start:
+        return last_seal(source, start)
+    head = start + _SEALS_WITHIN[0]
+    # Where a storage is asked, one request brings all that is looked at of a log by another program.
+    seems_foreign = source.is_at_hand(start, head) and not contains(source, MAP, start, head)
+    seal = Seal() if seems_foreign else last_seal(source, near)
+    if seal.end or _is_foreign(source, tail):
         return seal
     seal = last_seal(source, far)
     if seal.end or far == start or not contains(source, MAP, start, start + _SEALS_WITHIN[1]):
@@ -167,11 +172,12 @@ def newest_seal(source: Source, start: int) -> Seal:
 
 def _is_foreign(source: Source, start: int) -> bool:
     """Whether the frames behind byte *start* are by a writer that puts no seals: there is none where one would be."""
+    block = np.empty(source.size - start + SLACK, np.uint8)
+    stop = source.fill(block.data[:-SLACK], start)  # all at once, before any of it is looked at
     found = next_frame(source, start)
     if found is None:
         return False
-    block = np.empty(source.size - found + SLACK, np.uint8)
-    links = Chain().follow(block, source.fill(block.data[:-SLACK], found))
+    links = Chain().follow(block[found - start :], stop - (found - start))
     enough = EVERY + AT_ONCE + int(links.length.max(initial=0))
     return not links.broken and links.next >= enough and SEAL not in links.kind
 

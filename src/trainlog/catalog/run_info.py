@@ -1,0 +1,125 @@
+"""One of many runs: as the catalog knows it, as users see it, and as a row of their table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from trainlog import registry
+from trainlog.catalog.facts import Digest, Facts, State
+from trainlog.catalog.fragments import Member
+from trainlog.catalog.index import Catalog
+from trainlog.catalog.notes import PREFIX
+from trainlog.catalog.run_table import column_name
+from trainlog.catalog.store import Entry
+from trainlog.codec import Reader
+from trainlog.conventions import Conventions, seed_of, task_of
+from trainlog.model import Kind
+
+__all__ = ["KnownRun", "RunInfo", "of_metric", "row_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """One of many runs, as the catalog knows it.
+
+    Attributes:
+        name: unique among the runs: the path below the folder that was asked for.
+        path: of the log.
+        meta: the metadata, nested keys joined by ``/``.
+        state: see `trainlog.catalog.facts.STATES`.
+        task: of its metadata, or None.
+        reason: what ended it, in words; empty where it does not say.
+        run: where it comes from, nested keys joined by ``/``; see docs/provenance.md.
+
+    """
+
+    name: str
+    path: Path
+    meta: Mapping[str, Any]
+    state: State
+    task: str | None
+    reason: str = ""
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+    def open(self) -> Reader:
+        """The log itself; raises as `trainlog.open`."""
+        return registry.open(self.path)
+
+
+class KnownRun(NamedTuple):
+    """A run, and the catalog that knows it."""
+
+    catalog: Catalog
+    entry: Entry
+
+    @property
+    def facts(self) -> Facts:
+        """What the catalog keeps of it."""
+        return self.entry.facts
+
+    @property
+    def path(self) -> Path:
+        """Of the log."""
+        return self.catalog.path(self.entry.path)
+
+    def info(self, name: str) -> RunInfo:
+        """What users see of it, under this *name*."""
+        facts = self.facts
+        task = task_of(facts.meta) or None
+        return RunInfo(name, self.path, facts.meta, facts.state, task, facts.reason, facts.run)
+
+    def member(self, name: str) -> Member:
+        """The log as fragments have it."""
+        facts = self.facts
+        return Member(self.path, name, task_of(facts.meta) or None, seed_of(facts.meta, facts.run), facts.size)
+
+
+def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """The row of a run in `Runs.config`, with the *notes* of people; what the run does not have is not in it."""
+    task = task_of(facts.meta)
+    row: dict[str, Any] = {"run": name, "state": facts.state, "task": task}
+    if facts.read:
+        row["duration"] = facts.duration
+        row["frames"] = facts.frames
+    row["size"] = facts.size
+    row["changed"] = facts.changed
+    if facts.read:
+        row["damage"] = facts.damage
+    if facts.reason:
+        row["reason"] = facts.reason
+    if facts.error:
+        row["error"] = facts.error
+    for key, value in facts.meta.items():
+        if key not in row:
+            row[key] = value
+        elif key != "task" or not (isinstance(value, str) and value in task):
+            row[column_name(key, row)] = value
+    for key, said in notes.items():
+        row[f"{PREFIX}/{key}"] = ", ".join(said) if isinstance(said, list) else said
+    for key, number in facts.last.items():
+        row[_last(key)] = number
+    return row
+
+
+@lru_cache(1 << 12)
+def _last(key: str) -> str:
+    """The name of the column, one object for all runs."""
+    return f"last/{key}"
+
+
+def of_metric(digest: Digest | None, prefix: str, name: str) -> float | None:
+    """A number of the digest: of stats, or else of generations."""
+    if digest is None:
+        return None
+    found = (digest.kinds.get(int(kind), {}).get(name) for kind in (Kind.STATS, Kind.EVOLUTION))
+    metric = next((one for one in found if one is not None and one.numbers), None)
+    if metric is None:
+        return None
+    if prefix == "best":
+        prefix = "min" if Conventions.lower_is_better(name) else "max"
+    return {"first": metric.first, "min": metric.low, "max": metric.high, "mean": metric.mean}[prefix]
