@@ -372,3 +372,19 @@ def test_runs_of_a_sweep_have_names_that_tell_them_apart(page: Any, runs: Path) 
     page.open("?runs=" + ",".join(page.site.get("/api/v1/ids", sort="run").json["ids"]))
     chips = "return [...document.querySelectorAll('.chip .name')].map((one) => one.textContent)"
     page.until(lambda: page.js(chips) == ["a/0.flog", "a/1.flog", "b/0.flog", "b/1.flog", "d", "e"])
+
+
+def test_who_asked_for_the_list_first_has_the_newest_one(page: Any, runs: Path) -> None:
+    """Else a page that asks twice while it opens would find no run to begin with."""
+    sweep(runs)
+    ready(page, 6)
+    found = page.driver.execute_async_script(
+        """const done = arguments[0];
+        import("/static/runs.js").then(({Runs}) => {
+          const runs = new Runs();
+          const first = runs.refresh();
+          runs.refresh();
+          first.then(() => done([runs.listed, runs.places.length]));
+        });"""
+    )
+    assert found == [True, 6]
