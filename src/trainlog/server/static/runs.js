@@ -29,7 +29,7 @@ export class Runs {
     this.places = [];
     this.asked = new Set();
     this.turn = 0;
-    this.latest = Promise.resolve(); // the newest refresh
+    this.refreshing = Promise.resolve();
     /** @type {string[]} what a run's values are of */
     this.columns = [];
     this.anchor = -1; // where a range begins
@@ -91,14 +91,11 @@ export class Runs {
     this.places.length = answer.matching;
   }
 
-  /** Ask again: something has changed, on the server or in what is wanted. Whoever asked before waits for this as well.
-   * @param {number} first a place on the screen @returns {Promise<void>} */
-  refresh(first = 0) {
-    this.latest = this.ask(first);
-    return this.latest;
-  }
+  /** Ask again: something has changed, on the server or in what is wanted. Whoever asked before waits for the newest answer, too.
+   * @param {number} first a place on the screen */
+  refresh(first = 0) { return (this.refreshing = this.ask(first)); }
 
-  /** @param {number} first */
+  /** @param {number} first @returns {Promise<void>} */
   async ask(first) {
     const turn = ++this.turn;
     const page = Math.floor(first / PAGE);
@@ -108,7 +105,7 @@ export class Runs {
         get("runs", { ...this.parameters(), offset: page * PAGE, limit: PAGE }),
         wanted.length ? get("runs", { runs: wanted.join(","), columns: this.columns.join(",") }) : null,
       ]);
-      if (turn !== this.turn) return this.latest;
+      if (turn !== this.turn) return this.refreshing;
       for (const id of wanted) this.known.delete(id); // one may be gone
       for (const run of shown?.runs ?? []) this.known.set(run.id, run);
       this.asked = new Set([page]); // the others are asked for when they are on the screen
@@ -116,7 +113,7 @@ export class Runs {
       this.problem = "";
       this.listed = true;
     } catch (error) {
-      if (turn !== this.turn) return this.latest;
+      if (turn !== this.turn) return this.refreshing;
       if (!(error instanceof ApiError) || error.status !== 400) throw error;
       this.problem = error.message;
     }

@@ -85,7 +85,7 @@ export class Table {
       const { columns } = await get("columns", { filter: view.filter });
       const before = this.shown().join();
       this.all = columns;
-      if (this.shown().join() !== before) this.layout();
+      if (this.isOpen && this.shown().join() !== before) this.layout();
       this.onColumns?.(columns);
     } catch { /* the filter is wrong, which the list says */ }
   }
