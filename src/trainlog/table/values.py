@@ -44,13 +44,14 @@ LONGEST_PREFIX: Final = 512
 """Letters of the name of a map, in front of those of its values."""
 
 _TEXT: Final = frozenset([str])
+_FLAT: Final = frozenset([float, int, bool, str, bytes, list, type(None)])  # types whose values are one column
 
 
 def flatten(data: Mapping[Any, Any]) -> dict[str, Any]:
     """One frame's data as a flat dict under the column names of `Table`; *data* itself where it is flat already."""
     if type(data) is dict and _TEXT.issuperset(map(type, data)):
         types = set(map(type, data.values()))
-        if dict not in types and not any(issubclass(one, Mapping) for one in types):
+        if _FLAT.issuperset(types) or not any(issubclass(one, Mapping) for one in types):
             return data
     flat: dict[str, Any] = {}
     _flatten_into(flat, data, "")
