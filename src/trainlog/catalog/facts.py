@@ -140,7 +140,19 @@ def _add_all(kind: str, metrics: list[Metric], values: npt.NDArray[Any]) -> None
         metric.numbers += values.shape[1]
 
 
-def _summary(values: list[Any]) -> Metric | None:
+def _columns_of(frames: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
+    """The values of each key, in the order of the frames that have it."""
+    keys = tuple(frames[0]) if frames else ()
+    if all(tuple(one) == keys for one in frames):  # nearly always, and then it takes a third of the time
+        return dict(zip(keys, zip(*(one.values() for one in frames), strict=True), strict=True))
+    columns: dict[str, list[Any]] = {}
+    for one in frames:
+        for key, value in one.items():
+            columns.setdefault(key, []).append(value)
+    return columns
+
+
+def _summary(values: Sequence[Any]) -> Metric | None:
     """The digest of these numbers, or words; None for all else."""
     types = set(map(type, values))
     if types == {str}:
@@ -205,10 +217,7 @@ class Digest:
     def add_frames(self, kind: Kind, times: Sequence[float], frames: Sequence[Mapping[Any, Any]]) -> None:
         """Count the frames of a small log: the same as `add` of their table, which would take most of the time."""
         data = [flatten(frame) for frame in frames]
-        columns: dict[str, list[Any]] = {}
-        for one in data:
-            for key, value in one.items():
-                columns.setdefault(key, []).append(value)
+        columns = _columns_of(data)
         summaries = {key: _summary(values) for key, values in columns.items()}
         if len(columns) > _MOST_METRICS or None in summaries.values():
             builder = TableBuilder(kind)
