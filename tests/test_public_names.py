@@ -34,6 +34,12 @@ def test_names_for_python_and_for_type_checkers_are_the_same() -> None:
     assert typed == {name: f"trainlog.{module}" for name, module in trainlog._MODULE_OF.items()}
 
 
+def test_no_module_has_the_name_of_something_else() -> None:
+    """Whoever imports it would put it in the place of what the name means."""
+    modules = {path.stem for path in INIT.parent.glob("*") if path.name != "__pycache__"}
+    assert not modules & ({*trainlog._MODULE_OF, *trainlog._DEPRECATED} - {*trainlog._MODULE_OF.values()})
+
+
 def test_modules_of_public_names_are_attributes() -> None:
     """mypy takes `trainlog.errors` for loaded; Python must not contradict it."""
     code = "import trainlog; print(trainlog.errors.LogNotFound.__name__, trainlog.model.Kind.STATS.name)"

@@ -15,8 +15,8 @@ import trainlog
 from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.errors import InvalidPosition
-from trainlog.follow.cursor import START, Cursor
-from trainlog.follow.log import Log
+from trainlog.live_log.cursor import START, Cursor
+from trainlog.live_log.log import Log
 from trainlog.model import Frame, Kind
 from trainlog.scan import Batch, Scan
 
@@ -209,7 +209,7 @@ def test_two_readers_lose_and_repeat_nothing_after_a_restart_amid_a_long_log(
     cursor = site.run("x.lines")["cursor"]
     site.close()
     log_of_lines.grow(5)
-    monkeypatch.setattr("trainlog.follow.log._MOST_ROWS", 256)
+    monkeypatch.setattr("trainlog.live_log.log._MOST_ROWS", 256)
     monkeypatch.setattr("trainlog.server.log_poller.SLICE", 0)
     with serve(log_of_lines.path.parent).stream(runs=id, cursors=f"{id}:{cursor}") as stream:
         assert rewards(stream, 3004) == [3000, 3001, 3002, 3003, 3004]
@@ -350,7 +350,7 @@ def test_what_is_sparse_is_missing_and_not_nan(counted: Any) -> None:
     read_all(log)
     values = log.rows[Kind.STATS].columns.numbers("v", 0, 5)
     np.testing.assert_equal(values, [1, np.nan, np.nan, np.nan, 2])
-    from trainlog.follow.column_file import is_nan
+    from trainlog.live_log.column_file import is_nan
 
     assert is_nan(values).tolist() == [False, False, False, True, False]
     assert START == (0, "")

@@ -12,8 +12,8 @@ import pytest
 
 import trainlog
 from handmade import Flog
-from trainlog.follow.cursor import START, Cursor
-from trainlog.follow.log import Log
+from trainlog.live_log.cursor import START, Cursor
+from trainlog.live_log.log import Log
 from trainlog.model import Kind
 
 

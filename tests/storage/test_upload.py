@@ -455,10 +455,12 @@ def test_an_upload_that_is_killed_fifty_times(tmp_path: Path, monkeypatch: pytes
     runs.mkdir()
     path, log = runs / "run.flog", HEADER + frames(3000)
     ready, progress = os.pipe()
+    allowed, allow = os.pipe()
 
     def slowly(self: Any, path: str, value: bytes, **kwargs: Any) -> None:
         with Path(path).open("wb", buffering=0) as file:
             for at in range(0, len(value), 200):
+                os.read(allowed, 1)
                 file.write(value[at : at + 200])
                 os.write(progress, b".")
 
@@ -470,17 +472,20 @@ def test_an_upload_that_is_killed_fifty_times(tmp_path: Path, monkeypatch: pytes
         if not (pid := os.fork()):
             while True:
                 upload(runs, url).step()
-        for _ in range(dice.randrange(30)):  # pieces of 200 bytes until it is killed
+        pieces = dice.randrange(30)  # of 200 bytes, until it is killed
+        os.write(allow, pieces * b".")
+        for _ in range(pieces):
             if not select.select([ready], [], [], 1.0)[0]:
                 break  # all is sent
             os.read(ready, 1)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        while select.select([ready], [], [], 0)[0]:
-            os.read(ready, 1 << 16)
+        for pipe in (ready, allowed):
+            while select.select([pipe], [], [], 0)[0]:
+                os.read(pipe, 1 << 16)
         ends.append(check_prefix(url, "run.flog", log, tmp_path))
-    os.close(ready)
-    os.close(progress)
+    for pipe in (ready, progress, allowed, allow):
+        os.close(pipe)
     monkeypatch.undo()
     assert ends == sorted(ends)
     assert len(set(ends)) > 10

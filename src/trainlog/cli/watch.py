@@ -19,8 +19,8 @@ from trainlog.cli.dump import KeysType
 from trainlog.cli.output import LogPath, human_size, human_time, markup
 from trainlog.conventions import AxisName
 from trainlog.errors import DamagedLog, InvalidPosition, LogNotFound, TrainlogWarning, UnknownFormat
-from trainlog.follow.columns import Series
-from trainlog.follow.log import Log
+from trainlog.live_log.columns import Series
+from trainlog.live_log.log import Log
 from trainlog.model import Kind
 
 if TYPE_CHECKING:

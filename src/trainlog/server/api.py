@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from trainlog.catalog.live import LiveRun
 from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
-from trainlog.follow.column_file import is_nan
-from trainlog.follow.log import Log
+from trainlog.live_log.column_file import is_nan
+from trainlog.live_log.log import Log
 from trainlog.model import Kind
 from trainlog.server.app_state import opened
 from trainlog.server.cards import cards_of, episode_keys, has_functions, keys_of

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from trainlog.catalog.facts import Digest, Metric
 from trainlog.catalog.live import LiveRun
-from trainlog.follow.log import Log
+from trainlog.live_log.log import Log
 from trainlog.model import Frame, Kind
 from trainlog.scan import Scan
 from trainlog.server.app_state import State, state_of

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from trainlog.catalog.live import LiveCatalog, LiveRun
 from trainlog.catalog.live_table import LiveTable
 from trainlog.errors import LogNotFound, TrainlogError
-from trainlog.follow.log import Log
+from trainlog.live_log.log import Log
 from trainlog.model import Kind
 from trainlog.server.log_poller import LogPoller
 from trainlog.server.replay_pages import ReplayPages

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from trainlog.conventions import Meaning
 from trainlog.episode_summary import EpisodeType
-from trainlog.follow.log import Log
+from trainlog.live_log.log import Log
 from trainlog.model import Kind
 from trainlog.server.curves import has_episodes
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from trainlog.conventions import AXES, AxisKey, AxisName
 from trainlog.episode_summary import is_summary
-from trainlog.follow.column_file import ColumnFile, codes_of, is_nan
-from trainlog.follow.columns import Series
-from trainlog.follow.log import Log
+from trainlog.live_log.column_file import ColumnFile, codes_of, is_nan
+from trainlog.live_log.columns import Series
+from trainlog.live_log.log import Log
 from trainlog.model import Kind
 from trainlog.scan import Scan
 from trainlog.server.episode_axis import continued

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.conventions import AxisName
-from trainlog.follow.log import Log
+from trainlog.live_log.log import Log
 from trainlog.model import Kind
 
 __all__ = ["continued"]

@@ -10,7 +10,7 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from trainlog.errors import InvalidPosition, TrainlogError
-from trainlog.follow.log import Log
+from trainlog.live_log.log import Log
 
 __all__ = ["LogPoller"]
 

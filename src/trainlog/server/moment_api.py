@@ -16,9 +16,9 @@ from starlette.responses import RedirectResponse, Response
 
 from trainlog.conventions import FUNCTION_SAMPLE, SIMULATED_MODEL, Conventions
 from trainlog.episode_summary import period_of
-from trainlog.follow.columns import MOST_LETTERS, MOST_TEXTS, Rows
-from trainlog.follow.log import Log
 from trainlog.functions import function_axes, grid_of
+from trainlog.live_log.columns import MOST_LETTERS, MOST_TEXTS, Rows
+from trainlog.live_log.log import Log
 from trainlog.model import Frame, Kind
 from trainlog.server.app_state import opened
 from trainlog.server.cards import FUNCTION

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.conventions import AxisName
-from trainlog.follow.log import Log
+from trainlog.live_log.log import Log
 from trainlog.model import Frame, Kind
 from trainlog.server.curves import axis_values, has_episodes, own_axis
 from trainlog.server.episode_axis import continued

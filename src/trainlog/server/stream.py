@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from trainlog.follow.cursor import Cursor
-from trainlog.follow.log import Log
+from trainlog.live_log.cursor import Cursor
+from trainlog.live_log.log import Log
 from trainlog.model import Kind
 from trainlog.server.app_state import State, state_of
 from trainlog.server.query import LETTERS, Query, json_body, takes, wrong

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Batch
-from trainlog.follow.column_file import ColumnFile, StoredColumn, codes_of, no_numbers
+from trainlog.live_log.column_file import ColumnFile, StoredColumn, codes_of, no_numbers
 from trainlog.table.column import VALUE, Column
 from trainlog.table.table import Table
 

@@ -14,10 +14,10 @@ import pytest
 import trainlog
 from handmade import Flog
 from trainlog.errors import DamagedLogWarning
-from trainlog.follow.column_file import ROWS, ColumnFile, StoredColumn, codes_of, is_nan, no_numbers
-from trainlog.follow.columns import Columns
-from trainlog.follow.cursor import START, Cursor, Mark
-from trainlog.follow.log import Log
+from trainlog.live_log.column_file import ROWS, ColumnFile, StoredColumn, codes_of, is_nan, no_numbers
+from trainlog.live_log.columns import Columns
+from trainlog.live_log.cursor import START, Cursor, Mark
+from trainlog.live_log.log import Log
 from trainlog.model import Kind
 from trainlog.storage.source import Source
 from trainlog.table.builder import table_of
@@ -30,7 +30,7 @@ def frame(n: int, **more: Any) -> bytes:
 @pytest.fixture
 def eager(monkeypatch: Any) -> None:
     """Every look at a log costs all of it here, as these are small: none waits for another."""
-    monkeypatch.setattr("trainlog.follow.log._REST", 0)
+    monkeypatch.setattr("trainlog.live_log.log._REST", 0)
 
 
 def read_all(log: Log) -> None:

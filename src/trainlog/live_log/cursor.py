@@ -31,7 +31,7 @@ class Cursor(NamedTuple):
     """Everything before ``marks`` has been seen.
 
     Attributes:
-        identity: of the files; see `trainlog.follow.log.Log`.
+        identity: of the files; see `trainlog.live_log.log.Log`.
         marks: one for each group of kinds that is read together.
 
     """

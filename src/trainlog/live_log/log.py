@@ -15,9 +15,9 @@ from trainlog import registry
 from trainlog.codec import Batch, Gap, Reader
 from trainlog.conventions import Conventions
 from trainlog.errors import InvalidPosition, LogReadError
-from trainlog.follow.column_file import ColumnFile
-from trainlog.follow.columns import Rows
-from trainlog.follow.cursor import START, Cursor, Mark
+from trainlog.live_log.column_file import ColumnFile
+from trainlog.live_log.columns import Rows
+from trainlog.live_log.cursor import START, Cursor, Mark
 from trainlog.model import Frame, Kind
 from trainlog.scan import Scan
 from trainlog.storage.location import RemotePath
