@@ -50,6 +50,13 @@ def test_other_payloads_need_a_full_look(payload: bytes) -> None:
     assert chooser(WANTED)(payload) is None
 
 
+def test_what_is_not_wanted_is_only_passed() -> None:
+    payload = b"\x82\xa1x\x01\xa1y\xd4\xff\x00"  # a timestamp of one byte, which there is not
+    assert decode_flat(payload, WANTED) == {"x": 1}
+    with pytest.raises(ValueError, match="timestamp"):
+        decode_flat(payload)
+
+
 def test_the_last_of_two_values_of_one_key_counts() -> None:
     payload = b"\x82\xa1x\x01\xa1x\x02"
     assert chooser(WANTED)(payload) == msgpack.unpackb(payload) == {"x": 2}

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.integrity.seals import REWIND, Seal, contains, newest_seal
+from trainlog.codecs.flog.integrity.seals import REWIND, SEALED_WITHIN, Seal, contains, newest_seal
 from trainlog.codecs.flog.scanning.walk import walk
 from trainlog.conventions import REWIND as RULE
 from trainlog.model import Kind
@@ -24,8 +24,6 @@ from trainlog.scan import Gap
 from trainlog.storage.source import Source
 
 __all__ = ["FilteredSource", "History"]
-
-_SMALL: Final = 768 << 10  # bytes that are searched for a rewind as they are
 
 _HEAD: Final = 4096
 
@@ -61,7 +59,7 @@ class History:
         """
         searched = start
         if seal is not None and not seal.rewinds:
-            searched = seal.end or (start if source.size - start <= _SMALL else source.size)
+            searched = seal.end or (start if source.size - start <= SEALED_WITHIN else source.size)
         return cls((), *_identity(source), searched, start)
 
     def updated(self, source: Source, start: int, *, unsealed: bool) -> History:
@@ -123,7 +121,7 @@ def _ignore(gap: Gap) -> None:
 def _may_rewind(source: Source, start: int, *, unsealed: bool) -> bool:
     """Whether there may be a rewind behind byte *start*; the last seal tells, without a look at all of the file."""
     size = source.size
-    if unsealed or size - start <= _SMALL:
+    if unsealed or size - start <= SEALED_WITHIN:
         return contains(source, REWIND, start, size)
     seal = newest_seal(source, start)
     return seal.end > 0 and (seal.rewinds > 0 or contains(source, REWIND, seal.end, size))

@@ -28,8 +28,8 @@ from trainlog.codecs.flog.wire.run_state import POINTER_SIZE, pointed_state
 from trainlog.storage.source import Source
 
 __all__ = [
-    *("AT_ONCE", "EVERY", "MAP", "REWIND", "SEAL", "SEAL_SIZE", "TIME_SIZE", "Seal", "checksum", "contains"),
-    *("is_end_mark", "is_seal", "last_seal", "newest_seal", "pack_seal", "resembles_seal"),
+    *("AT_ONCE", "EVERY", "MAP", "REWIND", "SEAL", "SEALED_WITHIN", "SEAL_SIZE", "TIME_SIZE", "Seal"),
+    *("checksum", "contains", "is_end_mark", "is_seal", "last_seal", "newest_seal", "pack_seal", "resembles_seal"),
 ]
 
 SEAL: Final = 67  # "C"
@@ -55,8 +55,9 @@ EVERY: Final = 1 << 16
 # The most that is written at once, before a seal is put behind it; a single frame may be larger.
 AT_ONCE: Final = 1 << 19
 
-# A file of this library has a seal in the last of these ranges, but for large frames at its end.
-_SEALS_WITHIN: Final = 2 * EVERY, 768 << 10, 16 << 20
+# A file of this library has a seal in its last bytes, so many of them, but for large frames at its end.
+SEALED_WITHIN: Final = 768 << 10
+_SEALS_WITHIN: Final = 2 * EVERY, SEALED_WITHIN, 16 << 20
 
 
 def is_seal(kind: int, keys: Collection[Any], size: int) -> bool:
@@ -165,7 +166,7 @@ def newest_seal(source: Source, start: int) -> Seal:
     if seal.end or _is_foreign(source, tail):
         return seal
     seal = last_seal(source, far)
-    if seal.end or far == start or not contains(source, MAP, start, start + _SEALS_WITHIN[1]):
+    if seal.end or far == start or not contains(source, MAP, start, start + SEALED_WITHIN):
         return seal
     return last_seal(source, start)
 
