@@ -1,4 +1,4 @@
-"""A few values of one frame without the others, by msgspec where it is installed (``trainlog[speed]``).
+"""A few values of each frame without the others, by msgspec where it is installed (``trainlog[speed]``).
 
 A frame with 130 keys of which two are wanted takes an eighth of the time that all of them take. What is not wanted is
 only passed: a timestamp that is none, or lists nested too deep, are not noticed in it.
@@ -6,47 +6,119 @@ only passed: a timestamp that is none, or lists nested too deep, are not noticed
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-__all__ = ["chooser"]
+from trainlog.table.values import LONGEST_PREFIX, flatten
 
-Chooser = Callable[[bytes | memoryview], dict[str, Any] | None]
+__all__ = ["ChosenColumns", "Chooser", "chooser"]
 
-_MOST: Final = 32  # keys: msgspec compares each key of a frame with them, one by one
+Payload = bytes | memoryview
+
+_MOST: Final = 24  # keys: msgspec compares each key of a frame with them, one by one
 _PLAIN: Final = frozenset([float, int, bool, str, type(None)])
 
 
-@lru_cache(maxsize=64)
-def chooser(names: frozenset[str]) -> Chooser:
-    """A function that gives the values of *names* in a payload, as far as it has them.
+class ChosenColumns(NamedTuple):
+    """The values of some frames.
 
-    It gives None where that needs a full look: the payload is no msgpack map of text keys, or a value is no number,
-    text, bool or null.
+    Attributes:
+        taken: the numbers of the frames, ascending.
+        columns: by name: which of the taken frames have it, None for all of them; and their values.
+
     """
+
+    taken: list[int]
+    columns: dict[str, tuple[list[int] | None, list[Any]]]
+
+
+class Chooser:
+    """Takes the values of some columns out of payloads.
+
+    What needs a full look it leaves: a payload that is no msgpack map of text keys, a value that is no number, text,
+    bool or null, and two values that may have the name of one column.
+    """
+
+    def __init__(self, names: Sequence[str], maps: Sequence[str], decode: Callable[[Payload], Any], unset: Any) -> None:
+        """Prepare for the columns *names*, which may be values of the *maps*.
+
+        *decode* gives the values of all these keys, in this order, *unset* for those that a payload does not have.
+        """
+        self._names = names
+        self._maps = maps
+        self._decode = decode
+        self._unset = unset
+        self._types = _PLAIN | {type(unset)}
+
+    def values(self, payload: Payload) -> dict[str, Any] | None:
+        """The values in *payload* by their columns, as far as it has them; None where that needs a full look."""
+        found = self._decoded(payload)
+        if found is None:
+            return None
+        chosen = {name: value for name, value in zip(self._names, found, strict=False) if value is not self._unset}
+        for key, value in zip(self._maps, found[len(self._names) :], strict=True):
+            if type(value) is dict:
+                inner = flatten({key: value})
+                if not (_PLAIN.issuperset(map(type, inner.values())) and chosen.keys().isdisjoint(inner)):
+                    return None
+                chosen.update((name, inner[name]) for name in self._names if name in inner)
+        return chosen if _PLAIN.issuperset(map(type, chosen.values())) else None
+
+    def columns(self, payloads: Sequence[Payload]) -> ChosenColumns:
+        """The values in *payloads*, but for those that need a full look or have one of the maps.
+
+        When the first of them does, none is taken: the others are like it, as a rule.
+        """
+        rows = [self._decoded(payload) for payload in payloads[:1]]
+        if not all(map(self._is_plain, rows)):
+            return ChosenColumns([], {})
+        rows += map(self._decoded, payloads[1:])
+        taken = list(range(len(rows)))
+        if None in rows or not all(map(self._is_plain, zip(*rows, strict=True))):
+            taken = [number for number, row in enumerate(rows) if self._is_plain(row)]
+            rows = [rows[number] for number in taken]
+        columns = zip(self._names, zip(*rows, strict=True), strict=False)
+        present = {name: self._present(values) for name, values in columns}
+        return ChosenColumns(taken, {name: found for name, found in present.items() if found[1]})
+
+    def _decoded(self, payload: Payload) -> tuple[Any, ...] | None:
+        """The values of all names and maps."""
+        try:
+            found: tuple[Any, ...] = self._decode(payload)
+        except (ValueError, RecursionError):
+            return None
+        return found
+
+    def _is_plain(self, values: tuple[Any, ...] | None) -> bool:
+        return values is not None and self._types.issuperset(map(type, values))
+
+    def _present(self, values: Sequence[Any]) -> tuple[list[int] | None, list[Any]]:
+        unset = self._unset
+        if unset not in values:
+            return None, list(values)
+        which = [number for number, value in enumerate(values) if value is not unset]
+        return which, [values[number] for number in which]
+
+
+@lru_cache(maxsize=64)
+def chooser(names: frozenset[str]) -> Chooser | None:
+    """What takes the columns *names* out of payloads; None where all values have to be looked at."""
+    # A name with a number is given to the second of two columns that would have the same.
+    if any("#" in name or len(name) > LONGEST_PREFIX for name in names):
+        return None
+    maps = {name[:end] for name in names for end, letter in enumerate(name) if letter == "/"} - names
+    if len(names) + len(maps) > _MOST:
+        return None
     try:
         import msgspec
     except ImportError:
-        return _none
-    if len(names) > _MOST:
-        return _none
-    unset = msgspec.UNSET
-    ordered = sorted(names)
+        return None
+    unset, ordered = msgspec.UNSET, [*sorted(names), *sorted(maps)]
     fields = [(f"_{place}", Any, msgspec.field(name=name, default=unset)) for place, name in enumerate(ordered)]
-    decode = msgspec.msgpack.Decoder(msgspec.defstruct("Chosen", fields)).decode
+    try:
+        decode = msgspec.msgpack.Decoder(msgspec.defstruct("Chosen", fields)).decode
+    except ValueError:  # a name that is no UTF-8
+        return None
     values_of = msgspec.structs.astuple
-
-    def choose(payload: bytes | memoryview) -> dict[str, Any] | None:
-        try:
-            values = values_of(decode(payload))
-        except (msgspec.MsgspecError, RecursionError):
-            return None
-        chosen = {name: value for name, value in zip(ordered, values, strict=True) if value is not unset}
-        return chosen if _PLAIN.issuperset(map(type, chosen.values())) else None
-
-    return choose
-
-
-def _none(payload: bytes | memoryview) -> None:
-    return None
+    return Chooser(ordered[: len(names)], ordered[len(names) :], lambda payload: values_of(decode(payload)), unset)

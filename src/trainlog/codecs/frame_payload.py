@@ -337,11 +337,10 @@ def decode_flat(payload: bytes | memoryview, wanted: frozenset[str] | None = Non
         ValueError: as `decode`.
 
     """
-    is_top_level = wanted is not None and _are_top_level(wanted)
-    if wanted is not None and is_top_level and (chosen := chooser(wanted)(payload)) is not None:
+    if wanted is not None and (choose := chooser(wanted)) and (chosen := choose.values(payload)) is not None:
         return chosen
     data = decode(payload)
-    if wanted is not None and is_top_level:
+    if wanted is not None and _are_top_level(wanted):
         data = {name: data[name] for name in wanted if name in data}
     types = set(map(type, data.values()))
     if not types.isdisjoint((list, dict)) and _FLOAT32_LIST.search(payload) and payload[0] != _BRACE:

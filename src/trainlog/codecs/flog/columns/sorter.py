@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from trainlog.codecs.flog.columns.chosen_frames import ChosenFrames
 from trainlog.codecs.flog.columns.record_layout import RecordBatch, RecordLayout
 from trainlog.codecs.flog.columns.record_shape import parse
 from trainlog.codecs.flog.columns.value_walk import FoundValues, ValueWalk
@@ -24,7 +25,7 @@ __all__ = ["FrameSorter", "SortedFrames"]
 Ints = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
 Decoded = list[tuple[int, float, dict[str, Any]]]
-Matches = list[tuple[Ints, RecordBatch | FoundValues]]
+Matches = list[tuple[Ints, RecordBatch | FoundValues | ChosenFrames]]
 
 _HEAD: Final = FRAME.size
 _unpack = FRAME.unpack_from
@@ -121,8 +122,10 @@ class FrameSorter:
                 else:
                     matches.append((rows, match))
         single = np.sort(np.concatenate(rest)) if rest else np.empty(0, np.int64)
-        if len(single) >= _WALKED:
-            values, found = self._walk.find(block, offset[single], length[single], wanted)
+        for find, least in ((ChosenFrames.find, 1), (self._walk.find, _WALKED)):
+            if len(single) < least:
+                break
+            values, found = find(block, offset[single], length[single], wanted)
             if len(values):
                 matches.append((single[found], values))
             single = single[~found]
