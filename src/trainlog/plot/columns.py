@@ -22,6 +22,7 @@ __all__ = ["OTHER", "Columns", "Words", "matches"]
 Bools = npt.NDArray[np.bool_]
 
 _MAX_WORDS: Final = 12  # different words in a strip; of more, the most frequent and `OTHER`
+_FIRST: Final = 1000  # rows, in which most columns vary that do
 _MAX_TEXTS: Final = 0.5  # of the frames; a column of more words than this that are rare is text, not states
 _PROBE: Final = 100  # values of an object column that are tried before all of them are converted
 
@@ -106,8 +107,9 @@ class Columns:
         """Whether the column has two different finite numbers."""
         if key not in self._varies:
             numbers = self._held_numbers(key)
-            finite = np.empty(0) if numbers is None else numbers[np.isfinite(numbers)]
-            self._varies[key] = bool(len(finite)) and bool(finite.min() < finite.max())
+            parts = () if numbers is None else (numbers[:_FIRST], numbers)
+            finite = (part[np.isfinite(part)] for part in parts)
+            self._varies[key] = any(len(part) and part.min() < part.max() for part in finite)
         return self._varies[key]
 
     def sample(self) -> dict[str, float | list[float]]:
