@@ -31,13 +31,16 @@ def test_names_for_python_and_for_type_checkers_are_the_same() -> None:
     block = next(node for node in ast.parse(INIT.read_text("utf-8")).body if isinstance(node, ast.If))
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     typed = {alias.asname: node.module for node in imports for alias in node.names}
-    assert typed == {name: f"trainlog.{module}" for name, module in trainlog._MODULE_OF.items()}
+    named = trainlog._MODULE_OF | trainlog._OF_THE_RUN
+    assert typed == {name: f"trainlog.{module}" for name, module in named.items()}
 
 
 def test_no_module_has_the_name_of_something_else() -> None:
     """Whoever imports it would put it in the place of what the name means."""
     modules = {path.stem for path in INIT.parent.glob("*") if path.name != "__pycache__"}
-    assert not modules & ({*trainlog._MODULE_OF, *trainlog._DEPRECATED} - {*trainlog._MODULE_OF.values()})
+    assert not modules & (
+        {*trainlog._MODULE_OF, *trainlog._OF_THE_RUN, *trainlog._DEPRECATED} - {*trainlog._MODULE_OF.values()}
+    )
 
 
 def test_modules_of_public_names_are_attributes() -> None:

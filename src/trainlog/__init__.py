@@ -27,6 +27,11 @@ if TYPE_CHECKING:  # the names of _MODULE_OF once more, as type checkers do not 
     from trainlog.episode import episodes as episodes
     from trainlog.errors import TrainlogError as TrainlogError
     from trainlog.errors import TrainlogWarning as TrainlogWarning
+    from trainlog.integrations.wandb import config as config
+    from trainlog.integrations.wandb import finish as finish
+    from trainlog.integrations.wandb import init as init
+    from trainlog.integrations.wandb import log as log
+    from trainlog.integrations.wandb import summary as summary
     from trainlog.model import Frame as Frame
     from trainlog.model import Header as Header
     from trainlog.model import Kind as Kind
@@ -66,8 +71,11 @@ else:  # hidden from type checkers, for which a module with a __getattr__ has ev
         "convert": "registry",
         "create": "registry",
         "episodes": "episode",
+        "finish": "integrations.wandb",
         "follow": "storage.source",
+        "init": "integrations.wandb",
         "list_codecs": "registry",
+        "log": "integrations.wandb",
         "open": "registry",
         "repair": "verification",
         "resume": "registry",
@@ -75,6 +83,7 @@ else:  # hidden from type checkers, for which a module with a __getattr__ has ev
         "show": "notebook",
         "verify": "verification",
     }
+    _OF_THE_RUN = {"config": "integrations.wandb", "summary": "integrations.wandb"}  # others after each `init`
     # Names that were once here, and where they are now; each use warns. Remove them in version 0.2.
     _DEPRECATED = {
         "Background": "writers.background.Background",
@@ -129,6 +138,8 @@ else:  # hidden from type checkers, for which a module with a __getattr__ has ev
             value = getattr(importlib.import_module(f"trainlog.{_MODULE_OF[name]}"), name)
             globals()[name] = value
             return value
+        if name in _OF_THE_RUN:
+            return getattr(importlib.import_module(f"trainlog.{_OF_THE_RUN[name]}"), name)
         if name in _MODULE_OF.values():  # trainlog.errors and the like, which mypy sees here too
             return importlib.import_module(f"trainlog.{name}")
         if name in _DEPRECATED:

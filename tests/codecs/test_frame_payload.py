@@ -122,7 +122,7 @@ def test_what_is_stored(value: Any, expected: Any) -> None:
         np.array([object()]),
         Tensor(0, "a tensor that requires grad"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_cannot_be_stored_names_its_key(value: Any) -> None:
     with pytest.raises(UnsupportedFrame, match="outer/list/1") as caught:

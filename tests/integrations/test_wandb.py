@@ -57,8 +57,10 @@ def run_script(module: Any) -> None:
     exec(SCRIPT, {"wandb": module})
 
 
-def test_a_script_runs_with_only_its_import_changed() -> None:
-    run_script(wandb)
+@pytest.mark.parametrize("module", [wandb, trainlog], ids=["trainlog.integrations.wandb", "trainlog"])
+def test_a_script_runs_with_only_its_import_changed(module: Any) -> None:
+    run_script(module)
+    wandb = module
     assert dict(wandb.config) == {"lr": 0.1, "layers": [64, 64], "seed": 3}
     assert (wandb.config.lr, wandb.config["seed"], wandb.summary["loss"], wandb.summary.late) == (0.1, 3, 0.2, 7)
     wandb.finish()
