@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -178,13 +180,46 @@ def test_spill_onto_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments: object, **options: object) -> object:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    monkeypatch.setattr(os, "pwrite", full)
     slow, log = overfull("spill")
     slow.may.set()
     with pytest.warns(LogWriteWarning, match="89 frames could not be written"):
         log.close()
     assert [frame.time for frame in slow.frames][:-1] == list(range(11))
     assert slow.frames[-1].data["dropped"] == {"stats": 89}
+
+
+def test_spill_where_no_folder_takes_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: object, *arguments: int, open: Callable[..., int] = os.open) -> int:
+        if "trainlog-" in str(path):
+            raise PermissionError(13, "Permission denied")
+        return open(path, *arguments)
+
+    monkeypatch.setattr(os, "open", refused)
+    slow, log = overfull("spill")
+    slow.may.set()
+    with pytest.warns(LogWriteWarning, match="89 frames could not be written"):
+        log.close()
+
+
+def test_spill_after_a_folder_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
+    monkeypatch.setenv("TEMP", str(tmp_path))
+    slow, log = overfull("spill")
+    assert list(tmp_path.iterdir()) == []  # the file has no name, so that nothing stays when the process is killed
+    slow.may.set()
+    log.close()
+    assert log.spilled == 89
+
+
+def test_spill_while_tempfile_is_locked() -> None:
+    """As it is for ever after a Ctrl-C in a bad place."""
+    with tempfile._once_lock, pytest.MonkeyPatch.context() as patch:  # type: ignore[attr-defined]
+        patch.setattr(tempfile, "tempdir", None)
+        slow, log = overfull("spill")
+        slow.may.set()
+        log.close()
+    assert log.spilled == 89
 
 
 def test_spill_of_what_cannot_be_stored() -> None:

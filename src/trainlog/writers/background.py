@@ -7,13 +7,13 @@ import contextlib
 import os
 import pickle
 import struct
-import tempfile
 import threading
 import time
 import warnings
 from collections import Counter, deque
+from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Literal, get_args
+from typing import BinaryIO, Final, Literal, get_args
 
 from trainlog.codec import Writer
 from trainlog.conventions import RUN_STATE
@@ -327,19 +327,23 @@ class _SpillFile:
 
     def __init__(self) -> None:
         self.frames = 0
-        self._file: Any = None
+        self._file: BinaryIO | None = None
         self._start = self._end = 0  # of the frames in the file
 
-    def put(self, frame: Frame) -> None:
+    @property
+    def _descriptor(self) -> int:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="trainlog-", buffering=0)  # noqa: SIM115 - close() closes it
+            self._file = _temporary_file()
+        return self._file.fileno()
+
+    def put(self, frame: Frame) -> None:
         try:
             record = pickle.dumps((frame.time, int(frame.kind), frame.data), pickle.HIGHEST_PROTOCOL)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             raise UnsupportedFrame(f"cannot be stored: {error}") from error
         rest, at = memoryview(_LENGTH.pack(len(record)) + record), self._end
         while rest:
-            written = os.pwrite(self._file.fileno(), rest, at)
+            written = os.pwrite(self._descriptor, rest, at)
             rest, at = rest[written:], at + written
         self._end = at
         self.frames += 1
@@ -355,7 +359,7 @@ class _SpillFile:
 
     def _read(self, start: int, size: int) -> bytes:
         parts = []
-        while size and (part := os.pread(self._file.fileno(), size, start)):
+        while size and (part := os.pread(self._descriptor, size, start)):
             parts.append(part)
             start, size = start + len(part), size - len(part)
         if size:
@@ -365,8 +369,29 @@ class _SpillFile:
     def clear(self) -> None:
         self.frames = self._start = self._end = 0
         with contextlib.suppress(OSError):
-            os.ftruncate(self._file.fileno(), 0)
+            os.ftruncate(self._descriptor, 0)
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def _temporary_file() -> BinaryIO:
+    """A file without a name.
+
+    `tempfile` looks for its folder under a lock, which stays locked when Ctrl-C comes right behind it: the next call
+    would wait for ever.
+    """
+    folders = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")] + ["/tmp", "/var/tmp", "."]
+    name = f"trainlog-{os.urandom(8).hex()}"
+    refused: OSError | None = None
+    for folder in filter(None, folders):
+        path = Path(folder, name)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            refused = refused or error
+            continue
+        path.unlink()
+        return os.fdopen(descriptor, "r+b", buffering=0)
+    raise refused or FileNotFoundError("there is no folder for temporary files")
