@@ -48,7 +48,7 @@ check: $(VENV)/.wheel $(VENV)/.tools
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
 test: check
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 bench: $(VENV)/.wheel $(VENV)/.tools
 	$(BIN)/python -m pip install --quiet --group bench
