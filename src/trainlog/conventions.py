@@ -16,6 +16,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, get_args
 
@@ -277,14 +278,17 @@ class Conventions:
 
         What is wrong in the metadata is left out with a `TrainlogWarning`.
         """
+        dt: Any = header.meta.get("dt")
+        dt = float(dt) if _is_number(dt) and 0 < dt < math.inf else None
+        if not header.variables and header.meta.get("conventions") is None:
+            return _known_alone(dt)
         keys, positions = _with_declared(header)
         for meaning, own in _overrides(header.meta.get("conventions")):
             if meaning == "position":
                 positions = (own, *positions)
             else:
                 keys[meaning] = tuple(dict.fromkeys((*own, *keys[meaning])))
-        dt: Any = header.meta.get("dt")
-        return cls(MappingProxyType(keys), positions, float(dt) if _is_number(dt) and 0 < dt < math.inf else None)
+        return cls(MappingProxyType(keys), positions, dt)
 
     def find(self, meaning: Meaning, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
         """The best of *keys* that has the meaning and is usable."""
@@ -517,6 +521,12 @@ def _is_place(key: str, value: Any) -> bool:
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
+
+
+@lru_cache(16)
+def _known_alone(dt: float | None) -> Conventions:
+    """The conventions of a log that says nothing of its keys."""
+    return Conventions(dt=dt)
 
 
 def _with_declared(header: Header) -> tuple[dict[Meaning, tuple[str, ...]], tuple[tuple[str, ...], ...]]:

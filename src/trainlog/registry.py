@@ -134,7 +134,7 @@ def _codec_of(path: Path, name: str | None) -> Codec:
             return codec
     from trainlog.plugins import accepts, distribution_of, plug_ins
 
-    for entry, codec in sorted(plug_ins(_BUILT_IN), key=lambda pair: -_suffix_length(path, pair[1].suffixes)):
+    for entry, codec in sorted(plug_ins(_BUILT_IN), key=lambda pair: -_suffix_length(path.name, pair[1].suffixes)):
         if accepts(codec, distribution_of(entry), path, head):
             return codec
     if is_folder(path):
@@ -380,21 +380,22 @@ def _exists(path: Path) -> bool:
 
 def suffix_of(path: Path) -> str:
     """The suffix of *path* that belongs to a format, as it is spelt there; plug-ins are loaded only for want of one."""
-    length = _suffix_length(path, (suffix for codec in _BUILT_IN.values() for suffix in codec.suffixes))
+    length = _suffix_length(path.name, (suffix for codec in _BUILT_IN.values() for suffix in codec.suffixes))
     if not length and "." in path.name:
-        length = _suffix_length(path, (suffix for one in list_codecs() for suffix in one.codec.suffixes))
+        length = _suffix_length(path.name, (suffix for one in list_codecs() for suffix in one.codec.suffixes))
     return path.name[len(path.name) - length :]
 
 
 def _built_in_by_suffix(path: Path) -> Iterator[Codec]:
     """Yield the built-in codecs, those with the longest suffix of *path* first."""
-    for built_in in sorted(_BUILT_IN.values(), key=lambda codec: -_suffix_length(path, codec.suffixes)):
+    name = path.name
+    for built_in in sorted(_BUILT_IN.values(), key=lambda codec: -_suffix_length(name, codec.suffixes)):
         yield built_in.load()
 
 
-def _suffix_length(path: Path, suffixes: Iterable[str]) -> int:
-    """The length of the longest of *suffixes* that *path* has, 0 for none."""
-    name = path.name.lower()
+def _suffix_length(name: str, suffixes: Iterable[str]) -> int:
+    """The length of the longest of *suffixes* that the *name* of a file has, 0 for none."""
+    name = name.lower()
     return max((len(suffix) for suffix in suffixes if name.endswith(suffix)), default=0)
 
 
@@ -402,12 +403,12 @@ def _codec_for_writing(path: Path, name: str | None) -> Codec:
     if name is not None:
         return find_codec(name)
     for codec in _built_in_by_suffix(path):
-        if _suffix_length(path, codec.suffixes):
+        if _suffix_length(path.name, codec.suffixes):
             return codec
     from trainlog.plugins import plug_ins
 
-    for _, codec in sorted(plug_ins(_BUILT_IN), key=lambda pair: -_suffix_length(path, pair[1].suffixes)):
-        if _suffix_length(path, codec.suffixes):
+    for _, codec in sorted(plug_ins(_BUILT_IN), key=lambda pair: -_suffix_length(path.name, pair[1].suffixes)):
+        if _suffix_length(path.name, codec.suffixes):
             return codec
     known = ", ".join(suffix for installed in list_codecs() for suffix in installed.codec.suffixes)
     raise UnknownFormat(f"no codec writes files of this name; suffixes are {known}", path=path)

@@ -323,10 +323,12 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
         return None, Facts([path.name], "?", state="unreadable", error=error.message)
     shard = reader.header.meta.get("shard")
     declared = shard.get("rank") if isinstance(shard, dict) else None
-    folder = path if path.is_dir() else path.parent
-    header = reader.header
+    header, files = reader.header, [path.name]
+    if reader.files != (path,):
+        folder = path if path.is_dir() else path.parent
+        files = [file.relative_to(folder).as_posix() for file in reader.files if file.is_relative_to(folder)] or files
     facts = Facts(
-        [file.relative_to(folder).as_posix() for file in reader.files if file.is_relative_to(folder)] or [path.name],
+        files,
         registry.codec_name(reader),
         declared if isinstance(declared, int) else None,
         {key: value for key, value in flatten(header.meta).items() if key not in ("shard", "variables")},
