@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 from trainlog.codec import Codec, Gap, Reader, Writer
@@ -275,6 +274,8 @@ def convert(
         UnsupportedFrame: when the target's format cannot hold a frame.
 
     """
+    from tempfile import TemporaryDirectory  # which loads much, and every program imports this module
+
     reader = source if isinstance(source, Reader) else open(source)
     target = local_path(target)
     chosen = _codec_for_writing(target, codec)

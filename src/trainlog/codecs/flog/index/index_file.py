@@ -11,7 +11,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
-from zipfile import ZIP_STORED
 from zlib import crc32
 
 import numpy as np
@@ -111,8 +110,8 @@ def _load(source: Source) -> Index | None:
         return None
     try:
         with np.load(io.BytesIO(packed), allow_pickle=False) as file:
-            if any(member.compress_type != ZIP_STORED for member in file.zip.infolist()):
-                return None  # it may be of any size
+            if any(member.compress_type for member in file.zip.infolist()):
+                return None  # what is compressed may be of any size
             if int(file["version"]) != _VERSION:
                 return None
             steps = {
