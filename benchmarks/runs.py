@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import resource
@@ -10,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -203,6 +205,8 @@ def asked(way: str, folder: str) -> dict[str, Any]:
 
     ask = WAYS[way][0](folder)
     _mean_of(_paths(folder)[0])  # what reading imports
+    with suppress(ImportError):
+        importlib.import_module("pyarrow").array([])  # what Arrow imports: pandas, where that is installed
     taken, used = [], _core_seconds()
     for _ in range(2):
         begun = time.perf_counter()

@@ -265,13 +265,17 @@ class Fragment:
 
     def read(self) -> tuple[pyarrow.Table, dict[str, int], dict[str, str]]:
         """`arrow`, with how many rows each run that was read has, and what is wrong with which run; raises likewise."""
+        found, damaged = self.tables()
+        rows = {self.members[place].run: sum(table.rows for table in tables) for place, tables in found}
+        return self.encoded(found), rows, damaged
+
+    def encoded(self, found: Iterable[tuple[int, list[Table]]]) -> pyarrow.Table:
+        """The tables that `tables` gave as `arrow` has them; raises CodecError likewise."""
         assert self.schema is not None
         pa = arrow_module()
         schema = self.schema.arrow(self.columns)
-        found, damaged = self.tables()
         parts = [self._encoded(pa, schema, self.members[place], table) for place, tables in found for table in tables]
-        rows = {self.members[place].run: sum(table.rows for table in tables) for place, tables in found}
-        return pa.concat_tables(parts) if parts else schema.empty_table(), rows, damaged
+        return pa.concat_tables(parts) if parts else schema.empty_table()
 
     def _encoded(self, pa: Any, schema: pyarrow.Schema, member: Member, table: Table) -> pyarrow.Table:
         assert self.schema is not None
