@@ -87,7 +87,6 @@ def _in_order(pl: Any, fragments: Sequence[Fragment], workers: int | None) -> It
     waiting: dict[int, polars.DataFrame] = {}
     at = 0
     seconds = sum(fragment.seconds for fragment in fragments)
-    # Encoded here: to load pyarrow takes another process as long as to read fifty megabytes.
     for number, (tables, _) in run_all(Fragment.tables, fragments, seconds=seconds, workers=workers):
         waiting[number] = pl.from_arrow(fragments[number].encoded(tables))
         while at in waiting:

@@ -114,8 +114,8 @@ def test_polars_reads_only_what_it_needs(folder: Path, monkeypatch: pytest.Monke
 
     lazy = trainlog.polars.scan_runs(folder)
     asked: list[Fragment] = []
-    real = Fragment.read
-    monkeypatch.setattr(Fragment, "read", lambda self: (asked.append(self), real(self))[1])
+    real = Fragment.tables
+    monkeypatch.setattr(Fragment, "tables", lambda self: (asked.append(self), real(self))[1])
     lazy.filter((pl.col("seed") == 5) & (pl.col("step") < 30)).select("reward").collect()
     assert [member.run for one in asked for member in one.members] == ["ppo/5.flog", "sac/5.flog"]
     assert asked[0].scan.columns == ["step", "reward"]

@@ -474,7 +474,9 @@ class Runs(Sequence[RunInfo]):
         """
         pa = arrow_module()
         plan = self.plan(kind, **rows)
-        found = dict(self._run(Fragment.arrow, plan.fragments(_FRAGMENT), "reading"))
+        fragments = plan.fragments(_FRAGMENT)
+        read = self._run(Fragment.tables, fragments, "reading")
+        found = {number: fragments[number].encoded(tables) for number, (tables, _) in read}
         parts = [found[number] for number in sorted(found)]
         return pa.concat_tables(parts) if parts else plan.arrow().empty_table()
 
