@@ -179,6 +179,7 @@ def _types_of(values: npt.NDArray[Any]) -> set[str]:
     return {values.dtype.kind}
 
 
+_TEXT: Final = frozenset([str])
 _OBJECTS: Final[Mapping[type, str]] = {str: "U", bool: "b", int: "i", float: "f", bytes: "S"}
 
 
@@ -216,12 +217,11 @@ class Digest:
 
     def add_frames(self, kind: Kind, times: Sequence[float], frames: Sequence[Mapping[Any, Any]]) -> None:
         """Count the frames of a small log: the same as `add` of their table, which would take most of the time."""
-        data = [flatten(frame) for frame in frames]
-        columns = _columns_of(data)
+        columns = _columns_of(frames)
         summaries = {key: _summary(values) for key, values in columns.items()}
-        if len(columns) > _MOST_METRICS or None in summaries.values():
+        if len(columns) > _MOST_METRICS or None in summaries.values() or not _TEXT.issuperset(map(type, columns)):
             builder = TableBuilder(kind)
-            builder.add_frames(times, data)
+            builder.add_frames(times, frames)
             self.add(builder.finish())
             return
         self.spans[int(kind)] = [len(times), times[0], times[-1]]
