@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -76,14 +76,20 @@ def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:
     for folder, ranks in folders.items():
         if not ranks:
             continue
-        suffix = next(iter(ranks)).suffix
-        every = {path for path in folder.iterdir() if path.name[0] != "." and path.suffix == suffix}
         if _log_of(folder)[0]:
             yield folder
-        elif len(ranks) > 1 and None not in ranks.values() and len(set(ranks.values())) == len(every) == len(ranks):
-            yield folder / f"*{suffix}"
+        elif _are_shards(folder, ranks):
+            yield folder / f"*{next(iter(ranks)).suffix}"
         else:
             yield from ranks
+
+
+def _are_shards(folder: Path, ranks: Mapping[Path, int | None]) -> bool:
+    """Whether these logs are shards of different *ranks*, and all that *folder* has of their suffix."""
+    if len(ranks) < 2 or None in ranks.values() or len(set(ranks.values())) < len(ranks):
+        return False
+    suffix = next(iter(ranks)).suffix
+    return len(ranks) == sum(path.name[0] != "." and path.suffix == suffix for path in folder.iterdir())
 
 
 def _inside(folder: Path) -> Iterator[Path]:
