@@ -104,8 +104,8 @@ class Chooser:
 @lru_cache(maxsize=64)
 def chooser(names: frozenset[str]) -> Chooser | None:
     """What takes the columns *names* out of payloads; None where all values have to be looked at."""
-    # A name with a number is given to the second of two columns that would have the same.
-    if any("#" in name or len(name) > LONGEST_PREFIX for name in names):
+    # Who wants no column counts frames. A name with a number is given to the second of two columns that would have it.
+    if not names or any("#" in name or len(name) > LONGEST_PREFIX for name in names):
         return None
     maps = {name[:end] for name in names for end, letter in enumerate(name) if letter == "/"} - names
     if len(names) + len(maps) > _MOST:
