@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,3 +83,56 @@ def test_a_resumed_log_is_written_anew_with_its_header(tmp_path: Path) -> None:
     log.close()
     assert trainlog.open(path).header.meta == {"creature": "ant"}
     assert trainlog.verify(path).whole
+
+
+@pytest.mark.parametrize("call", ["fstat", "pread", "write", "fsync", "dup", "dup2", "close", "path.samestat"])
+@pytest.mark.parametrize("is_before", [True, False])
+@pytest.mark.parametrize("happens", [None, unlink, move, copytruncate])
+def test_a_signal_handler_logs_while_it_is_noticed(
+    tmp_path: Path,
+    call: str,
+    is_before: bool,
+    happens: Callable[[Path], None] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one does that comes before or behind one of the system calls."""
+    path = tmp_path / "a.flog"
+    log = trainlog.create(path, {"creature": "ant"})
+    count = itertools.count()
+
+    def write() -> None:
+        n = next(count)
+        log.write(Frame(n, Kind.STATS, {"n": n, "pad": PAD}))
+
+    for _ in range(3):
+        write()
+    if happens is not None:
+        happens(path)
+    module = os.path if call.startswith("path.") else os
+    name = call.removeprefix("path.")
+    real, left = getattr(module, name), [3, 2, 1]  # calls before which, or behind which, a handler comes
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        is_due = bool(left) and left.pop() > 0
+        if is_due and is_before:
+            write()
+        result = real(*arguments, **options)
+        if is_due and not is_before:
+            write()
+        return result
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", LogWriteWarning)
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, interrupted)
+            log.sync()
+        write()
+        log.close()
+    assert len(told) == (happens is not None)
+    found = [frame.data["n"] for frame in trainlog.open(path).frames("stats", on_damage="raise")]
+    if happens is copytruncate:
+        before = trainlog.open(tmp_path / "old.flog").frames("stats", on_damage="raise")
+        found = [frame.data["n"] for frame in before] + found
+    assert sorted(found) == list(range(next(count)))
+    verdict = trainlog.verify(path)
+    assert (verdict.whole, verdict.closed) == (True, True)

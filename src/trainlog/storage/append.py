@@ -138,6 +138,7 @@ class AppendFile:
         self._record: bytes | memoryview | None = None  # that is being written, or whose call was interrupted
         self._last: bytes | memoryview = b""  # the last record
         self._end = 0  # of the last whole record
+        self._is_rescuing = False
         self._rescue_at = 0  # the size before which no further attempt is made to write a deleted file anew
         self._due = _CHECK_EVERY  # the size at which `_look_after` is called
         self._synced = -1  # the file's size when it was last known to be on the disk
@@ -318,51 +319,74 @@ class AppendFile:
 
     def _rescue(self) -> str:
         """Write the file anew when somebody deleted, moved, replaced or cut it; return the warning for it."""
-        status = os.fstat(self._fd)
+        if self._is_rescuing:  # a signal handler interrupted the call that does it
+            return ""
         try:
-            at_path = os.path.samestat(status, self.path.stat())
-        except (FileNotFoundError, NotADirectoryError):
-            at_path = False
-        except OSError:
-            at_path = True  # the file system does not answer, which says nothing about the file
-        if at_path and status.st_size >= self._end:
+            self._is_rescuing = True
+            return self._rescued()
+        finally:
+            self._is_rescuing = False
+
+    def _rescued(self) -> str:
+        while True:
+            end, status = self._end, os.fstat(self._fd)
+            try:
+                at_path = os.path.samestat(status, self.path.stat())
+            except (FileNotFoundError, NotADirectoryError):
+                at_path = False
+            except OSError:
+                at_path = True  # the file system does not answer, which says nothing about the file
+            if self._end == end:  # else a signal handler wrote meanwhile
+                break
+        if at_path and status.st_size >= end:
             self._end = status.st_size  # more: somebody else writes where there are no locks
             return ""
-        was_cut, old = status.st_size < self._end, self.path
+        was_cut, old, done = status.st_size < end, self.path, 0
         what = "was cut" if was_cut else "was moved or replaced" if status.st_nlink else "was deleted"
         head = self._first if was_cut and os.pread(self._fd, len(self._first), 0) != self._first else b""
         try:
             folders = _make_folders(old.parent)
             path = old if at_path else _free_name(old, status.st_mode)
+
+            def fill(fd: int) -> None:
+                nonlocal done
+                _write_all(fd, head)
+                done = _copy(self._fd, fd, 0)
+
             try:
-                fd = _renamed(path, lambda fd: self._copy(fd, head), like=status)
+                fd = _renamed(path, fill, like=status)
             except BaseException:
                 if not at_path:
                     path.unlink()
                 raise
             try:
-                os.dup2(fd, self._fd, inheritable=False)
+                before = os.dup(self._fd)
+                try:
+                    os.dup2(fd, self._fd, inheritable=False)
+                    _copy(before, self._fd, done)  # what a signal handler wrote meanwhile
+                finally:
+                    os.close(before)
             finally:
                 os.close(fd)
         except OSError as error:
             message = f"it {what} while it was written, and cannot be written anew: {error.strerror}"
             raise LogWriteError(message, path=old) from error
         self.path, self._new_folders, self._synced = path, [*folders, path.parent], -1
-        self._end = os.fstat(self._fd).st_size
+        self._end = self._size_now()
         self._continue(was_cut=was_cut)
         where = "it" if path == old else f"another file is in its place, and it is {path.name} now; it"
         content = "what was left of it; the part that was cut away is gone" if was_cut else "all it held"
         return f"{old}: {what} while it was written; {where} was written anew, with {content}"
 
+    def _size_now(self) -> int:
+        """The bytes of the file, those that a signal handler writes meanwhile included."""
+        while True:
+            end, size = self._end, os.fstat(self._fd).st_size
+            if self._end == end:
+                return size
+
     def _continue(self, *, was_cut: bool) -> None:
         """Called when the file was written anew."""
-
-    def _copy(self, fd: int, head: bytes) -> None:
-        _write_all(fd, head)
-        done = 0
-        while block := os.pread(self._fd, _COPIED, done):
-            _write_all(fd, block)
-            done += len(block)
 
     def close(self) -> None:
         """Close the file; may be called again, and goes on where an exception of the caller ended it.
@@ -418,6 +442,14 @@ class AppendFile:
 def _warn(message: str) -> None:
     if message:
         warnings.warn(LogWriteWarning(message), stacklevel=3)
+
+
+def _copy(source: int, target: int, at: int) -> int:
+    """Write what *source* holds from byte *at* on to *target*, and return where it ended."""
+    while block := os.pread(source, _COPIED, at):
+        _write_all(target, block)
+        at += len(block)
+    return at
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -168,7 +168,11 @@ class SealedFile(AppendFile):
             return  # a copy, byte by byte
         with Source(self.path) as source:
             _, start = parse_fixed_header(source.read(0, HEADER.size), self.path)
-            self.go_on(last_seal(source, start), self._end, struct.unpack("<d", self._last[:TIME_SIZE])[0])
+            while True:
+                self.go_on(last_seal(source, start), self._end, struct.unpack("<d", self._last[:TIME_SIZE])[0])
+                if (size := self._size_now()) == self._end:
+                    break
+                self._end = size  # a signal handler wrote meanwhile
 
     def _settle(self) -> str:
         message = super()._settle()
