@@ -308,6 +308,8 @@ def _check(say: Say, path: str, calls: Calls) -> None:
         say("wrong", f"{len(missing)} frames are lost whose call had returned, from {missing[0]} on")
     if back := set(calls.refused) & set(found):
         say("wrong", f"frames are there whose call raised an error: {back}")
+    if untrue := [text for text in _told if "while it was written" in text]:
+        say("wrong", f"nobody touched the file, and a warning says: {untrue[0]}")
     # Times may step back where a handler logs inside of a call, which has its time already.
     if problems := [problem for problem in trainlog.verify(path).problems if problem.what != "time"]:
         say("wrong", f"verify: {problems[0].text}, and {len(problems) - 1} more")
