@@ -61,10 +61,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     folder = tmp_path / "site-packages"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
-    before = set(sys.modules)
     yield Site(folder)
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    for file in folder.glob("*.py"):
+        sys.modules.pop(file.stem, None)
 
 
 def test_a_third_partys_codec_is_one_class_and_one_entry_point(site: Site, tmp_path: Path) -> None:
