@@ -110,10 +110,10 @@ def test_a_signal_handler_logs_while_it_is_noticed(
         happens(path)
     module = os.path if call.startswith("path.") else os
     name = call.removeprefix("path.")
-    real, left = getattr(module, name), [3, 2, 1]  # calls before which, or behind which, a handler comes
+    real, due = getattr(module, name), iter([True] * 3)  # a handler comes at the first three calls
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
-        is_due = bool(left) and left.pop() > 0
+        is_due = next(due, False)
         if is_due and is_before:
             write()
         result = real(*arguments, **options)

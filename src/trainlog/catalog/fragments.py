@@ -270,9 +270,9 @@ class Fragment:
         return self.encoded(found), rows, damaged
 
     def encoded(self, found: Iterable[tuple[int, list[Table]]]) -> pyarrow.Table:
-        """The tables that `tables` gave, perhaps in another process, as `arrow` has them; raises CodecError likewise.
+        """The tables that `tables` gave as `arrow` has them; raises CodecError likewise.
 
-        To load pyarrow takes a process as long as to read fifty megabytes.
+        So another process, which reads them, need not load pyarrow.
         """
         assert self.schema is not None
         pa = arrow_module()

@@ -180,8 +180,9 @@ def _speeds(log: Log) -> tuple[float, float]:
                 digest.add(batch.table)
         speed = digest.kinds.get(Kind.CREATURE, {}).get("speed", Metric())
         mean = speed.total / max(count, 1)
-        said, silent = [speed.high][: speed.numbers], [0.0][: count - speed.numbers]
-        largest = max(said + silent, default=0.0)
+        largest = speed.high if speed.numbers else 0.0
+        if speed.numbers < count:
+            largest = max(largest, 0.0)
         _SPEEDS[log] = count, mean, largest
     return mean, largest
 

@@ -138,7 +138,7 @@ class AppendFile:
         self._record: bytes | memoryview | None = None  # that is being written, or whose call was interrupted
         self._last: bytes | memoryview = b""  # the last record
         self._end = 0  # of the last whole record
-        self._is_rescuing = False
+        self._is_rescuing = False  # a call of `_rescue` has begun, and not ended
         self._rescue_at = 0  # the size before which no further attempt is made to write a deleted file anew
         self._due = _CHECK_EVERY  # the size at which `_look_after` is called
         self._synced = -1  # the file's size when it was last known to be on the disk
