@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 import time
@@ -50,8 +51,17 @@ class View:
 
     def picture(self) -> Any:
         """The part where the scene is, without the panel on the right and the notice above."""
-        image = Image.open(io.BytesIO(self.driver.get_screenshot_as_png())).convert("RGB")
+        image = Image.open(io.BytesIO(self.screenshot())).convert("RGB")
         return np.asarray(image, np.int16)[170:560, 0:540]
+
+    def screenshot(self) -> bytes:
+        """The window; a processor that draws all of WebGL may need more than the ten seconds that the driver waits."""
+        from selenium.common.exceptions import TimeoutException
+
+        for _ in range(5):
+            with contextlib.suppress(TimeoutException):
+                return bytes(self.driver.get_screenshot_as_png())
+        return bytes(self.driver.get_screenshot_as_png())
 
     def robot(self) -> int:
         """How many pixels have the robot's colour."""

@@ -98,6 +98,8 @@ def test_keys_and_values_are_completed(page: Any, runs: Path) -> None:
     page.press("s", Keys.ARROW_DOWN, Keys.ENTER, on=box)
     assert page.js("return document.querySelector('#filter').value") == "algo:sac "
     page.until(lambda: len(listed(page)) == 3)
+    # Where the answer of the completion is late, what was typed so far is asked for, and is no filter yet.
+    assert [text for text in page.complaints() if "filter=algo%3A&" not in text] == []
 
 
 def test_the_state_of_a_run_is_pushed(page: Any, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
