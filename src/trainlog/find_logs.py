@@ -141,15 +141,13 @@ def matching(pattern: Path) -> list[Path]:
     return [Path(name) for name in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207 - it may be absolute
 
 
-_split: Final = re.compile(r"(\d+)").split
+_numbers: Final = re.compile(r"\d+")
 
 
-def natural(name: str) -> list[str | int]:
-    """The key by which names are sorted as people do it: 2 before 10."""
-    parts: list[str | int] = [*_split(name)]  # text and digits in turn, so that keys can be compared
-    parts[1::2] = map(int, parts[1::2])
-    return parts
+def natural(name: str) -> str:
+    """The key by which names are sorted as people do it: 2 before 10, and ``a`` and its numbers before ``a-b``."""
+    return _numbers.sub(lambda number: "\0" + number[0].zfill(32), name)
 
 
-def _by_name(path: Path) -> list[str | int]:
+def _by_name(path: Path) -> str:
     return natural(str(path))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -139,6 +141,22 @@ def test_a_file_that_changed_just_now_is_not_trusted(tmp_path: Path, looked: lis
     assert len(looked) == 2
 
 
+def test_a_long_look_ends_with_what_changed_last(
+    tmp_path: Path, looked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainlog.catalog.index._CHUNK", 1)
+    begin = time.time_ns()
+    for name in ("new", "old"):
+        make_run(tmp_path / f"{name}.flog", {}, [{"reward": 1.0}])
+    os.utime(tmp_path / "new.flog", ns=(0, begin + 1_000_000_000))  # only its content counts as changed so late
+    seconds = itertools.count(1, 3)
+    monkeypatch.setattr("trainlog.catalog.index.time.time_ns", lambda: begin + next(seconds) * 1_000_000_000)
+    trainlog.runs(tmp_path).config.rows  # noqa: B018 - the first look takes three seconds for each log
+    assert looked == ["old.flog", "new.flog"]
+    trainlog.runs(tmp_path).config.rows  # noqa: B018
+    assert looked == ["old.flog", "new.flog", "old.flog"]  # which was looked at one second after its change
+
+
 def test_a_file_that_becomes_a_log_is_found(folder: Path) -> None:
     (folder / "later.flog").write_bytes(b"")
     (folder / "notes.txt").write_text("no log")
@@ -163,7 +181,7 @@ def test_it_may_be_deleted_damaged_or_of_another_version(folder: Path) -> None:
     connection.close()
     assert rewards(folder) == expected
     with sqlite3.connect(catalog) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
         connection.execute("UPDATE log SET facts = x'c1'")
         connection.execute("UPDATE log SET digest = x'80'")
     connection.close()

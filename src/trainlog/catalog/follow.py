@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from trainlog.catalog.index import Catalog, _Files, _Stamp, _walk
+from trainlog.catalog.index import Catalog, _Files, _walk
 from trainlog.catalog.store import Entry, Store, location
 from trainlog.errors import LogNotFound
 from trainlog.find_logs import Look
@@ -54,7 +54,7 @@ class CatalogFollower(Catalog):
         self._every: dict[str, Entry] = {}
         self._files = _Files({})
         self._behind: dict[str, float] = {}  # logs whose frames are not read as far as they go, and when to try it
-        self._files_now: dict[str, _Stamp] = {}
+        self._files_now: dict[str, str] = {}
         self._lock = threading.Lock()
         self._looking = threading.Lock()
 
@@ -154,7 +154,7 @@ class CatalogFollower(Catalog):
         super()._settle(every, known, files, logs)
         self._every = every
 
-    def _walked(self) -> dict[str, _Stamp]:
+    def _walked(self) -> dict[str, str]:
         walk = _walk(self._where, "", within=self._where)
         found = dict(itertools.islice(walk, self._most))
         self.left_out = next(walk, None) is not None
@@ -163,7 +163,7 @@ class CatalogFollower(Catalog):
 
 def _touched(entry: Entry, files: _Files) -> Entry:
     """A run that has grown: what is known of its frames stays so until they are read."""
-    stamps = [files.stamps[one] for one in files.members(entry.path, entry.facts.files) if one in files.stamps]
+    stamps = files.of_log(entry.path, entry.facts.files)
     changed = max((one.changed for one in stamps), default=0) / 1e9
     facts = replace(entry.facts, size=sum(one.size for one in stamps), changed=changed, state="running")
     return entry._replace(facts=facts, stamp=files.stamp(entry.path, entry.facts.files), looked=time.time())

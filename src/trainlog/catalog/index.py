@@ -40,7 +40,10 @@ Progress = Callable[[int, int], object]
 
 
 class _Stamp(NamedTuple):
-    """What tells that a file is as it was: its size, when its content and when anything of it changed, its place."""
+    """What tells that a file is as it was: its size, when its content and when anything of it changed, its place.
+
+    It is kept as text: there is one for each of many thousand files, and few of them are ever taken apart.
+    """
 
     size: int
     changed: int
@@ -48,23 +51,24 @@ class _Stamp(NamedTuple):
     inode: int
 
     @classmethod
-    def of(cls, status: os.stat_result) -> _Stamp:
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    def of(cls, stamp: str) -> _Stamp:
+        return cls(*map(int, stamp.split(":")))
 
-    @classmethod
-    def of_info(cls, info: Info) -> _Stamp:
-        """Of an object, whose place is its version."""
-        changed = int(info.modified * 1e9)
-        return cls(info.size, changed, changed, zlib.crc32(info.version.encode()))
 
-    def __str__(self) -> str:
-        return f"{self.size}:{self.changed}:{self.touched}:{self.inode}"
+def _stamp_of(status: os.stat_result) -> str:
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
+
+
+def _stamp_of_info(info: Info) -> str:
+    """Of an object, whose place is its version."""
+    changed = int(info.modified * 1e9)
+    return f"{info.size}:{changed}:{changed}:{zlib.crc32(info.version.encode())}"
 
 
 class _Files:
     """The files that may be logs: their stamps by name, and the names of those in each folder."""
 
-    def __init__(self, stamps: dict[str, _Stamp]) -> None:
+    def __init__(self, stamps: dict[str, str]) -> None:
         self.stamps = stamps
         self._folders: dict[str, list[str]] | None = None
 
@@ -86,17 +90,20 @@ class _Files:
     def stamp(self, name: str, files: list[str]) -> str:
         """The stamp of that log, as text."""
         if len(files) < 2 and name in self.stamps:
-            return str(self.stamps[name])
+            return self.stamps[name]
         return "\n".join(f"{one}={self.stamps.get(one, '')}" for one in sorted(self.members(name, files)))
 
     def size(self, name: str) -> int:
         """Bytes of the file, or of the files of several."""
-        return sum(self.stamps[one].size for one in self.members(name, ()) if one in self.stamps)
+        return sum(one.size for one in self.of_log(name, ()))
 
-    def is_settled(self, name: str, files: list[str], now: int) -> bool:
-        """Whether no file of that log changed so shortly ago that it may have changed again within a tick."""
-        known = [self.stamps[one] for one in self.members(name, files) if one in self.stamps]
-        return all(now - max(one.changed, one.touched) > _RACE for one in known)
+    def of_log(self, name: str, files: Iterable[str]) -> list[_Stamp]:
+        """The stamps of the files of the log."""
+        return [_Stamp.of(self.stamps[one]) for one in self.members(name, files) if one in self.stamps]
+
+    def changed(self, name: str, files: Iterable[str]) -> int:
+        """When the last of them was changed in any way, in nanoseconds since 1970."""
+        return max((max(one.changed, one.touched) for one in self.of_log(name, files)), default=0)
 
 
 class _Look(NamedTuple):
@@ -111,13 +118,15 @@ class _Look(NamedTuple):
     any_error: bool = False
 
 
-def _answer(look: _Look) -> list[tuple[Facts, Digest, str]]:
+def _answer(look: _Look) -> tuple[int, list[tuple[Facts, Digest, str]]]:
+    """When it was begun, in nanoseconds since 1970, and what was found out."""
+    began = time.time_ns()
     if isinstance(look.paths[0], RemotePath):
         from trainlog.storage.remote import prefetch
 
         prefetch(look.paths, _WHOLE if look.read else _HEADER)
     pairs = zip(look.paths, look.before, strict=True)
-    return [_known_of(path, look, known) for path, known in pairs]
+    return began, [_known_of(path, look, known) for path, known in pairs]
 
 
 def _known_of(path: Path, look: _Look, before: tuple[Facts, Digest, str] | None) -> tuple[Facts, Digest, str]:
@@ -192,12 +201,12 @@ class Catalog:
     def _renew_states(self, runs: dict[str, Entry], files: _Files) -> None:
         """Look whether those that were being written still are."""
         changed = []
-        for name, entry in list(runs.items()):
+        for name, entry in runs.items():
             if entry.facts.state in OPEN_STATES:
                 paths = [self.root / one for one in files.members(name, entry.facts.files)]
                 if (state := state_of(entry.facts, paths)) != entry.facts.state:
-                    runs[name] = entry._replace(facts=replace(entry.facts, state=state))
-                    changed.append(runs[name])
+                    changed.append(entry._replace(facts=replace(entry.facts, state=state)))
+        runs |= {entry.path: entry for entry in changed}
         self.store.mark(changed)
 
     def path(self, name: str) -> Path:
@@ -264,7 +273,7 @@ class Catalog:
         """Keep which files are runs, and which are not."""
         changed: list[Entry] = []
         for name in files.stamps.keys() | every.keys():
-            entry = every.get(name) or Entry(name, str(files.stamps[name]), True, Facts(), time.time())
+            entry = every.get(name) or Entry(name, files.stamps[name], True, Facts(), time.time())
             if entry.is_run != (name in logs):
                 every[name] = entry._replace(is_run=name in logs)
                 changed.append(every[name])
@@ -281,7 +290,11 @@ class Catalog:
         workers: int | None,
         elsewhere: bool = False,
     ) -> dict[str, Entry]:
-        """Look at logs that are new or have changed, and keep what was found out."""
+        """Look at logs that are new or have changed, and keep what was found out.
+
+        Those that changed last come last: by then that may be long enough ago to be sure of them.
+        """
+        names = sorted(names, key=lambda name: files.changed(name, known[name].facts.files if name in known else ()))
         kept = {name: (digest, position) for name, digest, position in self.store.digests(names)} if read else {}
         parts = [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
         looks = [
@@ -295,13 +308,13 @@ class Catalog:
         ]
         found: dict[str, Entry] = {}
         unsaved: list[tuple[Entry, Digest, str]] = []
-        saved, now = time.monotonic(), time.time_ns()
+        saved = time.monotonic()
         seconds = sum(seconds_to_read(1, files.size(name) if read else 0) for name in names)
-        for number, answers in run_all(_answer, looks, seconds=seconds, workers=workers, elsewhere=elsewhere):
+        for number, (began, answers) in run_all(_answer, looks, seconds=seconds, workers=workers, elsewhere=elsewhere):
             for name, (facts, digest, position) in zip(parts[number], answers, strict=True):
+                is_settled = began - files.changed(name, facts.files) > _RACE
                 # What a network did not give this time, it may give the next.
-                is_known = files.is_settled(name, facts.files, now) and not (self._is_remote and facts.error)
-                looked = now / 1e9 if is_known else 0.0
+                looked = began / 1e9 if is_settled and not (self._is_remote and facts.error) else 0.0
                 stamp = files.stamp(name, facts.files)
                 found[name] = Entry(name, stamp, bool(facts.format) and facts.rank is None, facts, looked)
                 unsaved.append((found[name], digest, position))
@@ -318,27 +331,27 @@ class Catalog:
             return path.relative_to(self.root).as_posix()
         return path.as_posix()[self._cut :]
 
-    def _found(self) -> dict[str, _Stamp]:
+    def _found(self) -> dict[str, str]:
         """The files that may be logs."""
         if self._is_file:
-            return {self._where.name: _Stamp.of(self._where.stat())} if self._where.is_file() else {}
+            return {self._where.name: _stamp_of(self._where.stat())} if self._where.is_file() else {}
         if isinstance(self._where, RemotePath):
             return self._found_remote(self._where)
         if not self._is_pattern:
             return self._walked()
-        found: dict[str, _Stamp] = {}
+        found: dict[str, str] = {}
         for one in glob.glob(str(self._where), recursive=True):  # noqa: PTH207 - it may be absolute
             path = Path(one)
             name = self._name(path)
             if path.is_dir():
                 found.update(_walk(path, f"{name}/" if name else ""))
             elif path.is_file():
-                found[name] = _Stamp.of(path.stat())
+                found[name] = _stamp_of(path.stat())
         return found
 
-    def _found_remote(self, where: RemotePath) -> dict[str, _Stamp]:
+    def _found_remote(self, where: RemotePath) -> dict[str, str]:
         """The same by the listing."""
-        stamps = {name: _Stamp.of_info(info) for name, info in where.listing.files()}
+        stamps = {name: _stamp_of_info(info) for name, info in where.listing.files()}
         if self._is_tree:
             return stamps
         found = matching(where) if self._is_pattern else [where]
@@ -346,7 +359,7 @@ class Catalog:
         inside = tuple(f"{name}/" for name in names)
         return {name: stamp for name, stamp in stamps.items() if name in names or name.startswith(inside)}
 
-    def _walked(self) -> dict[str, _Stamp]:
+    def _walked(self) -> dict[str, str]:
         return dict(_walk(self._where, ""))
 
 
@@ -356,26 +369,30 @@ def _is_second(name: str, names: Iterable[str]) -> bool:
     return bool(dot) and stem in names
 
 
-def _walk(folder: Path, prefix: str, depth: int = 0, within: Path | None = None) -> Iterator[tuple[str, _Stamp]]:
+def _walk(folder: Path, prefix: str, within: Path | None = None) -> Iterator[tuple[str, str]]:
     """The regular files below *folder* with their stamps, hidden ones and links to folders left out.
 
     With *within*, links to files that are not in that folder are left out, too.
     """
-    try:
-        found = list(os.scandir(folder))
-    except OSError:
-        return
-    for one in found:
-        if one.name.startswith("."):
-            continue
+    folders = [(os.fspath(folder), prefix, 0)]
+    while folders:
+        path, prefix, depth = folders.pop()
         try:
-            if one.is_dir(follow_symlinks=False):
-                if depth < _DEPTH:
-                    yield from _walk(Path(one.path), f"{prefix}{one.name}/", depth + 1, within)
-            elif one.is_file() and (within is None or not one.is_symlink() or is_below(one.path, within)):
-                yield f"{prefix}{one.name}", _Stamp.of(one.stat())
+            found = list(os.scandir(path))
         except OSError:
             continue
+        for one in found:
+            name = one.name
+            if name[0] == ".":
+                continue
+            try:
+                if one.is_dir(follow_symlinks=False):
+                    if depth < _DEPTH:
+                        folders.append((one.path, f"{prefix}{name}/", depth + 1))
+                elif one.is_file() and (within is None or not one.is_symlink() or is_below(one.path, within)):
+                    yield prefix + name, _stamp_of(one.stat())
+            except OSError:
+                continue
 
 
 def is_below(path: str, folder: Path) -> bool:

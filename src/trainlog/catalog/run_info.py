@@ -94,10 +94,13 @@ def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType(
         row["reason"] = facts.reason
     if facts.error:
         row["error"] = facts.error
-    for key, value in facts.meta.items():
-        if key not in row:
-            row[key] = value
-        elif key != "task" or not (isinstance(value, str) and value in task):
+    meta = facts.meta
+    if isinstance(said := meta.get("task"), str) and said in task:
+        meta = {key: value for key, value in meta.items() if key != "task"}
+    if row.keys().isdisjoint(meta):
+        row |= meta
+    else:
+        for key, value in meta.items():
             row[column_name(key, row)] = value
     for key, said in notes.items():
         row[f"{PREFIX}/{key}"] = ", ".join(said) if isinstance(said, list) else said

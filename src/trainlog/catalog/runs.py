@@ -141,16 +141,16 @@ class Runs(Sequence[RunInfo]):
 
     def _entries(self, *, read: bool) -> dict[str, KnownRun]:
         found = self._mine(read=read)
-        bad = {name for name, one in found.items() if one.facts.problem}
+        bad = _problems(found) if self.on_error != "report" else {}
         if bad and self.on_error == "raise":
-            first = next(name for name in found if name in bad)
-            raise DamagedLog(found[first].facts.problem, path=found[first].path)
-        return {name: one for name, one in found.items() if name not in bad} if self.on_error == "skip" else found
+            first = next(iter(bad))
+            raise DamagedLog(bad[first], path=found[first].path)
+        return {name: one for name, one in found.items() if name not in bad} if bad else found
 
     @property
     def damaged(self) -> dict[str, str]:
         """What is wrong with which run, by name: bytes that are no record, or a log that cannot be read."""
-        return {name: one.facts.problem for name, one in self._mine(read=True).items() if one.facts.problem}
+        return _problems(self._mine(read=True))
 
     def known_damage(self) -> dict[str, str]:
         """`damaged`, as far as the logs were read by now; nothing is read for it."""
@@ -542,6 +542,10 @@ def _warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
         DamagedLogWarning(f"{len(damaged):,} of {total:,} logs are damaged: {names}{more}; `Runs.damaged` lists them"),
         stacklevel=3,
     )
+
+
+def _problems(known: Mapping[str, KnownRun]) -> dict[str, str]:
+    return {name: problem for name, one in known.items() if (problem := one.entry.facts.problem)}
 
 
 def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ __all__ = ["NAME", "Entry", "Store", "location"]
 
 NAME: Final = ".trainlog-catalog.sqlite"
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 _ID: Final = 0x54724C67  # of SQLite's `application_id`: what else is called so is not touched
 _WAIT: Final = 10.0  # seconds that a process waits for another
 _TABLE: Final = """
@@ -127,7 +127,7 @@ class Store:
                     "SELECT path, stamp, looked, is_run, facts FROM log"
                 ):
                     try:
-                        found[path] = Entry(path, stamp, bool(is_run), Facts(**ormsgpack.unpackb(packed)), looked)
+                        found[path] = Entry(path, stamp, bool(is_run), Facts(*ormsgpack.unpackb(packed)), looked)
                     except _UNREADABLE:
                         continue
             except sqlite3.DatabaseError:
