@@ -45,12 +45,12 @@ def test_runs_come_grow_and_go(folder: Path) -> None:
     assert len(all_read(follower)) == 6
     make_run(folder / "deep" / "new.flog", {"algo": "td3"}, [{"reward": 3.0}])
     assert "deep/new.flog" in follower.look()
-    assert follower.read()["deep/new.flog"].facts.last == {"reward": 3.0}
+    assert follower.read()["deep/new.flog"].facts.last == {"last/reward": 3.0}
     with (folder / "sac/0.flog").open("ab") as file:
         file.write(Flog.frame(9.0, 2, {"reward": 77.0}))
     grown = follower.look()["sac/0.flog"].facts
     assert (grown.state, grown.frames) == ("running", 5)  # the frames are those of the last read
-    assert follower.read()["sac/0.flog"].facts.last["reward"] == 77.0
+    assert follower.read()["sac/0.flog"].facts.last["last/reward"] == 77.0
     assert follower.look()["sac/0.flog"].facts.frames == 6
     (folder / "sac/1.flog").unlink()
     assert "sac/1.flog" not in follower.look()

@@ -19,6 +19,7 @@ from handmade import Flog
 from made_runs import STATS, log_bytes, make_run, sweep
 from strategies import json_values
 from trainlog.catalog import facts as facts_module
+from trainlog.catalog import store
 from trainlog.catalog.facts import Digest
 from trainlog.catalog.store import NAME, location
 from trainlog.table.builder import TableBuilder
@@ -181,7 +182,7 @@ def test_it_may_be_deleted_damaged_or_of_another_version(folder: Path) -> None:
     connection.close()
     assert rewards(folder) == expected
     with sqlite3.connect(catalog) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (store._VERSION,)
         connection.execute("UPDATE log SET facts = x'c1'")
         connection.execute("UPDATE log SET digest = x'80'")
     connection.close()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from trainlog import registry
 from trainlog.codec import Reader
-from trainlog.conventions import Conventions
+from trainlog.conventions import Conventions, task_of
 from trainlog.errors import CodecError, InvalidPosition, TrainlogError, TrainlogWarning, UnknownFormat
 from trainlog.model import Kind
 from trainlog.scan import Batch, Gap, Scan
@@ -251,6 +251,7 @@ class Facts:
         format: name of its codec; empty for what is no log.
         rank: of a shard; None for all else.
         meta: the metadata, flattened.
+        task: what the run does, by its metadata; empty where they do not say.
         run: where it comes from, flattened, without the patch; see `trainlog.model.Header`.
         end: how it ended by its own word; empty where it does not say.
         reason: what ended it.
@@ -263,7 +264,7 @@ class Facts:
         duration: time of the last frame, in seconds since the run began.
         torn: whether it ends inside a record.
         holes: places of bytes that are no record, and how many bytes that are.
-        last: the last finite number of each metric.
+        last: the last finite number of each metric, by the name of the column: ``last/reward``.
         reward, step: the metrics that are these, by the log's own conventions; empty for none.
         read: whether all of it was read, so that frames, duration, damage and metrics are known.
 
@@ -273,6 +274,7 @@ class Facts:
     format: str = ""
     rank: int | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    task: str = ""
     run: dict[str, Any] = field(default_factory=dict)
     end: str = ""
     reason: str = ""
@@ -324,11 +326,13 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
     if reader.files != (path,):
         folder = path if path.is_dir() else path.parent
         files = [file.relative_to(folder).as_posix() for file in reader.files if file.is_relative_to(folder)] or files
+    meta = {key: value for key, value in flatten(header.meta).items() if key not in ("shard", "variables")}
     facts = Facts(
         files,
         registry.codec_name(reader),
         declared if isinstance(declared, int) else None,
-        {key: value for key, value in flatten(header.meta).items() if key not in ("shard", "variables")},
+        meta,
+        task_of(meta),
         {key: value for key, value in flatten(header.run).items() if key != "git/patch"},
         phase=header.phase,
     )
@@ -402,12 +406,13 @@ def _read(reader: Reader, facts: Facts, before: tuple[Facts, Digest, str] | None
     facts.damage += sum(gap.size for gap in gaps if not gap.torn)
     facts.frames = int(sum(span[0] for span in digest.spans.values()))
     facts.duration = max((span[2] for span in digest.spans.values()), default=0.0)
-    facts.last = last_values(digest)
+    last = last_values(digest)
+    facts.last = {f"last/{key}": value for key, value in last.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainlogWarning)
         conventions = Conventions.of(reader.header)
-    facts.reward = conventions.reward(facts.last) or ""
-    facts.step = conventions.find("step", facts.last) or ""
+    facts.reward = conventions.reward(last) or ""
+    facts.step = conventions.find("step", last) or ""
     facts.read = True
     return any(gap.torn for gap in gaps), digest, position
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from trainlog.catalog.notes import PREFIX
 from trainlog.catalog.run_table import column_name
 from trainlog.catalog.store import Entry
 from trainlog.codec import Reader
-from trainlog.conventions import Conventions, seed_of, task_of
+from trainlog.conventions import Conventions, seed_of
 from trainlog.model import Kind
 
 __all__ = ["KnownRun", "RunInfo", "of_metric", "row_of"]
@@ -70,19 +69,17 @@ class KnownRun(NamedTuple):
     def info(self, name: str) -> RunInfo:
         """What users see of it, under this *name*."""
         facts = self.facts
-        task = task_of(facts.meta) or None
-        return RunInfo(name, self.path, facts.meta, facts.state, task, facts.reason, facts.run)
+        return RunInfo(name, self.path, facts.meta, facts.state, facts.task or None, facts.reason, facts.run)
 
     def member(self, name: str) -> Member:
         """The log as fragments have it."""
         facts = self.facts
-        return Member(self.path, name, task_of(facts.meta) or None, seed_of(facts.meta, facts.run), facts.size)
+        return Member(self.path, name, facts.task or None, seed_of(facts.meta, facts.run), facts.size)
 
 
 def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     """The row of a run in `Runs.config`, with the *notes* of people; what the run does not have is not in it."""
-    task = task_of(facts.meta)
-    row: dict[str, Any] = {"run": name, "state": facts.state, "task": task}
+    row: dict[str, Any] = {"run": name, "state": facts.state, "task": facts.task}
     if facts.read:
         row["duration"] = facts.duration
         row["frames"] = facts.frames
@@ -95,7 +92,7 @@ def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType(
     if facts.error:
         row["error"] = facts.error
     meta = facts.meta
-    if isinstance(said := meta.get("task"), str) and said in task:
+    if isinstance(said := meta.get("task"), str) and said in facts.task:
         meta = {key: value for key, value in meta.items() if key != "task"}
     if row.keys().isdisjoint(meta):
         row |= meta
@@ -104,15 +101,8 @@ def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType(
             row[column_name(key, row)] = value
     for key, said in notes.items():
         row[f"{PREFIX}/{key}"] = ", ".join(said) if isinstance(said, list) else said
-    for key, number in facts.last.items():
-        row[_last(key)] = number
+    row |= facts.last
     return row
-
-
-@lru_cache(1 << 12)
-def _last(key: str) -> str:
-    """The name of the column, one object for all runs."""
-    return f"last/{key}"
 
 
 def of_metric(digest: Digest | None, prefix: str, name: str) -> float | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from trainlog.model import Kind
 from trainlog.table.arrow import arrow_column, extra, pandas_frame
-from trainlog.table.builder import ColumnBuilder, TableBuilder
+from trainlog.table.builder import ColumnBuilder, TableBuilder, batched
 from trainlog.table.column import Column, SparseColumn
 from trainlog.table.html import rows_html
 from trainlog.table.table import Table
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Labels", "RunTable", "column_name", "utf8"]
 
 Array = npt.NDArray[Any]
+
+_ROWS: Final = 512
 
 
 class Labels(NamedTuple):
@@ -58,12 +60,16 @@ class RunTable(Mapping[str, Array]):
         self._columns = dict(columns)
 
     @classmethod
-    def of_rows(cls, rows: Sequence[dict[str, Any]]) -> RunTable:
-        """A table of one row for each of *rows*, which are flat; a key that one lacks is absent there."""
+    def of_rows(cls, rows: Iterable[dict[str, Any]]) -> RunTable:
+        """A table of one row for each of *rows*, which are flat; a key that one lacks is absent there.
+
+        They are taken some at a time, so that those of many thousand runs never all exist.
+        """
         builder = TableBuilder(Kind.STATS)
-        builder.add_frames([0.0] * len(rows), rows, flat=True)
+        for some in batched(rows, _ROWS):
+            builder.add_frames([0.0] * len(some), some, flat=True)
         table = builder.finish()
-        return cls(len(rows), {key: table.stored(key) for key in table})
+        return cls(table.rows, {key: table.stored(key) for key in table})
 
     @classmethod
     def of_tables(cls, tables: Sequence[Table], labels: Mapping[str, Sequence[Any]]) -> RunTable:

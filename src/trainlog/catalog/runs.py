@@ -205,9 +205,9 @@ class Runs(Sequence[RunInfo]):
             DamagedLog: with ``on_error="raise"``, for a damaged log.
 
         """
-        rows = self._rows(read=True)
+        entries = self._entries(read=True)
         self._warn()
-        return RunTable.of_rows(rows)
+        return RunTable.of_rows(row_of(name, one.facts) for name, one in entries.items())
 
     def _rows(self, *, read: bool, metrics: Iterable[str] = (), with_provenance: bool = False) -> list[dict[str, Any]]:
         """The rows of the table; with those of *metrics* (``best/reward``) that are no last values, too."""
@@ -545,7 +545,7 @@ def _warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
 
 
 def _problems(known: Mapping[str, KnownRun]) -> dict[str, str]:
-    return {name: problem for name, one in known.items() if (problem := one.entry.facts.problem)}
+    return {name: one.facts.problem for name, one in known.items() if (facts := one.entry.facts).error or facts.holes}
 
 
 def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

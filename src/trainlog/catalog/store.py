@@ -6,6 +6,7 @@ import hashlib
 import os
 import sqlite3
 import stat
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ __all__ = ["NAME", "Entry", "Store", "location"]
 
 NAME: Final = ".trainlog-catalog.sqlite"
 
-_VERSION: Final = 4
+_VERSION: Final = zlib.crc32(f"4 {Facts.__slots__}".encode()) >> 1  # facts are kept as lists, by the place of a field
 _ID: Final = 0x54724C67  # of SQLite's `application_id`: what else is called so is not touched
 _WAIT: Final = 10.0  # seconds that a process waits for another
 _TABLE: Final = """
@@ -53,8 +54,9 @@ class Entry(NamedTuple):
 
     def is_fresh(self, stamp: str, *, read: bool) -> bool:
         """Whether the files with this *stamp* are those that were looked at, and were *read* where that is wanted."""
-        is_read = not read or self.facts.read or not self.is_run or bool(self.facts.error)
-        return stamp == self.stamp and self.looked > 0 and is_read
+        if stamp != self.stamp or not self.looked:
+            return False
+        return not read or self.facts.read or not self.is_run or bool(self.facts.error)
 
 
 def location(folder: Path) -> Path | None:

@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from trainlog.catalog.groups import all_but_seed, grouped, label_of
 from trainlog.catalog.live import LiveRun
-from trainlog.conventions import task_of
 from trainlog.errors import ExpressionError, LogNotFound, LogWriteError, PlotError
 from trainlog.server.api import about
 from trainlog.server.app_state import State, state_of
@@ -136,7 +135,7 @@ def _member(state: State, entry: LiveRun) -> Member | None:
     from trainlog.catalog.group_curves import Member
 
     try:
-        return Member(state.catalog.path_of(entry), entry.known.stamp, task_of(entry.facts.meta))
+        return Member(state.catalog.path_of(entry), entry.known.stamp, entry.facts.task)
     except LogNotFound:
         return None
 
