@@ -65,9 +65,10 @@ def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:
     for path in paths:
         if path in known:
             continue
-        files, rank = look(path) or _log_of(path)
+        seen = look(path)
+        files, rank = seen or _log_of(path)
         known.update(files)
-        if path.is_file():
+        if (seen and files[:1] == (path,)) or path.is_file():
             folders.setdefault(path.parent, {}).update(dict.fromkeys(files[:1], rank))
         elif files:
             yield path

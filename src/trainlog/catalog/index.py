@@ -254,7 +254,8 @@ class Catalog:
             entry = every.get(self._name(path))
             if entry is None:
                 return None
-            return tuple(path.with_name(one) for one in entry.facts.files), entry.facts.rank
+            is_one = entry.facts.files == [path.name]
+            return (path,) if is_one else tuple(map(path.with_name, entry.facts.files)), entry.facts.rank
 
         logs = [self._name(path) for path in self._logs(look)]
         shards = [name for name in logs if name not in every]
