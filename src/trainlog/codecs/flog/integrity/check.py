@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
-from zlib import crc32
+
+from isal.isal_zlib import crc32
 
 from trainlog.codec import Gap
 from trainlog.codecs.flog.integrity.find_header import FoundHeader, find_header

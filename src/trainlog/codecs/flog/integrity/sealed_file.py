@@ -8,7 +8,8 @@ import os
 import struct
 from pathlib import Path
 from typing import Final, NamedTuple
-from zlib import crc32
+
+from isal.isal_zlib import crc32
 
 from trainlog.codecs.flog.integrity.seals import (
     AT_ONCE,

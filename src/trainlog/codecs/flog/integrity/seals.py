@@ -17,9 +17,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
-from zlib import crc32
 
 import numpy as np
+from isal.isal_zlib import crc32
 
 from trainlog.codecs.flog.scanning.chain import SLACK, Chain
 from trainlog.codecs.flog.scanning.walk import next_frame
