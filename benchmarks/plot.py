@@ -73,7 +73,10 @@ _METRICS = {True: 120, False: 20}
 
 
 def tables(scale: Scale) -> Iterator[Table]:
-    """A walk, and noise, which no simplification of paths makes shorter; and the many figures of one log."""
+    """A learning curve of noisy returns; a walk, the paths of which matplotlib simplifies; noise, of which it cannot.
+
+    And the many figures of one log.
+    """
     yield _points(scale)
     yield _figures(scale)
 
@@ -117,7 +120,7 @@ def _points(scale: Scale) -> Table:
         words=frozenset([1]),
     )
     with scratch() as folder:
-        for data in ("walk", "noise"):
+        for data in ("curve", "walk", "noise"):
             log = written(folder / f"{data}.flog", data, points)
             commands = {"trainlog": ["-m", "trainlog", "plot", str(log), *_OURS, "-o"]}
             if find_spec("matplotlib") is not None:
@@ -164,6 +167,8 @@ def written(path: Path, data: str, points: int) -> Path:
     reward = np.random.default_rng(0).normal(0, 1, points)
     if data == "walk":
         reward = reward.cumsum()
+    elif data == "curve":
+        reward = 2000 * (1 - np.exp(np.linspace(0, -5, points))) + 250 * reward
     with trainlog.create(path, {"creature": "ant", "task": "run"}) as writer:
         time_ = np.arange(points) * 0.01
         writer.write_table(trainlog.Table(Kind.STATS, time_, {"step": np.arange(points), "reward": reward}))

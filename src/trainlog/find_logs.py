@@ -77,7 +77,7 @@ def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:
     for folder, ranks in folders.items():
         if not ranks:
             continue
-        if _log_of(folder)[0]:
+        if (look(folder) or _log_of(folder))[0]:
             yield folder
         elif _are_shards(folder, ranks):
             yield folder / f"*{next(iter(ranks)).suffix}"

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 from click.testing import CliRunner
 
+import trainlog
 from handmade import Flog
 from served import Site
 from trainlog.server.app import create_app
@@ -94,6 +95,22 @@ def test_links_that_lead_out_are_not_followed(serve: Callable[..., Any], runs: P
     (runs / "within.flog").symlink_to(runs / "good.flog")
     listed = [run["path"] for run in serve(runs).get("/api/v1/runs").json["runs"]]
     assert sorted(listed) == ["good.flog", "within.flog"]
+
+
+def test_a_log_of_several_files_reads_none_that_leads_out(serve: Callable[..., Any], runs: Path) -> None:
+    pytest.importorskip("crc32c")
+    folder = runs / "board"
+    for path, value in ((folder / "1.tfevents", 1.0), (runs.parent / "secret.tfevents", 4711.0)):
+        path.parent.mkdir(exist_ok=True)
+        with trainlog.create(path, {}) as log:
+            log.write(trainlog.Frame(0.0, trainlog.Kind.STATS, {"step": 0, "reward": value}))
+    site = serve(runs)
+    id = site.id("board")
+    assert site.get(f"/api/v1/runs/{id}").status == 200
+    (folder / "2.tfevents").symlink_to(runs.parent / "secret.tfevents")
+    site.until(lambda: [run["path"] for run in site.get("/api/v1/runs").json["runs"]] == ["board/1.tfevents"])
+    refused(site.get(f"/api/v1/runs/{id}"), 404)
+    assert b"4711" not in site.get("/api/v1/runs").body
 
 
 def test_a_file_that_becomes_a_link_is_not_followed(site: Any, runs: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from trainlog.catalog.index import Catalog, _Files, _walk
+from trainlog.catalog.index import Catalog, _Files, _walk, leads_out
 from trainlog.catalog.store import Entry, Store, location
 from trainlog.errors import LogNotFound
 from trainlog.find_logs import Look
@@ -139,7 +139,7 @@ class CatalogFollower(Catalog):
 
         def known(path: Path) -> tuple[tuple[Path, ...], int | None] | None:
             found = look(path)
-            if found is None and self._name(path) not in stamps and not path.is_dir():
+            if found is None and self._name(path) not in stamps and (not path.is_dir() or leads_out(path, self.root)):
                 return (), None  # it has come since the walk, or leads out of the folder
             return found
 

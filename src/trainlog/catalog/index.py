@@ -10,6 +10,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -399,3 +400,12 @@ def _walk(folder: Path, prefix: str, within: Path | None = None) -> Iterator[tup
 def is_below(path: str, folder: Path) -> bool:
     """Whether *path*, with all symbolic links followed, is in *folder*, which has none in it."""
     return folder in Path(os.path.realpath(path)).parents
+
+
+def leads_out(folder: Path, root: Path) -> bool:
+    """Whether a link in *folder* leads to something that is not in *root*; a log of several files would read it."""
+    if isinstance(folder, RemotePath):
+        return False
+    with suppress(OSError), os.scandir(folder) as found:
+        return any(one.is_symlink() and not is_below(one.path, root) for one in found)
+    return False

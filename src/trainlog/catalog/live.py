@@ -16,6 +16,7 @@ from typing import Any, Final
 from trainlog.catalog.facts import Digest, Facts
 from trainlog.catalog.filter import searched
 from trainlog.catalog.follow import CatalogFollower
+from trainlog.catalog.index import leads_out
 from trainlog.catalog.notes import Notes
 from trainlog.catalog.run_info import row_of
 from trainlog.catalog.store import Entry
@@ -161,7 +162,7 @@ class LiveCatalog:
 
         """
         for path in (run.path, *run.files):
-            if path.exists() and not _is_inside(path, run.root):
+            if path.exists() and (not _is_inside(path, run.root) or (path.is_dir() and leads_out(path, run.root))):
                 raise LogNotFound("it is not in the served folder any more")
         if not run.path.exists() and run.path.name in run.facts.files:
             raise LogNotFound("the file is not there any more")
