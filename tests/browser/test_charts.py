@@ -451,3 +451,19 @@ def test_less_motion_for_those_who_ask(page: Any, runs: Path) -> None:
         .flatMap((one) => ['', '::before'].map((part) => getComputedStyle(one, part)))
         .filter((style) => style.animationName !== 'none' || parseFloat(style.transitionDuration) > 0).length"""
     assert page.js(moving) == 0
+
+
+def test_a_double_click_shows_the_whole_range_and_no_moment(page: Any, runs: Path) -> None:
+    from selenium.webdriver import ActionChains
+
+    write(runs / "run.flog", steps(200, small=float))
+    page.open("?zoom=5:10")
+    page.until(lambda: page.ink("stats/small"))
+    assert page.one("#unzoom").is_displayed()
+    canvas = page.one('[data-card="stats/small"] canvas')
+    ActionChains(page.driver, duration=20).double_click(canvas).perform()
+    page.until(lambda: not page.one("#unzoom").is_displayed())
+    page.js("return new Promise((done) => setTimeout(done, 600))")
+    assert not page.one("#moment").is_displayed()
+    page.point("stats/small", 0.5, click=True)
+    page.until(lambda: page.one("#moment").is_displayed())

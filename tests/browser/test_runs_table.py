@@ -172,6 +172,31 @@ def test_the_table(page: Any, runs: Path) -> None:
     page.until(lambda: page.one("#side").is_displayed())
 
 
+def test_columns_with_commas_and_those_that_do_not_differ_are_kept(page: Any, runs: Path) -> None:
+    for n in range(2):
+        make_run(runs / f"{n}.flog", {"a,b": n, "same": 7, "seed": n}, [{"reward": 1.0}])
+    ready(page, 2)
+    open_table(page)
+    page.js("document.querySelector('#table .columns').open = true")
+    labels = "[...document.querySelectorAll('#table .choices label')]"
+    page.until(lambda: page.all("#table .choices label"))
+    page.js(f"{labels}.find((one) => one.textContent === 'same').click()")
+    page.until(lambda: "same" in titles(page))
+    page.js("document.querySelector('#differs').click()")
+    page.until(lambda: "same" not in titles(page))
+    page.js("document.querySelector('[data-column=seed] .hide').click()")
+    page.until(lambda: "seed" not in titles(page))
+    page.js("document.querySelector('#differs').click()")  # what the choice hid is not gone
+    page.until(lambda: "same" in titles(page) and "seed" not in titles(page))
+    place = titles(page).index("a,b")
+    page.until(lambda: sorted(column(page, place)) == ["0", "1"])
+    shown = titles(page)
+    page.until(lambda: "same" in page.driver.current_url and "seed" not in page.driver.current_url)
+    page.driver.refresh()
+    page.until(lambda: titles(page) == shown)
+    page.until(lambda: sorted(column(page, place)) == ["0", "1"])
+
+
 def test_a_table_of_many_runs_has_few_rows_on_the_page(page: Any, runs: Path) -> None:
     raw = log_bytes({"algo": "sac"}, [{"step": 1, "reward": 1.0}])
     for n in range(1200):

@@ -15,6 +15,7 @@ import { Tip } from "./tip.js";
 /** @typedef {{left: number, right: number, top: number, bottom: number, from: number, to: number, X: (x: number) => number}} Place */
 
 const LEFT = 50, RIGHT = 12, TOP = 12, BOTTOM = 22;
+const DOUBLE = 250; // milliseconds in which a click may become a double click
 
 export class Chart {
   /** @param {HTMLElement} plot @param {import("./hub.js").Hub} hub @param {import("./card.js").Spec} options */
@@ -52,10 +53,12 @@ export class Chart {
     this.tip = new Tip(this);
     /** @type {{from: number, to: number, begin: number, range: [number, number], moved: boolean, isPan: boolean} | null} */
     this.drag = null;
+    this.click = 0;
     this.listen();
   }
 
   destroy() {
+    clearTimeout(this.click);
     for (const each of [this.canvas, this.over]) {
       each.width = 0; // a canvas keeps its pixels until then
       each.remove();
@@ -259,9 +262,13 @@ export class Chart {
       this.drag = null;
       if (!drag || drag.isPan) return;
       if (drag.moved) this.hub.setZoom([Math.min(drag.from, drag.to), Math.max(drag.from, drag.to)]);
-      else this.open(at(event), event.clientY - canvas.getBoundingClientRect().top);
+      else {
+        const x = at(event), py = event.clientY - canvas.getBoundingClientRect().top;
+        clearTimeout(this.click);
+        this.click = setTimeout(() => this.open(x, py), this.hub.zoom ? DOUBLE : 0); // a double click shows the whole range
+      }
     });
-    canvas.addEventListener("dblclick", () => this.hub.setZoom(null));
+    canvas.addEventListener("dblclick", () => { clearTimeout(this.click); this.hub.setZoom(null); });
     canvas.addEventListener("wheel", (event) => {
       const isSideways = this.hub.zoom && Math.abs(event.deltaX) > Math.abs(event.deltaY);
       if (!event.ctrlKey && !event.shiftKey && !isSideways) return;

@@ -165,7 +165,7 @@ const loadRuns = later(50, async () => {
     else build();
     opened ||= view.runs.length > 0;
     setLink("connected", "");
-    if (runs.looking) loadRuns();
+    if (runs.looking) soonRuns();
   } catch (error) {
     const isTokenMissing = error instanceof ApiError && error.status === 401;
     setLink(isTokenMissing ? "token needed" : "no server", "bad");

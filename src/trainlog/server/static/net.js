@@ -62,6 +62,14 @@ export const csvAddress = (run, parameters) => address(`runs/${run}/rows.csv`, p
 /** Names in one parameter; one that has a comma needs a list. @param {string[]} names */
 export const listed = (names) => (names.some((name) => /^\[|,/.test(name)) ? JSON.stringify(names) : names.join(","));
 
+/** The inverse of `listed`. @param {string} text @returns {string[]} */
+export function unlisted(text) {
+  try {
+    if (text.startsWith("[")) return JSON.parse(text).filter((/** @type {unknown} */ name) => typeof name === "string" && name);
+  } catch { /* a name that begins so */ }
+  return text.split(",").filter(Boolean);
+}
+
 const MOST_KEYS = 30;
 const GATHER = 5; // milliseconds
 

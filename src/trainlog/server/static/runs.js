@@ -1,7 +1,7 @@
 // The runs as the server knows them: which fit the filter, in which order, and which are shown. The side list and the
 // table are two views of it.
 
-import { ApiError, get } from "./net.js";
+import { ApiError, get, listed } from "./net.js";
 import { change, MOST_SHOWN, view } from "./view.js";
 
 /**
@@ -62,7 +62,7 @@ export class Runs {
     return id === undefined ? undefined : this.known.get(id);
   }
 
-  parameters() { return { filter: view.filter, sort: view.sort, columns: this.columns.join(",") }; }
+  parameters() { return { filter: view.filter, sort: view.sort, columns: listed(this.columns) }; }
 
   /** @param {number} place */
   want(place) {
@@ -103,7 +103,7 @@ export class Runs {
     try {
       const [answer, shown] = await Promise.all([
         get("runs", { ...this.parameters(), offset: page * PAGE, limit: PAGE }),
-        wanted.length ? get("runs", { runs: wanted.join(","), columns: this.columns.join(",") }) : null,
+        wanted.length ? get("runs", { runs: wanted.join(","), columns: listed(this.columns) }) : null,
       ]);
       if (turn !== this.turn) return this.refreshing;
       for (const id of wanted) this.known.delete(id); // one may be gone

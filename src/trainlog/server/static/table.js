@@ -90,11 +90,13 @@ export class Table {
     } catch { /* the filter is wrong, which the list says */ }
   }
 
-  /** The names of the columns that are shown, without the name of the run. @returns {string[]} */
+  /** The names of the columns that were chosen, without the name of the run. @returns {string[]} */
+  chosen() { return view.columns ?? this.defaults(); }
+
+  /** Those of them that are shown. @returns {string[]} */
   shown() {
     const known = new Map(this.all.map((one) => [one.name, one]));
-    const chosen = view.columns ?? this.defaults();
-    return view.differs ? chosen.filter((name) => known.get(name)?.differs ?? true) : chosen;
+    return view.differs ? this.chosen().filter((name) => known.get(name)?.differs ?? true) : this.chosen();
   }
 
   defaults() {
@@ -129,7 +131,7 @@ export class Table {
     }, "", "", `${name}: click to sort; drag to move`);
     cell.append(sort);
     if (name === "run") return cell;
-    const hide = button("×", () => this.setColumns(this.shown().filter((one) => one !== name)), "hide", `Hide ${name}`, `Hide ${name}`);
+    const hide = button("×", () => this.setColumns(this.chosen().filter((one) => one !== name)), "hide", `Hide ${name}`, `Hide ${name}`);
     cell.append(hide);
     cell.draggable = true;
     cell.dataset.column = name;
@@ -157,7 +159,7 @@ export class Table {
 
   /** Put a column where another one is. @param {string} name @param {string} to */
   move(name, to) {
-    const columns = this.shown();
+    const columns = [...this.chosen()];
     const from = columns.indexOf(name), place = columns.indexOf(to);
     if (from < 0 || place < 0 || from === place) return;
     columns.splice(from, 1);
@@ -174,7 +176,7 @@ export class Table {
 
   /** @param {string} text */
   fillMenu(text) {
-    const shown = this.shown();
+    const shown = this.chosen();
     const names = [...FACTS, "my/tags", "my/note", ...this.all.flatMap(({ name, of }) => (
       of === "metric" ? PREFIXES.map((prefix) => name.replace(/^last/, prefix)) : of === "metadata" ? [name] : []))];
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
@@ -182,7 +184,7 @@ export class Table {
     const lines = fit.slice(0, MOST_LISTED).map((name) => {
       const line = element("label", "line");
       const box = element("input", "", { type: "checkbox", checked: shown.includes(name) });
-      box.addEventListener("change", () => this.setColumns(box.checked ? [...this.shown(), name] : this.shown().filter((one) => one !== name)));
+      box.addEventListener("change", () => this.setColumns(box.checked ? [...this.chosen(), name] : this.chosen().filter((one) => one !== name)));
       line.append(box, name);
       return line;
     });

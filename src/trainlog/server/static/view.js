@@ -1,6 +1,7 @@
 // What the page shows, kept in its address so that a view can be shared.
 
 import { formatCard, parseCard, PLAIN, short } from "./cardstate.js";
+import { listed, unlisted } from "./net.js";
 
 /**
  * @typedef {{id: string, slot: number}} Shown a run that is shown, and its place among the colours
@@ -46,7 +47,7 @@ function read() {
     sort: OLD_SORTS[sort] ?? sort,
     filter: text("filter"),
     table: text("table") === "1",
-    columns: from.has("columns") ? text("columns").split(",").filter(Boolean) : null,
+    columns: from.has("columns") ? unlisted(text("columns")) : null,
     differs: text("differs") === "1",
     group: text("group"),
     center: Object.hasOwn(CENTERS, text("center")) ? text("center") : DEFAULTS.center,
@@ -80,7 +81,7 @@ export function query() {
   for (const name of /** @type {const} */ (["sort", "filter", "group", "center", "band"])) if (view[name] !== DEFAULTS[name]) to.set(name, view[name]);
   if (view.table) to.set("table", "1");
   if (view.differs) to.set("differs", "1");
-  if (view.columns) to.set("columns", view.columns.join(","));
+  if (view.columns) to.set("columns", listed(view.columns));
   if (view.zoom) to.set("zoom", view.zoom.map(short).join(":"));
   if (view.at) to.set("at", `${view.at.run}:${short(view.at.time)}`);
   if (view.episode) to.set("episode", `${view.episode.run}:${view.episode.number}`);
