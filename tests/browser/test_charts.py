@@ -467,3 +467,21 @@ def test_a_double_click_shows_the_whole_range_and_no_moment(page: Any, runs: Pat
     assert not page.one("#moment").is_displayed()
     page.point("stats/small", 0.5, click=True)
     page.until(lambda: page.one("#moment").is_displayed())
+
+
+def test_a_run_that_cannot_be_read_does_not_hide_the_others(page: Any, runs: Path) -> None:
+    for name in ("good", "bad"):
+        write(runs / f"{name}.flog", steps(50, small=float))
+    good, bad = (page.site.id(f"{name}.flog") for name in ("good", "bad"))
+    page.open(f"?runs={good},{bad}&x=step")
+    page.until(lambda: "bad" in page.text('[data-card="stats/small"] .legend'))
+    page.js(
+        """const real = window.fetch;
+        window.fetch = (place, ...more) => String(place).includes(`${arguments[0]}/series`)
+            ? Promise.resolve(new Response('{"error": {"message": "it is broken"}}', {status: 422})) : real(place, ...more)""",
+        bad,
+    )
+    page.select("#axis", "time")
+    page.until(lambda: "bad.flog: it is broken" in page.text('[data-card="stats/small"] .note'))
+    assert "good" in page.text('[data-card="stats/small"]')
+    assert page.colored("stats/small")

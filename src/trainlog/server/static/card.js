@@ -195,23 +195,30 @@ export class Card {
     this.stale = false;
     const asked = this.wanted();
     const answers = new Array(asked.length).fill(null);
+    /** @type {Map<string, string>} */
+    const wrong = new Map(); // by the name of a run; the others are drawn
     try {
       await Promise.all(asked.map(async ({ run, one }, i) => {
-        answers[i] = await this.page.curve(run.id, one.key, this.parameters(one, asked.length));
+        try {
+          answers[i] = await this.page.curve(run.id, one.key, this.parameters(one, asked.length));
+        } catch (error) {
+          if (isPassing(error)) throw error;
+          wrong.set(run.name, messageOf(error));
+        }
         if (turn === this.turn && asked.length > FEW) this.takeSome(turn, asked, answers);
       }));
       if (turn !== this.turn) return;
-      const progress = Math.min(1, ...answers.map((answer) => answer.progress));
+      const progress = Math.min(1, ...answers.map((answer) => answer?.progress ?? 1));
       this.loaded = progress >= 1;
-      this.problem = "";
+      const [first] = wrong;
+      this.problem = !first ? "" : asked.length > 1 ? `${first.join(": ")}${wrong.size > 1 ? `, and ${wrong.size - 1} more` : ""}` : first[1];
       this.showProgress(progress);
       if (progress < 1) this.timer = setTimeout(() => this.visible && this.load(), AGAIN);
       this.takeAnswers(asked, answers);
     } catch (error) {
       if (turn !== this.turn) return;
       this.complain(messageOf(error));
-      const isBusy = error instanceof ApiError && (error.status === 409 || error.status === 503);
-      if (isBusy || error instanceof TypeError) this.timer = setTimeout(() => this.refresh(), 1500);
+      this.timer = setTimeout(() => this.refresh(), 1500);
     }
   }
 
@@ -364,6 +371,9 @@ export class Card {
 
   get theme() { return isDark() ? "dark" : "light"; }
 }
+
+/** Whether it may be over soon: the server has much to do, or is not there. @param {unknown} error */
+const isPassing = (error) => error instanceof TypeError || (error instanceof ApiError && (error.status === 409 || error.status === 503));
 
 /** @param {import("./line.js").Curve[]} curves */
 function windows(curves) {
