@@ -98,7 +98,8 @@ class FlogWriter(Writer):
         """Write all of *frames*, or none, by one system call; see `trainlog.codec.Writer.put_many`."""
         if frames:
             records = [self._record(*frame) for frame in frames]
-            self._put_many(memoryview(b"".join(records)), len(records[-1]))
+            kinds = {record[_KIND_AT] for record in records}
+            self._put_many(memoryview(b"".join(records)), len(records[-1]), kinds)
 
     def check(self, frame: Frame) -> None:
         """Raise what ``write`` would raise for *frame*."""
@@ -126,12 +127,12 @@ class FlogWriter(Writer):
 
     def _put_alike(self, frames: memoryview) -> None:
         """Write *frames*, which are all of one length."""
-        self._put_many(frames, FRAME.size + FRAME.unpack_from(frames)[2])
+        self._put_many(frames, FRAME.size + FRAME.unpack_from(frames)[2], {frames[_KIND_AT]})
 
-    def _put_many(self, frames: memoryview, last: int) -> None:
-        """Write *frames*, the last of which has *last* bytes."""
+    def _put_many(self, frames: memoryview, last: int, kinds: set[int]) -> None:
+        """Write *frames* of these *kinds*, the last of which has *last* bytes."""
         if isinstance(self._file, SealedFile):
-            self._file.extend(frames, len(frames) - last)
+            self._file.extend(frames, len(frames) - last, counted=not _COUNTED.isdisjoint(kinds))
         else:
             self._append(frames)
 

@@ -70,11 +70,15 @@ class SealedFile(AppendFile):
         self._states += 1
         return bytes(self._last[:TIME_SIZE] or frame[:TIME_SIZE]) + frame[TIME_SIZE:]
 
-    def extend(self, frames: bytes | memoryview, last: int) -> None:
-        """Write *frames*, which are whole; the last one begins at byte *last*. Raises as ``append``."""
-        raw = bytes(frames)
-        self._rewinds += raw.count(REWIND)
-        self._states += raw.count(MARK)
+    def extend(self, frames: bytes | memoryview, last: int, *, counted: bool = True) -> None:
+        """Write *frames*, which are whole; the last one begins at byte *last*. Raises as ``append``.
+
+        Some of them may be rewinds or states of the run, unless none is to be *counted*.
+        """
+        if counted:
+            raw = bytes(frames)
+            self._rewinds += raw.count(REWIND)
+            self._states += raw.count(MARK)
         self.append(frames, bytes(frames[last : last + TIME_SIZE]))
 
     def go_on(self, seal: Seal, end: int, time: float) -> None:
