@@ -476,9 +476,9 @@ def test_a_run_that_cannot_be_read_does_not_hide_the_others(page: Any, runs: Pat
     page.open(f"?runs={good},{bad}&x=step")
     page.until(lambda: "bad" in page.text('[data-card="stats/small"] .legend'))
     page.js(
-        """const real = window.fetch;
-        window.fetch = (place, ...more) => String(place).includes(`${arguments[0]}/series`)
-            ? Promise.resolve(new Response('{"error": {"message": "it is broken"}}', {status: 422})) : real(place, ...more)""",
+        """const real = window.fetch, bad = `${arguments[0]}/series`;
+        const broken = () => Promise.resolve(new Response('{"error": {"message": "it is broken"}}', {status: 422}));
+        window.fetch = (place, ...more) => (String(place).includes(bad) ? broken() : real(place, ...more))""",
         bad,
     )
     page.select("#axis", "time")
