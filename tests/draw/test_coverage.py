@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from trainlog.draw.coverage import FULL, polygon_tiles, stroke_tiles
-from trainlog.draw.drawing import Box
+from trainlog.draw.drawing import Box, Drawing, Polygon
+from trainlog.draw.raster import png
 
 CLIP = Box(0, 0, 40, 30)
 FINE = 16
@@ -38,6 +39,13 @@ def test_areas_are_exact() -> None:
     assert line.sum() == pytest.approx(np.hypot(30, 20) * 3 + np.pi * 1.5**2, rel=0.01)
     flat = covered(stroke_tiles([np.array([[5.0, 5.0], [35.0, 25.0]])], 3, CLIP, 8, is_round=False))
     assert flat.sum() == pytest.approx(np.hypot(30, 20) * 3, rel=0.01)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-9, -1), (-3, 0), (0, 0), (12, 12), (30, 30), (30, 45)])
+def test_what_is_not_seen_makes_no_tile(low: float, high: float) -> None:
+    ring = np.array([[5.0, low], [15.0, low], [15.0, high], [5.0, high]])
+    assert list(polygon_tiles([ring], CLIP, 4)) == []
+    assert png(Drawing(40, 30, "#ffffff", (Polygon(ring, "#000000"),)), 1).startswith(b"\x89PNG")
 
 
 @given(POINTS, st.sampled_from([1.0, 2.5, 6.0]))

@@ -224,4 +224,5 @@ def _tiles(ends: _Ends, clip: Box, slices: int) -> Iterator[Tile]:
     coverage = sums.astype(np.uint16)
     bounds = zip(*(one.tolist() for one in (left, top, width, height, offset)), strict=True)
     for x, first, across, down, start in bounds:
-        yield Tile(x, first, coverage[start : start + across * down].reshape(across, down).T[:-2])
+        if down > 2:  # else it is above or below what is visible, or on the edge
+            yield Tile(x, first, coverage[start : start + across * down].reshape(across, down).T[:-2])
