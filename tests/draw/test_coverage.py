@@ -64,7 +64,8 @@ def test_a_stroke_covers_what_a_finer_picture_of_it_does(points: list[tuple[floa
     fine = np.asarray(image).reshape(30, FINE, 40, FINE).mean(axis=(1, 3))
     found = covered(stroke_tiles([line], width, CLIP, 8))
     assert np.abs(found - fine).max() < 0.35
-    assert found.sum() == pytest.approx(fine.sum(), abs=0.03 * fine.sum() + 3)
+    thicker = np.hypot(*np.diff(line, axis=0).T).sum() / FINE  # Pillow fills the pixels on the edges, too
+    assert found.sum() == pytest.approx(fine.sum(), abs=0.03 * fine.sum() + 3 + thicker)
 
 
 @given(POINTS)
