@@ -73,10 +73,7 @@ _METRICS = {True: 120, False: 20}
 
 
 def tables(scale: Scale) -> Iterator[Table]:
-    """A learning curve of noisy returns; a walk, the paths of which matplotlib simplifies; noise, of which it cannot.
-
-    And the many figures of one log.
-    """
+    """Noisy returns, a walk, which matplotlib simplifies, and noise, which it cannot; then many figures of one log."""
     yield _points(scale)
     yield _figures(scale)
 

@@ -68,7 +68,7 @@ def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:
         seen = look(path)
         files, rank = seen or _log_of(path)
         known.update(files)
-        if (seen and files[:1] == (path,)) or path.is_file():
+        if (seen and files[:1] == (path,)) or path.is_file():  # the first without asking the file system
             folders.setdefault(path.parent, {}).update(dict.fromkeys(files[:1], rank))
         elif files:
             yield path

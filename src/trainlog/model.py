@@ -34,7 +34,7 @@ class Kind(enum.IntEnum):
     @classmethod
     def of(cls, kind: KindLike) -> Kind:
         """``Kind(kind)``, for type checkers, which do not know that it takes a name as well."""
-        return cls(kind)  # type: ignore[arg-type]
+        return kind if type(kind) is cls else cls(kind)  # type: ignore[arg-type]
 
     @classmethod
     def _missing_(cls, value: object) -> Kind | None:

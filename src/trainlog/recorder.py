@@ -277,12 +277,7 @@ class TrainingRecorder(ClosedByBlock):
         if self._sync_error is not None:
             self._raise_sync_error()
         now = self.now()
-        self._writer.put_many(
-            [
-                Frame(now if at is None else at, kind if type(kind) is Kind else Kind.of(kind), data)
-                for at, kind, data in frames
-            ]
-        )
+        self._writer.put_many([Frame(now if at is None else at, Kind.of(kind), data) for at, kind, data in frames])
 
     def keep_last(
         self,

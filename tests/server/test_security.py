@@ -105,6 +105,7 @@ def test_a_log_of_several_files_reads_none_that_leads_out(serve: Callable[..., A
         with trainlog.create(path, {}) as log:
             log.write(trainlog.Frame(0.0, trainlog.Kind.STATS, {"step": 0, "reward": value}))
     site = serve(runs)
+    (folder / "elsewhere").symlink_to(runs.parent)  # no file of the log, which stays one
     id = site.id("board")
     assert site.get(f"/api/v1/runs/{id}").status == 200
     (folder / "2.tfevents").symlink_to(runs.parent / "secret.tfevents")

@@ -54,6 +54,7 @@ _INT64: Final = 1 << 63
 _MAY_BE_NUMBER: Final = frozenset("+-.0123456789 \t\n\r\v\fnNiITF")  # first letters of text that `number` may take
 _MOST_METRICS: Final = 4096  # of a kind; in a hostile log every frame has keys of its own
 _MEASURED: Final = (Kind.STATS, Kind.EVOLUTION)
+_LAST: Final = "last/"  # what the columns of last values begin with
 HERE: Final = socket.gethostname()
 
 
@@ -300,6 +301,10 @@ class Facts:
             return self.error
         return f"{self.damage:,} bytes that are no record, in {self.holes} places" if self.holes else ""
 
+    def last_of(self, metric: str) -> float | None:
+        """The last finite number of a metric."""
+        return self.last.get(f"{_LAST}{metric}")
+
     def packed(self) -> list[Any]:
         """As plain values, in the order of the fields: there are many thousand of them."""
         return [getattr(self, name) for name in self.__slots__]
@@ -407,7 +412,7 @@ def _read(reader: Reader, facts: Facts, before: tuple[Facts, Digest, str] | None
     facts.frames = int(sum(span[0] for span in digest.spans.values()))
     facts.duration = max((span[2] for span in digest.spans.values()), default=0.0)
     last = last_values(digest)
-    facts.last = {f"last/{key}": value for key, value in last.items()}
+    facts.last = {f"{_LAST}{key}": value for key, value in last.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainlogWarning)
         conventions = Conventions.of(reader.header)

@@ -296,7 +296,7 @@ class Catalog:
 
         Those that changed last come last: by then that may be long enough ago to be sure of them.
         """
-        names = sorted(names, key=lambda name: files.changed(name, known[name].facts.files if name in known else ()))
+        names = sorted(names, key=lambda name: files.changed(name, ()))
         kept = {name: (digest, position) for name, digest, position in self.store.digests(names)} if read else {}
         parts = [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
         looks = [
@@ -403,9 +403,9 @@ def is_below(path: str, folder: Path) -> bool:
 
 
 def leads_out(folder: Path, root: Path) -> bool:
-    """Whether a link in *folder* leads to something that is not in *root*; a log of several files would read it."""
+    """Whether a link in *folder* leads to a file that is not in *root*; a log of several files would read it."""
     if isinstance(folder, RemotePath):
         return False
     with suppress(OSError), os.scandir(folder) as found:
-        return any(one.is_symlink() and not is_below(one.path, root) for one in found)
+        return any(one.is_symlink() and one.is_file() and not is_below(one.path, root) for one in found)
     return False

@@ -25,7 +25,7 @@ __all__ = ["Labels", "RunTable", "column_name", "utf8"]
 
 Array = npt.NDArray[Any]
 
-_ROWS: Final = 512
+_ROWS: Final = 512  # that are made at a time
 
 
 class Labels(NamedTuple):

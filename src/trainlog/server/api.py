@@ -59,8 +59,8 @@ def about(run: LiveRun, redact: Callable[[str], str]) -> dict[str, Any]:
         "live": facts.state == "running",
         "frames": facts.frames,
         "duration": facts.duration,
-        "reward": facts.last.get(f"last/{facts.reward}"),
-        "step": facts.last.get(f"last/{facts.step}"),
+        "reward": facts.last_of(facts.reward),
+        "step": facts.last_of(facts.step),
         "error": redact(facts.error) if facts.error else "",
         **({"my": dict(run.notes)} if run.notes else {}),
     }

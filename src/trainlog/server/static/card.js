@@ -202,7 +202,7 @@ export class Card {
         try {
           answers[i] = await this.page.curve(run.id, one.key, this.parameters(one, asked.length));
         } catch (error) {
-          if (isPassing(error)) throw error;
+          if (isTemporary(error)) throw error;
           wrong.set(run.name, messageOf(error));
         }
         if (turn === this.turn && asked.length > FEW) this.takeSome(turn, asked, answers);
@@ -345,7 +345,7 @@ export class Card {
     const points = sum((one) => one.x.length);
     const isLoading = !this.loaded && !this.lines.length && !this.problem;
     const words = isLoading ? "Loading…" : !this.loaded ? ""
-      : !this.lines.length ? "No run that is shown has these values."
+      : !this.lines.length ? this.problem || "No run that is shown has these values."
       : this.isEmpty ? `${this.spec.absent}: all ${number(this.lines.reduce((all, line) => all + line.below, 0))} values are below ${this.spec.floor}.`
       : !points && nan + infinite ? `All ${number(nan + infinite)} values ${infinite ? "are infinite or NaN" : "are NaN"}${this.hub.zoom ? " in this range" : ""}.`
       : !points ? (this.hub.zoom ? "No values in this range." : "No values yet.")
@@ -373,7 +373,7 @@ export class Card {
 }
 
 /** Whether it may be over soon: the server has much to do, or is not there. @param {unknown} error */
-const isPassing = (error) => error instanceof TypeError || (error instanceof ApiError && (error.status === 409 || error.status === 503));
+const isTemporary = (error) => error instanceof TypeError || (error instanceof ApiError && (error.status === 409 || error.status === 503));
 
 /** @param {import("./line.js").Curve[]} curves */
 function windows(curves) {

@@ -1,10 +1,10 @@
 """Checksums in a FLOG file: frames of kind 67, which other readers skip as a kind that they do not know.
 
 Such a *seal* is a frame like any other, 64 bytes long. Its payload is the map ``{"from": u64, "to": u64, "rewinds":
-u32, "crc32": u32}``: the CRC-32 (zlib's) of the file's bytes from ``from`` up to ``to``, which is where the four bytes
-of the checksum itself begin. The next seal's range begins right behind them. So every byte of a sealed file
-either is under a checksum or is part of one. ``rewinds`` is how many there have been so far, so that a reader need not
-search a large file for none.
+u32, "crc32": u32}``: the CRC-32 (zlib's, which isal computes in less time) of the file's bytes from ``from`` up to
+``to``, which is where the four bytes of the checksum itself begin. The next seal's range begins right behind them. So
+every byte of a sealed file either is under a checksum or is part of one. ``rewinds`` is how many there have been so
+far, so that a reader need not search a large file for none.
 
 A seal that covers nothing but itself, right behind another one, is the *end mark* of a log that was closed.
 
