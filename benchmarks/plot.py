@@ -71,6 +71,9 @@ for name in table:
 """
 _METRICS = {True: 120, False: 20}
 
+# What the script ``trainlog`` that pip installs does.
+_CLI = ["-c", "from trainlog.cli import main; main()"]
+
 
 def tables(scale: Scale) -> Iterator[Table]:
     """Noisy returns, a walk, which matplotlib simplifies, and noise, which it cannot; then many figures of one log."""
@@ -93,7 +96,7 @@ def _figures(scale: Scale) -> Table:
         with trainlog.create(log, {"creature": "ant", "task": "run"}) as writer:
             columns = {f"metric{n}": walk for n, walk in enumerate(walks)}
             writer.write_table(trainlog.Table(Kind.STATS, np.arange(45.0), {"step": np.arange(45) * 1000, **columns}))
-        commands = {"trainlog": ["-m", "trainlog", "plot", str(log), "-o", str(folder / "trainlog")]}
+        commands = {"trainlog": [*_CLI, "plot", str(log), "-o", str(folder / "trainlog")]}
         if find_spec("matplotlib") is not None:
             commands["matplotlib"] = ["-c", _THEIRS_EACH, str(log), str(folder / "matplotlib")]
         taken = _taken(commands, scale)
@@ -119,7 +122,7 @@ def _points(scale: Scale) -> Table:
     with scratch() as folder:
         for data in ("curve", "walk", "noise"):
             log = written(folder / f"{data}.flog", data, points)
-            commands = {"trainlog": ["-m", "trainlog", "plot", str(log), *_OURS, "-o"]}
+            commands = {"trainlog": [*_CLI, "plot", str(log), *_OURS, "-o"]}
             if find_spec("matplotlib") is not None:
                 commands["matplotlib"] = ["-c", _THEIRS, str(log), str(_WINDOW)]
             taken = _taken(

@@ -24,10 +24,10 @@ from trainlog.storage.location import location
 from trainlog.storage.source import Wait, never
 from trainlog.table.table import Table
 from trainlog.table.values import BATCH, Range, flatten, unknown_key
-from trainlog.verify_report import Problem, Repair, Verdict, What
 
 if TYPE_CHECKING:
     from trainlog.plot import Picture
+    from trainlog.verify_report import Repair, Verdict, What
 
 __all__ = ["Batch", "Codec", "Gap", "OnDamage", "Position", "Reader", "Scan", "Span", "Summary", "Writer"]
 
@@ -287,6 +287,8 @@ class Reader(ABC):
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
         """Read all of the log and say what is wrong with it; *progress* as in `summary`."""
+        from trainlog.verify_report import Problem, Verdict
+
         summary = self.summary(progress)
         verdict = Verdict(self.path, summary.size, Counter({kind: span.frames for kind, span in summary.kinds.items()}))
         for gap in summary.gaps:

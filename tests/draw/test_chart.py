@@ -250,29 +250,31 @@ def test_the_first_row_of_a_heat_map_is_at_the_bottom() -> None:
     cells, bar = sorted(
         (mark for mark in all_marks(drawing.marks) if isinstance(mark, Cells)), key=lambda mark: -mark.box.width
     )
-    assert cells.index.tolist() == [[0, 254], [0, 0]]
-    assert bar.index[0, 0] == 254
+    assert cells.color_index.tolist() == [[0, 254], [0, 0]]
+    assert bar.color_index[0, 0] == 254
 
 
 def test_missing_cells_are_grey_and_counted() -> None:
     drawing = layout(Heatmap([[1, math.nan], [math.inf, 3]]))
-    cells = next(mark for mark in all_marks(drawing.marks) if isinstance(mark, Cells) and mark.index.shape == (2, 2))
-    assert (cells.index == 255).sum() == 2
+    found = (mark for mark in all_marks(drawing.marks) if isinstance(mark, Cells))
+    cells = next(mark for mark in found if mark.color_index.shape == (2, 2))
+    assert (cells.color_index == 255).sum() == 2
     assert "Not drawn: 1 NaN, 1 +inf (grey)." in texts(drawing)
 
 
 def test_a_heat_map_finer_than_the_picture_is_averaged() -> None:
     checks = np.indices((3000, 3000)).sum(axis=0) % 2 * 1e308
     drawing = layout(Heatmap(checks))
-    cells = max((mark for mark in all_marks(drawing.marks) if isinstance(mark, Cells)), key=lambda m: m.index.size)
-    assert cells.index.size <= 120_000
-    assert abs(int(np.median(cells.index)) - 127) <= 3
+    found = [mark for mark in all_marks(drawing.marks) if isinstance(mark, Cells)]
+    cells = max(found, key=lambda mark: mark.color_index.size)
+    assert cells.color_index.size <= 120_000
+    assert abs(int(np.median(cells.color_index)) - 127) <= 3
 
 
 def test_a_diverging_map_has_zero_in_the_middle() -> None:
     drawing = layout(Heatmap([[-1, 0, 3]], color_map="diverging"))
     cells = max((mark for mark in all_marks(drawing.marks) if isinstance(mark, Cells)), key=lambda m: m.box.width)
-    assert cells.index[0, 1] == 127
+    assert cells.color_index[0, 1] == 127
 
 
 def test_the_edges_of_a_heat_map_may_be_whole_numbers() -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -30,8 +30,7 @@ _TIMELINE_GAP = 4.0
 _TICK_LENGTH = 4.0
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(NamedTuple):
     """One axis before it has its place.
 
     ``whole`` if its values are whole numbers, with no ticks between them; ``ticks`` are values with labels.
@@ -50,8 +49,7 @@ class Axis:
         return f"{label} ({unit})".strip() if unit and unit != "s" else label
 
 
-@dataclass(frozen=True, slots=True)
-class AxesSpec:
+class AxesSpec(NamedTuple):
     """What to draw around a plot.
 
     Attributes:
@@ -156,8 +154,7 @@ class PanelLayout(Protocol):
         """All marks, with those of the axes, which were built from ``spec``."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Heights:
+class _Heights(NamedTuple):
     """The parts from top to bottom, and the upper and lower end of the plot between them."""
 
     title: list[str]
@@ -221,7 +218,7 @@ def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, 
 def build_axes(spec: AxesSpec, box: Box, theme: Theme) -> Axes:
     """The axes that fit into the box, with their marks."""
     if spec.right_margin > box.width / 3:
-        spec = replace(spec, right_margin=0.0)
+        spec = spec._replace(right_margin=0.0)
     left, right = box.x + max(spec.min_left, 40.0), box.right - theme.padding - spec.right_margin
     offsets, size = (False, False), theme.tick_size
     # Widths depend on heights through tick labels, and heights on widths through wrapped lines. Each round uses the

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -73,8 +72,7 @@ class Skipped(NamedTuple):
     not_positive: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Series:
+class Series(NamedTuple):
     """The points (x, y) that can be drawn, and where the others are.
 
     Attributes:
@@ -125,7 +123,7 @@ def stairs(series: Series) -> Series:
         x[2 * before + 1] = series.x[before]  # the end of the step before a gap
         gap_before = np.repeat(gap_before, 2)[1:]
         gap_before[1::2] = False
-    return replace(series, x=x, y=y, gap_before=gap_before)
+    return series._replace(x=x, y=y, gap_before=gap_before)
 
 
 def caption_lines(caption: str, counts: Iterable[Skipped], where: str = "marked at the edge") -> list[str]:

@@ -7,7 +7,7 @@ marks stand for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,7 @@ IntArray: TypeAlias = NDArray[np.intp]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """A rectangle on the picture: left, top, width and height."""
 
     x: float
@@ -69,8 +68,7 @@ class Box:
         return Box(left, top, max(right - left, 0.0), max(bottom - top, 0.0))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Polyline:
+class Polyline(NamedTuple):
     """One stroke through ``points`` (n, 2), round at joints and ends, of one opacity throughout.
 
     ``starts`` holds the index of the first point of every piece; None is one piece. A piece of a single point is a dot
@@ -85,8 +83,7 @@ class Polyline:
     starts: IntArray | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Polygon:
+class Polygon(NamedTuple):
     """A filled area. Every piece (see `Polyline`) is a ring that closes by itself."""
 
     points: FloatArray
@@ -95,8 +92,7 @@ class Polygon:
     starts: IntArray | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rect:
+class Rect(NamedTuple):
     """A filled rectangle."""
 
     x: float
@@ -107,8 +103,7 @@ class Rect:
     opacity: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Dots:
+class Dots(NamedTuple):
     """Filled discs of one radius around ``points`` (n, 2); where they overlap they do not darken."""
 
     points: FloatArray
@@ -117,8 +112,7 @@ class Dots:
     opacity: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """One line of text. The point (x, y) is the start, middle or end of its base line, by ``anchor``.
 
     ``vertical`` text is turned a quarter to the left, and reads upwards.
@@ -133,17 +127,15 @@ class Text:
     vertical: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Cells:
-    """A box of (rows, columns) equal cells; ``index`` (uint8) is the place of each cell's colour in ``palette``."""
+class Cells(NamedTuple):
+    """A box of (rows, columns) equal cells; ``color_index`` (uint8) is the place of each colour in ``palette``."""
 
     box: Box
-    index: NDArray[np.uint8]
+    color_index: NDArray[np.uint8]
     palette: tuple[Color, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Clip:
+class Clip(NamedTuple):
     """Marks of which only the part inside of the box is visible."""
 
     box: Box

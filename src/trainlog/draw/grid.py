@@ -75,14 +75,14 @@ def grid_marks(grid: Grid, layouts: Sequence[PanelLayout], box: Box, theme: Them
         rows = legend_rows(shared, inner_width, int(box.height * 0.2 / theme.legend_row_height), theme)
         marks += legend_marks(rows, box.x + padding, top + 4, theme)
         top += len(rows) * theme.legend_row_height + 4
-        specs = [replace(spec, legend=()) for spec in specs]
+        specs = [spec._replace(legend=()) for spec in specs]
     columns = max(min(grid.columns, len(specs)), 1)
     boxes = _panel_boxes(Box(box.x, top, box.width, max(bottom - top, 1.0)), len(specs), columns)
     small = panel_theme(grid, box.width, theme)
     lefts = [build_axes(spec, panel, small).plot.x - panel.x for spec, panel in zip(specs, boxes, strict=True)]
     for column in range(columns):
         for n in range(column, len(specs), columns):
-            axes = build_axes(replace(specs[n], min_left=max(lefts[column::columns])), boxes[n], small)
+            axes = build_axes(specs[n]._replace(min_left=max(lefts[column::columns])), boxes[n], small)
             marks += layouts[n].marks(axes)
     return marks
 

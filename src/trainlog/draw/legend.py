@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -22,8 +21,7 @@ _ENTRY_GAP = 18.0
 _SYMBOL_WIDTHS = {"line": 22.0, "event": 6.0, "dot": 9.0, "ring": 10.0, "block": 13.0}
 
 
-@dataclass(frozen=True, slots=True)
-class LegendEntry:
+class LegendEntry(NamedTuple):
     """A label, and the symbol of the mark that has it."""
 
     label: str
@@ -44,7 +42,7 @@ LegendRow = list[tuple[float, LegendEntry]]
 
 def unique_entries(entries: Sequence[LegendEntry]) -> list[LegendEntry]:
     """The entries that have a label, each once."""
-    cleaned = (replace(entry, label=clean(entry.label)) for entry in entries)
+    cleaned = (entry._replace(label=clean(entry.label)) for entry in entries)
     return list(dict.fromkeys(entry for entry in cleaned if entry.label))
 
 
@@ -60,7 +58,7 @@ def legend_rows(
         return []
     size = theme.font_size
     longest = max(min(width, max(width / 3, 160.0)), 1.0)
-    shown = [replace(entry, label=shorten(entry.label, size, longest - entry.label_offset())) for entry in entries]
+    shown = [entry._replace(label=shorten(entry.label, size, longest - entry.label_offset())) for entry in entries]
     widths = [entry.label_offset() + text_width(entry.label, size) for entry in shown]
     if sum(widths) + _ENTRY_GAP * (len(widths) - 1) <= width:
         starts = accumulate((width + _ENTRY_GAP for width in widths[:-1]), initial=0.0)

@@ -142,6 +142,6 @@ class _Page:
 
         colors = np.array([rgb(color) for color in mark.palette], dtype=np.uint8)
         box = mark.box
-        image = Image.fromarray(colors[mark.index])
+        image = Image.fromarray(colors[mark.color_index])
         x, y, width, height = (side * _POINT for side in (box.x, box.y, box.width, box.height))
         self._document.image(image, x, y, width, height)

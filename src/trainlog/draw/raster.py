@@ -153,12 +153,12 @@ class _Canvas:
 
     def _cells(self, mark: Cells) -> None:
         colors = np.array([rgb(color) for color in mark.palette], dtype=np.uint8)
-        box, (rows, columns) = mark.box, mark.index.shape
+        box, (rows, columns) = mark.box, mark.color_index.shape
         left, top, right, bottom = (round(edge * self._scale) for edge in (box.x, box.y, box.right, box.bottom))
         width, height = max(right - left, 1), max(bottom - top, 1)
         row = ((np.arange(height) + 0.5) * rows / height).astype(int)
         column = ((np.arange(width) + 0.5) * columns / width).astype(int)
-        cells = colors[mark.index[row[:, None], column]].reshape(height, -1)
+        cells = colors[mark.color_index[row[:, None], column]].reshape(height, -1)
         self._blend(left, top, np.full(cells.shape, FULL, np.uint16), cells)
 
     def _text(self, mark: Text) -> None:

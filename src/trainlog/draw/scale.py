@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,8 +44,7 @@ def check_range(limits: object, name: str, log: bool) -> Range | None:
     return low, high
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(NamedTuple):
     """An axis from ``low`` to ``high``: values when linear, their decimal logarithms when ``log``."""
 
     low: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -111,7 +111,7 @@ class SceneLayout:
         x_scale = fit_scale([layer.series.x for layer in layers], scene.x_range, pad=_PAD)
         y_scale = fit_scale([layer.series.y for layer in layers], scene.y_range, pad=_PAD)
         if scene.by_time:
-            self._path.entry = replace(self._path.entry, color=_TIME_COLORS[len(_TIME_COLORS) // 2])
+            self._path.entry = self._path.entry._replace(color=_TIME_COLORS[len(_TIME_COLORS) // 2])
         entries = [layer.entry for layer in (self._path, *self._other_paths[::-1], *self._places)]
         if len(self._path.series.x) > 1:
             color = self._path.entry.color
@@ -176,7 +176,7 @@ class SceneLayout:
             part = slice(int(first), int(last) + 1)
             line = Line(series.x[part], series.y[part], width=self._path.entry.width)
             layer = _PathLayer(line, color)
-            own = replace(layer.series, gap_before=gaps[part].copy())
+            own = layer.series._replace(gap_before=gaps[part].copy())
             marks += layer.marks(axes, own)
         points = axes.to_points(series.x, series.y)
         moved = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))))

@@ -134,19 +134,19 @@ def _cells(mark: Cells) -> Iterable[str]:
     Paths are preferred because some viewers blur the pixels of an enlarged image.
     """
     box = mark.box
-    if min(mark.index.shape) == 1 or mark.index.size > _MAX_CELL_PATHS:
-        data = base64.b64encode(png_file(mark.index, mark.palette, compress=False)).decode()
+    if min(mark.color_index.shape) == 1 or mark.color_index.size > _MAX_CELL_PATHS:
+        data = base64.b64encode(png_file(mark.color_index, mark.palette, compress=False)).decode()
         yield (
             f'<image {_box(box.x, box.y, box.width, box.height)} preserveAspectRatio="none" '
             f'image-rendering="optimizeSpeed" style="image-rendering:pixelated" '
             f'href="data:image/png;base64,{data}"/>'
         )
         return
-    rows, columns = mark.index.shape
+    rows, columns = mark.color_index.shape
     x = _hundredths(np.linspace(box.x, box.right, columns + 1)).tolist()
     y = _hundredths(np.linspace(box.y, box.bottom, rows + 1)).tolist()
     paths: dict[int, list[str]] = {}
-    for row, line in enumerate(mark.index):
+    for row, line in enumerate(mark.color_index):
         starts = [0, *(np.flatnonzero(np.diff(line)) + 1).tolist(), columns]
         height = _decimal(y[row + 1] - y[row])
         for first, last in pairwise(starts):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy.typing as npt
@@ -27,8 +26,7 @@ class Block(NamedTuple):
     columns: Mapping[str, npt.NDArray[Any]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class Picture(NamedTuple):
     """A figure that can be saved.
 
     Attributes:

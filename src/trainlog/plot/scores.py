@@ -65,9 +65,9 @@ def scores_picture(
     caption = f"{figure.caption}; {note}" if figure.caption else note
     picture = Picture(f"{name}-{kind}", f"{metric}: {kind}", dataclasses.replace(figure, caption=caption), "", blocks)
     if kind == "improvement" and len(scores) * (len(scores) - 1) // 2 > _MAX_PAIRS:
-        return dataclasses.replace(picture, rows=2)
+        return picture._replace(rows=2)
     if isinstance(figure, Grid):
-        return dataclasses.replace(picture, columns=figure.columns, rows=-(-len(figure.figures) // figure.columns))
+        return picture._replace(columns=figure.columns, rows=-(-len(figure.figures) // figure.columns))
     return picture
 
 

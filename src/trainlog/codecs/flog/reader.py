@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,11 +15,9 @@ from trainlog.codecs.flog.columns.scanner import ColumnScanner, StaleIndex
 from trainlog.codecs.flog.columns.sorter import FrameSorter
 from trainlog.codecs.flog.index.index import Index, IndexBuilder
 from trainlog.codecs.flog.index.index_file import finish, load_or_start
-from trainlog.codecs.flog.integrity.check import check
 from trainlog.codecs.flog.integrity.find_header import take_header
 from trainlog.codecs.flog.integrity.last_state import last_state
 from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History
-from trainlog.codecs.flog.integrity.salvage import salvage
 from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_SIZE, is_seal, newest_seal
 from trainlog.codecs.flog.scanning.walk import last_end, walk
 from trainlog.codecs.flog.wire.header import parse_fixed_header
@@ -31,7 +29,9 @@ from trainlog.model import Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, Gap, OnDamage, Place, Scan, damage_handler
 from trainlog.storage.compressed import CompressedSource, open_source
 from trainlog.storage.source import Source, Wait, never
-from trainlog.verify_report import Repair, Verdict
+
+if TYPE_CHECKING:
+    from trainlog.verify_report import Repair, Verdict
 
 __all__ = ["FlogReader"]
 
@@ -199,6 +199,8 @@ class FlogReader(Reader):
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
         """Read all of the file, with its checksums, and say what is wrong with it."""
+        from trainlog.codecs.flog.integrity.check import check
+
         with open_source(self.path) as source:
             return check(source, progress)
 
@@ -211,6 +213,8 @@ class FlogReader(Reader):
 
     def salvage(self, target: Path) -> Repair:
         """Write every whole frame into the new FLOG file *target*, as it is."""
+        from trainlog.codecs.flog.integrity.salvage import salvage
+
         with open_source(self.path) as source:
             return salvage(source, target)
 

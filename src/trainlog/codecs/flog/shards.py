@@ -6,7 +6,6 @@ what belongs together: a folder that is named like a log (``run.flog/``), or a p
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
 import json
 import math
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +31,9 @@ from trainlog.scan import Batch, Gap, OnDamage, Place, Position, Scan, damage_ha
 from trainlog.storage.source import Wait, growing, never
 from trainlog.table.builder import TableBuilder
 from trainlog.table.table import Table
-from trainlog.verify_report import Verdict
+
+if TYPE_CHECKING:
+    from trainlog.verify_report import Verdict
 
 __all__ = ["FlogShards", "is_several"]
 
@@ -153,13 +154,15 @@ class FlogShards(Reader):
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
         """Read all of the files, with their checksums, and say what is wrong with them."""
+        from trainlog.verify_report import Verdict
+
         total = Verdict(self.path)
         for _, shard in self._known():
             one = shard.reader.verify()
             total.size += one.size
             total.sealed += one.sealed
             total.kinds.update(one.kinds)
-            total.problems += [dataclasses.replace(problem, file=shard.reader.path.name) for problem in one.problems]
+            total.problems += [replace(problem, file=shard.reader.path.name) for problem in one.problems]
             if progress is not None:
                 progress(total.size)
         return total
