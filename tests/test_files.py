@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from trainlog.errors import CorruptLog, LogNotFound, LogWriteError, TruncatedLog, UnknownFormat
-from trainlog.storage.source import Source, atomic_write, follow
+from trainlog.storage.replace import atomic_write
+from trainlog.storage.source import Source, follow
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ import numpy as np
 from trainlog.errors import CodecError, DamagedLog, EmptyLog, LogInUse, TruncatedLog, UnsupportedFrame
 from trainlog.model import End, Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, Scan, batches_of, stretches
-from trainlog.storage.append import lock_owner
 from trainlog.storage.location import location
+from trainlog.storage.locks import lock_owner
 from trainlog.storage.source import Wait, never
 from trainlog.table.table import Table
 from trainlog.table.values import BATCH, Range, flatten, unknown_key

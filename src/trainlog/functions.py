@@ -21,7 +21,7 @@ from trainlog.codec import Reader
 from trainlog.conventions import FUNCTION_SAMPLE
 from trainlog.errors import DamagedLogWarning, EmptyLog
 from trainlog.model import Kind, Variable
-from trainlog.storage.source import atomic_write
+from trainlog.storage.replace import atomic_write
 
 if TYPE_CHECKING:
     from trainlog.draw import Figure

@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from trainlog.codecs.plain_object import as_array
 from trainlog.storage.media_files import media_file, media_folder
-from trainlog.storage.source import atomic_write
+from trainlog.storage.replace import atomic_write
 
 __all__ = ["MediaRecorder", "bins_of_tensorboard", "histogram_of", "media_file", "media_folder"]
 

@@ -37,7 +37,7 @@ from trainlog.errors import ClosedLog, TrainlogWarning, UnsupportedFrame
 from trainlog.lazy_frames import LazyFrames
 from trainlog.model import EndState, Frame, Kind
 from trainlog.run_end import ClosedByBlock
-from trainlog.storage.source import atomic_write
+from trainlog.storage.replace import atomic_write
 
 __all__ = ["FlogReplay", "TrainingLogReader", "TrainingRecorder", "flog_to_assemble"]
 

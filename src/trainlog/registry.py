@@ -17,7 +17,8 @@ from trainlog.model import Frame, Header, Kind, Variable
 from trainlog.storage.append import keep_owner
 from trainlog.storage.location import PARTS, RemotePath, is_folder, is_url, local_path, location
 from trainlog.storage.media_files import media_folder, with_image
-from trainlog.storage.source import Source, sync_folder
+from trainlog.storage.replace import sync_folder
+from trainlog.storage.source import Source
 from trainlog.table.table import Table
 
 __all__ = [

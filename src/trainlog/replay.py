@@ -21,7 +21,7 @@ from trainlog.errors import EmptyLog
 from trainlog.lazy_frames import LazyFrames, orders_of
 from trainlog.model import Frame, Kind
 from trainlog.storage.location import local_path
-from trainlog.storage.source import atomic_write
+from trainlog.storage.replace import atomic_write
 from trainlog.table.values import flatten
 
 __all__ = ["FlogReplay", "check_fps", "interpolate", "save_npz"]

@@ -12,7 +12,7 @@ from trainlog.codec import Reader
 from trainlog.errors import CodecError, DamagedLog, LogExists, LogWriteError, TrainlogError, TruncatedLog
 from trainlog.storage.append import AppendFile, keep_owner
 from trainlog.storage.location import PARTS, RemotePath, local_path, location
-from trainlog.storage.source import sync_folder, temporary_beside
+from trainlog.storage.replace import sync_folder, temporary_beside
 from trainlog.verify_report import Problem, Repair, Verdict
 
 __all__ = ["repair", "repair_in_place", "verify"]

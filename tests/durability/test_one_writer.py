@@ -14,7 +14,8 @@ import pytest
 
 import trainlog
 from trainlog.errors import LogExists, LogInUse, LogNotFound
-from trainlog.storage.append import AppendFile, lock_owner
+from trainlog.storage.append import AppendFile
+from trainlog.storage.locks import lock_owner
 
 HOLDER = """
 import sys, trainlog

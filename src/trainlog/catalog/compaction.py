@@ -21,7 +21,7 @@ from trainlog.catalog.workers import run_all
 from trainlog.errors import CodecError, LogExists, LogWriteError
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Scan
-from trainlog.storage.source import atomic_write
+from trainlog.storage.replace import atomic_write
 from trainlog.strictjson import strict_json
 from trainlog.table.arrow import extra
 from trainlog.table.column import Column

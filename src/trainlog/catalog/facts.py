@@ -20,7 +20,7 @@ from trainlog.conventions import Conventions, task_of
 from trainlog.errors import CodecError, InvalidPosition, TrainlogError, TrainlogWarning, UnknownFormat
 from trainlog.model import Kind
 from trainlog.scan import Batch, Gap, Scan
-from trainlog.storage.append import lock_owner
+from trainlog.storage.locks import lock_owner
 from trainlog.table.builder import TableBuilder
 from trainlog.table.column import Column, SparseColumn
 from trainlog.table.table import Table

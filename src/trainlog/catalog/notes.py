@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from trainlog.errors import LogWriteError
 from trainlog.storage.location import RemotePath
-from trainlog.storage.source import atomic_write
+from trainlog.storage.replace import atomic_write
 
 __all__ = ["NAME", "PREFIX", "Notes"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from trainlog.codec import Codec
 from trainlog.errors import LogExists
 from trainlog.model import Frame, Header, Kind
-from trainlog.storage.source import temporary_beside
+from trainlog.storage.replace import temporary_beside
 from trainlog.table.table import Table
 from trainlog.writers.combine import ForwardingWriter
 

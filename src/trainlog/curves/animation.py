@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from trainlog.curves.images import to_images
 from trainlog.errors import TrainlogWarning
-from trainlog.storage.source import atomic_write
+from trainlog.storage.replace import atomic_write
 from trainlog.strictjson import strict_json
 
 __all__ = ["EpisodeAnimationRecorder", "EpisodeCaptureSchedule", "EpisodeTrace"]

@@ -21,7 +21,7 @@ from trainlog.model import Frame, Kind
 from trainlog.plot.names import file_names
 from trainlog.plot.save import save_figure
 from trainlog.storage.location import local_path
-from trainlog.storage.source import atomic_write
+from trainlog.storage.replace import atomic_write
 from trainlog.strictjson import strict_json
 from trainlog.table.table import Table
 

@@ -15,7 +15,8 @@ import numpy as np
 from trainlog.codec import Codec, OnDamage, Reader, Writer
 from trainlog.errors import ClosedLog, LogExists
 from trainlog.model import Frame, Header, Kind, KindLike
-from trainlog.storage.source import Wait, atomic_write, never
+from trainlog.storage.replace import atomic_write
+from trainlog.storage.source import Wait, never
 from trainlog.table.builder import TableBuilder
 from trainlog.table.table import Table
 from trainlog.table.values import BATCH

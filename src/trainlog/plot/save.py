@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from trainlog.cores import core_count
 from trainlog.errors import MissingExtra, TrainlogError
 from trainlog.plot.animation import growing
-from trainlog.storage.source import atomic_write
+from trainlog.storage.replace import atomic_write
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

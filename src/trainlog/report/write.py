@@ -18,7 +18,7 @@ from trainlog.report.junit import junit
 from trainlog.report.markdown import markdown
 from trainlog.report.results import csv_table, latex_table
 from trainlog.report.tables import results_note
-from trainlog.storage.source import atomic_write
+from trainlog.storage.replace import atomic_write
 from trainlog.strictjson import strict_json
 
 __all__ = ["as_json", "csv_of", "write_report"]

@@ -1,10 +1,8 @@
-"""The one place where a growing log's bytes are put into a file (AppendFile), and who else is doing so (lock_owner)."""
+"""The one place where a growing log's bytes are put into a file (AppendFile)."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import itertools
 import os
 import stat
@@ -20,29 +18,23 @@ from trainlog.errors import (
     FORKED,
     ClosedLog,
     LogExists,
-    LogInUse,
     LogNotFound,
     LogWriteError,
     LogWriteWarning,
     TrainlogError,
 )
-from trainlog.storage.location import RemotePath, local_path
-from trainlog.storage.source import sync_folder
+from trainlog.storage.location import local_path
+from trainlog.storage.locks import lock, lock_owner, open_locked, unlock
+from trainlog.storage.replace import sync_folder
 
-__all__ = ["AppendFile", "keep_owner", "lock_owner", "set_aside"]
+__all__ = ["AppendFile", "keep_owner", "set_aside"]
 
 # Readable as well, so that a log that was deleted under its writer can be written anew from what is still open.
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
 _COPIED: Final = 1 << 20
 
-# What flock says on file systems that have no locks; there the log is written without one.
-_NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-
 # After how many bytes a file looks whether it is still where it was.
 _CHECK_EVERY: Final = 1 << 16
-
-# Seconds between attempts to lock: whoever asks if a log is in use, holds its lock for a moment.
-_PAUSES: Final = (0.001, 0.004, 0.016, None)
 
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 
@@ -117,7 +109,7 @@ class AppendFile:
         self = cls.__new__(cls)
         self._begin(Path(path))
         try:
-            self._fd = _open_locked(self.path, _FLAGS)
+            self._fd = open_locked(self.path, _FLAGS)
             self._end = os.fstat(self._fd).st_size
         except FileNotFoundError as error:
             raise LogNotFound("there is no such file", path=path) from error
@@ -145,7 +137,7 @@ class AppendFile:
 
     def _created(self, first: bytes) -> int:
         """Make the file where there is none."""
-        fd = _open_locked(self.path, _FLAGS | os.O_CREAT | os.O_EXCL)
+        fd = open_locked(self.path, _FLAGS | os.O_CREAT | os.O_EXCL)
         try:
             _write_all(fd, first)
         except BaseException:
@@ -157,7 +149,7 @@ class AppendFile:
     def _replaced(self, first: bytes) -> int:
         """Make the file in the place of another one, which nobody else can open for writing until then."""
         try:
-            old = _open_locked(self.path, _FLAGS)
+            old = open_locked(self.path, _FLAGS)
         except FileNotFoundError:
             try:
                 return self._created(first)
@@ -428,8 +420,7 @@ class AppendFile:
         self._closed_because = self._closed_because or because
         if fd >= 0:
             if because is not FORKED:  # a child has the parent's lock, and would open it
-                with contextlib.suppress(OSError):
-                    fcntl.flock(fd, fcntl.LOCK_UN)
+                unlock(fd)
             os.close(fd)
         _open_files.discard(self)
 
@@ -458,50 +449,13 @@ def _write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _open_locked(path: Path, flags: int, mode: int = 0o666) -> int:
-    """Open *path* for one writer alone, and be sure that it is still that file when the lock is had.
-
-    Raises:
-        LogInUse: when another writer has it.
-        OSError: as `os.open`.
-
-    """
-    while True:
-        fd = os.open(path, flags, mode)
-        try:
-            _lock(fd, path)
-            if os.path.samestat(os.fstat(fd), path.stat()):
-                return fd
-        except FileNotFoundError:
-            pass  # it was deleted or replaced between the two
-        except BaseException:
-            os.close(fd)
-            raise
-        os.close(fd)
-
-
-def _lock(fd: int, path: Path) -> None:
-    for pause in _PAUSES:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                return
-            if pause is None:
-                who = _lock_owner(path) or "another process"
-                message = f"{who} is writing this log; every process needs one of its own"
-                raise LogInUse(message, path=path) from error
-            time.sleep(pause)
-
-
 def _renamed(path: Path, fill: Callable[[int], object], like: os.stat_result) -> int:
     """Make a file of the mode and owner of *like*, *fill* it, put it in the place of *path*, and return it, locked."""
     temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.{time.monotonic_ns()}")
     fd = os.open(temporary, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         keep_owner(fd, like)
-        _lock(fd, temporary)
+        lock(fd, temporary)
         fill(fd)
         os.fsync(fd)  # before its name: after a power cut there is the old file, or the whole new one
         temporary.rename(path)
@@ -548,7 +502,7 @@ def set_aside(path: Path) -> Path:
 
     """
     try:
-        fd = _open_locked(path, _FLAGS)
+        fd = open_locked(path, _FLAGS)
         try:
             aside = next(name for n in itertools.count() if not (name := _damaged_name(path, n)).exists())
             path.rename(aside)
@@ -563,48 +517,6 @@ def set_aside(path: Path) -> Path:
 
 def _damaged_name(path: Path, n: int) -> Path:
     return path.with_name(f"{path.name}.damaged" + (f".{n}" if n else ""))
-
-
-def lock_owner(path: Path) -> str:
-    """Who is writing the log at *path*, as words for a message; empty when nobody is, as far as one can tell."""
-    if isinstance(path, RemotePath):
-        return ""  # no storage knows of locks
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return ""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        return "" if error.errno in _NO_LOCKS else _lock_owner(path) or "another process"
-    finally:
-        os.close(fd)
-    return ""
-
-
-def _lock_owner(path: Path) -> str:
-    """The process that holds the lock on *path*, where the system tells: Linux does of those on the same machine."""
-    try:
-        status = path.stat()
-        file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-        for line in Path("/proc/locks").read_text().splitlines():
-            words = line.split()
-            if words[1] == "FLOCK" and words[5] == file:
-                return _process(int(words[4]))
-    except (OSError, ValueError, IndexError):
-        pass
-    return ""
-
-
-def _process(pid: int) -> str:
-    if pid == os.getpid():
-        return f"process {pid} (this one)"
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").split()
-    except OSError:
-        return f"process {pid}"
-    command = " ".join(words)[:80]
-    return f"process {pid} ({command})" if command else f"process {pid}"
 
 
 _open_files: weakref.WeakSet[AppendFile] = weakref.WeakSet()

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from trainlog.errors import LogExists, LogWriteError, MissingExtra, TrainlogError, UnknownFormat
 from trainlog.storage.filesystem import connect, modified_of
 from trainlog.storage.location import PARTS, is_url
-from trainlog.storage.source import temporary_beside
+from trainlog.storage.replace import temporary_beside
 
 __all__ = [
     "RemoteFolder",

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from trainlog.errors import InvalidPosition, LogExists, LogWriteError, TrainlogError
-from trainlog.storage.append import lock_owner
 from trainlog.storage.location import PARTS
+from trainlog.storage.locks import lock_owner
 from trainlog.storage.parts import RemoteFolder, Stored, chain, chain_end, is_part, part_name, part_offsets
 from trainlog.storage.source import Source, growing
 

@@ -15,10 +15,11 @@ from typing import Any, Final
 from trainlog.codec import Writer
 from trainlog.errors import LogExists, LogInUse, LogWriteError, LogWriteWarning, TrainlogError, UnknownFormat
 from trainlog.model import Frame, Kind
-from trainlog.storage.append import lock_owner
 from trainlog.storage.location import PARTS
+from trainlog.storage.locks import lock_owner
 from trainlog.storage.parts import RemoteFolder, chain, chain_end, part_name, part_offsets, split_url
-from trainlog.storage.source import Source, atomic_write
+from trainlog.storage.replace import atomic_write
+from trainlog.storage.source import Source
 from trainlog.storage.upload import FrameEnd, Upload
 from trainlog.table.table import Table
 from trainlog.writers.combine import ForwardingWriter

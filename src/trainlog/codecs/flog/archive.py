@@ -15,9 +15,10 @@ from trainlog.codecs.flog.scanning.chain import SLACK, Chain
 from trainlog.codecs.spool import SpooledWriter
 from trainlog.errors import LogExists, LogInUse, LogWriteError, UnknownFormat
 from trainlog.model import Header
-from trainlog.storage.append import lock_owner
 from trainlog.storage.compressed import LARGEST, MAGIC, CompressedSource, CompressedWriter
-from trainlog.storage.source import Source, atomic_write
+from trainlog.storage.locks import lock_owner
+from trainlog.storage.replace import atomic_write
+from trainlog.storage.source import Source
 
 __all__ = ["Archive", "FlogArchiveCodec", "compact"]
 

@@ -19,7 +19,7 @@ from trainlog.codecs.parquet.layout import FRAME, GROUP, INEXACT, METADATA, colu
 from trainlog.codecs.spool import SpooledWriter
 from trainlog.model import Header, Kind
 from trainlog.scan import Batch, Scan
-from trainlog.storage.source import atomic_write
+from trainlog.storage.replace import atomic_write
 from trainlog.table.values import flatten
 
 __all__ = ["ParquetWriter"]

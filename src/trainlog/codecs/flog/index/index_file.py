@@ -18,7 +18,8 @@ import numpy as np
 from trainlog.codecs.flog.index.index import FrameOffsets, Index
 from trainlog.errors import TrainlogError
 from trainlog.storage.location import RemotePath
-from trainlog.storage.source import Source, atomic_write, read_beside
+from trainlog.storage.replace import atomic_write
+from trainlog.storage.source import Source, read_beside
 
 __all__ = ["cache_path", "finish", "load_or_start"]
 
