@@ -1,0 +1,6 @@
+"""One frame's data to msgpack (encoding) and back (decoding), no deeper than ormsgpack takes them (depth)."""
+
+from trainlog.codecs.frame_payload.decoding import decode, decode_flat, decode_list
+from trainlog.codecs.frame_payload.encoding import encode, storable
+
+__all__ = ["decode", "decode_flat", "decode_list", "encode", "storable"]

@@ -1,0 +1,225 @@
+"""One frame's data to msgpack.
+
+``encode`` takes what training scripts hold: numpy scalars and arrays of any dtype become numbers and lists, never
+text. ormsgpack does the common cases in native code; what it does not take, or would store as something else
+(big-endian arrays come out wrong, datetime64 as text), goes through ``_plain`` first.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgpack
+import numpy as np
+import ormsgpack
+
+from trainlog.codecs.frame_payload.depth import MAX_DEPTH, NO_NUMPY, REFUSED, check_depth
+from trainlog.codecs.plain_object import as_array, plain_object
+from trainlog.errors import UnsupportedFrame
+
+__all__ = ["encode", "storable"]
+
+_NUMPY = NO_NUMPY | ormsgpack.OPT_SERIALIZE_NUMPY
+_packb = ormsgpack.packb
+
+# What ormsgpack stores as the number, string or bytes that it is.
+_NUMPY_SCALARS = frozenset(
+    [
+        *[np.bool_, np.float16, np.float32, np.float64],
+        *[np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64],
+    ]
+)
+_SIMPLE = frozenset([float, int, bool, str, bytes, type(None)])
+_SCALARS = _NUMPY_SCALARS | _SIMPLE
+_OF_NUMPY = _NUMPY_SCALARS | {np.ndarray}
+_NATIVE_DTYPES = frozenset(np.dtype(code) for code in "?bBhHiIlLqQefd")
+_FLOAT64 = np.dtype(np.float64)
+_ndarray = np.ndarray
+
+_MAX_DIMENSIONS = 64  # of an array of numpy
+
+
+def encode(data: Mapping[Any, Any]) -> bytes:
+    """The msgpack map of one frame's *data*.
+
+    Python and numpy numbers and bools, strings, bytes, ``None``, lists, tuples, maps, and arrays of any shape and
+    memory layout. Complex numbers are stored as ``[re, im]``, ``datetime64`` and ``timedelta64`` as float seconds
+    (NaN for NaT), records as maps, and whatever offers ``__array__`` (tensors) as that array. Paths, dates,
+    enumerations, dataclasses, sets, decimals and the like are stored as `trainlog.codecs.plain_object` has them.
+
+    Raises:
+        UnsupportedFrame: for any other value, an int outside of 64 bits, or what is nested without end; ``key`` says
+            where it stands.
+
+    """
+    if type(data) is dict:
+        try:
+            options = NO_NUMPY
+            for value in data.values():  # for every frame: the commonest types come first, and nothing is called
+                kind = type(value)
+                if kind is float or kind is int:
+                    continue
+                if kind is _ndarray and value.dtype is _FLOAT64:
+                    options = _NUMPY
+                elif kind not in _SIMPLE:
+                    break
+            else:
+                return _packb(data, None, options)
+            if options is NO_NUMPY and kind not in _OF_NUMPY:
+                return _packb(data, None, NO_NUMPY)  # lists and maps, of which nothing has to be asked
+        except REFUSED:
+            pass  # something of numpy deeper inside, a key that is no string, ...
+        try:
+            if _is_native(data.values()):
+                return _packb(data, None, _NUMPY)
+        except REFUSED:
+            pass  # an array that is not contiguous, ...
+    if not isinstance(data, Mapping):
+        raise UnsupportedFrame(f"a frame's data is a mapping, not {type(data).__name__}")
+    try:
+        plain = _plain(data, ())
+        check_depth(plain.values(), MAX_DEPTH)  # with arrays of many dimensions
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UnsupportedFrame):
+            raise
+        raise UnsupportedFrame(f"its data are nested deeper than {MAX_DEPTH}") from error
+    try:
+        return bytes(msgpack.packb(plain, unicode_errors="surrogateescape"))
+    except (TypeError, ValueError, OverflowError) as error:  # an ExtType that was made by hand may hold anything
+        raise UnsupportedFrame(f"cannot be stored: {error}") from error
+
+
+def storable(value: Any, text: Callable[[Any], str] = str, left: int = 64) -> Any:
+    """*value* with its *text* in place of whatever `encode` refuses, in lists and maps *left* deep."""
+    if left and isinstance(value, Mapping):
+        return {storable(key, text, 0): storable(one, text, left - 1) for key, one in value.items()}
+    if left and isinstance(value, list | tuple):
+        return [storable(one, text, left - 1) for one in value]
+    try:
+        encode({"": value})
+    except UnsupportedFrame:
+        try:
+            return storable(plain_object(value), text, left - 1) if left else text(value)
+        except TypeError:
+            return text(value).encode("utf-8", "backslashreplace").decode()
+    return value
+
+
+def _is_native(values: Iterable[Any], left: int = MAX_DEPTH) -> bool:
+    """Whether ormsgpack stores *values*, of which some are of numpy, as what they are, and no deeper than may be."""
+    for value in values:
+        kind = type(value)
+        if kind is float or kind is int:
+            continue
+        if kind is _ndarray:
+            dtype = value.dtype
+            if dtype is not _FLOAT64 and dtype not in _NATIVE_DTYPES:
+                return False
+            if left < _MAX_DIMENSIONS and value.ndim > left:
+                return False  # ormsgpack would end the process
+        elif kind not in _SCALARS:
+            if kind is dict:
+                value = value.values()
+            elif kind is not list and kind is not tuple:
+                return False
+            if not left or not _is_native(value, left - 1):
+                return False
+    return True
+
+
+def _plain(value: Any, path: tuple[Any, ...]) -> Any:
+    """*value* in terms of what msgpack itself knows; *path* is where it stands."""
+    if value is None or isinstance(value, bool | float | bytes | msgpack.ExtType | msgpack.Timestamp):
+        return value if type(value) is not np.float64 and not isinstance(value, np.bytes_) else value.item()
+    if isinstance(value, enum.Enum):
+        return _plain(value.value, path)
+    if isinstance(value, str):
+        return _text(str(value), path)
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**64:
+            raise _unsupported(path, f"an int of {value.bit_length()} bits does not fit into 64")
+        return int(value)
+    if len(path) > MAX_DEPTH:
+        raise _unsupported(path[:3], f"it is nested deeper than {MAX_DEPTH}")
+    if isinstance(value, Mapping):
+        return {_key(key, path): _plain(item, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, (*path, i)) for i, item in enumerate(value)]
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, np.ndarray | np.generic) or hasattr(value, "__array__"):
+        return _plain_array(value, path)
+    try:
+        return _plain(plain_object(value), path)
+    except TypeError as error:
+        raise error if isinstance(error, UnsupportedFrame) else _unsupported(path, str(error)) from None
+
+
+def _plain_array(value: Any, path: tuple[Any, ...]) -> Any:
+    try:
+        array = as_array(value)
+    except UnsupportedFrame as error:
+        raise _unsupported(path, error.message) from error
+    if isinstance(value, np.ma.MaskedArray):
+        return _plain(value.tolist(), path)
+    match array.dtype.kind:
+        case "c":
+            array = np.stack([array.real, array.imag], axis=-1)
+        case "M" | "m":
+            array = _seconds(array, path)
+        case "V" if array.dtype.names is not None:
+            return _records(array, path)
+        case "V":
+            return _plain(array.tolist(), path)
+        case "O":
+            if array.ndim == 0 and array.item() is value:
+                raise _unsupported(path, f"a {type(value).__name__} cannot be stored")
+            return _plain(array.tolist(), path)
+        case "U":
+            return _plain(array.tolist(), path)
+        case "f":
+            # longdouble has no Python counterpart: tolist() would keep it as it is.
+            array = array.astype(np.float64) if array.dtype.itemsize > 8 else array
+    return array.tolist()
+
+
+def _seconds(array: Any, path: tuple[Any, ...]) -> Any:
+    since = array - np.datetime64(0, "s") if array.dtype.kind == "M" else array
+    try:
+        return np.where(np.isnat(array), np.nan, since / np.timedelta64(1, "s"))
+    except TypeError as error:
+        raise _unsupported(path, f"{array.dtype} is no length of time in seconds") from error
+
+
+def _records(array: Any, path: tuple[Any, ...]) -> Any:
+    names: Sequence[str] = array.dtype.names
+    if array.ndim == 0:
+        return {name: _plain(array[name], (*path, name)) for name in names}
+    return [_records(row, (*path, i)) for i, row in enumerate(array)]
+
+
+def _key(key: Any, path: tuple[Any, ...]) -> Any:
+    if isinstance(key, np.generic):
+        key = key.item()
+    if isinstance(key, tuple):
+        return tuple(_key(part, path) for part in key)
+    if key is None or isinstance(key, str | bytes | bool | float | int):
+        return _plain(key, (*path, key))
+    raise _unsupported((*path, key), f"a {type(key).__name__} cannot be a key")
+
+
+def _text(value: str, path: tuple[Any, ...]) -> str:
+    try:
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise _unsupported(path, "the string holds a lone surrogate, which UTF-8 cannot spell") from error
+    return value
+
+
+def _unsupported(path: tuple[Any, ...], why: str) -> UnsupportedFrame:
+    key = "/".join(map(str, path))
+    error = UnsupportedFrame(f"the value of {key!r} cannot be stored: {why}" if path else why)
+    error.key = key
+    return error
