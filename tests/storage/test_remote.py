@@ -223,7 +223,7 @@ def test_a_local_path_loads_nothing_of_this(tmp_path: Path) -> None:
     path.write_bytes(log_bytes({}, rows(3)))
     code = (
         "import sys, trainlog; trainlog.open(sys.argv[1]).table('stats'); "
-        "print([name for name in sys.modules if name.startswith(('fsspec', 'trainlog.storage.re'))])"
+        "print([name for name in sys.modules if name.startswith(('fsspec', 'trainlog.storage.remote'))])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,13 +15,14 @@ import numpy.typing as npt
 from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.conventions import RANK, Conventions
-from trainlog.environment_rows import by_environment, episode_marks, steps_by_environment, together
+from trainlog.environment_rows import by_environment
 from trainlog.episode import episode_table
 from trainlog.errors import CodecError, CorruptLog, EmptyLog, InvalidPosition, LogNotFound, MissingExtra
 from trainlog.model import Frame, Kind
 from trainlog.mujoco.state import CLOCK, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, element_names, import_mujoco
+from trainlog.mujoco.state_index import Episode, StateIndex, States, environment_name
 from trainlog.mujoco.stored_model import StoredModel, stored_models
-from trainlog.scan import Position, Scan
+from trainlog.scan import Scan
 from trainlog.table.table import Table
 
 __all__ = ["Episode", "Replay", "State", "load_model"]
@@ -31,22 +31,6 @@ _BLOCK: Final = 256  # states that are read at once
 _MOST_STEPS: Final = 100_000  # between two states, be it of the environment or of MuJoCo; more of them are damage
 
 Ints = npt.NDArray[np.int64]
-
-
-class Episode(NamedTuple):
-    """States between two resets of one environment.
-
-    Attributes:
-        number: its place among those of its environment, from 1.
-        first, stop: its states: numbers from the first to before ``stop``.
-        seconds: simulated time from its first state to its last.
-
-    """
-
-    number: int
-    first: int
-    stop: int
-    seconds: float
 
 
 class State(NamedTuple):
@@ -64,21 +48,8 @@ class State(NamedTuple):
     inputs: Mapping[str, Floats]
 
 
-class _Index(NamedTuple):
-    """Where the states of one environment are, and what is known of each without reading it: shape (states,) each."""
-
-    order: Ints
-    time: Floats
-    step: Floats
-    clock: Floats  # simulated seconds; of the log, where it has none
-    counter: Floats  # of steps in the episode; of episodes, where the log has positions only
-
-    def extended(self, other: _Index) -> _Index:
-        return _Index(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
-
-
 class Replay:
-    """The physics of a log, of one environment at a time. It holds an index in memory, about 33 bytes for each state.
+    """The physics of a log, of one environment at a time. It holds an index in memory, 40 bytes for each state.
 
     Attributes:
         reader: the log.
@@ -111,15 +82,12 @@ class Replay:
         self._stored: dict[str, StoredModel] = stored_models(self.reader)
         self.is_complete = bool(self._stored)
         self._loaded: dict[str, tuple[Any, StateLayout]] = {}
-        self._indices: dict[str, _Index] = {}
-        self._episodes: dict[str, list[Episode]] = {}
-        self._marks: dict[str, list[int]] = {}  # by environment: where episodes begin or end, by the log's events
-        self._position: Position | None = None
-        self._blocks: dict[tuple[str, int], list[State]] = {}
-        self.refresh()
-        if not self._indices:
+        self._blocks: dict[tuple[int, str, int], list[State]] = {}
+        self._index = StateIndex(self.reader, is_complete=self.is_complete)
+        self._index.refresh()
+        if not self.environments:
             raise EmptyLog("no creature frame holds a state (pos, or qpos)", path=self.reader.path)
-        if env is not None and env not in self._indices:
+        if env is not None and env not in self.environments:
             there = ", ".join(repr(name) for name in self.environments)
             raise EmptyLog(f"there is no environment {env!r}; there are {there}", path=self.reader.path)
         if model is None and not self.is_complete:
@@ -130,123 +98,48 @@ class Replay:
             )
         self.environment = self.environments[0] if env is None else env
 
-    # --- the index ---
-
     def refresh(self) -> bool:
         """Read what was written since; whether there is more."""
-        if "shards" in self.reader.header.meta:  # the orders of shards are those of one scan
-            self._position = None
-        before = {name: len(index.order) for name, index in self._indices.items()}
-        try:
-            self._scan()
-        except InvalidPosition:  # the log was replaced, or training went back
-            self._position = None
-            self._scan()
-        return before != {name: len(index.order) for name, index in self._indices.items()}
-
-    def _scan(self) -> None:
-        keys = self._conventions.keys
-        columns = [*keys["env"], RANK, STATE_STEP, *keys["step"], *keys["sim_time"]]
-        if not self.is_complete:
-            columns += [*keys["qpos"], *keys["episode"]]
-        if self._position is None:
-            for known in (self._indices, self._blocks, self._episodes, self._marks):
-                known.clear()
-        kinds = {Kind.CREATURE} if self.is_complete else {Kind.CREATURE, Kind.EVENT}
-        if Kind.EVENT in kinds:
-            columns += keys["event_type"]
-        scan = Scan(kinds=kinds, columns=list(dict.fromkeys(columns)), after=self._position)
-        for batch in self.reader.scan(scan):
-            self._position = batch.position
-            if batch.table.kind == Kind.CREATURE:
-                self._add(batch.table, batch.order)
-                continue
-            for mark in episode_marks(batch.table, batch.order, self._conventions):
-                self._marks.setdefault(_name(*mark.key), []).append(mark.order)
-
-    def _add(self, table: Table, order: Ints) -> None:
-        wanted = STATE_STEP if self.is_complete else self._conventions.qpos(table)
-        if wanted is None or wanted not in table:
-            return
-        rows = np.flatnonzero(table.valid(wanted))
-        table, order = table.rows_where(rows), order[rows]
-        axis = None if CLOCK in table else self._conventions.axis("sim_time", table)
-        key = STATE_STEP if self.is_complete else self._conventions.find("episode", table)
-        for name, own, places, alone in self._by_environment(table, order):
-            clock = own.numbers(CLOCK) if CLOCK in own else own.time
-            # The step of a frame of several environments counts those of all.
-            if axis is not None and axis.key in own and (alone or axis.factor == 1):
-                clock = own.numbers(axis.key) * axis.factor
-            step = self._conventions.find("step", own)
-            steps = np.full(own.rows, np.nan) if step is None else own.numbers(step)
-            counter = np.zeros(own.rows) if key is None else np.nan_to_num(own.numbers(key), nan=-1.0)
-            old, index = self._indices.get(name), _Index(places, own.time, steps, clock, counter)
-            self._indices[name] = index if old is None else old.extended(index)
-
-    def _by_environment(self, table: Table, order: Ints) -> Iterator[tuple[str, Table, Ints, bool]]:
-        """Yield the rows of each environment, where they stand, and whether all are of frames of it alone."""
-        for (rank, env), several in steps_by_environment(table, order, self._conventions).items():
-            if (found := together(several)) is not None:
-                yield _name(rank, env), found[1], found[0], all(part.place is None for part in several)
+        return self._index.refresh()
 
     @property
     def environments(self) -> tuple[str, ...]:
         """The environments in the log."""
-        return tuple(sorted(self._indices, key=_by_number))
+        return self._index.environments()
 
     @property
-    def _index(self) -> _Index:
-        return self._indices[self.environment]
+    def _states(self) -> States:
+        return self._index.by_name[self.environment]
 
     @property
     def frames(self) -> int:
         """How many states there are."""
-        return len(self._index.order)
+        return len(self._states.order)
 
     @property
     def times(self) -> Floats:
         """When each state was logged: float64, shape (frames,); seconds since the run began."""
-        return self._index.time
+        return self._states.time
 
     @property
     def clock(self) -> Floats:
         """Simulated time of each state: float64, shape (frames,); seconds. That of the log where it has none."""
-        return self._index.clock
+        return self._states.clock
 
     @property
     def steps(self) -> Floats:
         """The ``step`` of each state: float64, shape (frames,); NaN where there is none."""
-        return self._index.step
+        return self._states.step
 
     @property
     def orders(self) -> Ints:
         """Where in the log each state is, as in `trainlog.scan.Batch`: int64, shape (frames,)."""
-        return self._index.order
+        return self._states.order
 
     @property
     def episodes(self) -> list[Episode]:
         """The episodes, in the order of the log."""
-        index, known = self._index, self._episodes.get(self.environment, [])
-        if not known or known[-1].stop != self.frames:
-            bounds = [*np.flatnonzero(self._starts).tolist(), self.frames]
-            known = self._episodes[self.environment] = [
-                Episode(number, first, stop, float(index.clock[stop - 1] - index.clock[first]))
-                for number, (first, stop) in enumerate(pairwise(bounds), 1)
-            ]
-        return known
-
-    @property
-    def _starts(self) -> npt.NDArray[np.bool_]:
-        """Which states begin an episode."""
-        index = self._index
-        if self.is_complete:
-            starts = index.counter == 0
-        else:
-            marks = np.searchsorted(self._marks.get(self.environment, []), index.order)
-            starts = (np.diff(index.clock, prepend=0) < 0) | (np.diff(index.counter, prepend=0) != 0)
-            starts |= np.diff(marks, prepend=0) != 0
-        starts[0] = True
-        return np.asarray(starts)
+        return self._index.episodes(self.environment)
 
     def frame_at(self, *, time: float | None = None, step: float | None = None) -> int:
         """The number of the last state that is not after a time (s, of the log) or a step; the first one if all are."""
@@ -258,9 +151,7 @@ class Replay:
 
     def locate(self, order: int) -> tuple[str, int]:
         """The environment and the number of the state at *order* in the log, or else of the last one before it."""
-        places = {name: int(np.searchsorted(index.order, order, "right")) - 1 for name, index in self._indices.items()}
-        name = max(places, key=lambda name: int(self._indices[name].order[places[name]]) if places[name] >= 0 else -1)
-        return name, max(places[name], 0)
+        return self._index.locate(order)
 
     # --- states ---
 
@@ -274,9 +165,9 @@ class Replay:
         """
         if not 0 <= frame < self.frames:
             raise IndexError(f"there is no state {frame}; there are {self.frames}")
-        block = self.environment, frame // _BLOCK
+        block = self._index.begun, self.environment, frame // _BLOCK
         if block not in self._blocks or frame % _BLOCK >= len(self._blocks[block]):
-            orders = self.orders[block[1] * _BLOCK : (block[1] + 1) * _BLOCK].tolist()
+            orders = self.orders[frame // _BLOCK * _BLOCK :][:_BLOCK].tolist()
             states = [self._parse(self._own(found)) for found in self.reader.take(orders)]
             if len(states) != len(orders):
                 raise InvalidPosition("the log was replaced or cut", path=self.reader.path)
@@ -289,7 +180,7 @@ class Replay:
     def _own(self, frame: Frame) -> Frame:
         """What *frame* tells of this environment, where it tells of several."""
         parts = by_environment(frame.data, self._conventions.find("env", frame.data))
-        named = (data for env, data in parts if _name(data.get(RANK), env) == self.environment)
+        named = (data for env, data in parts if environment_name(data.get(RANK), env) == self.environment)
         return Frame(frame.time, frame.kind, next(named, frame.data))
 
     def _parse(self, frame: Frame) -> State:
@@ -409,7 +300,7 @@ class Replay:
         return following - now if isinstance(now, int) and isinstance(following, int) else 0
 
     def _continues(self, frame: int) -> bool:
-        return frame + 1 < self.frames and self._index.counter[frame + 1] != 0 and not self.has_gap(frame)
+        return frame + 1 < self.frames and self._states.counter[frame + 1] != 0 and not self.has_gap(frame)
 
     def has_gap(self, frame: int) -> bool:
         """Whether states are missing between one and the next of the same episode: the log is damaged there."""
@@ -491,7 +382,7 @@ class Replay:
                 table, order = batch.table.rows_where(there), batch.order[there]
                 rows = states = np.empty(0, np.int64)
                 if kind == Kind.CREATURE:
-                    parts = {name: (own, at) for name, own, at, _ in self._by_environment(table, order)}
+                    parts = {name: (own, at) for name, own, at, _ in self._index.by_environment(table, order)}
                     table, order = parts.get(self.environment, (table.rows_where(slice(0, 0)), order[:0]))
                     mine = self.orders[episode.first : episode.stop]
                     _, rows, states = np.intersect1d(order, mine, return_indices=True)
@@ -533,7 +424,7 @@ class Replay:
         firsts = np.array([episode.first for episode in self.episodes])
         counted = np.zeros(len(found), np.bool_)
         for row in episode_table(self.reader).frames():
-            own = _name(row.data.get(RANK), row.data.get("env")) == self.environment and row.data["records"]
+            own = environment_name(row.data.get(RANK), row.data.get("env")) == self.environment and row.data["records"]
             if own and (row.data["return"] == row.data["return"] or "length" not in row.data):
                 place = int(np.searchsorted(firsts, self.frame_at(time=row.time), "right")) - 1
                 found[place], counted[place] = row.data["return"], True
@@ -564,16 +455,6 @@ def _item(value: Any, place: int) -> float:
 def _parse_name(name: str) -> tuple[str, str]:
     match = re.fullmatch(r"(.+)\[([^\[\]]+)\]", name)
     return (match[1], match[2]) if match else (name, "")
-
-
-def _name(rank: Any, env: Any) -> str:
-    """The name of an environment: its number, behind the rank of its process where there is one."""
-    return "/".join(str(one) for one in (rank, env) if one is not None)
-
-
-def _by_number(name: str) -> list[tuple[bool, int, str]]:
-    """What the names of environments are sorted by."""
-    return [(False, int(one), "") if one.isdecimal() else (True, 0, one) for one in name.split("/")]
 
 
 def load_model(path: str | os.PathLike[str] | None = None, env_id: str | None = None) -> Any:
