@@ -174,10 +174,13 @@ def _summary(values: Sequence[Any]) -> Metric | None:
 
 def _types_of(values: npt.NDArray[Any]) -> set[str]:
     if values.dtype.kind == "O":
-        return {_OBJECTS.get(type(one), "O") for one in values.tolist()}
-    if values.ndim > 1:
-        return {f"{values.dtype.str[1:]}{values.shape[1:]}".replace(" ", "")}
-    return {values.dtype.kind}
+        found = values.tolist()
+        return {_array_type(one) if type(one) is np.ndarray else _OBJECTS.get(type(one), "O") for one in found}
+    return {_array_type(values[0])} if values.ndim > 1 else {values.dtype.kind}
+
+
+def _array_type(one: npt.NDArray[Any]) -> str:
+    return f"{one.dtype.str[1:]}{one.shape}".replace(" ", "")
 
 
 _TEXT: Final = frozenset([str])

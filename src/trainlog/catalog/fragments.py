@@ -5,8 +5,10 @@ The engines (a pool of processes, Polars, Ray Data, Dask, Spark) are given fragm
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -27,7 +29,8 @@ from trainlog.model import Kind, KindLike
 from trainlog.scan import Gap, Scan
 from trainlog.storage.location import RemotePath
 from trainlog.strictjson import strict_json
-from trainlog.table.arrow import extra, lists
+from trainlog.table.arrow import as_lists, extra, lists
+from trainlog.table.builder import is_sparse
 from trainlog.table.column import Column
 from trainlog.table.table import Table
 from trainlog.table.values import unknown_key
@@ -83,27 +86,39 @@ class Schema(NamedTuple):
         keys: column of the log by the name of the column of the result.
         types: what its values are in all logs, see `trainlog.catalog.facts.Metric`.
         seed: whether all seeds are whole numbers; otherwise they are text.
+        rare: columns of arrays that few rows have: in Arrow, a null of a list of fixed size takes as much as such a
+            list.
 
     """
 
     keys: dict[str, str]
     types: dict[str, frozenset[str]]
     seed: bool = True
+    rare: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, digests: Iterable[Digest], kind: Kind, members: Iterable[Member]) -> Schema:
         """The schema of the rows of *kind* in logs with these digests."""
         types: dict[str, set[str]] = {}
+        held: Counter[str] = Counter()
+        total = 0
         for digest in digests:
+            total += int(digest.spans.get(int(kind), [0])[0])
             for key, metric in digest.kinds.get(int(kind), {}).items():
                 types.setdefault(key, set()).update(metric.types)
+                held[key] += metric.rows
         keys: dict[str, str] = {}
         reserved: dict[str, str] = dict.fromkeys((*LABELS, "time"), "")
         for key in types:
             name = column_name(utf8(key), reserved | keys)
             keys[name] = key
         whole = all(one.seed is None or (type(one.seed) is int and abs(one.seed) < 1 << 63) for one in members)
-        return cls(keys, {name: frozenset(types[key]) for name, key in keys.items()}, whole)
+        rare = {
+            name
+            for name, key in keys.items()
+            if (shape := _shape_of(types[key])) and is_sparse(held[key], total, 8 * math.prod(shape))
+        }
+        return cls(keys, {name: frozenset(types[key]) for name, key in keys.items()}, whole, frozenset(rare))
 
     def labels(self, member: Member) -> tuple[str | None, ...]:
         """The values of `LABELS` of a log."""
@@ -126,11 +141,18 @@ class Schema(NamedTuple):
         """The schema of Apache Arrow, of all columns or of *columns*."""
         pa = arrow_module()
         labels = {"run": pa.string(), "task": pa.string(), "seed": pa.int64() if self.seed else pa.string()}
-        types = {**labels, "time": pa.float64(), **{name: _type(pa, one) for name, one in self.types.items()}}
+        own = {name: _type(pa, one, is_rare=name in self.rare) for name, one in self.types.items()}
+        types = {**labels, "time": pa.float64(), **own}
         return pa.schema([(name, types[name]) for name in (types if columns is None else columns)])
 
 
-def _type(pa: Any, types: frozenset[str]) -> pyarrow.DataType:
+def _shape_of(types: Collection[str]) -> tuple[int, ...]:
+    """The shape that all these values have; empty for none, and for numbers."""
+    shapes = {one.partition("(")[2].rstrip(",)") for one in types}
+    return tuple(map(int, filter(None, shapes.pop().split(",")))) if len(shapes) == 1 else ()
+
+
+def _type(pa: Any, types: frozenset[str], *, is_rare: bool) -> pyarrow.DataType:
     """The type that holds all these values: numbers as `trainlog.Table` joins them, unlike values as JSON text."""
     if not types:
         return pa.null()
@@ -138,15 +160,12 @@ def _type(pa: Any, types: frozenset[str]) -> pyarrow.DataType:
         return getattr(pa, found)()
     if types <= {"i", "u", "f"}:
         return pa.float64()
-    shapes = {one.partition("(")[2].rstrip(",)") for one in types}
-    bases = {one.partition("(")[0] for one in types}
-    if len(shapes) == 1 and "" not in shapes and bases <= {"f4", "f8", "i8", "u8"}:
-        shape = [int(size) for size in shapes.pop().split(",")]
-        if 0 not in shape:
-            item = pa.float32() if bases == {"f4"} else pa.int64() if bases == {"i8"} else pa.float64()
-            for size in reversed(shape):
-                item = pa.list_(item, size)
-            return item
+    shape, bases = _shape_of(types), {one.partition("(")[0] for one in types}
+    if shape and 0 not in shape and bases <= {"f4", "f8", "i8", "u8"}:
+        item = pa.float32() if bases == {"f4"} else pa.int64() if bases == {"i8"} else pa.float64()
+        for size in reversed(shape):
+            item = pa.list_(item, -1 if is_rare else size)
+        return item
     return pa.string()
 
 
@@ -316,9 +335,7 @@ def _array(pa: Any, wanted: Any, column: Column, *, is_json: bool) -> Any:
         return lists(values.astype(_item(wanted).to_pandas_dtype(), copy=False), mask).cast(wanted)
     if values.dtype != object and values.ndim == 1 and not pa.types.is_string(wanted):
         return pa.array(values, mask=mask).cast(wanted)
-    found = values.tolist()
-    if mask is not None:
-        found = [None if gap else value for value, gap in zip(found, mask.tolist(), strict=True)]
+    found = as_lists(values, mask)
     if pa.types.is_string(wanted) and is_json:
         found = [None if value is None else strict_json(value) for value in found]
     return pa.array(found, wanted)

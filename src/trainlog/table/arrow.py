@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-__all__ = ["arrow_column", "arrow_table", "extra", "lists", "pandas_frame", "polars_frame", "with_time"]
+__all__ = ["arrow_column", "arrow_table", "as_lists", "extra", "lists", "pandas_frame", "polars_frame", "with_time"]
 
 Array = npt.NDArray[Any]
 
@@ -86,16 +86,36 @@ def lists(block: Array, mask: Array | None = None) -> pyarrow.Array:
 
 
 def _objects(pa: Any, column: Array, mask: Array | None) -> pyarrow.Array:
-    values = column.tolist()
-    if mask is not None:
-        values = [None if gap else value for value, gap in zip(values, mask.tolist(), strict=True)]
+    values = as_lists(column, mask)
+    held = column if mask is None else column[~mask]
+    wanted = _list_type(pa, held) if all(isinstance(value, np.ndarray) for value in held) else None
     types = set(map(type, values)) - {type(None)}
     if len(types) < 2:
         try:
-            return pa.array(values)
+            return pa.array(values, wanted)
         except (pa.ArrowException, OverflowError, UnicodeEncodeError):
             pass
     return pa.array([None if value is None else _json(value) for value in values], pa.string())
+
+
+def as_lists(column: Array, mask: Array | None) -> list[Any]:
+    """The values of *column*, arrays as lists; None where *mask* is True."""
+    values = [value.tolist() if isinstance(value, np.ndarray) else value for value in column.tolist()]
+    if mask is None:
+        return values
+    return [None if gap else value for value, gap in zip(values, mask.tolist(), strict=True)]
+
+
+def _list_type(pa: Any, values: Iterable[Array]) -> pyarrow.DataType | None:
+    """The type of the lists that *values* become, their numbers as wide as they are; None where these are not alike."""
+    kinds = {(value.dtype, value.ndim) for value in values}
+    if len(kinds) != 1:
+        return None
+    dtype, ndim = kinds.pop()
+    found = pa.from_numpy_dtype(dtype)
+    for _ in range(ndim):
+        found = pa.list_(found)
+    return found
 
 
 def _json(value: Any) -> str:

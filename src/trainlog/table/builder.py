@@ -19,7 +19,7 @@ from trainlog.table.column import ABSENT, NULL, VALUE, Column, SparseColumn
 from trainlog.table.table import Table
 from trainlog.table.values import BATCH, blocks_of, flatten, objects
 
-__all__ = ["ColumnBuilder", "Rows", "TableBuilder", "batched", "joined", "pick_rows", "table_of"]
+__all__ = ["ColumnBuilder", "Rows", "TableBuilder", "batched", "is_sparse", "joined", "pick_rows", "table_of"]
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.integer[Any]]
@@ -38,6 +38,11 @@ _SPARSE: Final = 16
 # So many bytes of a table may be reserved in vain, when more rows come than were expected.
 _SPARE: Final = 16 << 20
 _DENSE: Final = 256  # rows from which on a column has a main array
+
+
+def is_sparse(count: int, total: int, size: int) -> bool:
+    """Whether a column of arrays of *size* bytes, of which *count* of *total* rows have one, costs too much in full."""
+    return 4 * count < total and total * size > SPARSE_BYTES
 
 
 def pick_rows(rows: Rows, chosen: Any) -> Ints:
@@ -193,8 +198,7 @@ class ColumnBuilder:
 
     def _is_sparse(self, block: Array, count: int, total: int) -> bool:
         total = max(total, self._table_rows)
-        size = block.itemsize * math.prod(block.shape[1:])
-        return block.ndim > 1 and 4 * count < total and total * size > SPARSE_BYTES
+        return block.ndim > 1 and is_sparse(count, total, block.itemsize * math.prod(block.shape[1:]))
 
     def _state(self, total: int) -> npt.NDArray[np.uint8]:
         state = np.full(total, ABSENT, np.uint8)

@@ -190,6 +190,11 @@ FEW_IMAGES = """
     assert np.isnan(images[0])
     if len(sys.argv) > 2:
         from trainlog.cli import cli
+        kept = table.to_arrow()["image"]
+        assert kept.null_count == 99_999 and kept[50_000].as_py() == images[50_000].tolist()
+        cli(["convert", sys.argv[1], sys.argv[2] + ".parquet"], standalone_mode=False)
+        back = trainlog.open(sys.argv[2] + ".parquet").table("stats")["image"]
+        assert np.array_equal(back[50_000], images[50_000]) and np.isnan(back[0])
         for verb in ("plot", "report"):
             cli([verb, sys.argv[1], "-o", sys.argv[2] + verb], standalone_mode=False)
         trainlog.TrainingCurveRecorder.from_log(sys.argv[1], sys.argv[2]).save()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.table.arrow import lists
+from trainlog.table.builder import is_sparse
 from trainlog.table.column import VALUE, Column
 
 if TYPE_CHECKING:
@@ -139,10 +141,11 @@ def count_types(counts: Counter[ColumnType], column: Column) -> None:
         counts[ColumnType(leaf, values.shape[1:])] += len(values)
 
 
-def common_type(counts: Counter[ColumnType]) -> ColumnType | None:
-    """The type that most values have; None when there are none.
+def common_type(counts: Counter[ColumnType], total: int) -> ColumnType | None:
+    """The type that most values have, of a column of *total* rows; None when there are none.
 
     Ints and floats together are floats. What all values have in common is what they are and how deep their lists are.
+    Lists that few rows have are of no fixed size: in Arrow a null takes as much memory as such a list.
     """
     wider = {"float": "double"} if any(one.leaf == "double" for one in counts) else {}
     ranks: Counter[tuple[str, int]] = Counter()
@@ -154,4 +157,8 @@ def common_type(counts: Counter[ColumnType]) -> ColumnType | None:
     if not ranks:
         return None
     rank = ("double", 0) if ranks.keys() == {("double", 0), ("int64", 0)} else ranks.most_common(1)[0][0]
-    return ColumnType(rank[0], shapes[rank].pop() if len(shapes[rank]) == 1 else (None,) * rank[1])
+    shape, *others = shapes[rank]
+    size = 8 * math.prod(one or 0 for one in shape)
+    if others or is_sparse(ranks[rank], total, size):
+        shape = (None,) * rank[1]
+    return ColumnType(rank[0], shape)

@@ -85,13 +85,15 @@ def _stretches(log: Reader, rows: int = GROUP) -> Iterator[list[Batch]]:
 def _column_types(log: Reader) -> ColumnTypes:
     """The columns that the file will have, in the order of first sight, those of one kind together."""
     met: dict[tuple[Kind, str], Counter[ColumnType]] = {}
+    rows = 0
     for batches in _stretches(log):
         for table, *_ in batches:
+            rows += table.rows
             for key in table:
                 name = table.kind, key
                 if name in met or (len(met) < _MOST_COLUMNS and is_text(key)):
                     count_types(met.setdefault(name, Counter()), table.column(key))
-    found = ((name, common_type(counts)) for name, counts in sorted(met.items(), key=lambda item: item[0][0]))
+    found = ((name, common_type(counts, rows)) for name, counts in sorted(met.items(), key=lambda item: item[0][0]))
     return {name: one for name, one in found if one is not None}
 
 
@@ -130,4 +132,5 @@ def _rows_of(pa: Any, schema: Any, types: ColumnTypes, log: Reader, batches: lis
             raw[row] = encode(data)
     arrays |= {"time": pa.array(time), FRAME: pa.array(raw, pa.binary())}
     arrays["kind"] = pa.DictionaryArray.from_arrays(pa.array(kinds), [str(batch.table.kind) for batch in batches])
-    return pa.table([arrays.get(field.name, pa.nulls(total, field.type)) for field in schema], schema=schema)
+    columns = [arrays[one.name] if one.name in arrays else pa.nulls(total, one.type) for one in schema]
+    return pa.table(columns, schema=schema)
