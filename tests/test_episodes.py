@@ -357,3 +357,23 @@ def test_an_episode_at_equal_distances() -> None:
     for count, between in ((1, None), (5, (90.0, None))):
         with pytest.raises(ValueError, match="cannot be resampled"):
             sampled().resampled(count, between=between)
+
+
+def test_a_mean_is_of_the_records_that_have_a_value(tmp_path: Path) -> None:
+    """A sensor that fails for a moment takes no mean away; a NaN that was logged does."""
+    path = tmp_path / "run.flog"
+    with trainlog.TrainingRecorder(path, sync_every=None) as log:
+        log.record_event(0.0, "episode_start")
+        for step in range(10):
+            speed = {} if step == 5 else {"speed": 2.0}
+            angle = None if step == 7 else 1.0
+            noise = math.nan if step == 3 else 1.0
+            log.record_creature_frame(
+                step + 1.0, {"step": step + 1, "reward": 1.0, "angle": angle, "noise": noise, **speed}
+            )
+        log.record_event(11.0, "episode_end")
+    (episode,) = trainlog.episodes(path)
+    means = episode.means()
+    assert (means["speed"], means["angle"]) == (2.0, 1.0) and math.isnan(means["noise"])
+    assert episode.summary()["mean"]["speed"] == 2.0
+    assert episode.resampled(3, clock="step")["speed"].tolist() == [2.0, 2.0, 2.0]

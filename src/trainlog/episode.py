@@ -208,8 +208,12 @@ class Episode:
             )
         at = self.steps.numbers(clock)[inside]
         grid = np.linspace(at.min(), at.max(), count)
-        keys = [one.key for one in self.variables if one.key in self.steps and one.key != clock]
-        return {clock: grid, **{key: np.interp(grid, at, self.steps.numbers(key)[inside]) for key in keys}}
+        found = {clock: grid}
+        for key in (one.key for one in self.variables if one.key in self.steps and one.key != clock):
+            there = self.steps.valid(key)[inside]
+            values = self.steps.numbers(key)[inside][there]
+            found[key] = np.interp(grid, at[there], values) if len(values) else np.full(count, np.nan)
+        return found
 
     def _between(self, clock: str, between: Range | None) -> npt.NDArray[np.bool_]:
         if clock not in self.steps:
@@ -277,10 +281,15 @@ class Episode:
         first = int(counted.argmax()) if numbered and rows else 0
         before = int(self.steps["step"][first - 1]) if first else 0
         tally = Tally(self.variables, averaged=self.averaged and weighted, before=before)
-        nothing = np.full(rows, np.nan)
-        keys = [variable.key for variable in self.variables]
-        columns = [steps.numbers(key) if key in steps else nothing for key in keys]
-        tally.add(step, np.stack(columns, axis=1) if columns else np.empty((rows, 0)))
+        values = np.full((rows, len(self.variables)), np.nan)
+        there = np.ones(values.shape, np.bool_)
+        for n, variable in enumerate(self.variables):
+            if (key := variable.key) in steps:
+                values[:, n] = steps.numbers(key)
+                # The return comes of the mean reward: it is not known where a step has none.
+                if not (self.by_step and variable.role == "reward"):
+                    there[:, n] = steps.valid(key)
+        tally.add(step, values, there)
         return tally
 
     def _repr_html_(self) -> str:

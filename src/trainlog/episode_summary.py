@@ -78,12 +78,15 @@ class Tally:
         self._last = before
         self.records = 0
 
-    def add(self, step: npt.NDArray[Any], values: npt.NDArray[Any]) -> None:
+    def add(
+        self, step: npt.NDArray[Any], values: npt.NDArray[Any], present: npt.NDArray[np.bool_] | None = None
+    ) -> None:
         """Count a block of records.
 
         Args:
             step: int64, shape (records,): index of the last step that each record tells of.
             values: float64, shape (records, variables); may have fewer variables than the log declares.
+            present: which of the values there are, of the same shape; the others do not count. None for all.
 
         """
         if not len(step):
@@ -91,11 +94,12 @@ class Tally:
         weights = weights_of(step, self._last) if self._averaged else np.ones(len(step))
         width = values.shape[1]
         with np.errstate(invalid="ignore", over="ignore"):
-            self._sums[:width] += weights @ values
-            self._counted[:width] += weights.sum()
+            self._sums[:width] += weights @ (values if present is None else np.where(present, values, 0.0))
+            self._counted[:width] += weights.sum() if present is None else weights @ present
             for n, (i, period) in enumerate(self._circles):
                 if i < width:
-                    self._turns[n] += (weights * np.exp(2j * math.pi / period * values[:, i])).sum()
+                    there = slice(None) if present is None else present[:, i]
+                    self._turns[n] += (weights * np.exp(2j * math.pi / period * values[:, i]))[there].sum()
         if self._first is None:
             self._first = int(step[0])
         self._last = int(step[-1])
