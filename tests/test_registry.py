@@ -98,6 +98,21 @@ def test_a_third_partys_codec_passes_the_contract(site: Site, tmp_path: Path) ->
     assert "2 skipped" in done.stdout
 
 
+def test_a_log_says_which_of_two_codecs_of_one_package_reads_it(site: Site, tmp_path: Path) -> None:
+    others = PLUG_IN + """
+
+class Others(Lines):
+    name = "others"
+    suffixes = (".others",)
+"""
+    site.install("two", "lines = two_codecs:Lines\nothers = two_codecs:Others", two_codecs=others)
+    for name in ("lines", "others"):
+        path = tmp_path / f"run.{name}"
+        with trainlog.create(path) as writer:
+            writer.write(Frame(0.0, Kind.STATS, {"step": 1}))
+        assert trainlog.open(path).codec_name == name
+
+
 def test_plug_ins_are_not_looked_for_when_a_built_in_matches(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from trainlog import Frame, Header, Kind, Reader
-from trainlog.errors import EmptyLog
+from trainlog import Frame, Header, Kind, Reader, Scan
+from trainlog.errors import EmptyLog, InvalidPosition
 from trainlog.model import KindLike
 from trainlog.scan import OnDamage
 from trainlog.storage.source import Wait, never
@@ -123,3 +124,17 @@ def test_the_document_says_what_is_so(tmp_path: Path, monkeypatch: pytest.Monkey
         with contextlib.redirect_stdout(io.StringIO()) as out:
             exec(compile(code, "tables.md", "exec"), {})
         assert out.getvalue() == expected
+
+
+def test_a_position_knows_all_numbers_of_long_arrays() -> None:
+    """``repr`` leaves out the middle of an array, and digits of each number."""
+
+    def frames(value: float) -> list[Frame]:
+        array = np.zeros(2000)
+        array[1000] = value
+        return [Frame(0.0, Kind.STATS, {"a": array})]
+
+    position = list(Told(frames(1.0)).scan(Scan()))[-1].position
+    assert sum(batch.table.rows for batch in Told(frames(1.0)).scan(Scan(after=position))) == 0
+    with pytest.raises(InvalidPosition):
+        list(Told(frames(1.0 + 1e-12)).scan(Scan(after=position)))

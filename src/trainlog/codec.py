@@ -113,11 +113,13 @@ class Reader(ABC):
     Attributes:
         path: the log.
         header: what is true of the whole run, as the log said it when it was opened.
+        codec_name: the format, of a reader that `trainlog.open` gave.
 
     """
 
     path: Path
     header: Header
+    codec_name: str = ""
 
     def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
         self.path = location(path)

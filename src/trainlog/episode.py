@@ -30,7 +30,7 @@ from trainlog.environment_rows import (
 from trainlog.episode_summary import AVERAGED, EpisodeType, Tally, is_averaged, weights_of
 from trainlog.errors import TrainlogWarning
 from trainlog.model import Header, Kind, Variable
-from trainlog.scan import Scan, stretches
+from trainlog.scan import OnDamage, Scan, stretches
 from trainlog.table.builder import TableBuilder, table_of
 from trainlog.table.html import facts_html
 from trainlog.table.table import Table
@@ -305,7 +305,9 @@ class Episode:
         return f"<Episode {self.number}: {which}{where}, {self.steps.rows} records{end}>"
 
 
-def episodes(log: Reader | str | os.PathLike[str], *, env: Any = None) -> Iterator[Episode]:
+def episodes(
+    log: Reader | str | os.PathLike[str], *, env: Any = None, on_damage: OnDamage = "warn"
+) -> Iterator[Episode]:
     """Yield the episodes of *log* in the order in which they end; at last those that have no end.
 
     Frames of the kind ``creature`` between an event of type ``episode_start`` and one of type ``episode_end`` are
@@ -320,23 +322,26 @@ def episodes(log: Reader | str | os.PathLike[str], *, env: Any = None) -> Iterat
     Args:
         log: what `trainlog.open` gives, or a path.
         env: only the episodes of this environment.
+        on_damage: what to do about bytes that are no record, see `trainlog.scan.OnDamage`.
 
     Raises:
         LogNotFound, UnknownFormat, DamagedLog: as `trainlog.open`, for a path.
 
     Warns:
         TrainlogWarning: for an end without a start; the steps before it are in no episode.
-        DamagedLogWarning: for bytes that are no record, as by `Reader.frames`.
+        DamagedLogWarning: for bytes that are no record, unless *on_damage* says something else.
 
     """
-    return _episodes(_reader_of(log), env, None)
+    return _episodes(_reader_of(log), env, None, on_damage)
 
 
 def _reader_of(log: Reader | str | os.PathLike[str]) -> Reader:
     return log if isinstance(log, Reader) else registry.open(log)
 
 
-def episode_table(log: Reader | str | os.PathLike[str], *, env: Any = None) -> Table:
+def episode_table(
+    log: Reader | str | os.PathLike[str], *, env: Any = None, on_damage: OnDamage = "warn"
+) -> Table:
     """The episodes of *log* as a table of stats, a row each, in the order of their starts.
 
     Its columns: ``episode``, ``env`` and ``rank`` (where the log has them), ``episode_type``, ``index``, ``sub_index``,
@@ -350,7 +355,7 @@ def episode_table(log: Reader | str | os.PathLike[str], *, env: Any = None) -> T
     keys += ["sub_index", "every", "length", "return", "terminated", "truncated"]
     rewards = [variable.key for variable in log.header.variables if variable.role == "reward"]
     keys += rewards or _step_rewards(conventions)
-    found = sorted(_episodes(log, env, list(dict.fromkeys(keys))), key=lambda episode: episode.number)
+    found = sorted(_episodes(log, env, list(dict.fromkeys(keys)), on_damage), key=lambda episode: episode.number)
     return table_of(Kind.STATS, (_table_row(episode) for episode in found))
 
 
@@ -372,7 +377,7 @@ class _Open:
     parts: list[Table] = field(default_factory=list)
 
 
-def _episodes(log: Reader, env: Any, columns: Sequence[str] | None) -> Iterator[Episode]:
+def _episodes(log: Reader, env: Any, columns: Sequence[str] | None, on_damage: OnDamage) -> Iterator[Episode]:
     conventions = Conventions.of(log.header)
     number = 0
     opened: dict[EnvironmentKey, _Open] = {}
@@ -382,7 +387,8 @@ def _episodes(log: Reader, env: Any, columns: Sequence[str] | None) -> Iterator[
     def finish(one: _Open, end: EpisodeMark | None, missing: str) -> Episode:
         return _episode(one, {} if end is None else end.data, missing, log.header, rewards, others)
 
-    for batches in stretches(log.scan(Scan(kinds={Kind.EVENT, Kind.CREATURE}, columns=columns))):
+    scan = Scan(kinds={Kind.EVENT, Kind.CREATURE}, columns=columns, on_damage=on_damage)
+    for batches in stretches(log.scan(scan)):
         creatures = batches.get(Kind.CREATURE)
         steps = {} if creatures is None else steps_by_environment(creatures.table, creatures.order, conventions)
         events = batches.get(Kind.EVENT)

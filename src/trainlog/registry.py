@@ -24,7 +24,6 @@ from trainlog.table.table import Table
 __all__ = [
     "Conversion",
     "Installed",
-    "codec_name",
     "convert",
     "create",
     "find_codec",
@@ -122,7 +121,9 @@ def open(path: str | os.PathLike[str], *, codec: str | None = None) -> Reader:
         if not isinstance(parts, RemotePath) or isinstance(path, RemotePath):
             raise
         path, chosen = parts, _codec_of(parts, codec)
-    return chosen.read(path)
+    reader = chosen.read(path)
+    reader.codec_name = chosen.name
+    return reader
 
 
 def _codec_of(path: Path, name: str | None) -> Codec:
@@ -444,16 +445,3 @@ def is_accepted(path: Path) -> bool:
     except TrainlogError:
         return False
     return True
-
-
-def codec_name(reader: Reader) -> str:
-    """The name of the format of *reader*: it is in the same package as the codec. Plug-ins are loaded only for one."""
-    package = type(reader).__module__.split(".")[:3]
-    for name, built_in in _BUILT_IN.items():
-        if built_in.location.partition(":")[0].split(".")[:3] == package:
-            return name
-    for installed in list_codecs():
-        if type(installed.codec).__module__.split(".")[:3] == package:
-            return installed.codec.name
-    codec = getattr(reader, "_codec", None)  # of a `SimpleCodec`, whose reader is in no package of its own
-    return codec.name if isinstance(codec, Codec) else type(reader).__name__

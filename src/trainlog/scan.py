@@ -1,7 +1,7 @@
 """One way to read: a question (`Scan`), and the answer in pieces (`Batch`), each with the position behind it.
 
-Every consumer of a log asks this. A live dashboard, a resumed upload and ``tail -f`` are the same thing: a scan after a
-position, again and again.
+Every consumer of columns asks this. A live dashboard, ``trainlog watch`` and a query that is resumed are the same
+thing: a scan after a position, again and again.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 import warnings
 import zlib
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -121,7 +121,7 @@ class Place(NamedTuple):
         start: where to go on: a byte, or the number of a frame.
         ahead: the end of the stretch.
         done: kinds of which all rows before ``ahead`` were given; empty when those of all kinds were.
-        check: a checksum of what is before ``ahead``.
+        check: a checksum of what is before ``ahead``, or of samples of it.
 
     """
 
@@ -334,6 +334,17 @@ def stretches(batches: Iterable[Batch]) -> Iterator[dict[Kind, Batch]]:
             found = {}
 
 
+def _in_full(value: Any) -> Any:
+    """*value* with the bytes of its arrays, of which ``repr`` leaves out what it finds too long or too exact."""
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, Mapping):
+        return [(key, _in_full(one)) for key, one in value.items()]
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_in_full(one) for one in value]
+    return value
+
+
 class FrameCounter:
     """Frames by their number, with a checksum of those before any of them: positions for formats that have no others.
 
@@ -358,7 +369,8 @@ class FrameCounter:
         held: list[tuple[int, int, Frame]] = []  # those before ``ahead`` are given when its checksum is right
         for frame in self._frames:
             number, count = count, count + 1
-            text = repr((frame.time, int(frame.kind), frame.data))  # two runs may have the same times and kinds
+            # With the data, as two runs may have the same times and kinds.
+            text = repr((frame.time, int(frame.kind), _in_full(frame.data)))
             self._crc = zlib.crc32(text.encode("utf-8", "surrogatepass"), self._crc)
             if count == ahead and self.check(count) != self._place.check:
                 raise InvalidPosition("the log is another than the one that was read; read it anew", path=self._path)

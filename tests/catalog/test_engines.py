@@ -325,3 +325,16 @@ def test_a_stream_of_spark_has_each_row_once(tmp_path: Path, spark: Any) -> None
             logged(query)
     finally:
         query.stop()
+
+
+def test_images_of_one_run_beside_scalars_of_another_cost_what_they_hold(tmp_path: Path) -> None:
+    """A null of a list of fixed size takes as much memory as the list."""
+    import numpy as np
+
+    image = np.arange(84 * 84 * 3, dtype=np.float32).reshape(84, 84, 3)
+    make_run(tmp_path / "a.flog", {}, [{"step": 0, "image": image.tolist()}])
+    make_run(tmp_path / "b.flog", {}, [{"step": step} for step in range(4000)])
+    found = trainlog.runs(tmp_path).to_arrow()
+    assert found.nbytes < 1_000_000
+    assert found["image"].null_count == 4000
+    assert found["image"][0].as_py() == image.tolist()

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import trainlog
 from handmade import Flog
-from trainlog import Frame, Kind, Reader, TrainingRecorder
+from trainlog import Frame, Kind, Reader, Scan, TrainingRecorder
 from trainlog.cli import main
-from trainlog.errors import LogExists, LogNotFound, TruncatedLog, UnknownFormat
+from trainlog.errors import InvalidPosition, LogExists, LogNotFound, TruncatedLog, UnknownFormat
 from trainlog.table.builder import table_of
 from trainlog.testing import FramesOnly, assert_same_table, same
 
@@ -283,3 +283,15 @@ def test_ten_readers_follow_one_writer(tmp_path: Path) -> None:
     for thread in threads:
         thread.join(60)
     assert seen == [list(range(2000))] * 10
+
+
+def test_a_position_of_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "run.flog"
+    for rank in range(2):
+        with trainlog.TrainingRecorder(folder, shard=rank) as log:
+            log.record_stats_frame(0.0, {"step": rank})
+    position = list(trainlog.open(folder).scan(Scan()))[-1].position
+    gone = trainlog.open(folder).files[1]
+    gone.unlink()
+    with pytest.raises(InvalidPosition, match=f"{gone.name} is gone"):
+        list(trainlog.open(folder).scan(Scan(after=position)))

@@ -337,7 +337,7 @@ def log_of(path: Path) -> tuple[Reader | None, Facts]:
     meta = {key: value for key, value in flatten(header.meta).items() if key not in ("shard", "variables")}
     facts = Facts(
         files,
-        registry.codec_name(reader),
+        reader.codec_name,
         declared if isinstance(declared, int) else None,
         meta,
         task_of(meta),

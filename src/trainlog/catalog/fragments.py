@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -19,8 +19,6 @@ from trainlog.catalog.run_table import column_name, utf8
 from trainlog.errors import (
     CodecError,
     CorruptLog,
-    DamagedLog,
-    DamagedLogWarning,
     MissingExtra,
     TrainlogError,
     TrainlogWarning,
@@ -214,12 +212,23 @@ class Fragment:
             DamagedLog: with ``on_error="raise"``.
 
         """
-        found, damaged = [], {}
         self._prefetch()
+        return self._each(lambda member, gaps: [table for table in self._scanned(member, gaps) if table.rows])
+
+    def episodes(self) -> tuple[list[tuple[int, list[Table]]], dict[str, str]]:
+        """The table of the episodes of each log, and what is wrong; as `tables`."""
+        from trainlog.episode import episode_table
+
+        return self._each(lambda member, gaps: [episode_table(registry.open(member.path), on_damage=gaps.append)])
+
+    def _each(
+        self, read: Callable[[Member, list[Gap]], list[Table]]
+    ) -> tuple[list[tuple[int, list[Table]]], dict[str, str]]:
+        found, damaged = [], {}
         for place, member in enumerate(self.members):
             gaps: list[Gap] = []
             try:
-                tables = [table for table in self._scanned(member, gaps) if table.rows]
+                tables = read(member, gaps)
             except TrainlogError as error:
                 if self.on_error == "raise":
                     raise
@@ -232,29 +241,6 @@ class Fragment:
                 if self.on_error == "skip":
                     continue
             found.append((place, tables))
-        return found, damaged
-
-    def episodes(self) -> tuple[list[tuple[int, Table]], dict[str, str]]:
-        """The tables of episodes, and what is wrong; otherwise as `tables`."""
-        from trainlog.episode import episode_table
-
-        found, damaged = [], {}
-        for place, member in enumerate(self.members):
-            with warnings.catch_warnings(record=True) as told:
-                warnings.simplefilter("always", DamagedLogWarning)
-                try:
-                    table = episode_table(registry.open(member.path))
-                except TrainlogError as error:
-                    if self.on_error == "raise":
-                        raise
-                    damaged[member.run] = error.message
-                    continue
-            if holes := [str(one.message) for one in told if issubclass(one.category, DamagedLogWarning)]:
-                damaged[member.run] = holes[0]
-                if self.on_error == "raise":
-                    raise DamagedLog(holes[0], path=member.path)
-            if not holes or self.on_error == "report":
-                found.append((place, table))
         return found, damaged
 
     def _prefetch(self) -> None:

@@ -355,13 +355,13 @@ class Runs(Sequence[RunInfo]):
         members = self.members()
         scan = Scan(kinds=("event", "creature"))
         fragments = [Fragment(group, scan, self.on_error) for group in self._groups(members)]
-        found: dict[int, list[tuple[int, Table]]] = {}
+        found: dict[int, list[tuple[int, list[Table]]]] = {}
         damaged: dict[str, str] = {}
         for number, (of_fragment, bad) in self._run(Fragment.episodes, fragments, "reading episodes"):
             found[number] = of_fragment
             damaged |= bad
         pairs = [
-            (fragments[number].members[place], table) for number in sorted(found) for place, table in found[number]
+            (fragments[number].members[place], table) for number in sorted(found) for place, (table,) in found[number]
         ]
         _warn_of(damaged, len(members), self.on_error)
         return RunTable.of_tables([table for _, table in pairs], labels_of([member for member, _ in pairs]))

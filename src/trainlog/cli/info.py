@@ -76,7 +76,7 @@ def _known_sentence(event: Mapping[str, Any]) -> str:
 def _facts(reader: Reader, summary: Summary) -> dict[str, Any]:
     return {
         "path": str(reader.path),
-        "codec": registry.codec_name(reader),
+        "codec": reader.codec_name,
         "size": summary.size,
         "frames": summary.frames,
         "duration": summary.duration,

@@ -119,9 +119,12 @@ class FlogShards(Reader):
         same.
         """
         count, before = _parse(scan.after)
+        known = list(self._known())
+        if gone := before.keys() - {file.name for file, _ in known}:
+            raise InvalidPosition(f"{min(gone)} is gone, of which frames were read; read it anew", path=self.path)
         looks = [
             _Look(shard, shard.began - self._zero, scan, before.get(file.name, _BEGIN) if scan.after else None)
-            for file, shard in self._known()
+            for file, shard in known
         ]
         latest = np.concatenate([np.empty(0), *(look.latest for look in looks)])
         number = np.empty(len(latest), np.int64)
