@@ -99,12 +99,15 @@ def test_a_third_partys_codec_passes_the_contract(site: Site, tmp_path: Path) ->
 
 
 def test_a_log_says_which_of_two_codecs_of_one_package_reads_it(site: Site, tmp_path: Path) -> None:
-    others = PLUG_IN + """
+    others = (
+        PLUG_IN
+        + """
 
 class Others(Lines):
     name = "others"
     suffixes = (".others",)
 """
+    )
     site.install("two", "lines = two_codecs:Lines\nothers = two_codecs:Others", two_codecs=others)
     for name in ("lines", "others"):
         path = tmp_path / f"run.{name}"

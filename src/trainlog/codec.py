@@ -132,7 +132,7 @@ class Reader(ABC):
 
     @property
     def end(self) -> End | None:
-        """How the run ended, by its own word; None where the log does not say, see `trainlog.model.Header`."""
+        """How the run ended, as the log says; None where the log does not say, see `trainlog.model.Header`."""
         return self.header.end
 
     @abstractmethod

@@ -339,9 +339,7 @@ def _reader_of(log: Reader | str | os.PathLike[str]) -> Reader:
     return log if isinstance(log, Reader) else registry.open(log)
 
 
-def episode_table(
-    log: Reader | str | os.PathLike[str], *, env: Any = None, on_damage: OnDamage = "warn"
-) -> Table:
+def episode_table(log: Reader | str | os.PathLike[str], *, env: Any = None, on_damage: OnDamage = "warn") -> Table:
     """The episodes of *log* as a table of stats, a row each, in the order of their starts.
 
     Its columns: ``episode``, ``env`` and ``rank`` (where the log has them), ``episode_type``, ``index``, ``sub_index``,

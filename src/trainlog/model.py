@@ -13,7 +13,7 @@ __all__ = ["End", "EndState", "Frame", "Header", "Kind", "KindLike", "Role", "Va
 Role = Literal["state", "action", "reward", "stat"]
 
 EndState = Literal["finished", "failed", "interrupted"]
-"""How a run ended by its own word: it came to its end, an exception ended it, or somebody did."""
+"""How a run ended, as its log says: it came to its end, an exception ended it, or somebody did."""
 
 
 class Kind(enum.IntEnum):

@@ -19,11 +19,11 @@ from trainlog.storage.location import is_url, local_path
 if TYPE_CHECKING:
     from trainlog.writers.uploading import UploadingWriter
 
-__all__ = ["Begun", "RecordingPlace", "begin", "is_switched_off", "recording_place"]
+__all__ = ["OpenedLog", "RecordingPlace", "begin", "is_switched_off", "recording_place"]
 
 
-class Begun(NamedTuple):
-    """A log that was begun.
+class OpenedLog(NamedTuple):
+    """A log that was opened for writing.
 
     Attributes:
         writer: of the log.
@@ -98,27 +98,27 @@ def recording_place(
     return RecordingPlace(place, url)
 
 
-def begin(place: RecordingPlace, header: Header, *, overwrite: bool, resume: bool) -> Begun:
+def begin(place: RecordingPlace, header: Header, *, overwrite: bool, resume: bool) -> OpenedLog:
     """Begin the log at *place*; see `trainlog.TrainingRecorder`."""
     if place.url is None:
-        return _begun(place.path, header, overwrite=overwrite, resume=resume)
+        return _opened(place.path, header, overwrite=overwrite, resume=resume)
     from trainlog.writers.uploading import UploadingWriter, begin_upload
 
     upload = begin_upload(place.url, place.path, registry.frame_end, overwrite=overwrite, resume=resume)
-    begun = _begun(place.path, header, overwrite=overwrite, resume=resume)
-    uploader = UploadingWriter(begun.writer, upload)
-    return begun._replace(writer=uploader, uploader=uploader)
+    opened = _opened(place.path, header, overwrite=overwrite, resume=resume)
+    uploader = UploadingWriter(opened.writer, upload)
+    return opened._replace(writer=uploader, uploader=uploader)
 
 
-def _begun(path: Path, header: Header, *, overwrite: bool, resume: bool) -> Begun:
+def _opened(path: Path, header: Header, *, overwrite: bool, resume: bool) -> OpenedLog:
     if not resume:
-        return Begun(_created(path, header, overwrite=overwrite))
+        return OpenedLog(_created(path, header, overwrite=overwrite))
     while True:  # other processes may create, replace or remove it meanwhile
         size = _size(path)
         try:
             if size:
                 return _resumed(path, header)
-            return Begun(_created(path, header, overwrite=size == 0))
+            return OpenedLog(_created(path, header, overwrite=size == 0))
         except LogExists:
             if size == 0 or not path.is_file():
                 raise
@@ -128,11 +128,11 @@ def _begun(path: Path, header: Header, *, overwrite: bool, resume: bool) -> Begu
             if isinstance(error, UnknownFormat) and any(_head(path)):
                 raise
             aside = set_aside(path)
-            text = f"{path}: {error.message}; the file is {aside.name} now, and the log was begun anew"
+            text = f"{path}: {error.message}; the file is {aside.name} now, and the log was started anew"
             warnings.warn(LogWriteWarning(text), stacklevel=4)
             writer = _created(path, header)
             writer.write(Frame(0.0, Kind.EVENT, {"type": "begun_anew", "by": "trainlog", "msg": text}))
-            return Begun(writer)
+            return OpenedLog(writer)
 
 
 def _created(path: Path, header: Header, *, overwrite: bool = False) -> Writer:
@@ -152,7 +152,7 @@ def _head(path: Path) -> bytes:
         return file.read(8)
 
 
-def _resumed(path: Path, header: Header) -> Begun:
+def _resumed(path: Path, header: Header) -> OpenedLog:
     old = registry.open(path).header.meta
     changed = {key: value for key, value in header.meta.items() if key != "shard" and str(value) != str(old.get(key))}
     note = {"metadata": changed} if changed else {}
@@ -165,7 +165,7 @@ def _resumed(path: Path, header: Header) -> Begun:
     if "shard" in header.meta and isinstance(began, int | float):
         # The shards are merged by the time since each began: a pause counts, as it does for the others.
         elapsed = max(elapsed, time.time() - began)
-    return Begun(writer, elapsed, old)
+    return OpenedLog(writer, elapsed, old)
 
 
 def _without_patch(run: Mapping[str, Any]) -> dict[str, Any]:

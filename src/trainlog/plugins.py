@@ -89,7 +89,7 @@ def accepts(codec: Codec, owner: str, path: Path, head: bytes) -> bool:
     try:
         return codec.accepts(path, head)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever foreign code raises
-        _warn(f"the codec {codec.name!r} of {owner} fails at {path.name}: {_told(error)}")
+        _warn(f"the codec {codec.name!r} of {owner} fails at {path.name}: {_described(error)}")
         return False
 
 
@@ -104,7 +104,7 @@ def load(entry: EntryPoint) -> Codec:
     try:
         codec = entry.load()()
     except (Exception, SystemExit) as error:
-        raise CodecError(f"{subject} cannot be loaded: {_told(error)}") from error
+        raise CodecError(f"{subject} cannot be loaded: {_described(error)}") from error
     if not isinstance(codec, Codec):
         raise CodecError(f"{subject} is no trainlog.Codec but a {type(codec).__name__}")
     if getattr(codec, "name", None) != entry.name:
@@ -120,7 +120,7 @@ def distribution_of(entry: EntryPoint) -> str:
     return entry.dist.name if entry.dist is not None else entry.value
 
 
-def _told(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 

@@ -17,7 +17,7 @@ from trainlog.conventions import REWIND, RUN_STATE, SUMMARY
 from trainlog.environments import Settings, VectorRecorder
 from trainlog.errors import ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import End, EndState, Frame, Header, Kind, KindLike
-from trainlog.opening import Begun, RecordingPlace, begin, is_switched_off, recording_place
+from trainlog.opening import OpenedLog, RecordingPlace, begin, is_switched_off, recording_place
 from trainlog.provenance import Provenance, facts, provenance_wanted
 from trainlog.run_end import ClosedByBlock, Ending, close_first, ending_of, open_logs, stay_informed
 from trainlog.writers.background import Background, Policy, check_queue
@@ -90,7 +90,7 @@ class TrainingRecorder(ClosedByBlock):
             resume: resume an existing log, as `trainlog.resume` does. Metadata that differ from the old ones take
                 their place, and are in the ``resume`` event. The clock continues from its last frame; that of a shard
                 from when it began, by the wall clock. A log whose header is damaged (a power cut before it was on the
-                disk) is renamed, with a warning, and begun anew.
+                disk) is renamed, with a warning, and started anew.
             shard: the rank of this process among several that log one run: *path* is a folder with one file for each
                 process, which `trainlog.open` reads as one log.
             on_error: what happens to a frame that cannot be written (a full disk, a deleted folder).
@@ -148,16 +148,16 @@ class TrainingRecorder(ClosedByBlock):
         self._noted: tuple[Ending, int | None] | None = None
         self._ending: Ending | None = None
         self._has_told = False
-        self._error_before = sys.exc_info()[1]  # which ends no run that is begun while it is dealt with
+        self._error_before = sys.exc_info()[1]  # which ends no run that begins while it is handled
         self.is_recording = not is_switched_off()
         header = Header(meta, phase, run=facts(wanted if shard in (None, 0) else "off") if self.is_recording else {})
-        begun = self._begun(place, header, overwrite=overwrite, resume=resume)
-        self._writer, self.uploader = begun.writer, begun.uploader
-        self._start = time.monotonic() - begun.elapsed
+        opened = self._opened(place, header, overwrite=overwrite, resume=resume)
+        self._writer, self.uploader = opened.writer, opened.uploader
+        self._start = time.monotonic() - opened.elapsed
         # What was said since the header was written. Both are replaced as a whole, by statements that call nothing.
         self._changes: Mapping[str, Any] = {}
         self._summary: Mapping[str, Any] = {}
-        self._given: Mapping[str, Any] = meta if begun.meta is None else begun.meta
+        self._given: Mapping[str, Any] = meta if opened.meta is None else opened.meta
         if self._warns:
             self._writer = RetryingWriter(self._writer)
         if background is not None:
@@ -169,13 +169,13 @@ class TrainingRecorder(ClosedByBlock):
         self._is_open = True
         open_logs.add(self)
         stay_informed()
-        if begun.meta is not None:
+        if opened.meta is not None:
             self._take_over(meta)
 
-    def _begun(self, place: RecordingPlace, header: Header, *, overwrite: bool, resume: bool) -> Begun:
+    def _opened(self, place: RecordingPlace, header: Header, *, overwrite: bool, resume: bool) -> OpenedLog:
         """Begin the log, in the place of one that another recorder of this process may have open."""
         if not self.is_recording:
-            return Begun(Nowhere())
+            return OpenedLog(Nowhere())
         if overwrite:
             for other in list(open_logs):
                 if os.path.abspath(other.path) == os.path.abspath(self.path):  # noqa: PTH100 - resolves ``..``, not links

@@ -46,7 +46,7 @@ def command(log: Path, lines: int, following: bool, kind: Kind | None, keys: tup
 
     def begin(_: Reader, why: str) -> None:
         if why:
-            echo(f"trainlog: note: {why}: so it is, from its beginning", err=True)
+            echo(f"trainlog: note: {why}; its frames follow from the beginning", err=True)
 
     try:
         for frame in frames_of(log, kind, wait, begin):

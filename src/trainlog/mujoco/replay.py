@@ -165,7 +165,7 @@ class Replay:
         """
         if not 0 <= frame < self.frames:
             raise IndexError(f"there is no state {frame}; there are {self.frames}")
-        block = self._index.begun, self.environment, frame // _BLOCK
+        block = self._index.reads, self.environment, frame // _BLOCK
         if block not in self._blocks or frame % _BLOCK >= len(self._blocks[block]):
             orders = self.orders[frame // _BLOCK * _BLOCK :][:_BLOCK].tolist()
             states = [self._parse(self._own(found)) for found in self.reader.take(orders)]

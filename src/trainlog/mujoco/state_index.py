@@ -67,14 +67,14 @@ class StateIndex:
 
     Attributes:
         by_name: the states of each environment; one without a number is ``""``.
-        begun: how often the log was read from its beginning: states have other numbers then.
+        reads: how often the log was read from its beginning: states have other numbers then.
 
     """
 
     def __init__(self, reader: Reader, *, is_complete: bool) -> None:
         """Begin; *is_complete* where `StateRecorder` wrote the log. Otherwise its frames have ``pos``."""
         self.by_name: dict[str, States] = {}
-        self.begun = 0
+        self.reads = 0
         self._reader = reader
         self._conventions = Conventions.of(reader.header)
         self._is_complete = is_complete
@@ -100,7 +100,7 @@ class StateIndex:
         if not self._is_complete:
             columns += [*keys["qpos"], *keys["episode"]]
         if self._position is None:
-            self.begun += 1
+            self.reads += 1
             for known in (self.by_name, self._episodes, self._marks):
                 known.clear()
         kinds = {Kind.CREATURE} if self._is_complete else {Kind.CREATURE, Kind.EVENT}

@@ -80,7 +80,7 @@ class Background(Writer):
         self._is_changing = False
         self._busy = False  # the thread has a frame; set before that is taken from where it was
         self._error: Exception | None = None
-        self._closing = self._told = self._closed = False
+        self._closing = self._has_reported = self._closed = False
         self._pid = os.getpid()
         self._last_time = 0.0
         self._calls = self._total_ns = self._max_ns = 0
@@ -260,7 +260,7 @@ class Background(Writer):
                     self._write_all()
                 else:
                     wait_until(self._ended.locked)
-                if not self._told:
+                if not self._has_reported:
                     self._write_final_event()
             self._spill.close()
             self._writer.close()
@@ -298,12 +298,12 @@ class Background(Writer):
         before = self._writer.size()
         try:
             self._writer.write(Frame(self._last_time, Kind.EVENT, event))
-            self._told = True
+            self._has_reported = True
         except Exception as error:  # noqa: BLE001 - raised by close, when the other writer is closed
-            self._told = True
+            self._has_reported = True
             self._error = self._error or error
         except BaseException:
-            self._told = self._writer.size() != before
+            self._has_reported = self._writer.size() != before
             raise
 
 

@@ -19,7 +19,7 @@ __all__ = ["Every", "ForwardingWriter", "Nowhere", "Tee", "first_to_drop", "snap
 def first_to_drop(frames: Iterable[Frame]) -> int | None:
     """Which of the waiting *frames* is dropped for want of room; None for none of them.
 
-    It is the oldest that is no rewind: without those, frames would count that training went back over. Of two rewinds
+    It is the oldest that is no rewind: without those, frames would count that training has replaced. Of two rewinds
     with nothing between them, the one to the earlier step says what both do.
     """
     rewinds: list[Frame] = []

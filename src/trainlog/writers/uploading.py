@@ -146,7 +146,7 @@ class UploadingWriter(ForwardingWriter):
         self._asked = 0  # how often everything was asked for,
         self._given = 0  # and which of that has been sent
         self._stopping = self._closed = False
-        self._told = False  # that the bucket cannot be reached
+        self._has_warned = False  # that the bucket cannot be reached
         self._warning: Warning | None = None  # that is an error, and was raised in the thread
         arguments = weakref.ref(self), self._wake, every  # so that a writer that is dropped ends its thread
         self._thread = threading.Thread(target=_run, args=arguments, name="trainlog upload", daemon=True)
@@ -244,9 +244,9 @@ class UploadingWriter(ForwardingWriter):
             self.error = failed[0] if failed else ""
             if not failed:
                 self.upload.overwrite = False  # the log that was there is gone, and this one is never to be
-                self._told = False
-        if self.error and not self._told:
-            self._told = True
+                self._has_warned = False
+        if self.error and not self._has_warned:
+            self._has_warned = True
             try:
                 _warn(f"{self.url}: cannot upload ({self.error}); nothing is lost: all is in {self.local}")
             except Warning as warning:

@@ -54,7 +54,7 @@ class FlogReader(Reader):
             seal = None if _is_unsealed(header) else newest_seal(source, self._start)
             state = last_state(source, self._start, seal)
             header = header if state is None else merged(header, state)
-            self._history = History.begun(source, self._start, seal)
+            self._history = History.start(source, self._start, seal)
         super().__init__(path, header)
         self._hides = True
         self._index: Index | None = None  # what was found out about the file so far

@@ -130,7 +130,7 @@ def _rebuilt(source: Source, head: bytes, failed: TrainlogError | None) -> Found
 
 
 def _by_length(length: int) -> Callable[[Source], Iterator[int]]:
-    """Where the header ends by its own word."""
+    """Where the header ends, as it says itself."""
 
     def find(source: Source) -> Iterator[int]:
         if length <= min(MAX_PAYLOAD, source.size - HEADER.size):

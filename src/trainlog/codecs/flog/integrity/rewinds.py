@@ -48,7 +48,7 @@ class History:
     steps: tuple[float, ...] = ()  # and their steps
 
     @classmethod
-    def begun(cls, source: Source, start: int, seal: Seal | None) -> History:
+    def start(cls, source: Source, start: int, seal: Seal | None) -> History:
         """What the newest seal of a file says, without a look at its frames.
 
         Args:

@@ -85,7 +85,7 @@ class FrameWalk:
         self._piece = min(4 * self._piece, Source.CHUNK)
         readable = source.is_readable(base, base + len(block))
         broken = endless = False
-        end = 0  # of a broken frame, by its own word
+        end = 0  # of a broken frame, as its header says
         at = self.at
         while at + _HEAD - base < len(block):
             time, number, size = _unpack(block, at - base)
