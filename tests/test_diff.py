@@ -50,19 +50,94 @@ def by_name(found: Diff) -> dict[str, MetricDiff]:
 def test_two_seeds_differ_in_noise_only(tmp_path: Path) -> None:
     found = compared(tmp_path, rows(0), rows(1))
     assert found.same
-    assert set(by_name(found)) == {"reward", "loss"}
+    assert set(by_name(found)) == {"reward", "loss", "word", "com"}
     reward = by_name(found)["reward"]
     assert reward.noise == pytest.approx(5 * math.sqrt(2), rel=0.15)
     assert (reward.a, reward.b) == (rows(0)[-1]["reward"], rows(1)[-1]["reward"])
 
 
-def test_independent_noise_is_seldom_a_difference() -> None:
+NOISES: dict[str, Callable[[np.random.Generator, int], Any]] = {
+    "normal": lambda generator, count: generator.normal(size=count),
+    "heavy tails": lambda generator, count: generator.lognormal(0, 1.5, count),
+    "rare events": lambda generator, count: (generator.random(count) < 0.05).astype(np.float64),
+    "less and less": lambda generator, count: generator.normal(size=count) * np.exp(-np.arange(count) / count * 4),
+    "correlated": lambda generator, count: np.convolve(generator.normal(size=count + 4), np.ones(5), "valid"),
+}
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 20, 200, 1000])
+@pytest.mark.parametrize("noise", ["normal", "heavy tails", "rare events", "less and less"])
+def test_independent_noise_is_seldom_a_difference(noise: str, count: int) -> None:
+    assert alarms(noise, count) < 0.08
+
+
+def test_noise_that_is_correlated_over_a_part_is_seldom_a_difference() -> None:
+    assert alarms("correlated", 1000) < 0.08
+
+
+def alarms(noise: str, count: int) -> float:
     from trainlog.diff import _part_ways
 
-    x = np.arange(500.0)
+    x = np.arange(float(count))
     generator = np.random.default_rng(1)
-    alarms = [_part_ways(x, generator.normal(size=500), x, generator.normal(size=500))[0] for _ in range(400)]
-    assert sum(alarm is not None for alarm in alarms) / 400 < 0.08
+    found = [_part_ways(x, NOISES[noise](generator, count), x, NOISES[noise](generator, count))[0] for _ in range(300)]
+    return sum(first is not None for first in found) / 300
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+@pytest.mark.parametrize("begin", [0, 100, COUNT - 1])
+def test_a_run_that_is_not_finite_differs_from_one_that_is(tmp_path: Path, odd: float, begin: int) -> None:
+    other = [row | {"loss": odd if n >= begin else row["loss"]} for n, row in enumerate(rows(0))]
+    found = compared(tmp_path, rows(0), other)
+    assert [(one.name, one.first, one.note) for one in found.differing] == [("loss", 10 * begin, "not finite in b")]
+    assert repr(by_name(found)["loss"].b) == repr(odd)
+    assert not found.same
+
+
+def test_gaps_of_both_runs_are_no_difference(tmp_path: Path) -> None:
+    sides = []
+    for seed in (0, 1):
+        gaps = np.random.default_rng(seed).random(COUNT) < 0.05
+        sides.append([row | {"loss": math.nan if gaps[n] else row["loss"]} for n, row in enumerate(rows(seed))])
+    assert compared(tmp_path, *sides).same
+
+
+def test_runs_without_common_steps_are_not_the_same(tmp_path: Path) -> None:
+    found = compared(tmp_path, rows(0), [row | {"step": row["step"] + 10 * COUNT} for row in rows(0)])
+    assert {one.name: one.note for one in found.metrics} == dict.fromkeys(("reward", "loss", "com"), "no common steps")
+    assert [one.name for one in found.left_out] == ["word"]
+    assert not found.same
+
+
+def test_a_run_without_frames_lacks_the_keys_of_the_other(tmp_path: Path) -> None:
+    found = compared(tmp_path, rows(0), [])
+    assert [(one.name, one.only) for one in found.keys] == [
+        (f"stats:{key}", "a") for key in ("step", "reward", "loss", "word", "com")
+    ]
+    assert not found.same
+
+
+def test_two_values_say_nothing_about_noise(tmp_path: Path) -> None:
+    one, two = [{"step": n, "x": float(n)} for n in range(2)], [{"step": n, "x": 5.0} for n in range(2)]
+    found = compared(tmp_path, one, two)
+    assert (found.same, [(each.name, each.reason) for each in found.left_out]) == (
+        True,
+        [("x", "a difference of 4.5, and too few values to know the noise")],
+    )
+
+
+def test_types_of_episodes_that_one_run_lacks(tmp_path: Path) -> None:
+    typed = [row | {"episode_type": "training" if n % 2 else "evaluation"} for n, row in enumerate(rows(0))]
+    found = compared(tmp_path, typed, [row | {"episode_type": "training"} for row in rows(0)])
+    notes = {one.name: one.note for one in found.differing}
+    assert notes["reward (evaluation)"] == "only in a"
+
+
+def test_vectors_and_words(tmp_path: Path) -> None:
+    other = [row | {"com": [row["com"][0], 1.0], "word": "run" if n >= 7 else "walk"} for n, row in enumerate(rows(0))]
+    found = compared(tmp_path, rows(0), other)
+    assert {(one.name, one.first, one.note) for one in found.differing} == {("com", 0, "in [1]"), ("word", 70, "")}
+    assert by_name(found)["com"].largest == 1
 
 
 def test_the_first_step_at_which_a_metric_differs(tmp_path: Path) -> None:
@@ -102,7 +177,8 @@ def test_an_exact_comparison_finds_one_bit(tmp_path: Path) -> None:
     other[11]["com"] = [11, 1.0]
     found = compared(tmp_path / "other", rows(0), other, exact=True)
     assert [(one.name, one.first) for one in found.differing] == [("reward", 70), ("word", 90), ("com", 110)]
-    assert compared(tmp_path / "noise", rows(0), other).same
+    by_noise = compared(tmp_path / "noise", rows(0), other)
+    assert {one.name for one in by_noise.differing} == {"word"}  # one odd value of com is noise
 
 
 def test_an_exact_comparison_knows_nan_null_and_absent(tmp_path: Path) -> None:
@@ -132,13 +208,18 @@ def test_the_command(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "")
     lines = done.stdout.splitlines()
     assert lines[:4] == ["a: a", "b: b", "metadata: 2 differ", "  seed: 0 → 1"]
-    assert "metrics: 1 of 2 differ by more than their noise" in lines
+    assert "metrics: 1 of 4 differ by more than their noise" in lines
     assert "\x1b" not in done.stdout
     assert lines[-1] == str(tmp_path / "out" / "reward.svg")
     assert "<svg" in (tmp_path / "out" / "reward.svg").read_text()
     assert run(tmp_path / "a.flog", tmp_path / "a.flog", "--exact").returncode == 0
     facts = json.loads(run(tmp_path / "a.flog", tmp_path / "b.flog", "--json").stdout, parse_constant=pytest.fail)
     assert (facts["same"], facts["metrics"][0]["metric"], facts["metrics"][0]["axis"]) == (False, "reward", "step")
+    write_log(tmp_path / "late.flog", [{**row, "step": row["step"] + 10 * COUNT} for row in rows(0)])
+    late = run(tmp_path / "a.flog", tmp_path / "late.flog")
+    assert late.returncode == 1
+    assert "no common steps" in late.stdout
+    assert late.stdout.splitlines()[-1].startswith("not compared: word: ")
     missing = run(tmp_path / "a.flog", tmp_path / "missing.flog")
     assert (missing.returncode, len(missing.stderr.splitlines())) == (2, 1)
 

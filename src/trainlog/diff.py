@@ -6,8 +6,7 @@ import fnmatch
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from statistics import NormalDist
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,13 +14,17 @@ import numpy as np
 from trainlog.model import Header, Kind
 from trainlog.plot import Metric, Run
 from trainlog.plot.axes import Floats
+from trainlog.statistics import student_quantile
 from trainlog.table.column import Column
 from trainlog.table.values import flatten
 
-__all__ = ["Change", "Diff", "MetricDiff", "diff"]
+__all__ = ["Change", "Diff", "LeftOut", "MetricDiff", "diff"]
 
 _OF_ONE_RUN: Final = frozenset({"began", "wall", "pid"})  # facts of the provenance that differ in any two runs
 _BLOCKS: Final = 50  # parts of training whose means are compared
+_VALUES: Final = 8  # of a run in each of them; means of fewer are not normal enough
+_FEWEST: Final = 3  # values of a run that say anything about its noise
+_SERIES: Final = 20  # means of parts that say how their differences scatter
 _FALSE_ALARMS: Final = 0.05  # probability that a metric of two equal runs is said to differ
 _ROUNDING: Final = 1e-9  # relative; metrics without noise may differ by this
 
@@ -42,6 +45,19 @@ class Change(NamedTuple):
     only: str = ""
 
 
+class LeftOut(NamedTuple):
+    """A column of both runs that could not be compared.
+
+    Attributes:
+        name: of the column, with the type of the episodes.
+        reason: why.
+
+    """
+
+    name: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class MetricDiff:
     """A metric of both runs.
@@ -49,22 +65,31 @@ class MetricDiff:
     Attributes:
         metric: the column.
         part: the type of the episodes, where there are several.
-        a, b: the last values; NaN for a column of words or vectors.
+        a, b: the last values, be they NaN or infinite; None for a column of words or vectors, and for no value.
         axis: the name of the x axis; ``time`` where there is no better one.
-        first: the first x at which the runs differ; None when they do not.
+        first: the first x at which the runs differ; None when they do not, or share no x.
         noise: the standard deviation of the noise of the difference between two values; 0 for an exact comparison.
-        largest: the largest difference: of the means of the compared parts, or of two values.
+        largest: the largest difference: of the means of the compared parts, or of two values; of a vector that of the
+            element that differs most.
+        note: what differs, where it is not a finite number: ``not finite in b``, ``in [2]`` for an element of a vector,
+            ``no common steps`` and ``only in a``, where nothing could be compared.
 
     """
 
     metric: Metric
     part: str
-    a: float
-    b: float
+    a: float | None
+    b: float | None
     axis: str
     first: float | None
     noise: float
     largest: float
+    note: str = ""
+
+    @property
+    def differs(self) -> bool:
+        """Whether the runs differ, or have no part of this metric in common."""
+        return self.first is not None or bool(self.note)
 
     @property
     def name(self) -> str:
@@ -84,6 +109,7 @@ class Diff:
         frames: kinds with different numbers of frames.
         keys: keys that only one run has.
         metrics: all metrics of both runs; those that differ come first, by where.
+        left_out: columns of both runs that could not be compared, with the reason.
 
     """
 
@@ -95,11 +121,12 @@ class Diff:
     frames: tuple[Change, ...]
     keys: tuple[Change, ...]
     metrics: tuple[MetricDiff, ...] = field(default=())
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def differing(self) -> tuple[MetricDiff, ...]:
         """The metrics that differ."""
-        return tuple(one for one in self.metrics if one.first is not None)
+        return tuple(one for one in self.metrics if one.differs)
 
     @property
     def same(self) -> bool:
@@ -111,8 +138,15 @@ def diff(a: Run, b: Run, *, exact: bool = False, ignore: Sequence[str] = ()) -> 
     """Compare two runs.
 
     By default a metric differs where the means of a part of training differ by more than the noise of both runs: the
-    x axis is cut into 50 parts (fewer for short runs), and a difference counts when it is improbable (5 % for the whole
-    metric, Bonferroni) for independent noise. The noise is estimated from the second differences of successive values.
+    x axis is cut into at most 50 parts of at least 8 values, and a difference counts when it is improbable (5 % for the
+    whole metric, by Student's t and Bonferroni). The noise is estimated from the second differences of successive
+    values, where the whole run and the part differ by the larger one; from 20 parts on, it is at least that of the
+    differences of the means, so that noise which is correlated over less than a part is no difference. Noise that is
+    correlated over longer times is one: docs/plot.md has how often.
+
+    A value that is not finite is a difference where the other run has finite values only, or by more than chance where
+    it has not. A vector is compared by its elements. Other columns, such as words, are compared step by step, without
+    any noise. Clocks and counters are the x axis, and not compared.
 
     With *exact*, every value of every column of every frame is compared, in the order of the frames, as for two runs of
     the same seed. Times of the frames are not: they are those of a clock.
@@ -133,14 +167,20 @@ def diff(a: Run, b: Run, *, exact: bool = False, ignore: Sequence[str] = ()) -> 
     frames = [Change(str(kind), sides[0][kind].rows, sides[1][kind].rows) for kind in Kind]
     keys: list[Change] = []
     metrics: list[MetricDiff] = []
+    left_out: list[LeftOut] = []
     for kind in Kind:
         columns = [[key for key in side[kind] if not _fits(key, ignore)] for side in sides]
-        if all(side[kind].rows for side in sides):
+        # A run without any event logs none of this kind; one without any other frame has lost what the other has.
+        if kind != Kind.EVENT or all(side[kind].rows for side in sides):
             keys += [Change(f"{kind}:{key}", key, None, "a") for key in columns[0] if key not in sides[1][kind]]
             keys += [Change(f"{kind}:{key}", None, key, "b") for key in columns[1] if key not in sides[0][kind]]
         both = [key for key in columns[0] if key in sides[1][kind]]
-        metrics += _exact(a, b, kind, both) if exact else _by_noise(a, b, kind, both)
-    metrics.sort(key=lambda one: (one.first is None, one.first or 0.0))
+        for found in _exact(a, b, kind, both) if exact else _by_noise(a, b, kind, both):
+            if isinstance(found, LeftOut):
+                left_out.append(found)
+            else:
+                metrics.append(found)
+    metrics.sort(key=lambda one: (not one.differs, one.first or 0.0))
     return Diff(
         a=names[0],
         b=names[1],
@@ -150,6 +190,7 @@ def diff(a: Run, b: Run, *, exact: bool = False, ignore: Sequence[str] = ()) -> 
         frames=tuple(one for one in frames if one.a != one.b),
         keys=tuple(keys),
         metrics=tuple(metrics),
+        left_out=tuple(left_out),
     )
 
 
@@ -183,62 +224,162 @@ def _axis(a: Run, b: Run, kind: Kind) -> Any:
     return next((name for name in a.default_axes(kind) if name in other), "time")
 
 
-def _by_noise(a: Run, b: Run, kind: Kind, keys: Sequence[str]) -> Iterator[MetricDiff]:
+def _by_noise(a: Run, b: Run, kind: Kind, keys: Sequence[str]) -> Iterator[MetricDiff | LeftOut]:
     if kind == Kind.EVENT:
         return
     axis = _axis(a, b, kind)
     for key in keys:
-        both = (a, b)
-        if any(run.conventions.is_clock(key) or not run.columns(kind).is_number(key) for run in both):
+        if any(run.conventions.is_clock(key) for run in (a, b)):
             continue
-        metric = Metric(kind, key)
-        points = [run.points(metric, axis) for run in both]
-        for part in points[0]:
-            if part in points[1]:
-                curves = [_finite(*side[part]) for side in points]
-                if all(len(x) for x, _ in curves):
-                    first, noise, largest = _part_ways(*curves[0], *curves[1])
-                    yield MetricDiff(
-                        metric, part, float(curves[0][1][-1]), float(curves[1][1][-1]), axis, first, noise, largest
-                    )
+        columns = [run.columns(kind) for run in (a, b)]
+        lengths = {one.parts(key) for one in columns}
+        if all(one.is_number(key) for one in columns):
+            yield from _numbers(a, b, Metric(kind, key), axis, _FALSE_ALARMS)
+        elif len(lengths) == 1 and lengths != {0} and all(one.table[key].dtype.kind in "biuf" for one in columns):
+            yield from _vector(a, b, Metric(kind, key), axis, lengths.pop())
+        else:
+            yield _by_step(a, b, Metric(kind, key), axis)
 
 
-def _finite(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """A curve without values that are not finite, in the order of x."""
-    good = np.isfinite(x) & np.isfinite(y)
-    order = np.argsort(x[good], kind="stable")
-    return x[good][order], y[good][order]
+def _numbers(a: Run, b: Run, metric: Metric, axis: Any, alarms: float) -> Iterator[MetricDiff | LeftOut]:
+    """Compare a metric for each type of episodes."""
+    points = [run.points(metric, axis) for run in (a, b)]
+    for part in dict.fromkeys([*points[0], *points[1]]):
+        last = [float(side[part][1][-1]) if part in side else None for side in points]
+        one = MetricDiff(metric, part, last[0], last[1], axis, None, 0.0, 0.0)
+        if not all(part in side for side in points):
+            yield replace(one, note=f"only in {'a' if part in points[0] else 'b'}")
+            continue
+        curves = [_in_order(*side[part]) for side in points]
+        low, high = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
+        if high < low:
+            yield replace(one, note="no common steps")
+            continue
+        odd, note = _not_finite(curves, low, high, alarms)
+        finite = [(x[np.isfinite(y)], y[np.isfinite(y)]) for x, y in curves]
+        if not all(((x >= low) & (x <= high)).any() for x, _ in finite):
+            yield replace(one, first=odd, note=note)
+            continue
+        first, noise, largest = _part_ways(*finite[0], *finite[1], alarms)
+        if first is None and odd is None and min(len(y) for _, y in finite) < _FEWEST and largest > 0:
+            yield LeftOut(one.name, f"a difference of {largest:.4g}, and too few values to know the noise")
+            continue
+        if first is None or (odd is not None and odd <= first):
+            first = odd
+        else:
+            note = ""
+        yield replace(one, first=first, noise=noise, largest=largest, note=note)
 
 
-def _part_ways(x_a: Floats, y_a: Floats, x_b: Floats, y_b: Floats) -> tuple[float | None, float, float]:
-    """The first x at which two curves differ by more than their noise, that noise, and the largest difference."""
+def _vector(a: Run, b: Run, metric: Metric, axis: Any, length: int) -> Iterator[MetricDiff | LeftOut]:
+    """Compare a column of vectors by its elements, so that a false alarm of the whole is as seldom as of a number."""
+    found: dict[str, list[MetricDiff]] = {}
+    for number in range(length):
+        for one in _numbers(a, b, metric._replace(part=number), axis, _FALSE_ALARMS / length):
+            if isinstance(one, LeftOut):
+                yield one
+            else:
+                found.setdefault(one.part, []).append(one)
+    for every in found.values():
+        first = min(every, key=lambda one: (not one.differs, one.first or 0.0))
+        most = max(every, key=lambda one: one.largest)
+        where = f"in [{first.metric.part}]" if first.first is not None else ""
+        note = ": ".join(filter(None, (where, first.note)))
+        yield replace(first, metric=metric, a=None, b=None, noise=most.noise, largest=most.largest, note=note)
+
+
+def _by_step(a: Run, b: Run, metric: Metric, axis: Any) -> MetricDiff | LeftOut:
+    """Compare the values of a column that are no numbers at each x that both runs have."""
+    places = [run.axis_values(metric.kind, axis) for run in (a, b)]
+    known = [np.flatnonzero(np.isfinite(x)) for x in places]
+    x_a, x_b = (x[own] for x, own in zip(places, known, strict=True))
+    common, *rows = np.intersect1d(x_a, x_b, return_indices=True)
+    if not len(common):
+        return LeftOut(str(metric), "its values are no numbers, and the runs have no step in common")
+    one, two = (
+        run.columns(metric.kind).table.column(metric.key).take(own[chosen])
+        for run, own, chosen in zip((a, b), known, rows, strict=True)
+    )
+    different = _different(one, two, len(common))
+    first = float(common[different[0]]) if len(different) else None
+    return MetricDiff(metric, "", None, None, axis, first, 0.0, math.nan)
+
+
+def _in_order(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """A curve in the order of x."""
+    order = np.argsort(x, kind="stable")
+    return x[order], y[order]
+
+
+def _not_finite(
+    curves: Sequence[tuple[Floats, Floats]], low: float, high: float, alarms: float
+) -> tuple[float | None, str]:
+    """The first x at which one run is NaN or infinite and the other one is not, and which one that is."""
+    odd = [(x, (~np.isfinite(y)).astype(np.float64)) for x, y in curves]
+    places = [x[(y > 0) & (x >= low) & (x <= high)] for x, y in odd]
+    for name, own, other in (("a", places[0], places[1]), ("b", places[1], places[0])):
+        if len(own) and not len(other):
+            return float(own[0]), f"not finite in {name}"
+    first = _part_ways(*odd[0], *odd[1], alarms)[0]
+    return (None, "") if first is None else (first, "not finite at different steps")
+
+
+def _variance(y: Floats) -> tuple[float, float]:
+    """The variance of the noise of a curve, and its degrees of freedom; 0 and 1 for fewer than three values.
+
+    Second differences, so that a slope is no noise; those of independent values have six times their variance, and
+    are correlated by -2/3 and 1/6 with the next ones, which leaves about half as many degrees of freedom.
+    """
+    count = len(y) - _FEWEST + 1
+    if count < 1:
+        return 0.0, 1.0
+    df = count**2 / (count + (count - 1) * 8 / 9 + max(count - 2, 0) / 18)
+    return float(np.mean(np.diff(y, 2) ** 2) / 6), df
+
+
+def _part_ways(
+    x_a: Floats, y_a: Floats, x_b: Floats, y_b: Floats, alarms: float = _FALSE_ALARMS
+) -> tuple[float | None, float, float]:
+    """The first x at which two curves differ by more than their noise, that noise, and the largest difference.
+
+    They have common x, and finite values. Curves of fewer than three values never differ by more than their noise.
+    """
     low, high = max(x_a[0], x_b[0]), min(x_a[-1], x_b[-1])
-    # Second differences, so that a slope is no noise; those of independent values have six times their variance.
-    variances = [float(np.mean(np.diff(y, 2) ** 2) / 6) if len(y) > 2 else 0.0 for y in (y_a, y_b)]
-    noise = math.sqrt(sum(variances))
-    if high < low:
-        return None, noise, 0.0
-    blocks = max(min(_BLOCKS, len(x_a) // 4, len(x_b) // 4), 1)
+    variances = [_variance(y) for y in (y_a, y_b)]
+    noise = math.sqrt(sum(variance for variance, _ in variances))
+    blocks = max(min(_BLOCKS, len(x_a) // _VALUES, len(x_b) // _VALUES), 1)
     edges = np.linspace(low, high, blocks + 1)
-    sums, counts = [], []
-    for x, y in ((x_a, y_a), (x_b, y_b)):
+    means, errors = [], []
+    for x, y, variance in ((x_a, y_a, variances[0][0]), (x_b, y_b, variances[1][0])):
         inside = (x >= low) & (x <= high)
         number = np.clip(np.searchsorted(edges, x[inside], side="right") - 1, 0, blocks - 1)
-        counts.append(np.bincount(number, minlength=blocks))
-        sums.append(np.bincount(number, y[inside], minlength=blocks))
-    known = (counts[0] > 0) & (counts[1] > 0)
+        count = np.bincount(number, minlength=blocks)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means.append(np.bincount(number, y[inside], minlength=blocks) / count)
+            # Where a part has more noise than the whole, as at the start of a training or at an outlier, its own.
+            squares = np.diff(y[inside], 2) ** 2 / 6
+            own = np.bincount(number[1:-1], squares, minlength=blocks) / np.bincount(number[1:-1], minlength=blocks)
+            errors.append(np.fmax(own, variance) / count)
+    known = np.isfinite(means[0]) & np.isfinite(means[1])
     if not known.any():
         return None, noise, 0.0
-    means = [total[known] / count[known] for total, count in zip(sums, counts, strict=True)]
-    error = np.sqrt(variances[0] / counts[0][known] + variances[1] / counts[1][known])
-    difference = np.abs(means[0] - means[1])
-    reach = NormalDist().inv_cdf(1 - _FALSE_ALARMS / 2 / known.sum())
-    apart = np.flatnonzero(difference > reach * error + _ROUNDING * np.maximum(*np.abs(means)))
+    difference = (means[0] - means[1])[known]
+    largest = float(np.abs(difference).max())
+    if min(len(y_a), len(y_b)) < _FEWEST:
+        return None, noise, largest
+    share = 1 - alarms / 2 / len(difference)
+    weights = sum(variance**2 / df for variance, df in variances)
+    df = noise**4 / weights if weights else math.inf
+    limit = float(student_quantile(min(df, 1e6), share)) * np.sqrt(errors[0] + errors[1])[known]
+    if len(difference) >= _SERIES:
+        variance, df = _variance(difference)
+        limit = np.maximum(limit, float(student_quantile(df, share)) * math.sqrt(variance))
+    apart = np.flatnonzero(np.abs(difference) > limit + _ROUNDING * np.fmax(*np.abs(means))[known])
     first = float(edges[:-1][known][apart[0]]) if len(apart) else None
-    return first, noise, float(difference.max())
+    return first, noise, largest
 
 
-def _exact(a: Run, b: Run, kind: Kind, keys: Sequence[str]) -> Iterator[MetricDiff]:
+def _exact(a: Run, b: Run, kind: Kind, keys: Sequence[str]) -> Iterator[MetricDiff | LeftOut]:
     tables = [run.columns(kind).table for run in (a, b)]
     rows = min(table.rows for table in tables)
     if not rows:
@@ -249,7 +390,9 @@ def _exact(a: Run, b: Run, kind: Kind, keys: Sequence[str]) -> Iterator[MetricDi
         one, two = (table.column(key) for table in tables)
         different = _different(one, two, rows)
         numbers = [run.columns(kind).numbers(key) if run.columns(kind).is_number(key) else None for run in (a, b)]
-        last_a, last_b, largest = math.nan, math.nan, math.nan
+        last_a: float | None = None
+        last_b: float | None = None
+        largest = math.nan
         if numbers[0] is not None and numbers[1] is not None:
             last_a, last_b = (float(values[-1]) for values in numbers if values is not None)
             gaps = np.abs(numbers[0][:rows] - numbers[1][:rows])

@@ -40,8 +40,9 @@ def command(
 ) -> int:
     """Compare two runs: metadata, frames, keys, last values, and the first step at which a metric differs.
 
-    A metric differs when the runs are farther apart than its noise. Exit code 0 when no metric and no key differs
-    (with --exact: no value and no number of frames), 1 when one does, 2 for wrong use or a log that cannot be read.
+    A metric differs when the runs are farther apart than its noise, when one of them is NaN or infinite, and when they
+    have no steps in common. Exit code 0 when no metric and no key differs (with --exact: no value and no number of
+    frames), 1 when one does, 2 for wrong use or a log that cannot be read.
     """
     runs = runs_of([registry.open(a), registry.open(b)])
     found = diff(runs[0], runs[1], exact=exact, ignore=ignore)
@@ -66,11 +67,12 @@ def _drawable(found: Diff, runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def _facts(found: Diff) -> dict[str, Any]:
-    numbers = ("a", "b", "axis", "first", "noise", "largest")
+    facts = ("a", "b", "axis", "differs", "first", "noise", "largest", "note")
     return {
         **{name: getattr(found, name) for name in ("a", "b", "exact", "same")},
         **{name: [one._asdict() for one in getattr(found, name)] for name in ("meta", "run", "frames", "keys")},
-        "metrics": [{"metric": one.name, **{name: getattr(one, name) for name in numbers}} for one in found.metrics],
+        "metrics": [{"metric": one.name, **{name: getattr(one, name) for name in facts}} for one in found.metrics],
+        "left_out": [one._asdict() for one in found.left_out],
     }
 
 
@@ -92,11 +94,18 @@ def _show(found: Diff) -> None:
     left = (len(found.differing) if found.exact else len(found.metrics)) - len(shown)
     if left:
         echo(f"  and {left:,} more (--json has all)")
+    for one in found.left_out[:_MAX_LINES]:
+        echo(f"not compared: {one.name}: {one.reason}")
+    if len(found.left_out) > _MAX_LINES:
+        echo(f"not compared: {len(found.left_out) - _MAX_LINES:,} more (--json has all)")
 
 
 def _row(one: MetricDiff) -> tuple[str, str, str, str, str]:
     first = "–" if one.first is None else f"{one.axis} {human(one.first)}"
-    return one.name, human(one.a), human(one.b), first, human(one.noise)
+    if one.note:
+        first = one.note if one.first is None else f"{first} {one.note}"
+    last = ["–" if value is None else human(value) for value in (one.a, one.b)]
+    return one.name, last[0], last[1], first, human(one.noise)
 
 
 def _show_changes(title: str, changes: Sequence[Change]) -> None:
