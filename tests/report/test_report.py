@@ -270,6 +270,29 @@ def test_a_baseline_is_drawn_and_told(tmp_path: Path) -> None:
     assert better.passed
 
 
+@pytest.mark.parametrize("side", ["new", "old"])
+def test_a_log_without_the_column_is_left_out_of_the_comparison(tmp_path: Path, side: str) -> None:
+    sides = {
+        name: [training(tmp_path / name / f"{seed}.flog", seed, 80) for seed in range(3)] for name in ("new", "old")
+    }
+    sides[side].append(write_log(tmp_path / side / "bare.flog", [{"step": n, "loss": 1 / (n + 1)} for n in range(9)]))
+    content = gather(runs_of(sides["new"]), PlotOptions(), baseline=runs_of(sides["old"]))
+    assert content.comparison is not None
+    assert content.comparison.outcome == "as good"
+    assert content.passed is (side == "old")
+    said = baseline_sentence(content.comparison)
+    assert "(n = 3 now and 3 before" in said
+    assert f"Left out: {'baseline: ' if side == 'old' else ''}bare: column 6: bare has no column 'reward'" in said
+    assert [(one.log, one.passed) for one in content.results] == ([("bare", False)] if side == "new" else [])
+    assert content.failures == ()
+
+
+def test_a_side_without_any_score_is_told(tmp_path: Path) -> None:
+    old = runs_of([write_log(tmp_path / "bare.flog", [{"step": n, "loss": 1 / (n + 1)} for n in range(9)])])
+    content = content_of(tmp_path, 2, baseline=old)
+    assert [one.reason.partition(":")[0] for one in content.failures] == ["no older log has a score"]
+
+
 def test_an_undecided_baseline_is_not_shown_as_a_passed_one(tmp_path: Path) -> None:
     old = runs_of([training(tmp_path / "old" / "0.flog", 9, 80)])
     content = content_of(tmp_path, 2, baseline=old)

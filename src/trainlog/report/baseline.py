@@ -63,10 +63,10 @@ class Score(NamedTuple):
 
     Attributes:
         log: its name.
-        value: NaN where it has none.
+        value: NaN where it has none, and where it is none, as of a training that diverged.
         seed: of its metadata, as text; empty for none.
         task: of its metadata; empty for none.
-        error: why it has no score.
+        error: why it has no score, as it lacks a column; such a log is left out.
 
     """
 
@@ -85,7 +85,8 @@ class Comparison:
         score: the expression.
         center: how the scores of several logs are combined.
         tolerance: the accepted loss, as the user wrote it.
-        new_scores, old_scores: of each log.
+        new_scores, old_scores: of each log that has one.
+        left_out: the scores of the others, new and old.
         tasks: how many tasks the logs are of; the center is over all of them.
         matched: whether both sides have the same seeds, one log for each.
         paired: whether the interval is over the differences of logs with the same seed.
@@ -103,6 +104,7 @@ class Comparison:
     tolerance: str
     new_scores: tuple[Score, ...]
     old_scores: tuple[Score, ...]
+    left_out: tuple[tuple[Score, ...], tuple[Score, ...]]
     tasks: int
     matched: bool
     paired: bool
@@ -142,9 +144,15 @@ def compare(
     """Compare scores, one for each log (seed); see `trainlog.statistics.compare` for the interval.
 
     Raises:
-        StatisticsError: when the two sides have different tasks, or pairs are wanted and the seeds do not match.
+        StatisticsError: when no log of a side has a score, when the two sides have different tasks, or when pairs are
+            wanted and the seeds do not match.
 
     """
+    left_new, left_old = (tuple(one for one in side if one.error) for side in (new, old))
+    new, old = ([one for one in side if not one.error] for side in (new, old))
+    for name, used, left in (("new", new, left_new), ("older", old, left_old)):
+        if left and not used:
+            raise StatisticsError(f"no {name} log has a score: {left[0].error}")
     seeds = [sorted((one.task, one.seed) for one in side) for side in (new, old)]
     matched = seeds[0] == seeds[1] and len(set(seeds[0])) == len(seeds[0]) and all(seed for _, seed in seeds[0])
     if paired and not matched:
@@ -169,6 +177,7 @@ def compare(
         tolerance=str(tolerance),
         new_scores=tuple(new),
         old_scores=tuple(old),
+        left_out=(left_new, left_old),
         tasks=len(tasks),
         matched=matched,
         paired=paired,

@@ -41,7 +41,7 @@ class Content:
         checks: the verdict on each log; those of the baseline come last.
         logs: the facts of each new log that can be read.
         metrics: the names of all metrics, the most important first.
-        results: of every gate in every log that can be read.
+        results: of every gate in every log that can be read, and of the score in new logs that have none.
         comparison: with the baseline, if there is one.
         failures: parts of the report that could not be made.
         groups: the table of results: each metric of each group of logs.
@@ -125,6 +125,7 @@ def gather(
     figures: list[Picture] = []
     metrics: list[Metric] = []
     comparison = None
+    results = [_judge(gate, run) for gate in gates for run in new]
     groups: tuple[Result, ...] = ()
     try:
         if new:
@@ -140,6 +141,8 @@ def gather(
             main = main_metric([*new, *old])
             scoring = scoring or Gate.of(_default_score(main))
             scores = [[_score(scoring, run) for run in side] for side in (new, old)]
+            # A new log without a score is left out of the comparison, and has failed.
+            results += [GateResult(scoring.text, one.log, False, (), one.error) for one in scores[0] if one.error]
             center = options.center or "mean"
             comparison = compare(scoring.text, scores[0], scores[1], allowed, center, paired=paired, fail_on=fail_on)
             figures.insert(0, _with_baseline(main, new, old, options))
@@ -150,7 +153,7 @@ def gather(
         checks=tuple(checks),
         logs=tuple(facts_of(run, metrics) for run in new),
         metrics=tuple(map(str, metrics)),
-        results=tuple(_judge(gate, run) for gate in gates for run in new),
+        results=tuple(results),
         comparison=comparison,
         failures=tuple(failures),
         groups=groups,

@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 
+_MAX_NAMED: Final = 3  # logs in a sentence
 _CENTERS: Final = {"mean": "mean", "iqm": "IQM", "median": "median"}
 
 
@@ -77,7 +78,10 @@ def baseline_sentence(one: Comparison) -> str:
         parts[-1] += f", 95 % confidence interval {_points(one, one.low)} to {_points(one, one.high)}"
     parts[-1] += f"; {one.tolerance} may be lost ({human(one.allowed)})."
     missing = [score for score in one.new_scores + one.old_scores if not np.isfinite(score.value)]
-    parts += [f"{score.log} has no finite score{f': {score.error}' if score.error else ''}." for score in missing[:3]]
+    parts += [f"{score.log} has no finite score." for score in missing[:_MAX_NAMED]]
+    for side, left in zip(("", "baseline: "), one.left_out, strict=True):
+        parts += [f"Left out: {side}{score.log}: {score.error}." for score in left[:_MAX_NAMED]]
+        parts += [f"Left out: {len(left) - _MAX_NAMED} more of these logs."] * (len(left) > _MAX_NAMED)
     return " ".join(parts)
 
 

@@ -141,6 +141,10 @@ def as_json(content: Content, figures: dict[str, list[str]]) -> dict[str, Any]:
                 side: {score.log: score.value for score in scores}
                 for side, scores in (("now", one.new_scores), ("before", one.old_scores))
             },
+            "left_out": {
+                side: {score.log: score.error for score in scores}
+                for side, scores in zip(("now", "before"), one.left_out, strict=True)
+            },
         },
         "checks": [
             {"log": check.log, "verdict": check.verdict, "problems": check.problems} for check in content.checks
