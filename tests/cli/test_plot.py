@@ -95,6 +95,10 @@ def test_several_tasks_are_not_averaged_silently(tmp_path: Path) -> None:
     note = "averaged over 2 tasks with equal weight, in their own units: compare tasks one by one"
     assert (done.returncode, done.stderr) == (0, f"trainlog: note: sac: {note}\n")
     assert note in (tmp_path / "out" / "reward.svg").read_text()
+    arguments = ("-y", "reward", "-o", tmp_path / "iqm", "--format", "svg", "--center", "iqm")
+    iqm = run("plot", tmp_path, "--facet", "", "--by", "algo", *arguments)
+    assert "the IQM of all runs of 2 tasks together" in iqm.stderr
+    assert "the IQM of all runs of 2 tasks together" in (tmp_path / "iqm" / "reward.svg").read_text()
     one_task = run("plot", tmp_path, "--by", "task", "-y", "reward", "-o", tmp_path / "out", "--format", "svg")
     assert (one_task.returncode, one_task.stderr) == (0, "")
 

@@ -90,7 +90,7 @@ def test_a_baseline_before_the_logs_is_refused(seeds: Path, tmp_path: Path) -> N
 def test_a_worse_baseline(seeds: Path, tmp_path: Path) -> None:
     done = run(seeds / "worse", "-o", tmp_path / "out", "-y", "reward", "--baseline", *logs_of(seeds / "old"))
     assert done.returncode == 1
-    assert "FAILED: baseline, mean(reward[-10%:]): It is worse than it was. The mean is " in done.stdout
+    assert "FAILED: baseline, mean(reward[-10%:]): It is worse than it was, by more than the tol" in done.stdout
     assert "(n = 3 now and 3 before, same seeds, not paired)" in done.stdout
 
 

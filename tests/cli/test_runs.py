@@ -147,7 +147,12 @@ def test_compare_says_when_tasks_are_averaged(tmp_path: Path, capsys: pytest.Cap
                 tmp_path / f"{task}-{seed}.flog", {"task": task, "seed": seed}, [{"reward": float(seed), "loss": 1.0}]
             )
     _, out, err = run(capsys, "compare", tmp_path, "--by", "seed")
-    assert "averaged over 2 tasks" in err
+    assert "the IQM of all runs of 2 tasks together" in err
+    assert "equal weight" not in err
+    assert (
+        "averaged over 2 tasks with equal weight"
+        in run(capsys, "compare", tmp_path, "--by", "seed", "--center", "mean")[2]
+    )
     assert len(out.splitlines()) == 3
 
 

@@ -208,13 +208,42 @@ def test_one_run_has_no_interval_and_no_verdict(new: list[float], old: list[floa
 def test_the_sentence_names_n_and_coverage_percent_and_seeds() -> None:
     new, old = scores(95, 96, 97, seeds="123"), scores(100, 101, 102, seeds="213")
     assert baseline_sentence(compare("score", new, old, Tolerance.of("10%"))) == (
-        "It is as good as it was. The mean is 96 now and was 101 before "
+        "It is worse than it was, by 2.7 to 7.2 %, within the tolerance of 10 %. The mean is 96 now and was 101 before "
         "(n = 3 now and 3 before, same seeds, not paired): "
         "a difference of −5 (−4.95 %), 95 % confidence interval −7.267 (−7.195 %) to −2.733 (−2.706 %); "
         "10 % may be lost (10.1)."
     )
     others = compare("score", new, scores(100, 101, 102, seeds="456"), Tolerance.of("10%"))
     assert "n = 3 now and 3 before, other seeds)" in baseline_sentence(others)
+
+
+@pytest.mark.parametrize(
+    ("new", "tolerance", "verdict"),
+    [
+        (
+            (97.0, 97.3, 97.6, 96.9, 97.6),
+            "5%",
+            "It is worse than it was, by 2.2 to 3.2 %, within the tolerance of 5 %.",
+        ),
+        (
+            (93, 98, 95, 91, 97),
+            "5%",
+            "It is worse than it was, by 1.7 to 8.7 %; these logs are too few to decide whether by more than the "
+            "tolerance of 5 %.",
+        ),
+        ((80, 81, 79, 80, 81), "5%", "It is worse than it was, by more than the tolerance of 5 %."),
+        ((80, 81, 79, 80, 81), "0", "It is worse than it was."),
+        ((80, 120, 79, 120, 81), "5%", "These logs are too few to decide whether it is worse."),
+        ((100.1, 99.8, 100.1, 99.9, 100), "5%", "It is as good as it was."),
+        ((110, 111, 110, 109, 110), "5%", "It is better than it was."),
+        ((110, math.nan, 110, 109, 110), "5%", "It fails, as a score is not finite."),
+    ],
+)
+def test_a_verdict_is_what_the_interval_shows(new: tuple[float, ...], tolerance: str, verdict: str) -> None:
+    found = compare("score", scores(*new), scores(100.0, 100.4, 99.6, 99.7, 100.3), Tolerance.of(tolerance))
+    said = baseline_sentence(found)
+    assert said.partition(" The mean is")[0] == verdict
+    assert not found.low <= 0 <= found.high or "than it was" not in verdict
 
 
 def test_pairs_are_of_the_same_seed() -> None:
@@ -234,6 +263,10 @@ def test_tasks_are_compared_one_by_one() -> None:
     found = compare("score", new, old, Tolerance.of("5%"))
     assert (found.tasks, found.new) == (2, (11 + 1100) / 2)
     assert "averaged over 2 tasks with equal weight" in baseline_sentence(found)
+    together = baseline_sentence(compare("score", new, old, Tolerance.of("5%"), "iqm"))
+    assert "the IQM of all runs of 2 tasks together, in their own units" in together
+    assert "a task with more runs weighs more" in together
+    assert "equal weight" not in together
     pooled = compare("score", [*scores(*walker, *hopper)], [*scores(*walker, *hopper)], Tolerance.of("5%"))
     assert found.high - found.low < (pooled.high - pooled.low) / 3
     with pytest.raises(StatisticsError, match="of different tasks: hopper"):
@@ -265,7 +298,7 @@ def test_a_baseline_is_drawn_and_told(tmp_path: Path) -> None:
     assert not content.passed
     assert content.pictures[0].name == "baseline"
     assert [block.label for block in content.pictures[0].blocks] == ["now", "baseline"]
-    assert "It is worse than it was" in markdown(content, [])
+    assert "It is worse than it was, by more than the tolerance of 5 %." in markdown(content, [])
     better = content_of(tmp_path / "again", 2, baseline=old, score="-mean(reward[-10:])", tolerance="3")
     assert better.passed
 

@@ -44,7 +44,8 @@ def command(
     """Compare groups of runs: how many there are, and the center of a value of each run with its 95 % interval.
 
     Runs that differ in nothing but the seed are one group. The groups come with the best of the first metric first. Of
-    several tasks in a group each counts alike, see docs/ci.md.
+    a group with several tasks, the mean and the median give each task the same weight, and the IQM is that of all runs
+    together, so that a task with more runs weighs more.
     """
     chosen = runs(where or (Path(),)).filter(text)
     if not len(chosen):
@@ -77,7 +78,7 @@ def command(
     )
     echo(f"in brackets: the 95 % interval of the {center}, where each task has two runs", err=True)
     if (tasks := max(one["tasks"] for one in found)) > 1:
-        echo(tasks_note(tasks), err=True)
+        echo(tasks_note(tasks, center=center), err=True)
 
 
 def _groups(

@@ -29,6 +29,7 @@ from trainlog.plot import (
     save_pictures,
 )
 from trainlog.plot.options import KINDS, TOGETHER, normalization_of, tasks_note
+from trainlog.statistics import CenterName
 
 __all__ = ["FormatsType", "command", "figure_options", "output_options", "plot_options"]
 
@@ -229,18 +230,18 @@ def command(
     for path in written:
         echo(path)
     if plot.normalize is None and plot.facet == "":
-        _echo_tasks(groups_of(runs, plot))
+        _echo_tasks(groups_of(runs, plot), plot.center)
     constant = list(dict.fromkeys(str(metric) for run in runs for metric in run.constants())) if not plot.y else []
     if constant:
         more = f" and {len(constant) - 8} more" if len(constant) > 8 else ""
         echo(f"never changes, so not drawn: {', '.join(constant[:8])}{more}", err=True)
 
 
-def _echo_tasks(groups: Iterable[Group]) -> None:
+def _echo_tasks(groups: Iterable[Group], center: CenterName | None) -> None:
     """Say which curves are averages over several tasks."""
     for group in groups:
         if (count := len(set(group.tasks))) > 1:
-            echo(f"trainlog: note: {group.label or 'all logs'}: {tasks_note(count)}", err=True)
+            echo(f"trainlog: note: {group.label or 'all logs'}: {tasks_note(count, center=center)}", err=True)
 
 
 def _draw_functions(log: Reader, names: Iterable[str], folder: Path, theme: str) -> list[Path]:

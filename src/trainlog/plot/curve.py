@@ -299,7 +299,7 @@ class MetricChart:
             one = one._replace(low=low, high=high)
         count, tasks = len(curves), len({run.task for run, _ in points})
         if tasks > 1:
-            note = tasks_note(tasks, normalized=self.options.normalize is not None)
+            note = tasks_note(tasks, center=center, normalized=self.options.normalize is not None)
             self.notes[note if len(one.x) else "not drawn: no point has runs of all tasks"] = None
         self._counts[label] = count
         bands = _true_ranges(np.isfinite(one.low))

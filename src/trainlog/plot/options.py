@@ -142,10 +142,13 @@ def _grouped(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
     return [Group(label, tuple(members)) for label, members in found.items()]
 
 
-def tasks_note(count: int, *, normalized: bool = False) -> str:
-    """What a figure or a table says of values that are averaged over several tasks."""
+def tasks_note(count: int, *, center: CenterName | None = None, normalized: bool = False) -> str:
+    """What a figure or a table says of a center over several tasks; None is the mean."""
     units = "" if normalized else ", in their own units: compare tasks one by one"
-    return f"averaged over {count} tasks with equal weight{units}"
+    if center == "iqm":
+        return f"the IQM of all runs of {count} tasks together{units}; a task with more runs weighs more"
+    how = "the median of the means of" if center == "median" else "averaged over"
+    return f"{how} {count} tasks with equal weight{units}"
 
 
 def facets_of(runs: Sequence[Run], groups: Sequence[Group], options: PlotOptions) -> dict[str, list[Run]]:

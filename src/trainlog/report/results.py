@@ -30,7 +30,7 @@ class Result:
         metric: its name.
         group: its name, as in legends; empty for all logs.
         runs: how many logs have a finite value.
-        tasks: how many tasks they are of; each counts the same.
+        tasks: how many tasks they are of, see `trainlog.plot.options.tasks_note`.
         center: how the logs are combined.
         value: the center of the means of the last tenth of each log.
         low, high: the 95 % interval of the center; NaN with a single run of a task.

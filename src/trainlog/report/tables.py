@@ -12,6 +12,7 @@ from trainlog.report.baseline import Comparison
 from trainlog.report.content import Content
 from trainlog.report.facts import human, sparkline
 from trainlog.report.results import markdown_cell
+from trainlog.statistics import CenterName
 
 __all__ = [
     *("Row", "baseline_sentence", "failure_rows", "gate_rows", "log_rows", "metric_rows", "outcome_word"),
@@ -20,7 +21,7 @@ __all__ = [
 
 
 _MAX_NAMED: Final = 3  # logs in a sentence
-_CENTERS: Final = {"mean": "mean", "iqm": "IQM", "median": "median"}
+_CENTERS: Final[dict[CenterName, str]] = {"mean": "mean", "iqm": "IQM", "median": "median"}
 
 
 class Row(NamedTuple):
@@ -56,21 +57,14 @@ def gate_rows(content: Content) -> Iterator[Row]:
 def baseline_sentence(one: Comparison) -> str:
     """Describe the result of the comparison."""
     several = not np.isnan(one.low)
-    outcome = {
-        "as good": "It is as good as it was.",
-        "unclear": "These logs are too few to decide whether it is worse."
-        if several
-        else "One log is too few to decide whether it is worse: an interval needs two of each side"
-        + (" and task." if one.tasks > 1 else "."),
-        "worse": "It is worse than it was.",
-    }[one.outcome]
+    outcome = _verdict(one)
     counts = f"n = {len(one.new_scores)} now and {len(one.old_scores)} before"
     if one.matched:
         counts += ", same seeds, " + ("in pairs" if one.paired else "not paired")
     else:
         counts += ", other seeds" if all(score.seed for score in one.new_scores + one.old_scores) else ""
     if one.tasks > 1:
-        counts += f", {tasks_note(one.tasks)}"
+        counts += f", {tasks_note(one.tasks, center=one.center)}"
     center = _CENTERS[one.center]
     parts = [f"{outcome} The {center} is {human(one.new)} now and was {human(one.old)} before ({counts}):"]
     parts.append(f"a difference of {_points(one, one.difference)}")
@@ -85,6 +79,34 @@ def baseline_sentence(one: Comparison) -> str:
     return " ".join(parts)
 
 
+def _verdict(one: Comparison) -> str:
+    """The outcome as a sentence, which claims what the interval shows, and no more."""
+    tolerance = f"the tolerance of {one.tolerance}"
+    if one.outcome == "worse":
+        if not np.isfinite(one.difference):
+            return "It fails, as a score is not finite."
+        return "It is worse than it was" + (f", by more than {tolerance}." if one.allowed else ".")
+    if np.isnan(one.low):
+        few = "One log is too few to decide whether it is worse: an interval needs two of each side"
+        return few + (" and task." if one.tasks > 1 else ".")
+    if one.high < 0:
+        worse = f"It is worse than it was, by {_span(one, -one.high, -one.low)}"
+        if one.outcome == "as good":
+            return f"{worse}, within {tolerance}."
+        return f"{worse}; these logs are too few to decide whether by more than {tolerance}."
+    if one.outcome == "unclear":
+        return "These logs are too few to decide whether it is worse."
+    return "It is better than it was." if one.low > 0 else "It is as good as it was."
+
+
+def _span(one: Comparison, low: float, high: float) -> str:
+    """Two amounts in percent, or in points where the old score is 0."""
+    low_percent, high_percent = one.percent(low), one.percent(high)
+    if np.isnan(low_percent):
+        return f"{human(low)} to {human(high)}"
+    return f"{low_percent:.2g} to {high_percent:.2g} %"
+
+
 def _points(one: Comparison, points: float) -> str:
     percent = one.percent(points)
     return human(points) if np.isnan(percent) else f"{human(points)} ({human(percent)} %)"
@@ -93,9 +115,9 @@ def _points(one: Comparison, points: float) -> str:
 def results_note(content: Content) -> str:
     """What the cells of `result_rows` are."""
     tasks = max((result.tasks for result in content.groups), default=1)
-    center = _CENTERS[content.groups[0].center] if content.groups else "mean"
-    note = f"Last tenth: {center} [95 % confidence interval] (n logs)"
-    return f"{note}; {tasks_note(tasks)}" if tasks > 1 else note
+    center: CenterName = content.groups[0].center if content.groups else "mean"
+    note = f"Last tenth: {_CENTERS[center]} [95 % confidence interval] (n logs)"
+    return f"{note}; {tasks_note(tasks, center=center)}" if tasks > 1 else note
 
 
 def result_titles(content: Content) -> tuple[str, ...]:
