@@ -13,7 +13,7 @@ from trainlog import registry
 from trainlog.errors import CodecError, LogNotFound, TrainlogError, UnknownFormat
 from trainlog.storage.location import RemotePath, fixed_part, location
 
-__all__ = ["Look", "find_logs", "matching", "natural"]
+__all__ = ["Look", "find_logs", "matching", "natural", "without_repeats"]
 
 Look = Callable[[Path], tuple[tuple[Path, ...], int | None] | None]
 """The files of the log that a file belongs to, none for what is no log, and its rank among shards; None where that is
@@ -56,6 +56,14 @@ def find_logs(paths: Iterable[str | os.PathLike[str]], look: Look = lambda path:
             raise LogNotFound(problem, path=path)
         found |= dict.fromkeys(logs)
     return list(found)
+
+
+def without_repeats(paths: Iterable[Path]) -> list[Path]:
+    """The logs *paths*, each once, whether it is named by a relative path, an absolute one, or a link."""
+    found: dict[Path | str, Path] = {}
+    for path in paths:
+        found.setdefault(path if isinstance(path, RemotePath) else os.path.realpath(path), path)
+    return list(found.values())
 
 
 def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:

@@ -79,6 +79,34 @@ def test_every_old_log_is_the_baseline(seeds: Path, tmp_path: Path, kind: str) -
     assert summary["baseline"]["outcome"] == "as good"
 
 
+def test_a_log_counts_once_however_it_is_named(seeds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(seeds)
+    link = tmp_path / "link.flog"
+    link.symlink_to(seeds / "old" / "0.flog")
+    new, old = Path("new", "0.flog"), Path("old", "0.flog")
+    done = run(
+        *(new, new.resolve(), seeds / "new"),
+        *("--baseline", old, f"./{old}", old.resolve(), seeds / "worse" / ".." / old, link),
+        *("-o", tmp_path / "out", "-y", "reward"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert {side: len(logs) for side, logs in summary["baseline"]["scores"].items()} == {"now": 3, "before": 1}
+    assert len(summary["logs"]) == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--baseline"], ["--baseline", ""], ["--baseline", "old", ""], ["--baseline="], ["-y", "reward", "--baseline"]],
+)
+def test_a_baseline_without_logs_is_wrong_use(log: Path, tmp_path: Path, words: list[str]) -> None:
+    for more in ([], ["--title", "x"]):
+        done = run(log, "-o", tmp_path / "out", *words, *more)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--baseline needs logs" in done.stderr
+        assert not (tmp_path / "out").exists()
+
+
 def test_a_baseline_before_the_logs_is_refused(seeds: Path, tmp_path: Path) -> None:
     done = run("-o", tmp_path / "out", "--baseline", *logs_of(seeds / "old"), *logs_of(seeds / "new"))
     assert done.returncode == 2

@@ -11,7 +11,7 @@ import click
 from trainlog.cli.output import LogPath, echo
 from trainlog.cli.plot import FormatsType, figure_options, output_options, plot_options
 from trainlog.errors import LogNotFound
-from trainlog.find_logs import find_logs
+from trainlog.find_logs import find_logs, without_repeats
 from trainlog.plot import Format, Run
 from trainlog.report import gather, write_report
 from trainlog.report.baseline import FailOn
@@ -27,13 +27,17 @@ class _Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         spread: list[str] = []
         olds = -1  # how many words have followed the option; -1 outside of it
-        for word in args:
+        for word, following in zip(args, [*args[1:], "--"], strict=True):
             if word.startswith("-") and word != "-":
                 olds = 0 if word == "--baseline" else -1
             elif olds >= 0:
                 olds += 1
                 if olds > 1:
                     spread.append("--baseline")
+            # Click would take the next option for a log, or an empty word for this folder, where a variable is not set.
+            lacking = olds >= 0 and (not following or (olds == 0 and following.startswith("-")))
+            if lacking or word == "--baseline=":
+                raise click.UsageError("--baseline needs logs: a word after it is missing or empty", ctx)
             spread.append(word)
         return super().parse_args(ctx, spread)
 
@@ -113,5 +117,5 @@ def _runs(paths: Sequence[Path]) -> tuple[list[Run], list[LogCheck]]:
             found += find_logs([path])
         except LogNotFound as error:
             missing.append(LogCheck(str(path), "unreadable", (error.message,)))
-    runs, unreadable = open_runs(list(dict.fromkeys(found)))
+    runs, unreadable = open_runs(without_repeats(found))
     return runs, unreadable + missing
