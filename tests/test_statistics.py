@@ -95,10 +95,17 @@ def test_the_iqm_of_one_task_is_compared_as_yuen_and_tukey_have_it() -> None:
     assert (float(found.difference), float(found.low), float(found.high)) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("df", [1, 1.5, 2, 4.3, 30, 1000])
-@pytest.mark.parametrize("share", [0.025, 0.5, 0.6, 0.975, 0.995])
+@pytest.mark.parametrize("df", [0.05, 0.3, 0.99, 1, 1.5, 1.99, 2, 4.3, 30, 999, 1001, 1e4, 1e8, 1e13])
+@pytest.mark.parametrize("share", [0.025, 0.5, 0.6, 0.975, 0.995, 0.999999])
 def test_student_quantiles_are_scipys(df: float, share: float) -> None:
-    assert float(statistics.student_quantile(df, share)) == pytest.approx(scipy.stats.t.ppf(share, df), rel=1e-6)
+    expected = pytest.approx(scipy.stats.t.ppf(share, df), rel=1e-6, abs=1e-9)
+    assert float(statistics.student_quantile(df, share)) == expected
+
+
+def test_student_quantiles_end_in_those_of_the_normal_distribution() -> None:
+    normal = scipy.stats.norm.ppf(0.975)
+    assert float(statistics.student_quantile(math.inf, 0.975)) == pytest.approx(normal, rel=1e-6)
+    assert np.isnan(statistics.student_quantile([0.0, -1.0, math.nan], 0.975)).all()
 
 
 def test_one_run_has_no_interval() -> None:

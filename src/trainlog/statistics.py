@@ -50,6 +50,10 @@ _SKEWNESS: Final[dict[CenterName, float]] = {"mean": 5.0, "iqm": 1.5}
 _SHORTEST: Final = 0.9
 _LONGEST: Final = 2.5
 _OF_MEDIAN: Final = 2.0  # over n²: by which Student's is too long with the bootstrap's standard error of a median
+_FEW: Final = 2.0  # degrees of freedom of a t distribution with heavy tails
+_MANY: Final = 1000  # degrees of freedom of a t distribution that is nearly normal
+_NORMAL: Final = 1e8  # more change nothing, and cost digits
+_FAR: Final = 9.0  # no quantile of a nearly normal distribution is beyond
 _CHUNK: Final = 2_000_000  # numbers in memory while resampling
 
 
@@ -368,12 +372,25 @@ def student_quantile(df: npt.ArrayLike, share: float) -> Floats:
 def _student_quantile(df: float, share: float) -> float:
     if not df > 0:
         return math.nan
-    low, high = 0.0, math.pi / 2
+    upper = max(share, 1 - share)
+    if df < _FEW:
+        angle = _bisected(lambda power: -_few_above(power, df), upper - 1, (math.pi / 2) ** df) ** (1 / df)
+        quantile = math.sqrt(df) / math.tan(angle) if math.tan(angle) else math.inf
+    else:
+        df = min(df, _NORMAL)
+        highest = math.pi / 2 if df < _MANY else math.atan(_FAR / math.sqrt(df))
+        quantile = math.sqrt(df) * math.tan(_bisected(lambda angle: 0.5 + _student_between(angle, df), upper, highest))
+    return math.copysign(quantile, share - 0.5)
+
+
+def _bisected(rising: Callable[[float], float], wanted: float, high: float) -> float:
+    """Where a function from 0 to *high* reaches a value; a rising one, or a falling one of the negative value."""
+    low = 0.0
+    falls = rising(low) > rising(high)
     for _ in range(60):
         middle = (low + high) / 2
-        below = 0.5 + _student_between(middle, df)
-        low, high = (middle, high) if below < max(share, 1 - share) else (low, middle)
-    return math.copysign(math.sqrt(df) * math.tan(low), share - 0.5)
+        low, high = (middle, high) if (rising(middle) < wanted) is not falls else (low, middle)
+    return low
 
 
 @cache
@@ -385,9 +402,27 @@ def _gauss_legendre() -> tuple[Floats, Floats]:
 
 def _student_between(angle: float, df: float) -> float:
     """The probability that t is between 0 and ``sqrt(df) * tan(angle)``."""
-    scale = math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2)) / math.sqrt(math.pi)
     nodes, weights = _gauss_legendre()
-    return scale * float(weights @ np.cos(angle * (nodes + 1) / 2) ** (df - 1)) * angle / 2
+    if df > _MANY:  # the nodes must not miss a narrow peak
+        angle = min(angle, math.atan(_FAR / math.sqrt(df)))
+    powers = np.exp((df - 1) / 2 * np.log1p(-(np.sin(angle * (nodes + 1) / 2) ** 2)))  # of the cosine, with all digits
+    return _student_scale(df) * float(weights @ powers) * angle / 2
+
+
+def _few_above(power: float, df: float) -> float:
+    """The probability that t is above ``sqrt(df) / tan(power ** (1 / df))``; for *df* below 2.
+
+    The density, a power of a sine of the angle, has no polynomial there; it has one over ``angle ** df``.
+    """
+    nodes, weights = _gauss_legendre()
+    angles = (power * (nodes + 1) / 2) ** (1 / df)
+    return _student_scale(df) / df * float(weights @ np.sinc(angles / math.pi) ** (df - 1)) * power / 2
+
+
+def _student_scale(df: float) -> float:
+    if df > _MANY:  # the difference of two large numbers has few digits
+        return math.sqrt(df / 2) * (1 - 1 / (4 * df) + 1 / (32 * df**2) + 5 / (128 * df**3)) / math.sqrt(math.pi)
+    return math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2)) / math.sqrt(math.pi)
 
 
 def _p_value(difference: Floats, error: Floats, df: Floats) -> Floats:
