@@ -160,6 +160,44 @@ def test_a_bca_interval_is_scipys() -> None:
     assert 0 <= improvement.low < improvement.value < improvement.high <= 1
 
 
+@pytest.mark.parametrize("tasks", [1, 5])
+@pytest.mark.parametrize(("n", "least"), [(3, 0.84), (5, 0.86), (10, 0.89)])
+def test_intervals_of_few_scores_hold(tasks: int, n: int, least: float) -> None:
+    """docs/plot.md has more of them."""
+    generator = np.random.default_rng(n)
+    new, old = ([generator.normal(mean, 1, (n, 1000)) for _ in range(tasks)] for mean in (0.5, 0.0))
+    improvement, profile = statistics.improvement_interval(new, old), statistics.profile_interval(old, [-1.0])
+    gap = statistics.gap_interval(old)
+    assert improvement.value == pytest.approx(statistics.probability_of_improvement(new, old))
+    assert profile.value == pytest.approx(statistics.performance_profile(old, [-1.0]))
+    assert gap.value == pytest.approx(statistics.optimality_gap(old))
+    short = scipy.stats.norm.cdf(1) + scipy.stats.norm.pdf(1)
+    truths = (scipy.stats.norm.cdf(0.5 / math.sqrt(2)), scipy.stats.norm.cdf(1), short)
+    for found, true in zip((improvement, profile, gap), truths, strict=True):
+        assert ((found.low <= true) & (found.high >= true)).mean() >= least
+    assert (improvement.low < improvement.high).all()
+    assert (profile.low < profile.high).all()
+
+
+def test_an_interval_is_not_empty_where_every_run_is_better() -> None:
+    found = statistics.improvement_interval([3.0, 4.0, 5.0], [0.0, 1.0, 2.0])
+    assert (float(found.value), float(found.high)) == (1.0, pytest.approx(1.0))
+    assert 0.3 < float(found.low) < 0.7
+    every = statistics.profile_interval([3.0, 4.0, 5.0], [0.0])
+    # Wilson's interval of 3 of 3, by statsmodels' proportion_confint
+    assert np.reshape(every[1:], -1).tolist() == pytest.approx([0.4385030, 1.0])
+    assert np.isnan(statistics.improvement_interval([3.0], [1.0, 2.0]).low)
+    assert np.isnan(statistics.profile_interval([3.0], [1.0]).low).all()
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_an_interval_of_the_median_of_tasks_holds(n: int) -> None:
+    """Where one task decides it, as the others are far away."""
+    tasks = [np.random.default_rng(level).normal(10 * level, 1, (n, 200)) for level in range(5)]
+    found = statistics.interval(tasks, "median")
+    assert ((found.low <= 20) & (found.high >= 20)).mean() >= 0.9
+
+
 def test_the_random_numbers_are_always_the_same() -> None:
     one, two = (statistics.bootstrap(TASKS, statistics.iqm) for _ in range(2))
     assert one.tolist() == two.tolist()

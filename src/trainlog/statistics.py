@@ -31,8 +31,8 @@ from trainlog.errors import StatisticsError
 __all__ = [
     *("CENTERS", "CenterName", "Difference", "Interval", "Scores", "Statistic", "WelchTest"),
     *("bootstrap", "bootstrap_interval", "center_of", "compare", "interval", "iqm", "mean", "median"),
-    *("optimality_gap", "performance_profile", "probability_of_improvement", "sample_efficiency", "student_quantile"),
-    "welch",
+    *("gap_interval", "improvement_interval", "optimality_gap", "performance_profile", "probability_of_improvement"),
+    *("profile_interval", "sample_efficiency", "student_quantile", "welch"),
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -185,6 +185,63 @@ def probability_of_improvement(new: Scores, old: Scores) -> Floats:
     return np.asarray(np.mean(shares, axis=0), np.float64)
 
 
+def gap_interval(scores: Scores, target: float = 1.0, *, confidence: float = 0.95) -> Interval:
+    """The `optimality_gap` and its interval: that of a mean, of the scores that are cut at *target*."""
+    found = interval([np.minimum(task, target) for task in _tasks(scores)], "mean", confidence=confidence)
+    return Interval(target - found.value, np.maximum(target - found.high, 0.0), target - found.low)
+
+
+def profile_interval(scores: Scores, thresholds: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """The `performance_profile` and its interval at each threshold, which is not empty where all runs are above.
+
+    Sources: Wilson 1927, "Probable inference, the law of succession, and statistical inference"; for several tasks, Zou
+    & Donner 2008, "Construction of confidence limits about effect measures" (MOVER).
+    """
+    z = _normal_quantile(confidence)
+    ends = []
+    for task in _tasks(scores):
+        share, n = performance_profile(task, thresholds), len(task)
+        half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+        middle = share + z**2 / (2 * n)
+        low, high = ((middle + side) / (1 + z**2 / n) for side in (-half, half))
+        ends.append(Interval(share, low, high) if n > 1 else Interval(share, share * np.nan, share * np.nan))
+    return _mean_interval(ends)
+
+
+def improvement_interval(new: Scores, old: Scores, *, confidence: float = 0.95) -> Interval:
+    """The `probability_of_improvement` and its interval, which is not empty where all runs are better.
+
+    Sources: Newcombe 2006, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic", its
+    method 5; for several tasks, Zou & Donner 2008.
+    """
+    z = _normal_quantile(confidence)
+    ends = []
+    for one, two in _pairs(new, old):
+        share = np.atleast_1d(probability_of_improvement(one, two))
+        m, n = len(one), len(two)
+        sides = []
+        for end in (0.0, 1.0):
+            near, far = share, np.full_like(share, end)
+            for _ in range(50):
+                middle = (near + far) / 2
+                spread = 1 + ((m + n) / 2 - 1) * ((1 - middle) / (2 - middle) + middle / (1 + middle))
+                inside = np.abs(share - middle) < z * np.sqrt(middle * (1 - middle) / (m * n) * spread)
+                near, far = np.where(inside, middle, near), np.where(inside, far, middle)
+            sides.append(far.reshape(np.shape(one)[1:]) if min(m, n) > 1 else np.full(np.shape(one)[1:], np.nan))
+        ends.append(Interval(share.reshape(np.shape(one)[1:]), *sides))
+    return _mean_interval(ends)
+
+
+def _mean_interval(tasks: Sequence[Interval]) -> Interval:
+    """The mean of independent estimates, from the interval of each."""
+    value = np.mean([one.value for one in tasks], axis=0)
+    below, above = (
+        np.sqrt(sum((one.value - end) ** 2 for one, end in zip(tasks, ends, strict=True))) / len(tasks)
+        for ends in ([one.low for one in tasks], [one.high for one in tasks])
+    )
+    return Interval(value, value - below, value + above)
+
+
 def sample_efficiency(curves: Scores, center: CenterName = "iqm", *, confidence: float = 0.95) -> Interval:
     """The center of the scores at each point of training, and its interval.
 
@@ -229,8 +286,9 @@ def bootstrap(scores: Scores, statistic: Statistic, *, resamples: int = _RESAMPL
 def bootstrap_interval(scores: Scores, statistic: Statistic, *, confidence: float = 0.95) -> Interval:
     """The BCa bootstrap interval (bias-corrected and accelerated) of any *statistic*, stratified by task.
 
-    Use `interval` for a center: BCa intervals of fewer than 20 runs are too narrow. With several groups, such as for
-    `probability_of_improvement`, give the tasks of all groups, and let the statistic take them apart.
+    BCa intervals of fewer than 20 runs are too narrow, and empty where all scores are alike: use `interval` for a
+    center, `gap_interval`, `profile_interval` and `improvement_interval`. With several groups, give the tasks of all
+    groups, and let the statistic take them apart.
 
     Source: Efron 1987, "Better Bootstrap Confidence Intervals"; acceleration of several strata from Davison & Hinkley,
     "Bootstrap Methods and their Application", 1997, section 5.3.2.
@@ -277,7 +335,9 @@ def interval(scores: Scores, center: CenterName = "mean", *, confidence: float =
     side of that of the mean or the IQM is longer by the first term of Edgeworth's expansion, or shorter, within 0.9 to
     2.5 times Student's: ``t + c g (2 t² + 1) / (6 √n)``, where g is the skewness of the n scores towards this side. The
     weight c makes up for what few scores show of it: 5 for the mean, 1.5 for the IQM. The standard error of the median
-    is that of the bootstrap, and its interval 1 - 2/n² times Student's. docs/ci.md has the measured coverage.
+    is that of the bootstrap, and its interval 1 - 2/n² times Student's. Over several tasks the middle task alone may
+    decide: there are as many degrees of freedom as in the task with the fewest runs, and the bootstrap's variance is
+    taken times n/(n - 1). docs/ci.md and docs/plot.md have the measured coverage.
 
     Sources: Johnson 1978, "Modified t tests and confidence intervals for asymmetrical populations"; Hall 1992, "The
     Bootstrap and Edgeworth Expansion", section 2.6. For the standard error of the IQM, Tukey & McLaughlin 1963
@@ -297,8 +357,9 @@ def interval(scores: Scores, center: CenterName = "mean", *, confidence: float =
     reach = student_quantile(df, _upper(confidence))
     low = high = reach
     fewest = min(map(len, tasks))
-    if center == "median" and fewest >= _FEWEST_CORRECTED:
-        low = high = reach * (1 - _OF_MEDIAN / fewest**2)
+    if center == "median":
+        if len(tasks) == 1 and fewest >= _FEWEST_CORRECTED:
+            low = high = reach * (1 - _OF_MEDIAN / fewest**2)
     elif fewest >= _FEWEST_CORRECTED:
         shift = _SKEWNESS[center] * _skewness(tasks, center) * (2 * reach**2 + 1) / 6
         low, high = (np.clip(side, _SHORTEST * reach, _LONGEST * reach) for side in (reach - shift, reach + shift))
@@ -456,6 +517,12 @@ def _pairs(new: Scores, old: Scores) -> list[tuple[Floats, Floats]]:
     return list(zip(ones, twos, strict=True))
 
 
+def _normal_quantile(confidence: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(_upper(confidence))
+
+
 def _upper(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise StatisticsError(f"a confidence is between 0 and 1, as 0.95, not {confidence}")
@@ -482,7 +549,10 @@ def _standard_error(tasks: list[Floats], center: CenterName) -> tuple[Floats, Fl
         return value, np.full_like(value, np.nan), np.full_like(value, np.nan)
     if center == "median":
         error = bootstrap(tasks, lambda drawn: _center(drawn, center)).std(axis=0)
-        return value, error, np.full_like(value, sum(counts) - len(counts))
+        fewest = min(counts)
+        if len(tasks) > 1:
+            error = error * math.sqrt(fewest / (fewest - 1))
+        return value, error, np.full_like(value, fewest - 1)
     total, kept, weights = sum(counts), 1.0, _weights(counts, center)
     if center == "iqm":
         cut = total // 4

@@ -202,6 +202,63 @@ def test_a_bar_of_an_interval_is_as_long_as_the_interval_and_its_meaning_is_not_
     assert any("bars: 95 % intervals" in mark.text for mark in column.marks if isinstance(mark, Text))
 
 
+@pytest.mark.parametrize("kind", ["intervals", "profile", "improvement"])
+def test_scores_are_of_one_type_of_episodes(tmp_path: Path, kind: Any) -> None:
+    types = ("training", "evaluation")
+    runs = runs_of(
+        write_log(
+            tmp_path / f"{algo}{seed}.flog",
+            [
+                {"step": n, "reward": n % 2 * 100.0 + seed + (algo == "b"), "episode_type": types[n % 2]}
+                for n in range(40)
+            ],
+            {"algo": algo, "seed": seed},
+        )
+        for algo in "ab"
+        for seed in range(3)
+    )
+    (picture,) = pictures(runs, PlotOptions(y=("reward",), by="algo", kind=kind))
+    assert "of the episodes of type evaluation; n=3 runs" in picture.figure.caption  # type: ignore[union-attr]
+    if kind == "intervals":
+        assert picture.blocks[2].columns["value"].tolist() == [101, 102]
+
+
+def levels(folder: Path, values: dict[str, list[float]]) -> list[Run]:
+    return runs_of(
+        write_log(folder / f"{algo}{n}.flog", [{"step": i, "reward": value, "x": i} for i in range(20)], {"algo": algo})
+        for algo, own in values.items()
+        for n, value in enumerate(own)
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "bars", "caption"),
+    [
+        ({"a": [1.0], "b": [2.0]}, 0, "no bars: there is an interval only where each task has two runs or more"),
+        ({"a": [1.0], "b": [2.0, 3.0]}, 1, "bars: 95 % intervals, where each task has two runs or more"),
+        ({"a": [1.0, 1.0], "b": [2.0, 3.0]}, 1, "bars: 95 % intervals, where the scores are not all alike"),
+        ({"a": [1.0, 2.0], "b": [2.0, 3.0]}, 2, "bars: 95 % intervals"),
+    ],
+)
+def test_a_caption_tells_of_no_bars_that_are_not_there(
+    tmp_path: Path, values: dict[str, list[float]], bars: int, caption: str
+) -> None:
+    runs = levels(tmp_path, values)
+    (picture,) = pictures(runs, PlotOptions(y=("reward",), by="algo", kind="intervals"))
+    assert sum(isinstance(mark, Band) for mark in picture.figure.figures[2].marks) == bars  # type: ignore[union-attr]
+    assert picture.figure.caption.startswith(f"{caption}; score")  # type: ignore[union-attr]
+    (profile,) = pictures(runs, PlotOptions(y=("reward",), by="algo", kind="profile"))
+    drawn = sum(isinstance(mark, Band) for mark in profile.figure.marks)  # type: ignore[union-attr]
+    assert drawn == sum(len(own) > 1 for own in values.values())
+    assert ("no band" in profile.figure.caption) is (drawn == 0)  # type: ignore[union-attr]
+
+
+def test_a_run_without_a_score_is_counted(tmp_path: Path) -> None:
+    runs = levels(tmp_path, {"a": [1.0, 2.0, np.nan]})
+    (picture,) = pictures(runs, PlotOptions(y=("reward",), by="algo", kind="intervals"))
+    assert "n=2 runs; 1 without a finite score left out" in picture.figure.caption  # type: ignore[union-attr]
+
+
 def test_names_order_and_colors_of_curves(tmp_path: Path) -> None:
     options = PlotOptions(
         y=("reward",), by="algo", facet="task", labels={"a": "Ours"}, order=("b",), colors={"Ours": "#ff0000"}

@@ -1,14 +1,14 @@
 """Scores of runs over tasks: the four figures of Agarwal et al., "Deep Reinforcement Learning at the Edge", 2021.
 
-The score of a run is the mean of the last tenth of its values of a metric, normalised as the options say.
+The score of a run is the mean of the last tenth of its values of a metric, normalised as the options say. Of several
+types of episodes it is that of the evaluations.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -16,18 +16,13 @@ import numpy as np
 from trainlog.draw import Band, Chart, Grid, Line, Scatter, VLine
 from trainlog.draw.theme import find_theme
 from trainlog.errors import PlotError
+from trainlog.model import Kind
 from trainlog.plot.axes import Axis, Floats
 from trainlog.plot.options import Group, KindName, PlotOptions, normalized
 from trainlog.plot.picture import Block, Picture
-from trainlog.plot.run import Metric
-from trainlog.statistics import (
-    Interval,
-    bootstrap_interval,
-    interval,
-    optimality_gap,
-    performance_profile,
-    probability_of_improvement,
-)
+from trainlog.plot.run import Metric, Run
+from trainlog.plot.smoothing import is_evaluation
+from trainlog.statistics import Interval, gap_interval, improvement_interval, interval, profile_interval
 
 __all__ = ["scores_picture"]
 
@@ -51,12 +46,20 @@ def scores_picture(
 
     """
     tasks = list(dict.fromkeys(task for group in groups for task in group.tasks))
-    scores = {group.label or str(metric): _scores(metric, group, tasks, axis, options) for group in groups}
+    types = dict.fromkeys(name for group in groups for run in group.runs for name in _by_type(metric, run, axis))
+    wanted = next(filter(is_evaluation, types), next(iter(types), ""))
+    scores = {group.label or str(metric): _scores(metric, group, tasks, axis, options, wanted) for group in groups}
     counts = {len(runs) for own in scores.values() for runs in own}
     n = f"n={counts.pop()}" if len(counts) == 1 else f"n={min(counts)} to {max(counts)}"
     over = f" on each of {len(tasks)} tasks" if len(tasks) > 1 else ""
     units = " (normalised)" if options.normalize is not None else ""
-    note = f"score: mean of the last {100 // _LAST} % of {metric}{units}; {n} runs{over}"
+    of_type = f" of the episodes of type {wanted}" if len(types) > 1 else ""
+    note = f"score: mean of the last {100 // _LAST} % of {metric}{of_type}{units}; {n} run{'s' * (n != 'n=1')}{over}"
+    left = sum(len(group.runs) for group in groups) - sum(len(runs) for own in scores.values() for runs in own)
+    if left:
+        note += f"; {left} without a finite score left out"
+    if kind == "intervals" and any(len({len(runs) for runs in own}) > 1 for own in scores.values()):
+        note += "; IQM: of all runs together, a task with more runs weighs more"
     if len(tasks) > 1 and options.normalize is None:
         note += "; returns of tasks in their own units: use --normalize"
     draw: Callable[..., tuple[Chart | Grid, tuple[Block, ...]]]
@@ -71,15 +74,30 @@ def scores_picture(
     return picture
 
 
-def _scores(metric: Metric, group: Group, tasks: Sequence[str], axis: Axis, options: PlotOptions) -> Scores:
+def _by_type(metric: Metric, run: Run, axis: Axis) -> dict[str, tuple[Floats, Floats]]:
+    """The points of each type of episodes; also a single type has its name, and the empty one is not known."""
+    columns = run.columns(metric.kind)
+    if metric.key not in columns.table:
+        return {}
+    points = run.points(metric, axis.name)
+    if "" in points and metric.kind == Kind.STATS and "episode_type" in columns.table:
+        names = dict.fromkeys(name for name in columns.table["episode_type"].tolist() if isinstance(name, str))
+        return {next(iter(names), ""): points[""]}
+    return points
+
+
+def _scores(
+    metric: Metric, group: Group, tasks: Sequence[str], axis: Axis, options: PlotOptions, wanted: str
+) -> Scores:
     by_task: dict[str, list[float]] = {task: [] for task in tasks}
     for run in group.runs:
-        if metric.key not in run.columns(metric.kind).table:
+        points = _by_type(metric, run, axis)
+        if (found := points.get(wanted, points.get(""))) is None:
             continue
-        for x, y in run.points(metric, axis.name).values():
-            last = y[np.isfinite(y) & (x >= x.max() - np.ptp(x) / _LAST)]
-            if len(last):
-                by_task[run.task].append(float(normalized(last, run, options).mean()))
+        x, y = found
+        last = y[np.isfinite(y) & (x >= x.max() - np.ptp(x) / _LAST)]
+        if len(last):
+            by_task[run.task].append(float(normalized(last, run, options).mean()))
     if missing := [task for task, found in by_task.items() if not found]:
         raise PlotError(f"{group.label or 'the logs'} has no run with {metric} of the task {missing[0]!r}")
     return [np.array(found) for found in by_task.values()]
@@ -105,6 +123,21 @@ def _rows(
     return Chart(title=title, marks=marks, y_ticks=ticks, y_range=(-len(found) + 0.4, 0.6), x_range=limits)
 
 
+def _shown(one: Interval) -> Interval:
+    """An interval without its ends where they are the same: scores that are all alike do not say how they scatter."""
+    return one if one.low < one.high else Interval(one.value, np.asarray(np.nan), np.asarray(np.nan))
+
+
+def _bars(scores: Iterable[Scores], found: Iterable[Interval]) -> str:
+    """What bars mean, and why some are missing."""
+    drawn = [bool(np.isfinite(one.low)) for one in found]
+    few = any(len(runs) < 2 for own in scores for runs in own)
+    why = "each task has two runs or more" if few else "the scores are not all alike"
+    if all(drawn):
+        return "bars: 95 % intervals"
+    return f"bars: 95 % intervals, where {why}" if any(drawn) else f"no bars: there is an interval only where {why}"
+
+
 def _intervals(
     scores: Mapping[str, Scores], options: PlotOptions, colors: Mapping[str, str]
 ) -> tuple[Grid, tuple[Block, ...]]:
@@ -115,13 +148,13 @@ def _intervals(
         "mean": lambda own: interval(own, "mean"),
     }
     if options.normalize is not None:  # it is the distance to a score of 1
-        estimates[_LOWER] = lambda own: bootstrap_interval(own, optimality_gap)
+        estimates[_LOWER] = gap_interval
     charts, blocks = [], []
     for name, estimate in estimates.items():
-        found = {label: estimate(own) for label, own in scores.items()}
+        found = {label: _shown(estimate(own)) for label, own in scores.items()}
         charts.append(_rows(found, name, colors))
         blocks.append(_block(name, found))
-    caption = "bars: 95 % intervals" + f"; of the {_LOWER}, less is better" * (_LOWER in estimates)
+    caption = _bars(scores.values(), found.values()) + f"; of the {_LOWER}, less is better" * (_LOWER in estimates)
     return Grid(charts, 2, "", caption=caption), tuple(blocks)
 
 
@@ -132,12 +165,13 @@ def _profile(
     every = np.concatenate([runs for own in scores.values() for runs in own])
     thresholds = np.linspace(min(float(every.min()), 0.0), float(every.max()), _THRESHOLDS)
     marks: list[Line | Band] = []
-    blocks = []
+    blocks, banded = [], 0
     for label, own in scores.items():
-        one = bootstrap_interval(own, lambda drawn: performance_profile(drawn, thresholds).T)
-        value = performance_profile(own, thresholds)
-        low, high = np.minimum(np.reshape(one.low, -1), value), np.maximum(np.reshape(one.high, -1), value)
-        marks += [Band(thresholds, low, high, "", colors[label]), Line(thresholds, value, label, colors[label], 2.25)]
+        value, low, high = profile_interval(own, thresholds)
+        if np.isfinite(low).all():
+            marks.append(Band(thresholds, low, high, "", colors[label]))
+            banded += 1
+        marks.append(Line(thresholds, value, label, colors[label], 2.25))
         blocks.append(Block(label, {"score": thresholds, "share": value, "low": low, "high": high}))
     chart = Chart(
         title="performance profile",
@@ -146,7 +180,9 @@ def _profile(
         y_range=options.ylim or (0.0, 1.0),
         x_range=options.xlim,
         marks=marks,
-        caption="band: 95 % interval at each score",
+        caption="band: 95 % interval at each score" + (", where each task has two runs" if banded < len(scores) else "")
+        if banded
+        else "no band: an interval needs two runs of each task",
     )
     return chart, tuple(blocks)
 
@@ -159,16 +195,13 @@ def _improvement(
         raise PlotError("a probability of improvement needs two groups or more: use --by")
     found: dict[str, Interval] = {}
     for (first, new), (second, old) in itertools.combinations(scores.items(), 2):
-        count = len(new)
-        found[f"{first} > {second}"] = bootstrap_interval([*new, *old], partial(_probability, count=count))
+        found[f"{first} > {second}"] = improvement_interval(new, old)
     color = find_theme(options.theme).palette[0]
     chart = _rows(found, "probability of improvement", dict.fromkeys(found, color), (-0.03, 1.03))
-    chart = dataclasses.replace(chart, x_label="P(X > Y)", caption="bars: 95 % intervals; line: no difference")
+    chart = dataclasses.replace(
+        chart, x_label="P(X > Y)", caption=f"{_bars(scores.values(), found.values())}; line: no difference"
+    )
     return dataclasses.replace(chart, marks=[*chart.marks, VLine([0.5])]), (_block("improvement", found),)
-
-
-def _probability(drawn: Scores, count: int) -> Floats:
-    return probability_of_improvement(drawn[:count], drawn[count:])
 
 
 def _block(name: str, found: Mapping[str, Interval]) -> Block:
