@@ -391,6 +391,53 @@ def test_the_table_of_results(tmp_path: Path) -> None:
     assert "(n=4)" in html(content)
 
 
+def test_types_of_episodes_are_not_mixed(tmp_path: Path) -> None:
+    types = ("training", "evaluation")
+    rows = [{"step": n, "return": n % 2 * 100.0 + n / 100, "episode_type": types[n % 2]} for n in range(100)]
+    runs = runs_of(write_log(tmp_path / f"{seed}.flog", rows, {"seed": seed}) for seed in range(2))
+    content = gather(runs, PlotOptions(center="mean"))
+    finals = {name: facts.final for name, facts in content.logs[0].metrics.items()}
+    assert finals == pytest.approx({"return (training)": 0.94, "return (evaluation)": 100.95})
+    assert [result.metric for result in content.groups] == list(content.metrics) == list(finals)
+    assert "`return (evaluation)`" in markdown(content, [])
+
+
+def test_results_are_normalised_and_say_so(tmp_path: Path) -> None:
+    runs = runs_of(training(tmp_path / f"{seed}.flog", seed, 60) for seed in range(2))
+    raw = {result.metric: result.value for result in gather(runs, PlotOptions(center="mean")).groups}
+    content = gather(runs, PlotOptions(center="mean", normalize={"": (0.0, 200.0)}))
+    found = {result.metric: result.value for result in content.groups}
+    assert found.pop("reward (normalised)") == pytest.approx(raw.pop("reward") / 200)
+    assert found == raw
+    write_report(content, tmp_path / "out")
+    for name in ("report.md", "results.csv", "results.tex", "report.html"):
+        assert "reward (normalised)" in (tmp_path / "out" / name).read_text()
+    unknown = gather(runs, PlotOptions(center="mean", normalize={"pong": (0.0, 1.0)}))
+    assert not unknown.passed
+    assert "no scores to normalise" in unknown.failures[0].reason
+
+
+def test_a_metric_without_any_finite_value_is_told_of_first(tmp_path: Path) -> None:
+    rows = [{"step": n, "reward": float(n), "loss": math.nan, "constant": 1.0} for n in range(30)]
+    content = gather(runs_of([write_log(tmp_path / "run.flog", rows)]), PlotOptions())
+    assert content.metrics == ("loss", "reward")
+    assert "| `loss` |  | NaN | NaN | NaN | NaN (30 not finite) |" in markdown(content, [])
+    assert gather(runs_of([write_log(tmp_path / "no.flog", rows)]), PlotOptions(y=("reward",))).metrics == ("reward",)
+
+
+@pytest.mark.parametrize("diverged", [0, 1])
+def test_a_log_that_diverged_hides_no_numbers_of_the_others(tmp_path: Path, diverged: int) -> None:
+    values = [[float(n) for n in range(30)] for _ in range(2)]
+    values[diverged] = [math.nan] * 30
+    logs = [
+        write_log(tmp_path / f"{name}.flog", [{"step": n, "loss": value} for n, value in enumerate(own)])
+        for name, own in zip("ab", values, strict=True)
+    ]
+    text = markdown(gather(runs_of(logs), PlotOptions()), [])
+    assert "| NaN (28 to 28) | 0 | 29 (30 not finite) |" in text
+    assert "curve (first log)" in text
+
+
 def test_a_page_has_the_colours_of_both_themes(tmp_path: Path) -> None:
     for theme, other in (("light", "dark"), ("dark", "light")):
         text = html(content_of(tmp_path / theme, options=PlotOptions(theme=theme)))

@@ -13,7 +13,7 @@ from trainlog.model import Kind
 from trainlog.plot import Metric, Run
 from trainlog.plot.axes import Floats
 
-__all__ = ["LogFacts", "MetricFacts", "facts_of", "human", "sparkline"]
+__all__ = ["LogFacts", "MetricFacts", "facts_of", "human", "sparkline", "values_of"]
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -70,7 +70,7 @@ class LogFacts:
         meta: the strings and numbers of its metadata.
         frames: the number of frames of each kind.
         duration: time of the last frame, in seconds.
-        metrics: by name.
+        metrics: by name; of several types of episodes each has its own, as ``return (evaluation)``.
         end: how the run ended, by its own word; empty where it does not say.
 
     """
@@ -92,13 +92,9 @@ def facts_of(run: Run, metrics: Sequence[Metric]) -> LogFacts:
     """Compute the facts of *run*; *metrics* that it lacks are left out."""
     tables = {kind: run.columns(kind).table for kind in (Kind.STATS, Kind.EVOLUTION, Kind.EVENT, Kind.CREATURE)}
     meta = {str(key): value for key, value in run.reader.header.meta.items() if isinstance(value, str | int | float)}
-    found = {}
+    found: dict[str, MetricFacts] = {}
     for metric in metrics:
-        columns = run.columns(metric.kind)
-        if metric.key in columns.table:
-            values = columns.numbers(metric.key, metric.part)[columns.present(metric.key)]
-            if len(values):
-                found[str(metric)] = MetricFacts.of(values)
+        found |= {name: MetricFacts.of(values) for name, values in values_of(run, metric).items()}
     return LogFacts(
         run.label,
         meta,
@@ -107,6 +103,14 @@ def facts_of(run: Run, metrics: Sequence[Metric]) -> LogFacts:
         found,
         _end(run),
     )
+
+
+def values_of(run: Run, metric: Metric) -> dict[str, Floats]:
+    """The logged values of a metric, with NaN, by its name; those of each of several types of episodes by another."""
+    if metric.key not in run.columns(metric.kind).table:
+        return {}
+    points = run.points(metric, "time")
+    return {f"{metric} ({part})" if part else str(metric): values for part, (_, values) in points.items()}
 
 
 def _end(run: Run) -> str:

@@ -19,6 +19,7 @@ from trainlog.report.tables import (
     gate_rows,
     log_rows,
     metric_rows,
+    metric_titles,
     outcome_word,
     result_rows,
     result_titles,
@@ -182,7 +183,7 @@ def _numbers(content: Content) -> Iterator[str]:
         yield f'<p class="muted">{xml_text(results_note(content))}</p>'
         yield from _table(result_titles(content), results)
     yield "<h2>Metrics</h2>"
-    yield from _table(("metric", "curve", "first", "last tenth", "lowest", "highest"), metric_rows(content), code=True)
+    yield from _table(metric_titles(content), metric_rows(content), code=True)
     yield "<h2>Logs</h2>"
     yield from _table(("log", "verdict", "frames", "duration", ""), log_rows(content))
 

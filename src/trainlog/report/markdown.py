@@ -14,6 +14,7 @@ from trainlog.report.tables import (
     gate_rows,
     log_rows,
     metric_rows,
+    metric_titles,
     outcome_word,
     result_rows,
     result_titles,
@@ -61,7 +62,7 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
         parts.append(_table(tuple(map(markdown_text, result_titles(content))), results[:_MAX_METRICS]))
     metrics = [Row((markdown_code(row.cells[0]), *row.cells[1:])) for row in metric_rows(content)]
     left = len(metrics) - _MAX_METRICS
-    parts.append(_table(("metric", "curve", "first", "last tenth", "lowest", "highest"), metrics[:_MAX_METRICS]))
+    parts.append(_table(metric_titles(content), metrics[:_MAX_METRICS]))
     if left > 0:
         parts.append(f"{left} more metrics are in summary.json and report.html.")
     rows = [Row(tuple(map(markdown_text, row.cells))) for row in log_rows(content)]

@@ -7,17 +7,19 @@ import io
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from trainlog.plot import Group, Metric
-from trainlog.report.facts import MetricFacts, human
+from trainlog.plot import Group, Metric, PlotOptions, Run
+from trainlog.plot.options import normalized
+from trainlog.report.facts import MetricFacts, human, values_of
 from trainlog.statistics import CenterName, interval
 
-__all__ = ["Result", "csv_table", "latex_table", "markdown_cell", "results_of"]
+__all__ = ["NORMALISED", "Result", "csv_table", "latex_table", "markdown_cell", "results_of"]
 
+NORMALISED: Final = " (normalised)"  # at the end of the name of a metric
 _LATEX: Final = {**{sign: f"\\{sign}" for sign in "&%$#_{}"}, "\\": r"\textbackslash{}", "~": r"\textasciitilde{}"}
 _LATEX_MORE: Final = {"^": r"\textasciicircum{}", "−": "$-$", "∞": r"$\infty$"}
 
@@ -27,7 +29,7 @@ class Result:
     """A metric of a group of logs.
 
     Attributes:
-        metric: its name.
+        metric: its name, with the type of the episodes where there are several.
         group: its name, as in legends; empty for all logs.
         runs: how many logs have a finite value.
         tasks: how many tasks they are of, see `trainlog.plot.options.tasks_note`.
@@ -47,26 +49,41 @@ class Result:
     high: float
 
 
-def results_of(groups: Sequence[Group], metrics: Sequence[Metric], center: CenterName) -> tuple[Result, ...]:
-    """The results of *groups* of logs; a log that lacks a metric is left out, and not counted."""
+def results_of(groups: Sequence[Group], metrics: Sequence[Metric], options: PlotOptions) -> tuple[Result, ...]:
+    """The results of *groups* of logs; a log that lacks a metric is left out, and not counted.
+
+    Where the options normalise scores, these are the reward, or else the first metric; its name says so.
+
+    Raises:
+        PlotError: when the options have no scores for a task.
+
+    """
     found = []
+    center = options.center or "mean"
+    runs = [run for group in groups for run in group.runs]
+    rewards = [metric for metric in metrics if any(_is_reward(run, metric) for run in runs)] or metrics[:1]
     for metric in metrics:
-        for group in groups:
-            by_task: dict[str, list[float]] = {}
-            for run in group.runs:
-                columns = run.columns(metric.kind)
-                if metric.key in columns.table:
-                    values = columns.numbers(metric.key, metric.part)[columns.present(metric.key)]
-                    final = MetricFacts.of(values).final
+        units = options if metric in rewards else replace(options, normalize=None)
+        ending = "" if units.normalize is None else NORMALISED
+        for name in dict.fromkeys(name for run in runs for name in values_of(run, metric)):
+            for group in groups:
+                by_task: dict[str, list[float]] = {}
+                for run in group.runs:
+                    values = values_of(run, metric).get(name)
+                    final = math.nan if values is None else MetricFacts.of(values).final
                     if math.isfinite(final):
-                        by_task.setdefault(run.task, []).append(final)
-            if by_task:
-                tasks = [np.array(values) for values in by_task.values()]
-                one = interval(tasks, center)
-                runs = sum(map(len, tasks))
-                numbers = (float(one.value), float(one.low), float(one.high))
-                found.append(Result(str(metric), group.label, runs, len(tasks), center, *numbers))
+                        by_task.setdefault(run.task, []).append(float(normalized(np.array(final), run, units)))
+                if by_task:
+                    tasks = [np.array(values) for values in by_task.values()]
+                    one = interval(tasks, center)
+                    count = sum(map(len, tasks))
+                    numbers = (float(one.value), float(one.low), float(one.high))
+                    found.append(Result(name + ending, group.label, count, len(tasks), center, *numbers))
     return tuple(found)
+
+
+def _is_reward(run: Run, metric: Metric) -> bool:
+    return metric.key == run.conventions.reward(run.columns(metric.kind).table)
 
 
 def markdown_cell(result: Result) -> str:

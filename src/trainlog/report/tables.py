@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -11,12 +12,12 @@ from trainlog.plot.options import tasks_note
 from trainlog.report.baseline import Comparison
 from trainlog.report.content import Content
 from trainlog.report.facts import human, sparkline
-from trainlog.report.results import markdown_cell
+from trainlog.report.results import NORMALISED, markdown_cell
 from trainlog.statistics import CenterName
 
 __all__ = [
-    *("Row", "baseline_sentence", "failure_rows", "gate_rows", "log_rows", "metric_rows", "outcome_word"),
-    *("result_rows", "result_titles", "results_note"),
+    *("Row", "baseline_sentence", "failure_rows", "gate_rows", "log_rows", "metric_rows", "metric_titles"),
+    *("outcome_word", "result_rows", "result_titles", "results_note"),
 ]
 
 
@@ -117,7 +118,8 @@ def results_note(content: Content) -> str:
     tasks = max((result.tasks for result in content.groups), default=1)
     center: CenterName = content.groups[0].center if content.groups else "mean"
     note = f"Last tenth: {_CENTERS[center]} [95 % confidence interval] (n logs)"
-    return f"{note}; {tasks_note(tasks, center=center)}" if tasks > 1 else note
+    normalized = bool(content.groups) and all(result.metric.endswith(NORMALISED) for result in content.groups)
+    return f"{note}; {tasks_note(tasks, center=center, normalized=normalized)}" if tasks > 1 else note
 
 
 def result_titles(content: Content) -> tuple[str, ...]:
@@ -154,6 +156,12 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
 
 
+def metric_titles(content: Content) -> tuple[str, ...]:
+    """The heads of `metric_rows`."""
+    curve = "curve" if len(content.logs) < 2 else "curve (first log)"
+    return ("metric", curve, "first", "last tenth", "lowest", "highest")
+
+
 def metric_rows(content: Content) -> Iterator[Row]:
     """Yield metric, curve, first, last tenth, lowest, highest; the means and the range for several logs."""
     for name in content.metrics:
@@ -163,11 +171,13 @@ def metric_rows(content: Content) -> Iterator[Row]:
         curve = sparkline(found[0].values)
         odd = sum(one.odd for one in found)
         note = f" ({odd:,} not finite)" if odd else ""
-        first = float(np.mean([one.first for one in found]))
-        finals = [one.final for one in found]
+        known = [one for one in found if math.isfinite(one.first)] or found  # what others lack, the note says
+        first = float(np.mean([one.first for one in known]))
+        finals = [one.final for one in found]  # one that ends as NaN makes the mean NaN
         final = human(float(np.mean(finals)))
-        if len(found) > 1:
-            final += f" ({human(min(finals))} to {human(max(finals))})"
-        lowest, highest = min(one.lowest for one in found), max(one.highest for one in found)
+        ends = [value for value in finals if math.isfinite(value)]
+        if len(found) > 1 and ends:
+            final += f" ({human(min(ends))} to {human(max(ends))})"
+        lowest, highest = min(one.lowest for one in known), max(one.highest for one in known)
         cells = (human(first), final, human(lowest), human(highest) + note)
         yield Row((name, curve, *cells))
