@@ -126,6 +126,11 @@ def test_two_values_say_nothing_about_noise(tmp_path: Path) -> None:
     )
 
 
+def test_a_rounding_of_few_values_is_no_difference(tmp_path: Path) -> None:
+    found = compared(tmp_path, [{"step": 0, "x": 0.3}], [{"step": 0, "x": 0.1 + 0.2}])
+    assert (found.same, found.left_out) == (True, ())
+
+
 def test_types_of_episodes_that_one_run_lacks(tmp_path: Path) -> None:
     typed = [row | {"episode_type": "training" if n % 2 else "evaluation"} for n, row in enumerate(rows(0))]
     found = compared(tmp_path, typed, [row | {"episode_type": "training"} for row in rows(0)])

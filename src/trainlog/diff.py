@@ -261,7 +261,8 @@ def _numbers(a: Run, b: Run, metric: Metric, axis: Any, alarms: float) -> Iterat
             yield replace(one, first=odd, note=note)
             continue
         first, noise, largest = _part_ways(*finite[0], *finite[1], alarms)
-        if first is None and odd is None and min(len(y) for _, y in finite) < _FEWEST and largest > 0:
+        few = min(len(y) for _, y in finite) < _FEWEST
+        if few and odd is None and largest > _ROUNDING * max(float(np.abs(y).max()) for _, y in finite):
             yield LeftOut(one.name, f"a difference of {largest:.4g}, and too few values to know the noise")
             continue
         if first is None or (odd is not None and odd <= first):
