@@ -66,6 +66,9 @@ class PlotOptions:
             highest value.
         lines: y values of horizontal lines.
 
+    Raises:
+        PlotError: for a limit of a logarithmic y axis that is not above zero.
+
     """
 
     y: tuple[str, ...] = ()
@@ -87,6 +90,11 @@ class PlotOptions:
     colors: Mapping[str, str] = field(default_factory=dict)
     together: TogetherName | None = None
     lines: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        low = min((limit for limit in self.ylim or () if limit is not None), default=1.0)
+        if self.log_y and low <= 0:
+            raise PlotError(f"the limits of a logarithmic y axis are above zero, not {low:g}")
 
 
 class Group(NamedTuple):
