@@ -35,6 +35,20 @@ def test_a_figure_for_a_column(tmp_path: Path) -> None:
     assert b"/MediaBox [0 0 234.00 172.50]" in data
 
 
+def test_a_figure_is_higher_where_its_texts_need_it(tmp_path: Path) -> None:
+    for task in ("run", "walk"):
+        for seed in range(3):
+            training(tmp_path / f"{task}{seed}.flog", seed, meta={"task": task, "algo": "sac"})
+    code, output = plot(
+        tmp_path, "-y", "reward", "--by", "algo", "-o", tmp_path, "--preset", "column", "--format", "svg"
+    )
+    assert code == 0, output
+    text = (tmp_path / "reward.svg").read_text()
+    assert 'width="312"' in text
+    for words in (">reward<", ">ant: run<", ">step<", "95 % interval of the mean", "centred mean of 11"):
+        assert words in text
+
+
 def test_outlines_need_no_font(tmp_path: Path) -> None:
     training(tmp_path / "run.flog")
     code, output = plot(tmp_path / "run.flog", "-y", "reward", "-o", tmp_path, "--format", "svg", "--outlines")

@@ -16,7 +16,7 @@ from trainlog.draw.drawing import Text
 from trainlog.draw.theme import find_theme
 from trainlog.errors import PlotError, TrainlogWarning
 from trainlog.model import Header, Variable
-from trainlog.plot import PlotOptions, Run, pictures, runs_of
+from trainlog.plot import PRESETS, Picture, PlotOptions, Run, Style, pictures, runs_of
 from trainlog.plot.codec import _MemoryReader
 from trainlog.plot.options import normalization_of
 from trainlog.report.content import gather
@@ -122,6 +122,37 @@ def test_each_panel_names_its_window(tmp_path: Path) -> None:
     assert isinstance(sheet, Grid)
     for panel in sheet.figures:
         assert "centred mean of 21" in [line.label for line in lines(panel)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_nothing_is_left_out_of_a_small_figure(tmp_path: Path, preset: str) -> None:
+    """Facets for a paper, and an overview: titles, axes, windows, strips, events and the caption."""
+    style = Style.of("light", preset)
+    runs = [
+        Run(training(tmp_path / f"{task}{seed}.flog", seed, meta={"task": task, "algo": f"a {'long ' * 8}name"}))
+        for task in ("walk", "run", "jump", "stand")
+        for seed in range(3)
+    ]
+    (facets,) = pictures(runs, PlotOptions(y=("reward",), by="algo"))
+    found = texts(facets, style)
+    assert {"reward", "ant: walk", "ant: run", "ant: jump", "ant: stand", f"a {'long ' * 8}name"} <= set(found)
+    assert found.count("step") == 4
+    assert facets.figure.caption in " ".join(found)  # type: ignore[union-attr]
+    rows = [
+        {"step": n, "behavior": f"gait {n // 50}", "reward": y if n % 90 else np.nan, **dict.fromkeys("abcd", y)}
+        for n, y in enumerate(NOISE.tolist())
+    ]
+    log = write_log(tmp_path / "run.flog", rows, events={9.0: {"type": "new best"}})
+    found = texts(pictures([Run(log)])[0], style)
+    assert found.count("centred mean of 21") == 5
+    assert {"new best", "behavior", *(f"gait {n}" for n in range(8))} <= set(found)
+    assert "Not drawn: 5 NaN (marked at the edge)." in " ".join(found)
+
+
+def texts(picture: Picture, style: Style) -> list[str]:
+    size = picture.size(style.width, style.height)
+    drawing = layout(picture.figure, *size, style.theme, whole=True)
+    return [mark.text for mark in drawing.marks if isinstance(mark, Text)]
 
 
 def test_a_trailing_mean_says_so(tmp_path: Path) -> None:

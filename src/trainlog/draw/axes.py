@@ -22,10 +22,15 @@ from trainlog.draw.text import CAP_HEIGHT, clean, shorten, text_width, wrap
 from trainlog.draw.theme import Theme
 from trainlog.draw.ticks import Ticks, axis_ticks
 
-__all__ = ["Axes", "AxesSpec", "Axis", "PanelLayout", "build_axes"]
+__all__ = ["MOST_LINES", "Axes", "AxesSpec", "Axis", "PanelLayout", "build_axes"]
 
 _MAX_LEGEND_HEIGHT = 0.2  # of the picture's
 _CAPTION_LINES = 4
+_MIN_PLOT_HEIGHT = 0.3  # of the picture's
+_MIN_PLOT_EMS = 6.0  # the same as a number of font sizes, where the picture may be higher
+
+MOST_LINES = 24
+"""Of a title, a legend or a caption of which nothing is left out."""
 _TIMELINE_GAP = 4.0
 _TICK_LENGTH = 4.0
 
@@ -62,6 +67,8 @@ class AxesSpec(NamedTuple):
         right_margin: space at the right of the plot.
         equal_aspect: whether a unit is equally long on both axes.
         min_left: the smallest distance of the plot from the left, which aligns plots below each other.
+        whole: whether title, legend and caption are kept as they are where the plot gets too little height; then
+            `Axes.lacking` says how much.
 
     """
 
@@ -75,6 +82,7 @@ class AxesSpec(NamedTuple):
     right_margin: float = 0.0
     equal_aspect: bool = False
     min_left: float = 0.0
+    whole: bool = False
 
     @property
     def has_names(self) -> bool:
@@ -96,6 +104,7 @@ class Axes:
         marks_below: marks that the data cover.
         marks_above: marks that cover the data.
         text_boxes: the places of all texts.
+        lacking: how many pixels higher the box must be for all texts and the plot.
 
     """
 
@@ -109,6 +118,7 @@ class Axes:
     marks_below: list[Mark] = field(default_factory=list)
     marks_above: list[Mark] = field(default_factory=list)
     text_boxes: list[Box] = field(default_factory=list)
+    lacking: float = 0.0
 
     def add_text(self, text: Text) -> None:
         """Add a text, unless it would leave the box or overlap an earlier one; important texts come first.
@@ -155,7 +165,7 @@ class PanelLayout(Protocol):
 
 
 class _Heights(NamedTuple):
-    """The parts from top to bottom, and the upper and lower end of the plot between them."""
+    """The parts from top to bottom, the upper and lower end of the plot between them, and what it lacks."""
 
     title: list[str]
     legend: list[LegendRow]
@@ -163,6 +173,7 @@ class _Heights(NamedTuple):
     x_title: str
     top: float
     bottom: float
+    lacking: float
 
 
 def _timeline_height(theme: Theme) -> float:
@@ -172,27 +183,31 @@ def _timeline_height(theme: Theme) -> float:
 def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, bool], theme: Theme) -> _Heights:
     """Assign the height. When the plot would get too little, caption, legend and labels shrink, in this order."""
     width = box.right - theme.padding - left
-    title = wrap(clean(spec.title), theme.title_size, width, 2)
+    title = wrap(clean(spec.title), theme.title_size, width, MOST_LINES if spec.whole else 2)
     limit = max(int(box.height * _MAX_LEGEND_HEIGHT / theme.legend_row_height), 1)
     # One row more rather than a curve without its name.
     legend, strip_legend = (
-        legend_rows(entries, width, limit, theme, more=1) for entries in (spec.legend, spec.strip_legend)
+        legend_rows(entries, width, MOST_LINES if spec.whole else limit, theme, more=1, whole=spec.whole)
+        for entries in (spec.legend, spec.strip_legend)
     )
     below = width if not spec.has_names else box.width - 2 * theme.padding
-    caption = [line for text in spec.caption for line in wrap(clean(text), theme.tick_size, below, _CAPTION_LINES)]
+    lines = MOST_LINES if spec.whole else _CAPTION_LINES
+    caption = [line for text in spec.caption for line in wrap(clean(text), theme.tick_size, below, lines)]
     x_title = spec.x.title()
     timelines = len(spec.timelines) * (_timeline_height(theme) + _TIMELINE_GAP)
-    min_height = box.height * 0.3 if spec.y else timelines
+    min_height = box.height * _MIN_PLOT_HEIGHT if spec.y else timelines
+    if spec.whole and spec.y:
+        min_height = max(min_height, _MIN_PLOT_EMS * theme.font_size)
     while True:
         top = box.y + theme.padding
         top += len(title) * round(theme.title_size * 1.3) + (4 if title else 0)
-        rows = len(legend) + len(strip_legend)
-        top += rows * theme.legend_row_height + (6 if rows else 0)
+        count = len(legend) + len(strip_legend)
+        top += count * theme.legend_row_height + (6 if count else 0)
         top += round(theme.tick_size * 1.5) if offsets[1] else 0
         bottom = box.bottom - theme.padding - len(caption) * round(theme.tick_size * 1.4) - (4 if caption else 0)
         bottom -= round(theme.font_size * 1.5) if x_title or offsets[0] else 0
         bottom -= round(theme.tick_size * 1.5) + _TICK_LENGTH + (timelines if spec.y else 0)
-        if bottom - top >= min_height:
+        if spec.whole or bottom - top >= min_height:
             break
         if len(caption) > 1:
             caption = wrap(" ".join(map(clean, spec.caption)), theme.tick_size, below, len(caption) - 1)
@@ -212,7 +227,10 @@ def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, 
             title = []
         else:
             break
-    return _Heights(title, [*legend, *strip_legend], caption, x_title, round(top), round(max(bottom, top + 2)))
+    # The share that a higher box gives to the plot is part of what is lacking.
+    lacking = max(min_height - (bottom - top), 0.0) / (1 - _MIN_PLOT_HEIGHT)
+    rows = [*legend, *strip_legend]
+    return _Heights(title, rows, caption, x_title, round(top), round(max(bottom, top + 2)), lacking)
 
 
 def build_axes(spec: AxesSpec, box: Box, theme: Theme) -> Axes:
@@ -237,7 +255,7 @@ def build_axes(spec: AxesSpec, box: Box, theme: Theme) -> Axes:
         )
         offsets = (bool(x_ticks.offset), bool(y_ticks.offset))
         left, right = _plot_sides(spec, box, plot, x_scale, x_ticks, y_ticks, theme)
-    axes = Axes(box, plot, x_scale, y_scale, spec, theme)
+    axes = Axes(box, plot, x_scale, y_scale, spec, theme, lacking=heights.lacking)
     base = _place_timelines(axes, heights.bottom)
     _add_heading(axes, heights)
     if spec.y:
@@ -253,7 +271,8 @@ def _plot_sides(
     """The left and right edge of the plot that leave space for labels."""
     size = theme.tick_size
     labels = [text_width(label, size) for label in y_ticks.labels]
-    labels += [min(text_width(clean(label), size), box.width * 0.2) for label in spec.timelines]
+    longest = box.width * (0.3 if spec.whole else 0.2)
+    labels += [min(text_width(clean(label), size), longest) for label in spec.timelines]
     title = round(theme.font_size * 1.6) if spec.y and spec.y.title() else 0
     left = theme.padding + title + max(labels, default=0.0) + (8 if labels else 0)
     right = theme.padding + spec.right_margin

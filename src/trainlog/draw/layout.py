@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import math
+from typing import Final, TypeAlias
 
 from trainlog.draw.axes import PanelLayout, build_axes
 from trainlog.draw.chart import Chart, Panel
@@ -15,11 +16,17 @@ from trainlog.draw.theme import Theme, find_theme
 
 __all__ = ["Figure", "layout"]
 
+_MOST: Final = 16384  # pixels
+
 Figure: TypeAlias = Chart | Scene | Heatmap | Grid
 
 
-def layout(figure: Figure, width: int = 960, height: int = 540, theme: str | Theme = "light") -> Drawing:
+def layout(
+    figure: Figure, width: int = 960, height: int = 540, theme: str | Theme = "light", *, whole: bool = False
+) -> Drawing:
     """Arrange a figure on ``width`` by ``height`` pixels; ``theme`` is ``"light"``, ``"dark"`` or a `Theme`.
+
+    Where the plot would get too little height, texts are left out; with ``whole`` the drawing is higher instead.
 
     Raises:
         ValueError: for an unknown theme, and for a size that is not between 120 x 80 and 16384 x 16384.
@@ -27,23 +34,27 @@ def layout(figure: Figure, width: int = 960, height: int = 540, theme: str | The
 
     """
     theme = find_theme(theme)
-    if not (120 <= width <= 16384 and 80 <= height <= 16384):
-        raise ValueError(f"a picture is 120 x 80 to 16384 x 16384 pixels large, not {width} x {height}")
+    if not (120 <= width <= _MOST and 80 <= height <= _MOST):
+        raise ValueError(f"a picture is 120 x 80 to {_MOST} x {_MOST} pixels large, not {width} x {height}")
     box = Box(0.0, 0.0, float(int(width)), float(int(height)))
     if isinstance(figure, Grid):
         small = panel_theme(figure, box.width, theme)
         layouts = [_panel_layout(panel, small) for panel in figure.figures]
-        marks = grid_marks(figure, layouts, box, theme)
+        marks, needed = grid_marks(figure, layouts, box, theme, whole=whole)
         texts = [*(panel.title for panel in figure.figures), figure.caption]
     else:
         panel = _panel_layout(figure, theme)
-        marks = panel.marks(build_axes(panel.spec, box, theme))
+        panel.spec = panel.spec._replace(whole=whole)
+        axes = build_axes(panel.spec, box, theme)
+        if whole and axes.lacking:
+            axes = build_axes(panel.spec, box._replace(height=box.height + math.ceil(axes.lacking + 1)), theme)
+        marks, needed = panel.marks(axes), axes.box.height
         texts = [
             ", ".join(entry.label for entry in (*panel.spec.legend, *panel.spec.strip_legend)),
             *panel.spec.caption,
         ]
     description = " – ".join(filter(None, texts))
-    return Drawing(int(width), int(height), theme.background, tuple(marks), figure.title, description)
+    return Drawing(int(width), min(math.ceil(needed), _MOST), theme.background, tuple(marks), figure.title, description)
 
 
 def _panel_layout(figure: Panel, theme: Theme) -> PanelLayout:

@@ -47,17 +47,17 @@ def unique_entries(entries: Sequence[LegendEntry]) -> list[LegendEntry]:
 
 
 def legend_rows(
-    entries: Sequence[LegendEntry], width: float, limit: int, theme: Theme, more: int = 0
+    entries: Sequence[LegendEntry], width: float, limit: int, theme: Theme, more: int = 0, *, whole: bool = False
 ) -> list[LegendRow]:
     """Entries in at most ``limit`` rows, and in columns when there are more rows than one.
 
     Where columns do not fit, rows are as full as they can be, if ``more`` rows than the limit show all. The last entry
-    says how many others do not fit.
+    says how many others do not fit. With ``whole``, labels are shortened only where they are wider than a row.
     """
     if not entries or limit < 1:
         return []
     size = theme.font_size
-    longest = max(min(width, max(width / 3, 160.0)), 1.0)
+    longest = max(width if whole else min(width, max(width / 3, 160.0)), 1.0)
     shown = [entry._replace(label=shorten(entry.label, size, longest - entry.label_offset())) for entry in entries]
     widths = [entry.label_offset() + text_width(entry.label, size) for entry in shown]
     if sum(widths) + _ENTRY_GAP * (len(widths) - 1) <= width:
@@ -68,7 +68,8 @@ def legend_rows(
         for count in range(len(shown), 0, -1)
         if count == 1 or float(_column_widths(widths, count).sum()) + _ENTRY_GAP * (count - 1) <= width
     )
-    if len(shown) > columns * limit and len(rows := _flowing_rows(shown, widths, width)) <= limit + more:
+    enough = 1 if whole and columns == 1 else limit  # a single long label would be a reason for many rows
+    if len(shown) > columns * enough and len(rows := _flowing_rows(shown, widths, width)) <= limit + more:
         return rows
     if len(shown) > columns * limit:
         count = columns * limit - 1

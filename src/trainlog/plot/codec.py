@@ -48,7 +48,7 @@ class PictureCodec(Codec):
         from trainlog.draw import layout
         from trainlog.plot.save import encode
 
-        return encode(layout(picture.figure, *picture.size(960, 540)), self.name)
+        return encode(layout(picture.figure, *picture.size(960, 540), whole=True), self.name)
 
     def write(self, path: Path, header: Header) -> Writer:
         """Begin a picture; the file is written when the writer is closed.

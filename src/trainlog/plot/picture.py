@@ -59,4 +59,4 @@ class Picture(NamedTuple):
         from trainlog.draw import layout
         from trainlog.plot.save import encode
 
-        return encode(layout(self.figure, *self.size(640, 360)), "svg").decode()
+        return encode(layout(self.figure, *self.size(640, 360), whole=True), "svg").decode()

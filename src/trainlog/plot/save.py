@@ -113,7 +113,7 @@ def save_figure(
         stem: the path without its suffix; missing folders are created.
         formats: of the files; a ``gif`` is an animation of growing curves, a ``pdf`` needs the extra ``paper``.
         width: in pixels; 96 are an inch.
-        height: in pixels.
+        height: in pixels; a figure is higher where its title, legend and caption need it.
         theme: ``"light"``, ``"dark"`` or a `trainlog.draw.Theme`.
         scale: pixels of the PNG for a pixel of the SVG.
         outlines: whether letters of the SVG are shapes, which look the same in every viewer; needs ``paper``.
@@ -126,7 +126,7 @@ def save_figure(
     """
     from trainlog.draw import layout
 
-    drawing = layout(figure, width=width, height=height, theme=theme)
+    drawing = layout(figure, width=width, height=height, theme=theme, whole=True)
     written = []
     for suffix in formats:
         path = Path(f"{os.fspath(stem)}.{suffix}")

@@ -59,7 +59,7 @@ def figure(request: Request) -> Response:
             found = pictures(runs_of(readers, only=options.y), options)
             if len(found) != 1:
                 raise PlotError("these keys are not one figure: there is nothing to draw, or words beside numbers")
-            content = encode(layout(found[0].figure, *size, theme), format)
+            content = encode(layout(found[0].figure, *size, theme, whole=True), format)
     except (PlotError, ValueError) as error:
         raise ApiError(400, "figure", state.redact(error)) from error
     return Response(content, media_type=_TYPES[format])
