@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from made_logs import training
+from made_logs import training, write_log
 
 COMMAND = [sys.executable, "-m", "trainlog"]
 
@@ -38,6 +38,14 @@ def test_without_options(logs: list[Path], tmp_path: Path) -> None:
     assert done.stderr == "never changes, so not drawn: loss_scale\n"
     with Image.open(tmp_path / "figures" / "reward.png") as image:
         assert image.size == (1920, 1080)
+
+
+def test_metrics_without_a_figure_are_named_with_the_reason(tmp_path: Path) -> None:
+    rows = [{"step": n, "reward": n, "loss": float("nan"), "rate": 0.1, "size": n % 2} for n in range(9)]
+    write_log(tmp_path / "a.flog", rows)
+    write_log(tmp_path / "b.flog", [{**row, "size": 1} for row in rows])
+    done = run("plot", tmp_path, "-o", tmp_path, "--format", "svg")
+    assert done.stderr == "never changes, so not drawn: rate\nhas no finite value, so not drawn: loss\n"
 
 
 def test_options(logs: list[Path], tmp_path: Path) -> None:

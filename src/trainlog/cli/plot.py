@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
+import numpy as np
 from click.core import ParameterSource
 
 from trainlog import registry
@@ -22,6 +23,7 @@ from trainlog.plot import (
     Format,
     Group,
     PlotOptions,
+    Run,
     Style,
     groups_of,
     pictures,
@@ -29,6 +31,7 @@ from trainlog.plot import (
     save_pictures,
 )
 from trainlog.plot.options import KINDS, TOGETHER, normalization_of, tasks_note
+from trainlog.plot.run import Metric
 from trainlog.statistics import CenterName
 
 __all__ = ["FormatsType", "command", "figure_options", "output_options", "plot_options"]
@@ -231,10 +234,23 @@ def command(
         echo(path)
     if plot.normalize is None and plot.facet == "":
         _echo_tasks(groups_of(runs, plot), plot.center)
-    constant = list(dict.fromkeys(str(metric) for run in runs for metric in run.constants())) if not plot.y else []
-    if constant:
-        more = f" and {len(constant) - 8} more" if len(constant) > 8 else ""
-        echo(f"never changes, so not drawn: {', '.join(constant[:8])}{more}", err=True)
+    if not plot.y:
+        _echo_undrawn(runs)
+
+
+def _echo_undrawn(runs: Sequence[Run]) -> None:
+    """Say which metrics have no figure, and why."""
+    drawn = {metric for run in runs for metric in run.metrics()}
+    is_finite: dict[Metric, bool] = {}
+    for run in runs:
+        for metric in run.constants():
+            if metric not in drawn:
+                known = is_finite.get(metric, False)
+                is_finite[metric] = known or bool(np.isfinite(run.columns(metric.kind).numbers(metric.key)).any())
+    for has_value, reason in ((True, "never changes"), (False, "has no finite value")):
+        if names := [str(metric) for metric, known in is_finite.items() if known == has_value]:
+            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+            echo(f"{reason}, so not drawn: {', '.join(names[:8])}{more}", err=True)
 
 
 def _echo_tasks(groups: Iterable[Group], center: CenterName | None) -> None:
