@@ -290,9 +290,10 @@ def test_a_run_without_a_score_is_counted(tmp_path: Path) -> None:
     assert "n=2 runs; 1 without a finite score left out" in picture.figure.caption  # type: ignore[union-attr]
 
 
-def test_names_order_and_colors_of_curves(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a", "Ours"])
+def test_names_order_and_colors_of_curves(tmp_path: Path, name: str) -> None:
     options = PlotOptions(
-        y=("reward",), by="algo", facet="task", labels={"a": "Ours"}, order=("b",), colors={"Ours": "#ff0000"}
+        y=("reward",), by="algo", facet="task", labels={"a": "Ours"}, order=("b",), colors={name: "#ff0000"}
     )
     runs = of_tasks(tmp_path)
     (picture,) = pictures(runs, options)
@@ -302,6 +303,8 @@ def test_names_order_and_colors_of_curves(tmp_path: Path) -> None:
     assert found["Ours"] == "#ff0000"
     with pytest.raises(PlotError, match="there is no curve 'c'; there are a, b"):
         pictures(runs, PlotOptions(by="algo", order=("c",)))
+    with pytest.raises(PlotError, match="a and b would all be called 'Ours'"):
+        pictures(runs, PlotOptions(by="algo", labels={"a": "Ours", "b": "Ours"}))
 
 
 def test_runs_end_together(tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
             options, center=options.center or "iqm", band=options.band or "ci", smooth=options.smooth or 0, facet=""
         )
     groups = groups_of(runs, options)
+    shown = {options.labels.get(name, name): color for name, color in options.colors.items()}
+    options = dataclasses.replace(options, colors=shown)
     if options.together is not None and options.y:
         return [*_together(metrics, groups, axes, options), *worded]
     folders = _folders(metrics)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +62,7 @@ class PlotOptions:
         xlim, ylim: the limits of the axes, ``(low, high)``; None for one that follows from the data.
         labels: other names of curves in the legend.
         order: the curves in this order, then the others.
-        colors: colors of curves by their label.
+        colors: colors of curves by their name, with or without the labels.
         together: all metrics in one chart: as they are (``values``), or ``normalised``, each from its lowest to its
             highest value.
         lines: y values of horizontal lines.
@@ -126,17 +127,22 @@ def groups_of(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
 
     Raises:
         PlotError: when a log has no such key in its metadata, and for a label, color or place in the order of a curve
-            that there is not.
+            that there is not, and for one label of several curves.
 
     """
     groups = _grouped(runs, options)
-    known = {name: group for group in groups for name in (group.label, options.labels.get(group.label, group.label))}
+    shown = {group.label: options.labels.get(group.label, group.label) for group in groups}
+    known = {shown[group.label]: group for group in groups} | {group.label: group for group in groups}
     for name in (*options.labels, *options.order, *options.colors):
         if name not in known:
             raise PlotError(f"there is no curve {name!r}; there are {', '.join(group.label for group in groups)}")
+    for name, count in Counter(shown.values()).items():
+        if count > 1:
+            alike = " and ".join(label for label, other in shown.items() if other == name)
+            raise PlotError(f"{alike} would all be called {name!r}: a curve has a name of its own")
     first = [known[name] for name in options.order]
     ordered = [*first, *(group for group in groups if group not in first)]
-    return [group._replace(label=options.labels.get(group.label, group.label)) for group in ordered]
+    return [group._replace(label=shown[group.label]) for group in ordered]
 
 
 def _grouped(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
