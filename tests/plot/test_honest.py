@@ -193,6 +193,32 @@ def test_returns_of_several_tasks_are_not_averaged_unasked(tmp_path: Path) -> No
     assert colors[0] == colors[1] == colors[2]
 
 
+@pytest.mark.parametrize("option", ["by", "facet"])
+def test_a_task_is_the_creature_and_its_task(tmp_path: Path, option: str) -> None:
+    runs = [
+        Run(training(tmp_path / f"{creature}{seed}.flog", seed, meta={"creature": creature, "task": "v5"}))
+        for creature in ("Ant", "Hopper")
+        for seed in range(2)
+    ]
+    options = PlotOptions(y=("reward",), **{"by": "log", option: "task"})
+    (picture,) = pictures(runs, options)
+    figures = picture.figure.figures if isinstance(picture.figure, Grid) else [picture.figure]
+    names = [line.label for line in lines(figures[0]) if line.label] if option == "by" else [f.title for f in figures]  # type: ignore[arg-type]
+    assert list(dict.fromkeys(names)) == ["Ant: v5", "Hopper: v5"]
+
+
+def test_a_chart_that_is_not_smoothed_as_the_others_says_so(tmp_path: Path) -> None:
+    runs = []
+    for task, values in (("noise", NOISE), ("line", np.linspace(0, 1, 400))):
+        rows = [{"step": n, "reward": y} for n, y in enumerate(values.tolist())]
+        runs += [Run(write_log(tmp_path / f"{task}{n}.flog", rows, {"task": task, "algo": "a"})) for n in range(2)]
+    (picture,) = pictures(runs, PlotOptions(y=("reward",), by="algo"))
+    assert isinstance(picture.figure, Grid)
+    assert "smoothed" not in picture.figure.caption
+    captions = {chart.title: chart.caption for chart in picture.figure.figures}
+    assert captions == {"noise": "each run smoothed, centred mean of 21", "line": ""}
+
+
 def test_normalised_scores_of_several_tasks_are_one_curve(tmp_path: Path) -> None:
     file = tmp_path / "scores.json"
     file.write_text(json.dumps({f"ant: T{n}": [0, 10.0**n] for n in (1, 2, 3)}))

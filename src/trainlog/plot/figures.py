@@ -136,18 +136,24 @@ def _faceted(
     if len(facets) < 2 and not options.facet:
         return None
     labels = [group.label for group in groups]
-    charts, blocks, notes = [], [], dict[str, None]()
+    curves: dict[str, MetricChart] = {}
+    blocks = []
     for title, members in facets.items():
         inside = [group._replace(runs=tuple(run for run in group.runs if run in members)) for group in groups]
         curve = MetricChart(metric, [group for group in inside if group.runs], axis, options, labels)
         if not curve.is_empty:
-            notes |= curve.notes
-            charts.append(dataclasses.replace(curve.panel(title=title), caption=""))
+            curves[title] = curve
             blocks += [block._replace(label=f"{title}, {block.label}") for block in curve.blocks]
-    if not charts:
+    if not curves:
         return None
+    every = dict.fromkeys(note for curve in curves.values() for note in curve.notes)
+    notes = [note for note in every if all(note in curve.notes for curve in curves.values())]
+    charts = []
+    for title, curve in curves.items():  # what does not hold for all charts is said below its own
+        own = "; ".join(note for note in curve.notes if note not in notes)
+        charts.append(dataclasses.replace(curve.panel(title=title), caption=own))
     if options.facet is None:
-        notes["returns of different tasks are not averaged"] = None
+        notes.append("returns of different tasks are not averaged")
     columns = min(_COLUMNS, len(charts)) if len(charts) != 4 else 2
     grid = Grid(charts, columns, str(metric), caption="; ".join(notes), one_legend=True)
     return Picture(name, str(metric), grid, folder, tuple(blocks), columns, -(-len(charts) // columns))

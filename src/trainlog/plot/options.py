@@ -49,8 +49,8 @@ class PlotOptions:
         x: the x axis; None for the best one that all logs have.
         smooth: see `trainlog.plot.smoothing.smoothed`.
         log_y: a logarithmic y axis.
-        by: a key of the logs' metadata (``seed``, ``task``, ``args/lr``): logs of one value are one curve. With
-            ``log`` each log is a curve.
+        by: a key of the logs' metadata (``seed``, ``args/lr``): logs of one value are one curve. ``task`` is the
+            creature and the task, or else the environment. With ``log`` each log is a curve.
         center: the middle of several logs.
         band: the band around it. With a center or a band, and without ``by``, all logs are one curve.
         theme: ``light`` or ``dark``.
@@ -177,8 +177,7 @@ def facets_of(runs: Sequence[Run], groups: Sequence[Group], options: PlotOptions
         return {"": list(runs)}
     found: dict[str, list[Run]] = {}
     for run in runs:
-        by_task = mixed or (options.facet == "task" and "task" not in run.reader.header.meta)
-        found.setdefault(run.task if by_task else _value_of(run, options.facet or ""), []).append(run)
+        found.setdefault(run.task if mixed else _value_of(run, options.facet or ""), []).append(run)
     return found
 
 
@@ -237,6 +236,9 @@ def normalized(values: Floats, run: Run, options: PlotOptions) -> Floats:
 
 
 def _value_of(run: Run, key: str) -> str:
+    """The value of a key of the metadata, with the key where it is no text; a task is that of `Run.task` everywhere."""
+    if key == "task" and run.task:
+        return run.task
     header = run.reader.header
     meta: dict[str, Any] = dict(flatten(header.meta))
     known = ", ".join(map(str, meta)) or "nothing"
