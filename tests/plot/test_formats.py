@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import warnings
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,7 +15,8 @@ from PIL import Image
 import trainlog
 from made_logs import training, write_log
 from trainlog import Frame, Kind
-from trainlog.errors import ClosedLog, CodecError, LogExists, LogWriteError, PlotError
+from trainlog.draw import fonts
+from trainlog.errors import ClosedLog, CodecError, LogExists, LogWriteError, PlotError, TrainlogWarning
 from trainlog.plot import Picture, Run, Style, pictures, save_picture, save_pictures
 
 
@@ -118,3 +120,27 @@ def test_figures_of_a_process_that_was_killed_are_drawn_again(tmp_path: Path, mo
     written = list(save_pictures(found, tmp_path / "out", formats=["svg"], style=Style(240, 160)))
     assert all(path.exists() for paths in written for path in paths)
     assert len(written) == len(found)
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_letters_that_no_font_has_are_boxes_and_a_warning_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fonts, "_system_fonts", lambda: ())
+    fonts._font_of.cache_clear()
+    rows = [{f"奖{key}": n * key, "🚀": n, "step": n} for n in range(5) for key in range(1, count + 1)]
+    run = Run(write_log(tmp_path / "run.flog", rows))
+    found = pictures([run])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        list(save_pictures(found, tmp_path, formats=["png", "pdf"]))
+    fonts._font_of.cache_clear()
+    told = {str(one.message) for one in caught}
+    assert len(told) == 2
+    assert any("Chinese, Japanese and Korean letters" in text and "NotoSansCJK-Regular.ttc" in text for text in told)
+    assert any("emoji" in text and "NotoColorEmoji.ttf" in text for text in told)
+    assert {one.category for one in caught} == {TrainlogWarning}
+    assert capfd.readouterr() == ("", "")  # nor does the library of PDFs tell of it
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save_picture(found[0], tmp_path, formats=["svg"])  # its viewer may have the font

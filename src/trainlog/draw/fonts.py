@@ -9,6 +9,7 @@ from the folders of `font_folders`.
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import groupby
@@ -18,7 +19,17 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-__all__ = ["EMOJI_SIZE", "advance", "arimo", "font_folders", "font_runs", "is_emoji_font", "load_font", "outline"]
+__all__ = [
+    "EMOJI_SIZE",
+    "advance",
+    "arimo",
+    "font_folders",
+    "font_runs",
+    "is_emoji_font",
+    "load_font",
+    "missing_kinds",
+    "outline",
+]
 
 EMOJI_SIZE: Final = 109
 """The only size, in pixels, of the bitmaps in Noto Color Emoji."""
@@ -32,6 +43,7 @@ _SYSTEM_FONTS: Final = (
     *("NotoSansArabic-Regular.ttf", "NotoSansDevanagari-Regular.ttf", "NotoSansThai-Regular.ttf", "unifont.otf"),
 )
 _BITMAP_FONTS: Final = ("NotoColorEmoji.ttf", "Apple Color Emoji.ttc")
+_BOX: Final = "\u25a1"  # for a letter that no font has
 _JOINED: Final = frozenset("\u200d\ufe0f\ufe0e")  # belong to the letter before
 
 
@@ -95,22 +107,38 @@ def _glyph(path: Path, letter: str) -> tuple[tuple[int, int], bytes]:
 
 
 @lru_cache(maxsize=4096)
-def _font_of(letter: str) -> Path:
-    """The first font that has a letter; Arimo, which draws a box, when none has."""
+def _font_of(letter: str) -> Path | None:
+    """The first font that has a letter; None when none has."""
     if letter.isascii() or _has(arimo(), letter):
         return arimo()
-    return next((path for path in _system_fonts() if _has(path, letter)), arimo())
+    return next((path for path in _system_fonts() if _has(path, letter)), None)
+
+
+def missing_kinds(text: str) -> Iterator[tuple[str, str]]:
+    """The kinds of the letters that no font has, such as emoji, and a file that is looked for and has them."""
+    for letter in "" if text.isascii() else text:
+        if letter in _JOINED or _font_of(letter) is not None:
+            continue
+        script = unicodedata.name(letter, "rare").partition(" ")[0].capitalize()
+        if script in ("Cjk", "Hiragana", "Katakana", "Hangul"):
+            yield "Chinese, Japanese and Korean letters", "NotoSansCJK-Regular.ttc"
+        elif unicodedata.category(letter) == "So":
+            yield "emoji", "NotoColorEmoji.ttf"
+        else:
+            file = f"NotoSans{script}-Regular.ttf"
+            yield f"{script} letters", file if file in _SYSTEM_FONTS else "unifont.otf"
 
 
 def font_runs(text: str) -> Iterator[tuple[Path, str]]:
-    """The parts of a text with the font that draws each."""
+    """The parts of a text with the font that draws each; letters that no font has are boxes."""
     if text.isascii():
         yield arimo(), text
         return
     fonts: list[Path] = []
     for letter in text:
-        fonts.append(fonts[-1] if letter in _JOINED and fonts else _font_of(letter))
-    for font, pairs in groupby(zip(fonts, text, strict=True), key=lambda pair: pair[0]):
+        fonts.append(fonts[-1] if letter in _JOINED and fonts else _font_of(letter) or arimo())
+    drawn = (_BOX if letter not in _JOINED and _font_of(letter) is None else letter for letter in text)
+    for font, pairs in groupby(zip(fonts, drawn, strict=True), key=lambda pair: pair[0]):
         part = "".join(letter for _, letter in pairs)
         # Without a shaper, what joins and varies emoji would be drawn as boxes.
         if part := part.translate({ord(letter): None for letter in _JOINED}):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from trainlog.cores import core_count
-from trainlog.errors import MissingExtra, TrainlogError
+from trainlog.errors import MissingExtra, TrainlogError, TrainlogWarning
 from trainlog.plot.animation import growing
 from trainlog.storage.replace import atomic_write
 
@@ -108,6 +108,8 @@ def save_figure(
 ) -> list[Path]:
     """Write *figure* as ``stem.svg``, ``stem.png`` and so on; each file is complete or absent.
 
+    A `TrainlogWarning` names the kind of letters that no font has.
+
     Args:
         figure: a chart, scene, heat map or grid.
         stem: the path without its suffix; missing folders are created.
@@ -137,6 +139,22 @@ def save_figure(
     return written
 
 
+def _warn_of_boxes(drawing: Drawing) -> None:
+    """Warn of letters that no font has; the viewer of an SVG may have other fonts."""
+    from trainlog.draw.drawing import Text
+    from trainlog.draw.fonts import font_folders, missing_kinds
+
+    texts = (mark.text for mark in drawing.marks if isinstance(mark, Text))
+    for kind, file in dict.fromkeys(kind for text in texts for kind in missing_kinds(text)):
+        folder = font_folders()[0]
+        warnings.warn(
+            f"no font has the {kind} of a figure, which are boxes: install a font such as {file}, in {folder} or "
+            "another folder of fonts",
+            TrainlogWarning,
+            stacklevel=3,
+        )
+
+
 def encode(drawing: Drawing, format: Format, scale: float = 2, *, outlines: bool = False) -> bytes:
     """Encode *drawing*; *scale* and *outlines* are those of `save_figure`.
 
@@ -146,6 +164,8 @@ def encode(drawing: Drawing, format: Format, scale: float = 2, *, outlines: bool
     """
     from trainlog.draw import gif, png, svg
 
+    if format != "svg" or outlines:
+        _warn_of_boxes(drawing)
     try:
         match format:
             case "svg":
@@ -241,10 +261,13 @@ def _shared(
             try:
                 written = results[number % processes].recv()
             except EOFError:  # the process was killed
-                written = write(picture)
+                written = write(picture), []
             if isinstance(written, Exception):
                 raise written
-            yield written
+            paths, caught = written
+            for message in caught:  # as if this process had written it: each once
+                warnings.warn(message, stacklevel=2)
+            yield paths
     finally:
         for worker in workers:
             worker.terminate()
@@ -255,7 +278,10 @@ def _work(write: Callable[[Picture], list[Path]], pictures: Sequence[Picture], s
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits for this one ends it
     for picture in pictures:
         try:
-            sender.send(write(picture))
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                paths = write(picture)
+            sender.send((paths, [one.message for one in caught]))
         except (TrainlogError, ValueError, MemoryError) as error:
             sender.send(error)
             return
