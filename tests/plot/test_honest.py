@@ -355,9 +355,19 @@ def test_of_many_words_the_rare_ones_are_others(tmp_path: Path) -> None:
     assert isinstance(found, Chart)
     (strip,) = [mark for mark in found.marks if isinstance(mark, StateTimeline)]
     assert len(strip.names) == 12
-    assert "other" in strip.names
+    assert "other values" in strip.names
+    assert "other" not in strip.names
     assert "phase: the 11 most frequent of" in found.caption
     assert "not shown: message" in found.caption
+
+
+def test_a_word_other_is_not_one_of_the_rare_words(tmp_path: Path) -> None:
+    words = ["other" if n % 2 else f"w{n // 2 % 14}" for n in range(400)]
+    figure = {picture.name: picture.figure for picture in pictures([noisy(tmp_path, phase=words)])}["states"]
+    (strip,) = [mark for mark in figure.marks if isinstance(mark, StateTimeline)]  # type: ignore[union-attr]
+    found = dict(zip(strip.names, strip.colors, strict=True))
+    assert {"other", "other values"} <= set(found)
+    assert found["other"] != found["other values"]
 
 
 def test_a_behavior_has_one_color_in_all_figures(tmp_path: Path) -> None:

@@ -62,7 +62,9 @@ class TimelineRow:
 def _merge_narrow_runs(edges: FloatArray, category: IntArray, columns: int) -> tuple[FloatArray, IntArray]:
     """Edges (n + 1,) and categories (n,) of at most ``columns`` runs.
 
-    Where runs are narrower than a pixel, each pixel column gets the category that covers most of it.
+    Where runs are narrower than a pixel, each pixel column gets one of the categories in it: the one that has covered
+    most so far and got least, so that a category has as many columns as it covers. The most frequent one of each column
+    would have nearly all.
     """
     if len(category) <= columns:
         return edges, category
@@ -74,6 +76,12 @@ def _merge_narrow_runs(edges: FloatArray, category: IntArray, columns: int) -> t
         covered = np.concatenate(([0.0], np.cumsum(lengths * (category == one))))
         cover[row] = np.diff(np.interp(pixels, edges, covered))
     # Of categories that cover a column equally, the lower one wins despite rounding errors.
-    most = categories[(cover - 1e-9 * np.arange(len(categories))[:, np.newaxis]).argmax(axis=0)]
-    begins = np.flatnonzero(np.concatenate(([True], most[1:] != most[:-1])))
-    return np.append(pixels[begins], float(columns)), most[begins]
+    due = -1e-9 * np.arange(len(categories))
+    chosen = np.empty(columns, np.intp)
+    for column, share in enumerate(cover.T):
+        due += share
+        chosen[column] = np.where(share > 1e-9, due, -np.inf).argmax()
+        due[chosen[column]] -= 1.0
+    shown = categories[chosen]
+    begins = np.flatnonzero(np.concatenate(([True], shown[1:] != shown[:-1])))
+    return np.append(pixels[begins], float(columns)), shown[begins]

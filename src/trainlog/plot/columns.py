@@ -26,8 +26,8 @@ _FIRST: Final = 1000  # rows, in which most columns vary that do
 _MAX_TEXTS: Final = 0.5  # of the frames; a column of more words than this that are rare is text, not states
 _PROBE: Final = 100  # values of an object column that are tried before all of them are converted
 
-
-OTHER: Final = "other"
+OTHER: Final = "other values"
+"""Of the rare words of a strip; ``other`` is a word that logs have."""
 
 
 class Words(NamedTuple):
