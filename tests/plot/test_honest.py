@@ -348,6 +348,19 @@ def test_more_runs_than_can_be_told_apart_have_one_name(tmp_path: Path) -> None:
     assert "30 runs" in chart.caption
 
 
+@pytest.mark.parametrize(("count", "told"), [(24, False), (25, True)])
+def test_more_groups_than_styles_are_not_told_apart_and_it_is_said(tmp_path: Path, count: int, told: bool) -> None:
+    runs = [
+        Run(training(tmp_path / f"{n}-{seed}.flog", seed, 20, meta={"algo": f"Algo{n:02d}"}))
+        for n in range(count)
+        for seed in range(2)
+    ]
+    (picture,) = pictures(runs, PlotOptions(y=("reward",), by="algo"))
+    styles = {(line.color, line.dash) for line in lines(picture.figure) if line.label}  # type: ignore[arg-type]
+    assert len(styles) == 24
+    assert ("25 curves, of which those" in picture.figure.caption) == told  # type: ignore[union-attr]
+
+
 def test_of_many_words_the_rare_ones_are_others(tmp_path: Path) -> None:
     words = [f"w{min(n % 40, 13 + n % 3)}" if n % 2 else f"w{n % 10}" for n in range(400)]
     run = noisy(tmp_path, phase=words, message=[f"text {n}" for n in range(400)], loss=NOISE.tolist())

@@ -101,6 +101,9 @@ class MetricChart:
                 self._add_run(label, part, *points[0])
         if self._crowd:
             self._add_median([one for _, _, points in curves for _, one in points])
+        elif len(self._styles) > _MAX_STYLES:
+            alike = f"{len(self._styles)} curves, of which those with one color and dash are not told apart"
+            self.notes[alike] = None
         self._note_counts(groups)
         runs = [run for group in groups for run in group.runs]
         if len(runs) == 1 and self._marks:
