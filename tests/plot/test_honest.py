@@ -348,6 +348,21 @@ def test_more_runs_than_can_be_told_apart_have_one_name(tmp_path: Path) -> None:
     assert "30 runs" in chart.caption
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_each_of_many_runs_can_be_seen_and_their_median_is_that_of_what_is_drawn(tmp_path: Path, theme: str) -> None:
+    rng = np.random.default_rng(2)
+    runs = [
+        Run(write_log(tmp_path / f"{n}.flog", [{"step": step, "reward": rng.normal()} for step in range(200)]), str(n))
+        for n in range(25)
+    ]
+    (picture,) = pictures(runs, PlotOptions(y=("reward",), theme=theme))
+    *thin, median = lines(picture.figure)  # type: ignore[arg-type]
+    assert len(thin) == 25
+    assert all(contrast(line.color or "", find_theme(theme).background) >= 3 and line.width >= 1 for line in thin)
+    assert median.y.tolist() == np.median([line.y for line in thin], axis=0).tolist()
+    assert "each run: centred mean of 11" in picture.figure.caption  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(("count", "told"), [(24, False), (25, True)])
 def test_more_groups_than_styles_are_not_told_apart_and_it_is_said(tmp_path: Path, count: int, told: bool) -> None:
     runs = [

@@ -89,6 +89,7 @@ class MetricChart:
         self._several = len(curves) > 1
         self._many = len(curves) > _MAX_RAW
         self._counts: dict[str, int] = {}
+        self._thin: list[_Points] = []
         self._crowd = len(curves) > _MAX_STYLES and all(len(group.runs) == 1 for group, _, _ in curves)
         self._windows: dict[tuple[Run, str], float] = {}
         for part in {part for _, part, _ in curves}:
@@ -100,7 +101,7 @@ class MetricChart:
             else:
                 self._add_run(label, part, *points[0])
         if self._crowd:
-            self._add_median([one for _, _, points in curves for _, one in points])
+            self._add_median(self._thin)
         elif len(self._styles) > _MAX_STYLES:
             alike = f"{len(self._styles)} curves, of which those with one color and dash are not told apart"
             self.notes[alike] = None
@@ -208,7 +209,9 @@ class MetricChart:
         if self._crowd:
             color = self._theme.palette[0]
             y = y if smooth is None else smooth.values
-            self._marks.append(Line(x, y, "", with_contrast(color, self._theme.background, 2, fade=True), width=0.6))
+            thin = with_contrast(color, self._theme.background, _RAW_CONTRAST, fade=True)
+            self._marks.append(Line(x, y, "", thin, width=1.0))
+            self._thin.append((x, y))
         elif smooth is None:
             stairs = _is_stairs(y)
             for piece in self._segments(x, self._wraps(run, y)):
@@ -238,8 +241,9 @@ class MetricChart:
                 )
         if smooth is not None and (self._several or self._crowd):
             hidden = self._many or self._crowd or band != "none"
+            of = "each run" if self._crowd else "lines"
             self.notes[
-                f"lines: {smooth.label}{', single values are not drawn' if hidden else '; thin: every value'}"
+                f"{of}: {smooth.label}{', single values are not drawn' if hidden else '; thin: every value'}"
             ] = None
         self.blocks.append(Block(label or str(self.metric), columns))
 
@@ -275,7 +279,7 @@ class MetricChart:
         return raw, color if self._several else with_contrast(color, background, _MEAN_CONTRAST)
 
     def _add_median(self, curves: Sequence[_Points]) -> None:
-        """The median of more runs than can be told apart."""
+        """The median of more runs than can be told apart, smoothed as they are."""
         one = aggregate(curves, "median", "none")
         known = one.runs * 2 >= len(curves)
         text = f"median of {len(curves)} runs"
