@@ -229,6 +229,18 @@ def test_normalised_scores_of_several_tasks_are_one_curve(tmp_path: Path) -> Non
     assert max(block.columns["mean"].max() for block in picture.blocks) < 2
 
 
+def test_a_loss_is_not_normalised_by_the_scores_of_returns(tmp_path: Path) -> None:
+    run = Run(training(tmp_path / "run.flog"))
+    found = {picture.name: picture.figure for picture in pictures([run], PlotOptions(normalize={"": (0, 200)}))}
+    assert found["reward"].y_label == "reward (normalised)"  # type: ignore[union-attr]
+    assert found["policy_loss"].y_label == "policy_loss"  # type: ignore[union-attr]
+    assert lines(found["policy_loss"])[0].y[0] == 1  # type: ignore[arg-type]
+    titles = [panel.title for panel in found["overview"].figures]  # type: ignore[union-attr]
+    assert "reward (normalised)" in titles
+    named = drawn(run, "policy_loss", normalize={"": (0, 200)})
+    assert named.y_label == "policy_loss (normalised)"
+
+
 def test_scores_that_become_0_and_1(tmp_path: Path) -> None:
     assert normalization_of("-20,30") == {"": (-20, 30)}
     assert normalization_of("human")["pong"] == (-20.7, 14.6)

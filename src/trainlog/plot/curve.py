@@ -112,14 +112,18 @@ class MetricChart:
         self._unit = runs[0].unit(metric) if runs and options.normalize is None else None
 
     @property
+    def units(self) -> str:
+        """What is said behind the name of the metric."""
+        return " (normalised)" if self.options.normalize is not None else ""
+
+    @property
     def is_empty(self) -> bool:
         """Whether no run has a value of the metric."""
         return not self.blocks
 
     def chart(self, title: str, extra: Sequence[ChartMark] = (), notes: Sequence[str] = ()) -> Chart:
         """The chart as a figure of its own, with *extra* marks and *notes* below those of its own."""
-        label = _y_label(self.metric) + (" (normalised)" if self.options.normalize is not None else "")
-        return self._chart(title, label, [*self._marks, *extra], [*self.notes, *notes])
+        return self._chart(title, _y_label(self.metric) + self.units, [*self._marks, *extra], [*self.notes, *notes])
 
     def panel(self, extra: Sequence[ChartMark] = (), *, events: bool = True, title: str | None = None) -> Chart:
         """The chart as a part of a sheet, titled by the metric; *events* are named only with *events*."""
@@ -132,7 +136,9 @@ class MetricChart:
                 mark = Line(mark.x, mark.y, "", mark.color, mark.width, mark.opacity, mark.dash, mark.stairs)
             marks.append(mark)
         unit = self._unit if self._unit != "s" else None  # the ticks show seconds
-        return self._chart(name if title is None else title, unit or "", [*marks, *extra], list(self.notes), unit)
+        return self._chart(
+            name + self.units if title is None else title, unit or "", [*marks, *extra], list(self.notes), unit
+        )
 
     def _chart(
         self, title: str, y_label: str, marks: Sequence[ChartMark], notes: Sequence[str], shown: str | None = None

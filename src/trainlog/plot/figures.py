@@ -87,11 +87,13 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
     single: list[Picture] = []
     panels: dict[Metric, Chart] = {}
     for metric in metrics:
-        axis = axes[metric.kind]
-        if (facets := _faceted(metric, groups, axis, options, names[metric], folders[metric])) is not None:
+        axis, own = axes[metric.kind], options
+        if not options.y and _tier(runs, metric) > 0:  # the scores are those of returns, and not of a loss
+            own = dataclasses.replace(options, normalize=None)
+        if (facets := _faceted(metric, groups, axis, own, names[metric], folders[metric])) is not None:
             single.append(facets)
             continue
-        curve = MetricChart(metric, groups, axis, options)
+        curve = MetricChart(metric, groups, axis, own)
         if curve.is_empty:
             continue
         extra, notes = _strips(runs, metric, axis, colors)
@@ -155,7 +157,7 @@ def _faceted(
     if options.facet is None:
         notes.append("returns of different tasks are not averaged")
     columns = min(_COLUMNS, len(charts)) if len(charts) != 4 else 2
-    grid = Grid(charts, columns, str(metric), caption="; ".join(notes), one_legend=True)
+    grid = Grid(charts, columns, f"{metric}{curve.units}", caption="; ".join(notes), one_legend=True)
     return Picture(name, str(metric), grid, folder, tuple(blocks), columns, -(-len(charts) // columns))
 
 

@@ -58,6 +58,7 @@ class PlotOptions:
         facet: a key of the metadata: one chart for the logs of each value, in one figure. ``task`` when ``by`` would
             average over several tasks; an empty text for none.
         normalize: the scores that become 0 and 1 by task, see `normalization_of`; ``""`` holds for every other task.
+            Without ``y`` only rewards and returns are normalised.
         until: ``common`` cuts all runs where the shortest ends.
         xlim, ylim: the limits of the axes, ``(low, high)``; None for one that follows from the data.
         labels: other names of curves in the legend.
