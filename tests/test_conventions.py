@@ -229,6 +229,12 @@ def test_ranks(keys: str, order: str) -> None:
     assert len({KNOWN.rank(Kind.CREATURE, key) for key in keys.split()}) == 1
 
 
+@pytest.mark.parametrize("name", ["AverageTestEpRet", "TestEpRet", "testing/ret", "eval_return", "x evaluation"])
+def test_evaluations_are_known_by_a_word(name: str) -> None:
+    assert Conventions.is_evaluation(name)
+    assert not Conventions.is_evaluation("AverageEpRet latest value")
+
+
 def test_losses_are_better_when_lower() -> None:
     assert [KNOWN.lower_is_better(key) for key in ("val_loss", "losses/value", "pred_error", "reward")] == [
         *(True, True, True, False)

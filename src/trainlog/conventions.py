@@ -170,7 +170,9 @@ _OBJECT_END: Final = "_pos"
 _NO_OBJECTS: Final = frozenset({"joint_pos", "dof_pos", "motor_pos"})
 
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
-_GOAL: Final = frozenset({"reward", "rewards", "rew", "return", "returns", "score", "success", "fitness", "best"})
+_GOAL: Final = frozenset(
+    {"reward", "rewards", "rew", "return", "returns", "ret", "score", "success", "fitness", "best"}
+)
 _MEAN: Final = frozenset({"episode", "episodic", "ep", "mean", "avg", "average", "total", "sum", "cumulative", "rate"})
 _CONDUCT: Final = frozenset(
     {"distance", "dist", "velocity", "vel", "speed", "upright", "falls", "length", "steps", "solved"}
@@ -178,7 +180,7 @@ _CONDUCT: Final = frozenset(
 _LEARNING: Final = frozenset(
     {"loss", "losses", "entropy", "kl", "lr", "epsilon", "grad", "error", "accuracy", "acc", "learning", "norm"}
 )
-_VALIDATION: Final = frozenset({"val", "valid", "validation", "test"})
+_VALIDATION: Final = frozenset({"val", "valid", "validation", "test", "testing"})
 _MEASURES: Final = frozenset({"loss", "losses", "error", "accuracy", "acc"})
 _COST: Final = frozenset({"loss", "losses", "error"})
 # What the dashboard of the first FLOG trainer shows beside the reward and the behaviour of the robot.
@@ -370,6 +372,11 @@ class Conventions:
     def lower_is_better(key: str) -> bool:
         """Whether a metric is a loss or an error."""
         return not _COST.isdisjoint(_words(key))
+
+    @staticmethod
+    def is_evaluation(name: str) -> bool:
+        """Whether a name, of a metric or of a type of episodes, is that of evaluations: ``eval/x``, ``TestEpRet``."""
+        return any(word in _VALIDATION or word.startswith("eval") for word in _words(name))
 
     @staticmethod
     def groups(keys: Iterable[str]) -> dict[str, str]:

@@ -39,7 +39,7 @@ def noisy(path: Path, **columns: Any) -> Run:
     return Run(write_log(path / "run.flog", rows))
 
 
-@pytest.mark.parametrize("key", ["eval/return", "return_test", "validation_loss"])
+@pytest.mark.parametrize("key", ["eval/return", "return_test", "validation_loss", "AverageTestEpRet", "testing/ret"])
 def test_evaluations_are_not_smoothed(tmp_path: Path, key: str) -> None:
     assert [line.label for line in lines(drawn(noisy(tmp_path, **{key: NOISE.tolist()}), key))] == [key]
 

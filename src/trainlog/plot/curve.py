@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from trainlog.conventions import Conventions
 from trainlog.draw import Band, Chart, HLine, Line, Scatter, VLine, centered_average
 from trainlog.draw.chart import ChartMark
 from trainlog.draw.color import Color, with_contrast
@@ -25,7 +26,6 @@ from trainlog.plot.smoothing import (
     MIN_POINTS,
     default_window,
     is_count,
-    is_evaluation,
     round_window,
     smoothed,
     window_extremes,
@@ -181,7 +181,7 @@ class MetricChart:
         All or none of several are smoothed, as half of them would be: they are compared, and the caption tells of all.
         """
         chosen = self.options.smooth
-        if chosen is None and is_evaluation(f"{self.metric.key} {part}"):
+        if chosen is None and Conventions.is_evaluation(f"{self.metric.key} {part}"):
             chosen = 0
         if chosen is not None:
             self._windows |= {(run, part): chosen for run, _ in curves}
@@ -223,7 +223,7 @@ class MetricChart:
             for piece in self._segments(x, self._wraps(run, y)):
                 name = label or _y_label(self.metric)
                 self._marks.append(Line(x[piece], y[piece], name, color, dash=dash, stairs=stairs))
-            if len(x) <= _MAX_DOTS and is_evaluation(f"{self.metric.key} {part}"):
+            if len(x) <= _MAX_DOTS and Conventions.is_evaluation(f"{self.metric.key} {part}"):
                 self._marks.append(Scatter(x, y, "", color, size=6))  # a line alone looks measured everywhere
         else:
             raw, color = self._shades(color)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,7 +15,6 @@ __all__ = [
     "Smoothed",
     "default_window",
     "is_count",
-    "is_evaluation",
     "round_window",
     "smoothed",
     "window_extremes",
@@ -29,7 +27,6 @@ _TURNS: Final = 0.4  # and when more than this share of its points are turning p
 _PERIODIC: Final = 0.5  # a correlation with itself, moved by a period, that noise does not have
 _WINDOW_SHARE: Final = 30  # the default window is this part of the points
 _MAX_TESTED: Final = 1 << 15  # points
-_EVALUATION: Final = re.compile(r"(^|[/_. -])(eval\w*|test|val|validation)([/_. -]|$)", re.IGNORECASE)
 
 
 class Smoothed(NamedTuple):
@@ -86,11 +83,6 @@ def default_window(values: Floats) -> int:
         return 0
     window = round_window(len(finite))
     return 0 if _is_periodic(finite[:_MAX_TESTED], window) else window
-
-
-def is_evaluation(name: str) -> bool:
-    """Whether *name*, of a metric and a type of episodes, is that of evaluations, which are not smoothed by default."""
-    return _EVALUATION.search(name) is not None
 
 
 def is_count(values: Floats) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.conventions import AXES, AxisKey, AxisName
+from trainlog.conventions import AXES, AxisKey, AxisName, Conventions
 from trainlog.episode_summary import is_summary
 from trainlog.live_log.column_file import ColumnFile, codes_of, is_nan
 from trainlog.live_log.columns import Series
@@ -206,9 +206,9 @@ def smooth_curve(
     """
     from trainlog.draw.downsample import downsample
     from trainlog.plot.run import Metric, Run
-    from trainlog.plot.smoothing import is_evaluation, smoothed
+    from trainlog.plot.smoothing import smoothed
 
-    if smooth is None and (is_evaluation(f"{key} {part}") or Run(log.reader).is_sampled(Metric(kind, key))):
+    if smooth is None and (Conventions.is_evaluation(f"{key} {part}") or Run(log.reader).is_sampled(Metric(kind, key))):
         return None
     values = whole.numbers(log, kind, key)
     known = ~np.isnan(values) | is_nan(values)
