@@ -29,6 +29,7 @@ from trainlog.draw import (
 )
 from trainlog.draw.color import contrast
 from trainlog.draw.drawing import Box, Cells, Clip, Dots, Polygon, Polyline, Rect, Text, pieces
+from trainlog.draw.raster import rasterize
 
 
 def texts(drawing: Drawing) -> list[str]:
@@ -102,6 +103,26 @@ def test_a_band_on_a_log_axis_reaches_down_to_the_edge() -> None:
     drawing = layout(Chart(y_log=True, marks=[Band(None, [-1, 2], [10, 20])]))
     (area,) = [mark for mark in data_marks(drawing) if isinstance(mark, Polygon)]
     assert area.points[:, 1].max() > plot_of(drawing).bottom
+
+
+@pytest.mark.parametrize(("theme", "points"), [("light", 500), ("dark", 500), ("light", 100_000)])
+def test_a_spike_of_a_band_can_be_seen_to_its_tip(theme: str, points: int) -> None:
+    low, high = np.full(points, -1.0), np.full(points, 1.0)
+    high[points // 4], low[points // 2] = 50, -50
+    drawing = layout(Chart(marks=[Band(None, low, high), HLine(-60), HLine(60)]), theme=theme)
+    box = plot_of(drawing)
+    pixels = rasterize(drawing).astype(int)
+    for share, value in ((0.25, 48.0), (0.5, -48.0)):
+        x, y = int(box.x + share * box.width), int(box.bottom - (value + 66) / 132 * box.height)
+        around = pixels[y, x - 4 : x + 5]
+        colors = ["#{:02x}{:02x}{:02x}".format(*pixel[:3]) for pixel in around]
+        assert max(contrast(color, drawing.background) for color in colors) >= 2
+
+
+def test_a_noisy_band_has_no_strokes() -> None:
+    noise = np.random.default_rng(0).normal(size=(2, 500)) / 10
+    drawing = layout(Chart(marks=[Band(None, noise[0] - 1, noise[1] + 1)]))
+    assert [type(mark) for mark in data_marks(drawing)] == [Polygon]
 
 
 def test_the_extremes_of_a_million_points_are_drawn() -> None:

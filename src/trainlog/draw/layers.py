@@ -34,6 +34,9 @@ _BLOCK = 1 << 16
 _EDGE_MARK_LENGTH = 7.0
 _MAX_EVENT_LINES = 12  # more events of a type are a rug
 _RUG_HEIGHT = 8.0
+# A spike of a band is a stroke where it is steeper, and higher than this share of the plot and times the usual step.
+_NEEDLE_SLOPE, _NEEDLE_HEIGHT, _NEEDLE_NOISE = 4.0, 0.1, 8.0
+_NEEDLE_WIDTH, _NEEDLE_OPACITY = 1.5, 0.7
 
 
 class Layer(ABC):
@@ -225,7 +228,7 @@ class _BandLayer(Layer):
         low = np.full(len(keep), axes.plot.bottom + _CLIP_MARGIN)
         on_axis = ~self.to_edge[keep]
         low[on_axis] = axes.to_y(self.low[keep][on_axis])
-        rings = []
+        rings, needles = [], []
         starts = piece_starts(self.gap_before, keep)[1:]
         for piece_x, piece_low, piece_high in zip(
             *(np.split(values, starts) for values in (x, low, high)), strict=True
@@ -233,11 +236,27 @@ class _BandLayer(Layer):
             if len(piece_x) == 1:  # one point is an area as wide as a stroke
                 piece_x = piece_x + np.array([-1.0, 1.0])
                 piece_low, piece_high = np.repeat(piece_low, 2), np.repeat(piece_high, 2)
+            needles += [_needles(piece_x, piece_high, axes.plot), _needles(piece_x, -piece_low, axes.plot) * (1, -1)]
             upper, lower = np.stack((piece_x, piece_high), axis=1), np.stack((piece_x, piece_low), axis=1)
             ring = np.concatenate((upper, lower[::-1], upper[:1]))
             rings.append(clip_path(ring, None, axes.plot.expanded(_CLIP_MARGIN))[0])
         ring_starts = np.cumsum([0, *map(len, rings[:-1])]).astype(np.intp)
-        return [Polygon(np.concatenate(rings), self.entry.color, self.entry.opacity, ring_starts)]
+        area = Polygon(np.concatenate(rings), self.entry.color, self.entry.opacity, ring_starts)
+        if not len(ends := np.concatenate(needles)):
+            return [area]
+        strokes, stroke_starts = clip_path(ends, np.arange(0, len(ends), 2), axes.plot.expanded(_CLIP_MARGIN))
+        return [area, Polyline(strokes, self.entry.color, _NEEDLE_WIDTH, _NEEDLE_OPACITY, starts=stroke_starts)]
+
+
+def _needles(x: FloatArray, y: FloatArray, plot: Box) -> FloatArray:
+    """The ends (2 n, 2) of strokes in spikes of the edge (x, y), with y downwards: as an area they fade to nothing."""
+    if len(x) < 3:
+        return np.empty((0, 2))
+    rise = np.minimum(y[:-2], y[2:]) - y[1:-1]
+    least = max(_NEEDLE_HEIGHT * plot.height, _NEEDLE_NOISE * float(np.median(np.abs(np.diff(y)))))
+    at = np.flatnonzero(rise > np.maximum(_NEEDLE_SLOPE * (x[2:] - x[:-2]), least))
+    tips, bases = (np.stack((x[at + 1], height), axis=1) for height in (y[at + 1], y[at + 1] + rise[at]))
+    return np.stack((tips, bases), axis=1).reshape(-1, 2)
 
 
 class _HLineLayer(Layer):
