@@ -33,8 +33,8 @@ def test_extremes_of_a_window(values: np.ndarray, window: int) -> None:
 def test_deviation_of_a_window(values: np.ndarray, window: int) -> None:
     found = window_std(values + 1e6, window)
     for n in range(len(values)):
-        half = min(window // 2, n, len(values) - 1 - n)
-        part = values[n - half : n + half + 1]
+        half = min(window // 2, (len(values) - 1) // 2)
+        part = values[max(n - half, 0) : n + half + 1]
         part = part[np.isfinite(part)]
         if len(part):
             assert found[n] == pytest.approx(part.std(), abs=1e-3)
@@ -80,8 +80,36 @@ def test_a_default_mean_is_not_late() -> None:
 
 
 @given(arrays(np.float64, st.integers(1, 60), elements=st.floats(-100, 100)), st.integers(1, 80))
-def test_a_centred_window_is_even_on_both_sides(values: np.ndarray, window: int) -> None:
+def test_a_centred_window_is_even_on_both_sides_and_a_line_at_the_ends(values: np.ndarray, window: int) -> None:
     found = centered_average(values, window)
+    half = min(window // 2, (len(values) - 1) // 2)
     for n in range(len(values)):
-        half = min(window // 2, n, len(values) - 1 - n)
-        assert found[n] == pytest.approx(values[n - half : n + half + 1].mean(), abs=1e-9)
+        part = values[max(n - half, 0) : n + half + 1]
+        expected = part.mean()
+        if len(part) < 2 * half + 1:
+            x = np.arange(len(values), dtype=float)[max(n - half, 0) : n + half + 1]
+            line = np.polynomial.Polynomial.fit(x, part, 1)
+            expected = np.clip(line(n), part.min(), part.max())
+        assert found[n] == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.integers(1, 60), st.integers(1, 80), st.floats(-10, 10), st.sets(st.integers(0, 59)))
+def test_a_straight_line_stays_what_it_is(count: int, window: int, slope: float, gaps: set[int]) -> None:
+    """Also with gaps at its ends, beyond which nothing is made up."""
+    line = 1e6 + slope * np.arange(float(count))
+    edge = min(window // 2, (count - 1) // 2)
+    line[[n for n in gaps if n < edge or count - edge <= n < count]] = np.nan
+    found = centered_average(line, window)
+    known = np.isfinite(line)
+    assert not known.any() or np.isnan(found[: edge and known.argmax()]).all()
+    inside = known & np.isfinite(found)
+    inside[edge : count - edge] &= edge == 0  # whose windows may have a gap on one side
+    assert np.isfinite(found[known]).all()
+    np.testing.assert_allclose(found[inside], line[inside], rtol=1e-9, atol=1e-6)
+
+
+def test_a_smoothed_curve_does_not_end_in_a_single_value() -> None:
+    noise = np.random.default_rng(0).normal(size=(400, 600))
+    ends = np.array([centered_average(row, 21)[[0, 300, -1]] for row in noise]).std(axis=0)
+    assert ends[1] == pytest.approx(21**-0.5, rel=0.15)
+    assert (ends[[0, 2]] < 0.65).all()  # it was 1

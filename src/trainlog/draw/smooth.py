@@ -46,9 +46,11 @@ def moving_average(values: ArrayLike, window: int) -> FloatArray:
 def centered_average(values: ArrayLike, window: int) -> FloatArray:
     """The mean of each value and as many before as after it, (n,) float64 from (n,).
 
-    The window has ``window`` values, one more where that is even. It shrinks at both ends on both sides, to the first
-    and the last value alone, so that a straight line stays what it is and nothing is moved in x. NaN and infinities
-    do not count; the average of a window of nothing else is NaN. O(n).
+    The window has ``window`` values, one more where that is even. It shrinks at both ends, where one side has fewer
+    values: there it is the line through its values by least squares, at the place of the average, and not beyond the
+    lowest and highest of them. So a straight line stays what it is, nothing is moved in x, and the ends are no single
+    values. NaN and infinities do not count; before the first and after the last finite value, and in a window of
+    nothing else, the average is NaN. O(n).
 
     Raises:
         ValueError: as `moving_average`.
@@ -61,9 +63,32 @@ def centered_average(values: ArrayLike, window: int) -> FloatArray:
     averages = np.empty(len(column))
     averages[half : len(column) - half] = moving_average(column, 2 * half + 1)[2 * half :]
     for side, edge in ((slice(None), averages[:half]), (slice(None, None, -1), averages[::-1][:half])):
-        # The mean of the first 2 n + 1 values, for each n: moving averages of windows that hold all values so far.
-        edge[:] = moving_average(column[side][: 2 * half - 1], 2 * half)[::2]
+        edge[:] = _line_at_start(column[side][: 2 * half])
     return averages
+
+
+def _line_at_start(values: FloatArray) -> FloatArray:
+    """The lines through the first n + 1, n + 2, ... 2 n of 2 n values, the first at the first place and so on, (n,)."""
+    half = len(values) // 2
+    finite = np.isfinite(values)
+    if not finite.any():
+        return np.full(half, np.nan)
+    scaled, exponent = _scaled(np.where(finite, values, 0.0))
+    middle = float(np.median(scaled[finite]))
+    y = np.where(finite, scaled - middle, 0.0)
+    x = np.where(finite, np.arange(float(len(values))), 0.0)
+    count, sum_x, sum_y, sum_xx, sum_xy = (np.cumsum(part)[half:] for part in (finite * 1.0, x, y, x * x, x * y))
+    lowest, highest = (
+        reach(np.where(finite, y, nothing))[half:]
+        for reach, nothing in ((np.minimum.accumulate, np.inf), (np.maximum.accumulate, -np.inf))
+    )
+    spread = count * sum_xx - sum_x**2
+    with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
+        slope = np.where(spread > 0, (count * sum_xy - sum_x * sum_y) / spread, 0.0)
+        line: FloatArray = sum_y / count + slope * (np.arange(half) - sum_x / count)
+        line = np.clip(line, lowest, highest) + middle
+        line[: min(int(finite.argmax()), half)] = np.nan
+        return np.ldexp(line, exponent) if exponent else line
 
 
 def _scaled(values: FloatArray) -> tuple[FloatArray, int]:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from trainlog.draw import centered_average, ema
+from trainlog.draw import centered_average, ema, moving_average
 from trainlog.errors import PlotError
 from trainlog.plot.axes import Floats
 
@@ -138,12 +138,13 @@ def _extreme(values: Floats, window: int) -> Floats:
 
 
 def window_std(values: Floats, window: int) -> Floats:
-    """Standard deviation over *window* values around each, float64 (n,). O(n)."""
+    """Standard deviation over *window* values around each, at the ends over those there are, float64 (n,). O(n)."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return np.full(len(values), np.nan)
-    around = values - np.median(finite)  # avoids the cancellation of large squares
+    half = min(window // 2, (len(values) - 1) // 2)
+    around = np.append(values - np.median(finite), np.full(half, np.nan))  # avoids the cancellation of large squares
     with np.errstate(over="ignore", invalid="ignore"):
-        variance = centered_average(around**2, window) - centered_average(around, window) ** 2
-    deviation: Floats = np.sqrt(np.maximum(variance, 0.0))
+        square, mean = (moving_average(part, 2 * half + 1)[half:] for part in (around**2, around))
+        deviation: Floats = np.sqrt(np.maximum(square - mean**2, 0.0))
     return deviation
