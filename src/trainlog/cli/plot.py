@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from trainlog import registry
 from trainlog.cli.output import LogPath, OutputPath, echo, progress
 from trainlog.codec import Reader
-from trainlog.find_logs import find_logs
+from trainlog.find_logs import find_logs, without_repeats
 from trainlog.plot import (
     AXES,
     BANDS,
@@ -223,7 +223,7 @@ def command(
     given = click.get_current_context().get_parameter_source("size") is not ParameterSource.DEFAULT
     plot, size = plot_options(options)
     style = Style.of(plot.theme, preset, size if given or preset is None else None, dpi, outlines)
-    runs = runs_of([registry.open(path) for path in find_logs(logs)], only=plot.y)
+    runs = runs_of([registry.open(path) for path in without_repeats(find_logs(logs))], only=plot.y)
     figures = pictures(runs, plot)
     written: list[Path] = []
     with progress("figures", len(figures)) as update:

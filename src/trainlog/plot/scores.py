@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from trainlog.conventions import Conventions
 from trainlog.draw import Band, Chart, Grid, Line, Scatter, VLine
 from trainlog.draw.theme import find_theme
 from trainlog.errors import PlotError
@@ -21,7 +22,6 @@ from trainlog.plot.axes import Axis, Floats
 from trainlog.plot.options import Group, KindName, PlotOptions, normalized
 from trainlog.plot.picture import Block, Picture
 from trainlog.plot.run import Metric, Run
-from trainlog.plot.smoothing import is_evaluation
 from trainlog.statistics import Interval, gap_interval, improvement_interval, interval, profile_interval
 
 __all__ = ["scores_picture"]
@@ -47,7 +47,7 @@ def scores_picture(
     """
     tasks = list(dict.fromkeys(task for group in groups for task in group.tasks))
     types = dict.fromkeys(name for group in groups for run in group.runs for name in _by_type(metric, run, axis))
-    wanted = next(filter(is_evaluation, types), next(iter(types), ""))
+    wanted = next(filter(Conventions.is_evaluation, types), next(iter(types), ""))
     scores = {group.label or str(metric): _scores(metric, group, tasks, axis, options, wanted) for group in groups}
     counts = {len(runs) for own in scores.values() for runs in own}
     n = f"n={counts.pop()}" if len(counts) == 1 else f"n={min(counts)} to {max(counts)}"

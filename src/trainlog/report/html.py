@@ -172,7 +172,7 @@ def _figure(picture: Picture, content: Content) -> str:
         texts += [figure.caption] if figure.caption else []
         figure = dataclasses.replace(figure, caption="")
     across, down = picture.size(max(round(content.width * share), 120), max(round(content.height * share), 80))
-    drawing = svg(layout(figure, width=across, height=down, theme=content.theme))
+    drawing = svg(layout(figure, width=across, height=down, theme=content.theme, whole=True))
     caption = f"<figcaption>{xml_text('; '.join(texts))}</figcaption>" if picture.blocks else ""
     return f"<figure>{drawing}{caption}</figure>"
 
