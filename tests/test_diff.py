@@ -234,3 +234,9 @@ def test_logs_without_frames_are_the_same(tmp_path: Path) -> None:
     (tmp_path / "b.flog").write_bytes(b"")
     for option in ([], ["--exact"], ["--json"], ["-o", tmp_path / "out"]):
         assert run(tmp_path / "a.flog", tmp_path / "b.flog", *option).returncode == 0
+
+
+def test_an_exact_comparison_tells_null_from_absent(tmp_path: Path) -> None:
+    one = [{"step": 0, "x": 1.0}, {"step": 1, "x": None}]
+    found = compared(tmp_path, one, [{"step": 0, "x": 1.0}, {"step": 1}], exact=True)
+    assert [(each.name, each.first) for each in found.differing] == [("x", 1)]

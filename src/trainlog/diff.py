@@ -405,7 +405,7 @@ def _exact(a: Run, b: Run, kind: Kind, keys: Sequence[str]) -> Iterator[MetricDi
 
 
 def _different(one: Column, two: Column, rows: int) -> Any:
-    """The rows, of the first *rows*, in which two columns differ; NaN equals NaN."""
+    """The rows, of the first *rows*, in which two columns differ; NaN equals NaN, and absent is not null."""
     a, b = one.values[:rows], two.values[:rows]
     valid_a, valid_b = one.valid[:rows], two.valid[:rows]
     if a.dtype == object or b.dtype == object or a.shape != b.shape:
@@ -416,7 +416,8 @@ def _different(one: Column, two: Column, rows: int) -> Any:
         if a.dtype.kind in "fc" and b.dtype.kind in "fc":
             unequal &= ~(np.isnan(a) & np.isnan(b))
         unequal = unequal.reshape(rows, -1).any(axis=1)
-    return np.flatnonzero((valid_a != valid_b) | (valid_a & valid_b & unequal))
+    other_state = (valid_a != valid_b) | (one.present[:rows] != two.present[:rows])
+    return np.flatnonzero(other_state | (valid_a & valid_b & unequal))
 
 
 def _cell(value: Any) -> str:
