@@ -171,3 +171,13 @@ def test_damaged_logs_are_counted(folder: Path, tmp_path: Path) -> None:
         assert done.runs == {"stats": 5}
     with pytest.warns(DamagedLogWarning):
         assert rows(tmp_path / "all") == expected(folder)
+
+
+def test_a_column_called_time_and_text_that_is_no_utf8(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs" / "a.flog", {}, [{"step": 0, "loss": 1.0}])
+    with trainlog.TrainingRecorder(tmp_path / "runs" / "b.flog") as log:
+        log.record_stats_frame(0.0, {"step": 0, "time": 2.5, "word": b"\xff".decode("utf-8", "surrogateescape")})
+    done = trainlog.runs(tmp_path / "runs").to_parquet(tmp_path / "all")
+    assert done.rows == 2
+    (found,) = (tmp_path / "all" / "stats").glob("*.parquet")
+    assert pl.read_parquet(found).sort("run").select("time#2", "word").rows() == [(None, None), (2.5, "\\udcff")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -344,3 +345,11 @@ def test_a_wrong_name_of_an_argument_is_refused(tmp_path: Path) -> None:
     sweep(tmp_path)
     with pytest.raises(TypeError, match="step"):
         trainlog.runs(tmp_path).to_arrow(step=(0, 10))  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("values", [[math.inf, -math.inf], [1e308, 1e308, 1e308]])
+def test_numbers_whose_sum_is_none_hide_no_run(tmp_path: Path, values: list[float]) -> None:
+    make_run(tmp_path / "good.flog", {}, [{"step": 0, "reward": 1.0}])
+    make_run(tmp_path / "odd.flog", {}, [{"step": n, "gap": value} for n, value in enumerate(values)])
+    assert [run.name for run in trainlog.runs(tmp_path)] == ["good.flog", "odd.flog"]
+    assert trainlog.runs(tmp_path).config.rows == 2

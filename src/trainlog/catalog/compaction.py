@@ -17,6 +17,7 @@ from trainlog import registry
 from trainlog.catalog.fragments import Fragment, Member, Schema, arrow_module
 from trainlog.catalog.plan import by_bytes
 from trainlog.catalog.progress import progress_bar
+from trainlog.catalog.run_table import utf8
 from trainlog.catalog.workers import run_all
 from trainlog.errors import CodecError, LogExists, LogWriteError
 from trainlog.model import Kind, KindLike
@@ -309,10 +310,9 @@ def _compare(back: pyarrow.Table, member: Member, task: _Task) -> None:
     reader = registry.open(member.path)
     (batch,) = reader.scan(Scan(kinds=task.kind, batch_rows=None, on_damage="ignore"))
     table = batch.table
-    columns = {"time": Column(table.time), **{key: table.column(key) for key in table}}
-    names = {"time": "time", **task.fragment.schema.keys}
-    for name, key in names.items():
-        column = columns.get(key)
+    keys = task.fragment.schema.keys
+    columns = {name: table.column(key) if key in table else None for name, key in keys.items()}
+    for name, column in {**columns, "time": Column(table.time)}.items():
         is_json = name != "time" and task.fragment.schema.types[name] != {"U"}
         found = back[name].combine_chunks()
         if column is None:
@@ -332,9 +332,9 @@ def _is_same(found: Any, column: Column, *, is_json: bool) -> bool:
     values, present = column.values[valid], found.drop_null()
     if values.dtype != object and values.ndim == 1 and str(found.type) != "string":
         return np.array_equal(present.to_numpy(zero_copy_only=False), values, equal_nan=values.dtype.kind == "f")
-    wanted = (
-        [strict_json(one) for one in values.tolist()] if str(found.type) == "string" and is_json else values.tolist()
-    )
+    wanted = values.tolist()
+    if str(found.type) == "string":
+        wanted = [strict_json(one) if is_json else utf8(one) for one in wanted]
     return repr(present.to_pylist()) == repr(wanted)
 
 

@@ -164,8 +164,11 @@ def _summary(values: Sequence[Any]) -> Metric | None:
         )
     if types not in ({float}, {int}):
         return None
-    low, high, total = min(values), max(values), math.fsum(values) if types == {float} else sum(values)
-    if not (-_INT64 <= low <= high < _INT64 and math.isfinite(total)):
+    low, high = min(values), max(values)
+    if not -_INT64 <= low <= high < _INT64:  # before the sum, which fsum refuses for infinities and huge numbers
+        return None
+    total = math.fsum(values) if types == {float} else sum(values)
+    if not math.isfinite(total):
         return None
     first, last, total = float(values[0]), float(values[-1]), float(total)
     kind = "f" if types == {float} else "i"

@@ -322,8 +322,8 @@ def _array(pa: Any, wanted: Any, column: Column, *, is_json: bool) -> Any:
     if values.dtype != object and values.ndim == 1 and not pa.types.is_string(wanted):
         return pa.array(values, mask=mask).cast(wanted)
     found = as_lists(values, mask)
-    if pa.types.is_string(wanted) and is_json:
-        found = [None if value is None else strict_json(value) for value in found]
+    if pa.types.is_string(wanted):
+        found = [None if value is None else strict_json(value) if is_json else utf8(value) for value in found]
     return pa.array(found, wanted)
 
 
