@@ -180,3 +180,13 @@ def test_a_cursor_is_text_and_back() -> None:
             Cursor.parse(wrong)
     further = Cursor("0123abcd", (Mark(2, "x"), Mark(7, "y")))
     assert cursor.advanced(further).marks == (cursor.marks[0], further.marks[1])
+
+
+def test_images_of_few_frames_are_lists_and_no_numbers() -> None:
+    """Of many frames that lack one, the table holds them as arrays of their own."""
+    image = np.zeros((84, 84, 3), np.uint8)
+    columns = Columns(ColumnFile())
+    columns.extend(
+        table_of(Kind.STATS, [(float(n), {"step": n, **({"image": image} if n == 3 else {})}) for n in range(3000)])
+    )
+    assert {key: one.shape for key, one in columns.series.items()} == {"step": "number", "image": "list"}

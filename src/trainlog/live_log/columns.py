@@ -34,30 +34,30 @@ class Series:
             is that number.
         texts: the texts in the order of first sight.
         last: the newest value that is not NaN.
-        size: how many numbers a frame has, where the values are lists; these are not kept.
+        has_lists: whether some values are lists or arrays; these are not kept.
 
     """
 
-    __slots__ = ("last", "size", "texts", "values")
+    __slots__ = ("has_lists", "last", "texts", "values")
 
     def __init__(self, file: ColumnFile, start: int) -> None:
         self.values = StoredColumn(file, start=start)
         self.texts: dict[str, int] = {}
         self.last: float | str | bool | None = None
-        self.size = 0
+        self.has_lists = False
 
     @property
     def shape(self) -> str:
         """How the values can be shown: ``number``, ``text`` or ``list``."""
         if self.texts:
             return "text"
-        return "list" if self.size and self.last is None else "number"
+        return "list" if self.has_lists and self.last is None else "number"
 
     def extend(self, first: int, column: Column) -> None:
         """Add the values of the rows from *first* on."""
         values, state = column
         if values.ndim > 1:
-            self.size = max(self.size, math.prod(values.shape[1:]))
+            self.has_lists = True
             return
         if values.dtype == object:
             numbers = self._parse(values)
@@ -92,7 +92,7 @@ class Series:
         """Python values of any type as numbers and codes of texts. Each distinct value is looked at once."""
         items = values.tolist()
         if not _SCALARS.issuperset(map(type, items)):
-            self.size = max(self.size, *(len(item) for item in items if isinstance(item, list)), 0)
+            self.has_lists |= any(isinstance(item, list | np.ndarray) for item in items)
             items = [_scalar(item) for item in items]
         distinct = list(dict.fromkeys(items))
         places = dict(zip(distinct, itertools.count(), strict=False))
