@@ -415,6 +415,11 @@ class Conventions:
                 return keys
         return ()
 
+    @property
+    def position_keys(self) -> frozenset[str]:
+        """Every key that may be one of `position`."""
+        return frozenset(key for keys in (*self.positions, *_POSITIONS) for key in keys)
+
     @staticmethod
     def coordinates(sample: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[float, float] | None:
         """The x and y that *keys*, from `position`, have in a frame; None where it lacks them."""
@@ -445,7 +450,7 @@ class Conventions:
 
     def objects(self, sample: Mapping[str, Any]) -> dict[str, str]:
         """The other things whose place is in a frame, by name, and the keys of it: vectors of two or three numbers."""
-        positions = {key for keys in (*self.positions, *_POSITIONS) for key in keys}
+        positions = self.position_keys
         return {
             key.removesuffix(_OBJECT_END): key
             for key, value in sample.items()

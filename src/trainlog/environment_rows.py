@@ -22,6 +22,7 @@ __all__ = [
     "by_environment",
     "dense_table",
     "episode_marks",
+    "last_environment",
     "steps_by_environment",
     "together",
 ]
@@ -34,6 +35,9 @@ class EnvironmentKey(NamedTuple):
 
     rank: Any
     env: Any
+
+    def __str__(self) -> str:
+        return "/".join(str(one) for one in self if one is not None)
 
 
 class EpisodeMark(NamedTuple):
@@ -103,9 +107,14 @@ class EnvironmentRows:
     rows: Ints | None = None
     place: tuple[int, int] | None = None
 
+    @property
+    def places(self) -> Ints:
+        """Where its rows stand in the log."""
+        return self.order if self.rows is None else self.order[self.rows]
+
     def between(self, begin: int, end: int | None) -> tuple[Ints, Table] | None:
         """The rows behind the place *begin* of the log and before *end*, and where they stand; None without any."""
-        order = self.order if self.rows is None else self.order[self.rows]
+        order = self.places
         first = int(np.searchsorted(order, begin, "right"))
         last = len(order) if end is None else int(np.searchsorted(order, end))
         if first >= last:
@@ -170,6 +179,15 @@ def steps_by_environment(
                             EnvironmentRows(part, places, rows, (place, count))
                         )
     return found
+
+
+def last_environment(grouped: Mapping[EnvironmentKey, Sequence[EnvironmentRows]]) -> EnvironmentKey | None:
+    """Which environment of `steps_by_environment` has the last row, the first of several; None where there is no row.
+
+    It is the one whose path is shown, as paths of several are no path.
+    """
+    ends = {key: max(int(one.places[-1]) for one in rows) for key, rows in grouped.items()}
+    return max(ends, key=lambda key: ends[key], default=None)
 
 
 def _by_value(table: Table, order: Ints, name: str | None) -> Iterator[tuple[Any, Table, Ints]]:

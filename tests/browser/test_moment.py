@@ -59,6 +59,21 @@ def test_a_click_shows_the_nearest_frame_of_the_creature(page: Any, runs: Path) 
         page.until(lambda shown=shown: f"at={page.site.id('a.flog')}:" in page.driver.current_url)
 
 
+def test_the_path_says_whose_it_is(page: Any, runs: Path) -> None:
+    """Of several environments one path is shown, and the panel says so."""
+    with trainlog.create(runs / "a.flog") as log:
+        for n in range(60):
+            log.write(
+                Frame(n / 10, Kind.CREATURE, {"env": n % 2, "step": n, "x": math.cos(n / 9), "y": math.sin(n / 9)})
+            )
+            log.write(Frame(n / 10, Kind.STATS, {"step": n, "reward": n / 2}))
+    page.open("?x=step")
+    page.drawn("learning")
+    at_pixels(page, "learning", 231, 60)
+    said = "The path of the creature, seen from above, environment 1 of several"
+    page.until(lambda: page.one("#moment canvas").get_attribute("aria-label") == said)
+
+
 def test_a_click_opens_the_run_whose_curve_is_nearest(page: Any, runs: Path) -> None:
     robot(runs / "low.flog", height=0.0)
     robot(runs / "high.flog", height=10.0)

@@ -24,6 +24,14 @@ def _turn(n: int) -> tuple[float, float]:
     return math.cos(n / 9) * n, math.sin(n / 9) * n
 
 
+def _com(n: int) -> dict[str, Any]:
+    return {"com": [*_turn(n), 0.3]}
+
+
+def _arc(n: int) -> dict[str, Any]:
+    return {"pos": [n * 2.0, -1.0 * n * n, 0.5]}
+
+
 _PATH = [{"com": [*_turn(n), 0.3], "pos": [n * 2.0, -1.0, 0.5], "step": n * 10} for n in range(60)]
 _FREE = [{"qpos": [*_turn(n), 0.3, 1.0, 0.0, 0.0, 0.0, 0.1 * n], "step": n} for n in range(60)]
 _OWN = [{"base": list(_turn(n)), "com": [0.0, float(n), 0.0], "x": 1.0} for n in range(60)]
@@ -129,7 +137,51 @@ def test_the_path(log: Path, runs: Path, serve: Callable[..., Site]) -> None:
         return
     (picture,) = found
     for name in ("x", "y"):
-        assert places[name] == picture.blocks[0].columns[name].tolist()
+        drawn = picture.blocks[0].columns[name].tolist()
+        assert places[name] == [value if math.isfinite(value) else None for value in drawn]
+
+
+# Creature frames, and the environment that the path is of where there are several.
+_MOVES: dict[str, tuple[list[dict[str, Any]], str | None]] = {
+    "com from the second frame on": ([{**_arc(n), **(_com(n) if n else {})} for n in range(60)], None),
+    "com null at first": ([{**_arc(n), **(_com(n) if n > 4 else {"com": None})} for n in range(60)], None),
+    "com with two elements, then three": (
+        [{**_arc(n), "com": [*_turn(n), 0.3][: 2 if n < 5 else 3]} for n in range(60)],
+        None,
+    ),
+    "x and y in the last frames": (
+        [{**_com(n), **({"x": n * 1.0, "y": math.sin(n)} if n > 40 else {})} for n in range(60)],
+        None,
+    ),
+    "environments by turns": ([{"env": n % 2, "x": _turn(n)[0] + n % 2, "y": _turn(n)[1]} for n in range(60)], "1"),
+    "environments in each frame": (
+        [{"env": [4, 7], "x": [_turn(n)[0], 9.0], "y": [_turn(n)[1], n]} for n in range(60)],
+        "4",
+    ),
+    "environments that log other keys": ([{"env": n % 2, **(_arc(n) if n % 2 else _com(n))} for n in range(60)], "1"),
+}
+
+
+@pytest.mark.parametrize("name", _MOVES)
+def test_the_path_is_by_the_whole_log(name: str, runs: Path, serve: Callable[..., Site]) -> None:
+    """It is of one key and one environment, whichever frames are asked for, and whatever the first of them lacks."""
+    creature, environment = _MOVES[name]
+    write_log(runs / "run.flog", [{"step": n} for n in range(7)], creature=creature)
+    (picture,) = [
+        one for one in pictures([Run(trainlog.open(runs / "run.flog"))], PlotOptions()) if one.name == "trajectory"
+    ]
+    columns = picture.blocks[0].columns
+    drawn = {
+        time: (x, y) if math.isfinite(x) else (None, None)
+        for time, x, y in zip(columns["time"].tolist(), columns["x"].tolist(), columns["y"].tolist(), strict=True)
+    }
+    site = serve(runs)
+    for query in ({}, {"from": 0.1, "to": 5.9}, {"points": 7}):
+        places = site.run("run.flog", "path", **{"points": 5000, **query})
+        assert all(drawn[time] == (x, y) for time, x, y in zip(places["time"], places["x"], places["y"], strict=True))
+        asked = [time for time in drawn if not query or 0.1 <= time <= 5.9]
+        assert len(places["x"]) == (7 if "points" in query else len(asked))
+        assert places.get("environment") == environment
 
 
 def test_a_declared_reward_is_the_reward(runs: Path, serve: Callable[..., Site]) -> None:

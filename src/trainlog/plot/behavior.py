@@ -115,7 +115,7 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
     """
     run = run.one_environment
     columns = run.columns(Kind.CREATURE)
-    table, sample = columns.table, columns.sample()
+    table, sample = columns.table, columns.sample
     keys = run.conventions.position(sample)
     if not keys:
         return None

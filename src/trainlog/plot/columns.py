@@ -16,6 +16,7 @@ from trainlog.plot.axes import Floats
 from trainlog.scan import Scan
 from trainlog.table.column import Column, SparseColumn
 from trainlog.table.table import Table
+from trainlog.trajectory import sample_of
 
 __all__ = ["OTHER", "Columns", "Words", "matches"]
 
@@ -112,17 +113,10 @@ class Columns:
             self._varies[key] = any(len(part) and part.min() < part.max() for part in finite)
         return self._varies[key]
 
+    @cached_property
     def sample(self) -> dict[str, float | list[float]]:
-        """An example frame for `Conventions.position`: numbers, and the first finite vector of each column."""
-        found: dict[str, float | list[float]] = {}
-        for key in self.table:
-            column = self._held(key).array()
-            if self.parts(key) > 1 and column.dtype.kind in "biuf":
-                known = np.flatnonzero(np.isfinite(column).all(axis=1))
-                found[key] = column[known[0]].astype(np.float64).tolist() if len(known) else []
-            elif self.is_number(key):
-                found[key] = 0.0
-        return found
+        """An example frame, see `trainlog.trajectory.sample_of`."""
+        return sample_of(self.table)
 
     def words(self, key: str) -> Words | None:
         """A column of words that name states; None for other columns."""

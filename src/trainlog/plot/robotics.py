@@ -49,7 +49,7 @@ def _last_frames(run: Run, kind: Kind, axis: Axis) -> tuple[slice, Floats, str]:
     """The last frames without a pause of the last episode that is long enough, and their places on the axis; a note."""
     x = run.axis_values(kind, axis.name)
     rows = len(x)
-    keys = run.conventions.position(run.columns(kind).sample()) if kind == Kind.CREATURE else ()
+    keys = run.conventions.position(run.columns(kind).sample) if kind == Kind.CREATURE else ()
     starts = episode_rows(run, *(run.place(keys) if keys else ())) if kind == Kind.CREATURE else [0]
     episodes = list(itertools.pairwise([*starts, rows]))
     enough = min(_FRAMES // 4, max(stop - first for first, stop in episodes))
@@ -193,7 +193,7 @@ def _joints_of(run: Run) -> Iterator[_Joint]:
         return
     velocity = run.conventions.qvel(columns.table, lambda key: columns.parts(key) > 0)
     count, moves = columns.parts(position), columns.parts(velocity) if velocity else 0
-    sample = columns.sample().get(position, [])
+    sample = columns.sample.get(position, [])
     values = sample if isinstance(sample, list) else []
     first, first_move = (_FREE_POSITION, _FREE_VELOCITY) if _is_turn(values[3:7]) else (0, 0)
     if first and count - first != moves - first_move and _is_turn(values[-4:]):  # of another thing, such as a ball
@@ -242,7 +242,7 @@ def _names(run: Run, key: str) -> list[str]:
 def _approach(run: Run, title: str, theme: str) -> Picture | None:
     """The distance of the robot to each other thing over time."""
     columns = run.columns(Kind.CREATURE)
-    sample = columns.sample()
+    sample = columns.sample
     keys, objects = run.conventions.position(sample), run.conventions.objects(sample)
     if not keys or not objects:
         return None

@@ -17,13 +17,14 @@ import numpy.typing as npt
 
 from trainlog.codec import Reader
 from trainlog.conventions import EPISODE_START, RANK, AxisKey, AxisName, Conventions, task_of
-from trainlog.environment_rows import dense_table, episode_marks, steps_by_environment, together
+from trainlog.environment_rows import dense_table, episode_marks, last_environment, steps_by_environment, together
 from trainlog.episode_summary import is_summary
 from trainlog.errors import PlotError
 from trainlog.model import Kind, Variable
 from trainlog.plot.axes import Axis, Floats, episode_progress, without_restarts
 from trainlog.plot.columns import Columns, matches
 from trainlog.storage.location import RemotePath
+from trainlog.trajectory import coordinates_of
 
 __all__ = ["Metric", "Run", "log_name", "log_names", "runs_of"]
 
@@ -95,21 +96,21 @@ class Run:
         if RANK not in table and self.conventions.find("env", table) is None:
             return self
         grouped = steps_by_environment(table, np.arange(table.rows), self.conventions)
-        found = {key: own for key, rows in grouped.items() if (own := together(rows)) is not None}
-        own = max(found, key=lambda key: int(found[key][0][-1]), default=None)
-        if own is None or (len(found) == 1 and all(rows.place is None for rows in grouped[own])):
+        own = last_environment(grouped)
+        if own is None or (found := together(grouped[own])) is None:
+            return self
+        if len(grouped) == 1 and all(rows.place is None for rows in grouped[own]):
             return self
         run = copy.copy(self)
         if any(rows.place is not None for rows in grouped[own]):  # then step counts all environments, and is no clock
             run.conventions = replace(self.conventions, dt=None)
         columns = Columns(self.reader, Kind.CREATURE, run.conventions)
-        columns.table = dense_table(found[own][1])
+        columns.table = dense_table(found[1])
         run._columns = {**self._columns, Kind.CREATURE: columns}
         events = self.columns(Kind.EVENT).table
         marks = episode_marks(events, np.arange(events.rows), self.conventions)
         run.episode_starts = np.array([mark.time for mark in marks if mark.begins and mark.key == own])
-        name = "/".join(str(one) for one in own if one is not None)
-        run.part = f"environment {name} of {len(found):,}" if len(found) > 1 else ""
+        run.part = f"environment {own} of {len(grouped):,}" if len(grouped) > 1 else ""
         return run
 
     def metrics(self) -> list[Metric]:
@@ -330,10 +331,7 @@ class Run:
 
     def place(self, keys: tuple[str, ...]) -> tuple[Floats, Floats]:
         """The x and y of a position, which is one column of vectors or two of numbers, in the creature frames."""
-        columns = self.columns(Kind.CREATURE)
-        if len(keys) == 1:
-            return columns.numbers(keys[0], 0), columns.numbers(keys[0], 1)
-        return columns.numbers(keys[0]), columns.numbers(keys[1])
+        return coordinates_of(self.columns(Kind.CREATURE).table, keys)
 
     def at(self, time: Floats, kind: Kind, name: AxisName) -> Floats:
         """Convert *time* to positions on an axis of the frames of *kind*; float64, of the same shape."""

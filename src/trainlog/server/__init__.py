@@ -3,7 +3,7 @@
 ::
 
     log_poller   keeps the logs that somebody looks at up to date, in slices of time, from one thread
-    api, api_runs, moment_api, stream, api_flog   what is asked over HTTP; api_flog as the first FLOG dashboard
+    api, api_runs, moment_api, path_api, stream, api_flog   what is asked over HTTP; the last as the first dashboard did
       query, responses   how a request is read, and an answer written
       curves             rows of a log against an axis, thinned for a screen
         episode_axis       ... in logs of episodes, whose steps begin anew with each

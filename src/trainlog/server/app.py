@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from trainlog.catalog.live import LiveCatalog
 from trainlog.errors import TrainlogError
-from trainlog.server import api, api_flog, api_runs, exports, moment_api
+from trainlog.server import api, api_flog, api_runs, exports, moment_api, path_api
 from trainlog.server.app_state import Limits, State, state_of
 from trainlog.server.log_poller import LogPoller
 from trainlog.server.replay_pages import ReplayPages
@@ -119,7 +119,7 @@ _ROUTES: Final[list[tuple[str, Callable[..., Any]]]] = [
     ("/api/v1/runs/{id}/events", api.events),
     ("/api/v1/figure", exports.figure),
     ("/api/v1/runs/{id}/frame", moment_api.frame),
-    ("/api/v1/runs/{id}/path", moment_api.path),
+    ("/api/v1/runs/{id}/path", path_api.path),
     ("/api/v1/runs/{id}/functions", moment_api.functions),
     ("/api/v1/runs/{id}/function", moment_api.function),
     ("/api/v1/runs/{id}/replay", moment_api.replay),

@@ -14,8 +14,7 @@ import numpy.typing as npt
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from trainlog.conventions import FUNCTION_SAMPLE, SIMULATED_MODEL, Conventions
-from trainlog.episode_summary import period_of
+from trainlog.conventions import FUNCTION_SAMPLE, SIMULATED_MODEL
 from trainlog.functions import function_axes, grid_of
 from trainlog.live_log.columns import MOST_LETTERS, MOST_TEXTS, Rows
 from trainlog.live_log.log import Log
@@ -32,7 +31,7 @@ from trainlog.table.values import flatten, number
 if TYPE_CHECKING:
     from trainlog.mujoco.stored_model import Names
 
-__all__ = ["frame", "function", "functions", "path", "replay"]
+__all__ = ["frame", "function", "functions", "replay", "rows_of"]
 
 _ITEMS: Final = 20_000
 # By log: of how many frames of models, and what they say.
@@ -53,7 +52,7 @@ def frame(request: Request) -> Response:
     at, span = query.number("at"), query.pair("span")
     nearest = query.parse_int("nearest", 0, 0, 1)
     with state.reading(log, {Kind.STATS}, times={kind}):
-        mine = _rows(log, kind)
+        mine = rows_of(log, kind)
         among = Places(log, kind, axis, span)
         if at is None:
             row = min(query.parse_int("row", 0, 0, 2**53), len(mine) - 1)
@@ -109,7 +108,7 @@ def _elements(log: Log, frame: Frame) -> dict[str, Any]:
     return {key: {"names": names[key], "units": units.get(key, [])} for key in names if key in frame.data}
 
 
-def _rows(log: Log, kind: Kind) -> Rows:
+def rows_of(log: Log, kind: Kind) -> Rows:
     """The rows of *kind*.
 
     Raises:
@@ -128,67 +127,6 @@ def _cut(frame: Frame) -> dict[str, Any]:
     """The frame's data, without the lists and texts that no page could show."""
     short: dict[str, Any] = Room().short(frame.data, _LETTERS, _ITEMS)
     return short
-
-
-@takes("{id}", "x", "from", "to", "points")
-def path(request: Request) -> Response:
-    """Where the creature was, seen from above, and on the axis: places at equal distances of its frames."""
-    query = Query(request)
-    state, _, log = opened(request)
-    axis = query.axis()
-    points = query.parse_int("points", 1500, 2, 5000)
-    low, high = query.number("from"), query.number("to")
-    with state.reading(log, {Kind.STATS}, times={Kind.CREATURE}):
-        mine = _rows(log, Kind.CREATURE)
-        first = 0 if low is None else mine.at(low)
-        last = len(mine) - 1 if high is None else mine.at(high)
-        chosen = np.unique(np.linspace(first, max(last, first), points).astype(np.int64)).tolist()
-        frames = log.frames(Kind.CREATURE, chosen)
-        x = Places(log, Kind.CREATURE, axis).of(chosen, frames)
-    more = {"row": chosen, "axis": x.tolist(), **_places(log, frames)}
-    return json_response({"run": log.id, "rows": len(mine), "from": first, "to": last, **more})
-
-
-def _places(log: Log, frames: list[Frame]) -> dict[str, Any]:
-    """Places of the creature and of other things, as columns; those that no frame has are left out.
-
-    Frames without a position have none of these; then the first two declared states are drawn against each other.
-    """
-    conventions = log.conventions
-    states = [variable for variable in log.reader.header.variables if variable.role == "state"][:2]
-    samples = [flatten(frame.data) for frame in frames]
-    position = next(filter(None, map(conventions.position, samples)), ())
-    objects: dict[str, str] = {}
-    for sample in samples:
-        objects = {**conventions.objects(sample), **objects}
-    columns: dict[str, list[Any]] = {"time": [frame.time for frame in frames]}
-    for meaning in ("step", "heading", "speed"):
-        columns[meaning] = [_value(sample, conventions.find(meaning, sample)) for sample in samples]
-    labels = ["x (m)", "y (m)"]
-    periods: list[float | None] = [None, None]
-    if position:
-        _put_places(columns, "", position, samples)
-    elif len(states) == 2:
-        labels = [f"{one.name} ({one.unit})" if one.unit else one.name for one in states]
-        periods = [period_of(one) if one.circular else None for one in states]
-        _put_places(columns, "", (states[0].key, states[1].key), samples)
-    for name, key in objects.items():
-        _put_places(columns, f"{name}_", (key,), samples)
-    known = {name: column for name, column in columns.items() if any(value is not None for value in column)}
-    return {"labels": labels, "periods": periods, "position": bool(position), "objects": list(objects), **known}
-
-
-def _value(sample: dict[str, Any], key: str | None) -> Any:
-    return None if key is None else sample[key]
-
-
-def _put_places(
-    columns: dict[str, list[Any]], prefix: str, keys: tuple[str, ...], samples: list[dict[str, Any]]
-) -> None:
-    """Add the columns x and y of what *keys* say."""
-    places = [Conventions.coordinates(sample, keys) for sample in samples]
-    for i, axis in enumerate("xy"):
-        columns[prefix + axis] = [None if place is None else place[i] for place in places]
 
 
 @takes("{id}")
@@ -302,7 +240,7 @@ def replay(request: Request) -> Response:
             403, "machine", f"the 3-D page is for this server's own machine; run there: trainlog replay {entry.name}"
         )
     with state.reading(log, (), times={Kind.CREATURE}):
-        rows = _rows(log, Kind.CREATURE)
+        rows = rows_of(log, Kind.CREATURE)
         row = min(query.parse_int("row", 0, 0, 2**53), len(rows) - 1)
         order = int(rows.order.pick(np.array([row]))[0])
     return RedirectResponse(state.replay_pages.open(log.id, log.reader.path, order), 303)

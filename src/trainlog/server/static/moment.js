@@ -5,7 +5,7 @@ import { button, element } from "./element.js";
 import { duration, flat } from "./format.js";
 import { address, get, messageOf } from "./net.js";
 import { change } from "./view.js";
-import { drawWays, nearestPlace } from "./way.js";
+import { drawWays, environments, nearestPlace } from "./way.js";
 
 /** @typedef {{id: string, slot: number, name: string}} Run */
 /** @typedef {{x: string, at?: number, row?: number, nearest?: number, span?: string | null}} Where */
@@ -43,7 +43,6 @@ export class Moment {
     this.scene.hidden = true;
     this.canvas = element("canvas");
     this.canvas.setAttribute("role", "img");
-    this.canvas.setAttribute("aria-label", "The way of the creature, seen from above");
     const play = element("div", "play");
     this.button = icon("▶", "Play", "space", () => this.toggle());
     this.slider = element("input", "", { type: "range", min: "0", max: "0", value: "0" });
@@ -324,6 +323,7 @@ export class Moment {
   draw() {
     const sides = this.main?.path?.x ? this.sides().filter(({ path }) => path?.x) : [];
     this.place = drawWays(this.canvas, sides);
+    this.canvas.setAttribute("aria-label", ["The path of the creature, seen from above", environments(sides)].filter(Boolean).join(", "));
   }
 
   // A click on the way goes to the nearest moment there.

@@ -25,9 +25,14 @@ export function drawWays(canvas, sides) {
   const tones = ground();
   const place = scale(sides, width, height);
   paintGrid(pen, tones, place, sides[0].path.labels, width, height);
+  pen.fillText(environments(sides), place.left + 3, height - 26);
   for (const side of sides.toReversed()) paintWay(pen, tones, place, side, sides.length > 1);
   return place;
 }
+
+/** Whose paths are shown, where the logs have several environments. @param {Side[]} sides */
+export const environments = (sides) =>
+  [...new Set(sides.flatMap(({ path }) => (path.environment ? [`environment ${path.environment} of several`] : [])))].join(", ");
 
 /**
  * The index of the place on a way that is nearest to a pixel of the canvas, or -1.
