@@ -36,6 +36,7 @@ __all__ = [
     "SEED_KEYS",
     "SIMULATED_MODEL",
     "SUMMARY",
+    "Usable",
     "WALL",
     "AxisKey",
     "AxisName",
@@ -309,6 +310,11 @@ class Conventions:
         if name == "sim_time" and self.dt is not None and (step := self.find("step", keys, is_usable)) is not None:
             return AxisKey(step, self.dt)
         return None
+
+    @property
+    def axis_keys(self) -> tuple[str, ...]:
+        """Every key that may be one of `axis`."""
+        return tuple(key for name in AXES if name != "time" for key in self.keys[name])
 
     @staticmethod
     def axis_order(*, summaries: bool = False) -> tuple[AxisName, ...]:

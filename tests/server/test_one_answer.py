@@ -14,7 +14,7 @@ import trainlog
 from made_logs import write_log
 from served import Site
 from trainlog import Kind, TrainingCurveRecorder, Variable
-from trainlog.conventions import AXES
+from trainlog.conventions import AXES, AxisName
 from trainlog.plot import Metric, PlotOptions, Run, pictures
 
 _NAN = math.nan
@@ -78,6 +78,25 @@ LOGS: dict[str, dict[str, Any]] = {
     "generations, and bools that come late": {
         "stats": [{"generation": n, "return": n / 7, **({"solved": n > 30} if n > 10 else {})} for n in range(40)],
     },
+    "events of starts, and no counter of episodes": {
+        "stats": [{"step": n, "reward": n / 3} for n in range(40)],
+        "events": {time: {"type": "episode_start"} for time in (0.5, 3.5, 20.5)},
+        "creature": [{"x": _turn(n)[0], "y": _turn(n)[1]} for n in range(60)],
+    },
+    "a counter and events of starts": {
+        "stats": [{"step": n, "episode": n // 5, "reward": n / 3} for n in range(40)],
+        "events": {time: {"type": "episode_start"} for time in (0.5, 3.5)},
+        "creature": [{"episode": n // 9, "step": n % 9, "speed": n / 3} for n in range(60)],
+    },
+    "a step that never changes": {
+        "stats": [{"step": 0, "global_step": n * 4, "epoch": 1, "episode": _NAN, "reward": n / 3} for n in range(40)],
+    },
+    "an epoch that never changes": {"stats": [{"epoch": 1, "reward": n / 3} for n in range(40)]},
+    "steps of an episode": {
+        "meta": {"conventions": {"step": "episode_step"}, "dt": 0.5},
+        "stats": [{"episode_step": n % 10, "reward": n / 3} for n in range(40)],
+        "creature": [{"step": n % 7, "speed": n / 3} for n in range(60)],
+    },
 }
 
 
@@ -93,19 +112,35 @@ def test_the_axes_and_the_curves(log: Path, runs: Path, serve: Callable[..., Sit
     run = Run(trainlog.open(log))
     site = serve(runs)
     info = site.run("run.flog")
-    drawn_over = [axis for axis in AXES if run.has_axis(Kind.STATS, axis)]
-    assert ["time", *info["kinds"]["stats"]["axes"]] == sorted(drawn_over, key=["time", *AXES].index)
+    drawn_over: dict[Kind, list[AxisName]] = {}
+    for kind in (Kind.STATS, Kind.CREATURE):
+        if run.columns(kind).table.rows:
+            drawn_over[kind] = [axis for axis in AXES if run.has_axis(kind, axis)]
+            assert ["time", *info["kinds"][str(kind)]["axes"]] == sorted(drawn_over[kind], key=["time", *AXES].index)
     assert next(axis for axis in info["axis_order"] if axis in info["axes"]) == run.default_axes(Kind.STATS)[0]
     for metric in run.metrics():
-        if metric.kind != Kind.STATS:
-            continue
-        for axis in drawn_over:
+        for axis in drawn_over[metric.kind]:
             ((x, y),) = run.points(metric, axis).values()
-            curve = site.run("run.flog", "series", keys=metric.key, x=axis, points=5000)["series"][metric.key]
+            query = {"kind": metric.kind, "keys": metric.key, "x": axis, "points": 5000}
+            curve = site.run("run.flog", "series", **query)["series"][metric.key]
             finite = np.isfinite(y)
             assert curve["x"] == x[finite].tolist()
             assert curve["y"] == y[finite].tolist()
             assert curve["nan"] == int(np.isnan(y).sum()), "a NaN is a value that was logged, an absent one is not"
+
+
+@pytest.mark.parametrize("name", [name for name, said in LOGS.items() if "creature" in said])
+def test_the_moments(name: str, runs: Path, serve: Callable[..., Site]) -> None:
+    """A frame of the creature is where the figures have it, whether its other values were read or not."""
+    write_log(runs / "run.flog", **LOGS[name])
+    run = Run(trainlog.open(runs / "run.flog"))
+    site = serve(runs)
+    for axis in [axis for axis in AXES if run.has_axis(Kind.CREATURE, axis)]:
+        places = run.axis_values(Kind.CREATURE, axis).tolist()
+        assert site.run("run.flog", "path", x=axis, points=5000)["axis"] == places
+        for row in (0, 31, len(places) - 1):
+            frame = site.run("run.flog", "frame", x=axis, at=places[row], nearest=1)
+            assert frame["axes"][axis] == frame["x"] == places[row]
 
 
 def test_the_reward(log: Path, runs: Path, serve: Callable[..., Site]) -> None:

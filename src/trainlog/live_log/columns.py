@@ -34,17 +34,20 @@ class Series:
             is that number.
         texts: the texts in the order of first sight.
         last: the newest value that is not NaN.
+        rises, falls: whether a finite number is higher, or lower, than the one before it.
         has_lists: whether some values are lists or arrays; these are not kept.
 
     """
 
-    __slots__ = ("has_lists", "last", "texts", "values")
+    __slots__ = ("_before", "falls", "has_lists", "last", "rises", "texts", "values")
 
     def __init__(self, file: ColumnFile, start: int) -> None:
         self.values = StoredColumn(file, start=start)
         self.texts: dict[str, int] = {}
         self.last: float | str | bool | None = None
         self.has_lists = False
+        self.rises = self.falls = False
+        self._before = math.nan  # the last finite number, until it rose and fell
 
     @property
     def shape(self) -> str:
@@ -52,6 +55,11 @@ class Series:
         if self.texts:
             return "text"
         return "list" if self.has_lists and self.last is None else "number"
+
+    @property
+    def varies(self) -> bool:
+        """Whether there are two different finite numbers."""
+        return self.rises or self.falls
 
     def extend(self, first: int, column: Column) -> None:
         """Add the values of the rows from *first* on."""
@@ -65,10 +73,18 @@ class Series:
             numbers = values.astype(np.float64, copy=state is not None)
         if state is not None:
             numbers[state != VALUE] = no_numbers(-1)
+        if not (self.rises and self.falls):
+            self._compare(numbers)
         self.values.pad_to(first)
         self.values.extend(numbers)
         if values.dtype != object and len(known := np.flatnonzero(numbers == numbers)):
             self.last = values[known[-1]].item()
+
+    def _compare(self, numbers: Floats) -> None:
+        finite = np.concatenate(([self._before], numbers[np.isfinite(numbers)]))
+        self.rises |= bool((finite[1:] > finite[:-1]).any())
+        self.falls |= bool((finite[1:] < finite[:-1]).any())
+        self._before = float(finite[-1])
 
     def numbers(self, start: int, stop: int) -> Floats:
         """Rows *start* to *stop*; NaN where there are no numbers, see `is_nan`."""
@@ -206,7 +222,7 @@ class Rows:
     Attributes:
         time: of each frame, seconds.
         order: where each stands among the frames of all kinds.
-        columns: the values; ``columns.rows`` lags behind ``len(rows)`` where only times were read.
+        columns: the values; ``columns.rows`` lags behind ``len(rows)`` where only times and clocks were read.
 
     """
 
@@ -214,6 +230,12 @@ class Rows:
         self.time = StoredColumn(file)
         self.order = StoredColumn(file, np.int64)
         self.columns = Columns(file)
+        self._clocks = Columns(file)
+
+    @property
+    def clocks(self) -> Columns:
+        """The columns that axes are made of, and perhaps others; these were read as far as the times."""
+        return self.columns if self.columns.rows >= self._clocks.rows else self._clocks
 
     def __len__(self) -> int:
         return len(self.order)
@@ -223,8 +245,7 @@ class Rows:
         known = len(self) - self.columns.rows if with_values else 0
         self.time.extend(batch.table.time[known:])
         self.order.extend(batch.order[known:])
-        if with_values:
-            self.columns.extend(batch.table)
+        (self.columns if with_values else self._clocks).extend(batch.table)
 
     def at(self, moment: float) -> int:
         """The last frame that is not after *moment*; the first one when all are. Times may step back."""

@@ -63,8 +63,8 @@ class _Part:
 
     Attributes:
         kinds: which.
-        wants_values: whether anybody wants more than times; may be set by any thread.
-        mark: how far they were read, in the present mode: times alone, or all values.
+        wants_values: whether anybody wants more than times and clocks; may be set by any thread.
+        mark: how far they were read, in the present mode: times and clocks, or all values.
         known: as ``mark``, in any mode.
         is_current: whether they were read as far as the log went at the last look.
         knows_times: whether that was so at any time, in any mode.
@@ -126,7 +126,7 @@ class _Part:
         self._batch_rows = self._rows_wanted()
         scan = Scan(
             kinds=self.kinds,
-            columns=None if self._reads_values else (),
+            columns=None if self._reads_values else self._log.conventions.axis_keys,
             after=self.mark.position or None,
             on_damage=self._log.note_damage,
             batch_rows=self._batch_rows,

@@ -15,13 +15,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from trainlog.axis_values import COMPUTED, axis_key, episodes_by_starts, is_added_up, without_restarts
 from trainlog.codec import Reader
 from trainlog.conventions import EPISODE_START, RANK, AxisKey, AxisName, Conventions, task_of
 from trainlog.environment_rows import dense_table, episode_marks, last_environment, steps_by_environment, together
 from trainlog.episode_summary import is_summary
 from trainlog.errors import PlotError
 from trainlog.model import Kind, Variable
-from trainlog.plot.axes import Axis, Floats, episode_progress, without_restarts
+from trainlog.plot.axes import Axis, Floats
 from trainlog.plot.columns import Columns, matches
 from trainlog.storage.location import RemotePath
 from trainlog.trajectory import coordinates_of
@@ -31,7 +32,6 @@ __all__ = ["Metric", "Run", "log_name", "log_names", "runs_of"]
 _MEASURED: Final = (Kind.STATS, Kind.EVOLUTION, Kind.CREATURE)
 _MAX_PARTS: Final = 8  # of a vector that is drawn as a whole
 _PART: Final = re.compile(r"(.+)\[(-?\d+)\]")
-_COMPUTED: Final = AxisKey("")  # an axis with computed values, without a column
 
 
 class Metric(NamedTuple):
@@ -182,20 +182,19 @@ class Run:
 
     def axis(self, kind: Kind, name: AxisName) -> Axis:
         """The axis of that name for the frames of *kind*."""
-        return Axis.of(name, (self._axis_key(kind, name) or _COMPUTED).key)
+        return Axis.of(name, (self._axis_key(kind, name) or COMPUTED).key)
 
     def _axis_key(self, kind: Kind, name: AxisName) -> AxisKey | None:
         """The column of an axis; None when the frames do not have that axis."""
-        by_events = name == "episode" and len(self.episode_starts)
-        if name == "time" or (by_events and kind != Kind.STATS):
-            return _COMPUTED
         columns = self.columns(kind)
-        key = self.conventions.axis(
+        return axis_key(
+            self.conventions,
+            kind,
             name,
             columns.table,
             lambda key: columns.is_number(key) and (columns.varies(key) or columns.table.rows == 1),
+            has_starts=len(self.episode_starts) > 0,
         )
-        return _COMPUTED if key is None and by_events else key
 
     def axis_values(self, kind: Kind, name: AxisName) -> Floats:
         """The values of an axis for the frames of *kind*: float64, shape (rows,); NaN for frames without one.
@@ -213,18 +212,16 @@ class Run:
             raise PlotError(f"{self.label}: its {kind} frames have no {name}; they can be drawn over {known}")
         if found.key:
             numbers = columns.numbers(found.key) * found.factor
-            restarts = kind == Kind.CREATURE or self.conventions.restarts(found.key)
-            return without_restarts(numbers) if restarts else numbers
+            return without_restarts(numbers) if is_added_up(self.conventions, kind, found) else numbers
         time = columns.table.time
         if name == "time":
             return time
-        number = np.searchsorted(self.episode_starts, time, side="right").astype(np.float64)
-        return number + episode_progress(number)
+        return episodes_by_starts(self.episode_starts, time)
 
     def is_added_up(self, kind: Kind, name: AxisName) -> bool:
         """Whether the axis is a counter that restarts with each episode, and was made monotonic."""
         found = self._axis_key(kind, name)
-        if kind != Kind.CREATURE or found is None or not found.key:
+        if found is None or not is_added_up(self.conventions, kind, found):
             return False
         return bool((np.diff(self.columns(kind).numbers(found.key)) < 0).any())
 

@@ -24,6 +24,7 @@ from trainlog.server.curves import (
     curve,
     damage_of,
     has_episodes,
+    is_of_one_column,
     own_axis,
     places_of,
     series_of,
@@ -87,7 +88,12 @@ def run(request: Request) -> Response:
                 "keys": keys_of(log, kind, shapes),
                 "left_out": list(rows.columns.left_out),
                 "all_keys": not rows.columns.left_out and not rows.columns.leaves_out,
-                "axes": {axis: one._asdict() for axis, one in own.items() if one is not None},
+                # Without a key where a place takes more than what its row has in one column.
+                "axes": {
+                    axis: {**one._asdict(), "key": one.key if is_of_one_column(log, kind, one) else ""}
+                    for axis, one in own.items()
+                    if one is not None
+                },
             }
         header, room = log.reader.header, Room()
         return json_response(
@@ -157,7 +163,7 @@ def series(request: Request) -> Response:
     if points * len(keys) > state.limits.values:
         raise wrong(f"keys times points is more than {state.limits.values:,}")
     smooth = query.smoothing()
-    with state.reading(log, {kind}):
+    with state.reading(log, {kind, *_READ_FIRST}):
         cursor = log.settled()
         window = rows_query.window(log)
         rows = log.rows.get(kind)
@@ -192,7 +198,7 @@ def rows(request: Request) -> Response:
     query, kind = rows_query.query, rows_query.kind
     state, _, log = opened(request)
     points = query.parse_int("points", 1000, 1, state.limits.points)
-    with state.reading(log, {kind}):
+    with state.reading(log, {kind, *_READ_FIRST}):
         keys = _known(log, kind, query.names("keys"))
         if points * max(len(keys), 1) > state.limits.values:
             points = max(state.limits.values // len(keys), 1)
@@ -234,7 +240,7 @@ def csv_rows(request: Request) -> Response:
     rows_query = RowsQuery(request)
     kind, axis = rows_query.kind, rows_query.axis
     state, entry, log = opened(request)
-    with state.reading(log, {kind}, patience=60.0):
+    with state.reading(log, {kind, *_READ_FIRST}, patience=60.0):
         keys = _known(log, kind, rows_query.query.names("keys"))
         window = rows_query.window(log)
     name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in entry.name)[-80:]

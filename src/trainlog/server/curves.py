@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.conventions import AXES, AxisKey, AxisName, Conventions
+from trainlog.axis_values import COMPUTED, axis_key, episodes_by_starts, is_added_up, without_restarts
+from trainlog.conventions import AXES, EPISODE_START, AxisKey, AxisName, Conventions
 from trainlog.episode_summary import is_summary
 from trainlog.live_log.column_file import ColumnFile, codes_of, is_nan
 from trainlog.live_log.columns import Series
@@ -20,7 +21,7 @@ from trainlog.server.responses import ApiError
 
 __all__ = [
     *["Window", "axes_of", "axis_values", "curve", "damage_of", "has_episodes", "own_axis", "places_of", "series_of"],
-    *["smooth_curve", "window_of"],
+    *["is_of_one_column", "is_rising", "rows_of_events", "smooth_curve", "window_of"],
 ]
 
 # Kinds whose rows tell where the others are on an axis, in the order of trust.
@@ -39,20 +40,57 @@ def axes_of(log: Log) -> list[AxisName]:
 
 
 def own_axis(log: Log, kind: Kind, axis: AxisName, *, within_episode: bool = False) -> AxisKey | None:
-    """The key that holds the values of *axis* in frames of *kind*, and their factor.
+    """The key that holds the values of *axis* in frames of *kind*, and their factor; see `trainlog.axis_values`.
 
     In a log of episodes the steps begin anew with each one, so that they are an axis only within one.
     """
     rows = log.rows.get(kind)
-    if rows is None:
+    if rows is None or axis == "time":
         return None
-    series = rows.columns.series
+    series = rows.clocks.series
     keys = [key for key, one in series.items() if one.shape == "number"]
-    if has_episodes(log) and not within_episode:
+    is_of_episodes = has_episodes(log)
+    if is_of_episodes and not within_episode:
         if kind == Kind.CREATURE:
             return None
         keys = [key for key in keys if not log.conventions.restarts(key)]
-    return log.conventions.axis(axis, keys)
+    return axis_key(
+        log.conventions,
+        kind,
+        axis,
+        keys,
+        lambda key: series[key].varies or rows.clocks.rows == 1,
+        has_starts=not is_of_episodes and kind in _GUIDES and _has_events(log, EPISODE_START),
+    )
+
+
+def is_of_one_column(log: Log, kind: Kind, key: AxisKey) -> bool:
+    """Whether the place of a row on the axis of that key is what its column has in this row, and in all to come."""
+    return key != COMPUTED and (has_episodes(log) or not is_added_up(log.conventions, kind, key))
+
+
+def is_rising(log: Log, kind: Kind, axis: AxisName) -> bool:
+    """Whether rows say themselves where they are on *axis*, and none is before the one before it."""
+    own = own_axis(log, kind, axis)
+    return axis == "time" or (
+        own is not None and own != COMPUTED and kind != Kind.EVENT and not log.rows[kind].clocks.series[own.key].falls
+    )
+
+
+def _has_events(log: Log, event_type: str) -> bool:
+    events = log.rows.get(Kind.EVENT)
+    key = None if events is None else log.conventions.event_type(events.columns.series)
+    return events is not None and key is not None and event_type in events.columns.series[key].texts
+
+
+def rows_of_events(log: Log, event_type: str) -> npt.NDArray[np.intp]:
+    """The rows of the events of that type."""
+    events = log.rows.get(Kind.EVENT)
+    key = None if events is None else log.conventions.event_type(events.columns.series)
+    if events is None or key is None:
+        return np.empty(0, np.intp)
+    code = events.columns.series[key].texts.get(event_type, -2)
+    return np.flatnonzero(events.columns.codes(key, 0, events.columns.rows) == code)
 
 
 def has_episodes(log: Log) -> bool:
@@ -74,22 +112,34 @@ def axis_values(log: Log, kind: Kind, axis: AxisName, start: int, stop: int, *, 
         order, value = rows.order.read(start, stop), None
         inside = own_axis(log, kind, "step" if axis == "episode" else axis, within_episode=True)
         if inside is not None and kind == Kind.CREATURE:
-            value = rows.columns.numbers(inside.key, start, stop) * inside.factor
+            value = rows.clocks.numbers(inside.key, start, stop) * inside.factor
         return continued(log, axis, order, value)
     if own is not None and kind != Kind.EVENT:
-        return rows.columns.numbers(own.key, start, stop) * own.factor
+        return _own_values(log, kind, own, start, stop, within_episode=within_episode)
     for guide in _GUIDES:
         found = own_axis(log, guide, axis)
         other = log.rows.get(guide)
-        if found is None or other is None or not other.columns.rows:
+        if found is None or other is None or not (count := other.clocks.rows):
             continue
-        known = other.time.read(0, other.columns.rows)
-        values = other.columns.numbers(found.key, 0, other.columns.rows) * found.factor
+        known = other.time.read(0, count)
+        values = _own_values(log, guide, found, 0, count)
         good = np.isfinite(values)
         if good.any():
             order = np.argsort(known[good], kind="stable")
             return np.interp(time, known[good][order], values[good][order])
     raise ApiError(400, "axis", f"this log has no {axis} that its {kind} frames could be shown on")
+
+
+def _own_values(log: Log, kind: Kind, own: AxisKey, start: int, stop: int, *, within_episode: bool = False) -> Floats:
+    """The values of rows *start* to *stop* on the axis that they have of their own."""
+    rows = log.rows[kind]
+    if own == COMPUTED:
+        starts = log.rows[Kind.EVENT].time.read()[rows_of_events(log, EPISODE_START)]
+        return episodes_by_starts(starts, rows.time.read())[start:stop]
+    falls = rows.clocks.series[own.key].falls
+    if within_episode or not falls or is_of_one_column(log, kind, own):
+        return rows.clocks.numbers(own.key, start, stop) * own.factor
+    return without_restarts(rows.clocks.numbers(own.key, 0, stop) * own.factor)[start:]
 
 
 class Window(NamedTuple):
@@ -162,9 +212,9 @@ def window_of(
 
 def places_of(log: Log, kind: Kind, axis: AxisName, window: Window) -> dict[str, Floats]:
     """Where the rows of *window* are on the axes other than *axis* that they have values of."""
-    found = {name: own for name in AXES if name != axis and (own := own_axis(log, kind, name)) is not None}
-    places: dict[str, Floats] = {name: window.numbers(log, kind, own.key) * own.factor for name, own in found.items()}
-    return places if axis == "time" else {"time": window.numbers(log, kind, "time"), **places}
+    start, stop = window.span
+    names = [name for name in AXES if name != axis and (name == "time" or own_axis(log, kind, name) is not None)]
+    return {name: axis_values(log, kind, name, start, stop)[window.rows - start] for name in names}
 
 
 def curve(

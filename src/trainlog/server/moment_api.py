@@ -21,7 +21,7 @@ from trainlog.live_log.log import Log
 from trainlog.model import Frame, Kind
 from trainlog.server.app_state import opened
 from trainlog.server.cards import FUNCTION
-from trainlog.server.curves import axes_of
+from trainlog.server.curves import axes_of, rows_of_events
 from trainlog.server.places import Places
 from trainlog.server.query import Query, takes
 from trainlog.server.responses import ApiError, Room, json_response
@@ -59,8 +59,8 @@ def frame(request: Request) -> Response:
         else:
             row = among.nearest(at) if nearest else among.last_before(at)
         (found,) = log.frames(kind, [row])
-        x = float(among.of([row], [found])[0])
-        axes = _axes(log, kind, row, found)
+        x = float(among.of([row])[0])
+        axes = _axes(log, kind, row)
     keys = flatten(found.data)
     step = log.conventions.find("step", keys)
     names = {log.conventions.qpos(keys): "qpos", log.conventions.qvel(keys): "qvel"}
@@ -83,12 +83,12 @@ def frame(request: Request) -> Response:
     )
 
 
-def _axes(log: Log, kind: Kind, row: int, frame: Frame) -> dict[str, float]:
+def _axes(log: Log, kind: Kind, row: int) -> dict[str, float]:
     """Where a frame is on every axis that it can be shown on."""
     found: dict[str, float] = {}
     for axis in axes_of(log):
         with suppress(ApiError):
-            found[axis] = float(Places(log, kind, axis).of([row], [frame])[0])
+            found[axis] = float(Places(log, kind, axis).of([row])[0])
     return found
 
 
@@ -137,21 +137,10 @@ def functions(request: Request) -> Response:
     with state.reading(log, {Kind.EVENT}):
         known = _FUNCTIONS.setdefault(log, _Functions())
         with known.lock:
-            for row in _sampled_rows(log)[known.looked :]:
+            for row in rows_of_events(log, FUNCTION_SAMPLE).tolist()[known.looked :]:
                 known.add(row, log)
             found = [one.as_json() for one in known.by_name.values()]
         return json_response({"run": log.id, "functions": found})
-
-
-def _sampled_rows(log: Log) -> list[int]:
-    """The events that are samples of functions."""
-    events = log.rows.get(Kind.EVENT)
-    key = None if events is None else log.conventions.event_type(events.columns.series)
-    if events is None or key is None:
-        return []
-    codes = events.columns.codes(key, 0, events.columns.rows)
-    rows: list[int] = np.flatnonzero(codes == events.columns.series[key].texts.get(FUNCTION_SAMPLE, -2)).tolist()
-    return rows
 
 
 class _Functions:
@@ -218,7 +207,7 @@ def function(request: Request) -> Response:
     state, _, log = opened(request)
     with state.reading(log, {Kind.EVENT}):
         row = query.parse_int("row", 0, 0, 2**53)
-        if row not in _sampled_rows(log):
+        if row not in rows_of_events(log, FUNCTION_SAMPLE):
             raise ApiError(404, "row", "there is no sample of a function in that row")
         data = log.frames(Kind.EVENT, [row])[0].data
     values = _grid(data)

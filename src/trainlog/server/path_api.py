@@ -106,7 +106,7 @@ def path(request: Request) -> Response:
             times = [frame.time for frame in frames]
             samples = [flatten(walker.data_of(frame, log)) for frame in frames]
             name = str(walker.environment) if walker.has_others else ""
-        x = Places(log, Kind.CREATURE, axis).of(chosen, frames)
+        x = Places(log, Kind.CREATURE, axis).of(chosen)
     more = {"row": chosen, "axis": x.tolist(), "time": times, **_places(log, times, samples, position)}
     return json_response(
         {"run": log.id, "rows": len(mine), "from": first, "to": last, **({"environment": name} if name else {}), **more}

@@ -60,7 +60,7 @@ export class Line {
     const axis = page.axis();
     const axes = page.info(this.run.id)?.kinds[message.kind]?.axes ?? {};
     const own = axis === "time" ? { key: null } : axes[axis];
-    if (!own) return false;
+    if (!own || own.key === "") return false; // the server knows where rows are on such an axis
     const columnOf = (/** @type {string} */ key) => (Object.hasOwn(message.columns, key) ? message.columns[key] : []);
     const values = columnOf(this.one.key);
     const [whereKey, whereText] = this.one.where ? this.one.where.split(":") : [];
@@ -75,7 +75,8 @@ export class Line {
         this.curve.x.push(x);
         this.curve.y.push(value);
         for (const [name, places] of Object.entries(this.curve.at)) {
-          places.push(name === "time" ? message.time[i] : (columnOf(axes[name]?.key)[i] ?? NaN) * (axes[name]?.factor ?? 1));
+          const place = axes[name];
+          places.push(name === "time" ? message.time[i] : place?.key ? (columnOf(place.key)[i] ?? NaN) * place.factor : NaN);
         }
       } else if (values.length) this.again = true; // a NaN, or nothing: the server knows
     }
