@@ -30,6 +30,19 @@ def test_list_shows_what_differs_and_the_last_reward(tmp_path: Path, capsys: pyt
     assert "args/lr" not in out  # it is the same in all
 
 
+def test_the_reward_is_that_of_the_own_conventions_of_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    conventions = {"reward": "profit", "step": "env_frames"}
+    rows = [{"env_frames": 8 * n, "step": n, "profit": n + 20.0, "reward": 0.5 * n} for n in range(5)]
+    make_run(tmp_path / "own.flog", {"conventions": conventions}, rows)
+    _, out, _ = run(capsys, "list", tmp_path)
+    assert [line.split()[:4] for line in out.splitlines()] == [
+        ["run", "state", "env_frames", "profit"],
+        ["own.flog", "running", "32", "24"],
+    ]
+    _, out, _ = run(capsys, "compare", tmp_path)
+    assert out.split()[:3] == ["runs", "last", "profit"]
+
+
 def test_list_filters_sorts_limits_and_chooses_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep(tmp_path)
     make_run(tmp_path / "other.flog", {"algo": "sac"}, [])

@@ -16,6 +16,7 @@ from served import Site
 from trainlog import Kind, TrainingCurveRecorder, Variable
 from trainlog.conventions import AXES, AxisName
 from trainlog.plot import Metric, PlotOptions, Run, pictures
+from trainlog.plot.figures import main_metric
 
 _NAN = math.nan
 
@@ -91,6 +92,9 @@ LOGS: dict[str, dict[str, Any]] = {
     "a step that never changes": {
         "stats": [{"step": 0, "global_step": n * 4, "epoch": 1, "episode": _NAN, "reward": n / 3} for n in range(40)],
     },
+    "a return that is a bool": {"stats": [{"step": n, "return": n > 10, "reward": n / 3} for n in range(40)]},
+    "a return that is NaN": {"stats": [{"step": n, "return": _NAN, "reward": n / 3} for n in range(40)]},
+    "an unusual name of the reward": {"stats": [{"step": n, "agent/total_reward": n / 3} for n in range(40)]},
     "an epoch that never changes": {"stats": [{"epoch": 1, "reward": n / 3} for n in range(40)]},
     "steps of an episode": {
         "meta": {"conventions": {"step": "episode_step"}, "dt": 0.5},
@@ -148,13 +152,17 @@ def test_the_reward(log: Path, runs: Path, serve: Callable[..., Site]) -> None:
     run = Run(trainlog.open(log))
     site = serve(runs)
     table = run.columns(Kind.STATS).table
-    key = run.conventions.reward(table)
+    key = run.conventions.reward(table, lambda key: bool(np.isfinite(table.numbers(key)).any()))
     assert key is not None
     numbers = table.numbers(key)
     site.until(lambda: site.get("/api/v1/runs").json["runs"][0]["reward"] is not None)
     listed = site.get("/api/v1/runs").json["runs"][0]["reward"]
     assert listed == numbers[np.isfinite(numbers)][-1]
-    assert key in [str(metric) for metric in run.metrics()]
+    shown = [
+        each["key"] for card in site.run("run.flog")["cards"] for each in card["series"] if each["label"] == "reward"
+    ]
+    assert shown == [key]
+    assert str(main_metric([run])) == key
     recorder = TrainingCurveRecorder.from_log(log)
     np.testing.assert_array_equal(recorder.reward_history, numbers)
 

@@ -109,6 +109,11 @@ class Metric:
         """Of its finite numbers; NaN without any."""
         return self.total / self.numbers if self.numbers else math.nan
 
+    @property
+    def varies(self) -> bool:
+        """Whether it has two different finite numbers."""
+        return self.low < self.high
+
     def packed(self) -> list[Any]:
         """As plain values."""
         return [sorted(self.types), self.rows, self.first, self.last, self.low, self.high, self.total, self.numbers]
@@ -271,7 +276,7 @@ class Facts:
         duration: time of the last frame, in seconds since the run began.
         torn: whether it ends inside a record.
         holes: places of bytes that are no record, and how many bytes that are.
-        last: the last finite number of each metric, by the name of the column: ``last/reward``.
+        last: the last finite number of each metric, by the name of the column: ``last/reward``. Bools are 1 and 0.
         reward, step: the metrics that are these, by the log's own conventions; empty for none.
         read: whether all of it was read, so that frames, duration, damage and metrics are known.
 
@@ -417,13 +422,13 @@ def _read(reader: Reader, facts: Facts, before: tuple[Facts, Digest, str] | None
     facts.damage += sum(gap.size for gap in gaps if not gap.torn)
     facts.frames = int(sum(span[0] for span in digest.spans.values()))
     facts.duration = max((span[2] for span in digest.spans.values()), default=0.0)
-    last = last_values(digest)
-    facts.last = {f"{_LAST}{key}": value for key, value in last.items()}
+    metrics = _metrics_of(digest)
+    facts.last = {f"{_LAST}{key}": metric.last for key, metric in metrics.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainlogWarning)
         conventions = Conventions.of(reader.header)
-    facts.reward = conventions.reward(last) or ""
-    facts.step = conventions.find("step", last) or ""
+    facts.reward = conventions.reward(metrics) or ""
+    facts.step = conventions.find("step", metrics, lambda key: metrics[key].varies or metrics[key].rows == 1) or ""
     facts.read = True
     return any(gap.torn for gap in gaps), digest, position
 
@@ -449,11 +454,11 @@ def _add(digest: Digest, reader: Reader, position: str | None, gaps: list[Gap]) 
     return position or "" if batch is None else batch.position
 
 
-def last_values(digest: Digest, kinds: Iterable[Kind] = _MEASURED) -> dict[str, float]:
-    """The last finite number of each metric of stats, and of generations where stats do not have it."""
-    found: dict[str, float] = {}
-    for kind in kinds:
+def _metrics_of(digest: Digest) -> dict[str, Metric]:
+    """The metrics of stats that have a finite number, and those of generations where stats do not have them."""
+    found: dict[str, Metric] = {}
+    for kind in _MEASURED:
         for key, metric in digest.kinds.get(int(kind), {}).items():
-            if metric.numbers and metric.types != {"b"}:
-                found.setdefault(key, metric.last)
+            if metric.numbers:
+                found.setdefault(key, metric)
     return found

@@ -152,6 +152,10 @@ class Runs(Sequence[RunInfo]):
         """What is wrong with which run, by name: bytes that are no record, or a log that cannot be read."""
         return _problems(self._mine(read=True))
 
+    def steps_and_rewards(self) -> list[tuple[str, str]]:
+        """The keys of the step and of the reward of each run, by its own conventions; empty for none."""
+        return [(one.facts.step, one.facts.reward) for one in self._entries(read=True).values()]
+
     def known_damage(self) -> dict[str, str]:
         """`damaged`, as far as the logs were read by now; nothing is read for it."""
         return self.damaged if True in self._settings.known else {}

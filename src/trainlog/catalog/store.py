@@ -22,7 +22,7 @@ __all__ = ["NAME", "Entry", "Store", "location"]
 
 NAME: Final = ".trainlog-catalog.sqlite"
 
-_VERSION: Final = zlib.crc32(f"4 {Facts.__slots__}".encode()) >> 1  # facts are kept as lists, by the place of a field
+_VERSION: Final = zlib.crc32(f"5 {Facts.__slots__}".encode()) >> 1  # facts are kept as lists, by the place of a field
 _ID: Final = 0x54724C67  # of SQLite's `application_id`: what else is called so is not touched
 _WAIT: Final = 10.0  # seconds that a process waits for another
 _TABLE: Final = """

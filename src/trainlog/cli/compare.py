@@ -54,12 +54,11 @@ def command(
     provenance = [key for key in columns_option(by) if key.startswith("run/")]
     rows, _ = chosen.rows_for([*(f"{of}/{key}" for key in wanted), *provenance], read=True)
     if not wanted:
-        last = dict.fromkeys(key.removeprefix("last/") for row in rows for key in row if key.startswith("last/"))
-        reward = Conventions().reward(last)
-        if reward is None:
+        rewards = Counter(reward for _, reward in chosen.steps_and_rewards() if reward)
+        if not rewards:
             raise ExpressionError("these runs have no reward; --metrics names what is compared")
-        wanted = [reward]
-        rows, _ = chosen.rows_for([f"{of}/{reward}", *provenance], read=True)
+        wanted = [key for key, _ in rewards.most_common(1)]
+        rows, _ = chosen.rows_for([f"{of}/{wanted[0]}", *provenance], read=True)
     keys = columns_option(by) or all_but_seed(rows)
     for key in keys:
         if not any(key in row for row in rows):

@@ -12,7 +12,6 @@ from trainlog.catalog.filter import resolve
 from trainlog.catalog.groups import varying
 from trainlog.catalog.runs import Runs, runs
 from trainlog.cli.output import LogPath, echo, human_size, human_time, strict_json
-from trainlog.conventions import Conventions
 from trainlog.printable import printable
 from trainlog.report.facts import human
 
@@ -49,7 +48,7 @@ def command(
     wanted = columns_option(columns)
     keys = [*wanted, *([sort.removeprefix("-")] if sort else [])]
     rows, known = chosen.rows_for(keys, read=not wanted)
-    names = wanted or _default_columns(rows)
+    names = wanted or _default_columns(rows, chosen.steps_and_rewards())
     if sort:
         rows = _sorted(rows, known, sort)
     left = len(rows) - limit if limit is not None and len(rows) > limit else 0
@@ -96,12 +95,8 @@ def _sorted(rows: list[dict[str, Any]], known: Mapping[str, Any], sort: str) -> 
     return [row for _, row in having] + lacking
 
 
-def _default_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    metrics: dict[str, None] = {}
-    for keys in dict.fromkeys(tuple(key[5:] for key in row if key.startswith("last/")) for row in rows):
-        for key in (Conventions().find("step", keys), Conventions().reward(keys)):
-            if key is not None:
-                metrics[f"last/{key}"] = None
+def _default_columns(rows: Sequence[Mapping[str, Any]], measures: Iterable[tuple[str, str]]) -> list[str]:
+    metrics = dict.fromkeys(f"last/{key}" for pair in measures for key in pair if key)
     differing = varying(rows)[:_MOST_VARYING]
     reason = ["reason"] if any("reason" in row for row in rows) else []
     return ["run", "state", *differing, *metrics, "duration", "size", *reason]

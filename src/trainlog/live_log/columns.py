@@ -61,6 +61,11 @@ class Series:
         """Whether there are two different finite numbers."""
         return self.rises or self.falls
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a text or a finite number."""
+        return bool(self.texts) or self._before == self._before
+
     def extend(self, first: int, column: Column) -> None:
         """Add the values of the rows from *first* on."""
         values, state = column

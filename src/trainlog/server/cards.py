@@ -59,7 +59,7 @@ _EPISODE_COLORS: Final = {EpisodeType.EVALUATION: "blue", EpisodeType.TRAINING: 
 def cards_of(log: Log) -> list[dict[str, Any]]:
     """The charts that come first, where their keys are."""
     rows = log.rows.get(Kind.STATS)
-    shapes = {} if rows is None else {key: series.shape for key, series in rows.columns.series.items()}
+    shapes = {} if rows is None else {key: one.shape for key, one in rows.columns.series.items() if one.is_known}
     if has_episodes(log):
         titles = {key: title for key, title in _EPISODE_TITLES.items() if key in shapes}
         return [_episode_card(key, title) for key, title in titles.items()]
@@ -69,7 +69,7 @@ def cards_of(log: Log) -> list[dict[str, Any]]:
         series = []
         for label, color, wanted in curves:
             if isinstance(wanted, str):
-                key = log.conventions.find(wanted, keys)
+                key = log.conventions.reward(keys) if wanted == "reward" else log.conventions.find(wanted, keys)
             else:
                 key = next((one for one in wanted if one in keys), None)
             if key is not None:
