@@ -146,6 +146,22 @@ def test_generations_have_the_original_names(serve: Callable[..., Any], runs: Pa
     assert answer["events"] == [{"timestamp": 3.0, "type": "unknown", "msg": "", "extra": 1}]
 
 
+def test_a_log_with_names_of_its_own_is_told_under_the_original_ones(serve: Callable[..., Any], runs: Path) -> None:
+    meta = {"conventions": {"event_type": "what", "event_message": "text", "position": "base"}}
+    frames = [
+        Flog.frame(n / 10, CREATURE, {"base": [n, -n, 1.0], "com": [0.0] * 3, "vel_mps": n / 4, "velocity": [1.0]})
+        for n in range(101)
+    ]
+    frames.append(Flog.frame(11, EVENT, {"what": "fall", "text": "it fell", "type": "x"}))
+    (runs / "x.bin").write_bytes(Flog.header(meta) + b"".join(frames))
+    answer = serve(runs).get("/api/flog/analyze", path="x.bin").json
+    event = {"timestamp": 11.0, "type": "fall", "msg": "it fell", "what": "fall", "text": "it fell"}
+    assert answer["events"] == [event]
+    summary = answer["physics_summary"]
+    assert (summary["avg_speed"], summary["max_speed"]) == (12.5, 25.0)
+    assert summary["trajectory"] == [{"t": n / 10, "x": n, "y": -n, "z": 1.0} for n in (0, 50, 100)]
+
+
 def test_what_the_original_takes(serve: Callable[..., Any], runs: Path) -> None:
     frames = [Flog.frame(n, STATS, {"step": n}) for n in range(5)]
     (runs / "x.bin").write_bytes(Flog.header({}) + b"".join(frames))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from math import isfinite
 from pathlib import PurePosixPath
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -12,13 +15,16 @@ from starlette.responses import Response
 
 from trainlog.catalog.facts import Digest, Metric
 from trainlog.catalog.live import LiveRun
+from trainlog.conventions import EVOLUTION_NAMES, Conventions
 from trainlog.live_log.log import Log
 from trainlog.model import Frame, Kind
 from trainlog.scan import Scan
 from trainlog.server.app_state import State, state_of
+from trainlog.server.path_api import data_of, walker_of
 from trainlog.server.query import Query, takes
 from trainlog.server.responses import ApiError, Download, Room, json_pieces, json_response
 from trainlog.server.security import refuse_other_sites
+from trainlog.table.values import flatten, number
 
 __all__ = ["analyze", "list_logs", "reset", "watch"]
 
@@ -30,9 +36,7 @@ _SPEEDS: Final[WeakKeyDictionary[Log, tuple[int, float, float]]] = WeakKeyDictio
 # The fields of an evolution frame: under which names they are looked for, and what stands where there are none.
 _EVOLUTION: Final[Mapping[str, tuple[tuple[str, ...], Any]]] = {
     "gen": (("gen", "generation"), 0),
-    "best_fitness": (("best_fitness", "best"), 0),
-    "avg_fitness": (("avg_fitness", "avg"), 0),
-    "best_distance": (("best_distance", "dist"), 0),
+    **{name: ((name, first), 0) for name, first in EVOLUTION_NAMES.items()},
     "upright": (("upright", "up"), 0),
     "stood": (("stood",), False),
 }
@@ -81,12 +85,12 @@ def analyze(request: Request) -> Response:
     with state.reading(log, {Kind.STATS, Kind.EVOLUTION, Kind.EVENT}, times={Kind.CREATURE}, patience=60.0):
         counts = {kind: len(rows) for kind, rows in log.rows.items()}
         mean, largest = _speeds(log)
+        places = _places(log) if counts.get(Kind.CREATURE) else iter(())
         duration = log.duration()
 
-    def all_of(kind: Kind, row: Row, every: int = 1) -> Iterator[Any]:
-        return _rows(log, kind, range(0, counts.get(kind, 0), every), row)
+    def all_of(kind: Kind, row: Row) -> Iterator[Any]:
+        return _rows(log, kind, range(counts.get(kind, 0)), row)
 
-    places = (place for place in all_of(Kind.CREATURE, _place, _EVERY) if place is not None)
     physics = {"avg_speed": round(mean, 4), "max_speed": round(largest, 4), "trajectory": places}
     return Download(
         json_pieces(
@@ -103,7 +107,7 @@ def analyze(request: Request) -> Response:
                 "meta": Room().short(log.meta),
                 "stats": all_of(Kind.STATS, _row),
                 "evolution": all_of(Kind.EVOLUTION, _generation),
-                "events": all_of(Kind.EVENT, _event),
+                "events": all_of(Kind.EVENT, partial(_event, log.conventions)),
                 "physics_summary": {
                     "count": counts.get(Kind.CREATURE, 0),
                     **(physics if counts.get(Kind.CREATURE) else {}),
@@ -145,7 +149,7 @@ def _word(meta: Mapping[str, Any], name: str, default: str = "") -> str:
     return str(meta.get(name, default))[:_LETTERS]
 
 
-def _rows(log: Log, kind: Kind, which: range, row: Row) -> Iterator[Any]:
+def _rows(log: Log, kind: Kind, which: Sequence[int], row: Row) -> Iterator[Any]:
     """Frames by number, each as *row* tells it; read as the client reads."""
     for start in range(0, len(which), _BLOCK):
         yield from map(row, log.frames(kind, which[start : start + _BLOCK]))
@@ -165,8 +169,12 @@ def _generation(frame: Frame) -> dict[str, Any]:
     return {"timestamp": frame.time, **fields}
 
 
-def _event(frame: Frame) -> dict[str, Any]:
-    return {"timestamp": frame.time, "type": "unknown", "msg": "", **Room().short(frame.data)}
+def _event(conventions: Conventions, frame: Frame) -> dict[str, Any]:
+    """All that it says, with its type and its message under the names that clients know."""
+    data = Room().short(frame.data)
+    kind, message = conventions.event_type(data), conventions.find("event_message", data)
+    named = {name: data[key] for name, key in (("type", kind), ("msg", message)) if key is not None}
+    return {"timestamp": frame.time, "type": "unknown", "msg": "", **data, **named}
 
 
 def _speeds(log: Log) -> tuple[float, float]:
@@ -174,11 +182,13 @@ def _speeds(log: Log) -> tuple[float, float]:
     count = len(log.rows[Kind.CREATURE]) if Kind.CREATURE in log.rows else 0
     known, mean, largest = _SPEEDS.get(log, (-1, 0.0, 0.0))
     if known != count:
-        digest = Digest()
-        for batch in log.reader.scan(Scan(kinds=Kind.CREATURE, columns=["speed"], on_damage="ignore")):
+        digest, keys = Digest(), log.conventions.keys["speed"]
+        for batch in log.reader.scan(Scan(kinds=Kind.CREATURE, columns=keys, on_damage="ignore")):
             if batch.table.rows:
                 digest.add(batch.table)
-        speed = digest.kinds.get(Kind.CREATURE, {}).get("speed", Metric())
+        metrics = digest.kinds.get(Kind.CREATURE, {})
+        key = log.conventions.find("speed", metrics, lambda key: metrics[key].numbers > 0)
+        speed = Metric() if key is None else metrics[key]
         mean = speed.total / max(count, 1)
         largest = speed.high if speed.numbers else 0.0
         if speed.numbers < count:
@@ -187,9 +197,24 @@ def _speeds(log: Log) -> tuple[float, float]:
     return mean, largest
 
 
-def _place(frame: Frame) -> dict[str, float] | None:
-    for key in ("com", "pos"):
-        value = frame.data.get(key)
-        if isinstance(value, list) and len(value) >= 3 and all(isinstance(one, int | float) for one in value[:3]):
-            return {"t": round(frame.time, 1), **{name: round(value[i], 3) for i, name in enumerate("xyz")}}
-    return None
+def _places(log: Log) -> Iterator[dict[str, float]]:
+    """Every so many frames where the creature is.
+
+    That is what the log itself calls its position, then ``com`` or ``pos`` as in the original, then what the dashboard
+    draws.
+    """
+    with walker_of(log) as walker:
+        rows, environment = walker.rows.read()[::_EVERY].tolist(), walker.environment
+        candidates = dict.fromkeys((*log.conventions.positions, ("com",), ("pos",), walker.position(log)))
+
+    def place(frame: Frame) -> dict[str, float] | None:
+        data = flatten(data_of(frame, environment, log))
+        for keys in candidates:
+            values = data.get(keys[0]) if len(keys) == 1 else [data.get(key) for key in keys]
+            known = list(itertools.takewhile(isfinite, map(number, values[:3]))) if isinstance(values, list) else []
+            if len(known) > 1:
+                named = zip("xyz", known, strict=False)
+                return {"t": round(frame.time, 1), **{name: round(value, 3) for name, value in named}}
+        return None
+
+    return (one for one in _rows(log, Kind.CREATURE, rows, place) if one is not None)

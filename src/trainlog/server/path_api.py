@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -28,10 +29,10 @@ from trainlog.table.builder import table_of
 from trainlog.table.values import flatten
 from trainlog.trajectory import coordinates_of, sample_of
 
-__all__ = ["path"]
+__all__ = ["Walker", "data_of", "path", "walker_of"]
 
 
-class _Walker:
+class Walker:
     """Whose path is shown: the environment of the last frame, its rows, and the keys of its position in all of them."""
 
     def __init__(self) -> None:
@@ -68,14 +69,24 @@ class _Walker:
         """The keys of the position; none where no frame has one."""
         return log.conventions.position(self._sample)
 
-    def data_of(self, frame: Frame, log: Log) -> Mapping[Any, Any]:
-        """What *frame* says of its environment."""
-        key = log.conventions.find("env", (one for one in frame.data if isinstance(one, str)))
-        own = None if self.environment is None else self.environment.env
-        return next((data for env, data in by_environment(frame.data, key) if env == own), frame.data)
+
+def data_of(frame: Frame, own: EnvironmentKey | None, log: Log) -> Mapping[Any, Any]:
+    """What *frame*, which tells of the environment *own*, says of it."""
+    key = log.conventions.find("env", (one for one in frame.data if isinstance(one, str)))
+    env = None if own is None else own.env
+    return next((data for one, data in by_environment(frame.data, key) if one == env), frame.data)
 
 
-_WALKERS: Final[WeakKeyDictionary[Log, _Walker]] = WeakKeyDictionary()
+_WALKERS: Final[WeakKeyDictionary[Log, Walker]] = WeakKeyDictionary()
+
+
+@contextmanager
+def walker_of(log: Log) -> Iterator[Walker]:
+    """Whose path is shown of *log*, which has creature frames, as far as it is read by now."""
+    walker = _WALKERS.setdefault(log, Walker())
+    with walker.lock:
+        walker.follow(log)
+        yield walker
 
 
 @takes("{id}", "x", "from", "to", "points")
@@ -93,9 +104,7 @@ def path(request: Request) -> Response:
         mine = rows_of(log, Kind.CREATURE)
         first = 0 if low is None else mine.at(low)
         last = max(len(mine) - 1 if high is None else mine.at(high), first)
-        walker = _WALKERS.setdefault(log, _Walker())
-        with walker.lock:
-            walker.follow(log)
+        with walker_of(log) as walker:
             begin, end = walker.rows.search(first - 1), walker.rows.search(last)
             places = (
                 np.unique(np.linspace(begin, end - 1, points).astype(np.int64)) if begin < end else np.empty(0, int)
@@ -104,7 +113,7 @@ def path(request: Request) -> Response:
             position = walker.position(log)
             frames = log.frames(Kind.CREATURE, chosen)
             times = [frame.time for frame in frames]
-            samples = [flatten(walker.data_of(frame, log)) for frame in frames]
+            samples = [flatten(data_of(frame, walker.environment, log)) for frame in frames]
             name = str(walker.environment) if walker.has_others else ""
         x = Places(log, Kind.CREATURE, axis).of(chosen)
     more = {"row": chosen, "axis": x.tolist(), "time": times, **_places(log, times, samples, position)}
