@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -16,13 +15,13 @@ import numpy as np
 from trainlog import registry
 from trainlog.codec import Reader, Scan, Summary
 from trainlog.conventions import EPISODE_END, EPISODE_START, EVOLUTION_NAMES, RANK, Conventions
+from trainlog.csv_rows import cells_of
 from trainlog.environment_rows import by_environment
 from trainlog.errors import EmptyLog
 from trainlog.lazy_frames import LazyFrames, orders_of
 from trainlog.model import Frame, Kind
 from trainlog.storage.location import local_path
 from trainlog.storage.replace import atomic_write
-from trainlog.table.values import flatten
 
 __all__ = ["FlogReplay", "check_fps", "interpolate", "save_npz"]
 
@@ -255,18 +254,8 @@ class FlogReplay:
             text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
             rows = csv.writer(text)
             rows.writerow(["timestamp", *keys])
-            places: dict[str, list[int]] = {}
-            for place, key in enumerate(keys, 1):
-                places.setdefault(key, []).append(place)
-            empty: list[Any] = [""] * (1 + len(keys))
             # The frames have the values as they were logged; a table has floats in a column of ints and floats.
-            for frame in self.reader.frames(Kind.STATS):
-                row = empty.copy()  # of which a log with many keys fills few cells
-                row[0] = frame.time
-                for key, value in flatten(frame.data).items():
-                    for place in places.get(key, ()):
-                        row[place] = _cell(value)
-                rows.writerow(row)
+            rows.writerows(cells_of(self.reader.frames(Kind.STATS), keys))
             text.detach()
 
     def summary(self) -> str:
@@ -330,12 +319,6 @@ def _dict(frame: Frame) -> dict[str, Any]:
 def _generation(frame: Frame) -> dict[str, Any]:
     data = _dict(frame)
     return data | {short: data[long] for long, short in EVOLUTION_NAMES.items() if long in data and short not in data}
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, list | tuple | dict):
-        return json.dumps(value, default=str)
-    return "" if value is None else value
 
 
 class _Motion:

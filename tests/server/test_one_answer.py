@@ -227,6 +227,21 @@ def test_the_path_is_by_the_whole_log(name: str, runs: Path, serve: Callable[...
         assert places.get("environment") == environment
 
 
+def test_the_rows_as_csv(runs: Path, serve: Callable[..., Site]) -> None:
+    """The dashboard's file is that of the replay: no value that was logged is lost, whatever its type."""
+    values = [1, None, _NAN, math.inf, -math.inf, 2.5, True, "walk", "x" * 300, [1, 2.0], 2**60]
+    rows = [{"step": n, "a": value} for n, value in enumerate(values)]
+    texts = [{"step": n, "a": f"state {n}"} for n in range(300)]  # more than a chart could tell apart
+    write_log(runs / "run.flog", [*rows, {"step": 99}, *texts])
+    trainlog.FlogReplay(runs / "run.flog").export_stats_csv(runs / "run.csv", ["step", "a"])
+    site = serve(runs)
+    answer = site.get(f"/api/v1/runs/{site.id('run.flog')}/rows.csv", keys="step,a", x="step")
+    mine, other = answer.body.decode().splitlines(), (runs / "run.csv").read_text("utf-8").splitlines()
+    assert mine[0] == "time,step,a"
+    assert mine[1:] == other[1:]
+    assert [line.partition(",")[2] for line in mine[1:6]] == ["0,1", "1,", "2,nan", "3,inf", "4,-inf"]
+
+
 def test_a_declared_reward_is_the_reward(runs: Path, serve: Callable[..., Site]) -> None:
     path = runs / "run.flog"
     with trainlog.create(path, variables=[Variable("gain", "reward")]) as writer:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from starlette.requests import Request
 from starlette.responses import Response
 
 from trainlog.catalog.live import LiveRun
 from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
-from trainlog.live_log.column_file import is_nan
+from trainlog.csv_rows import cells_of
 from trainlog.live_log.log import Log
 from trainlog.model import Kind
 from trainlog.server.app_state import opened
@@ -39,7 +40,8 @@ __all__ = ["RowsQuery", "about", "csv_rows", "events", "rows", "run", "series"]
 
 _READ_FIRST: Final = frozenset([Kind.STATS, Kind.EVOLUTION, Kind.EVENT])
 _LONG: Final = 4000  # letters of a text in the metadata or an event
-_CELLS: Final = 4096  # of a CSV file that are made at once
+_LETTERS: Final = 1 << 15  # of a CSV file that are sent at once: what a client does not take is held until it does
+_BLOCK: Final = 4096  # rows that are looked up at once
 
 
 def about(run: LiveRun, redact: Callable[[str], str]) -> dict[str, Any]:
@@ -218,7 +220,6 @@ def rows(request: Request) -> Response:
                 "time": times.tolist(),
                 "axis": window.x[chosen].tolist(),
                 "columns": {key: series_of(log, kind, key).plain(one) for key, one in numbers.items()},
-                "nulls": sum(int((is_nan(one) | np.isinf(one)).sum()) for one in numbers.values()),
                 "progress": log.progress({kind}),
                 "cursor": str(log.settled()),
             }
@@ -236,7 +237,7 @@ def _known(log: Log, kind: Kind, keys: list[str] | None) -> list[str]:
 
 @takes("{id}", "kind", "keys", "x", "from", "to", "where", "span")
 def csv_rows(request: Request) -> Response:
-    """All rows of chosen keys, at full resolution, as CSV."""
+    """All rows of chosen keys, at full resolution, as CSV; values as `trainlog.csv_rows` has them."""
     rows_query = RowsQuery(request)
     kind, axis = rows_query.kind, rows_query.axis
     state, entry, log = opened(request)
@@ -253,27 +254,27 @@ def csv_rows(request: Request) -> Response:
 
 
 def _csv(log: Log, kind: Kind, axis: AxisName, keys: list[str], window: Window | range) -> Iterator[str]:
-    mine = log.rows.get(kind)
+    """The frames as they were logged, with their places on an axis that is no column: read as the client reads."""
+    rows, x = (window, window) if isinstance(window, range) else window
+    own = [axis] if axis != "time" and axis not in keys else []
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    own = [axis] if axis != "time" and axis not in keys else []
-    writer.writerow(["time", *own, *(_harmless(key) for key in keys)])
-    block = max(_CELLS // (len(keys) + 2), 1)  # of rows: what a client does not take is held until it does
-    rows, x = (window, window) if isinstance(window, range) else window
-    for start in range(0, len(rows), block):
-        part = Window(np.asarray(rows[start : start + block]), np.asarray(x[start : start + block]))
-        low, high = part.span
-        assert mine is not None
-        columns = [mine.time.read(low, high)[part.rows - low].tolist(), *([part.x.tolist()] if own else [])]
-        columns += [series_of(log, kind, key).plain(part.numbers(log, kind, key)) for key in keys]
-        writer.writerows(
-            [_harmless(value) if isinstance(value, str) else value for value in row]
-            for row in zip(*columns, strict=True)
-        )
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
+    writer.writerow(["time", *own, *map(_harmless, keys)])
+    frames = log.reader.take(_orders(log, kind, rows))
+    for row, place in zip(cells_of(frames, keys), x, strict=True):
+        cells = [row[0], *([float(place)] if own else []), *row[1:]]
+        writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in cells])
+        if buffer.tell() > _LETTERS:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
     yield buffer.getvalue()
+
+
+def _orders(log: Log, kind: Kind, rows: range | npt.NDArray[np.intp]) -> Iterator[int]:
+    """Where the frames of these numbers stand in the log."""
+    for start in range(0, len(rows), _BLOCK):
+        yield from log.rows[kind].order.pick(np.asarray(rows[start : start + _BLOCK])).tolist()
 
 
 def _harmless(text: str) -> str:

@@ -1,0 +1,37 @@
+"""Frames as rows of CSV: what a cell says of a value is decided here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from trainlog.model import Frame
+from trainlog.table.values import flatten
+
+__all__ = ["cells_of"]
+
+
+def cells_of(frames: Iterable[Frame], keys: Sequence[str]) -> Iterator[list[Any]]:
+    """Yield the time of each frame and its values of *keys*, for `csv.writer`.
+
+    The values are those that were logged: numbers with all digits, ``nan``, ``inf`` and ``-inf`` among them, lists as
+    JSON. Absent and null values are empty.
+    """
+    places: dict[str, list[int]] = {}
+    for place, key in enumerate(keys, 1):
+        places.setdefault(key, []).append(place)
+    empty: list[Any] = [""] * (1 + len(keys))
+    for frame in frames:
+        row = empty.copy()  # of which a log with many keys fills few cells
+        row[0] = frame.time
+        for key, value in flatten(frame.data).items():
+            for place in places.get(key, ()):
+                row[place] = _cell(value)
+        yield row
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, default=str)
+    return "" if value is None else value
