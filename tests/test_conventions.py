@@ -192,7 +192,7 @@ def test_trainers_are_understood(trainer: Trainer) -> None:
     assert (step and step.key) == trainer.step
     assert (episode and episode.key) == trainer.episode
     assert KNOWN.reward(keys) == trainer.reward
-    assert KNOWN.length(keys) == trainer.length
+    assert KNOWN.find("length", keys) == trainer.length
     assert {key for key in keys if KNOWN.is_clock(key)} == set(trainer.clocks.split())
     shown = [key for key in keys if not KNOWN.is_clock(key)]
     assert set(KNOWN.groups(shown).values()) - {""} == set(trainer.groups.split())
@@ -299,7 +299,7 @@ def test_declared_states_are_known_by_their_name() -> None:
     log = of(None, *declared)
     sample = {"state/x": 1.0, "state/y": 2.0, "state/heading": 0.5, "com": [0.0, 0.0, 0.0]}
     assert log.position(sample) == ("state/x", "state/y")
-    assert log.heading(sample) == "state/heading"
+    assert log.find("heading", sample) == "state/heading"
 
 
 def test_a_declared_reward_is_one() -> None:
@@ -317,7 +317,7 @@ def test_other_objects_and_the_state() -> None:
         "ball": "ball_pos",
     }
     assert (KNOWN.qpos(sample), KNOWN.qvel(sample), KNOWN.qpos(["qpos"])) == ("pos", "vel", "qpos")
-    assert (KNOWN.speed(["vel_mps"]), KNOWN.behavior(["phase", "behavior"])) == ("vel_mps", "behavior")
+    assert (KNOWN.find("speed", ["vel_mps"]), KNOWN.behavior(["phase", "behavior"])) == ("vel_mps", "behavior")
 
 
 def test_events() -> None:

@@ -343,10 +343,6 @@ class Conventions:
         known = self.find("reward", keys, is_usable)
         return known or next((key for key in keys if _is_goal(key) and is_usable(key)), None)
 
-    def length(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
-        """The key of the length of episodes."""
-        return self.find("length", keys, is_usable)
-
     def tier(self, kind: Kind, key: str) -> int:
         """How much a metric matters.
 
@@ -441,14 +437,6 @@ class Conventions:
     def qvel(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
         """The key of the generalized velocities, ``qvel`` of MuJoCo."""
         return self.find("qvel", keys, is_usable)
-
-    def heading(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
-        """The key of the direction that the robot looks in, in radians."""
-        return self.find("heading", keys, is_usable)
-
-    def speed(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
-        """The key of the speed."""
-        return self.find("speed", keys, is_usable)
 
     def behavior(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
         """The key that tells in words what the robot does."""
