@@ -19,7 +19,7 @@ axe.run(document, {resultTypes: ['violations']}).then((found) => done(
 
 
 def record(path: Path, reward: float, seed: int) -> None:
-    """A run with words, events, a ball that is not there, and creature frames with a way."""
+    """A run with words, events, a ball that is not there, and creature frames with a path."""
     meta = {"creature": "go2", "task": "walk", "algo": path.stem[0], "seed": seed}
     with trainlog.create(path, meta) as log:
         for n in range(40):

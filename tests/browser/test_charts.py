@@ -467,7 +467,7 @@ def test_a_double_click_shows_the_whole_range_and_no_moment(page: Any, runs: Pat
     assert not page.one("#moment").is_displayed()
     page.point("stats/small", 0.5, click=True)
     page.until(lambda: page.one("#moment").is_displayed())
-    page.until(lambda: any("/path?" in text for text in page.complaints()))  # it has no creature, and so no way
+    page.until(lambda: any("/path?" in text for text in page.complaints()))  # it has no creature, and so no path
 
 
 def test_a_run_that_cannot_be_read_does_not_hide_the_others(page: Any, runs: Path) -> None:

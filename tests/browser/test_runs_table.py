@@ -354,7 +354,7 @@ def test_a_click_on_a_group_opens_the_run_that_is_nearest(page: Any, runs: Path)
     page.driver.refresh()
     page.until(lambda: page.text("#moment h2") == "2.flog")
     page.until(lambda: not page.one("#moment input[type=range]").is_enabled())
-    page.complaints()  # these runs have no way to be shown, of which the browser tells
+    page.complaints()  # these runs have no path to be shown, of which the browser tells
 
 
 def test_groups_grow_as_their_runs_do(page: Any, runs: Path) -> None:

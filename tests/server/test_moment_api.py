@@ -131,7 +131,7 @@ def test_within_an_episode_the_step_is_that_of_the_episode(serve: Callable[..., 
     assert whole["x"] == rows["columns"]["step"][2] + nearest
 
 
-def test_a_way_in_states_says_where_an_angle_goes_around(serve: Callable[..., Any], runs: Path, simion: str) -> None:
+def test_a_path_in_states_says_where_an_angle_goes_around(serve: Callable[..., Any], runs: Path, simion: str) -> None:
     path = serve(runs).run(simion, "path")
     assert path["labels"] == ["angle (rad)", "angular-velocity (rad/s)"]
     assert path["periods"] == [pytest.approx(2 * math.pi), None]

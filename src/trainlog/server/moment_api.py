@@ -1,4 +1,4 @@
-"""What was at one moment: the whole frame, the way there, the functions learned until then, the way to the 3-D page."""
+"""What was at one moment: the whole frame, the functions learned until then, the 3-D page at that frame."""
 
 from __future__ import annotations
 

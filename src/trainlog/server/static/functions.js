@@ -108,7 +108,7 @@ class FunctionFigure {
     return [low, name, high].map((text) => element("span", "", { textContent: text, title: text }));
   }
 
-  /** More samples may have been logged; whoever looks at the last one goes on with them. @param {Known} known */
+  /** Take samples that were logged since; where the last one was shown, show the new last one. @param {Known} known */
   update(known, first = false) {
     const last = known.samples.row.length - 1;
     const wasLast = first || Number(this.sample.value) === Number(this.sample.max);

@@ -1,11 +1,11 @@
-// The moment: the creature's frame at a time, another run beside it, and the way from above; it can be played.
+// The moment: the creature's frame at a time, another run beside it, and its path from above; it can be played.
 
 import { difference, exact, parseExact, rounded } from "./exact.js";
 import { button, element } from "./element.js";
 import { duration, flat } from "./format.js";
 import { address, get, messageOf } from "./net.js";
 import { change } from "./view.js";
-import { drawWays, environments, nearestPlace } from "./way.js";
+import { drawPaths, environments, nearestPlace } from "./path.js";
 
 /** @typedef {{id: string, slot: number, name: string}} Run */
 /** @typedef {{x: string, at?: number, row?: number, nearest?: number, span?: string | null}} Where */
@@ -22,7 +22,7 @@ export class Moment {
   constructor(panel, page) {
     this.panel = panel;
     this.page = page;
-    /** @type {import("./way.js").Place | null} */
+    /** @type {import("./path.js").Place | null} */
     this.place = null;
     /** @type {number | null} the row that was asked for, while it is fetched */
     this.wanted = null;
@@ -157,7 +157,7 @@ export class Moment {
     let path = null;
     try {
       path = await get(`runs/${side.run.id}/path`, { points: 2000, x: this.page.axis() });
-    } catch { /* there is no way to be shown */ }
+    } catch { /* there is no path to be shown */ }
     if (!this.sides().includes(side)) return;
     side.path = path;
     this.seek(side);
@@ -170,14 +170,14 @@ export class Moment {
     this.draw();
   }
 
-  // The run goes on: the way has become longer.
+  // The run goes on: the path has become longer.
   async grown() {
     if (!this.isOpen || !this.main || this.playing || Date.now() - (this.loadedAt ?? 0) < 2000) return;
     this.loadedAt = Date.now();
     await this.loadPath(this.main);
   }
 
-  /** The place on the way that is nearest to the frame. @param {Side} side */
+  /** The place on the path that is nearest to the frame. @param {Side} side */
   seek(side) {
     const rows = side.path?.row ?? [];
     const row = side.frame?.row ?? 0;
@@ -203,7 +203,7 @@ export class Moment {
     this.load({ x: this.page.axis(), row });
   }
 
-  /** Go to a place on the way. @param {number} index */
+  /** Go to a place on the path. @param {number} index */
   go(index) {
     const { main } = this;
     if (!main?.path) return;
@@ -318,15 +318,15 @@ export class Moment {
     return [title, grid];
   }
 
-  // --- the way from above ---
+  // --- the path from above ---
 
   draw() {
     const sides = this.main?.path?.x ? this.sides().filter(({ path }) => path?.x) : [];
-    this.place = drawWays(this.canvas, sides);
+    this.place = drawPaths(this.canvas, sides);
     this.canvas.setAttribute("aria-label", ["The path of the creature, seen from above", environments(sides)].filter(Boolean).join(", "));
   }
 
-  // A click on the way goes to the nearest moment there.
+  // A click on the path goes to the nearest moment there.
   /** @param {MouseEvent} event */
   pick(event) {
     if (!this.main || !this.place) return;

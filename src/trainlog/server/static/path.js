@@ -1,4 +1,4 @@
-// The ways of one run or of two, seen from above, or in the first two states.
+// The paths of the creatures of one run or of two, seen from above, or in the first two states.
 
 import { ground, ofRun } from "./colors.js";
 import { labels, ticks } from "./format.js";
@@ -9,12 +9,12 @@ import { labels, ticks } from "./format.js";
 /** @typedef {{X(v: number): number, Y(v: number): number, x(p: number): number, y(p: number): number, left: number, top: number, bottom: number, right: number}} Place */
 
 /**
- * Draw the ways of *sides*, the first one uppermost.
+ * Draw the paths of *sides*, the first one uppermost.
  * @param {HTMLCanvasElement} canvas
- * @param {Side[]} sides that have a way
+ * @param {Side[]} sides that have a path
  * @returns {Place | null} where places are on the canvas
  */
-export function drawWays(canvas, sides) {
+export function drawPaths(canvas, sides) {
   const pen = canvas.getContext("2d");
   if (!sides.length || !canvas.clientWidth || !pen) return null;
   const ratio = window.devicePixelRatio || 1;
@@ -26,7 +26,7 @@ export function drawWays(canvas, sides) {
   const place = scale(sides, width, height);
   paintGrid(pen, tones, place, sides[0].path.labels, width, height);
   pen.fillText(environments(sides), place.left + 3, height - 26);
-  for (const side of sides.toReversed()) paintWay(pen, tones, place, side, sides.length > 1);
+  for (const side of sides.toReversed()) paintPath(pen, tones, place, side, sides.length > 1);
   return place;
 }
 
@@ -35,7 +35,7 @@ export const environments = (sides) =>
   [...new Set(sides.flatMap(({ path }) => (path.environment ? [`environment ${path.environment} of several`] : [])))].join(", ");
 
 /**
- * The index of the place on a way that is nearest to a pixel of the canvas, or -1.
+ * The index of the place on a path that is nearest to a pixel of the canvas, or -1.
  * @param {any} path @param {Place} place @param {number} px @param {number} py
  */
 export function nearestPlace(path, place, px, py) {
@@ -85,7 +85,7 @@ function paintGrid(pen, tones, { X, Y, x, y, left, top, bottom, right }, names, 
 }
 
 /** @param {Pen} pen @param {Tones} tones @param {Place} place @param {Side} side @param {boolean} several */
-function paintWay(pen, tones, { X, Y }, { path, index, run }, several) {
+function paintPath(pen, tones, { X, Y }, { path, index, run }, several) {
   const { x, y, position } = path;
   const jump = position ? typicalStep(x, y) * 12 : Infinity; // the creature was put back to its start
   const [turnX, turnY] = path.periods.map((/** @type {number | null} */ period) => (period ?? Infinity) / 2); // an angle went around
@@ -119,7 +119,7 @@ function paintWay(pen, tones, { X, Y }, { path, index, run }, several) {
   }
 }
 
-// What else has a place on a way: a ball.
+// What else has a place beside a path: a ball.
 /** @param {any} path @returns {{x: (number | null)[], y: (number | null)[]}[]} */
 const things = (path) => path.objects.map((/** @type {string} */ name) => ({ x: path[`${name}_x`] ?? [], y: path[`${name}_y`] ?? [] }));
 
