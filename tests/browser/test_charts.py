@@ -416,8 +416,8 @@ def test_the_rows_of_all_runs_are_one_table(page: Any, runs: Path) -> None:
     table = list(csv.reader(kept(page, "learning", "CSV of 2 runs").splitlines()))
     assert table[0] == ["run", "time", "step", "reward", "task_pe"]
     assert len(table) == 51
-    assert table[3] == ["a.flog", "0.2", "20.0", "2.0", "-2.0"]
-    assert table[-1] == ["b,c.flog", "1.9", "190.0", "38.0", ""]
+    assert table[3] == ["a.flog", "0.2", "20.0", "2", "-2"]
+    assert table[-1] == ["b,c.flog", "1.9", "190.0", "38", ""]
 
 
 # --- for everybody ---
