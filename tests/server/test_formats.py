@@ -39,9 +39,9 @@ def codec(monkeypatch: pytest.MonkeyPatch) -> Any:
     built_in = registry.list_codecs()
     installed = registry.Installed(codec, "lines-for-trainlog", reads=True, writes=True)
     monkeypatch.setattr(registry, "list_codecs", lambda: [*built_in, installed])
-    real = registry.open
+    real = registry._codec_of
     monkeypatch.setattr(
-        registry, "open", lambda path: codec.read(Path(path)) if str(path).endswith(".lines") else real(path)
+        registry, "_codec_of", lambda path, name: codec if str(path).endswith(".lines") else real(path, name)
     )
     return codec
 
