@@ -138,3 +138,13 @@ def test_a_position_knows_all_numbers_of_long_arrays() -> None:
     assert sum(batch.table.rows for batch in Told(frames(1.0)).scan(Scan(after=position))) == 0
     with pytest.raises(InvalidPosition):
         list(Told(frames(1.0 + 1e-12)).scan(Scan(after=position)))
+
+
+def test_steps_of_a_log_whose_step_has_another_name() -> None:
+    log = stats((0.0, {"timesteps": 0}), (1.0, {"timesteps": 5}))
+    with pytest.raises(
+        KeyError, match="no stats frame has the key 'step', which steps= is of; their step is 'timesteps'"
+    ):
+        log.table("stats", steps=(0, 10))
+    assert stats((0.0, {"loss": 0})).table("stats", steps=(0, 10)).rows == 0
+    assert log.table("stats", time=(0, 1)).rows == 1

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from trainlog.conventions import Conventions
 from trainlog.errors import CodecError, DamagedLog, EmptyLog, LogInUse, TruncatedLog, UnsupportedFrame
 from trainlog.model import End, Frame, Header, Kind, KindLike
 from trainlog.scan import Batch, FrameCounter, Gap, OnDamage, Place, Position, Scan, batches_of, stretches
@@ -23,7 +24,7 @@ from trainlog.storage.location import location
 from trainlog.storage.locks import lock_owner
 from trainlog.storage.source import Wait, never
 from trainlog.table.table import Table
-from trainlog.table.values import BATCH, Range, flatten, unknown_key
+from trainlog.table.values import BATCH, STEP, Range, flatten, unknown_key
 
 if TYPE_CHECKING:
     from trainlog.plot import Picture
@@ -207,7 +208,7 @@ class Reader(ABC):
             last: of those, only so many from the end of the log.
 
         Raises:
-            KeyError: for a key that none of these frames has.
+            KeyError: for a key that none of these frames has, and for *steps* where the step has another name.
             ValueError: for a range that is no pair of numbers, or *last* below 0.
 
         """
@@ -218,6 +219,11 @@ class Reader(ABC):
                 if key not in batch.table:
                     first = next(self.scan(Scan(kinds=kind, on_damage="ignore", batch_rows=BATCH)))
                     raise KeyError(unknown_key(key, first.table, kind))
+        elif steps is not None:
+            first = next(self.scan(Scan(kinds=kind, on_damage="ignore", batch_rows=BATCH)))
+            other = Conventions.of(self.header).find("step", first.table)
+            if other is not None and STEP not in first.table:
+                raise KeyError(f"no {kind} frame has the key 'step', which steps= is of; their step is {other!r}")
         return batch.table.select(keys)
 
     def slice(
