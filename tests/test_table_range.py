@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -148,3 +149,11 @@ def test_steps_of_a_log_whose_step_has_another_name() -> None:
         log.table("stats", steps=(0, 10))
     assert stats((0.0, {"loss": 0})).table("stats", steps=(0, 10)).rows == 0
     assert log.table("stats", time=(0, 1)).rows == 1
+
+
+def test_limits_are_numbers_of_python_or_numpy() -> None:
+    for limits in ((np.int64(10), np.float32(21)), (10, 21), (10.0, 21.0)):
+        assert LOG.table("stats", steps=limits)["a"].tolist() == [2, 3]
+    for wrong in (("10", 21), (math.nan, 21), (10, 10**400), (10,)):
+        with pytest.raises(ValueError, match="steps is a pair"):
+            LOG.table("stats", steps=wrong)  # type: ignore[arg-type]

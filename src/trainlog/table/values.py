@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -99,9 +100,18 @@ def check_range(name: str, limits: Any) -> None:
     if limits is not None and not (
         isinstance(limits, tuple | list)
         and len(limits) == 2
-        and all(limit is None or (isinstance(limit, int | float) and limit == limit) for limit in limits)
+        and all(limit is None or _is_limit(limit) for limit in limits)
     ):
-        raise ValueError(f"{name} is a pair (from, to) of numbers, None for an open end; not {limits!r}")
+        raise ValueError(f"{name} is a pair (from, to) of numbers, None for an open end; not {limits!r:.80}")
+
+
+def _is_limit(limit: Any) -> bool:
+    if not isinstance(limit, int | float | np.integer | np.floating):
+        return False
+    try:
+        return not math.isnan(limit)
+    except OverflowError:  # an int beyond all floats
+        return False
 
 
 def in_range(values: Any, limits: Range | None) -> Bools:
