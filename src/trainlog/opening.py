@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trainlog import registry
 from trainlog.codec import Writer
-from trainlog.errors import DamagedLog, LogExists, LogNotFound, LogWriteWarning, UnknownFormat
+from trainlog.errors import DamagedLog, LogExists, LogNotFound, LogWriteError, LogWriteWarning, UnknownFormat
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import set_aside
 from trainlog.storage.location import is_url, local_path
@@ -114,6 +114,8 @@ def _opened(path: Path, header: Header, *, overwrite: bool, resume: bool) -> Ope
     if not resume:
         return OpenedLog(_created(path, header, overwrite=overwrite))
     while True:  # other processes may create, replace or remove it meanwhile
+        if path.is_dir():
+            raise LogWriteError("this is a folder; the log of one of several processes is resumed by shard=", path=path)
         size = _size(path)
         try:
             if size:

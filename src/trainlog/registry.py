@@ -17,7 +17,7 @@ from trainlog.model import Frame, Header, Kind, Variable
 from trainlog.storage.append import keep_owner
 from trainlog.storage.location import PARTS, RemotePath, is_folder, is_url, local_path, location
 from trainlog.storage.media_files import media_folder, with_image
-from trainlog.storage.replace import sync_folder
+from trainlog.storage.replace import check_replaceable, sync_folder
 from trainlog.storage.source import Source
 from trainlog.table.table import Table
 
@@ -173,7 +173,7 @@ def create(
         LogExists: when there is a file at *path* already.
         LogInUse: when a process is writing the log that would be replaced; the message names the process.
         UnknownFormat: when no codec has that suffix.
-        LogWriteError: when the file cannot be created, or a bucket cannot be reached.
+        LogWriteError: when the file cannot be created, what is there is no regular file, or a bucket cannot be reached.
         MissingExtra: when the file system of a URL is not installed.
 
     """
@@ -187,6 +187,9 @@ def create(
     path = local_path(path)
     chosen = _codec_for_writing(path, codec)
     header = Header(dict(meta or {}), phase, tuple(variables), dict(run or {}))
+    if overwrite:
+        for file in chosen.files(path):
+            check_replaceable(file)
     return chosen.replace(path, header) if overwrite else chosen.write(path, header)
 
 
@@ -287,6 +290,8 @@ def convert(
             raise LogExists("there is a folder of that name, which a log does not replace", path=file)
     if not overwrite:
         _check_absent(files)
+    for file in files:
+        check_replaceable(file)
     header = reader.header
     if variables := tuple(variables):
         header = dataclasses.replace(header, variables=variables)

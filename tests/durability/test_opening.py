@@ -17,7 +17,15 @@ import pytest
 import trainlog
 from handmade import Flog
 from trainlog import Frame, Kind, TrainingRecorder
-from trainlog.errors import LogExists, LogInUse, LogWriteError, LogWriteWarning, TrainlogError, UnsupportedFrame
+from trainlog.errors import (
+    LogExists,
+    LogInUse,
+    LogWriteError,
+    LogWriteWarning,
+    TrainlogError,
+    UnsupportedFrame,
+)
+from trainlog.storage.replace import atomic_write
 from trainlog.writers.background import Background
 
 ROUNDS = int(os.environ.get("TRAINLOG_OPEN_ROUNDS", "4"))
@@ -237,3 +245,47 @@ def test_what_a_link_leads_to_is_resumed_but_never_replaced(tmp_path: Path) -> N
     assert [frame.data["n"] for frame in trainlog.open(path).frames("stats")] == [1, 2]
     assert [frame.data["n"] for frame in trainlog.open(link).frames("stats")] == [3]
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("name", "shards"), [("a.flog", 0), ("a.flog", 2), ("a", 0)])
+def test_a_folder_is_not_resumed(tmp_path: Path, name: str, shards: int) -> None:
+    (tmp_path / name).mkdir()
+    for rank in range(shards):
+        TrainingRecorder(tmp_path / name, shard=rank).close()
+    with pytest.raises(LogWriteError, match=r"this is a folder; .* is resumed by shard="):
+        TrainingRecorder(tmp_path / name, resume=True)
+    assert len(list((tmp_path / name).iterdir())) == shards
+
+
+@pytest.mark.parametrize("suffix", [".flog", ".tfevents", ".parquet", ".simion.log"])
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, suffix: str) -> None:
+    pipe, link, nowhere = (tmp_path / f"{name}{suffix}" for name in ("pipe", "link", "nowhere"))
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    nowhere.symlink_to(tmp_path / "gone")
+    old(tmp_path / "a.flog")
+    variables = [trainlog.Variable("a", "stat", key="a")]
+    ways: list[Callable[[Path], Any]] = [
+        lambda path: trainlog.create(path, variables=variables, overwrite=True),
+        lambda path: trainlog.convert(tmp_path / "a.flog", path, variables=variables, overwrite=True),
+        lambda path: TrainingRecorder(path, overwrite=True),
+    ]
+    for way in ways:
+        for path, why in ((pipe, "no regular file"), (link, "no regular file"), (nowhere, "leads to nothing")):
+            with pytest.raises(LogWriteError, match=why):
+                way(path)
+    for path in (pipe, link):
+        with pytest.raises(LogWriteError, match="no regular file"):
+            TrainingRecorder(path, resume=True)
+    assert pipe.is_fifo()
+    assert (link.readlink(), nowhere.readlink()) == (pipe, tmp_path / "gone")
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.flog", pipe, link, nowhere])
+
+
+def test_an_output_that_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "output").symlink_to("/proc/self/fd/1")  # as /dev/stdout is
+    for name in ("pipe", "output"):
+        with pytest.raises(LogWriteError, match="no regular file"), atomic_write(tmp_path / name):
+            pass
+    assert len(list(tmp_path.iterdir())) == 2

@@ -25,7 +25,7 @@ from trainlog.errors import (
 )
 from trainlog.storage.location import local_path
 from trainlog.storage.locks import lock, lock_owner, open_locked, unlock
-from trainlog.storage.replace import sync_folder
+from trainlog.storage.replace import check_replaceable, sync_folder
 
 __all__ = ["AppendFile", "keep_owner", "set_aside"]
 
@@ -148,6 +148,7 @@ class AppendFile:
 
     def _replaced(self, first: bytes) -> int:
         """Make the file in the place of another one, which nobody else can open for writing until then."""
+        check_replaceable(self.path)
         try:
             old = open_locked(self.path, _FLAGS)
         except FileNotFoundError:
