@@ -71,7 +71,7 @@ def test_the_page_about_buckets_is_true(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[:2] == ["disk/ant.flog memory://bucket/ant.flog", "True"]
+    assert done.stdout.splitlines()[:2] == [f"{tmp_path}/disk/ant.flog memory://bucket/ant.flog", "True"]
     write_log(tmp_path / "runs" / "a.flog", [{"step": 1}], {})
     _, lines = blocks(ROOT / "docs" / "remote.md", "sh")
     for line in lines.replace("s3://bucket", str(tmp_path / "bucket")).splitlines():

@@ -14,7 +14,7 @@ from trainlog.codec import Writer
 from trainlog.errors import DamagedLog, LogExists, LogNotFound, LogWriteError, LogWriteWarning, UnknownFormat
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import set_aside
-from trainlog.storage.location import is_url, local_path
+from trainlog.storage.location import is_url, local_path, written_path
 
 if TYPE_CHECKING:
     from trainlog.writers.uploading import UploadingWriter
@@ -70,6 +70,8 @@ def recording_place(
 ) -> RecordingPlace:
     """Where a log is recorded at *path*: a relative path is below the folder that ``TRAINLOG_DIR`` names.
 
+    It is made absolute, as a program may change its working folder.
+
     Args:
         path: a file or a URL; of the log of several processes a folder.
         local: the file of a log at a URL.
@@ -85,9 +87,9 @@ def recording_place(
     if local is not None and url is None:
         raise ValueError(f"local is the local file of a log at a URL, and {os.fspath(path)!r} is none")
     if url is None:
-        place: Path | None = Path(os.environ.get("TRAINLOG_DIR", ""), local_path(path))
+        place: Path | None = written_path(Path(os.environ.get("TRAINLOG_DIR", ""), local_path(path)))
     else:
-        place = None if local is None else Path(local)
+        place = None if local is None else written_path(local)
     if shard is not None:
         name = f"{shard}{Path(path).suffix}"
         url, place = url and f"{url}/{name}", place and place / name

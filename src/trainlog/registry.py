@@ -15,7 +15,7 @@ from trainlog.codec import Codec, Gap, Reader, Writer
 from trainlog.errors import LogExists, LogNotFound, LogWriteError, TrainlogError, UnknownFormat
 from trainlog.model import Frame, Header, Kind, Variable
 from trainlog.storage.append import keep_owner
-from trainlog.storage.location import PARTS, RemotePath, is_folder, is_url, local_path, location
+from trainlog.storage.location import PARTS, RemotePath, is_folder, is_url, local_path, location, written_path
 from trainlog.storage.media_files import media_folder, with_image
 from trainlog.storage.replace import check_replaceable, sync_folder
 from trainlog.storage.source import Source
@@ -184,7 +184,7 @@ def create(
         upload = begin_upload(str(path), local, frame_end, overwrite=overwrite)
         writer = create(local, meta, phase=phase, variables=variables, codec=codec, overwrite=overwrite)
         return UploadingWriter(writer, upload)
-    path = local_path(path)
+    path = written_path(path)
     chosen = _codec_for_writing(path, codec)
     header = Header(dict(meta or {}), phase, tuple(variables), dict(run or {}))
     if overwrite:
@@ -231,7 +231,7 @@ def resume(path: str | os.PathLike[str], *, codec: str | None = None, note: Mapp
         local = local_file(str(path))
         upload = begin_upload(str(path), local, frame_end, resume=True)
         return UploadingWriter(resume(local, codec=codec, note=note), upload)
-    path = local_path(path)
+    path = written_path(path)
     return _codec_of(path, codec).resume(path, note or {})
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import trainlog
 from trainlog import Frame, Kind, TrainingRecorder
-from trainlog.errors import LogWriteWarning
+from trainlog.errors import LogWriteError, LogWriteWarning
 
 PAD = bytes(1000)
 
@@ -136,3 +136,59 @@ def test_a_signal_handler_logs_while_it_is_noticed(
     assert sorted(found) == list(range(next(count)))
     verdict = trainlog.verify(path)
     assert (verdict.whole, verdict.closed) == (True, True)
+
+
+@pytest.mark.parametrize("settings", [{}, {"resume": True}, {"shard": 0}, {"background": 5}])
+def test_a_program_that_changes_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "b")
+    with TrainingRecorder("run.flog", "other", shard=settings.get("shard")):
+        pass
+    other = {path: path.read_bytes() for path in (tmp_path / "b").rglob("*.flog") if path.is_file()}
+    monkeypatch.chdir(tmp_path / "a")
+    if "resume" in settings:
+        trainlog.create("run.flog").close()
+    with TrainingRecorder("run.flog", sync_every=None, **settings) as log:
+        monkeypatch.chdir(tmp_path / "b")
+        for n in range(200):
+            log.stats({"n": n, "pad": PAD})
+        log.sync()
+    found = [frame.data["n"] for frame in trainlog.open(tmp_path / "a" / "run.flog").frames("stats")]
+    assert found == list(range(200))
+    assert {path: path.read_bytes() for path in (tmp_path / "b").rglob("*.flog") if path.is_file()} == other
+
+
+@pytest.mark.parametrize("suffix", [".flog", ".parquet", ".tfevents"])
+def test_a_writer_whose_program_changes_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    with trainlog.create(f"run{suffix}") as log:
+        monkeypatch.chdir(tmp_path / "b")
+        for n in range(200):
+            log.write(Frame(n, Kind.STATS, {"n": n}))
+    assert len(list(trainlog.open(tmp_path / "a" / f"run{suffix}").frames())) == 200
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+def test_another_folder_has_another_log_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    with TrainingRecorder("run.flog") as first:
+        monkeypatch.chdir(tmp_path / "b")
+        with TrainingRecorder("run.flog", overwrite=True):
+            first.stats({"n": 1})
+
+
+def test_a_working_folder_that_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    (tmp_path / "a").rmdir()
+    with pytest.raises(LogWriteError, match="the working folder was deleted"):
+        TrainingRecorder("run.flog")

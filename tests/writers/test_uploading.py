@@ -89,7 +89,7 @@ def test_the_local_file_can_be_chosen(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.delenv("TRAINLOG_DIR")
     url = new_bucket()
     with TrainingRecorder(f"{url}/a.flog") as log:
-        assert log.path == Path("trainlog-runs", "memory", url.partition("://")[2], "a.flog")
+        assert log.path == Path.cwd().joinpath("trainlog-runs", "memory", url.partition("://")[2], "a.flog")
     with pytest.raises(ValueError, match="is none"):
         TrainingRecorder("a.flog", local="b.flog")
     with pytest.raises(ValueError, match=r"called 'a\.flog'"):

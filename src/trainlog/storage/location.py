@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote
 
-from trainlog.errors import CodecError, LogNotFound
+from trainlog.errors import CodecError, LogNotFound, LogWriteError
 
 if TYPE_CHECKING:
     from trainlog.storage.filesystem import Info
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
     _Path = object
 
-__all__ = ["PARTS", "RemotePath", "fixed_part", "is_folder", "is_url", "local_path", "location"]
+__all__ = ["PARTS", "RemotePath", "fixed_part", "is_folder", "is_url", "local_path", "location", "written_path"]
 
 PARTS: Final = ".parts"
 """What follows the name of a log in the name of the folder that holds it in parts."""
@@ -344,6 +344,20 @@ def local_path(path: Any) -> Path:
             f"{found} is a URL, which this is not written to: give a path of this machine, or see `trainlog sync`"
         )
     return found
+
+
+def written_path(path: Any) -> Path:
+    """`local_path`, absolute, so that a program that changes its working folder goes on with the same file.
+
+    Raises:
+        CodecError: when it is a URL.
+        LogWriteError: when it is relative, and the working folder was deleted.
+
+    """
+    try:
+        return local_path(path).absolute()
+    except FileNotFoundError as error:
+        raise LogWriteError("the working folder was deleted", path=path) from error
 
 
 def fixed_part(pattern: Path) -> Path:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from trainlog.codec import Writer
 from trainlog.errors import LogExists, LogInUse, LogWriteError, LogWriteWarning, TrainlogError, UnknownFormat
 from trainlog.model import Frame, Kind
-from trainlog.storage.location import PARTS
+from trainlog.storage.location import PARTS, written_path
 from trainlog.storage.locks import lock_owner
 from trainlog.storage.parts import RemoteFolder, chain, chain_end, part_name, part_offsets, split_url
 from trainlog.storage.replace import atomic_write
@@ -44,7 +44,8 @@ def local_file(url: str) -> Path:
 
     """
     scheme, folder, name = split_url(url)
-    return Path(os.environ.get(LOCAL_FOLDER) or "trainlog-runs", scheme, *filter(None, folder.split("/")), name)
+    below = Path(os.environ.get(LOCAL_FOLDER) or "trainlog-runs", scheme, *filter(None, folder.split("/")), name)
+    return written_path(below)
 
 
 def begin_upload(
