@@ -1,5 +1,21 @@
-"""``python -m trainlog``."""
+"""``python -m trainlog``, and the program ``trainlog``."""
 
-from trainlog.cli import main
+from __future__ import annotations
 
-main()
+import sys
+
+
+def main() -> None:
+    """`trainlog.cli.main`; Ctrl-C while it is imported is no traceback either."""
+    try:
+        from trainlog import cli
+
+        cli.main()
+    except KeyboardInterrupt:
+        if sys.stderr is not None:
+            sys.stderr.write("trainlog: stopped\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

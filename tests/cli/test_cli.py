@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -99,6 +101,42 @@ def test_dump_into_a_pipe_that_closes(log: Path) -> None:
     )
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("verb", ["info", "dump", "verify", "codecs", "--help", "info --help", "watch --once"])
+def test_a_reader_of_the_output_that_leaves(log: Path, verb: str) -> None:
+    source, target = os.pipe()
+    os.close(source)
+    arguments = verb.split() + [str(log)] * (verb in ("info", "dump", "verify", "watch --once"))
+    with open(target, "wb") as pipe:
+        done = subprocess.run([*COMMAND, *arguments], stdout=pipe, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (141, b"")  # 1 would say of verify that the log is damaged
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed(log: Path, tmp_path: Path, closed: str) -> None:
+    parquet = tmp_path / "a.parquet"
+    verbs = ["codecs", *(f"{verb} {log}" for verb in ("info", "dump", "verify", "watch --once"))]
+    for verb in [*verbs, f"list {log.parent}", f"convert {log} {parquet}"]:
+        command = f"{shlex.join(COMMAND)} {verb} {closed}"
+        done = subprocess.run(command, shell=True, capture_output=True, timeout=60, check=False)
+        assert (verb, done.returncode, done.stderr) == (verb, 0, b"")
+    assert len(list(trainlog.open(parquet))) == 22
+
+
+def test_ctrl_c_while_the_commands_are_imported() -> None:
+    code = """
+import sys
+class Pressed:
+    def find_spec(self, name, *where):
+        if name == "click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Pressed())
+import runpy
+runpy.run_module("trainlog", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "trainlog: stopped\n")
 
 
 def test_tail(log: Path) -> None:

@@ -46,6 +46,10 @@ _COMMANDS: Final = {
 _MODULES: Final = {"list": "list_runs"}  # a module called `list` would take the place of the builtin here
 
 
+class _ReaderLeft(Exception):
+    """The reader of the output (head, less) has exited. Of the system's error click makes exit code 1, as of damage."""
+
+
 class _Commands(click.Group):
     """Imports the module of a command when it is called, not for the list of commands."""
 
@@ -58,9 +62,17 @@ class _Commands(click.Group):
         command: click.Command = importlib.import_module(f"trainlog.cli.{_MODULES.get(name, name)}").command
         return command
 
+    def make_context(self, *where: Any, **more: Any) -> click.Context:
+        try:
+            return super().make_context(*where, **more)
+        except BrokenPipeError as error:  # of --help
+            raise _ReaderLeft from error
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderLeft from error
         except TrainlogError as error:
             # Before click handles it: TruncatedLog is an EOFError, which click treats as the end of the input.
             text = str(error)  # of which an expression has a line of its own, with a mark under it
@@ -78,28 +90,47 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line: exit code 0 for success, 2 for wrong use or input, with one line of explanation."""
+    """Run the command line: exit code 0 for success, 2 for wrong use or input, with one line of explanation.
+
+    It is 130 after Ctrl-C, and 141 when the reader of the output has exited, as that of programs which SIGPIPE ends.
+    """
+    _open_closed_streams()
     warnings.showwarning = _show_warning
     atexit.register(gc.freeze)  # at the end the system takes all memory at once: to look for what is unused costs 20 ms
     try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except (BrokenPipeError, _ReaderLeft):
+        for stream in (sys.stdout, sys.stderr):  # which Python flushes at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        code = 141
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run the command line, and return the exit code."""
+    try:
         code: Any = cli.main(args=arguments, prog_name="trainlog", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         _print_error("stopped")
-        sys.exit(130)
+        return 130
     except click.UsageError as error:
         _print_error(f"{error.format_message()} (see {error.ctx.command_path if error.ctx else 'trainlog'} --help)")
-        sys.exit(2)
+        return 2
     except click.ClickException as error:
         _print_error(error.format_message())
-        sys.exit(2)
-    except BrokenPipeError:
-        # The reader of the pipe (head, less) has exited; this prevents an error when Python flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return 2
     except OSError as error:
         _print_error(str(error))
-        sys.exit(2)
-    sys.exit(code if isinstance(code, int) else 0)
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def _open_closed_streams() -> None:
+    """A stream that the shell has closed (``>&-``) is None, and the next file that is opened takes its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - kept open
 
 
 def _print_error(message: str) -> None:

@@ -84,11 +84,15 @@ def human_time(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
 
 
-def output_console() -> Console:
-    """The console of standard output; 160 columns wide when that is no terminal."""
+def output_console(width: int = 160, height: int | None = None) -> Console:
+    """The console of standard output; of this size when that is no terminal."""
     from rich.console import Console
 
-    return Console() if sys.stdout.isatty() else Console(width=160)
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # `main` has one exit code for all commands, and rich would exit with another
+
+    return Output() if sys.stdout.isatty() else Output(width=width, height=height)
 
 
 @contextmanager

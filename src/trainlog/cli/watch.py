@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from trainlog import registry
 from trainlog.cli.dump import KeysType
-from trainlog.cli.output import LogPath, human_size, human_time, markup
+from trainlog.cli.output import LogPath, human_size, human_time, markup, output_console
 from trainlog.conventions import AxisName
 from trainlog.errors import DamagedLog, InvalidPosition, LogNotFound, TrainlogWarning, UnknownFormat
 from trainlog.live_log.columns import Series
@@ -67,10 +67,9 @@ class _Curve:
 @click.option("--kind", type=click.Choice(["stats", "evolution", "creature"]), default="stats", show_default=True)
 def command(log: Path, keys: tuple[str, ...] | None, once: bool, kind: str) -> None:
     """Show the newest numbers of a log, their range, and small curves, until Ctrl-C."""
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console() if Console().is_terminal else Console(width=120, height=50)
+    console = output_console(120, 50)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainlogWarning)
         view = _View(log, Kind.of(kind), keys)
