@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import trainlog
@@ -138,3 +140,23 @@ def test_mistakes_are_errors(tmp_path: Path) -> None:
             log.close("well")  # type: ignore[arg-type]
     reader = trainlog.open(tmp_path / "a.flog")
     assert (list(reader), reader.end and reader.end.state) == ([], "finished")
+
+
+@pytest.mark.parametrize(("shard", "error"), [(-1, ValueError), ("0", TypeError), (1.5, TypeError), (True, TypeError)])
+def test_a_shard_is_a_whole_number(tmp_path: Path, shard: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="shard is the rank of this process among several, a whole number from 0 on, not"):
+        TrainingRecorder(tmp_path / "a.flog", shard=shard)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shard_of_numpy(tmp_path: Path) -> None:
+    with TrainingRecorder(tmp_path / "a.flog", shard=np.int64(3)) as log:  # type: ignore[arg-type]
+        log.stats({"a": 1})
+    assert trainlog.open(tmp_path / "a.flog" / "3.flog").header.meta["shard"]["rank"] == 3
+
+
+@pytest.mark.parametrize("seconds", [0, math.nan, math.inf, 1e300])
+def test_an_interval_that_no_thread_can_wait(tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(ValueError, match=r"the interval is more than 0 seconds, and \d+ at most"):
+        TrainingRecorder(tmp_path / "a.flog", sync_every=seconds)
+    assert list(tmp_path.iterdir()) == []

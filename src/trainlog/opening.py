@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 from trainlog import registry
 from trainlog.codec import Writer
 from trainlog.errors import DamagedLog, LogExists, LogNotFound, LogWriteError, LogWriteWarning, UnknownFormat
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import set_aside
-from trainlog.storage.location import is_url, local_path, written_path
+from trainlog.storage.location import is_folder, is_url, local_path, written_path
+from trainlog.storage.source import Source
 
 if TYPE_CHECKING:
     from trainlog.writers.uploading import UploadingWriter
 
-__all__ = ["OpenedLog", "RecordingPlace", "begin", "is_switched_off", "recording_place"]
+__all__ = ["OpenedLog", "RecordingPlace", "begin", "is_switched_off", "rank_of", "recording_place"]
 
 
 class OpenedLog(NamedTuple):
@@ -79,7 +81,7 @@ def recording_place(
 
     Raises:
         CodecError: when *path* was a URL until a `Path` was made of it.
-        ValueError: when *local* is given and *path* is no URL.
+        ValueError, TypeError: when *local* is given and *path* is no URL, and for a *shard* that is no rank.
         UnknownFormat: when *path* is a URL that cannot be written to.
 
     """
@@ -91,13 +93,29 @@ def recording_place(
     else:
         place = None if local is None else written_path(local)
     if shard is not None:
-        name = f"{shard}{Path(path).suffix}"
+        name = f"{rank_of(shard)}{Path(path).suffix}"
         url, place = url and f"{url}/{name}", place and place / name
     if place is None:
         from trainlog.writers.uploading import local_file
 
         place = local_file(str(url))
     return RecordingPlace(place, url)
+
+
+def rank_of(shard: object) -> int:
+    """The rank of a process that *shard* is.
+
+    Raises:
+        TypeError, ValueError: when it is no whole number from 0 on.
+
+    """
+    why = f"shard is the rank of this process among several, a whole number from 0 on, not {shard!r}"
+    if isinstance(shard, bool) or not isinstance(shard, SupportsIndex):
+        raise TypeError(why)
+    rank = operator.index(shard)
+    if rank < 0:
+        raise ValueError(why)
+    return rank
 
 
 def begin(place: RecordingPlace, header: Header, *, overwrite: bool, resume: bool) -> OpenedLog:
@@ -116,7 +134,7 @@ def _opened(path: Path, header: Header, *, overwrite: bool, resume: bool) -> Ope
     if not resume:
         return OpenedLog(_created(path, header, overwrite=overwrite))
     while True:  # other processes may create, replace or remove it meanwhile
-        if path.is_dir():
+        if is_folder(path):
             raise LogWriteError("this is a folder; the log of one of several processes is resumed by shard=", path=path)
         size = _size(path)
         try:
@@ -152,8 +170,8 @@ def _size(path: Path) -> int | None:
 
 def _head(path: Path) -> bytes:
     """The bytes with which the file begins; all zero where a power cut came before they were on the disk."""
-    with path.open("rb") as file:
-        return file.read(8)
+    with Source(path) as source:
+        return source.read(0, 8)
 
 
 def _resumed(path: Path, header: Header) -> OpenedLog:

@@ -18,7 +18,7 @@ from trainlog.conventions import REWIND, RUN_STATE, SUMMARY
 from trainlog.environments import Settings, VectorRecorder
 from trainlog.errors import ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import End, EndState, Frame, Header, Kind, KindLike
-from trainlog.opening import OpenedLog, RecordingPlace, begin, is_switched_off, recording_place
+from trainlog.opening import OpenedLog, RecordingPlace, begin, is_switched_off, rank_of, recording_place
 from trainlog.provenance import Provenance, facts, provenance_wanted
 from trainlog.run_end import ClosedByBlock, Ending, close_first, ending_of, open_logs, stay_informed
 from trainlog.writers.background import Background, Policy, check_queue
@@ -116,8 +116,9 @@ class TrainingRecorder(ClosedByBlock):
             LogInUse: when another process is writing the log that would be replaced or resumed.
             LogWriteError: when the file cannot be created, or the bucket cannot be reached.
             MissingExtra: when the file system of a URL is not installed.
+            UnknownFormat: when what is to be resumed is no log, or may not be read.
             UnsupportedFrame: when the metadata cannot be stored.
-            TypeError: when *creature_name* or *task* is no text.
+            TypeError: when *creature_name* or *task* is no text, or *shard* no whole number.
             ValueError: when *path* is a URL that cannot be written to, or was one until a `Path` was made of it, or
                 another argument has no meaning.
 
@@ -140,7 +141,7 @@ class TrainingRecorder(ClosedByBlock):
             check_queue(background, when_full)
         _check_storable(plain_metadata(meta))  # here, as a run that is resumed says them again
         if shard is not None:
-            meta["shard"] = {"rank": shard, "began": time.time()}
+            meta["shard"] = {"rank": rank_of(shard), "began": time.time()}
         self.path: str | os.PathLike[str] = place.path
         self._warns = on_error == "warn"
         self._sync_error: Exception | None = None  # of the thread; the next call raises it

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from trainlog.errors import (
     LogWriteError,
     LogWriteWarning,
     TrainlogError,
+    UnknownFormat,
     UnsupportedFrame,
 )
 from trainlog.storage.replace import atomic_write
@@ -289,3 +291,22 @@ def test_an_output_that_is_no_file_is_not_replaced(tmp_path: Path) -> None:
         with pytest.raises(LogWriteError, match="no regular file"), atomic_write(tmp_path / name):
             pass
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_log_that_may_not_be_read_is_not_resumed() -> None:
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:  # that of pytest is closed to others
+        Path(folder).chmod(0o755)
+        path = Path(folder, "a.flog")
+        before = old(path)
+        TrainingRecorder(Path(folder, "b.flog"), resume=True).close()  # imports what may be closed to others
+        path.chmod(0)
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            with pytest.raises(UnknownFormat, match="cannot read it: Permission denied"):
+                TrainingRecorder(path, resume=True)
+        finally:
+            os.seteuid(user)
+        path.chmod(0o600)
+        assert path.read_bytes() == before

@@ -29,7 +29,7 @@ class Ticker:
             name: of the thread.
 
         Raises:
-            ValueError: when *seconds* is not more than 0.
+            ValueError: when *seconds* is no interval.
 
         """
         check_interval(seconds)
@@ -50,8 +50,9 @@ class Ticker:
 
 def check_interval(seconds: float) -> None:
     """Raise ValueError when *seconds* is no interval."""
-    if not seconds > 0:
-        raise ValueError(f"the interval is more than 0 seconds, not {seconds!r}")
+    if not 0 < seconds <= threading.TIMEOUT_MAX:
+        most = f"{threading.TIMEOUT_MAX:.0f}"  # some hundred years
+        raise ValueError(f"the interval is more than 0 seconds, and {most} at most, not {seconds!r}")
 
 
 def interrupts(lock: threading.RLock | None) -> bool:
