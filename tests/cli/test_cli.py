@@ -139,6 +139,22 @@ runpy.run_module("trainlog", run_name="__main__")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "trainlog: stopped\n")
 
 
+def test_what_compact_cannot_compress_is_said_as_by_other_commands(log: Path, tmp_path: Path) -> None:
+    text, folder, parquet = (tmp_path / name for name in ("text.flog", "folder", "log.parquet"))
+    text.write_text("hello")
+    folder.mkdir()
+    (tmp_path / "folder.flog.zst").write_bytes(b"of another log")
+    trainlog.convert(log, parquet)
+    for path, why in (
+        (text, "no codec accepts this file"),
+        (folder, "this is a folder"),
+        (parquet, "this is a log of the format parquet, and only FLOG files are compressed"),
+    ):
+        done = run("compact", path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{path}: {why}" in done.stderr
+
+
 def test_tail(log: Path) -> None:
     lines = run("tail", log, "-n", 3, "--kind", "stats", "--keys", "step").stdout.splitlines()
     assert [no_constants(line)["data"]["step"] for line in lines] == [170, 180, 190]
@@ -218,3 +234,10 @@ def test_help_and_version() -> None:
     for verb in ("info", "dump", "tail", "codecs", "convert", "demo"):
         assert f"  {verb} " in done.stdout
         assert run(verb, "--help").returncode == 0
+    for verb, example in (
+        ("compact", "trainlog compact runs/ all/ "),
+        ("sync", "trainlog sync runs/ s3://bucket/runs "),
+    ):
+        text = run(verb, "--help").stdout
+        assert any(line.startswith(f"  {example}") for line in text.splitlines())
+        assert "\\b" not in text

@@ -9,8 +9,9 @@ import click
 from trainlog import registry
 from trainlog.cli.list_runs import columns_option
 from trainlog.cli.output import LogPath, OutputPath, echo, human_size, progress
-from trainlog.errors import TrainlogError
+from trainlog.errors import TrainlogError, UnknownFormat
 from trainlog.model import Kind
+from trainlog.storage.location import is_folder
 
 
 @click.command
@@ -30,7 +31,7 @@ def command(
     by: str | None,
     kinds: str,
 ) -> int:
-    r"""Compress finished FLOG files to .flog.zst, or copy the rows of all runs of a tree to Parquet.
+    """Compress finished FLOG files to .flog.zst, or copy the rows of all runs of a tree to Parquet.
 
     \b
     trainlog compact run.flog ...      makes run.flog.zst, which is read as any log;
@@ -39,7 +40,7 @@ def command(
                                        called again, only of what has changed
 
     What was written is compared with the logs before it is said to be made. No log is deleted.
-    """
+    """  # noqa: D301 - click wants the character
     if len(logs) == 2 and logs[0].is_dir() and not registry.suffix_of(logs[0]):
         return _tree(logs[0], logs[1], text, columns_option(by), kinds)
     if text or by:
@@ -69,6 +70,7 @@ def _archives(logs: tuple[Path, ...], out: Path | None, level: int, overwrite: b
     for log in logs:
         target = (out or log.parent) / f"{log.stem}.flog.zst"
         try:
+            _check_flog(log)
             with progress(log.name, log.stat().st_size if log.is_file() else None) as update:
                 done = compact(log, target, level=level, overwrite=overwrite, progress=update)
         except TrainlogError as error:
@@ -79,3 +81,12 @@ def _archives(logs: tuple[Path, ...], out: Path | None, level: int, overwrite: b
         sizes = f"{human_size(done.size)} to {human_size(done.packed)}, {ratio:.1f} times smaller"
         click.echo(f"{done.path}: {sizes}; compared with the log, which is kept")
     return 2 if failed else 0
+
+
+def _check_flog(log: Path) -> None:
+    """Say of what is no FLOG file what the other commands say, before anything is said of the target."""
+    if is_folder(log):
+        raise UnknownFormat("this is a folder; name its files, or a folder to copy a tree to", path=log)
+    name = registry.open(log).codec_name
+    if name not in ("flog", "flog_zst"):
+        raise UnknownFormat(f"this is a log of the format {name}, and only FLOG files are compressed", path=log)

@@ -30,7 +30,7 @@ _SHOWN: Final = 20  # files that are named; --json names all
 @click.option("--overwrite", is_flag=True, help="Replace logs of DEST that are others than those of SRC.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was sent and what waits; with --watch a line a time.")
 def command(source: Path, dest: str, watch: bool, every: float, dry_run: bool, overwrite: bool, as_json: bool) -> int:
-    r"""Send the logs of a folder to a bucket, and go on where it stopped before.
+    """Send the logs of a folder to a bucket, and go on where it stopped before.
 
     \b
     trainlog sync runs/ s3://bucket/runs          all files below runs/
@@ -40,7 +40,7 @@ def command(source: Path, dest: str, watch: bool, every: float, dry_run: bool, o
     Nothing is deleted in DEST, and a log there is only ever continued, except with --overwrite.
 
     The exit code is 1 when something still waits.
-    """
+    """  # noqa: D301 - click wants the character
     if watch and dry_run:
         raise click.UsageError("--watch and --dry-run exclude each other")
     target = RemoteFolder(dest)
