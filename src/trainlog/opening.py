@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 from trainlog import registry
 from trainlog.codec import Writer
+from trainlog.codecs.frame_payload import storable
 from trainlog.errors import DamagedLog, LogExists, LogNotFound, LogWriteError, LogWriteWarning, UnknownFormat
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import set_aside
@@ -177,7 +178,7 @@ def _head(path: Path) -> bytes:
 def _resumed(path: Path, header: Header) -> OpenedLog:
     old = registry.open(path).header.meta
     changed = {key: value for key, value in header.meta.items() if key != "shard" and str(value) != str(old.get(key))}
-    note = {"metadata": changed} if changed else {}
+    note = {"metadata": storable(changed)} if changed else {}
     if len(header.run) > 1:
         note["run"] = _without_patch(header.run)
     writer = registry.resume(path, note=note)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Literal, Unpack, get_args
 
-from trainlog.codecs.frame_payload import encode
+from trainlog.codecs.frame_payload import encode, storable
 from trainlog.codecs.plain_object import plain_metadata
 from trainlog.conventions import REWIND, RUN_STATE, SUMMARY
 from trainlog.environments import Settings, VectorRecorder
@@ -85,8 +85,7 @@ class TrainingRecorder(ClosedByBlock):
             creature_name: ``creature`` in the metadata.
             task: ``task`` in the metadata.
             phase: a tag of the training phase, 0 to 255.
-            metadata: more metadata of the run: seed, arguments, versions, ... An int has 64 bits at most; give a longer
-                one as text.
+            metadata: more metadata of the run: seed, arguments, versions, ...
             overwrite: replace an existing log, which stays as it is until the new one has begun. A recorder of this
                 process that has it open is closed. Otherwise an existing log is an error.
             resume: resume an existing log, as `trainlog.resume` does. Metadata that differ from the old ones take
@@ -139,7 +138,6 @@ class TrainingRecorder(ClosedByBlock):
             check_interval(sync_every)
         if background is not None:
             check_queue(background, when_full)
-        _check_storable(plain_metadata(meta))  # here, as a run that is resumed says them again
         if shard is not None:
             meta["shard"] = {"rank": rank_of(shard), "began": time.time()}
         self.path: str | os.PathLike[str] = place.path
@@ -190,11 +188,11 @@ class TrainingRecorder(ClosedByBlock):
         """Go on with the metadata of a resumed log, and those of *meta* that say something else."""
         default = {"creature": "unknown", "task": ""}
         before = self._given
-        # What no frame holds is in the header: that of a log that another program made.
-        self._changes = {key: one for key, one in before.items() if _is_storable({key: one})}
+        # A header holds what no frame does, such as an int of more than 64 bits: it stays there, and a new one is text.
+        self._changes = {key: one for key, one in before.items() if storable(one) == one}
         values = {key: one for key, one in plain_metadata(meta).items() if key != "shard" and default.get(key) != one}
         if any(before.get(key) != one for key, one in values.items()):
-            self.update_metadata(values)
+            self.update_metadata({key: storable(one) for key, one in values.items()})
 
     def record_creature_frame(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
         """Record the physical state at a step.
@@ -502,19 +500,6 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
     if wrong := [key for key in keys if not isinstance(key, str)]:
         raise TypeError(f"keys of the metadata are text, not {wrong[0]!r}")
     plain = plain_metadata(values)
-    _check_storable(plain)
+    encode(plain)  # for the name of the key in the error
+    encode({"meta": {SUMMARY: plain}})  # as deep as they can stand
     return plain
-
-
-def _check_storable(values: Mapping[str, Any]) -> None:
-    """Raise UnsupportedFrame for metadata that a header holds, and a state of the run does not."""
-    encode(values)  # for the name of the key in the error
-    encode({"meta": {SUMMARY: values}})  # as deep as they can stand
-
-
-def _is_storable(values: Mapping[str, Any]) -> bool:
-    try:
-        _check_storable(values)
-    except UnsupportedFrame:
-        return False
-    return True
