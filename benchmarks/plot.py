@@ -72,7 +72,7 @@ for name in table:
 _METRICS = {True: 120, False: 20}
 
 # What the script ``trainlog`` that pip installs does.
-_CLI = ["-c", "from trainlog.cli import main; main()"]
+_CLI = ["-c", "from trainlog.__main__ import main; main()"]
 
 
 def tables(scale: Scale) -> Iterator[Table]:
