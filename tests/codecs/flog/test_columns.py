@@ -188,6 +188,23 @@ def test_float32_and_other_widths(make: Make) -> None:
     check(make(log_of([payload(i) for i in range(200)])))
 
 
+@pytest.mark.parametrize("ragged", [True, False])
+def test_lists_of_float32_without_a_shape(make: Make, ragged: bool) -> None:
+    """Of unlike lengths, or deeper than an array can be: lists, as floats of eight bytes are."""
+    number = b"\xca" + struct.pack(">f", 0.5)
+    odd = b"\x92\x91" + number + b"\x92" + number * 2 if ragged else b"\x91" * 70 + number
+    even = b"\x92" + number * 2
+    frames = [b"\x81\xa4legs" + (odd if i % 3 else even) for i in range(60)]
+    check(make(log_of(frames)))
+    varying = [b"\x82\xa2k" + b"%d" % (i % 7) + b"\x01" + one[1:] for i, one in enumerate(frames * 5)]
+    path = make(log_of(varying, 2))
+    check(path, [2])
+    table = trainlog.open(path).table("stats", keys=["legs"])
+    assert table["legs"].dtype == object
+    assert table["legs"][0] == [0.5, 0.5]
+    assert table["legs"][1] == ([[0.5], [0.5, 0.5]] if ragged else msgpack.unpackb(odd))
+
+
 def test_keys_twice_in_a_map(make: Make) -> None:
     check(make(log_of([b"\x82\xa1a" + bytes([i]) + b"\xa1a\x05" for i in range(100)])))
 

@@ -77,7 +77,7 @@ _NOT_TEXT = frozenset(["None", "True", "False", "nan", "inf"])  # columns that m
 def decode_flat(payload: bytes | memoryview, wanted: frozenset[str] | None = None) -> dict[str, Any]:
     """The values of one frame by their columns; only those *wanted*, when that is given.
 
-    Lists of floats of four bytes alone are float32 arrays: a table tells them from others.
+    Lists of floats of four bytes alone are float32 arrays where they have a shape: a table tells them from others.
 
     Raises:
         ValueError: as `decode`.
@@ -105,14 +105,22 @@ def _are_top_level(names: frozenset[str]) -> bool:
 def decode_list(raw: bytes) -> Any:
     """One value, a list or a map, as `decode_flat` has it."""
     value = _unpackb(raw, strict_map_key=False, unicode_errors="surrogateescape", ext_hook=_any_ext)
-    return np.array(value, np.float32) if _end_of_floats(raw, 0) == len(raw) else value
+    return _float32(value) if _end_of_floats(raw, 0) == len(raw) else value
+
+
+def _float32(value: list[Any]) -> Any:
+    """The list *value* as an array; itself where its lists are of unlike lengths, or too deep for numpy."""
+    try:
+        return np.array(value, np.float32)
+    except ValueError:
+        return value
 
 
 def _with_float32(data: Mapping[Any, Any], names: frozenset[str], prefix: str = "") -> dict[Any, Any]:
     return {
         key: _with_float32(value, names, prefix_of(f"{prefix}{key}"))
         if isinstance(value, Mapping)
-        else np.array(value, np.float32)
+        else _float32(value)
         if type(value) is list and f"{prefix}{key}" in names
         else value
         for key, value in data.items()
