@@ -240,6 +240,33 @@ def test_keys_that_change_from_frame_to_frame(make: Make) -> None:
     assert reader.table("stats", keys=["last"], steps=(100, 200)).rows == ((steps >= 100) & (steps < 200)).sum()
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"": -1.0}, {"step": 2}),
+        ({"": {"reward": -99.0}}, {"reward": 1.0}),
+        ({"": {"": 1.0}}, {"": 2.0}),
+        ({b"reward__reward__": 1.0}, {b"reward_\xdfreward_\xdf": -99.0}),  # differ in the first bits of two words
+        ({b"m_______": {b"reward__": 1.0}}, {b"m______\xdf": {b"reward_\xdf": 2.0}}),
+        ({b"reward": 1.0}, {b"attacker\xe1\xee\xa7\xd9\x07\xd4\xf6\xb6": -99.0}),  # made for a hash known before
+    ],
+)
+def test_no_key_takes_the_place_of_another(make: Make, one: dict[Any, Any], other: dict[Any, Any]) -> None:
+    def packed(data: Any) -> Any:
+        text = {key.decode("utf-8", "surrogateescape") if type(key) is bytes else key: data[key] for key in data}
+        return {key: packed(value) if type(value) is dict else value for key, value in text.items()}
+
+    choice = random.Random(1)
+    frames = [
+        {**{f"k{k}": float(k) for k in choice.sample(range(40), 8)}, **packed(one if i % 2 else other)}
+        for i in range(400)
+    ]
+    path = make(log_of([msgpack.packb(data, unicode_errors="surrogateescape") for data in frames], 2))
+    check(path, [2])
+    for key in generic(path, 2):
+        assert_same(trainlog.open(path).table("stats", keys=[key]), generic(path, 2, [key]))
+
+
 @pytest.mark.parametrize("keys", [None, ["a/b"], ["a/b#2"], ["a/b#2", "a/b"], ["a"]])
 def test_columns_of_one_name_from_different_maps(make: Make, keys: list[str] | None) -> None:
     shapes = [{"a/b": 1}, {"a": {"b": 2}}, {"a/b": 3, "a": {"b": 4}}, {"a": {"b": 5}, "a/b": 6}, {"a": 7}]

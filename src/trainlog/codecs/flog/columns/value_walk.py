@@ -7,6 +7,7 @@ entry, not a dict for each frame. Keys are told apart by a hash of all their byt
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Iterator, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -36,10 +37,12 @@ _KEY_SIZES[0xA0:0xC0], _KEY_SIZES[0xD9] = np.arange(32), 0
 _IS_LIST: Final = np.zeros(256, np.bool_)
 _IS_LIST[0x80] = _IS_LIST[0x90:0xA0] = _IS_LIST[0xDC] = True  # an empty map as well
 
-# A key's hash is the sum of its words, each times an odd number of its own. So keys that differ in one word have
-# different hashes for sure, and all others as surely as 64 bits tell.
+# A key's hash is the sum of its words, each times two odd numbers of its own. So keys that differ in one word have
+# different hashes for sure. The numbers are secret, so that no log can be made whose keys have one hash; and high bits
+# are mixed into low ones in between, as 2**63 times any odd number is 2**63: two of them would cancel out.
 _LONGEST_KEY: Final = 255
 _WORDS: Final = 32  # in it
+_ROOT: Final = 1  # stands for the hash of the frame itself; that of a key "" in a map of hash 0 is 0
 _BYTES: Final = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
 # Which bytes of each word belong to a key, by its size.
 _LAST_BYTES: Final = ~_BYTES[8 - np.minimum(np.arange(256), 8)]
@@ -62,7 +65,7 @@ class _Cursors(NamedTuple):
     at: Array
     stop: Array
     left: Array  # entries of the map that it is in
-    within: Array  # the hash of that map; 0 for the frame itself
+    within: Array  # the hash of that map; _ROOT for the frame itself
     depth: Array
 
     def take(self, which: Mask) -> _Cursors:
@@ -190,7 +193,7 @@ class ValueWalk:
         self._hashes = np.array([0], np.uint64)  # the same, ascending
         self._order = np.array([-1])
         self._targets_of: dict[frozenset[str], _Targets] = {}
-        self._maps = {0: ""}  # what stands before the keys of a map, by its hash
+        self._maps = {_ROOT: ""}  # what stands before the keys of a map, by its hash
 
     def find(
         self, block: Octets, offset: Ints, length: Ints, wanted: frozenset[str] | None = None
@@ -248,7 +251,7 @@ class ValueWalk:
         at, stop = offset + _HEAD, offset + length
         left, head = _map_sizes(block, at)
         cursors = _Cursors(
-            np.arange(count), at + head, stop, left, np.zeros(count, np.uint64), np.zeros(count, np.int64)
+            np.arange(count), at + head, stop, left, np.full(count, _ROOT, np.uint64), np.zeros(count, np.int64)
         )
         cursors = cursors.take((left >= 0) & (at + head <= stop))
         outer = np.zeros((_DEEPEST, count, 2), np.int64)  # of the maps around: entries that are left, hash
@@ -357,26 +360,34 @@ def _short(values: Ints, limit: int) -> npt.NDArray[Any]:
 
 @cache
 def _odd_factors() -> Hashes:
-    """Random odd numbers, always the same; made when they are first needed, as numpy.random takes 9 ms to load."""
-    return np.random.default_rng(0).integers(0, 1 << 63, _WORDS + 2, np.uint64) * np.uint64(2) + np.uint64(1)
+    """Random odd numbers, two for each word, the map and the size; others in each process."""
+    return np.frombuffer(os.urandom(16 * (_WORDS + 2)), np.uint64).reshape(-1, 2) | np.uint64(1)
+
+
+def _mixed(values: Hashes, odd: Hashes) -> Hashes:
+    """The hashes *values* themselves, mixed in place by two odd numbers; unlike ones stay unlike."""
+    values *= odd[0]
+    values ^= values >> np.uint64(32)
+    values *= odd[1]
+    return values
 
 
 def _hashes(block: Octets, start: Ints, size: Ints, within: Hashes) -> Hashes:
     """The hashes of the keys of *size* bytes from *start* on, in maps of these hashes."""
     words, odd = overlapping(block, "<u8"), _odd_factors()
-    found: Hashes = within * odd[-1] + size.view(np.uint64) * odd[-2]
+    found = _mixed(within.copy(), odd[-1])
+    found += size.view(np.uint64) * odd[-2, 0]
     for i in range(-(-int(size.max(initial=0)) // 8)):
         word = words[np.minimum(start, len(words) - 1)]
         word &= _OF_KEY[i][size]
-        word *= odd[i]
-        found += word
+        found += _mixed(word, odd[i])
         start = start + 8
     return found
 
 
 def _hash_of(path: Sequence[bytes]) -> int:
     """The hash of a key in maps of these keys."""
-    found: Hashes = np.zeros(1, np.uint64)
+    found: Hashes = np.full(1, _ROOT, np.uint64)
     for key in path:
         block = np.frombuffer(key + bytes(16), np.uint8)
         found = _hashes(block, np.zeros(1, np.int64), np.array([len(key)]), found)
