@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import pickle
 import subprocess
@@ -111,6 +112,53 @@ def test_tables_are_those_of_the_frames(tmp_path: Path, more: list[dict[str, obj
     assert list(fast) == list(plain)
     assert same(fast.time, plain.time)
     assert all(same(fast[key], plain[key]) for key in plain)
+
+
+def test_one_order_where_times_step_back(tmp_path: Path) -> None:
+    """The frames of one kind stand as they do among all, whatever asks for them."""
+    for rank, frames in enumerate([[(10, 4), (2, 2), (4, 2)], [(3, 2), (5, 2)]]):
+        with trainlog.create(tmp_path / f"{rank}.flog") as log:
+            log.write_all(Frame(float(time), Kind(kind), {"t": time}) for time, kind in frames)
+    log = trainlog.open(tmp_path / "*.flog")
+    looks = iter([True])
+    assert [frame.data["t"] for frame in log if frame.kind == Kind.STATS] == [3, 5, 2, 4]
+    assert [frame.data["t"] for frame in log.frames("stats")] == [3, 5, 2, 4]
+    assert [frame.data["t"] for frame in log.frames("stats", wait=lambda: next(looks, False))] == [3, 5, 2, 4]
+    assert log.table("stats")["t"].tolist() == [3, 5, 2, 4]
+
+
+def test_a_scan_that_is_stopped_after_each_batch(tmp_path: Path) -> None:
+    """It gives each row once, at its place, also when files grow and others begin meanwhile."""
+    path = tmp_path / "run.flog"
+    kinds = (Kind.STATS, Kind.CREATURE, Kind.EVENT)
+
+    def write(rank: int, first: int, last: int) -> None:
+        if not path.exists() or not (path / f"{rank}.flog").exists():
+            shard(path, rank, 100.0, [])
+        with (path / f"{rank}.flog").open("ab") as file:
+            for n in range(first, last):
+                file.write(b"".join(Flog.frame(n + rank / 8, kind, {"n": n}) for kind in kinds))
+
+    path.mkdir()
+    write(0, 0, 3)
+    write(1, 0, 2)
+    position, seen = None, []
+    for look in itertools.count():
+        batch = next(trainlog.open(path).scan(Scan(after=position)))
+        if not batch.table.rows:
+            break
+        rows = zip(batch.order.tolist(), batch.table["rank"].tolist(), batch.table["n"].tolist(), strict=True)
+        seen += [(order, batch.table.kind, rank, n) for order, rank, n in rows]
+        position = batch.position
+        if look == 0:
+            write(1, 2, 4)
+            write(2, 0, 1)
+    assert look == 6
+    assert sorted((kind, rank, n) for _, kind, rank, n in seen) == sorted(
+        (kind, rank, n) for kind in kinds for rank, count in ((0, 3), (1, 4), (2, 1)) for n in range(count)
+    )
+    first = [order for order, *_ in seen[:15]]
+    assert sorted(first) == list(range(15))
 
 
 VALUES = st.sampled_from([1, 2.0, 0.5, -1, 2**63, None, "a", True, [1.0, 2.0], [1], {"a": 0.5}, math.nan])

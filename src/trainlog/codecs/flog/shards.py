@@ -10,7 +10,7 @@ import heapq
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from trainlog.codecs.flog.wire.run_state import STATE, is_about_run
 from trainlog.conventions import RANK
 from trainlog.errors import InvalidPosition, LogNotFound
 from trainlog.model import End, Frame, Kind, KindLike
-from trainlog.scan import Batch, Gap, OnDamage, Place, Position, Scan, damage_handler, stretch
+from trainlog.scan import Batch, Gap, OnDamage, Place, Position, Scan, damage_handler, stretch, stretches
 from trainlog.storage.source import Wait, growing, never
 from trainlog.table.builder import TableBuilder
 from trainlog.table.table import Table
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["FlogShards", "is_several"]
 
 _BEGIN: Final = "0-"  # the position before the first frame
+_NO_KIND: Final = frozenset([256])  # what is done of a stretch of which all is to be given once more
 _NO_ROWS: Final = np.empty(0, np.int64)
 
 Ints = npt.NDArray[np.int64]
@@ -119,12 +120,31 @@ class FlogShards(Reader):
         same.
         """
         count, before = _parse(scan.after)
-        known = list(self._known())
-        if gone := before.keys() - {file.name for file, _ in known}:
+        shards = {file.name: shard for file, shard in self._known()}
+        if gone := before.keys() - shards.keys():
             raise InvalidPosition(f"{min(gone)} is gone, of which frames were read; read it anew", path=self.path)
+        done = frozenset[int]().union(*(Place.parse(one).done for one in before.values()))
+        if done:  # a stretch that was given in part ends where it ended before, and files that are new are none of it
+            for batch in self._stretch(scan, {name: shards[name] for name in before}, count, before, done):
+                yield batch
+            scan = replace(scan, after=batch.position)
+            count, before = _parse(scan.after)
+        for batch in self._stretch(scan, shards, count, before):
+            if batch.table.rows or not done:
+                yield batch
+
+    def _stretch(
+        self,
+        scan: Scan,
+        shards: Mapping[str, _Shard],
+        count: int,
+        before: Mapping[str, str],
+        done: frozenset[int] = frozenset(),
+    ) -> Iterator[Batch]:
+        """The batches of one stretch of the log, before which there are *count* frames; without the kinds *done*."""
         looks = [
-            _Look(shard, shard.began - self._zero, scan, before.get(file.name, _BEGIN) if scan.after else None)
-            for file, shard in known
+            _Look(shard, shard.began - self._zero, scan, before.get(name, _BEGIN) if scan.after else None)
+            for name, shard in shards.items()
         ]
         latest = np.concatenate([np.empty(0), *(look.latest for look in looks)])
         number = np.empty(len(latest), np.int64)
@@ -141,7 +161,7 @@ class FlogShards(Reader):
             after = {look.shard.reader.path.name: look.position(done) for look in looks}
             return Position(json.dumps([count if done else count + len(latest), after], separators=(",", ":")))
 
-        yield from stretch(found, scan, behind)
+        yield from stretch(found, scan, behind, done)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -233,11 +253,8 @@ class _Look:
         self.shard = shard
         self.number = np.empty(0, np.int64)
         self._after = Place.parse(after or _BEGIN)
-        every = Scan(columns=(), after=after, superseded=scan.superseded, on_damage="ignore", batch_rows=None)
-        times, offsets, self._end = _columns_of(shard.reader.scan(every))
-        self._offset = np.sort(offsets)
-        time = times[np.argsort(offsets)] + shift
-        self.latest = np.maximum.accumulate(np.where(np.isnan(time), -np.inf, time))
+        every = after if not self._after.done else self._after._replace(done=_NO_KIND).position
+        self._offset, self.latest, self._end = _latest_times(shard.reader, shift, every, superseded=scan.superseded)
         self._asked = replace(
             scan,
             columns=scan.columns if scan.columns is None or RANK in scan.columns else (*scan.columns, RANK),
@@ -253,7 +270,7 @@ class _Look:
 
     def read(self, scan: Scan) -> None:
         """Read what *scan* asks of the file."""
-        for batch in self.shard.reader.scan(scan):
+        for batch in _first_stretch(self.shard.reader, scan):
             table = batch.table
             if table.rows:
                 moved = Table(table.kind, table.time + self._shift, {key: table.stored(key) for key in table})
@@ -278,11 +295,21 @@ class _Look:
         return Place(self._after.start, end.ahead, done, end.check).position
 
 
-def _columns_of(batches: Iterable[Batch]) -> tuple[npt.NDArray[np.float64], Ints, Position]:
-    """Times and offsets of all rows, and the last position."""
-    found = list(batches)
-    times = np.concatenate([batch.table.time for batch in found])
-    return times, np.concatenate([batch.order for batch in found]), found[-1].position
+def _first_stretch(reader: FlogReader, scan: Scan) -> list[Batch]:
+    """The rest of the stretch that was given in part, if one was; else all that *scan* asks for, in one."""
+    return list(next(stretches(reader.scan(scan))).values())
+
+
+def _latest_times(
+    reader: FlogReader, shift: float, after: str | None = None, *, superseded: bool = False
+) -> tuple[Ints, npt.NDArray[np.float64], Position]:
+    """Where the frames of all kinds begin, the latest time until each, moved by *shift*; and the position behind."""
+    every = Scan(columns=(), after=after, superseded=superseded, on_damage="ignore", batch_rows=None)
+    found = _first_stretch(reader, every)
+    offset = np.concatenate([batch.order for batch in found])
+    rising = np.argsort(offset)
+    time = np.concatenate([batch.table.time for batch in found])[rising] + shift
+    return offset[rising], np.maximum.accumulate(np.where(np.isnan(time), -np.inf, time)), found[-1].position
 
 
 def _as_logged(limit: float | None, shift: float) -> float | None:
@@ -404,6 +431,10 @@ class _Cursor:
         self._before = self._source.checksum(self._at)
         self._tell = shard.reader._on_gap(self._source, on_damage)
         self._latest = float("-inf")
+        # The frames of one kind come as they stand among all: the times of others count, though they are passed.
+        self._until: tuple[Ints, npt.NDArray[np.float64]] | None = None
+        if kind is not None and not follows:
+            self._until = _latest_times(shard.reader, self._shift)[:2]
         self._gaps: dict[int, Gap] = {}
 
     def available(self) -> Iterator[tuple[float, Frame]]:
@@ -419,19 +450,26 @@ class _Cursor:
         # Who follows decodes all, so as not to pass the same frames of other kinds at each look.
         for record in walk(self._source, self._at, kind=None if self._follows else self._kind, on_gap=self._on_gap):
             self._at = record.offset + record.size
-            if self._kind not in (None, record.kind):
-                continue
             if self._kind != SEAL and is_seal(record.kind, record.data, record.size):
                 continue
             if record.kind == STATE != self._kind and is_about_run(record.kind, record.data):
                 continue
             frame = self._frame(record)
-            self._latest = max(self._latest, frame.time)
-            yield self._latest, frame
+            self._latest = max(self._latest, frame.time, self._latest_at(record.offset))
+            if self._kind in (None, record.kind):
+                yield self._latest, frame
         self._before = self._source.checksum(self._at)
 
     def _frame(self, record: Record) -> Frame:
         return Frame(record.time + self._shift, Kind(record.kind), self._shard.with_rank(record.data))
+
+    def _latest_at(self, at: int) -> float:
+        """The latest time of any frame until the one at byte *at*; -inf where only the wanted ones are known."""
+        if self._until is None:
+            return -math.inf
+        offset, latest = self._until
+        i = int(np.searchsorted(offset, self._source.to_file_offset(at), "right"))
+        return float(latest[i - 1]) if i else -math.inf
 
     def _on_gap(self, gap: Gap) -> None:
         # The end of a file that is being written may look damaged, until the rest is there.
