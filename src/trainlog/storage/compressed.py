@@ -30,6 +30,7 @@ _MOST_RATIO: Final = 1000  # and beyond, so many times its own size
 _KEPT: Final = 4  # decompressed frames
 _HEAD: Final = 18  # the longest header of a zstd frame
 _LEAST: Final = 9  # bytes of the shortest zstd frame
+_MOST_IN_BLOCK: Final = 128 << 10  # bytes that a block of a zstd frame holds
 _TABLE: Final = struct.Struct("<4sI")
 _ENTRY: Final = struct.Struct("<II")
 _FOOTER: Final = struct.Struct("<IBI")
@@ -86,6 +87,7 @@ class CompressedSource(Source):
         self.offset = 0
         self._ahead, self._ahead_from = b"", 0
         self._looks = 100_000 + whole.size // 256  # at blocks, in a search; hostile bytes would take their square
+        self._decompressor = self._zstd.ZstdDecompressor()
         self._parts = self._by_table() or list(self._by_search())
         self._at = [0]
         for part in self._parts:
@@ -94,7 +96,6 @@ class CompressedSource(Source):
             text = f"it claims to hold {self._at[-1]:,} bytes in {whole.size:,}, which no log does"
             raise CorruptLog(text, path=self.path)
         self._kept: OrderedDict[int, bytes | None] = OrderedDict()
-        self._decompressor = self._zstd.ZstdDecompressor()
 
     def close(self) -> None:
         """Close the file; may be called again."""
@@ -157,13 +158,9 @@ class CompressedSource(Source):
         if i in self._kept:
             self._kept.move_to_end(i)
             return self._kept[i]
-        part, found = self._parts[i], None
-        if not part.broken:
-            raw = self.whole.read(part.offset, part.size)
-            with suppress(self._zstd.ZstdError):  # a gap, which whoever reads the log reports
-                found = self._decompressor.decompress(raw) if self._claimed(raw) == part.content else None
-        if found is not None and len(found) != part.content:
-            found = None
+        part = self._parts[i]
+        raw = b"" if part.broken else self.whole.read(part.offset, part.size)
+        found = None if part.broken else self._decompressed(raw, part.content)
         self._kept[i] = found
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
@@ -191,57 +188,82 @@ class CompressedSource(Source):
         table = whole.read(begin, end - begin)
         if _TABLE.unpack_from(table) != (_SKIPPABLE, len(table) - _TABLE.size):
             return None
-        parts, at = [], 0
+        parts, at, wrong = [], 0, 0
         for i in range(count):
             size, content = _ENTRY.unpack_from(table, _TABLE.size + i * entry)
             if size < _LEAST or content > LARGEST or size > content + (content >> 7) + 512:
                 return None
             claimed = self._claimed(whole.read(at, _HEAD))
-            if claimed is not None and claimed != content:
-                return None
-            parts.append(_Part(at, size, content, claimed is None))
+            wrong += claimed not in (None, content)
+            parts.append(_Part(at, size, content, claimed != content))
             at += size
-        return parts if at == begin else None
+        # Where a few frames say something else, it is these that are damaged.
+        return parts if at == begin and 2 * wrong <= count else None
 
     def _by_search(self) -> Iterator[_Part]:
         """The zstd frames by their own headers, one after another; what is none of them is searched for the next."""
         whole, at, size = self.whole, 0, self.whole.size
+        is_first = True
         while at < size:
             head = whole.read(at, _HEAD)
             if len(head) >= _TABLE.size and head[:4] == _SKIPPABLE and at + 8 + _TABLE.unpack(head[:8])[1] <= size:
                 at += 8 + _TABLE.unpack(head[:8])[1]
                 continue
-            claimed, end = self._claimed(head), self._end_of(at, head)
-            if end is not None and claimed is not None:
-                if not 0 <= claimed <= LARGEST:
+            claimed, (end, most) = self._claimed(head), self._end_of(at, head)
+            if end and claimed is not None:
+                is_usual = 0 <= claimed <= LARGEST
+                if is_usual and self._is_frame(at, end, claimed):
+                    yield _Part(at, end - at, claimed)
+                    at, is_first = end, False
+                    continue
+                if not is_usual and (is_first or 0 < claimed <= most):  # else its header is damaged
                     text = f"it holds a zstd frame of more than {LARGEST:,} bytes; decompress it with `zstd -d`"
                     raise UnknownFormat(text, path=self.path, offset=at)
-                yield _Part(at, end - at, claimed)
-                at = end
-                continue
+            is_first = False
             found = self._next(at + 1)
             # One byte for an end that was cut off: every format takes that for a torn tail.
             yield _Part(at, found - at, found - at if found < size else 1, broken=True)
             at = found
 
-    def _end_of(self, at: int, head: bytes) -> int | None:
-        """Where the zstd frame at byte *at* ends, by the headers of its blocks; None when it is not all there."""
+    def _end_of(self, at: int, head: bytes) -> tuple[int, int]:
+        """Where the zstd frame at byte *at* ends, by the headers of its blocks, and the most bytes that these hold.
+
+        Both are 0 when it is not all there.
+        """
         try:
             has_checksum = self._zstd.get_frame_parameters(head).has_checksum
             at += int(self._zstd.frame_header_size(head))
         except self._zstd.ZstdError:
-            return None
-        last = False
+            return 0, 0
+        last, most = False, 0
         while not last:
             raw = self.whole.read(at, 3) if at < self.whole.size else b""
             word = int.from_bytes(raw, "little")
             last, kind = bool(word & 1), word >> 1 & 3
             self._looks -= 1
             if len(raw) < 3 or kind == 3 or self._looks < 0:
-                return None
+                return 0, 0
+            most += _MOST_IN_BLOCK
             at += 3 + (1 if kind == 1 else word >> 3)
         at += 4 if has_checksum else 0
-        return at if at <= self.whole.size else None
+        return (at, most) if at <= self.whole.size else (0, 0)
+
+    def _is_frame(self, at: int, end: int, content: int) -> bool:
+        """Whether the zstd frame from byte *at* to *end* is one, by what follows it, or else by what it holds.
+
+        A damaged header leads anywhere.
+        """
+        if self.whole.read(end, 4) in (MAGIC, _SKIPPABLE, b""):
+            return True
+        self._looks -= (end - at) // 256
+        return self._looks > 0 and self._decompressed(self.whole.read(at, end - at), content) is not None
+
+    def _decompressed(self, raw: bytes, content: int) -> bytes | None:
+        """What the zstd frame *raw* holds; None unless it says that this is *content* bytes, and it is."""
+        with suppress(self._zstd.ZstdError):  # a gap, which whoever reads the log reports
+            found: bytes = self._decompressor.decompress(raw) if self._claimed(raw) == content else b""
+            return found if len(found) == content else None
+        return None
 
     def _next(self, at: int) -> int:
         """Where from byte *at* on the next zstd frame may begin; else the end of the file."""

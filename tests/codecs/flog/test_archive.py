@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import struct
 import subprocess
 import sys
@@ -120,6 +121,27 @@ def test_a_block_without_its_header(log: Path, with_table: bool) -> None:
     assert len(gaps) == 1
 
 
+@pytest.mark.parametrize("with_table", [True, False])
+def test_any_bit_of_the_header_of_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_table: bool) -> None:
+    """Also where it makes the block claim more than any may hold, or end elsewhere."""
+    monkeypatch.setattr(archive, "_USUAL", 80_000)
+    path = tmp_path / "run.flog"
+    noise = random.Random(1).randbytes
+    path.write_bytes(Flog.header() + b"".join(Flog.frame(i, 2, {"step": i, "b": noise(7000)}) for i in range(50)))
+    raw = packed(path).read_bytes()
+    frames = zstd_frames(raw)
+    if not with_table:
+        raw = raw[: frames[-1][1]]
+    damaged = path.with_name("damaged.flog.zst")
+    for bit in range(8 * 4, 8 * 10):
+        changed = bytearray(raw)
+        changed[frames[2][0] + bit // 8] ^= 1 << bit % 8
+        damaged.write_bytes(changed)
+        found, gaps = steps(damaged)
+        assert found in (list(range(50)), [*range(11), *range(22, 50)])
+        assert gaps or len(found) == 50
+
+
 def test_an_archive_that_was_cut(log: Path) -> None:
     raw = packed(log).read_bytes()
     cut = log.with_name("cut.flog.zst")
@@ -185,6 +207,9 @@ def test_a_bomb_is_refused(tmp_path: Path) -> None:
 def test_one_frame_of_everything_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "one.flog.zst"
     path.write_bytes(zstandard.ZstdCompressor().compress(bytes(17 << 20)))
+    with pytest.raises(UnknownFormat, match="zstd -d"):
+        trainlog.open(path)
+    path.write_bytes(zstandard.ZstdCompressor().compress(Flog.header()) + path.read_bytes())
     with pytest.raises(UnknownFormat, match="zstd -d"):
         trainlog.open(path)
     path.write_bytes(zstandard.ZstdCompressor(write_content_size=False).compress(Flog.header()))
