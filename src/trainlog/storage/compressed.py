@@ -124,9 +124,7 @@ class CompressedSource(Source):
 
     def block(self, offset: int, need: int = 1, most: int = sys.maxsize) -> bytes:
         """The bytes from *offset* on, as `Source.block`."""
-        left = self.size - offset
-        if left < 0:
-            raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
+        left = self.left(offset)
         chunk = min(most, self.CHUNK)
         buffer = bytearray(min(left, chunk if need > left else max(need, chunk)))
         self.fill(memoryview(buffer), offset)
@@ -266,14 +264,19 @@ class CompressedSource(Source):
         return None
 
     def _next(self, at: int) -> int:
-        """Where from byte *at* on the next zstd frame may begin; else the end of the file."""
-        while at < self.whole.size:
+        """Where from byte *at* on the next zstd frame may begin; else the end of the file.
+
+        Raises:
+            CorruptLog: when that has come before byte *at* meanwhile.
+
+        """
+        while self.whole.left(at):
             block = self.whole.block(at)
             found = min((i for i in (block.find(MAGIC), block.find(_SKIPPABLE)) if i >= 0), default=-1)
             if found >= 0:
                 return at + found
             at += max(len(block) - 3, 1)
-        return self.whole.size
+        return at
 
 
 class CompressedWriter:

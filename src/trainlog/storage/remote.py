@@ -405,9 +405,7 @@ class RemoteSource(Source):
 
     def block(self, offset: int, need: int = 1, most: int = sys.maxsize) -> bytes:
         """The bytes from *offset* on, as `Source.block`."""
-        left = self.size - offset
-        if left < 0:
-            raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
+        left = self.left(offset)
         chunk = min(most, self.CHUNK)
         stop = offset + min(left, chunk if need > left else max(need, chunk))
         return b"".join(data[max(offset - at, 0) : stop - at] for at, data in self._pieces(offset, stop))

@@ -193,6 +193,18 @@ class Source:
         self._limit = self.size
         return self
 
+    def left(self, offset: int) -> int:
+        """How many bytes there are from *offset* on.
+
+        Raises:
+            CorruptLog: when the file has become shorter than *offset*.
+
+        """
+        left = self.size - offset
+        if left < 0:
+            raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
+        return left
+
     def block(self, offset: int, need: int = 1, most: int = sys.maxsize) -> bytes:
         """The bytes from *offset* on: a chunk of them, or *need* if that is more and the file holds as many.
 
@@ -202,9 +214,7 @@ class Source:
             CorruptLog: when the file has become shorter than *offset*.
 
         """
-        left = self.size - offset
-        if left < 0:
-            raise CorruptLog("the file became shorter while it was read", path=self.path, offset=offset)
+        left = self.left(offset)
         chunk = min(most, self.CHUNK)
         count = min(left, chunk if need > left else max(need, chunk))
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import random
 import struct
 import subprocess
@@ -140,6 +142,35 @@ def test_any_bit_of_the_header_of_a_block(tmp_path: Path, monkeypatch: pytest.Mo
         found, gaps = steps(damaged)
         assert found in (list(range(50)), [*range(11), *range(22, 50)])
         assert gaps or len(found) == 50
+
+
+@pytest.mark.parametrize("kind", ["plain", "archive"])
+def test_a_log_that_shrinks_while_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """At any moment: it is read, or refused with an error of this library."""
+    raw = Flog.header() + b"".join(Flog.frame(i, 2, {"step": i, "b": bytes(8000)}) for i in range(110))
+    if kind == "archive":
+        (tmp_path / "whole.flog").write_bytes(raw)
+        monkeypatch.setattr(archive, "_USUAL", 50_000)
+        raw = packed(tmp_path / "whole.flog").read_bytes()
+        begin, end = zstd_frames(raw)[1]
+        raw = raw[:begin] + bytes(end - begin) + raw[end : zstd_frames(raw)[-1][1]]
+    path = tmp_path / "run.flog"
+    fstat, calls, left = os.fstat, 0, 0
+
+    def shrink(fd: int) -> os.stat_result:
+        nonlocal calls
+        calls -= 1
+        if not calls:
+            os.truncate(path, left)
+        return fstat(fd)
+
+    monkeypatch.setattr(os, "fstat", shrink)
+    for left, moment in itertools.product((0, 60, len(raw) // 10), range(1, 30)):
+        calls = 0
+        path.write_bytes(raw)
+        calls = moment
+        with contextlib.suppress(TrainlogError):
+            trainlog.open(path)
 
 
 def test_an_archive_that_was_cut(log: Path) -> None:

@@ -173,7 +173,7 @@ def newest_seal(source: Source, start: int) -> Seal:
 
 def _is_foreign(source: Source, start: int) -> bool:
     """Whether the frames behind byte *start* are by a writer that puts no seals: there is none where one would be."""
-    block = np.empty(source.size - start + SLACK, np.uint8)
+    block = np.empty(source.left(start) + SLACK, np.uint8)
     stop = source.fill(block.data[:-SLACK], start)  # all at once, before any of it is looked at
     found = next_frame(source, start)
     if found is None:
