@@ -165,10 +165,10 @@ def test_a_log_that_shrinks_while_it_is_opened(tmp_path: Path, monkeypatch: pyte
         return fstat(fd)
 
     monkeypatch.setattr(os, "fstat", shrink)
-    for left, moment in itertools.product((0, 60, len(raw) // 10), range(1, 30)):
+    for size, moment in itertools.product((0, 60, len(raw) // 10), range(1, 30)):
         calls = 0
         path.write_bytes(raw)
-        calls = moment
+        calls, left = moment, size
         with contextlib.suppress(TrainlogError):
             trainlog.open(path)
 
