@@ -110,6 +110,24 @@ def test_kind_82_of_others_is_theirs(make: Make) -> None:
     assert reader.table(82).rows == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (Kind.EVENT, {"trainlog": "0.1.0", "type": "versions"}),
+        (Kind.EVENT, {"trainlog": 1}),
+        (82, {"trainlog": "mine"}),
+    ],
+)
+def test_a_key_of_that_name_moves_no_frame(tmp_path: Path, kind: int, data: dict[str, Any]) -> None:
+    path, copy = tmp_path / "a.flog", tmp_path / "b.flog"
+    with TrainingRecorder(path, provenance=False) as log:
+        log.record_stats_frame(1.0, {"step": 1})
+        log.record(9.0, kind, data)
+    trainlog.convert(path, copy)
+    for one in (path, copy):
+        assert [frame for frame in trainlog.open(one) if frame.kind == kind] == [Frame(9.0, Kind(kind), data)]
+
+
 def test_a_large_log_is_not_read_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with trainlog.create(tmp_path / "a.flog") as writer:
         writer.write(Frame(0.0, RUN_STATE, {"trainlog": 1, "meta": {"late": 1}}))

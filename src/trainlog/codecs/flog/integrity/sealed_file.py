@@ -31,7 +31,7 @@ from trainlog.storage.source import Source
 
 __all__ = ["SealedFile"]
 
-_STATE_HEAD: Final = 2 + len(MARK)  # bytes by which the payload of a state is known
+_IS_STATE: Final = MARK + b"\x01"  # behind the first byte of the payload of a state
 
 
 class SealedFile(AppendFile):
@@ -65,7 +65,7 @@ class SealedFile(AppendFile):
 
         """
         self._rewinds += REWIND in frame
-        if not frame[FRAME.size + 1 :].startswith(MARK):
+        if frame[TIME_SIZE] != STATE or frame[FRAME.size + 1 :][: len(_IS_STATE)] != _IS_STATE:
             return frame
         self._states += 1
         return bytes(self._last[:TIME_SIZE] or frame[:TIME_SIZE]) + frame[TIME_SIZE:]
@@ -152,11 +152,11 @@ class SealedFile(AppendFile):
         """Where among the frames from byte *at* to *end*, which are whole, the states of the run begin."""
         found = []
         while end - at > FRAME.size:
-            head = os.pread(self._fd, FRAME.size + _STATE_HEAD, at)
+            head = os.pread(self._fd, FRAME.size + 1 + len(_IS_STATE), at)
             if len(head) < FRAME.size:
                 break
             _, kind, size = FRAME.unpack_from(head)
-            if kind == STATE and head[FRAME.size + 1 :] == MARK + b"\x01":
+            if kind == STATE and head[FRAME.size + 1 :] == _IS_STATE:
                 found.append(at)
             at += FRAME.size + size
         return found
