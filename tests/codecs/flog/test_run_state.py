@@ -103,6 +103,17 @@ def test_what_cannot_be_understood_is_left_out(make: Make, said: dict[str, Any])
     assert reader.end is None or reader.end == End("failed", "{}")
 
 
+@pytest.mark.parametrize("data", [{"trainlog": 5, "x": 1}, {"x": 1, "trainlog": 1}, {"trainlog": 1}, {"x": 1}])
+def test_kind_82_is_hidden_from_all_or_none(make: Make, data: dict[str, Any]) -> None:
+    log = trainlog.open(make(header({}) + frame(0.0, 2, {"step": 0}) + frame(1.0, 82, data) + frame(2.0, 2, {})))
+    kinds = {int(one.kind) for one in log.frames()}
+    assert (
+        kinds
+        == {int(batch.table.kind) for batch in log.scan() if batch.table.rows}
+        == set(map(int, log.summary().kinds))
+    )
+
+
 def test_kind_82_of_others_is_theirs(make: Make) -> None:
     path = make(header({}) + frame(1.0, 82, {"a": 1}) + frame(1.0, 82, {"trainlog": "x"}))
     reader = trainlog.open(path)

@@ -22,8 +22,8 @@ from trainlog.codecs.flog.integrity.seals import MAP, SEAL, SEAL_SIZE, is_seal
 from trainlog.codecs.flog.scanning.chain import SLACK, Block, BlockReader, Octets
 from trainlog.codecs.flog.scanning.walk import FrameWalk, Record
 from trainlog.codecs.flog.wire.layout import FRAME
-from trainlog.codecs.flog.wire.run_state import MARK, STATE
-from trainlog.codecs.frame_payload import decode_flat
+from trainlog.codecs.flog.wire.run_state import STATE, is_about_run
+from trainlog.codecs.frame_payload import decode, decode_flat
 from trainlog.model import Kind
 from trainlog.scan import Batch, Gap, Place, Scan, stretch
 from trainlog.storage.source import Source
@@ -405,7 +405,9 @@ def _hidden(block: Octets, offset: Ints, length: Ints, kind: Octets, only: int |
     about: Mask = kind == STATE
     if only is not None or not about.any():
         return seals
-    about &= overlapping(block, f"V{len(MARK)}")[offset + _HEAD + 1] == np.void(MARK)
+    for row in np.flatnonzero(about).tolist():
+        start, end = int(offset[row]) + _HEAD, int(offset[row] + length[row])
+        about[row] = is_about_run(STATE, decode(block[start:end].data))
     return about if seals is None else about | seals
 
 
