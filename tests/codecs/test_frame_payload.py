@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from trainlog.codecs.frame_payload import decode, encode
+from trainlog.codecs.frame_payload import decode, decode_flat, encode
 from trainlog.errors import UnsupportedFrame
 from trainlog.testing import same
 
@@ -301,3 +301,11 @@ def test_what_is_of_numpy_is_a_number_wherever_it_stands(beside: dict[str, Any],
     ):
         for whole in ({**beside, **data}, {**data, **beside}):
             assert found(msgpack.unpackb(encode(whole))) == expected
+
+
+def test_float32_of_one_key_makes_none_of_another_that_is_spelled_the_same() -> None:
+    exact = [0.1, 1e300]
+    payload = b"\x82" + b"\x01" + b"\x91\xca" + struct.pack(">f", 0.5) + b"\xa11" + bytes(msgpack.packb(exact))
+    found = list(decode_flat(payload).values())
+    assert found[0].dtype == np.float32
+    assert found[1] == exact

@@ -109,11 +109,19 @@ def decode_list(raw: bytes) -> Any:
 
 
 def _float32(value: list[Any]) -> Any:
-    """The list *value* as an array; itself where its lists are of unlike lengths, or too deep for numpy."""
+    """The list *value* as an array of float32; itself where it has no shape, is too deep for numpy, or holds more.
+
+    The latter are lists of another key that is spelled the same, such as 1 beside "1".
+    """
     try:
-        return np.array(value, np.float32)
+        wide = np.array(value)
     except ValueError:
         return value
+    if wide.dtype != np.float64:
+        return value
+    with np.errstate(over="ignore"):
+        found = wide.astype(np.float32)
+    return found if np.array_equal(found, wide, equal_nan=True) else value
 
 
 def _with_float32(data: Mapping[Any, Any], names: frozenset[str], prefix: str = "") -> dict[Any, Any]:
