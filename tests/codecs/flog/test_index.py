@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -135,6 +136,17 @@ def test_steps_that_are_missing(make: Make) -> None:
     parts = [Flog.header(), *(Flog.frame(i, 4, {"x": i}) for i in range(300))]
     check(make(parts), 4, steps=(50, 90))
     check(make(parts), 4, steps=(50, 90), keys=["y"])
+
+
+def test_what_cannot_be_decoded_is_in_no_index(make: Make) -> None:
+    """A header that a killed writer left: what it takes for its payload, which begins as JSON, is the next frame's."""
+    alone = struct.pack("<dBI", 1.0, 2, 8)
+    (time,) = struct.unpack("<d", b"{\0\0\0\0\0\0@")
+    path = make([Flog.header(), Flog.frame(0.0, 2, {"x": 0.5}), alone, Flog.frame(time, 4, {"x": 2})])
+    reader = trainlog.open(path, codec="flog")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert [reader.table(kind).rows for kind in (2, 4, 2, 4)] == [1, 1, 1, 1]
 
 
 @given(

@@ -259,6 +259,8 @@ class ColumnScanner:
             walk.proven = self._proven
         except _BrokenFrame as broken:
             walk.at, walk.proven = broken.at, self._proven
+            if self._index is not None and not self._proving:
+                self._index.break_at(broken.at)
 
     def _prove_last_header(self, walk: FrameWalk) -> None:
         """Judge a header alone at the end, as killed writers leave it, faster than the walk would.

@@ -329,6 +329,10 @@ class IndexBuilder:
         self.end = at + reached
         self._parts.append(Part(self.end, ranges))
 
+    def break_at(self, at: int) -> None:
+        """Say that what was seen at byte *at* is no frame, as it cannot be decoded."""
+        self._broken |= at < self.end
+
     def index(self) -> Index | None:
         """What came of it; None when the frames are no unbroken chain."""
         if self._broken:
