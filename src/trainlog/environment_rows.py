@@ -37,6 +37,7 @@ class EnvironmentKey(NamedTuple):
     env: Any
 
     def __str__(self) -> str:
+        """Its name: its number, behind the rank of its process where there is one."""
         return "/".join(str(one) for one in self if one is not None)
 
 

@@ -15,12 +15,12 @@ import numpy.typing as npt
 from trainlog import registry
 from trainlog.codec import Reader
 from trainlog.conventions import RANK, Conventions
-from trainlog.environment_rows import by_environment
+from trainlog.environment_rows import EnvironmentKey, by_environment
 from trainlog.episode import episode_table
 from trainlog.errors import CodecError, CorruptLog, EmptyLog, InvalidPosition, LogNotFound, MissingExtra
 from trainlog.model import Frame, Kind
 from trainlog.mujoco.state import CLOCK, INPUTS, MODEL, STATE_STEP, Floats, StateLayout, element_names, import_mujoco
-from trainlog.mujoco.state_index import Episode, StateIndex, States, environment_name
+from trainlog.mujoco.state_index import Episode, StateIndex, States
 from trainlog.mujoco.stored_model import StoredModel, stored_models
 from trainlog.scan import Scan
 from trainlog.table.table import Table
@@ -180,7 +180,7 @@ class Replay:
     def _own(self, frame: Frame) -> Frame:
         """What *frame* tells of this environment, where it tells of several."""
         parts = by_environment(frame.data, self._conventions.find("env", frame.data))
-        named = (data for env, data in parts if environment_name(data.get(RANK), env) == self.environment)
+        named = (data for env, data in parts if str(EnvironmentKey(data.get(RANK), env)) == self.environment)
         return Frame(frame.time, frame.kind, next(named, frame.data))
 
     def _parse(self, frame: Frame) -> State:
@@ -424,7 +424,9 @@ class Replay:
         firsts = np.array([episode.first for episode in self.episodes])
         counted = np.zeros(len(found), np.bool_)
         for row in episode_table(self.reader).frames():
-            own = environment_name(row.data.get(RANK), row.data.get("env")) == self.environment and row.data["records"]
+            own = (
+                str(EnvironmentKey(row.data.get(RANK), row.data.get("env"))) == self.environment and row.data["records"]
+            )
             if own and (row.data["return"] == row.data["return"] or "length" not in row.data):
                 place = int(np.searchsorted(firsts, self.frame_at(time=row.time), "right")) - 1
                 found[place], counted[place] = row.data["return"], True

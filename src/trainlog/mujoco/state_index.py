@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from trainlog.mujoco.state import CLOCK, STATE_STEP, Floats
 from trainlog.scan import Position, Scan
 from trainlog.table.table import Table
 
-__all__ = ["Episode", "StateIndex", "States", "environment_name"]
+__all__ = ["Episode", "StateIndex", "States"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -113,7 +113,7 @@ class StateIndex:
                 self._add(batch.table, batch.order)
                 continue
             for mark in episode_marks(batch.table, batch.order, self._conventions):
-                self._marks.setdefault(environment_name(*mark.key), []).append(mark.order)
+                self._marks.setdefault(str(mark.key), []).append(mark.order)
 
     def _add(self, table: Table, order: Ints) -> None:
         wanted = STATE_STEP if self._is_complete else self._conventions.qpos(table)
@@ -136,9 +136,9 @@ class StateIndex:
 
     def by_environment(self, table: Table, order: Ints) -> Iterator[tuple[str, Table, Ints, bool]]:
         """Yield the rows of each environment, where they stand, and whether all are of frames of it alone."""
-        for (rank, env), several in steps_by_environment(table, order, self._conventions).items():
+        for key, several in steps_by_environment(table, order, self._conventions).items():
             if (found := together(several)) is not None:
-                yield environment_name(rank, env), found[1], found[0], all(part.place is None for part in several)
+                yield str(key), found[1], found[0], all(part.place is None for part in several)
 
     def environments(self) -> tuple[str, ...]:
         """The names of the environments, in order."""
@@ -172,11 +172,6 @@ class StateIndex:
         places = {name: int(np.searchsorted(one.order, order, "right")) - 1 for name, one in self.by_name.items()}
         name = max(places, key=lambda name: int(self.by_name[name].order[places[name]]) if places[name] >= 0 else -1)
         return name, max(places[name], 0)
-
-
-def environment_name(rank: Any, env: Any) -> str:
-    """The name of an environment: its number, behind the rank of its process where there is one."""
-    return "/".join(str(one) for one in (rank, env) if one is not None)
 
 
 def _by_number(name: str) -> list[tuple[bool, int, str]]:
