@@ -496,3 +496,11 @@ def test_events_at_every_new_best_do_not_cover_the_curve(tmp_path: Path) -> None
         if isinstance(mark, VLine)
     ]
     assert (mark.label, len(mark.x), mark.color) == ("new_best", 40, None)
+
+
+def test_the_caption_says_where_bars_of_the_optimality_gap_are_too_short(tmp_path: Path) -> None:
+    for runs, said in ((3, True), (20, False)):
+        logs = levels(tmp_path / str(runs), {"a": [0.5 + n / 20 for n in range(runs)]})
+        options = PlotOptions(y=("reward",), by="algo", kind="intervals", normalize={"": (0.0, 1.0)})
+        (picture,) = pictures(logs, options)
+        assert ("bars of fewer than 20 runs are too short" in picture.figure.caption) is said  # type: ignore[union-attr]

@@ -32,6 +32,7 @@ _BAR: Final = 0.4  # of the distance of two rows
 _DOT: Final = 7.0
 _MAX_PAIRS: Final = 4  # in a picture of the usual height
 _LOWER: Final = "optimality gap"
+_ENOUGH: Final = 20  # runs whose interval of the optimality gap holds, also where most of them reach the target
 
 Scores = list[Floats]  # one array of runs for each task
 
@@ -154,7 +155,11 @@ def _intervals(
         found = {label: _shown(estimate(own)) for label, own in scores.items()}
         charts.append(_rows(found, name, colors))
         blocks.append(_block(name, found))
-    caption = _bars(scores.values(), found.values()) + f"; of the {_LOWER}, less is better" * (_LOWER in estimates)
+    caption = _bars(scores.values(), found.values())
+    if _LOWER in estimates:
+        caption += f"; of the {_LOWER}, less is better"
+        if min(sum(map(len, own)) for own in scores.values()) < _ENOUGH:
+            caption += f", and bars of fewer than {_ENOUGH} runs are too short where most reach 1"
     return Grid(charts, 2, "", caption=caption), tuple(blocks)
 
 
