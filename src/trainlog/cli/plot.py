@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import numpy as np
 from click.core import ParameterSource
 
 from trainlog import registry
@@ -30,8 +29,8 @@ from trainlog.plot import (
     runs_of,
     save_pictures,
 )
+from trainlog.plot.figures import undrawn_metrics
 from trainlog.plot.options import KINDS, TOGETHER, normalization_of, tasks_note
-from trainlog.plot.run import Metric
 from trainlog.statistics import CenterName
 
 __all__ = ["FormatsType", "command", "figure_options", "output_options", "plot_options"]
@@ -240,15 +239,9 @@ def command(
 
 def _echo_undrawn(runs: Sequence[Run]) -> None:
     """Say which metrics have no figure, and why."""
-    drawn = {metric for run in runs for metric in run.metrics()}
-    is_finite: dict[Metric, bool] = {}
-    for run in runs:
-        for metric in run.constants():
-            if metric not in drawn:
-                known = is_finite.get(metric, False)
-                is_finite[metric] = known or bool(np.isfinite(run.columns(metric.kind).numbers(metric.key)).any())
-    for has_value, reason in ((True, "never changes"), (False, "has no finite value")):
-        if names := [str(metric) for metric, known in is_finite.items() if known == has_value]:
+    constant, odd = undrawn_metrics(runs)
+    for metrics, reason in ((constant, "never changes"), (odd, "has no finite value")):
+        if names := list(map(str, metrics)):
             more = f" and {len(names) - 8} more" if len(names) > 8 else ""
             echo(f"{reason}, so not drawn: {', '.join(names[:8])}{more}", err=True)
 

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+import numpy as np
+
 from trainlog.conventions import Conventions
 from trainlog.draw import Chart, Grid, Scene, StateTimeline
 from trainlog.errors import PlotError, TrainlogWarning
@@ -23,7 +25,7 @@ from trainlog.plot.run import Metric, Run
 from trainlog.plot.scores import scores_picture
 from trainlog.plot.together import together_picture, words_of, words_picture
 
-__all__ = ["figure_of", "main_metric", "metrics_of", "pictures", "title_of"]
+__all__ = ["figure_of", "main_metric", "metrics_of", "pictures", "title_of", "undrawn_metrics"]
 
 _RESERVED: Final = (
     "overview",
@@ -215,6 +217,19 @@ def _rank(runs: Sequence[Run], metric: Metric) -> tuple[int, ...]:
 
 def _tier(runs: Sequence[Run], metric: Metric) -> int:
     return _rank(runs, metric)[0]
+
+
+def undrawn_metrics(runs: Sequence[Run]) -> tuple[list[Metric], list[Metric]]:
+    """The metrics that no figure shows: those that never change, and those without any finite value."""
+    drawn = {metric for run in runs for metric in run.metrics()}
+    is_finite: dict[Metric, bool] = {}
+    for run in runs:
+        for metric in run.constants():
+            if metric not in drawn:
+                known = is_finite.get(metric, False)
+                is_finite[metric] = known or bool(np.isfinite(run.columns(metric.kind).numbers(metric.key)).any())
+    constant, odd = ([metric for metric, known in is_finite.items() if known is wanted] for wanted in (True, False))
+    return constant, odd
 
 
 def _unknown(name: str, runs: Sequence[Run]) -> str:

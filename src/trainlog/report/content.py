@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from trainlog.conventions import Conventions, seed_of
 from trainlog.errors import ExpressionError, PlotError, StatisticsError
 from trainlog.plot import Group, Metric, Picture, PlotOptions, Run, groups_of, main_metric, metrics_of, pictures
-from trainlog.plot.figures import figure_of, title_of
+from trainlog.plot.figures import figure_of, title_of, undrawn_metrics
 from trainlog.report.baseline import Comparison, FailOn, Score, Tolerance, compare
 from trainlog.report.evaluate import Gate, GateResult, judge, measure
-from trainlog.report.facts import LogFacts, facts_of, values_of
+from trainlog.report.facts import LogFacts, facts_of
 from trainlog.report.logs import LogCheck, check
 from trainlog.report.results import Result, results_of
 
@@ -151,7 +149,7 @@ def gather(
         except (PlotError, StatisticsError) as error:
             failures.append(Failure("baseline", error.message))
     # A metric without any finite value is in no figure, and the first that one must hear of.
-    facts = tuple(facts_of(run, [*([] if options.y else _never_finite(new)), *metrics]) for run in new)
+    facts = tuple(facts_of(run, [*([] if options.y else undrawn_metrics(new)[1]), *metrics]) for run in new)
     return Content(
         title=title or title_of(new, f"{len(checks) - len(old_checks)} logs"),
         checks=tuple(checks),
@@ -166,17 +164,6 @@ def gather(
         width=size[0],
         height=size[1],
     )
-
-
-def _never_finite(runs: Sequence[Run]) -> list[Metric]:
-    """The metrics that no log has a finite value of, and at least one log a value."""
-    constant = dict.fromkeys(metric for run in runs for metric in run.constants())
-    found = []
-    for metric in constant:
-        values = [own for run in runs for own in values_of(run, metric).values()]
-        if any(map(len, values)) and not any(np.isfinite(own).any() for own in values):
-            found.append(metric)
-    return found
 
 
 def _names(logs: Sequence[LogFacts]) -> tuple[str, ...]:
