@@ -109,7 +109,7 @@ class Say:
 
 def main() -> None:
     import trainlog.codecs.flog.reader  # so that no process imports them
-    import trainlog.codecs.flog.shards
+    import trainlog.codecs.flog.shards.reader
     import trainlog.codecs.flog.writer
     import trainlog.recorder
     import trainlog.verification  # noqa: F401

@@ -41,7 +41,8 @@ class FlogCodec(Codec):
         A folder of FLOG files, or a pattern of their names, is one log of them all.
         """
         from trainlog.codecs.flog.reader import FlogReader
-        from trainlog.codecs.flog.shards import FlogShards, is_several
+        from trainlog.codecs.flog.shards.files import is_several
+        from trainlog.codecs.flog.shards.reader import FlogShards
 
         return FlogShards(path) if is_several(path) else FlogReader(path)
 

@@ -1,0 +1,194 @@
+"""Several FLOG files as one log (FlogShards)."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainlog.codec import Reader, Summary
+from trainlog.codecs.flog.reader import FlogReader
+from trainlog.codecs.flog.shards.cursor import ShardCursor
+from trainlog.codecs.flog.shards.files import Shard, shard_files
+from trainlog.codecs.flog.shards.rows import BEGIN, ShardRows, keep_last, merged
+from trainlog.errors import InvalidPosition, LogNotFound
+from trainlog.model import End, Frame, Kind, KindLike
+from trainlog.scan import Batch, OnDamage, Place, Position, Scan, stretch
+from trainlog.storage.source import Wait, never
+
+if TYPE_CHECKING:
+    from trainlog.verify_report import Verdict
+
+__all__ = ["FlogShards"]
+
+
+class FlogShards(Reader):
+    """The frames of several FLOG files in the order of their times.
+
+    Each file's times are moved by when its writer began, which its header says; without that they are taken as they
+    are. Every frame has a key ``rank``, unless it has one already: the number of the writer. Files that appear while
+    somebody follows the log are followed as well.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._shards = {file: Shard(FlogReader(file), n) for n, file in enumerate(shard_files(path))}
+        if not self._shards:
+            raise LogNotFound("there are no FLOG files in it" if path.is_dir() else "no file is named so", path=path)
+        headers = [shard.reader.header for shard in self._shards.values()]
+        first = headers[0]
+        self._zero = min(shard.began for shard in self._shards.values())
+        self._hides = True
+        meta = {key: value for key, value in first.meta.items() if key != "shard"}
+        end = _end_of_all([header.end for header in headers])
+        super().__init__(path, replace(first, meta={**meta, "shards": len(self._shards)}, end=end))
+
+    def with_superseded(self) -> FlogShards:
+        """The same log with superseded frames; see `trainlog.codec.Reader.with_superseded`."""
+        other = copy(self)
+        other._hides = False
+        other._shards = {file: shard.with_superseded() for file, shard in self._shards.items()}
+        return other
+
+    def frames(
+        self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
+    ) -> Iterator[Frame]:
+        """Yield the frames in the order of their times; see `trainlog.codec.Reader.frames`.
+
+        While it is followed, that is the order of those that were written between two looks.
+        """
+        wanted = None if kind is None else Kind.of(kind)
+        cursors: dict[Path, ShardCursor] = {}
+        try:
+            while True:
+                for file, shard in self._known():
+                    if file not in cursors:
+                        follows = wait is not never
+                        cursors[file] = ShardCursor(shard, self._zero, wanted, on_damage, follows=follows)
+                for _, frame in heapq.merge(*(one.available() for one in cursors.values()), key=lambda pair: pair[0]):
+                    yield frame
+                if not wait():
+                    break
+            for cursor in cursors.values():
+                cursor.end()
+        finally:
+            for cursor in cursors.values():
+                cursor.close()
+
+    def _known(self) -> Iterator[tuple[Path, Shard]]:
+        for n, file in enumerate(shard_files(self.path)):
+            if file not in self._shards and file.stat().st_size:
+                shard = Shard(FlogReader(file), n)
+                self._shards[file] = shard if self._hides else shard.with_superseded()
+            if file in self._shards:
+                yield file, self._shards[file]
+
+    def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
+        """Yield what is asked for, one batch for each kind; see `trainlog.codec.Reader.scan`.
+
+        Each file is scanned twice: for the times of all its frames, by which they are merged, and for what is asked
+        for. A scan after a position gives what was written since, in the order of its times; ``take`` knows the orders
+        of scans from the beginning only. Where columns are named, a frame whose own ``rank`` is a map gets one all the
+        same.
+        """
+        count, before = _parse(scan.after)
+        shards = {file.name: shard for file, shard in self._known()}
+        if gone := before.keys() - shards.keys():
+            raise InvalidPosition(f"{min(gone)} is gone, of which frames were read; read it anew", path=self.path)
+        done = frozenset[int]().union(*(Place.parse(one).done for one in before.values()))
+        if done:  # a stretch that was given in part ends where it ended before, and files that are new are none of it
+            for batch in self._stretch(scan, {name: shards[name] for name in before}, count, before, done):
+                yield batch
+            scan = replace(scan, after=batch.position)
+            count, before = _parse(scan.after)
+        for batch in self._stretch(scan, shards, count, before):
+            if batch.table.rows or not done:
+                yield batch
+
+    def _stretch(
+        self,
+        scan: Scan,
+        shards: Mapping[str, Shard],
+        count: int,
+        before: Mapping[str, str],
+        done: frozenset[int] = frozenset(),
+    ) -> Iterator[Batch]:
+        """The batches of one stretch of the log, before which there are *count* frames; without the kinds *done*."""
+        looks = [
+            ShardRows(shard, shard.began - self._zero, scan, before.get(name, BEGIN) if scan.after else None)
+            for name, shard in shards.items()
+        ]
+        latest = np.concatenate([np.empty(0), *(look.latest for look in looks)])
+        number = np.empty(len(latest), np.int64)
+        number[np.argsort(latest, kind="stable")] = np.arange(count, count + len(latest))
+        ends = np.cumsum([len(look.latest) for look in looks])
+        for look, end in zip(looks, ends.tolist(), strict=True):
+            look.number = number[end - len(look.latest) : end]
+        if scan.last is not None:
+            keep_last(looks, scan.last)
+        kinds = {kind for look in looks for kind in look.tables}
+        found = {kind: merged(kind, [look for look in looks if kind in look.tables], scan) for kind in kinds}
+
+        def behind(done: frozenset[int]) -> Position:
+            after = {look.shard.reader.path.name: look.position(done) for look in looks}
+            return Position(json.dumps([count if done else count + len(latest), after], separators=(",", ":")))
+
+        yield from stretch(found, scan, behind, done)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the shards that have begun."""
+        return tuple(file for file, _ in self._known())
+
+    def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
+        """What there is, what is damaged, and where; see `trainlog.codec.Reader.summary`."""
+        summary = super().summary(progress)
+        if self._hides:
+            summary.superseded = sum(shard.reader.superseded for _, shard in self._known())
+        return summary
+
+    def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
+        """Read all of the files, with their checksums, and say what is wrong with them."""
+        from trainlog.verify_report import Verdict
+
+        total = Verdict(self.path)
+        for _, shard in self._known():
+            one = shard.reader.verify()
+            total.size += one.size
+            total.sealed += one.sealed
+            total.kinds.update(one.kinds)
+            total.problems += [replace(problem, file=shard.reader.path.name) for problem in one.problems]
+            if progress is not None:
+                progress(total.size)
+        return total
+
+
+def _end_of_all(ends: Sequence[End | None]) -> End | None:
+    """How a run of several processes ended: the first that failed or was interrupted; finished when all have."""
+    for state in ("failed", "interrupted"):
+        if found := [end for end in ends if end is not None and end.state == state]:
+            return min(found, key=lambda end: end.wall)
+    return None if None in ends else max(filter(None, ends), key=lambda end: end.wall)
+
+
+def _parse(position: str | None) -> tuple[int, dict[str, str]]:
+    """How many frames were given, and the position in each file.
+
+    Raises:
+        InvalidPosition: for a text that is no position in such a log.
+
+    """
+    if position is None:
+        return 0, {}
+    try:
+        count, after = json.loads(position)
+        if type(count) is int and all(isinstance(one, str) for one in after.values()):
+            return count, after
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise InvalidPosition(f"{position[:80]!r} is no position in a log of several files")
