@@ -175,7 +175,8 @@ class Scan:
             row of a batch has are left out of it. ``()`` for the times alone.
         time: only frames from the first to before the second, in seconds; None in it for an open end.
         steps: the same for the frames' ``step``; a frame without one, or whose step is no number, is left out.
-        last: of those, only so many of each kind from the end of the log.
+        last: of those, only so many of each kind from the end of the log. What is before them may stay unread, and
+            damage there untold, unless *on_damage* is ``raise`` or a function.
         after: go on from there; a position of an earlier batch of the same log.
         superseded: frames that are hidden because training went back to a checkpoint before them, too.
         on_damage: what to do about bytes that are no record.

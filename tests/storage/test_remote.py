@@ -52,6 +52,15 @@ def big(size: int) -> bytes:
     )
 
 
+def test_the_last_rows_of_a_large_log_are_read_alone(storage: type[FaultyStorage], tmp_path: Path) -> None:
+    with trainlog.TrainingRecorder(tmp_path / "run.flog") as log:
+        for step in range(3000):
+            log.record_stats_frame(step / 10, {"step": step, "pad": "x" * 4000})
+    storage.put(KEY, (tmp_path / "run.flog").read_bytes())
+    assert trainlog.open(URL).table("stats", keys=["step"], last=2)["step"].tolist() == [2998, 2999]
+    assert sum(stop - start for _, start, stop in storage.read) < 3_000_000  # of 12 million
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Let *seconds* pass for all that is known of the storage."""

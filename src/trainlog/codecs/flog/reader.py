@@ -13,12 +13,12 @@ import numpy as np
 from trainlog.codec import Reader, Summary
 from trainlog.codecs.flog.columns.scanner import ColumnScanner, StaleIndex
 from trainlog.codecs.flog.columns.sorter import FrameSorter
-from trainlog.codecs.flog.index.index import Index, IndexBuilder
+from trainlog.codecs.flog.index.index import Candidates, Index, IndexBuilder
 from trainlog.codecs.flog.index.index_file import finish, load_or_start
 from trainlog.codecs.flog.integrity.find_header import take_header
 from trainlog.codecs.flog.integrity.last_state import last_state
 from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History
-from trainlog.codecs.flog.integrity.seals import SEAL, SEAL_SIZE, is_seal, newest_seal
+from trainlog.codecs.flog.integrity.seals import EVERY, SEAL, SEAL_SIZE, is_seal, newest_seal, sealed_ranges
 from trainlog.codecs.flog.scanning.walk import last_end, walk
 from trainlog.codecs.flog.wire.header import parse_fixed_header
 from trainlog.codecs.flog.wire.layout import FRAME, HEADER, MAX_PAYLOAD
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["FlogReader"]
 
 _KINDS: Final = tuple(map(Kind, range(256)))
+_SHARE: Final = 8  # the last rows are looked for in this part of a file, before an index of it is made
 _NEAR: Final = 1 << 14  # bytes that are read at once, for frames that may stand beside one another
 
 
@@ -121,6 +122,9 @@ class FlogReader(Reader):
             if place is not None:
                 place = self._checked(source, place, start)
             elif not isinstance(source, FilteredSource):  # an index is one of the whole file
+                if (found := self._from_the_end(source, start, scan, on_gap)) is not None:
+                    yield from found
+                    return
                 try:
                     done = yield from self._indexed(source, start, scan, on_gap)
                 except StaleIndex:
@@ -140,6 +144,38 @@ class FlogReader(Reader):
         if any(first < place.ahead <= last for first, last in self._history.cuts):
             raise InvalidPosition("training went back to a checkpoint before it; read the log anew", path=self.path)
         return place
+
+    def _from_the_end(
+        self, source: Source, start: int, scan: Scan, on_gap: Callable[[Gap], object]
+    ) -> list[Batch] | None:
+        """The last rows of each kind that is asked for, found by the checksums; None where these are of no help.
+
+        What is before those rows stays unread, so that a scan that must tell of all damage is not answered here.
+        """
+        if scan.last is None or scan.wanted is None or scan.on_damage not in ("warn", "ignore"):
+            return None
+        if scan.has_ranges and self._index is not None:
+            return None
+        reached, enough = 0, EVERY
+        for begin, end in sealed_ranges(source, start):
+            reached = reached or end
+            if begin > start and reached - begin < enough:
+                continue
+            gaps: list[Gap] = []
+            scanner = ColumnScanner(source, scan, self._sorter)
+            try:
+                batches = list(scanner.batches(reached, gaps.append, Candidates([(begin, reached)], None, start)))
+            except StaleIndex:
+                return None
+            rows = [batch.table.rows for batch in batches]
+            if begin == start or (len(rows) == len(scan.wanted) and min(rows) >= scan.last):
+                for gap in gaps:
+                    on_gap(gap)
+                return batches
+            enough = (reached - begin) * min(2 + scan.last // max(min(rows), 1), 16)
+            if enough > (source.size - start) // _SHARE:
+                return None
+        return None
 
     def _indexed(
         self, source: Source, start: int, scan: Scan, on_gap: Callable[[Gap], object]

@@ -15,7 +15,7 @@ before each seal but the end mark, and is written with it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -30,6 +30,7 @@ from trainlog.storage.source import Source
 __all__ = [
     *("AT_ONCE", "EVERY", "MAP", "REWIND", "SEAL", "SEALED_WITHIN", "SEAL_SIZE", "TIME_SIZE", "Seal"),
     *("checksum", "contains", "is_end_mark", "is_seal", "last_seal", "newest_seal", "pack_seal", "resembles_seal"),
+    "sealed_ranges",
 ]
 
 SEAL: Final = 67  # "C"
@@ -94,7 +95,7 @@ def is_end_mark(data: Mapping[Any, Any]) -> bool:
 
 def checksum(source: Source, start: int, end: int, crc: int = 0) -> int:
     """The CRC-32 of the file's bytes from *start* to *end*, behind others of which it is *crc*."""
-    while start < end and (block := source.block(start)[: end - start]):
+    while start < end and (block := source.block(start, most=end - start)[: end - start]):
         crc = crc32(block, crc)
         start += len(block)
     return crc
@@ -169,6 +170,25 @@ def newest_seal(source: Source, start: int) -> Seal:
     if seal.end or far == start or not contains(source, MAP, start, start + SEALED_WITHIN):
         return seal
     return last_seal(source, start)
+
+
+def sealed_ranges(source: Source, start: int) -> Iterator[tuple[int, int]]:
+    """Yield what is under each seal of a log whose frames begin at byte *start*, from the last one back.
+
+    Each range is given with the seal that ends it, and begins where the one before it ended. The first that is missing
+    or wrong is the end.
+    """
+    end = last_seal(source, max(start, source.size - _SEALS_WITHIN[0])).end
+    while end > start:
+        at = end - SEAL_SIZE
+        seal = source.read(at, SEAL_SIZE)
+        _, kind, size = FRAME.unpack_from(seal)
+        _, first, _, to, *_ = _PAYLOAD.unpack_from(seal, FRAME.size)
+        crc = int.from_bytes(seal[-_CHECKSUM:], "big")
+        if (kind, size, to) != (SEAL, _SIZE, end - _CHECKSUM) or first > at or checksum(source, first, to) != crc:
+            return
+        yield max(first, start), end
+        end = first
 
 
 def _is_foreign(source: Source, start: int) -> bool:
