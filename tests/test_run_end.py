@@ -15,7 +15,7 @@ import pytest
 
 import trainlog
 from trainlog import TrainingRecorder
-from trainlog.catalog.facts import facts_of
+from trainlog.catalog.inspection import facts_of
 from trainlog.media import MediaRecorder
 from trainlog.model import End
 

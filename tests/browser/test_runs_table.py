@@ -103,8 +103,8 @@ def test_keys_and_values_are_completed(page: Any, runs: Path) -> None:
 
 
 def test_the_state_of_a_run_is_pushed(page: Any, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainlog.catalog.facts.LIVE", 0.3)
-    monkeypatch.setattr("trainlog.catalog.facts._SILENT", 2.0)
+    monkeypatch.setattr("trainlog.catalog.states.LIVE", 0.3)
+    monkeypatch.setattr("trainlog.catalog.states._SILENT", 2.0)
     (runs / "killed.flog").write_bytes(log_bytes({}, [{"reward": 1.0}] * 5)[:-3])
     os.utime(runs / "killed.flog", (1e9, 1e9))
     state = "return document.querySelector(`.run[title^='${arguments[0]}'] .state`)?.textContent"

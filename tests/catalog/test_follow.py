@@ -9,8 +9,9 @@ import pytest
 
 from handmade import Flog
 from made_runs import log_bytes, make_run, sweep
-from trainlog.catalog import facts as facts_module
 from trainlog.catalog import index as index_module
+from trainlog.catalog import inspection
+from trainlog.catalog.digest import Digest
 from trainlog.catalog.follow import CatalogFollower
 from trainlog.catalog.notes import NAME, Notes
 from trainlog.catalog.store import Entry
@@ -62,8 +63,8 @@ def test_nothing_is_opened_again(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     follower = CatalogFollower(folder)
     before = all_read(follower)
     opened: list[str] = []
-    real = facts_module.log_of
-    monkeypatch.setattr(facts_module, "log_of", lambda path: opened.append(path.name) or real(path))
+    real = inspection.log_of
+    monkeypatch.setattr(inspection, "log_of", lambda path: opened.append(path.name) or real(path))
     assert follower.look().keys() == before.keys()
     assert follower.read() == {}
     assert CatalogFollower(folder).look().keys() == before.keys()  # the next process knows them, too
@@ -77,8 +78,8 @@ def test_a_grown_log_is_read_from_where_it_was_read_to(folder: Path, monkeypatch
     with path.open("ab") as file:
         file.write(Flog.frame(2000.0, 2, {"reward": -1.0}))
     rows: list[int] = []
-    real = facts_module.Digest.add
-    monkeypatch.setattr(facts_module.Digest, "add", lambda self, table: rows.append(table.rows) or real(self, table))
+    real = Digest.add
+    monkeypatch.setattr(Digest, "add", lambda self, table: rows.append(table.rows) or real(self, table))
     found = all_read(CatalogFollower(folder))  # also by another process, which finds it grown
     assert found["large.flog"].facts.frames == 1001
     assert sum(rows) == 1

@@ -18,9 +18,8 @@ import trainlog
 from handmade import Flog
 from made_runs import STATS, log_bytes, make_run, sweep
 from strategies import json_values
-from trainlog.catalog import facts as facts_module
-from trainlog.catalog import store
-from trainlog.catalog.facts import Digest
+from trainlog.catalog import inspection, states, store
+from trainlog.catalog.digest import Digest
 from trainlog.catalog.store import NAME, location
 from trainlog.table.builder import TableBuilder
 
@@ -67,13 +66,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The logs that are opened, by name."""
     opened: list[str] = []
-    real = facts_module.log_of
+    real = inspection.log_of
 
     def log_of(path: Path) -> object:
         opened.append(path.name)
         return real(path)
 
-    monkeypatch.setattr(facts_module, "log_of", log_of)
+    monkeypatch.setattr(inspection, "log_of", log_of)
     return opened
 
 
@@ -100,7 +99,7 @@ def test_what_has_not_changed_is_not_opened_again(folder: Path, looked: list[str
 
 
 def test_only_what_was_appended_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts_module, "_SMALL", 0)
+    monkeypatch.setattr(inspection, "_SMALL", 0)
     trainlog.runs(folder).config  # noqa: B018
     counted: list[int] = []
     real = Digest.add
@@ -280,7 +279,7 @@ def test_a_run_that_ends_is_seen_without_a_read(
     config = trainlog.runs(folder).config
     assert config["state"].tolist() == ["running"] + ["ended"] * 5
     count = len(looked)
-    monkeypatch.setattr(facts_module, "LIVE", 0.0)
+    monkeypatch.setattr(states, "LIVE", 0.0)
     assert set(trainlog.runs(folder).config["state"]) == {"ended"}
     assert set(trainlog.runs(folder).config["state"]) == {"ended"}
     assert len(looked) == count

@@ -111,7 +111,7 @@ def test_filter_goes_by_metadata_state_and_metrics(tmp_path: Path) -> None:
 
 def test_filters_that_the_metadata_answer_read_no_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep(tmp_path)
-    monkeypatch.setattr("trainlog.catalog.facts._read", None)
+    monkeypatch.setattr("trainlog.catalog.inspection._read", None)
     assert len(trainlog.runs(tmp_path).filter("algo:sac seed<2")) == 2
     with pytest.raises(TypeError):
         trainlog.runs(tmp_path).filter("reward>2")

@@ -13,7 +13,8 @@ import pytest
 
 import trainlog
 from trainlog import TrainingRecorder
-from trainlog.catalog.facts import HERE, STATES, facts_of
+from trainlog.catalog.inspection import facts_of
+from trainlog.catalog.states import HERE, STATES
 from trainlog.cli import main
 
 

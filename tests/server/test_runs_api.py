@@ -124,8 +124,8 @@ def test_what_is_written_is_in_the_list(serve: Callable[..., Any], runs: Path) -
 def test_states_are_told_apart_and_pushed(
     serve: Callable[..., Any], runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainlog.catalog.facts.LIVE", 0.5)
-    monkeypatch.setattr("trainlog.catalog.facts._SILENT", 1.5)
+    monkeypatch.setattr("trainlog.catalog.states.LIVE", 0.5)
+    monkeypatch.setattr("trainlog.catalog.states._SILENT", 1.5)
     raw = log_bytes({}, [{"reward": 1.0}] * 5)
     (runs / "killed.flog").write_bytes(raw[:-3])
     (runs / "ended.flog").write_bytes(raw)

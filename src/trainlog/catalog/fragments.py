@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from trainlog import registry
-from trainlog.catalog.facts import Digest
+from trainlog.catalog.digest import Digest
 from trainlog.catalog.run_table import column_name, utf8
 from trainlog.errors import (
     CodecError,
@@ -82,7 +82,7 @@ class Schema(NamedTuple):
 
     Attributes:
         keys: column of the log by the name of the column of the result.
-        types: what its values are in all logs, see `trainlog.catalog.facts.Metric`.
+        types: what its values are in all logs, see `trainlog.catalog.digest.Metric`.
         seed: whether all seeds are whole numbers; otherwise they are text.
         rare: columns of arrays that few rows have: in Arrow, a null of a list of fixed size takes as much as such a
             list.

@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trainlog import registry
-from trainlog.catalog.facts import OPEN_STATES, Digest, Facts, facts_of, state_of
+from trainlog.catalog.digest import Digest
+from trainlog.catalog.facts import Facts
 from trainlog.catalog.fragments import seconds_to_read
+from trainlog.catalog.inspection import facts_of
+from trainlog.catalog.states import OPEN_STATES, state_of
 from trainlog.catalog.store import Entry, Store, location
 from trainlog.catalog.workers import run_all
 from trainlog.errors import LogNotFound

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from trainlog.catalog.facts import Digest, Facts
+from trainlog.catalog.digest import Digest
+from trainlog.catalog.facts import Facts
 from trainlog.catalog.filter import searched
 from trainlog.catalog.follow import CatalogFollower
 from trainlog.catalog.index import leads_out

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from trainlog import registry
-from trainlog.catalog.facts import Digest, Facts, State
+from trainlog.catalog.digest import Digest
+from trainlog.catalog.facts import Facts, State
 from trainlog.catalog.fragments import Member
 from trainlog.catalog.index import Catalog
 from trainlog.catalog.notes import PREFIX
@@ -30,7 +31,7 @@ class RunInfo:
         name: unique among the runs: the path below the folder that was asked for.
         path: of the log.
         meta: the metadata, nested keys joined by ``/``.
-        state: see `trainlog.catalog.facts.STATES`.
+        state: see `trainlog.catalog.states.STATES`.
         task: of its metadata, or None.
         reason: what ended it, in words; empty where it does not say.
         run: where it comes from, nested keys joined by ``/``; see docs/provenance.md.

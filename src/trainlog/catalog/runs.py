@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack, overload
 
 from trainlog import registry
-from trainlog.catalog.facts import Digest, facts_of
+from trainlog.catalog.digest import Digest
 from trainlog.catalog.filter import PREFIXES, Filter, check_keys
 from trainlog.catalog.fragments import Fragment, Member, OnError, Schema, arrow_module, labels_of, seconds_to_read
 from trainlog.catalog.index import Catalog
+from trainlog.catalog.inspection import facts_of
 from trainlog.catalog.plan import Plan, RowChoice, by_bytes
 from trainlog.catalog.progress import progress_bar
 from trainlog.catalog.run_info import KnownRun, RunInfo, of_metric, row_of

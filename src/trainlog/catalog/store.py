@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 
 import ormsgpack
 
-from trainlog.catalog.facts import Digest, Facts
+from trainlog.catalog.digest import Digest
+from trainlog.catalog.facts import Facts
 from trainlog.catalog.run_table import utf8
 from trainlog.storage.location import RemotePath
 

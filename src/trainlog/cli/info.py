@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from trainlog import registry
-from trainlog.catalog.facts import facts_of, state_of
+from trainlog.catalog.inspection import facts_of
+from trainlog.catalog.states import state_of
 from trainlog.cli.output import LogPath, echo, human_size, human_time, markup, output_console, progress, strict_json
 from trainlog.codec import Reader, Summary
 from trainlog.model import Frame

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from starlette.requests import Request
 from starlette.responses import Response
 
-from trainlog.catalog.facts import Digest, Metric
+from trainlog.catalog.digest import Digest, Metric
 from trainlog.catalog.live import LiveRun
 from trainlog.conventions import EVOLUTION_NAMES, Conventions
 from trainlog.live_log.log import Log
