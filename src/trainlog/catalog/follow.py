@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from trainlog.catalog.index import Catalog, _Files, _walk, leads_out
+from trainlog.catalog.files import Files, is_longer, leads_out, walk
+from trainlog.catalog.index import Catalog
 from trainlog.catalog.store import Entry, Store, location
 from trainlog.errors import LogNotFound
 from trainlog.find_logs import Look
@@ -52,7 +53,7 @@ class CatalogFollower(Catalog):
             self.store = Store(location(self.root))
         self._known: dict[str, Entry] | None = None
         self._every: dict[str, Entry] = {}
-        self._files = _Files({})
+        self._files = Files({})
         self._behind: dict[str, float] = {}  # logs whose frames are not read as far as they go, and when to try it
         self._files_now: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -66,7 +67,7 @@ class CatalogFollower(Catalog):
     def _looked(self) -> dict[str, Entry]:
         self._list()
         self._files_now = self._found()
-        files = _Files(self._files_now)
+        files = Files(self._files_now)
         with self._lock:
             before = self._load(files) if self._known is None else self._known
             known = before | {name: _touched(before[name], files) for name in self._grown(before, files)}
@@ -88,18 +89,18 @@ class CatalogFollower(Catalog):
                     self._behind.setdefault(name, 0.0)
             return {name: self._known[name] for name in runs}
 
-    def _load(self, files: _Files) -> dict[str, Entry]:
+    def _load(self, files: Files) -> dict[str, Entry]:
         known = self.store.entries()
         return known if self._is_tree else {name: one for name, one in known.items() if name in files.stamps}
 
-    def _grown(self, known: dict[str, Entry], files: _Files) -> list[str]:
+    def _grown(self, known: dict[str, Entry], files: Files) -> list[str]:
         """The runs to which something was added, or may have been: their headers need no look."""
         found = []
         for name, entry in known.items():
             if not entry.is_run or entry.facts.error:
                 continue
             stamp = files.stamp(name, entry.facts.files)
-            if (stamp != entry.stamp and _is_longer(entry.stamp, stamp)) or (stamp == entry.stamp and not entry.looked):
+            if (stamp != entry.stamp and is_longer(entry.stamp, stamp)) or (stamp == entry.stamp and not entry.looked):
                 found.append(name)
                 self._behind.setdefault(name, 0.0)
         return found
@@ -150,31 +151,20 @@ class CatalogFollower(Catalog):
         except LogNotFound:
             return []
 
-    def _settle(self, every: dict[str, Entry], known: dict[str, Entry], files: _Files, logs: frozenset[str]) -> None:
+    def _settle(self, every: dict[str, Entry], known: dict[str, Entry], files: Files, logs: frozenset[str]) -> None:
         super()._settle(every, known, files, logs)
         self._every = every
 
     def _walked(self) -> dict[str, str]:
-        walk = _walk(self._where, "", within=self._where)
-        found = dict(itertools.islice(walk, self._most))
-        self.left_out = next(walk, None) is not None
+        files = walk(self._where, "", within=self._where)
+        found = dict(itertools.islice(files, self._most))
+        self.left_out = next(files, None) is not None
         return found
 
 
-def _touched(entry: Entry, files: _Files) -> Entry:
+def _touched(entry: Entry, files: Files) -> Entry:
     """A run that has grown: what is known of its frames stays so until they are read."""
     stamps = files.of_log(entry.path, entry.facts.files)
     changed = max((one.changed for one in stamps), default=0) / 1e9
     facts = replace(entry.facts, size=sum(one.size for one in stamps), changed=changed, state="running")
     return entry._replace(facts=facts, stamp=files.stamp(entry.path, entry.facts.files), looked=time.time())
-
-
-def _is_longer(old: str, new: str) -> bool:
-    """Whether the stamps are those of the same files, of which none has become shorter."""
-    pairs = [
-        (one.rsplit("=", 1), two.rsplit("=", 1)) for one, two in zip(old.split("\n"), new.split("\n"), strict=False)
-    ]
-    if old.count("\n") != new.count("\n") or not all(one[:-1] == two[:-1] for one, two in pairs):
-        return False
-    places = [(one[-1].split(":"), two[-1].split(":")) for one, two in pairs]
-    return all(len(one) == len(two) == 4 and one[3] == two[3] and int(one[0]) <= int(two[0]) for one, two in places)

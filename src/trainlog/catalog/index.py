@@ -4,20 +4,17 @@ changed.
 
 from __future__ import annotations
 
-import fnmatch
 import glob
-import os
 import time
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from trainlog import registry
 from trainlog.catalog.digest import Digest
 from trainlog.catalog.facts import Facts
+from trainlog.catalog.files import Files, stamp_of, stamp_of_info, walk
 from trainlog.catalog.fragments import seconds_to_read
 from trainlog.catalog.inspection import facts_of
 from trainlog.catalog.states import OPEN_STATES, state_of
@@ -27,87 +24,16 @@ from trainlog.errors import LogNotFound
 from trainlog.find_logs import Look, find_logs, matching, natural
 from trainlog.storage.location import RemotePath, fixed_part
 
-if TYPE_CHECKING:
-    from trainlog.storage.filesystem import Info
-
 __all__ = ["Catalog", "Progress"]
 
 _CHUNK: Final = 64  # logs that a process is given at a time
 _SAVE: Final = 5.0  # seconds after which what was found out is kept, so that an interrupted look is not for nothing
 _RACE: Final = 2_000_000_000  # nanoseconds: what changed so shortly before the look may have changed again unseen
-_DEPTH: Final = 64
 _HEADER: Final = 1 << 16  # bytes of a log in an object storage that have its header, nearly always
 _WHOLE: Final = 1 << 20  # bytes of one that are read together with those of others
 
 Progress = Callable[[int, int], object]
 """Called with the number of logs that were looked at, and of all that are to be."""
-
-
-class _Stamp(NamedTuple):
-    """What tells that a file is as it was: its size, when its content and when anything of it changed, its place.
-
-    It is kept as text: there is one for each of many thousand files, and few of them are ever taken apart.
-    """
-
-    size: int
-    changed: int
-    touched: int
-    inode: int
-
-    @classmethod
-    def of(cls, stamp: str) -> _Stamp:
-        return cls(*map(int, stamp.split(":")))
-
-
-def _stamp_of(status: os.stat_result) -> str:
-    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
-
-
-def _stamp_of_info(info: Info) -> str:
-    """Of an object, whose place is its version."""
-    changed = int(info.modified * 1e9)
-    return f"{info.size}:{changed}:{changed}:{zlib.crc32(info.version.encode())}"
-
-
-class _Files:
-    """The files that may be logs: their stamps by name, and the names of those in each folder."""
-
-    def __init__(self, stamps: dict[str, str]) -> None:
-        self.stamps = stamps
-        self._folders: dict[str, list[str]] | None = None
-
-    def in_folder(self, name: str) -> list[str]:
-        if self._folders is None:
-            self._folders = {}
-            for one in self.stamps:
-                self._folders.setdefault(one.rpartition("/")[0], []).append(one)
-        return self._folders.get(name, [])
-
-    def members(self, name: str, files: Iterable[str]) -> list[str]:
-        """The files of the log called *name*, which has *files* beside one another, or is a folder or a pattern."""
-        folder, _, last = name.rpartition("/")
-        if name in self.stamps:
-            return [f"{folder}/{one}" if folder else one for one in files] or [name]
-        inside = self.in_folder(name)
-        return inside or [one for one in self.in_folder(folder) if fnmatch.fnmatchcase(one.rpartition("/")[2], last)]
-
-    def stamp(self, name: str, files: list[str]) -> str:
-        """The stamp of that log, as text."""
-        if len(files) < 2 and name in self.stamps:
-            return self.stamps[name]
-        return "\n".join(f"{one}={self.stamps.get(one, '')}" for one in sorted(self.members(name, files)))
-
-    def size(self, name: str) -> int:
-        """Bytes of the file, or of the files of several."""
-        return sum(one.size for one in self.of_log(name, ()))
-
-    def of_log(self, name: str, files: Iterable[str]) -> list[_Stamp]:
-        """The stamps of the files of the log."""
-        return [_Stamp.of(self.stamps[one]) for one in self.members(name, files) if one in self.stamps]
-
-    def changed(self, name: str, files: Iterable[str]) -> int:
-        """When the last of them was changed in any way, in nanoseconds since 1970."""
-        return max((max(one.changed, one.touched) for one in self.of_log(name, files)), default=0)
 
 
 class _Look(NamedTuple):
@@ -185,7 +111,7 @@ class Catalog:
         """
         self._list()
         known = self.store.entries()
-        files = _Files(self._found())
+        files = Files(self._found())
         runs = self._unchanged(known, files, read=read) if self._is_tree else None
         if runs is None:
             runs = self._looked_at(known, files, read=read, progress=progress, workers=workers)
@@ -202,7 +128,7 @@ class Catalog:
             inner = self._where.below(self.root)
             self._where = self.root / inner if inner else self.root
 
-    def _renew_states(self, runs: dict[str, Entry], files: _Files) -> None:
+    def _renew_states(self, runs: dict[str, Entry], files: Files) -> None:
         """Look whether those that were being written still are."""
         changed = []
         for name, entry in runs.items():
@@ -217,7 +143,7 @@ class Catalog:
         """The path of a run."""
         return self.root / name
 
-    def _unchanged(self, known: dict[str, Entry], files: _Files, *, read: bool) -> dict[str, Entry] | None:
+    def _unchanged(self, known: dict[str, Entry], files: Files, *, read: bool) -> dict[str, Entry] | None:
         """The runs as they are known, where no file has come, gone or changed; None otherwise."""
         if not files.stamps.keys() <= known.keys():
             return None
@@ -237,7 +163,7 @@ class Catalog:
     def _looked_at(
         self,
         known: dict[str, Entry],
-        files: _Files,
+        files: Files,
         *,
         read: bool,
         progress: Progress | None,
@@ -274,7 +200,7 @@ class Catalog:
         """The runs, by what is known of files; raises LogNotFound when there are none."""
         return find_logs([self._where], look)
 
-    def _settle(self, every: dict[str, Entry], known: dict[str, Entry], files: _Files, logs: frozenset[str]) -> None:
+    def _settle(self, every: dict[str, Entry], known: dict[str, Entry], files: Files, logs: frozenset[str]) -> None:
         """Keep which files are runs, and which are not."""
         changed: list[Entry] = []
         for name in files.stamps.keys() | every.keys():
@@ -288,7 +214,7 @@ class Catalog:
         self,
         names: list[str],
         known: dict[str, Entry],
-        files: _Files,
+        files: Files,
         *,
         read: bool,
         progress: Progress | None,
@@ -339,7 +265,7 @@ class Catalog:
     def _found(self) -> dict[str, str]:
         """The files that may be logs."""
         if self._is_file:
-            return {self._where.name: _stamp_of(self._where.stat())} if self._where.is_file() else {}
+            return {self._where.name: stamp_of(self._where.stat())} if self._where.is_file() else {}
         if isinstance(self._where, RemotePath):
             return self._found_remote(self._where)
         if not self._is_pattern:
@@ -349,14 +275,14 @@ class Catalog:
             path = Path(one)
             name = self._name(path)
             if path.is_dir():
-                found.update(_walk(path, f"{name}/" if name else ""))
+                found.update(walk(path, f"{name}/" if name else ""))
             elif path.is_file():
-                found[name] = _stamp_of(path.stat())
+                found[name] = stamp_of(path.stat())
         return found
 
     def _found_remote(self, where: RemotePath) -> dict[str, str]:
         """The same by the listing."""
-        stamps = {name: _stamp_of_info(info) for name, info in where.listing.files()}
+        stamps = {name: stamp_of_info(info) for name, info in where.listing.files()}
         if self._is_tree:
             return stamps
         found = matching(where) if self._is_pattern else [where]
@@ -365,50 +291,10 @@ class Catalog:
         return {name: stamp for name, stamp in stamps.items() if name in names or name.startswith(inside)}
 
     def _walked(self) -> dict[str, str]:
-        return dict(_walk(self._where, ""))
+        return dict(walk(self._where, ""))
 
 
 def _is_second(name: str, names: Iterable[str]) -> bool:
     """Whether there is a log of which the file is a further one: ``run.simion.log.bin`` beside ``run.simion.log``."""
     stem, dot, _ = name.rpartition(".")
     return bool(dot) and stem in names
-
-
-def _walk(folder: Path, prefix: str, within: Path | None = None) -> Iterator[tuple[str, str]]:
-    """The regular files below *folder* with their stamps, hidden ones and links to folders left out.
-
-    With *within*, links to files that are not in that folder are left out, too.
-    """
-    folders = [(os.fspath(folder), prefix, 0)]
-    while folders:
-        path, prefix, depth = folders.pop()
-        try:
-            found = list(os.scandir(path))
-        except OSError:
-            continue
-        for one in found:
-            name = one.name
-            if name[0] == ".":
-                continue
-            try:
-                if one.is_dir(follow_symlinks=False):
-                    if depth < _DEPTH:
-                        folders.append((one.path, f"{prefix}{name}/", depth + 1))
-                elif one.is_file() and (within is None or not one.is_symlink() or is_below(one.path, within)):
-                    yield prefix + name, _stamp_of(one.stat())
-            except OSError:
-                continue
-
-
-def is_below(path: str, folder: Path) -> bool:
-    """Whether *path*, with all symbolic links followed, is in *folder*, which has none in it."""
-    return folder in Path(os.path.realpath(path)).parents
-
-
-def leads_out(folder: Path, root: Path) -> bool:
-    """Whether a link in *folder* leads to a file that is not in *root*; a log of several files would read it."""
-    if isinstance(folder, RemotePath):
-        return False
-    with suppress(OSError), os.scandir(folder) as found:
-        return any(one.is_symlink() and one.is_file() and not is_below(one.path, root) for one in found)
-    return False

@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from trainlog.catalog.digest import Digest
 from trainlog.catalog.facts import Facts
+from trainlog.catalog.files import leads_out
 from trainlog.catalog.filter import searched
 from trainlog.catalog.follow import CatalogFollower
-from trainlog.catalog.index import leads_out
 from trainlog.catalog.notes import Notes
 from trainlog.catalog.run_info import row_of
 from trainlog.catalog.store import Entry
