@@ -69,7 +69,7 @@ def scan_runs(
         part = plan.narrowed(members, needed, time=ranges.get("time"), steps=ranges.get("step"))
         fragments = part.fragments(min(8 << 20, max(part.size // 16, 1 << 16)))
         left = n_rows
-        for frame in _in_order(pl, fragments, 1 if left is not None and predicate is None else chosen.workers):
+        for frame in _in_order(pl, fragments, 1 if left is not None and predicate is None else chosen.known.workers):
             rows = frame if predicate is None else frame.filter(predicate)
             rows = rows if columns is None else rows.select(columns)
             if left is not None:

@@ -106,8 +106,8 @@ def compact(
     arrow_module()
     keys = [partition_by] if isinstance(partition_by, str) else list(partition_by)
     manifest = _load(target, keys)
-    members = runs.members()
-    stamps = runs.stamps()
+    members = runs.known.members()
+    stamps = runs.known.stamps()
     meta = {one.path: one.meta for one in runs}
     done = Compaction(target, damaged=runs.damaged)
     tasks: list[_Task] = []
@@ -126,9 +126,9 @@ def compact(
             [_folder(keys, member, meta[member.path]) for member in members],
             done,
         )
-    with progress_bar("compacting", runs.progress) as progress:
+    with progress_bar("compacting", runs.known.progress) as progress:
         seconds = 3 * sum(task.fragment.seconds for task in tasks)
-        for count, (number, part) in enumerate(run_all(_write, tasks, seconds=seconds, workers=runs.workers), 1):
+        for count, (number, part) in enumerate(run_all(_write, tasks, seconds=seconds, workers=runs.known.workers), 1):
             task = tasks[number]
             known = manifest["kinds"][str(task.kind)]
             name = task.path.relative_to(target).as_posix()
@@ -220,7 +220,7 @@ def _plan(
 
     def add(name: str, new: Sequence[Member], kept: Iterable[str]) -> None:
         scan = Scan(kinds=kind, batch_rows=None)
-        fragment = Fragment(tuple(new), scan, runs.on_error, schema)
+        fragment = Fragment(tuple(new), scan, runs.known.on_error, schema)
         tasks.append(_Task(target / name, fragment, frozenset(kept), kind))
 
     for name, held in parts.items():

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, Unpack, overload
 
 from trainlog import registry
-from trainlog.catalog.digest import Digest
-from trainlog.catalog.filter import PREFIXES, Filter, check_keys
-from trainlog.catalog.fragments import Fragment, Member, OnError, Schema, arrow_module, labels_of, seconds_to_read
+from trainlog.catalog.filter import Filter
+from trainlog.catalog.fragments import Fragment, Member, OnError, Schema, arrow_module, labels_of
 from trainlog.catalog.index import Catalog
-from trainlog.catalog.inspection import facts_of
+from trainlog.catalog.known_runs import KnownRuns, Reached, warn_of
 from trainlog.catalog.plan import Plan, RowChoice, by_bytes
 from trainlog.catalog.progress import progress_bar
-from trainlog.catalog.run_info import KnownRun, RunInfo, of_metric, row_of
+from trainlog.catalog.run_info import RunInfo, row_of
 from trainlog.catalog.run_table import RunTable
 from trainlog.catalog.workers import run_all
 from trainlog.conventions import AxisName
-from trainlog.errors import DamagedLog, DamagedLogWarning, LogNotFound
+from trainlog.errors import LogNotFound
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Scan
 from trainlog.storage.location import local_path, location
@@ -44,32 +40,6 @@ __all__ = ["Reached", "Runs", "Where", "Which", "runs", "selected"]
 Where = str | os.PathLike[str]
 
 _FRAGMENT: Final = 8 << 20  # bytes of the logs that a process reads at a time
-_FEW: Final = 16  # logs that a process is given at a time
-_NAMED: Final = 3  # damaged logs that a warning names
-
-
-class Reached(NamedTuple):
-    """How far a run has come.
-
-    Attributes:
-        rows: so many of one kind.
-        time: of the last of them.
-        position: behind the last frame, to scan from; empty where a small log is read from its beginning.
-
-    """
-
-    rows: int = 0
-    time: float = 0.0
-    position: str = ""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Settings:
-    catalogs: tuple[Catalog, ...]
-    on_error: OnError
-    progress: bool | Callable[[int, int], object]
-    workers: int | None
-    known: dict[bool, dict[str, KnownRun]] = field(default_factory=dict)  # without, and with what is in their frames
 
 
 def runs(
@@ -103,7 +73,7 @@ def runs(
     several = [where] if isinstance(where, str | os.PathLike) or hasattr(where, "as_uri") else list(where)
     if not several:
         raise LogNotFound("no folder and no log was named")
-    return Runs(_Settings(tuple(Catalog(location(one)) for one in several), on_error, progress, workers))
+    return Runs(KnownRuns(tuple(Catalog(location(one)) for one in several), on_error, progress, workers))
 
 
 class Runs(Sequence[RunInfo]):
@@ -112,66 +82,30 @@ class Runs(Sequence[RunInfo]):
     It is cheap to make. Headers are read when the runs are counted or named, and all of the logs when something is
     asked that stands in their frames: both once, as the catalog keeps it. The value keeps what it has found: `refresh`
     looks again.
+
+    Attributes:
+        known: what the catalogs know of them, for other modules.
+
     """
 
-    def __init__(self, settings: _Settings, names: frozenset[str] | None = None) -> None:
-        self._settings = settings
-        self._chosen = names
-
-    # --- which runs ---
-
-    def _all(self, *, read: bool) -> dict[str, KnownRun]:
-        known = self._settings.known
-        if read not in known and not (not read and True in known):
-            found: dict[str, KnownRun] = {}
-            catalogs = self._settings.catalogs
-            for catalog in catalogs:
-                with progress_bar("looking at logs", self._settings.progress) as progress:
-                    entries = catalog.entries(read=read, progress=progress, workers=self.workers)
-                if len(catalogs) > 1:
-                    found |= {catalog.path(name).as_posix(): KnownRun(catalog, one) for name, one in entries.items()}
-                else:
-                    found = {name or catalog.root.name: KnownRun(catalog, one) for name, one in entries.items()}
-            known[read] = found
-        return known[read] if read in known else known[True]
-
-    def _mine(self, *, read: bool) -> dict[str, KnownRun]:
-        """The runs that were chosen, the damaged ones among them."""
-        found = self._all(read=read)
-        return found if self._chosen is None else {name: one for name, one in found.items() if name in self._chosen}
-
-    def _entries(self, *, read: bool) -> dict[str, KnownRun]:
-        found = self._mine(read=read)
-        bad = _problems(found) if self.on_error != "report" else {}
-        if bad and self.on_error == "raise":
-            first = next(iter(bad))
-            raise DamagedLog(bad[first], path=found[first].path)
-        return {name: one for name, one in found.items() if name not in bad} if bad else found
+    def __init__(self, known: KnownRuns) -> None:
+        """Make a value of the runs that are *known*."""
+        self.known = known
 
     @property
     def damaged(self) -> dict[str, str]:
         """What is wrong with which run, by name: bytes that are no record, or a log that cannot be read."""
-        return _problems(self._mine(read=True))
-
-    def steps_and_rewards(self) -> list[tuple[str, str]]:
-        """The keys of the step and of the reward of each run, by its own conventions; empty for none."""
-        return [(one.facts.step, one.facts.reward) for one in self._entries(read=True).values()]
-
-    def known_damage(self) -> dict[str, str]:
-        """`damaged`, as far as the logs were read by now; nothing is read for it."""
-        return self.damaged if True in self._settings.known else {}
+        return self.known.damaged()
 
     def refresh(self) -> Runs:
         """The same runs as they are now, with those that have come since; a filter is applied anew by the caller."""
-        return Runs(
-            _Settings(*(getattr(self._settings, name) for name in ("catalogs", "on_error", "progress", "workers")))
-        )
+        return Runs(self.known.anew())
 
     def __len__(self) -> int:
-        return len(self._entries(read=False))
+        return len(self.known.entries(read=False))
 
     def __iter__(self) -> Iterator[RunInfo]:
-        for name, one in self._entries(read=False).items():
+        for name, one in self.known.entries(read=False).items():
             yield one.info(name)
 
     @overload
@@ -180,18 +114,18 @@ class Runs(Sequence[RunInfo]):
     def __getitem__(self, index: slice) -> Runs: ...
 
     def __getitem__(self, index: int | slice) -> RunInfo | Runs:
-        entries = self._entries(read=False)
+        entries = self.known.entries(read=False)
         names = list(entries)[index]
-        return entries[names].info(names) if isinstance(names, str) else Runs(self._settings, frozenset(names))
+        return entries[names].info(names) if isinstance(names, str) else Runs(self.known.only(names))
 
     def _repr_html_(self) -> str:
         """The runs, their states and metadata in a notebook; no frames are read for it."""
-        return RunTable.of_rows(self._rows(read=False))._repr_html_()
+        return RunTable.of_rows(self.known.rows(read=False))._repr_html_()
 
     def __repr__(self) -> str:
-        if not self._settings.known and self._chosen is None:
+        if not self.known.is_looked_at and self.known.names is None:
             return "<Runs: not looked at yet>"
-        bad = f", {len(self.damaged)} of all damaged" if True in self._settings.known and self.damaged else ""
+        bad = f", {len(self.damaged)} of all damaged" if self.known.is_read and self.damaged else ""
         return f"<Runs: {len(self):,} runs{bad}>"
 
     # --- what is known of them ---
@@ -210,33 +144,9 @@ class Runs(Sequence[RunInfo]):
             DamagedLog: with ``on_error="raise"``, for a damaged log.
 
         """
-        entries = self._entries(read=True)
-        self._warn()
+        entries = self.known.entries(read=True)
+        self.known.warn()
         return RunTable.of_rows(row_of(name, one.facts) for name, one in entries.items())
-
-    def _rows(self, *, read: bool, metrics: Iterable[str] = (), with_provenance: bool = False) -> list[dict[str, Any]]:
-        """The rows of the table; with those of *metrics* (``best/reward``) that are no last values, too."""
-        entries = self._entries(read=read)
-        rows = [row_of(name, one.facts) for name, one in entries.items()]
-        if with_provenance:
-            for row, one in zip(rows, entries.values(), strict=True):
-                row.update({name: value for key, value in one.facts.run.items() if (name := f"run/{key}") not in row})
-        wanted = {key: key.partition("/") for key in metrics if key.partition("/")[0] in PREFIXES[1:]}
-        if wanted:
-            digests = self._digests(entries)
-            for row, name in zip(rows, entries, strict=True):
-                for key, (prefix, _, metric) in wanted.items():
-                    value = of_metric(digests.get(name), prefix, metric)
-                    if value is not None:
-                        row.setdefault(key, value)
-        return rows
-
-    def _digests(self, entries: Mapping[str, KnownRun]) -> dict[str, Digest]:
-        found: dict[str, Digest] = {}
-        for catalog in self._settings.catalogs:
-            names = {one.entry.path: name for name, one in entries.items() if one.catalog is catalog}
-            found |= {names[path]: digest for path, digest, _ in catalog.store.digests(names)}
-        return found
 
     def filter(self, text: str) -> Runs:
         """The runs that fit, such as ``"lr == 3e-4 and task ~ 'ant'"`` or ``"algo:sac -td3 reward>150"``.
@@ -248,59 +158,10 @@ class Runs(Sequence[RunInfo]):
 
         """
         wanted = Filter.of(text)
-        rows, columns = self.rows_for(wanted.keys)
-        chosen = {row["run"] for row in rows if wanted(columns | row)}
-        return Runs(self._settings, frozenset(chosen))
-
-    def rows_for(self, keys: Iterable[str], *, read: bool = False) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """The runs as rows that have what *keys* name, and all of their columns, each None: for filters and lists.
-
-        The logs are read where the headers do not answer all of *keys*, or with *read*. Where runs come from
-        (``run/host``) is in the rows only where a key names something of it.
-
-        Raises:
-            ExpressionError: when there are runs, and none has one of *keys*.
-
-        """
-        keys = list(keys)
-        rows = self._rows(read=read, metrics=keys if read else ())
-        columns = _columns_of(rows)
-        if any(_is_lacking(key, columns) for key in keys):
-            with_provenance = self._rows(read=read, metrics=keys if read else (), with_provenance=True)
-            more = _columns_of(with_provenance)
-            if has_any := any(_is_lacking(key, columns) and not _is_lacking(key, more) for key in keys):
-                rows, columns = with_provenance, more
-            if not read and any(_is_lacking(key, columns) for key in keys):
-                rows = self._rows(read=True, metrics=keys, with_provenance=has_any)
-                columns = _columns_of(rows)
-        if rows:
-            check_keys(keys, columns)
-        return rows, columns
-
-    def stamps(self) -> dict[str, str]:
-        """What tells whether the files of a run have changed, by name."""
-        return {name: one.entry.stamp for name, one in self._entries(read=False).items()}
-
-    @property
-    def workers(self) -> int | None:
-        """How many processes read; None for one for each core."""
-        return self._settings.workers
-
-    @property
-    def on_error(self) -> OnError:
-        """What is done about damaged logs."""
-        return self._settings.on_error
-
-    @property
-    def progress(self) -> bool | Callable[[int, int], object]:
-        """Whether a terminal shows a bar, or what is called instead."""
-        return self._settings.progress
+        rows, columns = self.known.rows_for(wanted.keys)
+        return Runs(self.known.only(row["run"] for row in rows if wanted(columns | row)))
 
     # --- what is in them ---
-
-    def members(self) -> list[Member]:
-        """The runs as fragments have them."""
-        return [one.member(name) for name, one in self._entries(read=False).items() if one.facts.state != "unreadable"]
 
     def table(
         self,
@@ -328,23 +189,11 @@ class Runs(Sequence[RunInfo]):
 
         """
         scan = Scan(kinds=kind, columns=keys, time=time, steps=steps, last=last, batch_rows=None)
-        members = self.members()
-        fragments = [Fragment(group, scan, self.on_error) for group in self._groups(members)]
-        found: dict[int, list[tuple[int, list[Table]]]] = {}
-        damaged: dict[str, str] = {}
-        for number, (tables, bad) in self._run(Fragment.tables, fragments, "reading"):
-            found[number] = tables
-            damaged |= bad
-        rows: list[Table] = []
-        owners: list[Member] = []
-        for number in sorted(found):
-            for place, tables in found[number]:
-                rows += tables
-                owners += [fragments[number].members[place]] * len(tables)
-        _warn_of(damaged, len(members), self.on_error)
-        whole = RunTable.of_tables(rows, labels_of(owners))
+        pairs = self._read_each(Fragment.tables, scan, "reading")
+        whole = _long_form(pairs)
         if keys is None:
             return whole
+        rows = [table for _, tables in pairs for table in tables]
         if rows and (missing := [key for key in keys if not any(key in table for table in rows)]):
             raise KeyError(f"no run has {missing[0]!r} in its {Kind.of(kind)} frames")
         names = {key: f"{key}#2" if key in ("run", "task", "seed", "time") else key for key in keys}
@@ -357,19 +206,7 @@ class Runs(Sequence[RunInfo]):
             DamagedLog: with ``on_error="raise"``, for a damaged log.
 
         """
-        members = self.members()
-        scan = Scan(kinds=("event", "creature"))
-        fragments = [Fragment(group, scan, self.on_error) for group in self._groups(members)]
-        found: dict[int, list[tuple[int, list[Table]]]] = {}
-        damaged: dict[str, str] = {}
-        for number, (of_fragment, bad) in self._run(Fragment.episodes, fragments, "reading episodes"):
-            found[number] = of_fragment
-            damaged |= bad
-        pairs = [
-            (fragments[number].members[place], table) for number in sorted(found) for place, (table,) in found[number]
-        ]
-        _warn_of(damaged, len(members), self.on_error)
-        return RunTable.of_tables([table for _, table in pairs], labels_of([member for member, _ in pairs]))
+        return _long_form(self._read_each(Fragment.episodes, Scan(kinds=("event", "creature")), "reading episodes"))
 
     def aggregate(
         self,
@@ -412,7 +249,7 @@ class Runs(Sequence[RunInfo]):
         """
         from trainlog.plot import PlotOptions, pictures, runs_of
 
-        readers = [registry.open(member.path) for member in self.members()]
+        readers = [registry.open(member.path) for member in self.known.members()]
         chosen = PlotOptions(**options)
         return pictures(runs_of(readers, chosen.y), chosen)
 
@@ -436,34 +273,15 @@ class Runs(Sequence[RunInfo]):
         schema = self.schema(kind)
         columns = None if keys is None else schema.columns_of(keys, kind)
         scan = Scan(kinds=kind, time=time, steps=steps, last=last, batch_rows=None)
-        return Plan(self.members(), schema, scan, self.on_error, columns)
+        return Plan(self.known.members(), schema, scan, self.known.on_error, columns)
 
     def reached(self, kind: KindLike = "stats") -> dict[str, Reached]:
         """How far each run has come that has rows of *kind*, by name; for streams."""
-        entries = self._entries(read=True)
-        known: dict[str, tuple[Digest, str]] = {}
-        for catalog in self._settings.catalogs:
-            names = {one.entry.path: name for name, one in entries.items() if one.catalog is catalog}
-            known |= {names[path]: (digest, position) for path, digest, position in catalog.store.digests(names)}
-        for name, one in entries.items():
-            if name not in known and one.facts.state != "unreadable":  # no catalog is kept
-                known[name] = facts_of(one.path, read=True)[1:]
-        number = int(Kind.of(kind))
-        spans = {name: (digest.spans.get(number), position) for name, (digest, position) in known.items()}
-        return {name: Reached(int(span[0]), span[2], position) for name, (span, position) in spans.items() if span}
+        return self.known.reached(kind)
 
     def schema(self, kind: KindLike = "stats") -> Schema:
         """The columns that the rows of *kind* have in all runs; where the catalog does not know a log, it is read."""
-        entries = self._entries(read=True)
-        self._warn()
-        found = self._digests(entries)
-        missing = [name for name in entries if name not in found and entries[name].facts.state != "unreadable"]
-        parts = [missing[start : start + _FEW] for start in range(0, len(missing), _FEW)]
-        seconds = seconds_to_read(len(missing), sum(entries[name].facts.size for name in missing))
-        tasks = [[entries[name].path for name in part] for part in parts]
-        for number, digests in run_all(_digests_of, tasks, seconds=seconds, workers=self.workers):
-            found |= zip(parts[number], digests, strict=True)
-        return Schema.of((found[name] for name in entries if name in found), Kind.of(kind), self.members())
+        return self.known.schema(kind)
 
     def to_arrow(self, kind: KindLike = "stats", **rows: Unpack[RowChoice]) -> pyarrow.Table:
         """`table` as Apache Arrow; the types of the columns are those of all runs, see `Schema`.
@@ -480,7 +298,7 @@ class Runs(Sequence[RunInfo]):
         pa = arrow_module()
         plan = self.plan(kind, **rows)
         fragments = plan.fragments(_FRAGMENT)
-        read = self._run(Fragment.tables, fragments, "reading")
+        read = self._read(Fragment.tables, fragments, "reading")
         found = {number: fragments[number].encoded(tables) for number, (tables, _) in read}
         parts = [found[number] for number in sorted(found)]
         return pa.concat_tables(parts) if parts else plan.arrow().empty_table()
@@ -511,21 +329,38 @@ class Runs(Sequence[RunInfo]):
 
     # --- how ---
 
-    def _groups(self, members: Sequence[Member]) -> list[tuple[Member, ...]]:
-        total = sum(member.size for member in members)
-        return by_bytes(members, min(_FRAGMENT, max(total // 16, 1 << 16)))
+    def _read_each(
+        self, function: Callable[[Fragment], Any], scan: Scan, what: str
+    ) -> list[tuple[Member, list[Table]]]:
+        """Each log with its tables, in the order of the runs, by a method of `Fragment`; warns of damaged logs."""
+        members = self.known.members()
+        size = min(_FRAGMENT, max(sum(member.size for member in members) // 16, 1 << 16))
+        fragments = [Fragment(group, scan, self.known.on_error) for group in by_bytes(members, size)]
+        found: dict[int, list[tuple[int, list[Table]]]] = {}
+        damaged: dict[str, str] = {}
+        for number, (tables, bad) in self._read(function, fragments, what):
+            found[number] = tables
+            damaged |= bad
+        warn_of(damaged, len(members), self.known.on_error)
+        return [
+            (fragments[number].members[place], tables) for number in sorted(found) for place, tables in found[number]
+        ]
 
-    def _run(
-        self, function: Callable[[Any], Any], fragments: Sequence[Fragment], what: str
+    def _read(
+        self, function: Callable[[Fragment], Any], fragments: Sequence[Fragment], what: str
     ) -> Iterator[tuple[int, Any]]:
+        """Yield the number of each fragment with ``function(fragment)``, as they are finished."""
         seconds = sum(fragment.seconds for fragment in fragments)
-        with progress_bar(what, self._settings.progress) as progress:
-            for done, result in enumerate(run_all(function, fragments, seconds=seconds, workers=self.workers), 1):
+        with progress_bar(what, self.known.progress) as progress:
+            for done, result in enumerate(run_all(function, fragments, seconds=seconds, workers=self.known.workers), 1):
                 progress(done, len(fragments))
                 yield result
 
-    def _warn(self) -> None:
-        _warn_of(self.damaged, len(self._mine(read=True)), self.on_error)
+
+def _long_form(pairs: Sequence[tuple[Member, list[Table]]]) -> RunTable:
+    """The rows of all tables, each with the labels of its run."""
+    owners = [member for member, tables in pairs for _ in tables]
+    return RunTable.of_tables([table for _, tables in pairs for table in tables], labels_of(owners))
 
 
 Which = Runs | Where | Iterable[Where]
@@ -536,31 +371,3 @@ def selected(where: Which, filter: str, on_error: OnError = "report", workers: i
     """The runs of *where* that fit *filter*; for the adapters of engines."""
     found = where if isinstance(where, Runs) else runs(where, on_error=on_error, workers=workers)
     return found.filter(filter) if filter else found
-
-
-def _warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
-    if not damaged or on_error != "report":
-        return
-    names = ", ".join(f"{name} ({problem})" for name, problem in list(damaged.items())[:_NAMED])
-    more = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
-    warnings.warn(
-        DamagedLogWarning(f"{len(damaged):,} of {total:,} logs are damaged: {names}{more}; `Runs.damaged` lists them"),
-        stacklevel=3,
-    )
-
-
-def _problems(known: Mapping[str, KnownRun]) -> dict[str, str]:
-    return {name: one.facts.problem for name, one in known.items() if (facts := one.entry.facts).error or facts.holes}
-
-
-def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return dict.fromkeys((name for row in rows for name in row), None)
-
-
-def _is_lacking(key: str, columns: Mapping[str, Any]) -> bool:
-    """Whether no column is called so, or ends so; a metric of that name does not count."""
-    return key not in columns and not any(name.endswith(f"/{key}") for name in columns)
-
-
-def _digests_of(paths: list[Path]) -> list[Digest]:
-    return [facts_of(path, read=True)[1] for path in paths]

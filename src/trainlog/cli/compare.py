@@ -52,13 +52,13 @@ def command(
         raise LogNotFound("no run fits this filter")
     wanted = columns_option(metrics)
     provenance = [key for key in columns_option(by) if key.startswith("run/")]
-    rows, _ = chosen.rows_for([*(f"{of}/{key}" for key in wanted), *provenance], read=True)
+    rows, _ = chosen.known.rows_for([*(f"{of}/{key}" for key in wanted), *provenance], read=True)
     if not wanted:
-        rewards = Counter(reward for _, reward in chosen.steps_and_rewards() if reward)
+        rewards = Counter(reward for _, reward in chosen.known.steps_and_rewards() if reward)
         if not rewards:
             raise ExpressionError("these runs have no reward; --metrics names what is compared")
         wanted = [key for key, _ in rewards.most_common(1)]
-        rows, _ = chosen.rows_for([f"{of}/{wanted[0]}", *provenance], read=True)
+        rows, _ = chosen.known.rows_for([f"{of}/{wanted[0]}", *provenance], read=True)
     keys = columns_option(by) or all_but_seed(rows)
     for key in keys:
         if not any(key in row for row in rows):

@@ -47,8 +47,8 @@ def command(
     chosen = runs(where or (Path(),)).filter(text)
     wanted = columns_option(columns)
     keys = [*wanted, *([sort.removeprefix("-")] if sort else [])]
-    rows, known = chosen.rows_for(keys, read=not wanted)
-    names = wanted or _default_columns(rows, chosen.steps_and_rewards())
+    rows, known = chosen.known.rows_for(keys, read=not wanted)
+    names = wanted or _default_columns(rows, chosen.known.steps_and_rewards())
     if sort:
         rows = _sorted(rows, known, sort)
     left = len(rows) - limit if limit is not None and len(rows) > limit else 0
@@ -68,7 +68,7 @@ def command(
 
 
 def _tell_of_damage(chosen: Runs) -> None:
-    damaged = chosen.known_damage()
+    damaged = chosen.damaged if chosen.known.is_read else {}
     for name, problem in list(damaged.items())[:3]:
         echo(f"trainlog: note: {name}: {problem}", err=True)
     if len(damaged) > 3:

@@ -1,0 +1,240 @@
+"""Which runs there are, and what catalogs know of them: all that is told of runs without reading their rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from trainlog.catalog.digest import Digest
+from trainlog.catalog.filter import PREFIXES, check_keys
+from trainlog.catalog.fragments import Member, OnError, Schema, seconds_to_read
+from trainlog.catalog.index import Catalog
+from trainlog.catalog.inspection import facts_of
+from trainlog.catalog.progress import progress_bar
+from trainlog.catalog.run_info import KnownRun, of_metric, row_of
+from trainlog.catalog.workers import run_all
+from trainlog.errors import DamagedLog, DamagedLogWarning
+from trainlog.model import Kind, KindLike
+
+__all__ = ["KnownRuns", "Reached", "warn_of"]
+
+_FEW: Final = 16  # logs that a process is given at a time
+_NAMED: Final = 3  # damaged logs that a warning names
+
+
+class Reached(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+        rows: so many of one kind.
+        time: of the last of them.
+        position: behind the last frame, to scan from; empty where a small log is read from its beginning.
+
+    """
+
+    rows: int = 0
+    time: float = 0.0
+    position: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownRuns:
+    """Some of the runs of several catalogs. They are looked at when they are first asked for, and then kept.
+
+    Attributes:
+        catalogs: whose runs they are.
+        on_error: what to do about damaged logs.
+        progress: whether a terminal shows a bar, or what is called instead.
+        workers: how many processes read; None for one for each core.
+        names: which of the runs; None for all.
+
+    """
+
+    catalogs: tuple[Catalog, ...]
+    on_error: OnError
+    progress: bool | Callable[[int, int], object]
+    workers: int | None
+    names: frozenset[str] | None = None
+    # All runs of the catalogs, without and with what is in their frames; of one value for all that `only` makes.
+    _looked: dict[bool, dict[str, KnownRun]] = field(default_factory=dict)
+
+    def only(self, names: Iterable[str]) -> KnownRuns:
+        """Those of these *names*."""
+        return replace(self, names=frozenset(names))
+
+    def anew(self) -> KnownRuns:
+        """All runs, to be looked at again."""
+        return replace(self, names=None, _looked={})
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether it is known which runs there are."""
+        return bool(self._looked)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is known what is in their frames."""
+        return True in self._looked
+
+    def _all(self, *, read: bool) -> dict[str, KnownRun]:
+        if self.is_read or read in self._looked:
+            return self._looked[read or self.is_read]
+        found: dict[str, KnownRun] = {}
+        for catalog in self.catalogs:
+            with progress_bar("looking at logs", self.progress) as progress:
+                entries = catalog.entries(read=read, progress=progress, workers=self.workers)
+            if len(self.catalogs) > 1:
+                found |= {catalog.path(name).as_posix(): KnownRun(catalog, one) for name, one in entries.items()}
+            else:
+                found = {name or catalog.root.name: KnownRun(catalog, one) for name, one in entries.items()}
+        self._looked[read] = found
+        return found
+
+    def _chosen(self, *, read: bool) -> dict[str, KnownRun]:
+        """The runs that were chosen, the damaged ones among them."""
+        found = self._all(read=read)
+        return found if self.names is None else {name: one for name, one in found.items() if name in self.names}
+
+    def entries(self, *, read: bool) -> dict[str, KnownRun]:
+        """The runs by name, without those that `on_error` leaves out; with *read* their frames are known, too.
+
+        Raises:
+            LogNotFound: when there are no runs.
+            DamagedLog: with ``on_error="raise"``, for a damaged log.
+
+        """
+        found = self._chosen(read=read)
+        bad = _problems(found) if self.on_error != "report" else {}
+        if bad and self.on_error == "raise":
+            first = next(iter(bad))
+            raise DamagedLog(bad[first], path=found[first].path)
+        return {name: one for name, one in found.items() if name not in bad} if bad else found
+
+    def damaged(self) -> dict[str, str]:
+        """What is wrong with which run, by name; the logs are read for it."""
+        return _problems(self._chosen(read=True))
+
+    def warn(self) -> None:
+        """Warn of damaged logs, unless they are left out."""
+        warn_of(self.damaged(), len(self._chosen(read=True)), self.on_error)
+
+    def members(self) -> list[Member]:
+        """The runs as fragments have them."""
+        return [one.member(name) for name, one in self.entries(read=False).items() if one.facts.state != "unreadable"]
+
+    def stamps(self) -> dict[str, str]:
+        """What tells whether the files of a run have changed, by name."""
+        return {name: one.entry.stamp for name, one in self.entries(read=False).items()}
+
+    def steps_and_rewards(self) -> list[tuple[str, str]]:
+        """The keys of the step and of the reward of each run, by its own conventions; empty for none."""
+        return [(one.facts.step, one.facts.reward) for one in self.entries(read=True).values()]
+
+    def rows(self, *, read: bool, metrics: Iterable[str] = (), with_provenance: bool = False) -> list[dict[str, Any]]:
+        """The rows of the table; with those of *metrics* (``best/reward``) that are no last values, too."""
+        entries = self.entries(read=read)
+        rows = [row_of(name, one.facts) for name, one in entries.items()]
+        if with_provenance:
+            for row, one in zip(rows, entries.values(), strict=True):
+                row.update({name: value for key, value in one.facts.run.items() if (name := f"run/{key}") not in row})
+        wanted = {key: key.partition("/") for key in metrics if key.partition("/")[0] in PREFIXES[1:]}
+        if wanted:
+            digests = self._digests(entries)
+            for row, name in zip(rows, entries, strict=True):
+                for key, (prefix, _, metric) in wanted.items():
+                    value = of_metric(digests.get(name), prefix, metric)
+                    if value is not None:
+                        row.setdefault(key, value)
+        return rows
+
+    def rows_for(self, keys: Iterable[str], *, read: bool = False) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The runs as rows that have what *keys* name, and all of their columns, each None: for filters and lists.
+
+        The logs are read where the headers do not answer all of *keys*, or with *read*. Where runs come from
+        (``run/host``) is in the rows only where a key names something of it.
+
+        Raises:
+            ExpressionError: when there are runs, and none has one of *keys*.
+
+        """
+        keys = list(keys)
+        rows = self.rows(read=read, metrics=keys if read else ())
+        columns = _columns_of(rows)
+        if any(_is_lacking(key, columns) for key in keys):
+            with_provenance = self.rows(read=read, metrics=keys if read else (), with_provenance=True)
+            more = _columns_of(with_provenance)
+            if has_any := any(_is_lacking(key, columns) and not _is_lacking(key, more) for key in keys):
+                rows, columns = with_provenance, more
+            if not read and any(_is_lacking(key, columns) for key in keys):
+                rows = self.rows(read=True, metrics=keys, with_provenance=has_any)
+                columns = _columns_of(rows)
+        if rows:
+            check_keys(keys, columns)
+        return rows, columns
+
+    def _digests(self, entries: Mapping[str, KnownRun]) -> dict[str, Digest]:
+        return {name: digest for name, (digest, _) in self._kept(entries).items()}
+
+    def _kept(self, entries: Mapping[str, KnownRun]) -> dict[str, tuple[Digest, str]]:
+        """The digests and positions that the catalogs keep, by name."""
+        found: dict[str, tuple[Digest, str]] = {}
+        for catalog in self.catalogs:
+            names = {one.entry.path: name for name, one in entries.items() if one.catalog is catalog}
+            found |= {names[path]: (digest, position) for path, digest, position in catalog.store.digests(names)}
+        return found
+
+    def reached(self, kind: KindLike) -> dict[str, Reached]:
+        """How far each run has come that has rows of *kind*, by name."""
+        entries = self.entries(read=True)
+        known = self._kept(entries)
+        for name, one in entries.items():
+            if name not in known and one.facts.state != "unreadable":  # no catalog is kept
+                known[name] = facts_of(one.path, read=True)[1:]
+        number = int(Kind.of(kind))
+        spans = {name: (digest.spans.get(number), position) for name, (digest, position) in known.items()}
+        return {name: Reached(int(span[0]), span[2], position) for name, (span, position) in spans.items() if span}
+
+    def schema(self, kind: KindLike) -> Schema:
+        """The columns that the rows of *kind* have in all runs; where the catalog does not know a log, it is read."""
+        entries = self.entries(read=True)
+        self.warn()
+        found = self._digests(entries)
+        missing = [name for name in entries if name not in found and entries[name].facts.state != "unreadable"]
+        parts = [missing[start : start + _FEW] for start in range(0, len(missing), _FEW)]
+        seconds = seconds_to_read(len(missing), sum(entries[name].facts.size for name in missing))
+        tasks = [[entries[name].path for name in part] for part in parts]
+        for number, digests in run_all(_digests_of, tasks, seconds=seconds, workers=self.workers):
+            found |= zip(parts[number], digests, strict=True)
+        return Schema.of((found[name] for name in entries if name in found), Kind.of(kind), self.members())
+
+
+def warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
+    """Warn of *damaged* logs, of so many in *total*, with ``on_error="report"``."""
+    if not damaged or on_error != "report":
+        return
+    names = ", ".join(f"{name} ({problem})" for name, problem in list(damaged.items())[:_NAMED])
+    more = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
+    warnings.warn(
+        DamagedLogWarning(f"{len(damaged):,} of {total:,} logs are damaged: {names}{more}; `Runs.damaged` lists them"),
+        stacklevel=3,
+    )
+
+
+def _problems(known: Mapping[str, KnownRun]) -> dict[str, str]:
+    return {name: problem for name, one in known.items() if (problem := one.facts.problem)}
+
+
+def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return dict.fromkeys((name for row in rows for name in row), None)
+
+
+def _is_lacking(key: str, columns: Mapping[str, Any]) -> bool:
+    """Whether no column is called so, or ends so; a metric of that name does not count."""
+    return key not in columns and not any(name.endswith(f"/{key}") for name in columns)
+
+
+def _digests_of(paths: list[Path]) -> list[Digest]:
+    return [facts_of(path, read=True)[1] for path in paths]
