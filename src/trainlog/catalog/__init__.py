@@ -6,12 +6,12 @@
     runs.config.to_pandas()                          # one row for each run
     runs.table("stats", keys=["step", "reward"])     # one row for each of their rows, with run, task and seed
 
-From a file to a table, each module imports only from those before it:
+A module imports only from those before it:
 
 - `digest`, `facts`, `states`, `inspection`: what there is to know of one log, and how it is found out.
-- `files`, `store`, `index`: of a tree of logs; kept in SQLite, and looked at again where files have changed.
-- `run_info`, `filter`, `groups`, `notes`: a run as a row, the filter language, groups of runs, what people say of runs.
-- `known_runs`, `runs`: many runs, without and with the rows of their logs.
-- `fragments`, `plan`, `workers`: what engines and other processes are given. `compaction`: the rows as Parquet.
+- `run_table`, `fragments`, `plan`, `workers`, `progress`: rows of many logs, and what other processes are given to read.
+- `files`, `store`, `index`: the logs of a tree; kept in SQLite, and looked at again where files have changed.
+- `filter`, `notes`, `groups`, `run_info`: the filter language, what people say of runs, groups, a run as a row.
+- `known_runs`, `compaction`, `runs`: many runs, first without the rows of their logs; the rows as Parquet.
 - `follow`, `live`, `live_table`, `group_curves`: the same for programs that run for long, such as the dashboard.
 """
