@@ -184,3 +184,28 @@ def test_compact_of_a_tree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         code, _, err = run(capsys, "compact", tmp_path / "runs", tmp_path / "all", "--by", "algo")
     assert code == 1
     assert "note: 1 of 6 logs are damaged: ppo/0.flog" in err
+
+
+def test_a_key_that_has_a_comma_is_given_in_a_json_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(2):
+        for layers in ("64,64", "256"):
+            meta = {"layers,units": layers, "[x]": 1, "seed": seed}
+            make_run(tmp_path / f"{layers}-{seed}.flog", meta, [{"reward": 1.0, "a,b": float(seed)}])
+    names = json.dumps(["layers,units", "seed"])
+    code, out, _ = run(capsys, "compare", tmp_path, "--by", names, "--metrics", '["a,b"]', "--json")
+    groups = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert sorted(tuple(group["group"].values()) for group in groups) == [
+        ("256", 0),
+        ("256", 1),
+        ("64,64", 0),
+        ("64,64", 1),
+    ]
+    assert all(list(group["group"]) == ["layers,units", "seed"] for group in groups)
+    assert {group["metrics"][0]["metric"] for group in groups} == {"last/a,b"}
+    _, out, _ = run(capsys, "list", tmp_path, "--columns", names, "--json", "--limit", 1)
+    assert json.loads(out) == {"layers,units": "64,64", "seed": 0}
+    _, out, _ = run(capsys, "list", tmp_path, "--columns", "[x], seed", "--json", "--limit", 1)
+    assert json.loads(out) == {"[x]": 1, "seed": 0}
+    code, _, err = run(capsys, "compare", tmp_path, "--by", "layers,units")
+    assert (code, err) == (2, "trainlog: no run has the key 'layers' in its metadata\n")

@@ -151,6 +151,16 @@ def test_states_are_told_apart_and_pushed(
     site.until(lambda: states()["stalled"] == "ended")
 
 
+def test_groups_by_a_key_that_has_a_comma(serve: Callable[..., Any], runs: Path) -> None:
+    for number, layers in enumerate(("64,64", "256")):
+        make_run(runs / f"{number}.flog", {"layers,units": layers, "algo": "sac"}, [{"reward": 1.0}])
+    site = serve(runs)
+    settled(site)
+    answer = site.get("/api/v1/groups", by='["layers,units", "algo"]').json
+    assert answer["by"] == ["layers,units", "algo"]
+    assert {group["label"] for group in answer["groups"]} == {"64,64, sac", "256, sac"}
+
+
 def test_curves_of_groups_are_those_of_the_figures(serve: Callable[..., Any], runs: Path) -> None:
     sweep(runs, seeds=4)
     site = serve(runs)
@@ -182,6 +192,7 @@ def test_curves_of_groups_are_those_of_the_figures(serve: Callable[..., Any], ru
     beyond = site.get("/api/v1/groups", by="algo", keys="reward", x="step", at=41).json["groups"]
     assert [group["at"]["reward"] for group in beyond] == [[None] * 4] * 2
     assert site.get("/api/v1/groups", by="nothing", keys="reward").status == 400
+    assert site.get("/api/v1/groups", by="", keys="reward").status == 400
     assert site.get("/api/v1/groups", by="algo", keys="reward", center="mode").status == 400
 
 

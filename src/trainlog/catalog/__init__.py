@@ -9,7 +9,7 @@
 A module imports only from those before it:
 
 - `digest`, `facts`, `states`, `inspection`: what there is to know of one log, and how it is found out.
-- `run_table`, `fragments`, `plan`, `workers`, `progress`: rows of many logs, and what other processes are given to read.
+- `run_table`, `fragments`, `plan`, `workers`, `progress`: rows of many logs, and what other processes are given.
 - `files`, `store`, `index`: the logs of a tree; kept in SQLite, and looked at again where files have changed.
 - `filter`, `notes`, `groups`, `run_info`: the filter language, what people say of runs, groups, a run as a row.
 - `known_runs`, `compaction`, `runs`: many runs, first without the rows of their logs; the rows as Parquet.

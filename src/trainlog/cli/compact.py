@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from trainlog import registry
-from trainlog.cli.list_runs import columns_option
 from trainlog.cli.output import LogPath, OutputPath, echo, human_size, progress
 from trainlog.errors import TrainlogError, UnknownFormat
 from trainlog.model import Kind
+from trainlog.name_list import parse_names
 from trainlog.storage.location import is_folder
 
 
@@ -20,7 +20,12 @@ from trainlog.storage.location import is_folder
 @click.option("--level", type=click.IntRange(1, 22), default=3, show_default=True, help="Of zstd: fast to small.")
 @click.option("--overwrite", is_flag=True, help="Replace existing archives.")
 @click.option("--filter", "text", default="", metavar="FILTER", help="Of a tree: which runs, 'algo:sac lr=3e-4'.")
-@click.option("--by", metavar="KEYS", help="Of a tree: a folder for each value of these keys, with commas.")
+@click.option(
+    "--by",
+    default="",
+    metavar="KEYS",
+    help="Of a tree: a folder for each value of keys, with commas or as JSON.",
+)
 @click.option("--kinds", default="stats", show_default=True, metavar="KINDS", help="Of a tree: which frames.")
 def command(
     logs: tuple[Path, ...],
@@ -28,7 +33,7 @@ def command(
     level: int,
     overwrite: bool,
     text: str,
-    by: str | None,
+    by: str,
     kinds: str,
 ) -> int:
     """Compress finished FLOG files to .flog.zst, or copy the rows of all runs of a tree to Parquet.
@@ -42,7 +47,7 @@ def command(
     What was written is compared with the logs before it is said to be made. No log is deleted.
     """  # noqa: D301 - click wants the character
     if len(logs) == 2 and logs[0].is_dir() and not registry.suffix_of(logs[0]):
-        return _tree(logs[0], logs[1], text, columns_option(by), kinds)
+        return _tree(logs[0], logs[1], text, parse_names(by), kinds)
     if text or by:
         raise click.UsageError("--filter and --by are for a tree: trainlog compact runs/ all/")
     return _archives(logs, out, level, overwrite)
@@ -52,7 +57,7 @@ def _tree(where: Path, target: Path, text: str, by: list[str], names: str) -> in
     from trainlog.catalog.runs import runs
 
     try:
-        kinds = [Kind.of(name) for name in columns_option(names)]
+        kinds = [Kind.of(name) for name in parse_names(names)]
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     done = runs(where).filter(text).to_parquet(target, partition_by=by, kinds=kinds)

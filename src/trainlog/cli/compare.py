@@ -13,10 +13,11 @@ import click
 from trainlog.catalog.filter import PREFIXES
 from trainlog.catalog.groups import all_but_seed, grouped
 from trainlog.catalog.runs import runs
-from trainlog.cli.list_runs import columns_option, print_table, short_text, where_arguments
+from trainlog.cli.list_runs import print_table, short_text, where_arguments
 from trainlog.cli.output import echo, strict_json
 from trainlog.conventions import Conventions
 from trainlog.errors import ExpressionError, LogNotFound
+from trainlog.name_list import parse_names
 from trainlog.plot.options import tasks_note
 from trainlog.report.facts import human
 from trainlog.statistics import CENTERS, CenterName, interval
@@ -27,16 +28,16 @@ __all__ = ["command"]
 @click.command
 @where_arguments
 @click.option("--filter", "text", default="", metavar="FILTER", help="Which runs: 'algo:sac lr=3e-4'.")
-@click.option("--by", metavar="KEYS", help="Keys, with commas.  [default: all that differ but the seed]")
-@click.option("--metrics", metavar="KEYS", help="With commas.  [default: the reward]")
+@click.option("--by", default="", metavar="KEYS", help="Keys, with commas.  [default: all that differ but the seed]")
+@click.option("--metrics", default="", metavar="KEYS", help="With commas.  [default: the reward]")
 @click.option("--of", type=click.Choice(PREFIXES), default="last", show_default=True, help="Which value of each run.")
 @click.option("--center", type=click.Choice(CENTERS), default="iqm", show_default=True, help="Of the runs of a group.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each group, on a line of its own.")
 def command(
     where: tuple[Path, ...],
     text: str,
-    by: str | None,
-    metrics: str | None,
+    by: str,
+    metrics: str,
     of: str,
     center: CenterName,
     as_json: bool,
@@ -45,13 +46,13 @@ def command(
 
     Runs that differ in nothing but the seed are one group. The groups come with the best of the first metric first. Of
     a group with several tasks, the mean and the median give each task the same weight, and the IQM is that of all runs
-    together, so that a task with more runs weighs more.
+    together, so that a task with more runs weighs more. Keys that have commas are given as a JSON list.
     """
     chosen = runs(where or (Path(),)).filter(text)
     if not len(chosen):
         raise LogNotFound("no run fits this filter")
-    wanted = columns_option(metrics)
-    provenance = [key for key in columns_option(by) if key.startswith("run/")]
+    wanted = parse_names(metrics)
+    provenance = [key for key in parse_names(by) if key.startswith("run/")]
     rows, _ = chosen.known.rows_for([*(f"{of}/{key}" for key in wanted), *provenance], read=True)
     if not wanted:
         rewards = Counter(reward for _, reward in chosen.known.steps_and_rewards() if reward)
@@ -59,7 +60,7 @@ def command(
             raise ExpressionError("these runs have no reward; --metrics names what is compared")
         wanted = [key for key, _ in rewards.most_common(1)]
         rows, _ = chosen.known.rows_for([f"{of}/{wanted[0]}", *provenance], read=True)
-    keys = columns_option(by) or all_but_seed(rows)
+    keys = parse_names(by) or all_but_seed(rows)
     for key in keys:
         if not any(key in row for row in rows):
             raise ExpressionError(f"no run has the key {key!r} in its metadata")

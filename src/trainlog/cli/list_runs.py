@@ -12,10 +12,11 @@ from trainlog.catalog.filter import resolve
 from trainlog.catalog.groups import varying
 from trainlog.catalog.runs import Runs, runs
 from trainlog.cli.output import LogPath, echo, human_size, human_time, strict_json
+from trainlog.name_list import parse_names
 from trainlog.printable import printable
 from trainlog.report.facts import human
 
-__all__ = ["columns_option", "command", "print_table", "short_text", "where_arguments"]
+__all__ = ["command", "print_table", "short_text", "where_arguments"]
 
 _MOST_VARYING: Final = 6  # columns of the metadata that are shown by default
 _MOST_LETTERS: Final = 40  # of a cell
@@ -23,29 +24,25 @@ _MOST_LETTERS: Final = 40  # of a cell
 where_arguments = click.argument("where", nargs=-1, type=LogPath(), metavar="[WHERE...]")
 
 
-def columns_option(value: str | None) -> list[str]:
-    """Names that are separated by commas."""
-    return [name.strip() for name in (value or "").split(",") if name.strip()]
-
-
 @click.command
 @where_arguments
 @click.option("--filter", "text", default="", metavar="FILTER", help="Which runs: 'algo:sac lr=3e-4 reward>150'.")
-@click.option("--columns", metavar="KEYS", help="Which columns, with commas: 'run,lr,reward,best/reward'.")
+@click.option("--columns", default="", metavar="KEYS", help="Which columns, with commas: 'run,lr,reward,best/reward'.")
 @click.option("--sort", metavar="KEY", help="By this column; '-reward' for the highest first.")
 @click.option("--limit", type=click.IntRange(0), help="At most so many runs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each run, on a line of its own.")
 def command(
-    where: tuple[Path, ...], text: str, columns: str | None, sort: str | None, limit: int | None, as_json: bool
+    where: tuple[Path, ...], text: str, columns: str, sort: str | None, limit: int | None, as_json: bool
 ) -> None:
     """List the runs of folders and patterns: state, the metadata that differ, and the last reward.
 
     WHERE is the current folder by default. What is found out about the logs is kept in a catalog, so that the next list
     looks only at what has changed. A column is a key of the metadata, or a metric: reward is its last value; others are
-    best/reward, mean/reward, first/reward, min/reward and max/reward.
+    best/reward, mean/reward, first/reward, min/reward and max/reward. Columns whose names have commas are given as a
+    JSON list.
     """
     chosen = runs(where or (Path(),)).filter(text)
-    wanted = columns_option(columns)
+    wanted = parse_names(columns)
     keys = [*wanted, *([sort.removeprefix("-")] if sort else [])]
     rows, known = chosen.known.rows_for(keys, read=not wanted)
     names = wanted or _default_columns(rows, chosen.known.steps_and_rewards())

@@ -106,11 +106,11 @@ def groups(request: Request) -> Response:
     smooth = query.smoothing()
     center, band = query.one_of("center", CENTERS, "mean"), query.one_of("band", BANDS, "ci")
     curves = GroupCurves(kind, axis, center, band, smooth, query.text("where", most=300).partition(":")[2])
-    keys, chosen, by = query.names("keys", most=30) or [], _selected(query, state), query.text("by", _SEED)
+    keys, chosen, by = query.names("keys", most=30) or [], _selected(query, state), query.names("by")
     state.check_count(len(chosen))
     rows, room = [entry.row for entry in chosen], Room()
     try:
-        names = all_but_seed(rows) if by == _SEED else [state.table.column(key) for key in by.split(",")]
+        names = all_but_seed(rows) if by in (None, [_SEED]) else [state.table.column(key) for key in by or [""]]
         groups = grouped(rows, names)
         with state.queries:
             every = [_member(state, entry) for entry in chosen]

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
 from trainlog.model import Kind
+from trainlog.name_list import parse_names
 from trainlog.server.responses import ApiError
 
 __all__ = ["LETTERS", "PARAMETERS", "Query", "json_body", "takes", "wrong"]
@@ -101,14 +102,10 @@ class Query:
         return value
 
     def names(self, name: str, *, most: int = NAMES) -> list[str] | None:
-        """Names with commas between them, or a JSON list of names that may have some; None without the parameter."""
+        """Names as `parse_names` takes them; None without the parameter."""
         if name not in self._values:
             return None
-        found: Any = self._values[name].split(",")
-        if self._values[name].startswith("["):
-            with suppress(ValueError, RecursionError):  # a name that begins so
-                found = json.loads(self._values[name])
-        names = list(dict.fromkeys(one for one in found if one and isinstance(one, str)))
+        names = parse_names(self._values[name])
         if len(names) > most:
             raise wrong(f"{name} has {len(names):,} names; at most {most:,} can be asked for at a time")
         return names

@@ -10,7 +10,7 @@ import { Grouping } from "./grouping.js";
 import { Hub } from "./hub.js";
 import { listen } from "./keys.js";
 import { Moment } from "./moment.js";
-import { ApiError, curve, get, messageOf, Stream } from "./net.js";
+import { ApiError, curve, get, listed, messageOf, Stream } from "./net.js";
 import { Notes } from "./notes.js";
 import { Runs } from "./runs.js";
 import { Shown } from "./shown.js";
@@ -310,7 +310,7 @@ function drawAxes() {
 
 /** Keys by which runs may be one group: those in which they differ. */
 function drawGrouping() {
-  const keys = table.all.filter(({ of, differs }) => of === "metadata" && differs).map(({ name }) => [name, name]);
+  const keys = table.all.filter(({ of, differs }) => of === "metadata" && differs).map(({ name }) => [listed([name]), name]);
   choices("group", { "": "none", "*": "all but the seed", ...Object.fromEntries(keys) }, view.group);
   choices("center", CENTERS, view.center);
   choices("band", BANDS, view.band);

@@ -59,8 +59,8 @@ export async function get(path, parameters = {}, parse = JSON.parse) {
 /** @param {string} run @param {Parameters} parameters */
 export const csvAddress = (run, parameters) => address(`runs/${run}/rows.csv`, parameters);
 
-/** Names in one parameter; one that has a comma needs a list. @param {string[]} names */
-export const listed = (names) => (names.some((name) => /^\[|,/.test(name)) ? JSON.stringify(names) : names.join(","));
+/** Names in one parameter; one that has a comma, or a blank at an end, needs a list. @param {string[]} names */
+export const listed = (names) => (names.some((name) => /^\[|,|^\s|\s$/.test(name)) ? JSON.stringify(names) : names.join(","));
 
 /** The inverse of `listed`. @param {string} text @returns {string[]} */
 export function unlisted(text) {
