@@ -213,6 +213,51 @@ def test_a_table_of_many_runs_has_few_rows_on_the_page(page: Any, runs: Path) ->
     assert len(page.all("#runs .run")) < 80
 
 
+@pytest.mark.parametrize("total", [50, 100_000, 1_000_000])
+def test_every_row_of_a_list_is_reached(page: Any, runs: Path, total: int) -> None:
+    """Also where all of them together are higher than a browser lays out."""
+    make_run(runs / "a.flog", {}, [{"step": 1}])
+    ready(page, 1)
+    seen = """
+        const [total] = arguments;
+        return import("/static/virtual.js").then(({ VirtualRows }) => {
+            const [place, head, list] = [0, 1, 2].map(() => document.createElement("div"));
+            place.style.cssText = "position: fixed; inset: 0; height: 400px; overflow: auto";
+            head.style.height = "30px";
+            list.style.position = "relative";
+            place.append(head, list);
+            document.body.append(place);
+            const rows = new VirtualRows(place, list, 48, (number) => {
+                const row = document.createElement("div");
+                row.style.cssText = "position: absolute; height: 48px";
+                row.textContent = String(number);
+                return row;
+            });
+            rows.setTotal(total);
+            const whole = () => [...list.children].filter((row) => {
+                const { top, bottom } = row.getBoundingClientRect();
+                return top >= 0 && bottom <= place.clientHeight;
+            }).map((row) => Number(row.textContent));
+            const found = [0, 7, total - 1, 10, Math.floor(total / 2), total - 2].map((number) => {
+                rows.show(number);
+                return whole().includes(number) ? number : whole();
+            });
+            place.scrollTop = place.scrollHeight;
+            rows.draw();
+            const last = whole().at(-1), made = list.children.length;
+            place.scrollTop = 0;
+            rows.draw();
+            const first = whole()[0];
+            place.remove();
+            return [found, first, last, made];
+        });
+    """
+    found, first, last, made = page.js(seen, total)
+    assert found == [0, 7, total - 1, 10, total // 2, total - 2]
+    assert (first, last) == (0, total - 1)
+    assert made < 40
+
+
 def test_ranges_and_all_that_fit(page: Any, runs: Path) -> None:
     from selenium.webdriver import ActionChains, Keys
 

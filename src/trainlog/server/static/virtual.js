@@ -1,4 +1,5 @@
-// A list of any length of which only the rows on the screen exist. All rows are of one height.
+// A list of any length of which only the rows on the screen exist. All rows are of one height. Where all of them are higher
+// than a browser lays out, the list is as high as it may be, and one pixel of the scroll bar stands for more of the rows.
 
 const MORE = 8; // rows above and below the screen
 const TALLEST = 8_000_000; // pixels that a browser lays out well
@@ -27,14 +28,23 @@ export class VirtualRows {
 
   /** @param {number} total */
   setTotal(total) {
-    this.total = Math.min(total, Math.floor(TALLEST / this.height));
-    this.list.style.height = `${this.total * this.height}px`;
+    this.total = total;
+    this.list.style.height = `${Math.min(total * this.height, TALLEST)}px`;
     this.draw();
   }
 
+  /** How far the rows move for each pixel that the list is scrolled. */
+  ratio() {
+    const rows = this.total * this.height, around = this.list.offsetTop - this.place.clientHeight;
+    return rows > TALLEST ? (rows + around) / (TALLEST + around) : 1;
+  }
+
+  /** How far the rows are scrolled. */
+  top() { return this.place.scrollTop * this.ratio(); }
+
   /** Which rows are wanted for the screen: from the first to before the last. */
   range() {
-    const top = Math.max(this.place.scrollTop - this.list.offsetTop, 0);
+    const top = Math.max(this.top() - this.list.offsetTop, 0);
     const first = Math.max(Math.floor(top / this.height) - MORE, 0);
     return [first, Math.min(Math.ceil((top + this.place.clientHeight) / this.height) + MORE, this.total)];
   }
@@ -42,10 +52,10 @@ export class VirtualRows {
   draw() {
     [this.first, this.last] = this.range();
     const focused = /** @type {HTMLElement|null} */ (document.activeElement)?.dataset?.run;
-    const rows = [];
+    const rows = [], moved = this.place.scrollTop - this.top();
     for (let place = this.first; place < this.last; place++) {
       const element = this.rowOf(place);
-      const top = `translateY(${place * this.height}px)`;
+      const top = `translateY(${place * this.height + moved}px)`;
       if (element.style.transform !== top) element.style.transform = top;
       rows.push(element);
     }
@@ -60,11 +70,9 @@ export class VirtualRows {
   /** Scroll so that a row is seen. @param {number} place */
   show(place) {
     const head = this.list.offsetTop;
-    const top = place * this.height;
-    if (top < this.place.scrollTop) this.place.scrollTop = top;
-    else if (head + top + this.height > this.place.scrollTop + this.place.clientHeight) {
-      this.place.scrollTop = head + top + this.height - this.place.clientHeight;
-    }
+    const top = place * this.height, bottom = head + top + this.height - this.place.clientHeight;
+    if (top < this.top()) this.place.scrollTop = Math.floor(top / this.ratio());
+    else if (bottom > this.top()) this.place.scrollTop = Math.ceil(bottom / this.ratio());
     this.draw();
   }
 }
