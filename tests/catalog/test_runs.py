@@ -117,6 +117,28 @@ def test_filters_that_the_metadata_answer_read_no_frames(tmp_path: Path, monkeyp
         trainlog.runs(tmp_path).filter("reward>2")
 
 
+def test_a_metric_comes_before_the_end_of_a_nested_key_whatever_was_read(tmp_path: Path) -> None:
+    make_run(tmp_path / "a.flog", {"args": {"loss": "mse"}}, [{"loss": 0.5}])
+    make_run(tmp_path / "b.flog", {"args": {"loss": "l1"}}, [{"loss": 1.5}])
+    found = trainlog.runs(tmp_path)
+    assert [run.name for run in found.filter("loss<1")] == ["a.flog"]
+    assert [run.name for run in found.filter("args/loss:mse loss<1")] == ["a.flog"]
+    assert len(found.filter("loss:mse")) == 0
+
+
+def test_columns_of_the_catalog_are_called_alike_before_and_after_a_read(tmp_path: Path) -> None:
+    meta = {"frames": "many", "reason": "why", "last": {"reward": 8}, "my": {"name": "x"}}
+    make_run(tmp_path / "a.flog", meta, [{"reward": 1.0}])
+    make_run(tmp_path / "b.flog", {"frames": "few"}, [{"reward": 2.0}, {"reward": 3.0}])
+    for text, names in {"frames=1": ["a.flog"], "frames>1": ["b.flog"], "last/reward>2": ["b.flog"]}.items():
+        assert [run.name for run in trainlog.runs(tmp_path).filter(text)] == names
+    config = trainlog.runs(tmp_path).config
+    assert config["frames"].tolist() == [1, 2]
+    assert config["last/reward"].tolist() == [1.0, 3.0]
+    assert config["frames#2"].tolist() == ["many", "few"]  # nothing of the metadata is lost
+    assert (config["meta/last/reward"][0], config["reason#2"][0], config["meta/my/name"][0]) == (8, "why", "x")
+
+
 def plain_rows(folder: Path) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for path in sorted(folder.rglob("*.flog"), key=lambda path: natural(str(path))):

@@ -209,3 +209,15 @@ def test_a_key_that_has_a_comma_is_given_in_a_json_list(tmp_path: Path, capsys: 
     assert json.loads(out) == {"[x]": 1, "seed": 0}
     code, _, err = run(capsys, "compare", tmp_path, "--by", "layers,units")
     assert (code, err) == (2, "trainlog: no run has the key 'layers' in its metadata\n")
+
+
+def test_runs_that_differ_in_keys_that_look_like_metrics_are_no_group(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, meta in enumerate([{"max": {"steps": 10}}, {"max": {"steps": 20}}, {"run": {"dir": "x"}}]):
+        make_run(tmp_path / f"{number}.flog", meta, [{"reward": float(number)}])
+    code, out, _ = run(capsys, "compare", tmp_path, "--json")
+    assert code == 0
+    assert [json.loads(line)["runs"] for line in out.splitlines()] == [1, 1, 1]
+    code, out, _ = run(capsys, "list", tmp_path, "--filter", "max/steps=20", "--columns", "run", "--json")
+    assert [json.loads(line) for line in out.splitlines()] == [{"run": "1.flog"}]

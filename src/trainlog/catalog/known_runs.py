@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from trainlog.catalog.digest import Digest
-from trainlog.catalog.filter import PREFIXES, check_keys
+from trainlog.catalog.filter import PREFIXES, check_keys, resolve
 from trainlog.catalog.fragments import Member, OnError, Schema, seconds_to_read
 from trainlog.catalog.index import Catalog
 from trainlog.catalog.inspection import facts_of
@@ -153,8 +153,9 @@ class KnownRuns:
     def rows_for(self, keys: Iterable[str], *, read: bool = False) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The runs as rows that have what *keys* name, and all of their columns, each None: for filters and lists.
 
-        The logs are read where the headers do not answer all of *keys*, or with *read*. Where runs come from
-        (``run/host``) is in the rows only where a key names something of it.
+        The logs are read with *read*, and where one of *keys* is no column of what the headers say: a metric of that
+        name comes before the end of a nested key. Where runs come from (``run/host``) is in the rows only where a key
+        names something of it.
 
         Raises:
             ExpressionError: when there are runs, and none has one of *keys*.
@@ -163,13 +164,13 @@ class KnownRuns:
         keys = list(keys)
         rows = self.rows(read=read, metrics=keys if read else ())
         columns = _columns_of(rows)
-        if any(_is_lacking(key, columns) for key in keys):
-            with_provenance = self.rows(read=read, metrics=keys if read else (), with_provenance=True)
-            more = _columns_of(with_provenance)
-            if has_any := any(_is_lacking(key, columns) and not _is_lacking(key, more) for key in keys):
-                rows, columns = with_provenance, more
-            if not read and any(_is_lacking(key, columns) for key in keys):
-                rows = self.rows(read=True, metrics=keys, with_provenance=has_any)
+        if missing := set(keys) - columns.keys():
+            provenance = {f"run/{key}": None for one in self.entries(read=read).values() for key in one.facts.run}
+            if not read and not missing <= provenance.keys():
+                rows = self.rows(read=True, metrics=keys)
+                columns = _columns_of(rows)
+            if any(resolve(key, columns) is None and resolve(key, provenance) is not None for key in missing):
+                rows = self.rows(read=self.is_read, metrics=keys if self.is_read else (), with_provenance=True)
                 columns = _columns_of(rows)
         if rows:
             check_keys(keys, columns)
@@ -229,11 +230,6 @@ def _problems(known: Mapping[str, KnownRun]) -> dict[str, str]:
 
 def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return dict.fromkeys((name for row in rows for name in row), None)
-
-
-def _is_lacking(key: str, columns: Mapping[str, Any]) -> bool:
-    """Whether no column is called so, or ends so; a metric of that name does not count."""
-    return key not in columns and not any(name.endswith(f"/{key}") for name in columns)
 
 
 def _digests_of(paths: list[Path]) -> list[Digest]:

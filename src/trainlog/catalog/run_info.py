@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from trainlog import registry
 from trainlog.catalog.digest import Digest
 from trainlog.catalog.facts import Facts, State
+from trainlog.catalog.filter import FACTS, PREFIXES
 from trainlog.catalog.fragments import Member
 from trainlog.catalog.index import Catalog
 from trainlog.catalog.notes import PREFIX
@@ -21,6 +23,9 @@ from trainlog.conventions import Conventions, seed_of
 from trainlog.model import Kind
 
 __all__ = ["KnownRun", "RunInfo", "of_metric", "row_of"]
+
+_OWN: Final = frozenset(["run", "state", "task", "reason", "error", *FACTS])
+_OTHERS: Final = tuple(f"{prefix}/" for prefix in (*PREFIXES, PREFIX, "run"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,17 @@ class KnownRun(NamedTuple):
         return Member(self.path, name, facts.task or None, seed_of(facts.meta, facts.run), facts.size)
 
 
+@lru_cache(1 << 16)
+def _column_of(key: str) -> str:
+    """The column of a key of the metadata, where the catalog has none of that name, whether it has a value or not.
+
+    So it is the same before and after a log was read, and no key is taken for a metric, a note or the provenance.
+    """
+    if key in _OWN:
+        return f"{key}#2"
+    return f"meta/{key}" if key.startswith(_OTHERS) else key
+
+
 def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     """The row of a run in `Runs.config`, with the *notes* of people; what the run does not have is not in it."""
     row: dict[str, Any] = {"run": name, "state": facts.state, "task": facts.task}
@@ -95,11 +111,8 @@ def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType(
     meta = facts.meta
     if isinstance(said := meta.get("task"), str) and said in facts.task:
         meta = {key: value for key, value in meta.items() if key != "task"}
-    if row.keys().isdisjoint(meta):
-        row |= meta
-    else:
-        for key, value in meta.items():
-            row[column_name(key, row)] = value
+    for key, value in meta.items():
+        row[column_name(_column_of(key), row)] = value
     for key, said in notes.items():
         row[f"{PREFIX}/{key}"] = ", ".join(said) if isinstance(said, list) else said
     row |= facts.last
