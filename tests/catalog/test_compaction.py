@@ -9,7 +9,7 @@ import pytest
 
 import trainlog
 from made_runs import damage, make_run, sweep
-from trainlog.errors import CodecError, DamagedLogWarning, LogExists, LogWriteError
+from trainlog.errors import CodecError, DamagedLogWarning, ExpressionError, LogExists, LogWriteError
 
 pa = pytest.importorskip("pyarrow")
 pytest.importorskip("pyarrow.compute")
@@ -51,6 +51,33 @@ def test_the_rows_are_those_of_the_logs(folder: Path, tmp_path: Path, by: str | 
     if by == "algo":
         mean = pl.scan_parquet(target / "stats").group_by("algo").agg(pl.col("reward").max()).sort("algo").collect()
         assert mean.rows() == [("ppo", 20.0), ("sac", 120.0)]
+
+
+def test_metadata_of_any_kind_are_kept(tmp_path: Path) -> None:
+    meta = {"kwargs": {}, "layers": [64, {"skip": {}}], "odd": [1, "a", None], "none": None, "empty": []}
+    make_run(tmp_path / "runs" / "a.flog", meta, [{"reward": 1.0}])
+    make_run(tmp_path / "runs" / "b.flog", {"wrappers": [{"kwargs": {}}]}, [{"reward": 2.0}])
+    for _ in range(2):
+        assert trainlog.runs(tmp_path / "runs").to_parquet(tmp_path / "all").runs == {"stats": 2}
+    config = pl.read_parquet(tmp_path / "all" / "runs.parquet")
+    assert config["kwargs"].to_list() == ["{}", None]
+    assert config["wrappers"].to_list() == [None, '[{"kwargs": {}}]']
+
+
+def test_keys_of_partitions_are_those_of_the_runs(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs" / "a.flog", {"args": {"seed": 3}, "note": "x" * 300}, [{"reward": 1.0}])
+    make_run(tmp_path / "runs" / "b.flog", {"args": {"seed": 4}, "algo": "sac"}, [{"reward": 1.0}])
+    found, target = trainlog.runs(tmp_path / "runs"), tmp_path / "all"
+    with pytest.raises(ExpressionError, match="no run has the key 'alog'"):
+        found.to_parquet(target, partition_by=["algo", "alog"])
+    with pytest.raises(LogWriteError, match="a value of 'note' is too long"):
+        found.to_parquet(target, partition_by="note")
+    assert not target.exists()
+    found.to_parquet(target, partition_by=["algo", "seed"])
+    assert sorted(path.parent.relative_to(target).as_posix() for path in target.glob("stats/**/*.parquet")) == [
+        "stats/algo=__HIVE_DEFAULT_PARTITION__/seed=3",
+        "stats/algo=sac/seed=4",
+    ]
 
 
 def test_only_what_has_changed_is_written(folder: Path, tmp_path: Path) -> None:

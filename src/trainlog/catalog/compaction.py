@@ -19,7 +19,7 @@ from trainlog.catalog.plan import by_bytes
 from trainlog.catalog.progress import progress_bar
 from trainlog.catalog.run_table import utf8
 from trainlog.catalog.workers import run_all
-from trainlog.errors import CodecError, LogExists, LogWriteError
+from trainlog.errors import CodecError, ExpressionError, LogExists, LogWriteError
 from trainlog.model import Kind, KindLike
 from trainlog.scan import Scan
 from trainlog.storage.replace import atomic_write
@@ -37,6 +37,7 @@ __all__ = ["Compaction", "compact"]
 _MANIFEST: Final = "trainlog-compact.json"
 _PART: Final = re.compile(r"part-[0-9a-f]{16}\.parquet")
 _PART_BYTES: Final = 64 << 20  # of the logs in a part
+_LETTERS: Final = 255  # of the name of a folder
 _NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -98,6 +99,7 @@ def compact(
     Raises:
         MissingExtra: without pyarrow.
         LogExists: when *target* is a folder that holds something else, or was made with other partitions.
+        ExpressionError: when no run has one of *partition_by*.
         LogWriteError: when it cannot be written, or reads back as something else than the logs hold.
         CodecError: when columns have become others, and the logs of some of their rows are gone.
         DamagedLog: with ``on_error="raise"``, for a damaged log.
@@ -109,6 +111,11 @@ def compact(
     members = runs.known.members()
     stamps = runs.known.stamps()
     meta = {one.path: one.meta for one in runs}
+    partitions = [_partitions(keys, member, meta[member.path]) for member in members]
+    for number, key in enumerate(keys):
+        if members and all(values[number] is None for values in partitions):
+            raise ExpressionError(f"no run has the key {key!r} in its metadata")
+    folders = [_folder(keys, values) for values in partitions]
     done = Compaction(target, damaged=runs.damaged)
     tasks: list[_Task] = []
     schemas: dict[str, Schema] = {}
@@ -123,7 +130,7 @@ def compact(
             known,
             members,
             stamps,
-            [_folder(keys, member, meta[member.path]) for member in members],
+            folders,
             done,
         )
     with progress_bar("compacting", runs.known.progress) as progress:
@@ -239,9 +246,18 @@ def _plan(
     return tasks
 
 
-def _folder(keys: Sequence[str], member: Member, meta: Mapping[str, Any]) -> str:
-    values = [member.task if key == "task" else meta.get(key) for key in keys]
-    return "/".join(f"{quote(key, safe='')}={_quoted(value)}" for key, value in zip(keys, values, strict=True))
+def _partitions(keys: Sequence[str], member: Member, meta: Mapping[str, Any]) -> list[Any]:
+    """The value of each key; None where the run has none."""
+    own = {"task": member.task, "seed": member.seed}
+    return [own[key] if key in own else meta.get(key) for key in keys]
+
+
+def _folder(keys: Sequence[str], values: Sequence[Any]) -> str:
+    parts = [f"{quote(key, safe='')}={_quoted(value)}" for key, value in zip(keys, values, strict=True)]
+    for key, part in zip(keys, parts, strict=True):
+        if len(part) > _LETTERS:
+            raise LogWriteError(f"a value of {key!r} is too long for the name of a folder; partition by other keys")
+    return "/".join(parts)
 
 
 def _quoted(value: Any) -> str:
@@ -339,6 +355,18 @@ def _is_same(found: Any, column: Column, *, is_json: bool) -> bool:
 
 
 def _write_table(table: pyarrow.Table, path: Path) -> None:
-    parquet = extra("pyarrow.parquet", '"trainlog[arrow]"')
+    pa, parquet = arrow_module(), extra("pyarrow.parquet", '"trainlog[arrow]"')
+    columns = {
+        name: pa.array([None if one is None else strict_json(one) for one in column.to_pylist()], pa.string())
+        if _has_empty_map(pa, column.type)
+        else column
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
     with atomic_write(path) as file:
-        parquet.write_table(table, file, compression="zstd")
+        parquet.write_table(pa.table(columns), file, compression="zstd")
+
+
+def _has_empty_map(pa: Any, one: pyarrow.DataType) -> bool:
+    """Whether values of that type have maps without any key, which Parquet cannot store."""
+    inner = [one.field(place).type for place in range(one.num_fields)]
+    return (pa.types.is_struct(one) and not inner) or any(_has_empty_map(pa, each) for each in inner)
