@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -329,6 +330,17 @@ def test_the_value_keeps_what_it_found_until_it_is_refreshed(tmp_path: Path) -> 
     make_run(tmp_path / "new.flog", {}, [])
     assert len(found) == 6
     assert len(found.refresh()) == 7
+
+
+@pytest.mark.parametrize("where", ["", "sac/1.flog"])
+def test_a_place_that_has_gone_holds_no_run(tmp_path: Path, where: str) -> None:
+    folder = tmp_path / "runs"
+    sweep(folder)
+    found = trainlog.runs(folder / where)
+    assert found.config.rows
+    shutil.rmtree(folder)
+    with pytest.raises(LogNotFound, match="there is no such file or folder any more"):
+        found.refresh().config  # noqa: B018
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
