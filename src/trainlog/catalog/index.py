@@ -109,7 +109,7 @@ class Catalog:
             LogNotFound: when there are none.
 
         """
-        if not self._is_pattern and not self._where.exists():
+        if not (self._is_pattern or self._is_remote or self._where.exists()):
             raise LogNotFound("there is no such file or folder any more", path=self._where)
         self._list()
         known = self.store.entries()
