@@ -127,6 +127,13 @@ def test_a_metric_comes_before_the_end_of_a_nested_key_whatever_was_read(tmp_pat
     assert len(found.filter("loss:mse")) == 0
 
 
+def test_all_values_of_metrics_are_known_where_no_catalog_is_kept(tmp_path: Path) -> None:
+    sweep(tmp_path)
+    paths = [tmp_path / "ppo" / "2.flog", tmp_path / "sac" / "1.flog"]
+    assert [run.path for run in trainlog.runs(paths).filter("best/reward>100")] == paths[1:]
+    assert len(trainlog.runs(paths[0]).filter("mean/reward=10")) == 1
+
+
 def test_columns_of_the_catalog_are_called_alike_before_and_after_a_read(tmp_path: Path) -> None:
     meta = {"frames": "many", "reason": "why", "last": {"reward": 8}, "my": {"name": "x"}}
     make_run(tmp_path / "a.flog", meta, [{"reward": 1.0}])

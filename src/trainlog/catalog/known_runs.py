@@ -145,7 +145,7 @@ class KnownRuns:
             digests = self._digests(entries)
             for row, name in zip(rows, entries, strict=True):
                 for key, (prefix, _, metric) in wanted.items():
-                    value = of_metric(digests.get(name), prefix, metric)
+                    value = of_metric(digests[name][0], prefix, metric) if name in digests else None
                     if value is not None:
                         row.setdefault(key, value)
         return rows
@@ -176,25 +176,25 @@ class KnownRuns:
             check_keys(keys, columns)
         return rows, columns
 
-    def _digests(self, entries: Mapping[str, KnownRun]) -> dict[str, Digest]:
-        return {name: digest for name, (digest, _) in self._kept(entries).items()}
-
-    def _kept(self, entries: Mapping[str, KnownRun]) -> dict[str, tuple[Digest, str]]:
-        """The digests and positions that the catalogs keep, by name."""
+    def _digests(self, entries: Mapping[str, KnownRun]) -> dict[str, tuple[Digest, str]]:
+        """The digest of each log, and how far it goes; of those that no catalog has kept the frames are read."""
         found: dict[str, tuple[Digest, str]] = {}
         for catalog in self.catalogs:
             names = {one.entry.path: name for name, one in entries.items() if one.catalog is catalog}
             found |= {names[path]: (digest, position) for path, digest, position in catalog.store.digests(names)}
+        missing = [name for name in entries if name not in found and entries[name].facts.state != "unreadable"]
+        parts = [missing[start : start + _FEW] for start in range(0, len(missing), _FEW)]
+        seconds = seconds_to_read(len(missing), sum(entries[name].facts.size for name in missing))
+        tasks = [[entries[name].path for name in part] for part in parts]
+        for number, digests in run_all(_digests_of, tasks, seconds=seconds, workers=self.workers):
+            found |= zip(parts[number], digests, strict=True)
         return found
 
     def reached(self, kind: KindLike) -> dict[str, Reached]:
         """How far each run has come that has rows of *kind*, by name."""
         entries = self.entries(read=True)
-        known = self._kept(entries)
-        for name, one in entries.items():
-            if name not in known and one.facts.state != "unreadable":  # no catalog is kept
-                known[name] = facts_of(one.path, read=True)[1:]
         number = int(Kind.of(kind))
+        known = self._digests(entries)
         spans = {name: (digest.spans.get(number), position) for name, (digest, position) in known.items()}
         return {name: Reached(int(span[0]), span[2], position) for name, (span, position) in spans.items() if span}
 
@@ -203,13 +203,7 @@ class KnownRuns:
         entries = self.entries(read=True)
         self.warn()
         found = self._digests(entries)
-        missing = [name for name in entries if name not in found and entries[name].facts.state != "unreadable"]
-        parts = [missing[start : start + _FEW] for start in range(0, len(missing), _FEW)]
-        seconds = seconds_to_read(len(missing), sum(entries[name].facts.size for name in missing))
-        tasks = [[entries[name].path for name in part] for part in parts]
-        for number, digests in run_all(_digests_of, tasks, seconds=seconds, workers=self.workers):
-            found |= zip(parts[number], digests, strict=True)
-        return Schema.of((found[name] for name in entries if name in found), Kind.of(kind), self.members())
+        return Schema.of((found[name][0] for name in entries if name in found), Kind.of(kind), self.members())
 
 
 def warn_of(damaged: Mapping[str, str], total: int, on_error: OnError) -> None:
@@ -232,5 +226,5 @@ def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return dict.fromkeys((name for row in rows for name in row), None)
 
 
-def _digests_of(paths: list[Path]) -> list[Digest]:
-    return [facts_of(path, read=True)[1] for path in paths]
+def _digests_of(paths: list[Path]) -> list[tuple[Digest, str]]:
+    return [facts_of(path, read=True)[1:] for path in paths]

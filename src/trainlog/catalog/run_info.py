@@ -119,10 +119,8 @@ def row_of(name: str, facts: Facts, notes: Mapping[str, Any] = MappingProxyType(
     return row
 
 
-def of_metric(digest: Digest | None, prefix: str, name: str) -> float | None:
-    """A number of the digest: of stats, or else of generations."""
-    if digest is None:
-        return None
+def of_metric(digest: Digest, prefix: str, name: str) -> float | None:
+    """A number of the digest: of stats, or else of generations; None without any."""
     found = (digest.kinds.get(int(kind), {}).get(name) for kind in (Kind.STATS, Kind.EVOLUTION))
     metric = next((one for one in found if one is not None and one.numbers), None)
     if metric is None:
