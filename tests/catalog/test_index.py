@@ -254,6 +254,16 @@ def test_several_processes_at_once_see_all_runs(folder: Path) -> None:
             assert (out.decode().split(), err) == (["6", "360.0"], b"")
 
 
+def test_a_process_that_is_late_puts_nothing_old_back(folder: Path) -> None:
+    trainlog.runs(folder).config  # noqa: B018
+    late = store.Store(folder / NAME).entries()["ppo/0.flog"]
+    with (folder / "ppo" / "0.flog").open("ab") as file:
+        file.write(Flog.frame(9.0, STATS, {"step": 99, "reward": 7.0}))
+    assert rewards(folder)["ppo/0.flog"] == 7.0
+    store.Store(folder / NAME).mark([late])  # it has looked at the state before
+    assert rewards(folder)["ppo/0.flog"] == 7.0
+
+
 def test_one_that_holds_it_for_long_does_not_stop_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainlog.catalog.store._WAIT", 0.05)
     trainlog.runs(folder).config  # noqa: B018

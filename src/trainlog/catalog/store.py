@@ -166,13 +166,17 @@ class Store:
         self._write(["INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?, ?, ?, ?)"], [rows])
 
     def mark(self, entries: Iterable[Entry], gone: Iterable[str] = ()) -> None:
-        """Keep which of *entries* are runs and what is known of them, and forget those that are *gone*."""
+        """Keep which of *entries* are runs and what is known of them, and forget those that are *gone*.
+
+        What another process has found out meanwhile of a run that has changed stays as it is.
+        """
         rows = []
         for entry in entries:
             with suppress(*_UNPACKABLE):
                 rows.append(_packed(entry))
         insert = """INSERT INTO log (path, stamp, looked, is_run, facts) VALUES (?, ?, ?, ?, ?)
-            ON CONFLICT (path) DO UPDATE SET is_run = excluded.is_run, facts = excluded.facts"""
+            ON CONFLICT (path) DO UPDATE SET is_run = excluded.is_run, facts = excluded.facts, stamp = excluded.stamp
+            WHERE log.stamp = excluded.stamp OR NOT log.is_run"""
         missing = [(path,) for path in gone if utf8(path) == path]
         self._write([insert, "DELETE FROM log WHERE path = ?"], [rows, missing])
 
