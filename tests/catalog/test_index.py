@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import pwd
 import sqlite3
 import subprocess
 import sys
@@ -190,6 +191,30 @@ def test_it_may_be_deleted_damaged_or_of_another_version(folder: Path) -> None:
         connection.execute("DROP TABLE log")
     connection.close()
     assert rewards(folder) == expected
+
+
+def test_one_that_is_damaged_inside_is_made_anew(folder: Path, looked: list[str]) -> None:
+    expected = rewards(folder)
+    catalog = folder / NAME
+    raw = catalog.read_bytes()
+    catalog.write_bytes(raw[:4096] + b"\xff" * (len(raw) - 4096))
+    assert rewards(folder) == expected
+    count = len(looked)
+    assert rewards(folder) == expected
+    assert len(looked) == count
+
+
+def test_a_user_without_a_home_needs_no_catalog(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is run by any number of a user."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    folder.chmod(0o777)
+    assert len(rewards(folder)) == 6
 
 
 def test_a_database_of_somebody_else_is_left_alone(folder: Path) -> None:

@@ -71,10 +71,10 @@ def location(folder: Path) -> Path | None:
         folder = Path(os.path.realpath(folder))
         if _is_ours_alone(folder):
             return folder / NAME
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trainlog" / "catalogs"
     try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trainlog" / "catalogs"
         base.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError:
+    except (OSError, RuntimeError):  # there may be no home
         return None
     name = hashlib.sha256(os.fsencode(str(folder))).hexdigest()[:32]
     return base / f"{name}.sqlite" if _is_ours_alone(base) else None
@@ -133,7 +133,11 @@ class Store:
                         found[path] = Entry(path, stamp, bool(is_run), Facts(*ormsgpack.unpackb(packed)), looked)
                     except _UNREADABLE:
                         continue
-            except sqlite3.DatabaseError:
+            except sqlite3.OperationalError:
+                return {}
+            except sqlite3.DatabaseError:  # it is damaged inside, and could not be written either
+                assert self.path is not None
+                _remove(self.path)
                 return {}
         return found
 
