@@ -151,6 +151,18 @@ def test_states_are_told_apart_and_pushed(
     site.until(lambda: states()["stalled"] == "ended")
 
 
+def test_values_that_are_named_are_found_by_a_filter(serve: Callable[..., Any], runs: Path) -> None:
+    values = ["it's", "'quoted'", "back\\slash", "plain", 0.5, True]
+    for number, value in enumerate(values):
+        make_run(runs / f"{number}.flog", {"note": value}, [{"reward": 1.0}])
+    site = serve(runs)
+    settled(site)
+    (note,) = [one for one in site.get("/api/v1/columns").json["columns"] if one["name"] == "note"]
+    assert note["values"] == sorted(map(str, values))
+    for value in note["values"]:
+        assert site.get("/api/v1/runs", filter=f'note="{value}"').json["matching"] == 1
+
+
 def test_groups_by_a_key_that_has_a_comma(serve: Callable[..., Any], runs: Path) -> None:
     for number, layers in enumerate(("64,64", "256")):
         make_run(runs / f"{number}.flog", {"layers,units": layers, "algo": "sac"}, [{"reward": 1.0}])

@@ -179,7 +179,7 @@ def _column(name: str, entries: Iterable[LiveRun]) -> dict[str, Any]:
     of = "fact" if name in _OWN else "my" if name.startswith(f"{PREFIX}/") else "metadata"
     if name in ("run", *FACTS):
         return {"name": name, "of": of, "differs": True, "values": []}
-    seen = dict.fromkeys(repr(entry.row[name]) if name in entry.row else None for entry in entries)
-    texts = [one for one in seen if one is not None]
-    few = [one.strip("'") for one in texts] if len(texts) <= _VALUES else []
+    seen = {repr(entry.row[name]) if name in entry.row else None: entry.row.get(name) for entry in entries}
+    texts = [value if isinstance(value, str) else shown for shown, value in seen.items() if shown is not None]
+    few = texts if len(texts) <= _VALUES else []
     return {"name": name, "of": of, "differs": len(seen) > 1, "values": sorted(one for one in few if len(one) <= 60)}

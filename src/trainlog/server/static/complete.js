@@ -97,6 +97,12 @@ export class Completion {
   }
 }
 
+/** A value as a filter has it. @param {string} value */
+function quoted(value) {
+  if (!/[\s()"':=<>~!]/.test(value)) return value;
+  return value.includes('"') ? `'${value}'` : `"${value}"`;
+}
+
 /** What a word may become: a key, or behind a key its values.
  * @param {string} word @param {import("./table.js").Column[]} columns @returns {{text: string, note: string}[]} */
 function proposals(word, columns) {
@@ -104,7 +110,7 @@ function proposals(word, columns) {
   if (key !== undefined) {
     const column = columns.find(({ name }) => name === key) ?? columns.find(({ name }) => name.endsWith(`/${key}`));
     return (column?.values ?? []).filter((value) => value.toLowerCase().startsWith(start.toLowerCase()) && value !== start)
-      .slice(0, MOST).map((value) => ({ text: `${key}${sign}${/[\s()"':=<>~!]/.test(value) ? `"${value}"` : value} `, note: "" }));
+      .slice(0, MOST).map((value) => ({ text: `${key}${sign}${quoted(value)} `, note: "" }));
   }
   if (/[<>~!"'/]/.test(word)) return [];
   const low = word.toLowerCase();
