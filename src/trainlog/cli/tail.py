@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import click
+import numpy as np
 
 from trainlog import registry
 from trainlog.cli.dump import frame_options, json_line
@@ -16,70 +20,121 @@ from trainlog.cli.output import LogPath, echo
 from trainlog.codec import Reader
 from trainlog.errors import DamagedLog, InvalidPosition, LogNotFound, UnknownFormat
 from trainlog.model import Frame, Kind
-from trainlog.storage.source import Wait, follow
+from trainlog.scan import Batch, Gap, Scan, damage_handler, stretches
+from trainlog.storage.location import RemotePath
+from trainlog.storage.source import follow
 
-__all__ = ["command", "frames_of"]
+__all__ = ["command"]
 
 _PAUSE: Final = 0.1  # seconds
+
+Show = Callable[[Frame], object]
 
 
 @click.command
 @click.argument("log", type=LogPath())
-@click.option("-n", "--lines", default=10, show_default=True, type=click.IntRange(0), help="How many frames.")
+@click.option(
+    "-n", "--lines", default=10, show_default=True, type=click.IntRange(0, sys.maxsize), help="How many frames."
+)
 @click.option("-f", "--follow", "following", is_flag=True, help="Print new frames, until Ctrl-C.")
 @frame_options
 def command(log: Path, lines: int, following: bool, kind: Kind | None, keys: tuple[str, ...] | None) -> None:
     """Print the last frames of a log as JSON lines; with -f also new ones, and those of a log that takes its place."""
-    last: deque[Frame] = deque(maxlen=lines)
-    caught_up = False
-    sleep = follow(0.1)
 
-    def show() -> None:
-        while last:
-            click.echo(json_line(last.popleft(), keys))
+    def show(frame: Frame) -> None:
+        click.echo(json_line(frame, keys))
 
-    def wait() -> bool:
-        nonlocal caught_up
-        show()
-        caught_up = True
-        return following and sleep()
-
-    def begin(_: Reader, why: str) -> None:
-        if why:
-            echo(f"trainlog: note: {why}; its frames follow from the beginning", err=True)
-
-    try:
-        for frame in frames_of(log, kind, wait, begin):
-            if caught_up:
-                click.echo(json_line(frame, keys))
-            else:
-                last.append(frame)
-        show()
-    except KeyboardInterrupt:
-        return  # Ctrl-C ends -f
+    reader = registry.open(log)
+    if following:
+        with suppress(KeyboardInterrupt):  # Ctrl-C ends it
+            _follow(reader, kind, lines, show)
+        return
+    for stretch in stretches(reader.scan(Scan(kinds=kind, columns=(), last=lines))):
+        for frame in _taken(reader, stretch, lines):
+            show(frame)
 
 
-def frames_of(log: Path, kind: Kind | None, wait: Wait, begin: Callable[[Reader, str], object]) -> Iterator[Frame]:
-    """Yield the frames of a log, and then of each one that takes its place while it is followed.
+def _taken(reader: Reader, stretch: dict[Kind, Batch], last: int | None) -> Iterator[Frame]:
+    """Yield the frames of all kinds of a *stretch*, in the log's order; only the *last* ones where it is a number."""
+    orders = np.sort(np.concatenate([batch.order for batch in stretch.values()]))
+    return reader.take(orders.tolist() if last is None else orders[max(len(orders) - last, 0) :].tolist())
 
-    Args:
-        log: its path.
-        kind: of the frames; None for all.
-        wait: as of `trainlog.codec.Reader.frames`.
-        begin: called with each reader, before its first frame, and why it is another one.
+
+def _follow(reader: Reader, kind: Kind | None, last: int | None, show: Show) -> None:
+    """Show the *last* frames and then new ones, and all those of a log that takes its place."""
+    while True:
+        try:
+            if not _grows(reader):
+                _follow_by_frames(reader, kind, last, show)
+                return
+            _follow_by_scans(reader, kind, last, show)
+        except InvalidPosition as error:
+            reader, last = _opened_again(reader.path), None
+            echo(f"trainlog: note: {error.message}; its frames follow from the beginning", err=True)
+
+
+def _grows(reader: Reader) -> bool:
+    """Whether the log is one file to which frames are only appended, so that a scan goes on where the last one ended.
+
+    Positions and orders of other logs do not stay what they are while these grow, or are found by reading all of it.
+    """
+    return not isinstance(reader.path, RemotePath) and reader.frame_end(0, 0) is not None
+
+
+def _follow_by_scans(reader: Reader, kind: Kind | None, last: int | None, show: Show) -> None:
+    """Show the *last* frames, None for all, and then new ones, by one scan after another; never returns.
+
+    Raises:
+        InvalidPosition: when another log takes its place.
 
     """
-    reader, why = registry.open(log), ""
+    tell, told = damage_handler("warn", reader.path), set[int]()
+
+    def tell_once(gap: Gap) -> None:
+        if not gap.torn and gap.offset not in told:  # each scan meets what is at the end of the log
+            told.add(gap.offset)
+            tell(gap)
+
+    scan = Scan(kinds=kind, columns=(), last=last, on_damage=tell_once)
     while True:
-        begin(reader, why)
         try:
-            yield from reader.frames(kind, wait=wait)
-            return
-        except InvalidPosition as error:
-            why = error.message
-        while True:
-            try:
-                reader = registry.open(log)
-                break
-            except (LogNotFound, DamagedLog, UnknownFormat):
-                time.sleep(_PAUSE)  # it has no whole header yet
+            for stretch in stretches(reader.scan(scan)):
+                for frame in _taken(reader, stretch, scan.last):
+                    show(frame)
+                scan = replace(scan, last=None, after=[*stretch.values()][-1].position)
+        except (LogNotFound, DamagedLog):
+            pass  # deleted, or it has no whole header yet: the next look tells
+        if scan.after is not None:
+            reader = reader.with_superseded()  # a rewind is an event that is shown, and takes nothing back
+        time.sleep(_PAUSE)
+
+
+def _follow_by_frames(reader: Reader, kind: Kind | None, last: int | None, show: Show) -> None:
+    """The same for logs that have to be read from the beginning; returns when there cannot be new frames."""
+    held: deque[Frame] | None = None if last is None else deque(maxlen=last)
+    sleep = follow(_PAUSE)
+
+    def catch_up() -> None:
+        nonlocal held
+        for frame in held or ():
+            show(frame)
+        held = None
+
+    def wait() -> bool:
+        catch_up()
+        return sleep()
+
+    for frame in reader.frames(kind, wait=wait):
+        if held is None:
+            show(frame)
+        else:
+            held.append(frame)
+    catch_up()
+
+
+def _opened_again(log: Path) -> Reader:
+    while True:
+        try:
+            return registry.open(log)
+        except (LogNotFound, DamagedLog, UnknownFormat):
+            time.sleep(_PAUSE)  # it has no whole header yet
