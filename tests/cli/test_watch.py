@@ -6,9 +6,11 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from handmade import Flog
+from trainlog import registry
 from trainlog.cli.watch import _MAX_MEANS, _Curve, command
 
 
@@ -57,3 +59,12 @@ def test_a_curve_of_a_long_run_stays_small() -> None:
     assert len(bars) == 40
     assert list(bars) == sorted(bars)
     assert _Curve().bars(10) == ""
+
+
+def test_a_log_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.flog").write_bytes(Flog.header() + Flog.frame(0, 2, {"a": 1}))
+    opened: list[object] = []
+    plain = registry.open
+    monkeypatch.setattr(registry, "open", lambda path: opened.append(path) or plain(path))
+    assert CliRunner().invoke(command, [str(tmp_path / "x.flog"), "--once"]).exit_code == 0
+    assert opened == [tmp_path / "x.flog"]

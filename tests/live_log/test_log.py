@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import by_hand_simion
 import trainlog
 from handmade import Flog
-from trainlog.errors import DamagedLogWarning
+from trainlog.errors import DamagedLogWarning, InvalidPosition
 from trainlog.live_log.column_file import ROWS, ColumnFile, StoredColumn, codes_of, is_nan, no_numbers
 from trainlog.live_log.columns import Columns
 from trainlog.live_log.cursor import START, Cursor, Mark
@@ -190,3 +191,16 @@ def test_images_of_few_frames_are_lists_and_no_numbers() -> None:
         table_of(Kind.STATS, [(float(n), {"step": n, **({"image": image} if n == 3 else {})}) for n in range(3000)])
     )
     assert {key: one.shape for key, one in columns.series.items()} == {"step": "number", "image": "list"}
+
+
+def test_each_file_of_a_log_is_watched(tmp_path: Path) -> None:
+    """Also where nobody said which these are: of an RLSimion log, the path is that of the descriptor."""
+    data = by_hand_simion.experiment() + by_hand_simion.episode_of([(1.0, 2.0)] * 4)
+    path = by_hand_simion.log(tmp_path, data)
+    log = Log("x", "x", path)
+    read_all(log)
+    (binary,) = tmp_path.glob("*.bin")
+    assert log.size == path.stat().st_size + binary.stat().st_size
+    binary.write_bytes(data[:-8])
+    with pytest.raises(InvalidPosition, match="replaced or cut"):
+        log.advance(time.monotonic() + 1)

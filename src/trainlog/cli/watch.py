@@ -14,7 +14,6 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from trainlog import registry
 from trainlog.cli.dump import KeysType
 from trainlog.cli.output import LogPath, human_size, human_time, markup, output_console
 from trainlog.conventions import AxisName
@@ -95,7 +94,7 @@ class _View:
         self._begin()
 
     def _begin(self, note: str = "") -> None:
-        self._log = Log("", self._path.name, self._path, registry.open(self._path).files)
+        self._log = Log("", self._path.name, self._path)
         self._log.want({self._kind})
         self._curves: dict[str, _Curve] = {}
         self._frames = 0

@@ -177,7 +177,7 @@ class Log:
     """
 
     def __init__(self, id: str, name: str, path: Path, files: Sequence[Path] = ()) -> None:
-        """Open the log at *path*, which consists of *files*.
+        """Open the log at *path*, which consists of *files*; by default of those that its reader names.
 
         Raises:
             TrainlogError: as `trainlog.open`.
@@ -189,7 +189,9 @@ class Log:
         self._is_folder = not isinstance(path, RemotePath) and path.is_dir()
         before: Stamp = {} if self._is_folder else self._stat()  # so that a replacement from now on is seen
         self.reader: Reader = registry.open(path)
-        self._stamp = before or self._stat()
+        if not files:
+            self._files = self.reader.files
+        self._stamp: Stamp = {file: before.get(file, state) for file, state in self._stat().items()}
         self.conventions = Conventions.of(self.reader.header)
         inodes = [state.inode for state in self._stamp.values() if state.size >= 0]
         self.identity = f"{zlib.crc32(repr(inodes).encode()):08x}"
