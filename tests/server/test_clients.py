@@ -165,6 +165,39 @@ def test_a_client_that_stalls_is_let_go_and_a_slow_one_gets_all(port: int) -> No
         assert len(lost) < len(whole)
 
 
+@pytest.mark.parametrize("change", ["cut", "emptied", "written over"])
+def test_a_log_that_changes_while_it_is_downloaded_breaks_the_download(runs: Path, change: str) -> None:
+    """The client sees that it has not all, and the server says why in one line."""
+    log = big_log(runs / "big.flog", 3000)
+    command = [sys.executable, "-m", "trainlog", "serve", str(runs), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        found = re.search(r":(\d+)/", server.stderr.readline())
+        assert found is not None
+        port = int(found[1])
+        try:
+            while not (listed := json.loads(ask(port, "/api/v1/runs")[1])["runs"]):
+                time.sleep(0.05)
+            address = f"/api/v1/runs/{listed[0]['id']}/rows.csv"
+            assert ask(port, address)[1].count(b"\n") == 3001
+            with connect(port, f"GET {address} HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
+                begun = client.recv(1024)
+                assert b" 200 OK" in begun
+                size = log.stat().st_size
+                with log.open("r+b") as file:
+                    file.truncate(size if change == "written over" else size // 2 if change == "cut" else 0)
+                    file.write(bytes(size) if change == "written over" else b"")
+                while data := client.recv(1 << 16):
+                    begun = begun[-100:] + data
+            assert not begun.endswith(b"\r\n0\r\n\r\n")  # the last chunk of an answer that is complete
+        finally:
+            server.terminate()
+            _, said = server.communicate(timeout=30)
+    (line,) = said.splitlines()
+    assert "a download was ended early, as its log changed while it was sent: " in line
+    assert "big.flog" in line
+
+
 def test_a_stream_goes_on_although_its_client_says_nothing(port: int) -> None:
     with connect(port, "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n") as one:
         time.sleep(1.5)

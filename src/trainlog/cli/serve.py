@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import sys
@@ -56,6 +57,7 @@ def command(
 
         from trainlog.server.app import create_app
         from trainlog.server.connections import limited_protocol
+        from trainlog.server.responses import one_line
         from trainlog.server.security import is_loopback, new_token
     except ImportError as error:
         raise MissingExtra(f'the dashboard needs its extra: pip install "trainlog[server]" ({error})') from error
@@ -80,6 +82,7 @@ def command(
     options: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 1}
     try:
         config = uvicorn.Config(app, server_header=False, http=limited_protocol(), **options)
+        logging.getLogger("uvicorn.error").addFilter(one_line)
         running = uvicorn.Server(config)
         _stop_streams_at_exit(running, app.stop)
         if controlled:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from trainlog.catalog.live import LiveRun
 from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
 from trainlog.csv_rows import cells_of
+from trainlog.errors import InvalidPosition
 from trainlog.live_log.log import Log
 from trainlog.model import Kind
 from trainlog.server.app_state import opened
@@ -260,8 +261,11 @@ def _csv(log: Log, kind: Kind, axis: AxisName, keys: list[str], window: Window |
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(["time", *own, *map(_harmless, keys)])
-    frames = log.reader.take(_orders(log, kind, rows))
-    for row, place in zip(cells_of(frames, keys), x, strict=True):
+    found = cells_of(log.reader.take(_orders(log, kind, rows)), keys)
+    for place in x:
+        row = next(found, None)
+        if row is None:
+            raise InvalidPosition("it was cut or replaced", path=log.reader.path)
         cells = [row[0], *([float(place)] if own else []), *row[1:]]
         writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in cells])
         if buffer.tell() > _LETTERS:

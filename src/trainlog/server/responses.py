@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from trainlog.errors import TrainlogError
+from trainlog.printable import printable
 from trainlog.strictjson import strict_json
 
-__all__ = ["ApiError", "Download", "Room", "json_pieces", "json_response", "refusal", "strict"]
+__all__ = ["ApiError", "Download", "Room", "json_pieces", "json_response", "one_line", "refusal", "strict"]
 
 _LETTERS: Final = 32 << 20  # of what a log says in words, in one answer
 _NUMBER: Final = 20  # letters
@@ -36,6 +39,21 @@ class ApiError(Exception):
         self.status = status
         self.code = code
         self.message = message
+
+
+class _BrokenDownload(Exception):
+    """A log could not be read on while its download was sent. The connection is closed in the middle of it.
+
+    So a client sees that it does not have all: an answer in chunks that ends without the last one is incomplete.
+    """
+
+
+def one_line(record: logging.LogRecord) -> bool:
+    """A filter for the log of the server: a download that broke is one line there, without a traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, _BrokenDownload):
+        record.msg, record.args, record.exc_info = printable(str(error)), (), None
+    return True
 
 
 class Room:
@@ -125,7 +143,7 @@ class Download(StreamingResponse):
     _open: ClassVar[list[int]] = []  # of each in this process: the bytes that it holds
 
     def __init__(self, pieces: Iterable[str | bytes], *, held: int = 0, **options: Any) -> None:
-        super().__init__(pieces, **options)
+        super().__init__(_unless_broken(pieces), **options)
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -139,6 +157,13 @@ class Download(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             known.remove(self._held)
+
+
+def _unless_broken(pieces: Iterable[str | bytes]) -> Iterator[str | bytes]:
+    try:
+        yield from pieces
+    except (TrainlogError, OSError) as error:
+        raise _BrokenDownload(f"a download was ended early, as its log changed while it was sent: {error}") from error
 
 
 def _gathered(pieces: Iterable[str]) -> Iterator[str]:
