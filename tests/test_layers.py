@@ -71,6 +71,16 @@ def test_imports_go_one_way(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_no_format_is_imported_outside_of_the_codecs(path: Path) -> None:
+    """They are found by name, in the registry; what is imported is what several of them share."""
+    shared = ("frame_payload", "plain_object", "spool", "chosen_values")
+    if "codecs" not in path.relative_to(SOURCE).parts:
+        for name in imports(ast.parse(path.read_text())):
+            package = name.removeprefix("trainlog.codecs.").partition(".")[0]
+            assert not name.startswith("trainlog.codecs.") or package in shared, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_optional_and_heavy_imports_are_lazy(path: Path) -> None:
     package = path.relative_to(SOURCE).parts[0].removesuffix(".py")
     allowed = LAZY_MAY_BE_AT_THE_TOP_OF.get(package, set())

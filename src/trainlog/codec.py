@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trainlog.plot import Picture
     from trainlog.verify_report import Repair, Verdict, What
 
-__all__ = ["Batch", "Codec", "Gap", "OnDamage", "Position", "Reader", "Scan", "Span", "Summary", "Writer"]
+__all__ = ["Archive", "Batch", "Codec", "Gap", "OnDamage", "Position", "Reader", "Scan", "Span", "Summary", "Writer"]
 
 _SUMMARY_ROWS = 8192  # of a batch: in a hostile log every frame has keys of its own
 
@@ -398,6 +398,14 @@ class Writer(ABC):
         self.close()
 
 
+class Archive(NamedTuple):
+    """What `Codec.compact` made: the file, bytes of the log, and bytes of the file."""
+
+    path: Path
+    size: int
+    packed: int
+
+
 class Codec(ABC):
     """One format of logs. A third party subclasses this, and names the class in an entry point of the group
     ``trainlog.codecs``; see docs/writing-a-codec.md.
@@ -408,6 +416,7 @@ class Codec(ABC):
         description: one line for ``trainlog codecs``.
         embeds_images: whether an event frame with ``image``, the bytes of a PNG, is kept as an image; a conversion puts
             those beside the log into the frames then.
+        archive_suffix: of the compressed logs that ``compact`` makes; empty where it makes none.
 
     """
 
@@ -415,6 +424,7 @@ class Codec(ABC):
     suffixes: ClassVar[tuple[str, ...]]
     description: ClassVar[str] = ""
     embeds_images: ClassVar[bool] = False
+    archive_suffix: ClassVar[str] = ""
 
     def accepts(self, path: Path, head: bytes) -> bool:
         """Whether *path*, which begins with the bytes *head* (at most 4096), is a log of this format."""
@@ -480,6 +490,31 @@ class Codec(ABC):
 
         """
         raise CodecError(f"a log of the format {self.name} cannot be resumed", path=path)
+
+    def compact(
+        self,
+        log: Path,
+        target: Path,
+        *,
+        level: int = 3,
+        overwrite: bool = False,
+        progress: Callable[[int], object] | None = None,
+    ) -> Archive:
+        """Compress the finished *log* into *target*, and compare what was written with it. The log stays as it is.
+
+        Args:
+            log: a log of this format.
+            target: the archive; it is complete or absent.
+            level: 1 (fast) to 22 (small).
+            overwrite: replace an existing file. Otherwise that is an error.
+            progress: called with the number of bytes compressed so far.
+
+        Raises:
+            CodecError: when this format has no compressed logs.
+            DamagedLog, LogInUse, LogExists, LogWriteError: as they say.
+
+        """
+        raise CodecError(f"a log of the format {self.name} cannot be compressed", path=log)
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """Every file that a log written at *path* may consist of; *path* is the first."""

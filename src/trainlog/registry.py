@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from trainlog.codec import Codec, Gap, Reader, Writer
+from trainlog.codec import Archive, Codec, Gap, Reader, Writer
 from trainlog.errors import LogExists, LogNotFound, LogWriteError, TrainlogError, UnknownFormat
 from trainlog.model import Frame, Header, Kind, Variable
 from trainlog.storage.append import keep_owner
@@ -24,6 +24,7 @@ from trainlog.table.table import Table
 __all__ = [
     "Conversion",
     "Installed",
+    "compact",
     "convert",
     "create",
     "find_codec",
@@ -373,6 +374,35 @@ def _move_all(folder: Path, files: Sequence[Path]) -> None:
             keep_owner(path, target.stat())
         path.replace(target)
     sync_folder(files[0].parent)
+
+
+def compact(
+    log: str | os.PathLike[str],
+    folder: Path | None = None,
+    *,
+    level: int = 3,
+    overwrite: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Archive:
+    """Compress a finished log, and compare what was written with it. The log stays as it is.
+
+    Args:
+        log: a log of a format that can be compressed, damaged or not.
+        folder: where the archive is made, under the log's name with another suffix; by default beside the log.
+        level: 1 (fast) to 22 (small).
+        overwrite: replace an existing archive. Otherwise that is an error.
+        progress: called with the number of bytes compressed so far.
+
+    Raises:
+        LogNotFound, UnknownFormat, DamagedLog: for the log.
+        CodecError: when its format cannot be compressed.
+        LogInUse, LogExists, LogWriteError, MissingExtra: see `trainlog.codec.Codec.compact`.
+
+    """
+    log = location(log)
+    codec = _codec_of(log, None)
+    target = (folder or log.parent) / f"{log.stem}{codec.archive_suffix}"
+    return codec.compact(log, target, level=level, overwrite=overwrite, progress=progress)
 
 
 def _read_head(path: Path) -> bytes:

@@ -148,7 +148,7 @@ def test_what_compact_cannot_compress_is_said_as_by_other_commands(log: Path, tm
     for path, why in (
         (text, "no codec accepts this file"),
         (folder, "this is a folder"),
-        (parquet, "this is a log of the format parquet, and only FLOG files are compressed"),
+        (parquet, "a log of the format parquet cannot be compressed"),
     ):
         done = run("compact", path)
         assert (done.returncode, done.stdout) == (2, "")

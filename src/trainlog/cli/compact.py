@@ -69,29 +69,18 @@ def _tree(where: Path, target: Path, text: str, by: list[str], names: str) -> in
 
 
 def _archives(logs: tuple[Path, ...], out: Path | None, level: int, overwrite: bool) -> int:
-    from trainlog.codecs.flog.archive import compact
-
     failed = False
     for log in logs:
-        target = (out or log.parent) / f"{log.stem}.flog.zst"
         try:
-            _check_flog(log)
+            if is_folder(log):
+                raise UnknownFormat("this is a folder; name its files, or a folder to copy a tree to", path=log)
             with progress(log.name, log.stat().st_size if log.is_file() else None) as update:
-                done = compact(log, target, level=level, overwrite=overwrite, progress=update)
+                done = registry.compact(log, out, level=level, overwrite=overwrite, progress=update)
         except TrainlogError as error:
-            click.echo(f"trainlog: {error}", err=True)
+            echo(f"trainlog: {error}", err=True)
             failed = True
             continue
         ratio = done.size / done.packed
         sizes = f"{human_size(done.size)} to {human_size(done.packed)}, {ratio:.1f} times smaller"
-        click.echo(f"{done.path}: {sizes}; compared with the log, which is kept")
+        echo(f"{done.path}: {sizes}; compared with the log, which is kept")
     return 2 if failed else 0
-
-
-def _check_flog(log: Path) -> None:
-    """Say of what is no FLOG file what the other commands say, before anything is said of the target."""
-    if is_folder(log):
-        raise UnknownFormat("this is a folder; name its files, or a folder to copy a tree to", path=log)
-    name = registry.open(log).codec_name
-    if name not in ("flog", "flog_zst"):
-        raise UnknownFormat(f"this is a log of the format {name}, and only FLOG files are compressed", path=log)

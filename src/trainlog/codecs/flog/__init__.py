@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainlog.codec import Codec, Reader
+from trainlog.codec import Archive, Codec, Reader
 from trainlog.codecs.flog.integrity.find_header import looks_damaged
 from trainlog.codecs.flog.wire.layout import MAGIC
 from trainlog.model import Header
@@ -23,6 +23,7 @@ class FlogCodec(Codec):
     name = "flog"
     suffixes = (".flog", ".bin")
     description = "binary file of msgpack frames: evolution, stats, event, creature"
+    archive_suffix = ".flog.zst"
 
     def accepts(self, path: Path, head: bytes) -> bool:
         """Whether the file begins with the magic, or with what may be a damaged header.
@@ -57,6 +58,12 @@ class FlogCodec(Codec):
     def resume(self, path: Path, note: Mapping[str, Any]) -> FlogWriter:
         """Go on with the FLOG file at *path*, behind its last whole frame."""
         return _writer().resumed(path, note)
+
+    def compact(self, log: Path, target: Path, **options: Any) -> Archive:
+        """Compress a FLOG file; see `trainlog.codecs.flog.archive.compact`."""
+        from trainlog.codecs.flog.archive import compact
+
+        return compact(log, target, **options)
 
 
 # The reader and the writer are imported where they are used: a training script that only writes waits for each import,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
-from trainlog.codec import Codec, Reader, Writer
+from trainlog.codec import Archive, Codec, Reader, Writer
 from trainlog.codecs.flog.integrity.find_header import take_header
 from trainlog.codecs.flog.reader import FlogReader
 from trainlog.codecs.flog.scanning.chain import SLACK, Chain
@@ -20,18 +20,10 @@ from trainlog.storage.locks import lock_owner
 from trainlog.storage.replace import atomic_write
 from trainlog.storage.source import Source
 
-__all__ = ["Archive", "FlogArchiveCodec", "compact"]
+__all__ = ["FlogArchiveCodec", "compact"]
 
 LEVEL: Final = 3
 _USUAL: Final = 1 << 20  # bytes of a log in a zstd frame
-
-
-class Archive(NamedTuple):
-    """What `compact` made: the file, bytes of the log, and bytes of the file."""
-
-    path: Path
-    size: int
-    packed: int
 
 
 def compact(
