@@ -17,7 +17,7 @@ from trainlog.model import Frame, Header, Kind, Variable
 from trainlog.storage.append import keep_owner
 from trainlog.storage.location import PARTS, RemotePath, is_folder, is_url, local_path, location, written_path
 from trainlog.storage.media_files import media_folder, with_image
-from trainlog.storage.replace import check_replaceable, sync_folder
+from trainlog.storage.replace import check_replaceable, sync_folder, temporary_beside
 from trainlog.storage.source import Source
 from trainlog.table.table import Table
 
@@ -280,7 +280,7 @@ def convert(
         UnsupportedFrame: when the target's format cannot hold a frame.
 
     """
-    from tempfile import TemporaryDirectory  # which loads much, and every program imports this module
+    from shutil import rmtree  # which loads much, and every program imports this module
 
     reader = source if isinstance(source, Reader) else open(source)
     target = local_path(target)
@@ -300,11 +300,11 @@ def convert(
     gaps: list[Gap] = []
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = TemporaryDirectory(prefix=".converting-", dir=target.parent, ignore_cleanup_errors=True)
+        folder = temporary_beside(target)
+        folder.mkdir(mode=0o700)
     except OSError as error:
         raise LogWriteError(f"cannot write in its folder: {error.strerror}", path=target) from error
-    with temporary as name:
-        folder = Path(name)
+    try:
         blocks, files_left = _with_media(reader, reader.contents(gaps.append), chosen, target)
         with chosen.write(folder / target.name, header) as writer:
             count = _copy(blocks, writer, progress)
@@ -314,6 +314,8 @@ def convert(
             _move_all(folder, files)
         except OSError as error:
             raise LogWriteError(f"cannot write it: {error.strerror}", path=target) from error
+    finally:
+        rmtree(folder, ignore_errors=True)
     return Conversion(target, count, Counter(map(str, gaps)) + files_left + Counter(writer.losses))
 
 

@@ -61,7 +61,7 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
     target = local_path(target)
     if target.exists():
         raise LogExists("there is a file already, and a log is never overwritten by default", path=target)
-    temporary = temporary_beside(target, target.suffix)
+    temporary = temporary_beside(target)
     try:
         done = reader.salvage(temporary)
         if done is None:

@@ -6,9 +6,12 @@ import atexit
 import gc
 import importlib
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
@@ -44,6 +47,10 @@ _COMMANDS: Final = {
 
 
 _MODULES: Final = {"list": "list_runs"}  # a module called `list` would take the place of the builtin here
+
+
+class _Terminated(SystemExit):
+    """SIGTERM or SIGHUP has come: what the command has begun is undone, as after Ctrl-C."""
 
 
 class _ReaderLeft(Exception):
@@ -92,13 +99,15 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: exit code 0 for success, 2 for wrong use or input, with one line of explanation.
 
-    It is 130 after Ctrl-C, and 141 when the reader of the output has exited, as that of programs which SIGPIPE ends.
+    It is 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, and 141 when the reader of the output has exited, as
+    that of programs which SIGPIPE ends.
     """
     _open_closed_streams()
     warnings.showwarning = _show_warning
     atexit.register(gc.freeze)  # at the end the system takes all memory at once: to look for what is unused costs 20 ms
     try:
-        code = _run(arguments)
+        with _ended_by_signals():
+            code = _run(arguments)
         sys.stdout.flush()
     except (BrokenPipeError, _ReaderLeft):
         for stream in (sys.stdout, sys.stderr):  # which Python flushes at exit
@@ -114,6 +123,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         _print_error("stopped")
         return 130
+    except _Terminated as error:
+        _print_error("stopped")
+        return int(error.code or 0)
     except click.UsageError as error:
         _print_error(f"{error.format_message()} (see {error.ctx.command_path if error.ctx else 'trainlog'} --help)")
         return 2
@@ -124,6 +136,26 @@ def _run(arguments: Sequence[str] | None) -> int:
         _print_error(str(error))
         return 2
     return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command by an exception, so that no temporary file of it stays."""
+
+    def end(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise _Terminated(128 + number)
+
+    # What a caller has arranged stays, such as nohup does; a thread may arrange nothing.
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if is_main and signal.getsignal(one) == signal.SIG_DFL]
+    try:
+        for number in numbers:
+            signal.signal(number, end)
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _open_closed_streams() -> None:

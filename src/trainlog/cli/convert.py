@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import itertools
+import signal
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -168,8 +170,14 @@ def _map(
     import multiprocessing
 
     # Spawned, not forked: a fork of a process with a thread, such as that of the progress bar, may hang.
-    with multiprocessing.get_context("spawn").Pool(min(jobs, len(plan))) as pool:
+    with multiprocessing.get_context("spawn").Pool(min(jobs, len(plan)), _end_quietly) as pool:
         yield from pool.imap(convert, plan)
+
+
+def _end_quietly() -> None:
+    """Leave Ctrl-C to the process that waits for this one; when that ends it, no temporary file stays."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def _print(result: _Result, *, single: bool) -> None:

@@ -7,7 +7,6 @@ import itertools
 import os
 import stat
 import threading
-import time
 import warnings
 import weakref
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from trainlog.errors import (
 )
 from trainlog.storage.location import local_path
 from trainlog.storage.locks import lock, lock_owner, open_locked, unlock
-from trainlog.storage.replace import check_replaceable, sync_folder
+from trainlog.storage.replace import check_replaceable, sync_folder, temporary_beside
 
 __all__ = ["AppendFile", "keep_owner", "set_aside"]
 
@@ -452,7 +451,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 def _renamed(path: Path, fill: Callable[[int], object], like: os.stat_result) -> int:
     """Make a file of the mode and owner of *like*, *fill* it, put it in the place of *path*, and return it, locked."""
-    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.{time.monotonic_ns()}")
+    temporary = temporary_beside(path)
     fd = os.open(temporary, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         keep_owner(fd, like)

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from trainlog.errors import LogExists, LogWriteError, MissingExtra, TrainlogError, UnknownFormat
 from trainlog.storage.filesystem import connect, modified_of
 from trainlog.storage.location import PARTS, is_url
-from trainlog.storage.replace import temporary_beside
+from trainlog.storage.replace import temporary_name
 
 __all__ = [
     "RemoteFolder",
@@ -198,7 +198,7 @@ class RemoteFolder:
         """A name to write to, hidden beside the object *name*, which it becomes."""
         path = self._path(name)
         folder, _, last = path.rpartition("/")
-        temporary = f"{folder}/{temporary_beside(Path(last)).name}"
+        temporary = f"{folder}/{temporary_name(last)}"
         self._fs.makedirs(folder, exist_ok=True)
         try:
             yield temporary

@@ -2,27 +2,80 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
+import re
 import stat
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from trainlog.errors import LogWriteError, TrainlogError
 from trainlog.storage.location import local_path
 
-__all__ = ["atomic_write", "check_replaceable", "sync_folder", "temporary_beside"]
+__all__ = ["atomic_write", "check_replaceable", "sync_folder", "temporary_beside", "temporary_name"]
 
 _numbers: Final = itertools.count()
 _LONGEST_NAME: Final = 200  # bytes; most file systems take 255
+_TEMPORARY: Final = re.compile(r"\..*\.([0-9a-f]{8})-([1-9][0-9]{0,8})-[0-9]+", re.DOTALL)
+_tidied: set[Path] = set()
+
+
+def temporary_name(name: str, suffix: str = "") -> str:
+    """A hidden name like *name* that only this process uses, as long as a name can be at most."""
+    name = os.fsdecode(os.fsencode(name)[: _LONGEST_NAME - len(suffix)])
+    return f".{name}.{_process_space()}-{os.getpid()}-{next(_numbers)}{suffix}"
 
 
 def temporary_beside(path: Path, suffix: str = "") -> Path:
-    """A new name beside *path*, and like it, for a hidden file of this process; as long as a name can be at most."""
-    name = os.fsdecode(os.fsencode(path.name)[: _LONGEST_NAME - len(suffix)])
-    return path.with_name(f".{name}.{os.getpid()}-{next(_numbers)}{suffix}")
+    """A `temporary_name` beside *path*, which nothing has.
+
+    What killed processes of this machine have left under such names in the folder is deleted, once for each folder;
+    not what has a *suffix*, which is a log.
+    """
+    if path.parent not in _tidied:
+        _tidied.add(path.parent)
+        _delete_leftovers(path.parent)
+    while os.path.lexists(found := path.with_name(temporary_name(path.name, suffix))):
+        pass  # of a process that had this number before
+    return found
+
+
+def _delete_leftovers(folder: Path) -> None:
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match is None or match[1] != _process_space() or _is_running(int(match[2])):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                from shutil import rmtree  # which loads much, and is seldom needed
+
+                rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink(missing_ok=True)
+
+
+@functools.cache
+def _process_space() -> str:
+    """What tells apart machines and containers, in each of which a number means another process."""
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not on Linux
+        namespace = ""
+    return f"{zlib.crc32(f'{os.uname().nodename} {namespace}'.encode()):08x}"
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it is another user's
+    return True
 
 
 def check_replaceable(path: Path) -> None:
@@ -69,7 +122,6 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
         check_replaceable(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.unlink(missing_ok=True)  # of a process that had this number before
             with temporary.open("xb") as file:
                 yield file
                 file.flush()
