@@ -9,10 +9,12 @@ from pathlib import Path
 
 from trainlog import registry
 from trainlog.codec import Reader
-from trainlog.errors import CodecError, DamagedLog, LogExists, LogWriteError, TrainlogError, TruncatedLog
+from trainlog.errors import CodecError, DamagedLog, LogExists, LogInUse, LogWriteError, TrainlogError, TruncatedLog
 from trainlog.storage.append import AppendFile, keep_owner
+from trainlog.storage.compressed import MAGIC
 from trainlog.storage.location import PARTS, RemotePath, local_path, location
 from trainlog.storage.replace import sync_folder, temporary_beside
+from trainlog.storage.source import Source
 from trainlog.verify_report import Problem, Repair, Verdict
 
 __all__ = ["repair", "repair_in_place", "verify"]
@@ -102,7 +104,7 @@ def repair_in_place(path: str | os.PathLike[str]) -> Repair:
     """Cut off the torn tail of a log: the only damage that can be repaired without a copy.
 
     Raises:
-        CodecError: when there is other damage; use `repair`.
+        CodecError: when there is other damage, or the log is compressed; use `repair`.
         LogInUse: when a process is writing the log, and its last frame may be incomplete.
         LogNotFound, UnknownFormat: as `trainlog.open`.
         LogWriteError: when the log cannot be written.
@@ -114,8 +116,14 @@ def repair_in_place(path: str | os.PathLike[str]) -> Repair:
     if any(problem.what != "torn tail" for problem in damage) or len(damage) > 1:
         raise CodecError("more than its tail is damaged; repair it into another file", path=path)
     for problem in damage:
-        file = AppendFile.reopen(path.parent / problem.file if problem.file else path)
+        where = path.parent / problem.file if problem.file else path
+        with Source(where) as source:
+            if source.read(0, len(MAGIC)) == MAGIC:
+                raise CodecError("a compressed log is repaired into another file", path=where)
+        file = AppendFile.reopen(where)
         try:
+            if file.size() != problem.offset + problem.size:
+                raise LogInUse("it was written meanwhile, and is left as it is", path=where)
             file.cut_back(problem.offset)
             file.sync()
         finally:

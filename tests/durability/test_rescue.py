@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import random
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+import by_hand_simion
 import trainlog
 from handmade import Flog
-from trainlog import Frame, Header, Kind, SimpleCodec
+from trainlog import Frame, Header, Kind, SimpleCodec, verification
 from trainlog.cli import main
-from trainlog.errors import LogInUse
+from trainlog.errors import CodecError, LogInUse
 from trainlog.storage.source import Source
 from trainlog.verification import repair_in_place
 
@@ -123,6 +125,46 @@ def test_a_log_that_is_being_written_is_not_cut(tmp_path: Path) -> None:
             file.write(b"half a fra")
         with pytest.raises(LogInUse):
             repair_in_place(path)
+
+
+@pytest.mark.parametrize("left", [10, 600, -3])
+def test_a_compressed_log_is_not_cut(tmp_path: Path, left: int) -> None:
+    """The places of its damage count the bytes of the log, not those of the file."""
+    pytest.importorskip("zstandard")
+    with trainlog.create(tmp_path / "a.flog") as log:
+        log.write_all(Frame(float(n), Kind.STATS, {"step": n, "noise": random.randbytes(20)}) for n in range(2000))
+    trainlog.convert(tmp_path / "a.flog", tmp_path / "a.flog.zst")
+    for name in ("b.flog.zst", "b.flog"):
+        raw = (tmp_path / "a.flog.zst").read_bytes()[:left]
+        (tmp_path / name).write_bytes(raw)
+        with pytest.raises(CodecError, match="a compressed log is repaired into another file"):
+            repair_in_place(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == raw
+
+
+@pytest.mark.parametrize("cut", [1, 8, 100])
+def test_the_torn_tail_of_a_log_of_several_files(tmp_path: Path, cut: int) -> None:
+    """The descriptor, which is the log's path, is not what is torn."""
+    data = by_hand_simion.experiment() + by_hand_simion.episode_of([(1.0, 2.0)] * 9)
+    path = by_hand_simion.log(tmp_path, data[:-cut])
+    text = path.read_bytes()
+    (torn,) = trainlog.verify(path).damage
+    done = repair_in_place(path)
+    assert path.read_bytes() == text
+    assert (torn.file, done.lost_bytes) == ("a.simion.log.bin", torn.size)
+    assert (tmp_path / torn.file).read_bytes() == data[: torn.offset]
+    assert trainlog.verify(path).whole
+
+
+def test_a_log_that_has_grown_since_it_was_looked_at_is_not_cut(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make([Flog.header(), *stats(0, 3)[:-1], stats(0, 3)[-1][:-2]])
+    found = verification.verify(path)
+    path.write_bytes(path.read_bytes() + stats(0, 3)[-1][-2:] + stats(3, 5)[0])
+    before = path.read_bytes()
+    monkeypatch.setattr(verification, "verify", lambda path: found)
+    with pytest.raises(LogInUse, match="written meanwhile"):
+        repair_in_place(path)
+    assert path.read_bytes() == before
 
 
 def test_what_is_wrong_is_named(make: Make) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainlog.codec import Gap, OnDamage, Reader
 from trainlog.codecs.simion.columns import table_of_steps
@@ -32,6 +33,9 @@ from trainlog.scan import Batch, Scan, damage_handler
 from trainlog.storage.location import location
 from trainlog.storage.source import Source, Wait, never
 from trainlog.table.table import Table
+
+if TYPE_CHECKING:
+    from trainlog.verify_report import Verdict
 
 __all__ = ["SimionReader"]
 
@@ -166,6 +170,13 @@ class SimionReader(Reader):
             for gap in unfinished:
                 file, part = (source.path, "data") if not gap.file else (source.path.with_name(gap.file), "functions")
                 yield unfinished_record(file, gap, reading.state.time, part)
+
+    def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
+        """Read all of the log, and say what is wrong with it, and in which file."""
+        verdict = super().verify(progress)
+        data = self.parts.data.name
+        verdict.problems = [replace(one, file=one.file or data) for one in verdict.problems]
+        return verdict
 
     @contextmanager
     def _opened(self, wait: Wait = never) -> Iterator[tuple[Source, FunctionSamples | None]]:
