@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib
 import os
 from collections import Counter
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from trainlog.codec import Archive, Codec, Gap, Reader, Writer
-from trainlog.errors import LogExists, LogNotFound, LogWriteError, TrainlogError, UnknownFormat
+from trainlog.errors import LogExists, LogInUse, LogNotFound, LogWriteError, TrainlogError, UnknownFormat
 from trainlog.model import Frame, Header, Kind, Variable
 from trainlog.storage.append import keep_owner
 from trainlog.storage.location import PARTS, RemotePath, is_folder, is_url, local_path, location, written_path
+from trainlog.storage.locks import lock_owner
 from trainlog.storage.media_files import media_folder, with_image
-from trainlog.storage.replace import check_replaceable, sync_folder, temporary_beside
+from trainlog.storage.replace import check_replaceable, errors_name, sync_folder, temporary_beside
 from trainlog.storage.source import Source
 from trainlog.table.table import Table
 
@@ -64,6 +66,7 @@ _BUILT_IN: Final = {
 }
 
 _HEAD_BYTES: Final = 4096
+_NEVER_OVERWRITTEN: Final = "there is a file already, and a log is never overwritten by default"
 _PROGRESS_FRAMES: Final = 1024  # frames between two calls of `progress`
 
 
@@ -275,7 +278,7 @@ def convert(
 
     Raises:
         LogNotFound, UnknownFormat, DamagedLog: for the source.
-        LogExists, UnknownFormat, LogWriteError: for the target.
+        LogExists, LogInUse, UnknownFormat, LogWriteError: for the target.
         CodecError: when the target's format needs more, for example *variables*, or it is a URL.
         UnsupportedFrame: when the target's format cannot hold a frame.
 
@@ -289,10 +292,11 @@ def convert(
     for file in files:
         if is_folder(file):
             raise LogExists("there is a folder of that name, which a log does not replace", path=file)
-    if not overwrite:
-        _check_absent(files)
     for file in files:
+        if not overwrite and os.path.lexists(file):
+            raise LogExists(_NEVER_OVERWRITTEN, path=file)
         check_replaceable(file)
+    _check_unused(files)
     header = reader.header
     if variables := tuple(variables):
         header = dataclasses.replace(header, variables=variables)
@@ -306,12 +310,14 @@ def convert(
         raise LogWriteError(f"cannot write in its folder: {error.strerror}", path=target) from error
     try:
         blocks, files_left = _with_media(reader, reader.contents(gaps.append), chosen, target)
-        with chosen.write(folder / target.name, header) as writer:
+        with errors_name(target, folder), chosen.write(folder / target.name, header) as writer:
             count = _copy(blocks, writer, progress)
-        if not overwrite:
-            _check_absent(files)
+        if overwrite:
+            _check_unused(files)
         try:
-            _move_all(folder, files)
+            _move_all(folder, files, overwrite=overwrite)
+        except FileExistsError as error:
+            raise LogExists(_NEVER_OVERWRITTEN, path=error.filename2 or target) from error
         except OSError as error:
             raise LogWriteError(f"cannot write it: {error.strerror}", path=target) from error
     finally:
@@ -355,26 +361,39 @@ def _copy(blocks: Iterable[Frame | Table], writer: Writer, progress: Callable[[i
     return count
 
 
-def _check_absent(files: Iterable[Path]) -> None:
+def _check_unused(files: Iterable[Path]) -> None:
     for file in files:
-        if os.path.lexists(file):
-            raise LogExists("there is a file already, and a log is never overwritten by default", path=file)
+        if owner := lock_owner(file):
+            raise LogInUse(f"{owner} is writing this log; it is not replaced", path=file)
 
 
-def _move_all(folder: Path, files: Sequence[Path]) -> None:
-    """Move the new log from *folder* to *files*; the first file last, as it refers to the others."""
+def _move_all(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
+    """Move the new log from *folder* to *files*; the first file last, as it refers to the others.
+
+    Raises:
+        FileExistsError: when one of them is there by now, and is not to be replaced; then none is moved.
+
+    """
     written = sorted(folder.iterdir(), key=lambda path: path.name == files[0].name)
     for path in written:
         with path.open("rb") as file:
             os.fsync(file.fileno())
     for old in files:
-        if not (folder / old.name).exists():
+        if overwrite and not (folder / old.name).exists():
             old.unlink(missing_ok=True)  # a file of the old log that the new one does not have
-    for path in written:
-        target = files[0].parent / path.name
-        if target.exists():
-            keep_owner(path, target.stat())
-        path.replace(target)
+    moved: list[Path] = []
+    try:
+        for path in written:
+            target = files[0].parent / path.name
+            if overwrite and target.exists():
+                keep_owner(path, target.stat())
+            if overwrite or not _linked(path, target):
+                path.replace(target)
+            moved.append(target)
+    except FileExistsError:
+        for target in moved:
+            target.unlink()
+        raise
     sync_folder(files[0].parent)
 
 
@@ -405,6 +424,24 @@ def compact(
     codec = _codec_of(log, None)
     target = (folder or log.parent) / f"{log.stem}{codec.archive_suffix}"
     return codec.compact(log, target, level=level, overwrite=overwrite, progress=progress)
+
+
+def _linked(path: Path, target: Path) -> bool:
+    """Give *path* the name *target* as well, which nothing has; False where the file system cannot.
+
+    Raises:
+        FileExistsError: when there is something, be it since a moment ago: a rename would replace it.
+
+    """
+    try:
+        os.link(path, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path), None, str(target)) from None
+        return False
+    return True
 
 
 def _read_head(path: Path) -> bytes:

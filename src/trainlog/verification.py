@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from trainlog import registry
@@ -13,7 +14,7 @@ from trainlog.errors import CodecError, DamagedLog, LogExists, LogInUse, LogWrit
 from trainlog.storage.append import AppendFile, keep_owner
 from trainlog.storage.compressed import MAGIC
 from trainlog.storage.location import PARTS, RemotePath, local_path, location
-from trainlog.storage.replace import sync_folder, temporary_beside
+from trainlog.storage.replace import errors_name, sync_folder, temporary_beside
 from trainlog.storage.source import Source
 from trainlog.verify_report import Problem, Repair, Verdict
 
@@ -61,11 +62,12 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
     """
     reader = source if isinstance(source, Reader) else registry.open(source)
     target = local_path(target)
-    if target.exists():
+    if os.path.lexists(target):
         raise LogExists("there is a file already, and a log is never overwritten by default", path=target)
     temporary = temporary_beside(target)
     try:
-        done = reader.salvage(temporary)
+        with errors_name(target, temporary):
+            done = reader.salvage(temporary)
         if done is None:
             return _repair_by_conversion(reader, target)
         if not isinstance(reader.path, RemotePath):
@@ -83,7 +85,8 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
             raise
         raise LogWriteError(f"cannot write: {error.strerror}", path=target) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     return dataclasses.replace(done, target=target)
 
 

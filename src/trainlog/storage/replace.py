@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 from trainlog.errors import LogWriteError, TrainlogError
 from trainlog.storage.location import local_path
 
-__all__ = ["atomic_write", "check_replaceable", "sync_folder", "temporary_beside", "temporary_name"]
+__all__ = ["atomic_write", "check_replaceable", "errors_name", "sync_folder", "temporary_beside", "temporary_name"]
 
 _numbers: Final = itertools.count()
 _LONGEST_NAME: Final = 200  # bytes; most file systems take 255
@@ -42,6 +42,17 @@ def temporary_beside(path: Path, suffix: str = "") -> Path:
     while os.path.lexists(found := path.with_name(temporary_name(path.name, suffix))):
         pass  # of a process that had this number before
     return found
+
+
+@contextmanager
+def errors_name(target: Path, temporary: Path) -> Iterator[None]:
+    """Let errors that are raised in the block name *target* where they name *temporary*, or a file in it."""
+    try:
+        yield
+    except TrainlogError as error:
+        if isinstance(error.path, Path) and error.path.is_relative_to(temporary):
+            error.path = target
+        raise
 
 
 def _delete_leftovers(folder: Path) -> None:
