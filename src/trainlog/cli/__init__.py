@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import codecs
 import gc
 import importlib
+import io
+import json
 import os
 import signal
 import sys
@@ -103,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     that of programs which SIGPIPE ends.
     """
     _open_closed_streams()
+    _escape_missing_letters()
     warnings.showwarning = _show_warning
     atexit.register(gc.freeze)  # at the end the system takes all memory at once: to look for what is unused costs 20 ms
     try:
@@ -132,8 +136,13 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         _print_error(error.format_message())
         return 2
+    except UnicodeEncodeError as error:
+        name = printable(str(error.object))
+        _print_error(f"no file can be named {name} where names are {error.encoding}; set LC_ALL=C.UTF-8")
+        return 2
     except OSError as error:
-        _print_error(str(error))
+        name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        _print_error(f"{name}{error.strerror}" if error.strerror else str(error))
         return 2
     return code if isinstance(code, int) else 0
 
@@ -163,6 +172,19 @@ def _open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - kept open
+
+
+def _escape_missing_letters() -> None:
+    """Print a letter that the encoding of the output lacks as JSON escapes it, which is right in JSON as well."""
+    output = sys.stdout
+    if isinstance(output, io.TextIOWrapper) and not output.encoding.lower().startswith("utf"):
+        codecs.register_error("trainlog.escape", _escaped)
+        output.reconfigure(errors="trainlog.escape")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
 def _print_error(message: str) -> None:

@@ -27,7 +27,7 @@ class _Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         spread: list[str] = []
         olds = -1  # how many words have followed the option; -1 outside of it
-        for word, following in zip(args, [*args[1:], "--"], strict=True):
+        for word, following in zip(args, [*args, "--"][1:], strict=True):
             if word.startswith("-") and word != "-":
                 olds = 0 if word == "--baseline" else -1
             elif olds >= 0:
