@@ -574,3 +574,15 @@ def test_a_broken_frame_of_another_kind_is_passed_by_its_header(make: Make) -> N
     path = make([Flog.header(), Flog.frame(0.0, 2, {"step": 0}), Flog.frame(1.0, 4, b"\x82\xa1a" + inside)])
     check(path, 2)
     assert trainlog.open(path).table("stats")["step"].tolist() == [0]
+
+
+def test_hidden_frames_are_not_counted_among_the_last(make: Make) -> None:
+    """A program may use the kind of checksums for frames of its own."""
+    raw = Flog.header() + b"".join(Flog.frame(0, 67, {"step": step}) for step in range(3))
+    for step in range(50):
+        raw += Flog.frame(step / 10, 4, creature(step))
+        raw += Flog.seal(step / 10, raw)
+    reader = trainlog.open(make(raw))
+    for _ in range(2):
+        found = {batch.table.kind: batch.table for batch in reader.scan(trainlog.Scan(last=2))}
+        assert found[Kind(67)]["step"].tolist() == [1, 2]

@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codecs.flog.columns.values import overlapping
+from trainlog.codecs.flog.integrity.seals import SEAL
 from trainlog.codecs.flog.scanning.chain import SLACK, Chain, Links, Octets
 from trainlog.codecs.flog.wire.layout import FRAME
+from trainlog.codecs.flog.wire.run_state import STATE
 from trainlog.scan import Scan
 from trainlog.storage.source import Source
 from trainlog.table.values import Range, in_range
@@ -28,6 +30,7 @@ Floats = npt.NDArray[np.float64]
 Spans = list[tuple[int, int]]
 
 _HEAD: Final = FRAME.size
+_HIDDEN: Final = frozenset([SEAL, STATE])  # kinds of which some frames are no rows, so that their number tells nothing
 _PART: Final = 1 << 19
 _SHORTEST, _LONGEST = 2.0**-63, 2.0**41  # seconds
 _APART: Final = 1 << 13  # bytes from one frame to the next from which on it is faster to read each by itself
@@ -242,7 +245,10 @@ class Index:
             if scan.time is not None:
                 found = [some.take(in_range(some.time, scan.time)) for some in found]
             if scan.last is not None and scan.steps is None:
-                found = [some.take(slice(max(0, len(some.time) - scan.last), None)) for some in found]
+                found = [
+                    some if kind in _HIDDEN else some.take(slice(max(0, len(some.time) - scan.last), None))
+                    for kind, some in zip(kinds, found, strict=True)
+                ]
             if not found:
                 return Candidates(begin=begin)
             frames = FrameOffsets(*map(np.concatenate, zip(*found, strict=True)))
@@ -255,7 +261,7 @@ class Index:
     def _having_rows(self, kind: int, scan: Scan) -> npt.NDArray[np.bool_]:
         """Which parts may hold frames of *kind* that *scan* asks for."""
         parts = self.having(kind, time=scan.time, steps=scan.steps)
-        if scan.last is None or scan.steps is not None:
+        if scan.last is None or scan.steps is not None or kind in _HIDDEN:
             return parts
         # Parts that are in the range with all their frames have so many rows for sure.
         rows = self.column(self.frames, kind)
