@@ -451,7 +451,7 @@ def _write_all(fd: int, data: bytes) -> None:
 
 def _renamed(path: Path, fill: Callable[[int], object], like: os.stat_result) -> int:
     """Make a file of the mode and owner of *like*, *fill* it, put it in the place of *path*, and return it, locked."""
-    temporary = temporary_beside(path)
+    temporary = temporary_beside(path, path.suffix)  # a log, which is nobody's leftover: it may be all that there is
     fd = os.open(temporary, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         keep_owner(fd, like)
