@@ -136,6 +136,28 @@ def test_angles_in_other_units() -> None:
     assert tally.means()["heading"] == pytest.approx(10.0)
 
 
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(-1e308, 1e308), (-math.inf, 3.14), (0.0, math.inf), (math.nan, 3.14), (-3.14, math.nan), (math.inf, math.inf)],
+)
+def test_angles_whose_range_is_no_number(low: float, high: float) -> None:
+    """They are radians then."""
+    tally = Tally((Variable("angle", "state", "rad", low, high, circular=True),), averaged=False)
+    tally.add(np.arange(1, 3), np.array([[0.1], [0.3]]))
+    assert tally.means()["angle"] == pytest.approx(0.2)
+
+
+def test_steps_at_the_limits_of_ints() -> None:
+    assert weights_of(np.array([-(2**63)]), 5).tolist() == [1]
+    assert weights_of(np.array([5, -(2**63), 1])).tolist() == [5, 1, 2.0**63]
+
+
+def test_rewards_that_overflow_when_they_are_added_up() -> None:
+    tally = Tally(REWARDS, averaged=False)
+    tally.add(np.arange(1, 2), np.array([[1e308, 1e308]]))
+    assert tally.reward == math.inf
+
+
 def test_nothing_and_numbers_that_are_none() -> None:
     tally = Tally((ANGLE, *REWARDS), averaged=True)
     assert all(math.isnan(mean) for mean in tally.means().values())

@@ -126,7 +126,7 @@ class Tally:
     def reward(self) -> float:
         """Mean reward of a step: the sum of the reward variables' means, NaN when there are none."""
         rewards = [i for i, variable in enumerate(self._variables) if variable.role == "reward"]
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             return float((self._sums[rewards] / self._counted[rewards]).sum()) if rewards else math.nan
 
     def summary(self) -> dict[str, Any]:
@@ -150,8 +150,8 @@ def weights_of(step: npt.NDArray[Any], before: int = 0) -> Floats:
     """
     weights = np.empty(len(step))
     if len(step):
-        weights[0] = step[0] - before
-        np.subtract(step[1:], step[:-1], out=weights[1:])
+        weights[0] = float(step[0]) - before
+        np.subtract(step[1:], step[:-1], out=weights[1:], dtype=np.float64)  # ints may overflow
     return np.maximum(weights, 1, out=weights)
 
 
@@ -160,7 +160,7 @@ def period_of(variable: Variable) -> float:
     if variable.low is None or variable.high is None or not variable.high > variable.low:
         return 2 * math.pi
     period = variable.high - variable.low
-    return 2 * math.pi if abs(period - 2 * math.pi) < 0.011 else period
+    return 2 * math.pi if abs(period - 2 * math.pi) < 0.011 or not math.isfinite(period) else period
 
 
 def _angle(turns: complex, period: float, variable: Variable) -> float:
@@ -168,7 +168,9 @@ def _angle(turns: complex, period: float, variable: Variable) -> float:
     if turns == 0 or not np.isfinite(turns):
         return math.nan
     angle = float(np.angle(turns)) * period / (2 * math.pi)
-    low = -period / 2 if variable.low is None else variable.low
+    low = variable.low
+    if low is None or not math.isfinite((low if variable.high is None else variable.high) - low):
+        low = -period / 2
     return angle + period * math.ceil((low - angle) / period - 1e-3)
 
 
