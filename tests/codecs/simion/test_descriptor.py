@@ -68,6 +68,20 @@ def test_a_descriptor_that_ends_in_the_middle() -> None:
         assert all(full.startswith(name) for full, name in zip(["one", "two", "three"], names, strict=False))
 
 
+def test_a_comment_before_malformed_xml() -> None:
+    found = parse(b"<!-- by hand -->\n" + unescaped(["a & b"]), Path("x"))
+    assert (found.data, [variable.name for variable in found.variables]) == ("a.simion.log.bin", ["a & b"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_other_encodings_are_opened(tmp_path: Path, encoding: str) -> None:
+    path = by_hand.log(tmp_path, DATA, f'<?xml version="1.0"?>{by_hand.descriptor().decode()}'.encode(encoding))
+    for name in (path, path.with_name("a.simion.log.bin")):
+        log = trainlog.open(name)
+        assert log.codec_name == "simion"
+        assert [variable.name for variable in log.header.variables] == ["x", "r"]
+
+
 def test_other_encodings_and_line_ends() -> None:
     text = unescaped(["a", "b"]).decode()
     for content in (text.encode("utf-8-sig"), text.encode("utf-16"), text.replace("\n", "\r\n").encode()):

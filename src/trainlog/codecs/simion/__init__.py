@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trainlog.codec import Codec, Reader
 from trainlog.codecs.simion.declare_columns import declare_columns
+from trainlog.codecs.simion.descriptor import is_descriptor
 from trainlog.codecs.simion.layout import EXPERIMENT, FunctionMagic, Magic
 from trainlog.codecs.simion.log_files import SUFFIXES, names_of
 from trainlog.codecs.simion.reader import SimionReader
@@ -26,7 +27,7 @@ class SimionCodec(Codec):
 
     def accepts(self, path: Path, head: bytes) -> bool:
         """Whether the file is a descriptor, or begins as data or as functions do; an empty one by its name."""
-        if b"<ExperimentLogDescriptor" in head:
+        if is_descriptor(head):
             return True
         if len(head) >= EXPERIMENT.size:
             return head.startswith(_MAGICS) and head[9:16] == bytes(7)

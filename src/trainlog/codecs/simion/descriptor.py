@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 from trainlog.errors import CorruptLog
 from trainlog.model import Role, Variable
 
-__all__ = ["Descriptor", "decoded", "encoded", "key_of", "parse", "render"]
+__all__ = ["Descriptor", "decoded", "encoded", "is_descriptor", "key_of", "parse", "render"]
 
 MAX_SIZE: Final = 1 << 20  # the original has a buffer of 10,000 bytes
 _ROOT: Final = "ExperimentLogDescriptor"
@@ -77,6 +77,11 @@ def _readable(content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("cp1252", "replace")
+
+
+def is_descriptor(head: bytes) -> bool:
+    """Whether a file that begins with *head* is a descriptor."""
+    return f"<{_ROOT}" in _readable(head)
 
 
 def parse(content: bytes, path: Path) -> Descriptor:
@@ -153,7 +158,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def _repaired(text: str) -> str:
-    """*text* with the characters escaped that the original left as they are in names."""
+    """The root of *text* with the characters escaped that the original left as they are in names."""
+    text = text[max(text.find(f"<{_ROOT}"), 0) :]  # a comment may stand before it
     text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _TORN_TAG.sub("", text))
     text = _ANGLE.sub("&lt;", _AMPERSAND.sub("&amp;", text)).replace("]]>", "]]&gt;")
     return _ATTRIBUTE.sub(_quoted, text) if len(text) <= _REPAIRABLE else text
