@@ -1,18 +1,18 @@
-"""JSON that every parser accepts: RFC 8259 without Python's extensions."""
+"""JSON that every parser accepts: RFC 8259 without Python's extensions; and JSON of whatever a frame holds."""
 
 from __future__ import annotations
 
 import binascii
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from trainlog.printable import UNPRINTABLE
 
-__all__ = ["strict_json"]
+__all__ = ["lenient_json", "strict_json"]
 
 
 def strict_json(value: Any, *, indent: int | None = None) -> str:
@@ -42,3 +42,27 @@ def _strict(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_strict(item) for item in value]
     return str(value)
+
+
+def lenient_json(value: Any, *, default: Callable[[Any], Any] = str, indent: int | None = None) -> str:
+    """Encode *value* as `json` does, NaN and infinities as such, with the keys that it refuses as text.
+
+    Args:
+        value: of a frame; its maps may have keys that are bytes or tuples.
+        default: makes of a value that is none of JSON one that is.
+        indent: of nested lines.
+
+    """
+    try:
+        return json.dumps(value, default=default, indent=indent)
+    except TypeError:
+        return json.dumps(_with_json_keys(value), default=default, indent=indent)
+
+
+def _with_json_keys(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key if key is None or isinstance(key, str | int | float) else str(key): _with_json_keys(item)
+            for key, item in value.items()
+        }
+    return [_with_json_keys(item) for item in value] if isinstance(value, list | tuple) else value

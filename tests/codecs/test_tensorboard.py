@@ -84,6 +84,13 @@ def rows(path: Path) -> list[tuple[float, dict[Any, Any]]]:
     return [(frame.time, dict(frame.data)) for frame in trainlog.open(path).frames("stats")]
 
 
+def test_an_event_with_keys_that_json_refuses_is_written(tmp_path: Path) -> None:
+    with trainlog.create(tmp_path / "a.tfevents") as writer:
+        writer.write(Frame(0.0, Kind.EVENT, {"type": "odd", "map": {(1, 2): 5, b"b": float("nan")}}))
+    (frame,) = trainlog.open(tmp_path / "a.tfevents").frames("event")
+    assert frame.data["msg"] == '{"type": "odd", "map": {"(1, 2)": 5, "b\'b\'": NaN}}'
+
+
 def test_scalars_of_one_step_are_one_frame(tmp_path: Path) -> None:
     path = written(tmp_path, *THREE)
     assert rows(path) == [(1, {"step": 10, "loss": 0.5, "reward": -2}), (2, {"step": 20, "loss": 0.25})]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from trainlog.codecs.tensorboard.wire import packed_record
 from trainlog.conventions import began_at
 from trainlog.model import Frame, Header, Kind
 from trainlog.storage.append import AppendFile
+from trainlog.strictjson import lenient_json
 from trainlog.table.values import flatten
 
 __all__ = ["TensorBoardWriter"]
@@ -105,4 +105,4 @@ def _values(frame: Frame, losses: Counter[str]) -> list[bytes]:
 
 def _words(data: Mapping[Any, Any]) -> str:
     text = data.get("msg")
-    return text if isinstance(text, str) else json.dumps({str(key): value for key, value in data.items()}, default=str)
+    return text if isinstance(text, str) else lenient_json({str(key): value for key, value in data.items()})
