@@ -13,6 +13,7 @@ import pytest
 
 import trainlog
 from handmade import Flog
+from trainlog import Frame, Kind
 from trainlog.errors import EmptyLog, LogNotFound, TrainlogWarning
 from trainlog.mhflocke import FlogReplay, TrainingLogReader, TrainingRecorder, flog_to_assemble
 
@@ -230,6 +231,16 @@ def test_frames_that_come_later_are_not_among_those_that_were_counted(tmp_path: 
         recorder.log_frame({"step": 2})
         assert [frame["step"] for frame in frames] == [1]
         assert [frame["step"] for frame in replay.stats_frames()] == [1, 2]
+
+
+def test_the_files_of_a_log_with_keys_and_text_that_json_and_utf8_refuse(tmp_path: Path) -> None:
+    with trainlog.create(tmp_path / "a.flog") as writer:
+        writer.write(Frame(0.0, Kind.EVENT, {"type": "odd", "map": {(1, 2): 5}}))
+        writer.write(Frame(0.0, Kind.STATS, {"step": 1, "skill": "a\udcff"}))
+        writer.write(Frame(0.0, Kind.CREATURE, {"pos": [1.0]}))
+    files = flog_to_assemble(tmp_path / "a.flog", tmp_path / "out")
+    assert json.loads(Path(files["events_json"]).read_text())[0]["map"] == {"(1, 2)": 5}
+    assert "a\\udcff" in Path(files["stats_csv"]).read_text(encoding="utf-8")
 
 
 def test_the_files_of_the_original_exports(log: Path, tmp_path: Path) -> None:

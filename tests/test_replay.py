@@ -176,6 +176,19 @@ def test_stats_as_csv(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv", "run.flog"]
 
 
+ODD = {(1, 2): 5, b"b": 6, None: True}
+"""A map with keys that JSON refuses, which msgpack has."""
+
+
+def test_stats_as_csv_of_keys_and_text_that_json_and_utf8_refuse(tmp_path: Path) -> None:
+    replay = log_of(tmp_path, (0.0, Kind.STATS, {"list": [ODD], "text": "a\udcff", "\udcfe": 1}))
+    replay.export_stats_csv(tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        names, row = csv.reader(file)
+    assert names == ["timestamp", "list", "text", "\\udcfe"]
+    assert row == ["0.0", '[{"(1, 2)": 5, "b\'b\'": 6, "null": true}]', "a\\udcff", "1"]
+
+
 def test_the_log_names_its_coordinates(tmp_path: Path) -> None:
     replay = log_of(
         tmp_path,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from trainlog.model import Frame
+from trainlog.strictjson import lenient_json
 from trainlog.table.values import flatten
 
-__all__ = ["cells_of"]
+__all__ = ["NOT_UTF8", "cells_of"]
+
+NOT_UTF8: Final = "backslashreplace"
+"""How text that is not UTF-8 is encoded: so that the file is, and nothing is lost."""
 
 
 def cells_of(frames: Iterable[Frame], keys: Sequence[str]) -> Iterator[list[Any]]:
@@ -33,5 +36,5 @@ def cells_of(frames: Iterable[Frame], keys: Sequence[str]) -> Iterator[list[Any]
 
 def _cell(value: Any) -> Any:
     if isinstance(value, list | tuple | dict):
-        return json.dumps(value, default=str)
+        return lenient_json(value)
     return "" if value is None else value

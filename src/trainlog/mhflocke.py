@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,11 +32,13 @@ from trainlog import recorder, registry, replay
 from trainlog.codec import Reader
 from trainlog.codecs.frame_payload import storable
 from trainlog.codecs.plain_object import as_array
+from trainlog.csv_rows import NOT_UTF8
 from trainlog.errors import ClosedLog, TrainlogWarning, UnsupportedFrame
 from trainlog.lazy_frames import LazyFrames
 from trainlog.model import EndState, Frame, Kind
 from trainlog.run_end import ClosedByBlock
 from trainlog.storage.replace import atomic_write
+from trainlog.strictjson import lenient_json
 
 __all__ = ["FlogReplay", "TrainingLogReader", "TrainingRecorder", "flog_to_assemble"]
 
@@ -266,7 +267,7 @@ class FlogReplay(replay.FlogReplay):
                 super().export_stats_csv(output_path, keys)
             return
         with atomic_write(output_path) as file:
-            text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+            text = io.TextIOWrapper(file, "utf-8", NOT_UTF8, newline="", write_through=True)
             rows = csv.writer(text)
             rows.writerow(_CSV)
             for frame in self.stats_frames():
@@ -338,7 +339,7 @@ def flog_to_assemble(flog_path: str | os.PathLike[str], output_dir: str | os.Pat
     log.export_physics_npz(folder / "physics.npz")
     log.export_stats_csv(folder / "stats.csv")
     with atomic_write(folder / "events.json") as file:
-        file.write(json.dumps(log.events(), indent=2, default=str).encode())
+        file.write(lenient_json(log.events(), indent=2).encode())
     names = {"physics_npz": "physics.npz", "stats_csv": "stats.csv", "events_json": "events.json"}
     return {key: os.fspath(folder / name) for key, name in names.items()}
 

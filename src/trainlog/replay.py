@@ -15,7 +15,7 @@ import numpy as np
 from trainlog import registry
 from trainlog.codec import Reader, Scan, Summary
 from trainlog.conventions import EPISODE_END, EPISODE_START, EVOLUTION_NAMES, RANK, Conventions
-from trainlog.csv_rows import cells_of
+from trainlog.csv_rows import NOT_UTF8, cells_of
 from trainlog.environment_rows import by_environment
 from trainlog.errors import EmptyLog
 from trainlog.lazy_frames import LazyFrames, orders_of
@@ -251,7 +251,7 @@ class FlogReplay:
             step = self.conventions.find("step", names)
             keys = sorted(names, key=lambda name: name != step)
         with atomic_write(output_path) as file:
-            text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+            text = io.TextIOWrapper(file, "utf-8", NOT_UTF8, newline="", write_through=True)
             rows = csv.writer(text)
             rows.writerow(["timestamp", *keys])
             # The frames have the values as they were logged; a table has floats in a column of ints and floats.

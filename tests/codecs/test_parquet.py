@@ -27,6 +27,7 @@ from trainlog.codecs.parquet.reader import ParquetReader
 from trainlog.errors import CorruptLog, InvalidPosition, MissingExtra, UnknownFormat
 from trainlog.simple_codec import SimpleCodec
 from trainlog.storage.source import Source
+from trainlog.table.builder import table_of
 from trainlog.table.column import ABSENT, NULL, VALUE, Column
 from trainlog.table.table import Table
 from trainlog.testing import CodecContract, assert_same_table, same
@@ -373,6 +374,15 @@ def test_to_pandas() -> None:
     assert frame["pos/1"].tolist() == [1.0, 4.0, 7.0, 10.0]
     assert frame["mat/1/2"].tolist() == given["mat"][:, 1, 2].tolist()
     assert np.shares_memory(frame["reward"].to_numpy(), given["reward"])
+
+
+def test_keys_and_text_that_json_and_utf8_refuse_are_exported() -> None:
+    pytest.importorskip("pandas")
+    given = table_of(Kind.STATS, [(0.0, {"list": [{(1, 2): b"b", True: 1}], "text": "a\udcff"})])
+    arrow = given.to_arrow()
+    assert arrow["list"].to_pylist() == ['[{"(1, 2)": "b", "true": 1}]']
+    assert arrow["text"].to_pylist() == ['"a\\udcff"']
+    assert given.to_pandas()["text"].tolist() == ["a\udcff"]
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,13 @@ def test_csv_has_every_row_and_no_formula(serve: Callable[..., Any], runs: Path)
     assert "attachment" in answer.headers["content-disposition"]
 
 
+def test_csv_of_text_that_is_no_utf8(serve: Callable[..., Any], runs: Path) -> None:
+    write(runs / "x.flog", [Flog.frame(0, 2, b"\x82\xa4step\x01\xa4note\xa2a\xff")])
+    site = serve(runs)
+    answer = site.get(f"/api/v1/runs/{site.id('x.flog')}/rows.csv", keys="note")
+    assert list(csv.reader(io.StringIO(answer.body.decode())))[1] == ["0.0", "a\\udcff"]
+
+
 def test_the_frame_at_a_moment_is_the_last_one_before_it(serve: Callable[..., Any], runs: Path) -> None:
     frames = []
     for n in range(100):

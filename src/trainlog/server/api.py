@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from trainlog.catalog.live import LiveRun
 from trainlog.conventions import AXES, AXIS_ALIASES, AxisName
-from trainlog.csv_rows import cells_of
+from trainlog.csv_rows import NOT_UTF8, cells_of
 from trainlog.errors import InvalidPosition
 from trainlog.live_log.log import Log
 from trainlog.model import Kind
@@ -254,7 +254,7 @@ def csv_rows(request: Request) -> Response:
     return Download(pieces, held=held, headers=headers, media_type="text/csv; charset=utf-8")
 
 
-def _csv(log: Log, kind: Kind, axis: AxisName, keys: list[str], window: Window | range) -> Iterator[str]:
+def _csv(log: Log, kind: Kind, axis: AxisName, keys: list[str], window: Window | range) -> Iterator[bytes]:
     """The frames as they were logged, with their places on an axis that is no column: read as the client reads."""
     rows, x = (window, window) if isinstance(window, range) else window
     own = [axis] if axis != "time" and axis not in keys else []
@@ -269,10 +269,10 @@ def _csv(log: Log, kind: Kind, axis: AxisName, keys: list[str], window: Window |
         cells = [row[0], *([float(place)] if own else []), *row[1:]]
         writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in cells])
         if buffer.tell() > _LETTERS:
-            yield buffer.getvalue()
+            yield buffer.getvalue().encode("utf-8", NOT_UTF8)
             buffer.seek(0)
             buffer.truncate()
-    yield buffer.getvalue()
+    yield buffer.getvalue().encode("utf-8", NOT_UTF8)
 
 
 def _orders(log: Log, kind: Kind, rows: range | npt.NDArray[np.intp]) -> Iterator[int]:

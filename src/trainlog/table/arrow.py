@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.errors import MissingExtra
+from trainlog.strictjson import lenient_json
 from trainlog.table.column import VALUE, Column
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _list_type(pa: Any, values: Iterable[Array]) -> pyarrow.DataType | None:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, default=_text)
+    return lenient_json(value, default=_text)
 
 
 def _text(value: Any) -> str:
@@ -146,4 +146,10 @@ def pandas_frame(columns: Mapping[str, Column]) -> pandas.DataFrame:
             elif state is not None:
                 array = np.where(state == VALUE, array, np.array(None, object))
             flat["/".join([name, *map(str, place)])] = array
-    return pd.DataFrame(flat, copy=False)
+    try:
+        return pd.DataFrame(flat, copy=False)
+    except UnicodeEncodeError:  # text that is not UTF-8 is in no column of strings
+        return pd.DataFrame(
+            {name: pd.Series(one, dtype=object) if one.dtype == object else one for name, one in flat.items()},
+            copy=False,
+        )
