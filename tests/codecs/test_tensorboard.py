@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image as Picture
 
 import trainlog
+from handmade import Flog
 from trainlog import Frame, Kind
 from trainlog.cli import main
 from trainlog.codec import Scan
@@ -89,6 +90,16 @@ def test_an_event_with_keys_that_json_refuses_is_written(tmp_path: Path) -> None
         writer.write(Frame(0.0, Kind.EVENT, {"type": "odd", "map": {(1, 2): 5, b"b": float("nan")}}))
     (frame,) = trainlog.open(tmp_path / "a.tfevents").frames("event")
     assert frame.data["msg"] == '{"type": "odd", "map": {"(1, 2)": 5, "b\'b\'": NaN}}'
+
+
+def test_text_that_utf8_cannot_spell_is_written(tmp_path: Path) -> None:
+    """A payload in JSON may hold it."""
+    text = b'{"type": "odd", "msg": "a\\ud800"}'
+    (tmp_path / "a.flog").write_bytes(Flog.header({"task": "\ud800"}) + Flog.frame(0.0, 3, text))
+    trainlog.convert(tmp_path / "a.flog", tmp_path / "a.tfevents")
+    log = trainlog.open(tmp_path / "a.tfevents")
+    assert [frame.data["msg"] for frame in log.frames("event")] == ["a\\ud800"]
+    assert log.header.meta["task"] == "\\ud800"
 
 
 def test_scalars_of_one_step_are_one_frame(tmp_path: Path) -> None:

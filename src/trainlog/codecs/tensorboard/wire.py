@@ -203,10 +203,17 @@ def field(number: int, value: float | bytes | str | Iterable[float]) -> bytes:
     if isinstance(value, float):
         return varint(number << 3 | _DOUBLE) + struct.pack("<d", value)
     if isinstance(value, str):
-        value = value.encode("utf-8", "surrogateescape")
+        value = _text(value)
     elif not isinstance(value, bytes):
         value = np.asarray(list(value), "<f8").tobytes()
     return varint(number << 3 | _BYTES) + varint(len(value)) + value
+
+
+def _text(value: str) -> bytes:
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell
+        return value.encode("utf-8", "backslashreplace")
 
 
 def numbers(values: Iterable[Any], dtype: str) -> list[Any]:
