@@ -68,6 +68,14 @@ def test_a_descriptor_that_ends_in_the_middle() -> None:
         assert all(full.startswith(name) for full, name in zip(["one", "two", "three"], names, strict=False))
 
 
+@pytest.mark.parametrize("numbers", [("nan", "-nan(ind)"), ("nan", "1.00"), ("-inf", "inf")])
+def test_limits_that_are_no_numbers_survive_a_round_trip(tmp_path: Path, numbers: tuple[str, str]) -> None:
+    text = by_hand.descriptor().decode().replace('Min="-3.14" Max="3.14"', 'Min="{}" Max="{}"'.format(*numbers))
+    path = by_hand.log(tmp_path, DATA, text.encode())
+    trainlog.convert(path, tmp_path / "a.flog")
+    assert trainlog.convert(tmp_path / "a.flog", tmp_path / "back" / path.name).target.read_text() == text
+
+
 def test_a_comment_before_malformed_xml() -> None:
     found = parse(b"<!-- by hand -->\n" + unescaped(["a & b"]), Path("x"))
     assert (found.data, [variable.name for variable in found.variables]) == ("a.simion.log.bin", ["a & b"])

@@ -103,7 +103,8 @@ class Origin:
                 pass
             else:
                 names_hold = (path.name, data.name) == (self.name, self.data)
-                if names_hold and header.variables[: len(old.variables)] == old.variables:
+                # As text, in which NaN is like NaN.
+                if names_hold and repr(header.variables[: len(old.variables)]) == repr(old.variables):
                     return content
         logged = self.functions is not None or old.functions is not None
         return render(
