@@ -15,7 +15,7 @@ from made_logs import write_log
 from served import Site
 from trainlog import Kind, TrainingCurveRecorder, Variable
 from trainlog.conventions import AXES, AxisName
-from trainlog.plot import Metric, PlotOptions, Run, pictures
+from trainlog.plot import Metric, PlotOptions, Run, pictures, save_picture
 from trainlog.plot.figures import main_metric
 
 _NAN = math.nan
@@ -96,6 +96,25 @@ LOGS: dict[str, dict[str, Any]] = {
     "a return that is NaN": {"stats": [{"step": n, "return": _NAN, "reward": n / 3} for n in range(40)]},
     "an unusual name of the reward": {"stats": [{"step": n, "agent/total_reward": n / 3} for n in range(40)]},
     "an epoch that never changes": {"stats": [{"epoch": 1, "reward": n / 3} for n in range(40)]},
+    "summaries of episodes, of which few steps were recorded": {
+        "meta": {"dt": 0.02},
+        "stats": [
+            {
+                "step": 100 * (n + 1),
+                "episode": n + 1,
+                "episode_type": "training",
+                "index": n,
+                "sub_index": 0,
+                "complete": n != 4,
+                "length": 100,
+                "return": n / 7,
+                "reward": n / 9,
+            }
+            for n in range(40)
+        ],
+        "creature": [{"step": n % 10 * 7 + 1, "speed": n / 3} for n in range(420)],
+        "events": {0.05: {"type": "fall"}, 2.55: {"type": "fall", "step": 270}, 50.0: {"type": "fall"}},
+    },
     "steps of an episode": {
         "meta": {"conventions": {"step": "episode_step"}, "dt": 0.5},
         "stats": [{"episode_step": n % 10, "reward": n / 3} for n in range(40)],
@@ -147,6 +166,71 @@ def test_the_moments(name: str, runs: Path, serve: Callable[..., Site]) -> None:
             assert frame["axes"][axis] == frame["x"] == places[row]
 
 
+# Events of a log whose stats have the steps 0, 100, ... 3,900 at the seconds 0, 1, ... 39, and where each of them is.
+_EVENTS: dict[str, tuple[dict[float, dict[str, Any]], list[float]]] = {
+    "without a step, between frames": ({0.25: {}, 3.5: {}, 38.75: {}}, [25, 350, 3875]),
+    "before the first and after the last frame": ({-3.0: {}, 99.0: {}}, [0, 3900]),
+    "with a step of their own": ({0.25: {"step": 40}, 3.5: {"step": 301}}, [40, 301]),
+    "some with a step": ({0.25: {"step": 40}, 3.5: {}, 7.5: {"step": 777}}, [40, 350, 777]),
+    "steps that begin anew": ({0.25: {"step": 40}, 3.5: {"step": 3}}, [25, 350]),
+    "steps that count something else": ({0.25: {"step": 40}, 3.5: {"step": 900_000}}, [25, 350]),
+    "two keys of a step": ({0.25: {"global_step": 39, "step": 40}, 3.5: {"global_step": 301}}, [40, 301]),
+    "a step in words": ({0.25: {"step": "early"}, 3.5: {"step": "301"}}, [25, 301]),
+}
+
+
+@pytest.mark.parametrize("name", _EVENTS)
+def test_the_places_of_events(name: str, runs: Path, serve: Callable[..., Site]) -> None:
+    """An event is where it says, if that fits the axis, and otherwise where frames of its time are."""
+    events, places = _EVENTS[name]
+    write_log(
+        runs / "run.flog",
+        [{"step": n * 100, "episode": n // 5, "reward": n / 3} for n in range(40)],
+        events={time: {"type": "fall", **data} for time, data in events.items()},
+        creature=[{"step": n * 10 + 7, "speed": n / 3} for n in range(390)],
+    )
+    run = Run(trainlog.open(runs / "run.flog"))
+    site = serve(runs)
+    assert run.events_at(Kind.STATS, "step")["fall"].tolist() == places
+    for axis in AXES:
+        told = site.run("run.flog", "events", x=axis)["events"] if run.has_axis(Kind.STATS, axis) else []
+        for kind in (Kind.STATS, Kind.CREATURE):
+            if told and run.has_axis(kind, axis):
+                drawn = run.events_at(kind, axis)["fall"].tolist()
+                assert [event["among"].get(str(kind), event["x"]) for event in told] == drawn
+                assert kind != Kind.STATS or [event["x"] for event in told] == drawn
+
+
+def test_events_between_frames_whose_clock_goes_back(runs: Path, serve: Callable[..., Site]) -> None:
+    with trainlog.create(runs / "run.flog") as writer:
+        for n, time in enumerate((0.0, 1.0, 5.0, 2.0, 3.0, 4.0)):
+            writer.write(trainlog.Frame(time, Kind.STATS, {"step": n * 10, "reward": n / 3}))
+        writer.write(trainlog.Frame(1.5, Kind.EVENT, {"type": "fall"}))
+    run = Run(trainlog.open(runs / "run.flog"))
+    (event,) = serve(runs).run("run.flog", "events", x="step")["events"]
+    assert run.events_at(Kind.STATS, "step")["fall"].tolist() == [event["x"]] == [20.0]
+
+
+def test_steps_of_episodes_end_where_their_summary_says(runs: Path, serve: Callable[..., Site]) -> None:
+    """However few of their steps were recorded, and whatever clocks say."""
+    said = LOGS["summaries of episodes, of which few steps were recorded"]["stats"]
+    with trainlog.create(runs / "run.flog") as writer:
+        for n, summary in enumerate(said):
+            for step in (1, 26, 51):
+                writer.write(trainlog.Frame(1.0, Kind.CREATURE, {"step": step, "speed": step + n}))
+            writer.write(trainlog.Frame(1.0, Kind.STATS, summary))
+    run = Run(trainlog.open(runs / "run.flog"))
+    drawn = run.axis_values(Kind.CREATURE, "step").tolist()
+    assert drawn == [100.0 * n + step for n in range(len(said)) for step in (1, 26, 51)]
+    assert not run.is_added_up(Kind.CREATURE, "step")
+    curve = serve(runs).run("run.flog", "series", kind="creature", keys="speed", x="step")["series"]["speed"]
+    assert curve["x"] == drawn
+    trainlog.convert(runs / "run.flog", runs / "run.svg")
+    overview = pictures([run], PlotOptions())[0]
+    (saved,) = save_picture(overview, runs, formats=["svg"])
+    assert (runs / "run.svg").read_bytes() == saved.read_bytes(), "a conversion keeps the order of the frames"
+
+
 def test_the_reward(log: Path, runs: Path, serve: Callable[..., Site]) -> None:
     """The list of runs, the first chart, the figures and the curves made of a log mean the same by its reward."""
     run = Run(trainlog.open(log))
@@ -158,10 +242,13 @@ def test_the_reward(log: Path, runs: Path, serve: Callable[..., Site]) -> None:
     site.until(lambda: site.get("/api/v1/runs").json["runs"][0]["reward"] is not None)
     listed = site.get("/api/v1/runs").json["runs"][0]["reward"]
     assert listed == numbers[np.isfinite(numbers)][-1]
-    shown = [
-        each["key"] for card in site.run("run.flog")["cards"] for each in card["series"] if each["label"] == "reward"
-    ]
-    assert shown == [key]
+    shown = {
+        each["key"]
+        for card in site.run("run.flog")["cards"]
+        for each in card["series"]
+        if each["label"] == "reward" or card["id"] == "episodes-return"
+    }
+    assert shown == {key}
     assert str(main_metric([run])) == key
     recorder = TrainingCurveRecorder.from_log(log)
     np.testing.assert_array_equal(recorder.reward_history, numbers)

@@ -5,8 +5,10 @@ They show the most important figures. All frames are kept in memory, and drawn w
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -100,15 +102,23 @@ class _MemoryReader(Reader):
         super().__init__(path, header)
         self._builders: dict[Kind, TableBuilder] = {}
         self._pending: dict[Kind, list[Frame]] = {}  # added to the builder in batches, which is faster
+        self._places: dict[Kind, list[int]] = {}  # of each frame among all
+        self._count = 0
 
     def add(self, frame: Frame) -> None:
+        self._place(frame.kind, 1)
         frames = self._pending.setdefault(frame.kind, [])
         frames.append(frame)
         if len(frames) == BATCH:
             self._builder(frame.kind)
 
     def add_table(self, table: Table) -> None:
+        self._place(table.kind, table.rows)
         self._builder(table.kind).add_table(table)
+
+    def _place(self, kind: Kind, rows: int) -> None:
+        self._places.setdefault(kind, []).extend(range(self._count, self._count + rows))
+        self._count += rows
 
     def _builder(self, kind: Kind) -> TableBuilder:
         """The builder of *kind* with all frames so far."""
@@ -124,9 +134,9 @@ class _MemoryReader(Reader):
     def frames(
         self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
     ) -> Iterator[Frame]:
-        for table in self._tables.values():
-            if kind is None or table.kind == Kind.of(kind):
-                yield from table.frames()
+        chosen = [one for one in self._tables if kind is None or one == Kind.of(kind)]
+        placed = [zip(self._places[one], self._tables[one].frames(), strict=True) for one in chosen]
+        yield from (frame for _, frame in heapq.merge(*placed, key=itemgetter(0)))
 
     def table(self, kind: KindLike, *, keys: Sequence[str] | None = None, **ranges: Any) -> Table:
         if ranges:

@@ -83,6 +83,12 @@ class Columns:
                 return self._reader.table(self.kind, keys=chosen)
         return self._reader.table(self.kind)
 
+    @cached_property
+    def order(self) -> npt.NDArray[np.int64]:
+        """Where each frame stands among those of all kinds: int64, shape (rows,)."""
+        batches = self._reader.scan(Scan(kinds=self.kind, columns=(), on_damage="ignore"))
+        return np.concatenate([batch.order for batch in batches])[: self.table.rows]
+
     def is_number(self, key: str) -> bool:
         """Whether all values of the column are single numbers."""
         return self._held_numbers(key) is not None

@@ -15,7 +15,16 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.axis_values import COMPUTED, axis_key, episodes_by_starts, is_added_up, without_restarts
+from trainlog.axis_values import (
+    COMPUTED,
+    axis_key,
+    continued,
+    episodes_by_starts,
+    is_added_up,
+    places_by_time,
+    places_of_events,
+    without_restarts,
+)
 from trainlog.codec import Reader
 from trainlog.conventions import EPISODE_START, RANK, AxisKey, AxisName, Conventions, task_of
 from trainlog.environment_rows import dense_table, episode_marks, last_environment, steps_by_environment, together
@@ -106,6 +115,8 @@ class Run:
             run.conventions = replace(self.conventions, dt=None)
         columns = Columns(self.reader, Kind.CREATURE, run.conventions)
         columns.table = dense_table(found[1])
+        if self._has_summaries:
+            columns.order = self.columns(Kind.CREATURE).order[found[0]]
         run._columns = {**self._columns, Kind.CREATURE: columns}
         events = self.columns(Kind.EVENT).table
         marks = episode_marks(events, np.arange(events.rows), self.conventions)
@@ -177,8 +188,13 @@ class Run:
 
     def default_axes(self, kind: Kind) -> list[AxisName]:
         """The axes of the frames of *kind*, the best first."""
-        summaries = kind == Kind.STATS and is_summary(dict.fromkeys(self.columns(kind).table))
+        summaries = kind == Kind.STATS and self._has_summaries
         return [name for name in self.conventions.axis_order(summaries=summaries) if self.has_axis(kind, name)]
+
+    @cached_property
+    def _has_summaries(self) -> bool:
+        """Whether the stats frames are what whole episodes came to."""
+        return is_summary(dict.fromkeys(self.columns(Kind.STATS).table))
 
     def axis(self, kind: Kind, name: AxisName) -> Axis:
         """The axis of that name for the frames of *kind*."""
@@ -186,6 +202,9 @@ class Run:
 
     def _axis_key(self, kind: Kind, name: AxisName) -> AxisKey | None:
         """The column of an axis; None when the frames do not have that axis."""
+        return COMPUTED if self._is_continued(kind, name) else self._column_of_axis(kind, name)
+
+    def _column_of_axis(self, kind: Kind, name: AxisName, *, within_episode: bool = False) -> AxisKey | None:
         columns = self.columns(kind)
         return axis_key(
             self.conventions,
@@ -193,8 +212,29 @@ class Run:
             name,
             columns.table,
             lambda key: columns.is_number(key) and (columns.varies(key) or columns.table.rows == 1),
-            has_starts=len(self.episode_starts) > 0,
+            has_starts=not within_episode and len(self.episode_starts) > 0,
+            has_summaries=self._has_summaries and not within_episode,
         )
+
+    def _is_continued(self, kind: Kind, name: AxisName) -> bool:
+        """Whether summaries of episodes say where the frames of *kind* are, see `trainlog.axis_values.continued`."""
+        return (
+            kind != Kind.STATS
+            and name != "time"
+            and self._has_summaries
+            and self._column_of_axis(Kind.STATS, name) is not None
+        )
+
+    def _continued(self, kind: Kind, name: AxisName) -> Floats:
+        columns, summaries = self.columns(kind), self.columns(Kind.STATS)
+        end, value, length = self._column_of_axis(Kind.STATS, name), None, None
+        ends = np.full(summaries.table.rows, np.nan) if end is None else summaries.numbers(end.key) * end.factor
+        inside = self._column_of_axis(kind, "step" if name == "episode" else name, within_episode=True)
+        if inside is not None and kind == Kind.CREATURE:
+            value = columns.numbers(inside.key) * inside.factor
+        if name == "episode":
+            length = summaries.numbers("length")
+        return continued(columns.order, summaries.order, ends, value, length)
 
     def axis_values(self, kind: Kind, name: AxisName) -> Floats:
         """The values of an axis for the frames of *kind*: float64, shape (rows,); NaN for frames without one.
@@ -210,6 +250,8 @@ class Run:
         if found is None:
             known = ", ".join(self.default_axes(kind))
             raise PlotError(f"{self.label}: its {kind} frames have no {name}; they can be drawn over {known}")
+        if self._is_continued(kind, name):
+            return self._continued(kind, name)
         if found.key:
             numbers = columns.numbers(found.key) * found.factor
             return without_restarts(numbers) if is_added_up(self.conventions, kind, found) else numbers
@@ -303,28 +345,18 @@ class Run:
         return {name: time[rows] for name, rows in self._events.items()}
 
     def events_at(self, kind: Kind, name: AxisName) -> dict[str, Floats]:
-        """The positions of events on an axis of the frames of *kind*: their own values, or else from their times."""
+        """The positions of events on an axis of the frames of *kind*, see `trainlog.axis_values.places_of_events`."""
         table = self.columns(Kind.EVENT).table
         places = self.at(table.time, kind, name)
         if not len(places):
             return {}
-        for key in () if name == "time" else reversed(self.conventions.keys[name]):  # the best key last: it wins
-            if key in table and table[key].ndim == 1:
-                own = table.numbers(key)
-                places = np.where(self._fits(own, kind, name), own, places)
+        if name != "time":
+            if self._is_continued(Kind.EVENT, name):
+                places = self._continued(Kind.EVENT, name)
+            own = [table.numbers(key) for key in self.conventions.keys[name] if key in table and table[key].ndim == 1]
+            axis = self.axis_values(kind, name)
+            places = places_of_events(places, own, axis[np.isfinite(axis)])
         return {name: places[rows] for name, rows in self._events.items()}
-
-    def _fits(self, own: Floats, kind: Kind, name: AxisName) -> npt.NDArray[np.bool_]:
-        """Which of *own*, the values of the events, are on the axis; none when they count something else."""
-        known = np.isfinite(own)
-        axis = self.axis_values(kind, name)
-        values = own[known]
-        nothing = np.zeros(len(own), np.bool_)
-        if not len(values) or (values[1:] < values[:-1]).any():
-            return nothing  # steps of an episode, which restart with the next one
-        low, high = np.nanmin(axis), np.nanmax(axis)
-        slack = 0.1 * (high - low)
-        return known if low - slack <= values[0] and values[-1] <= high + slack else nothing
 
     def place(self, keys: tuple[str, ...]) -> tuple[Floats, Floats]:
         """The x and y of a position, which is one column of vectors or two of numbers, in the creature frames."""
@@ -336,7 +368,7 @@ class Run:
             return time
         known, values = self.columns(kind).table.time, self.axis_values(kind, name)
         good = np.isfinite(values)
-        return np.interp(time, known[good], values[good]) if good.any() else np.empty(0)
+        return places_by_time(time, known[good], values[good]) if good.any() else np.empty(0)
 
 
 def runs_of(readers: Iterable[Reader], only: Sequence[str] = ()) -> list[Run]:

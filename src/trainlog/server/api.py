@@ -25,6 +25,7 @@ from trainlog.server.curves import (
     axes_of,
     curve,
     damage_of,
+    event_places,
     has_episodes,
     is_of_one_column,
     own_axis,
@@ -288,7 +289,11 @@ def _harmless(text: str) -> str:
 
 @takes("{id}", "x", "from", "to", "points", "kind")
 def events(request: Request) -> Response:
-    """Events, their message, and where they are on the axis; of more than points those at equal distances."""
+    """Events, their message, and where they are on the axis; of more than points those at equal distances.
+
+    They are where they say, or else where frames of their time are: statistics, or frames of another kind where these
+    do not have the axis. ``among`` has the places by kind, as in the figures of its metrics.
+    """
     query = Query(request)
     state, _, log = opened(request)
     axis = query.axis()
@@ -310,11 +315,13 @@ def events(request: Request) -> Response:
             if len(chosen) > points:
                 chosen = chosen[np.linspace(0, len(chosen) - 1, points).astype(np.intp)]
             frames = log.frames(Kind.EVENT, window.rows[chosen].tolist())
-            for x, frame in zip(window.x[chosen].tolist(), frames, strict=True):
+            among = {str(kind): x[window.rows[chosen]].tolist() for kind, x in event_places(log, axis).items()}
+            for n, (x, frame) in enumerate(zip(window.x[chosen].tolist(), frames, strict=True)):
                 event = log.conventions.event(frame.data)
                 found.append(
                     {
                         "x": x,
+                        "among": {kind: places[n] for kind, places in among.items()},
                         "time": frame.time,
                         "type": event.type[:200],
                         "message": event.message[:_LONG],

@@ -8,7 +8,17 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.axis_values import COMPUTED, axis_key, episodes_by_starts, is_added_up, without_restarts
+from trainlog.axis_values import (
+    COMPUTED,
+    GUIDES,
+    axis_key,
+    continued,
+    episodes_by_starts,
+    is_added_up,
+    places_by_time,
+    places_of_events,
+    without_restarts,
+)
 from trainlog.conventions import AXES, EPISODE_START, AxisKey, AxisName, Conventions
 from trainlog.episode_summary import is_summary
 from trainlog.live_log.column_file import ColumnFile, codes_of, is_nan
@@ -16,16 +26,23 @@ from trainlog.live_log.columns import Series
 from trainlog.live_log.log import Log
 from trainlog.model import Kind
 from trainlog.scan import Scan
-from trainlog.server.episode_axis import continued
 from trainlog.server.responses import ApiError
 
 __all__ = [
-    *["Window", "axes_of", "axis_values", "curve", "damage_of", "has_episodes", "own_axis", "places_of", "series_of"],
+    *[
+        "Window",
+        "axes_of",
+        "axis_values",
+        "curve",
+        "damage_of",
+        "event_places",
+        "has_episodes",
+        "own_axis",
+        "places_of",
+        "series_of",
+    ],
     *["is_of_one_column", "is_rising", "rows_of_events", "smooth_curve", "window_of"],
 ]
-
-# Kinds whose rows tell where the others are on an axis, in the order of trust.
-_GUIDES: Final = (Kind.STATS, Kind.CREATURE, Kind.EVOLUTION)
 
 _FRAME: Final = 8  # bytes; no frame is smaller
 _MOST_DAMAGED: Final = 200
@@ -36,37 +53,32 @@ Floats = npt.NDArray[np.float64]
 
 def axes_of(log: Log) -> list[AxisName]:
     """The axes that rows of any kind can be shown on."""
-    return [axis for axis in AXES if axis == "time" or any(own_axis(log, kind, axis) for kind in _GUIDES)]
+    return [axis for axis in AXES if axis == "time" or any(own_axis(log, kind, axis) for kind in GUIDES)]
 
 
 def own_axis(log: Log, kind: Kind, axis: AxisName, *, within_episode: bool = False) -> AxisKey | None:
-    """The key that holds the values of *axis* in frames of *kind*, and their factor; see `trainlog.axis_values`.
-
-    In a log of episodes the steps begin anew with each one, so that they are an axis only within one.
-    """
+    """The key that holds the values of *axis* in frames of *kind*, and their factor; see `trainlog.axis_values`."""
     rows = log.rows.get(kind)
     if rows is None or axis == "time":
         return None
+    has_summaries = has_episodes(log) and not within_episode
+    if has_summaries and kind in GUIDES and kind != Kind.STATS and own_axis(log, Kind.STATS, axis) is not None:
+        return COMPUTED
     series = rows.clocks.series
-    keys = [key for key, one in series.items() if one.shape == "number"]
-    is_of_episodes = has_episodes(log)
-    if is_of_episodes and not within_episode:
-        if kind == Kind.CREATURE:
-            return None
-        keys = [key for key in keys if not log.conventions.restarts(key)]
     return axis_key(
         log.conventions,
         kind,
         axis,
-        keys,
+        [key for key, one in series.items() if one.shape == "number"],
         lambda key: series[key].varies or rows.clocks.rows == 1,
-        has_starts=not is_of_episodes and kind in _GUIDES and _has_events(log, EPISODE_START),
+        has_starts=not has_episodes(log) and kind in GUIDES and _has_events(log, EPISODE_START),
+        has_summaries=has_summaries,
     )
 
 
 def is_of_one_column(log: Log, kind: Kind, key: AxisKey) -> bool:
     """Whether the place of a row on the axis of that key is what its column has in this row, and in all to come."""
-    return key != COMPUTED and (has_episodes(log) or not is_added_up(log.conventions, kind, key))
+    return key != COMPUTED and not is_added_up(log.conventions, kind, key)
 
 
 def is_rising(log: Log, kind: Kind, axis: AxisName) -> bool:
@@ -100,44 +112,80 @@ def has_episodes(log: Log) -> bool:
 
 
 def axis_values(log: Log, kind: Kind, axis: AxisName, start: int, stop: int, *, within_episode: bool = False) -> Floats:
-    """Where rows *start* to *stop* are on *axis*; through the time of other frames where they do not say so."""
+    """Where rows *start* to *stop* are on *axis*; by frames of another kind where they do not say so."""
     rows = log.rows[kind]
     time: Floats = rows.time.read(start, stop)
     if axis == "time":
         return time
     if within_episode and axis == "episode" and has_episodes(log):
         axis = "step"  # it is one episode, all along
+    if kind == Kind.EVENT:
+        for places in event_places(log, axis).values():
+            return places[start:stop]
     own = own_axis(log, kind, axis, within_episode=within_episode)
-    if kind != Kind.STATS and not within_episode and has_episodes(log) and own_axis(log, Kind.STATS, axis):
-        order, value = rows.order.read(start, stop), None
-        inside = own_axis(log, kind, "step" if axis == "episode" else axis, within_episode=True)
-        if inside is not None and kind == Kind.CREATURE:
-            value = rows.clocks.numbers(inside.key, start, stop) * inside.factor
-        return continued(log, axis, order, value)
     if own is not None and kind != Kind.EVENT:
-        return _own_values(log, kind, own, start, stop, within_episode=within_episode)
-    for guide in _GUIDES:
-        found = own_axis(log, guide, axis)
-        other = log.rows.get(guide)
-        if found is None or other is None or not (count := other.clocks.rows):
-            continue
-        known = other.time.read(0, count)
-        values = _own_values(log, guide, found, 0, count)
-        good = np.isfinite(values)
-        if good.any():
-            order = np.argsort(known[good], kind="stable")
-            return np.interp(time, known[good][order], values[good][order])
+        return _own_values(log, kind, own, axis, start, stop, within_episode=within_episode)
+    for guide in GUIDES:
+        if (known := _known_places(log, guide, axis)) is not None:
+            return places_by_time(time, *known)
     raise ApiError(400, "axis", f"this log has no {axis} that its {kind} frames could be shown on")
 
 
-def _own_values(log: Log, kind: Kind, own: AxisKey, start: int, stop: int, *, within_episode: bool = False) -> Floats:
+def event_places(log: Log, axis: AxisName) -> dict[Kind, Floats]:
+    """Where all events are on *axis* among the frames of each kind that has it, in the order of `GUIDES`."""
+    rows = log.rows[Kind.EVENT]
+    if axis == "time":
+        return {}
+    time, series = rows.time.read(0, rows.columns.rows), rows.columns.series
+    own = [series[key].numbers(0, len(time)) for key in log.conventions.keys[axis] if key in series]
+    found = {}
+    for guide in GUIDES:
+        if (known := _known_places(log, guide, axis)) is not None:
+            is_continued = _is_continued(log, Kind.EVENT, axis)
+            places = _continued(log, Kind.EVENT, axis, 0, len(time)) if is_continued else places_by_time(time, *known)
+            found[guide] = places_of_events(places, own, known[1])
+    return found
+
+
+def _known_places(log: Log, kind: Kind, axis: AxisName) -> tuple[Floats, Floats] | None:
+    """The times of all frames of *kind* that are on *axis*, and where they are; None where none is."""
+    own, rows = own_axis(log, kind, axis), log.rows.get(kind)
+    if own is None or rows is None or not (count := rows.clocks.rows):
+        return None
+    values = _own_values(log, kind, own, axis, 0, count)
+    good = np.isfinite(values)
+    return (rows.time.read(0, count)[good], values[good]) if good.any() else None
+
+
+def _is_continued(log: Log, kind: Kind, axis: AxisName) -> bool:
+    """Whether summaries of episodes say where the frames of *kind* are, see `trainlog.axis_values.continued`."""
+    return kind != Kind.STATS and has_episodes(log) and own_axis(log, Kind.STATS, axis) is not None
+
+
+def _continued(log: Log, kind: Kind, axis: AxisName, start: int, stop: int) -> Floats:
+    rows, summaries = log.rows[kind], log.rows[Kind.STATS]
+    count = summaries.columns.rows
+    end, value, length = own_axis(log, Kind.STATS, axis), None, None
+    ends = np.full(count, np.nan) if end is None else summaries.columns.numbers(end.key, 0, count) * end.factor
+    inside = own_axis(log, kind, "step" if axis == "episode" else axis, within_episode=True)
+    if inside is not None and kind == Kind.CREATURE:
+        value = rows.clocks.numbers(inside.key, start, stop) * inside.factor
+    if axis == "episode":
+        length = summaries.columns.numbers("length", 0, count)
+    return continued(rows.order.read(start, stop), summaries.order.read(0, count), ends, value, length)
+
+
+def _own_values(
+    log: Log, kind: Kind, own: AxisKey, axis: AxisName, start: int, stop: int, *, within_episode: bool = False
+) -> Floats:
     """The values of rows *start* to *stop* on the axis that they have of their own."""
     rows = log.rows[kind]
+    if own == COMPUTED and not within_episode and _is_continued(log, kind, axis):
+        return _continued(log, kind, axis, start, stop)
     if own == COMPUTED:
         starts = log.rows[Kind.EVENT].time.read()[rows_of_events(log, EPISODE_START)]
         return episodes_by_starts(starts, rows.time.read())[start:stop]
-    falls = rows.clocks.series[own.key].falls
-    if within_episode or not falls or is_of_one_column(log, kind, own):
+    if within_episode or not rows.clocks.series[own.key].falls or is_of_one_column(log, kind, own):
         return rows.clocks.numbers(own.key, start, stop) * own.factor
     return without_restarts(rows.clocks.numbers(own.key, 0, stop) * own.factor)[start:]
 

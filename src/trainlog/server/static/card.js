@@ -22,7 +22,7 @@ const MANY = 40; // curves; of more, each has fewer points
 const COLORS = ["blue", "red", "green", "violet", "orange", "cyan", "pink", "teal", "gold"];
 
 /** @typedef {{id: string, slot: number, name: string}} Drawn a run, or a group of runs, that the charts draw */
-/** @typedef {{x: number, text: string, color: string}} Mark an event */
+/** @typedef {{x: number, among: Record<string, number>, text: string, color: string}} Mark an event; among frames of a kind it may be elsewhere */
 /**
  * What a card asks of the page.
  * @typedef {{runs(): Drawn[], info(id: string): import("./net.js").Info | undefined, events(id: string): Mark[], axis(): string,
@@ -284,7 +284,8 @@ export class Card {
     const hidesRaw = series.filter((one) => one.smooth?.x.length).length > MOST_RAW;
     this.chart.series = hidesRaw ? series.map((one) => ({ ...one, hidesRaw })) : series;
     this.chart.axisName = this.page.axis();
-    this.chart.events = this.page.runs().flatMap((run) => this.page.events(run.id));
+    this.chart.events = this.page.runs().flatMap((run) => this.page.events(run.id)).map((event) => (
+      { ...event, x: event.among[this.spec.kind] ?? event.x }));
     this.chart.damage = this.lines.flatMap((line) => line.damage);
     this.legend.fill(series, this.keys().length);
     this.describe(this.chart);

@@ -112,8 +112,8 @@ export class Shown {
       if (!this.infos.get(id)?.kinds.event) return;
       try {
         const { events } = await get(`runs/${id}/events`, { x: axis, points: 500, from: view.zoom?.[0], to: view.zoom?.[1] });
-        this.events.set(id, events.map((/** @type {any} */ { x, type, message }) => (
-          { x, text: [type, message].filter(Boolean).join(": "), color: ofEvent(type) })));
+        this.events.set(id, events.map((/** @type {any} */ { x, among, type, message }) => (
+          { x, among, text: [type, message].filter(Boolean).join(": "), color: ofEvent(type) })));
       } catch { this.events.delete(id); }
     }));
   }
