@@ -337,6 +337,20 @@ class Conventions:
 
     # --- metrics ---
 
+    @staticmethod
+    def is_numeric(numbers: int, words: int, different: int) -> bool:
+        """Whether a column of numbers and words is one of numbers, in which the words are gaps, as ``n/a`` is.
+
+        It is one of words, which name states, when it has two different ones or more, and more of them than numbers.
+
+        Args:
+            numbers: how many frames have a number, or a text that spells one; NaN is none.
+            words: how many have another text, which is not empty.
+            different: how many different words there are.
+
+        """
+        return numbers > 0 and (different < 2 or words <= numbers)
+
     def reward(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
         """The key of the return or reward: the best known one, or else the first that is called so."""
         keys = list(keys)

@@ -96,6 +96,25 @@ LOGS: dict[str, dict[str, Any]] = {
     "a return that is NaN": {"stats": [{"step": n, "return": _NAN, "reward": n / 3} for n in range(40)]},
     "an unusual name of the reward": {"stats": [{"step": n, "agent/total_reward": n / 3} for n in range(40)]},
     "an epoch that never changes": {"stats": [{"epoch": 1, "reward": n / 3} for n in range(40)]},
+    "a reward that is n/a at times": {
+        "stats": [{"step": n, "reward": "n/a" if n % 10 == 3 else n / 2, "loss": 1 / (n + 1)} for n in range(40)],
+        "creature": [{**_XY[n], "speed": "n/a" if n % 7 else n / 3} for n in range(60)],
+    },
+    "a reward that is n/a mostly, and at the end": {
+        "stats": [{"step": n, "reward": n / 2 if n % 10 == 0 else "n/a", "loss": 1 / (n + 1)} for n in range(40)],
+    },
+    "a reward in words, and numbers as often": {
+        "stats": [{"step": n, "reward": n / 2 if n % 2 else "low" if n % 3 else "high"} for n in range(40)],
+    },
+    "a reward with empty texts, spaces, lists and the text nan": {
+        "stats": [
+            {"step": n, "reward": ["", f" {n} ", [1.0, 2.0], "nan", n / 2][n % 5], "loss": 1 / (n + 1)}
+            for n in range(40)
+        ],
+    },
+    "a step in words at times": {
+        "stats": [{"step": "n/a" if n == 4 else n, "global_step": n * 2, "reward": n / 3} for n in range(40)],
+    },
     "summaries of episodes, of which few steps were recorded": {
         "meta": {"dt": 0.02},
         "stats": [
@@ -269,6 +288,18 @@ def test_the_path(log: Path, runs: Path, serve: Callable[..., Site]) -> None:
     for name in ("x", "y"):
         drawn = picture.blocks[0].columns[name].tolist()
         assert places[name] == [value if math.isfinite(value) else None for value in drawn]
+
+
+def test_words_with_some_numbers_are_words(runs: Path, serve: Callable[..., Site]) -> None:
+    """They name states: a strip in both, and no reward."""
+    rows = [{"step": n, "reward": ("low", "high", 1.5)[n % 3], "loss": 1 / (n + 1)} for n in range(40)]
+    run = Run(write_log(runs / "run.flog", rows))
+    site = serve(runs)
+    assert "states" in [picture.name for picture in pictures([run], PlotOptions())]
+    assert str(main_metric([run])) == "loss"
+    assert site.run("run.flog")["kinds"]["stats"]["keys"]["reward"]["shape"] == "text"
+    strip = site.run("run.flog", "series", keys="reward", x="step")["series"]["reward"]
+    assert strip["texts"] == ["low", "high"]
 
 
 # Creature frames, and the environment that the path is of where there are several.

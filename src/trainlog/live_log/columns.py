@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.codec import Batch
+from trainlog.conventions import Conventions
 from trainlog.live_log.column_file import ColumnFile, StoredColumn, codes_of, no_numbers
 from trainlog.table.column import VALUE, Column
 from trainlog.table.table import Table
+from trainlog.table.values import is_word, number
 
 __all__ = ["Columns", "Rows", "Series"]
 
@@ -39,7 +41,7 @@ class Series:
 
     """
 
-    __slots__ = ("_before", "falls", "has_lists", "last", "rises", "texts", "values")
+    __slots__ = ("_before", "_numbers", "_words", "falls", "has_lists", "last", "rises", "texts", "values")
 
     def __init__(self, file: ColumnFile, start: int) -> None:
         self.values = StoredColumn(file, start=start)
@@ -48,11 +50,12 @@ class Series:
         self.has_lists = False
         self.rises = self.falls = False
         self._before = math.nan  # the last finite number, until it rose and fell
+        self._numbers = self._words = 0  # how many there are
 
     @property
     def shape(self) -> str:
-        """How the values can be shown: ``number``, ``text`` or ``list``."""
-        if self.texts:
+        """How the values can be shown: ``number``, see `Conventions.is_numeric`, ``text`` or ``list``."""
+        if self.texts and not Conventions.is_numeric(self._numbers, self._words, len(self.texts)):
             return "text"
         return "list" if self.has_lists and self.last is None else "number"
 
@@ -78,6 +81,7 @@ class Series:
             numbers = values.astype(np.float64, copy=state is not None)
         if state is not None:
             numbers[state != VALUE] = no_numbers(-1)
+        self._numbers += int(np.count_nonzero(numbers == numbers))
         if not (self.rises and self.falls):
             self._compare(numbers)
         self.values.pad_to(first)
@@ -125,6 +129,8 @@ class Series:
         is_number = [number is not None for number in parsed]
         numbers = no_numbers(codes)
         numbers[is_number] = [number for number in parsed if number is not None]
+        words = np.array([number is None and bool(item) for item, number in zip(distinct, parsed, strict=True)])
+        self._words += int(np.count_nonzero(words[which]))
         known = np.flatnonzero(((numbers == numbers) | (codes >= 0))[which])
         if len(known):
             place = which[known[-1]]
@@ -132,7 +138,7 @@ class Series:
         return numbers[which]
 
     def _code(self, item: str | None) -> int:
-        if item is None:
+        if not item:
             return -1
         text = item[:MOST_LETTERS]
         if text not in self.texts and len(self.texts) < MOST_TEXTS:
@@ -152,19 +158,7 @@ def _scalar(item: Any) -> Any:
 
 def _number(item: str | float | None) -> float | None:
     """The number that *item* is or spells, or None."""
-    if item is None:
-        return None
-    if isinstance(item, str):
-        if item in ("True", "False"):
-            return float(item == "True")
-        if item[:1] not in tuple("+-.0123456789ni"):
-            return None
-    try:
-        return float(item)
-    except ValueError:
-        return None
-    except OverflowError:
-        return math.inf if int(item) > 0 else -math.inf
+    return None if item is None or item == "" or is_word(item) else number(item)
 
 
 class Columns:

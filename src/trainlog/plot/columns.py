@@ -16,6 +16,7 @@ from trainlog.plot.axes import Floats
 from trainlog.scan import Scan
 from trainlog.table.column import Column, SparseColumn
 from trainlog.table.table import Table
+from trainlog.table.values import is_word
 from trainlog.trajectory import sample_of
 
 __all__ = ["OTHER", "Columns", "Words", "matches"]
@@ -25,7 +26,8 @@ Bools = npt.NDArray[np.bool_]
 _MAX_WORDS: Final = 12  # different words in a strip; of more, the most frequent and `OTHER`
 _FIRST: Final = 1000  # rows, in which most columns vary that do
 _MAX_TEXTS: Final = 0.5  # of the frames; a column of more words than this that are rare is text, not states
-_PROBE: Final = 100  # values of an object column that are tried before all of them are converted
+
+_SINGLE: Final = (str, float, int, np.generic)
 
 OTHER: Final = "other values"
 """Of the rare words of a strip; ``other`` is a word that logs have."""
@@ -90,7 +92,7 @@ class Columns:
         return np.concatenate([batch.order for batch in batches])[: self.table.rows]
 
     def is_number(self, key: str) -> bool:
-        """Whether all values of the column are single numbers."""
+        """Whether the column is one of single numbers, see `Conventions.is_numeric`."""
         return self._held_numbers(key) is not None
 
     def parts(self, key: str) -> int:
@@ -135,11 +137,13 @@ class Columns:
     def is_text(self, key: str) -> bool:
         """Whether a column holds words, but so many different ones that they name no states."""
         values = self._held(key).values
-        return self.words(key) is None and values.ndim == 1 and len({v for v in values if isinstance(v, str)}) > 1
+        if self.words(key) is not None or self.is_number(key):
+            return False
+        return values.ndim == 1 and len({v for v in values if isinstance(v, str)}) > 1
 
     def _read_words(self, key: str) -> Words | None:
         values = self._held(key).values
-        if values.dtype != object or values.ndim != 1:
+        if values.dtype != object or values.ndim != 1 or self.is_number(key):
             return None
         column = self.table[key]
         words = [value if isinstance(value, str) and value else None for value in column.tolist()]
@@ -155,8 +159,16 @@ class Columns:
         return Words([word if word is None or word in kept else OTHER for word in words], len(counts))
 
     def present(self, key: str) -> Bools:
-        """Which frames have a value: NaN is one, null is not. Bools of shape (rows,)."""
-        return self.table.valid(key)
+        """Which frames have a value: NaN is one, null is not. Bools of shape (rows,).
+
+        In a column of numbers a word is a NaN, and an empty text, a list or a map is no value.
+        """
+        valid = self.table.valid(key)
+        column = self.table.stored(key)
+        if isinstance(column, SparseColumn) or column.values.dtype != object or not self.is_number(key):
+            return valid
+        single = [isinstance(value, _SINGLE) and value != "" for value in column.values.tolist()]
+        return valid & np.array(single, np.bool_)
 
     def _held(self, key: str) -> Column:
         """The column; of one that few rows have, these rows alone."""
@@ -176,12 +188,13 @@ class Columns:
         if values.ndim != 1 or values.dtype.kind not in "biufO":
             return None
         if values.dtype == object:
-            # A logged NaN is no number, as a gap is.
-            no_number = [isinstance(value, float) and value != value for value in values.tolist()]
-            filled = column.valid & ~np.array(no_number, np.bool_)
-            some = np.flatnonzero(filled)[:_PROBE]
-            probe = Table(self.kind, table.time[some], {key: values[some]}).numbers(key)
-            if not len(probe) or np.isnan(probe).any() or np.isnan(table.numbers(key)[filled]).any():
+            texts = Counter(value for value in values.tolist() if isinstance(value, str))
+            counts = [count for text, count in texts.items() if is_word(text)]
+            words, different = sum(counts), len(counts)
+            if not self._conventions.is_numeric(len(values) - words, words, different):
+                return None  # at most so many are numbers: to parse each word would take long
+            known = int(np.count_nonzero(~np.isnan(table.numbers(key))))
+            if not self._conventions.is_numeric(known, words, different):
                 return None
         return table.numbers(key)
 

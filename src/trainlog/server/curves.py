@@ -275,11 +275,11 @@ def curve(
     from trainlog.draw.downsample import kept_points, visible_gaps
 
     series = series_of(log, kind, key)
-    if series.texts:
+    if series.shape == "text":
         return _strip(window.codes(log, kind, key), window.x, list(series.texts), points)
     values = window.numbers(log, kind, key)
     known, infinite = np.isfinite(values), np.isinf(values)
-    is_lost = is_nan(values) | infinite
+    is_lost = is_nan(values) | infinite | (codes_of(values) >= 0)  # in a column of numbers a word is a NaN
     thinned = int(known.sum()) > points
     columns = max(points // 4, 1)
     kept = kept_points(window.x, values, columns) if thinned else np.flatnonzero(known)
@@ -309,7 +309,7 @@ def smooth_curve(
     if smooth is None and (Conventions.is_evaluation(f"{key} {part}") or Run(log.reader).is_sampled(Metric(kind, key))):
         return None
     values = whole.numbers(log, kind, key)
-    known = ~np.isnan(values) | is_nan(values)
+    known = ~np.isnan(values) | is_nan(values) | (codes_of(values) >= 0)
     found = smoothed(values[known], smooth)
     if found is None:
         return None

@@ -23,6 +23,7 @@ __all__ = [
     "check_range",
     "flatten",
     "in_range",
+    "is_word",
     "number",
     "objects",
     "prefix_of",
@@ -86,8 +87,21 @@ def number(value: Any) -> float:
         return float(value == "True")
     try:
         return float(value)
-    except (TypeError, ValueError, OverflowError):
+    except OverflowError:  # an int beyond all floats
+        return math.inf if value > 0 else -math.inf
+    except (TypeError, ValueError):
         return float("nan")
+
+
+def is_word(value: Any) -> bool:
+    """Whether *value* is a text that spells no number; an empty one is no word."""
+    if not isinstance(value, str) or value in ("", "True", "False"):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
 
 
 def check_range(name: str, limits: Any) -> None:

@@ -69,7 +69,7 @@ export class Line {
       const x = own.key === null ? message.time[i] : columnOf(own.key)[i] * own.factor;
       const value = values[i];
       if (!Number.isFinite(x) || (zoom && x > zoom[1]) || (whereKey && columnOf(whereKey)[i] !== whereText)) continue;
-      if (this.curve.texts) this.appendText(x, value);
+      if (this.curve.texts) this.appendText(x, value), this.again ||= typeof value === "number"; // of more numbers it is a curve
       else if (typeof value === "number") {
         if (value < (this.spec.floor ?? -Infinity)) { this.below++; continue; }
         this.curve.x.push(x);
