@@ -432,9 +432,14 @@ class Conventions:
         return ()
 
     @property
+    def all_positions(self) -> tuple[tuple[str, ...], ...]:
+        """All that `position` may return, the best first."""
+        return (*self.positions, *_POSITIONS)
+
+    @property
     def position_keys(self) -> frozenset[str]:
         """Every key that may be one of `position`."""
-        return frozenset(key for keys in (*self.positions, *_POSITIONS) for key in keys)
+        return frozenset(key for keys in self.all_positions for key in keys)
 
     @staticmethod
     def coordinates(sample: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[float, float] | None:
@@ -493,7 +498,7 @@ class Conventions:
             "axis_order": list(self.axis_order()),
             "axis_aliases": dict(AXIS_ALIASES),
             "keys": {meaning: list(keys) for meaning, keys in self.keys.items()},
-            "positions": [list(keys) for keys in (*self.positions, *_POSITIONS)],
+            "positions": [list(keys) for keys in self.all_positions],
             "dt": self.dt,
         }
 

@@ -12,9 +12,28 @@ from trainlog.table.column import Column, SparseColumn
 from trainlog.table.table import Table
 from trainlog.table.values import number
 
-__all__ = ["coordinates_of", "sample_of"]
+__all__ = ["Extent", "coordinates_of", "sample_of"]
 
 Floats = npt.NDArray[np.float64]
+
+
+class Extent:
+    """How far a path reaches; one that reaches nowhere is not drawn, as a metric that never changes is not."""
+
+    def __init__(self) -> None:
+        self._low, self._high = np.full(2, np.inf), np.full(2, -np.inf)
+
+    def add(self, x: Floats, y: Floats) -> None:
+        """Add the places (x, y), both of shape (rows,); those that are not finite do not count."""
+        places = np.stack((x, y))
+        places = places[:, np.isfinite(places).all(axis=0)]
+        self._low = np.minimum(self._low, places.min(axis=1, initial=np.inf))
+        self._high = np.maximum(self._high, places.max(axis=1, initial=-np.inf))
+
+    @property
+    def is_path(self) -> bool:
+        """Whether there are two different places."""
+        return bool((self._low < self._high).any())
 
 
 def sample_of(table: Table) -> dict[str, float | list[float]]:

@@ -314,6 +314,12 @@ _MOVES: dict[str, tuple[list[dict[str, Any]], str | None]] = {
         [{**_com(n), **({"x": n * 1.0, "y": math.sin(n)} if n > 40 else {})} for n in range(60)],
         None,
     ),
+    "along x": ([{"x": n * 0.1, "y": 2.0} for n in range(60)], None),
+    "along y, of com": ([{"com": [0.5, n * n * 0.1, 0.3]} for n in range(60)], None),
+    "a free joint that moves along a line, at last": (
+        [{"qpos": [max(0.0, n - 50.0), 0.0, 0.3, 1.0, 0.0, 0.0, 0.0]} for n in range(60)],
+        None,
+    ),
     "environments by turns": ([{"env": n % 2, "x": _turn(n)[0] + n % 2, "y": _turn(n)[1]} for n in range(60)], "1"),
     "environments in each frame": (
         [{"env": [4, 7], "x": [_turn(n)[0], 9.0], "y": [_turn(n)[1], n]} for n in range(60)],
@@ -343,6 +349,25 @@ def test_the_path_is_by_the_whole_log(name: str, runs: Path, serve: Callable[...
         asked = [time for time in drawn if not query or 0.1 <= time <= 5.9]
         assert len(places["x"]) == (7 if "points" in query else len(asked))
         assert places.get("environment") == environment
+
+
+@pytest.mark.parametrize(
+    "creature",
+    [
+        [{"x": 1.0, "y": 2.0, "step": n} for n in range(60)],
+        [{"x": n * 1.0, "step": n} for n in range(60)],
+        [{"com": [1.0, 2.0, n * 0.1]} for n in range(60)],
+        [{"x": 1.0, "y": 2.0}],
+        [{"x": n * 1.0, "y": _NAN} for n in range(60)],
+        [{"env": n % 2, "x": n % 2 or n * 1.0, "y": 0.0} for n in range(60)],
+    ],
+)
+def test_no_path_without_two_places(creature: list[dict[str, Any]], runs: Path, serve: Callable[..., Site]) -> None:
+    """Of a robot that never moves, or of which one coordinate is known."""
+    write_log(runs / "run.flog", [{"step": n, "reward": n / 2} for n in range(9)], creature=creature)
+    drawn = pictures([Run(trainlog.open(runs / "run.flog"))], PlotOptions())
+    assert "trajectory" not in [picture.name for picture in drawn]
+    assert not {"x", "y"} & serve(runs).run("run.flog", "path").keys()
 
 
 def test_the_rows_as_csv(runs: Path, serve: Callable[..., Site]) -> None:

@@ -16,6 +16,7 @@ from trainlog.plot.axes import Axis, Floats
 from trainlog.plot.columns import OTHER
 from trainlog.plot.picture import Block, Picture
 from trainlog.plot.run import Run
+from trainlog.trajectory import Extent
 
 __all__ = [
     "behavior_strip",
@@ -29,7 +30,6 @@ __all__ = [
 
 _MAX_STRIPS: Final = 12
 _MAX_EPISODES: Final = 200
-_LINE_WIDTH: Final = 1e-3  # a path that is narrower than this share of its length is a line
 
 
 def word_colors(run: Run, theme: str) -> dict[str, str]:
@@ -109,7 +109,7 @@ def _label(key: str) -> str:
 
 
 def path_picture(run: Run, title: str, theme: str) -> Picture | None:
-    """The path of the robot from above; None when the log has no positions, or they are on one line.
+    """The path of the robot from above; None when the log has no positions, or it never moves.
 
     The last episode is emphasised; earlier ones are faint.
     """
@@ -120,7 +120,9 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
     if not keys:
         return None
     x, y = run.place(keys)
-    if not _is_plane(x, y):
+    extent = Extent()
+    extent.add(x, y)
+    if not extent.is_path:
         return None
     objects = {name: run.place((key,)) for name, key in run.conventions.objects(sample).items()}
     starts = episode_rows(run, x, y)
@@ -151,15 +153,6 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
     blocks = [Block("path", {"time": table.time, "x": x, "y": y})]
     blocks += [Block(name, {"time": table.time, "x": a, "y": b}) for name, (a, b) in objects.items()]
     return Picture("trajectory", "path seen from above", scene, blocks=tuple(blocks))
-
-
-def _is_plane(x: Floats, y: Floats) -> bool:
-    """Whether a path is in a plane, and not on a line."""
-    good = np.isfinite(x) & np.isfinite(y)
-    if not good.any():
-        return False
-    reach = np.ptp(x[good]), np.ptp(y[good])
-    return bool(min(reach) > _LINE_WIDTH * max(reach))
 
 
 def episode_rows(run: Run, x: Floats | None = None, y: Floats | None = None) -> list[int]:

@@ -27,7 +27,7 @@ from trainlog.server.query import Query, takes
 from trainlog.server.responses import json_response
 from trainlog.table.builder import table_of
 from trainlog.table.values import flatten
-from trainlog.trajectory import coordinates_of, sample_of
+from trainlog.trajectory import Extent, coordinates_of, sample_of
 
 __all__ = ["Walker", "data_of", "path", "walker_of"]
 
@@ -41,6 +41,7 @@ class Walker:
         self.has_others = False
         self.rows = StoredColumn(ColumnFile(), np.int64)
         self._sample: dict[str, float | list[float]] = {}
+        self._extents: dict[tuple[str, ...], Extent] = {}  # by what may turn out to be the position
         self._position = ""
         self._seen = 0
 
@@ -53,6 +54,7 @@ class Walker:
         if own != self.environment:
             self.environment, self.has_others, self._seen, self._position, self._sample = own, False, 0, "", {}
             self.rows = StoredColumn(ColumnFile(), np.int64)
+            self._extents = {}
         columns = (*conventions.position_keys, *conventions.keys["env"], RANK)
         scan = Scan(kinds=Kind.CREATURE, columns=columns, after=self._position or None, on_damage="ignore")
         for batch in log.reader.scan(scan):
@@ -64,10 +66,17 @@ class Walker:
             if own is not None and (found := together(by_key.get(own, ()))) is not None:
                 self.rows.extend(found[0])
                 self._sample = {**sample_of(found[1]), **self._sample}
+                for keys in conventions.all_positions:
+                    self._extents.setdefault(keys, Extent()).add(*coordinates_of(found[1], keys))
 
     def position(self, log: Log) -> tuple[str, ...]:
         """The keys of the position; none where no frame has one."""
         return log.conventions.position(self._sample)
+
+    def moves(self, log: Log) -> bool:
+        """Whether the position changes anywhere in the log."""
+        position = self.position(log)
+        return position in self._extents and self._extents[position].is_path
 
 
 def data_of(frame: Frame, own: EnvironmentKey | None, log: Log) -> Mapping[Any, Any]:
@@ -110,24 +119,25 @@ def path(request: Request) -> Response:
                 np.unique(np.linspace(begin, end - 1, points).astype(np.int64)) if begin < end else np.empty(0, int)
             )
             chosen = walker.rows.pick(places).tolist()
-            position = walker.position(log)
+            position, moves = walker.position(log), walker.moves(log)
             frames = log.frames(Kind.CREATURE, chosen)
             times = [frame.time for frame in frames]
             samples = [flatten(data_of(frame, walker.environment, log)) for frame in frames]
             name = str(walker.environment) if walker.has_others else ""
         x = Places(log, Kind.CREATURE, axis).of(chosen)
-    more = {"row": chosen, "axis": x.tolist(), "time": times, **_places(log, times, samples, position)}
+    more = {"row": chosen, "axis": x.tolist(), "time": times, **_places(log, times, samples, position, moves)}
     return json_response(
         {"run": log.id, "rows": len(mine), "from": first, "to": last, **({"environment": name} if name else {}), **more}
     )
 
 
 def _places(
-    log: Log, times: Sequence[float], samples: Sequence[dict[str, Any]], position: tuple[str, ...]
+    log: Log, times: Sequence[float], samples: Sequence[dict[str, Any]], position: tuple[str, ...], moves: bool
 ) -> dict[str, Any]:
     """Places of the creature and of other things, as columns; those that no frame has are left out.
 
-    Frames without a position have none of these; then the first two declared states are drawn against each other.
+    A creature that never *moves* has no path. Frames without a position have none of these; then the first two declared
+    states are drawn against each other.
     """
     conventions = log.conventions
     states = [variable for variable in log.reader.header.variables if variable.role == "state"][:2]
@@ -140,9 +150,9 @@ def _places(
     labels = ["x (m)", "y (m)"]
     periods: list[float | None] = [None, None]
     drawn: dict[str, tuple[str, ...]] = {f"{name}_": (key,) for name, key in objects.items()}
-    if position:
+    if moves:
         drawn[""] = position
-    elif len(states) == 2:
+    elif not position and len(states) == 2:
         labels = [f"{one.name} ({one.unit})" if one.unit else one.name for one in states]
         periods = [period_of(one) if one.circular else None for one in states]
         drawn[""] = states[0].key, states[1].key
