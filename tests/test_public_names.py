@@ -13,6 +13,7 @@ import pytest
 
 import trainlog
 from trainlog.errors import LogNotFound
+from trainlog.plot.options import PlotChoice, PlotOptions
 from trainlog.simple_codec import SimpleCodec
 from trainlog.writers.retrying import RetryingWriter
 
@@ -103,15 +104,55 @@ def test_misspelt_names_are_type_errors(tmp_path: Path, request: pytest.FixtureR
         trainlog.__version__
         """)
     )
-    # Only the root is read, not what it imports: that takes a second, all of trainlog and numpy ten.
-    options = ["--strict", "--follow-imports=skip", "--config-file=", "--no-error-summary"]
-    kept = getattr(request.config, "cache", None)  # there is none with -p no:cacheprovider
-    cache = kept.mkdir("mypy") if kept else tmp_path
-    command = [sys.executable, "-m", "mypy", *options, f"--cache-dir={cache}", str(INIT), str(path)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    lines = [line.split(":", 3) for line in done.stdout.splitlines()]
-    assert [(int(line), "no attribute" in message or message) for _, line, _, message in lines] == [
+    found = _type_errors(path, request, INIT)
+    assert [(line, "no attribute" in message or message) for line, message in found] == [
         (2, True),
         (3, True),
         (5, True),
-    ], done.stdout + done.stderr
+    ]
+
+
+def test_misspelt_options_of_figures_are_type_errors(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    pytest.importorskip("mypy")
+    path = tmp_path / "snippet.py"
+    path.write_text(
+        textwrap.dedent("""\
+        from trainlog.catalog.runs import Runs
+        from trainlog.codec import Reader
+        def draw(log: Reader, runs: Runs) -> None:
+            log.plot("reward", smooth=5, log_y=True, together="values")
+            log.plot("reward", smoth=5)
+            log.plot("reward", kind="interval")
+            log.plot(log_y="yes")
+            runs.plot(y=("reward",), by="algo", center="iqm")
+            runs.plot(colours={})
+        """)
+    )
+    root = INIT.parent
+    modules = ["codec.py", "catalog/runs.py", "plot/options.py"]
+    found = _type_errors(path, request, *(root / module for module in modules))
+    assert [line for line, _ in found] == [5, 6, 7, 9], found
+    assert 'Unexpected keyword argument "smoth"' in found[0][1]
+
+
+def test_the_options_of_figures_have_one_list() -> None:
+    fields = PlotOptions.__dataclass_fields__
+    assert {name: field.type for name, field in fields.items()} == {
+        name: one.__forward_arg__ for name, one in PlotChoice.__annotations__.items()
+    }
+
+
+def _type_errors(snippet: Path, request: pytest.FixtureRequest, *modules: Path) -> list[tuple[int, str]]:
+    """The lines of *snippet* with a type error, and what is wrong.
+
+    Only *modules* are read, not what they import: that takes a second, all of trainlog and numpy ten.
+    """
+    options = ["--strict", "--follow-imports=skip", "--config-file=", "--no-error-summary"]
+    kept = getattr(request.config, "cache", None)  # there is none with -p no:cacheprovider
+    cache = kept.mkdir("mypy") if kept else snippet.parent
+    command = [sys.executable, "-m", "mypy", *options, f"--cache-dir={cache}", *map(str, modules), str(snippet)]
+    done = subprocess.run(command, cwd=snippet.parent, capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    lines = [line.split(":", 3) for line in done.stdout.splitlines()]
+    errors = [(file, int(line), message.strip()) for file, line, severity, message in lines if "error" in severity]
+    return [(line, message) for file, line, message in errors if Path(file).name == snippet.name]

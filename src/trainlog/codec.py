@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, Unpack
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from trainlog.table.values import BATCH, STEP, Range, flatten, unknown_key
 
 if TYPE_CHECKING:
     from trainlog.plot import Picture
+    from trainlog.plot.options import PlotChoice
     from trainlog.verify_report import Repair, Verdict, What
 
 __all__ = ["Archive", "Batch", "Codec", "Gap", "OnDamage", "Position", "Reader", "Scan", "Span", "Summary", "Writer"]
@@ -266,7 +267,7 @@ class Reader(ABC):
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
 
-    def plot(self, metric: str | None = None, **options: Any) -> Picture:
+    def plot(self, metric: str | None = None, **options: Unpack[PlotChoice]) -> Picture:
         """The figure of a metric (``reward``, ``creature:speed``), which notebooks show; the overview without one.
 
         *options* are those of `trainlog.plot.PlotOptions`; `trainlog.plot.save_picture` writes the picture.

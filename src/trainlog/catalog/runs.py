@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from trainlog.catalog.compaction import Compaction
     from trainlog.plot import BandName, CenterName, Picture
+    from trainlog.plot.options import PlotChoice
 
 __all__ = ["Reached", "Runs", "Where", "Which", "runs", "selected"]
 
@@ -240,7 +241,7 @@ class Runs(Sequence[RunInfo]):
         whole = RunTable.of_tables(tables, {"curve": [block.label for block in blocks]})
         return whole.select([name for name in whole if name != "time"])
 
-    def plot(self, **options: Any) -> list[Picture]:
+    def plot(self, **options: Unpack[PlotChoice]) -> list[Picture]:
         """The figures of the runs, for `trainlog.plot.save_pictures`; *options* as of `trainlog.plot.PlotOptions`.
 
         Raises:

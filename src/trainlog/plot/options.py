@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple, TypedDict, get_args
 
 from trainlog.conventions import AxisName, seed_of
 from trainlog.errors import PlotError
@@ -24,6 +24,7 @@ __all__ = [
     "TOGETHER",
     "Group",
     "KindName",
+    "PlotChoice",
     "PlotOptions",
     "TogetherName",
     "facets_of",
@@ -97,6 +98,30 @@ class PlotOptions:
         low = min((limit for limit in self.ylim or () if limit is not None), default=1.0)
         if self.log_y and low <= 0:
             raise PlotError(f"the limits of a logarithmic y axis are above zero, not {low:g}")
+
+
+class PlotChoice(TypedDict, total=False):
+    """The options of `PlotOptions`, for type checkers, where a call takes them by name."""
+
+    y: tuple[str, ...]
+    x: AxisName | None
+    smooth: float | None
+    log_y: bool
+    by: str | None
+    center: CenterName | None
+    band: BandName | None
+    theme: str
+    kind: KindName
+    facet: str | None
+    normalize: Mapping[str, tuple[float, float]] | None
+    until: Literal["common"] | None
+    xlim: tuple[float | None, float | None] | None
+    ylim: tuple[float | None, float | None] | None
+    labels: Mapping[str, str]
+    order: tuple[str, ...]
+    colors: Mapping[str, str]
+    together: TogetherName | None
+    lines: tuple[float, ...]
 
 
 class Group(NamedTuple):
