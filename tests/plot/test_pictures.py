@@ -191,10 +191,13 @@ def test_a_creature_that_was_put_back_did_not_fly_there(tmp_path: Path) -> None:
     assert "the last of 3 episodes" in drawn(found["trajectory"])
 
 
-def test_a_creature_on_a_line_has_no_path(tmp_path: Path) -> None:
-    creature = [{"x": float(n), "y": 0.0} for n in range(20)]
+def test_a_creature_on_a_line_has_a_path(tmp_path: Path) -> None:
+    creature = [{"com": [0.5, float(n), 0.2], "speed": n % 7} for n in range(20)]
     found = by_name(pictures([Run(write_log(tmp_path / "run.flog", [], creature=creature))]))
-    assert list(found) == ["creature/x"]
+    scene = found["trajectory"].figure
+    assert isinstance(scene, Scene)
+    assert np.asarray(scene.x).tolist() == [0.5] * 20
+    assert np.asarray(scene.y).tolist() == list(range(20))
 
 
 def test_a_sampled_motion_is_not_averaged(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import trainlog
+from made_logs import write_log
 from trainlog.draw import Chart, HLine, Line, StateTimeline
+from trainlog.errors import PlotError
 from trainlog.plot import PlotOptions, pictures, runs_of
 from trainlog.plot.run import Run
 
@@ -75,3 +79,86 @@ def test_lines_are_drawn(tmp_path: Path) -> None:
 def test_words_beside_numbers_are_two_figures(tmp_path: Path, name: str) -> None:
     made = pictures(runs(tmp_path), PlotOptions(y=("small", name)))
     assert [picture.name for picture in made] == ["small", "mode"]
+
+
+def typed(folder: Path) -> list[Run]:
+    """Three logs of two algorithms, with a curve for each type of episodes."""
+    rows = [
+        {"step": n, "episode_type": "training" if n % 4 else "evaluation", "reward": n**1.5, "loss": 1 / (n + 1)}
+        for n in range(40)
+    ]
+    named = (("a", "ppo"), ("b", "sac"), ("c", "sac"))
+    return runs_of([write_log(folder / f"{name}.flog", rows, {"algo": algo, "lr": name}) for name, algo in named])
+
+
+def styles_of(made: list[Run], **options: object) -> dict[str, set[object]]:
+    """By name in the legend: the color and dash of each line."""
+    found: dict[str, set[object]] = {}
+    for mark in chart_of(made, **options).marks:
+        if isinstance(mark, Line):
+            found.setdefault(mark.label, set()).add((mark.color, mark.dash is None))
+    return found
+
+
+def test_a_color_is_of_all_curves_with_that_name(tmp_path: Path) -> None:
+    """Also where curves are split by type, or by metric; they have dashes of their own in it."""
+    made = typed(tmp_path)
+    red = "#cc0000"
+    found = styles_of(made, y=("reward",), by="algo", center="mean", band="none", colors={"sac": red})
+    assert found["sac, training"] | found["sac, evaluation"] == {(red, True), (red, False)}
+    assert red not in {color for name in ("ppo, training", "ppo, evaluation") for color, _ in found[name]}  # type: ignore[misc]
+    found = styles_of(made, y=("reward",), colors={"evaluation": red, "a, evaluation": "#00cc00"})
+    assert [name for name, own in found.items() if red in str(own)] == ["b, evaluation", "c, evaluation"]
+    assert found["a, evaluation"] == {("#00cc00", True)}
+    found = styles_of(made, y=("reward", "loss"), together="values", colors={"loss": red}, labels={"a": "Ours"})
+    assert {name for name, own in found.items() if red in str(own)} == {
+        f"{name}, loss, {part}" for name in ("Ours", "b", "c") for part in ("training", "evaluation")
+    }
+    found = styles_of(made, y=("reward", "loss"), together="values", colors={"a": red}, labels={"a": "Ours"})
+    assert {name for name, own in found.items() if red in str(own)} == {name for name in found if "Ours" in name}
+
+
+def test_colors_tell_of_a_key_of_the_metadata(tmp_path: Path) -> None:
+    """Single runs have its name; runs of a group must agree on it."""
+    made = typed(tmp_path)
+    found = styles_of(made, y=("loss",), color_by="algo")
+    assert found.keys() == {f"{algo}, {part}" for algo in ("ppo", "sac") for part in ("training", "evaluation")}
+    colors = {name: {color for color, _ in own} for name, own in found.items()}  # type: ignore[misc]
+    assert colors["ppo, training"] == colors["ppo, evaluation"] != colors["sac, training"] == colors["sac, evaluation"]
+    assert {name: {plain for _, plain in own} for name, own in found.items() if "training" in name} != {  # type: ignore[misc]
+        name: {plain for _, plain in own}  # type: ignore[misc]
+        for name, own in found.items()
+        if "evaluation" in name
+    }
+    both = styles_of(made, y=("reward", "loss"), together="values", color_by="algo", colors={"sac": "#cc0000"})
+    assert all(("#cc0000" in str(own)) == name.startswith("sac") for name, own in both.items())
+    grouped = styles_of(made, y=("loss",), by="lr", color_by="algo")
+    assert {name.partition(",")[0] for name in grouped} == {"a", "b", "c"}, "groups keep their names"
+    crowd = styles_of([run for _ in range(9) for run in made], y=("loss",), color_by="algo")
+    assert {"ppo, training", "sac, training", "ppo, evaluation", "sac, evaluation"} < crowd.keys()
+    scores = pictures(made, PlotOptions(y=("reward",), by="lr", color_by="algo", kind="profile"))[0].figure
+    assert isinstance(scores, Chart)
+    colored = {mark.label: mark.color for mark in scores.marks if isinstance(mark, Line) and mark.label}
+    assert colored["a"] != colored["b"] == colored["c"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"y": ("reward",), "colors": {"reward": "#f00"}},
+            "no curve 'reward'; there are a, b, c, evaluation, training",
+        ),
+        ({"y": ("reward",), "color_by": "red"}, "the metadata of a has no 'red'; it has algo, lr"),
+        ({"y": ("reward",), "by": "algo", "color_by": "lr"}, "the curve 'sac' is of runs with 'b' and 'c'"),
+        ({"y": ("reward",), "band": "ci", "color_by": "lr"}, "the only curve is of runs with 'a' and 'b' and 'c'"),
+        ({"y": ("episode_type",), "color_by": "algo"}, "a column of words has a color for each word"),
+        (
+            {"y": ("reward",), "kind": "intervals", "colors": {"evaluation": "#f00"}},
+            "no curve 'evaluation'; there are a, b, c",
+        ),
+    ],
+)
+def test_a_color_that_means_nothing_is_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(PlotError, match=re.escape(message)):
+        pictures(typed(tmp_path), PlotOptions(**options))

@@ -108,17 +108,19 @@ class PairType(click.ParamType[tuple[str, str]]):
 
 
 class ColorType(PairType):
-    """The color of a curve, as ``sac=#d55e00`` or ``sac=steelblue``."""
+    """The color of a curve, as ``sac=#d55e00`` or ``sac=steelblue``; or a key of the metadata, with an empty color."""
 
-    name = "curve=color"
+    name = "key|curve=color"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         """Parse *value*."""
         from trainlog.draw.color import parse_color
 
+        if isinstance(value, str) and value and "=" not in value:
+            return value, ""
         name, text = super().convert(value, param, ctx)
         try:
-            return name, parse_color(text)
+            return name, parse_color(text) if text else ""
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -155,7 +157,9 @@ def figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--ylim", type=RangeType(), help="The limits of the y axis."),
         click.option("--label", "labels", type=PairType(), multiple=True, help="Another name of a curve."),
         click.option("--order", metavar="A,B", help="The curves in this order, then the others."),
-        click.option("--color", "colors", type=ColorType(), multiple=True, help="The color of a curve."),
+        click.option(
+            "--color", "colors", type=ColorType(), multiple=True, help="By a key of the metadata; or its color."
+        ),
         click.option("--theme", type=click.Choice(["light", "dark"]), default="light", show_default=True),
         click.option("--size", type=SizeType(), default="960x540", show_default=True, help="Pixels of a figure."),
     ]
@@ -170,12 +174,17 @@ def plot_options(options: dict[str, Any]) -> tuple[PlotOptions, tuple[int, int]]
     names = ("y", "x", "smooth", "log_y", "by", "center", "band", "theme", "kind", "facet", "until", "xlim", "ylim")
     chosen = {name: options.pop(name) for name in (*names, "together", "lines")}
     scores, order = options.pop("normalize"), options.pop("order") or ""
+    colors = dict(options.pop("colors"))
+    keys = [name for name, color in colors.items() if not color]
+    if len(keys) > 1:
+        raise click.UsageError(f"curves have the color of one key of the metadata, not of {' and '.join(keys)}")
     return PlotOptions(
         **chosen,
         normalize=None if scores is None else normalization_of(scores),
         labels=dict(options.pop("labels")),
         order=tuple(filter(None, map(str.strip, order.split(",")))),
-        colors=dict(options.pop("colors")),
+        colors={name: color for name, color in colors.items() if color},
+        color_by=keys[0] if keys else None,
     ), size
 
 

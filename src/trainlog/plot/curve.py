@@ -31,10 +31,10 @@ from trainlog.plot.smoothing import (
     window_extremes,
     window_std,
 )
+from trainlog.plot.styles import Style, Styles
 
 __all__ = ["MetricChart"]
 
-_DASHES: Final = (None, (7.0, 4.0), (2.0, 4.0))
 _MAX_RAW: Final = 4  # curves with all values drawn behind the smoothed curve
 _MAX_EPISODES: Final = 20
 _MAX_TYPES: Final = 6
@@ -60,7 +60,8 @@ class MetricChart:
         groups: Sequence[Group],
         axis: Axis,
         options: PlotOptions,
-        labels: Sequence[str] = (),
+        styles: Styles | None = None,
+        name: str = "",
     ) -> None:
         """Draw *metric* of *groups*; groups that lack it are skipped.
 
@@ -69,7 +70,8 @@ class MetricChart:
             groups: one curve each.
             axis: of the figure.
             options: of the figure.
-            labels: of all groups of a figure of several charts, so that each has one color in all of them.
+            styles: of a figure of several charts, so that each curve has one color in all of them.
+            name: of the metric in the names of curves, where a chart has those of several.
 
         Raises:
             PlotError: when the band cannot be drawn.
@@ -80,7 +82,8 @@ class MetricChart:
         self.notes: dict[str, None] = {}
         self._marks: list[ChartMark] = []
         self._theme = find_theme(options.theme)
-        self._styles = {label: number for number, label in enumerate(labels)}
+        self._styles = styles or Styles(options, groups)
+        self._name = name
         curves = [
             (group, part, self._scaled(points)) for group in groups for part, points in _curves(group, metric, axis)
         ]
@@ -95,11 +98,11 @@ class MetricChart:
         for part in {part for _, part, _ in curves}:
             self._choose_windows(part, [one for _, other, points in curves if other == part for one in points])
         for group, part, points in curves:
-            label = ", ".join(filter(None, (group.label, part)))
+            label = ", ".join(filter(None, (group.label, name, part)))
             if len(group.runs) > 1:
                 self._add_group(group, label, part, points)
             else:
-                self._add_run(label, part, *points[0])
+                self._add_run(label, self._styles.of(group.label, name, part), part, *points[0])
         if self._crowd:
             self._add_median(self._thin)
         elif len(self._styles) > _MAX_STYLES:
@@ -156,13 +159,6 @@ class MetricChart:
             marks=[*marks, *(HLine(y, f"{y:g}") for y in self.options.lines)],
         )
 
-    def _style(self, label: str) -> tuple[Color, tuple[float, ...] | None]:
-        turn, index = divmod(self._styles.setdefault(label, len(self._styles)), len(self._theme.palette))
-        if label in self.options.colors:
-            return self.options.colors[label], None
-        color = with_contrast(self._theme.palette[index], self._theme.background, _RAW_CONTRAST)
-        return color, _DASHES[turn % len(_DASHES)]
-
     def _scaled(self, curves: Sequence[tuple[Run, _Points]]) -> list[tuple[Run, _Points]]:
         return [(run, (x, normalized(y, run, self.options))) for run, (x, y) in curves]
 
@@ -195,11 +191,11 @@ class MetricChart:
             is_smooth = are_noisy and not is_short and not run.is_sampled(self.metric)
             self._windows[run, part] = (found[run] or round_window(len(y))) if is_smooth else 0
 
-    def _add_run(self, label: str, part: str, run: Run, points: _Points) -> None:
+    def _add_run(self, label: str, style: Style, part: str, run: Run, points: _Points) -> None:
         x, y = points
         if run.is_added_up(self.metric.kind, self.axis.name):
             self.notes[f"{self.axis.label}: of the logged episodes, added up"] = None
-        color, dash = self._style(label)
+        color, dash, legend = style.color, style.dash, style.legend
         band = self.options.band or "none"
         if band == "ci" and self._several:
             band = "none"  # it applies to groups of several runs
@@ -213,15 +209,15 @@ class MetricChart:
         smooth = smoothed(y, window)
         columns = {self.axis.name: x, "value": y}
         if self._crowd:
-            color = self._theme.palette[0]
+            color = color if style.is_chosen else self._theme.palette[0]
             y = y if smooth is None else smooth.values
             thin = with_contrast(color, self._theme.background, _RAW_CONTRAST, fade=True)
-            self._marks.append(Line(x, y, "", thin, width=1.0))
+            self._marks.append(Line(x, y, legend if style.is_chosen else "", thin, width=1.0))
             self._thin.append((x, y))
         elif smooth is None:
             stairs = _is_stairs(y)
             for piece in self._segments(x, self._wraps(run, y)):
-                name = label or _y_label(self.metric)
+                name = legend or _y_label(self.metric)
                 self._marks.append(Line(x[piece], y[piece], name, color, dash=dash, stairs=stairs))
             if len(x) <= _MAX_DOTS and Conventions.is_evaluation(f"{self.metric.key} {part}"):
                 self._marks.append(Scatter(x, y, "", color, size=6))  # a line alone looks measured everywhere
@@ -243,7 +239,7 @@ class MetricChart:
                 mean_x, mean = x[known], mean[known]
             for piece in self._segments(mean_x):
                 self._marks.append(
-                    Line(mean_x[piece], mean[piece], label or smooth.label, color, width=2.25, dash=dash)
+                    Line(mean_x[piece], mean[piece], legend or smooth.label, color, width=2.25, dash=dash)
                 )
         if smooth is not None and (self._several or self._crowd):
             hidden = self._many or self._crowd or band != "none"
@@ -294,7 +290,8 @@ class MetricChart:
         self.blocks.append(Block(text, {self.axis.name: one.x, "median": one.center, "runs": one.runs}))
 
     def _add_group(self, group: Group, label: str, part: str, points: Sequence[tuple[Run, _Points]]) -> None:
-        color, dash = self._style(label)
+        style = self._styles.of(group.label, self._name, part)
+        color, dash = style.color, style.dash
         raw = [one for _, one in points]
         curves = []
         for run, (x, y) in points:

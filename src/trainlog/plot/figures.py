@@ -23,6 +23,7 @@ from trainlog.plot.picture import Picture
 from trainlog.plot.robotics import motion_pictures
 from trainlog.plot.run import Metric, Run
 from trainlog.plot.scores import scores_picture
+from trainlog.plot.styles import Styles, checked_colors
 from trainlog.plot.together import together_picture, words_of, words_picture
 
 __all__ = ["figure_of", "main_metric", "metrics_of", "pictures", "title_of", "undrawn_metrics"]
@@ -62,6 +63,8 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
     worded = [_strip_picture(runs, *found, options) for found in words.values()]
     options = dataclasses.replace(options, y=tuple(name for name in options.y if name not in words))
     if worded and not options.y:
+        if options.colors or options.color_by:
+            raise PlotError("a column of words has a color for each word, and no curve that could have another")
         return worded
     metrics = metrics_of(runs, options)
     axes = _axes(runs, {metric.kind for metric in metrics}, options)
@@ -76,8 +79,11 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
             options, center=options.center or "iqm", band=options.band or "ci", smooth=options.smooth or 0, facet=""
         )
     groups = groups_of(runs, options)
-    shown = {options.labels.get(name, name): color for name, color in options.colors.items()}
-    options = dataclasses.replace(options, colors=shown)
+    if options.colors:
+        named = map(str, metrics) if options.together is not None and options.y else ()
+        are_curves = options.kind in ("curves", "efficiency")
+        parts = dict.fromkeys(part for run in runs for part in run.episode_parts if are_curves)
+        options = dataclasses.replace(options, colors=checked_colors(options, groups, named, parts))
     if options.together is not None and options.y:
         return [*_together(metrics, groups, axes, options), *worded]
     folders = _folders(metrics)
@@ -139,12 +145,12 @@ def _faceted(
     facets = facets_of(runs, groups, options)
     if len(facets) < 2 and not options.facet:
         return None
-    labels = [group.label for group in groups]
+    styles = Styles(options, groups, [""])
     curves: dict[str, MetricChart] = {}
     blocks = []
     for title, members in facets.items():
         inside = [group._replace(runs=tuple(run for run in group.runs if run in members)) for group in groups]
-        curve = MetricChart(metric, [group for group in inside if group.runs], axis, options, labels)
+        curve = MetricChart(metric, [group for group in inside if group.runs], axis, options, styles)
         if not curve.is_empty:
             curves[title] = curve
             blocks += [block._replace(label=f"{title}, {block.label}") for block in curve.blocks]

@@ -32,6 +32,7 @@ __all__ = [
     "normalization_of",
     "normalized",
     "tasks_note",
+    "value_of",
 ]
 
 
@@ -64,7 +65,9 @@ class PlotOptions:
         xlim, ylim: the limits of the axes, ``(low, high)``; None for one that follows from the data.
         labels: other names of curves in the legend.
         order: the curves in this order, then the others.
-        colors: colors of curves by their name, with or without the labels.
+        colors: colors of curves by their name, with or without the labels; or by a part of it: the group, the metric
+            where a chart has several, the type of the episodes.
+        color_by: a key of the metadata: curves have the color of the value of their runs. Single runs are named by it.
         together: all metrics in one chart: as they are (``values``), or ``normalised``, each from its lowest to its
             highest value.
         lines: y values of horizontal lines.
@@ -91,6 +94,7 @@ class PlotOptions:
     labels: Mapping[str, str] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     colors: Mapping[str, str] = field(default_factory=dict)
+    color_by: str | None = None
     together: TogetherName | None = None
     lines: tuple[float, ...] = ()
 
@@ -120,6 +124,7 @@ class PlotChoice(TypedDict, total=False):
     labels: Mapping[str, str]
     order: tuple[str, ...]
     colors: Mapping[str, str]
+    color_by: str | None
     together: TogetherName | None
     lines: tuple[float, ...]
 
@@ -152,14 +157,14 @@ def groups_of(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
     """Group *runs* into curves, in the order of the options, then of their first log.
 
     Raises:
-        PlotError: when a log has no such key in its metadata, and for a label, color or place in the order of a curve
-            that there is not, and for one label of several curves.
+        PlotError: when a log has no such key in its metadata, and for a label or place in the order of a curve that
+            there is not, and for one label of several curves.
 
     """
     groups = _grouped(runs, options)
     shown = {group.label: options.labels.get(group.label, group.label) for group in groups}
     known = {shown[group.label]: group for group in groups} | {group.label: group for group in groups}
-    for name in (*options.labels, *options.order, *options.colors):
+    for name in (*options.labels, *options.order):
         if name not in known:
             raise PlotError(f"there is no curve {name!r}; there are {', '.join(group.label for group in groups)}")
     for name, count in Counter(shown.values()).items():
@@ -178,7 +183,7 @@ def _grouped(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
         return [Group(run.label if len(runs) > 1 else "", (run,)) for run in runs]
     found: dict[str, list[Run]] = {}
     for run in runs:
-        found.setdefault(_value_of(run, options.by), []).append(run)
+        found.setdefault(value_of(run, options.by), []).append(run)
     return [Group(label, tuple(members)) for label, members in found.items()]
 
 
@@ -203,7 +208,7 @@ def facets_of(runs: Sequence[Run], groups: Sequence[Group], options: PlotOptions
         return {"": list(runs)}
     found: dict[str, list[Run]] = {}
     for run in runs:
-        found.setdefault(run.task if mixed else _value_of(run, options.facet or ""), []).append(run)
+        found.setdefault(run.task if mixed else value_of(run, options.facet or ""), []).append(run)
     return found
 
 
@@ -261,7 +266,7 @@ def normalized(values: Floats, run: Run, options: PlotOptions) -> Floats:
     return (values - low) / (high - low)
 
 
-def _value_of(run: Run, key: str) -> str:
+def value_of(run: Run, key: str) -> str:
     """The value of a key of the metadata, with the key where it is no text; a task is that of `Run.task` everywhere."""
     if key == "task" and run.task:
         return run.task

@@ -275,15 +275,22 @@ class Run:
         columns = self.columns(metric.kind)
         x, y = self.axis_values(metric.kind, name), columns.numbers(metric.key, metric.part)
         keep = np.isfinite(x) & columns.present(metric.key)
-        parts = {part: rows & keep for part, rows in self._split(metric.kind).items()} or {"": keep}
+        split = self._split if metric.kind == Kind.STATS else {}
+        parts = {part: rows & keep for part, rows in split.items()} or {"": keep}
         if keep.all() and "" in parts:
             return {"": (x, y)} if len(x) else {}
         return {part: (x[rows], y[rows]) for part, rows in parts.items() if rows.any()}
 
-    def _split(self, kind: Kind) -> dict[str, npt.NDArray[np.bool_]]:
-        """The rows of each type of episode, such as evaluation and training; empty for a single type."""
-        columns = self.columns(kind)
-        if kind != Kind.STATS or "episode_type" not in columns.table:
+    @property
+    def episode_parts(self) -> list[str]:
+        """The types of episodes that stats have a curve of each for; empty for a single type."""
+        return [*self._split]
+
+    @cached_property
+    def _split(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """The stats rows of each type of episode, such as evaluation and training; empty for a single type."""
+        columns = self.columns(Kind.STATS)
+        if "episode_type" not in columns.table:
             return {}
         types = columns.table["episode_type"]
         names = dict.fromkeys(name for name in types.tolist() if isinstance(name, str))

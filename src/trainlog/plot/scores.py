@@ -22,6 +22,7 @@ from trainlog.plot.axes import Axis, Floats
 from trainlog.plot.options import Group, KindName, PlotOptions, normalized
 from trainlog.plot.picture import Block, Picture
 from trainlog.plot.run import Metric, Run
+from trainlog.plot.styles import values_of
 from trainlog.statistics import Interval, gap_interval, improvement_interval, interval, profile_interval
 
 __all__ = ["scores_picture"]
@@ -65,7 +66,7 @@ def scores_picture(
         note += "; returns of tasks in their own units: use --normalize"
     draw: Callable[..., tuple[Chart | Grid, tuple[Block, ...]]]
     draw = _intervals if kind == "intervals" else _profile if kind == "profile" else _improvement
-    figure, blocks = draw(scores, options, _colors(scores, options))
+    figure, blocks = draw(scores, options, _colors(scores, groups, options))
     caption = f"{figure.caption}; {note}" if figure.caption else note
     picture = Picture(f"{name}-{kind}", f"{metric}: {kind}", dataclasses.replace(figure, caption=caption), "", blocks)
     if kind == "improvement" and len(scores) * (len(scores) - 1) // 2 > _MAX_PAIRS:
@@ -104,9 +105,12 @@ def _scores(
     return [np.array(found) for found in by_task.values()]
 
 
-def _colors(scores: Mapping[str, Scores], options: PlotOptions) -> dict[str, str]:
-    palette = find_theme(options.theme).palette
-    return {label: options.colors.get(label, palette[n % len(palette)]) for n, label in enumerate(scores)}
+def _colors(scores: Mapping[str, Scores], groups: Sequence[Group], options: PlotOptions) -> dict[str, str]:
+    palette, values = find_theme(options.theme).palette, values_of(groups, options)
+    places = {name: n for n, name in enumerate(dict.fromkeys(values.values()) if values else scores)}
+    named = {label: values.get(label, label) for label in scores}
+    usual = {label: palette[places[name] % len(palette)] for label, name in named.items()}
+    return {label: options.colors.get(label, options.colors.get(named[label], usual[label])) for label in scores}
 
 
 def _rows(

@@ -18,6 +18,7 @@ from trainlog.plot.names import file_safe
 from trainlog.plot.options import Group, PlotOptions
 from trainlog.plot.picture import Block, Picture
 from trainlog.plot.run import Metric, Run
+from trainlog.plot.styles import Styles
 
 __all__ = ["together_picture", "words_of", "words_picture"]
 
@@ -32,14 +33,13 @@ def together_picture(
     is_normalised = options.together == "normalised"
     if is_normalised:
         options = dataclasses.replace(options, log_y=False, lines=(), ylim=None)
-    labels = [_label(group, metric) for metric in metrics for group in groups]
+    styles = Styles(options, groups, list(map(str, metrics)))
     marks: list[ChartMark] = []
     blocks: list[Block] = []
     notes: dict[str, None] = {}
     units: set[str | None] = set()
     for metric in metrics:
-        own = [group._replace(label=_label(group, metric)) for group in groups]
-        curve = MetricChart(metric, own, axis, options, labels)
+        curve = MetricChart(metric, groups, axis, options, styles, str(metric))
         if curve.is_empty:
             continue
         chart = curve.chart(title)
@@ -64,10 +64,6 @@ def together_picture(
     )
     names = [str(metric) for metric in metrics]
     return Picture(file_safe("_".join(names)), ", ".join(names), figure, blocks=tuple(blocks))
-
-
-def _label(group: Group, metric: Metric) -> str:
-    return ", ".join(filter(None, (group.label, str(metric))))
 
 
 def _limits(blocks: Sequence[Block]) -> tuple[float, float]:
