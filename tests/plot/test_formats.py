@@ -15,9 +15,9 @@ from PIL import Image
 import trainlog
 from made_logs import training, write_log
 from trainlog import Frame, Kind
-from trainlog.draw import fonts
+from trainlog.draw import Grid, fonts
 from trainlog.errors import ClosedLog, CodecError, LogExists, LogWriteError, PlotError, TrainlogWarning
-from trainlog.plot import Picture, Run, Style, pictures, save_picture, save_pictures
+from trainlog.plot import Picture, Run, Style, paged, pictures, runs_of, save_picture, save_pictures
 
 
 def test_convert_to_a_sheet(tmp_path: Path) -> None:
@@ -144,3 +144,37 @@ def test_letters_that_no_font_has_are_boxes_and_a_warning_says_so(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         save_picture(found[0], tmp_path, formats=["svg"])  # its viewer may have the font
+
+
+def _wide(folder: Path, count: int) -> list[Run]:
+    keys = ("reward", "length", "speed", "overview-2", "loss/policy", "loss/value", "loss/kl")
+    rows = [{"step": 1000 * n, **{key: (n % 7) * (k + 1.5) for k, key in enumerate(keys)}} for n in range(30)]
+    return runs_of([write_log(folder / f"run-{number}.flog", rows) for number in range(count)])
+
+
+@pytest.mark.parametrize("count", [1, 20, 30])
+def test_a_sheet_fits_on_slides(count: int, tmp_path: Path) -> None:
+    """It is as many files as it takes; no figure is lost, and no file takes the place of another."""
+    made = pictures(_wide(tmp_path, count))
+    sheets = {picture.name: picture.figure for picture in made if isinstance(picture.figure, Grid)}
+    assert len(sheets["overview"].figures) == 7
+    style = Style.of(preset="slide", dpi=96)
+    written = [path for paths in save_pictures(made, tmp_path / "out", formats=["png"], style=style) for path in paths]
+    assert len(set(written)) == len(written)
+    for path in written:
+        with Image.open(path) as image:
+            assert image.size == (960, 540), path.name
+    pages = [page for page in paged(made, style) if isinstance(page.figure, Grid)]
+    for name, sheet in sheets.items():
+        own = [page.figure for page in pages if page.name.startswith(name)]
+        assert [figure for page in own if isinstance(page, Grid) for figure in page.figures] == [*sheet.figures]
+    assert "(2 of 4)" in str(pages[1].figure.title)  # type: ignore[union-attr]
+    assert paged(made, Style()) == made
+
+
+def test_a_sheet_that_fits_on_a_slide_is_one_file(tmp_path: Path) -> None:
+    made = pictures(runs_of([write_log(tmp_path / "a.flog", [{"reward": n, "loss": -n} for n in range(9)])]))
+    found = paged(made, Style.of(preset="slide"))
+    assert [page.name for page in found] == ["overview", "reward", "loss"]
+    assert found[0].size(960, 540) == (960, 540)
+    assert "of" not in found[0].figure.title.split()

@@ -25,6 +25,7 @@ from trainlog.plot import (
     Run,
     Style,
     groups_of,
+    paged,
     pictures,
     runs_of,
     save_pictures,
@@ -232,7 +233,7 @@ def command(
     plot, size = plot_options(options)
     style = Style.of(plot.theme, preset, size if given or preset is None else None, dpi, outlines)
     runs = runs_of([registry.open(path) for path in without_repeats(find_logs(logs))], only=plot.y)
-    figures = pictures(runs, plot)
+    figures = paged(pictures(runs, plot), style)
     written: list[Path] = []
     with progress("figures", len(figures)) as update:
         for done, paths in enumerate(save_pictures(figures, output, formats=formats, style=style)):

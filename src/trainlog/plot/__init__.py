@@ -15,7 +15,7 @@ from trainlog.plot.figures import main_metric, metrics_of, pictures
 from trainlog.plot.options import Group, PlotOptions, groups_of
 from trainlog.plot.picture import Block, Picture
 from trainlog.plot.run import Metric, Run, runs_of
-from trainlog.plot.save import PRESETS, Format, Style, save_figure, save_picture, save_pictures
+from trainlog.plot.save import PRESETS, Format, Style, paged, save_figure, save_picture, save_pictures
 from trainlog.plot.seeds import BANDS, BandName
 from trainlog.statistics import CENTERS, CenterName
 
@@ -38,6 +38,7 @@ __all__ = [
     "groups_of",
     "main_metric",
     "metrics_of",
+    "paged",
     "pictures",
     "runs_of",
     "save_figure",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     from trainlog.draw import Drawing, Figure, Theme
     from trainlog.plot.picture import Picture
 
-__all__ = ["PRESETS", "Format", "Preset", "Style", "encode", "save_figure", "save_picture", "save_pictures"]
+__all__ = ["PRESETS", "Format", "Preset", "Style", "encode", "paged", "save_figure", "save_picture", "save_pictures"]
 
 Format = Literal["svg", "png", "pdf", "gif"]
 
 _GIF_FPS: Final = 20
+_OF_PAGE: Final = (4, 2, 1)  # figures
 _DPI: Final = 96  # pixels of a drawing for an inch
 _POINT: Final = _DPI / 72
 _FEWEST_SHARED: Final = 12  # pictures; fewer are drawn before another process begins
@@ -42,6 +44,7 @@ class Preset(NamedTuple):
         width, height: in inches.
         points: the font size of labels.
         dpi: pixels of a PNG for an inch.
+        is_page: whether nothing may be larger, see `paged`.
 
     """
 
@@ -49,12 +52,13 @@ class Preset(NamedTuple):
     height: float
     points: float
     dpi: int
+    is_page: bool = False
 
 
 PRESETS: Final[Mapping[str, Preset]] = {
     "column": Preset(3.25, 2.4, 8, 300),  # one of the two columns of ICML, IEEE, ACL
     "text": Preset(5.5, 2.75, 8, 300),  # the width of the text of NeurIPS and ICLR
-    "slide": Preset(10, 5.625, 16, 192),
+    "slide": Preset(10, 5.625, 16, 192, is_page=True),
 }
 
 
@@ -66,6 +70,7 @@ class Style(NamedTuple):
         theme: of the figures.
         scale: pixels of a PNG for a pixel of the figure.
         outlines: whether letters of an SVG are shapes.
+        is_page: whether no figure may be larger, so that a sheet of several is several pages, see `paged`.
 
     """
 
@@ -74,6 +79,7 @@ class Style(NamedTuple):
     theme: str | Theme = "light"
     scale: float = 2
     outlines: bool = False
+    is_page: bool = False
 
     @classmethod
     def of(
@@ -89,10 +95,10 @@ class Style(NamedTuple):
 
         if preset is None:
             return cls(*(size or (960, 540)), theme, (dpi or 2 * _DPI) / _DPI, outlines)
-        width, height, points, usual = PRESETS[preset]
-        pixels = size or (round(width * _DPI), round(height * _DPI))
-        letters = replace(find_theme(theme), font_size=points * _POINT)
-        return cls(*pixels, letters, (dpi or usual) / _DPI, outlines)
+        chosen = PRESETS[preset]
+        pixels = size or (round(chosen.width * _DPI), round(chosen.height * _DPI))
+        letters = replace(find_theme(theme), font_size=chosen.points * _POINT)
+        return cls(*pixels, letters, (dpi or chosen.dpi) / _DPI, outlines, chosen.is_page)
 
 
 def save_figure(
@@ -211,6 +217,47 @@ def save_picture(
     )
 
 
+def paged(pictures: Sequence[Picture], style: Style) -> list[Picture]:
+    """*pictures*, of which sheets of several figures are pages of the size of *style*, where it asks for pages.
+
+    A page has four figures, or two, or one: as many as fit with all of their letters. The second page has the name of
+    the first with ``-2`` behind it.
+    """
+    found: list[Picture] = []
+    names = {picture.name for picture in pictures}
+    for picture in pictures:
+        pages = _pages(picture, style) if style.is_page and picture.columns * picture.rows > 1 else [picture]
+        for page in pages:
+            free = (f"{picture.name}-{n}" for n in itertools.count(2))
+            name = picture.name if page is pages[0] else next(name for name in free if name not in names)
+            names.add(name)
+            found.append(page._replace(name=name))
+    return found
+
+
+def _pages(picture: Picture, style: Style) -> list[Picture]:
+    from trainlog.draw import Grid, layout
+
+    grid = picture.figure
+    if not isinstance(grid, Grid):
+        return [picture._replace(columns=1, rows=1)]
+    for count in _OF_PAGE:
+        parts = [grid.figures[n : n + count] for n in range(0, len(grid.figures), count)]
+        of = f"of {len(parts)})"
+        titles = [f"{grid.title} ({n + 1} {of}".strip() if len(parts) > 1 else grid.title for n in range(len(parts))]
+        grids = [
+            replace(grid, figures=part, columns=min(len(part), 2), title=title)
+            for part, title in zip(parts, titles, strict=True)
+        ]
+        drawings = (layout(one, style.width, style.height, theme=style.theme, whole=True) for one in grids)
+        if count == 1 or all(drawing.height <= style.height for drawing in drawings):
+            break
+    blocks = [picture.blocks, *[()] * len(grids)]
+    return [
+        picture._replace(figure=one, blocks=own, columns=1, rows=1) for one, own in zip(grids, blocks, strict=False)
+    ]
+
+
 def save_pictures(
     pictures: Sequence[Picture],
     folder: str | os.PathLike[str],
@@ -218,8 +265,12 @@ def save_pictures(
     formats: Sequence[Format] = ("svg", "png"),
     style: Style | None = None,
 ) -> Iterator[list[Path]]:
-    """Write *pictures* as `save_picture` does, many in several processes; yields the files of each in order."""
+    """Write *pictures* as `save_picture` does, many in several processes; yields the files of each in order.
+
+    Sheets are pages where *style* asks for them, see `paged`.
+    """
     style = style or Style()
+    pictures = paged(pictures, style)
     write = partial(
         save_picture,
         folder=folder,
