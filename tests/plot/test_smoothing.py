@@ -37,7 +37,24 @@ def test_deviation_of_a_window(values: np.ndarray, window: int) -> None:
         part = values[max(n - half, 0) : n + half + 1]
         part = part[np.isfinite(part)]
         if len(part):
-            assert found[n] == pytest.approx(part.std(), abs=1e-3)
+            assert found[n] == pytest.approx(part.std(ddof=1) if len(part) > 1 else 0.0, abs=1e-3)
+
+
+def test_a_band_of_a_window_is_as_wide_at_the_ends_as_between() -> None:
+    """By the mean of its squares, over many curves of one noise, which is 1."""
+    noise = np.random.default_rng(0).normal(size=(4000, 30))
+    widths = np.sqrt((np.array([window_std(curve, 5) for curve in noise]) ** 2).mean(axis=0))
+    np.testing.assert_allclose(widths, 1.0, atol=0.03)
+
+
+@pytest.mark.parametrize(("window", "wider"), [(5, 2.0), (51, 2.7)])
+def test_a_smoothed_curve_is_less_certain_at_its_ends(window: int, wider: float) -> None:
+    """By as much as docs/plot.md says of the bands of several runs: a line through few values is."""
+    noise = np.random.default_rng(0).normal(size=(2000, 120))
+    spread = np.array([centered_average(curve, window) for curve in noise]).std(axis=0)
+    half = window // 2
+    np.testing.assert_allclose(spread[half:-half], window**-0.5, rtol=0.1)
+    np.testing.assert_allclose(spread[[0, -1]], wider * window**-0.5, rtol=0.1)
 
 
 def test_only_restless_curves_are_smoothed_unasked() -> None:

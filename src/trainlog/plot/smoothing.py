@@ -138,13 +138,20 @@ def _extreme(values: Floats, window: int) -> Floats:
 
 
 def window_std(values: Floats, window: int) -> Floats:
-    """Standard deviation over *window* values around each, at the ends over those there are, float64 (n,). O(n)."""
-    finite = values[np.isfinite(values)]
+    """Standard deviation of the sample of *window* values around each, float64 (n,). O(n).
+
+    At the ends it is that of the values there are. It is 0 where there is one value only, and NaN where there is none.
+    """
+    is_finite = np.isfinite(values)
+    finite = values[is_finite]
     if not len(finite):
         return np.full(len(values), np.nan)
     half = min(window // 2, (len(values) - 1) // 2)
     around = np.append(values - np.median(finite), np.full(half, np.nan))  # avoids the cancellation of large squares
     with np.errstate(over="ignore", invalid="ignore"):
         square, mean = (moving_average(part, 2 * half + 1)[half:] for part in (around**2, around))
-        deviation: Floats = np.sqrt(np.maximum(square - mean**2, 0.0))
+        before = np.concatenate(([0], np.cumsum(is_finite)))
+        places = np.arange(len(values))
+        count = before[np.minimum(places + half + 1, len(values))] - before[np.maximum(places - half, 0)]
+        deviation: Floats = np.sqrt(np.maximum(square - mean**2, 0.0) * (count / np.maximum(count - 1, 1)))
     return deviation
