@@ -16,6 +16,7 @@ from served import Site
 from trainlog import Kind, TrainingCurveRecorder, Variable
 from trainlog.conventions import AXES, AxisName
 from trainlog.plot import Metric, PlotOptions, Run, pictures, save_picture
+from trainlog.plot.behavior import words_over
 from trainlog.plot.figures import main_metric
 
 _NAN = math.nan
@@ -288,6 +289,34 @@ def test_the_path(log: Path, runs: Path, serve: Callable[..., Site]) -> None:
     for name in ("x", "y"):
         drawn = picture.blocks[0].columns[name].tolist()
         assert places[name] == [value if math.isfinite(value) else None for value in drawn]
+
+
+_WALK = ("walk", "run")
+_STRIPS: dict[str, list[dict[str, Any]]] = {
+    "absent at times": [{"behavior": _WALK[n // 5 % 2]} if n % 3 else {} for n in range(40)],
+    "null at times": [{"behavior": _WALK[n // 5 % 2] if n % 3 else None} for n in range(40)],
+    "empty at times": [{"behavior": _WALK[n // 5 % 2] if n % 3 else ""} for n in range(40)],
+    "NaN at times": [{"behavior": _WALK[n // 5 % 2] if n % 3 else _NAN} for n in range(40)],
+    "a number at times": [{"behavior": _WALK[n // 5 % 2] if n % 3 else n} for n in range(40)],
+    "a list at times": [{"behavior": _WALK[n // 5 % 2] if n % 3 else [n, 1]} for n in range(40)],
+}
+
+
+@pytest.mark.parametrize("name", _STRIPS)
+def test_the_words(name: str, runs: Path, serve: Callable[..., Site]) -> None:
+    """A frame without a word goes on with that before it, also at the beginning of a range; a number is a gap."""
+    run = Run(write_log(runs / "run.flog", [{"step": n, **row} for n, row in enumerate(_STRIPS[name])]))
+    x, words = words_over(run, Kind.STATS, "behavior", run.axis(Kind.STATS, "step"))
+    drawn = [(x[n], words[n]) for n in range(len(x)) if not n or words[n] != words[n - 1]]
+    site = serve(runs)
+    strip = site.run("run.flog", "series", keys="behavior", x="step")["series"]["behavior"]
+    texts = [*strip["texts"], None]
+    assert list(zip(strip["x"], [texts[code] for code in strip["code"]], strict=True)) == drawn
+    for low in range(2, 30):
+        part = site.run("run.flog", "series", keys="behavior", x="step", **{"from": low, "to": 35})["series"][
+            "behavior"
+        ]
+        assert texts[part["code"][0]] == [word for place, word in drawn if place <= low - 1][-1]
 
 
 def test_words_with_some_numbers_are_words(runs: Path, serve: Callable[..., Site]) -> None:

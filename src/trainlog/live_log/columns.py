@@ -16,7 +16,7 @@ from trainlog.table.column import VALUE, Column
 from trainlog.table.table import Table
 from trainlog.table.values import is_word, number
 
-__all__ = ["Columns", "Rows", "Series"]
+__all__ = ["MOST_TEXTS", "Columns", "Rows", "Series"]
 
 MOST_KEYS: Final = 4096  # a frame whose keys are data would have no end of them
 MOST_LEFT_OUT: Final = 1 << 14  # names of others

@@ -161,11 +161,11 @@ class Columns:
     def present(self, key: str) -> Bools:
         """Which frames have a value: NaN is one, null is not. Bools of shape (rows,).
 
-        In a column of numbers a word is a NaN, and an empty text, a list or a map is no value.
+        In a column of numbers a word is a NaN; an empty text, a list or a map is no value.
         """
         valid = self.table.valid(key)
         column = self.table.stored(key)
-        if isinstance(column, SparseColumn) or column.values.dtype != object or not self.is_number(key):
+        if isinstance(column, SparseColumn) or column.values.dtype != object:
             return valid
         single = [isinstance(value, _SINGLE) and value != "" for value in column.values.tolist()]
         return valid & np.array(single, np.bool_)

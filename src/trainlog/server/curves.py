@@ -22,7 +22,7 @@ from trainlog.axis_values import (
 from trainlog.conventions import AXES, EPISODE_START, AxisKey, AxisName, Conventions
 from trainlog.episode_summary import is_summary
 from trainlog.live_log.column_file import ColumnFile, codes_of, is_nan
-from trainlog.live_log.columns import Series
+from trainlog.live_log.columns import MOST_TEXTS, Series
 from trainlog.live_log.log import Log
 from trainlog.model import Kind
 from trainlog.scan import Scan
@@ -47,6 +47,7 @@ __all__ = [
 _FRAME: Final = 8  # bytes; no frame is smaller
 _MOST_DAMAGED: Final = 200
 _MOST_ASIDE: Final = 64
+_BEFORE: Final = 1 << 16  # rows in front of a range, in which its first text is looked for
 
 Floats = npt.NDArray[np.float64]
 
@@ -276,7 +277,7 @@ def curve(
 
     series = series_of(log, kind, key)
     if series.shape == "text":
-        return _strip(window.codes(log, kind, key), window.x, list(series.texts), points)
+        return _strip(*_states(log, kind, key, window), list(series.texts), points)
     values = window.numbers(log, kind, key)
     known, infinite = np.isfinite(values), np.isinf(values)
     is_lost = is_nan(values) | infinite | (codes_of(values) >= 0)  # in a column of numbers a word is a NaN
@@ -309,7 +310,7 @@ def smooth_curve(
     if smooth is None and (Conventions.is_evaluation(f"{key} {part}") or Run(log.reader).is_sampled(Metric(kind, key))):
         return None
     values = whole.numbers(log, kind, key)
-    known = ~np.isnan(values) | is_nan(values) | (codes_of(values) >= 0)
+    known = _is_there(values)
     found = smoothed(values[known], smooth)
     if found is None:
         return None
@@ -354,6 +355,26 @@ def damage_of(log: Log, kind: Kind, axis: AxisName) -> list[tuple[float, float]]
         behind = int(np.clip(np.searchsorted(orders, gap.offset), 1, len(orders) - 1))
         found.add((float(x[behind - 1]), float(x[behind])))
     return sorted(one for one in found if np.isfinite(one).all())
+
+
+def _states(log: Log, kind: Kind, key: str, window: Window) -> tuple[npt.NDArray[np.int32], Floats]:
+    """The texts of *key* by number, and where they begin: a frame that lacks it goes on with the text before it."""
+    values, x = window.numbers(log, kind, key), window.x
+    series = series_of(log, kind, key)
+    if len(series.texts) >= MOST_TEXTS:  # then what is no number, nor a known text, may be one of the others
+        return codes_of(values), x
+    kept = _is_there(values)
+    if len(kept) and not kept[0]:
+        before = series.numbers(max(int(window.rows[0]) - _BEFORE, 0), int(window.rows[0]))
+        if len(known := np.flatnonzero(_is_there(before))):
+            values[0], kept[0] = before[known[-1]], True
+    return codes_of(values[kept]), x[kept]
+
+
+def _is_there(values: Floats) -> npt.NDArray[np.bool_]:
+    """Which rows have a value, be it a text, a number or NaN."""
+    there: npt.NDArray[np.bool_] = ~np.isnan(values) | is_nan(values) | (codes_of(values) >= 0)
+    return there
 
 
 def _strip(codes: npt.NDArray[np.int32], x: Floats, texts: list[str], points: int) -> dict[str, Any]:

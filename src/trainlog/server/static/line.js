@@ -69,7 +69,10 @@ export class Line {
       const x = own.key === null ? message.time[i] : columnOf(own.key)[i] * own.factor;
       const value = values[i];
       if (!Number.isFinite(x) || (zoom && x > zoom[1]) || (whereKey && columnOf(whereKey)[i] !== whereText)) continue;
-      if (this.curve.texts) this.appendText(x, value), this.again ||= typeof value === "number"; // of more numbers it is a curve
+      if (this.curve.texts) {
+        if (typeof value === "string") this.appendText(x, value);
+        else if (values.length) this.again = true; // nothing, or a number: the server knows whether it is a curve by now
+      }
       else if (typeof value === "number") {
         if (value < (this.spec.floor ?? -Infinity)) { this.below++; continue; }
         this.curve.x.push(x);
@@ -84,11 +87,11 @@ export class Line {
     return this.curve.x.length <= Math.max(3 * this.loaded, 6000);
   }
 
-  /** @param {number} x @param {unknown} text */
+  /** @param {number} x @param {string} text */
   appendText(x, text) {
     const { texts = [], code = [] } = this.curve;
-    if (typeof text === "string" && !texts.includes(text)) texts.push(text);
-    const now = typeof text === "string" ? texts.indexOf(text) : -1;
+    if (!texts.includes(text)) texts.push(text);
+    const now = texts.indexOf(text);
     if (!code.length || code[code.length - 1] !== now) {
       this.curve.x.push(x);
       code.push(now);
