@@ -100,6 +100,57 @@ def test_what_was_caught_and_what_was_not(tmp_path: Path, body: str, expected: s
     assert (found and found[0]) == expected
 
 
+@pytest.mark.parametrize("suffix", ["flog", "parquet"])
+@pytest.mark.parametrize("settings", ["{}", "{'background': 10}"])
+@pytest.mark.parametrize(
+    "after", ["log.stats({'step': 2})", "log.record_many([(None, trainlog.Kind.STATS, {'step': 2})])"]
+)
+def test_an_exit_before_other_frames_ends_no_run(tmp_path: Path, after: str, settings: str, suffix: str) -> None:
+    exits = "try: sys.exit(3)\nexcept SystemExit: pass\n"
+    assert ended(tmp_path / f"a.{suffix}", PLAIN, f"log.flush()\n{exits}{after}", settings) == ("finished", "")
+    assert ended(tmp_path / f"b.{suffix}", PLAIN, f"{after}\n{exits}", settings) == ("failed", "SystemExit: 3")
+
+
+def test_a_log_that_cannot_be_closed_keeps_no_other_one_open(tmp_path: Path) -> None:
+    script = """
+import sys, warnings, trainlog
+logs = [trainlog.TrainingRecorder(f"{sys.argv[1]}/{n}.flog", background=BACKGROUND) for n in range(4)]
+for log in logs:
+    log.stats({"step": 1})
+
+def refuse():
+    raise trainlog.errors.LogWriteError("no space is left")
+
+logs[1]._writer.close = refuse
+warnings.simplefilter("error")
+"""
+    for background in ("None", "10"):
+        folder = tmp_path / background
+        code = script.replace("BACKGROUND", background)
+        done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, timeout=60)
+        assert "no space is left" in done.stderr
+        logs = [trainlog.open(folder / f"{n}.flog") for n in (0, 2, 3)]
+        assert [(log.end and log.end.state, len(list(log.frames("stats")))) for log in logs] == [("finished", 1)] * 3
+
+
+@pytest.mark.parametrize("background", ["None", "10"])
+def test_a_log_that_is_begun_while_the_interpreter_ends(tmp_path: Path, background: str) -> None:
+    script = f"""
+import atexit, sys
+def late():
+    log = trainlog.TrainingRecorder(sys.argv[1], background={background})
+    log.stats({{"step": 1}})
+    kept.append(log)
+kept = []
+atexit.register(late)
+import trainlog
+trainlog.TrainingRecorder
+"""
+    path = tmp_path / "a.flog"
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, timeout=60)
+    assert [frame.data for frame in trainlog.open(path).frames("stats")] == [{"step": 1}], done.stderr
+
+
 def test_an_exception_that_is_dealt_with_around_the_run_ends_it_not(tmp_path: Path) -> None:
     script = PLAIN.replace("log = ", "try:\n  import nothing\nexcept ImportError:\n  log = ")
     body = script.replace("log.record", "  log.record").replace("BODY", "  log.close()")

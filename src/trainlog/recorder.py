@@ -278,6 +278,7 @@ class TrainingRecorder(ClosedByBlock):
             As ``record_creature_frame``.
 
         """
+        self._noted = None
         if self._sync_error is not None:
             self._raise_sync_error()
         now = self.now()
@@ -405,6 +406,8 @@ class TrainingRecorder(ClosedByBlock):
             self._put = self._raise_then_put
 
     def _raise_then_put(self, time: float, kind: Kind, data: Mapping[str, Any]) -> None:
+        """Record the first frame after an error of the thread, or after what may have ended the run."""
+        self._noted = None
         self._raise_sync_error()
         self._put(time, kind, data)
 
@@ -467,7 +470,8 @@ class TrainingRecorder(ClosedByBlock):
 
     def note(self, ending: Ending) -> None:
         """See `trainlog.run_end.OpenLog`."""
-        self._noted = ending, self._writer.size()
+        self._noted = ending, self._writer.size()  # which frames of `keep_last` change, too
+        self._put = self._raise_then_put
 
     def close_at_exit(self, ending: Ending | None) -> None:
         """See `trainlog.run_end.OpenLog`."""

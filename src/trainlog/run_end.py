@@ -156,9 +156,18 @@ def close_first() -> None:
 
 @atexit.register
 def _close_all() -> None:
+    """Close the logs, each of them, also when others cannot be; raises what they raised."""
     ending = _ending_of_the_process()
+    errors: list[BaseException] = []
     for log in list(open_logs):
-        log.close_at_exit(ending)
+        try:
+            log.close_at_exit(ending)
+        except BaseException as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise BaseExceptionGroup("several logs could not be closed", errors)
 
 
 def _ending_of_the_process() -> Ending | None:

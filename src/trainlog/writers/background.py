@@ -237,6 +237,15 @@ class Background(Writer):
         self._raise_error()
         return not (self._queue or self._spill.frames or self._late or self._busy) or self._ended.locked()
 
+    def _is_free(self) -> bool:
+        """Whether no other thread holds a lock that is needed to write, not even one that has been ended."""
+        for lock in (self._lock, self.lock):
+            if lock is not None:
+                if not lock.acquire(blocking=False):
+                    return False
+                lock.release()
+        return True
+
     def _interrupts(self) -> bool:
         return interrupts(self._lock) or interrupts(self.lock)
 
@@ -260,6 +269,8 @@ class Background(Writer):
                     self._write_all()
                 else:
                     wait_until(self._ended.locked)
+                    if not self._ended.locked() and self._is_free():  # the interpreter has ended the thread
+                        self._write_all()
                 if not self._has_reported:
                     self._write_final_event()
             self._spill.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import queue
+import sys
 import threading
 import time
 import weakref
@@ -64,9 +65,12 @@ def interrupts(lock: threading.RLock | None) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = math.inf) -> None:
-    """Wait until *condition* holds, so long at most. An exception of a signal handler ends it, and locks nothing."""
+    """Wait until *condition* holds, so long at most. An exception of a signal handler ends it, and locks nothing.
+
+    It does not wait when the interpreter has ended its daemon threads: what they would do is never done.
+    """
     pause, until = 1e-4, time.monotonic() + seconds
-    while not condition() and time.monotonic() < until:
+    while not condition() and time.monotonic() < until and not sys.is_finalizing():
         time.sleep(pause)
         pause = min(2 * pause, 0.01)
 
