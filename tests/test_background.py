@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import tempfile
 import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ from trainlog import Frame, Kind, TrainingRecorder
 from trainlog.cli import main
 from trainlog.errors import ClosedLog, LogWriteError, LogWriteWarning, UnsupportedFrame
 from trainlog.writers.background import Background, Policy
+from trainlog.writers.combine import snapshot
 
 
 def test_background_writes_all_in_order(tmp_path: Path) -> None:
@@ -35,6 +39,81 @@ def test_background_writes_all_in_order(tmp_path: Path) -> None:
     assert trainlog.open(path).table("creature")["pos"][:, 0].tolist() == list(range(1, 501))
     with pytest.raises(ClosedLog):
         log.write(stats(1))
+
+
+class Tensor:
+    """As those of PyTorch: numpy takes it only when it was detached, and its parts share its memory."""
+
+    def __init__(self, values: Any, requires_grad: bool = True) -> None:
+        self.values = np.asarray(values)
+        self.requires_grad = requires_grad
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self.requires_grad:
+            raise RuntimeError("cannot call numpy() on a tensor that requires grad")
+        return np.array(self.values, dtype) if copy else self.values
+
+    def detach(self) -> Tensor:
+        return Tensor(self.values, requires_grad=False)
+
+    def clone(self) -> Tensor:
+        return Tensor(self.values.copy(), self.requires_grad)
+
+    def isfinite(self) -> Any:
+        return np.isfinite(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, row: int) -> Tensor:
+        return Tensor(self.values[row], self.requires_grad)
+
+
+@dataclasses.dataclass
+class Totals:
+    episodes: list[int]
+
+
+def test_what_changes_while_it_waits_is_stored_as_it_was(tmp_path: Path) -> None:
+    """Rewards of the last episodes, a set, a parameter that is being trained: the next step changes them in place."""
+    last, seen, totals, weights = deque([0], maxlen=2), {0}, Totals([]), Tensor([0.0])
+    objects, record = np.array([[0]], dtype=object), np.zeros(1, [("x", np.int64)])
+    frames = []
+    for n in range(3):
+        last.append(n)
+        seen.add(n)
+        totals.episodes.append(n)
+        weights.values[0] = objects[0, 0] = record["x"] = n
+        data = {"last": last, "seen": seen, "totals": totals, "weights": weights, "of": objects, "record": record[0]}
+        frames.append(Frame(n, Kind.STATS, snapshot(data)))
+    with trainlog.create(tmp_path / "a.flog") as log:
+        log.write_all(frames)
+    found = [frame.data for frame in trainlog.open(tmp_path / "a.flog").frames()]
+    assert [data["last"] for data in found] == [[0, 0], [0, 1], [1, 2]]
+    assert [data["seen"] for data in found] == [[0], [0, 1], [0, 1, 2]]
+    assert [data["totals"] for data in found] == [{"episodes": [0]}, {"episodes": [0, 1]}, {"episodes": [0, 1, 2]}]
+    assert [data["weights"] for data in found] == [[0.0], [1.0], [2.0]]
+    assert [data["of"] for data in found] == [[[0]], [[1]], [[2]]]
+    assert [data["record"] for data in found] == [{"x": 0}, {"x": 1}, {"x": 2}]
+
+
+@pytest.mark.parametrize("options", [{}, {"background": 10}])
+def test_what_is_nested_without_end_is_refused_by_a_sentence(tmp_path: Path, options: dict[str, Any]) -> None:
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    round_and_round: dict[str, Any] = {}
+    round_and_round["again"] = round_and_round
+    with warnings.catch_warnings(), TrainingRecorder(tmp_path / "a.flog", **options) as log:
+        warnings.simplefilter("ignore", LogWriteWarning)
+        for data in ({"deep": deep}, round_and_round):
+            with pytest.raises(UnsupportedFrame, match="nested deeper"):  # noqa: PT012 - in the background by the next
+                log.stats(data)
+                log.flush()
+            with pytest.raises(UnsupportedFrame, match="nested deeper"):
+                log.keep_last(frames=3).record(None, data)
+        log.stats({"step": 1})
+    assert [frame.data for frame in trainlog.open(tmp_path / "a.flog").frames("stats")] == [{"step": 1}]
 
 
 def test_errors_of_the_background_come_with_the_next_call() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import trainlog
+from test_background import Tensor
 from trainlog import Kind, TrainingRecorder
 from trainlog.errors import ClosedLog, UnsupportedFrame
 
@@ -61,6 +62,27 @@ def test_what_is_a_nan(tmp_path: Path, value: object) -> None:
         log.keep_last(frames=5).record(0.0, {"x": value})
         log.keep_last(frames=5, on_nan=False).record(0.0, {"x": value})
     assert times(path) == [0.0]
+
+
+def test_a_tensor_that_numpy_does_not_take(tmp_path: Path) -> None:
+    path = tmp_path / "a.flog"
+    weights = Tensor([0.0])
+    with TrainingRecorder(path) as log:
+        dense = log.keep_last(frames=5)
+        for value in (1.0, np.nan, 3.0):
+            weights.values[0] = value
+            dense.record(value if value == value else 2.0, {"weights": weights})
+    frames = [frame.data["weights"] for frame in trainlog.open(path).frames("creature")]
+    assert [str(value) for value in frames] == ["[1.0]", "[nan]"]
+
+
+def test_a_time_that_is_no_float(tmp_path: Path) -> None:
+    with TrainingRecorder(tmp_path / "a.flog") as log:
+        dense = log.keep_last(seconds=5)
+        for time in ("now", 10**400):
+            with pytest.raises(UnsupportedFrame, match="a time in seconds"):
+                dense.record(time, {"x": 1})  # type: ignore[arg-type]
+        assert not dense.frames
 
 
 def test_an_exception_writes_it(tmp_path: Path) -> None:

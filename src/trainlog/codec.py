@@ -346,7 +346,7 @@ class Writer(ABC):
         """
         try:
             float(frame.time)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise UnsupportedFrame(f"a frame has a time in seconds, not {frame.time!r}") from error
 
     def size(self) -> int | None:

@@ -118,6 +118,25 @@ def others(say: Say, path: str, options: dict[str, Any], name: str, first: int, 
     say("wrong", f"rewinds that returned are ignored: {hidden}") if set(hidden) & set(visible) else None
 
 
+def keeps(say: Say, path: str, options: dict[str, Any], first: int, stride: int) -> None:
+    """Write what ``keep_last`` keeps with a Ctrl-C before each bytecode, and again with the next frames."""
+    faults, log = _open(path, options)
+    calls = Calls(log, 0)
+    dense = log.keep_last(frames=8, kind="stats")
+    for bytecode in itertools.count(first, stride):
+        say("bytecode", bytecode)
+        for _ in range(3):
+            dense.record(None, {"n": calls.tried, "step": calls.tried})
+            calls.returned.append(calls.tried)
+            calls.tried += 1
+        _, sent = interrupt(faults, bytecode, lambda: dense.write("fall"))
+        if not sent:
+            break
+        if bytecode // stride % 2:  # else they are kept until there are more of them
+            dense.write("fall")
+    _rewind_and_close(say, path, log, calls)
+
+
 def closes(say: Say, path: str, options: dict[str, Any], first: int, stride: int, full: bool) -> None:
     """Close a log with a Ctrl-C before each bytecode, and once more; each time a log of its own.
 

@@ -70,6 +70,11 @@ def test_ctrl_c_at_every_bytecode_of_record_many(run: Callable[..., None]) -> No
     run(interrupts.others, "record_many", 1 + SEED, STRIDE)
 
 
+@pytest.mark.parametrize("mode", ["raise", "warn"])
+def test_ctrl_c_at_every_bytecode_of_keep_last(run: Callable[..., None]) -> None:
+    run(interrupts.keeps, 1 + SEED, 1)
+
+
 @modes
 @pytest.mark.parametrize("full", [False, True])
 def test_ctrl_c_at_every_bytecode_of_close(run: Callable[..., None], full: bool) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from trainlog.conventions import REWIND
 from trainlog.model import Frame, Kind, KindLike
 
 __all__ = ["Every", "ForwardingWriter", "Nowhere", "Tee", "first_to_drop", "snapshot"]
+
+_IMMUTABLE: Final = frozenset([float, int, bool, str, bytes, type(None)])
+_DEPTH: Final = 300  # of lists and maps
 
 
 def first_to_drop(frames: Iterable[Frame]) -> int | None:
@@ -149,19 +154,28 @@ class Every(ForwardingWriter):
         self._writer.write(frame)
 
 
-def snapshot(value: Any) -> Any:
-    """Copy *value*: simulators and trainers change their arrays and tensors in place at the next step."""
-    if isinstance(value, np.ndarray):
+def snapshot(value: Any, left: int = _DEPTH) -> Any:
+    """Copy *value*: simulators and trainers change their arrays, tensors and queues in place at the next step.
+
+    What cannot be copied, and what is nested deeper than any log holds, is given back as it is: the other writer raises
+    a better error.
+    """
+    if type(value) in _IMMUTABLE or not left:
+        return value
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return value.copy()
     if isinstance(value, Mapping):
-        return {key: snapshot(item) for key, item in value.items()}
+        return {key: snapshot(item, left - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [snapshot(item) for item in value]
-    if isinstance(value, bytearray):
+        return [snapshot(item, left - 1) for item in value]
+    if isinstance(value, bytearray | memoryview):
         return bytes(value)
-    if hasattr(value, "__array__") and not isinstance(value, np.generic):
-        try:
+    if isinstance(value, np.generic):
+        return value.copy()  # a record is a view of its array
+    if is_tensor := hasattr(value, "__array__") and not isinstance(value, np.ndarray):
+        with contextlib.suppress(Exception):  # on a device, with a gradient, of a type that numpy does not have
             return np.array(value)
-        except Exception:  # noqa: BLE001 - __array__ may raise anything; the other writer raises a better error
-            return value
-    return value
+    try:
+        return value.detach().clone() if is_tensor and hasattr(value, "detach") else copy.deepcopy(value)
+    except Exception:  # noqa: BLE001 - what belongs to others may raise anything
+        return value

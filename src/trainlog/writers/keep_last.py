@@ -6,17 +6,26 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from trainlog.codec import Writer
+from trainlog.errors import ClosedLog, UnsupportedFrame
 from trainlog.model import Frame, Kind, KindLike
 from trainlog.writers.combine import snapshot
 
 __all__ = ["KeepLast"]
 
 _Clock = Callable[[], float]
+
+
+class _Kept(NamedTuple):
+    """A frame, which of all it is, counted from 1, and by how many seconds times went on until then."""
+
+    number: int
+    elapsed: float
+    frame: Frame
 
 
 class KeepLast:
@@ -63,12 +72,17 @@ class KeepLast:
         self._on_nan = on_nan
         self._was_nan = False
         self._elapsed = 0.0  # seconds by which times went on so far
-        self._kept: deque[tuple[float, Frame]] = deque(maxlen=frames)
+        self._kept: deque[_Kept] = deque(maxlen=frames)
+        self._recorded = 0
+        self._written = 0  # which of those are in the log: a number, as one statement sets it, whatever interrupts
 
     @property
     def frames(self) -> list[Frame]:
         """Those that are kept, the oldest first."""
-        return [frame for _, frame in self._kept]
+        return [kept.frame for kept in self._unwritten()]
+
+    def _unwritten(self) -> list[_Kept]:
+        return [kept for kept in self._kept.copy() if kept.number > self._written]
 
     def record(self, timestamp: float | None, data: Mapping[str, Any]) -> None:
         """Keep a copy of *data*; a time of None is now.
@@ -82,13 +96,15 @@ class KeepLast:
         frame = Frame(time, self._kind, snapshot(data))
         self._writer.check(frame)
         if self._kept and self._seconds is not None:
-            self._elapsed += min(max(0.0, time - self._kept[-1][1].time), 2 * self._seconds)  # also of NaN and infinity
-        self._kept.append((self._elapsed, frame))
+            since = time - self._kept[-1].frame.time
+            self._elapsed += min(max(0.0, since), 2 * self._seconds)  # also of NaN and infinity
+        self._recorded += 1
+        self._kept.append(_Kept(self._recorded, self._elapsed, frame))
         if self._seconds is not None:
-            while self._kept[0][0] < self._elapsed - self._seconds:
+            while self._kept[0].elapsed < self._elapsed - self._seconds:
                 self._kept.popleft()
         if self._on_nan:
-            bad = [key for key, value in data.items() if _is_bad(value)]
+            bad = [key for key, value in frame.data.items() if _is_bad(value)]
             if bad and not self._was_nan:
                 self.write("nan", {"keys": bad})
             self._was_nan = bool(bad)
@@ -106,12 +122,21 @@ class KeepLast:
             LogWriteError: with ``on_error="raise"``, when they cannot be written. They are still kept.
 
         """
-        kept = self.frames
-        times = {"from": kept[0].time, "to": kept[-1].time} if kept else {}
+        kept = self._unwritten()
+        times = {"from": kept[0].frame.time, "to": kept[-1].frame.time} if kept else {}
         event = {**(data or {}), "type": event_type, "by": "keep_last", "kept": len(kept), **times}
-        time = kept[-1].time if kept else self._clock()
-        self._writer.put_many([*kept, Frame(time, Kind.EVENT, event)])
-        for _ in kept:
+        time = kept[-1].frame.time if kept else self._clock()
+        written, before = kept[-1].number if kept else 0, self._writer.size()
+        try:
+            self._writer.put_many([*(one.frame for one in kept), Frame(time, Kind.EVENT, event)])
+            self._written = max(self._written, written)
+        except (OSError, UnsupportedFrame, ClosedLog):
+            raise
+        except BaseException:  # of a signal handler, or a warning; they may have been written before it
+            if self._writer.size() != before:
+                self._written = max(self._written, written)
+            raise
+        while self._kept and self._kept[0].number <= self._written:
             self._kept.popleft()
         return len(kept)
 
@@ -133,6 +158,9 @@ def _is_bad(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(map(_is_bad, value))
     if isinstance(value, np.ndarray | np.floating) or hasattr(value, "__array__"):
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except Exception:  # noqa: BLE001 - a tensor on a device, or of a type that numpy does not have
+            return hasattr(value, "isfinite") and not bool(value.isfinite().all())
         return array.dtype.kind in "fc" and not np.isfinite(array).all()
     return False
