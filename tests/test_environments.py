@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import itertools
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trainlog
-from trainlog.environments import EnvironmentRecorder
-from trainlog.errors import MissingExtra, TrainlogWarning
+from test_background import Tensor
+from trainlog.environments import EnvironmentRecorder, VectorRecorder
+from trainlog.errors import LogWriteError, MissingExtra, TrainlogWarning
 
 NO = np.zeros(2, bool)
 
@@ -206,3 +210,56 @@ def test_what_is_read_is_what_was_done(
                 assert (one.length, one.total_reward) == (len(rewards), float(np.cumsum(rewards)[-1]))
             else:
                 assert one.length is None
+
+
+def test_tensors_that_the_simulator_fills_again(tmp_path: Path) -> None:
+    with recorder(tmp_path) as log:
+        vector, single = log.vector(2, "same_step"), EnvironmentRecorder(log, env_id=2)
+        obs = Tensor([[1.0], [2.0]])
+        vector.reset({"state": obs})
+        single.reset(obs)
+        obs.values += 10
+        reward, ends, no = Tensor([1.0, 2.0]), Tensor([False, True]), Tensor(NO)
+        final = [{"state": row} for row in Tensor([[3.0], [4.0]])]
+        vector.step(reward, ends, no, obs={"state": obs}, final_obs=final)
+        obs.values += 10
+        vector.step(reward, no, ends, obs={"state": obs}, final_obs=final)
+        vector.reset({"state": Tensor([[5.0], [6.0]])}, mask=ends)
+        vector.step(reward, no, no)
+        single.step(1.0, False, False)
+    starts = {(one.env, one.number): one.start for one in read(tmp_path)}
+    first, second, third, fourth, other = (starts[key] for key in sorted(starts))
+    assert [one["obs/state"] for one in (first, second, third, fourth)] == [[1.0], [2.0], [12.0], [6.0]]
+    assert other["obs"] == [[1.0], [2.0]]
+
+
+@pytest.mark.parametrize("mode", ["next_step", "same_step", "disabled"])
+def test_an_error_of_the_log_costs_its_frame_alone(mode: str) -> None:
+    def run(refused: range) -> tuple[list[str], tuple[int, ...]]:
+        calls: list[tuple[str, Any]] = []
+        count = itertools.count()
+
+        def record(*call: Any) -> None:
+            if next(count) in refused:
+                raise LogWriteError("the disk is full")
+            calls.append(call)
+
+        log: Any = SimpleNamespace(record_creature_frame=record, record_stats_frame=record, record_event=record)
+        vector, single = VectorRecorder(log, 3, mode), EnvironmentRecorder(log, env_id=3)
+        vector.reset(np.zeros((3, 1)))
+        draw = np.random.default_rng(1)
+        for _ in range(40):
+            ends, reward, obs = draw.random(3) < 0.2, draw.normal(size=3), draw.normal(size=(3, 1))
+            with contextlib.suppress(LogWriteError):
+                vector.step(reward, ends, np.zeros(3, bool), obs=obs, final_obs=obs)
+            with contextlib.suppress(LogWriteError):
+                single.step(reward[0], ends[0], False)
+            if mode == "disabled":
+                vector.reset(obs, mask=ends)
+        return [*map(repr, calls)], (vector.steps, vector.episodes, single.steps, single.episodes)
+
+    whole, counts = run(range(0))
+    for first in range(0, 60, 3):
+        found, counts_then = run(range(first, first + 2))
+        assert counts_then == counts
+        assert set(found) < set(whole), "other frames than without the error"

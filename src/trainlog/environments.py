@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from trainlog.codecs.plain_object import as_array
 from trainlog.conventions import EPISODE_END, EPISODE_START
 from trainlog.errors import TrainlogWarning
+from trainlog.writers.combine import snapshot
 
 __all__ = ["EnvironmentRecorder", "Settings", "VectorRecorder", "leaves", "of_row"]
 
@@ -97,16 +99,15 @@ class _Recorder:
         if every > 1:
             self._about["every"] = every
 
-    def _started(self, env: Any, obs: Any) -> None:
-        event = {"env": env, "step": self.steps, **self._about}
+    def _started(self, env: Any, obs: Any, step: int) -> None:
+        event = {"env": env, "step": step, **self._about}
         if obs is not None:
             event["obs"] = obs
         self._log.record_event(None, EPISODE_START, event)
 
-    def _finished(self, env: int, length: int, total: float) -> None:
-        self.episodes += 1
+    def _finished(self, env: int, length: int, total: float, episode: int) -> None:
         if self._stats:
-            row = {"step": self.steps, "episode": self.episodes, "env": env, "return": total, "length": length}
+            row = {"step": self.steps, "episode": episode, "env": env, "return": total, "length": length}
             self._log.record_stats_frame(None, row)
 
 
@@ -138,7 +139,7 @@ class EnvironmentRecorder(_Recorder):
 
     def reset(self, obs: Any = None) -> None:
         """An episode begins with the next step. One that is open stays without an end."""
-        self._begins, self._start = True, leaves(_copied(obs))
+        self._begins, self._start = True, snapshot(leaves(obs))
 
     @property
     def is_due(self) -> bool:
@@ -159,24 +160,26 @@ class EnvironmentRecorder(_Recorder):
 
         """
         reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
-        is_due = self.is_due
-        if self._begins:
-            self._started(self._env_id, self._start)
-            self._begins, self._start = False, None
-            self._length, self._return = 0, 0.0
+        is_due, begins, start, before = self.is_due, self._begins, self._start, self.steps
+        done = terminated or truncated
+        # All is counted before anything is recorded, so that an error of the log costs frames alone.
+        if begins:
+            self._start, self._length, self._return = None, 0, 0.0
+        self._begins = done
         self.steps += 1
+        self.episodes += done
         self._length += 1
         self._return += reward
-        done = terminated or truncated
+        if begins:
+            self._started(self._env_id, start, before)
         if is_due or done:
             frame: dict[str, Any] = {"step": self.steps, "env": self._env_id, "reward": reward}
             frame |= {"terminated": terminated, "truncated": truncated}
             self._log.record_creature_frame(None, {**frame, **(data or {})})
         if done:
-            self._begins = True
             event = {"env": self._env_id, "step": self.steps, "terminated": terminated, "truncated": truncated}
             self._log.record_event(None, EPISODE_END, event | {"length": self._length, "return": self._return})
-            self._finished(self._env_id, self._length, self._return)
+            self._finished(self._env_id, self._length, self._return, self.episodes)
 
 
 class VectorRecorder(_Recorder):
@@ -267,9 +270,10 @@ class VectorRecorder(_Recorder):
         )
         done = terminations | truncations
         obs = self._by_row("obs", obs)
-        env, real = self._ids, None
+        env, real, begun, before = self._ids, None, None, self.steps
+        # All is counted before anything is recorded, so that an error of the log costs frames alone.
         if not self._all_open:
-            real = self._advance(obs)
+            real, begun = self._advance(obs)
             if real.all():
                 real = None
             else:
@@ -283,10 +287,14 @@ class VectorRecorder(_Recorder):
             self.steps += int(np.count_nonzero(real))
             self._length += real
             self._return[real] += rewards[real]
-        ended = done.any()
         if self._every > 1:
             due = (self._length % self._every == 1) | done
             env = np.where(due, env, -1)
+        ended = np.flatnonzero(done) if done.any() else None
+        if ended is not None:
+            self._end(ended, obs)
+        if begun is not None:
+            self._started(*begun, before)
         if (self._every == 1 and real is None) or (env >= 0).any():
             frame: dict[str, Any] = {"step": self.steps, "env": env, "reward": rewards}
             frame |= {"terminated": terminations, "truncated": truncations}
@@ -294,18 +302,18 @@ class VectorRecorder(_Recorder):
                 frame |= data
             if obs is not None:
                 last = obs
-                if ended and self._after_end == _BEGINS:
-                    last = _with_final(obs, final_obs, np.flatnonzero(done))
+                if ended is not None and self._after_end == _BEGINS:
+                    last = _with_final(obs, final_obs, ended)
                 if last is not None:
                     frame["obs"] = last
                 elif not self._warned:
                     self._warn("the final observations were not given, so that the frames of last steps have no obs")
             self._log.record_creature_frame(None, frame)
-        if ended:
-            self._end(np.flatnonzero(done), terminations, truncations, obs)
+        if ended is not None:
+            self._record_ends(ended, terminations, truncations)
 
     def _row(self, name: str, values: Any, dtype: Any) -> npt.NDArray[Any]:
-        row = np.asarray(values, dtype)
+        row = np.asarray(as_array(values) if hasattr(values, "detach") else values, dtype)
         if row.shape != (self._num_envs,):
             raise ValueError(f"{name} has the shape {row.shape}, not ({self._num_envs},): one for each environment")
         return row
@@ -332,20 +340,26 @@ class VectorRecorder(_Recorder):
             if obs is None:
                 self._starts.pop(row, None)
             else:
-                self._starts[row] = _copied(of_row(obs, row))
+                self._starts[row] = snapshot(of_row(obs, row))
         self._all_open = False
 
-    def _advance(self, obs: Any) -> Bools:
-        """Begin what begins with this step; which rows are steps: bools, shape (num_envs,)."""
+    def _advance(self, obs: Any) -> tuple[Bools, tuple[Ints, Any] | None]:
+        """Begin what begins with this step.
+
+        Returns:
+            Which rows are steps: bools, shape (num_envs,); which environments begin, and what they were reset to.
+
+        """
         state = self._state
         resets = np.flatnonzero(state == _RESETS).tolist()
         real: Bools = state < _RESETS
         begins = np.flatnonzero(state == _BEGINS)
+        begun = None
         if (state == _ENDED).any() and not self._warned:
             self._warn("environments whose episode had ended made a step without a reset; it is in no episode")
         if len(begins):
             starts = [self._starts.pop(row, None) for row in begins.tolist()]
-            self._started(self._ids[begins], None if any(one is None for one in starts) else _stacked(starts))
+            begun = self._ids[begins], None if any(one is None for one in starts) else _stacked(starts)
             state[begins] = _OPEN
             self._length[begins] = 0
             self._return[begins] = 0.0
@@ -353,19 +367,24 @@ class VectorRecorder(_Recorder):
             self._begin(resets, obs)
         else:
             self._all_open = bool((state == _OPEN).all())
-        return real
+        return real, begun
 
-    def _end(self, rows: Ints, terminated: Bools, truncated: Bools, obs: Any) -> None:
-        lengths, returns = self._length[rows], self._return[rows]
-        event = {"env": self._ids[rows], "step": self.steps, "terminated": terminated[rows]}
-        event |= {"truncated": truncated[rows], "length": lengths, "return": returns}
-        self._log.record_event(None, EPISODE_END, event)
-        for env, length, total in zip(self._ids[rows].tolist(), lengths.tolist(), returns.tolist(), strict=True):
-            self._finished(env, length, total)
+    def _end(self, rows: Ints, obs: Any) -> None:
+        """End the episodes of *rows*; their lengths and returns stay until the next ones begin."""
+        self.episodes += len(rows)
         if self._after_end == _BEGINS:
             self._begin(rows.tolist(), obs)
         self._state[rows] = self._after_end
         self._all_open = False
+
+    def _record_ends(self, rows: Ints, terminated: Bools, truncated: Bools) -> None:
+        lengths, returns = self._length[rows], self._return[rows]
+        event = {"env": self._ids[rows], "step": self.steps, "terminated": terminated[rows]}
+        event |= {"truncated": truncated[rows], "length": lengths, "return": returns}
+        self._log.record_event(None, EPISODE_END, event)
+        ends = zip(self._ids[rows].tolist(), lengths.tolist(), returns.tolist(), strict=True)
+        for episode, (env, length, total) in enumerate(ends, self.episodes - len(rows) + 1):
+            self._finished(env, length, total, episode)
 
     def _warn(self, message: str) -> None:
         self._warned = True
@@ -377,20 +396,11 @@ def of_row(values: Any, row: int) -> Any:
     return {key: of_row(one, row) for key, one in values.items()} if isinstance(values, dict) else values[row]
 
 
-def _copied(value: Any) -> Any:
-    """*value* with arrays that their owner may fill again replaced by copies."""
-    if isinstance(value, Mapping):
-        return {key: _copied(one) for key, one in value.items()}
-    if isinstance(value, tuple):
-        copies = [_copied(one) for one in value]
-        make: Callable[..., Any] = getattr(type(value), "_make", tuple)
-        return make(copies)
-    return value.copy() if isinstance(value, np.ndarray) else value
-
-
 def _stacked(values: Sequence[Any]) -> Any:
     """The values of several environments as those of one frame."""
     if isinstance(values[0], dict):
+        if any(one.keys() != values[0].keys() for one in values):  # sequences of several lengths
+            return list(values)
         return {key: _stacked([one[key] for one in values]) for key in values[0]}
     try:
         return (
