@@ -23,6 +23,7 @@ from gymnasium import spaces  # noqa: E402
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv  # noqa: E402
 from gymnasium.wrappers.vector import RecordEpisodeStatistics  # noqa: E402
 
+from trainlog.environments import leaves  # noqa: E402
 from trainlog.gymnasium import RecordRun, RecordVectorRun  # noqa: E402
 
 ENVS = 4
@@ -351,6 +352,70 @@ def test_only_the_large_part_of_an_observation_is_left_out(tmp_path: Path) -> No
         env.step(0)
     (one,) = trainlog.episodes(trainlog.open(tmp_path / "a.flog"))
     assert list(one.final_obs) == ["joints"]
+
+
+OTHERS = {
+    "text": spaces.Text(5),
+    "graph": spaces.Graph(spaces.Box(-1, 1, (2,)), spaces.Discrete(3)),
+    "sequence": spaces.Sequence(spaces.Box(-1, 1, (2,), np.float64)),
+    "one of": spaces.OneOf([spaces.Discrete(3), spaces.Box(-1, 1, (2,), np.float64)]),
+    "in a map": spaces.Dict({"text": spaces.Text(4), "number": spaces.Discrete(3)}),
+    "in a tuple": spaces.Tuple([spaces.Text(4), spaces.Discrete(3)]),
+}
+
+
+class Sampled(gymnasium.Env[Any, Any]):
+    """Observes and takes what is in the space; its episodes have three steps."""
+
+    def __init__(self, space: Any, kept: list[Any]) -> None:
+        self.observation_space, self.action_space = deepcopy(space), deepcopy(space)
+        self.kept = kept
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        if seed is not None:
+            self.observation_space.seed(seed)
+        self.steps = 0
+        return self.observation_space.sample(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        obs = self.observation_space.sample()
+        self.kept.append({"obs": obs, "action": action})
+        return obs, 1.0, self.steps == 3, False, {}
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+@pytest.mark.parametrize("space", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_spaces_without_arrays(tmp_path: Path, space: Any, mode: AutoresetMode, count: int) -> None:
+    kept: list[list[Any]] = [[] for _ in range(count)]
+    with trainlog.TrainingRecorder(tmp_path / "a.flog", sync_every=None) as log:
+        made = SyncVectorEnv([partial(Sampled, space, one) for one in kept], autoreset_mode=mode)
+        envs = RecordVectorRun(made, log)
+        envs.reset(seed=1)
+        envs.action_space.seed(2)
+        for _ in range(3):
+            _, _, ended, _, _ = envs.step(envs.action_space.sample())
+        assert ended.all()
+    with trainlog.TrainingRecorder(tmp_path / "b.flog", sync_every=None) as log:
+        for one in kept:
+            for frame in one:
+                log.state({key: leaves(value) for key, value in frame.items()})
+    expected = trainlog.open(tmp_path / "b.flog").frames("creature")
+    for episode in trainlog.episodes(tmp_path / "a.flog"):
+        assert (episode.length, episode.terminated, episode.problems) == (3, True, ())
+        for step in episode.steps.frames():
+            found = {key: value for key, value in step.data.items() if key.partition("/")[0] in ("obs", "action")}
+            assert _flat(found) == _flat(next(expected).data)
+    assert next(expected, None) is None
+
+
+def _flat(data: Any) -> dict[str, Any]:
+    """The values of a frame by their place in it, and nothing of what is absent."""
+    if isinstance(data, dict):
+        parts = ((f"{key}/{inner}", one) for key, value in data.items() for inner, one in _flat(value).items())
+        return {key.replace("//", "/").rstrip("/"): one for key, one in parts}
+    return {} if data is None else {"": data}
 
 
 def test_a_vector_environment_that_does_not_say_how_it_resets(tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
             mode = AutoresetMode.NEXT_STEP
             _warn(f"{envs} has no autoreset_mode in its metadata; it is taken to be NEXT_STEP")
         self._recorder = VectorRecorder(log, envs.num_envs, mode, **settings)
-        self._observed = _observed(envs.single_observation_space, observations)
+        self._seen_space, self._done_space = envs.single_observation_space, envs.single_action_space
+        self._observed = _observed(self._seen_space, observations)
         self._actions = actions
         self._extra = extra
 
@@ -148,7 +149,7 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
         mask = (options or {}).get("reset_mask")
         # A copy, as Gymnasium's vector environments take the mask out, which wrappers around this one want to see.
         obs, info = self.env.reset(seed=seed, options=None if options is None else dict(options))
-        self._recorder.reset(self._observed(obs), mask)
+        self._recorder.reset(self._seen(obs), mask)
         return obs, info
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
@@ -160,11 +161,30 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
             final = [of_row(final, row) for row in range(self.num_envs)]
         if final is not None:
             final = [None if one is None else self._observed(one) for one in final]
-        data: dict[str, Any] = {"action": leaves(actions)} if self._actions else {}
+        data: dict[str, Any] = {"action": _by_part(self._done_space, actions)} if self._actions else {}
         if self._extra is not None:
             data |= self._extra(self.env)
-        self._recorder.step(reward, terminated, truncated, obs=self._observed(obs), final_obs=final, data=data)
+        self._recorder.step(reward, terminated, truncated, obs=self._seen(obs), final_obs=final, data=data)
         return obs, reward, terminated, truncated, info
+
+    def _seen(self, obs: Any) -> Any:
+        """What is recorded of the observations of all environments."""
+        return self._observed(_by_part(self._seen_space, obs))
+
+
+def _by_part(space: Any, values: Any) -> Any:
+    """Observations or actions of all environments, whose rows are by environment in each part of *space*.
+
+    Gymnasium has a tuple of them where a space has no arrays: those of text, graphs and sequences.
+    """
+    if isinstance(space, gymnasium.spaces.Dict) and isinstance(values, Mapping):
+        return {str(key): _by_part(space.get(key), one) for key, one in values.items()}
+    if isinstance(space, gymnasium.spaces.Tuple) and isinstance(values, tuple):
+        parts = dict(enumerate(space))
+        return {str(n): _by_part(parts.get(n), one) for n, one in enumerate(values)}
+    if isinstance(values, tuple) and space is not None:
+        return [leaves(one) for one in values]
+    return leaves(values)
 
 
 def _observed(space: Any, observations: bool | None) -> Callable[[Any], Any]:
