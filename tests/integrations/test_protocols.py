@@ -199,7 +199,8 @@ def test_skrl(imported: Imported, tmp_path: Path) -> None:
     assert trainlog.open(tmp_path / "run.flog").header.meta["task"] == "run"
 
 
-def test_stable_baselines3(imported: Imported, tmp_path: Path) -> None:
+@pytest.fixture
+def sb3(imported: Imported, tmp_path: Path) -> SimpleNamespace:
     class BaseCallback:
         num_timesteps = 0
 
@@ -219,6 +220,11 @@ def test_stable_baselines3(imported: Imported, tmp_path: Path) -> None:
     model = SimpleNamespace(logger=SimpleNamespace(output_formats=[]), env=env, gamma=0.9, policy=object(), _seed=1)
     callback = module.TrainlogCallback(tmp_path / "run.flog")
     callback.model = model
+    return SimpleNamespace(callback=callback, model=model, kinds=kinds)
+
+
+def test_stable_baselines3(sb3: SimpleNamespace, tmp_path: Path) -> None:
+    callback, model, kinds = sb3.callback, sb3.model, sb3.kinds
     for _ in range(2):  # two calls of learn
         callback._on_training_start()
         (ours,) = model.logger.output_formats
@@ -244,3 +250,19 @@ def test_stable_baselines3(imported: Imported, tmp_path: Path) -> None:
     assert table["terminated"].tolist() == [[False, False], [False, True]] * 2
     assert [log.header.meta[key] for key in ("env", "gamma", "lr")] == ["CartPole-v1", 0.9, "builtins.len"]
     assert state(log.path) == "finished"
+
+
+def test_training_with_stable_baselines3_that_is_interrupted_goes_on(sb3: SimpleNamespace, tmp_path: Path) -> None:
+    callback, model = sb3.callback, sb3.model
+    for interrupted in (True, False):  # nobody is told of the end of a training that Ctrl-C ended
+        callback._on_training_start()
+        (ours,) = model.logger.output_formats
+        callback.num_timesteps += 2
+        zeros = np.zeros(2)
+        callback.locals = {"infos": [{}, {}], "dones": np.zeros(2, bool), "rewards": zeros, "actions": zeros}
+        callback._on_step()
+        ours.write({"time/fps": 60}, {}, callback.num_timesteps)
+        if not interrupted:
+            callback._on_training_end()
+    assert rows(tmp_path / "run.flog") == [{"step": 2, "time/fps": 60}, {"step": 4, "time/fps": 60}]
+    assert trainlog.open(tmp_path / "run.flog").table("creature")["step"].tolist() == [2, 4]

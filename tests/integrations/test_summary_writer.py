@@ -200,6 +200,30 @@ def test_two_writers_of_one_folder_have_a_log_each(tmp_path: Path) -> None:
     assert trainlog.open(tmp_path / "run-2.flog").table("stats")["a"].tolist() == [2]
 
 
+@pytest.mark.parametrize("settings", [{"overwrite": True}, {"overwrite": True, "resume": False}, {"resume": False}])
+def test_a_writer_that_is_opened_again_replaces_nothing(tmp_path: Path, settings: dict[str, Any]) -> None:
+    with SummaryWriter(tmp_path) as old:
+        old.add_scalar("a", 0, 0)
+    if "overwrite" not in settings:
+        (tmp_path / "run.flog").unlink()
+    writer = SummaryWriter(tmp_path, **settings)
+    for step in range(1, 4):
+        writer.add_scalar("a", step, step)
+        writer.close()
+    assert trainlog.open(tmp_path / "run.flog").table("stats")["a"].tolist() == [1, 2, 3]
+
+
+def test_a_writer_beside_another_is_opened_again_where_it_was(tmp_path: Path) -> None:
+    one, two = SummaryWriter(tmp_path), SummaryWriter(tmp_path)
+    one.close()
+    two.add_scalar("a", 1, 1)
+    two.close()
+    two.add_scalar("a", 2, 2)
+    two.close()
+    assert trainlog.open(tmp_path / "run-2.flog").table("stats")["a"].tolist() == [1, 2]
+    assert not list(trainlog.open(tmp_path / "run.flog").frames("stats"))
+
+
 def test_a_killed_script_has_all_that_it_added(tmp_path: Path) -> None:
     code = f"""
 import os, signal

@@ -250,6 +250,15 @@ def test_a_run_is_resumed_by_its_id() -> None:
     assert trainlog.open("runs/x1.flog").table("stats")["step"].tolist() == [0, 1]
 
 
+def test_a_resumed_run_counts_its_own_steps_on() -> None:
+    for values in ([{"step": 1000}, {"step": 2000}], [{"loss": 0.1}], [{"step": "late"}, {}]):
+        with wandb.init(id="x2", resume="allow") as run:
+            for one in values:
+                run.log(one)
+    frames = [frame.data for frame in trainlog.open("runs/x2.flog").frames("stats")]
+    assert [frame.get("_step", frame["step"]) for frame in frames] == [0, 1, 2, 3, 4]
+
+
 def test_a_run_that_is_disabled_leaves_nothing() -> None:
     with wandb.init(mode="disabled", config={"lr": 1}) as run:
         run.log({"a": 1, "b": wandb.Image(np.zeros((2, 2)))})

@@ -144,6 +144,7 @@ class TrainlogCallback(BaseCallback):
         self.log.record_event(timestamp, event_type, data)
 
     def _on_training_start(self) -> None:
+        self._leave()  # where Ctrl-C or an error ended the training before, nothing has said so
         if isinstance(self._to, TrainingRecorder):
             self._format = TrainlogOutputFormat(self._to)
         else:
@@ -176,9 +177,13 @@ class TrainlogCallback(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
-        assert self._format is not None
-        self.logger.output_formats.remove(self._format)
-        self._format.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._format is not None:
+            if self._format in self.logger.output_formats:
+                self.logger.output_formats.remove(self._format)
+            self._format.close()
 
 
 def _facts(model: Any) -> dict[str, Any]:

@@ -78,8 +78,9 @@ class SummaryWriter(ClosedByBlock):
         self.log_dir = os.fspath(log_dir)
         self.not_kept = NotKept()
         self._began = time.time()
-        self._settings = {"task": folder.stem, "resume": True, **settings}
+        self._settings = {"task": folder.stem, "resume": not settings.get("overwrite", False), **settings}
         self.log = self._opened()
+        self._settings |= {"resume": True, "overwrite": False}  # when it is opened again
         self._is_open = True
         if purge_step is not None:
             self.log.rewind(int(purge_step) - 1)
@@ -93,6 +94,7 @@ class SummaryWriter(ClosedByBlock):
             except LogInUse:
                 path, n = self._path.with_stem(f"{self._path.stem}-{n + 1}"), n + 1
             else:
+                self._path = path
                 self._began = time.time() - log.now()
                 self._media = MediaRecorder(log)
                 return log

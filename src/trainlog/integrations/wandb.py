@@ -299,7 +299,8 @@ def _next_step(path: Path) -> int:
     from trainlog import registry
 
     table = registry.open(path).table("stats")
-    steps = np.asarray(table["step"], np.float64) if "step" in table else np.zeros(0)
+    steps, own = (table.numbers(key) if key in table else np.full(table.rows, np.nan) for key in ("step", "_step"))
+    steps = np.where(np.isfinite(own), own, steps)  # of frames whose ``step`` is one of the script
     return int(np.nanmax(steps)) + 1 if np.isfinite(steps).any() else 0
 
 
