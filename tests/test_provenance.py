@@ -88,6 +88,45 @@ def test_code_on_the_command_line_is_left_out(tmp_path: Path) -> None:
     assert " -c ... " in command
 
 
+@pytest.mark.parametrize(
+    ("command", "kept"),
+    [
+        ("{python} train.py -c ant.yaml {log}", "train.py -c ant.yaml {log}"),
+        ("{python} -B -W ignore -X dev train.py -c ant.yaml {log}", "-B -W ignore -X dev train.py -c ant.yaml {log}"),
+        ("{python} -Wignore -m train -c ant.yaml {log}", "-Wignore -m train -c ant.yaml {log}"),
+        ("{python} -Bc {code} -c ant.yaml {log}", "-Bc ... -c ant.yaml {log}"),
+        ("{python} -c{code} {log}", "-c ... {log}"),
+        (
+            "{python} --check-hash-based-pycs default -I -c {code} {log}",
+            "--check-hash-based-pycs default -I -c ... {log}",
+        ),
+    ],
+)
+def test_code_is_told_from_options_of_a_script(tmp_path: Path, command: str, kept: str) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT.replace("argv[1]", "argv[-1]"))
+    code = f"import sys; sys.path[:0] = {sys.path!r}; " + SCRIPT.replace("argv[1]", "argv[-1]").replace(
+        "import sys, ", "import "
+    )
+    words = [word.format(python=sys.executable, code=code, log="run.flog") for word in command.split()]
+    subprocess.run(words, cwd=tmp_path, check=True, timeout=60)
+    found = trainlog.open(tmp_path / "run.flog").header.run["command"]
+    assert found == f"{sys.executable} {kept.format(log='run.flog')}"
+
+
+def test_a_seed_is_a_word_of_its_own() -> None:
+    for option, seed in [
+        ("--seed 3", "3"),
+        ("env.seed=3", "3"),
+        ("--env-seed=3", "3"),
+        ("+seed=3", "3"),
+        ("seed=3", "3"),
+    ]:
+        assert (match := provenance._SEED.search(f"train.py {option}")) is not None
+        assert match[1] == seed
+    for option in ("--reseed 3", "--noseed 3", "--seeds 3", "--seed-3", "--seed 3.5"):
+        assert provenance._SEED.search(f"train.py {option}") is None
+
+
 def test_the_commit_and_what_differs_from_it(repository: Path) -> None:
     commit = git("rev-parse", "HEAD")
     assert run_of(repository / "a.flog")["git"] == {"commit": commit, "branch": "walk", "dirty": False}
@@ -183,6 +222,13 @@ def test_a_git_that_hangs_is_not_waited_for(repository: Path, monkeypatch: pytes
     found = run_of(repository / "a.flog")["git"]
     assert "not found within 0.5 s" in found["note"]
     assert "dirty" not in found
+
+
+def test_the_clock_of_a_run_goes_while_git_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of frames count from the moment that the header says, however long it took to open the log."""
+    monkeypatch.setattr(provenance, "_git", lambda *_, **__: time.sleep(0.2) or {})
+    with TrainingRecorder(tmp_path / "a.flog") as log:
+        assert log.now() >= 0.2
 
 
 def test_nothing_that_a_repository_names_is_run(repository: Path) -> None:

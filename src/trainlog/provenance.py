@@ -8,6 +8,7 @@ each fact, and how to leave them out.
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import re
 import shlex
@@ -44,7 +45,7 @@ _LIBRARIES: Final = (
     *("lightning", "pytorch_lightning", "transformers", "trl", "accelerate"),
 )
 _DISTRIBUTIONS: Final[Mapping[str, str]] = {"rsl_rl": "rsl-rl-lib", "warp": "warp-lang", "genesis": "genesis-world"}
-_SEED: Final = re.compile(r"(?:--?|\+*)(?:[\w.]*[._-])?seed[= ](\d{1,18})(?=\s|$)")
+_SEED: Final = re.compile(r"(?:^|\s)(?:--?|\+*)(?:[\w.]*[._-])?seed[= ](\d{1,18})(?=\s|$)")
 
 _looked_up: dict[tuple[str, bool], tuple[float, dict[str, Any]]] = {}
 
@@ -102,10 +103,30 @@ def _of_the_process(given: Sequence[str]) -> Mapping[str, Any]:
 
 def _arguments() -> list[str]:
     """The command line; code that stands in it is left out."""
-    arguments = list(sys.orig_argv)
-    if "-c" in arguments[:-1]:
-        arguments[arguments.index("-c") + 1] = "..."
-    return [one.encode("utf-8", "replace").decode() for one in arguments]
+    return [one.encode("utf-8", "replace").decode() for one in _without_code(sys.orig_argv)]
+
+
+def _without_code(command: Sequence[str]) -> list[str]:
+    """*command* without the code behind the interpreter's own ``-c``, which may be in one word with other options."""
+    found, rest = list(command[:1]), iter(command[1:])
+    for one in rest:
+        found.append(one)
+        if one.startswith("--"):
+            found += [*itertools.islice(rest, one == "--check-hash-based-pycs")]
+            continue
+        options = re.match(r"-[^-WXmc]+|-(?=[WXmc])", one)
+        if options is None:  # a script, or what is read from standard input
+            break
+        name, value = one[options.end() : options.end() + 1], one[options.end() + 1 :]
+        if name == "c":
+            found[-1:] = [f"{one[: options.end()]}c", "..."]
+            if not value:
+                next(rest, None)
+        elif name in ("W", "X") and not value:
+            found += [*itertools.islice(rest, 1)]
+        if name in ("c", "m"):
+            break
+    return [*found, *rest]
 
 
 def _command(arguments: Sequence[str]) -> str:

@@ -152,10 +152,11 @@ class TrainingRecorder(ClosedByBlock):
         self._has_told = False
         self._error_before = sys.exc_info()[1]  # which ends no run that begins while it is handled
         self.is_recording = not is_switched_off()
+        began = time.monotonic()  # with the wall clock of the header; git may take a while
         header = Header(meta, phase, run=facts(wanted if shard in (None, 0) else "off") if self.is_recording else {})
         opened = self._opened(place, header, overwrite=overwrite, resume=resume)
         self._writer, self.uploader = opened.writer, opened.uploader
-        self._start = time.monotonic() - opened.elapsed
+        self._start = began if opened.meta is None else time.monotonic() - opened.elapsed
         # What was said since the header was written. Both are replaced as a whole, by statements that call nothing.
         self._changes: Mapping[str, Any] = {}
         self._summary: Mapping[str, Any] = {}
