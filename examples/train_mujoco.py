@@ -496,6 +496,8 @@ def run(args: Args) -> int:
         price = Stopwatch(log)
         result = train(args, creature, log)
         seconds = log.now()
+        if result.interrupted:
+            log.close("interrupted", "KeyboardInterrupt")
     creature.env.close()
 
     pictures = draw_rewards(args, path)
@@ -521,7 +523,7 @@ def run(args: Args) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(parse(argv))
-    except (WrongUse, trainlog.TrainlogError, OSError) as error:
+    except (WrongUse, trainlog.TrainlogError, OSError, MemoryError) as error:
         message = " ".join(str(error).split())
         print(f"train_mujoco: {message}", file=sys.stderr)
         return 2

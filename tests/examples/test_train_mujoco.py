@@ -196,6 +196,8 @@ def test_ctrl_c_leaves_a_whole_log(tmp_path: Path) -> None:
     assert reader.summary().gaps == []
     assert reader.table("stats").rows > 0
     assert "[interrupted]" in said
+    assert reader.end is not None
+    assert (reader.end.state, reader.end.reason) == ("interrupted", "KeyboardInterrupt")
     assert (tmp_path / "cut" / "reward.svg").exists()
 
 
@@ -214,6 +216,12 @@ class TestWrongUse:
         assert said.startswith("train_mujoco: --env HalfCheeta-v5: ")
         assert "Did you mean" in said
         assert list(tmp_path.iterdir()) == []
+
+    @needs_mujoco
+    def test_more_directions_than_fit_into_memory(self, tmp_path: Path) -> None:
+        done = demo(tmp_path, "--directions", "1000000000000")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "train_mujoco: Unable to allocate" in done.stderr
 
     @needs_mujoco
     def test_an_environment_without_mujoco(self, tmp_path: Path) -> None:
