@@ -351,6 +351,8 @@ def test_a_call_that_waits_for_room_raises_when_the_writer_is_closed() -> None:
 
 
 def test_wrong_use() -> None:
+    with pytest.raises(TypeError, match=r"the number of frames in the queue, a whole number, not 1\.5"):
+        Background(Kept(), size=1.5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least 1, not 0"):
         Background(Kept(), 0)
     with pytest.raises(ValueError, match="block, drop_oldest, spill"):

@@ -121,6 +121,12 @@ def test_settings_and_shapes_that_make_no_sense(tmp_path: Path) -> None:
             EnvironmentRecorder("run.flog")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="num_envs"):
             log.vector(0)
+        for name, value in (("every", 2.5), ("every", float("nan")), ("env_id", "0"), ("step", None)):
+            with pytest.raises(TypeError, match=f"{name} is .*, a whole number, not {value!r}"):
+                log.vector(2, **{name: value})  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="num_envs is 1 or more, a whole number, not '2'"):
+            log.vector("2")  # type: ignore[arg-type]
+        assert log.vector(2, step=1e6).steps == 1_000_000  # type: ignore[arg-type]
         vector = log.vector(2)
         with pytest.raises(ValueError, match=r"reward has the shape \(3,\), not \(2,\): one for each environment"):
             vector.step([1, 2, 3], NO, NO)

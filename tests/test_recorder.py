@@ -155,6 +155,12 @@ def test_a_shard_of_numpy(tmp_path: Path) -> None:
     assert trainlog.open(tmp_path / "a.flog" / "3.flog").header.meta["shard"]["rank"] == 3
 
 
+def test_an_interval_that_is_no_number(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="the interval is a number of seconds, not '5'"):
+        TrainingRecorder(tmp_path / "a.flog", sync_every="5")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("seconds", [0, math.nan, math.inf, 1e300])
 def test_an_interval_that_no_thread_can_wait(tmp_path: Path, seconds: float) -> None:
     with pytest.raises(ValueError, match=r"the interval is more than 0 seconds, and \d+ at most"):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypedDict, Unpack
@@ -85,11 +86,9 @@ class _Recorder:
     ) -> None:
         if not hasattr(log, "record_creature_frame"):
             raise TypeError(f"log is a trainlog.TrainingRecorder, not {log!r}")
-        if every < 1:
-            raise ValueError(f"every is a number of steps, 1 or more, not {every!r}")
-        if env_id < 0:
-            raise ValueError(f"env_id is the number of an environment, 0 or more, not {env_id!r}")
-        self.steps = step
+        every = _whole(every, 1, "every is a number of steps, 1 or more")
+        env_id = _whole(env_id, 0, "env_id is the number of an environment, 0 or more")
+        self.steps = _whole(step, 0, "step is a number of steps, 0 or more")
         self.episodes = 0
         self._log = log
         self._every = every
@@ -128,6 +127,7 @@ class EnvironmentRecorder(_Recorder):
             **settings: see `Settings`.
 
         Raises:
+            TypeError: for what is no whole number.
             ValueError: for numbers below the least.
 
         """
@@ -203,6 +203,7 @@ class VectorRecorder(_Recorder):
             **settings: see `Settings`.
 
         Raises:
+            TypeError: for what is no whole number.
             ValueError: for a mode that is not known, and numbers below the least.
 
         """
@@ -210,8 +211,7 @@ class VectorRecorder(_Recorder):
         mode = str(getattr(autoreset, "name", autoreset)).lower()
         if mode not in AUTORESETS:
             raise ValueError(f"autoreset is one of {', '.join(AUTORESETS)}, not {autoreset!r}")
-        if num_envs < 1:
-            raise ValueError(f"num_envs is 1 or more, not {num_envs!r}")
+        num_envs = _whole(num_envs, 1, "num_envs is 1 or more")
         self._num_envs = num_envs
         self._after_end = {"next_step": _RESETS, "same_step": _BEGINS, "disabled": _ENDED}[mode]
         self._ids: Ints = np.arange(self._env_id, self._env_id + num_envs)
@@ -389,6 +389,17 @@ class VectorRecorder(_Recorder):
     def _warn(self, message: str) -> None:
         self._warned = True
         warnings.warn(TrainlogWarning(message), stacklevel=4)
+
+
+def _whole(value: Any, least: int, what: str) -> int:
+    """*value* as a whole number, *least* at the least; raises what says *what* it is."""
+    try:
+        number = operator.index(int(value) if isinstance(value, float) and value.is_integer() else value)
+    except TypeError:
+        raise TypeError(f"{what}, a whole number, not {value!r}") from None
+    if number < least:
+        raise ValueError(f"{what}, not {value!r}")
+    return number
 
 
 def of_row(values: Any, row: int) -> Any:

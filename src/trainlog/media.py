@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import wave
 from collections.abc import Mapping, Sequence
@@ -104,9 +105,11 @@ class MediaRecorder:
             step: its step.
 
         Raises:
-            ValueError: when *frames* has other axes, or none.
+            ValueError: when *frames* has other axes, or none, and when *fps* is not more than 0.
 
         """
+        if not 0 < fps < math.inf:
+            raise ValueError(f"fps is how many pictures a second has, a number above 0, not {fps!r}")
         for name, one in _named(tag, _arranged(frames, axes, "NTHWC"), "N" in axes):
             if not len(one):
                 raise ValueError(f"the video {tag!r} has no frames")
@@ -130,7 +133,14 @@ class MediaRecorder:
             raise TypeError(f"a figure offers savefig or to_html, which a {type(figure).__name__} does not")
 
     def sound(self, time: float | None, tag: str, samples: Any, rate: int, *, step: Any = None) -> None:
-        """Record a sound of one channel, numbers from -1 to 1, as WAV of 16 bits."""
+        """Record a sound of one channel, numbers from -1 to 1, as WAV of 16 bits.
+
+        Raises:
+            ValueError: when *rate*, in hertz, is less than 1.
+
+        """
+        if not 1 <= rate < 1 << 31:  # what the file has room for
+            raise ValueError(f"the rate of a sound is a number of samples per second, 1 or more, not {rate!r}")
         values = np.clip(as_array(samples).astype(np.float64).ravel(), -1, 1)
         buffer = io.BytesIO()
         with wave.open(buffer, "wb") as file:

@@ -145,6 +145,8 @@ def test_what_is_no_number_is_refused_and_leaves_no_trace() -> None:
     recorder = TrainingCurveRecorder(Path("unused"))
     with pytest.raises(UnsupportedFrame, match="loss must be a number, not 'high'"):
         recorder.log_episode(0, 1.0, loss="high")  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedFrame, match="episode must be a whole number, not 'first'"):
+        recorder.log_episode("first", 1.0)  # type: ignore[arg-type]
     with pytest.raises(UnsupportedFrame, match="reward must be a number, not None"):
         recorder.log_episode(0, None)  # type: ignore[arg-type]
     assert recorder.reward_history == []

@@ -158,6 +158,16 @@ def test_pictures_of_another_shape_are_refused(tmp_path: Path, image: Any, axes:
     assert not (tmp_path / "run.flog.media").exists()
 
 
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+def test_rates_that_are_none_are_refused(tmp_path: Path, rate: Any) -> None:
+    with SummaryWriter(tmp_path) as writer:
+        with pytest.raises(ValueError, match=f"fps is .*, a number above 0, not {rate}"):
+            writer.add_video("camera", np.zeros((1, 2, 3, 4, 4), np.uint8), 1, fps=rate)
+        with pytest.raises(ValueError, match=f"the rate of a sound is .*, 1 or more, not {rate}"):
+            writer.add_audio("steps", np.zeros(8), 1, sample_rate=rate)
+    assert not list(trainlog.open(tmp_path / "run.flog").frames("event"))
+
+
 def test_what_a_log_has_no_place_for_is_said_once(tmp_path: Path) -> None:
     with SummaryWriter(tmp_path) as writer, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -16,7 +16,7 @@ from trainlog import registry
 from trainlog.codec import Reader, Writer
 from trainlog.conventions import Conventions
 from trainlog.curves.agent import agent_metrics, to_float
-from trainlog.errors import EmptyLog
+from trainlog.errors import EmptyLog, UnsupportedFrame
 from trainlog.model import Frame, Kind
 from trainlog.plot.names import file_names
 from trainlog.plot.save import save_figure
@@ -161,7 +161,11 @@ class TrainingCurveRecorder:
         if avg_reward is None:
             recent = list(filter(math.isfinite, [*self.reward_history, reward][-self.average_window :]))
             avg_reward = math.fsum(recent) / len(recent) if recent else math.nan
-        results = _Episode(int(episode), reward, to_float("avg_reward", avg_reward), epsilon, options, numbers)
+        try:
+            number = int(episode)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UnsupportedFrame(f"episode must be a whole number, not {episode!r}") from error
+        results = _Episode(number, reward, to_float("avg_reward", avg_reward), epsilon, options, numbers)
         self._write_to_log(results)
         self._append(results)
         if self.checkpoint_every > 0 and (results.episode + 1) % self.checkpoint_every == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import operator
 import os
 import pickle
 import struct
@@ -13,7 +14,7 @@ import warnings
 from collections import Counter, deque
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import BinaryIO, Final, Literal, get_args
+from typing import BinaryIO, Final, Literal, SupportsIndex, get_args
 
 from trainlog.codec import Writer
 from trainlog.conventions import RUN_STATE
@@ -319,8 +320,10 @@ class Background(Writer):
 
 
 def check_queue(size: int, policy: str) -> None:
-    """Raise ValueError when there is no such queue."""
-    if size < 1:
+    """Raise ValueError or TypeError when there is no such queue."""
+    if not isinstance(size, SupportsIndex):
+        raise TypeError(f"size is the number of frames in the queue, a whole number, not {size!r}")
+    if operator.index(size) < 1:
         raise ValueError(f"size is the number of frames in the queue, at least 1, not {size}")
     if policy not in get_args(Policy):
         raise ValueError(f"policy is one of {', '.join(get_args(Policy))}; not {policy!r}")

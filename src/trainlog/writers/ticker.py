@@ -10,7 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, SupportsFloat
 
 __all__ = ["Ticker", "check_interval", "interrupts", "wait_until"]
 
@@ -50,7 +50,9 @@ class Ticker:
 
 
 def check_interval(seconds: float) -> None:
-    """Raise ValueError when *seconds* is no interval."""
+    """Raise ValueError or TypeError when *seconds* is no interval."""
+    if not isinstance(seconds, SupportsFloat):
+        raise TypeError(f"the interval is a number of seconds, not {seconds!r}")
     if not 0 < seconds <= threading.TIMEOUT_MAX:
         most = f"{threading.TIMEOUT_MAX:.0f}"  # some hundred years
         raise ValueError(f"the interval is more than 0 seconds, and {most} at most, not {seconds!r}")
