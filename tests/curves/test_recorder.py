@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import FrameType
 from typing import Any
 from xml.etree import ElementTree
 
@@ -139,6 +141,38 @@ def test_not_a_number_is_shown_and_is_null_in_json(tmp_path: Path) -> None:
     assert history["reward_history"] == [1.0, None, None]
     assert history["best_reward"] == 1.0
     assert "1 NaN, 1 +inf" in (tmp_path / "training_reward_curve.svg").read_text()
+
+
+def test_ctrl_c_at_every_bytecode_leaves_an_episode_whole_or_out() -> None:
+    recorder = TrainingCurveRecorder(Path("unused"))
+
+    def lengths() -> set[int]:
+        histories = (recorder.episode_history, recorder.reward_history, recorder.average_history)
+        more = (recorder.epsilon_history, recorder.option_history, *recorder.metric_histories.values())
+        return set(map(len, (*histories, *more)))
+
+    for place in itertools.count(1):
+        before, places = len(recorder.reward_history), itertools.count(1)
+
+        def trace(frame: FrameType, event: str, _: Any, place: int = place, places: Any = places) -> Any:
+            frame.f_trace_opcodes = frame.f_code.co_filename == TrainingCurveRecorder.log_episode.__code__.co_filename
+            if event == "opcode" and next(places) == place:
+                raise KeyboardInterrupt
+            return trace
+
+        tracing = sys.gettrace()
+        try:
+            sys.settrace(trace)
+            recorder.log_episode(place, 1.0, epsilon=0.1, other_loss=2.0)
+            break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(tracing)
+        assert lengths() in ({before}, {before + 1})
+        recorder.log_episode(place, 1.0, loss=1.0)
+        assert len(lengths()) == 1
+    assert place > 50
 
 
 def test_what_is_no_number_is_refused_and_leaves_no_trace() -> None:

@@ -172,6 +172,21 @@ class TrainingCurveRecorder:
             self.save_checkpoint()
 
     def _append(self, results: _Episode) -> None:
+        """Put an episode into all histories; into none, where Ctrl-C or the like comes in between."""
+        histories: list[list[Any]] = [self.episode_history, self.reward_history, self.average_history]
+        histories += [self.epsilon_history, self.option_history, *self.metric_histories.values()]
+        before = [(history, len(history)) for history in histories]
+        names = [*self.metric_histories]
+        try:
+            self._append_each(results)
+        except BaseException:
+            for history, length in before:
+                del history[length:]
+            for name in [name for name in self.metric_histories if name not in names]:
+                del self.metric_histories[name]
+            raise
+
+    def _append_each(self, results: _Episode) -> None:
         earlier = len(self.reward_history)
         self.episode_history.append(results.episode)
         self.reward_history.append(results.reward)
