@@ -313,7 +313,9 @@ class VectorRecorder(_Recorder):
             self._record_ends(ended, terminations, truncations)
 
     def _row(self, name: str, values: Any, dtype: Any) -> npt.NDArray[Any]:
-        row = np.asarray(as_array(values) if hasattr(values, "detach") else values, dtype)
+        if type(values) is not np.ndarray and hasattr(values, "detach"):  # a tensor, perhaps on a device
+            values = as_array(values)
+        row = np.asarray(values, dtype)
         if row.shape != (self._num_envs,):
             raise ValueError(f"{name} has the shape {row.shape}, not ({self._num_envs},): one for each environment")
         return row
