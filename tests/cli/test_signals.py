@@ -19,6 +19,9 @@ from handmade import Flog
 from trainlog.storage.replace import atomic_write, temporary_beside, temporary_name
 
 COMMAND = [sys.executable, "-m", "trainlog"]
+# The command with signals as a shell has them, also where the tests are run by nohup.
+_USUAL = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
+HEEDING = [sys.executable, "-c", _USUAL, *COMMAND]
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def converting(*arguments: object) -> Iterator[subprocess.Popen[str]]:
     """A conversion into the folder ``out``, which has begun to write."""
     (*_, out) = (Path(str(one)) for one in arguments)
     folder = out if out.is_dir() else out.parent
-    command = [*COMMAND, "convert", *map(str, arguments)]
+    command = [*HEEDING, "convert", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not any(file.is_file() for file in folder.rglob("*")):
             time.sleep(0.02)

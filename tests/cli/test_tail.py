@@ -6,6 +6,7 @@ import itertools
 import json
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -185,7 +186,11 @@ def test_another_log_in_its_place_is_followed_from_its_beginning(tmp_path: Path)
     path = created(tmp_path / "run.flog")
     with following(path, "-n", "1", notes="its frames follow from the beginning") as tail:
         assert tail.steps(1) == [59]
-        created(tmp_path / "other.flog", 2).replace(path)
+        whole = created(tmp_path / "other.flog", 2).read_bytes()
+        (tmp_path / "begun.flog").write_bytes(whole[:5])
+        (tmp_path / "begun.flog").replace(path)
+        time.sleep(0.3)  # it looks, and finds no whole header
+        path.write_bytes(whole)
         assert tail.steps(2) == [0, 1]
 
 

@@ -15,7 +15,6 @@ import trainlog
 from handmade import Flog
 from trainlog import Frame, Kind, TrainlogError
 from trainlog.cli import main
-from trainlog.cli.tail import frames_of
 from trainlog.errors import DamagedLogWarning, InvalidPosition, LogExists, LogReadError, UnknownFormat, UnsupportedFrame
 
 Make = Callable[[Sequence[bytes] | bytes], Path]
@@ -344,24 +343,3 @@ def test_errors_of_reading_are_typed(tmp_path: Path) -> None:
         trainlog.open(tmp_path)
     assert issubclass(LogReadError, OSError)
     assert issubclass(DamagedLogWarning, trainlog.TrainlogWarning)
-
-
-def test_tail_follows_the_log_that_takes_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "a.flog"
-    path.write_bytes(Flog.header({"run": 1}) + b"".join(map(frame_at, range(5))))
-    other = Flog.header({"run": 2}) + b"".join(map(frame_at, range(100, 103)))
-    changes = iter([lambda: None, lambda: replace(path, other[:5]), lambda: path.write_bytes(other), lambda: None])
-    told: list[tuple[dict[str, object], str]] = []
-
-    def wait() -> bool:
-        change = next(changes, None)
-        if change is not None:
-            change()
-        return change is not None
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("time.sleep", lambda _: wait())
-        numbers = frames_of(path, None, wait, lambda log, why: told.append((dict(log.header.meta), why)))
-        assert [frame.data["n"] for frame in numbers] == [0, 1, 2, 3, 4, 100, 101, 102]
-    assert [meta for meta, _ in told] == [{"run": 1}, {"run": 2}]
-    assert "replaced by another" in told[1][1]

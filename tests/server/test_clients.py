@@ -193,7 +193,8 @@ def test_a_log_that_changes_while_it_is_downloaded_breaks_the_download(runs: Pat
         finally:
             server.terminate()
             _, said = server.communicate(timeout=30)
-    (line,) = said.splitlines()
+    line, stopped = said.splitlines()
+    assert stopped == "trainlog: stopped"
     assert "a download was ended early, as its log changed while it was sent: " in line
     assert "big.flog" in line
 
