@@ -13,6 +13,7 @@ from by_hand_simion import declaration, episode_of, experiment, functions, log, 
 from made_logs import training, write_log
 from trainlog.codec import Reader
 from trainlog.errors import CodecError
+from trainlog.model import Frame, Kind
 from trainlog.storage.location import location
 
 if TYPE_CHECKING:
@@ -159,3 +160,37 @@ def test_frames_that_a_rewind_superseded_are_hidden(storage: type[FaultyStorage]
     assert far.table("stats")["n"].tolist() == near.table("stats")["n"].tolist()
     assert len(far.table("stats")["n"]) == 15
     assert storage.requests == {"get": 1}
+
+
+@pytest.fixture(scope="module")
+def compressed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A compressed log of 9 MB in frames of 1 MB, with 12,000 rows."""
+    tmp_path = tmp_path_factory.mktemp("compressed")
+    pytest.importorskip("zstandard")
+    path = tmp_path / "run.flog"
+    noise = np.random.default_rng(1)
+    with trainlog.create(path, {"creature": "ant"}) as writer:
+        for n in range(12_000):
+            writer.write(Frame(float(n), Kind.STATS, {"step": n, "noise": noise.random(100)}))
+    trainlog.convert(path, tmp_path / "run.flog.zst")
+    content = (tmp_path / "run.flog.zst").read_bytes()
+    assert len(content) > 9_000_000
+    return content
+
+
+def test_the_last_rows_of_a_compressed_log_are_read_alone(storage: type[FaultyStorage], compressed: bytes) -> None:
+    """The frames of zstd are told by the seek table: no request for the header of each."""
+    storage.put("bucket/run.flog.zst", compressed)
+    last = trainlog.open("faulty://bucket/run.flog.zst").table("stats", keys=["step"], last=10)
+    assert last["step"].tolist() == list(range(11_990, 12_000))
+    assert storage.requests["get"] <= 6
+    assert sum(stop - start for _, start, stop in storage.read) < 4_000_000
+
+
+def test_runs_are_counted_without_reading_compressed_logs(
+    storage: type[FaultyStorage], compressed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    storage.put("bucket/run.flog.zst", compressed)
+    assert len(trainlog.runs("faulty://bucket", workers=1)) == 1
+    assert sum(stop - start for _, start, stop in storage.read) < 4_000_000

@@ -191,7 +191,8 @@ class CompressedSource(Source):
             size, content = _ENTRY.unpack_from(table, _TABLE.size + i * entry)
             if size < _LEAST or content > LARGEST or size > content + (content >> 7) + 512:
                 return None
-            claimed = self._claimed(whole.read(at, _HEAD))
+            # Of a header that would be a request to a storage, `_decompressed` tells.
+            claimed = self._claimed(whole.read(at, _HEAD)) if whole.is_at_hand(at, at + _HEAD) else content
             wrong += claimed not in (None, content)
             parts.append(_Part(at, size, content, claimed != content))
             at += size

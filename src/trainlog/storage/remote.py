@@ -457,7 +457,9 @@ class RemoteSource(Source):
     def _read_ahead(self, first: int, last: int) -> int:
         """Where to end a read of the bytes from *first* to *last*."""
         ahead = _LEAST
-        if self._found.chunks.has_end_at(first):  # somebody reads on, of what can be kept to its end
+        if first < FIRST and self._found.chunks.has_end_at(first):  # the first MiB, of which a prefix is at hand
+            ahead = FIRST - first
+        elif self._found.chunks.has_end_at(first):  # somebody reads on, of what can be kept to its end
             small = self._found.size <= 2 * _WINDOW
             ahead = self._window = _WINDOW if small else min(16 * self._window, _WINDOW)
         most = min(self._found.size, self._found.chunks.next_after(first))
