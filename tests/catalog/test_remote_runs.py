@@ -195,3 +195,15 @@ def test_nothing_there(storage: type[FaultyStorage]) -> None:
     with pytest.raises(LogNotFound):
         len(trainlog.runs(URL))
     assert os.environ["XDG_CACHE_HOME"]
+
+
+def test_keys_with_two_slashes_in_a_row_are_runs(storage: type[FaultyStorage]) -> None:
+    """A prefix that ends with a slash, and a name behind another one, are common in buckets."""
+    keys = ["/top.flog", "one//deep/x.flog", "one//x.flog", "one/x.flog"]
+    for n, key in enumerate(keys):
+        storage.put(f"bucket/sweep/{key}", log_bytes({"seed": n}, [{"step": 1, "reward": float(n)}]))
+    config = trainlog.runs(URL).config
+    assert dict(zip(config["run"], config["last/reward"], strict=True)) == {key: n for n, key in enumerate(keys)}
+    assert [run.open().header.meta["seed"] for run in trainlog.runs(URL)] == config["seed"].tolist()
+    assert trainlog.runs(f"{URL}/one").config["run"].tolist() == ["/deep/x.flog", "/x.flog", "x.flog"]
+    assert sorted(map(str, find_logs([URL]))) == [f"{URL}/{key}" for key in keys]

@@ -76,9 +76,9 @@ class Files:
 
     def members(self, name: str, files: Iterable[str]) -> list[str]:
         """The files of the log called *name*, which has *files* beside one another, or is a folder or a pattern."""
-        folder, _, last = name.rpartition("/")
+        folder, slash, last = name.rpartition("/")
         if name in self.stamps:
-            return [f"{folder}/{one}" if folder else one for one in files] or [name]
+            return [folder + slash + one for one in files] or [name]
         inside = self.in_folder(name)
         return inside or [one for one in self.in_folder(folder) if fnmatch.fnmatchcase(one.rpartition("/")[2], last)]
 

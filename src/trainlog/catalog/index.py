@@ -261,7 +261,7 @@ class Catalog:
 
     def _name(self, path: Path) -> str:
         if isinstance(path, RemotePath):
-            return path.relative_to(self.root).as_posix()
+            return path.below(self.root) or "."
         return path.as_posix()[self._cut :]
 
     def _found(self) -> dict[str, str]:

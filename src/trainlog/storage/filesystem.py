@@ -285,8 +285,8 @@ def _below(full: str, folder: str) -> str:
     """The path of an object below *folder*; some file systems leave out the bucket in their answers."""
     folder = folder.rstrip("/")
     for base in (folder, folder.partition("/")[2]):
-        if full.rstrip("/") == base or full.startswith(f"{base}/") or not base:
-            return full[len(base) :].strip("/")
+        if base and (full.rstrip("/") == base or full.startswith(f"{base}/")):
+            return full[len(base) + 1 :].rstrip("/")
     return full.strip("/")
 
 

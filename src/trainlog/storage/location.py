@@ -93,7 +93,7 @@ class RemotePath(_Path):
     @property
     def parent(self) -> Self:
         """The folder; of what is in none, such as a bucket, the root of the file system."""
-        return self._with(self._path.rpartition("/")[0])
+        return self._with(self._path.rpartition("/")[0].rstrip("/"))
 
     @property
     def parents(self) -> tuple[Self, ...]:
@@ -117,7 +117,8 @@ class RemotePath(_Path):
         return self.with_name(PurePosixPath(self.name).with_suffix(suffix).name)
 
     def __truediv__(self, name: str | os.PathLike[str]) -> Self:
-        return self._with("/".join(filter(None, (self._path, os.fspath(name).strip("/")))))
+        inner = os.fspath(name).rstrip("/")  # keys may have two slashes in a row
+        return self._with(f"{self._path}/{inner}" if self._path and inner else self._path or inner.lstrip("/"))
 
     def relative_to(self, other: Path) -> PurePosixPath:  # type: ignore[override]
         """The path below *other*.

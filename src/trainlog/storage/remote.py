@@ -229,9 +229,9 @@ class Listing:
         for inner in self._files:
             below, is_new = inner, True
             while below and is_new:
-                folder, _, last = below.rpartition("/")
+                folder = below.rpartition("/")[0].rstrip("/")  # of two slashes in a row one belongs to the name
                 is_new = folder not in self._folders
-                self._folders.setdefault(folder, {})[last] = None
+                self._folders.setdefault(folder, {})[below[len(folder) + bool(folder) :]] = None
                 below = folder
 
     def covers(self, path: RemotePath) -> bool:
