@@ -123,6 +123,7 @@ def test_a_log_that_was_replaced_needs_overwrite(runs: Path, capsys: pytest.Capt
         (["runs/a.flog", "runs"], "would be sent into itself"),
         (["runs", "memory://a", "--watch", "--dry-run"], "exclude each other"),
         (["runs", "memory://a", "--every", "0"], "--every"),
+        (["runs", "s3:/bucket/runs"], "one slash"),
     ],
 )
 def test_wrong_arguments_are_one_sentence_and_exit_code_2(
@@ -159,6 +160,8 @@ def test_convert_makes_no_folder_of_an_address(
     [
         (PermissionError("no credentials"), 2, "no credentials"),
         (FileNotFoundError("no such bucket"), 2, "no such bucket"),
+        (type("ProfileNotFound", (Exception,), {})("no such profile"), 2, "no such profile"),
+        (ConnectionError("wrong:\n the name"), 1, "wrong: the name; all of it waits"),
         (ConnectionError("no route"), 1, "no route; all of it waits"),
     ],
 )

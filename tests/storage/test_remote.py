@@ -486,6 +486,17 @@ def test_a_refusal_names_the_credentials(storage: type[FaultyStorage]) -> None:
         trainlog.open(URL)
 
 
+def test_what_a_storage_says_in_many_lines_is_one(storage: type[FaultyStorage]) -> None:
+    def refuse(what: str, path: str) -> None:
+        raise ValueError("Validation failed:\n  the name\n" + "of the bucket " * 100)
+
+    storage.hook = refuse
+    with pytest.raises(LogReadError, match=r"Validation failed: the name of the bucket") as raised:
+        trainlog.open(URL)
+    assert len(str(raised.value).splitlines()) == 1
+    assert len(str(raised.value)) < 600
+
+
 def test_an_answer_that_is_cut_is_no_content(storage: type[FaultyStorage]) -> None:
     content = big(5_000_000)
     storage.put(KEY, content)

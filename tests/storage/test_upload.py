@@ -504,6 +504,7 @@ def test_an_upload_that_is_killed_fifty_times(tmp_path: Path, monkeypatch: pytes
     [
         ("nothing://bucket/a", UnknownFormat, "no file system that is known"),
         ("https://host/a", UnknownFormat, "can only be read"),
+        ("s3:/bucket/a", UnknownFormat, "one slash"),
         ("gs://bucket/a", MissingExtra, "gcsfs"),
     ],
 )
@@ -517,6 +518,12 @@ def test_an_address_that_cannot_be_written(url: str, error: type[Exception], tex
             pytest.skip("gcsfs is installed")
     with pytest.raises(error, match=text):
         RemoteFolder(url)
+
+
+def test_an_address_without_a_bucket() -> None:
+    pytest.importorskip("s3fs")
+    with pytest.raises(UnknownFormat, match="names no bucket"):
+        RemoteFolder("s3://")
 
 
 def test_no_password_is_shown() -> None:

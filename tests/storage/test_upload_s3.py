@@ -251,6 +251,7 @@ def test_a_server_that_is_gone_is_said_and_nothing_is_lost(
             "",
             "credentials",
         ),
+        ({"AWS_PROFILE": "no-such-profile"}, "", "no-such-profile"),
         ({}, "no-such-bucket", "does not exist"),
     ],
 )

@@ -6,6 +6,7 @@ The extra ``remote``, and the package of each storage (s3fs, gcsfs, huggingface_
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,8 +19,8 @@ from trainlog.errors import LogNotFound, LogReadError, MissingExtra, TrainlogErr
 from trainlog.storage.location import RemotePath
 
 __all__ = [
-    *("Info", "Range", "connect", "fetch", "fetch_each", "find", "info_of", "list_folder", "modified_of", "name_of"),
-    *("start_of", "typed"),
+    *("Info", "Range", "connect", "fetch", "fetch_each", "find", "info_of", "is_refusal", "list_folder", "modified_of"),
+    *("name_of", "reason", "start_of", "typed"),
 ]
 
 _VERSIONS: Final = (
@@ -36,6 +37,8 @@ _VERSIONS: Final = (
 )
 _TIMES: Final = ("LastModified", "last_modified", "mtime", "updated", "modified", "Last-Modified", "created")
 _ABSENT: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+_REFUSALS: Final = re.compile("Credential|Authentic|ProfileNotFound|SSOToken|TokenRetrieval")  # in names of errors
+_LONGEST: Final = 300  # characters of what a storage says
 
 Range = tuple[str, int, int]
 """An object as its file system calls it, and from which byte to which."""
@@ -141,14 +144,24 @@ def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     return fs, name
 
 
+def reason(error: BaseException) -> str:
+    """What *error* says, in one line."""
+    return " ".join(str(error).split())[:_LONGEST] or type(error).__name__
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether *error* says that there are no credentials, or that these are not enough."""
+    return isinstance(error, PermissionError) or _REFUSALS.search(type(error).__name__) is not None
+
+
 def typed(error: BaseException, path: RemotePath) -> TrainlogError:
     """*error*, of a file system, as one of ours."""
     if isinstance(error, TrainlogError):
         return error
     if isinstance(error, _ABSENT):
         return LogNotFound("there is no such file", path=path)
-    why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
+    why = f"{type(error).__name__}: {reason(error)}" if str(error) else type(error).__name__
+    if is_refusal(error):
         return LogReadError(f"the storage refuses access ({why}); look at the credentials that fsspec uses", path=path)
     return LogReadError(
         f"cannot read it ({why}); look at the address and the network, and at fsspec's settings for retries", path=path

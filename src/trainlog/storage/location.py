@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 else:
     _Path = object
 
-__all__ = ["PARTS", "RemotePath", "fixed_part", "is_folder", "is_url", "local_path", "location", "written_path"]
+__all__ = [
+    "PARTS",
+    "RemotePath",
+    "fixed_part",
+    "is_collapsed",
+    "is_folder",
+    "is_url",
+    "local_path",
+    "location",
+    "written_path",
+]
 
 PARTS: Final = ".parts"
 """What follows the name of a log in the name of the folder that holds it in parts."""
@@ -37,6 +47,11 @@ _COLLAPSED: Final = re.compile(r"(s3|s3a|gs|gcs|az|abfss?|adl|hdfs|hf|r2|https?|
 def is_url(path: object) -> bool:
     """Whether *path* is the address of something on another file system: ``s3://bucket/run.flog``."""
     return _URL.match(str(path)) is not None  # a Path has made one slash of the two, those of other libraries have not
+
+
+def is_collapsed(path: object) -> bool:
+    """Whether *path* is a URL with one slash of two, as a `Path` makes it."""
+    return _COLLAPSED.match(str(path)) is not None
 
 
 class RemotePath(_Path):
@@ -340,7 +355,7 @@ def local_path(path: Any) -> Path:
 
     """
     found = location(path)
-    if isinstance(found, RemotePath) or _COLLAPSED.match(str(found)):
+    if isinstance(found, RemotePath) or is_collapsed(found):
         raise CodecError(
             f"{found} is a URL, which this is not written to: give a path of this machine, or see `trainlog sync`"
         )

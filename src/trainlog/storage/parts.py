@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from trainlog.errors import LogExists, LogWriteError, MissingExtra, TrainlogError, UnknownFormat
-from trainlog.storage.filesystem import connect, modified_of
-from trainlog.storage.location import PARTS, is_url
+from trainlog.storage.filesystem import connect, is_refusal, modified_of, reason
+from trainlog.storage.location import PARTS, is_collapsed, is_url
 from trainlog.storage.replace import temporary_name
 
 __all__ = [
@@ -123,12 +123,16 @@ class RemoteFolder:
         begin, mark, path = _shown(url).rpartition("://")
         self.url = begin + mark + path.rstrip("/")
         scheme = url.partition("://")[0] if is_url(url) else "file"
+        if is_collapsed(url):
+            raise UnknownFormat(f"{self.url!r} is no address: it has one slash where s3://bucket/runs has two")
         if "::" in url:
             raise UnknownFormat(f"{self.url!r} is several file systems in a row, to which no logs are written")
         if scheme in _READ_ONLY:
             raise UnknownFormat(f"{self.url!r} can only be read; logs are written to s3://, gs://, file:// and others")
         self._fs, self._root = _connect(url)
         self.at_once = scheme in _WHOLE_AT_ONCE
+        if self.at_once and scheme != "memory" and not self._root.strip("/"):
+            raise UnknownFormat(f"{self.url!r} names no bucket: an address is like s3://bucket/runs")
         self.local = Path(self._root) if scheme in ("file", "local") else None
 
     def address(self, name: str) -> str:
@@ -218,7 +222,7 @@ class RemoteFolder:
         except FileExistsError as error:
             raise LogExists(f"there is an object already at {where}") from error
         except Exception as error:  # each file system has errors of its own, not all of them OSError
-            failed = LogWriteError(f"cannot {what} {where}: {_reason(error)}")
+            failed = LogWriteError(f"cannot {what} {where}: {reason(error)}")
             failed.errno = _errno(error)
             raise failed from error
 
@@ -231,16 +235,11 @@ def _connect(url: str) -> tuple[Any, str]:
     except ValueError as error:
         raise UnknownFormat(f"{_shown(url)!r} is on no file system that is known: {error}") from error
     except Exception as error:
-        raise LogWriteError(f"cannot connect to {_shown(url)}: {_reason(error)}") from error
-
-
-def _reason(error: BaseException) -> str:
-    text = str(error).strip().partition("\n")[0]
-    return text or type(error).__name__
+        raise LogWriteError(f"cannot connect to {_shown(url)}: {reason(error)}") from error
 
 
 def _errno(error: BaseException) -> int | None:
-    if isinstance(error, PermissionError) or type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
+    if is_refusal(error):
         return errno.EACCES
     if isinstance(error, FileNotFoundError):
         return errno.ENOENT
