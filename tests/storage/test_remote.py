@@ -606,6 +606,51 @@ def test_parts_are_followed(storage: type[FaultyStorage], clock: Callable[[float
     assert [frame.data["step"] for frame in trainlog.open(URL).frames(wait=upload)] == list(range(100))
 
 
+@pytest.mark.usefixtures("small_reads")
+def test_parts_that_are_overwritten_at_any_request_are_never_mixed(storage: type[FaultyStorage]) -> None:
+    """By a run of the same program, whose parts have the same names and sizes."""
+    old, new = (big(4_000_000).replace(b"xxxx", letters) for letters in (b"aaaa", b"bbbb"))
+    outcomes = set()
+    for number in (*range(12), 99):
+        remote.forget()
+        put_parts(storage, old, 1_000_000, 2_000_000, 3_000_000)
+        asked = 0
+
+        def replace_them(what: str, path: str, number: int = number) -> None:
+            nonlocal asked
+            if asked == number:
+                put_parts(storage, new, 1_000_000, 2_000_000, 3_000_000)
+            asked += 1
+
+        storage.hook = replace_them
+        try:
+            letters = set("".join(trainlog.open(URL).table("stats")["pad"].tolist()))
+            assert letters in ({"a"}, {"b"})
+            outcomes |= letters
+        except (InvalidPosition, LogReadError):
+            outcomes.add("noticed")
+        finally:
+            storage.hook = None
+    assert outcomes == {"a", "b", "noticed"}
+
+
+@pytest.mark.usefixtures("small_reads")
+def test_parts_that_come_faster_than_they_are_read(storage: type[FaultyStorage]) -> None:
+    content = big(4_000_000)
+    put_parts(storage, content, 1_000_000)
+    asked = itertools.count()
+
+    def add_one(what: str, path: str) -> None:
+        end = len(content) + next(asked)
+        storage.put(f"{KEY}.parts/{end:020d}", b"\xc1")
+
+    storage.hook = add_one
+    try:
+        assert rewards() == [n / 4 for n in range(1000)]
+    finally:
+        storage.hook = None
+
+
 def test_a_tree_with_a_log_in_parts_has_one_run_for_it(storage: type[FaultyStorage]) -> None:
     put_parts(storage, log_bytes({"seed": 1}, rows(30)), 200, key="bucket/runs/a.flog")
     storage.put("bucket/runs/b.flog", log_bytes({"seed": 2}, rows(20)))

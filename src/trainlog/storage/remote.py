@@ -445,8 +445,9 @@ class RemoteSource(Source):
             missing[-1] = missing[-1][0], self._read_ahead(*missing[-1])
             ranges = [one for first, last in missing for one in found.ranges(first, last)]
             read = fetch(self._url, [one for _, one in ranges])
-            is_one_content = found.is_immutable or (len(ranges) == 1 and not found.chunks)
-            if is_one_content or self._look(0):
+            is_one_content = len(ranges) == 1 and not found.chunks
+            # Parts that have come meanwhile leave the others as they were.
+            if is_one_content or self._look(0) or found.is_immutable:
                 for (at, _), data in zip(ranges, read, strict=True):
                     found.keep(at, data)
                     if at < stop:

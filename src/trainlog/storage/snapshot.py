@@ -128,7 +128,7 @@ class Snapshot:
         size: bytes of all.
         version: of the content; None when the storage was not asked, and all bytes are at hand.
         modified: seconds since 1970; 0.0 when that is not known.
-        is_immutable: whether the objects never change: what is added is another one.
+        is_immutable: whether the objects never change while the log is the same: what is added is another one.
         lineage: the same number for what the file was before it grew.
         taken: when the storage was asked, by the monotonic clock.
         chunks: bytes that are at hand.
