@@ -216,6 +216,7 @@ def test_of_two_runs_that_begin_at_once_one_is_uploaded(tmp_path: Path) -> None:
         upload.step()
     assert both[0].waiting == {}
     assert "is not the beginning of this one" in both[1].waiting["a.flog"].why
+    assert both[1].waiting["a.flog"].size == paths[1].stat().st_size  # none of it is there
     assert log_in(*url.rsplit("/", 1)) == paths[0].read_bytes()
 
 

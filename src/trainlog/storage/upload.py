@@ -161,6 +161,7 @@ class _Log:
                 self._compare(source, is_whole=self._name in listed)
             except _Different:
                 if not overwrite:
+                    self._parts = {}  # of another log: nothing of this one is there
                     raise
                 if dry:
                     return 0
