@@ -24,6 +24,7 @@ from trainlog.errors import (
     TrainlogError,
     UnknownFormat,
 )
+from trainlog.model import Frame, Kind
 from trainlog.scan import Scan
 from trainlog.storage import remote
 from trainlog.storage.location import RemotePath, location
@@ -88,6 +89,21 @@ def small_reads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # --- requests ---
+
+
+def test_who_reads_backwards_asks_for_more_and_more(storage: type[FaultyStorage], tmp_path: Path) -> None:
+    path = tmp_path / "run.flog"
+    with trainlog.create(path, {"creature": "ant"}) as writer:
+        for n in range(10_000):
+            writer.write(Frame(float(n), Kind.STATS, {"step": n, "pad": "x" * 2000}))
+    storage.put(KEY, path.read_bytes())
+    last = trainlog.open(URL).table("stats", keys=["step"], last=400)
+    assert last["step"].tolist() == list(range(9600, 10_000))
+    assert storage.requests.total() <= 20
+    assert sum(stop - start for _, start, stop in storage.read) < 8_000_000
+    storage.requests.clear()
+    assert trainlog.open(URL).at(5000.0, "stats").data["step"] == 5000
+    assert storage.requests.total() <= 20
 
 
 @pytest.mark.usefixtures("no_time")

@@ -442,7 +442,7 @@ class RemoteSource(Source):
             pieces, missing = found.chunks.cover(start, stop)
             if not missing:
                 return pieces
-            missing[-1] = missing[-1][0], self._read_ahead(*missing[-1])
+            missing[-1] = self._widened(*missing[-1])
             ranges = [one for first, last in missing for one in found.ranges(first, last)]
             read = fetch(self._url, [one for _, one in ranges])
             is_one_content = len(ranges) == 1 and not found.chunks
@@ -450,18 +450,19 @@ class RemoteSource(Source):
             if is_one_content or self._look(0) or found.is_immutable:
                 for (at, _), data in zip(ranges, read, strict=True):
                     found.keep(at, data)
-                    if at < stop:
+                    if at < stop and start < at + len(data):
                         pieces.append((at, data))
                 return sorted(pieces, key=lambda piece: piece[0])
         raise LogReadError("cannot read it: it changes faster than it can be read; try again", path=self.path)
 
-    def _read_ahead(self, first: int, last: int) -> int:
-        """Where to end a read of the bytes from *first* to *last*."""
+    def _widened(self, first: int, last: int) -> tuple[int, int]:
+        """What to read where the bytes from *first* to *last* are missing."""
+        chunks, size = self._found.chunks, self._found.size
         ahead = _LEAST
-        if first < FIRST and self._found.chunks.has_end_at(first):  # the first MiB, of which a prefix is at hand
+        if first < FIRST and chunks.has_end_at(first):  # the first MiB, of which a prefix is at hand
             ahead = FIRST - first
-        elif self._found.chunks.has_end_at(first):  # somebody reads on, of what can be kept to its end
-            small = self._found.size <= 2 * _WINDOW
-            ahead = self._window = _WINDOW if small else min(16 * self._window, _WINDOW)
-        most = min(self._found.size, self._found.chunks.next_after(first))
-        return max(last, min(first + ahead, most))
+        elif chunks.has_end_at(first):  # somebody reads on, of what can be kept to its end
+            ahead = self._window = _WINDOW if size <= 2 * _WINDOW else min(16 * self._window, _WINDOW)
+        elif behind := chunks.run_from(last):  # somebody reads backwards: as much as was read of the end
+            return max(first - min(behind, _WINDOW // 4), chunks.end_before(first)), last
+        return first, max(last, min(first + ahead, size, chunks.next_after(first)))

@@ -106,11 +106,23 @@ class Chunks:
             n = bisect_left(self._starts, start)
             return self._starts[n] if n < len(self._starts) else sys.maxsize
 
-    def has_end_at(self, stop: int) -> bool:
-        """Whether there is a piece that ends at *stop*, or that is the beginning of the file."""
+    def end_before(self, stop: int) -> int:
+        """Where the last piece ends that begins before *stop*; 0 where there is none."""
         with lock:
             n = bisect_left(self._starts, stop) - 1
-            return not stop or (n >= 0 and self._starts[n] + len(self._data[self._starts[n]]) == stop)
+            return self._starts[n] + len(self._data[self._starts[n]]) if n >= 0 else 0
+
+    def has_end_at(self, stop: int) -> bool:
+        """Whether there is a piece that ends at *stop*, or that is the beginning of the file."""
+        return self.end_before(stop) == stop
+
+    def run_from(self, start: int) -> int:
+        """How many bytes from *start* on are at hand, where a piece begins there."""
+        with lock:
+            end = start
+            while end in self._data:
+                end += len(self._data[end])
+            return end - start
 
     def __bool__(self) -> bool:
         return bool(self._starts)
