@@ -248,3 +248,48 @@ def test_an_interval_of_few_runs_has_no_spikes() -> None:
     found = statistics.interval(runs)
     student = scipy.stats.sem(runs, axis=0) * scipy.stats.t.ppf(0.975, 4)
     assert (np.maximum(found.high - found.value, found.value - found.low) <= 3 * student * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("center", CENTERS)
+@pytest.mark.parametrize("score", [0.1, 0.7, 1 / 3, 123.456])
+def test_scores_that_are_all_alike_have_no_spread(center: CenterName, score: float) -> None:
+    for new, old in ((2, 3), (3, 5), (7, 20), (20, 20)):
+        found = statistics.compare([score] * new, [score] * old, center)
+        assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
+        assert statistics.interval([score] * new, center) == (score, score, score)
+
+
+@pytest.mark.parametrize("center", CENTERS)
+@pytest.mark.parametrize("power", [-1020, -600, -300, 300, 600, 1020])
+def test_intervals_are_in_any_units(center: CenterName, power: int) -> None:
+    unit = 2.0**power
+    one, two = np.array([1.0, 2, 3, 4, 6]), np.array([2.0, 3, 3, 5, 7, 8])
+    found = np.array(statistics.interval(one * unit, center)) / unit
+    assert found == pytest.approx(np.array(statistics.interval(one, center)), abs=0)
+    *found_ends, p = statistics.compare(one * unit, two * unit, center)
+    *ends, expected_p = statistics.compare(one, two, center)
+    assert np.array(found_ends) / unit == pytest.approx(np.array(ends), abs=0)
+    assert p == pytest.approx(expected_p)
+
+
+def test_welchs_test_is_in_any_units() -> None:
+    for unit in (2.0**-1000, 2.0**1000):
+        found = np.array(statistics.welch(NEW * unit, OLD * unit))
+        assert found == pytest.approx(np.array(statistics.welch(NEW, OLD)))
+
+
+@pytest.mark.parametrize("center", CENTERS)
+def test_a_center_of_nan_is_nan(center: CenterName) -> None:
+    scores = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, math.nan], [4.0, 4.0], [9.0, 9.0]])
+    found = statistics.interval(scores, center)
+    assert statistics.center_of(scores, center) == pytest.approx(found.value, nan_ok=True)
+    for numbers in found:
+        assert np.isnan(numbers).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("center", CENTERS)
+def test_infinite_scores_are_no_warning(center: CenterName) -> None:
+    for scores in ([1.0, 2, 3, 4, math.inf], [math.inf, -math.inf, 1, 2, 3], [-math.inf] * 5):
+        statistics.interval(scores, center)
+        statistics.compare(scores, [math.inf] * 5, center)
+        statistics.compare(scores, scores, center, paired=True)

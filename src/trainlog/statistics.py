@@ -32,7 +32,7 @@ __all__ = [
     *("CENTERS", "CenterName", "Difference", "Interval", "Scores", "Statistic", "WelchTest"),
     *("bootstrap", "bootstrap_interval", "center_of", "compare", "interval", "iqm", "mean", "median"),
     *("gap_interval", "improvement_interval", "optimality_gap", "performance_profile", "probability_of_improvement"),
-    *("profile_interval", "sample_efficiency", "student_quantile", "welch"),
+    *("profile_interval", "sample_efficiency", "scaled", "student_quantile", "unscaled", "welch"),
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -138,8 +138,9 @@ def iqm(scores: Scores) -> Floats:
 
 
 def center_of(scores: Scores, center: CenterName) -> Floats:
-    """The `mean`, the `iqm` or the `median`."""
-    return _center(_tasks(scores), center)
+    """The `mean`, the `iqm` or the `median`; NaN where a score is NaN."""
+    [tasks], exponent = scaled(_tasks(scores))
+    return unscaled(_center(tasks, center), exponent)
 
 
 def optimality_gap(scores: Scores, target: float = 1.0) -> Floats:
@@ -180,7 +181,7 @@ def probability_of_improvement(new: Scores, old: Scores) -> Floats:
         StatisticsError: when the two have different numbers of tasks.
 
     """
-    pairs = _pairs(new, old)
+    pairs = zip(*_sides(new, old), strict=True)
     shares = [((one[:, None] > two) + 0.5 * (one[:, None] == two)).mean(axis=(0, 1)) for one, two in pairs]
     return np.asarray(np.mean(shares, axis=0), np.float64)
 
@@ -220,7 +221,7 @@ def improvement_interval(new: Scores, old: Scores, *, confidence: float = 0.95) 
     """
     z = _normal_quantile(confidence)
     ends = []
-    for one, two in _pairs(new, old):
+    for one, two in zip(*_sides(new, old), strict=True):
         share = np.atleast_1d(probability_of_improvement(one, two))
         m, n = len(one), len(two)
         sides = []
@@ -356,7 +357,7 @@ def interval(scores: Scores, center: CenterName = "mean", *, confidence: float =
         StatisticsError: for a task without runs, or a confidence that is not between 0 and 1.
 
     """
-    tasks = _tasks(scores)
+    [tasks], exponent = scaled(_tasks(scores))
     value, error, df = _standard_error(tasks, center)
     reach = student_quantile(df, _upper(confidence))
     low = high = reach
@@ -367,7 +368,8 @@ def interval(scores: Scores, center: CenterName = "mean", *, confidence: float =
     elif fewest >= _FEWEST_CORRECTED:
         shift = _SKEWNESS[center] * _skewness(tasks, center) * (2 * reach**2 + 1) / 6
         low, high = (np.clip(side, _SHORTEST * reach, _LONGEST * reach) for side in (reach - shift, reach + shift))
-    return Interval(value, value - low * error, value + high * error)
+    ends = (value, value - low * error, value + high * error)
+    return Interval(*(unscaled(end, exponent) for end in ends))
 
 
 def compare(
@@ -391,21 +393,22 @@ def compare(
         StatisticsError: for different numbers of tasks, or of paired runs.
 
     """
-    pairs = _pairs(new, old)
-    ones, twos = ([pair[side] for pair in pairs] for side in (0, 1))
+    [ones, twos], exponent = scaled(*_sides(new, old))
     center_new, center_old = _center(ones, center), _center(twos, center)
     if paired:
-        if any(len(one) != len(two) for one, two in pairs):
+        if any(len(one) != len(two) for one, two in zip(ones, twos, strict=True)):
             raise StatisticsError("pairs need as many new runs as old ones in each task")
-        difference, error, df = _standard_error([one - two for one, two in pairs], center)
+        with np.errstate(invalid="ignore"):  # infinities of one sign
+            pairs = [one - two for one, two in zip(ones, twos, strict=True)]
+        difference, error, df = _standard_error(pairs, center)
     else:
         (_, error_new, df_new), (_, error_old, df_old) = (_standard_error(side, center) for side in (ones, twos))
-        difference = center_new - center_old
+        with np.errstate(invalid="ignore"):  # infinities of one sign
+            difference = center_new - center_old
         error, df = _satterthwaite([error_new**2, error_old**2], [df_new, df_old])
     reach = student_quantile(df, _upper(confidence)) * error
-    return Difference(
-        center_new, center_old, difference, difference - reach, difference + reach, _p_value(difference, error, df)
-    )
+    found = (center_new, center_old, difference, difference - reach, difference + reach)
+    return Difference._make([*(unscaled(one, exponent) for one in found), _p_value(difference, error, df)])
 
 
 def welch(new: Scores, old: Scores) -> WelchTest:
@@ -414,7 +417,7 @@ def welch(new: Scores, old: Scores) -> WelchTest:
     Source: Welch 1947, "The generalization of 'Student's' problem when several different population variances are
     involved"; ``scipy.stats.ttest_ind(new, old, equal_var=False)``.
     """
-    ones, twos = ([pair[side] for pair in _pairs(new, old)] for side in (0, 1))
+    [ones, twos], _ = scaled(*_sides(new, old))
     (value_new, error_new, df_new), (value_old, error_old, df_old) = (_standard_error(s, "mean") for s in (ones, twos))
     error, df = _satterthwaite([error_new**2, error_old**2], [df_new, df_old])
     with np.errstate(all="ignore"):
@@ -513,12 +516,31 @@ def _tasks(scores: Scores) -> list[Floats]:
     return tasks
 
 
-def _pairs(new: Scores, old: Scores) -> list[tuple[Floats, Floats]]:
+def _sides(new: Scores, old: Scores) -> tuple[list[Floats], list[Floats]]:
     """The scores of both groups for each task."""
     ones, twos = _tasks(new), _tasks(old)
     if len(ones) != len(twos):
         raise StatisticsError(f"there are {len(ones)} tasks to compare with {len(twos)}")
-    return list(zip(ones, twos, strict=True))
+    return ones, twos
+
+
+def scaled(*groups: Sequence[Floats]) -> tuple[list[list[Floats]], npt.NDArray[np.intp]]:
+    """Groups of tasks with their scores over a power of two, so that sums and squares are neither infinite nor lost.
+
+    Returns:
+        The groups, and the exponent at each point: that of the largest score. The division is exact.
+
+    """
+    largest = np.max([np.abs(task).max(axis=0) for tasks in groups for task in tasks], axis=0)
+    exponent = np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1] - 1
+    with np.errstate(under="ignore"):
+        return [[np.ldexp(task, -exponent) for task in tasks] for tasks in groups], exponent
+
+
+def unscaled(values: npt.ArrayLike, exponent: npt.NDArray[np.intp]) -> Floats:
+    """*values* times the power of two that `scaled` divided by; infinite where they are too large."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(np.ldexp(values, exponent))
 
 
 def _normal_quantile(confidence: float) -> float:
@@ -538,11 +560,24 @@ def _center(tasks: list[Floats], center: CenterName) -> Floats:
     if center == "iqm":
         pooled = np.concatenate(tasks)
         cut = len(pooled) // 4
-        return np.asarray((np.sort(pooled, axis=0)[cut : len(pooled) - cut] if cut else pooled).mean(axis=0))
+        middle = _mean(np.sort(pooled, axis=0)[cut : len(pooled) - cut] if cut else pooled)
+        return np.where(np.isnan(pooled).any(axis=0), np.nan, middle)  # NaN is sorted behind the highest
     if center == "median" and len(tasks) == 1:
         return np.asarray(np.median(tasks[0], axis=0))
-    means = np.array([task.mean(axis=0) for task in tasks])
-    return np.asarray(np.median(means, axis=0) if center == "median" else means.mean(axis=0))
+    means = np.array([_mean(task) for task in tasks])
+    return np.asarray(np.median(means, axis=0) if center == "median" else _mean(means))
+
+
+def _mean(values: Floats) -> Floats:
+    """The mean along the first axis, without the rounding error that gives scores that are all alike a spread."""
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        return np.asarray(np.clip(values.mean(axis=0), values.min(axis=0), values.max(axis=0)))
+
+
+def _variance(values: Floats) -> Floats:
+    """The variance of the sample along the first axis."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(((values - _mean(values)) ** 2).sum(axis=0) / (len(values) - 1))
 
 
 def _standard_error(tasks: list[Floats], center: CenterName) -> tuple[Floats, Floats, Floats]:
@@ -552,7 +587,9 @@ def _standard_error(tasks: list[Floats], center: CenterName) -> tuple[Floats, Fl
     if min(counts) < 2:
         return value, np.full_like(value, np.nan), np.full_like(value, np.nan)
     if center == "median":
-        error = bootstrap(tasks, lambda drawn: _center(drawn, center)).std(axis=0)
+        drawn_medians = bootstrap(tasks, lambda drawn: _center(drawn, center))
+        with np.errstate(invalid="ignore"):
+            error = np.sqrt(((drawn_medians - _mean(drawn_medians)) ** 2).mean(axis=0))
         fewest = min(counts)
         if len(tasks) > 1:
             error = error * math.sqrt(fewest / (fewest - 1))
@@ -565,7 +602,7 @@ def _standard_error(tasks: list[Floats], center: CenterName) -> tuple[Floats, Fl
         kept = (total - 2 * cut) / total
         weights = [weight / kept for weight in weights]
     parts = zip(tasks, counts, weights, strict=True)
-    variances = [weight**2 * task.var(axis=0, ddof=1) / count for task, count, weight in parts]
+    variances = [weight**2 * _variance(task) / count for task, count, weight in parts]
     error, df = _satterthwaite(variances, [np.asarray(max(count * kept - 1, 1.0)) for count in counts])
     return value, error, df
 
@@ -578,11 +615,11 @@ def _weights(counts: Sequence[int], center: CenterName) -> list[float]:
 def _skewness(tasks: list[Floats], center: CenterName) -> Floats:
     """The skewness of a center of the scores, which is theirs over the square root of their number; 0 without any."""
     second, third = np.zeros(tasks[0].shape[1:]), np.zeros(tasks[0].shape[1:])
-    for task, weight in zip(tasks, _weights([len(task) for task in tasks], center), strict=True):
-        n, around = len(task), task - task.mean(axis=0)
-        second += weight**2 * (around**2).sum(axis=0) / ((n - 1) * n)
-        third += weight**3 * (around**3).sum(axis=0) / ((n - 1) * (n - 2) * n)
     with np.errstate(all="ignore"):
+        for task, weight in zip(tasks, _weights([len(task) for task in tasks], center), strict=True):
+            n, around = len(task), task - _mean(task)
+            second += weight**2 * (around**2).sum(axis=0) / ((n - 1) * n)
+            third += weight**3 * (around**3).sum(axis=0) / ((n - 1) * (n - 2) * n)
         return np.nan_to_num(third / second**1.5, posinf=0.0, neginf=0.0)
 
 
