@@ -154,6 +154,21 @@ def test_the_first_step_at_which_a_metric_differs(tmp_path: Path) -> None:
     assert not found.same
 
 
+@pytest.mark.parametrize("power", [-1000, -300, 300, 1010])
+def test_noise_is_noise_in_any_units(tmp_path: Path, power: int) -> None:
+    def in_units(seed: int, fall: float = 0.0) -> list[dict[str, Any]]:
+        noise = np.random.default_rng(seed).normal(size=COUNT)
+        values = [float(noise[n]) + 50 - fall * (n >= COUNT // 2) for n in range(COUNT)]
+        return [{"step": n, "reward": math.ldexp(value, power)} for n, value in enumerate(values)]
+
+    same = by_name(compared(tmp_path, in_units(0), in_units(1)))["reward"]
+    assert same.first is None
+    assert math.ldexp(same.noise, -power) == pytest.approx(math.sqrt(2), rel=0.15)
+    other = by_name(compared(tmp_path / "fallen", in_units(0), in_units(1, 20.0)))["reward"]
+    assert other.first == pytest.approx(COUNT // 2, abs=COUNT // 50)
+    assert math.ldexp(other.largest, -power) == pytest.approx(20, abs=2)
+
+
 def test_a_metric_without_noise_differs_by_any_amount(tmp_path: Path) -> None:
     other = [row | {"loss": row["loss"] + (1e-3 if n >= 100 else 0)} for n, row in enumerate(rows(0))]
     found = compared(tmp_path, rows(0), other)

@@ -14,7 +14,7 @@ import numpy as np
 from trainlog.model import Header, Kind
 from trainlog.plot import Metric, Run
 from trainlog.plot.axes import Floats
-from trainlog.statistics import student_quantile
+from trainlog.statistics import scaled, student_quantile, unscaled
 from trainlog.table.column import Column
 from trainlog.table.values import flatten
 
@@ -345,6 +345,15 @@ def _part_ways(
 
     They have common x, and finite values. Curves of fewer than three values never differ by more than their noise.
     """
+    [[y_a, y_b]], exponent = scaled([y_a, y_b])
+    first, *sizes = _part_ways_scaled(x_a, y_a, x_b, y_b, alarms)
+    noise, largest = (float(unscaled(size, exponent)) for size in sizes)
+    return first, noise, largest
+
+
+def _part_ways_scaled(
+    x_a: Floats, y_a: Floats, x_b: Floats, y_b: Floats, alarms: float
+) -> tuple[float | None, float, float]:
     low, high = max(x_a[0], x_b[0]), min(x_a[-1], x_b[-1])
     variances = [_variance(y) for y in (y_a, y_b)]
     noise = math.sqrt(sum(variance for variance, _ in variances))
