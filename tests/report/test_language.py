@@ -118,6 +118,21 @@ def test_what_an_expression_comes_to(run: Run, text: str, expected: float) -> No
         ("mean(broken) != 1", False),
         ("max(broken[6:]) == 1", True),
         ("reward[99] < 5", False),
+        ("count(broken > 5) == 0", False),
+        ("count(broken[6:] > 5) == 0", True),
+        ("not any(broken > 5) == 1", False),
+        ("count(broken != 1) <= 1", False),
+        ("all(broken) == 1", False),
+        ("any(broken) == 1", False),
+        ("all(broken[:5]) == any(broken[6:])", True),
+        ("last(smooth(broken, 4)) == 1", True),
+        ("last(smooth(broken, 5)) == 1", False),
+        ("first(smooth(broken[5:], 3)) == 1", False),
+        ("count(smooth(broken, 2)) == 10", True),
+        ("last(smooth(1 / (reward - 6), 3)) < 1", True),
+        ("last(smooth(1 / (reward - 6), 4)) == 1 / 0", True),
+        ("first(smooth(-1 / reward, 3)) == -1 / 0", True),
+        ("max(smooth(1 / (reward * (reward - 1) - 0 * reward), 1)) == 1 / 0", True),
         ("mean(reward[20:]) < 5", False),
         ("1 / 0 > 5", True),
         ("0 / 0 == 0 / 0", False),
@@ -308,6 +323,18 @@ def test_the_white_list_holds_without_the_check_of_tokens(
     with pytest.raises(ExpressionError) as caught:
         Gate.of(text)
     assert caught.value.column == column
+
+
+@pytest.mark.parametrize("key", ["reward", "and", "not", "stats", "a b", 'a"b', "a\"b'c", "`", "℘", "a·b", "größe", ""])
+def test_every_column_has_a_name(tmp_path: Path, key: str) -> None:
+    run = Run(write_log(tmp_path / "run.flog", [{key: 1}, {key: 2}]))
+    for kind in ("", "stats."):
+        assert measure(Gate.of(f"mean({kind}{language.name_of(key)})"), run) == 1.5
+
+
+def test_a_column_that_has_no_name_is_an_error() -> None:
+    with pytest.raises(ExpressionError, match="which has all quotation marks"):
+        language.name_of("a'b`\"c")
 
 
 def test_gates_of_the_same_text_are_equal() -> None:

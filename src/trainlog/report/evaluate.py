@@ -51,14 +51,24 @@ def _nan_if_empty(function: Callable[[Floats], Any]) -> Callable[[Floats], float
     return lambda values: float(function(values.astype(np.float64))) if len(values) else math.nan
 
 
-def _iqm(values: Floats) -> float:
-    return float(iqm(values)) if not np.isnan(values).any() else math.nan
+def _nan_if_nan(function: Callable[[Floats], Any]) -> Callable[[Floats], float]:
+    """Make *function* return NaN for a column with a NaN, which is neither true nor false."""
+    return lambda values: math.nan if np.isnan(values).any() else float(function(values))
+
+
+def _smooth(values: Floats, window: int) -> Floats:
+    """The moving average, in which values that are not finite count: a window with a NaN has no mean."""
+    means = np.nan_to_num(moving_average(values, window))
+    for odd, places in ((math.nan, np.isnan(values)), (math.inf, values == math.inf), (-math.inf, values == -math.inf)):
+        if places.any():
+            means = np.where(moving_average(places, window) > 0, means + odd, means)
+    return means
 
 
 FUNCTIONS: Final[dict[str, tuple[Callable[..., float], str]]] = {
     "mean": (_nan_if_empty(np.mean), "the mean"),
     "median": (_nan_if_empty(np.median), "the median"),
-    "iqm": (_nan_if_empty(_iqm), "the interquartile mean: of the middle half"),
+    "iqm": (_nan_if_empty(iqm), "the interquartile mean: of the middle half"),
     "min": (_nan_if_empty(np.min), "the lowest value"),
     "max": (_nan_if_empty(np.max), "the highest value"),
     "sum": (lambda values: float(np.sum(values)), "the sum"),
@@ -69,8 +79,8 @@ FUNCTIONS: Final[dict[str, tuple[Callable[..., float], str]]] = {
     ),
     "first": (_nan_if_empty(lambda values: values[0]), "the first value"),
     "last": (_nan_if_empty(lambda values: values[-1]), "the last value, as `[-1]`"),
-    "any": (lambda values: float(np.any(values)), "1 when it is true at least once, else 0"),
-    "all": (lambda values: float(np.all(values)), "1 when it is true always, else 0"),
+    "any": (_nan_if_nan(np.any), "1 when it is true at least once, else 0"),
+    "all": (_nan_if_nan(np.all), "1 when it is true always, else 0"),
 }
 """Functions of one column, with the descriptions of docs/ci.md; further functions are ``abs``, ``quantile``, ``smooth``
 and ``events``."""
@@ -85,7 +95,7 @@ class GateResult:
     Attributes:
         gate: the expression.
         log: the log's name.
-        passed: whether it is true; False when a compared value is NaN.
+        passed: whether it is true; False when a compared value is NaN, also one of a column.
         measured: the compared expressions with their values.
         error: why it cannot be evaluated in this log, such as a column that the log lacks.
 
@@ -219,10 +229,9 @@ class _Evaluation:
         sides = [node.left, *node.comparators]
         values = [self.value(side) for side in sides]
         for side, value in zip(sides, values, strict=True):
-            if not isinstance(value, np.ndarray):
-                self.nan |= math.isnan(value)
-                if any(isinstance(part, ast.Name) for part in ast.walk(side)):
-                    self.measured[self.text[side.col_offset : side.end_col_offset]] = float(value)
+            self.nan |= bool(np.isnan(value).any())
+            if not isinstance(value, np.ndarray) and any(isinstance(part, ast.Name) for part in ast.walk(side)):
+                self.measured[self.text[side.col_offset : side.end_col_offset]] = float(value)
         for sign, left, right in zip(node.ops, values[:-1], values[1:], strict=True):
             one, two = self._operands(node, left, right)
             result = np.logical_and(*self._operands(node, result, _OPERATORS[type(sign)](one, two)))
@@ -272,7 +281,7 @@ class _Evaluation:
         if name == "smooth":
             if not (number >= 1 and number.is_integer()):
                 raise self.fail(arguments[1], "the window is a whole number, at least 1")
-            return moving_average(value, int(number))
+            return _smooth(value, int(number))
         if not 0 <= number <= 1:
             raise self.fail(arguments[1], "a quantile lies between 0 and 1")
         return float(np.quantile(value, number)) if len(value) else math.nan

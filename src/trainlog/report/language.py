@@ -12,19 +12,20 @@ from typing import Final
 
 from trainlog.errors import ExpressionError
 
-__all__ = ["Share", "fail", "parse"]
+__all__ = ["Share", "fail", "name_of", "parse"]
 
 _MAX_LENGTH: Final = 2000
 _MAX_DEPTH: Final = 50
 _MAX_TOKENS: Final = 250
 _NUMBER: Final = r"(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?"
+_KEYWORDS: Final = ("and", "or", "not")
 _WORD: Final = r"[^\W\d]\w*"
 _QUOTED: Final = r"""(?:"[^"]*"|'[^']*'|`[^`]*`)"""
 _TOKENS: Final = re.compile(
     rf"""(?P<space>\s+)
     |(?P<share>-?\s*{_NUMBER}\s*%(?=\s*[:\]]))
     |(?P<number>{_NUMBER})
-    |(?P<keyword>(?:and|or|not)\b)
+    |(?P<keyword>(?:{"|".join(_KEYWORDS)})\b)
     |(?P<column>(?:(?:stats|evolution|creature|event)\s*\.\s*(?:{_WORD}|{_QUOTED}))|{_QUOTED})
     |(?P<name>{_WORD})
     |(?P<operator>\*\*|<=|>=|==|!=|[-+*/()\[\]:,<>])
@@ -60,6 +61,21 @@ def fail(expression: str, at: int, message: str) -> ExpressionError:
     error = ExpressionError(f"column {at + 1}: {message}\n    {shown}\n    {' ' * at}^")
     error.expression, error.column = expression, at + 1
     return error
+
+
+def name_of(key: str) -> str:
+    """The name of a column in an expression: with quotation marks, unless it is a plain word.
+
+    Raises:
+        ExpressionError: for a name that has all three quotation marks.
+
+    """
+    if re.fullmatch(_WORD, key) and key not in _KEYWORDS:
+        return key
+    for mark in "\"'`":
+        if mark not in key:
+            return f"{mark}{key}{mark}"
+    raise ExpressionError(f"an expression cannot name the column {key!r}, which has all quotation marks")
 
 
 def parse(expression: str) -> ast.expr:
