@@ -24,7 +24,7 @@ from trainlog.report.html import html
 from trainlog.report.junit import junit
 from trainlog.report.markdown import markdown
 from trainlog.report.tables import baseline_sentence
-from trainlog.statistics import interval
+from trainlog.statistics import CENTERS, CenterName, interval
 
 
 def content_of(tmp_path: Path, count: int = 1, options: PlotOptions | None = None, **more: Any) -> Content:
@@ -194,6 +194,25 @@ def test_baseline(new: list[float], old: list[float], tolerance: str, outcome: s
     assert strict.passed is (outcome == "as good")
 
 
+@pytest.mark.parametrize("center", CENTERS)
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
+def test_one_score_that_is_not_finite_fails_with_any_center(center: CenterName, odd: float) -> None:
+    few, many = scores(100, 101, 99, 100, odd, seeds="12345"), scores(100, 99, 101, 100, 98, seeds="12345")
+    for new, old in ((few, many), (many, few), (few, few)):
+        for paired in (False, True):
+            found = compare("score", new, old, Tolerance.of("5%"), center, paired=paired)
+            assert (found.outcome, found.passed) == ("worse", False)
+            assert baseline_sentence(found).startswith("It fails, as a score is not finite.")
+
+
+@pytest.mark.parametrize("center", CENTERS)
+@pytest.mark.parametrize("score", [0.1, 0.7, 123.456])
+def test_the_same_score_in_every_run_is_as_good(center: CenterName, score: float) -> None:
+    for new, old in ((2, 3), (3, 2), (5, 5), (20, 7)):
+        found = compare("score", scores(*[score] * new), scores(*[score] * old), Tolerance.of("0"), center)
+        assert (found.outcome, found.difference) == ("as good", 0)
+
+
 @pytest.mark.parametrize(("new", "old"), [([50], [100]), ([50], [100, 101, 99]), ([50, 51, 49], [100]), ([200], [1])])
 def test_one_run_has_no_interval_and_no_verdict(new: list[float], old: list[float]) -> None:
     found = compare("score", scores(*new), scores(*old), Tolerance.of("5%"))
@@ -279,6 +298,7 @@ def test_tasks_are_compared_one_by_one() -> None:
         ("rollout/ep_rew_mean", 'mean("rollout/ep_rew_mean"[-10%:])'),
         ("ep_rew_mean", "mean(ep_rew_mean[-10%:])"),
         ("val_loss", "-mean(val_loss[-10%:])"),
+        ('reward "a"', "mean('reward \"a\"'[-10%:])"),
     ],
 )
 def test_the_score_of_a_trainer(tmp_path: Path, key: str, score: str) -> None:
@@ -287,6 +307,15 @@ def test_the_score_of_a_trainer(tmp_path: Path, key: str, score: str) -> None:
     content = gather(runs[0], PlotOptions(), baseline=runs[1])
     assert content.comparison is not None
     assert content.comparison.score == score
+
+
+@pytest.mark.parametrize("key", ["a'b`\"c", "x" * 3000])
+def test_a_metric_that_no_expression_can_name_needs_a_score(tmp_path: Path, key: str) -> None:
+    runs = [runs_of([write_log(tmp_path / name, [{key: n} for n in range(20)])]) for name in ("new.flog", "old.flog")]
+    content = gather(runs[0], PlotOptions(), baseline=runs[1])
+    assert [one.reason.partition(",")[0] for one in content.failures] == ["give a score to compare"]
+    assert not content.passed
+    assert content.pictures
 
 
 def test_a_baseline_is_drawn_and_told(tmp_path: Path) -> None:

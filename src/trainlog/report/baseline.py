@@ -117,6 +117,11 @@ class Comparison:
     fail_on: FailOn
 
     @property
+    def finite(self) -> bool:
+        """Whether all scores are finite, and so their difference; otherwise the outcome is ``worse``."""
+        return _finite(self.new_scores + self.old_scores, self.difference)
+
+    @property
     def passed(self) -> bool:
         """Whether the outcome is milder than ``fail_on``."""
         return self.outcome == "as good" or (self.outcome == "unclear" and self.fail_on == "worse")
@@ -167,7 +172,7 @@ def compare(
     low, high, difference = float(found.low), float(found.high), float(found.difference)
     allowed = tolerance.points(float(found.old))
     outcome: Literal["as good", "unclear", "worse"] = "unclear"
-    if not np.isfinite(difference) or high < -allowed:
+    if not _finite([*new, *old], difference) or high < -allowed:
         outcome = "worse"
     elif low >= -allowed:
         outcome = "as good"
@@ -189,6 +194,11 @@ def compare(
         outcome=outcome,
         fail_on=fail_on,
     )
+
+
+def _finite(scores: Sequence[Score], difference: float) -> bool:
+    # A robust center is finite beside an infinite score.
+    return bool(np.isfinite([*(one.value for one in scores), difference]).all())
 
 
 def _by_task(scores: Sequence[Score], tasks: Sequence[str]) -> list[npt.NDArray[np.float64]]:

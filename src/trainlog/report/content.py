@@ -12,6 +12,7 @@ from trainlog.plot.figures import figure_of, title_of, undrawn_metrics
 from trainlog.report.baseline import Comparison, FailOn, Score, Tolerance, compare
 from trainlog.report.evaluate import Gate, GateResult, judge, measure
 from trainlog.report.facts import LogFacts, facts_of
+from trainlog.report.language import name_of
 from trainlog.report.logs import LogCheck, check
 from trainlog.report.results import Result, results_of
 
@@ -139,7 +140,7 @@ def gather(
             if not new or not old:
                 raise StatisticsError(f"there is no {'older' if new else 'new'} log that can be read")
             main = main_metric([*new, *old])
-            scoring = scoring or Gate.of(_default_score(main))
+            scoring = scoring or _default_score(main)
             scores = [[_score(scoring, run) for run in side] for side in (new, old)]
             # A new log without a score is left out of the comparison, and has failed.
             results += [GateResult(scoring.text, one.log, False, (), one.error) for one in scores[0] if one.error]
@@ -202,11 +203,13 @@ def _score(score: Gate, run: Run) -> Score:
         return Score(run.label, float("nan"), *facts, _first_line(error))
 
 
-def _default_score(metric: Metric) -> str:
-    name = metric.key if metric.key.isidentifier() else f'"{metric.key}"'
+def _default_score(metric: Metric) -> Gate:
     kind = "" if str(metric) == metric.key else f"{metric.kind}."
     sign = "-" if Conventions.lower_is_better(metric.key) else ""
-    return f"{sign}mean({kind}{name}[-10%:])"
+    try:
+        return Gate.of(f"{sign}mean({kind}{name_of(metric.key)}[-10%:])")
+    except ExpressionError as error:
+        raise StatisticsError(f"give a score to compare, as the main metric has none: {_first_line(error)}") from None
 
 
 def _with_baseline(metric: Metric, new: Sequence[Run], old: Sequence[Run], options: PlotOptions) -> Picture:

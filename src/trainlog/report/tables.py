@@ -84,7 +84,7 @@ def _verdict(one: Comparison) -> str:
     """The outcome as a sentence, which claims what the interval shows, and no more."""
     tolerance = f"the tolerance of {one.tolerance}"
     if one.outcome == "worse":
-        if not np.isfinite(one.difference):
+        if not one.finite:
             return "It fails, as a score is not finite."
         return "It is worse than it was" + (f", by more than {tolerance}." if one.allowed else ".")
     if np.isnan(one.low):
