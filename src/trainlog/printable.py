@@ -13,6 +13,8 @@ UNPRINTABLE: Final = re.compile(
     "\ud800-\udfff]"  # what UTF-8 cannot spell
 )
 _MARKDOWN: Final = re.compile(r"([\\`*_\[\]<>|#~&])")
+# Words that become links, notices to people, issues or formulas, whether they have escapes or not.
+_REFERENCE: Final = re.compile(r"://|www\.|[@$]|#\d", re.IGNORECASE)
 
 
 def printable(text: str) -> str:
@@ -24,8 +26,11 @@ def printable(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """*text* on one line of Markdown, as it is."""
-    return _MARKDOWN.sub(r"\\\1", printable(" ".join(text.split())))
+    """*text* on one line of Markdown, as it is; a word that would be a link or a notice to somebody is code."""
+    return " ".join(
+        markdown_code(word) if _REFERENCE.search(word) else _MARKDOWN.sub(r"\\\1", printable(word))
+        for word in text.split()
+    )
 
 
 def markdown_code(text: str) -> str:

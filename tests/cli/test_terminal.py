@@ -96,6 +96,14 @@ def test_what_is_printable_stays(tmp_path: Path) -> None:
     assert markdown_text("a|b\n*c* \x1b") == r"a\|b \*c\* \\x1b"
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["https://evil.example", "x(HTTP://a", "WWW.evil.example", "@team", "a@b.example", "run#7", "$x^2$", "|@`a|\x1b"],
+)
+def test_a_word_that_would_be_a_link_or_a_notice_is_code(word: str) -> None:
+    assert markdown_text(f"*see*\n{word} # 1") == rf"\*see\* {markdown_code(word)} \# 1"
+
+
 @pytest.mark.parametrize("text", ["a", "`", "``", "a``b```c", "|`|"])
 def test_code_ends_where_it_should(text: str) -> None:
     code = markdown_code(text)

@@ -24,6 +24,7 @@ from trainlog.report.tables import (
 __all__ = ["markdown"]
 
 _MAX_LENGTH: Final = 60_000  # characters; GitHub accepts 65,536 in a comment
+_MAX_TITLE: Final = 200
 _MAX_METRICS: Final = 25
 _MAX_ROWS: Final = 100
 _SIGNS: Final = {True: "✅", False: "❌", None: ""}
@@ -40,7 +41,7 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
             pictures itself.
 
     """
-    parts = [f"## {markdown_text(content.title)}: {outcome_word(content) if content.gated else 'report'}"]
+    parts = [f"## {markdown_text(_shortened(content.title))}: {outcome_word(content) if content.gated else 'report'}"]
     failures = [Row((_SIGNS[False], *map(markdown_text, row.cells))) for row in failure_rows(content)]
     parts.append(_table(("", "log", "verdict", "reason"), failures))
     if content.results:
@@ -73,11 +74,14 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
         )
     )
     text = "\n\n".join(part for part in parts if part) + "\n"
-    return (
-        text
-        if len(text) <= _MAX_LENGTH
-        else text[: text.rindex("\n", 0, _MAX_LENGTH)] + "\n\nThe rest is in report.html.\n"
-    )
+    if len(text) <= _MAX_LENGTH:
+        return text
+    cut = text[: text.rindex("\n", 0, _MAX_LENGTH)]
+    return cut + "\n\n</details>" * cut.count("<details>") + "\n\nThe rest is in report.html.\n"
+
+
+def _shortened(title: str) -> str:
+    return title if len(title) <= _MAX_TITLE else f"{title[:_MAX_TITLE]}…"
 
 
 def _table(titles: Sequence[str], rows: Iterable[Row]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from trainlog.plot import Group, Metric, PlotOptions, Run
 from trainlog.plot.options import normalized
+from trainlog.printable import printable
 from trainlog.report.facts import MetricFacts, human, values_of
 from trainlog.statistics import CenterName, interval
 
@@ -21,7 +22,14 @@ __all__ = ["NORMALISED", "Result", "csv_table", "latex_table", "markdown_cell", 
 
 NORMALISED: Final = " (normalised)"  # at the end of the name of a metric
 _LATEX: Final = {**{sign: f"\\{sign}" for sign in "&%$#_{}"}, "\\": r"\textbackslash{}", "~": r"\textasciitilde{}"}
-_LATEX_MORE: Final = {"^": r"\textasciicircum{}", "−": "$-$", "∞": r"$\infty$"}
+_LATEX_MORE: Final = {
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "−": "$-$",
+    "∞": r"$\infty$",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +135,6 @@ def latex_table(results: Sequence[Result], caption: str) -> str:
 
 
 def _latex(text: str) -> str:
-    return re.sub(r"[&%$#_{}\\~^−∞]", lambda match: (_LATEX | _LATEX_MORE)[match[0]], " ".join(text.split()))
+    plain = printable(" ".join(text.split()))
+    escaped = re.sub(r"[&%$#_{}\\~^<>|−∞]", lambda match: (_LATEX | _LATEX_MORE)[match[0]], plain)
+    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped  # which \\\\ before it would take
