@@ -107,6 +107,7 @@ else:  # hidden from type checkers, for which a module with a __getattr__ has ev
         "LogWriteError": "errors.LogWriteError",
         "LogWriteWarning": "errors.LogWriteWarning",
         "MissingExtra": "errors.MissingExtra",
+        "NothingToDraw": "errors.NothingToDraw",
         "PlotError": "errors.PlotError",
         "Problem": "verify_report.Problem",
         "Repair": "verify_report.Repair",

@@ -20,6 +20,7 @@
     ├── LogWriteError      (OSError)             the system did not take the bytes
     ├── SettingError       (ValueError)          an environment variable holds what it cannot mean
     ├── PlotError          (ValueError)          these logs do not hold what a figure was asked to show
+    │   └── NothingToDraw                        no number in these logs varies
     ├── ExpressionError    (ValueError)          a gate or score that cannot be read, or cannot be computed
     ├── StatisticsError    (ValueError)          scores that an estimator cannot use
     └── MissingExtra       (ImportError)         an optional dependency is not installed
@@ -55,6 +56,7 @@ __all__ = [
     "LogWriteError",
     "LogWriteWarning",
     "MissingExtra",
+    "NothingToDraw",
     "PlotError",
     "SettingError",
     "StatisticsError",
@@ -178,6 +180,10 @@ class SettingError(TrainlogError, ValueError):
 
 class PlotError(TrainlogError, ValueError):
     """These logs do not hold what a figure was asked to show."""
+
+
+class NothingToDraw(PlotError):
+    """There is no figure, as no number in these logs varies, or none is finite."""
 
 
 class ExpressionError(TrainlogError, ValueError):

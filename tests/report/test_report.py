@@ -116,6 +116,25 @@ def test_markdown_fits_a_comment_whatever_the_names(tmp_path: Path) -> None:
     assert "<b>" not in text
 
 
+def test_a_long_report_keeps_its_verdict_and_closes_what_it_opened(tmp_path: Path) -> None:
+    runs = runs_of([write_log(tmp_path / f"{n}.flog", [{"a": 1}, {"a": 2}], {"steps": "x" * 2000}) for n in range(50)])
+    text = markdown(gather(runs, PlotOptions(), requirements=["max(a) > 3"], title="t" * 70_000), [])
+    assert len(text) < 65_000
+    assert text.partition("\n")[0].endswith("t…: failed")
+    assert text.count("<details>") == text.count("</details>") == 1
+    assert text.endswith("</details>\n\nThe rest is in report.html.\n")
+
+
+def test_names_do_not_break_a_table_of_latex(tmp_path: Path) -> None:
+    names = ["[x]", "*", "a|b<c>", "\x1b"]
+    runs = runs_of(write_log(tmp_path / f"{n}.flog", [dict.fromkeys(names, k) for k in range(9)]) for n in range(2))
+    write_report(gather(runs, PlotOptions(y=tuple(names[:1] + names[2:]))), tmp_path / "out")
+    text = (tmp_path / "out" / "results.tex").read_text()
+    assert "    {}[x] & " in text
+    assert r"    a\textbar{}b\textless{}c\textgreater{} & " in text
+    assert r"    \textbackslash{}x1b & " in text
+
+
 def test_html_is_one_well_formed_file(tmp_path: Path) -> None:
     meta = {"creature": "<script>alert('ä')</script>\x01", "task": "&"}
     reader = write_log(tmp_path / "run.flog", [{"<y>": 1, "z": 2}, {"<y>": 2, "z": 3}], meta)
@@ -316,6 +335,32 @@ def test_a_metric_that_no_expression_can_name_needs_a_score(tmp_path: Path, key:
     assert [one.reason.partition(",")[0] for one in content.failures] == ["give a score to compare"]
     assert not content.passed
     assert content.pictures
+
+
+def test_a_reward_that_never_changes_is_compared(tmp_path: Path) -> None:
+    rows = [{"step": n, "success_rate": 1.0, "reward": 1.0, "loss": 1 / (n + 1)} for n in range(20)]
+    alike = [{"step": n, "reward": 1.0} for n in range(20)]
+    for name, own, pictures in (("varying", rows, ["baseline", "loss"]), ("alike", alike, ["baseline"])):
+        new, old = (
+            runs_of([write_log(tmp_path / name / side / f"{seed}.flog", own, {"seed": seed}) for seed in range(3)])
+            for side in ("new", "old")
+        )
+        content = gather(new, PlotOptions(), baseline=old, requirements=["mean(reward) >= 1"])
+        assert content.comparison is not None
+        assert (content.comparison.score, content.comparison.outcome) == ("mean(reward[-10%:])", "as good")
+        assert content.passed
+        assert [picture.name for picture in content.pictures if picture.blocks] == pictures
+
+
+@pytest.mark.parametrize("rows", [[{"reward": 1.0}], [{"reward": 1.0}] * 9, [{"reward": math.nan}] * 9])
+def test_logs_without_a_figure_are_no_failure(tmp_path: Path, rows: list[dict[str, float]]) -> None:
+    new, old = (runs_of([write_log(tmp_path / name / f"{n}.flog", rows) for n in (0, 1)]) for name in ("new", "old"))
+    content = gather(new, PlotOptions(), requirements=["count(reward) > 0"])
+    write_report(content, tmp_path / "out")
+    assert (content.failures, content.pictures, content.passed) == ((), (), True)
+    content = gather(new, PlotOptions(), baseline=old)
+    assert content.comparison is not None
+    assert content.passed is (content.comparison.outcome == "as good") is math.isfinite(rows[0]["reward"])
 
 
 def test_a_baseline_is_drawn_and_told(tmp_path: Path) -> None:

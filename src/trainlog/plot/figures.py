@@ -12,7 +12,7 @@ import numpy as np
 
 from trainlog.conventions import Conventions
 from trainlog.draw import Chart, Grid, Scene, StateTimeline
-from trainlog.errors import PlotError, TrainlogWarning
+from trainlog.errors import NothingToDraw, PlotError, TrainlogWarning
 from trainlog.model import Kind
 from trainlog.plot.axes import Axis
 from trainlog.plot.behavior import behavior_strip, episode_strip, path_picture, states_picture, word_colors
@@ -114,7 +114,7 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
     path, states = _path_and_states(runs, axes, options, colors)
     motion = list(motion_pictures(runs[0], title_of(runs, runs[0].label), options.theme)) if len(runs) == 1 else []
     if not single and not motion and path is None and states is None:
-        raise PlotError("there is nothing to draw: no number in these logs varies")
+        raise NothingToDraw("there is nothing to draw: no number in these logs varies")
     sheets = [*_overview(runs, panels, path, folders, limited), *_sheets(runs, panels, folders)]
     return [*sheets[:1], *single, *(one for one in (path, states) if one is not None), *motion, *sheets[1:]]
 
@@ -173,14 +173,14 @@ def figure_of(metric: Metric, groups: Sequence[Group], options: PlotOptions, nam
     """Make the figure of one metric of *groups*.
 
     Raises:
-        PlotError: when no group has it.
+        NothingToDraw: when no group has a finite value of it.
 
     """
     runs = [run for group in groups for run in group.runs]
     axis = _axes(runs, [metric.kind], options)[metric.kind]
     curve = MetricChart(metric, groups, axis, options)
     if curve.is_empty:
-        raise PlotError(_unknown(str(metric), runs))
+        raise NothingToDraw(f"there is nothing to draw: no value of {metric} is finite")
     return Picture(name, title, curve.chart(title_of(runs, title)), "", tuple(curve.blocks))
 
 
@@ -207,13 +207,28 @@ def main_metric(runs: Sequence[Run]) -> Metric:
     """The reward, or else the most important metric.
 
     Raises:
-        PlotError: when nothing varies.
+        NothingToDraw: when nothing varies.
 
     """
     metrics = metrics_of(runs, PlotOptions())
     if not metrics:
-        raise PlotError("there is nothing to draw: no number in these logs varies")
+        raise NothingToDraw("there is nothing to draw: no number in these logs varies")
     return metrics[0]
+
+
+def score_metric(runs: Sequence[Run]) -> Metric:
+    """The reward, also one that never changes or is never finite, or else the most important metric.
+
+    Raises:
+        NothingToDraw: when there is no number.
+
+    """
+    varying = metrics_of(runs, PlotOptions())
+    others = [metric for found in undrawn_metrics(runs) for metric in found]
+    found = [*varying, *sorted(others, key=lambda metric: _rank(runs, metric))]
+    if not found:
+        raise NothingToDraw("there is no number in these logs")
+    return next((metric for metric in found if _tier(runs, metric) == 0), found[0])
 
 
 def _rank(runs: Sequence[Run], metric: Metric) -> tuple[int, ...]:

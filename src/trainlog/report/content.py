@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainlog.conventions import Conventions, seed_of
-from trainlog.errors import ExpressionError, PlotError, StatisticsError
-from trainlog.plot import Group, Metric, Picture, PlotOptions, Run, groups_of, main_metric, metrics_of, pictures
-from trainlog.plot.figures import figure_of, title_of, undrawn_metrics
+from trainlog.errors import ExpressionError, NothingToDraw, PlotError, StatisticsError
+from trainlog.plot import Group, Metric, Picture, PlotOptions, Run, groups_of, metrics_of, pictures
+from trainlog.plot.figures import figure_of, score_metric, title_of, undrawn_metrics
 from trainlog.report.baseline import Comparison, FailOn, Score, Tolerance, compare
 from trainlog.report.evaluate import Gate, GateResult, judge, measure
 from trainlog.report.facts import LogFacts, facts_of
@@ -133,20 +133,22 @@ def gather(
             metrics = metrics_of(new, options)
             groups = results_of(groups_of(new, options), metrics, options)
             figures = pictures(new, options)
+    except NothingToDraw:  # which is no fault of the logs
+        pass
     except PlotError as error:
         failures.append(Failure("figures", error.message))
     if baseline is not None:
         try:
             if not new or not old:
                 raise StatisticsError(f"there is no {'older' if new else 'new'} log that can be read")
-            main = main_metric([*new, *old])
+            main = score_metric([*new, *old])
             scoring = scoring or _default_score(main)
             scores = [[_score(scoring, run) for run in side] for side in (new, old)]
             # A new log without a score is left out of the comparison, and has failed.
             results += [GateResult(scoring.text, one.log, False, (), one.error) for one in scores[0] if one.error]
             center = options.center or "mean"
             comparison = compare(scoring.text, scores[0], scores[1], allowed, center, paired=paired, fail_on=fail_on)
-            figures.insert(0, _with_baseline(main, new, old, options))
+            figures[:0] = _with_baseline(main, new, old, options)
         except (PlotError, StatisticsError) as error:
             failures.append(Failure("baseline", error.message))
     # A metric without any finite value is in no figure, and the first that one must hear of.
@@ -212,6 +214,9 @@ def _default_score(metric: Metric) -> Gate:
         raise StatisticsError(f"give a score to compare, as the main metric has none: {_first_line(error)}") from None
 
 
-def _with_baseline(metric: Metric, new: Sequence[Run], old: Sequence[Run], options: PlotOptions) -> Picture:
+def _with_baseline(metric: Metric, new: Sequence[Run], old: Sequence[Run], options: PlotOptions) -> list[Picture]:
     groups = [Group("now", tuple(new)), Group("baseline", tuple(old))]
-    return figure_of(metric, groups, options, "baseline", f"{metric}, now and before")
+    try:
+        return [figure_of(metric, groups, options, "baseline", f"{metric}, now and before")]
+    except NothingToDraw:
+        return []
