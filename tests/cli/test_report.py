@@ -193,6 +193,13 @@ def test_logs_that_cannot_be_used_fail_and_the_report_is_written(log: Path, tmp_
     assert "| ❌ | " in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_no_absolute_path_is_in_a_report(log: Path, tmp_path: Path) -> None:
+    run(log, tmp_path / "gone" / "*.flog", tmp_path / "no.flog", "-o", tmp_path / "out", "--baseline", tmp_path / "old")
+    texts = [path.read_text() for path in (tmp_path / "out").iterdir() if path.is_file()]
+    assert any("gone/" in text for text in texts)
+    assert not [text for text in texts if str(tmp_path) in text]
+
+
 def test_a_report_without_any_log_is_written(tmp_path: Path) -> None:
     gates = ["--require", "mean(reward) > 1", "--baseline", tmp_path / "old"]
     done = run(tmp_path / "*.flog", "-o", tmp_path / "out", *gates)

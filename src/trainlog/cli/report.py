@@ -116,6 +116,8 @@ def _runs(paths: Sequence[Path]) -> tuple[list[Run], list[LogCheck]]:
         try:
             found += find_logs([path])
         except LogNotFound as error:
-            missing.append(LogCheck(str(path), "unreadable", (error.message,)))
+            # No absolute path, which differs from machine to machine.
+            name = "/".join(path.parts[-2:]) if path.is_absolute() else str(path)
+            missing.append(LogCheck(name, "unreadable", (error.message,)))
     runs, unreadable = open_runs(without_repeats(found))
     return runs, unreadable + missing
