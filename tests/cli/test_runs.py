@@ -153,6 +153,14 @@ def test_compare_shows_groups_of_seeds(tmp_path: Path, capsys: pytest.CaptureFix
     assert groups[0]["metrics"][0]["low"] < 60 < groups[0]["metrics"][0]["high"]
 
 
+def test_compare_says_of_how_many_runs_a_value_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, reward in enumerate([1.0, 2.0, float("nan"), 3.0]):
+        make_run(tmp_path / f"{seed}.flog", {"seed": seed, "algo": "sac"}, [{"reward": reward, "loss": 1.0}])
+    _, out, _ = run(capsys, "compare", tmp_path, "--by", "algo", "--metrics", "reward,loss")
+    assert "] (of 3)" in out
+    assert out.count("(of ") == 1
+
+
 def test_compare_says_when_tasks_are_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for task in ("ant", "hopper"):
         for seed in range(2):

@@ -74,7 +74,14 @@ def command(
     titles = [*keys, "runs", *(f"{of} {key} ({center})" for key in wanted)]
     print_table(
         titles,
-        [[*map(short_text, one["group"].values()), _counted(one), *map(_cell, one["metrics"])] for one in found],
+        [
+            [
+                *map(short_text, one["group"].values()),
+                _counted(one),
+                *(_cell(metric, one["runs"]) for metric in one["metrics"]),
+            ]
+            for one in found
+        ],
     )
     echo(f"in brackets: the 95 % interval of the {center}, where each task has two runs", err=True)
     if (tasks := max(one["tasks"] for one in found)) > 1:
@@ -122,8 +129,10 @@ def _counted(group: dict[str, Any]) -> str:
     return f"{group['runs']} ({', '.join(left)})" if left else str(group["runs"])
 
 
-def _cell(measured: dict[str, Any]) -> str:
+def _cell(measured: dict[str, Any], runs: int) -> str:
+    """The center and its interval, and of how many runs, where some have no finite value."""
     if not measured["runs"]:
         return ""
+    few = f" (of {measured['runs']})" if measured["runs"] < runs else ""
     band = "" if measured["low"] is None else f" [{human(measured['low'])}, {human(measured['high'])}]"
-    return human(measured["value"]) + band
+    return human(measured["value"]) + band + few
