@@ -149,3 +149,10 @@ def test_schedule() -> None:
     assert chosen(EpisodeCaptureSchedule(last_n_episodes=99)) == list(range(12))
     assert chosen(EpisodeCaptureSchedule((3,), 6, 1)) == [0, 3, 6, 11]
     assert EpisodeAnimationRecorder(Path("x"), EpisodeCaptureSchedule((3,))).should_capture(3, 10)
+
+
+def test_a_huge_reward_is_a_short_name(tmp_path: Path) -> None:
+    for reward, name in ((1e300, "1e+300"), (-1e15, "-1e+15"), (999.6, "1000"), (float("inf"), "inf")):
+        path = EpisodeAnimationRecorder(tmp_path).save(squares(2), episode=7, reward=reward)
+        assert path is not None
+        assert path.name == f"training_episode_0007_reward_{name}.gif"

@@ -344,3 +344,42 @@ def test_a_dark_theme_lightens_the_colors(tmp_path: Path) -> None:
     recorder.save()
     svg = (tmp_path / "training_reward_curve.svg").read_text()
     assert recorder.reward_color not in svg
+
+
+def test_metrics_of_any_name_are_the_same_in_the_log(tmp_path: Path) -> None:
+    class Agent:
+        def training_metrics(self) -> dict[str, float]:
+            names = ("episode", "metrics/episode", "metrics/metrics/reward", "metrics/x", "curve", "reward")
+            return {name: float(n) for n, name in enumerate(names)}
+
+    with TrainingRecorder(tmp_path / "run.flog") as log:
+        curves = TrainingCurveRecorder(tmp_path, log=log)
+        curves.log_episode(0, 1.5, agent=Agent())
+    found = TrainingCurveRecorder.from_log(tmp_path / "run.flog")
+    assert found.metric_histories == curves.metric_histories
+    assert (found.episode_history, found.reward_history) == ([0], [1.5])
+
+
+@pytest.mark.parametrize("prefix", ["../out", "/tmp/out", "a\\b", "a\0b"])
+def test_a_log_does_not_choose_the_folder(tmp_path: Path, prefix: str) -> None:
+    frame = {"curve": prefix, "average_window": 3, "episode": 0, "reward": 1.0, "avg_reward": 1.0}
+    with trainlog.create(tmp_path / "logs" / "run.flog") as writer:
+        writer.write(Frame(0.0, Kind.STATS, frame))
+    written = TrainingCurveRecorder.from_log(tmp_path / "logs" / "run.flog").save()
+    assert {path.parent for path in written} == {tmp_path / "logs"}
+
+
+@pytest.mark.parametrize("odd", [{"curve": 0.5}, {"curve": "ant"}, {"curve": "ant", "average_window": "3"}])
+def test_a_metric_called_curve_is_none_of_a_recorder(tmp_path: Path, odd: dict[str, Any]) -> None:
+    with trainlog.create(tmp_path / "run.flog") as writer:
+        for n in range(3):
+            writer.write(Frame(float(n), Kind.STATS, {"episode": n, "reward": float(n), "avg_reward": 1.0, **odd}))
+    assert TrainingCurveRecorder.from_log(tmp_path / "run.flog").reward_history == [0, 1, 2]
+
+
+@pytest.mark.parametrize("episode", [1.5, math.nan, "x", None])
+def test_an_episode_that_is_no_whole_number_is_refused(tmp_path: Path, episode: Any) -> None:
+    with pytest.raises(UnsupportedFrame, match="episode must be a whole number"):
+        TrainingCurveRecorder(tmp_path).log_episode(episode, 1.0)
+    with pytest.raises(UnsupportedFrame, match="episode must be a whole number"):
+        trainlog.EpisodeAnimationRecorder(tmp_path).save([], episode=episode, reward=1.0)

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from trainlog.errors import UnsupportedFrame
 
-__all__ = ["AgentMetrics", "SupportsTrainingMetrics", "agent_metrics", "to_float"]
+__all__ = ["AgentMetrics", "SupportsTrainingMetrics", "agent_metrics", "to_float", "to_whole"]
 
 # The parts of an agent whose metrics are read after those of the agent itself, in this order.
 _PARTS: Final = ("perception", "value_function", "reactive_policy", "transition_model")
@@ -49,6 +49,22 @@ def to_float(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise UnsupportedFrame(f"{name} must be a number, not {value!r}") from error
+
+
+def to_whole(name: str, value: Any) -> int:
+    """*value* as an int.
+
+    Raises:
+        UnsupportedFrame: when it is no whole number; it calls the value *name*.
+
+    """
+    try:
+        number = int(value)
+        if number == float(value):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise UnsupportedFrame(f"{name} must be a whole number, not {value!r}")
 
 
 def agent_metrics(agent: Any) -> AgentMetrics:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from trainlog.curves.agent import to_float, to_whole
 from trainlog.curves.images import to_images
 from trainlog.errors import TrainlogWarning
 from trainlog.storage.replace import atomic_write
@@ -17,6 +17,7 @@ from trainlog.strictjson import strict_json
 
 __all__ = ["EpisodeAnimationRecorder", "EpisodeCaptureSchedule", "EpisodeTrace"]
 
+_LARGE: Final = 1e15  # a longer number is no part of a file's name
 _NO_FRAMES: Final = (
     "No frames were captured for this episode. Ensure that the environment was created with render_mode='rgb_array' "
     "and that its rendering dependencies are installed."
@@ -137,6 +138,7 @@ class EpisodeAnimationRecorder:
 
         Raises:
             ValueError: for a frame that is no image, or of another size than the first.
+            UnsupportedFrame: for an episode that is no whole number, and a reward that is no number.
             LogWriteError: when a file cannot be written.
 
         """
@@ -145,9 +147,10 @@ class EpisodeAnimationRecorder:
     def _save(
         self, frames: Sequence[Any], episode: int, reward: float, average: float | None, details: Mapping[str, Any]
     ) -> Path | None:
-        stem = f"{self.prefix}_episode_{episode:04d}_reward_{_rounded(reward)}"
+        episode = to_whole("episode", episode)
+        stem = f"{self.prefix}_episode_{episode:04d}_reward_{_rounded(to_float('reward', reward))}"
         if average is not None:
-            stem += f"_avg_{_rounded(average)}"
+            stem += f"_avg_{_rounded(to_float('avg_reward', average))}"
         saved = frames[: self.max_frames] if self.max_frames is not None and self.max_frames > 0 else frames
         path = self.output_dir / f"{stem}.gif"
         results = {"episode": episode, "episode_reward": reward, "avg_reward": average, "frame_count": len(frames)}
@@ -174,5 +177,4 @@ class EpisodeAnimationRecorder:
 
 def _rounded(value: float) -> str:
     """A reward as a part of a file's name, which may be ``nan`` or ``inf``."""
-    value = float(value)
-    return str(round(value)) if math.isfinite(value) else str(value)
+    return str(round(value)) if abs(value) < _LARGE else f"{value:g}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ import numpy as np
 from trainlog import registry
 from trainlog.codec import Reader, Writer
 from trainlog.conventions import Conventions
-from trainlog.curves.agent import agent_metrics, to_float
-from trainlog.errors import EmptyLog, UnsupportedFrame
+from trainlog.curves.agent import agent_metrics, to_float, to_whole
+from trainlog.errors import EmptyLog
 from trainlog.model import Frame, Kind
 from trainlog.plot.names import file_names
 from trainlog.plot.save import save_figure
@@ -48,6 +49,7 @@ _RESERVED_NAMES: Final = ("reward_curve", "training_state", "reward_history", "r
 # The keys of a stats frame that the recorder writes through to a log. `curve` holds its prefix and marks such a frame.
 _OWN_KEYS: Final = ("curve", "average_window", "episode", "reward", "avg_reward", "epsilon", "options")
 _ASIDE: Final = "metrics/"  # before the name of a metric that is called like one of those
+_TAKEN: Final = re.compile(rf"(?:{_ASIDE})*(?:{'|'.join(_OWN_KEYS)})")
 
 
 class StatsLog(Protocol):
@@ -161,10 +163,7 @@ class TrainingCurveRecorder:
         if avg_reward is None:
             recent = list(filter(math.isfinite, [*self.reward_history, reward][-self.average_window :]))
             avg_reward = math.fsum(recent) / len(recent) if recent else math.nan
-        try:
-            number = int(episode)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise UnsupportedFrame(f"episode must be a whole number, not {episode!r}") from error
+        number = to_whole("episode", episode)
         results = _Episode(number, reward, to_float("avg_reward", avg_reward), epsilon, options, numbers)
         self._write_to_log(results)
         self._append(results)
@@ -203,7 +202,7 @@ class TrainingCurveRecorder:
             return
         values = (self.prefix, self.average_window, *results[:-1])
         stats = {key: value for key, value in zip(_OWN_KEYS, values, strict=True) if value is not None}
-        stats |= {_ASIDE + name if name in _OWN_KEYS else name: value for name, value in results.metrics.items()}
+        stats |= {_ASIDE + name if _TAKEN.fullmatch(name) else name: value for name, value in results.metrics.items()}
         if isinstance(self.log, Writer):
             self.log.write(Frame(time.monotonic() - self._start_time, Kind.STATS, stats))
         else:
@@ -232,30 +231,36 @@ class TrainingCurveRecorder:
         reader = registry.open(path)
         path = reader.path
         folder = local_path(path.parent if output_dir is None else output_dir)
-        if _has_own_frames(reader):
-            return cls._replayed(reader, folder, fields)
+        if (replayed := cls._replayed(reader, folder, fields)) is not None:
+            return replayed
         recorder = cls(folder, **fields)
         recorder._take(reader.table(Kind.STATS), Conventions.of(reader.header), path)
         return recorder
 
     @classmethod
-    def _replayed(cls, reader: Reader, folder: Path, fields: Mapping[str, Any]) -> TrainingCurveRecorder:
-        """From the frames of a recorder, each as ``log_episode`` had it."""
+    def _replayed(cls, reader: Reader, folder: Path, fields: Mapping[str, Any]) -> TrainingCurveRecorder | None:
+        """From the frames of a recorder, each as ``log_episode`` had it; None when there are none."""
         recorder: TrainingCurveRecorder | None = None
-        prefix = fields.get("prefix")
-        for frame in reader.frames(Kind.STATS):
-            if "curve" not in frame.data:
+        prefix, has_own = fields.get("prefix"), False
+        for frame in reader.frames(Kind.STATS) if _has_curve(reader) else ():
+            if not _is_own(frame.data):
                 continue
+            has_own = True
             curve, window, *values = (frame.data.get(key) for key in _OWN_KEYS)
             if prefix is None:
                 prefix = curve
             if curve != prefix:
                 continue
             if recorder is None:
-                recorder = cls(folder, **{"prefix": prefix, "average_window": window, **fields})
-            metrics = {key.removeprefix(_ASIDE): value for key, value in frame.data.items() if key not in _OWN_KEYS}
+                name = re.sub(r"[/\\\0]", "_", curve)  # a log must not say which folder is written to
+                recorder = cls(folder, **{"prefix": name, "average_window": window, **fields})
+            metrics = {
+                key.removeprefix(_ASIDE) if _TAKEN.fullmatch(key) else key: float(value)
+                for key, value in frame.data.items()
+                if key not in _OWN_KEYS and isinstance(value, int | float)
+            }
             recorder._append(_Episode._make([*values, metrics]))
-        if recorder is None:
+        if recorder is None and has_own:
             raise EmptyLog(f"no curve recorder with the prefix {prefix!r} wrote to it", path=reader.path)
         return recorder
 
@@ -382,11 +387,22 @@ class TrainingCurveRecorder:
         return self.episode_history if len(self.episode_history) == len(values) else None
 
 
-def _has_own_frames(reader: Reader) -> bool:
+def _has_curve(reader: Reader) -> bool:
     try:
         return bool(reader.table(Kind.STATS, keys=["curve"]).rows)
     except KeyError:
         return False
+
+
+def _is_own(data: Mapping[str, Any]) -> bool:
+    """Whether a recorder wrote this frame; another trainer may have a metric that is called ``curve``."""
+    whole, numbers = ("average_window", "episode"), ("reward", "avg_reward")
+    return (
+        isinstance(data.get("curve"), str)
+        and all(isinstance(data.get(key), int) for key in whole)
+        and all(isinstance(data.get(key), int | float) for key in numbers)
+        and all(isinstance(data.get(key, 0.0), int | float) for key in ("epsilon", "options"))
+    )
 
 
 def _moving_average(values: Sequence[float] | np.ndarray[Any, Any], window: int) -> np.ndarray[Any, Any]:
