@@ -10,7 +10,7 @@ import pytest
 from made_logs import write_log
 from trainlog.draw import Chart
 from trainlog.plot import PlotOptions, pictures, runs_of
-from trainlog.plot.seeds import aggregate
+from trainlog.plot.seeds import BandName, aggregate
 from trainlog.statistics import center_of, interval
 
 RISING = np.arange(5.0)
@@ -62,6 +62,16 @@ def test_the_interval_is_that_of_the_statistics() -> None:
     one = aggregate([(x, row) for row in values], "mean", "ci")
     expected = interval(values, "mean")
     assert (one.low.tolist(), one.high.tolist()) == (expected.low.tolist(), expected.high.tolist())
+
+
+@pytest.mark.parametrize("band", ["ci", "std", "minmax"])
+@pytest.mark.parametrize("power", [-1000, 1000])
+def test_bands_are_in_any_units(band: BandName, power: int) -> None:
+    curves = [(RISING, RISING + n**2) for n in range(4)]
+    expected = aggregate(curves, "mean", band)
+    found = aggregate([(x, np.ldexp(y, power)) for x, y in curves], "mean", band)
+    for name in ("center", "low", "high"):
+        assert np.ldexp(getattr(found, name), -power) == pytest.approx(getattr(expected, name))
 
 
 def test_an_interval_of_three_seeds_covers_the_mean() -> None:

@@ -252,7 +252,7 @@ class TrainingCurveRecorder:
             if curve != prefix:
                 continue
             if recorder is None:
-                name = re.sub(r"[/\\\0]", "_", curve)  # a log must not say which folder is written to
+                name = re.sub(r"[/\\\0]", "_", str(curve))  # a log must not say which folder is written to
                 recorder = cls(folder, **{"prefix": name, "average_window": window, **fields})
             metrics = {
                 key.removeprefix(_ASIDE) if _TAKEN.fullmatch(key) else key: float(value)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainlog.plot.axes import Floats
-from trainlog.statistics import CenterName, center_of, interval
+from trainlog.statistics import CenterName, center_of, interval, scaled, unscaled
 
 __all__ = ["BANDS", "Aggregate", "BandName", "aggregate"]
 
@@ -137,6 +137,6 @@ def _band(tasks: list[Floats], center: CenterName, band: BandName) -> tuple[Floa
     if band == "ci":
         found = interval(tasks, center)
         return found.low, found.high
-    values = np.concatenate(tasks)
-    middle, std = center_of(tasks, "mean"), values.std(axis=0, ddof=1)
-    return middle - std, middle + std
+    [own], exponent = scaled(tasks)
+    middle, std = center_of(own, "mean"), np.concatenate(own).std(axis=0, ddof=1)
+    return unscaled(middle - std, exponent), unscaled(middle + std, exponent)
