@@ -78,6 +78,7 @@ class Query:
         """Take those that its endpoint `takes`; *others* are refused, or left out: a program may send what it likes."""
         declared = PARAMETERS[request.scope["endpoint"]]
         known = [name.rstrip("!") for name in declared if name[0] != "{"]
+        self._needed = {name[:-1] for name in declared if name[-1] == "!"}
         self._values: dict[str, str] = {}
         for name, value in request.query_params.multi_items():
             if name == "token" or (others and name not in known):
@@ -90,9 +91,9 @@ class Query:
             if len(value) > LETTERS or "\0" in value:
                 raise wrong(f"{name} is too long, or no text")
             self._values[name] = value
-        for name in declared:
-            if name[-1] == "!" and not self._values.get(name[:-1]):
-                raise wrong(f"the parameter {name[:-1]} is missing")
+        for name in sorted(self._needed):
+            if not self._values.get(name):
+                raise wrong(f"the parameter {name} is missing")
 
     def text(self, name: str, default: str = "", *, most: int = 1024) -> str:
         """A text of at most *most* letters."""
@@ -102,10 +103,12 @@ class Query:
         return value
 
     def names(self, name: str, *, most: int = NAMES) -> list[str] | None:
-        """Names as `parse_names` takes them; None without the parameter."""
+        """Names as `parse_names` takes them; None without the parameter. One that is needed has at least one name."""
         if name not in self._values:
             return None
         names = parse_names(self._values[name])
+        if not names and name in self._needed:
+            raise wrong(f"{name} has no name in it")
         if len(names) > most:
             raise wrong(f"{name} has {len(names):,} names; at most {most:,} can be asked for at a time")
         return names
