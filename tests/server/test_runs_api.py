@@ -243,6 +243,18 @@ def test_notes_are_kept_beside_the_logs(serve: Callable[..., Any], runs: Path) -
     assert site.get("/api/v1/notes").json["views"] == {}
 
 
+def test_groups_of_a_kind_of_ones_own(serve: Callable[..., Any], runs: Path) -> None:
+    for seed in range(2):
+        rows = [{"step": 10 * n, "temperature": float(n + seed)} for n in range(5)]
+        (runs / f"{seed}.flog").write_bytes(log_bytes({"seed": seed}, rows, kind=100))
+    site = serve(runs)
+    settled(site)
+    (group,) = site.get("/api/v1/groups", kind="kind_100", keys="temperature", x="time").json["groups"]
+    assert group["curves"]["temperature"]["center"] == [0.5, 1.5, 2.5, 3.5, 4.5]
+    (group,) = site.get("/api/v1/groups", kind="kind_101", keys="temperature").json["groups"]
+    assert group["curves"]["temperature"] is None
+
+
 def test_nobody_else_can_write_notes(serve: Callable[..., Any], runs: Path) -> None:
     sweep(runs)
     site = serve(runs)

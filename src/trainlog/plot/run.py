@@ -87,7 +87,8 @@ class Run:
         self.reader = reader
         self.label = label or log_name(reader.path)
         self.conventions = Conventions.of(reader.header)
-        self._columns = {kind: Columns(reader, kind, self.conventions, _keys_of(only)) for kind in Kind}
+        self._only = _keys_of(only)
+        self._columns = {kind: Columns(reader, kind, self.conventions, self._only) for kind in Kind}
 
     @property
     def task(self) -> str:
@@ -96,6 +97,8 @@ class Run:
 
     def columns(self, kind: Kind) -> Columns:
         """The columns of one kind of frame."""
+        if kind not in self._columns:  # one of somebody's own
+            self._columns[kind] = Columns(self.reader, kind, self.conventions, self._only)
         return self._columns[kind]
 
     @cached_property
