@@ -204,6 +204,8 @@ def test_curves_of_groups_are_those_of_the_figures(serve: Callable[..., Any], ru
     beyond = site.get("/api/v1/groups", by="algo", keys="reward", x="step", at=41).json["groups"]
     assert [group["at"]["reward"] for group in beyond] == [[None] * 4] * 2
     assert site.get("/api/v1/groups", by="nothing", keys="reward").status == 400
+    long = site.get("/api/v1/groups", by="nothing" * 3000, keys="reward")
+    assert (long.status, len(long.json["error"]["message"]) < 200) == (400, True)
     assert site.get("/api/v1/groups", by="", keys="reward").status == 400
     assert site.get("/api/v1/groups", by="algo", keys="reward", center="mode").status == 400
 
