@@ -52,6 +52,22 @@ def test_a_key_of_any_name(serve: Callable[..., Any], runs: Path, key: str) -> N
     assert site.run("x.flog", "rows", keys=keys)["columns"][key] == [1, 2]
 
 
+def test_a_key_called_time_has_the_values_that_were_logged(serve: Callable[..., Any], runs: Path) -> None:
+    write(runs / "x.flog", [1000.5, 1001.0], "time")
+    site = serve(runs)
+    assert site.run("x.flog", "series", keys="time")["series"]["time"]["y"] == [1000.5, 1001.0]
+    rows = site.run("x.flog", "rows", keys="time")
+    assert (rows["time"], rows["columns"]["time"]) == ([0, 0.1], [1000.5, 1001.0])
+
+
+def test_values_of_events_that_say_a_step_where_nothing_else_does(serve: Callable[..., Any], runs: Path) -> None:
+    frames = [Flog.frame(n / 10, 3, {"type": "fall", "step": n * 7, "height": n / 2}) for n in range(4)]
+    (runs / "x.flog").write_bytes(Flog.header() + b"".join(frames))
+    curve = serve(runs).run("x.flog", "series", kind="event", keys="height")["series"]["height"]
+    assert curve["y"] == [0, 0.5, 1, 1.5]
+    assert "step" not in curve["at"]
+
+
 def test_keys_beyond_the_limit_are_read_when_they_are_asked_for(serve: Callable[..., Any], runs: Path) -> None:
     many = {f"k{n:05}": float(n) for n in range(4200)}
     frames = [Flog.frame(n / 10, 2, {"step": n, **many, "k04199": "some" if n else "none"}) for n in range(3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -211,9 +212,7 @@ class Window(NamedTuple):
     def numbers(self, log: Log, kind: Kind, key: str) -> Floats:
         """The values of *key* in these rows."""
         start, stop = self.span
-        values = (
-            log.rows[kind].time.read(start, stop) if key == "time" else series_of(log, kind, key).numbers(start, stop)
-        )
+        values = series_of(log, kind, key).numbers(start, stop)
         return values if len(values) == len(self.rows) else values[self.rows - start]
 
     def codes(self, log: Log, kind: Kind, key: str) -> npt.NDArray[np.int32]:
@@ -262,8 +261,12 @@ def window_of(
 def places_of(log: Log, kind: Kind, axis: AxisName, window: Window) -> dict[str, Floats]:
     """Where the rows of *window* are on the axes other than *axis* that they have values of."""
     start, stop = window.span
-    names = [name for name in AXES if name != axis and (name == "time" or own_axis(log, kind, name) is not None)]
-    return {name: axis_values(log, kind, name, start, stop)[window.rows - start] for name in names}
+    found = {}
+    for name in AXES:
+        if name != axis and (name == "time" or own_axis(log, kind, name) is not None):
+            with suppress(ApiError):  # an event that says its step has no place among frames that do not
+                found[name] = axis_values(log, kind, name, start, stop)[window.rows - start]
+    return found
 
 
 def curve(
