@@ -280,7 +280,17 @@ WRONG = [
         "points=-1",
     ],
     *["from=x", "from=nan", "to=inf", "smooth=1", "smooth=-1", "smooth=x", "where=x", "where=:x", "where=nothing:x"],
-    *["span=1", "span=x:y", "span=nan:1", "keys=", "keys=,", "keys=[]", "keys=nothing", "unknown=1", "kind=stats&kind=stats"],
+    *[
+        "span=1",
+        "span=x:y",
+        "span=nan:1",
+        "keys=",
+        "keys=,",
+        "keys=[]",
+        "keys=nothing",
+        "unknown=1",
+        "kind=stats&kind=stats",
+    ],
     *["keys=" + ",".join(f"k{n}" for n in range(201)), "where=" + "x" * 400 + ":y", "kind=" + "x" * 50, "keys=%00"],
 ]
 

@@ -127,7 +127,9 @@ def check_keys(keys: Iterable[str], columns: Row) -> None:
         if resolve(key, columns) is None:
             names = dict.fromkeys(name.rpartition("/")[2] for name in columns)
             near = difflib.get_close_matches(key.rpartition("/")[2], names, 3, 0.5)
-            raise ExpressionError(f"no run has the key {key[:80]!r}" + (f"; near it: {', '.join(near)}" if near else ""))
+            raise ExpressionError(
+                f"no run has the key {key[:80]!r}" + (f"; near it: {', '.join(near)}" if near else "")
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,7 +261,7 @@ def window_of(
 def places_of(log: Log, kind: Kind, axis: AxisName, window: Window) -> dict[str, Floats]:
     """Where the rows of *window* are on the axes other than *axis* that they have values of."""
     start, stop = window.span
-    found = {}
+    found: dict[str, Floats] = {}
     for name in AXES:
         if name != axis and (name == "time" or own_axis(log, kind, name) is not None):
             with suppress(ApiError):  # an event that says its step has no place among frames that do not
