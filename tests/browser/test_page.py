@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import trainlog
 
 SIX = ["ball", "actor", "learning", "cerebellum", "stability", "behavior"]
@@ -352,6 +354,15 @@ def test_light_and_dark(page: Any, writer: Any) -> None:
     page.scheme("dark")
     page.driver.refresh()
     page.until(lambda: page.js("return document.documentElement.dataset.theme") == "dark")
+
+
+@pytest.mark.parametrize("width", [880, 1000, 1280])
+def test_the_bar_is_one_line(page: Any, writer: Any, width: int) -> None:
+    writer.steps(20)
+    page.resize(width, 844)
+    page.open("?x=step&zoom=20:100")
+    page.until(lambda: page.one("#unzoom").is_displayed())
+    assert page.one("#bar").size["height"] < 60
 
 
 def test_a_phones_width(page: Any, writer: Any) -> None:
