@@ -201,11 +201,11 @@ function paintBand(pen, chart, one, { X, from, to }) {
 /** @param {Pen} pen @param {Chart} chart @param {Place} place */
 function paintStrips(pen, chart, { left, right, top, bottom, from, to, X }) {
   const lanes = chart.series.length || 1;
-  const gap = lanes > 1 && lanes <= CROWD ? 3 : 0;
-  const tall = (bottom - top - gap * (lanes - 1)) / lanes;
+  const gap = Math.min(3, Math.floor((bottom - top) / lanes / 4));
+  const edge = (/** @type {number} */ lane) => Math.round(top + (lane * (bottom - top + gap)) / lanes); // on whole pixels, none of which is pale
   clip(pen, left, top, right, bottom);
   chart.series.forEach(({ x, strip, color }, lane) => {
-    const upper = top + lane * (tall + gap);
+    const upper = edge(lane), tall = Math.max(edge(lane + 1) - gap - upper, 1);
     for (let i = Math.max(before(x, from), 0); strip && i < x.length && x[i] <= to; i++) {
       if (strip.code[i] < 0) continue;
       const end = i + 1 < x.length ? x[i + 1] : Math.max(strip.end ?? x[i], x[i]);
