@@ -204,6 +204,67 @@ def test_a_legend_of_two_lines(page: Any, runs: Path) -> None:
     assert page.one('[data-card="learning"] .legend').size["height"] <= 40
     page.js("document.querySelector('[data-card=learning] .more-runs').click()")
     assert len(page.all('[data-card="learning"] .all .name')) == 32
+    page.resize(700, 1000)  # fewer have room, and the rest stays in reach
+    below = "const of = (s) => document.querySelector(`[data-card=learning] ${s}`).getBoundingClientRect().bottom;"
+    page.until(lambda: page.js(f"{below} return of('.more-runs') <= of('.legend')"))
+    assert page.text('[data-card="learning"] .more-runs') == f"+{hidden()}"
+
+
+def test_words_of_many_runs_are_lanes_beside_each_other(page: Any, runs: Path) -> None:
+    for n in range(32):
+        write(runs / f"{n:02}.flog", steps(20, behavior=lambda i: "walk"))
+    page.open()
+    page.until(lambda: page.text("#counts").startswith("32 runs"))
+    ids = [page.site.id(f"{n:02}.flog") for n in range(32)]
+
+    def full() -> int:
+        """How many pixels of a line from the top to the bottom have their whole colour."""
+        return int(
+            page.js("""
+            const canvas = document.querySelector('[data-card="behavior"] canvas');
+            const copy = new OffscreenCanvas(canvas.width, canvas.height);
+            const pen = copy.getContext("2d", {willReadFrequently: true});
+            pen.drawImage(canvas, 0, 0);
+            const {data} = pen.getImageData(canvas.width / 2, 0, 1, canvas.height);
+            return data.filter((value, i) => i % 4 === 3 && value > 250).length;""")
+        )
+
+    for count in (2, 20, 32):
+        page.open("?x=step&runs=" + ",".join(ids[:count]))
+        page.until(lambda count=count: page.text("#counts") == f"32 runs, {count} shown")
+        page.drawn("behavior")
+        page.until(lambda: full() > 50)
+
+
+def test_more_words_than_can_be_told_apart_are_counted(page: Any, runs: Path) -> None:
+    write(runs / "x.flog", steps(300, some=lambda n: f"word {n % 9}", many=lambda n: f"word {n}"))
+    page.open("?x=step")
+    page.until(lambda: page.text('[data-card="stats/many"] .note') == "only the first 256 texts")
+    page.drawn("stats/some")
+    assert page.text('[data-card="stats/some"] .note') == ""
+
+
+def test_a_page_without_charts_says_why(page: Any, runs: Path) -> None:
+    from selenium.webdriver import Keys
+
+    trainlog.create(runs / "x.flog", {}).close()
+    page.open()
+    page.until(lambda: "No metrics yet" in page.text("#empty"))
+    page.press("t")
+    assert "No metrics yet" in page.text("#empty")
+    write(runs / "y.flog", steps(20, reward=float))
+    page.until(lambda: page.text("#counts").startswith("2 runs"))
+    page.open(f"?runs={page.site.id('y.flog')}")
+    page.drawn("learning")
+    assert not page.all("#empty")
+    page.one("#find").send_keys("nothing like it")
+    page.until(lambda: "No metric fits" in page.text("#empty"))
+    page.press(Keys.ESCAPE, on=page.one("#find"))
+    page.until(lambda: not page.all("#empty"))
+    page.one(".run[aria-pressed=true]").click()
+    page.until(lambda: "No run is chosen" in page.text("#empty"))
+    page.press("t")
+    assert "No run is chosen" in page.text("#empty")
 
 
 def test_events_are_lines_or_a_rug_and_damage_is_hatched(page: Any, runs: Path) -> None:

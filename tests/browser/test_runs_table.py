@@ -307,6 +307,7 @@ def test_groups_of_seeds(page: Any, runs: Path) -> None:
     page.select("#group", "seed")
     page.until(lambda: page.js(chips) == ["seed 0", "seed 1", "seed 2", "seed 3"])
     page.until(lambda: sorted(page.values("learning")) == ["50", "60", "70", "80"])
+    assert page.text('[data-card="behavior"] .said') == "Groups have no curves of words."
     page.until(lambda: "group=seed" in page.driver.current_url)
     page.select("#center", "median")
     page.until(lambda: any("center=median" in url and "keys=" in url for url in page.look_at_requests()))

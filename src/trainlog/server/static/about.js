@@ -135,7 +135,6 @@ export function drawAbout(board, shown, troubles, page) {
     board.prepend(place);
     page.state.parts = {};
   }
-  board.querySelector("#empty")?.remove();
   const infos = shown.flatMap(({ id }) => page.info(id) ?? []), [info] = infos;
   const colors = shown.map(({ slot }) => ofRun(slot));
   const parts = [

@@ -148,6 +148,12 @@ export class Board {
     return place;
   }
 
+  /** Whether there is no chart, nor anything else, although all that is shown was read. */
+  get isBlank() {
+    const groups = /** @type {HTMLElement[]} */ ([...(this.groups?.children ?? [])]);
+    return this.infos.length > 0 && this.infos.every(({ progress }) => progress >= 1) && groups.every(({ hidden }) => hidden);
+  }
+
   // --- order ---
 
   /** Put a chart before or behind its neighbour. @param {Card} card @param {number} by */

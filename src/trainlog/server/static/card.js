@@ -18,6 +18,7 @@ const SOON = 400; // milliseconds until a curve that the stream cannot continue 
 const SMOOTH_AGAIN = 1000; // milliseconds between two looks at a smoothed curve that grows
 const MOST_RAW = 4; // smoothed curves with every value behind them, as in the figures
 const FEW = 10; // curves that are shown together
+const MOST_TEXTS = 256; // of a key, that the server tells apart
 const MANY = 40; // curves; of more, each has fewer points
 const COLORS = ["blue", "red", "green", "violet", "orange", "cyan", "pink", "teal", "gold"];
 
@@ -84,7 +85,7 @@ export class Card {
     this.table.setAttribute("aria-label", `${spec.title} as a table`);
     const grip = element("i", "grip", { title: "Drag for another size; double click for the usual one" });
     this.listenToGrip(grip);
-    new ResizeObserver(() => this.hub.redraw(this)).observe(this.plot); // as high as its neighbours
+    new ResizeObserver(() => { this.isResized = true; this.hub.redraw(this); }).observe(this.plot); // as high as its neighbours
     this.element.append(head, this.legend.element, this.legend.list, this.plot, this.table, grip);
     this.applyState();
   }
@@ -312,6 +313,8 @@ export class Card {
     this.chart.log = log ?? view.log;
     this.chart.lines = lines;
     this.chart.normalised = norm && this.keys().length > 1;
+    if (this.isResized) this.legend.fill(this.chart.series, this.keys().length); // another width has room for more of it, or less
+    this.isResized = false;
     this.explain(this.chart);
     this.chart.draw();
     this.legend.say(this.chart);
@@ -336,6 +339,7 @@ export class Card {
       this.problem, this.page.grouping() && view.smooth && !this.spec.strip ? "each run is smoothed" : "", bins ? `means of ${bins} bins` : "",
       ...(smoothed.length > 2 ? [`centred means of ${windows(curves)}`] : smoothed),
       chart.series.some((one) => one.hidesRaw) ? "single values are not drawn" : "", thinned ? "thinned" : "",
+      curves.some(({ texts, code }) => texts && texts.length >= MOST_TEXTS && code?.includes(-1)) ? `only the first ${MOST_TEXTS} texts` : "",
       nan ? `${number(nan)} NaN` : "", infinite ? `${number(infinite)} ∞` : "", low ? `${thinned ? "" : `${number(low)} `}≤ 0 not drawn` : "",
       chart.normalised ? "normalised" : "", chart.damage.length ? "damaged" : "",
     ].filter(Boolean);
@@ -346,7 +350,7 @@ export class Card {
     const points = sum((one) => one.x.length);
     const isLoading = !this.loaded && !this.lines.length && !this.problem;
     const words = isLoading ? "Loading…" : !this.loaded ? ""
-      : !this.lines.length ? this.problem || "No run that is shown has these values."
+      : !this.lines.length ? this.problem || (this.page.grouping() && this.spec.strip ? "Groups have no curves of words." : "No run that is shown has these values.")
       : this.isEmpty ? `${this.spec.absent}: all ${number(this.lines.reduce((all, line) => all + line.below, 0))} values are below ${this.spec.floor}.`
       : !points && nan + infinite ? `All ${number(nan + infinite)} values ${infinite ? "are infinite or NaN" : "are NaN"}${this.hub.zoom ? " in this range" : ""}.`
       : !points ? (this.hub.zoom ? "No values in this range." : "No values yet.")

@@ -190,6 +190,7 @@ async function showRuns() {
 function build() {
   drawAxes();
   about();
+  $("empty")?.remove();
   if (!view.runs.length) {
     board.clear();
     if (runs.listed && !runs.total && !runs.looking) beginning();
@@ -197,6 +198,7 @@ function build() {
     return;
   }
   board.build([...shown.infos.values()]);
+  sayWhyBlank();
   follow();
   if (moment.isOpen) moment.fillBeside();
   loadEvents();
@@ -267,6 +269,14 @@ const groupsAgain = later(() => Math.max(GROUPS_AGAIN, 4 * groupsTook), async ()
   await Promise.all([...board.cards.values()].map((card) => card.refresh()));
   groupsTook = performance.now() - began;
 });
+
+/** Where there is no chart, in words. */
+function sayWhyBlank() {
+  $("empty")?.remove();
+  if (!board.isBlank) return;
+  if (view.q.trim()) empty("No metric fits", `No metric of what is shown has “${view.q.trim()}” in its name. Escape clears the search.`);
+  else empty("No metrics yet", "What is shown has logged no metrics that can be drawn. Charts appear as soon as it does.");
+}
 
 /** @param {string} title @param {string} text */
 function empty(title, text, code = "") {
@@ -365,7 +375,7 @@ watch((fields) => {
   if (has("zoom")) { reloadMain(); eventsOfRange(); }
   if (has("x") || has("zoom")) showZoom();
   if (has("log")) { view.cards = Object.fromEntries(Object.entries(view.cards).map(([id, one]) => [id, { ...one, log: null }])); showLog(); }
-  if (has("q")) board.search();
+  if (has("q")) { board.search(); if (view.runs.length) sayWhyBlank(); }
   if (has("episode")) { inner.zoom = inner.range = null; reloadVariables(); if (moment.isOpen) moment.mark(); }
   if (has("smooth")) { showSmoothing(); board.each((card) => { if (!card.spec.strip) card.refresh(); }); }
 });
