@@ -181,4 +181,4 @@ except MissingExtra as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install stable-baselines3" in done.stdout
+    assert 'pip install "trainlog[sb3]"' in done.stdout

@@ -18,7 +18,7 @@ from trainlog.recorder import TrainingRecorder
 try:
     from keras.callbacks import Callback
 except ImportError as error:
-    raise MissingExtra(f"this needs Keras 3 and one of its backends: pip install keras jax ({error})") from error
+    raise MissingExtra(f'this needs Keras 3 and a backend: pip install "trainlog[keras]" jax ({error})') from error
 
 __all__ = ["TrainlogCallback"]
 

@@ -34,7 +34,7 @@ else:
             from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
             from pytorch_lightning.utilities import rank_zero_only
         except ImportError as error:
-            raise MissingExtra(f"this needs Lightning: pip install lightning ({error})") from error
+            raise MissingExtra(f'this needs Lightning: pip install "trainlog[lightning]" ({error})') from error
 
 __all__ = ["TrainlogLogger"]
 

@@ -20,7 +20,7 @@ from trainlog.recorder import TrainingRecorder
 try:
     from ray.tune.logger import LoggerCallback
 except ImportError as error:
-    raise MissingExtra(f'this needs Ray Tune: pip install "ray[tune]" ({error})') from error
+    raise MissingExtra(f'this needs Ray Tune: pip install "trainlog[tune]" ({error})') from error
 
 __all__ = ["TrainlogLoggerCallback"]
 

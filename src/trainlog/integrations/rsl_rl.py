@@ -18,7 +18,7 @@ from trainlog.integrations.torch import SummaryWriter
 try:
     from rsl_rl.utils import LogWriter
 except ImportError as error:
-    raise MissingExtra(f"this needs rsl_rl from version 5 on: pip install rsl-rl-lib ({error})") from error
+    raise MissingExtra(f'this needs rsl_rl from version 5 on: pip install "trainlog[rsl-rl]" ({error})') from error
 
 __all__ = ["TrainlogWriter"]
 

@@ -23,7 +23,7 @@ try:
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.logger import Figure, HParam, Image, KVWriter, Video
 except ImportError as error:
-    raise MissingExtra(f"this needs Stable-Baselines3: pip install stable-baselines3 ({error})") from error
+    raise MissingExtra(f'this needs Stable-Baselines3: pip install "trainlog[sb3]" ({error})') from error
 
 __all__ = ["TrainlogCallback", "TrainlogOutputFormat"]
 

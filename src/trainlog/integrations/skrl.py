@@ -19,7 +19,7 @@ from trainlog.integrations import torch as tensorboard
 try:
     from skrl.utils import tensorboard as library
 except ImportError as error:
-    raise MissingExtra(f"this needs skrl from version 2 on: pip install skrl ({error})") from error
+    raise MissingExtra(f'this needs skrl from version 2 on: pip install "trainlog[skrl]" ({error})') from error
 
 __all__ = ["TrainlogWriter", "record_agents"]
 

@@ -17,7 +17,7 @@ from trainlog.integrations.torch import SummaryWriter
 try:
     from torchrl.record.loggers.common import Logger
 except ImportError as error:
-    raise MissingExtra(f"this needs TorchRL: pip install torchrl ({error})") from error
+    raise MissingExtra(f'this needs TorchRL: pip install "trainlog[torchrl]" ({error})') from error
 
 __all__ = ["TrainlogLogger"]
 

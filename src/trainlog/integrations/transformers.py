@@ -18,7 +18,7 @@ from trainlog.recorder import TrainingRecorder
 try:
     from transformers import TrainerCallback
 except ImportError as error:
-    raise MissingExtra(f"this needs Transformers: pip install transformers ({error})") from error
+    raise MissingExtra(f'this needs Transformers: pip install "trainlog[transformers]" ({error})') from error
 
 __all__ = ["TrainlogCallback"]
 

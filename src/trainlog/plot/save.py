@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from trainlog.draw import Drawing, Figure, Theme
+    from trainlog.draw.theme import ThemeName
     from trainlog.plot.picture import Picture
 
 __all__ = ["PRESETS", "Format", "Preset", "Style", "encode", "paged", "save_figure", "save_picture", "save_pictures"]
@@ -76,7 +77,7 @@ class Style(NamedTuple):
 
     width: int = 960
     height: int = 540
-    theme: str | Theme = "light"
+    theme: ThemeName | Theme = "light"
     scale: float = 2
     outlines: bool = False
     is_page: bool = False
@@ -84,7 +85,7 @@ class Style(NamedTuple):
     @classmethod
     def of(
         cls,
-        theme: str = "light",
+        theme: ThemeName = "light",
         preset: str | None = None,
         size: tuple[int, int] | None = None,
         dpi: int | None = None,
@@ -108,7 +109,7 @@ def save_figure(
     formats: Sequence[Format] = ("svg", "png"),
     width: int = 960,
     height: int = 540,
-    theme: str | Theme = "light",
+    theme: ThemeName | Theme = "light",
     scale: float = 2,
     outlines: bool = False,
 ) -> list[Path]:
@@ -188,7 +189,7 @@ def encode(drawing: Drawing, format: Format, scale: float = 2, *, outlines: bool
         if error.name not in ("fpdf", "fontTools"):
             raise
         what = "a PDF needs fpdf2" if format == "pdf" else "outlines of letters need fontTools"
-        raise MissingExtra(f"{what}: pip install 'trainlog[paper]'") from None
+        raise MissingExtra(f'{what}: pip install "trainlog[paper]" ({error})') from error
 
 
 def save_picture(
@@ -198,7 +199,7 @@ def save_picture(
     formats: Sequence[Format] = ("svg", "png"),
     width: int = 960,
     height: int = 540,
-    theme: str | Theme = "light",
+    theme: ThemeName | Theme = "light",
     scale: float = 2,
     outlines: bool = False,
 ) -> list[Path]:
