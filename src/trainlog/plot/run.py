@@ -405,12 +405,12 @@ def _normal(path: Path) -> Path:
 def _labels(paths: Sequence[Path]) -> list[str]:
     stems = [log_name(path) for path in paths]
     parts = [[*path.parent.parts, stem] for path, stem in zip(paths, stems, strict=True)]
-    if len(paths) > 1 and len(set(stems)) == 1:
+    if len(set(paths)) > 1 and len(set(stems)) == 1:
         parts = [[*path.parent.parts] for path in paths]  # all have the same name, such as run.flog
-    depth = 1
-    while depth < max(map(len, parts), default=1) and len({tuple(one[-depth:]) for one in parts}) < len(parts):
+    depth, different = 1, len({tuple(one) for one in parts})
+    while len({tuple(one[-depth:]) for one in parts}) < different:
         depth += 1
-    return ["/".join(one[-depth:]) for one in parts]
+    return ["/".join(one[-depth:]).removeprefix("/") for one in parts]  # of the root, "/", one is enough
 
 
 def log_name(path: Path) -> str:
