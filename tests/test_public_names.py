@@ -126,13 +126,35 @@ def test_misspelt_options_of_figures_are_type_errors(tmp_path: Path, request: py
             log.plot(log_y="yes")
             runs.plot(y=("reward",), by="algo", center="iqm")
             runs.plot(colours={})
+            log.plot(theme="drak")
         """)
     )
     root = INIT.parent
-    modules = ["codec.py", "catalog/runs.py", "plot/options.py"]
+    modules = ["codec.py", "catalog/runs.py", "plot/options.py", "draw/theme.py"]
     found = _type_errors(path, request, *(root / module for module in modules))
-    assert [line for line, _ in found] == [5, 6, 7, 9], found
+    assert [line for line, _ in found] == [5, 6, 7, 9, 10], found
     assert 'Unexpected keyword argument "smoth"' in found[0][1]
+
+
+def test_recorders_are_typed_as_the_documents_use_them(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    pytest.importorskip("mypy")
+    path = tmp_path / "snippet.py"
+    path.write_text(
+        textwrap.dedent("""\
+        from trainlog.curves.animation import EpisodeAnimationRecorder
+        from trainlog.curves.recorder import TrainingCurveRecorder
+        from trainlog.recorder import TrainingRecorder
+        def record(log: TrainingRecorder) -> str:
+            EpisodeAnimationRecorder("runs/7/animations", prefix="ant")
+            TrainingCurveRecorder("runs/7", prefix="ant", log=log)
+            log.vector(3, autoreset="same_step")
+            log.vector(3, autoreset="sane_step")
+            return log.path.name
+        """)
+    )
+    modules = ["recorder.py", "opening.py", "environments.py", "curves/recorder.py", "curves/animation.py"]
+    found = _type_errors(path, request, *(INIT.parent / module for module in modules))
+    assert [line for line, _ in found] == [8], found
 
 
 def test_the_options_of_figures_have_one_list() -> None:

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import enum
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, TypedDict, Unpack
+from typing import Any, Final, Literal, Protocol, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ __all__ = ["EnvironmentRecorder", "Settings", "VectorRecorder", "leaves", "of_ro
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
+Autoreset = Literal["next_step", "same_step", "disabled"] | enum.Enum  # or Gymnasium's AutoresetMode
 AUTORESETS: Final = ("next_step", "same_step", "disabled")
 
 # What the next row of an environment is: a step of its episode, the first step of one, its reset, or nothing.
@@ -191,7 +193,9 @@ class VectorRecorder(_Recorder):
 
     """
 
-    def __init__(self, log: Log, num_envs: int, autoreset: Any = "next_step", **settings: Unpack[Settings]) -> None:
+    def __init__(
+        self, log: Log, num_envs: int, autoreset: Autoreset = "next_step", **settings: Unpack[Settings]
+    ) -> None:
         """Begin.
 
         Args:

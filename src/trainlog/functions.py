@@ -25,6 +25,7 @@ from trainlog.storage.replace import atomic_write
 
 if TYPE_CHECKING:
     from trainlog.draw import Figure
+    from trainlog.draw.theme import ThemeName
 
 __all__ = ["LearnedFunction", "draw_function", "function_axes", "grid_of", "learned_functions"]
 
@@ -175,7 +176,7 @@ def draw_function(
     width: int = 640,
     height: int = 520,
     fps: float = 4,
-    theme: str = "light",
+    theme: ThemeName = "light",
 ) -> list[Path]:
     """Write the last sample of *function* as SVG and PNG, and all samples as an animated GIF, into *folder*.
 

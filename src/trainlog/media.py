@@ -41,7 +41,8 @@ Pixels = npt.NDArray[np.uint8]
 class Log(Protocol):
     """What a recorder is asked for here."""
 
-    path: str | os.PathLike[str]
+    @property
+    def path(self) -> str | os.PathLike[str]: ...
 
     def record_event(
         self, timestamp: float | None, event_type: str, data: Mapping[str, Any] | str | None = None, /

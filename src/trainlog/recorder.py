@@ -15,7 +15,7 @@ from typing import Any, Literal, Unpack, get_args
 from trainlog.codecs.frame_payload import encode, storable
 from trainlog.codecs.plain_object import plain_metadata
 from trainlog.conventions import REWIND, RUN_STATE, SUMMARY
-from trainlog.environments import Settings, VectorRecorder
+from trainlog.environments import Autoreset, Settings, VectorRecorder
 from trainlog.errors import ClosedLog, LogWriteWarning, UnsupportedFrame
 from trainlog.model import End, EndState, Frame, Header, Kind, KindLike
 from trainlog.opening import OpenedLog, RecordingPlace, begin, is_switched_off, rank_of, recording_place
@@ -140,7 +140,7 @@ class TrainingRecorder(ClosedByBlock):
             check_queue(background, when_full)
         if shard is not None:
             meta["shard"] = {"rank": rank_of(shard), "began": time.time()}
-        self.path: str | os.PathLike[str] = place.path
+        self.path = place.path
         self._warns = on_error == "warn"
         self._sync_error: Exception | None = None  # of the thread; the next call raises it
         self._last_warning = ""
@@ -315,7 +315,7 @@ class TrainingRecorder(ClosedByBlock):
         """
         return KeepLast(self._writer, self.now, seconds=seconds, frames=frames, kind=kind, on_nan=on_nan)
 
-    def vector(self, num_envs: int, autoreset: Any = "next_step", **settings: Unpack[Settings]) -> VectorRecorder:
+    def vector(self, num_envs: int, autoreset: Autoreset = "next_step", **settings: Unpack[Settings]) -> VectorRecorder:
         """A recorder of *num_envs* environments that go on together; see `trainlog.environments.VectorRecorder`."""
         return VectorRecorder(self, num_envs, autoreset, **settings)
 

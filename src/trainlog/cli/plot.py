@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
@@ -33,6 +33,9 @@ from trainlog.plot import (
 from trainlog.plot.figures import undrawn_metrics
 from trainlog.plot.options import KINDS, TOGETHER, normalization_of, tasks_note
 from trainlog.statistics import CenterName
+
+if TYPE_CHECKING:
+    from trainlog.draw.theme import ThemeName
 
 __all__ = ["FormatsType", "command", "figure_options", "output_options", "plot_options"]
 
@@ -263,7 +266,7 @@ def _echo_tasks(groups: Iterable[Group], center: CenterName | None) -> None:
             echo(f"trainlog: note: {group.label or 'all logs'}: {tasks_note(count, center=center)}", err=True)
 
 
-def _draw_functions(log: Reader, names: Iterable[str], folder: Path, theme: str) -> list[Path]:
+def _draw_functions(log: Reader, names: Iterable[str], folder: Path, theme: ThemeName) -> list[Path]:
     """Draw the learned functions of these names; ``V`` is enough for ``V(x,u)``, ``all`` is each function."""
     from trainlog.functions import draw_function, learned_functions
 

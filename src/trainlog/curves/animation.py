@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,7 +92,7 @@ class EpisodeAnimationRecorder:
 
     """
 
-    output_dir: Path
+    output_dir: str | os.PathLike[str]
     schedule: EpisodeCaptureSchedule = field(default_factory=EpisodeCaptureSchedule)
     prefix: str = "training"
     fps: int = 30
@@ -152,7 +153,7 @@ class EpisodeAnimationRecorder:
         if average is not None:
             stem += f"_avg_{_rounded(to_float('avg_reward', average))}"
         saved = frames[: self.max_frames] if self.max_frames is not None and self.max_frames > 0 else frames
-        path = self.output_dir / f"{stem}.gif"
+        path = Path(self.output_dir, f"{stem}.gif")
         results = {"episode": episode, "episode_reward": reward, "avg_reward": average, "frame_count": len(frames)}
         metadata = {**results, "frames_saved": len(saved), **details}
         if saved:

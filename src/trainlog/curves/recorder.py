@@ -28,6 +28,7 @@ from trainlog.table.table import Table
 
 if TYPE_CHECKING:
     from trainlog.draw import Chart, Line
+    from trainlog.draw.theme import ThemeName
 
 __all__ = ["StatsLog", "TrainingCurveRecorder"]
 
@@ -103,7 +104,7 @@ class TrainingCurveRecorder:
 
     """
 
-    output_dir: Path
+    output_dir: str | os.PathLike[str]
     prefix: str = "training"
     average_window: int = 100
     reward_color: str = "#264653"
@@ -121,7 +122,7 @@ class TrainingCurveRecorder:
     log: StatsLog | Writer | None = None
     width: int = 960
     height: int = 540
-    theme: str = "light"
+    theme: ThemeName = "light"
     _start_time: float = field(default_factory=time.monotonic, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -300,7 +301,7 @@ class TrainingCurveRecorder:
             return []
         written: list[Path] = []
         for name, chart in self._charts():
-            stem = self.output_dir / f"{self.prefix}_{name}"
+            stem = Path(self.output_dir, f"{self.prefix}_{name}")
             written += save_figure(chart, stem, width=self.width, height=self.height, theme=self.theme)
         written.append(self._write_history("reward_history", self._history()))
         return written
@@ -316,7 +317,7 @@ class TrainingCurveRecorder:
             self._write_history("reward_history_checkpoint", {**self._history(), "checkpoint": True})
 
     def _write_history(self, name: str, payload: Mapping[str, Any]) -> Path:
-        path = self.output_dir / f"{self.prefix}_{name}.json"
+        path = Path(self.output_dir, f"{self.prefix}_{name}.json")
         with atomic_write(path) as file:
             file.write(f"{strict_json(payload, indent=2)}\n".encode())
         return path

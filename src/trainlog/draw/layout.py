@@ -12,7 +12,7 @@ from trainlog.draw.drawing import Box, Drawing
 from trainlog.draw.grid import Grid, grid_marks, panel_theme
 from trainlog.draw.heatmap import Heatmap, HeatmapLayout
 from trainlog.draw.scene import Scene, SceneLayout
-from trainlog.draw.theme import Theme, find_theme
+from trainlog.draw.theme import Theme, ThemeName, find_theme
 
 __all__ = ["Figure", "layout"]
 
@@ -22,7 +22,7 @@ Figure: TypeAlias = Chart | Scene | Heatmap | Grid
 
 
 def layout(
-    figure: Figure, width: int = 960, height: int = 540, theme: str | Theme = "light", *, whole: bool = False
+    figure: Figure, width: int = 960, height: int = 540, theme: ThemeName | Theme = "light", *, whole: bool = False
 ) -> Drawing:
     """Arrange a figure on ``width`` by ``height`` pixels; ``theme`` is ``"light"``, ``"dark"`` or a `Theme`.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, Literal, get_args
 
 from trainlog.draw.color import Color, parse_color
 
-__all__ = ["DARK", "LIGHT", "Theme", "find_theme"]
+__all__ = ["DARK", "LIGHT", "THEMES", "Theme", "ThemeName", "find_theme"]
+
+ThemeName = Literal["light", "dark"]
+THEMES: Final[tuple[ThemeName, ...]] = get_args(ThemeName)
 
 _PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#6b6b6b")
 

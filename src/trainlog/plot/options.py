@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict, get_args
 
 from trainlog.conventions import AxisName, seed_of
 from trainlog.errors import PlotError
@@ -18,6 +18,9 @@ from trainlog.plot.run import Run
 from trainlog.plot.seeds import BandName
 from trainlog.statistics import CenterName
 from trainlog.table.values import flatten
+
+if TYPE_CHECKING:
+    from trainlog.draw.theme import ThemeName
 
 __all__ = [
     "KINDS",
@@ -84,7 +87,7 @@ class PlotOptions:
     by: str | None = None
     center: CenterName | None = None
     band: BandName | None = None
-    theme: str = "light"
+    theme: ThemeName = "light"
     kind: KindName = "curves"
     facet: str | None = None
     normalize: Mapping[str, tuple[float, float]] | None = None
@@ -114,7 +117,7 @@ class PlotChoice(TypedDict, total=False):
     by: str | None
     center: CenterName | None
     band: BandName | None
-    theme: str
+    theme: ThemeName
     kind: KindName
     facet: str | None
     normalize: Mapping[str, tuple[float, float]] | None

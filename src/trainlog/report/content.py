@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trainlog.conventions import Conventions, seed_of
 from trainlog.errors import ExpressionError, NothingToDraw, PlotError, StatisticsError
@@ -15,6 +16,9 @@ from trainlog.report.facts import LogFacts, facts_of
 from trainlog.report.language import name_of
 from trainlog.report.logs import LogCheck, check
 from trainlog.report.results import Result, results_of
+
+if TYPE_CHECKING:
+    from trainlog.draw.theme import ThemeName
 
 __all__ = ["Content", "Failure", "gather"]
 
@@ -61,7 +65,7 @@ class Content:
     failures: tuple[Failure, ...]
     groups: tuple[Result, ...]
     pictures: tuple[Picture, ...]
-    theme: str
+    theme: ThemeName
     width: int
     height: int
 

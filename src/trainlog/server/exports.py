@@ -29,6 +29,7 @@ _TYPES: Final[dict[Literal["svg", "png"], str]] = {"svg": "image/svg+xml", "png"
 def figure(request: Request) -> Response:
     """Keys of runs as ``trainlog plot`` draws them, one chart."""
     from trainlog.draw import layout
+    from trainlog.draw.theme import THEMES
     from trainlog.plot import PlotOptions, pictures, runs_of
     from trainlog.plot.options import TOGETHER
     from trainlog.plot.save import encode
@@ -38,7 +39,7 @@ def figure(request: Request) -> Response:
     query, state = rows.query, state_of(request)
     ids = query.names("runs", most=LETTERS) or []
     state.check_count(len(ids))
-    format, theme = query.one_of("format", [*_TYPES], "svg"), query.one_of("theme", ("light", "dark"), "light")
+    format, theme = query.one_of("format", [*_TYPES], "svg"), query.one_of("theme", THEMES, "light")
     size = query.parse_int("width", 960, 120, 4096), query.parse_int("height", 540, 80, 4096)
     readers = [state.log(state.entry(id)).reader for id in ids]
     try:
