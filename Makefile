@@ -14,11 +14,13 @@ help:
 	@echo "make demo    train a MuJoCo agent and record the run"
 	@echo "make test    lint, types, layers and all tests, against the built wheel"
 	@echo "make check   lint, types and layers only"
+	@echo "make format  ruff, fixing what it can"
 	@echo "make bench   measure against other loggers; writes docs/benchmarks.md"
 	@echo "make nightly tests that start heavy engines or train: Ray, Dask, PyTorch"
 	@echo "make faults  faulty system calls, interrupts, races and power cuts, all cases: an hour"
 	@echo "make fuzz    fuzz the readers and the language of gates; SECONDS=600 for each of them"
 	@echo "make fuzz-nightly  the same, 60 s of each"
+	@echo "make page-tools    install tsc, which checks the types of the page; tests do without"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pydoc
 import re
 import shlex
 import subprocess
@@ -15,7 +16,8 @@ from made_logs import write_log
 from trainlog.cli import cli
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+CHANGES = ROOT / "CHANGELOG.md"
+DOCUMENTS = sorted([ROOT / "README.md", CHANGES, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -127,9 +129,34 @@ def test_the_page_about_object_storage_is_true(
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text("utf-8")):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", path.read_text("utf-8")):
         if "://" not in target:
-            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+            page = path.parent / target if target else path
+            assert page.exists(), f"{path.name} links to {target}"
+            assert not anchor or anchor in anchors(page), f"{path.name} links to {target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as GitHub makes anchors of them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_names_of_trainlog_and_its_files_exist() -> None:
+    for path in [*(page for page in DOCUMENTS if page != CHANGES), *(ROOT / "src").rglob("*.py")]:
+        text = path.read_text("utf-8")
+        for name in re.findall(r"`(trainlog(?:\.\w+)+)[`(]", text):
+            assert name == "trainlog.inexact" or is_there(name), f"{path} speaks of {name}"
+        for file in re.findall(r"`((?:src|tests|docs|examples)/[\w/.-]+\.\w+)`", text):
+            assert (ROOT / file).exists(), f"{path} speaks of {file}"
+
+
+def is_there(name: str) -> bool:
+    try:
+        return pydoc.locate(name) is not None
+    except pydoc.ErrorDuringImport as error:
+        return isinstance(error.value, ImportError)  # it needs an extra
 
 
 def test_every_verb_is_in_the_documents() -> None:

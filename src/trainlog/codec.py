@@ -127,7 +127,7 @@ class Reader(ABC):
         steps: Range | None = None,
         last: int | None = None,
     ) -> Table:
-        """Frames of one kind as numpy columns, without ever holding them as dicts; see `trainlog.table.Table`.
+        """Frames of one kind as numpy columns, without ever holding them as dicts; see `trainlog.Table`.
 
         The table is made of the rows that are chosen, and of nothing else: a key that only the others have is no
         column of it.
@@ -195,7 +195,7 @@ class Reader(ABC):
     def contents(self, on_damage: OnDamage = "warn") -> Iterator[Frame | Table]:
         """Yield all that a copy of this log must hold, in its order; a run of alike frames may come as a `Table`.
 
-        The rows of such a table are the frames, one each, see `trainlog.table.Table.frames`. A codec replaces this
+        The rows of such a table are the frames, one each, see `trainlog.Table.frames`. A codec replaces this
         where a copy is faster so, or needs more than ``frames`` yields.
         """
         return self.frames(on_damage=on_damage)

@@ -177,6 +177,7 @@ def create(
         LogExists: when there is a file at *path* already.
         LogInUse: when a process is writing the log that would be replaced; the message names the process.
         UnknownFormat: when no codec has that suffix.
+        UnsupportedFrame: when the metadata cannot be stored.
         LogWriteError: when the file cannot be created, what is there is no regular file, or a bucket cannot be reached.
         MissingExtra: when the file system of a URL is not installed.
 

@@ -175,7 +175,7 @@ class Runs(Sequence[RunInfo]):
     ) -> RunTable:
         """The rows of all runs in long form: ``run``, ``task``, ``seed``, ``time``, then the columns of the logs.
 
-        Columns of logs that disagree are joined as rows of one log are, see `trainlog.table.table`.
+        Columns of logs that disagree are joined as rows of one log are, see `trainlog.Table`.
 
         Args:
             kind: of which frames.

@@ -1,6 +1,6 @@
 """Tables that grow, block by block: from frames, from columns of values, from other tables.
 
-The rules by which values become columns are those of `trainlog.table.table`; they stand in this module alone. Types are
+The rules by which values become columns are those of `trainlog.Table`; they stand in this module alone. Types are
 kept apart until all rows are known, so that the result does not depend on where the blocks begin.
 """
 

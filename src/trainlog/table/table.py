@@ -1,18 +1,4 @@
-"""Frames of one kind as numpy columns.
-
-The rules, which every codec's faster path must keep as well:
-
-- A nested map is flattened, its keys joined by ``/``. An empty map is a value like any other.
-- Numbers are int64 (uint64, or objects, where they do not fit) or float64; ints and floats together are float64.
-- Bools stay bools, strings are objects. A column of unlike values is an object column and keeps each of them.
-- Lists of numbers that all have one shape are one array of one dimension more. Other lists are objects. In a list,
-  ints and floats together are floats; an array that was logged as float32 may be float32.
-- Arrays that few frames have are objects where the column would take more than 64 MiB; see `trainlog.table.builder`.
-- Absent (the frame lacks the key), null (``None``) and NaN are three things, which `Table.column` tells apart. As a
-  plain array, ``table[key]``, a column of floats has NaN for all three; ints with gaps become floats there, all else
-  objects, in which NaN stands for what is absent, and ``None`` for null.
-- Keys that are no strings are named by ``str()``; a name that comes up twice in a frame is numbered, ``key#2``.
-"""
+"""Frames of one kind as numpy columns."""
 
 from __future__ import annotations
 
@@ -43,6 +29,20 @@ class Table(Mapping[str, Array]):
     """Columns by name, all of one length, and the time of each row.
 
     It is a mapping: ``table["reward"]``, ``dict(table)``, ``np.savez("stats.npz", **table)``.
+
+    A column is an array of shape (rows, ...). Its dtype and shape follow from the values, by rules that every codec's
+    faster path must keep as well:
+
+    - A nested map is flattened, its keys joined by ``/``. An empty map is a value like any other.
+    - Numbers are int64 (uint64, or objects, where they do not fit) or float64; ints and floats together are float64.
+    - Bools stay bools, strings are objects. A column of unlike values is an object column and keeps each of them.
+    - Lists of numbers that all have one shape are one array of one dimension more. Other lists are objects. In a list,
+      ints and floats together are floats; an array that was logged as float32 may be float32.
+    - Arrays that few frames have are objects where the column would take more than 64 MiB.
+    - Absent (the frame lacks the key), null (``None``) and NaN are three things, which `Table.column` tells apart. As a
+      plain array, ``table[key]``, a column of floats has NaN for all three; ints with gaps become floats there, all
+      else objects, in which NaN stands for what is absent, and ``None`` for null.
+    - Keys that are no strings are named by ``str()``; a name that comes up twice in a frame is numbered, ``key#2``.
 
     Attributes:
         kind: the kind of frame that the rows were.
