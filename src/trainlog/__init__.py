@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the names of _MODULE_OF once more, as type checkers do not 
     from trainlog.codec import Codec as Codec
     from trainlog.codec import Reader as Reader
     from trainlog.codec import Writer as Writer
+    from trainlog.conversion import convert as convert
     from trainlog.curves import EpisodeAnimationRecorder as EpisodeAnimationRecorder
     from trainlog.curves import TrainingCurveRecorder as TrainingCurveRecorder
     from trainlog.episode import episodes as episodes
@@ -38,7 +39,6 @@ if TYPE_CHECKING:  # the names of _MODULE_OF once more, as type checkers do not 
     from trainlog.model import Variable as Variable
     from trainlog.notebook import show as show
     from trainlog.recorder import TrainingRecorder as TrainingRecorder
-    from trainlog.registry import convert as convert
     from trainlog.registry import create as create
     from trainlog.registry import list_codecs as list_codecs
     from trainlog.registry import open as open
@@ -68,7 +68,7 @@ else:  # hidden from type checkers, for which a module with a __getattr__ has ev
         "TrainlogWarning": "errors",
         "Variable": "model",
         "Writer": "codec",
-        "convert": "registry",
+        "convert": "conversion",
         "create": "registry",
         "episodes": "episode",
         "finish": "integrations.wandb",

@@ -1,33 +1,25 @@
-"""The codecs that are installed, and ``open``, ``create``, ``resume`` and ``convert``, which find one for a path."""
+"""The codecs that are installed, and ``open``, ``create`` and ``resume``, which find one for a path."""
 
 from __future__ import annotations
 
-import dataclasses
-import errno
 import importlib
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from trainlog.codec import Archive, Codec, Gap, Reader, Writer
-from trainlog.errors import LogExists, LogInUse, LogNotFound, LogWriteError, TrainlogError, UnknownFormat
-from trainlog.model import Frame, Header, Kind, Variable
-from trainlog.storage.append import keep_owner
-from trainlog.storage.location import PARTS, RemotePath, is_folder, is_url, local_path, location, written_path
-from trainlog.storage.locks import lock_owner
-from trainlog.storage.media_files import media_folder, with_image
-from trainlog.storage.replace import check_replaceable, errors_name, sync_folder, temporary_beside
+from trainlog.codec import Codec, Reader, Writer
+from trainlog.errors import LogNotFound, TrainlogError, UnknownFormat
+from trainlog.model import Header, Variable
+from trainlog.storage.location import PARTS, RemotePath, is_folder, is_url, location, written_path
+from trainlog.storage.replace import check_replaceable
 from trainlog.storage.source import Source
-from trainlog.table.table import Table
 
 __all__ = [
-    "Conversion",
     "Installed",
-    "compact",
-    "convert",
+    "codec_for_writing",
+    "codec_of",
     "create",
     "find_codec",
     "frame_end",
@@ -66,8 +58,6 @@ _BUILT_IN: Final = {
 }
 
 _HEAD_BYTES: Final = 4096
-_NEVER_OVERWRITTEN: Final = "there is a file already, and a log is never overwritten by default"
-_PROGRESS_FRAMES: Final = 1024  # frames between two calls of `progress`
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +109,19 @@ def open(path: str | os.PathLike[str], *, codec: str | None = None) -> Reader:
     """
     path = location(path)
     try:
-        chosen = _codec_of(path, codec)
+        chosen = codec_of(path, codec)
     except LogNotFound:
         parts = location(path.with_name(path.name + PARTS))
         if not isinstance(parts, RemotePath) or isinstance(path, RemotePath):
             raise
-        path, chosen = parts, _codec_of(parts, codec)
+        path, chosen = parts, codec_of(parts, codec)
     reader = chosen.read(path)
     reader.codec_name = chosen.name
     return reader
 
 
-def _codec_of(path: Path, name: str | None) -> Codec:
+def codec_of(path: Path, name: str | None) -> Codec:
+    """The codec called *name*, or else the one that accepts the log at *path*; raises as `open`."""
     head = _read_head(path)
     if name is not None:
         return find_codec(name)
@@ -190,7 +181,7 @@ def create(
         writer = create(local, meta, phase=phase, variables=variables, codec=codec, overwrite=overwrite)
         return UploadingWriter(writer, upload)
     path = written_path(path)
-    chosen = _codec_for_writing(path, codec)
+    chosen = codec_for_writing(path, codec)
     header = Header(dict(meta or {}), phase, tuple(variables), dict(run or {}))
     if overwrite:
         for file in chosen.files(path):
@@ -237,212 +228,7 @@ def resume(path: str | os.PathLike[str], *, codec: str | None = None, note: Mapp
         upload = begin_upload(str(path), local, frame_end, resume=True)
         return UploadingWriter(resume(local, codec=codec, note=note), upload)
     path = written_path(path)
-    return _codec_of(path, codec).resume(path, note or {})
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """The result of a conversion.
-
-    Attributes:
-        target: the new log.
-        frames: how many frames were written.
-        losses: what the new format could not hold: counts by description.
-
-    """
-
-    target: Path
-    frames: int
-    losses: Mapping[str, int] = field(default_factory=dict)
-
-
-def convert(
-    source: str | os.PathLike[str] | Reader,
-    target: str | os.PathLike[str],
-    *,
-    codec: str | None = None,
-    variables: Iterable[Variable] = (),
-    overwrite: bool = False,
-    progress: Callable[[int], object] | None = None,
-) -> Conversion:
-    """Convert the log *source* to the format of *target*.
-
-    The target is complete or absent: it is written in a temporary folder beside it, and renamed at the end.
-
-    Args:
-        source: a log of any format, or its reader.
-        target: the new log; for a format of several files, the main file.
-        codec: the name of the target's format, where the suffix does not decide it.
-        variables: the columns to declare, for a target that requires them and a source that declares none.
-        overwrite: replace an existing log. Otherwise that is an error.
-        progress: called with the number of frames written so far.
-
-    Raises:
-        LogNotFound, UnknownFormat, DamagedLog: for the source.
-        LogExists, LogInUse, UnknownFormat, LogWriteError: for the target.
-        CodecError: when the target's format needs more, for example *variables*, or it is a URL.
-        UnsupportedFrame: when the target's format cannot hold a frame.
-
-    """
-    from shutil import rmtree  # which loads much, and every program imports this module
-
-    reader = source if isinstance(source, Reader) else open(source)
-    target = local_path(target)
-    chosen = _codec_for_writing(target, codec)
-    files = chosen.files(target)
-    for file in files:
-        if is_folder(file):
-            raise LogExists("there is a folder of that name, which a log does not replace", path=file)
-    for file in files:
-        if not overwrite and os.path.lexists(file):
-            raise LogExists(_NEVER_OVERWRITTEN, path=file)
-        check_replaceable(file)
-    _check_unused(files)
-    header = reader.header
-    if variables := tuple(variables):
-        header = dataclasses.replace(header, variables=variables)
-    header = chosen.declare_columns(header, reader)
-    gaps: list[Gap] = []
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = temporary_beside(target)
-        folder.mkdir(mode=0o700)
-    except OSError as error:
-        raise LogWriteError(f"cannot write in its folder: {error.strerror}", path=target) from error
-    try:
-        blocks, files_left = _with_media(reader, reader.contents(gaps.append), chosen, target)
-        with errors_name(target, folder), chosen.write(folder / target.name, header) as writer:
-            count = _copy(blocks, writer, progress)
-        if overwrite:
-            _check_unused(files)
-        try:
-            _move_all(folder, files, overwrite=overwrite)
-        except FileExistsError as error:
-            raise LogExists(_NEVER_OVERWRITTEN, path=error.filename2 or target) from error
-        except OSError as error:
-            raise LogWriteError(f"cannot write it: {error.strerror}", path=target) from error
-    finally:
-        rmtree(folder, ignore_errors=True)
-    return Conversion(target, count, Counter(map(str, gaps)) + files_left + Counter(writer.losses))
-
-
-def _with_media(
-    reader: Reader, blocks: Iterable[Frame | Table], codec: Codec, target: Path
-) -> tuple[Iterable[Frame | Table], Counter[str]]:
-    """*blocks* with the images beside the log where *codec* takes them; what stays there otherwise, counted."""
-    folder = media_folder(reader.path)
-    if not is_folder(folder) or folder == media_folder(target):
-        return blocks, Counter()
-    if not codec.embeds_images:
-        return blocks, Counter({f"files in {folder.name}, which stay there": sum(1 for _ in folder.iterdir())})
-    return (_with_image(reader.path, block) for block in blocks), Counter()
-
-
-def _with_image(log: Path, block: Frame | Table) -> Frame | Table:
-    if isinstance(block, Table) or block.kind != Kind.EVENT:
-        return block
-    return block._replace(data=with_image(log, block.data))
-
-
-def _copy(blocks: Iterable[Frame | Table], writer: Writer, progress: Callable[[int], object] | None) -> int:
-    """Write all of *blocks*, and return the number of frames."""
-    count = reported = 0
-    for block in blocks:
-        if isinstance(block, Table):
-            writer.write_table(block)
-            count += block.rows
-        else:
-            writer.write(block)
-            count += 1
-        if progress is not None and count - reported >= _PROGRESS_FRAMES:
-            progress(count)
-            reported = count
-    if progress is not None:
-        progress(count)
-    return count
-
-
-def _check_unused(files: Iterable[Path]) -> None:
-    for file in files:
-        if owner := lock_owner(file):
-            raise LogInUse(f"{owner} is writing this log; it is not replaced", path=file)
-
-
-def _move_all(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
-    """Move the new log from *folder* to *files*; the first file last, as it refers to the others.
-
-    Raises:
-        FileExistsError: when one of them is there by now, and is not to be replaced; then none is moved.
-
-    """
-    written = sorted(folder.iterdir(), key=lambda path: path.name == files[0].name)
-    for path in written:
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    for old in files:
-        if overwrite and not (folder / old.name).exists():
-            old.unlink(missing_ok=True)  # a file of the old log that the new one does not have
-    moved: list[Path] = []
-    try:
-        for path in written:
-            target = files[0].parent / path.name
-            if overwrite and target.exists():
-                keep_owner(path, target.stat())
-            if overwrite or not _linked(path, target):
-                path.replace(target)
-            moved.append(target)
-    except FileExistsError:
-        for target in moved:
-            target.unlink()
-        raise
-    sync_folder(files[0].parent)
-
-
-def compact(
-    log: str | os.PathLike[str],
-    folder: Path | None = None,
-    *,
-    level: int = 3,
-    overwrite: bool = False,
-    progress: Callable[[int], object] | None = None,
-) -> Archive:
-    """Compress a finished log, and compare what was written with it. The log stays as it is.
-
-    Args:
-        log: a log of a format that can be compressed, damaged or not.
-        folder: where the archive is made, under the log's name with another suffix; by default beside the log.
-        level: 1 (fast) to 22 (small).
-        overwrite: replace an existing archive. Otherwise that is an error.
-        progress: called with the number of bytes compressed so far.
-
-    Raises:
-        LogNotFound, UnknownFormat, DamagedLog: for the log.
-        CodecError: when its format cannot be compressed.
-        LogInUse, LogExists, LogWriteError, MissingExtra: see `trainlog.codec.Codec.compact`.
-
-    """
-    log = location(log)
-    codec = _codec_of(log, None)
-    target = (folder or log.parent) / f"{log.stem}{codec.archive_suffix}"
-    return codec.compact(log, target, level=level, overwrite=overwrite, progress=progress)
-
-
-def _linked(path: Path, target: Path) -> bool:
-    """Give *path* the name *target* as well, which nothing has; False where the file system cannot.
-
-    Raises:
-        FileExistsError: when there is something, be it since a moment ago: a rename would replace it.
-
-    """
-    try:
-        os.link(path, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path), None, str(target)) from None
-        return False
-    return True
+    return codec_of(path, codec).resume(path, note or {})
 
 
 def _read_head(path: Path) -> bytes:
@@ -477,7 +263,8 @@ def _suffix_length(name: str, suffixes: Iterable[str]) -> int:
     return max((len(suffix) for suffix in suffixes if name.endswith(suffix)), default=0)
 
 
-def _codec_for_writing(path: Path, name: str | None) -> Codec:
+def codec_for_writing(path: Path, name: str | None) -> Codec:
+    """The codec called *name*, or else the one that the suffix of *path* decides; raises UnknownFormat for none."""
     if name is not None:
         return find_codec(name)
     for codec in _built_in_by_suffix(path):
@@ -516,7 +303,7 @@ def is_accepted(path: Path) -> bool:
     if not suffix_of(path):
         return False
     try:
-        _codec_of(path, None)
+        codec_of(path, None)
     except TrainlogError:
         return False
     return True

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from trainlog import registry
+from trainlog import conversion, registry
 from trainlog.codec import Reader
 from trainlog.errors import CodecError, DamagedLog, LogExists, LogInUse, LogWriteError, TrainlogError, TruncatedLog
 from trainlog.storage.append import AppendFile, keep_owner
@@ -93,7 +93,7 @@ def repair(source: str | os.PathLike[str] | Reader, target: str | os.PathLike[st
 def _repair_by_conversion(reader: Reader, target: Path) -> Repair:
     """Repair a log by writing its frames anew, for formats without `Reader.salvage`."""
     verdict = reader.verify()
-    registry.convert(reader, target)
+    conversion.convert(reader, target)
     return _repair_of(verdict, target)
 
 

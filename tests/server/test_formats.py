@@ -42,9 +42,9 @@ def codec(monkeypatch: pytest.MonkeyPatch) -> Any:
     built_in = registry.list_codecs()
     installed = registry.Installed(codec, "lines-for-trainlog", reads=True, writes=True)
     monkeypatch.setattr(registry, "list_codecs", lambda: [*built_in, installed])
-    real = registry._codec_of
+    real = registry.codec_of
     monkeypatch.setattr(
-        registry, "_codec_of", lambda path, name: codec if str(path).endswith(".lines") else real(path, name)
+        registry, "codec_of", lambda path, name: codec if str(path).endswith(".lines") else real(path, name)
     )
     return codec
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from trainlog import registry
+from trainlog import conversion, registry
 from trainlog.cli.output import LogPath, OutputPath, echo, human_size, progress
 from trainlog.errors import TrainlogError, UnknownFormat
 from trainlog.model import Kind
@@ -75,7 +75,7 @@ def _archives(logs: tuple[Path, ...], out: Path | None, level: int, overwrite: b
             if is_folder(log):
                 raise UnknownFormat("this is a folder; name its files, or a folder to copy a tree to", path=log)
             with progress(log.name, log.stat().st_size if log.is_file() else None) as update:
-                done = registry.compact(log, out, level=level, overwrite=overwrite, progress=update)
+                done = conversion.compact(log, out, level=level, overwrite=overwrite, progress=update)
         except TrainlogError as error:
             echo(f"trainlog: {error}", err=True)
             failed = True

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import click
 
-from trainlog import registry
+from trainlog import conversion, registry
 from trainlog.cli.output import OutputPath, echo, progress, strict_json
 from trainlog.errors import TrainlogError
 from trainlog.model import Role, Variable
@@ -45,12 +45,12 @@ class _Result:
 
 
 def _convert(paths: tuple[Path, Path], **options: Any) -> _Result:
-    """Convert one log, with the *options* of `registry.convert`; an error becomes a part of the result."""
+    """Convert one log, with the *options* of `conversion.convert`; an error becomes a part of the result."""
     result = _Result(*paths)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            done = registry.convert(*paths, **options)
+            done = conversion.convert(*paths, **options)
             result.frames, result.losses = done.frames, dict(done.losses)
         except (TrainlogError, OSError) as error:
             result.error = str(error)
