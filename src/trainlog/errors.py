@@ -36,6 +36,7 @@ knows the ``path`` and the byte ``offset`` that it speaks of (``None`` where the
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,6 +66,7 @@ __all__ = [
     "TruncatedLog",
     "UnknownFormat",
     "UnsupportedFrame",
+    "raise_together",
 ]
 
 
@@ -217,3 +219,11 @@ class DamagedLogWarning(TrainlogWarning):
 
 class LogWriteWarning(TrainlogWarning):
     """A log cannot be written as it should be at present; says what becomes of the frames."""
+
+
+def raise_together(errors: Sequence[BaseException], message: str) -> None:
+    """Raise the only one of *errors*, or several of them as a group with *message*; without any, do nothing."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise BaseExceptionGroup(message, errors)  # an ExceptionGroup, where each is an Exception

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
+from trainlog.errors import raise_together
 from trainlog.model import EndState
 
 __all__ = ["ClosedByBlock", "Ending", "OpenLog", "close_first", "ending_of", "open_logs", "stay_informed"]
@@ -164,10 +165,7 @@ def _close_all() -> None:
             log.close_at_exit(ending)
         except BaseException as error:  # noqa: BLE001 - raised below
             errors.append(error)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise BaseExceptionGroup("several logs could not be closed", errors)
+    raise_together(errors, "several logs could not be closed")
 
 
 def _ending_of_the_process() -> Ending | None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from trainlog.codec import Writer
 from trainlog.conventions import REWIND
+from trainlog.errors import raise_together
 from trainlog.model import Frame, Kind, KindLike
 
 __all__ = ["Every", "ForwardingWriter", "Nowhere", "Tee", "first_to_drop", "snapshot"]
@@ -76,10 +77,7 @@ class Tee(Writer):
                 call(writer)
             except Exception as error:  # noqa: BLE001 - raised below
                 errors.append(error)
-        if len(errors) == 1:
-            raise errors[0]
-        if errors:
-            raise ExceptionGroup("several of the writers failed", errors)
+        raise_together(errors, "several of the writers failed")
 
 
 class Nowhere(Writer):
