@@ -347,31 +347,45 @@ def test_a_log_that_is_replaced_while_it_is_read_is_noticed(storage: type[Faulty
     assert "y" not in "".join(seen)
 
 
-@pytest.mark.usefixtures("small_reads")
-def test_a_log_that_is_replaced_at_any_request_is_never_mixed(storage: type[FaultyStorage]) -> None:
-    old, new = (big(4_000_000).replace(b"xxxx", letters) for letters in (b"aaaa", b"bbbb"))
-    outcomes = set()
-    for number in (*range(12), 99):
+def outcomes(
+    storage: type[FaultyStorage], before: Callable[[], None], change: Callable[[], None], numbers: list[int]
+) -> set[str]:
+    """What comes of reads that find the content *before*, and meet a *change* of it at the request of each number.
+
+    The letter of the content that was read, old or new and never both, or that the change was noticed.
+    """
+    found = set()
+    for number in numbers:
         remote.forget()
-        storage.put(KEY, old)
+        before()
         asked = 0
 
-        def replace_it(what: str, path: str, number: int = number) -> None:
+        def hook(what: str, path: str, number: int = number) -> None:
             nonlocal asked
             if asked == number:
-                storage.put(KEY, new)
+                change()
             asked += 1
 
-        storage.hook = replace_it
+        storage.hook = hook
         try:
             letters = set("".join(trainlog.open(URL).table("stats")["pad"].tolist()))
             assert letters in ({"a"}, {"b"})
-            outcomes |= letters
+            found |= letters
         except (InvalidPosition, LogReadError):
-            outcomes.add("noticed")
+            found.add("noticed")
         finally:
             storage.hook = None
-    assert outcomes == {"a", "b", "noticed"}
+    return found
+
+
+@pytest.mark.usefixtures("small_reads")
+def test_a_log_that_is_replaced_at_any_request_is_never_mixed(storage: type[FaultyStorage]) -> None:
+    old, new = (big(4_000_000).replace(b"xxxx", letters) for letters in (b"aaaa", b"bbbb"))
+
+    def put(content: bytes) -> None:
+        storage.put(KEY, content)
+
+    assert outcomes(storage, lambda: put(old), lambda: put(new), [*range(12), 99]) == {"a", "b", "noticed"}
 
 
 @pytest.mark.usefixtures("small_reads")
@@ -626,28 +640,11 @@ def test_parts_are_followed(storage: type[FaultyStorage], clock: Callable[[float
 def test_parts_that_are_overwritten_at_any_request_are_never_mixed(storage: type[FaultyStorage]) -> None:
     """By a run of the same program, whose parts have the same names and sizes."""
     old, new = (big(4_000_000).replace(b"xxxx", letters) for letters in (b"aaaa", b"bbbb"))
-    outcomes = set()
-    for number in (*range(12), 99):
-        remote.forget()
-        put_parts(storage, old, 1_000_000, 2_000_000, 3_000_000)
-        asked = 0
 
-        def replace_them(what: str, path: str, number: int = number) -> None:
-            nonlocal asked
-            if asked == number:
-                put_parts(storage, new, 1_000_000, 2_000_000, 3_000_000)
-            asked += 1
+    def put(content: bytes) -> None:
+        put_parts(storage, content, 1_000_000, 2_000_000, 3_000_000)
 
-        storage.hook = replace_them
-        try:
-            letters = set("".join(trainlog.open(URL).table("stats")["pad"].tolist()))
-            assert letters in ({"a"}, {"b"})
-            outcomes |= letters
-        except (InvalidPosition, LogReadError):
-            outcomes.add("noticed")
-        finally:
-            storage.hook = None
-    assert outcomes == {"a", "b", "noticed"}
+    assert outcomes(storage, lambda: put(old), lambda: put(new), [*range(12), 99]) == {"a", "b", "noticed"}
 
 
 @pytest.mark.usefixtures("small_reads")

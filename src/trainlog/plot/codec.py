@@ -6,6 +6,7 @@ They show the most important figures. All frames are kept in memory, and drawn w
 from __future__ import annotations
 
 import heapq
+from array import array
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
@@ -102,7 +103,7 @@ class _MemoryReader(Reader):
         super().__init__(path, header)
         self._builders: dict[Kind, TableBuilder] = {}
         self._pending: dict[Kind, list[Frame]] = {}  # added to the builder in batches, which is faster
-        self._places: dict[Kind, list[int]] = {}  # of each frame among all
+        self._places: dict[Kind, array[int]] = {}  # of each frame among all
         self._count = 0
 
     def add(self, frame: Frame) -> None:
@@ -117,7 +118,7 @@ class _MemoryReader(Reader):
         self._builder(table.kind).add_table(table)
 
     def _place(self, kind: Kind, rows: int) -> None:
-        self._places.setdefault(kind, []).extend(range(self._count, self._count + rows))
+        self._places.setdefault(kind, array("q")).extend(range(self._count, self._count + rows))
         self._count += rows
 
     def _builder(self, kind: Kind) -> TableBuilder:
