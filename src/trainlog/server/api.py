@@ -315,7 +315,7 @@ def events(request: Request) -> Response:
             if len(chosen) > points:
                 chosen = chosen[np.linspace(0, len(chosen) - 1, points).astype(np.intp)]
             frames = log.frames(Kind.EVENT, window.rows[chosen].tolist())
-            among = {str(kind): x[window.rows[chosen]].tolist() for kind, x in event_places(log, axis).items()}
+            among = {str(kind): x[window.rows[chosen]].tolist() for kind, x in event_places(log, axis)}
             for n, (x, frame) in enumerate(zip(window.x[chosen].tolist(), frames, strict=True)):
                 event = log.conventions.event(frame.data)
                 found.append(

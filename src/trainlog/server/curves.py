@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -122,7 +122,7 @@ def axis_values(log: Log, kind: Kind, axis: AxisName, start: int, stop: int, *, 
     if within_episode and axis == "episode" and has_episodes(log):
         axis = "step"  # it is one episode, all along
     if kind == Kind.EVENT:
-        for places in event_places(log, axis).values():
+        for _, places in event_places(log, axis):
             return places[start:stop]
     own = own_axis(log, kind, axis, within_episode=within_episode)
     if own is not None and kind != Kind.EVENT:
@@ -133,20 +133,18 @@ def axis_values(log: Log, kind: Kind, axis: AxisName, start: int, stop: int, *, 
     raise ApiError(400, "axis", f"this log has no {axis} that its {kind} frames could be shown on")
 
 
-def event_places(log: Log, axis: AxisName) -> dict[Kind, Floats]:
-    """Where all events are on *axis* among the frames of each kind that has it, in the order of `GUIDES`."""
-    rows = log.rows[Kind.EVENT]
+def event_places(log: Log, axis: AxisName) -> Iterator[tuple[Kind, Floats]]:
+    """Yield where all events are on *axis* among the frames of each kind that has it, in the order of `GUIDES`."""
     if axis == "time":
-        return {}
+        return
+    rows = log.rows[Kind.EVENT]
     time, series = rows.time.read(0, rows.columns.rows), rows.columns.series
     own = [series[key].numbers(0, len(time)) for key in log.conventions.keys[axis] if key in series]
-    found = {}
+    is_continued = _is_continued(log, Kind.EVENT, axis)
     for guide in GUIDES:
         if (known := _known_places(log, guide, axis)) is not None:
-            is_continued = _is_continued(log, Kind.EVENT, axis)
             places = _continued(log, Kind.EVENT, axis, 0, len(time)) if is_continued else places_by_time(time, *known)
-            found[guide] = places_of_events(places, own, known[1])
-    return found
+            yield guide, places_of_events(places, own, known[1])
 
 
 def _known_places(log: Log, kind: Kind, axis: AxisName) -> tuple[Floats, Floats] | None:
