@@ -21,6 +21,7 @@ from handmade import Flog
 from trainlog import Frame, Kind, Reader, Scan, TrainingRecorder
 from trainlog.cli import main
 from trainlog.errors import InvalidPosition, LogExists, LogNotFound, TruncatedLog, UnknownFormat
+from trainlog.storage.source import Source
 from trainlog.table.builder import table_of
 from trainlog.testing import FramesOnly, assert_same_table, same
 
@@ -224,6 +225,37 @@ def test_files_that_are_alike_are_read_as_tables(
     expected = Reader.table(read, "stats", **which)
     monkeypatch.setattr(type(read), "frames", None)
     assert_same_table(read.table("stats", **which), expected)
+
+
+@pytest.mark.parametrize("which", [{}, {"kinds": "stats"}, {"last": 3}, {"time": (0.5, 2.5)}, {"steps": (1, None)}])
+def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: dict[str, Any]) -> None:
+    path = tmp_path / "run.flog"
+    path.mkdir()
+    for rank in range(3):
+        frames = [Flog.frame(n / 10, (2, 4)[n % 2], {"step": n, "x": "a" * 2000}) for n in range(200)]
+        meta = {"creature": "ant", "shard": {"rank": rank, "began": 100.0}}
+        (path / f"{rank}.flog").write_bytes(Flog.header(meta) + b"".join(frames))
+    log = trainlog.open(path)
+    size, read = sum(file.stat().st_size for file in log.files), 0
+    fill = Source.fill
+
+    def counted(source: Source, buffer: memoryview, offset: int) -> int:
+        nonlocal read
+        read += (count := fill(source, buffer, offset))
+        return count
+
+    monkeypatch.setattr(Source, "fill", counted)
+    list(log.scan(Scan(**which)))
+    assert size <= read < 1.1 * size
+
+
+def test_checksums_as_rows(run: Path) -> None:
+    """They are no frames of the run, and have places only where they alone are asked for."""
+    with TrainingRecorder(run / "log_2.flog") as log:
+        log.record_stats_frame(1.0, {"step": 1})
+    seals = trainlog.open(run).table(67)
+    assert 67 not in {batch.table.kind for batch in trainlog.open(run).scan()}
+    assert seals.rows == sum(trainlog.open(file).table(67).rows for file in run.iterdir()) > 0
 
 
 PROCESS = """

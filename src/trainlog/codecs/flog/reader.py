@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from trainlog.codec import Reader, Summary
 from trainlog.codecs.flog.columns.scanner import ColumnScanner, StaleIndex
@@ -19,14 +20,14 @@ from trainlog.codecs.flog.integrity.find_header import take_header
 from trainlog.codecs.flog.integrity.last_state import last_state
 from trainlog.codecs.flog.integrity.rewinds import FilteredSource, History
 from trainlog.codecs.flog.integrity.seals import EVERY, SEAL, SEAL_SIZE, is_seal, newest_seal, sealed_ranges
-from trainlog.codecs.flog.scanning.walk import last_end, walk
+from trainlog.codecs.flog.scanning.walk import Record, last_end, walk
 from trainlog.codecs.flog.wire.header import parse_fixed_header
 from trainlog.codecs.flog.wire.layout import FRAME, HEADER, MAX_PAYLOAD
 from trainlog.codecs.flog.wire.run_state import STATE, is_about_run, merged
 from trainlog.codecs.frame_payload import decode
 from trainlog.errors import InvalidPosition
 from trainlog.model import Frame, Header, Kind, KindLike
-from trainlog.scan import Batch, Gap, OnDamage, Place, Scan, damage_handler
+from trainlog.scan import Batch, Gap, OnDamage, Place, Scan, damage_handler, stretches
 from trainlog.storage.compressed import CompressedSource, open_source
 from trainlog.storage.source import Source, Wait, never
 
@@ -38,6 +39,9 @@ __all__ = ["FlogReader"]
 _KINDS: Final = tuple(map(Kind, range(256)))
 _SHARE: Final = 8  # the last rows are looked for in this part of a file, before an index of it is made
 _NEAR: Final = 1 << 14  # bytes that are read at once, for frames that may stand beside one another
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 class FlogReader(Reader):
@@ -133,6 +137,22 @@ class FlogReader(Reader):
                     return
             yield from ColumnScanner(source, scan, self._sorter, place).batches(start, on_gap)
 
+    def scan_with_times(self, scan: Scan) -> tuple[list[Batch], Ints, Floats]:
+        """Answer *scan* in one stretch, and return with it where the frames of all kinds begin, and their times.
+
+        Where the scan's position is in the middle of a stretch, the answer is the rest of that stretch. The other
+        arrays have the frames behind the position, of the ranges of the scan or not, in the order of the file.
+        """
+        place = None if scan.after is None else Place.parse(scan.after)
+        source, start = self._open(None, hides=not scan.superseded)
+        with source:
+            place = None if place is None else self._checked(source, place, start)
+            scanner = ColumnScanner(source, scan, self._sorter, place, times=True)
+            batches = next(stretches(scanner.batches(start, self._on_gap(source, scan.on_damage))))
+        offset, time = map(np.concatenate, zip((np.empty(0, np.int64), np.empty(0)), *scanner.times, strict=True))
+        behind = slice(None) if place is None or place.done else offset >= place.ahead
+        return list(batches.values()), offset[behind], time[behind]
+
     def _checked(self, source: Source, place: Place, start: int) -> Place:
         """*place* as *source* has it, which may leave out some of the file."""
         whole = source.whole if isinstance(source, FilteredSource) else source
@@ -202,6 +222,11 @@ class FlogReader(Reader):
 
     def take(self, orders: Iterable[int]) -> Iterator[Frame]:
         """Yield the frames that begin at these bytes; see `trainlog.codec.Reader.take`."""
+        for record in self.records(orders):
+            yield Frame(record.time, _KINDS[record.kind], record.data)
+
+    def records(self, orders: Iterable[int]) -> Iterator[Record]:
+        """Yield the frames that begin at these bytes, with their sizes."""
         with open_source(self.path) as source:
             block, base = b"", 0
             for at in orders:
@@ -220,7 +245,7 @@ class FlogReader(Reader):
                     data = decode(block[end - size : end])
                 except ValueError:
                     continue
-                yield Frame(time, _KINDS[kind], data)
+                yield Record(at, FRAME.size + size, time, kind, data)
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
         """What there is, what is damaged, and where; see `trainlog.codec.Reader.summary`."""

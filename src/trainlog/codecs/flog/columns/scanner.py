@@ -87,19 +87,31 @@ class _KindRows:
 class ColumnScanner:
     """One scan of one file."""
 
-    def __init__(self, source: Source, scan: Scan, sorter: FrameSorter, place: Place | None = None) -> None:
-        """Prepare to answer *scan*; *place* says what of it was answered before."""
+    def __init__(
+        self, source: Source, scan: Scan, sorter: FrameSorter, place: Place | None = None, *, times: bool = False
+    ) -> None:
+        """Prepare to answer *scan*.
+
+        Args:
+            source: the file.
+            scan: the question.
+            sorter: knows the shapes of earlier frames.
+            place: which part of the answer was given before.
+            times: whether to fill ``times``, for which the frames of all kinds are read.
+
+        """
         self._source = source
         self._scan = scan
         self._sorter = sorter
         self._needed = None if scan.columns is None else frozenset(scan.columns) | ({STEP} if scan.steps else set())
         self._place = place
-        kinds = scan.wanted
+        self._alone = next(iter(scan.wanted)) if scan.wanted is not None and len(scan.wanted) == 1 else None
+        kinds = None if times else scan.wanted
         self._wanted = np.ones(256, np.bool_)
         if kinds is not None:
             self._wanted = np.zeros(256, np.bool_)
             self._wanted[list(kinds)] = True
-        self._only = next(iter(kinds)) if kinds is not None and len(kinds) == 1 else None
+        self._only = None if times else self._alone
         self._kinds: frozenset[int] | None = kinds
         self._rows: dict[int, _KindRows] = {}
         self._count = 0  # rows that were gathered for the next batch
@@ -112,6 +124,9 @@ class ColumnScanner:
         self._index: IndexBuilder | None = None
         self.steps: dict[int, list[tuple[Ints, npt.NDArray[np.float64]]]] = {}
         """By kind: offsets of frames, and their steps, where the scan asks for a range of steps."""
+        self._with_times = times
+        self.times: list[tuple[Ints, npt.NDArray[np.float64]]] = []
+        """Offsets and times of the frames of all kinds, in and outside the ranges of the scan."""
 
     def batches(
         self,
@@ -318,8 +333,13 @@ class ColumnScanner:
         """Add the whole *frames* that are asked for to the rows of their kinds."""
         time = overlapping(block, "<f8")[offset]
         places = self._source.to_file_offsets(place)
-        hidden = _hidden(block, offset, length, kind, self._only)
+        hidden = _hidden(block, offset, length, kind, self._alone)
+        if self._with_times:
+            shown = slice(None) if hidden is None else ~hidden
+            self.times.append((places[shown], time[shown]))
         for one in [int(self._only)] if self._only is not None else np.unique(kind).tolist():
+            if not self._scan.wants(one):
+                continue
             chosen = self._chosen(one, frames, time, places, kind)
             if hidden is not None:
                 chosen = ~hidden if chosen is None else chosen & ~hidden

@@ -6,15 +6,15 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from trainlog.codecs.flog.integrity.seals import SEAL, is_seal
+from trainlog.codecs.flog.reader import Floats, Ints
 from trainlog.codecs.flog.scanning.walk import Record, walk
 from trainlog.codecs.flog.shards.files import Shard
-from trainlog.codecs.flog.shards.rows import Ints, latest_times
+from trainlog.codecs.flog.shards.rows import latest_times
 from trainlog.codecs.flog.wire.run_state import STATE, is_about_run
 from trainlog.model import Frame, Kind
-from trainlog.scan import Gap, OnDamage
+from trainlog.scan import Gap, OnDamage, Scan
 from trainlog.storage.source import growing, never
 
 __all__ = ["ShardCursor"]
@@ -33,9 +33,10 @@ class ShardCursor:
         self._tell = shard.reader._on_gap(self._source, on_damage)
         self._latest = float("-inf")
         # The frames of one kind come as they stand among all: the times of others count, though they are passed.
-        self._until: tuple[Ints, npt.NDArray[np.float64]] | None = None
+        self._until: tuple[Ints, Floats] | None = None
         if kind is not None and not follows:
-            self._until = latest_times(shard.reader, self._shift)[:2]
+            _, offset, time = shard.reader.scan_with_times(Scan(kinds=(), on_damage="ignore", batch_rows=None))
+            self._until = offset, latest_times(time, self._shift)
         self._gaps: dict[int, Gap] = {}
 
     def available(self) -> Iterator[tuple[float, Frame]]:

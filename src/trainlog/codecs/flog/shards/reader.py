@@ -91,10 +91,9 @@ class FlogShards(Reader):
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
         """Yield what is asked for, one batch for each kind; see `trainlog.codec.Reader.scan`.
 
-        Each file is scanned twice: for the times of all its frames, by which they are merged, and for what is asked
-        for. A scan after a position gives what was written since, in the order of its times; ``take`` knows the orders
-        of scans from the beginning only. Where columns are named, a frame whose own ``rank`` is a map gets one all the
-        same.
+        The files are merged by the times of all their frames, so a scan of one kind reads the others too. A scan
+        after a position gives what was written since, in the order of its times; ``take`` knows the orders of scans
+        from the beginning only. Where columns are named, a frame whose own ``rank`` is a map gets one all the same.
         """
         count, before = _parse(scan.after)
         shards = {file.name: shard for file, shard in self._known()}

@@ -13,21 +13,19 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from trainlog.codecs.flog.reader import FlogReader
+from trainlog.codecs.flog.reader import Floats, Ints
 from trainlog.codecs.flog.shards.files import Shard
+from trainlog.codecs.flog.wire.layout import FRAME
 from trainlog.conventions import RANK
 from trainlog.model import Kind
-from trainlog.scan import Batch, Place, Position, Scan, damage_handler, stretches
+from trainlog.scan import Place, Scan, damage_handler
 from trainlog.table.builder import TableBuilder
 from trainlog.table.table import Table
 
-__all__ = ["BEGIN", "Ints", "ShardRows", "keep_last", "latest_times", "merged"]
+__all__ = ["BEGIN", "ShardRows", "keep_last", "latest_times", "merged"]
 
 BEGIN: Final = "0-"  # the position before the first frame
-_NO_KIND: Final = frozenset([256])  # what is done of a stretch of which all is to be given once more
 _NO_ROWS: Final = np.empty(0, np.int64)
-
-Ints = npt.NDArray[np.int64]
 
 
 class ShardRows:
@@ -45,36 +43,39 @@ class ShardRows:
     def __init__(self, shard: Shard, shift: float, scan: Scan, after: str | None) -> None:
         self.shard = shard
         self.number = np.empty(0, np.int64)
+        self.tables: dict[Kind, tuple[Table, Ints, int]] = {}
+        self._shift = shift
         self._after = Place.parse(after or BEGIN)
-        every = after if not self._after.done else self._after._replace(done=_NO_KIND).position
-        self._offset, self.latest, self._end = latest_times(shard.reader, shift, every, superseded=scan.superseded)
-        self._asked = replace(
+        self._columns = scan.columns if scan.columns is None or RANK in scan.columns else (*scan.columns, RANK)
+        path = shard.reader.path
+        tell = damage_handler(scan.on_damage, path)
+        asked = replace(
             scan,
-            columns=scan.columns if scan.columns is None or RANK in scan.columns else (*scan.columns, RANK),
+            columns=self._columns,
             time=None if scan.time is None else (_as_logged(scan.time[0], shift), _as_logged(scan.time[1], shift)),
             after=after,
             batch_rows=None,
-            on_damage=lambda gap: damage_handler(scan.on_damage, shard.reader.path)(replace(gap, file=gap_file)),
+            on_damage=lambda gap: tell(replace(gap, file=path.name)),
         )
-        gap_file = shard.reader.path.name
-        self._shift = shift
-        self.tables: dict[Kind, tuple[Table, Ints, int]] = {}
-        self.read(self._asked)
-
-    def read(self, scan: Scan) -> None:
-        """Read what *scan* asks of the file."""
-        for batch in _first_stretch(self.shard.reader, scan):
-            table = batch.table
+        batches, self._offset, time = shard.reader.scan_with_times(asked)
+        self.latest = latest_times(time, shift)
+        self._end = batches[-1].position
+        for table, _, order, size, _ in batches:
             if table.rows:
-                moved = Table(table.kind, table.time + self._shift, {key: table.stored(key) for key in table})
-                self.tables[table.kind] = moved, batch.order, batch.size
+                moved = Table(table.kind, table.time + shift, {key: table.stored(key) for key in table})
+                self.tables[table.kind] = moved, order, size
 
     def keep_last(self, kind: Kind, count: int) -> None:
-        """Keep of one kind the last *count* rows only, as if nothing else had been read."""
-        if kind in self.tables and count < self.tables[kind][0].rows:
-            del self.tables[kind]
-            if count:
-                self.read(replace(self._asked, kinds=kind, last=count, on_damage="ignore"))
+        """Keep of one kind the last *count* rows only, as columns that are made of these alone."""
+        if kind not in self.tables or count >= self.tables[kind][0].rows:
+            return
+        _, offset, _ = self.tables.pop(kind)
+        if count:
+            records = list(self.shard.reader.records(offset[-count:].tolist()))
+            builder = TableBuilder(kind, self._columns)
+            builder.add_frames([record.time + self._shift for record in records], [record.data for record in records])
+            size = sum(record.size - FRAME.size for record in records)
+            self.tables[kind] = builder.finish(), offset[-count:], size
 
     def numbers(self, offset: Ints) -> Ints:
         """The places of the frames that begin at these bytes."""
@@ -88,21 +89,9 @@ class ShardRows:
         return Place(self._after.start, end.ahead, done, end.check).position
 
 
-def _first_stretch(reader: FlogReader, scan: Scan) -> list[Batch]:
-    """The rest of the stretch that was given in part, if one was; else all that *scan* asks for, in one."""
-    return list(next(stretches(reader.scan(scan))).values())
-
-
-def latest_times(
-    reader: FlogReader, shift: float, after: str | None = None, *, superseded: bool = False
-) -> tuple[Ints, npt.NDArray[np.float64], Position]:
-    """Where the frames of all kinds begin, the latest time until each, moved by *shift*; and the position behind."""
-    every = Scan(columns=(), after=after, superseded=superseded, on_damage="ignore", batch_rows=None)
-    found = _first_stretch(reader, every)
-    offset = np.concatenate([batch.order for batch in found])
-    rising = np.argsort(offset)
-    time = np.concatenate([batch.table.time for batch in found])[rising] + shift
-    return offset[rising], np.maximum.accumulate(np.where(np.isnan(time), -np.inf, time)), found[-1].position
+def latest_times(time: Floats, shift: float) -> Floats:
+    """Of each frame the latest time until it, moved by *shift*."""
+    return np.maximum.accumulate(np.where(np.isnan(time), -np.inf, time + shift))
 
 
 def _as_logged(limit: float | None, shift: float) -> float | None:
