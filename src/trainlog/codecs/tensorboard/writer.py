@@ -30,7 +30,7 @@ __all__ = ["TensorBoardWriter"]
 
 
 class TensorBoardWriter(Writer):
-    """A new event file. `losses` counts what it does not hold: words and maps of frames, and digits of numbers."""
+    """Writer of an event file. `losses` counts what it cannot hold: words and maps of frames, digits of numbers."""
 
     def __init__(self, path: Path, header: Header) -> None:
         began = began_at(header)
@@ -66,11 +66,11 @@ class TensorBoardWriter(Writer):
         self.losses.update(losses)
 
     def sync(self) -> None:
-        """Wait until all is on the disk."""
+        """Wait until everything is on the disk."""
         self._file.sync()
 
     def close(self) -> None:
-        """Close the file; nothing was kept back."""
+        """Close the file; nothing was held back."""
         self._file.close()
 
 
@@ -80,7 +80,7 @@ def _int_of(value: Any, otherwise: int) -> int:
 
 
 def _values(frame: Frame, losses: Counter[str]) -> list[bytes]:
-    """The numbers of *frame* as scalars, and its vectors as tensors; what is neither is counted."""
+    """The numbers of *frame* as scalars and its vectors as tensors; anything else is counted."""
     scalars: list[tuple[str, float]] = []
     tensors: list[bytes] = []
     prefix = "" if frame.kind == Kind.STATS else f"{frame.kind}/"
