@@ -235,7 +235,7 @@ def test_parts_of_another_log_behind_a_gap_are_never_joined(tmp_path: Path) -> N
     (tmp_path / "run.flog").write_bytes(new)
     one = upload(tmp_path, url)
     one.step()
-    assert "behind a missing part" in one.waiting["run.flog"].why
+    assert "after a missing part" in one.waiting["run.flog"].why
     assert objects(url) == before
     sent(tmp_path, url, overwrite=True)
     assert log_in(url, "run.flog") == new
