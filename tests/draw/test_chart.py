@@ -337,8 +337,8 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Line(None, [[1, 2]]), "one-dimensional"),
     (lambda: Line(None, ["one"]), "real numbers"),
     (lambda: Line(None, [1j]), "real numbers"),
-    (lambda: Line(None, [1], color="bleu"), "'bleu' is no colour"),
-    (lambda: Line(None, [1], color="#12345"), "is no colour"),
+    (lambda: Line(None, [1], color="bleu"), "'bleu' is not a colour"),
+    (lambda: Line(None, [1], color="#12345"), "is not a colour"),
     (lambda: Line(None, [1], width=0), "width must be a positive"),
     (lambda: Line(None, [1], opacity=2), "opacity"),
     (lambda: Line(None, [1], dash=(1, -1)), "dash"),
@@ -356,7 +356,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Grid([3]), "not int"),  # type: ignore[list-item]
     (lambda: layout(Chart(), theme="sepia"), "no theme 'sepia'"),
     (lambda: layout(Chart(), width=10), "120 x 80"),
-    (lambda: Theme(text="nope"), "is no colour"),
+    (lambda: Theme(text="nope"), "is not a colour"),
     (lambda: Theme(palette=()), "at least one colour"),
     (lambda: Theme(font_size=0), "font_size"),
 ]

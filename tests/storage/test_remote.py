@@ -532,7 +532,7 @@ def test_an_answer_that_is_cut_is_no_content(storage: type[FaultyStorage]) -> No
     storage.put(KEY, content)
     trainlog.open(URL)
     storage.hook = lambda what, path: b"short" if what == "get" else None
-    with pytest.raises(LogReadError, match="the storage gave 5 of"):
+    with pytest.raises(LogReadError, match="the storage returned 5 of"):
         rewards()
 
 

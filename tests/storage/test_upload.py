@@ -502,7 +502,7 @@ def test_an_upload_that_is_killed_fifty_times(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("url", "error", "text"),
     [
-        ("nothing://bucket/a", UnknownFormat, "no file system that is known"),
+        ("nothing://bucket/a", UnknownFormat, "an unknown file system"),
         ("https://host/a", UnknownFormat, "can only be read"),
         ("s3:/bucket/a", UnknownFormat, "one slash"),
         ("gs://bucket/a", MissingExtra, "gcsfs"),

@@ -174,8 +174,8 @@ class MetricChart:
     def _choose_windows(self, part: str, curves: Sequence[tuple[Run, _Points]]) -> None:
         """Choose the smoothing of curves, by the option or by their noise; 0 for evaluations and samples of a motion.
 
-        Several curves are all smoothed or all not, because they are compared and share the caption: at least half of
-        them decide.
+        Several curves are all smoothed if at least half of them are noisy, otherwise none: they are compared, and the
+        caption applies to all.
         """
         chosen = self.options.smooth
         if chosen is None and Conventions.is_evaluation(f"{self.metric.key} {part}"):
@@ -260,7 +260,7 @@ class MetricChart:
         return jumps
 
     def _segments(self, x: Floats, wraps: npt.NDArray[np.bool_] | None = None) -> list[slice]:
-        """The parts of a curve with no line in between: split where x goes back, angles wrap, or states have a long gap."""
+        """The parts of a curve without a line between them: split where x goes back, angles wrap, or states pause."""
         steps = np.diff(x)
         back = steps < 0
         if count := int(np.count_nonzero(back)):
@@ -275,10 +275,10 @@ class MetricChart:
         return [slice(start, stop) for start, stop in itertools.pairwise([0, *breaks.tolist(), len(x)])]
 
     def _shades(self, color: Color) -> tuple[Color, Color]:
-        """The colors of a curve of all values, and of its mean."""
+        """The colors of a curve of all values and of its mean."""
         background = self._theme.background
         raw = with_contrast(color, background, _RAW_CONTRAST, fade=True)
-        # Of several curves, each has one color in all figures, smoothed or not.
+        # If there are several curves, each has one color in all figures, smoothed or not.
         return raw, color if self._several else with_contrast(color, background, _MEAN_CONTRAST)
 
     def _add_median(self, curves: Sequence[_Points]) -> None:

@@ -220,7 +220,7 @@ class Run:
         )
 
     def _is_continued(self, kind: Kind, name: AxisName) -> bool:
-        """Whether summaries of episodes place the frames of *kind* on the axis; see `trainlog.axis_values.continued`."""
+        """Whether episode summaries place the frames of *kind* on the axis; see `trainlog.axis_values.continued`."""
         return (
             kind != Kind.STATS
             and name != "time"
