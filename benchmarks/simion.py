@@ -1,4 +1,4 @@
-"""What RLSimion logs cost: to read as columns, and to convert to FLOG."""
+"""The cost of RLSimion logs: reading them as columns, and converting them to FLOG."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BIN = ".bin"
 
 
 def make(path: str, size: int, length: int) -> int:
-    """Write a log of about *size* bytes with episodes of *length* steps; returns how many steps it has."""
+    """Write a log of about *size* bytes with episodes of *length* steps, and return its number of steps."""
     words = 16 + _VARIABLES
     episodes = max(size // (8 * (length * words + 32)), 1)
     chance = np.random.default_rng(0)
@@ -48,7 +48,7 @@ def make(path: str, size: int, length: int) -> int:
 
 
 def _steps(path: str, most: int = 1 << 62) -> Iterator[tuple[Any, ...]]:
-    """The steps by a plain loop: index, clocks and values of each."""
+    """The steps by a plain loop: the index, the clocks and the values of each."""
     head, values = struct.Struct("<2q3d88x"), struct.Struct(f"<{_VARIABLES}d")
     with open(path + _BIN, "rb") as file:
         file.seek(128)
