@@ -111,7 +111,7 @@ def _frame_by_frame(path: str, target: str) -> None:
 
 
 def _packing_loop(path: str, target: str) -> None:
-    """The least that a loop over the steps can do: one dict, one payload and one write for each."""
+    """The least that a loop over the steps can do: one dict, one payload and one write per step."""
     import trainlog
 
     keys = list(trainlog.open(path).table("creature", last=1))
@@ -132,11 +132,11 @@ CONVERTERS: dict[str, Callable[[str, str], None]] = {
 
 
 def converted(name: str, path: str, target: str, repeats: int) -> dict[str, Any]:
-    """Convert the log several times, and compare what the new one holds with the old one."""
+    """Convert the log several times, and compare the contents of the new log with the old one."""
     import trainlog
 
     convert = CONVERTERS[name]
-    Path(target).unlink(missing_ok=True)  # of the process before
+    Path(target).unlink(missing_ok=True)  # from the previous process
     before = held_memory()
     convert(path, target)
     peak = peak_memory() - before
@@ -151,7 +151,7 @@ def converted(name: str, path: str, target: str, repeats: int) -> dict[str, Any]
 
 
 def tables(scale: Scale) -> Iterator[Table]:
-    """Reading, for short and for long episodes; converting."""
+    """Reading, for short and for long episodes, and converting."""
     size = _SIZE if scale.passes > 1 else _QUICK_SIZE
     for length in _LENGTHS:
         about = (
@@ -212,7 +212,7 @@ def _converting(scale: Scale, size: int) -> Table:
 
 
 def _median(function: Callable[..., Any], scale: Scale, key: str, **arguments: Any) -> dict[str, Any] | str:
-    """The run in the middle of several fresh processes; why there is none."""
+    """The median run of several fresh processes, or why there is none."""
     try:
         runs = [in_child(function, **arguments) for _ in range(scale.passes)]
     except Unmeasured as error:

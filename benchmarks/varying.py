@@ -1,4 +1,4 @@
-"""Stats whose keys change from row to row, small logs, and few chosen keys: the logs that trainers really write."""
+"""Stats whose keys change from row to row, small logs, and few chosen keys: the logs that trainers actually write."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _payloads_of(path: str, wanted: int) -> Iterator[memoryview]:
 
 
 def tables(scale: Scale) -> Iterator[Table]:
-    """Chosen keys of varying stats by each reader, and what a small log costs."""
+    """Chosen keys of varying stats by each reader, and the cost of a small log."""
     with scratch() as folder:
         path = str(folder / "varying.flog")
         size = make(path, scale.rows)

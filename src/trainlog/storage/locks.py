@@ -60,7 +60,7 @@ def lock(fd: int, path: Path) -> None:
                 return
             if pause is None:
                 who = _lock_owner(path) or "another process"
-                message = f"{who} is writing this log; every process needs one of its own"
+                message = f"{who} is writing this log; each process needs its own log"
                 raise LogInUse(message, path=path) from error
             time.sleep(pause)
 
