@@ -347,7 +347,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Chart(marks=[7]), "not int"),  # type: ignore[list-item]
     (lambda: Chart(y_range=(1, 0)), "y_range must hold two finite numbers"),
     (lambda: Chart(x_log=True, x_range=(0, 1)), "x_range must be positive"),
-    (lambda: Scene([1], [1], highlight=1), "highlight 1 is no index"),
+    (lambda: Scene([1], [1], highlight=1), "highlight 1 is not an index"),
     (lambda: Scene([1], [1], marks=[HLine(1)]), "not HLine"),  # type: ignore[list-item]
     (lambda: Heatmap([1, 2]), "needs a matrix"),
     (lambda: Heatmap([[1]], color_map="jet"), "no colour map 'jet'"),
