@@ -36,7 +36,7 @@ packing loop. So the columns are measured beside a floor of the same run: readin
 
 
 def main() -> None:
-    """Measure, print, and write the report where that is asked for."""
+    """Measure, print, and write the report if requested."""
     arguments = _arguments()
     scale = QUICK if arguments.quick else FULL
     if arguments.large:
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _replaced(text: str, tables: list[str], about: str) -> str:
-    """The report *text* with *tables* in place of those of the same titles, or behind all others."""
+    """The report *text* with *tables* replacing those of the same titles, or appended at the end."""
     start = re.search(r"^## ", text, re.MULTILINE)
     head, body = (text, "") if start is None else (text[: start.start()], text[start.start() :])
     sections = {one.partition("\n")[0]: one.rstrip() for one in re.split(r"^(?=## )", body, flags=re.MULTILINE) if one}

@@ -1,4 +1,4 @@
-"""What a log costs beside its frames: to begin it, with where it comes from, to add metadata later, and to end it."""
+"""The cost of a log besides its frames: creating it with its provenance, adding metadata later, and ending it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["DISTRIBUTIONS", "begun", "repository", "tables"]
 DISTRIBUTIONS = {"msgpack", "numpy", "ormsgpack", "trainlog"}
 
 _FILES = 1000
-_LOGS = 50  # after the first one of a process
+_LOGS = 50  # after the first log of a process
 _PROVENANCE = {
     "everything, with a patch": "on",
     "without the patch": "no-patch",
@@ -27,7 +27,7 @@ _PROVENANCE = {
 
 
 def repository(folder: str) -> None:
-    """Make a repository of git, in which one file differs from the commit."""
+    """Create a git repository in which one file differs from the commit."""
     for n in range(_FILES):
         path = Path(folder, f"part_{n // 100}", f"module_{n}.py")
         path.parent.mkdir(exist_ok=True)
@@ -39,13 +39,13 @@ def repository(folder: str) -> None:
 
 
 def begun(folder: str, provenance: str) -> dict[str, Any]:
-    """Begin and end logs in *folder*: milliseconds of the first one, microseconds of the median of the others."""
+    """Create and end logs in *folder*: milliseconds of the first one, median microseconds of the others."""
     os.environ.pop("TRAINLOG_PROVENANCE", None)
     os.chdir(folder)
     import trainlog
     from trainlog import TrainingRecorder
 
-    TrainingRecorder("warm.flog", provenance=False).close()  # imports, which have a benchmark of their own
+    TrainingRecorder("warm.flog", provenance=False).close()  # imports have their own benchmark
     opened, closed, updated, summed = [], [], [], []
     clock = time.perf_counter
     for n in range(1 + _LOGS):

@@ -1,6 +1,6 @@
-"""Columns of a FLOG file, against the plain loop over its frames and against `np.fromfile`.
+"""Columns of a FLOG file, compared with the plain loop over its frames and with `np.fromfile`.
 
-``python -m benchmarks.columns`` measures this topic alone, on a file of as many frames as one likes.
+``python -m benchmarks.columns`` measures only this topic, on a file with any number of frames.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from benchmarks.report import Table, ratio
 
 __all__ = ["checked", "make", "plain", "profiled", "tables", "timed", "works"]
 
-EVERY = 100  # creature frames between two of stats
-STAGES = 8  # in which the trainer logs more keys, from 20 to 130
+EVERY = 100  # creature frames between two stats frames
+STAGES = 8  # of training, each with more keys than the one before, from 20 to 130
 MODES = ("walk", "run", "stand still")
 CREATURE, STATS = 4, 2
 NUMBERS = ("heading", "speed", "x", "y")
 
-_ENOUGH = 1.0  # seconds after which a process has repeated a reading often enough
+_ENOUGH = 1.0  # seconds of repeated readings after which a process stops
 _LOOP, _RAW, _FULL_READ = "plain loop, dicts kept", "np.fromfile", "creature and stats, opened anew"
 
 Rows = list[dict[str, Any]]
 
 
 def _rows(frames: int) -> Iterator[tuple[float, int, dict[str, Any]]]:
-    """What is logged: the seconds, the kind and the data of each frame, the same ones in every process."""
+    """What is logged: the seconds, the kind and the data of each frame, the same in every process."""
     rng = np.random.default_rng(0)
     for step in range(frames):
         values = rng.standard_normal(57).tolist()
@@ -56,7 +56,7 @@ def _rows(frames: int) -> Iterator[tuple[float, int, dict[str, Any]]]:
 
 
 def make(path: str, frames: int) -> int:
-    """Write the file, and return its size; its bytes come from msgpack and struct, not from us."""
+    """Write the file and return its size; its bytes come from msgpack and struct, not from trainlog."""
     with open(path, "wb") as file:
         file.write(struct.pack("<4sHBI", b"FLOG", 1, 0, 2) + b"{}")
         for seconds, kind, data in _rows(frames):
@@ -67,7 +67,7 @@ def make(path: str, frames: int) -> int:
 
 
 def plain(path: str, *, keep: bool = True) -> Rows:
-    """The loop that the format's note gives: every frame as a dict."""
+    """The loop in the format's note: every frame as a dict."""
     frames = []
     with open(path, "rb") as file:
         size = struct.unpack("<4sHBI", file.read(11))[3]
@@ -82,8 +82,8 @@ def plain(path: str, *, keep: bool = True) -> Rows:
 
 
 def least(path: str, frames: int) -> np.ndarray:
-    """The least that a table of creatures costs in one thread: all bytes are read, by blocks that fit into the cache,
-    and as many numbers as it has are copied from them. It knows where they would be, and looks at nothing."""
+    """The lower bound for a table of creatures in one thread: all bytes are read, in blocks that fit into the cache,
+    and as many numbers as the table has are copied from them. Their places are known; nothing is inspected."""
     result = np.empty((frames, 57))
     block = np.empty(2 << 20, np.uint8)
     with open(path, "rb", buffering=0) as file:
@@ -102,9 +102,9 @@ class Work:
     """One way to read the file.
 
     Attributes:
-        start: opens what is kept open, and returns what is timed.
-        check: raises unless the result is what the rows of the file say; returns what it compared.
-        whole: whether it must look at the whole file; else MB/s would be of bytes that it never saw.
+        start: opens whatever is kept open, and returns the function to be timed.
+        check: raises unless the result agrees with the rows of the file; returns what it compared.
+        whole: whether it must look at the whole file; otherwise MB/s would count bytes that it never saw.
 
     """
 
@@ -114,7 +114,7 @@ class Work:
 
 
 def works(frames: int) -> dict[str, Work]:
-    """All that is measured on a file of so many creature frames."""
+    """Everything that is measured on a file with this many creature frames."""
     end = frames / 100
     return {
         _LOOP: Work(lambda path: partial(plain, path), _check_dicts),
@@ -155,7 +155,7 @@ def _tables_of(*kinds: int, anew: bool = False, indexed: bool = False, whole: bo
 
 
 def _indexed(path: str) -> trainlog.Reader:
-    """A reader that was asked for a time before, and so knows where in the file to look for one."""
+    """A reader that has answered a query for a time before, and so has an index."""
     reader = trainlog.open(path)
     reader.at(0.0)
     return reader
@@ -209,7 +209,7 @@ def _same(what: str, got: Any, truth: Any) -> None:
 
 
 def checked(path: str, frames: int) -> dict[str, str]:
-    """Compare what each work gives with what was logged, and return what was compared."""
+    """Compare the result of each work with what was logged, and return what was compared."""
     rows = [data | {"timestamp": seconds, "kind": kind} for seconds, kind, data in _rows(frames)]
     notes = {}
     for name, work in works(frames).items():
@@ -221,12 +221,12 @@ def checked(path: str, frames: int) -> dict[str, str]:
 
 
 def timed(name: str, path: str, frames: int, repeats: int) -> dict[str, float]:
-    """Do one work once, for its memory and to warm up, and then several times for its median time."""
+    """Do one work once, for its memory and to warm up, and then several times for the median time."""
     work = works(frames)[name]
     with scratch() as folder:
         tiny = str(folder / "tiny.flog")
         make(tiny, EVERY)
-        works(EVERY)[name].start(tiny)()  # imports and first uses are no part of it
+        works(EVERY)[name].start(tiny)()  # imports and first uses do not count
     before = held_memory()
     do = work.start(path)
     result = do()
@@ -234,7 +234,7 @@ def timed(name: str, path: str, frames: int, repeats: int) -> dict[str, float]:
     held = _held(result)
     taken: list[float] = []
     while len(taken) < repeats and sum(taken) < _ENOUGH:
-        del result  # outside of what is timed: it takes long for dicts
+        del result  # not timed: it takes long for dicts
         began = time.perf_counter()
         result = do()
         taken.append(time.perf_counter() - began)
@@ -242,7 +242,7 @@ def timed(name: str, path: str, frames: int, repeats: int) -> dict[str, float]:
 
 
 def _held(result: Any) -> int:
-    """Bytes of the arrays of a result; 0 where it has none."""
+    """Bytes of the arrays of a result; 0 if it has none."""
     if isinstance(result, np.ndarray):
         return result.nbytes
     arrays = [[one.time, *one.values()] for one in result if isinstance(one, trainlog.Table)] if result else []
@@ -250,12 +250,12 @@ def _held(result: Any) -> int:
 
 
 def profiled(name: str, path: str, frames: int) -> dict[str, Any]:
-    """How many calls of functions one reading makes, and of which the most."""
+    """The number of function calls of one reading, and the most called function."""
     do = works(frames)[name].start(path)
-    do()  # imports are no part of it
+    do()  # imports do not count
     profiler = cProfile.Profile()
     profiler.runcall(do)
-    # The type stubs know nothing of this dict: (file, line, name) -> (calls that are no recursion, calls, ...).
+    # The type stubs lack this dict: (file, line, name) -> (calls that are not recursive, calls, ...).
     stats: dict[tuple[str, int, str], tuple[int, int]] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
     calls = {_named(*place): entry[1] for place, entry in stats.items()}
     most = max(calls, key=calls.__getitem__)
@@ -359,7 +359,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # The processes that measure import the functions by the name of their module, which is none in here.
+    # The measuring processes import the functions by the name of their module, and ``__main__`` is not that name.
     from benchmarks import columns
 
     columns.main()

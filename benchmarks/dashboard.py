@@ -1,4 +1,4 @@
-"""Pictures of the dashboard in headless Chromium, of made logs: those of docs/dashboard.md, or many to be looked at.
+"""Pictures of the dashboard in headless Chromium, of generated logs: those of docs/dashboard.md, or many for review.
 
 python -m benchmarks.dashboard docs/images           # those of the docs
 python -m benchmarks.dashboard --all OUT             # 1, 5, 20 and 200 runs; light and dark; wide, laptop and phone
@@ -145,7 +145,7 @@ def episodes(path: Path, count: int = 40, steps: int = 60) -> None:
 
 
 class View(NamedTuple):
-    """A picture: its name, the folder, what stands in the address (``{all}`` for the runs), and what is done then."""
+    """A picture: its name, the folder, the address (``{all}`` stands for the runs), and the actions that follow."""
 
     name: str
     folder: str
@@ -172,7 +172,7 @@ def chromium() -> Iterator[Any]:
 
 
 def take(driver: Any, site: Served, view: View) -> bytes:
-    """A picture of the page, when nothing on it is loading any more."""
+    """A picture of the page once nothing on it is loading."""
     ids = site.get("/api/v1/ids?sort=run")[1]["ids"]
     width, height = view.size
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
@@ -195,7 +195,7 @@ def take(driver: Any, site: Served, view: View) -> bytes:
 
 
 def settle(driver: Any) -> None:
-    """Until the page asks for nothing, and looks the same twice."""
+    """Wait until the page sends no requests and looks the same twice."""
     before, quiet = b"", 0
     end = time.monotonic() + 30
     while quiet < 2 and time.monotonic() < end:
@@ -290,7 +290,7 @@ def main() -> None:
                 episodes(root / "swing-up.flog")
             elif folder != "empty":
                 sweep(root, int(folder))
-            for n, log in enumerate(sorted(root.rglob("*.flog"))):  # nobody writes them any more
+            for n, log in enumerate(sorted(root.rglob("*.flog"))):  # nobody writes them anymore
                 os.utime(log, (time.time() - 900 - 600 * n,) * 2)
             site = Served(root)
             try:

@@ -1,4 +1,4 @@
-"""The same faults for trainlog and its peers: ``python -m benchmarks.durability``; --write is for the document."""
+"""The same faults for trainlog and its peers: ``python -m benchmarks.durability``; --write updates the document."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ WHO = ("trainlog", "mpacklog", "MCAP", "tensorboardX", "h5py", "JSON lines, orjs
 ROWS = 1_850
 FLIPS = 40
 CUTS = 20
-_PATIENCE = 40  # seconds until a child that hangs is ended
+_PATIENCE = 40  # seconds until a hanging child is killed
 _MARK = "<!-- the table below is written by `python -m benchmarks.durability --write` -->\n"
 
 
 def log(name: str, folder: str, fault: str) -> dict[str, int]:
-    """Log all rows while something goes wrong; how many calls raised, that of ``close`` among them."""
+    """Log all rows while a fault occurs; return how many calls raised, including ``close``."""
     signal.alarm(_PATIENCE)
     one = peer(name, folder)
     one.open("scalars")
@@ -57,12 +57,12 @@ def log(name: str, folder: str, fault: str) -> dict[str, int]:
 
 
 def _limit(size: int) -> None:
-    """Let no file grow beyond *size*, as a disk that is full does not."""
+    """Let no file grow beyond *size*, like a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
 def flip(name: str, folder: str) -> dict[str, int]:
-    """Change one byte of the log, and read it; what became of that, for many bytes."""
+    """Change one byte of the log and read it; return the outcomes for many bytes."""
     signal.alarm(_PATIENCE)
     path = max((path for path in Path(folder).rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     raw = path.read_bytes()
@@ -95,7 +95,7 @@ def _columns(name: str, folder: str) -> Any:
 
 
 def cut(name: str, folder: str) -> dict[str, float]:
-    """Cut the log short at many places: of the rows before the cut, which part is read; and rows that are made up."""
+    """Truncate the log at many places; return the share of rows before the cut that is read, and any invented rows."""
     signal.alarm(_PATIENCE)
     path = max((path for path in Path(folder).rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     raw = path.read_bytes()
@@ -106,7 +106,7 @@ def cut(name: str, folder: str) -> dict[str, float]:
         rows = 0
         with suppress(Exception):
             rows = peer(name, folder).survivors("scalars")
-        with suppress(Exception):  # where its usual way of reading takes the file at all, the values are looked at
+        with suppress(Exception):  # if its usual reader accepts the file at all, the values are checked
             found = _columns(name, folder)
             right = np.all([found[key] == truth[key][: len(found[key])] for key in truth], axis=0)
             rows = int(right.sum())
@@ -177,7 +177,7 @@ def _words(answer: Any) -> str:
 
 
 def main() -> None:
-    """Measure, print, and put the table into the document where that is asked for."""
+    """Measure, print, and put the table into the document if requested."""
     parser = argparse.ArgumentParser("python -m benchmarks.durability", description="Try faults on trainlog's peers.")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the table at the end of this document")
     arguments = parser.parse_args()
@@ -192,4 +192,4 @@ def main() -> None:
 if __name__ == "__main__":
     from benchmarks import durability
 
-    durability.main()  # not that of __main__, which the children could not import
+    durability.main()  # not the one of __main__, which the children could not import

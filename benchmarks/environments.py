@@ -1,4 +1,4 @@
-"""What it costs to record environments: a step with each wrapper, as a ratio to the bare environment."""
+"""The cost of recording environments: a step with each wrapper, as a ratio to the bare environment."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DISTRIBUTIONS = {"gymnasium", "mujoco"}
 _PEER, _OURS = "RecordEpisodeStatistics", "trainlog"
 _WRAPPERS = (_PEER, _OURS)
 _BLOCK = 50  # steps
-# By the environment's name in Gymnasium: how many of it, 0 for one that is no vector.
+# The environment's name in Gymnasium and the number of environments; 0 means one that is not a vector.
 _CASES = (("CartPole-v1", 0), ("CartPole-v1", 64), ("HalfCheetah-v5", 0), ("HalfCheetah-v5", 8))
 
 
 def stepped(name: str, count: int, wrapper: str, folder: str, steps: int) -> dict[str, Any]:
-    """Step an environment *steps* times; µs and bytes per step, µs without the wrapper, the ended episodes' returns.
+    """Step an environment *steps* times: µs and bytes per step, µs without the wrapper, returns of ended episodes.
 
     Blocks of steps with and without the wrapper take turns, so that a busy machine slows down both.
     """
@@ -76,7 +76,7 @@ def stepped(name: str, count: int, wrapper: str, folder: str, steps: int) -> dic
 
 
 def batched(count: int, folder: str, steps: int) -> dict[str, float]:
-    """µs to record a step of *count* environments of 17 numbers: in one frame, and in a frame for each."""
+    """µs to record a step of *count* environments with 17 numbers each: in one frame, and in a frame for each."""
     import trainlog
 
     obs, reward, no = np.random.default_rng(1).normal(size=(count, 17)), np.ones(count), np.zeros(count, bool)

@@ -1,4 +1,4 @@
-"""TensorBoard's event files: reading and writing them, beside TensorBoard's own code, tbparse and tensorboardX."""
+"""TensorBoard's event files: reading and writing them, compared with TensorBoard itself, tbparse and tensorboardX."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DISTRIBUTIONS = {"crc32c", "msgpack", "numpy", "ormsgpack", "pandas", "protobuf"
 DISTRIBUTIONS |= {"tensorboardX", "trainlog"}
 
 _TAGS = SCALARS[1:]
-_FILES = ("tensorboardX", "trainlog")  # who wrote what is read
+_FILES = ("tensorboardX", "trainlog")  # the writers of the files that are read
 
 Work = Callable[[], None]
 
@@ -79,7 +79,7 @@ def _read_by_tbparse(path: str) -> Columns:
     return {"step": wide.index.to_numpy(), **{tag: wide[tag].to_numpy() for tag in _TAGS}}
 
 
-# What is timed, and what gives the columns of which the values are compared.
+# For each reader, the function that is timed, and the one that returns columns for the comparison of values.
 READERS: dict[str, tuple[Callable[[str], object], Callable[[str], Columns]]] = {
     "trainlog": (_read_by_trainlog, _read_by_trainlog),
     "trainlog.convert, to FLOG": (_to_flog, _converted_to_flog),
@@ -137,7 +137,7 @@ def _by_tensorboardx(folder: Path, times: Sequence[float], rows: Sequence[Row]) 
     return write
 
 
-# Each gives what is timed, and has done by then what is not: imports, and the log that is converted.
+# Each returns the function that is timed, after the parts that are not: imports, and the log to be converted.
 WRITERS: dict[str, Callable[[Path, Sequence[float], Sequence[Row]], Work]] = {
     "trainlog": _by_trainlog,
     "trainlog.convert, of a FLOG file": _by_convert,
@@ -161,7 +161,7 @@ def _event_file(folder: str) -> str:
 
 
 def read(name: str, folder: str, count: int, repeats: int) -> dict[str, Any]:
-    """Read the event file of *count* steps in *folder* by the reader *name*, several times, and compare its values."""
+    """Read the event file of *count* steps in *folder* by the reader *name* several times, and compare its values."""
     path = _event_file(folder)
     reader, columns = READERS[name]
     before = held_memory()
@@ -172,7 +172,7 @@ def read(name: str, folder: str, count: int, repeats: int) -> dict[str, Any]:
 
 
 def tables(scale: Scale) -> Iterator[Table]:
-    """Reading a file of each of two writers; writing."""
+    """Reading a file of each of two writers, and writing."""
     count = max(scale.rows // 5, 100)
     missing = PEERS["tensorboardX"].missing() or PEERS["trainlog, event files"].missing()
     for author in _FILES:
@@ -242,7 +242,7 @@ def _writing(scale: Scale, count: int, missing: str) -> Table:
 
 
 def _checked(name: str, count: int) -> dict[str, Any]:
-    """One writing, and what two readers say of it."""
+    """Write once, and compare what two readers return."""
     with scratch() as folder:
         run: dict[str, Any] = in_child(written, name=name, folder=str(folder), count=count)
         for reader in ("TensorBoard's EventAccumulator", "trainlog"):

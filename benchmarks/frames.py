@@ -1,4 +1,4 @@
-"""What the benchmarks log: creature frames and steps of scalars, and the columns that must come back."""
+"""The data that the benchmarks log: creature frames and steps of scalars, and the columns that must come back."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["SCALARS", "WIDTHS", "Columns", "Kind", "columns", "rows", "same", "t
 Kind = Literal["creature", "scalars"]
 Columns = dict[str, npt.NDArray[Any]]
 
-# A creature frame as MuJoCo's state of a four-legged robot gives it; 1 is a plain number.
+# A creature frame from MuJoCo's state of a four-legged robot; 1 means a plain number.
 WIDTHS = {"step": 1, "pos": 26, "vel": 24, "com": 3, "heading": 1, "speed": 1}
 
-# One step of 20 scalars: the step, and what an actor-critic trainer says of it.
+# One step of 20 scalars: the step, and what an actor-critic trainer reports about it.
 SCALARS = (
     *("step", "reward", "return", "episode_length", "distance", "velocity", "upright"),
     *("loss/actor", "loss/critic", "loss/entropy", "kl", "clip_fraction", "explained_variance", "learning_rate"),
@@ -25,7 +25,7 @@ SCALARS = (
 
 
 def columns(kind: Kind, count: int) -> Columns:
-    """The truth: *count* rows as arrays, the same ones in every process."""
+    """The truth: *count* rows as arrays, the same in every process."""
     random = np.random.default_rng(7)
     step = np.arange(count, dtype=np.int64) * 10
     if kind == "scalars":
@@ -35,7 +35,7 @@ def columns(kind: Kind, count: int) -> Columns:
 
 
 def times(count: int) -> list[float]:
-    """Seconds since the run began, one for each row."""
+    """Seconds since the run began, one per row."""
     return [i / 512 for i in range(count)]
 
 

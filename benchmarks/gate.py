@@ -1,4 +1,4 @@
-"""How often a baseline and ``trainlog diff`` are wrong, and a 95 % interval holds: simulated runs, no times."""
+"""How often a baseline and ``trainlog diff`` are wrong, and a 95 % interval holds: simulated runs, no timings."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ RETURNS: dict[str, Draw] = {
     "lognormal, σ 0.5": lambda generator, shape: 100 * generator.lognormal(-(0.5**2) / 2, 0.5, shape),
     "lognormal, σ 1": lambda generator, shape: 100 * generator.lognormal(-(1**2) / 2, 1, shape),
     "bimodal, 30 % at 30": _bimodal,
-    # Added when the intervals were finished: nothing was chosen by these two.
+    # Added after the intervals were finished: these two influenced no choice.
     "gamma, shape 2": lambda generator, shape: generator.gamma(2, 50, shape),
     "Student t, 3 df": lambda generator, shape: 100 + 20 * generator.standard_t(3, shape),
 }
@@ -176,7 +176,7 @@ def _scores(simulations: int) -> Table:
 def _drawn(
     n: int, tasks: int, simulations: int, ahead: float = 0.0, apart: float = 0.0
 ) -> tuple[list[Floats], list[Floats]]:
-    """Scores of a group that is *ahead*, and of another one; the tasks are *apart* by so much."""
+    """Scores of a group that is *ahead*, and of another group; the tasks are *apart* by that much."""
     generator = np.random.default_rng(n)
     return tuple(  # type: ignore[return-value]  # two of them
         [generator.normal(mean + apart * task, 1, (n, simulations)) for task in range(tasks)] for mean in (ahead, 0.0)

@@ -1,4 +1,4 @@
-"""How the cost of opening a log, and of its first table, grows with the size of the file."""
+"""How the cost of opening a log and of its first table grows with the size of the file."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from benchmarks.report import Table, ratio
 
 __all__ = ["READERS", "make", "measured", "tables"]
 
-# Rows that differ; a longer log repeats them under other steps and times, so that its table can be checked.
+# Distinct rows; a longer log repeats them with other steps and times, so that its table can be checked.
 _ROWS = 4096
 _STATS_EVERY = 100
 
 _PLAIN = "plain FLOG loop, np.array"
-_PLAIN_AT_MOST = 10**9  # its dicts take some six times the file
-_SLOW = 10**8  # files of this size are read once; they take long enough to be timed so
+_PLAIN_AT_MOST = 10**9  # its dicts take about six times the file
+_SLOW = 10**8  # files of this size are read once; that takes long enough to be timed
 
 
 def make(path: str, size: int) -> int:
-    """Write a FLOG file of about *size* bytes, by the format's note alone: creature frames, stats in between.
+    """Write a FLOG file of about *size* bytes, only by the format's note: creature frames, with stats in between.
 
-    Returns how many creature frames it holds.
+    Returns the number of creature frames.
     """
     import msgpack
 
     truth = frames.columns("creature", _ROWS)
     stats = msgpack.packb(frames.rows(frames.columns("scalars", 1))[0])
-    # The step comes first in the map, so that it can be set in each copy without packing the row again.
+    # The step is first in the map, so that it can be set in each copy without packing the row again.
     head = bytes([0x80 | len(truth)]) + msgpack.packb("step")
     tails = []
     for row in frames.rows(truth):
@@ -111,10 +111,10 @@ READERS: dict[str, Callable[[str], frames.Columns | None]] = {
 
 
 def measured(name: str, path: str, count: int) -> dict[str, float | str]:
-    """Time the reader *name* on the file that ``make`` wrote, once, as a person waits for it."""
+    """Time the reader *name* once on the file that ``make`` wrote, as a person waits for it."""
     tiny = f"{path}.tiny"
     make(tiny, 200_000)
-    READERS[name](tiny)  # imports and first uses are not what grows
+    READERS[name](tiny)  # imports and first uses do not grow
     before = held_memory()
     start = time.perf_counter()
     table = READERS[name](path)
@@ -153,7 +153,7 @@ def tables(scale: Scale) -> Iterator[Table]:
             path = str(folder / "log.flog")
             count = in_child(make, path=path, size=size)
             runs: dict[str, list[dict[str, float | str]]] = {name: [] for name in names}
-            # Memory that a virtual machine never touched costs whoever touches it first: not one of them alone.
+            # The first use of memory in a virtual machine is slow; the turns spread that over all readers.
             for turn in range(scale.passes + 1 if size < _SLOW else 2):
                 for name in names:
                     try:

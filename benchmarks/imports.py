@@ -1,4 +1,4 @@
-"""What importing costs, each in fresh processes."""
+"""The cost of importing, each in fresh processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.report import Table, ratio
 
 __all__ = ["tables"]
 
-# What is timed, and the module without which it cannot be.
+# The timed statement, and the module that it needs.
 _STATEMENTS = {
     "import numpy": "numpy",
     "import trainlog": "trainlog",

@@ -19,7 +19,7 @@ __all__ = ["killed", "survivors", "tables"]
 
 
 def killed(name: str, kind: Kind, folder: str, count: int, pace: float) -> None:
-    """Log *count* rows, one every *pace* seconds, and be killed as soon as the last call has returned."""
+    """Log *count* rows, one every *pace* seconds, and get killed as soon as the last call has returned."""
     one = peer(name, folder)
     rows, times = frames.rows(frames.columns(kind, count)), frames.times(count)
     one.open(kind)
@@ -74,7 +74,7 @@ def _kept(one: type[Peer], kind: Kind, scale: Scale) -> str:
 
 
 def _end_helpers(pids: Path) -> None:
-    """Wait for the processes that the killed one had started, as they may still write; end those that stay."""
+    """Wait for the processes that the killed one had started, as they may still write; kill those that stay."""
     helpers = [int(pid) for pid in pids.read_text().split()] if pids.exists() else []
     deadline = time.monotonic() + 15
     while (helpers := [pid for pid in helpers if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:

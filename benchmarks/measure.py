@@ -1,4 +1,4 @@
-"""How things are measured: each in a fresh process of its own, so that no peer pays for the memory, the threads or the
+"""The way of measuring: each measurement in a fresh process, so that no peer pays for the memory, the threads or the
 garbage of another."""
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Scale:
 
     Attributes:
         rows: frames that each peer writes and reads.
-        seconds: a peer that is slower than this for all *rows* is measured on as many as it takes in that time.
+        seconds: a peer that needs more than this for all *rows* is measured on as many as it handles in that time.
         passes: fresh processes for each figure; their median counts.
-        repeats: repetitions within one process, where its state does not matter.
+        repeats: repetitions within one process, if its state does not matter.
         killed: rows that are logged before the process is killed.
-        pace: seconds between those.
+        pace: seconds between these rows.
         sizes: bytes of the files that are opened.
 
     """
@@ -52,21 +52,21 @@ class Scale:
 
 _MB = 10**6
 
-# Rows that are killed are no multiple of anybody's buffer of 100, so that what such a buffer loses shows.
+# The number of rows before the kill is not a multiple of 100, so that the loss of a buffer of 100 rows shows.
 FULL = Scale(rows=20_000, seconds=1.5, passes=3, repeats=5, killed=1_850, pace=1e-3, sizes=(_MB, 16 * _MB, 256 * _MB))
 QUICK = Scale(rows=2_000, seconds=0.3, passes=1, repeats=3, killed=350, pace=0.0, sizes=(_MB, 8 * _MB))
 
 
 class Unmeasured(Exception):
-    """A child failed; the text says why, in one line."""
+    """A child failed; the text says why in one line."""
 
 
 class Killed(Exception):
-    """A child was killed by a signal, as the benchmark wanted."""
+    """A child was killed by a signal, as the benchmark intended."""
 
 
 def in_child(function: Callable[..., Any], **arguments: Any) -> Any:
-    """What *function*, of a module of this package, returns in a fresh process; all of it as JSON.
+    """What *function*, of a module of this package, returns in a fresh process; arguments and result are JSON.
 
     Raises:
         Killed: when the process died of SIGKILL.
@@ -135,13 +135,13 @@ def peak_memory() -> int:
 
 
 def settle(file: BinaryIO) -> None:
-    """Bring *file* to the disk, so that nobody is measured while the system still writes it."""
+    """Sync *file* to the disk, so that nothing is measured while the system is still writing it."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def held_memory() -> int:
-    """Bytes that this process holds in memory now."""
+    """Bytes that this process currently holds in memory."""
     return _status("VmRSS")
 
 

@@ -1,4 +1,4 @@
-"""How smoothly a chart of many runs moves in headless Chromium: what docs/dashboard.md says of it, measured.
+"""How smoothly a chart of many runs moves in headless Chromium: measures what docs/dashboard.md says about it.
 
 python -m benchmarks.pan --runs 100
 """
@@ -18,7 +18,7 @@ from benchmarks.serve import Served, until
 
 _ROWS = 1000
 
-# Moves the range by six pixels in each frame of the screen for five seconds; the frames and the milliseconds of each.
+# Moves the range by six pixels per animation frame for five seconds; returns the milliseconds of each frame.
 _PAN = """
 const done = arguments[0], canvas = document.querySelector('[data-card="learning"] canvas');
 canvas.scrollIntoView({block: 'center'});
@@ -47,7 +47,7 @@ def make(folder: Path, runs: int) -> None:
 
 
 def measure(folder: Path) -> list[float]:
-    """Milliseconds of each frame while all runs are moved."""
+    """The milliseconds of each frame while all runs are moved."""
     count = len(list(folder.iterdir()))
     site = Served(folder)
     try:
@@ -58,7 +58,7 @@ def measure(folder: Path) -> list[float]:
             driver.get(f"http://127.0.0.1:{site.port}/?x=step&zoom=200000:600000&runs={','.join(ids)}")
             driver.implicitly_wait(120)
             driver.find_element("css selector", '[data-card="learning"] .more-runs')
-            driver.implicitly_wait(0)  # `settle` looks for what should not be there
+            driver.implicitly_wait(0)  # `settle` looks for elements that should be absent
             settle(driver)
             found: list[float] = driver.execute_async_script(_PAN)
             return found

@@ -1,4 +1,4 @@
-"""Where the time of one call goes: what a creature frame passes through on its way to the kernel, step by step."""
+"""Where the time of one call goes: the layers that a creature frame passes on its way to the kernel, step by step."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _LEAST = "packed and written, nothing else"
 _OURS = "`TrainingRecorder.record_creature_frame`"
 _MANY = 50  # frames that are recorded at once
 _PLAIN = ("plain FLOG loop", "plain FLOG loop, flushed", "original FLOG recorder")
-_AT_ONCE = 1000  # calls from one look at the clock to the next; then it is another step's turn
+_AT_ONCE = 1000  # calls between two looks at the clock; then another step takes its turn
 
 
 class Step(NamedTuple):
-    """A part of the way, or all of it.
+    """A part of the way, or the whole way.
 
     Attributes:
         call: does it for one frame.
         close: ends it.
-        log: what it wrote, where that is a whole log.
+        log: the log that it wrote, if that is a whole log.
 
     """
 
@@ -126,7 +126,7 @@ def _steps(folder: Path) -> dict[str, Step]:
 
 
 def _in_one_function(path: Path) -> Step:
-    """What `FlogWriter.put` does for a frame of numbers and arrays, without a call of ours: what do layers cost?"""
+    """What `FlogWriter.put` does for a frame of numbers and arrays, without calls into trainlog: the cost of layers."""
     import ormsgpack
 
     from trainlog.codecs.frame_payload.depth import NO_NUMPY
@@ -172,7 +172,7 @@ def timed(folder: str, count: int, turns: int) -> dict[str, dict[str, Any]]:
     for _ in range(turns):
         for first in range(0, count, _AT_ONCE):
             some = list(zip(times, rows, strict=True))[first : first + _AT_ONCE]
-            chance.shuffle(order)  # who comes first finds the frames in no cache
+            chance.shuffle(order)  # the first one finds the frames in no cache
             for name in order:
                 call = steps[name].call
                 began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What recording the physics of HalfCheetah-v5 costs, and what is left of it when the process is killed."""
+"""The cost of recording the physics of HalfCheetah-v5, and what is left of it when the process is killed."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class _Peer(NamedTuple):
     usage: str
     record: Callable[
         [Any, Path], tuple[Any, Step, Done]
-    ]  # the environment, what is called after a step, and at the end
-    replay: Callable[[Path], int]  # how many steps can be seen again; raises where they are not what they were
-    hint: str = ""  # how it is installed, where that is not plain
+    ]  # the environment, the function to call after a step, and the one to call at the end
+    replay: Callable[[Path], int]  # how many steps can be shown again; raises if they differ from the original
+    hint: str = ""  # how to install it, if that is not obvious
 
 
 def _trainlog(every: int) -> Callable[[Any, Path], tuple[Any, Step, Done]]:
@@ -64,7 +64,7 @@ def _replay_trainlog(folder: Path) -> int:
 
 
 def _savez(env: Any, folder: Path) -> tuple[Any, Step, Done]:
-    """What is written by hand: the complete state in a list, one archive for each episode."""
+    """The version written by hand: the complete state in a list, one archive per episode."""
     import mujoco
 
     model, data, whole = env.unwrapped.model, env.unwrapped.data, int(mujoco.mjtState.mjSTATE_INTEGRATION)
@@ -148,7 +148,7 @@ PEERS: Final[dict[str, _Peer]] = {
 
 
 def simulated(name: str, folder: str, steps: int, seconds: float, kill: bool) -> dict[str, float]:
-    """Simulate, record by the peer *name*, and say what that took; or be killed as soon as the last step returned.
+    """Simulate, record by the peer *name*, and return the cost; or get killed as soon as the last step has returned.
 
     Episodes with and without the peer take turns, so that a busy machine slows down both.
     """

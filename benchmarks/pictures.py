@@ -1,11 +1,11 @@
-"""Our pictures beside those that matplotlib draws from the same data, to be looked at by a person.
+"""Pictures of trainlog next to those that matplotlib draws from the same data, for review by a person.
 
 ::
 
     python -m benchmarks.pictures pairs OUT    # OUT/<name>-<theme>-<scale>x.png, ours left, matplotlib's right
 
-``svg`` instead of ``pairs`` writes ours as SVG, for a browser to be looked at in. This is no topic of the report: the
-time that both take is measured by `benchmarks.plot`.
+``svg`` instead of ``pairs`` writes ours as SVG, for viewing in a browser. This is not a topic of the report: the time
+that both take is measured by `benchmarks.plot`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What figures cost: from a log to SVG + PNG, each in a fresh process, imports and reading included."""
+"""The cost of figures: from a log to SVG + PNG, each in a fresh process, including imports and reading."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["tables"]
 _POINTS = {True: 1_000_000, False: 50_000}
 _WINDOW = 1000
 _OURS = ("-y", "reward", "--smooth", str(_WINDOW))
-# What a user of matplotlib writes for the same figure: every value faintly, and its moving average.
+# What a matplotlib user writes for the same figure: every value drawn faintly, and the moving average.
 _THEIRS = """
 import sys
 import numpy as np
@@ -137,12 +137,12 @@ def _points(scale: Scale) -> Table:
 
 
 def _taken(commands: dict[str, list[str]], scale: Scale) -> dict[str, tuple[float, float]]:
-    """Seconds, and seconds of computing, of each command; they take turns, so that a busy machine is so for all."""
+    """Seconds and CPU seconds of each command; they take turns, so that a busy machine affects all alike."""
     runs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     for command in commands.values():
         Path(command[-1]).mkdir()
     with scratch() as compiled:
-        # Modules are compiled once, as they are where a package is installed.
+        # Modules are compiled once, as in an installed package.
         environment = {**os.environ, "PYTHONWARNINGS": "", "PYTHONPYCACHEPREFIX": str(compiled)}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         for _ in range(scale.repeats + 1):
@@ -157,7 +157,7 @@ def _taken(commands: dict[str, list[str]], scale: Scale) -> dict[str, tuple[floa
 
 
 def _computed() -> float:
-    """Seconds that all children so far have computed."""
+    """CPU seconds of all children so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -1,4 +1,4 @@
-"""What reading costs: from the file to numpy columns."""
+"""The cost of reading: from the file to numpy columns."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def read(name: str, kind: Kind, folder: str, count: int, logged: int, repeats: i
 
 
 def bytes_alone(folder: str, repeats: int) -> float:
-    """Seconds to read the bytes of the FLOG files in *folder*, and nothing more."""
+    """Seconds to read only the bytes of the FLOG files in *folder*."""
     files = [str(path) for path in peer("trainlog", folder).folder.rglob("*.flog")]
     return median_time(lambda: [np.fromfile(path, np.uint8) for path in files], repeats)
 
 
 def tables(scale: Scale) -> Iterator[Table]:
-    """One table for each kind of row."""
+    """One table per kind of row."""
     for kind, what in _WHAT.items():
         yield _table(kind, what, scale)
 

@@ -1,7 +1,7 @@
-"""Logs in an object storage: a large one beside fetching its bytes, and small ones by the requests that they take.
+"""Logs in an object storage: a large log compared with fetching its bytes, and small logs by the requests they take.
 
-The storage is moto's S3 server, a process of its own on this machine: it shows what is asked and what that costs here,
-not what a network costs. It reads all of an object for each request, so that many small requests are dear.
+The storage is moto's S3 server, a separate process on this machine: it shows the requests and their local cost, not the
+cost of a network. It reads the whole object for each request, so many small requests are expensive.
 """
 
 from __future__ import annotations
@@ -77,13 +77,13 @@ def _bucket() -> Iterator[Any]:
 def _measured(
     fs: Any, ways: dict[str, Callable[[], object]], repeats: int, per: int = 1
 ) -> dict[str, tuple[float, float]]:
-    """Seconds, and requests for one of *per* logs, of each way; in turn, each with nothing at hand."""
+    """Seconds, and requests per log (of *per* logs), of each way; in turns, each with empty caches."""
     from trainlog.storage.remote import forget
 
     taken: dict[str, list[float]] = {what: [] for what in ways}
     asked: dict[str, float] = {}
     with counted_requests(fs) as count:
-        for turn in range(repeats + 1):  # the first one connects, and does not count
+        for turn in range(repeats + 1):  # the first turn connects and does not count
             for what, way in ways.items():
                 forget()
                 fs.invalidate_cache()
@@ -133,7 +133,7 @@ def small(count: int, repeats: int) -> dict[str, tuple[float, float]]:
                 raise Unmeasured("these are not all rows")
 
         def runs() -> None:
-            with tempfile.TemporaryDirectory() as cache:  # without a catalog of the last time
+            with tempfile.TemporaryDirectory() as cache:  # without a catalog from the last time
                 os.environ["XDG_CACHE_HOME"] = cache
                 config = trainlog.runs("s3://bucket/runs", progress=False).config
             if config["seed"].tolist() != list(range(count)):
@@ -144,7 +144,7 @@ def small(count: int, repeats: int) -> dict[str, tuple[float, float]]:
 
 
 def _write(path: Path, size: int = 0, rows: int = 0, seed: int = 0) -> None:
-    """A log of *rows* rows, or of as many as *size* bytes take."""
+    """Write a log of *rows* rows, or of as many as fit into *size* bytes."""
     rng = np.random.default_rng(seed)
     done = 0
     with trainlog.create(path, {"creature": "ant", "seed": seed}) as writer:

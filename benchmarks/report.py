@@ -21,10 +21,10 @@ class Table:
 
     Attributes:
         title: its heading.
-        about: what was measured, and how; a paragraph above it.
-        columns: the heads; the first column names who was measured and is set flush left, as are *words*.
+        about: a paragraph above it about what was measured and how.
+        columns: the heads; the first column names what was measured and is left-aligned, as are *words*.
         rows: the cells.
-        words: the numbers of further columns that hold words.
+        words: the indices of further columns that hold words.
 
     """
 
@@ -35,7 +35,7 @@ class Table:
     words: frozenset[int] = frozenset()
 
     def __str__(self) -> str:
-        """The table in Markdown, aligned so that it can be read in a terminal too."""
+        """The table in Markdown, aligned so that it is also readable in a terminal."""
         lines = [list(self.columns), *([*row, *[""] * (len(self.columns) - len(row))] for row in self.rows)]
         widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(self.columns))]
         left = [i == 0 or i in self.words for i in range(len(widths))]
@@ -53,7 +53,7 @@ class Table:
 
 
 def ratio(value: float, base: float) -> str:
-    """How many times *base* is in *value*."""
+    """*value* as a multiple of *base*."""
     times = value / base
     if times != times:
         return "—"
@@ -61,7 +61,7 @@ def ratio(value: float, base: float) -> str:
 
 
 def facts(distributions: Iterable[str]) -> str:
-    """The machine, the versions of Python and of *distributions*, the day and how busy the machine was."""
+    """The machine, the versions of Python and of *distributions*, the day, and how busy the machine was."""
     names = sorted(set(distributions), key=str.lower)
     return "\n".join(
         [

@@ -1,4 +1,4 @@
-"""Many runs: one question to hundreds of logs in every way there is, and how the catalog of thousands grows."""
+"""Many runs: one query over hundreds of logs in every available way, and how the catalog of thousands grows."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from trainlog.catalog.store import NAME
 
 __all__ = ["WAYS", "asked", "first_look", "make", "tables"]
 
-_ROWS = 2_200  # of a log that is asked: 380 KB
-_SMALL = 20  # of one of thousands
+_ROWS = 2_200  # of a queried log: 380 KB
+_SMALL = 20  # rows of a log of thousands
 _MOST = 100_000
 _LONG_AGO = 1e9
 _TWO = 2  # processes
@@ -39,7 +39,7 @@ Means = dict[str, float]
 
 
 def tables(scale: Scale) -> Iterator[Table]:
-    """The question, and the catalog."""
+    """The query, and the catalog."""
     with scratch() as folder:
         yield _question(folder, max(scale.rows // 40, 4), min(_ROWS, scale.rows), scale.passes)
     counts = [scale.rows // 2, scale.rows] + ([_MOST] if max(scale.sizes) >= 10**9 else [])
@@ -47,7 +47,7 @@ def tables(scale: Scale) -> Iterator[Table]:
 
 
 def make(folder: str, count: int, rows: int) -> int:
-    """Write *count* logs of *rows* stats frames with eleven keys, and return their bytes."""
+    """Write *count* logs of *rows* stats frames with eleven keys, and return their total size."""
     noise = np.random.default_rng(0).normal(size=(rows, 8)).tolist()
     total = 0
     for n in range(count):
@@ -64,11 +64,11 @@ def make(folder: str, count: int, rows: int) -> int:
         with trainlog.create(path, meta) as writer:
             writer.put_many(frames)
         total += path.stat().st_size
-        os.utime(path, (_LONG_AGO, _LONG_AGO))  # nobody writes it any more
+        os.utime(path, (_LONG_AGO, _LONG_AGO))  # nobody writes it anymore
     return total
 
 
-# --- one question: the mean reward of each run ---
+# --- one query: the mean reward of each run ---
 
 
 def _mean_of(path: Path) -> tuple[str, float]:
@@ -95,7 +95,7 @@ def _runs(folder: str) -> Callable[[], Means]:
     def ask() -> Means:
         table = runs(Path(folder, "runs"), workers=_TWO).table("stats", keys=["reward"])
         run, reward = table["run"], table["reward"]
-        starts = np.flatnonzero(np.concatenate(([True], run[1:] != run[:-1])))  # rows of one run stand together
+        starts = np.flatnonzero(np.concatenate(([True], run[1:] != run[:-1])))  # rows of one run are contiguous
         counts = np.diff(np.append(starts, len(run)))
         return dict(zip(run[starts], np.add.reduceat(reward, starts) / counts, strict=True))
 
@@ -201,12 +201,12 @@ WAYS: dict[str, tuple[Callable[[str], Callable[[], Means]], str]] = {
 
 
 def asked(way: str, folder: str) -> dict[str, Any]:
-    """Seconds of the question, asked twice in this process; core seconds of both; its answer by the run."""
+    """Seconds of the query, run twice in this process; core seconds of both; its answer by run."""
 
     ask = WAYS[way][0](folder)
-    _mean_of(_paths(folder)[0])  # what reading imports
+    _mean_of(_paths(folder)[0])  # imports what reading needs
     with suppress(ImportError):
-        importlib.import_module("pyarrow").array([])  # what Arrow imports: pandas, where that is installed
+        importlib.import_module("pyarrow").array([])  # makes Arrow import what it needs: pandas, if installed
     taken, used = [], _core_seconds()
     for _ in range(2):
         begun = time.perf_counter()
@@ -219,13 +219,13 @@ def asked(way: str, folder: str) -> dict[str, Any]:
 
 
 def _core_seconds() -> float:
-    """Of this process, and of those that it has started and that have ended."""
+    """CPU seconds of this process and of its ended children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def compacted(folder: str) -> dict[str, Any]:
-    """Seconds of the compaction with its comparison, and bytes of the result."""
+    """Seconds of the compaction including its comparison, and bytes of the result."""
     begun = time.perf_counter()
     done = runs(Path(folder, "runs"), workers=_TWO).to_parquet(Path(folder, "all"))
     return {"seconds": time.perf_counter() - begun, "size": done.size, "runs": done.runs["stats"]}
@@ -233,7 +233,7 @@ def compacted(folder: str) -> dict[str, Any]:
 
 def _question(folder: Path, count: int, rows: int, passes: int) -> Table:
     size = in_child(make, folder=str(folder / "runs"), count=count, rows=rows)
-    in_child(first_look, folder=str(folder / "runs"))  # the catalog is there; the next table has what it takes
+    in_child(first_look, folder=str(folder / "runs"))  # creates the catalog; its cost is in the next table
     packed = in_child(compacted, folder=str(folder)) if find_spec("pyarrow") else None
     note = (
         f" Compaction with its comparison took {packed['seconds']:.1f} s once; {packed['size'] / 1e6:,.1f} MB."
@@ -300,7 +300,7 @@ def first_look(folder: str) -> dict[str, Any]:
 
 
 def headers(folder: str) -> dict[str, Any]:
-    """The plain loop over the headers alone, which a list of names, states and metadata takes at least."""
+    """The plain loop over only the headers, the least that a list of names, states and metadata takes."""
     begun = time.perf_counter()
     count = sum(len(trainlog.open(path).header.meta) > 0 for path in Path(folder).rglob("*.flog"))
     return {"seconds": time.perf_counter() - begun, "rows": count}
@@ -330,7 +330,7 @@ def _catalog(counts: list[int]) -> Table:
         with scratch() as place:
             folder = str(place / "runs")
             in_child(make, folder=folder, count=count, rows=_SMALL)
-            time.sleep(2.5)  # what was written just now is not trusted
+            time.sleep(2.5)  # files that were written just now are not trusted
             plain, rewards = in_child(headers, folder=folder), in_child(last_rewards, folder=folder)
             first, again = in_child(first_look, folder=folder), in_child(first_look, folder=folder)
             in_child(make, folder=f"{folder}/new", count=1, rows=_SMALL)

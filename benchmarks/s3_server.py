@@ -1,4 +1,4 @@
-"""An S3 server on this machine (moto), in a process of its own, for benchmarks and tests; how often it is asked."""
+"""An S3 server on this machine (moto), in a separate process, for benchmarks and tests; and counts of its requests."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from typing import Any
 __all__ = ["NEEDS", "counted_requests", "missing", "s3_server"]
 
 NEEDS = ("s3fs", "moto", "flask", "flask_cors")
-"""The modules that it takes."""
+"""The modules that it needs."""
 
 _WAIT = 60.0  # seconds for it to start
 
 
 def missing() -> list[str]:
-    """Which of `NEEDS` are not installed."""
+    """Those of `NEEDS` that are not installed."""
     return [name for name in NEEDS if find_spec(name) is None]
 
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """Its address; meanwhile the environment says that it is S3, and has credentials for it."""
+    """Yield its address; meanwhile the environment names it as the S3 endpoint and has credentials for it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
@@ -60,7 +60,7 @@ def s3_server() -> Iterator[str]:
 
 
 def _forget_connections() -> None:
-    """File systems that fsspec keeps are of the server that the environment named when they were made."""
+    """Drop the file systems that fsspec caches: they use the server that the environment named at their creation."""
     from s3fs import S3FileSystem
 
     S3FileSystem.clear_instance_cache()
@@ -68,7 +68,7 @@ def _forget_connections() -> None:
 
 @contextmanager
 def counted_requests(fs: Any) -> Iterator[Counter[str]]:
-    """How often S3 is asked for what by s3fs, of which *fs* is a file system."""
+    """Count the requests of s3fs to S3 by operation; *fs* is an s3fs file system."""
     count: Counter[str] = Counter()
     real = type(fs)._call_s3
 

@@ -1,4 +1,4 @@
-"""The dashboard beside a log of gigabytes, and with many clients: what docs/dashboard.md promises, measured.
+"""The dashboard with a log of gigabytes, and with many clients: measures what docs/dashboard.md promises.
 
 python -m benchmarks.serve                 # a file of 2 GB in a temporary folder, which is removed again
 python -m benchmarks.serve --size 0.2 --clients 10 --seconds 10 --no-browser
@@ -32,7 +32,7 @@ _KEYS = 150
 
 
 def make(path: Path, size: float) -> tuple[int, int]:
-    """A log like those of the first trainer, of *size* bytes: a hundred creature frames to one of 150 statistics."""
+    """Write a log like those of the first trainer, of *size* bytes: 100 creature frames per frame of 150 statistics."""
     meta = json.dumps({"creature": "go2", "task": "plays with a ball", "dt": 0.005}).encode()
     stats = creature = 0
     with path.open("wb") as file:
@@ -65,7 +65,7 @@ def make(path: Path, size: float) -> tuple[int, int]:
 
 
 class Served:
-    """``trainlog serve`` in a process of its own."""
+    """``trainlog serve`` in a separate process."""
 
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-m", "trainlog", "serve", str(folder), "--port", "0"]
@@ -82,7 +82,7 @@ class Served:
                 time.sleep(0.01)
 
     def get(self, path: str) -> tuple[float, Any]:
-        """Seconds that it took, and the answer."""
+        """The seconds that it took, and the answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         began = time.perf_counter()
         connection.request("GET", path)
@@ -92,7 +92,7 @@ class Served:
         return took, json.loads(body)
 
     def memory(self, which: str = "VmRSS") -> float:
-        """Megabytes now (VmRSS), or the most there were (VmHWM)."""
+        """Megabytes now (VmRSS) or at most (VmHWM)."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         found = re.search(rf"{which}:\s+(\d+) kB", text)
         return int(found[1]) / 1000 if found else 0.0
@@ -105,7 +105,7 @@ class Served:
 
 
 def until(is_so: Callable[[], Any], seconds: float = 300) -> float:
-    """How long it took."""
+    """Wait for it, and return how long it took."""
     began = time.perf_counter()
     while not is_so():
         if time.perf_counter() - began > seconds:
@@ -159,7 +159,7 @@ def median(ask: Callable[[], tuple[float, Any]], times: int = 20) -> float:
 
 
 def first_charts(served: Served, run: str) -> float:
-    """Seconds from the address until the hero has a curve, in headless Chromium."""
+    """Seconds from opening the address until the main chart has a curve, in headless Chromium."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -194,7 +194,7 @@ def many(folder: Path, clients: int, seconds: float) -> list[tuple[str, str]]:
             log.record_stats_frame(None, {"step": 0, "reward": 0.0})
             until(lambda: served.get("/api/v1/runs")[1]["runs"])
             run = served.get("/api/v1/runs")[1]["runs"][0]["id"]
-            cursor = "00000000.0."  # of another file: the stream says so, and begins at the first row
+            cursor = "00000000.0."  # of another file: the stream reports it and begins at the first row
             total = int(seconds * 50)
 
             def follow(mine: dict[int, float]) -> None:
@@ -243,7 +243,7 @@ def many(folder: Path, clients: int, seconds: float) -> list[tuple[str, str]]:
 
 
 def crowd(folder: Path, idle: int = 2000, stalled: int = 400) -> list[tuple[str, str]]:
-    """Clients that ask for nothing, or half, and clients that do not read what they asked for."""
+    """Clients that send no request or half of one, and clients that do not read their answers."""
     rows, _ = make(folder / "run.flog", 200e6)
     served = Served(folder)
     opened: list[socket.socket] = []

@@ -1,4 +1,4 @@
-"""The dashboard with thousands of made runs: how long the first list takes, a filter, a group; and the server's memory.
+"""The dashboard with thousands of generated runs: times of the first list, a filter and a group; the server's memory.
 
 python -m benchmarks.serve_runs                 # 10,000 runs in a temporary folder, which is removed again
 python -m benchmarks.serve_runs --count 1000
@@ -24,7 +24,7 @@ _FILTERS = ("a", "algo:sac", "algo:sac lr=0.001", "reward>150", "-td3 walk", "st
 
 
 def make(folder: Path, count: int) -> int:
-    """Runs of 40 rows with 20 keys; how many of them are of sac."""
+    """Write runs of 40 rows with 20 keys; return how many of them are of sac."""
     for n in range(count):
         algo = ("sac", "ppo", "td3", "dqn")[n % 4]
         meta = {
@@ -48,7 +48,7 @@ def make(folder: Path, count: int) -> int:
 
 
 def measure(folder: Path, count: int, sac: int) -> list[tuple[str, str]]:
-    """What one start of the server measures."""
+    """The measurements of one start of the server."""
     began = time.perf_counter()
     served = Served(folder)
     try:
@@ -66,7 +66,7 @@ def measure(folder: Path, count: int, sac: int) -> list[tuple[str, str]]:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
     count = parser.parse_args().count

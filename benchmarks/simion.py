@@ -1,4 +1,4 @@
-"""What RLSimion logs cost: to read as columns, and to convert to FLOG."""
+"""The cost of RLSimion logs: reading them as columns, and converting them to FLOG."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BIN = ".bin"
 
 
 def make(path: str, size: int, length: int) -> int:
-    """Write a log of about *size* bytes with episodes of *length* steps; returns how many steps it has."""
+    """Write a log of about *size* bytes with episodes of *length* steps, and return its number of steps."""
     words = 16 + _VARIABLES
     episodes = max(size // (8 * (length * words + 32)), 1)
     chance = np.random.default_rng(0)
@@ -48,7 +48,7 @@ def make(path: str, size: int, length: int) -> int:
 
 
 def _steps(path: str, most: int = 1 << 62) -> Iterator[tuple[Any, ...]]:
-    """The steps by a plain loop: index, clocks and values of each."""
+    """The steps by a plain loop: the index, the clocks and the values of each."""
     head, values = struct.Struct("<2q3d88x"), struct.Struct(f"<{_VARIABLES}d")
     with open(path + _BIN, "rb") as file:
         file.seek(128)
@@ -111,7 +111,7 @@ def _frame_by_frame(path: str, target: str) -> None:
 
 
 def _packing_loop(path: str, target: str) -> None:
-    """The least that a loop over the steps can do: one dict, one payload and one write for each."""
+    """The least that a loop over the steps can do: one dict, one payload and one write per step."""
     import trainlog
 
     keys = list(trainlog.open(path).table("creature", last=1))
@@ -132,11 +132,11 @@ CONVERTERS: dict[str, Callable[[str, str], None]] = {
 
 
 def converted(name: str, path: str, target: str, repeats: int) -> dict[str, Any]:
-    """Convert the log several times, and compare what the new one holds with the old one."""
+    """Convert the log several times, and compare the contents of the new log with the old one."""
     import trainlog
 
     convert = CONVERTERS[name]
-    Path(target).unlink(missing_ok=True)  # of the process before
+    Path(target).unlink(missing_ok=True)  # from the previous process
     before = held_memory()
     convert(path, target)
     peak = peak_memory() - before
@@ -151,7 +151,7 @@ def converted(name: str, path: str, target: str, repeats: int) -> dict[str, Any]
 
 
 def tables(scale: Scale) -> Iterator[Table]:
-    """Reading, for short and for long episodes; converting."""
+    """Reading, for short and for long episodes, and converting."""
     size = _SIZE if scale.passes > 1 else _QUICK_SIZE
     for length in _LENGTHS:
         about = (
@@ -212,7 +212,7 @@ def _converting(scale: Scale, size: int) -> Table:
 
 
 def _median(function: Callable[..., Any], scale: Scale, key: str, **arguments: Any) -> dict[str, Any] | str:
-    """The run in the middle of several fresh processes; why there is none."""
+    """The median run of several fresh processes, or why there is none."""
     try:
         runs = [in_child(function, **arguments) for _ in range(scale.passes)]
     except Unmeasured as error:

@@ -1,4 +1,4 @@
-"""Logs in a bucket: what a call costs while a thread uploads the log, beside the same log without."""
+"""Logs in a bucket: the cost of a call while a thread uploads the log, compared with the same log without an upload."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["DISTRIBUTIONS", "recorded", "tables"]
 
 DISTRIBUTIONS = {"numpy", "trainlog", "fsspec", "s3fs", "moto"}
 
-_EVERY = 0.05  # seconds between two parts: a hundred times as often as it is by default
+_EVERY = 0.05  # seconds between two parts: a hundred times as often as by default
 _PACE = 2e-4  # seconds of the training between two calls
 
 
@@ -60,7 +60,7 @@ def _calls(log: trainlog.TrainingRecorder, rows: list[dict[str, Any]]) -> list[f
         log.record_creature_frame(None, row)
         ended = time.perf_counter()
         taken.append(ended - began)
-        while time.perf_counter() - ended < _PACE:  # the training, which holds the interpreter
+        while time.perf_counter() - ended < _PACE:  # stands for the training, which holds the interpreter
             pass
     return taken
 

@@ -1,4 +1,4 @@
-"""Stats whose keys change from row to row, small logs, and few chosen keys: the logs that trainers really write."""
+"""Stats whose keys change from row to row, small logs, and few chosen keys: the logs that trainers actually write."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Columns = dict[str, np.ndarray]
 
 
 def _rows(count: int) -> Iterator[dict[str, Any]]:
-    """Stats, each with 62 of 130 keys: the same ones in every process."""
+    """Stats, each with 62 of 130 keys, the same in every process."""
     rng = np.random.default_rng(0)
     for step in range(count):
         chosen = rng.permutation(len(_KEYS))[:61]
@@ -136,7 +136,7 @@ def measured(name: str, path: str, chosen: str, count: int, repeats: int) -> flo
 
 
 def small(path: str, repeats: int) -> dict[str, float]:
-    """Seconds that a log of some hundred kilobytes takes, opened anew each time."""
+    """Seconds that a log of a few hundred kilobytes takes, opened again each time."""
     rng = np.random.default_rng(1)
     with trainlog.TrainingRecorder(path, sync_every=None) as log:
         for step in range(700):
@@ -177,7 +177,7 @@ def _payloads_of(path: str, wanted: int) -> Iterator[memoryview]:
 
 
 def tables(scale: Scale) -> Iterator[Table]:
-    """Chosen keys of varying stats by each reader, and what a small log costs."""
+    """Chosen keys of varying stats by each reader, and the cost of a small log."""
     with scratch() as folder:
         path = str(folder / "varying.flog")
         size = make(path, scale.rows)

@@ -1,4 +1,4 @@
-"""What logging costs: one creature frame, and one step of 20 scalars."""
+"""The cost of logging: one creature frame, and one step of 20 scalars."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.report import Table, ratio
 
 __all__ = ["checked", "tables", "written"]
 
-_WARM_UP = 100  # calls that are made but not counted: connections, threads and files are opened on the first ones
+_WARM_UP = 100  # calls that are not counted: the first ones open connections, threads and files
 
 _WHAT: dict[Kind, str] = {
     "creature": "One creature frame: qpos 26, qvel 24, com 3 as numpy vectors; heading, speed, step",
@@ -26,7 +26,7 @@ _WHAT: dict[Kind, str] = {
 
 
 def written(name: str, kind: Kind, folder: str, count: int, seconds: float) -> dict[str, float]:
-    """Log *count* rows by the peer *name*, or as many as it takes in *seconds*, and time each call."""
+    """Log *count* rows by the peer *name*, or as many as it handles in *seconds*, and time each call."""
     one = peer(name, folder)
     rows, times = frames.rows(frames.columns(kind, count)), frames.times(count)
     one.open(kind)
@@ -55,14 +55,14 @@ def written(name: str, kind: Kind, folder: str, count: int, seconds: float) -> d
 
 
 def checked(name: str, kind: Kind, folder: str, count: int, logged: int) -> str:
-    """Compare what is in the log with the first *logged* of the *count* rows."""
+    """Compare the contents of the log with the first *logged* of the *count* rows."""
     one = peer(name, folder)
     truth = {key: column[:logged] for key, column in frames.columns(kind, count).items()}
     return frames.same(truth, one.read(kind), one.precision)
 
 
 def tables(scale: Scale) -> Iterator[Table]:
-    """One table for each kind of row."""
+    """One table per kind of row."""
     for kind, what in _WHAT.items():
         yield _table(kind, what, scale)
 
@@ -92,7 +92,7 @@ def _table(kind: Kind, what: str, scale: Scale) -> Table:
             table.rows.append([one.name, *["—"] * 7, notes[one.name]])
             continue
         figures = {key: _median(runs[one.name], key) for key in runs[one.name][0]}
-        figures["rows"] = runs[one.name][0]["rows"]  # those that were checked
+        figures["rows"] = runs[one.name][0]["rows"]  # the checked ones
         table.rows.append(
             [
                 one.name,

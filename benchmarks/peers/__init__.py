@@ -1,8 +1,8 @@
 """The peers: each logs the same rows in its own natural way, and reads them back with its own reader.
 
-All have the same verbs. ``creature`` and ``scalars`` log one row, ``read`` gives the columns, ``survivors`` the number
-of rows that the peer's own reader finds in a log whose writer was killed. A peer's library is imported by ``load``, so
-that the import is nobody's cost but its own.
+All have the same methods. ``creature`` and ``scalars`` log one row, ``read`` returns the columns, and ``survivors`` the
+number of rows that the peer's own reader finds in a log whose writer was killed. A peer's library is imported by
+``load``, so that only that peer pays for the import.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every peer does."""
+"""The interface of every peer."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Row = dict[str, Any]
 
 
 class Peer(ABC):
-    """One library in one usage.
+    """One library, used in one way.
 
     Attributes:
-        name: as the tables call it.
-        modules: what it imports, by the name of the distribution that brings it.
-        usage: how it is used, where there is a choice.
-        promise: what it promises of rows whose call has returned when the process is killed.
+        name: its name in the tables.
+        modules: the modules that it imports, by the name of the distribution that provides them.
+        usage: how it is used, if there is a choice.
+        promise: what it promises about rows whose call has returned when the process is killed.
         writes, reads: the kinds of rows that it is measured on.
-        precision: of the numbers that it keeps.
-        folder: where it logs.
+        precision: the precision of the numbers that it keeps.
+        folder: the folder where it logs.
 
     """
 
@@ -45,8 +45,8 @@ class Peer(ABC):
 
     @classmethod
     def missing(cls) -> str:
-        """The distributions that are not installed, as words; empty when all are."""
-        # The first part alone: find_spec imports the parents of a dotted name, which may not be there.
+        """The distributions that are not installed, as text; empty if all are."""
+        # Only the first part: find_spec imports the parents of a dotted name, which may not exist.
         return ", ".join(name for name, module in cls.modules.items() if find_spec(module.split(".")[0]) is None)
 
     def load(self) -> None:
@@ -56,7 +56,7 @@ class Peer(ABC):
 
     @abstractmethod
     def open(self, kind: Kind) -> None:
-        """Begin a log for rows of *kind*."""
+        """Start a log for rows of *kind*."""
 
     def creature(self, now: float, row: Row) -> None:
         """Log one creature frame."""
@@ -75,7 +75,7 @@ class Peer(ABC):
         """All rows of the log as columns."""
 
     def survivors(self, kind: Kind) -> int:
-        """How many rows can be read of a log whose writer was killed."""
+        """How many rows can be read from a log whose writer was killed."""
         return len(self.read(kind)["step"])
 
     def size(self) -> int:
@@ -84,7 +84,7 @@ class Peer(ABC):
 
 
 def plain(row: Row) -> Row:
-    """*row* in terms of what msgpack and JSON know."""
+    """*row* in types that msgpack and JSON know."""
     return {key: value.tolist() if type(value) is np.ndarray else value for key, value in row.items()}
 
 

@@ -214,7 +214,7 @@ class OrjsonLinesFlushed(OrjsonLines):
 
 
 class Parquet(Peer):
-    """No logger: the file is written at once, when all rows are there. Its reader is the one to be measured by."""
+    """Not a logger: the file is written at once, when all rows exist. Its reader is the reference for the others."""
 
     name = "Parquet, pyarrow"
     usage = "one file of all rows, defaults (snappy, dictionaries); read by `read_table`"

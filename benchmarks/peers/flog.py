@@ -45,7 +45,7 @@ class Trainlog(Peer):
 
 
 class TrainlogArchive(Trainlog):
-    """No logger: a log that was closed, compressed by `trainlog compact`."""
+    """Not a logger: a closed log, compressed by `trainlog compact`."""
 
     name = "trainlog, compacted"
     usage = "`.flog.zst`, by `trainlog compact`; read by `table()`"
@@ -68,7 +68,7 @@ class TrainlogArchive(Trainlog):
 
 
 class TrainlogEvents(Peer):
-    """TensorBoard's event files, beside tensorboardX and tbparse."""
+    """TensorBoard's event files, for comparison with tensorboardX and tbparse."""
 
     name = "trainlog, event files"
     usage = "a `.tfevents` file; read by `table()`"
@@ -160,8 +160,8 @@ class FlushedFlog(PlainFlog):
 
 
 class OriginalRecorder(PlainFlog):
-    """What the recorder of the trainer that the format comes from does for each frame: it gathers keyword arguments
-    into a map, looks at each value's type, and at the clock, and flushes every 100 frames."""
+    """What the original recorder of the trainer behind the format does for each frame: it gathers keyword arguments
+    into a map, looks at each value's type and at the clock, and flushes every 100 frames."""
 
     name = "original FLOG recorder"
     usage = "as the plain loop, from keyword arguments, a look at each value's type, a flush every 100 rows"

@@ -67,7 +67,7 @@ class TensorboardX(Peer):
         return columns
 
     def survivors(self, kind: Kind) -> int:
-        """Whole rows: steps of which each number is there."""
+        """The number of whole rows: steps with every number present."""
         from tbparse import SummaryReader
 
         long = SummaryReader(str(self.path), event_types={"scalars"}).scalars
@@ -122,7 +122,7 @@ class Wandb(Peer):
 
 
 def _leveldb_records(log: bytes, at: int) -> Iterator[bytes]:
-    """The records of a LevelDB log from byte *at* on: parts that do not cross the border of a block of 32 KB."""
+    """The records of a LevelDB log from byte *at* on: parts that do not cross the border of a 32 KB block."""
     parts = b""
     while at + 7 <= len(log):
         if 32768 - at % 32768 < 7:

@@ -81,9 +81,9 @@ def test_an_animation(logs: list[Path], tmp_path: Path) -> None:
         (["--format", "svg,tiff"], "there is no format 'tiff'; there are svg, png, pdf, gif"),
         (["--by", "nothing"], "the metadata of 0 has no 'nothing'; it has creature, task, seed"),
         (["--smooth", "2.5"], "smoothing takes a whole number of values"),
-        (["--log-y", "--ylim", "0,1"], "the limits of a logarithmic y axis are above zero, not 0"),
-        (["--log-y", "--ylim", ",0"], "the limits of a logarithmic y axis are above zero, not 0"),
-        (["--log-y", "--ylim=-5,1"], "the limits of a logarithmic y axis are above zero, not -5"),
+        (["--log-y", "--ylim", "0,1"], "the limits of a logarithmic y axis must be above zero, not 0"),
+        (["--log-y", "--ylim", ",0"], "the limits of a logarithmic y axis must be above zero, not 0"),
+        (["--log-y", "--ylim=-5,1"], "the limits of a logarithmic y axis must be above zero, not -5"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(

@@ -107,7 +107,7 @@ def test_trees(storage: type[FaultyStorage], log: Path, capsys: pytest.CaptureFi
 def test_no_command_writes_to_a_url(log: Path, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     code, _, err = run(capsys, *command)
     assert code == 2
-    assert "is a URL, which this is not written to" in err
+    assert "is a URL, and this is only written to a local file" in err
     assert "Traceback" not in err
     assert not Path("s3:").exists()
 

@@ -113,7 +113,7 @@ def test_a_log_that_was_replaced_needs_overwrite(runs: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["runs", "nothing://bucket"], "no file system that is known"),
+        (["runs", "nothing://bucket"], "an unknown file system"),
         (["runs", "https://host/a"], "can only be read"),
         (["nothing", "memory://a"], "does not exist"),
         (["runs", "runs"], "is inside of runs"),

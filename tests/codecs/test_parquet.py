@@ -307,7 +307,7 @@ def test_parquet_that_is_no_log(tmp_path: Path) -> None:
     with pytest.raises(UnknownFormat, match="holds no log"):
         trainlog.open(path)
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(CorruptLog, match="no whole Parquet file"):
+    with pytest.raises(CorruptLog, match="not a complete Parquet file"):
         trainlog.open(path)
 
 
@@ -493,7 +493,7 @@ def test_a_position_is_of_one_file(tmp_path: Path) -> None:
         with pytest.raises(InvalidPosition):
             list(reader.scan(Scan(after=wrong)))
     other.replace(path)
-    with pytest.raises(InvalidPosition, match="another"):
+    with pytest.raises(InvalidPosition, match="not the one that was read"):
         list(reader.scan(Scan(after=position)))
 
 

@@ -277,8 +277,8 @@ def test_a_flog_file_and_back_again(tmp_path: Path) -> None:
         writer.write(Frame(1.0, Kind.STATS, {"step": 20, "loss": 0.1, "words": "walk"}))
     target = tmp_path / "run.tfevents"
     assert dict(trainlog.convert(log, target).losses) == {
-        "digits beyond those of single precision, of so many numbers": 1,
-        "values that are no numbers, of stats frames": 1,
+        "digits beyond single precision, of this many numbers": 1,
+        "values that are not numbers, of stats frames": 1,
     }
     back = trainlog.open(target)
     assert {key: back.header.meta[key] for key in ("lr", "algo", "wall")} == {"lr": 0.5, "algo": "ppo", "wall": BEGAN}
@@ -316,7 +316,7 @@ def test_tbparse_reads_every_value_that_is_written(tmp_path: Path) -> None:
             writer.add_image("view", pixels + step, step)
         writer.add_hparams({"lr": 0.5, "net": "64,64"}, {"score": 1.5})
     done = trainlog.convert(tmp_path / "run" / "run.flog", tmp_path / "out" / "run.tfevents")
-    assert set(done.losses) == {"digits beyond those of single precision, of so many numbers"}
+    assert set(done.losses) == {"digits beyond single precision, of this many numbers"}
     with warnings.catch_warnings():  # of its own use of pandas
         warnings.simplefilter("ignore")
         found = parse.SummaryReader(str(tmp_path / "out"), extra_columns={"min", "max", "num", "sum", "sum_squares"})
@@ -387,7 +387,7 @@ def test_tensors_are_written_as_they_are_read(tmp_path: Path, values: Any, back:
 def test_values_that_are_no_tensor_are_counted(tmp_path: Path, values: Any) -> None:
     with trainlog.create(tmp_path / "run.tfevents") as writer:
         writer.write(Frame(1.0, Kind.STATS, {"step": 1, "x": [values]}))
-    assert writer.losses["values that are no numbers, of stats frames"] == 1
+    assert writer.losses["values that are not numbers, of stats frames"] == 1
 
 
 def test_tensorboard_shows_the_pictures_of_a_log(tmp_path: Path) -> None:
@@ -404,7 +404,7 @@ def test_tensorboard_shows_the_pictures_of_a_log(tmp_path: Path) -> None:
     log = tmp_path / "run" / "run.flog"
     (tmp_path / "run" / "run.flog.media" / "link.png").symlink_to("/etc/passwd")
     done = trainlog.convert(log, tmp_path / "out" / "run.tfevents")
-    assert dict(done.losses) == {"files beside the log, of audio events": 1}
+    assert dict(done.losses) == {"files next to the log, of audio events": 1}
     found = accumulator.EventAccumulator(str(tmp_path / "out"), size_guidance={"histograms": 0, "tensors": 0})
     found.Reload()
     (view,), (film,) = found.Images("view"), found.Images("film/0")

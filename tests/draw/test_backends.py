@@ -238,7 +238,7 @@ def test_gif_of_a_heat_map_keeps_its_colours() -> None:
 def test_gif_refuses_what_is_no_animation() -> None:
     with pytest.raises(ValueError, match="at least one drawing"):
         gif([])
-    with pytest.raises(ValueError, match="one size"):
+    with pytest.raises(ValueError, match="the same size"):
         gif([picture(), Drawing(61, 40, "#ffffff", ())])
     with pytest.raises(ValueError, match="fps"):
         gif([picture()], fps=0)

@@ -337,8 +337,8 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Line(None, [[1, 2]]), "one-dimensional"),
     (lambda: Line(None, ["one"]), "real numbers"),
     (lambda: Line(None, [1j]), "real numbers"),
-    (lambda: Line(None, [1], color="bleu"), "'bleu' is no colour"),
-    (lambda: Line(None, [1], color="#12345"), "is no colour"),
+    (lambda: Line(None, [1], color="bleu"), "'bleu' is not a colour"),
+    (lambda: Line(None, [1], color="#12345"), "is not a colour"),
     (lambda: Line(None, [1], width=0), "width must be a positive"),
     (lambda: Line(None, [1], opacity=2), "opacity"),
     (lambda: Line(None, [1], dash=(1, -1)), "dash"),
@@ -347,7 +347,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Chart(marks=[7]), "not int"),  # type: ignore[list-item]
     (lambda: Chart(y_range=(1, 0)), "y_range must hold two finite numbers"),
     (lambda: Chart(x_log=True, x_range=(0, 1)), "x_range must be positive"),
-    (lambda: Scene([1], [1], highlight=1), "highlight 1 is no index"),
+    (lambda: Scene([1], [1], highlight=1), "highlight 1 is not an index"),
     (lambda: Scene([1], [1], marks=[HLine(1)]), "not HLine"),  # type: ignore[list-item]
     (lambda: Heatmap([1, 2]), "needs a matrix"),
     (lambda: Heatmap([[1]], color_map="jet"), "no colour map 'jet'"),
@@ -356,7 +356,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: Grid([3]), "not int"),  # type: ignore[list-item]
     (lambda: layout(Chart(), theme="sepia"), "no theme 'sepia'"),
     (lambda: layout(Chart(), width=10), "120 x 80"),
-    (lambda: Theme(text="nope"), "is no colour"),
+    (lambda: Theme(text="nope"), "is not a colour"),
     (lambda: Theme(palette=()), "at least one colour"),
     (lambda: Theme(font_size=0), "font_size"),
 ]

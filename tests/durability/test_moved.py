@@ -41,7 +41,7 @@ def test_it_is_noticed_without_a_sync(tmp_path: Path, frames: int, happens: Call
     for n in range(frames):
         log.write(Frame(n, Kind.STATS, {"n": n, "pad": PAD}))
     happens(path)
-    with pytest.warns(LogWriteWarning, match=f"{what}.*written anew"):  # noqa: PT031 - any of the calls may notice
+    with pytest.warns(LogWriteWarning, match=f"{what}.*written again"):  # noqa: PT031 - any of the calls may notice
         for n in range(frames, 2 * frames):
             log.write(Frame(n, Kind.STATS, {"n": n, "pad": PAD}))
         log.close()

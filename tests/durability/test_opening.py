@@ -209,7 +209,7 @@ def test_modes_are_kept(tmp_path: Path) -> None:
     log = trainlog.create(path, overwrite=True)
     assert mode_of(path) == 0o600
     path.unlink()
-    with pytest.warns(LogWriteWarning, match="was written anew"):
+    with pytest.warns(LogWriteWarning, match="was written again"):
         log.close()
     assert mode_of(path) == 0o600
 
@@ -273,11 +273,11 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path, suffix: str) -> None:
         lambda path: TrainingRecorder(path, overwrite=True),
     ]
     for way in ways:
-        for path, why in ((pipe, "no regular file"), (link, "no regular file"), (nowhere, "leads to nothing")):
+        for path, why in ((pipe, "not a regular file"), (link, "not a regular file"), (nowhere, "leads to nothing")):
             with pytest.raises(LogWriteError, match=why):
                 way(path)
     for path in (pipe, link):
-        with pytest.raises(LogWriteError, match="no regular file"):
+        with pytest.raises(LogWriteError, match="not a regular file"):
             TrainingRecorder(path, resume=True)
     assert pipe.is_fifo()
     assert (link.readlink(), nowhere.readlink()) == (pipe, tmp_path / "gone")
@@ -288,7 +288,7 @@ def test_an_output_that_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "output").symlink_to("/proc/self/fd/1")  # as /dev/stdout is
     for name in ("pipe", "output"):
-        with pytest.raises(LogWriteError, match="no regular file"), atomic_write(tmp_path / name):
+        with pytest.raises(LogWriteError, match="not a regular file"), atomic_write(tmp_path / name):
             pass
     assert len(list(tmp_path.iterdir())) == 2
 

@@ -153,7 +153,8 @@ def test_a_folder_that_is_removed_under_the_writer(tmp_path: Path) -> None:
     log.record_event(0.0, "before")
     shutil.rmtree(tmp_path / "runs")
     log.record_event(1.0, "meanwhile")
-    with pytest.warns(LogWriteWarning, match="was deleted while it was written; it was written anew, with all it held"):
+    message = "was deleted while it was written; it was written again, with everything it held"
+    with pytest.warns(LogWriteWarning, match=message):
         log.sync()
     log.record_event(2.0, "after")
     log.close()
@@ -181,10 +182,10 @@ def test_a_removed_file_for_which_there_is_no_place(tmp_path: Path) -> None:
     file = AppendFile(path)
     shutil.rmtree(tmp_path / "runs")
     (tmp_path / "runs").write_text("a file where the folder was")
-    with pytest.raises(LogWriteError, match="was deleted while it was written, and cannot be written anew"):
+    with pytest.raises(LogWriteError, match="was deleted while it was written, and cannot be written again"):
         file.sync()
     file.append(b"the file that is open takes it all the same")
-    with pytest.raises(LogWriteError, match="cannot be written anew"):
+    with pytest.raises(LogWriteError, match="cannot be written again"):
         file.close()
     file.close()
 

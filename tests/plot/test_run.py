@@ -77,7 +77,7 @@ def test_names_choose_kind_part_and_pattern(tmp_path: Path) -> None:
 
 
 def test_what_is_no_number_says_so(tmp_path: Path) -> None:
-    with pytest.raises(PlotError, match="'behavior' of the stats frames is no number"):
+    with pytest.raises(PlotError, match="'behavior' of the stats frames is not a number"):
         Run(training(tmp_path / "run.flog")).find("behavior")
 
 

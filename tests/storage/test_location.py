@@ -69,7 +69,7 @@ def test_a_url_of_a_file_is_a_path() -> None:
 
 
 def test_what_needs_a_file_of_this_machine_says_so() -> None:
-    with pytest.raises(CodecError, match=r"s3://bucket/run\.flog: this needs a file of this machine"):
+    with pytest.raises(CodecError, match=r"s3://bucket/run\.flog: this needs a local file"):
         os.fspath(location("s3://bucket/run.flog"))
 
 
@@ -138,7 +138,7 @@ def test_no_write_path_makes_a_folder_of_a_url(url: str, tmp_path: Path, monkeyp
         lambda: list(save_pictures(drawn, url)),
     ]
     for write in writes:
-        with pytest.raises(CodecError, match="is a URL, which this is not written to"):
+        with pytest.raises(CodecError, match="is a URL, and this is only written to a local file"):
             write()
     assert {one.name for one in tmp_path.iterdir()} <= {"own.flog", ".trainlog-catalog.sqlite"}
 

@@ -532,7 +532,7 @@ def test_an_answer_that_is_cut_is_no_content(storage: type[FaultyStorage]) -> No
     storage.put(KEY, content)
     trainlog.open(URL)
     storage.hook = lambda what, path: b"short" if what == "get" else None
-    with pytest.raises(LogReadError, match="the storage gave 5 of"):
+    with pytest.raises(LogReadError, match="the storage returned 5 of"):
         rewards()
 
 
@@ -541,7 +541,7 @@ def test_a_server_that_ignores_ranges_is_refused(storage: type[FaultyStorage]) -
     storage.put(KEY, content)
     trainlog.open(URL)
     storage.hook = lambda what, path: content if what == "get" else None
-    with pytest.raises(LogReadError, match="gives all of it where a part is asked for"):
+    with pytest.raises(LogReadError, match="returns the whole file for a part of it"):
         rewards()
 
 
@@ -564,7 +564,7 @@ def test_a_storage_whose_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> 
     import sys
 
     monkeypatch.setitem(sys.modules, "gcsfs", None)
-    with pytest.raises(MissingExtra, match="gs:// needs a package of its own"):
+    with pytest.raises(MissingExtra, match="gs:// needs its own package"):
         trainlog.open("gs://bucket/run.flog")
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(MissingExtra, match=r'pip install "trainlog\[remote\]"'):

@@ -129,7 +129,7 @@ def test_a_codec_of_a_third_party_gets_a_source(storage: type[FaultyStorage]) ->
 
 def test_a_codec_that_opens_files_itself_says_what_it_needs(storage: type[FaultyStorage]) -> None:
     storage.put("bucket/a.lines", b"hello")
-    with pytest.raises(CodecError, match=r"faulty://bucket/a\.lines: this needs a file of this machine"):
+    with pytest.raises(CodecError, match=r"faulty://bucket/a\.lines: this needs a local file"):
         Path(location("faulty://bucket/a.lines")).read_bytes()
 
 

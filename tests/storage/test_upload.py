@@ -235,7 +235,7 @@ def test_parts_of_another_log_behind_a_gap_are_never_joined(tmp_path: Path) -> N
     (tmp_path / "run.flog").write_bytes(new)
     one = upload(tmp_path, url)
     one.step()
-    assert "behind a missing part" in one.waiting["run.flog"].why
+    assert "after a missing part" in one.waiting["run.flog"].why
     assert objects(url) == before
     sent(tmp_path, url, overwrite=True)
     assert log_in(url, "run.flog") == new
@@ -502,7 +502,7 @@ def test_an_upload_that_is_killed_fifty_times(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("url", "error", "text"),
     [
-        ("nothing://bucket/a", UnknownFormat, "no file system that is known"),
+        ("nothing://bucket/a", UnknownFormat, "an unknown file system"),
         ("https://host/a", UnknownFormat, "can only be read"),
         ("s3:/bucket/a", UnknownFormat, "one slash"),
         ("gs://bucket/a", MissingExtra, "gcsfs"),

@@ -385,13 +385,13 @@ def test_a_forked_child_uploads_nothing(local: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "error", "text"),
     [
-        ("nothing://bucket/a.flog", UnknownFormat, "no file system that is known"),
+        ("nothing://bucket/a.flog", UnknownFormat, "an unknown file system"),
         ("https://host/a.flog", UnknownFormat, "can only be read"),
-        ("S3://bucket/a.flog", UnknownFormat, "no file system that is known"),
+        ("S3://bucket/a.flog", UnknownFormat, "an unknown file system"),
         ("simplecache::s3://bucket/a.flog", UnknownFormat, "in a row"),
-        ("s3://a.flog", UnknownFormat, "is no address of a log"),
-        ("memory://bucket/", UnknownFormat, "is no address of a log"),
-        ("memory://bucket/../a.flog", UnknownFormat, "is no address of a log"),
+        ("s3://a.flog", UnknownFormat, "is not the address of a log"),
+        ("memory://bucket/", UnknownFormat, "is not the address of a log"),
+        ("memory://bucket/../a.flog", UnknownFormat, "is not the address of a log"),
         ("memory://bucket/a.nothing", UnknownFormat, "no codec"),
     ],
 )

@@ -1,1 +1,1 @@
-"""The formats, one room each."""
+"""The formats, one package or module each."""

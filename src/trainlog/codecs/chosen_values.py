@@ -1,7 +1,7 @@
-"""A few values of each frame without the others, by msgspec where it is installed (``trainlog[speed]``).
+"""Decoding of a few values of each frame without the others, by msgspec if it is installed (``trainlog[speed]``).
 
-A frame with 130 keys of which two are wanted takes an eighth of the time that all of them take. What is not wanted is
-only passed: a timestamp that is none, or lists nested too deep, are not noticed in it.
+Decoding two of a frame's 130 keys takes an eighth of the time that all of them take. The other values are only skipped:
+an invalid timestamp or lists nested too deep are not noticed in them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ChosenColumns(NamedTuple):
 
     Attributes:
         taken: the numbers of the frames, ascending.
-        columns: by name: which of the taken frames have it, None for all of them; and their values.
+        columns: for each column, by name, which of the taken frames have it (None means all), and the values.
 
     """
 
@@ -34,16 +34,16 @@ class ChosenColumns(NamedTuple):
 
 
 class Chooser:
-    """Takes the values of some columns out of payloads.
+    """Extracts the values of some columns from payloads.
 
-    What needs a full look it leaves: a payload that is no msgpack map of text keys, a value that is no number, text,
-    bool or null, and two values that may have the name of one column.
+    It leaves the payloads that need full decoding: those that are not a msgpack map with text keys, those with a value
+    that is not a number, text, bool or null, and those with two values that may have the name of one column.
     """
 
     def __init__(self, names: Sequence[str], maps: Sequence[str], decode: Callable[[Payload], Any], unset: Any) -> None:
         """Prepare for the columns *names*, which may be values of the *maps*.
 
-        *decode* gives the values of all these keys, in this order, *unset* for those that a payload does not have.
+        *decode* returns the values of all these keys in this order, with *unset* for those that a payload lacks.
         """
         self._names = names
         self._maps = maps
@@ -52,7 +52,7 @@ class Chooser:
         self._types = _PLAIN | {type(unset)}
 
     def values(self, payload: Payload) -> dict[str, Any] | None:
-        """The values in *payload* by their columns, as far as it has them; None where that needs a full look."""
+        """The values that *payload* has, by their columns; None if it needs full decoding."""
         found = self._decoded(payload)
         if found is None:
             return None
@@ -66,9 +66,9 @@ class Chooser:
         return chosen if _PLAIN.issuperset(map(type, chosen.values())) else None
 
     def columns(self, payloads: Sequence[Payload]) -> ChosenColumns:
-        """The values in *payloads*, but for those that need a full look or have one of the maps.
+        """The values in *payloads*, except those that need full decoding or have one of the maps.
 
-        When the first of them does, none is taken: the others are like it, as a rule.
+        If the first one does, none are taken: the others are usually like it.
         """
         rows = [self._decoded(payload) for payload in payloads[:1]]
         if not all(map(self._is_plain, rows)):
@@ -103,8 +103,9 @@ class Chooser:
 
 @lru_cache(maxsize=64)
 def chooser(names: frozenset[str]) -> Chooser | None:
-    """What takes the columns *names* out of payloads; None where all values have to be looked at."""
-    # Who wants no column counts frames. A name with a number is given to the second of two columns that would have it.
+    """The chooser of the columns *names*; None when payloads need full decoding."""
+    # A caller that wants no column counts frames. A name with "#" and a number is given to the second of two columns
+    # that would have the same name.
     if not names or any("#" in name or len(name) > LONGEST_PREFIX for name in names):
         return None
     maps = {name[:end] for name in names for end, letter in enumerate(name) if letter == "/"} - names
@@ -118,7 +119,7 @@ def chooser(names: frozenset[str]) -> Chooser | None:
     fields = [(f"_{place}", Any, msgspec.field(name=name, default=unset)) for place, name in enumerate(ordered)]
     try:
         decode = msgspec.msgpack.Decoder(msgspec.defstruct("Chosen", fields)).decode
-    except ValueError:  # a name that is no UTF-8
+    except ValueError:  # a name that is not UTF-8
         return None
     values_of = msgspec.structs.astuple
     return Chooser(ordered[: len(names)], ordered[len(names) :], lambda payload: values_of(decode(payload)), unset)

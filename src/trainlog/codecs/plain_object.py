@@ -1,4 +1,4 @@
-"""Objects of Python, PyTorch and JAX as what every format holds; the same in frames and in metadata."""
+"""Conversion of Python, PyTorch and JAX objects to what every format holds; the same in frames and in metadata."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ _MOST: Final = 1 << 24  # numbers that a range, or a sparse tensor with its zero
 
 
 def as_array(value: Any) -> Any:
-    """A tensor, or whatever else offers ``__array__``, as an array of numpy's own dtypes.
+    """A tensor, or any other object with ``__array__``, as an array of numpy's own dtypes.
 
-    Tensors on a device, and those that require a gradient, are copied; sparse ones have their zeros, views that stand
-    for a conjugate or a negative its numbers; bfloat16 and other types that numpy has not become wider floats.
+    Tensors on a device and those that require a gradient are copied. Sparse tensors become dense. Views of a conjugate
+    or a negative become its numbers. bfloat16 and other types that numpy does not have become wider floats.
 
     Raises:
-        UnsupportedFrame: when it gives none: one without data, a sparse one of more than 16 million numbers, ...
+        UnsupportedFrame: when there is no such array: for a tensor without data, a sparse one of more than 16 million
+            numbers, ...
 
     """
     try:
@@ -45,7 +46,7 @@ def as_array(value: Any) -> Any:
 
 
 def _ready(tensor: Any) -> Any:
-    """The values of a tensor of PyTorch, as one that numpy takes."""
+    """The values of a PyTorch tensor, as a tensor that numpy accepts."""
     if str(getattr(tensor, "layout", "torch.strided")) != "torch.strided":
         if tensor.numel() > _MOST:
             raise ValueError(f"with its zeros it has {tensor.numel():,} numbers")
@@ -58,12 +59,12 @@ def _ready(tensor: Any) -> Any:
 
 
 def plain_object(value: Any) -> Any:
-    """What stands for *value*, which is neither a number, text, list nor array; its parts may be anything.
+    """A plain replacement for *value*, which is not a number, text, list or array; its parts may be anything.
 
-    Paths, UUIDs, dtypes and devices are text, dates and times text by ISO 8601, lengths of time float seconds, members
-    of an enumeration their values, complex numbers ``[re, im]``, decimals and fractions the nearest float, dataclasses,
-    namespaces and other mappings maps; ranges, queues, other sequences and views are lists, and so are sets, sorted
-    where they can be.
+    Paths, UUIDs, dtypes and devices become text, dates and times become text in ISO 8601, and lengths of time become
+    float seconds. Members of an enumeration become their values, complex numbers ``[re, im]``, and decimals and
+    fractions the nearest float. Dataclasses, namespaces and other mappings become maps. Ranges, queues, views and other
+    sequences become lists, and so do sets, sorted if possible.
 
     Raises:
         TypeError: for any other object.
@@ -85,7 +86,7 @@ def plain_object(value: Any) -> Any:
         case Mapping():
             return dict(value)
         case range():
-            if (value.stop - value.start) // value.step > _MOST:  # its len() need not be an int of C
+            if (value.stop - value.start) // value.step > _MOST:  # its len() may not fit into a C int
                 raise TypeError(f"{value} has too many numbers to be stored")
             return list(value)
         case Set():
@@ -111,20 +112,20 @@ def plain_object(value: Any) -> Any:
 def _nearest(value: Any) -> float:
     try:
         found = float(value)
-    except (OverflowError, ValueError) as error:  # a fraction that is too large, or a NaN that signals
-        raise TypeError(f"{value!r} is no float ({error})") from error
+    except (OverflowError, ValueError) as error:  # a fraction that is too large, or a signaling NaN
+        raise TypeError(f"{value!r} is not a float ({error})") from error
     if math.isinf(found) and value != found:
         raise TypeError(f"{value!r} is too large for a float")
     return found
 
 
 def json_value(value: Any) -> Any:
-    """What trainers put into their metadata beside JSON's own values; arguments hold paths, configurations dates."""
+    """Convert metadata values that are not JSON's own: arguments of trainers hold paths, configurations hold dates."""
     return as_array(value).tolist() if hasattr(value, "__array__") else plain_object(value)
 
 
 def plain_metadata(values: Mapping[str, Any]) -> dict[str, Any]:
-    """*values* as a header would give them back: maps, lists, numbers and text.
+    """*values* as a header would return them: maps, lists, numbers and text.
 
     Raises:
         UnsupportedFrame: when they cannot be stored as JSON.

@@ -1,4 +1,4 @@
-"""A log that is one of another format, beside its place, until it is closed."""
+"""A log that is kept in another format, next to its target, until it is closed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["SpooledWriter"]
 
 
 class SpooledWriter(ForwardingWriter):
-    """Writes to the spool, which a killed process leaves behind, and makes the log of it when it is closed."""
+    """Writes to the spool, and makes the log from it on close. A killed process leaves the spool behind."""
 
     def __init__(self, path: Path, header: Header, spool: Codec) -> None:
         """Begin; *spool* is that other format."""
@@ -31,10 +31,10 @@ class SpooledWriter(ForwardingWriter):
 
     @abstractmethod
     def _finish(self, spool: Path, path: Path) -> None:
-        """Make the log *path* of *spool*, which is complete."""
+        """Make the log *path* from *spool*, which is complete."""
 
     def write(self, frame: Frame) -> None:
-        """Write one frame, which a killed process leaves in the spool."""
+        """Write one frame; it stays in the spool if the process is killed."""
         self._writer.write(frame)
 
     def put(self, time: float, kind: Kind, data: Mapping[Any, Any]) -> None:
@@ -50,7 +50,7 @@ class SpooledWriter(ForwardingWriter):
         self._writer.put_many(frames)
 
     def close(self) -> None:
-        """Make the log of the spool; may be called again."""
+        """Make the log from the spool; can be called more than once."""
         self._writer.close()
         if not self._done:
             self._finish(self._spool, self._path)

@@ -7,8 +7,8 @@
     Path("reward.svg").write_text(svg(drawing), encoding="utf-8")
     Path("reward.png").write_bytes(png(drawing, scale=2))
 
-The same data are the same picture on every machine. Pillow is loaded by the first `png`, `gif` or name of a
-colour, not before.
+The same data give the same picture on every machine. Pillow is not loaded before the first `png`, `gif` or name of
+a colour.
 """
 
 from __future__ import annotations

@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 __all__ = ["gif"]
 
 _MAX_COLORS_BESIDE_MAP = 80
-_LEVELS = 32  # of one channel, when colours are looked up
+_LEVELS = 32  # of one channel, for the lookup of colours
 
 
 def gif(drawings: Iterable[Drawing], fps: float = 20, scale: float = 1) -> bytes:
-    """The drawings one after the other, in an endless loop, as a GIF.
+    """The drawings one after another, in an endless loop, as a GIF.
 
     All frames share one palette, which is made from the colours of the drawings.
 
     Args:
-        drawings: the frames, all of one size.
+        drawings: the frames, all of the same size.
         fps: frames per second. It is rounded, because the format counts in hundredths of a second and viewers slow
             down animations of more than 50 frames a second.
         scale: the size of the GIF relative to the drawings.
 
     Raises:
-        ValueError: when there is no drawing, their sizes differ, or ``fps`` is not positive.
+        ValueError: when there is no drawing, the sizes differ, or ``fps`` is not positive.
 
     """
     from PIL import Image
@@ -43,7 +43,7 @@ def gif(drawings: Iterable[Drawing], fps: float = 20, scale: float = 1) -> bytes
     if not frames:
         raise ValueError("an animation needs at least one drawing")
     if any((frame.width, frame.height) != (frames[0].width, frames[0].height) for frame in frames):
-        raise ValueError("all drawings of an animation must be of one size")
+        raise ValueError("all drawings of an animation must have the same size")
     if not 0 < fps < float("inf"):
         raise ValueError(f"fps must be a positive number of frames per second, not {fps!r}")
     palette = _palette(frames)
@@ -77,7 +77,7 @@ def _colors(marks: Iterable[Mark], of_cells: bool) -> Iterator[Color]:
 
 
 def _palette(frames: Sequence[Drawing]) -> NDArray[np.uint8]:
-    """256 colours (256, 3): those of the drawings, and steps between them and the background for smooth edges.
+    """256 colours, shape (256, 3): those of the drawings, and steps between them and the background for smooth edges.
 
     If there is a colour map, most of the colours are those of the map.
     """
@@ -99,12 +99,12 @@ def _palette(frames: Sequence[Drawing]) -> NDArray[np.uint8]:
 
 
 def _nearest_colors(palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """For every colour of 5 bits a channel, the index of the nearest one of the palette (256, 3)."""
+    """For every colour of 5 bits per channel, the index of the nearest colour of the palette (256, 3)."""
     level = (np.arange(_LEVELS) * 255 + _LEVELS // 2) // (_LEVELS - 1)
     red, green, blue = np.meshgrid(level, level, level, indexing="ij")
     colors = np.stack((red, green, blue), axis=-1).reshape(-1, 3).astype(np.int32)
     known = palette.astype(np.int32)
-    # |c - p|² without |c|², which is the same for the whole palette.
+    # |c - p|² without |c|², which is constant over the palette.
     distance = (known**2).sum(axis=1) - 2 * (colors @ known.T)
     nearest: NDArray[np.uint8] = distance.argmin(axis=1).astype(np.uint8)
     return nearest

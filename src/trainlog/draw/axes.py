@@ -1,7 +1,7 @@
 """Everything around the data: title, legend, axes with their ticks and labels, caption.
 
-Space is assigned from the outside inwards, so that no two texts overlap: heights first, then the ticks of the y axis,
-whose labels decide how wide the plot is, then the ticks of the x axis.
+Space is assigned from the outside inwards, so that no two texts overlap: first the heights, then the ticks of the y
+axis, whose labels determine the width of the plot, then the ticks of the x axis.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from trainlog.draw.ticks import Ticks, axis_ticks
 
 __all__ = ["MOST_LINES", "Axes", "AxesSpec", "Axis", "PanelLayout", "build_axes"]
 
-_MAX_LEGEND_HEIGHT = 0.2  # of the picture's
+_MAX_LEGEND_HEIGHT = 0.2  # of the picture's height
 _CAPTION_LINES = 4
-_MIN_PLOT_HEIGHT = 0.3  # of the picture's
-_MIN_PLOT_EMS = 6.0  # the same as a number of font sizes, where the picture may be higher
+_MIN_PLOT_HEIGHT = 0.3  # of the picture's height
+_MIN_PLOT_EMS = 6.0  # the same as a number of font sizes, if the picture may be higher
 
 MOST_LINES = 24
-"""Of a title, a legend or a caption of which nothing is left out."""
+"""The limit for a title, a legend or a caption of which nothing may be left out."""
 _TIMELINE_GAP = 4.0
 _TICK_LENGTH = 4.0
 
 
 class Axis(NamedTuple):
-    """One axis before it has its place.
+    """One axis before it is placed.
 
-    ``whole`` if its values are whole numbers, with no ticks between them; ``ticks`` are values with labels.
+    ``whole`` says that its values are whole numbers, with no ticks between them; ``ticks`` are values with labels.
     """
 
     scale: Scale
@@ -49,7 +49,7 @@ class Axis(NamedTuple):
     ticks: Sequence[tuple[float, str]] | None = None
 
     def title(self) -> str:
-        """Label and unit. The tick labels of times have their own units."""
+        """The label and the unit. The tick labels of times have their own units."""
         label, unit = clean(self.label), clean(self.unit or "")
         return f"{label} ({unit})".strip() if unit and unit != "s" else label
 
@@ -58,17 +58,17 @@ class AxesSpec(NamedTuple):
     """What to draw around a plot.
 
     Attributes:
-        x, y: the axes; ``y`` is None for a picture of timelines alone, without a plot.
-        title: above the plot.
-        legend: entries below the title.
-        strip_legend: entries of the timelines, in rows of their own.
-        caption: lines at the lower end.
-        timelines: labels of the timelines below the plot.
-        right_margin: space at the right of the plot.
-        equal_aspect: whether a unit is equally long on both axes.
+        x, y: the axes; ``y`` is None for a picture of timelines only, without a plot.
+        title: the text above the plot.
+        legend: the entries below the title.
+        strip_legend: the entries of the timelines, in separate rows.
+        caption: the lines at the bottom.
+        timelines: the labels of the timelines below the plot.
+        right_margin: the space to the right of the plot.
+        equal_aspect: whether a unit has the same length on both axes.
         min_left: the smallest distance of the plot from the left, which aligns plots below each other.
-        whole: whether title, legend and caption are kept as they are where the plot gets too little height; then
-            `Axes.lacking` says how much.
+        whole: whether title, legend and caption are kept in full even if the plot gets too little height;
+            `Axes.lacking` then says how much is missing.
 
     """
 
@@ -86,7 +86,7 @@ class AxesSpec(NamedTuple):
 
     @property
     def has_names(self) -> bool:
-        """Whether the y axis has names instead of numbers, which leave little width to the plot."""
+        """Whether the y axis has names instead of numbers, which leave little width for the plot."""
         return self.y is not None and self.y.ticks is not None
 
 
@@ -95,16 +95,16 @@ class Axes:
     """A plot with its place in the picture, its scales, and the marks behind and around the data.
 
     Attributes:
-        box: the place of the plot and all around it.
+        box: the place of the plot and everything around it.
         plot: the place of the data.
-        x, y: scales of the axes.
-        spec: what is drawn around the data; without a right margin where the picture is too narrow for it.
-        theme: of the picture.
+        x, y: the scales of the axes.
+        spec: what is drawn around the data; without a right margin if the picture is too narrow for it.
+        theme: the theme of the picture.
         timelines: the places of the timelines.
-        marks_below: marks that the data cover.
-        marks_above: marks that cover the data.
+        marks_below: the marks below the data.
+        marks_above: the marks above the data.
         text_boxes: the places of all texts.
-        lacking: how many pixels higher the box must be for all texts and the plot.
+        lacking: how many pixels higher the box must be to hold all texts and the plot.
 
     """
 
@@ -121,9 +121,9 @@ class Axes:
     lacking: float = 0.0
 
     def add_text(self, text: Text) -> None:
-        """Add a text, unless it would leave the box or overlap an earlier one; important texts come first.
+        """Add a text, unless it would leave the box or overlap an earlier text; important texts come first.
 
-        This happens only in pictures that are too small for all of their texts.
+        Texts are only left out of pictures that are too small for all of them.
         """
         width, height = text_width(text.text, text.size), CAP_HEIGHT * text.size
         offset = {"start": 0.0, "middle": width / 2, "end": width}[text.anchor]
@@ -150,22 +150,22 @@ class Axes:
         return np.stack((self.to_x(x), self.to_y(y)), axis=1)
 
     def pixel_columns(self, values: FloatArray) -> FloatArray:
-        """The middles of the pixel columns of finite x values, each once, without those outside of the plot."""
+        """The middles of the pixel columns of finite x values, each once, without those outside the plot."""
         x = distinct(np.floor(self.to_x(values) + 1e-6)) + 0.5
         return x[(x >= self.plot.x - 1) & (x <= self.plot.right + 1)]
 
 
 class PanelLayout(Protocol):
-    """A chart, scene or heat map whose data are read, before it has its place."""
+    """A chart, scene or heat map whose data have been read, before it is placed."""
 
     spec: AxesSpec
 
     def marks(self, axes: Axes) -> list[Mark]:
-        """All marks, with those of the axes, which were built from ``spec``."""
+        """All marks, including those of the axes, which were built from ``spec``."""
 
 
 class _Heights(NamedTuple):
-    """The parts from top to bottom, the upper and lower end of the plot between them, and what it lacks."""
+    """The parts from top to bottom, the upper and lower end of the plot between them, and the height that it lacks."""
 
     title: list[str]
     legend: list[LegendRow]
@@ -181,11 +181,11 @@ def _timeline_height(theme: Theme) -> float:
 
 
 def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, bool], theme: Theme) -> _Heights:
-    """Assign the height. When the plot would get too little, caption, legend and labels shrink, in this order."""
+    """Assign the heights. If the plot would get too little, caption, legend and labels shrink, in this order."""
     width = box.right - theme.padding - left
     title = wrap(clean(spec.title), theme.title_size, width, MOST_LINES if spec.whole else 2)
     limit = max(int(box.height * _MAX_LEGEND_HEIGHT / theme.legend_row_height), 1)
-    # One row more rather than a curve without its name.
+    # An extra row is better than a curve without its name.
     legend, strip_legend = (
         legend_rows(entries, width, MOST_LINES if spec.whole else limit, theme, more=1, whole=spec.whole)
         for entries in (spec.legend, spec.strip_legend)
@@ -227,20 +227,20 @@ def _assign_heights(spec: AxesSpec, box: Box, left: float, offsets: tuple[bool, 
             title = []
         else:
             break
-    # The share that a higher box gives to the plot is part of what is lacking.
+    # A higher box gives a share of its height to the plot; that share is part of the lacking height.
     lacking = max(min_height - (bottom - top), 0.0) / (1 - _MIN_PLOT_HEIGHT)
     rows = [*legend, *strip_legend]
     return _Heights(title, rows, caption, x_title, round(top), round(max(bottom, top + 2)), lacking)
 
 
 def build_axes(spec: AxesSpec, box: Box, theme: Theme) -> Axes:
-    """The axes that fit into the box, with their marks."""
+    """Build the axes that fit into the box, with their marks."""
     if spec.right_margin > box.width / 3:
         spec = spec._replace(right_margin=0.0)
     left, right = box.x + max(spec.min_left, 40.0), box.right - theme.padding - spec.right_margin
     offsets, size = (False, False), theme.tick_size
     # Widths depend on heights through tick labels, and heights on widths through wrapped lines. Each round uses the
-    # results of the one before.
+    # results of the previous one.
     for _ in range(3):
         heights = _assign_heights(spec, box, left, offsets, theme)
         plot = Box(left, heights.top, max(right - left, 2.0), heights.bottom - heights.top if spec.y else 0.0)
@@ -268,7 +268,7 @@ def build_axes(spec: AxesSpec, box: Box, theme: Theme) -> Axes:
 def _plot_sides(
     spec: AxesSpec, box: Box, plot: Box, x_scale: Scale, x_ticks: Ticks, y_ticks: Ticks, theme: Theme
 ) -> tuple[float, float]:
-    """The left and right edge of the plot that leave space for labels."""
+    """The left and right edges of the plot that leave space for labels."""
     size = theme.tick_size
     labels = [text_width(label, size) for label in y_ticks.labels]
     longest = box.width * (0.3 if spec.whole else 0.2)
@@ -287,16 +287,16 @@ def _plot_sides(
 
 
 def _equal_aspect(x: Scale, y: Scale, plot: Box) -> tuple[Scale, Scale]:
-    """Both scales with one length for one unit: the one with space to spare shows more."""
+    """Both scales with the same length per unit: the scale with space to spare shows more."""
     half_x, half_y = x.high / 2 - x.low / 2, y.high / 2 - y.low / 2
     unit = max(half_x / plot.width, half_y / max(plot.height, 1.0))
     return x.centered(unit * plot.width), y.centered(unit * plot.height)
 
 
 def _fitting_ticks(scale: Scale, axis: Axis, length: float, distance: float, space: Callable[[str], float]) -> Ticks:
-    """As many ticks, about ``distance`` pixels apart, as have labels that do not overlap.
+    """As many ticks, about ``distance`` pixels apart, as fit without overlapping labels.
 
-    ``length`` is that of the axis in pixels, and ``space`` gives the pixels along it that a label needs.
+    ``length`` is the length of the axis in pixels, and ``space`` returns the pixels along it that a label needs.
     """
     if axis.ticks is not None:
         kept_ticks = [(value, clean(label)) for value, label in axis.ticks]
@@ -322,7 +322,7 @@ def _pixel_edge(place: float) -> float:
 def _place_timelines(axes: Axes, bottom: float) -> float:
     """Place the timelines below the plot, and return the y of the x axis."""
     spec, base, height = axes.spec, axes.plot.bottom, _timeline_height(axes.theme)
-    if spec.y is None:  # the timelines have the whole picture
+    if spec.y is None:  # the timelines fill the whole picture
         height = max(height, min(3 * height, round((bottom - base) / len(spec.timelines) - _TIMELINE_GAP)))
     for _ in spec.timelines:
         axes.timelines.append(Box(axes.plot.x, base + _TIMELINE_GAP, axes.plot.width, height))

@@ -38,15 +38,15 @@ class Line:
     Args:
         x: (n,) of any numeric type; None for the index 0 … n-1.
         y: (n,) of any numeric type; NaN is a gap in the line.
-        label: in the legend.
-        color: None for the next one of the theme.
-        width: in pixels.
+        label: the label in the legend.
+        color: the colour; None for the next one of the theme.
+        width: the width in pixels.
         opacity: from 0 to 1.
-        dash: lengths in pixels, drawn and left out in turn.
-        stairs: whether each value holds until the next point, as those of flags and counters do.
+        dash: lengths in pixels, alternately drawn and left out.
+        stairs: whether each value holds until the next point, as for flags and counters.
 
     Raises:
-        ValueError: when x and y differ in length or are no numbers, and for a wrong colour, width, opacity or dash.
+        ValueError: when x and y differ in length or are not numbers, and for a wrong colour, width, opacity or dash.
 
     """
 
@@ -89,7 +89,7 @@ class Band:
         self.high = as_column(high, "high")
         if len(self.high) != len(self.low):
             raise ValueError(
-                f"low has {len(self.low)} values and high has {len(self.high)}: they must be of one length"
+                f"low has {len(self.low)} values and high has {len(self.high)}: they must have the same length"
             )
         self.label = label
         self.color = _optional_color(color)
@@ -136,16 +136,16 @@ class Scatter:
 class StateTimeline:
     """States over time: ``labels[i]`` holds from ``x[i]`` until the next ``x``, the last until the end of the axis.
 
-    Every timeline is a row of its own below the chart. ``x`` (n,) are numbers, or None for the index. ``labels`` (n,)
+    Every timeline is a separate row below the chart. ``x`` (n,) are numbers, or None for the index. ``labels`` (n,)
     have any type with a text form; None and NaN leave the row empty. ``colors`` maps labels to colours, or is a
     sequence of colours for the labels in the order of their first appearance.
 
     Attributes:
-        x: where each run of one state begins, increasing, and the last place of all.
+        x: where each run of one state begins, increasing, and finally the last place.
         category: the index of the name of each run; -1 for none.
         names: the texts of the labels.
-        colors: of the names; None for those of the theme.
-        label: of the row.
+        colors: the colours of the names; None for those of the theme.
+        label: the label of the row.
 
     Raises:
         ValueError: when x and labels differ in length, and for a wrong colour.
@@ -200,11 +200,11 @@ class Panel:
     the caption.
 
     Attributes:
-        title: above the plot.
-        x_label, y_label: of the axes.
-        x_unit, y_unit: in brackets after the labels; ``"s"`` writes times as s, min, h and d instead.
+        title: the text above the plot.
+        x_label, y_label: the labels of the axes.
+        x_unit, y_unit: the units in brackets after the labels; ``"s"`` writes times as s, min, h and d instead.
         x_range, y_range: ``(low, high)`` in values; None for a limit that follows from the data.
-        caption: below the plot.
+        caption: the text below the plot.
 
     """
 
@@ -225,11 +225,11 @@ class Chart(Panel):
     Attributes:
         x_log, y_log: whether the axes are logarithmic.
         y_ticks: values of the y axis with their labels, such as names; None for round numbers.
-        marks: lines and others.
+        marks: lines and other marks.
 
     Raises:
         ValueError: for a range that is not two finite numbers in order, positive on a log axis, and for an object that
-            is no mark.
+            is not a mark.
 
     """
 

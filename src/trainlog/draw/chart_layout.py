@@ -24,14 +24,14 @@ _MAX_COUNTED = 100
 
 
 class ChartLayout:
-    """A chart whose data are read, before it has its place."""
+    """A chart whose data have been read, before it is placed."""
 
     def __init__(self, chart: Chart, theme: Theme) -> None:
         self._layers, self._timelines = chart_layers(chart, theme)
         x = [values for layer in self._layers for values in layer.x_values]
         self._has_data = any(map(len, x))
         x += [timeline.x_values for timeline in self._timelines]
-        # Lines go from side to side; dots need space around them.
+        # Lines extend from side to side; dots need space around them.
         x_pad = _X_PAD_OF_DOTS if any(isinstance(layer, ScatterLayer) for layer in self._layers) else 0.0
         low, high = chart.x_range or (None, None)
         low, high = -np.inf if low is None else low, np.inf if high is None else high
@@ -39,7 +39,7 @@ class ChartLayout:
         y_scale = fit_scale(y, chart.y_range, chart.y_log, _Y_PAD, stop_at_zero=True)
         entries = unique_entries([layer.entry for layer in self._layers])
         if len(entries) == 1 and entries[0].label in (chart.y_label, chart.title):
-            entries = []  # the label is there already
+            entries = []  # the label is already shown
         strip_entries = unique_entries([entry for timeline in self._timelines for entry in timeline.entries])
         # A few whole numbers, such as the indices of episodes, have nothing between them.
         whole = all(len(values) <= _MAX_COUNTED and bool((values == np.floor(values)).all()) for values in x)
@@ -56,7 +56,7 @@ class ChartLayout:
         )
 
     def marks(self, axes: Axes) -> list[Mark]:
-        """All marks, with those of the axes."""
+        """All marks, including those of the axes."""
         marks = list(axes.marks_below)
         if axes.plot.height:
             inside = [
@@ -75,7 +75,7 @@ class ChartLayout:
 def fit_scale(
     values: Iterable[FloatArray], limits: Range | None, log: bool = False, pad: float = 0.0, stop_at_zero: bool = False
 ) -> Scale:
-    """The scale that shows all of the values, see `Scale.fit`; from 0 to 1 (1 to 10 when log) where there are none."""
+    """The scale that shows all values (see `Scale.fit`); without values from 0 to 1, or from 1 to 10 if logarithmic."""
     arrays = [array for array in values if len(array)]
     if not arrays:
         return Scale.fit(1.0 if log else 0.0, 10.0 if log else 1.0, log=log, limits=limits)

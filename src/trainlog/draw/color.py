@@ -25,11 +25,11 @@ def parse_color(text: object) -> Color:
     if _HEX.fullmatch(word):
         return word if len(word) == 7 else "#" + "".join(digit * 2 for digit in word[1:])
     if word.isalpha():
-        from PIL import ImageColor  # which few pictures need
+        from PIL import ImageColor  # few pictures need it
 
         with suppress(ValueError):
             return "#{:02x}{:02x}{:02x}".format(*ImageColor.getrgb(word))
-    raise ValueError(f"{text!r} is no colour: give '#rrggbb', '#rgb' or a CSS name such as 'steelblue'")
+    raise ValueError(f"{text!r} is not a colour: give '#rrggbb', '#rgb' or a CSS name such as 'steelblue'")
 
 
 def rgb(color: Color) -> tuple[int, int, int]:
@@ -62,7 +62,7 @@ def _luminance(color: Color) -> float:
 
 
 def with_contrast(color: Color, background: Color, ratio: float, *, fade: bool = False) -> Color:
-    """The colour, changed as little as gives it a contrast of *ratio*; with *fade* it is paler where it can be."""
+    """The colour, changed as little as a contrast of *ratio* needs; with *fade* it is made paler if possible."""
     if contrast(color, background) < ratio:
         target = contrasting(background)
     elif fade:

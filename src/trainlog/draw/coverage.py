@@ -1,9 +1,9 @@
-"""Which share of each pixel a shape covers.
+"""The share of each pixel that a shape covers.
 
-A shape is cut into upright slices, a few for each column of pixels. In the middle of a slice it is a set of intervals,
-which are exact: the union of what the segments of a line and their round ends cover, or what is inside of a polygon.
-Shares of pixels are sums over the ends of these intervals, so that the work grows with the outline of a shape and with
-the pixels that it covers, and not with how fine the slices are.
+A shape is cut into vertical slices, a few for each column of pixels. In the middle of a slice it is a set of exact
+intervals: the union of what the segments of a line and their round ends cover, or the inside of a polygon. Shares of
+pixels are sums over the ends of these intervals, so that the work grows with the outline of a shape and with the pixels
+that it covers, not with the number of slices.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from trainlog.draw.drawing import Box, FloatArray, IntArray
 __all__ = ["FULL", "Tile", "polygon_tiles", "stroke_tiles"]
 
 FULL: Final = 256
-"""The coverage of a pixel that is covered completely."""
+"""The coverage of a fully covered pixel."""
 
 _TILE: Final = 64  # pixel columns
-_CHUNK: Final = 1 << 18  # slices of segments that are looked at together
+_CHUNK: Final = 1 << 18  # slices of segments that are processed together
 _NEVER_ZERO: Final = 1e-12
-_UNIT: Final = 1 << 16  # the coverage of a pixel while it is summed up
+_UNIT: Final = 1 << 16  # the coverage of a full pixel while it is summed up
 
 
 class Tile(NamedTuple):
     """The coverage of a part of a picture.
 
     Attributes:
-        x, y: of its left upper pixel.
+        x, y: the place of its upper left pixel.
         coverage: from 0 to `FULL`, uint16 of shape (height, width).
 
     """
@@ -56,10 +56,10 @@ def stroke_tiles(
     """The coverage of a stroke through points (n, 2) of each line, in pixels, within *clip*.
 
     Args:
-        lines: of one point or more, which is a disc.
-        width: of the stroke, in pixels.
+        lines: lines of one point or more; a single point is a disc.
+        width: the width of the stroke in pixels.
         clip: the visible part.
-        slices: for each column of pixels.
+        slices: the number of slices per column of pixels.
         is_round: whether the ends are round; joints always are.
 
     """
@@ -87,7 +87,7 @@ def polygon_tiles(rings: Sequence[FloatArray], clip: Box, slices: int) -> Iterat
 
 
 def _places(counts: IntArray) -> IntArray:
-    """0, 1, ... for each count, one after the other."""
+    """0, 1, ... for each count, one after another."""
     ends = np.cumsum(counts)
     return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
 
@@ -99,11 +99,11 @@ def _stroke_ends(lines: Sequence[FloatArray], radius: float, clip: Box, slices: 
     step = np.diff(points, axis=0, append=points[-1:])
     step[is_last] = 0.0
     is_disc = np.ones(len(points), np.bool_)
-    if not is_round:  # those inside of a line remain
+    if not is_round:  # those inside a line remain
         is_disc = ~is_last
         is_disc[1:] &= ~is_last[:-1]
         is_disc[0] = False
-    # A run goes to the right or to the left. What it covers of a slice is one interval.
+    # A run goes to the right or to the left. It covers one interval of a slice.
     direction = np.sign(step[:, 0])
     known = np.maximum.accumulate(np.where((direction != 0) | is_last, np.arange(len(points)), 0))
     turns = direction[known[1:]] * direction[known[:-1]] < 0
@@ -136,13 +136,13 @@ def _capsules(
 ) -> tuple[FloatArray, FloatArray]:
     """The top and the bottom of each segment, and of the disc around its first point, in each of its slices.
 
-    They are infinite, and the top is below the bottom, where a slice has nothing of it.
+    If a slice has no part of a segment, they are infinite, and the top is below the bottom.
     """
     length = np.hypot(step[:, 0], step[:, 1])
     with np.errstate(divide="ignore", invalid="ignore"):
         along = np.where(length[:, None] > 0, step / length[:, None], 0.0)
     along = np.where(np.abs(along) < _NEVER_ZERO, _NEVER_ZERO, along)
-    # The band between two lines parallel to the segment, and that between those across its ends.
+    # The band between two lines parallel to the segment, and the band between the lines across its ends.
     slope, reach = along[:, 1] / along[:, 0], radius / np.abs(along[:, 0])
     across, extent = -along[:, 0] / along[:, 1], length / along[:, 1]
     nearer, farther = np.minimum(extent, 0.0), np.maximum(extent, 0.0)
@@ -180,11 +180,11 @@ def _joined(
 
 
 def _united(place: IntArray, top: FloatArray, bottom: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Intervals of which no two of a slice overlap, sorted by slice."""
+    """The intervals merged so that no two of a slice overlap, sorted by slice."""
     if not len(place) or (place[1:] > place[:-1]).all():
         return place, top, bottom
     lowest = top.min()
-    apart = bottom.max() - lowest + 1  # each slice is moved below the one before
+    apart = bottom.max() - lowest + 1  # each slice is moved below the previous one
     move = (place - place.min()) * apart - lowest
     order = np.argsort(top + move, kind="stable")
     place, move, top = place[order], move[order], top[order]
@@ -195,7 +195,7 @@ def _united(place: IntArray, top: FloatArray, bottom: FloatArray) -> tuple[IntAr
 
 
 def _tiles(ends: _Ends, clip: Box, slices: int) -> Iterator[Tile]:
-    """The coverage of a shape that begins and ends in slices, which are sorted."""
+    """The coverage of a shape given by its begins and ends in slices, which are sorted."""
     if not len(ends.slice):
         return
     y = np.clip(ends.y, clip.y, clip.bottom)
@@ -205,14 +205,14 @@ def _tiles(ends: _Ends, clip: Box, slices: int) -> Iterator[Tile]:
     of_tile = np.cumsum(np.diff(tile, prepend=-1) > 0) - 1
     left, right = column[begins], column[np.append(begins[1:], len(column)) - 1] + 1
     top, bottom = np.minimum.reduceat(row, begins), np.ceil(np.maximum.reduceat(y, begins)).astype(np.intp)
-    # The sums of all columns of all tiles, one after the other. Each column ends with zero, and an end at the lower
+    # The sums of all columns of all tiles, one after another. Each column ends with zero, and an end at the lower
     # edge of a tile counts in the two rows below it.
     height, width = bottom - top + 2, right - left
     offset = np.cumsum(width * height) - width * height
     sums = np.zeros(int(offset[-1] + width[-1] * height[-1]) + 1, np.int32)
     place = offset[of_tile] + (column - left[of_tile]) * height[of_tile] + row - top[of_tile]
     unit = _UNIT // slices
-    below = np.rint((y - row) * unit).astype(np.int32)  # what this row is covered less than the next
+    below = np.rint((y - row) * unit).astype(np.int32)  # how much less this row is covered than the next
     sign = ends.sign.astype(np.int32)
     np.add.at(sums, place, (unit - below) * sign)
     np.add.at(sums, place + 1, below * sign)
@@ -224,5 +224,5 @@ def _tiles(ends: _Ends, clip: Box, slices: int) -> Iterator[Tile]:
     coverage = sums.astype(np.uint16)
     bounds = zip(*(one.tolist() for one in (left, top, width, height, offset)), strict=True)
     for x, first, across, down, start in bounds:
-        if down > 2:  # else it is above or below what is visible, or on the edge
+        if down > 2:  # otherwise it is above or below the visible part, or on the edge
             yield Tile(x, first, coverage[start : start + across * down].reshape(across, down).T[:-2])

@@ -1,4 +1,4 @@
-"""The caller's numbers as arrays of floats, and which of the points can be drawn."""
+"""The caller's numbers as arrays of floats, and the points that can be drawn."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Value = TypeVar("Value", bound=np.generic)
 
 
 def as_column(values: ArrayLike, name: str) -> FloatArray:
-    """A one-dimensional float64 array; a masked value or ``None`` becomes NaN, what is too large infinite.
+    """A one-dimensional float64 array; a masked value or ``None`` becomes NaN, a number that is too large infinite.
 
     Raises:
-        ValueError: when the values are no numbers or not one-dimensional; it calls them ``name``.
+        ValueError: when the values are not numbers or not one-dimensional; the message calls them ``name``.
 
     """
     try:
-        # The first use of np.ma loads it, which costs more than a small figure.
+        # The first use of np.ma imports it, which costs more than a small figure.
         if isinstance(values, np.ndarray) and type(values) is not np.ndarray and isinstance(values, np.ma.MaskedArray):
             values = np.ma.filled(values.astype(np.float64), np.nan)
         array = np.asarray(values)
@@ -36,12 +36,12 @@ def as_column(values: ArrayLike, name: str) -> FloatArray:
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be a sequence of real numbers") from None
     if column.ndim != 1:
-        raise ValueError(f"{name} must be one-dimensional, and has the shape {column.shape}")
+        raise ValueError(f"{name} must be one-dimensional, but has the shape {column.shape}")
     return column
 
 
 def _clamped(value: float) -> float:
-    """The value as a float; whole numbers beyond all floats are infinite."""
+    """The value as a float; whole numbers beyond the range of floats become infinite."""
     try:
         return float(value)
     except OverflowError:
@@ -49,16 +49,16 @@ def _clamped(value: float) -> float:
 
 
 def as_points(x: ArrayLike | None, y: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Two columns of one length; an ``x`` of ``None`` is the index.
+    """Two columns of equal length; an ``x`` of ``None`` is the index.
 
     Raises:
-        ValueError: as `as_column`, and when the lengths differ.
+        ValueError: as for `as_column`, and when the lengths differ.
 
     """
     y_column = as_column(y, "y")
     x_column = np.arange(len(y_column), dtype=np.float64) if x is None else as_column(x, "x")
     if len(x_column) != len(y_column):
-        raise ValueError(f"x has {len(x_column)} values and y has {len(y_column)}: they must be of one length")
+        raise ValueError(f"x has {len(x_column)} values and y has {len(y_column)}: they must have the same length")
     return x_column, y_column
 
 
@@ -76,8 +76,8 @@ class Series(NamedTuple):
     """The points (x, y) that can be drawn, and where the others are.
 
     Attributes:
-        x, y: of the points that can be drawn (n,).
-        gap_before: true (n,) for a point before which points were skipped; None when none were.
+        x, y: the coordinates (n,) of the points that can be drawn.
+        gap_before: (n,), true for a point before which points were skipped; None if none were.
         nan_x, positive_infinity_x, negative_infinity_x: the x of NaN, +inf and -inf.
         skipped: how many points cannot be drawn.
 
@@ -113,7 +113,7 @@ def split_series(x: FloatArray, y: FloatArray, *, x_log: bool = False, y_log: bo
 
 
 def stairs(series: Series) -> Series:
-    """The points of stairs: each value holds until the next point, but not across a gap."""
+    """The points as stairs: each value holds until the next point, but not across a gap."""
     if len(series.x) < 2:
         return series
     x, y = np.repeat(series.x, 2)[1:], np.repeat(series.y, 2)[:-1]
@@ -127,7 +127,7 @@ def stairs(series: Series) -> Series:
 
 
 def caption_lines(caption: str, counts: Iterable[Skipped], where: str = "marked at the edge") -> list[str]:
-    """The caption, and a line about the values that were skipped; without those that would be empty.
+    """The caption and a line about the skipped values, if they are not empty.
 
     ``where`` says how the picture shows values that are not finite.
     """
@@ -142,6 +142,6 @@ def caption_lines(caption: str, counts: Iterable[Skipped], where: str = "marked 
 
 
 def distinct(values: NDArray[Value]) -> NDArray[Value]:
-    """The values (n,), each once, in order. ``np.unique`` would load ``numpy.ma``, which takes 10 ms."""
+    """The values (n,), each once, sorted. ``np.unique`` would import ``numpy.ma``, which takes 10 ms."""
     ordered = np.sort(values)
     return ordered[:1] if len(ordered) < 2 else ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]

@@ -19,16 +19,16 @@ def downsample(x: ArrayLike | None, y: ArrayLike, columns: int) -> tuple[FloatAr
     """The points (x, y) that a picture ``columns`` pixels wide needs: at most a few for every column.
 
     The range of x is divided into equal columns. The first, last, lowest and highest point of every column are kept,
-    in their order. Points of which x or y is not finite are dropped. Where x goes back and forth so often that nearly
+    in their order. Points with an x or y that is not finite are dropped. If x goes back and forth so often that nearly
     every point would be kept in this order, the kept points are sorted by column.
 
     Args:
         x: (n,), sorted or not; None for the index.
         y: (n,).
-        columns: how many there are.
+        columns: the number of columns.
 
     Raises:
-        ValueError: when x and y are not one-dimensional and of one length, or ``columns`` is not positive.
+        ValueError: when x and y are not one-dimensional and of equal length, or ``columns`` is not positive.
 
     """
     x, y = as_points(x, y)
@@ -37,7 +37,7 @@ def downsample(x: ArrayLike | None, y: ArrayLike, columns: int) -> tuple[FloatAr
 
 
 def kept_points(x: FloatArray, y: FloatArray, columns: int) -> IntArray:
-    """Indices of the points that `downsample` keeps of x and y, both (n,).
+    """The indices of the points of x and y, both (n,), that `downsample` keeps.
 
     Raises:
         ValueError: when ``columns`` is not positive.
@@ -56,14 +56,14 @@ def kept_points(x: FloatArray, y: FloatArray, columns: int) -> IntArray:
 
 
 def visible_gaps(x: FloatArray, known: BoolArray, lost: BoolArray, kept: IntArray, columns: int | None) -> IntArray:
-    """Which of the ``kept`` points have a gap before them: numbers that were lost since the point before.
+    """Which of the ``kept`` points have a gap before them: numbers that were lost since the previous point.
 
     Args:
         x: (n,).
         known: which values (n,) are finite.
         lost: which of the others are a gap.
-        kept: of the finite values, increasing, as `kept_points` has them.
-        columns: as there; a gap that is no wider than one of them cannot be seen. None for every gap.
+        kept: indices of finite values, increasing, as `kept_points` returns them.
+        columns: as for `kept_points`; a gap no wider than one of them is invisible. None for every gap.
 
     """
     gaps = np.diff(np.cumsum(lost)[kept]) > 0
@@ -74,9 +74,9 @@ def visible_gaps(x: FloatArray, known: BoolArray, lost: BoolArray, kept: IntArra
 
 
 def column_extremes(column: IntArray, values: FloatArray, columns: int) -> IntArray:
-    """Indices of the first, last, lowest and highest of the finite values (n,) of every column.
+    """The indices of the first, last, lowest and highest of the finite values (n,) of every column.
 
-    ``column`` (n,) is the pixel column of each value, of about ``columns`` different ones. The indices increase, unless
+    ``column`` (n,) is the pixel column of each value, one of about ``columns`` columns. The indices increase, unless
     the columns alternate so often that nearly all values would be kept.
     """
     if len(values) <= 2 * columns:
@@ -122,9 +122,9 @@ def simplify_path(points: FloatArray, limit: int = 12000) -> IntArray:
 def merge_dots(points: FloatArray, radius: float, limit: int = 8000) -> tuple[FloatArray, float]:
     """Strokes that cover the same area as dots around points (n, 2), in pixels: their ends (m, 2, 2), and their radius.
 
-    A stroke runs from the first to the last dot of a row of dots that touch. Up to ``limit`` points are strokes of no
-    length, exactly where they are; more are moved to the middle of cells of half their radius. Cells grow, and in the
-    end the radius with them, for a cloud that needs more than ``limit`` strokes.
+    A stroke runs from the first to the last dot of a row of touching dots. Up to ``limit`` points become strokes of
+    zero length, exactly where they are; more points are moved to the middle of cells of half their radius. For a cloud
+    that needs more than ``limit`` strokes, the cells grow, and in the end so does the radius.
     """
     if len(points) <= limit:
         return np.repeat(points[:, np.newaxis], 2, axis=1), radius

@@ -1,7 +1,7 @@
-"""What a picture is made of: a closed set of marks, in pixels, with y growing downwards.
+"""The elements of a picture: a closed set of marks, in pixels, with y growing downwards.
 
-Layout makes marks, and back ends walk marks. A back end needs to know only this module. Nothing here knows what the
-marks stand for.
+Layout makes marks, and back ends walk through them. A back end needs to know only this module. Nothing here knows what
+the marks mean.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Box(NamedTuple):
         return self.y + self.height
 
     def expanded(self, margin: float) -> Box:
-        """The box with ``margin`` more on each of the four sides."""
+        """The box enlarged by ``margin`` on each of the four sides."""
         return Box(self.x - margin, self.y - margin, self.width + 2 * margin, self.height + 2 * margin)
 
     def overlaps(self, other: Box) -> bool:
@@ -62,17 +62,17 @@ class Box(NamedTuple):
         return self.x < other.right and other.x < self.right and self.y < other.bottom and other.y < self.bottom
 
     def intersection(self, other: Box) -> Box:
-        """The area that the boxes have in common; of no width or height where they have none."""
+        """The area that the boxes have in common; with zero width or height if they have none."""
         left, top = max(self.x, other.x), max(self.y, other.y)
         right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
         return Box(left, top, max(right - left, 0.0), max(bottom - top, 0.0))
 
 
 class Polyline(NamedTuple):
-    """One stroke through ``points`` (n, 2), round at joints and ends, of one opacity throughout.
+    """One stroke through ``points`` (n, 2), round at joints and ends, with a uniform opacity.
 
-    ``starts`` holds the index of the first point of every piece; None is one piece. A piece of a single point is a dot
-    as wide as the stroke.
+    ``starts`` holds the index of the first point of every piece; None means one piece. A piece of a single point is a
+    dot as wide as the stroke.
     """
 
     points: FloatArray
@@ -104,7 +104,7 @@ class Rect(NamedTuple):
 
 
 class Dots(NamedTuple):
-    """Filled discs of one radius around ``points`` (n, 2); where they overlap they do not darken."""
+    """Filled discs of one radius around ``points`` (n, 2); overlaps are not darker."""
 
     points: FloatArray
     radius: float
@@ -113,9 +113,9 @@ class Dots(NamedTuple):
 
 
 class Text(NamedTuple):
-    """One line of text. The point (x, y) is the start, middle or end of its base line, by ``anchor``.
+    """One line of text. The point (x, y) is the start, middle or end of its baseline, according to ``anchor``.
 
-    ``vertical`` text is turned a quarter to the left, and reads upwards.
+    ``vertical`` text is rotated by 90 degrees to the left and reads upwards.
     """
 
     x: float
@@ -136,7 +136,7 @@ class Cells(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """Marks of which only the part inside of the box is visible."""
+    """Marks of which only the part inside the box is visible."""
 
     box: Box
     marks: tuple[Mark, ...]
@@ -149,7 +149,7 @@ Mark: TypeAlias = Polyline | Polygon | Rect | Dots | Text | Cells | Clip
 class Drawing:
     """A finished picture, ``width`` by ``height`` pixels, that `svg`, `png` and `gif` can write.
 
-    ``title`` and ``description`` are for people who cannot see it.
+    ``title`` and ``description`` are for people who cannot see the picture.
     """
 
     width: int

@@ -1,9 +1,9 @@
-"""The fonts of pictures: Arimo, and the system's for letters that Arimo lacks.
+"""The fonts of pictures: Arimo, and system fonts for letters that Arimo lacks.
 
-Arimo has the metrics of Arial, Helvetica and Liberation Sans, one of which nearly every viewer of an SVG has. It comes
-from the package ``fontpkg-arimo``, so that text in Latin, Greek, Cyrillic or Hebrew letters is the same pixels on every
-machine. For other letters, such as Chinese and emoji, the first font of `_SYSTEM_FONTS` that has the letter is taken
-from the folders of `font_folders`.
+Arimo has the metrics of Arial, Helvetica and Liberation Sans, one of which nearly every SVG viewer has. It comes from
+the package ``fontpkg-arimo``, so that text in Latin, Greek, Cyrillic or Hebrew letters has the same pixels on every
+machine. For other letters, such as Chinese and emoji, the first font of `_SYSTEM_FONTS` in the folders of
+`font_folders` that has the letter is used.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 EMOJI_SIZE: Final = 109
 """The only size, in pixels, of the bitmaps in Noto Color Emoji."""
 
-# Files of widespread fonts, the best first: in each the letters of the one before are better drawn than its own.
+# Files of common fonts, the best first: letters that an earlier font has are drawn better in it than in later ones.
 _SYSTEM_FONTS: Final = (
     *("DejaVuSans.ttf", "NotoSans-Regular.ttf", "NotoSansMath-Regular.ttf", "NotoSansSymbols2-Regular.ttf"),
     *("NotoSansCJK-Regular.ttc", "NotoSansCJKsc-Regular.otf", "NotoSansSC-Regular.otf", "SourceHanSansSC-Regular.otf"),
@@ -44,7 +44,7 @@ _SYSTEM_FONTS: Final = (
 )
 _BITMAP_FONTS: Final = ("NotoColorEmoji.ttf", "Apple Color Emoji.ttc")
 _BOX: Final = "\u25a1"  # for a letter that no font has
-_JOINED: Final = frozenset("\u200d\ufe0f\ufe0e")  # belong to the letter before
+_JOINED: Final = frozenset("\u200d\ufe0f\ufe0e")  # they belong to the previous letter
 
 
 @cache
@@ -56,7 +56,7 @@ def arimo() -> Path:
 
 
 def font_folders() -> tuple[Path, ...]:
-    """The folders in which fonts of the system are looked for, in this order."""
+    """The folders that are searched for system fonts, in this order."""
     home = Path.home()
     data = os.environ.get("XDG_DATA_HOME") or home / ".local/share"
     shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
@@ -91,7 +91,7 @@ def load_font(path: Path, size: float) -> FreeTypeFont:
 
 @lru_cache(maxsize=65536)
 def _has(path: Path, letter: str) -> bool:
-    """Whether a font has a letter: it is not drawn as the glyph for what is missing."""
+    """Whether a font has a letter: whether its glyph differs from the one for missing letters."""
     return _glyph(path, letter) != _missing(path)
 
 
@@ -108,14 +108,14 @@ def _glyph(path: Path, letter: str) -> tuple[tuple[int, int], bytes]:
 
 @lru_cache(maxsize=4096)
 def _font_of(letter: str) -> Path | None:
-    """The first font that has a letter; None when none has."""
+    """The first font that has a letter; None if none has it."""
     if letter.isascii() or _has(arimo(), letter):
         return arimo()
     return next((path for path in _system_fonts() if _has(path, letter)), None)
 
 
 def missing_kinds(text: str) -> Iterator[tuple[str, str]]:
-    """The kinds of the letters that no font has, such as emoji, and a file that is looked for and has them."""
+    """The kinds of letters that no font has, such as emoji, and a file that has them and would be found."""
     for letter in "" if text.isascii() else text:
         if letter in _JOINED or _font_of(letter) is not None:
             continue
@@ -140,13 +140,13 @@ def font_runs(text: str) -> Iterator[tuple[Path, str]]:
     drawn = (_BOX if letter not in _JOINED and _font_of(letter) is None else letter for letter in text)
     for font, pairs in groupby(zip(fonts, drawn, strict=True), key=lambda pair: pair[0]):
         part = "".join(letter for _, letter in pairs)
-        # Without a shaper, what joins and varies emoji would be drawn as boxes.
+        # Without a text shaper, joiners and variation selectors of emoji would be drawn as boxes.
         if part := part.translate({ord(letter): None for letter in _JOINED}):
             yield font, part
 
 
 def advance(letter: str) -> int | None:
-    """The width of a letter in thousandths of the font size; None where Arimo lacks it."""
+    """The width of a letter in thousandths of the font size; None if Arimo lacks it."""
     return round(load_font(arimo(), 1000.0).getlength(letter)) if _has(arimo(), letter) else None
 
 

@@ -24,8 +24,8 @@ _MIN_EMS, _MIN_EMS_WITH_LEGEND = 13.0, 20.0  # width of a figure of which nothin
 class Grid:
     """Figures in rows of ``columns``, below one title and above one caption.
 
-    Plots below each other are equally wide. A legend that all figures have in common is shown once, above them; with
-    ``one_legend``, so are the different entries of all figures.
+    Plots below each other have equal widths. A legend that all figures share is shown once, above them; with
+    ``one_legend``, this also holds for legends that differ.
 
     Raises:
         ValueError: when ``columns`` is not positive, or one of the figures is not a Chart, Scene or Heatmap.
@@ -49,7 +49,7 @@ class Grid:
 
 
 def panel_theme(grid: Grid, width: float, theme: Theme) -> Theme:
-    """The theme of the figures in a grid: with a smaller font where they are narrow."""
+    """The theme of the figures in a grid: with a smaller font if they are narrow."""
     columns = min(grid.columns, max(len(grid.figures), 1))
     if width / columns >= _MIN_WIDTH_OF_FULL_FONT:
         return theme
@@ -59,9 +59,9 @@ def panel_theme(grid: Grid, width: float, theme: Theme) -> Theme:
 def grid_marks(
     grid: Grid, layouts: Sequence[PanelLayout], box: Box, theme: Theme, *, whole: bool = False
 ) -> tuple[list[Mark], float]:
-    """The marks of a grid within the box, and the height of the box; ``layouts`` are those of its figures.
+    """The marks of a grid within the box, and the height of the box; ``layouts`` are the layouts of its figures.
 
-    With ``whole`` no text is left out: where the figures need it, the box is higher, and they are in fewer columns.
+    With ``whole`` no text is left out: if the figures need it, the box is higher and has fewer columns.
     """
     marks: list[Mark] = []
     padding = theme.padding

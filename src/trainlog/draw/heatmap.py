@@ -41,16 +41,16 @@ class Heatmap(Panel):
     Cells without a finite value are grey, and counted below the caption. A matrix finer than the picture is averaged.
 
     Attributes:
-        values: (rows, columns), the first row at the low end of the y axis.
-        x_range, y_range: the outer edges of the matrix; None to count columns and rows from 0, in the middle of cells.
-        label, unit: of the values.
+        values: (rows, columns), with the first row at the low end of the y axis.
+        x_range, y_range: the outer edges of the matrix; None numbers columns and rows from 0, at the middle of cells.
+        label, unit: the label and the unit of the values.
         color_map: ``"viridis"``, ``"diverging"`` (its middle is zero), ``"gray"``, or colours from low to high.
         value_range: the values at the ends of the colour map.
         value_log: whether the values are spaced logarithmically.
-        square: whether a unit is equally long on both axes.
+        square: whether a unit has the same length on both axes.
 
     Raises:
-        ValueError: when ``values`` are not a matrix of numbers, and for a wrong range, map or colour.
+        ValueError: when ``values`` is not a matrix of numbers, and for a wrong range, map or colour.
 
     """
 
@@ -86,7 +86,7 @@ class Heatmap(Panel):
 
 
 class HeatmapLayout:
-    """A heat map whose data are read, before it has its place."""
+    """A heat map whose data have been read, before it is placed."""
 
     def __init__(self, heatmap: Heatmap, theme: Theme) -> None:
         self._matrix: FloatArray = np.asarray(heatmap.values, dtype=np.float64)
@@ -115,7 +115,7 @@ class HeatmapLayout:
         )
 
     def marks(self, axes: Axes) -> list[Mark]:
-        """All marks, with those of the axes."""
+        """All marks, including those of the axes."""
         if not self._matrix.size:
             return [*axes.marks_below, *no_data_marks(axes), *axes.marks_above]
         left, right = axes.to_x(np.array([self._x.low, self._x.high])).tolist()
@@ -153,7 +153,7 @@ class HeatmapLayout:
 
 
 def _sample_colors(color_map: str | Sequence[Color], theme: Theme) -> tuple[Color, ...]:
-    """256 colours: those of the map from low to high, and the one of missing cells."""
+    """256 colours: those of the map from low to high, and the colour of missing cells."""
     anchors = _COLOR_MAPS[color_map] if isinstance(color_map, str) else list(color_map)
     last = len(anchors) - 1
     colors = []
@@ -165,7 +165,7 @@ def _sample_colors(color_map: str | Sequence[Color], theme: Theme) -> tuple[Colo
 
 
 def _block_means(matrix: FloatArray, rows: int, columns: int) -> FloatArray:
-    """The matrix with at most that many rows and columns, each cell the mean of the finite ones that it covers."""
+    """The matrix reduced to at most that many rows and columns; each cell is the mean of the finite cells in it."""
     if matrix.shape == (rows, columns):
         return matrix
     finite = np.isfinite(matrix)

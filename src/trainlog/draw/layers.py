@@ -1,4 +1,4 @@
-"""The marks of a chart with their colours, ready to be drawn: each knows its extent, its legend entry and its shape."""
+"""The marks of a chart with their colours, ready to draw: each knows its extent, its legend entry and its shape."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ _Dash = tuple[float, ...]
 _DASHES: tuple[_Dash, ...] = ((), (7.0, 4.0), (2.0, 4.0), (10.0, 3.0, 2.0, 3.0))
 _THRESHOLD_DASH = (6.0, 4.0)
 _EVENT_DASH = (4.0, 3.0)
-_CLIP_MARGIN = 1010.0  # how far outside of the plot a path is clipped: more than the width of any stroke
+_CLIP_MARGIN = 1010.0  # how far outside the plot a path is clipped: more than the width of any stroke
 _MAX_LONE_DOTS = 200
 _MIN_DENSE_POINTS = 8
 _BLOCK = 1 << 16
 _EDGE_MARK_LENGTH = 7.0
 _MAX_EVENT_LINES = 12  # more events of a type are a rug
 _RUG_HEIGHT = 8.0
-# A spike of a band is a stroke where it is steeper, and higher than this share of the plot and times the usual step.
+# A spike of a band becomes a stroke if it is steeper than this, higher than this share of the plot, and higher than
+# this many times the usual step.
 _NEEDLE_SLOPE, _NEEDLE_HEIGHT, _NEEDLE_NOISE = 4.0, 0.1, 8.0
 _NEEDLE_WIDTH, _NEEDLE_OPACITY = 1.5, 0.7
 
@@ -43,8 +44,8 @@ class Layer(ABC):
     """A mark of a chart with its colour. All arrays hold values that the axes can show.
 
     Attributes:
-        zorder: layers with a higher number cover those with a lower.
-        entry: of the legend.
+        zorder: layers with a higher number cover those with a lower one.
+        entry: the entry in the legend.
         skipped: how many values cannot be drawn.
         x_values: arrays that the x axis must show.
 
@@ -69,7 +70,7 @@ class Layer(ABC):
 
 
 class SeriesLayer(Layer):
-    """A mark that is made of points."""
+    """A mark made of points."""
 
     def __init__(self, series: Series, entry: LegendEntry) -> None:
         self.series, self.entry, self.skipped = series, entry, series.skipped
@@ -98,7 +99,7 @@ class SeriesLayer(Layer):
         return marks
 
     def path_marks(self, points: FloatArray, starts: IntArray | None, plot: Box, opacity: float = 1.0) -> list[Mark]:
-        """A path in pixels as marks; dots make its lone points visible."""
+        """A path in pixels as marks; dots make single points visible."""
         entry, opacity = self.entry, self.entry.opacity * opacity
         if not len(points):
             return []
@@ -118,13 +119,13 @@ def _vertical_lines(
 
 
 def piece_starts(gap_before: NDArray[np.bool_], keep: IntArray) -> IntArray:
-    """Starts of the pieces of the points whose indices are kept; ``gap_before`` is that of all points."""
+    """The starts of the pieces of the points whose indices are kept; ``gap_before`` is for all points."""
     piece = np.cumsum(gap_before)[keep]
     return np.concatenate(([0], np.flatnonzero(np.diff(piece)) + 1)).astype(np.intp)
 
 
 def _column_indices(axes: Axes, x: FloatArray) -> tuple[IntArray, int]:
-    """The pixel column of every x (n,), and how many columns the plot has. There is one more on either side."""
+    """The pixel column of every x (n,), -1 or the number of columns outside the plot; and the number of columns."""
     count = max(int(axes.plot.width), 1)
     columns = np.empty(len(x), dtype=np.intp)
     for first in range(0, len(x), _BLOCK):  # blocks stay in the processor's cache
@@ -136,7 +137,7 @@ def _column_indices(axes: Axes, x: FloatArray) -> tuple[IntArray, int]:
 
 
 def _center_dense_columns(points: FloatArray, columns: IntArray, keep: IntArray, left: float) -> None:
-    """Move the points of a column that stand for many to its middle, so that the filled area looks even."""
+    """Move points that stand for many points of a column to its middle, so that the filled area looks even."""
     column = columns[keep]
     firsts = np.concatenate(([0], np.flatnonzero(np.diff(column)) + 1))
     lasts = np.append(firsts[1:], len(keep)) - 1
@@ -176,7 +177,7 @@ class ScatterLayer(SeriesLayer):
         super().__init__(split_series(scatter.x, scatter.y, x_log=x_log, y_log=y_log), entry)
 
     def marks(self, axes: Axes) -> list[Mark]:
-        """The dots, or strokes that cover the same area where there are many."""
+        """The dots, or strokes that cover the same area if there are many dots."""
         entry = self.entry
         points = axes.to_points(self.series.x, self.series.y)
         visible = axes.plot.expanded(entry.width)
@@ -233,7 +234,7 @@ class _BandLayer(Layer):
         for piece_x, piece_low, piece_high in zip(
             *(np.split(values, starts) for values in (x, low, high)), strict=True
         ):
-            if len(piece_x) == 1:  # one point is an area as wide as a stroke
+            if len(piece_x) == 1:  # a single point becomes an area as wide as a stroke
                 piece_x = piece_x + np.array([-1.0, 1.0])
                 piece_low, piece_high = np.repeat(piece_low, 2), np.repeat(piece_high, 2)
             needles += [_needles(piece_x, piece_high, axes.plot), _needles(piece_x, -piece_low, axes.plot) * (1, -1)]
@@ -249,7 +250,7 @@ class _BandLayer(Layer):
 
 
 def _needles(x: FloatArray, y: FloatArray, plot: Box) -> FloatArray:
-    """The ends (2 n, 2) of strokes in spikes of the edge (x, y), with y downwards: as an area they fade to nothing."""
+    """The ends (2 n, 2) of strokes for spikes of the edge (x, y), with y downwards: as an area they fade to nothing."""
     if len(x) < 3:
         return np.empty((0, 2))
     rise = np.minimum(y[:-2], y[2:]) - y[1:-1]
@@ -283,7 +284,7 @@ class _VLineLayer(Layer):
     zorder = 1
 
     def __init__(self, line: VLine, color: Color, row: int, x_log: bool) -> None:
-        self._row = row  # of the rug, from above
+        self._row = row  # of the rug, from the top
         self.entry = LegendEntry(line.label, "event", color, 1.25, dash=_EVENT_DASH)
         series = split_series(line.x, np.ones(len(line.x)), x_log=x_log)
         self.x, self.skipped = series.x, series.skipped
@@ -301,7 +302,7 @@ class _VLineLayer(Layer):
 
 
 def chart_layers(chart: Chart, theme: Theme) -> tuple[list[Layer], list[TimelineRow]]:
-    """The marks of a chart with the colours and dashes that they get."""
+    """The marks of a chart with their colours and dashes assigned."""
     used_colors = 0
 
     def next_style() -> tuple[Color, _Dash]:
@@ -310,7 +311,7 @@ def chart_layers(chart: Chart, theme: Theme) -> tuple[list[Layer], list[Timeline
         used_colors += 1
         return theme.palette[place], _DASHES[turn % len(_DASHES)]
 
-    # Lines and dots get their colours first, so that these do not depend on bands and timelines between them.
+    # Lines and dots get their colours first, so that bands and timelines between them do not affect these.
     styles = {
         n: next_style() if mark.color is None else (mark.color, ())
         for n, mark in enumerate(chart.marks)

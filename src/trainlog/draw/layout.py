@@ -26,16 +26,16 @@ def layout(
 ) -> Drawing:
     """Arrange a figure on ``width`` by ``height`` pixels; ``theme`` is ``"light"``, ``"dark"`` or a `Theme`.
 
-    Where the plot would get too little height, texts are left out; with ``whole`` the drawing is higher instead.
+    If the plot would get too little height, texts are left out; with ``whole`` the drawing is made higher instead.
 
     Raises:
         ValueError: for an unknown theme, and for a size that is not between 120 x 80 and 16384 x 16384.
-        TypeError: for something that is no figure.
+        TypeError: for an object that is not a figure.
 
     """
     theme = find_theme(theme)
     if not (120 <= width <= _MOST and 80 <= height <= _MOST):
-        raise ValueError(f"a picture is 120 x 80 to {_MOST} x {_MOST} pixels large, not {width} x {height}")
+        raise ValueError(f"a picture must be 120 x 80 to {_MOST} x {_MOST} pixels large, not {width} x {height}")
     box = Box(0.0, 0.0, float(int(width)), float(int(height)))
     if isinstance(figure, Grid):
         small = panel_theme(figure, box.width, theme)
@@ -66,4 +66,4 @@ def _panel_layout(figure: Panel, theme: Theme) -> PanelLayout:
         case Heatmap():
             return HeatmapLayout(figure, theme)
         case _:
-            raise TypeError(f"{type(figure).__name__} is no figure: give a Chart, Scene, Heatmap or Grid")
+            raise TypeError(f"{type(figure).__name__} is not a figure: give a Chart, Scene, Heatmap or Grid")

@@ -1,4 +1,4 @@
-"""The legend: rows of symbols and labels between title and plot, where they cover no data."""
+"""The legend: rows of symbols and labels between the title and the plot, where they cover no data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SYMBOL_WIDTHS = {"line": 22.0, "event": 6.0, "dot": 9.0, "ring": 10.0, "block":
 
 
 class LegendEntry(NamedTuple):
-    """A label, and the symbol of the mark that has it."""
+    """A label, and the symbol of its mark."""
 
     label: str
     kind: Literal["line", "event", "dot", "ring", "block", "more"]
@@ -37,7 +37,7 @@ class LegendEntry(NamedTuple):
 
 
 LegendRow = list[tuple[float, LegendEntry]]
-"""Entries with the x at which they begin."""
+"""Entries, each with the x at which it begins."""
 
 
 def unique_entries(entries: Sequence[LegendEntry]) -> list[LegendEntry]:
@@ -49,10 +49,11 @@ def unique_entries(entries: Sequence[LegendEntry]) -> list[LegendEntry]:
 def legend_rows(
     entries: Sequence[LegendEntry], width: float, limit: int, theme: Theme, more: int = 0, *, whole: bool = False
 ) -> list[LegendRow]:
-    """Entries in at most ``limit`` rows, and in columns when there are more rows than one.
+    """Arrange the entries in at most ``limit`` rows, and in columns if there is more than one row.
 
-    Where columns do not fit, rows are as full as they can be, if ``more`` rows than the limit show all. The last entry
-    says how many others do not fit. With ``whole``, labels are shortened only where they are wider than a row.
+    If columns do not fit, rows are filled as far as possible, provided that ``more`` rows than the limit show all
+    entries. The last entry says how many others do not fit. With ``whole``, labels are shortened only if they are wider
+    than a row.
     """
     if not entries or limit < 1:
         return []
@@ -68,7 +69,7 @@ def legend_rows(
         for count in range(len(shown), 0, -1)
         if count == 1 or float(_column_widths(widths, count).sum()) + _ENTRY_GAP * (count - 1) <= width
     )
-    enough = 1 if whole and columns == 1 else limit  # a single long label would be a reason for many rows
+    enough = 1 if whole and columns == 1 else limit  # otherwise a single long label would cause many rows
     if len(shown) > columns * enough and len(rows := _flowing_rows(shown, widths, width)) <= limit + more:
         return rows
     if len(shown) > columns * limit:
@@ -83,7 +84,7 @@ def legend_rows(
 
 
 def _flowing_rows(entries: Sequence[LegendEntry], widths: Sequence[float], width: float) -> list[LegendRow]:
-    """Rows as full as they can be, without columns."""
+    """Rows filled as far as possible, without columns."""
     rows: list[LegendRow] = []
     end = math.inf
     for entry, own in zip(entries, widths, strict=True):

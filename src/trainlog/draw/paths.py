@@ -1,4 +1,4 @@
-"""Geometry of paths: clipping without a change of slope, and dashes."""
+"""The geometry of paths: clipping that keeps slopes, and dashes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["clip_path", "dashed"]
 
 
 def clip_path(points: FloatArray, starts: IntArray | None, box: Box) -> tuple[FloatArray, IntArray | None]:
-    """A path (n, 2) and the starts of its pieces, moved onto the edge of the box where it lies outside.
+    """A path (n, 2) and the starts of its pieces, with parts outside the box moved onto its edge.
 
-    A point is added where a segment crosses an edge. The parts that run along the edge are not part of the path: the
-    box must be larger than the visible area.
+    A point is added where a segment crosses an edge. The parts along the edge do not belong to the path, so the box
+    must be larger than the visible area.
     """
     edges = ((0, box.x, -1.0), (0, box.right, 1.0), (1, box.y, -1.0), (1, box.bottom, 1.0))
     for axis, edge, outward in edges:
@@ -27,7 +27,7 @@ def clip_path(points: FloatArray, starts: IntArray | None, box: Box) -> tuple[Fl
         before = np.flatnonzero(crossing)
         fraction = beyond[before] / (beyond[before] - beyond[before + 1])
         added = points[before] + fraction[:, np.newaxis] * (points[before + 1] - points[before])
-        points = np.insert(points, before + 1, added, axis=0)  # a copy, which may be changed
+        points = np.insert(points, before + 1, added, axis=0)  # a copy, which can be modified
         if starts is not None:
             starts = starts + np.searchsorted(before, starts)
         points[:, axis] = np.minimum(points[:, axis] * outward, edge * outward) * outward
@@ -35,7 +35,7 @@ def clip_path(points: FloatArray, starts: IntArray | None, box: Box) -> tuple[Fl
 
 
 def dashed(points: FloatArray, pattern: tuple[float, ...]) -> list[FloatArray]:
-    """The drawn parts of a path (n, 2), each (m, 2): lengths of ``pattern`` are drawn and left out in turn."""
+    """The drawn parts of a path (n, 2), each (m, 2): lengths of ``pattern`` are alternately drawn and left out."""
     lengths = np.hypot(*np.diff(points, axis=0).T)
     distance = np.concatenate(([0.0], np.cumsum(lengths)))
     total = float(distance[-1])

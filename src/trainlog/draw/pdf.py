@@ -1,4 +1,4 @@
-"""A drawing as a PDF, with the fpdf2 library: vectors, and text in embedded fonts."""
+"""A drawing as a PDF, by the fpdf2 library: vectors, and text in embedded fonts."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["pdf"]
 
-_POINT: Final = 0.75  # of a pixel of CSS
-_DATE: Final = datetime(2000, 1, 1, tzinfo=UTC)  # so that one drawing is one file
+_POINT: Final = 0.75  # per CSS pixel
+_DATE: Final = datetime(2000, 1, 1, tzinfo=UTC)  # fixed, so that equal drawings give equal files
 
 
 def pdf(drawing: Drawing) -> bytes:
-    """The drawing as a PDF of one page, an inch for 96 pixels. Only the letters that are used are embedded.
+    """The drawing as a PDF of one page, at 96 pixels per inch. Only the letters in use are embedded.
 
-    The same drawing is the same bytes with the same versions of fpdf2, fontTools and zlib, and the same fonts.
+    The same drawing gives the same bytes with the same versions of fpdf2, fontTools and zlib, and the same fonts.
 
     Raises:
         ModuleNotFoundError: when fpdf2, of the extra ``paper``, is not installed.
@@ -50,7 +50,7 @@ def pdf(drawing: Drawing) -> bytes:
 
 
 class _Page:
-    """A page on which marks are drawn one after the other."""
+    """A page on which marks are drawn one after another."""
 
     def __init__(self, document: FPDF) -> None:
         self._document = document

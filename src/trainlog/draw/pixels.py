@@ -1,8 +1,8 @@
 """Pixels as a PNG.
 
-Pictures of figures have large areas of one colour. Rows that are stored as the difference to the row above, and little
-compressed, make files about as large as Pillow's, which tries five filters on each row. ISA-L compresses them as much
-as zlib does, in about an eighth of its time.
+Pictures of figures have large areas of one colour. Rows stored as the difference from the row above, with light
+compression, make files about as large as Pillow's, which tries five filters on each row. ISA-L compresses them as much
+as zlib does, in about an eighth of the time.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _INCH = 0.0254  # metres
 def png_file(
     pixels: NDArray[Any], palette: Sequence[Color] = (), *, dpi: float | None = None, compress: bool = True
 ) -> bytes:
-    """A PNG of pixels: uint8 (height, width, 3), or indices (height, width) of a *palette*.
+    """A PNG of pixels: uint8 (height, width, 3), or indices (height, width) into a *palette*.
 
     Without *compress* the bytes do not depend on the version of a compressor.
     """
     height, width = pixels.shape[:2]
     rows = np.ascontiguousarray(pixels, dtype=np.uint8).reshape(height, -1)
     scan = np.empty((height, rows.shape[1] + 1), dtype=np.uint8)
-    scan[:, 0] = 0  # a row begins with the number of its filter
+    scan[:, 0] = 0  # a row begins with its filter type
     if palette or not compress:
         scan[:, 1:] = rows
     else:
-        scan[1:, 0] = 2  # the difference to the row above
+        scan[1:, 0] = 2  # the difference from the row above
         scan[0, 1:] = rows[0]
         np.subtract(rows[1:], rows[:-1], out=scan[1:, 1:])
     if compress:
@@ -58,7 +58,7 @@ def png_file(
 
 
 def _stored(data: bytes) -> bytes:
-    """Bytes as a zlib stream of blocks that are not compressed."""
+    """Bytes as a zlib stream of uncompressed blocks."""
     stored = b"\x78\x01"
     for start in range(0, len(data), _MAX_STORED_BLOCK):
         block = data[start : start + _MAX_STORED_BLOCK]

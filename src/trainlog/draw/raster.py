@@ -1,8 +1,8 @@
 """A drawing as pixels.
 
-A picture is an array of pixels, into which marks are blended one after the other. What a mark covers of each pixel is
-computed (`trainlog.draw.coverage`) for a whole mark at once, so that its opacity is applied once, however often the
-mark crosses itself. Pillow, which draws letters, is loaded by the first text, not before.
+A picture is an array of pixels, into which marks are blended one after another. The share of each pixel that a mark
+covers is computed (`trainlog.draw.coverage`) for the whole mark at once, so that its opacity is applied once, however
+often the mark crosses itself. Pillow, which draws letters, is not loaded before the first text.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ if TYPE_CHECKING:
 __all__ = ["png", "rasterize"]
 
 _MAX_SLICES = 8  # of a column of pixels
-_DPI = 96  # of a drawing: a pixel is that of CSS
-_STEPS = 4  # places of a letter within a pixel
+_DPI = 96  # of a drawing: its pixels are CSS pixels
+_STEPS = 4  # possible places of a letter within a pixel
 
 Pixels = NDArray[np.uint8]
 Weights = NDArray[np.uint16]
 
 
 def png(drawing: Drawing, scale: float = 2) -> bytes:
-    """The drawing as a PNG of ``scale`` times its size, which says how many pixels are an inch.
+    """The drawing as a PNG of ``scale`` times its size, with its resolution in pixels per inch.
 
-    The same drawing is the same pixels everywhere as long as all of its letters are in Arimo. Other letters depend on
-    the fonts of the system, see `trainlog.draw.fonts`.
+    The same drawing gives the same pixels everywhere as long as all of its letters are in Arimo. Other letters depend
+    on the fonts of the system; see `trainlog.draw.fonts`.
 
     Raises:
         ValueError: unless ``scale`` lies between 0.25 and 8.
@@ -73,14 +73,14 @@ def rasterize(drawing: Drawing, scale: float = 1) -> Pixels:
 
 
 class _Canvas:
-    """Pixels into which marks are drawn one after the other; in flat rows of (3 * width,), which are fast."""
+    """Pixels into which marks are drawn one after another, as flat rows of (3 * width,), which are fast."""
 
     def __init__(self, rows: Pixels, scale: float) -> None:
         self._rows, self._scale = rows, scale
         self._slices = min(max(2, round(_MAX_SLICES / scale)), _MAX_SLICES)
 
     def draw(self, marks: Sequence[Mark], clip: Box) -> None:
-        """Draw the parts of the marks that lie inside of ``clip``, in pixels."""
+        """Draw the parts of the marks that lie inside ``clip``, in pixels."""
         scale, slices = self._scale, self._slices
         for mark in marks:
             match mark:
@@ -89,7 +89,7 @@ class _Canvas:
                     if mark.dash:
                         pattern = tuple(length * scale for length in mark.dash)
                         lines = [dash for line in lines for dash in dashed(line, pattern)]
-                    # A line of no width is seen as well.
+                    # A line of zero width is visible as well.
                     width = max(mark.width * scale, 1 / slices)
                     self._fill(mark, stroke_tiles(lines, width, clip, slices, is_round=not mark.dash))
                 case Polygon():
@@ -119,7 +119,7 @@ class _Canvas:
             self._blend(x, y, _of_channels(_faded(coverage, mark.opacity)), paint)
 
     def _blend(self, x: int, y: int, weight: Weights, paint: Pixels) -> None:
-        """Blend *paint* into the pixels right of and below (x, y); a weight of `FULL` covers what was there."""
+        """Blend *paint* into the pixels to the right of and below (x, y); a weight of `FULL` replaces them."""
         height, width = weight.shape
         top, left = max(-y, 0), max(-3 * x, 0)
         target = self._rows[y + top : max(y + height, 0), 3 * x + left : max(3 * x + width, 0)]
@@ -165,7 +165,7 @@ class _Canvas:
         size = round(mark.size * self._scale, 2)
         x, y = mark.x * self._scale, mark.y * self._scale
         along, base = (-y, x) if mark.vertical else (x, y)
-        # Quarters of a pixel, so that equal labels of several figures are drawn once.
+        # Quarters of a pixel, so that equal labels of several figures are rendered once.
         length = _text_length(mark.text, size)
         start = math.floor((along - {"start": 0.0, "middle": length / 2, "end": length}[mark.anchor]) * _STEPS + 0.5)
         left, part = divmod(start, _STEPS)
@@ -183,7 +183,7 @@ def _of_channels(coverage: Weights) -> Weights:
     """The weight of each pixel for its red, green and blue, as flat rows."""
     height, width = coverage.shape
     weights = np.empty((height, width, 3), np.uint16)
-    for channel in range(3):  # in half the time of np.repeat
+    for channel in range(3):  # twice as fast as np.repeat
         weights[..., channel] = coverage
     return weights.reshape(height, -1)
 
@@ -195,14 +195,14 @@ def _faded(coverage: Weights, opacity: float) -> Weights:
 
 
 def _cover(low: float, high: float) -> tuple[int, NDArray[np.uint32]]:
-    """The first pixel of a part of an axis, and the share of each pixel that the part covers."""
+    """The first pixel of an interval on an axis, and the share of each pixel that the interval covers."""
     first = math.floor(low)
     edges = np.arange(first, math.ceil(high) + 1)
     return first, (np.diff(np.clip(edges, low, high)) * FULL).astype(np.uint32)
 
 
-_EXACT_SIZE = 1000.0  # pixels of a font whose advances are not rounded
-_MARGIN = 2  # pixels left of a text, for letters that begin before their place
+_EXACT_SIZE = 1000.0  # a font size in pixels at which advances are not rounded
+_MARGIN = 2  # pixels to the left of a text, for letters that begin before their place
 
 
 @lru_cache(maxsize=2048)
@@ -212,13 +212,13 @@ def _text_length(text: str, size: float) -> float:
 
 @lru_cache(maxsize=8192)
 def _advance(path: Path, letter: str, size: float) -> float:
-    # That of a small font is rounded to whole pixels: a line of text would not be as wide as its layout expects.
+    # The advance in a small font is rounded to whole pixels: a line of text would not be as wide as its layout expects.
     large = EMOJI_SIZE if is_emoji_font(path) else _EXACT_SIZE
     return load_font(path, large).getlength(letter) * size / large
 
 
 def _ascent(size: float) -> int:
-    """The height of the mask of a text above its base line."""
+    """The height of the mask of a text above its baseline."""
     return math.ceil(size * 1.15)
 
 
@@ -228,13 +228,13 @@ def _height(size: float) -> int:
 
 
 def _overhang(size: float) -> int:
-    """How far a letter may begin before its place, and end behind it, such as an accent of the letter before."""
+    """How far a letter may begin before its place and end after it, such as an accent on the previous letter."""
     return math.ceil(size * 0.75)
 
 
 @lru_cache(maxsize=2048)
 def _text_layers(text: str, size: float, x: float, y: float, vertical: bool) -> list[tuple[Weights, Pixels | None]]:
-    """The weights of a line of text that begins at (x, y), which are parts of a pixel, and of its emoji with colors."""
+    """The weights of a line of text that begins at (x, y), given as fractions of a pixel, and its emoji with colors."""
     from PIL import Image
 
     height, margin = _height(size), _overhang(size)
@@ -263,7 +263,7 @@ def _text_layers(text: str, size: float, x: float, y: float, vertical: bool) -> 
 
 @lru_cache(maxsize=4096)
 def _letter(path: Path, letter: str, size: float, x: float, y: float) -> Pixels:
-    """The mask of a letter, which begins right of an overhang of `_overhang` pixels, and is as high as a line."""
+    """The mask of a letter, which begins after an overhang of `_overhang` pixels and is as high as a line."""
     from PIL import Image, ImageDraw
 
     margin = _overhang(size)
@@ -284,7 +284,7 @@ def _emoji(path: Path, letter: str, size: float) -> Image.Image:
 
 
 def _weights(levels: Pixels) -> Weights:
-    """Levels from 0 to 255 as weights of flat rows, from 0 to `FULL`."""
+    """Levels from 0 to 255 as weights in flat rows, from 0 to `FULL`."""
     weights = _of_channels(levels.astype(np.uint16))
     weights += weights >> 7
     return weights

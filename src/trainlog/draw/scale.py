@@ -13,10 +13,10 @@ from trainlog.draw.drawing import FloatArray
 __all__ = ["Range", "Scale", "check_range"]
 
 Range = tuple[float | None, float | None]
-"""The limits of an axis; ``None`` is taken from the data."""
+"""The limits of an axis; ``None`` means a limit from the data."""
 
 _MAX_FLOAT = sys.float_info.max
-# Limits that are closer than this cannot hold ticks that differ, neither relative to their size nor in floats.
+# Limits closer than this, relative to their size, leave no room for distinct ticks in floats.
 _MIN_RELATIVE_SPAN = 1e-13
 _MIN_SPAN = 1e-303
 _MIN_LOG_SPAN = 1e-10
@@ -27,7 +27,7 @@ def check_range(limits: object, name: str, log: bool) -> Range | None:
     """The pair of limits as floats.
 
     Raises:
-        ValueError: unless they are finite, in order, and positive for ``log``; it calls them ``name``.
+        ValueError: unless they are finite, in order, and positive for ``log``; the message calls them ``name``.
 
     """
     if limits is None:
@@ -45,7 +45,7 @@ def check_range(limits: object, name: str, log: bool) -> Range | None:
 
 
 class Scale(NamedTuple):
-    """An axis from ``low`` to ``high``: values when linear, their decimal logarithms when ``log``."""
+    """An axis from ``low`` to ``high``: values if linear, their decimal logarithms if ``log``."""
 
     low: float
     high: float
@@ -64,7 +64,7 @@ class Scale(NamedTuple):
     ) -> Scale:
         """The scale that shows the values from ``low`` to ``high``, with ``pad`` of their span on both sides.
 
-        ``limits`` are kept as they are where they are not None. Values that are all alike get space around them. With
+        ``limits`` that are not None are kept unchanged. Values that are all alike get space around them. With
         ``stop_at_zero``, values that are all at or above zero are not padded below it.
         """
         first, last = limits or (None, None)
@@ -72,7 +72,7 @@ class Scale(NamedTuple):
         high = high if last is None else last
         if log:
             low, high = math.log10(low), math.log10(high)
-        if high < low:  # one limit was given, and all values lie beyond it
+        if high < low:  # one limit was given, and all values are beyond it
             low, high = (low, low) if first is not None else (high, high)
         size = max(abs(low), abs(high))
         half = high / 2 - low / 2
@@ -93,7 +93,7 @@ class Scale(NamedTuple):
         return Scale(max(middle - half, -_MAX_FLOAT), min(middle + half, _MAX_FLOAT))
 
     def position(self, values: FloatArray) -> FloatArray:
-        """Where finite values (n,) lie: 0 at the low end, 1 at the high end, at most a billion spans beyond."""
+        """The positions of finite values (n,): 0 at the low end, 1 at the high end, at most a billion spans beyond."""
         factor = self._factor()
         low, high = self.low * factor, self.high * factor
         with np.errstate(all="ignore"):
@@ -112,7 +112,7 @@ class Scale(NamedTuple):
         return min(max((value * factor - low) / (high - low), -_MAX_POSITION), _MAX_POSITION)
 
     def _factor(self) -> float:
-        """A power of two by which limits and values are multiplied before they are subtracted."""
+        """A power of two by which limits and values are multiplied before subtraction."""
         if max(abs(self.low), abs(self.high)) > 1e300:
             return 2.0**-8  # the span itself would be infinite
         return 2.0**200 if self.high - self.low < 1e-290 else 1.0  # differences would be denormal

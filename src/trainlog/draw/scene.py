@@ -23,7 +23,7 @@ from trainlog.draw.theme import Theme
 __all__ = ["Scene", "SceneLayout"]
 
 _PAD = 0.1
-# From viridis, without its brightest colors, which cannot be seen on white.
+# From viridis, without its brightest colors, which are invisible on white.
 _TIME_COLORS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#a5c800")
 _ARROWS = 8
 _ARROW_LENGTH = 9.0
@@ -38,16 +38,16 @@ class Scene(Panel):
 
     Attributes:
         x, y: (n,) of any numeric type; NaN is a gap.
-        label: of the path in the legend.
-        color: of the path; None for the first one of the theme.
-        width: of the path, in pixels.
+        label: the label of the path in the legend.
+        color: the color of the path; None for the first one of the theme.
+        width: the width of the path in pixels.
         highlight: index of the current point of an animation; the path is faint after it.
         by_time: whether the color of the path shows the time, from dark to bright, and arrows its direction.
         marks: further paths (`Line`) and places (`Scatter`), drawn below the path.
         path: x and y as a line.
 
     Raises:
-        ValueError: as `Line`, for a wrong range, and for a ``highlight`` that is no index of the path.
+        ValueError: as for `Line`, for a wrong range, and for a ``highlight`` that is not an index of the path.
 
     """
 
@@ -74,7 +74,7 @@ class Scene(Panel):
             if not isinstance(mark, Line | Scatter):
                 raise ValueError(f"a scene can hold Line and Scatter, not {type(mark).__name__}")
         if self.highlight is not None and not -len(path.x) <= self.highlight < len(path.x):
-            raise ValueError(f"highlight {self.highlight} is no index of a path of {len(path.x)} points")
+            raise ValueError(f"highlight {self.highlight} is not an index of a path of {len(path.x)} points")
 
 
 class _PathLayer(SeriesLayer):
@@ -93,7 +93,7 @@ class _PathLayer(SeriesLayer):
 
 
 class SceneLayout:
-    """A scene whose data are read, before it has its place."""
+    """A scene whose data have been read, before it is placed."""
 
     def __init__(self, scene: Scene, theme: Theme) -> None:
         self._scene = scene
@@ -130,7 +130,7 @@ class SceneLayout:
         )
 
     def marks(self, axes: Axes) -> list[Mark]:
-        """All marks, with those of the axes."""
+        """All marks, including those of the axes."""
         inside = [mark for layer in (*self._other_paths, *self._places) for mark in layer.marks(axes)]
         inside += self._main_path(axes)
         inside += [mark for layer in (*self._other_paths, self._path) for mark in layer.edge_marks(axes)]
@@ -167,7 +167,7 @@ class SceneLayout:
         return marks
 
     def _timed_marks(self, axes: Axes, colors: Sequence[Color]) -> list[Mark]:
-        """The path in one color for each part of its time, with arrows."""
+        """The path with one color per part of its time, and with arrows."""
         series, count = self._path.series, len(colors)
         gaps = series.gap_before if series.gap_before is not None else np.zeros(len(series.x), np.bool_)
         bounds = np.linspace(0, len(series.x) - 1, count + 1).astype(int)

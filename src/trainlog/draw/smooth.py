@@ -1,4 +1,4 @@
-"""Smoothing of all of the data, in time that does not depend on the window."""
+"""Smoothing of whole curves, in time that does not depend on the window."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["centered_average", "ema", "moving_average"]
 def moving_average(values: ArrayLike, window: int) -> FloatArray:
     """The mean of each value and the ``window - 1`` before it, (n,) float64 from (n,).
 
-    The first windows hold only the values that there are. NaN and infinities do not count; the average of a window
-    of nothing else is NaN. O(n). Values before the window leave no rounding error, because nothing is added and
-    subtracted again.
+    The first windows hold only the existing values. NaN and infinities do not count; the average of a window without
+    other values is NaN. O(n). Values before the window leave no rounding error, because nothing is added and subtracted
+    again.
 
     Raises:
         ValueError: when ``window`` is smaller than 1 or ``values`` is not one-dimensional.
@@ -44,16 +44,16 @@ def moving_average(values: ArrayLike, window: int) -> FloatArray:
 
 
 def centered_average(values: ArrayLike, window: int) -> FloatArray:
-    """The mean of each value and as many before as after it, (n,) float64 from (n,).
+    """The mean of each value and equally many before and after it, (n,) float64 from (n,).
 
-    The window has ``window`` values, one more where that is even. It shrinks at both ends, where one side has fewer
-    values: there it is the line through its values by least squares, at the place of the average, and not beyond the
-    lowest and highest of them. So a straight line stays what it is, nothing is moved in x, and the ends are no single
-    values. NaN and infinities do not count; before the first and after the last finite value, and in a window of
-    nothing else, the average is NaN. O(n).
+    The window has ``window`` values, or one more if that is even. It shrinks at both ends, where one side has fewer
+    values: there the result is the least squares line through the values, at the place of the average, and within their
+    lowest and highest. So a straight line is unchanged, nothing is shifted in x, and the ends are not single values.
+    NaN and infinities do not count; before the first and after the last finite value, and in a window without finite
+    values, the average is NaN. O(n).
 
     Raises:
-        ValueError: as `moving_average`.
+        ValueError: as for `moving_average`.
 
     """
     column = as_column(values, "values")
@@ -68,7 +68,7 @@ def centered_average(values: ArrayLike, window: int) -> FloatArray:
 
 
 def _line_at_start(values: FloatArray) -> FloatArray:
-    """The lines through the first n + 1, n + 2, ... 2 n of 2 n values, the first at the first place and so on, (n,)."""
+    """The lines through the first n + 1, n + 2, ... 2 n of 2 n values, at the first, second, ... place, (n,)."""
     half = len(values) // 2
     finite = np.isfinite(values)
     if not finite.any():
@@ -92,7 +92,7 @@ def _line_at_start(values: FloatArray) -> FloatArray:
 
 
 def _scaled(values: FloatArray) -> tuple[FloatArray, int]:
-    """Values that can be summed without overflow or loss, and the power of two by which they were divided."""
+    """The values scaled so that sums neither overflow nor lose digits, and the power of two that divided them."""
     largest = max(float(values.max()), -float(values.min()))
     if 1e-200 < largest < 1e200 or largest == 0:
         return values, 0
@@ -112,7 +112,7 @@ def _window_sums(values: FloatArray, window: int) -> FloatArray:
     padded.reshape(-1)[window : window + len(values)] = values
     heads = np.cumsum(padded[1:], axis=1)
     tails = padded[:-1, ::-1]
-    np.cumsum(tails, axis=1, out=tails)  # in place, as fresh memory costs more than the sums
+    np.cumsum(tails, axis=1, out=tails)  # in place, because new memory costs more than the sums
     heads[:, :-1] += padded[:-1, 1:]
     return heads.reshape(-1)[: len(values)]
 

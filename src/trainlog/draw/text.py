@@ -1,7 +1,7 @@
 """Width, shortening and wrapping of text.
 
-Widths are those of Arimo, and so of Arial, Helvetica and Liberation Sans. Letters that Arimo lacks count as one width
-on every machine, whichever font draws them, so that the same figure is laid out in the same way everywhere.
+Widths are those of Arimo, and thus of Arial, Helvetica and Liberation Sans. Letters that Arimo lacks count as one width
+on every machine, whichever font draws them, so that the same figure is laid out identically everywhere.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ __all__ = ["CAP_HEIGHT", "clean", "shorten", "text_width", "wrap"]
 
 _ELLIPSIS: Final = "…"
 CAP_HEIGHT: Final = 0.7
-"""Height of capital letters and digits, as a fraction of the font size."""
+"""The height of capital letters and digits, as a fraction of the font size."""
 
-# So that layout opens no font for most figures. In thousandths of the font size.
+# In thousandths of the font size. With these, layout opens no font for most figures.
 # fmt: off
 _ADVANCES: Final = dict(zip(map(chr, range(32, 127)), (
     278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556, 556, 556, 556,
@@ -28,7 +28,7 @@ _ADVANCES: Final = dict(zip(map(chr, range(32, 127)), (
 ), strict=True)) | {"−": 584, "–": 556, "…": 1000, "±": 549, "°": 400} | dict.fromkeys("ìíîï", 278)
 # fmt: on
 
-# Everything that XML 1.0 forbids, the other control characters, and those that change the writing direction.
+# Everything that XML 1.0 forbids, other control characters, and characters that change the writing direction.
 _FORBIDDEN: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )
@@ -36,7 +36,7 @@ _SPACES: Final = re.compile(r"\s+")
 
 
 def clean(text: object) -> str:
-    """One line of text that XML can hold: without control characters, each run of white space as one space."""
+    """One line of text that XML can hold: without control characters, and with each run of white space as one space."""
     return _SPACES.sub(" ", _FORBIDDEN.sub("", str(text))).strip()
 
 
@@ -62,7 +62,7 @@ def text_width(text: str, size: float) -> float:
 
 
 def shorten(text: str, size: float, width: float) -> str:
-    """The text, or as much of it as fits into ``width`` pixels with an ellipsis; empty when none does."""
+    """The text, or as much of it as fits into ``width`` pixels with an ellipsis; empty if nothing fits."""
     if text_width(text, size) <= width:
         return text
     remaining = width * 1000 / size - _ADVANCES[_ELLIPSIS]

@@ -1,4 +1,4 @@
-"""The look of a picture: its colours and font size."""
+"""The look of a picture: its colours and its font size."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Theme:
     """Colours and font size of a picture.
 
     Attributes:
-        background: of the picture.
-        text: colour of title, labels and legend.
-        muted: colour of tick labels, caption, thresholds and events.
-        grid: colour of grid lines.
-        axis: colour of axes and ticks.
-        missing: colour of the cells of a heat map that have no value.
-        palette: colours for the marks that have none of their own, in order, then again with dashes. The colours of
-            the two built-in palettes differ for people with any of the common kinds of colour blindness; they are
-            arranged from those that M. Okabe and K. Ito published.
-        events: colours for events that have none of their own; lines and strips have none of them.
-        font_size: of labels and legend, in pixels. The title is larger and the tick labels are smaller.
+        background: the colour of the background.
+        text: the colour of title, labels and legend.
+        muted: the colour of tick labels, caption, thresholds and events.
+        grid: the colour of grid lines.
+        axis: the colour of axes and ticks.
+        missing: the colour of heat map cells without a value.
+        palette: colours for marks without a colour, in order, then again with dashes. The colours of the two built-in
+            palettes are distinguishable with any of the common kinds of colour blindness; they are based on those that
+            M. Okabe and K. Ito published.
+        events: colours for events without a colour; lines and strips use none of them.
+        font_size: the size of labels and legend in pixels. The title is larger and the tick labels are smaller.
 
     Raises:
         ValueError: for a wrong colour, an empty palette, or a font size that is not between 4 and 200.
@@ -95,7 +95,7 @@ _BY_NAME: Final = {"light": LIGHT, "dark": DARK}
 
 
 def find_theme(theme: object) -> Theme:
-    """The theme of that name, or the theme itself.
+    """The theme with that name, or the theme itself.
 
     Raises:
         ValueError: when there is no such theme.

@@ -1,4 +1,4 @@
-"""Tick positions and their labels, which have as few digits as distinguish them.
+"""Tick positions and their labels, which have as few digits as needed to distinguish them.
 
 Ticks are whole numbers (mantissas) times a power of ten until they are written, so that rounding errors such as that
 of 0.1 + 0.2 never show.
@@ -33,10 +33,10 @@ class Ticks(NamedTuple):
     """Ticks of one axis.
 
     Attributes:
-        values: where the ticks are.
-        labels: what is written at them.
-        offset: a number to be added to all labels, as in 1M + 0.0002; empty when there is none.
-        minor: the values of ticks without a label.
+        values: the positions of the ticks.
+        labels: the labels of the ticks.
+        offset: a number to add to all labels, as in 1M + 0.0002; empty if there is none.
+        minor: the positions of ticks without a label.
 
     """
 
@@ -47,10 +47,10 @@ class Ticks(NamedTuple):
 
 
 def axis_ticks(scale: Scale, count: int, unit: str | None = None, *, whole: bool = False) -> Ticks:
-    """About ``count`` ticks inside of the scale, at whole numbers only if they are to be ``whole``.
+    """About ``count`` ticks within the scale; with ``whole`` only at whole numbers.
 
-    The unit ``"s"`` writes seconds as µs, ms, s, min, h and d, and those since 1970 of the years from 2000 to 2100 as
-    dates and times in UTC.
+    The unit ``"s"`` writes seconds as µs, ms, s, min, h and d. Seconds since 1970 that fall in the years 2000 to 2100
+    are written as dates and times in UTC.
     """
     count = max(count, 2)
     if scale.log:
@@ -84,7 +84,7 @@ def _linear_ticks(low: float, high: float, count: int, min_step: float = 0.0) ->
     mantissas: list[int] = []
     chosen = 0
     for step, exponent in ((n, top - down) for down in range(4) for n in (5, 2, 1)):
-        # The finest of the steps that are not too fine; a finer one only where that has no two multiples.
+        # The finest step that is not too fine; a finer one only if that step has fewer than two multiples.
         size = _power(step, exponent)
         if (size < ideal * 0.75 and len(mantissas) >= 2) or size < min_step:
             break
@@ -93,7 +93,7 @@ def _linear_ticks(low: float, high: float, count: int, min_step: float = 0.0) ->
 
 
 def _labeled(mantissas: Sequence[int], exponent: int, suffix: str) -> Ticks:
-    """Ticks with their labels; a suffix of ``"s"`` becomes ms or µs for small values."""
+    """Ticks with their labels; the suffix ``"s"`` becomes ms or µs for small values."""
     largest = _power(max(map(abs, mantissas), default=0), exponent)
     shift = 0
     if suffix == "s" and 1e-6 <= largest < 1:
@@ -107,14 +107,14 @@ def _labeled(mantissas: Sequence[int], exponent: int, suffix: str) -> Ticks:
 
 
 def _labels_and_offset(mantissas: Sequence[int], exponent: int) -> tuple[list[str], str]:
-    """Labels, and the offset that they leave out where the numbers differ only in their last digits."""
+    """The labels, and the offset that they leave out if the numbers differ only in their last digits."""
     if len(mantissas) > 1:
         lowest, highest = min(mantissas), max(mantissas)
         digits = len(str(max(abs(lowest), abs(highest)))) - _common_zeros(mantissas)
         if (lowest > 0 or highest < 0) and digits > _MAX_DIGITS:
             unit = 10 ** len(str(highest - lowest))
             middle = (lowest + highest) // 2
-            # The number near them with the shortest label: 1M rather than 999.999k.
+            # A number near them with the shortest label: 1M rather than 999.999k.
             candidates = [lowest // unit * unit, (middle + unit // 2) // unit * unit]
             offset = max(candidates, key=lambda number: _common_zeros([number]))
             if offset:
@@ -129,7 +129,7 @@ def _common_zeros(mantissas: Sequence[int]) -> int:
 
 
 def _format(mantissas: Sequence[int], exponent: int) -> list[str]:
-    """The numbers mantissa x 10^exponent, all with the same suffix, and with as few digits as possible."""
+    """The numbers mantissa x 10^exponent, all with the same suffix and as few digits as possible."""
     largest = max(map(abs, mantissas), default=0)
     magnitude = len(str(largest)) - 1 + exponent
     if -3 <= magnitude < 4:
@@ -176,7 +176,7 @@ def _within(value: float, scale: Scale) -> bool:
 
 
 def _date_ticks(scale: Scale, count: int) -> Ticks | None:
-    """Ticks at round times of the day, days or months, in UTC; None where they are closer than a second."""
+    """Ticks at round times of day, days or months, in UTC; None if they are closer than a second."""
     low, high = (datetime.fromtimestamp(math.floor(end), UTC) for end in (scale.low, scale.high))
     ideal = (scale.high - scale.low) / count
     steps = [step for step in _TIME_STEPS if step < _DAY] + [days * _DAY for days in _DAY_STEPS]
@@ -212,7 +212,7 @@ def _date_ticks(scale: Scale, count: int) -> Ticks | None:
 
 
 def _time_ticks(low: float, high: float, count: int) -> Ticks | None:
-    """Ticks at round times, or None where a plain number of seconds is rounder or the times are too large."""
+    """Ticks at round times; None if a plain number of seconds is rounder or the times are too large."""
     ideal = (high - low) / count
     if ideal < 0.5 or max(abs(low), abs(high)) > 1e5 * _DAY:
         return None

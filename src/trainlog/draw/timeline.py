@@ -1,4 +1,4 @@
-"""A timeline of states in its row below a chart."""
+"""A timeline of states, in its row below a chart."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["TimelineRow"]
 
 
 class TimelineRow:
-    """A `StateTimeline` with its colours: its own, or softened ones of the theme after the ``used_colors`` first.
+    """A `StateTimeline` with its colours: its own, or softened ones of the theme after the first ``used_colors``.
 
     Attributes:
-        label: of the row.
-        entries: of the legend, one for every name.
-        x_values: what the x axis must show.
+        label: the label of the row.
+        entries: the entries of the legend, one for every name.
+        x_values: the values that the x axis must show.
 
     """
 
@@ -44,7 +44,7 @@ class TimelineRow:
         marks: list[Mark] = [Rect(row.x, row.y, row.width, row.height, axes.theme.grid, 0.6)]
         if not len(timeline.category):
             return marks
-        # On a log axis, what is not positive lies at the low end.
+        # On a log axis, values that are not positive are at the low end.
         places = np.maximum(timeline.x, 5e-324) if axes.x.log else timeline.x
         edges = np.clip(np.append(axes.x.position(places[:-1]), 1.0) * row.width, 0.0, row.width)
         edges, category = _merge_narrow_runs(edges, timeline.category, int(row.width))
@@ -62,9 +62,9 @@ class TimelineRow:
 def _merge_narrow_runs(edges: FloatArray, category: IntArray, columns: int) -> tuple[FloatArray, IntArray]:
     """Edges (n + 1,) and categories (n,) of at most ``columns`` runs.
 
-    Where runs are narrower than a pixel, each pixel column gets one of the categories in it: the one that has covered
-    most so far and got least, so that a category has as many columns as it covers. The most frequent one of each column
-    would have nearly all.
+    Where runs are narrower than a pixel, each pixel column gets one of the categories in it: the one that so far has
+    covered most compared with the columns it got, so that each category gets as many columns as it covers. Always
+    choosing the most frequent category of a column would give it nearly all columns.
     """
     if len(category) <= columns:
         return edges, category

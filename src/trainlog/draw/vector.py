@@ -20,18 +20,18 @@ from trainlog.draw.text import clean
 __all__ = ["svg"]
 
 _MAX_CELL_PATHS = 3000
-# Half hundredths with different last bits on different machines must be rounded in one direction.
+# Halves of hundredths with different last bits on different machines must be rounded in the same direction.
 _NUDGE = 1e-5
-# All have the same metrics.
+# All of these have the same metrics.
 _FONTS = "Arimo, 'Liberation Sans', Arial, Helvetica, sans-serif"
 
 
 def svg(drawing: Drawing, *, outlines: bool = False) -> str:
-    """The drawing as an SVG document; the same drawing is the same text on every machine.
+    """The drawing as an SVG document; the same drawing gives the same text on every machine.
 
-    Text stays text, in a font with the metrics of Arial. With *outlines*, letters of Arimo and of fonts with outlines
-    are shapes, which look the same in every viewer, and cannot be searched; this needs fontTools. There are no ids, so
-    that several documents can be in one page.
+    Text stays text, in a font with the metrics of Arial. With *outlines*, letters of Arimo and of other fonts with
+    outlines become shapes, which look the same in every viewer but cannot be searched; this needs fontTools. There are
+    no ids, so that several documents can be in one page.
     """
     title = escape(clean(drawing.title) or "chart", quote=True)
     description = escape(clean(drawing.description), quote=False)
@@ -66,7 +66,7 @@ def _elements(marks: Iterable[Mark], outlines: bool) -> Iterable[str]:
                 yield f'<rect {place} fill="{mark.color}"{_opacity("fill-opacity", mark.opacity)}/>'
             case Dots():
                 if len(mark.points):
-                    # A dot is a stroke of no length with round ends: all of them are one path, which blends once.
+                    # A dot is a stroke of zero length with round ends: all dots are one path, which is blended once.
                     data = "".join(f"M{_decimal(x)} {_decimal(y)}h0" for x, y in _hundredths(mark.points).tolist())
                     yield _stroke(data, mark, 2 * mark.radius, ' stroke-linecap="round"')
             case Text() if outlines:
@@ -82,7 +82,7 @@ def _elements(marks: Iterable[Mark], outlines: bool) -> Iterable[str]:
             case Cells():
                 yield from _cells(mark)
             case Clip():
-                # A nested viewport clips without an id, which two pictures in one page could share.
+                # A nested viewport clips without an id; two pictures in one page could have the same id.
                 box = mark.box
                 numbers = " ".join(map(_number, (box.x, box.y, box.width, box.height)))
                 yield f'<svg {_box(box.x, box.y, box.width, box.height)} viewBox="{numbers}" overflow="hidden">'
@@ -91,7 +91,7 @@ def _elements(marks: Iterable[Mark], outlines: bool) -> Iterable[str]:
 
 
 def _outlined(mark: Text) -> Iterable[str]:
-    """A text as one shape for each font; emoji, which have no outlines, as text."""
+    """A text as one shape per font; emoji, which have no outlines, stay text."""
     from trainlog.draw.fonts import is_emoji_font, outline
 
     runs = [(path, run, outline(path, run)) for path, run in font_runs(mark.text)]
@@ -129,7 +129,7 @@ def _opacity(name: str, value: float) -> str:
 
 
 def _cells(mark: Cells) -> Iterable[str]:
-    """One path for each colour, or an image where there are many cells.
+    """One path per colour, or an image if there are many cells.
 
     Paths are preferred because some viewers blur the pixels of an enlarged image.
     """
@@ -176,7 +176,7 @@ def _number(value: float) -> str:
 
 
 def _path(points: FloatArray) -> str:
-    """``M`` to the first point, then steps from each point to the next; points that coincide are left out."""
+    """``M`` to the first point, then relative steps from point to point; points that coincide are left out."""
     grid = _hundredths(points)
     steps = np.diff(grid, axis=0)
     steps = steps[steps.any(axis=1)]
@@ -185,5 +185,5 @@ def _path(points: FloatArray) -> str:
         return start + "h0"
     numbers = map(_decimal, steps.reshape(-1).tolist())
     first = next(numbers)
-    # A minus sign separates numbers as well as a space does.
+    # A minus sign separates numbers just as a space does.
     return start + "l" + first + "".join(text if text[0] == "-" else " " + text for text in numbers)

@@ -14,14 +14,14 @@ __all__ = ["growing"]
 def growing(drawing: Drawing, frames: int = 60) -> Iterator[Drawing]:
     """Yield *drawing* with growing curves; the last frame is complete.
 
-    The axes and the legend do not change: only the marks inside the axes are clipped.
+    The axes and the legend do not change; only the marks inside the axes are clipped.
 
     Raises:
         ValueError: when *frames* is not positive.
 
     """
     if frames < 1:
-        raise ValueError(f"an animation has at least one frame, not {frames}")
+        raise ValueError(f"an animation needs at least one frame, not {frames}")
     for n in range(1, frames + 1):
         marks = [_clipped(mark, n / frames) if isinstance(mark, Clip) else mark for mark in drawing.marks]
         yield dataclasses.replace(drawing, marks=tuple(marks))

@@ -32,7 +32,7 @@ class Axis(NamedTuple):
 
     @classmethod
     def of(cls, name: AxisName, key: str) -> Axis:
-        """Make the axis *name* with the values of the column *key*, which is empty for computed values."""
+        """Make the axis *name* with the values of the column *key*; an empty key means computed values."""
         if name == "time":
             return cls(name, "time", "s")
         if name == "sim_time":

@@ -33,7 +33,7 @@ _MAX_EPISODES: Final = 200
 
 
 def word_colors(run: Run, theme: str) -> dict[str, str]:
-    """The color of each word in all figures of a log: the behavior first, then the other columns."""
+    """The color of each word in all figures of a log: first those of the behavior, then those of the other columns."""
     colors: dict[str, str] = {}
     palette, background = find_theme(theme).palette, find_theme(theme).background
     words: dict[str, None] = {}
@@ -50,7 +50,7 @@ def word_colors(run: Run, theme: str) -> dict[str, str]:
 
 
 def _word_keys(run: Run, kind: Kind) -> list[str]:
-    """The columns of words of one kind of frame, those of the behavior first."""
+    """The columns of words of one kind of frame, with those of the behavior first."""
     columns = run.columns(kind)
     behaviors = {key: rank for rank, key in enumerate(run.conventions.keys["behavior"])}
     keys = [key for key in columns.table if not run.conventions.is_clock(key) and columns.words(key) is not None]
@@ -58,7 +58,7 @@ def _word_keys(run: Run, kind: Kind) -> list[str]:
 
 
 def behavior_strip(run: Run, kind: Kind, axis: Axis, colors: Mapping[str, str]) -> tuple[StateTimeline | None, str]:
-    """The behavior as a strip, and a note; None when the frames of *kind* do not have it in words."""
+    """The behavior as a strip, and a note; None if the frames of *kind* do not have it in words."""
     columns = run.columns(kind)
     key = run.conventions.behavior(columns.table, lambda key: columns.words(key) is not None)
     if key is None or (words := columns.words(key)) is None:
@@ -156,7 +156,7 @@ def path_picture(run: Run, title: str, theme: str) -> Picture | None:
 
 
 def episode_rows(run: Run, x: Floats | None = None, y: Floats | None = None) -> list[int]:
-    """The first row of each episode, by its number or steps, or else by events and where a position, x and y, jumps."""
+    """The first row of each episode, by its number or steps, or else by events and jumps of a position, x and y."""
     columns = run.columns(Kind.CREATURE)
     table = columns.table
     if (episode := run.conventions.axis("episode", table, columns.is_number)) is not None:
@@ -164,7 +164,7 @@ def episode_rows(run: Run, x: Floats | None = None, y: Floats | None = None) -> 
         return [0, *(np.flatnonzero(np.abs(np.diff(numbers)) > 0) + 1).tolist()]
     step = run.conventions.axis("step", table, columns.is_number)
     restarts = [] if step is None else (np.flatnonzero(np.diff(columns.numbers(step.key)) < 0) + 1).tolist()
-    if restarts:  # events may have the time of the last frame of the episode before
+    if restarts:  # events may have the time of the last frame of the previous episode
         return [0, *restarts]
     rows = np.searchsorted(table.time, run.episode_starts)
     jumps = [] if x is None or y is None else _jumps(x, y)
@@ -172,7 +172,7 @@ def episode_rows(run: Run, x: Floats | None = None, y: Floats | None = None) -> 
 
 
 def _jumps(x: Floats, y: Floats) -> list[int]:
-    """Rows where the position jumps: far, and much farther than in the usual frame."""
+    """The rows where the position jumps: far, and much farther than between most frames."""
     with np.errstate(invalid="ignore"):
         moved = np.hypot(np.diff(x), np.diff(y))
     known = moved[np.isfinite(moved) & (moved > 0)]

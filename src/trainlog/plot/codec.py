@@ -1,6 +1,6 @@
 """Pictures as write-only formats: ``trainlog convert run.flog run.svg``.
 
-They show the most important figures. All frames are kept in memory, and drawn when the writer is closed.
+They show the most important figures. All frames are kept in memory and drawn when the writer is closed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PictureCodec(Codec):
     name: ClassVar[Format]
 
     def paint(self, run: Reader) -> bytes:
-        """Draw *run*, and return the bytes of the picture.
+        """Draw *run* and return the bytes of the picture.
 
         Raises:
             PlotError: when it has nothing to draw.
@@ -54,10 +54,10 @@ class PictureCodec(Codec):
         return encode(layout(picture.figure, *picture.size(960, 540), whole=True), self.name)
 
     def write(self, path: Path, header: Header) -> Writer:
-        """Begin a picture; the file is written when the writer is closed.
+        """Start a picture; the file is written when the writer is closed.
 
         Raises:
-            LogExists: when there is a file at *path* already.
+            LogExists: when there is already a file at *path*.
 
         """
         if path.exists():
@@ -89,7 +89,7 @@ class GifCodec(PictureCodec):
     description = "the reward curve growing, as an animation"
 
     def paint(self, run: Reader) -> bytes:
-        """Draw the main metric of *run*; raises as `PictureCodec.paint`."""
+        """Draw the main metric of *run*; raises as `PictureCodec.paint` does."""
         from trainlog.plot import PlotOptions, Run, main_metric, pictures
 
         runs = [Run(run)]
@@ -103,7 +103,7 @@ class _MemoryReader(Reader):
         super().__init__(path, header)
         self._builders: dict[Kind, TableBuilder] = {}
         self._pending: dict[Kind, list[Frame]] = {}  # added to the builder in batches, which is faster
-        self._places: dict[Kind, array[int]] = {}  # of each frame among all
+        self._places: dict[Kind, array[int]] = {}  # of each frame among all frames
         self._count = 0
 
     def add(self, frame: Frame) -> None:

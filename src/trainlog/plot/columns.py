@@ -23,22 +23,22 @@ __all__ = ["OTHER", "Columns", "Words", "matches"]
 
 Bools = npt.NDArray[np.bool_]
 
-_MAX_WORDS: Final = 12  # different words in a strip; of more, the most frequent and `OTHER`
-_FIRST: Final = 1000  # rows, in which most columns vary that do
-_MAX_TEXTS: Final = 0.5  # of the frames; a column of more words than this that are rare is text, not states
+_MAX_WORDS: Final = 12  # distinct words in a strip; of more words, the most frequent ones and `OTHER`
+_FIRST: Final = 1000  # rows; most columns that vary do so within these
+_MAX_TEXTS: Final = 0.5  # of the frames; a column with more rare words than this is text, not states
 
 _SINGLE: Final = (str, float, int, np.generic)
 
 OTHER: Final = "other values"
-"""Of the rare words of a strip; ``other`` is a word that logs have."""
+"""Stands for the rare words of a strip; ``other`` alone is a word that logs use."""
 
 
 class Words(NamedTuple):
     """A column of words.
 
     Attributes:
-        values: of each frame; None without one. The rare ones of many are `OTHER`.
-        different: how many different words the log has.
+        values: the word of each frame; None if it has none. If there are many words, the rare ones are `OTHER`.
+        different: how many distinct words the log has.
 
     """
 
@@ -47,7 +47,7 @@ class Words(NamedTuple):
 
     @property
     def note(self) -> str:
-        """What was done to the words; empty when nothing was."""
+        """A note on words that were merged; empty if none were."""
         shown = _MAX_WORDS - 1
         return f"the {shown} most frequent of {self.different:,} values" if self.different > _MAX_WORDS else ""
 
@@ -56,14 +56,14 @@ class Columns:
     """The frames of one kind, read at the first access.
 
     Attributes:
-        kind: of the frames.
+        kind: the kind of the frames.
 
     """
 
     def __init__(
         self, reader: Reader, kind: Kind, conventions: Conventions, only: frozenset[str] = frozenset()
     ) -> None:
-        """Prepare to read the frames of *kind*, and only the columns *only* if the first frame has all of them."""
+        """Prepare to read the frames of *kind*; only the columns *only* are read if the first frame has all of them."""
         self.kind = kind
         self._reader = reader
         self._conventions = conventions
@@ -87,12 +87,12 @@ class Columns:
 
     @cached_property
     def order(self) -> npt.NDArray[np.int64]:
-        """Where each frame stands among those of all kinds: int64, shape (rows,)."""
+        """The position of each frame among those of all kinds: int64, shape (rows,)."""
         batches = self._reader.scan(Scan(kinds=self.kind, columns=(), on_damage="ignore"))
         return np.concatenate([batch.order for batch in batches])[: self.table.rows]
 
     def is_number(self, key: str) -> bool:
-        """Whether the column is one of single numbers, see `Conventions.is_numeric`."""
+        """Whether the column holds single numbers; see `Conventions.is_numeric`."""
         return self._held_numbers(key) is not None
 
     def parts(self, key: str) -> int:
@@ -113,7 +113,7 @@ class Columns:
         return found
 
     def varies(self, key: str) -> bool:
-        """Whether the column has two different finite numbers."""
+        """Whether the column has two distinct finite numbers."""
         if key not in self._varies:
             numbers = self._held_numbers(key)
             parts = () if numbers is None else (numbers[:_FIRST], numbers)
@@ -123,19 +123,19 @@ class Columns:
 
     @cached_property
     def sample(self) -> dict[str, float | list[float]]:
-        """An example frame, see `trainlog.trajectory.sample_of`."""
+        """An example frame; see `trainlog.trajectory.sample_of`."""
         return sample_of(self.table)
 
     def words(self, key: str) -> Words | None:
         """A column of words that name states; None for other columns."""
         if isinstance(self.table.stored(key), SparseColumn):
-            return self._read_words(key)  # with the gaps it is too much to be kept for each of many columns
+            return self._read_words(key)  # including the gaps, it is too large to be kept for each of many columns
         if key not in self._words:
             self._words[key] = self._read_words(key)
         return self._words[key]
 
     def is_text(self, key: str) -> bool:
-        """Whether a column holds words, but so many different ones that they name no states."""
+        """Whether a column holds words, but too many distinct ones to name states."""
         values = self._held(key).values
         if self.words(key) is not None or self.is_number(key):
             return False
@@ -159,9 +159,9 @@ class Columns:
         return Words([word if word is None or word in kept else OTHER for word in words], len(counts))
 
     def present(self, key: str) -> Bools:
-        """Which frames have a value: NaN is one, null is not. Bools of shape (rows,).
+        """Which frames have a value: NaN is a value, null is not. Bools of shape (rows,).
 
-        In a column of numbers a word is a NaN; an empty text, a list or a map is no value.
+        In a column of numbers, a word counts as NaN; an empty text, a list or a map is not a value.
         """
         valid = self.table.valid(key)
         column = self.table.stored(key)
@@ -171,7 +171,7 @@ class Columns:
         return valid & np.array(single, np.bool_)
 
     def _held(self, key: str) -> Column:
-        """The column; of one that few rows have, these rows alone."""
+        """The column; if only few rows have it, only those rows."""
         one = self.table.stored(key)
         return one.held if isinstance(one, SparseColumn) else one
 
@@ -192,7 +192,7 @@ class Columns:
             counts = [count for text, count in texts.items() if is_word(text)]
             words, different = sum(counts), len(counts)
             if not self._conventions.is_numeric(len(values) - words, words, different):
-                return None  # at most so many are numbers: to parse each word would take long
+                return None  # at most this many are numbers: parsing each word would take long
             known = int(np.count_nonzero(~np.isnan(table.numbers(key))))
             if not self._conventions.is_numeric(known, words, different):
                 return None

@@ -41,10 +41,10 @@ _MAX_TYPES: Final = 6
 _MAX_STYLES: Final = 24  # more curves cannot be told apart by color and dashes
 _LONG_GAP: Final = 20.0  # times the median distance between two frames
 _MAX_PIECES: Final = 500
-_MAX_DOTS: Final = 30  # evaluations of which each is a dot
-_MAX_LEVELS: Final = 8  # different whole numbers that are drawn as stairs
-_RAW_CONTRAST: Final = 3.0  # of a curve of all values to the background
-_MEAN_CONTRAST: Final = 4.5  # of the smoothed curve on it
+_MAX_DOTS: Final = 30  # evaluations that are each drawn as a dot
+_MAX_LEVELS: Final = 8  # distinct whole numbers that are drawn as stairs
+_RAW_CONTRAST: Final = 3.0  # of a curve of all values against the background
+_MEAN_CONTRAST: Final = 4.5  # of the smoothed curve against it
 _SPREADS: Final = {"std": "mean ± standard deviation", "minmax": "lowest to highest value"}
 
 _Points = tuple[Floats, Floats]
@@ -66,12 +66,12 @@ class MetricChart:
         """Draw *metric* of *groups*; groups that lack it are skipped.
 
         Args:
-            metric: of the runs.
-            groups: one curve each.
-            axis: of the figure.
-            options: of the figure.
-            styles: of a figure of several charts, so that each curve has one color in all of them.
-            name: of the metric in the names of curves, where a chart has those of several.
+            metric: a metric of the runs.
+            groups: the groups of runs, one curve each.
+            axis: the x axis of the figure.
+            options: the options of the figure.
+            styles: the styles of a figure with several charts, so that each curve has one color in all of them.
+            name: the name of the metric in the names of curves, when a chart has the curves of several metrics.
 
         Raises:
             PlotError: when the band cannot be drawn.
@@ -116,7 +116,7 @@ class MetricChart:
 
     @property
     def units(self) -> str:
-        """What is said behind the name of the metric."""
+        """The text after the name of the metric."""
         return " (normalised)" if self.options.normalize is not None else ""
 
     @property
@@ -125,7 +125,7 @@ class MetricChart:
         return not self.blocks
 
     def chart(self, title: str, extra: Sequence[ChartMark] = (), notes: Sequence[str] = ()) -> Chart:
-        """The chart as a figure of its own, with *extra* marks and *notes* below those of its own."""
+        """The chart as a separate figure, with *extra* marks, and with *notes* below its own."""
         return self._chart(title, _y_label(self.metric) + self.units, [*self._marks, *extra], [*self.notes, *notes])
 
     def panel(self, extra: Sequence[ChartMark] = (), *, events: bool = True, title: str | None = None) -> Chart:
@@ -163,7 +163,7 @@ class MetricChart:
         return [(run, (x, normalized(y, run, self.options))) for run, (x, y) in curves]
 
     def _cut(self, curves: Sequence[_Curve]) -> list[_Curve]:
-        """The curves up to where the shortest ends."""
+        """The curves up to the end of the shortest."""
         every = [one for _, _, points in curves for _, one in points]
         end = min((float(x.max()) for x, _ in every if len(x)), default=np.inf)
         if any(len(x) and x.max() > end for x, _ in every):
@@ -172,9 +172,10 @@ class MetricChart:
         return [(g, part, kept) for g, part, points in cut if (kept := [one for one in points if len(one[1][0])])]
 
     def _choose_windows(self, part: str, curves: Sequence[tuple[Run, _Points]]) -> None:
-        """The smoothing of curves, by the option or by their noise; 0 for evaluations and samples of a motion.
+        """Choose the smoothing of curves, by the option or by their noise; 0 for evaluations and samples of a motion.
 
-        All or none of several are smoothed, as half of them would be: they are compared, and the caption tells of all.
+        Several curves are all smoothed if at least half of them are noisy, otherwise none: they are compared, and the
+        caption applies to all.
         """
         chosen = self.options.smooth
         if chosen is None and Conventions.is_evaluation(f"{self.metric.key} {part}"):
@@ -198,7 +199,7 @@ class MetricChart:
         color, dash, legend = style.color, style.dash, style.legend
         band = self.options.band or "none"
         if band == "ci" and self._several:
-            band = "none"  # it applies to groups of several runs
+            band = "none"  # bands apply to groups of several runs
         if band == "ci":
             raise PlotError(
                 "a 95 % interval is one over several logs, and there is only one; --band std and minmax work"
@@ -220,7 +221,7 @@ class MetricChart:
                 name = legend or _y_label(self.metric)
                 self._marks.append(Line(x[piece], y[piece], name, color, dash=dash, stairs=stairs))
             if len(x) <= _MAX_DOTS and Conventions.is_evaluation(f"{self.metric.key} {part}"):
-                self._marks.append(Scatter(x, y, "", color, size=6))  # a line alone looks measured everywhere
+                self._marks.append(Scatter(x, y, "", color, size=6))  # a line without dots looks measured everywhere
         else:
             raw, color = self._shades(color)
             columns["smoothed"] = smooth.values
@@ -259,7 +260,7 @@ class MetricChart:
         return jumps
 
     def _segments(self, x: Floats, wraps: npt.NDArray[np.bool_] | None = None) -> list[slice]:
-        """The parts of a curve without lines between: where x goes back, angles wrap, and states have a long gap."""
+        """The parts of a curve without a line between them: split where x goes back, angles wrap, or states pause."""
         steps = np.diff(x)
         back = steps < 0
         if count := int(np.count_nonzero(back)):
@@ -274,14 +275,14 @@ class MetricChart:
         return [slice(start, stop) for start, stop in itertools.pairwise([0, *breaks.tolist(), len(x)])]
 
     def _shades(self, color: Color) -> tuple[Color, Color]:
-        """The colors of a curve of all values, and of its mean."""
+        """The colors of a curve of all values and of its mean."""
         background = self._theme.background
         raw = with_contrast(color, background, _RAW_CONTRAST, fade=True)
-        # Of several curves, each has one color in all figures, smoothed or not.
+        # If there are several curves, each has one color in all figures, smoothed or not.
         return raw, color if self._several else with_contrast(color, background, _MEAN_CONTRAST)
 
     def _add_median(self, curves: Sequence[_Points]) -> None:
-        """The median of more runs than can be told apart, smoothed as they are."""
+        """Add the median of more runs than can be told apart, smoothed like the runs."""
         one = aggregate(curves, "median", "none")
         known = one.runs * 2 >= len(curves)
         text = f"median of {len(curves)} runs"
@@ -301,7 +302,7 @@ class MetricChart:
                 self.notes[f"each {group.noun.removesuffix('s')} smoothed, {smooth.label}"] = None
         center, band = self.options.center or "mean", self.options.band or "ci"
         one = aggregate(curves, center, band, [run.task for run, _ in points])
-        if band == "minmax":  # those of all values, smoothed or not
+        if band == "minmax":  # of all values, smoothed or not
             spread = aggregate(raw, center, band, [run.task for run, _ in points])
             low, high = (np.interp(one.x, spread.x, values) for values in (spread.low, spread.high))
             if len(one.x) == len(spread.x):
@@ -332,7 +333,7 @@ class MetricChart:
         self.blocks.append(Block(label or str(self.metric), {**columns, "runs": one.runs}))
 
     def _note_counts(self, groups: Sequence[Group]) -> None:
-        """Say once how many runs a curve stands for."""
+        """Note once how many runs a curve stands for."""
         named = {label: count for label, count in self._counts.items() if label}
         if not named:
             return
@@ -366,7 +367,7 @@ def _curves(group: Group, metric: Metric, axis: Axis) -> Iterable[tuple[str, lis
 
 
 def _is_stairs(values: Floats) -> bool:
-    """Whether values are those of a flag, a counter, or a few whole numbers that each hold until the next."""
+    """Whether the values are those of a flag, a counter, or a few whole numbers that each hold until the next."""
     finite = values[np.isfinite(values)]
     if is_count(finite):
         return True
@@ -375,7 +376,7 @@ def _is_stairs(values: Floats) -> bool:
 
 
 def _true_ranges(mask: npt.NDArray[np.bool_]) -> list[slice]:
-    """The ranges where *mask* is true. A mark with NaN outside of them would count those as gaps of the data."""
+    """The ranges where *mask* is true. A single mark with NaN elsewhere would count as gaps in the data."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
     return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 

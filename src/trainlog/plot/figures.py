@@ -36,23 +36,23 @@ _RESERVED: Final = (
     "joints",
     "phases",
     "approach",
-)  # file names that no metric may have
+)  # file names that metrics must not have
 _COLUMNS: Final = 3
-_IMPORTANT_TIER: Final = 3  # the overview begins with the metrics up to this tier, see docs/conventions.md
+_IMPORTANT_TIER: Final = 3  # the overview begins with the metrics up to this tier; see docs/conventions.md
 _MAX_OVERVIEW: Final = 12  # figures in the overview
-_OF_GROUP: Final = 2  # metrics of one group in the overview, as long as there are others
+_OF_GROUP: Final = 2  # metrics of one group in the overview while there are others
 _MAX_NAMED_EVENTS: Final = 4  # figures on a sheet that each name the events
 _MAX_SHEET: Final = 24  # figures on the sheet of a group
-_MAX_METRICS: Final = 256  # that are drawn when none are named; a log may have thousands
+_MAX_METRICS: Final = 256  # drawn when none are named; a log may have thousands
 
 
 def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Picture]:
     """Make the figures of *runs*: an overview, each metric, the path, states in words, and a sheet for each group.
 
     Args:
-        runs: one or more logs, see `trainlog.plot.runs_of`.
-        options: of the figures; without ``y`` every metric that varies, the most important first; of more than 256
-            the others are left out, with a `TrainlogWarning`.
+        runs: one or more logs; see `trainlog.plot.runs_of`.
+        options: the options of the figures. Without ``y``, every metric that varies is drawn, the most important
+            first; metrics beyond 256 are left out with a `TrainlogWarning`.
 
     Raises:
         PlotError: when the logs lack what the options name, or have nothing to draw.
@@ -64,7 +64,7 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
     options = dataclasses.replace(options, y=tuple(name for name in options.y if name not in words))
     if worded and not options.y:
         if options.colors or options.color_by:
-            raise PlotError("a column of words has a color for each word, and no curve that could have another")
+            raise PlotError("a column of words has a color for each word, and no curve to color")
         return worded
     metrics = metrics_of(runs, options)
     axes = _axes(runs, {metric.kind for metric in metrics}, options)
@@ -74,7 +74,7 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
         limited = f"the {_MAX_METRICS} most important of {len(metrics):,} metrics are drawn; name others to draw them"
         warnings.warn(limited, TrainlogWarning, stacklevel=2)
         metrics = metrics[:_MAX_METRICS]
-    if options.kind == "efficiency":  # the curves of the IQM over all tasks, as they are
+    if options.kind == "efficiency":  # the curves of the IQM over all tasks, unchanged
         options = dataclasses.replace(
             options, center=options.center or "iqm", band=options.band or "ci", smooth=options.smooth or 0, facet=""
         )
@@ -96,7 +96,7 @@ def pictures(runs: Sequence[Run], options: PlotOptions | None = None) -> list[Pi
     panels: dict[Metric, Chart] = {}
     for metric in metrics:
         axis, own = axes[metric.kind], options
-        if not options.y and _tier(runs, metric) > 0:  # the scores are those of returns, and not of a loss
+        if not options.y and _tier(runs, metric) > 0:  # scores are of returns, not of a loss
             own = dataclasses.replace(options, normalize=None)
         if (facets := _faceted(metric, groups, axis, own, names[metric], folders[metric])) is not None:
             single.append(facets)
@@ -128,7 +128,7 @@ def _strip_picture(runs: Sequence[Run], kind: Kind, key: str, options: PlotOptio
 def _together(
     metrics: Sequence[Metric], groups: Sequence[Group], axes: Mapping[Kind, Axis], options: PlotOptions
 ) -> Iterator[Picture]:
-    """One figure of all metrics of each kind of frames, as each kind may have an axis of its own."""
+    """One figure of all metrics for each kind of frames, as each kind may have its own axis."""
     runs = [run for group in groups for run in group.runs]
     for kind in dict.fromkeys(metric.kind for metric in metrics):
         own = [metric for metric in metrics if metric.kind == kind]
@@ -140,7 +140,7 @@ def _together(
 def _faceted(
     metric: Metric, groups: Sequence[Group], axis: Axis, options: PlotOptions, name: str, folder: str
 ) -> Picture | None:
-    """The figure of a metric with a chart for each task or other value; None when it is not divided."""
+    """The figure of a metric with a chart for each task or other value; None if it is not divided."""
     runs = [run for group in groups for run in group.runs]
     facets = facets_of(runs, groups, options)
     if len(facets) < 2 and not options.facet:
@@ -159,7 +159,7 @@ def _faceted(
     every = dict.fromkeys(note for curve in curves.values() for note in curve.notes)
     notes = [note for note in every if all(note in curve.notes for curve in curves.values())]
     charts = []
-    for title, curve in curves.items():  # what does not hold for all charts is said below its own
+    for title, curve in curves.items():  # notes that do not hold for all charts are below their own chart
         own = "; ".join(note for note in curve.notes if note not in notes)
         charts.append(dataclasses.replace(curve.panel(title=title), caption=own))
     if options.facet is None:
@@ -173,7 +173,7 @@ def figure_of(metric: Metric, groups: Sequence[Group], options: PlotOptions, nam
     """Make the figure of one metric of *groups*.
 
     Raises:
-        NothingToDraw: when no group has a finite value of it.
+        NothingToDraw: when no group has a finite value of the metric.
 
     """
     runs = [run for group in groups for run in group.runs]
@@ -188,7 +188,7 @@ def metrics_of(runs: Sequence[Run], options: PlotOptions) -> list[Metric]:
     """The metrics that the options name, in their order; by default all that vary, the most important first.
 
     Raises:
-        PlotError: for a name that no log has, or that is no number.
+        PlotError: for a name that no log has, or one that is not a number.
 
     """
     if not options.y:
@@ -217,10 +217,10 @@ def main_metric(runs: Sequence[Run]) -> Metric:
 
 
 def score_metric(runs: Sequence[Run]) -> Metric:
-    """The reward, also one that never changes or is never finite, or else the most important metric.
+    """The reward, even if it never changes or is never finite, or else the most important metric.
 
     Raises:
-        NothingToDraw: when there is no number.
+        NothingToDraw: when the logs hold no number.
 
     """
     varying = metrics_of(runs, PlotOptions())
@@ -262,7 +262,7 @@ def _unknown(name: str, runs: Sequence[Run]) -> str:
 
 
 def _axes(runs: Sequence[Run], kinds: Iterable[Kind], options: PlotOptions) -> dict[Kind, Axis]:
-    """The axis of each kind of frame; kinds without the axis of the options are left out."""
+    """The axis of each kind of frame; kinds that lack the axis of the options are left out."""
     axes: dict[Kind, Axis] = {}
     for kind in kinds:
         present = [run for run in runs if run.columns(kind).table.rows]
@@ -279,7 +279,7 @@ def _axes(runs: Sequence[Run], kinds: Iterable[Kind], options: PlotOptions) -> d
 
 
 def title_of(runs: Sequence[Run], otherwise: str) -> str:
-    """The creature and task of all logs; without common ones the name of the only log, or else *otherwise*."""
+    """The creature and task of all logs; if they differ, the name of the only log, or else *otherwise*."""
     subjects = {run.task for run in runs}
     if len(subjects) != 1:
         return otherwise
@@ -287,7 +287,7 @@ def title_of(runs: Sequence[Run], otherwise: str) -> str:
 
 
 def _folders(metrics: Sequence[Metric]) -> dict[Metric, str]:
-    """The folder for the picture of each metric: its kind, unless that is stats, and its group."""
+    """The folder for the picture of each metric: its kind (unless that is stats) and its group."""
     folders: dict[Metric, str] = {}
     for kind in dict.fromkeys(metric.kind for metric in metrics):
         own = [metric for metric in metrics if metric.kind == kind]
@@ -304,7 +304,7 @@ def _file_names(folders: Mapping[Metric, str]) -> dict[Metric, str]:
         keys: dict[str, Metric] = {}
         for metric in (metric for metric, own in folders.items() if own == folder):
             key = str(metric._replace(kind=Kind.STATS))
-            short = key.removeprefix(f"{folder.rpartition('/')[2]}/")  # which is the folder already
+            short = key.removeprefix(f"{folder.rpartition('/')[2]}/")  # the folder says this already
             keys[key if short in keys else short] = metric
         for key, safe in file_names(keys, _RESERVED).items():
             names[keys[key]] = "/".join([*_safe_path(folder), safe])
@@ -318,7 +318,7 @@ def _safe_path(folder: str) -> list[str]:
 def _strips(
     runs: Sequence[Run], metric: Metric, axis: Axis, colors: Mapping[str, str]
 ) -> tuple[list[StateTimeline], list[str]]:
-    """The strips below a metric of a single log, and what was done to their words."""
+    """The strips below a metric of a single log, and notes about their words."""
     if len(runs) != 1:
         return [], []
     run, notes = runs[0], list[str]()
@@ -352,7 +352,7 @@ def _overview(
     folders: Mapping[Metric, str],
     caption: str,
 ) -> Iterator[Picture]:
-    """The most important metrics on one sheet; a group has two of them before another has none."""
+    """The most important metrics on one sheet; no group has more than two while another has none."""
     taken: Counter[str] = Counter()
     turns: dict[Metric, tuple[int, bool]] = {}
     for metric in panels:  # the most important first

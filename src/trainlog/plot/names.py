@@ -12,13 +12,13 @@ _UNSAFE = re.compile(r"[^\w.+-]+")
 
 
 def file_safe(name: str) -> str:
-    """Replace characters that are special for file systems or shells; never empty."""
+    """Replace characters that are special to file systems or shells; the result is never empty."""
     safe = _UNSAFE.sub("_", name).strip("._")[:_MAX_LENGTH]
     return safe or "unnamed"
 
 
 def file_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
-    """Choose a file name for each of *names*, unique without regard to case, and different from those *taken*."""
+    """Choose a file name for each of *names*, unique regardless of case, and different from those *taken*."""
     used = {name.casefold() for name in taken}
     found: dict[str, str] = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""The options of figures, and the groups of runs that are one curve."""
+"""The options of figures, and the groups of runs that are drawn as one curve."""
 
 from __future__ import annotations
 
@@ -50,28 +50,28 @@ class PlotOptions:
     """The options of figures; the defaults show the most important first.
 
     Attributes:
-        y: names of metrics, or patterns; all that vary when it is empty.
+        y: names of metrics, or patterns; all that vary if empty.
         x: the x axis; None for the best one that all logs have.
         smooth: see `trainlog.plot.smoothing.smoothed`.
-        log_y: a logarithmic y axis.
-        by: a key of the logs' metadata (``seed``, ``args/lr``): logs of one value are one curve. ``task`` is the
+        log_y: whether the y axis is logarithmic.
+        by: a key of the logs' metadata (``seed``, ``args/lr``): logs with the same value are one curve. ``task`` is the
             creature and the task, or else the environment. With ``log`` each log is a curve.
         center: the middle of several logs.
         band: the band around it. With a center or a band, and without ``by``, all logs are one curve.
         theme: ``light`` or ``dark``.
-        kind: ``curves``, or a figure of the scores of the runs, see `trainlog.plot.scores`.
-        facet: a key of the metadata: one chart for the logs of each value, in one figure. ``task`` when ``by`` would
-            average over several tasks; an empty text for none.
-        normalize: the scores that become 0 and 1 by task, see `normalization_of`; ``""`` holds for every other task.
+        kind: ``curves``, or a figure of the scores of the runs; see `trainlog.plot.scores`.
+        facet: a key of the metadata: one chart for the logs of each value, in one figure. The default is ``task`` if
+            ``by`` would average over several tasks; an empty text means no facets.
+        normalize: the scores that become 0 and 1, by task; see `normalization_of`. ``""`` holds for every other task.
             Without ``y`` only rewards and returns are normalised.
         until: ``common`` cuts all runs where the shortest ends.
-        xlim, ylim: the limits of the axes, ``(low, high)``; None for one that follows from the data.
+        xlim, ylim: the limits of the axes, ``(low, high)``; None for a limit that follows from the data.
         labels: other names of curves in the legend.
-        order: the curves in this order, then the others.
-        colors: colors of curves by their name, with or without the labels; or by a part of it: the group, the metric
-            where a chart has several, the type of the episodes.
-        color_by: a key of the metadata: curves have the color of the value of their runs. Single runs are named by it.
-        together: all metrics in one chart: as they are (``values``), or ``normalised``, each from its lowest to its
+        order: the names of the curves that come first, in this order.
+        colors: colors of curves by name, with or without the labels; or by a part of the name: the group, the metric
+            if a chart has several, the type of the episodes.
+        color_by: a key of the metadata: its value determines the color of a curve. Single runs are named by it.
+        together: all metrics in one chart: unchanged (``values``), or ``normalised``, each from its lowest to its
             highest value.
         lines: y values of horizontal lines.
 
@@ -104,11 +104,11 @@ class PlotOptions:
     def __post_init__(self) -> None:
         low = min((limit for limit in self.ylim or () if limit is not None), default=1.0)
         if self.log_y and low <= 0:
-            raise PlotError(f"the limits of a logarithmic y axis are above zero, not {low:g}")
+            raise PlotError(f"the limits of a logarithmic y axis must be above zero, not {low:g}")
 
 
 class PlotChoice(TypedDict, total=False):
-    """The options of `PlotOptions`, for type checkers, where a call takes them by name."""
+    """The options of `PlotOptions` for type checkers, in calls that take them by name."""
 
     y: tuple[str, ...]
     x: AxisName | None
@@ -160,8 +160,8 @@ def groups_of(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
     """Group *runs* into curves, in the order of the options, then of their first log.
 
     Raises:
-        PlotError: when a log has no such key in its metadata, and for a label or place in the order of a curve that
-            there is not, and for one label of several curves.
+        PlotError: when a log has no such key in its metadata, when a label or the order names a curve that does not
+            exist, and when several curves have one label.
 
     """
     groups = _grouped(runs, options)
@@ -173,7 +173,7 @@ def groups_of(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
     for name, count in Counter(shown.values()).items():
         if count > 1:
             alike = " and ".join(label for label, other in shown.items() if other == name)
-            raise PlotError(f"{alike} would all be called {name!r}: a curve has a name of its own")
+            raise PlotError(f"{alike} would all be called {name!r}: each curve needs its own name")
     first = [known[name] for name in options.order]
     ordered = [*first, *(group for group in groups if group not in first)]
     return [group._replace(label=shown[group.label]) for group in ordered]
@@ -191,7 +191,7 @@ def _grouped(runs: Sequence[Run], options: PlotOptions) -> list[Group]:
 
 
 def tasks_note(count: int, *, center: CenterName | None = None, normalized: bool = False) -> str:
-    """What a figure or a table says of a center over several tasks; None is the mean."""
+    """The note of a figure or a table about a center over several tasks; None means the mean."""
     units = "" if normalized else ", in their own units: compare tasks one by one"
     if center == "iqm":
         return f"the IQM of all runs of {count} tasks together{units}; a task with more runs weighs more"
@@ -200,7 +200,7 @@ def tasks_note(count: int, *, center: CenterName | None = None, normalized: bool
 
 
 def facets_of(runs: Sequence[Run], groups: Sequence[Group], options: PlotOptions) -> dict[str, list[Run]]:
-    """The runs of each chart of a figure, by its title; one without a title when the figure is not divided.
+    """The runs of each chart of a figure, by its title; one chart without a title if the figure is not divided.
 
     Raises:
         PlotError: when a log has no such key in its metadata.
@@ -223,10 +223,10 @@ def normalization_of(text: str) -> dict[str, tuple[float, float]]:
             a JSON file with ``{"task": [low, high], ...}``.
 
     Returns:
-        by task; ``""`` holds for every task that has no scores of its own.
+        The scores by task; ``""`` holds for every task that has no scores of its own.
 
     Raises:
-        PlotError: for another text, a file that cannot be read, and scores that are equal or no numbers.
+        PlotError: for any other text, for a file that cannot be read, and for scores that are equal or not numbers.
 
     """
     if text == "human":
@@ -253,7 +253,7 @@ def normalization_of(text: str) -> dict[str, tuple[float, float]]:
 
 
 def normalized(values: Floats, run: Run, options: PlotOptions) -> Floats:
-    """Scores of a run in units of the options, float64 of the same shape.
+    """The scores of a run in units of the options, float64 of the same shape.
 
     Raises:
         PlotError: when the options have no scores for its task.
@@ -270,7 +270,7 @@ def normalized(values: Floats, run: Run, options: PlotOptions) -> Floats:
 
 
 def value_of(run: Run, key: str) -> str:
-    """The value of a key of the metadata, with the key where it is no text; a task is that of `Run.task` everywhere."""
+    """The value of a metadata key, along with the key if the value is not text; ``task`` always means `Run.task`."""
     if key == "task" and run.task:
         return run.task
     header = run.reader.header

@@ -1,4 +1,4 @@
-"""A figure, and the numbers behind it."""
+"""A figure and the numbers behind it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Block(NamedTuple):
     """The numbers of one curve.
 
     Attributes:
-        label: of the curve.
-        columns: by name, each of shape (n,): the x values, then the y values.
+        label: the label of the curve.
+        columns: by name, each of shape (n,): first the x values, then the y values.
 
     """
 
@@ -30,12 +30,12 @@ class Picture(NamedTuple):
     """A figure that can be saved.
 
     Attributes:
-        name: path of its file, without suffix and with ``/``.
-        title: what it shows, for lists.
+        name: the path of its file, without a suffix and with ``/``.
+        title: a description for lists.
         figure: the chart, scene or grid.
         group: the group of its metric; empty without one.
-        blocks: the numbers of its curves; empty for a sheet, as each of its figures is a picture too.
-        columns, rows: of figures on a sheet.
+        blocks: the numbers of its curves; empty for a sheet, because each of its figures is also a picture.
+        columns, rows: how many figures are side by side and below each other on a sheet.
 
     """
 
@@ -48,14 +48,14 @@ class Picture(NamedTuple):
     rows: int = 1
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Pixels of the picture, for single figures of *width* by *height*; a sheet is larger."""
+        """The size of the picture in pixels, for single figures of *width* by *height*; a sheet is larger."""
         if self.columns == self.rows == 1:
             return width, height
         across, down = max(0.5 * self.columns, 1.0), 0.5 * self.rows + 0.1
         return min(round(width * across), 16384), min(round(height * down), 16384)
 
     def _repr_svg_(self) -> str:
-        """The picture in a notebook."""
+        """The picture as shown in a notebook."""
         from trainlog.draw import layout
         from trainlog.plot.save import encode
 

@@ -21,17 +21,17 @@ from trainlog.plot.run import Run
 __all__ = ["motion_pictures"]
 
 _CONTACT: Final = re.compile(r"(^|[/_.])(foot|feet|contacts?|touch)([/_.]|$)", re.IGNORECASE)
-_FRAMES: Final = 300  # of a motion, so that single strides can be seen
-_PAUSE: Final = 10  # times the usual distance of two frames
+_FRAMES: Final = 300  # of a motion, so that single strides are visible
+_PAUSE: Final = 10  # times the usual distance between two frames
 _MAX_FEET: Final = 8
-_RARE: Final = 8  # contacts that are logged less often than this part of the states show no strides
+_RARE: Final = 8  # contacts logged more rarely than once in this many states show no strides
 _MAX_JOINTS: Final = 24
 _COLUMNS: Final = 4
 _FREE_POSITION, _FREE_VELOCITY = 7, 6  # coordinates of a free joint
 
 
 def motion_pictures(run: Run, title: str, theme: str) -> Iterator[Picture]:
-    """Yield the pictures that the log has the data for, of the last frames of a single episode."""
+    """Yield the pictures that the log has data for, of the last frames of a single episode."""
     run = run.one_environment
     for picture in (_footfalls(run, title, theme), *_joints(run, title, theme), _approach(run, title, theme)):
         if picture is not None:
@@ -39,14 +39,14 @@ def motion_pictures(run: Run, title: str, theme: str) -> Iterator[Picture]:
 
 
 def _axis(run: Run, kind: Kind) -> Axis:
-    """Simulated time where it was logged, otherwise steps."""
+    """Simulated time if it was logged, otherwise steps."""
     order: tuple[AxisName, ...] = ("sim_time", "step", "time")
     known = [name for name in order if run.has_axis(kind, name)]
     return run.axis(kind, known[0])
 
 
 def _last_frames(run: Run, kind: Kind, axis: Axis) -> tuple[slice, Floats, str]:
-    """The last frames without a pause of the last episode that is long enough, and their places on the axis; a note."""
+    """The last frames without a pause in the last episode that is long enough, their places on the axis, and a note."""
     x = run.axis_values(kind, axis.name)
     rows = len(x)
     keys = run.conventions.position(run.columns(kind).sample) if kind == Kind.CREATURE else ()
@@ -99,7 +99,7 @@ def _footfalls(run: Run, title: str, theme: str) -> Picture | None:
 
 
 def _contacts(run: Run, kind: Kind) -> dict[str, Floats]:
-    """The contact of each foot, 1 or 0, by its name; empty when fewer than two feet are known."""
+    """The contact of each foot, 1 or 0, by its name; empty if fewer than two feet are known."""
     columns, found = run.columns(kind), dict[str, Floats]()
     for key in columns.table:
         if not _CONTACT.search(key):
@@ -117,7 +117,7 @@ def _contacts(run: Run, kind: Kind) -> dict[str, Floats]:
 
 
 def _vector(column: Any) -> list[Floats]:
-    """The parts of a column of short vectors; of rows without one NaN."""
+    """The elements of a column of short vectors; NaN in rows without a vector."""
     if column.ndim == 2:
         return [
             np.array([np.nan if value is None else float(value) for value in column[:, n]])
@@ -178,14 +178,14 @@ def _joints(run: Run, title: str, theme: str) -> Iterator[Picture | None]:
 def _unwrapped(x: Floats, y: Floats, angle: Floats, color: str, width: float) -> list[Line]:
     """A path in parts, without a line where the angle jumps by more than half a turn, from one end to the other."""
     breaks = np.flatnonzero(np.abs(np.diff(angle)) > np.pi) + 1
-    if len(breaks) > len(x) // 4:  # no angle in radians
+    if len(breaks) > len(x) // 4:  # not an angle in radians
         breaks = breaks[:0]
     parts = itertools.pairwise([0, *breaks.tolist(), len(x)])
     return [Line(x[a:b], y[a:b], "", color, width) for a, b in parts]
 
 
 def _joints_of(run: Run) -> Iterator[_Joint]:
-    """The joints, with the names that the log gives them, or else their numbers."""
+    """The joints, with their names in the log, or else their numbers."""
     columns = run.columns(Kind.CREATURE)
     position = run.conventions.qpos(columns.table, lambda key: columns.parts(key) > 0)
     if position is None:
@@ -198,7 +198,7 @@ def _joints_of(run: Run) -> Iterator[_Joint]:
     first, first_move = (_FREE_POSITION, _FREE_VELOCITY) if _is_turn(values[3:7]) else (0, 0)
     if first and count - first != moves - first_move and _is_turn(values[-4:]):  # of another thing, such as a ball
         count, moves = count - _FREE_POSITION, moves - _FREE_VELOCITY
-    pairs = velocity is not None and count - first == moves - first_move  # else there are joints of several coordinates
+    pairs = velocity is not None and count - first == moves - first_move  # else some joints have several coordinates
     names = _names(run, position)
     for n in range(first, count):
         name = names[n] if n < len(names) else f"{position}[{n}]"
@@ -212,7 +212,7 @@ def _is_turn(values: Sequence[float]) -> bool:
 
 
 def _declared_joints(run: Run) -> Iterator[_Joint]:
-    """Angles that the header declares, with the velocity that is called like them."""
+    """The angles that the header declares, each with the velocity of the same name."""
     columns = run.columns(Kind.CREATURE)
     states = {variable.name: variable.key for variable in run.reader.header.variables if variable.role == "state"}
     for name, key in states.items():
@@ -225,7 +225,7 @@ def _declared_joints(run: Run) -> Iterator[_Joint]:
 
 
 def _names(run: Run, key: str) -> list[str]:
-    """The names of the elements of a vector: of the model of the last frame, or ``joint_names`` of the metadata."""
+    """The names of the elements of a vector: from the last frame's model, or ``joint_names`` of the metadata."""
     from trainlog.mujoco.state import MODEL
     from trainlog.mujoco.stored_model import element_names_of
 
@@ -240,7 +240,7 @@ def _names(run: Run, key: str) -> list[str]:
 
 
 def _approach(run: Run, title: str, theme: str) -> Picture | None:
-    """The distance of the robot to each other thing over time."""
+    """The distance of the robot to each other object over time."""
     columns = run.columns(Kind.CREATURE)
     sample = columns.sample
     keys, objects = run.conventions.position(sample), run.conventions.objects(sample)

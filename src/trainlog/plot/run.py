@@ -39,17 +39,17 @@ from trainlog.trajectory import coordinates_of
 __all__ = ["Metric", "Run", "log_name", "log_names", "runs_of"]
 
 _MEASURED: Final = (Kind.STATS, Kind.EVOLUTION, Kind.CREATURE)
-_MAX_PARTS: Final = 8  # of a vector that is drawn as a whole
+_MAX_PARTS: Final = 8  # elements of a vector that can be drawn as a whole
 _PART: Final = re.compile(r"(.+)\[(-?\d+)\]")
 
 
 class Metric(NamedTuple):
-    """A column of numbers.
+    """A metric: a column of numbers, or one element of a column of vectors.
 
     Attributes:
-        kind: of the frames.
+        kind: the kind of the frames.
         key: the column's name in their table.
-        part: the index in a column of vectors.
+        part: the index into the vectors of the column.
 
     """
 
@@ -63,13 +63,13 @@ class Metric(NamedTuple):
 
 
 class Run:
-    """A log, and its name in a legend.
+    """A log and its name in a legend.
 
     Attributes:
         reader: the log.
         label: its name.
         conventions: the meaning of its keys.
-        part: which environment of several it is; empty for a whole log.
+        part: which of several environments it is; empty for a whole log.
 
     """
 
@@ -81,7 +81,7 @@ class Run:
         Args:
             reader: a log.
             label: its name in legends; by default the name of the file.
-            only: names of metrics, to read no other columns.
+            only: names of metrics; no other columns are read.
 
         """
         self.reader = reader
@@ -92,18 +92,18 @@ class Run:
 
     @property
     def task(self) -> str:
-        """The creature and the task of the metadata, or else the environment; empty for none."""
+        """The creature and the task in the metadata, or else the environment; empty if there is neither."""
         return task_of(self.reader.header.meta)
 
     def columns(self, kind: Kind) -> Columns:
         """The columns of one kind of frame."""
-        if kind not in self._columns:  # one of somebody's own
+        if kind not in self._columns:  # a kind defined by the user
             self._columns[kind] = Columns(self.reader, kind, self.conventions, self._only)
         return self._columns[kind]
 
     @cached_property
     def one_environment(self) -> Run:
-        """The same log with the creature frames and the starts of episodes of one environment: the last that moved."""
+        """The same log with the creature frames and episode starts of one environment: the last one that moved."""
         table = self.columns(Kind.CREATURE).table
         if RANK not in table and self.conventions.find("env", table) is None:
             return self
@@ -114,7 +114,7 @@ class Run:
         if len(grouped) == 1 and all(rows.place is None for rows in grouped[own]):
             return self
         run = copy.copy(self)
-        if any(rows.place is not None for rows in grouped[own]):  # then step counts all environments, and is no clock
+        if any(rows.place is not None for rows in grouped[own]):  # then step counts all environments and is not a clock
             run.conventions = replace(self.conventions, dt=None)
         columns = Columns(self.reader, Kind.CREATURE, run.conventions)
         columns.table = dense_table(found[1])
@@ -148,7 +148,7 @@ class Run:
         Stats frames are searched first, then evolution frames, then creature frames.
 
         Raises:
-            PlotError: for a column that is no number, or a vector too long to be drawn as a whole.
+            PlotError: for a column that is not numeric, or for a vector too long to be drawn as a whole.
 
         """
         prefix, colon, key = name.partition(":")
@@ -182,7 +182,7 @@ class Run:
         if part is not None:
             raise PlotError(f"{key!r} has no parts")
         if not columns.is_number(key):
-            raise PlotError(f"{key!r} of the {kind} frames is no number")
+            raise PlotError(f"{key!r} of the {kind} frames is not a number")
         return [Metric(kind, key)]
 
     def has_axis(self, kind: Kind, name: AxisName) -> bool:
@@ -196,7 +196,7 @@ class Run:
 
     @cached_property
     def _has_summaries(self) -> bool:
-        """Whether the stats frames are what whole episodes came to."""
+        """Whether the stats frames are summaries of whole episodes."""
         return is_summary(dict.fromkeys(self.columns(Kind.STATS).table))
 
     def axis(self, kind: Kind, name: AxisName) -> Axis:
@@ -220,7 +220,7 @@ class Run:
         )
 
     def _is_continued(self, kind: Kind, name: AxisName) -> bool:
-        """Whether summaries of episodes say where the frames of *kind* are, see `trainlog.axis_values.continued`."""
+        """Whether episode summaries place the frames of *kind* on the axis; see `trainlog.axis_values.continued`."""
         return (
             kind != Kind.STATS
             and name != "time"
@@ -245,7 +245,7 @@ class Run:
         Counters that restart with each episode are made monotonic.
 
         Raises:
-            PlotError: when they have no such axis.
+            PlotError: when the frames have no such axis.
 
         """
         columns = self.columns(kind)
@@ -264,16 +264,16 @@ class Run:
         return episodes_by_starts(self.episode_starts, time)
 
     def is_added_up(self, kind: Kind, name: AxisName) -> bool:
-        """Whether the axis is a counter that restarts with each episode, and was made monotonic."""
+        """Whether the axis is a counter that restarts with each episode and was made monotonic."""
         found = self._axis_key(kind, name)
         if found is None or not is_added_up(self.conventions, kind, found):
             return False
         return bool((np.diff(self.columns(kind).numbers(found.key)) < 0).any())
 
     def points(self, metric: Metric, name: AxisName) -> dict[str, tuple[Floats, Floats]]:
-        """The metric as (x, y), both float64 of shape (n,), without frames that lack it or the axis.
+        """The metric as (x, y), both float64 of shape (n,), without frames that lack the metric or the axis.
 
-        There is one curve, named ``""``, or one for each of several types of episodes.
+        There is one curve, named ``""``, or one per type of episode if there are several types.
         """
         columns = self.columns(metric.kind)
         x, y = self.axis_values(metric.kind, name), columns.numbers(metric.key, metric.part)
@@ -286,12 +286,12 @@ class Run:
 
     @property
     def episode_parts(self) -> list[str]:
-        """The types of episodes that stats have a curve of each for; empty for a single type."""
+        """The types of episodes that each have their own curve of stats; empty for a single type."""
         return [*self._split]
 
     @cached_property
     def _split(self) -> dict[str, npt.NDArray[np.bool_]]:
-        """The stats rows of each type of episode, such as evaluation and training; empty for a single type."""
+        """The rows of stats of each type of episode, such as evaluation and training; empty for a single type."""
         columns = self.columns(Kind.STATS)
         if "episode_type" not in columns.table:
             return {}
@@ -300,14 +300,14 @@ class Run:
         return {name: matches(types, name) for name in names} if len(names) > 1 else {}
 
     def is_sampled(self, metric: Metric) -> bool:
-        """Whether its values are samples of a motion or angles, which must not be averaged."""
+        """Whether its values are samples of a motion, or angles, which must not be averaged."""
         variable = self._declared.get(metric.key.removeprefix("mean/"))
         if self.is_angle(metric):
             return True
         return metric.kind == Kind.CREATURE and (variable is None or variable.role in ("state", "action"))
 
     def is_angle(self, metric: Metric) -> bool:
-        """Whether the log declares that its values are angles, of which the largest is beside the smallest."""
+        """Whether the log declares its values as angles, where the largest value is next to the smallest."""
         variable = self._declared.get(metric.key.removeprefix("mean/"))
         return variable is not None and variable.circular
 
@@ -317,7 +317,7 @@ class Run:
         return {variable.key: variable for variable in self.reader.header.variables}
 
     def unit(self, metric: Metric) -> str | None:
-        """The unit that the log declares."""
+        """The declared unit."""
         key = metric.key.removeprefix("mean/") if metric.kind == Kind.STATS else metric.key
         variable = self._declared.get(key)
         return None if variable is None or variable.unit in ("", "unitless") else variable.unit
@@ -345,17 +345,17 @@ class Run:
 
     @cached_property
     def _events(self) -> dict[str, npt.NDArray[np.bool_]]:
-        """The rows of the events of each type, without types that are not marked in charts."""
+        """The rows of the events of each type that is marked in charts."""
         names = dict.fromkeys(name for name in self._event_types.tolist() if isinstance(name, str))
         return {name: matches(self._event_types, name) for name in names if not self.conventions.is_quiet(name)}
 
     def events(self) -> dict[str, Floats]:
-        """The times of the events of each type that is marked in charts; starts of episodes are not."""
+        """The times of the events of each type that is marked in charts; starts of episodes are not marked."""
         time = self.columns(Kind.EVENT).table.time
         return {name: time[rows] for name, rows in self._events.items()}
 
     def events_at(self, kind: Kind, name: AxisName) -> dict[str, Floats]:
-        """The positions of events on an axis of the frames of *kind*, see `trainlog.axis_values.places_of_events`."""
+        """The places of events on an axis of the frames of *kind*; see `trainlog.axis_values.places_of_events`."""
         table = self.columns(Kind.EVENT).table
         places = self.at(table.time, kind, name)
         if not len(places):
@@ -369,7 +369,7 @@ class Run:
         return {name: places[rows] for name, rows in self._events.items()}
 
     def place(self, keys: tuple[str, ...]) -> tuple[Floats, Floats]:
-        """The x and y of a position, which is one column of vectors or two of numbers, in the creature frames."""
+        """The x and y of a position in the creature frames, given by one column of vectors or two of numbers."""
         return coordinates_of(self.columns(Kind.CREATURE).table, keys)
 
     def at(self, time: Floats, kind: Kind, name: AxisName) -> Floats:
@@ -389,7 +389,7 @@ def runs_of(readers: Iterable[Reader], only: Sequence[str] = ()) -> list[Run]:
 
 
 def log_names(paths: Sequence[Path]) -> list[str]:
-    """The names of the files, with as many parent folders as distinguish them, or else a number."""
+    """The names of the files, with as many parent folders as needed to distinguish them, or else with a number."""
     names: list[str] = []
     counts: dict[str, int] = {}
     for name in _labels([_normal(path) for path in paths]):
@@ -406,11 +406,11 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     stems = [log_name(path) for path in paths]
     parts = [[*path.parent.parts, stem] for path, stem in zip(paths, stems, strict=True)]
     if len(set(paths)) > 1 and len(set(stems)) == 1:
-        parts = [[*path.parent.parts] for path in paths]  # all have the same name, such as run.flog
+        parts = [[*path.parent.parts] for path in paths]  # all files have the same name, such as run.flog
     depth, different = 1, len({tuple(one) for one in parts})
     while len({tuple(one[-depth:]) for one in parts}) < different:
         depth += 1
-    return ["/".join(one[-depth:]).removeprefix("/") for one in parts]  # of the root, "/", one is enough
+    return ["/".join(one[-depth:]).removeprefix("/") for one in parts]  # the root, "/", needs only one slash
 
 
 def log_name(path: Path) -> str:
@@ -419,7 +419,7 @@ def log_name(path: Path) -> str:
 
 
 def _keys_of(only: Sequence[str]) -> frozenset[str]:
-    """The columns of metrics by their names; empty when one of the names is a pattern."""
+    """The columns of metrics with these names; empty if one of the names is a pattern."""
     if any(letter in name for name in only for letter in "*?"):
         return frozenset()
     kinds = "|".join(str(kind) for kind in _MEASURED)

@@ -32,9 +32,9 @@ Format = Literal["svg", "png", "pdf", "gif"]
 
 _GIF_FPS: Final = 20
 _OF_PAGE: Final = (4, 2, 1)  # figures
-_DPI: Final = 96  # pixels of a drawing for an inch
+_DPI: Final = 96  # pixels of a drawing per inch
 _POINT: Final = _DPI / 72
-_FEWEST_SHARED: Final = 12  # pictures; fewer are drawn before another process begins
+_FEWEST_SHARED: Final = 12  # pictures; fewer are drawn before another process has started
 _MOST_PROCESSES: Final = 8
 
 
@@ -44,8 +44,8 @@ class Preset(NamedTuple):
     Attributes:
         width, height: in inches.
         points: the font size of labels.
-        dpi: pixels of a PNG for an inch.
-        is_page: whether nothing may be larger, see `paged`.
+        dpi: pixels of a PNG per inch.
+        is_page: whether nothing may be larger; see `paged`.
 
     """
 
@@ -67,11 +67,11 @@ class Style(NamedTuple):
     """How figures are written.
 
     Attributes:
-        width, height: pixels of a single figure; 96 are an inch.
-        theme: of the figures.
-        scale: pixels of a PNG for a pixel of the figure.
+        width, height: the size of a single figure in pixels, 96 to an inch.
+        theme: the theme of the figures.
+        scale: pixels of a PNG per pixel of the figure.
         outlines: whether letters of an SVG are shapes.
-        is_page: whether no figure may be larger, so that a sheet of several is several pages, see `paged`.
+        is_page: whether no figure may be larger, so that a sheet of several figures becomes several pages; see `paged`.
 
     """
 
@@ -91,7 +91,7 @@ class Style(NamedTuple):
         dpi: int | None = None,
         outlines: bool = False,
     ) -> Style:
-        """The style of a preset, or of a *size* in pixels and the usual letters."""
+        """The style of a preset, or of a *size* in pixels with letters of the usual size."""
         from trainlog.draw.theme import find_theme
 
         if preset is None:
@@ -115,22 +115,23 @@ def save_figure(
 ) -> list[Path]:
     """Write *figure* as ``stem.svg``, ``stem.png`` and so on; each file is complete or absent.
 
-    A `TrainlogWarning` names the kind of letters that no font has.
+    A `TrainlogWarning` names the kinds of letters that no font has.
 
     Args:
         figure: a chart, scene, heat map or grid.
         stem: the path without its suffix; missing folders are created.
-        formats: of the files; a ``gif`` is an animation of growing curves, a ``pdf`` needs the extra ``paper``.
-        width: in pixels; 96 are an inch.
-        height: in pixels; a figure is higher where its title, legend and caption need it.
+        formats: the formats of the files; a ``gif`` is an animation of growing curves, a ``pdf`` needs the extra
+            ``paper``.
+        width: the width in pixels, 96 to an inch.
+        height: the height in pixels; a figure is higher if its title, legend and caption need it.
         theme: ``"light"``, ``"dark"`` or a `trainlog.draw.Theme`.
-        scale: pixels of the PNG for a pixel of the SVG.
+        scale: pixels of the PNG per pixel of the SVG.
         outlines: whether letters of the SVG are shapes, which look the same in every viewer; needs ``paper``.
 
     Raises:
         LogWriteError: when a file cannot be written.
         MissingExtra: for a PDF or outlines without ``trainlog[paper]``.
-        ValueError: as `trainlog.draw.layout`.
+        ValueError: as for `trainlog.draw.layout`.
 
     """
     from trainlog.draw import layout
@@ -163,10 +164,10 @@ def _warn_of_boxes(drawing: Drawing) -> None:
 
 
 def encode(drawing: Drawing, format: Format, scale: float = 2, *, outlines: bool = False) -> bytes:
-    """Encode *drawing*; *scale* and *outlines* are those of `save_figure`.
+    """Encode *drawing*; *scale* and *outlines* are as in `save_figure`.
 
     Raises:
-        MissingExtra: as `save_figure`.
+        MissingExtra: as for `save_figure`.
 
     """
     from trainlog.draw import gif, png, svg
@@ -219,10 +220,10 @@ def save_picture(
 
 
 def paged(pictures: Sequence[Picture], style: Style) -> list[Picture]:
-    """*pictures*, of which sheets of several figures are pages of the size of *style*, where it asks for pages.
+    """*pictures*, with sheets of several figures split into pages of the size of *style* if it asks for pages.
 
-    A page has four figures, or two, or one: as many as fit with all of their letters. The second page has the name of
-    the first with ``-2`` behind it.
+    A page has four figures, two, or one: as many as fit without losing text. The second page has the name of the first
+    with ``-2`` appended.
     """
     found: list[Picture] = []
     names = {picture.name for picture in pictures}
@@ -266,9 +267,9 @@ def save_pictures(
     formats: Sequence[Format] = ("svg", "png"),
     style: Style | None = None,
 ) -> Iterator[list[Path]]:
-    """Write *pictures* as `save_picture` does, many in several processes; yields the files of each in order.
+    """Write *pictures* as `save_picture` does, many of them in several processes; yields the files of each in order.
 
-    Sheets are pages where *style* asks for them, see `paged`.
+    Sheets become pages if *style* asks for them; see `paged`.
     """
     style = style or Style()
     pictures = paged(pictures, style)
@@ -283,7 +284,7 @@ def save_pictures(
         outlines=style.outlines,
     )
     processes = min(core_count(), _MOST_PROCESSES)
-    # A copy of a process with threads would keep their locks for ever.
+    # A fork of a process with threads would keep their locks forever.
     can_fork = sys.platform == "linux" and threading.active_count() == 1
     if can_fork and processes > 1 and len(pictures) >= _FEWEST_SHARED:
         yield from _shared(write, pictures, processes)
@@ -294,13 +295,13 @@ def save_pictures(
 def _shared(
     write: Callable[[Picture], list[Path]], pictures: Sequence[Picture], processes: int
 ) -> Iterator[list[Path]]:
-    """Write each picture in one of several processes: threads of Python would take as long as one."""
+    """Write each picture in one of several processes: Python threads would be no faster than one."""
     import multiprocessing
 
-    context = multiprocessing.get_context("fork")  # whose copies have the pictures already
+    context = multiprocessing.get_context("fork")  # forked processes have the pictures already
     workers, results = [], []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # numpy's own threads are made for a fork
+        warnings.simplefilter("ignore", DeprecationWarning)  # numpy's own threads tolerate a fork
         for number in range(processes):
             result, sender = context.Pipe(duplex=False)
             worker = context.Process(target=_work, args=(write, pictures[number::processes], sender), daemon=True)
@@ -317,7 +318,7 @@ def _shared(
             if isinstance(written, Exception):
                 raise written
             paths, caught = written
-            for message in caught:  # as if this process had written it: each once
+            for message in caught:  # as if this process had written it: each warning once
                 warnings.warn(message, stacklevel=2)
             yield paths
     finally:
@@ -327,7 +328,7 @@ def _shared(
 
 
 def _work(write: Callable[[Picture], list[Path]], pictures: Sequence[Picture], sender: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits for this one ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one
     for picture in pictures:
         try:
             with warnings.catch_warnings(record=True) as caught:

@@ -1,7 +1,7 @@
 """Scores of runs over tasks: the four figures of Agarwal et al., "Deep Reinforcement Learning at the Edge", 2021.
 
-The score of a run is the mean of the last tenth of its values of a metric, normalised as the options say. Of several
-types of episodes it is that of the evaluations.
+The score of a run is the mean of the last tenth of its values of a metric, normalised as the options say. If there are
+several types of episodes, the score is that of the evaluations.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from trainlog.statistics import Interval, gap_interval, improvement_interval, in
 __all__ = ["scores_picture"]
 
 _THRESHOLDS: Final = 101
-_LAST: Final = 10  # the score is of this part of a run, its last
-_BAR: Final = 0.4  # of the distance of two rows
+_LAST: Final = 10  # the score is of one of this many parts of a run, the last
+_BAR: Final = 0.4  # of the distance between two rows
 _DOT: Final = 7.0
 _MAX_PAIRS: Final = 4  # in a picture of the usual height
 _LOWER: Final = "optimality gap"
-_ENOUGH: Final = 20  # runs whose interval of the optimality gap holds, also where most of them reach the target
+_ENOUGH: Final = 20  # runs whose interval of the optimality gap holds even if most of them reach the target
 
 Scores = list[Floats]  # one array of runs for each task
 
@@ -77,7 +77,7 @@ def scores_picture(
 
 
 def _by_type(metric: Metric, run: Run, axis: Axis) -> dict[str, tuple[Floats, Floats]]:
-    """The points of each type of episodes; also a single type has its name, and the empty one is not known."""
+    """The points of each type of episode. A single type is named too; an empty name means an unknown type."""
     columns = run.columns(metric.kind)
     if metric.key not in columns.table:
         return {}
@@ -121,7 +121,7 @@ def _rows(
     for row, (label, one) in enumerate(found.items()):
         y, color = -float(row), colors[label]
         if np.isfinite([one.low, one.high]).all():
-            ends = [float(one.low), float(one.high)]  # a line with round ends would be longer
+            ends = [float(one.low), float(one.high)]  # the round ends of a line would add to its length
             marks.append(Band(ends, [y - _BAR / 2] * 2, [y + _BAR / 2] * 2, "", color, opacity=0.45))
         marks.append(Scatter([float(one.value)], [y], "", color, size=_DOT, opacity=1.0))
     ticks = [(-float(row), label) for row, label in enumerate(found)]
@@ -129,7 +129,7 @@ def _rows(
 
 
 def _shown(one: Interval) -> Interval:
-    """An interval without its ends where they are the same: scores that are all alike do not say how they scatter."""
+    """An interval without its ends if they are equal: scores that are all alike do not show how much they scatter."""
     return one if one.low < one.high else Interval(one.value, np.asarray(np.nan), np.asarray(np.nan))
 
 
@@ -152,7 +152,7 @@ def _intervals(
         "IQM": lambda own: interval(own, "iqm"),
         "mean": lambda own: interval(own, "mean"),
     }
-    if options.normalize is not None:  # it is the distance to a score of 1
+    if options.normalize is not None:  # the gap is the distance to a score of 1
         estimates[_LOWER] = gap_interval
     charts, blocks = [], []
     for name, estimate in estimates.items():
@@ -199,7 +199,7 @@ def _profile(
 def _improvement(
     scores: Mapping[str, Scores], options: PlotOptions, colors: Mapping[str, str]
 ) -> tuple[Chart, tuple[Block, ...]]:
-    """The probability that a run of one group is better than one of another, for each pair."""
+    """The probability that a run of one group is better than a run of another, for each pair."""
     if len(scores) < 2:
         raise PlotError("a probability of improvement needs two groups or more: use --by")
     found: dict[str, Interval] = {}

@@ -1,4 +1,4 @@
-"""Several runs as one curve: their center, and a band around it."""
+"""Several runs as one curve: their center and a band around it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Aggregate(NamedTuple):
         center: the mean, interquartile mean or median of the runs.
         low, high: the band; NaN where there are fewer than two runs.
         runs: the number of runs at each point.
-        bins: the number of bins whose means the values are; 0 for the points themselves.
+        bins: the number of bins whose means are the values; 0 if the values are those of the points themselves.
 
     """
 
@@ -45,20 +45,20 @@ def aggregate(
 ) -> Aggregate:
     """Aggregate *curves* (x, y) of any lengths.
 
-    Each curve is interpolated between its own points, and not extrapolated. Where all curves together have more than
-    500 points, they are divided into 500 even bins: the value of a curve is the mean of its points in a bin, and
-    ``minmax`` is from the lowest to the highest of all points in it. Points that are not finite are left out.
-    Runs of several tasks are aggregated over the tasks, see `trainlog.statistics`; the aggregate begins and ends where
+    Each curve is interpolated between its own points and not extrapolated. If all curves together have more than 500
+    points, they are divided into 500 even bins: the value of a curve is the mean of its points in a bin, and ``minmax``
+    is from the lowest to the highest of all points in it. Points that are not finite are left out.
+    Runs of several tasks are aggregated over the tasks (see `trainlog.statistics`); the aggregate begins and ends where
     each task has a run.
 
     The band is the 95 % interval of the center (``ci``), one standard deviation of the sample around the mean of the
     runs (``std``), or from the lowest to the highest run (``minmax``). An interval needs two runs of each task.
 
     Args:
-        curves: of each run.
-        center: of the runs.
-        band: around it.
-        tasks: of each run; None for one task.
+        curves: the curve of each run.
+        center: the center of the runs.
+        band: the band around it.
+        tasks: the task of each run; None for a single task.
 
     """
     known = [n for n, one in enumerate(map(_clean, curves)) if len(one[0])]
@@ -100,7 +100,7 @@ def aggregate(
 
 
 def _clean(curve: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    """Sort a curve by x; of several values at one x the last, newest one is kept."""
+    """Sort a curve by x; of several values at one x, the last (newest) one is kept."""
     x, y = curve
     good = np.isfinite(x) & np.isfinite(y)
     x, y = x[good], y[good]
@@ -112,7 +112,7 @@ def _clean(curve: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
 
 
 def _common_points(columns: Sequence[Floats]) -> tuple[Floats, Floats | None]:
-    """The points of all curves if they are few, otherwise the middles of even bins, and their edges."""
+    """The points of all curves if they are few, otherwise the middles of even bins and their edges."""
     union = columns[0] if len(columns) == 1 else np.unique(np.concatenate(columns))
     if len(union) <= _MAX_POINTS:
         return union, None
@@ -121,7 +121,7 @@ def _common_points(columns: Sequence[Floats]) -> tuple[Floats, Floats | None]:
 
 
 def _binned(x: Floats, y: Floats, middles: Floats, edges: Floats) -> tuple[Floats, Floats, Floats]:
-    """The mean, the lowest and the highest value of each bin; in a bin without points the curve at its middle."""
+    """The mean, the lowest and the highest value of each bin; in a bin without points, the curve at its middle."""
     found = np.full((3, len(middles)), np.nan)
     number = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(middles) - 1)
     reached = slice(number[0], number[-1] + 1)

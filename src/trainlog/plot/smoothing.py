@@ -1,4 +1,4 @@
-"""Smoothing of one curve, by the option of the user or by its noise."""
+"""Smoothing of one curve, by the user's option or by its noise."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = [
 
 MIN_POINTS: Final = 100  # a shorter curve is not smoothed by default
 _NOISY: Final = 6.0  # a curve is noisy when its total variation is more than this times its range
-_TURNS: Final = 0.4  # and when more than this share of its points are turning points; two thirds are in pure noise
-_PERIODIC: Final = 0.5  # a correlation with itself, moved by a period, that noise does not have
-_WINDOW_SHARE: Final = 30  # the default window is this part of the points
+_TURNS: Final = 0.4  # and when more than this share of its points are turning points; in pure noise two thirds are
+_PERIODIC: Final = 0.5  # a correlation with itself, shifted by a period, that noise does not have
+_WINDOW_SHARE: Final = 30  # the default window is one of this many parts of the points
 _MAX_TESTED: Final = 1 << 15  # points
 
 
@@ -35,7 +35,7 @@ class Smoothed(NamedTuple):
     Attributes:
         values: float64, of the shape of the curve.
         label: the method, for the legend.
-        window: values in each average; for an exponential average its effective number.
+        window: the number of values in each average; the effective number for an exponential average.
 
     """
 
@@ -49,11 +49,11 @@ def smoothed(values: Floats, smooth: float | None) -> Smoothed | None:
 
     Args:
         values: float64, shape (n,).
-        smooth: a whole number is the window of a centred moving average, 0 and 1 for none; a number between 0 and 1 is
-            the weight of the past in an exponential average, which trails; None smooths noisy curves.
+        smooth: a whole number is the window of a centred moving average (0 and 1 mean none); a number between 0 and 1
+            is the weight of the past in an exponential average, which trails; None smooths noisy curves.
 
     Raises:
-        PlotError: for another number.
+        PlotError: for any other number.
 
     """
     if smooth is None:
@@ -70,7 +70,7 @@ def smoothed(values: Floats, smooth: float | None) -> Smoothed | None:
 
 
 def default_window(values: Floats) -> int:
-    """The window for a noisy curve, 0 for others: short, smooth or periodic ones, counters, and flags."""
+    """The window for a noisy curve; 0 for other curves: short, smooth or periodic ones, counters, and flags."""
     finite = values[np.isfinite(values)]
     if len(finite) < MIN_POINTS or is_count(finite):
         return 0
@@ -86,14 +86,14 @@ def default_window(values: Floats) -> int:
 
 
 def is_count(values: Floats) -> bool:
-    """Whether finite *values* are those of a counter that is never reset, or of a flag: stairs, not a curve."""
+    """Whether the finite *values* are of a counter that is never reset, or of a flag: stairs, not a curve."""
     if not len(values) or (values != np.floor(values)).any():
         return False
     return bool((values[1:] >= values[:-1]).all()) or bool(((values == 0) | (values == 1)).all())
 
 
 def _is_periodic(values: Floats, window: int) -> bool:
-    """Whether what a window would take away repeats itself."""
+    """Whether the part that a window would remove is periodic."""
     rest = values - centered_average(values, window)
     scale = np.abs(rest).max()
     if not 0 < scale < np.inf:
@@ -123,7 +123,7 @@ def window_extremes(values: Floats, window: int) -> tuple[Floats, Floats]:
 def _extreme(values: Floats, window: int) -> Floats:
     """Minimum around each value, from blocks of one window: a window is the tail of a block and the head of the next.
 
-    At the ends the window holds the values that there are: an extreme of the curve is never left out.
+    At the ends the window holds only existing values: an extreme of the curve is never left out.
     """
     half = max(min(window // 2, len(values) - 1), 0)
     window = 2 * half + 1
@@ -140,7 +140,7 @@ def _extreme(values: Floats, window: int) -> Floats:
 def window_std(values: Floats, window: int) -> Floats:
     """Standard deviation of the sample of *window* values around each, float64 (n,). O(n).
 
-    At the ends it is that of the values there are. It is 0 where there is one value only, and NaN where there is none.
+    At the ends it is that of the existing values. It is 0 where there is only one value, and NaN where there is none.
     """
     is_finite = np.isfinite(values)
     finite = values[is_finite]

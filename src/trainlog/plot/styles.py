@@ -14,15 +14,15 @@ from trainlog.plot.options import Group, PlotOptions, value_of
 __all__ = ["Style", "Styles", "checked_colors", "values_of"]
 
 _DASHES: Final = (None, (7.0, 4.0), (2.0, 4.0))
-_CONTRAST: Final = 3.0  # of a curve to the background
+_CONTRAST: Final = 3.0  # of a curve against the background
 
 
 class Style(NamedTuple):
-    """How a curve looks.
+    """The look of a curve.
 
     Attributes:
-        color, dash: of its line.
-        is_chosen: whether the options say so, and not only the order of the curves.
+        color, dash: the color and dash of its line.
+        is_chosen: whether the options determine it, not only the order of the curves.
         legend: its name in the legend.
 
     """
@@ -37,10 +37,10 @@ class Styles:
     """The styles of the curves of a figure, the same in all of its charts."""
 
     def __init__(self, options: PlotOptions, groups: Sequence[Group], metrics: Sequence[str] = ()) -> None:
-        """Of the curves of *groups*, in this order for each of *metrics*; without these, in the order of first use.
+        """Prepare styles for the curves of *groups*, in this order for each of *metrics*; without these, by first use.
 
         Raises:
-            PlotError: when a group has several values of the key that colors tell of.
+            PlotError: when a group has several values of the key that determines colors.
 
         """
         self._options = options
@@ -55,10 +55,10 @@ class Styles:
         return len(self._numbers)
 
     def of(self, group: str, metric: str = "", part: str = "") -> Style:
-        """The style of the curve of a group, of a *metric* of several, and of the type of its episodes.
+        """The style of the curve of a group, for one *metric* of several and for the type of its episodes.
 
-        A color is of all curves with that name, be it that of the whole curve or a part of it. Those of one color have
-        dashes of their own, but for single runs that are colored by a value, and have its name.
+        A color applies to all curves with that name, whether it names the whole curve or a part of it. Curves of one
+        color have different dashes, except single runs that are colored by a value and named after it.
         """
         names, label = (group, metric, part), _joined((group, metric, part))
         number = self._numbers.setdefault(label, len(self._numbers))
@@ -79,7 +79,7 @@ class Styles:
 
 
 def values_of(groups: Sequence[Group], options: PlotOptions) -> dict[str, str]:
-    """By the label of each group the value that its color is of; empty without ``color_by``.
+    """The value that determines the color of each group, by its label; empty without ``color_by``.
 
     Raises:
         PlotError: when a log has no such key in its metadata, and when a group has several values.
@@ -104,13 +104,13 @@ def checked_colors(
     """The colors of the options, by names as they are shown.
 
     Args:
-        options: of the figure.
-        groups: of its curves, named as they are shown.
-        metrics: names of metrics that are part of the name of a curve.
-        parts: types of episodes, which may be, too.
+        options: the options of the figure.
+        groups: the groups of its curves, named as they are shown.
+        metrics: the names of metrics that are part of the names of curves.
+        parts: the types of episodes, which may also be part of them.
 
     Raises:
-        PlotError: for a color of what is no curve, and no part of the name of one.
+        PlotError: for a color of a name that is neither a curve nor a part of the name of one.
 
     """
     shown = {group.label: group.label for group in groups}

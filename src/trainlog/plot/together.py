@@ -1,4 +1,4 @@
-"""Several metrics in one chart, and words of several logs below each other."""
+"""Several metrics in one chart, and the words of several logs below each other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["together_picture", "words_of", "words_picture"]
 def together_picture(
     metrics: Sequence[Metric], groups: Sequence[Group], axis: Axis, options: PlotOptions, title: str
 ) -> Picture | None:
-    """Draw all *metrics* of *groups* in one chart; None when no run has a value of them.
+    """Draw all *metrics* of *groups* in one chart; None if no run has a value of any of them.
 
     With ``options.together == "normalised"`` each metric is drawn from its lowest to its highest value.
     """
@@ -67,7 +67,7 @@ def together_picture(
 
 
 def _limits(blocks: Sequence[Block]) -> tuple[float, float]:
-    """The lowest and the highest finite number of the curves, without their x and the number of runs."""
+    """The lowest and the highest finite number of the curves, not counting their x and the number of runs."""
     numbers = [values for block in blocks for name, values in [*block.columns.items()][1:] if name != "runs"]
     every = np.concatenate(numbers)
     every = every[np.isfinite(every)]
@@ -76,7 +76,7 @@ def _limits(blocks: Sequence[Block]) -> tuple[float, float]:
 
 
 def _scaled(mark: ChartMark, low: float, high: float) -> ChartMark:
-    """A copy of *mark* in which the values *low* and *high* are 0 and 1."""
+    """A copy of *mark*, scaled so that the values *low* and *high* become 0 and 1."""
     mark = copy.copy(mark)
     if isinstance(mark, Line | Scatter):
         mark.y = (mark.y - low) / (high - low)
@@ -86,7 +86,7 @@ def _scaled(mark: ChartMark, low: float, high: float) -> ChartMark:
 
 
 def words_of(runs: Sequence[Run], name: str) -> tuple[Kind, str] | None:
-    """Which column of words has that name, such as ``behavior`` or ``creature:mode``; None when there is none."""
+    """The column of words with that name, such as ``behavior`` or ``creature:mode``; None if there is none."""
     prefix, colon, key = name.partition(":")
     for kind in (Kind.STATS, Kind.EVOLUTION, Kind.CREATURE):
         own = key if colon and prefix == str(kind) else name
@@ -97,7 +97,7 @@ def words_of(runs: Sequence[Run], name: str) -> tuple[Kind, str] | None:
 
 
 def words_picture(runs: Sequence[Run], kind: Kind, key: str, axis: Axis, options: PlotOptions, title: str) -> Picture:
-    """Draw a column of words, a strip for each run."""
+    """Draw a column of words, one strip per run."""
     strips, blocks, notes = [], [], dict[str, None]()
     colors: dict[str, str] = {}
     for run in runs:

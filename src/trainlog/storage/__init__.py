@@ -1,1 +1,1 @@
-"""The one place where the bytes of logs are read, appended to, or replaced."""
+"""The only place where the bytes of logs are read, appended to, or replaced."""

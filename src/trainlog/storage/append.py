@@ -1,4 +1,4 @@
-"""The one place where a growing log's bytes are put into a file (AppendFile)."""
+"""The only place where the bytes of a growing log are written to a file (AppendFile)."""
 
 from __future__ import annotations
 
@@ -28,48 +28,48 @@ from trainlog.storage.replace import check_replaceable, sync_folder, temporary_b
 
 __all__ = ["AppendFile", "keep_owner", "set_aside"]
 
-# Readable as well, so that a log that was deleted under its writer can be written anew from what is still open.
+# Readable as well, so that a log that was deleted under its writer can be written again from the open file.
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
 _COPIED: Final = 1 << 20
 
-# After how many bytes a file looks whether it is still where it was.
+# The number of bytes after which a file checks whether it is still in its place.
 _CHECK_EVERY: Final = 1 << 16
 
-_fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
+_fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
 
 
 class AppendFile:
     """A file to which whole records are appended, each by one unbuffered write.
 
-    When ``append`` returns, the record is in the keeping of the kernel, so that the death of the process does not
-    lose it. May be used from several threads, and from signal handlers and finalizers that interrupt one of its own
-    calls. A call that ends by an exception of the caller (KeyboardInterrupt) leaves the record whole or absent. A child
-    that was forked while the file was open cannot write to it, and another process cannot open it for writing.
+    When ``append`` returns, the kernel has the record, so that the death of the process does not lose it. It can be
+    used from several threads, and from signal handlers and finalizers that interrupt one of its own calls. A call that
+    ends with an exception of the caller (KeyboardInterrupt) leaves the record whole or absent. A child that was forked
+    while the file was open cannot write to it, and another process cannot open it for writing.
 
-    How a call may be interrupted anywhere: ``_record`` is set before the write and cleared after it, and both by
-    statements that call nothing, between which Python runs no signal handler. Whoever finds it set, in the same call
-    or in a later one, learns from the size of the file what became of that record.
+    A call can be interrupted anywhere. ``_record`` is set before the write and cleared after it, both by statements
+    that call nothing, and Python runs no signal handler in between. Code that finds it set, in the same call or in a
+    later one, sees from the size of the file what became of that record.
 
     Attributes:
         path: the file.
-        lock: held while anything is changed; a writer around this one takes it too, so that there is one lock only.
+        lock: held while anything is changed; a writer that wraps this one takes it too, so that there is only one lock.
 
     """
 
     _fd: int
 
     def __init__(self, path: str | os.PathLike[str], first: bytes = b"", *, replace: bool = False) -> None:
-        """Create *path*, and the folders above it.
+        """Create *path* and its parent folders.
 
         Args:
             path: the file.
-            first: what it begins with; written before anything else, and again when somebody empties the file.
-            replace: put the new file in the place of the one that is there, when *first* is on the disk.
+            first: the beginning of the file; written before anything else, and again if the file is emptied.
+            replace: replace an existing file by the new one once *first* is on the disk.
 
         Raises:
-            LogExists: when there is something at *path* already, and it is not to be replaced.
-            LogInUse: when another writer has it open; the error names it.
-            LogWriteError: when it cannot be created. A file that was to be replaced is as it was.
+            LogExists: when *path* already exists and should not be replaced.
+            LogInUse: when another writer has it open; the error names that writer.
+            LogWriteError: when it cannot be created. A file that should be replaced is unchanged.
             CodecError: when *path* is a URL.
 
         """
@@ -97,12 +97,12 @@ class AppendFile:
 
     @classmethod
     def reopen(cls, path: str | os.PathLike[str]) -> Self:
-        """Open the file at *path*, to go on after its last byte.
+        """Open the file at *path*, to continue after its last byte.
 
         Raises:
-            LogNotFound: when there is none.
-            LogInUse: when another writer has it open; the error names it.
-            LogWriteError: when it may not be written.
+            LogNotFound: when there is no such file.
+            LogInUse: when another writer has it open; the error names that writer.
+            LogWriteError: when the file is not writable.
 
         """
         self = cls.__new__(cls)
@@ -115,7 +115,7 @@ class AppendFile:
         except OSError as error:
             if isinstance(error, TrainlogError):
                 raise
-            raise LogWriteError(f"cannot open the log to go on with it: {error.strerror}", path=path) from error
+            raise LogWriteError(f"cannot open the log to continue it: {error.strerror}", path=path) from error
         _open_files.add(self)
         return self
 
@@ -125,17 +125,17 @@ class AppendFile:
         self._fd = -1
         self._closed_because = ""
         self._first = b""
-        self._new_folders: list[Path] = []  # whose names are not on the disk yet
-        self._record: bytes | memoryview | None = None  # that is being written, or whose call was interrupted
+        self._new_folders: list[Path] = []  # their names are not on the disk yet
+        self._record: bytes | memoryview | None = None  # being written, or its call was interrupted
         self._last: bytes | memoryview = b""  # the last record
-        self._end = 0  # of the last whole record
-        self._is_rescuing = False  # a call of `_rescue` has begun, and not ended
-        self._rescue_at = 0  # the size before which no further attempt is made to write a deleted file anew
+        self._end = 0  # the end of the last whole record
+        self._is_rescuing = False  # a call of `_rescue` has begun and not ended
+        self._rescue_at = 0  # the size before which writing a deleted file again is not retried
         self._due = _CHECK_EVERY  # the size at which `_look_after` is called
         self._synced = -1  # the file's size when it was last known to be on the disk
 
     def _created(self, first: bytes) -> int:
-        """Make the file where there is none."""
+        """Create the file where none exists."""
         fd = open_locked(self.path, _FLAGS | os.O_CREAT | os.O_EXCL)
         try:
             _write_all(fd, first)
@@ -146,7 +146,7 @@ class AppendFile:
         return fd
 
     def _replaced(self, first: bytes) -> int:
-        """Make the file in the place of another one, which nobody else can open for writing until then."""
+        """Create the file in place of another one, which nobody else can open for writing until then."""
         check_replaceable(self.path)
         try:
             old = open_locked(self.path, _FLAGS)
@@ -154,7 +154,7 @@ class AppendFile:
             try:
                 return self._created(first)
             except FileExistsError:
-                return -1  # somebody else was faster: look again
+                return -1  # another process was faster: look again
         try:
             return _renamed(self.path, lambda fd: _write_all(fd, first), like=os.fstat(old))
         finally:
@@ -165,11 +165,11 @@ class AppendFile:
 
         Args:
             record: the bytes.
-            last: the last one of them, where they are several records.
+            last: the last record, if there are several.
 
         Raises:
             ClosedLog: after ``close``, and in a forked child.
-            LogWriteError: when the system does not take the bytes.
+            LogWriteError: when the system does not accept the bytes.
 
         """
         with self.lock:
@@ -189,9 +189,9 @@ class AppendFile:
                 self._look_after()
 
     def _finish(self, record: bytes | memoryview, written: int) -> int:
-        """Settle a write that was short, or after which a signal handler appended; return what is still to count."""
+        """Settle a write that was short or followed by one of a signal handler; return the bytes still to count."""
         while True:
-            if self._record is not record:  # the handler has kept a whole record, and cut off a part of one
+            if self._record is not record:  # the handler has kept a whole record, or cut off a partial one
                 self._record = record
                 self._recover()
                 if written == len(record):
@@ -203,7 +203,7 @@ class AppendFile:
             written += os.write(self._fd, memoryview(record)[written:])
 
     def _recover(self) -> None:
-        """Settle the record of an interrupted call: it counts when it is whole, and is cut off otherwise."""
+        """Settle the record of an interrupted call: it counts if it is whole, and is cut off otherwise."""
         record = self._record
         if record is None:
             return
@@ -224,7 +224,7 @@ class AppendFile:
             self._record = None
 
     def _refused(self, error: OSError) -> ClosedLog | LogWriteError:
-        """The error to raise; a part of a record that was written is cut off, now or by a later call."""
+        """The error to raise; a partly written record is cut off, now or by a later call."""
         if self._fd < 0:
             self._record = None
             return ClosedLog(self._closed_because, path=self.path)
@@ -238,14 +238,14 @@ class AppendFile:
         self._check_place()
 
     def size(self) -> int:
-        """The bytes of its whole records."""
+        """The size of its whole records in bytes."""
         with self.lock:
             with contextlib.suppress(OSError):
                 self._recover()
             return self._end
 
     def cut_back(self, size: int) -> None:
-        """Make the file end after *size* bytes: what follows them is no whole record.
+        """Truncate the file to *size* bytes; the bytes after them are not a whole record.
 
         Raises:
             LogWriteError: when the system refuses.
@@ -256,17 +256,17 @@ class AppendFile:
                 os.ftruncate(self._fd, size)
                 self._end = size
             except OSError as error:
-                raise LogWriteError(f"cannot cut its torn tail off: {error.strerror}", path=self.path) from error
+                raise LogWriteError(f"cannot cut off its torn tail: {error.strerror}", path=self.path) from error
 
     def sync(self) -> None:
         """Wait until everything that was written is on the disk, so that it survives a power cut.
 
-        Takes as long as the disk needs, and does not keep other threads from writing. Does nothing when nothing was
-        written since the last time. A log that was deleted, moved or emptied in the meantime is written anew from the
-        file that is still open, with a `LogWriteWarning`.
+        This takes as long as the disk needs, and does not block other threads from writing. It does nothing if nothing
+        was written since the last call. A log that was deleted, moved or emptied in the meantime is written again from
+        the file that is still open, with a `LogWriteWarning`.
 
         Raises:
-            LogWriteError: when the disk failed, or the file could not be written anew.
+            LogWriteError: when the disk failed, or the file could not be written again.
 
         """
         fd = -1
@@ -278,7 +278,7 @@ class AppendFile:
                 message = self._settle()
                 end, folders = self._end, self._new_folders
                 if end != self._synced:
-                    fd = os.dup(self._fd)  # which nobody closes meanwhile
+                    fd = os.dup(self._fd)  # a duplicate that nobody closes meanwhile
             if fd >= 0:
                 _fdatasync(fd)
                 for folder in folders:
@@ -295,11 +295,11 @@ class AppendFile:
         _warn(message)
 
     def _settle(self) -> str:
-        """Make the file what it should be when it is left alone: before a sync, and at the end."""
+        """Bring the file into its proper state before it is left alone: before a sync, and at the end."""
         return self._rescue()
 
     def _check_place(self) -> None:
-        """Look after the file while it is written; what fails is tried again later, and told by ``sync``."""
+        """Check the file while it is written; a failure is retried later, and reported by ``sync``."""
         if self._end < self._rescue_at:
             return
         try:
@@ -310,8 +310,8 @@ class AppendFile:
         _warn(message)
 
     def _rescue(self) -> str:
-        """Write the file anew when somebody deleted, moved, replaced or cut it; return the warning for it."""
-        if self._is_rescuing:  # a signal handler interrupted the call that does it
+        """Write the file again if it was deleted, moved, replaced or cut; return the warning for it."""
+        if self._is_rescuing:  # a signal handler interrupted such a call
             return ""
         try:
             self._is_rescuing = True
@@ -327,11 +327,11 @@ class AppendFile:
             except (FileNotFoundError, NotADirectoryError):
                 at_path = False
             except OSError:
-                at_path = True  # the file system does not answer, which says nothing about the file
+                at_path = True  # an error of the file system says nothing about the file
             if self._end == end:  # else a signal handler wrote meanwhile
                 break
         if at_path and status.st_size >= end:
-            self._end = status.st_size  # more: somebody else writes where there are no locks
+            self._end = status.st_size  # larger if another process writes where there are no locks
             return ""
         was_cut, old, done = status.st_size < end, self.path, 0
         what = "was cut" if was_cut else "was moved or replaced" if status.st_nlink else "was deleted"
@@ -361,31 +361,31 @@ class AppendFile:
             finally:
                 os.close(fd)
         except OSError as error:
-            message = f"it {what} while it was written, and cannot be written anew: {error.strerror}"
+            message = f"it {what} while it was written, and cannot be written again: {error.strerror}"
             raise LogWriteError(message, path=old) from error
         self.path, self._new_folders, self._synced = path, [*folders, path.parent], -1
         self._end = self._size_now()
         self._continue(was_cut=was_cut)
         where = "it" if path == old else f"another file is in its place, and it is {path.name} now; it"
-        content = "what was left of it; the part that was cut away is gone" if was_cut else "all it held"
-        return f"{old}: {what} while it was written; {where} was written anew, with {content}"
+        content = "what was left of it; the part that was cut away is gone" if was_cut else "everything it held"
+        return f"{old}: {what} while it was written; {where} was written again, with {content}"
 
     def _size_now(self) -> int:
-        """The bytes of the file, those that a signal handler writes meanwhile included."""
+        """The size of the file in bytes, including what a signal handler writes meanwhile."""
         while True:
             end, size = self._end, os.fstat(self._fd).st_size
             if self._end == end:
                 return size
 
     def _continue(self, *, was_cut: bool) -> None:
-        """Called when the file was written anew."""
+        """Called when the file was written again."""
 
     def close(self) -> None:
-        """Close the file; may be called again, and goes on where an exception of the caller ended it.
+        """Close the file; can be called again, and then continues where an exception of the caller ended it.
 
         Raises:
-            LogWriteError: when the file was deleted, and cannot be written anew, or when the disk failed. It is closed
-                all the same.
+            LogWriteError: when the file was deleted and cannot be written again, or when the disk failed. The file is
+                closed nevertheless.
 
         """
         message = ""
@@ -419,7 +419,7 @@ class AppendFile:
         fd, self._fd = self._fd, -1
         self._closed_because = self._closed_because or because
         if fd >= 0:
-            if because is not FORKED:  # a child has the parent's lock, and would open it
+            if because is not FORKED:  # a child shares the parent's lock, and would release it
                 unlock(fd)
             os.close(fd)
         _open_files.discard(self)
@@ -436,7 +436,7 @@ def _warn(message: str) -> None:
 
 
 def _copy(source: int, target: int, at: int) -> int:
-    """Write what *source* holds from byte *at* on to *target*, and return where it ended."""
+    """Copy *source* from byte *at* on to *target*, and return where it ended."""
     while block := os.pread(source, _COPIED, at):
         _write_all(target, block)
         at += len(block)
@@ -450,14 +450,14 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def _renamed(path: Path, fill: Callable[[int], object], like: os.stat_result) -> int:
-    """Make a file of the mode and owner of *like*, *fill* it, put it in the place of *path*, and return it, locked."""
-    temporary = temporary_beside(path, path.suffix)  # a log, which is nobody's leftover: it may be all that there is
+    """Create a file with the mode and owner of *like*, *fill* it, replace *path* by it, and return it, locked."""
+    temporary = temporary_beside(path, path.suffix)  # a log, never a leftover to delete: it may be the only copy
     fd = os.open(temporary, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         keep_owner(fd, like)
         lock(fd, temporary)
         fill(fd)
-        os.fsync(fd)  # before its name: after a power cut there is the old file, or the whole new one
+        os.fsync(fd)  # before the rename: after a power cut there is the old file or the whole new one
         temporary.rename(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -467,15 +467,15 @@ def _renamed(path: Path, fill: Callable[[int], object], like: os.stat_result) ->
 
 
 def keep_owner(file: int | Path, like: os.stat_result) -> None:
-    """Give *file* the mode and, where that is allowed, the owner of the file whose place it takes."""
+    """Give *file* the mode and, if permitted, the owner of the file that it replaces."""
     with contextlib.suppress(OSError):
         os.chown(file, like.st_uid, like.st_gid)
-    # After chown, which may clear bits.
+    # After chown, which may clear bits of the mode.
     os.chmod(file, stat.S_IMODE(like.st_mode) & 0o777)  # noqa: PTH101 - it may be a descriptor
 
 
 def _free_name(path: Path, mode: int) -> Path:
-    """*path* or, where that is taken, one beside it, for which an empty file is made."""
+    """*path* or, if that is taken, another name in its folder, for which an empty file is created."""
     for n in itertools.count():
         free = path.with_name(f"{path.stem}.{n}{path.suffix}") if n else path
         try:
@@ -487,18 +487,18 @@ def _free_name(path: Path, mode: int) -> Path:
 
 
 def _make_folders(folder: Path) -> list[Path]:
-    """Make *folder*, and return the folders whose entries are new: of the file, and of each folder that was made."""
+    """Create *folder*, and return the folders with new entries: for the file, and for each folder that was created."""
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return [folder, *(one.parent for one in missing)]
 
 
 def set_aside(path: Path) -> Path:
-    """Rename *path*, which nobody is writing, and return its new name.
+    """Rename *path*, which must have no writer, and return its new name.
 
     Raises:
-        LogInUse: when another writer has it open; the error names it.
-        LogWriteError: when that is not allowed.
+        LogInUse: when another writer has it open; the error names that writer.
+        LogWriteError: when renaming is not permitted.
 
     """
     try:
@@ -511,7 +511,7 @@ def set_aside(path: Path) -> Path:
     except OSError as error:
         if isinstance(error, TrainlogError):
             raise
-        raise LogWriteError(f"cannot be renamed: {error.strerror}", path=path) from error
+        raise LogWriteError(f"cannot rename it: {error.strerror}", path=path) from error
     return aside
 
 

@@ -1,6 +1,6 @@
-"""Compressed logs: zstd frames of bounded size with a seek table behind them, read as if they were not compressed.
+"""Compressed logs: zstd frames of bounded size followed by a seek table, read as if they were not compressed.
 
-``zstd -d`` gives the log back. The seek table is that of zstd's seekable format. The extra ``zstd``.
+``zstd -d`` restores the log. The seek table is that of zstd's seekable format. Needs the extra ``zstd``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from trainlog.storage.source import Source, Wait, never
 __all__ = ["LARGEST", "MAGIC", "CompressedSource", "CompressedWriter", "open_source"]
 
 MAGIC: Final = b"\x28\xb5\x2f\xfd"
-"""What a zstd frame begins with."""
+"""The bytes that a zstd frame begins with."""
 
 LARGEST: Final = 16 << 20
-"""The most bytes that one zstd frame may hold: it is decompressed at once."""
+"""The most bytes that one zstd frame may hold, because it is decompressed at once."""
 
-_MOST_TOTAL: Final = 1 << 30  # bytes that an archive may claim to hold in any case,
-_MOST_RATIO: Final = 1000  # and beyond, so many times its own size
+_MOST_TOTAL: Final = 1 << 30  # bytes that any archive may claim to hold,
+_MOST_RATIO: Final = 1000  # or this many times its own size if that is more
 _KEPT: Final = 4  # decompressed frames
 _HEAD: Final = 18  # the longest header of a zstd frame
 _LEAST: Final = 9  # bytes of the shortest zstd frame
@@ -51,9 +51,9 @@ def open_source(path: str | os.PathLike[str], wait: Wait = never) -> Source:
 
     Raises:
         LogNotFound: when there is no such file.
-        MissingExtra: when it is compressed, and zstandard is not installed.
-        CorruptLog: when it is compressed, and claims more than it can hold.
-        UnknownFormat: when its frames are too large to be read one by one.
+        MissingExtra: when it is compressed and zstandard is not installed.
+        CorruptLog: when it is compressed and claims more than it can hold.
+        UnknownFormat: when its zstd frames are too large to be read one by one.
 
     """
     source = Source(path, wait)
@@ -65,7 +65,7 @@ def open_source(path: str | os.PathLike[str], wait: Wait = never) -> Source:
 
 
 class _Part(NamedTuple):
-    """A zstd frame: where it is in the file and how long, what it holds, and whether anything is known to be wrong."""
+    """A zstd frame: its offset and size in the file, the size of its content, and whether it is known to be broken."""
 
     offset: int
     size: int
@@ -74,19 +74,19 @@ class _Part(NamedTuple):
 
 
 class CompressedSource(Source):
-    """A compressed file as it was before. What cannot be decompressed is seen as zeros, which no format takes.
+    """A compressed file, read as the original log. Parts that cannot be decompressed are zeros, which no format takes.
 
-    Offsets are those in the log, not in the compressed file.
+    Offsets are offsets in the log, not in the compressed file.
     """
 
     def __init__(self, whole: Source) -> None:
-        """Take over *whole*."""
+        """Take ownership of *whole*."""
         self._zstd = _zstandard()
         self.whole = whole
         self.path = whole.path
         self.offset = 0
         self._ahead, self._ahead_from = b"", 0
-        self._looks = 100_000 + whole.size // 256  # at blocks, in a search; hostile bytes would take their square
+        self._looks = 100_000 + whole.size // 256  # for blocks in a search: hostile bytes would take quadratic time
         self._decompressor = self._zstd.ZstdDecompressor()
         self._parts = self._by_table() or list(self._by_search())
         self._at = [0]
@@ -98,32 +98,32 @@ class CompressedSource(Source):
         self._kept: OrderedDict[int, bytes | None] = OrderedDict()
 
     def close(self) -> None:
-        """Close the file; may be called again."""
+        """Close the file; can be called more than once."""
         self.whole.close()
 
     @property
     def size(self) -> int:
-        """Bytes of the log."""
+        """The size of the log in bytes."""
         return self._at[-1]
 
     @property
     def status(self) -> os.stat_result:
-        """What the system knows of the compressed file."""
+        """The status of the compressed file."""
         return self.whole.status
 
     def wait(self, at: int) -> bool:
-        """False: what is compressed does not grow."""
+        """False: a compressed log does not grow."""
         return False
 
     def renew(self, at: int, before: str) -> None:
-        """Do nothing, as it does not grow."""
+        """Do nothing: a compressed log does not grow."""
 
     def is_readable(self, start: int, stop: int) -> bool:
-        """True; what cannot be read is zeros, which are no frame."""
+        """True; unreadable parts are zeros, which are not a frame."""
         return True
 
     def block(self, offset: int, need: int = 1, most: int = sys.maxsize) -> bytes:
-        """The bytes from *offset* on, as `Source.block`."""
+        """The bytes from *offset* on; see `Source.block`."""
         left = self.left(offset)
         chunk = min(most, self.CHUNK)
         buffer = bytearray(min(left, chunk if need > left else max(need, chunk)))
@@ -131,7 +131,7 @@ class CompressedSource(Source):
         return bytes(buffer)
 
     def fill(self, buffer: memoryview, offset: int) -> int:
-        """Put the bytes from *offset* on into *buffer*, as `Source.fill`."""
+        """Put the bytes from *offset* on into *buffer*; see `Source.fill`."""
         done = 0
         while done < len(buffer) and offset + done < self.size:
             i = self._part_at(offset + done)
@@ -143,7 +143,7 @@ class CompressedSource(Source):
         return done
 
     def data_from(self, offset: int) -> int:
-        """Where from *offset* on there is something that can be decompressed."""
+        """The first offset from *offset* on that can be decompressed."""
         while offset < self.size and self._content(i := self._part_at(offset)) is None:
             offset = self._at[i + 1]
         return offset
@@ -152,7 +152,7 @@ class CompressedSource(Source):
         return bisect_right(self._at, offset) - 1
 
     def _content(self, i: int) -> bytes | None:
-        """What one zstd frame holds; None when that cannot be told."""
+        """The content of one zstd frame; None if it cannot be decompressed."""
         if i in self._kept:
             self._kept.move_to_end(i)
             return self._kept[i]
@@ -165,7 +165,7 @@ class CompressedSource(Source):
         return found
 
     def _claimed(self, head: bytes) -> int | None:
-        """How many bytes a zstd frame says that it holds; -1 when it does not say it, None when it is none."""
+        """How many bytes a zstd frame claims to hold; -1 if it does not say, None if it is not a zstd frame."""
         try:
             claimed = int(self._zstd.get_frame_parameters(head[:_HEAD]).content_size)
         except self._zstd.ZstdError:
@@ -173,7 +173,7 @@ class CompressedSource(Source):
         return -1 if claimed == self._zstd.CONTENTSIZE_UNKNOWN else claimed
 
     def _by_table(self) -> list[_Part] | None:
-        """The zstd frames by the seek table; None when there is none, or it is not the table of this file."""
+        """The zstd frames by the seek table; None if there is no table, or it is not the table of this file."""
         whole, end = self.whole, self.whole.size
         tail = whole.read(max(end - _FOOTER.size, 0), _FOOTER.size)
         if len(tail) < _FOOTER.size:
@@ -191,16 +191,16 @@ class CompressedSource(Source):
             size, content = _ENTRY.unpack_from(table, _TABLE.size + i * entry)
             if size < _LEAST or content > LARGEST or size > content + (content >> 7) + 512:
                 return None
-            # Of a header that would be a request to a storage, `_decompressed` tells.
+            # Reading a header that is not at hand would cost a request; `_decompressed` checks that one.
             claimed = self._claimed(whole.read(at, _HEAD)) if whole.is_at_hand(at, at + _HEAD) else content
             wrong += claimed not in (None, content)
             parts.append(_Part(at, size, content, claimed != content))
             at += size
-        # Where a few frames say something else, it is these that are damaged.
+        # If only a few frames disagree with the table, these are the damaged ones.
         return parts if at == begin and 2 * wrong <= count else None
 
     def _by_search(self) -> Iterator[_Part]:
-        """The zstd frames by their own headers, one after another; what is none of them is searched for the next."""
+        """The zstd frames by their own headers, one after another; other bytes are searched for the next frame."""
         whole, at, size = self.whole, 0, self.whole.size
         is_first = True
         while at < size:
@@ -215,19 +215,19 @@ class CompressedSource(Source):
                     yield _Part(at, end - at, claimed)
                     at, is_first = end, False
                     continue
-                if not is_usual and (is_first or 0 < claimed <= most):  # else its header is damaged
+                if not is_usual and (is_first or 0 < claimed <= most):  # otherwise its header is damaged
                     text = f"it holds a zstd frame of more than {LARGEST:,} bytes; decompress it with `zstd -d`"
                     raise UnknownFormat(text, path=self.path, offset=at)
             is_first = False
             found = self._next(at + 1)
-            # One byte for an end that was cut off: every format takes that for a torn tail.
+            # One byte stands for an end that was cut off: every format takes that as a torn tail.
             yield _Part(at, found - at, found - at if found < size else 1, broken=True)
             at = found
 
     def _end_of(self, at: int, head: bytes) -> tuple[int, int]:
         """Where the zstd frame at byte *at* ends, by the headers of its blocks, and the most bytes that these hold.
 
-        Both are 0 when it is not all there.
+        Both are 0 if the frame is incomplete.
         """
         try:
             has_checksum = self._zstd.get_frame_parameters(head).has_checksum
@@ -248,9 +248,9 @@ class CompressedSource(Source):
         return (at, most) if at <= self.whole.size else (0, 0)
 
     def _is_frame(self, at: int, end: int, content: int) -> bool:
-        """Whether the zstd frame from byte *at* to *end* is one, by what follows it, or else by what it holds.
+        """Whether the bytes from *at* to *end* really are a zstd frame, judging by what follows or else by its content.
 
-        A damaged header leads anywhere.
+        A damaged header can point anywhere.
         """
         if self.whole.read(end, 4) in (MAGIC, _SKIPPABLE, b""):
             return True
@@ -258,17 +258,17 @@ class CompressedSource(Source):
         return self._looks > 0 and self._decompressed(self.whole.read(at, end - at), content) is not None
 
     def _decompressed(self, raw: bytes, content: int) -> bytes | None:
-        """What the zstd frame *raw* holds; None unless it says that this is *content* bytes, and it is."""
-        with suppress(self._zstd.ZstdError):  # a gap, which whoever reads the log reports
+        """The content of the zstd frame *raw*; None unless it both claims and has *content* bytes."""
+        with suppress(self._zstd.ZstdError):  # a gap, which the reader of the log reports
             found: bytes = self._decompressor.decompress(raw) if self._claimed(raw) == content else b""
             return found if len(found) == content else None
         return None
 
     def _next(self, at: int) -> int:
-        """Where from byte *at* on the next zstd frame may begin; else the end of the file.
+        """Where the next zstd frame may begin from byte *at* on; otherwise the end of the file.
 
         Raises:
-            CorruptLog: when that has come before byte *at* meanwhile.
+            CorruptLog: when the file has become shorter than *at* meanwhile.
 
         """
         while self.whole.left(at):
@@ -284,7 +284,7 @@ class CompressedWriter:
     """Writes a compressed file, one zstd frame after another."""
 
     def __init__(self, file: BinaryIO, level: int) -> None:
-        """Write to *file* from its beginning; *level* is zstd's."""
+        """Write to *file* from its beginning; *level* is zstd's compression level."""
         self._compress = _zstandard().ZstdCompressor(level=level, write_checksum=True, write_content_size=True).compress
         self._file = file
         self._entries: list[bytes] = []

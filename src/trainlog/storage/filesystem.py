@@ -1,6 +1,6 @@
-"""Object storages by fsspec: what they say of a file, its bytes, what is in a folder; what goes wrong as typed errors.
+"""Access to object storages by fsspec: file information, bytes, contents of folders; failures as typed errors.
 
-The extra ``remote``, and the package of each storage (s3fs, gcsfs, huggingface_hub, ...).
+Needs the extra ``remote``, and the package of each storage (s3fs, gcsfs, huggingface_hub, ...).
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ _VERSIONS: Final = (
 _TIMES: Final = ("LastModified", "last_modified", "mtime", "updated", "modified", "Last-Modified", "created")
 _ABSENT: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _REFUSALS: Final = re.compile("Credential|Authentic|ProfileNotFound|SSOToken|TokenRetrieval")  # in names of errors
-_LONGEST: Final = 300  # characters of what a storage says
+_LONGEST: Final = 300  # characters of a storage's error text
 
 Range = tuple[str, int, int]
-"""An object as its file system calls it, and from which byte to which."""
+"""The name of an object in its file system, and the first byte and the end."""
 
 
 class Info(NamedTuple):
-    """What a storage says of one object.
+    """What a storage reports about one object.
 
     Attributes:
-        name: as its file system calls it.
-        size: bytes.
-        version: of the content, by which a change is noticed; empty where the storage has none.
-        modified: seconds since 1970; 0.0 where the storage does not say.
+        name: its name in the file system.
+        size: the number of bytes.
+        version: the version of the content, which reveals a change; empty if the storage has none.
+        modified: seconds since 1970; 0.0 if the storage does not say.
 
     """
 
@@ -62,7 +62,7 @@ class Info(NamedTuple):
 
     @classmethod
     def of(cls, name: str, found: Mapping[str, Any]) -> Info | None:
-        """The same of fsspec's answer *found*; None where it does not say the size."""
+        """The same from fsspec's answer *found*; None if it has no size."""
         size = found.get("size")
         modified = modified_of(found)
         versions = [str(found[key]) for key in _VERSIONS if found.get(key)] or [str(modified) if modified else ""]
@@ -70,7 +70,7 @@ class Info(NamedTuple):
 
 
 def modified_of(found: Mapping[str, Any]) -> float:
-    """When an object was written, in seconds since 1970, by fsspec's answer *found*; 0.0 where it does not say."""
+    """When an object was written, in seconds since 1970, from fsspec's answer *found*; 0.0 if it does not say."""
     return next((seconds for key in _TIMES if (seconds := _seconds(found.get(key)))), 0.0)
 
 
@@ -78,17 +78,17 @@ def _seconds(value: Any) -> float:
     if isinstance(value, datetime):
         return value.timestamp()
     if isinstance(value, str):
-        for parse in (datetime.fromisoformat, parsedate_to_datetime):  # the latter for headers of HTTP
+        for parse in (datetime.fromisoformat, parsedate_to_datetime):  # the latter for HTTP headers
             with suppress(ValueError):
                 return parse(value).timestamp()
     return float(value) if isinstance(value, int | float) else 0.0
 
 
 class _LocalFiles:
-    """Files of this machine, by the few of fsspec's methods that are used here: for logs in parts."""
+    """Local files with the few methods of fsspec that are used here: for logs in parts."""
 
     def invalidate_cache(self, path: str) -> None:
-        """Do nothing: nothing is kept."""
+        """Do nothing: nothing is cached."""
 
     def info(self, path: str) -> dict[str, Any]:
         found = Path(path).stat()
@@ -111,11 +111,11 @@ _local: Final = _LocalFiles()
 
 
 def _storage(path: RemotePath) -> tuple[Any, str]:
-    """The file system of *path*, and what it calls it.
+    """The file system of *path*, and the path's name in it.
 
     Raises:
         MissingExtra: without fsspec, or the package of that storage.
-        LogReadError: when it cannot be begun: for a storage that fsspec does not know, say.
+        LogReadError: when it cannot be created, for example for a storage that fsspec does not know.
 
     """
     if path.scheme == "file":
@@ -127,7 +127,7 @@ def _storage(path: RemotePath) -> tuple[Any, str]:
 
 
 def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
-    """The file system of *url*, and what it calls that; raises besides whatever its library does.
+    """The file system of *url*, and the name in it; also raises whatever the file system's library raises.
 
     Raises:
         MissingExtra: without fsspec, or the package of that storage.
@@ -140,31 +140,31 @@ def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     try:
         fs, name = url_to_fs(url, **options)
     except ImportError as error:
-        raise MissingExtra(f"{url.partition('://')[0]}:// needs a package of its own: {error}") from error
+        raise MissingExtra(f"{url.partition('://')[0]}:// needs its own package: {error}") from error
     return fs, name
 
 
 def reason(error: BaseException) -> str:
-    """What *error* says, in one line."""
+    """The text of *error* in one line."""
     return " ".join(str(error).split())[:_LONGEST] or type(error).__name__
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether *error* says that there are no credentials, or that these are not enough."""
+    """Whether *error* means that there are no credentials, or that they are not sufficient."""
     return isinstance(error, PermissionError) or _REFUSALS.search(type(error).__name__) is not None
 
 
 def typed(error: BaseException, path: RemotePath) -> TrainlogError:
-    """*error*, of a file system, as one of ours."""
+    """*error*, raised by a file system, as an error of trainlog."""
     if isinstance(error, TrainlogError):
         return error
     if isinstance(error, _ABSENT):
         return LogNotFound("there is no such file", path=path)
     why = f"{type(error).__name__}: {reason(error)}" if str(error) else type(error).__name__
     if is_refusal(error):
-        return LogReadError(f"the storage refuses access ({why}); look at the credentials that fsspec uses", path=path)
+        return LogReadError(f"the storage refuses access ({why}); check the credentials that fsspec uses", path=path)
     return LogReadError(
-        f"cannot read it ({why}); look at the address and the network, and at fsspec's settings for retries", path=path
+        f"cannot read it ({why}); check the address, the network, and fsspec's settings for retries", path=path
     )
 
 
@@ -178,10 +178,10 @@ def _typing(path: RemotePath) -> Iterator[None]:
 
 
 def info_of(path: RemotePath) -> Info | None:
-    """What the storage says of one object now; None when there is none.
+    """What the storage currently reports about one object; None if there is none.
 
     Raises:
-        LogReadError: when it does not say it.
+        LogReadError: when the storage does not say.
 
     """
     fs, name = _storage(path)
@@ -201,10 +201,10 @@ def info_of(path: RemotePath) -> Info | None:
 
 
 def start_of(path: RemotePath, most: int) -> tuple[str, bytes] | None:
-    """The name of an object with its first *most* bytes, or all when it has fewer; None when there is none.
+    """The name of an object with its first *most* bytes, or all if it has fewer; None if there is no object.
 
     Raises:
-        LogReadError: when the storage does not give them.
+        LogReadError: when the storage does not return them.
 
     """
     fs, name = _storage(path)
@@ -222,16 +222,16 @@ def start_of(path: RemotePath, most: int) -> tuple[str, bytes] | None:
 
 
 def name_of(path: RemotePath) -> str:
-    """What its file system calls *path*."""
+    """The name of *path* in its file system."""
     return _storage(path)[1]
 
 
 def fetch(path: RemotePath, ranges: Sequence[Range]) -> list[bytes]:
-    """The bytes of *ranges*, which are asked for at the same time where the file system can.
+    """The bytes of *ranges*, which are requested concurrently if the file system can do that.
 
     Raises:
-        LogNotFound: when an object is not there any more.
-        LogReadError: when the storage does not give them all.
+        LogNotFound: when an object no longer exists.
+        LogReadError: when the storage does not return all of them.
 
     """
     found = fetch_each(path, ranges)
@@ -239,16 +239,16 @@ def fetch(path: RemotePath, ranges: Sequence[Range]) -> list[bytes]:
         if isinstance(data, BaseException):
             raise typed(data, path) from data
         if len(data) > end - start:
-            text = "cannot read it: the server gives all of it where a part is asked for; copy it, and open the copy"
+            text = "cannot read it: the server returns the whole file for a part of it; copy it, and open the copy"
             raise LogReadError(text, path=path)
         if len(data) < end - start:
-            text = f"cannot read it: the storage gave {len(data):,} of {end - start:,} bytes; try again"
+            text = f"cannot read it: the storage returned {len(data):,} of {end - start:,} bytes; try again"
             raise LogReadError(text, path=path, offset=start)
     return [bytes(data) for data in found if not isinstance(data, BaseException)]
 
 
 def fetch_each(path: RemotePath, ranges: Sequence[Range]) -> list[bytes | BaseException]:
-    """The bytes of *ranges*, all of the file system of *path*, or what went wrong with each."""
+    """The bytes of *ranges*, all in the file system of *path*, or for each the error that occurred."""
     fs, _ = _storage(path)
     with _typing(path):
         names, starts, ends = map(list, zip(*ranges, strict=True))
@@ -258,7 +258,7 @@ def fetch_each(path: RemotePath, ranges: Sequence[Range]) -> list[bytes | BaseEx
 
 
 def list_folder(folder: RemotePath) -> dict[str, Info | None] | None:
-    """What is in a folder, by name: what the storage says of each file; None when there is no such folder.
+    """The contents of a folder: by name, what the storage reports about each file; None if there is no such folder.
 
     Raises:
         LogReadError: when the storage does not say.
@@ -282,7 +282,7 @@ def list_folder(folder: RemotePath) -> dict[str, Info | None] | None:
 
 
 def find(folder: RemotePath) -> dict[str, Info | None]:
-    """All files below a folder, by their paths below it; raises as `list_folder`."""
+    """All files below a folder, by their paths relative to it; raises as `list_folder` does."""
     fs, name = _storage(folder)
     with _typing(folder):
         fs.invalidate_cache(name)
@@ -295,7 +295,7 @@ def find(folder: RemotePath) -> dict[str, Info | None]:
 
 
 def _below(full: str, folder: str) -> str:
-    """The path of an object below *folder*; some file systems leave out the bucket in their answers."""
+    """The path of an object below *folder*; some file systems omit the bucket in their answers."""
     folder = folder.rstrip("/")
     for base in (folder, folder.partition("/")[2]):
         if base and (full.rstrip("/") == base or full.startswith(f"{base}/")):

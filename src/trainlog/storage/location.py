@@ -1,4 +1,4 @@
-"""Where a log is: a path of this machine, or a URL of an object storage."""
+"""The location of a log: a path of this machine, or a URL of an object storage."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from trainlog.storage.filesystem import Info
     from trainlog.storage.remote import Listing
 
-    # Readers carry either; all that they ask of a path, both have. What only a file of this machine can do fails for a
-    # URL in `__fspath__`.
+    # Readers carry either; both offer everything that readers ask of a path. Operations that need a local file fail for
+    # a URL in `__fspath__`.
     _Path = Path
 else:
     _Path = object
@@ -40,27 +40,27 @@ PARTS: Final = ".parts"
 _URL: Final = re.compile(r"(?:[A-Za-z][\w+.-]*::)*([A-Za-z][\w+.-]*)://")
 _LOCAL: Final = ("file", "local")
 _WILDCARDS: Final = {"*": "[^/]*", "?": "[^/]", "**/": "(?:[^/]+/)*", "**": ".*"}
-# What a `Path` has made of a URL: one slash of the two.
+# A URL that went through `Path`, which turns the two slashes into one.
 _COLLAPSED: Final = re.compile(r"(s3|s3a|gs|gcs|az|abfss?|adl|hdfs|hf|r2|https?|ftp|sftp|ssh|file|memory):/[^/]")
 
 
 def is_url(path: object) -> bool:
-    """Whether *path* is the address of something on another file system: ``s3://bucket/run.flog``."""
-    return _URL.match(str(path)) is not None  # a Path has made one slash of the two, those of other libraries have not
+    """Whether *path* is an address on another file system: ``s3://bucket/run.flog``."""
+    return _URL.match(str(path)) is not None  # Path turns the two slashes into one; the paths of other libraries do not
 
 
 def is_collapsed(path: object) -> bool:
-    """Whether *path* is a URL with one slash of two, as a `Path` makes it."""
+    """Whether *path* is a URL that `Path` has left with one slash instead of two."""
     return _COLLAPSED.match(str(path)) is not None
 
 
 class RemotePath(_Path):
-    """A URL in the place of a `pathlib.Path`, as `location` makes it: what a reader asks of a path, by fsspec.
+    """A URL in place of a `pathlib.Path`, made by `location`: the methods that readers need of a path, by fsspec.
 
-    It is a value: equal when the URL and the options are. What it is asked again within two seconds costs no request.
+    It is a value: equal if the URL and the options are equal. Repeating a query within two seconds costs no request.
 
     Attributes:
-        options: of fsspec's file system, as a path of universal_pathlib has them.
+        options: the options of fsspec's file system, as in a path of universal_pathlib.
 
     """
 
@@ -92,7 +92,7 @@ class RemotePath(_Path):
 
     @property
     def name(self) -> str:
-        """What follows the last slash."""
+        """The part after the last slash."""
         return self._path.rpartition("/")[2]
 
     @property
@@ -107,7 +107,7 @@ class RemotePath(_Path):
 
     @property
     def parent(self) -> Self:
-        """The folder; of what is in none, such as a bucket, the root of the file system."""
+        """The folder; for a path that is in none, such as a bucket, the root of the file system."""
         return self._with(self._path.rpartition("/")[0].rstrip("/"))
 
     @property
@@ -148,11 +148,11 @@ class RemotePath(_Path):
         return PurePosixPath(inner)
 
     def shares_storage(self, other: RemotePath) -> bool:
-        """Whether one file system has both."""
+        """Whether both are on the same file system."""
         return (self._begin, self._end, self.options) == (other._begin, other._end, other.options)
 
     def is_relative_to(self, other: Path) -> bool:  # type: ignore[override]
-        """Whether it is *other*, or below it."""
+        """Whether it is *other* or below it."""
         return self.below(other) is not None
 
     def below(self, folder: Path) -> str | None:
@@ -202,7 +202,7 @@ class RemotePath(_Path):
         return _unpickled, (str(self), self.options, info)
 
     def __fspath__(self) -> str:
-        raise CodecError("this needs a file of this machine, not a URL; copy the log first", path=self)
+        raise CodecError("this needs a local file, not a URL; copy the log first", path=self)
 
     # --- questions ---
 
@@ -211,7 +211,7 @@ class RemotePath(_Path):
         return False
 
     def is_file(self, *, follow_symlinks: bool = True) -> bool:
-        """Whether there is a file, or one in parts.
+        """Whether there is a file, either whole or in parts.
 
         Raises:
             LogReadError: when the storage does not say.
@@ -222,23 +222,23 @@ class RemotePath(_Path):
         return (bool(self.suffix) or names_in(self) is None) and look(self) is not None
 
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:
-        """Whether there is a folder, and no file; raises as `is_file`.
+        """Whether there is a folder and no file; raises the errors of `is_file`.
 
-        A name without a suffix that has something below it is that of a folder.
+        A name without a suffix that has something below it is a folder.
         """
         from trainlog.storage.remote import look, names_in
 
         return (not self.suffix or look(self) is None) and names_in(self) is not None
 
     def exists(self, *, follow_symlinks: bool = True) -> bool:
-        """Whether there is a file or a folder; raises as `is_file`."""
+        """Whether there is a file or a folder; raises the errors of `is_file`."""
         return self.is_dir() or self.is_file()
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        """Size, time and identity of the file: another one is there when ``st_ino`` changes.
+        """Size, time and identity of the file: when ``st_ino`` changes, it is another file.
 
         Raises:
-            LogNotFound: when there is none.
+            LogNotFound: when there is no such file.
             LogReadError: when the storage does not say.
 
         """
@@ -262,7 +262,7 @@ class RemotePath(_Path):
         yield from (self / name for name in names)
 
     def glob(self, pattern: str) -> Iterator[Self]:  # type: ignore[override]
-        """Yield what is below this folder and fits *pattern*, ``**`` for folders in folders; raises as `iterdir`."""
+        """Yield the paths below this folder that match *pattern* (``**``: nested folders); raises as `iterdir` does."""
         fits = re.compile(_regex(pattern)).fullmatch
         if "/" in pattern or "**" in pattern:
             whole = self if self.known_listing else self.listed()
@@ -271,10 +271,10 @@ class RemotePath(_Path):
             yield from (one for one in self.iterdir() if fits(one.name) and not one.name.startswith("."))
 
     def listed(self) -> Self:
-        """The same folder, of which a listing is at hand: it answers all questions about what is below it.
+        """The same folder with a listing, which answers all queries about what is below it.
 
         Raises:
-            LogReadError: when the storage does not give it.
+            LogReadError: when the storage does not return the listing.
 
         """
         from trainlog.storage.remote import list_tree
@@ -284,23 +284,23 @@ class RemotePath(_Path):
         return other
 
     def alone(self) -> Self:
-        """The same path without a listing: what is asked of it, is asked of the storage."""
+        """The same path without a listing: queries go to the storage."""
         return type(self)(str(self), self.options)
 
     @property
     def listing(self) -> Listing:
-        """The listing that is at hand."""
+        """The listing."""
         assert self._listing is not None
         return self._listing
 
     @property
     def known_listing(self) -> Listing | None:
-        """The listing that is at hand, has this path in it, and is not old."""
+        """The listing, if there is one that covers this path and is not old."""
         return self._listing if self._listing is not None and self._listing.covers(self) else None
 
 
 def _unpickled(url: str, options: Mapping[str, Any], info: Info | None) -> RemotePath:
-    """The path that was pickled: of a listing, with what that says of this file."""
+    """The path that was pickled; if it had a listing, with that listing's information about this file."""
     path = RemotePath(url, options)
     if info is not None:
         from trainlog.storage.remote import Listing
@@ -310,7 +310,7 @@ def _unpickled(url: str, options: Mapping[str, Any], info: Info | None) -> Remot
 
 
 def _regex(pattern: str) -> str:
-    """The regular expression of a pattern of paths; ``*`` and ``?`` stop at a slash."""
+    """The regular expression for a path pattern; ``*`` and ``?`` stop at a slash."""
     found = ""
     for part in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", pattern):
         if part in _WILDCARDS:
@@ -323,13 +323,13 @@ def _regex(pattern: str) -> str:
 
 
 def location(path: Any) -> Path:
-    """*path* as a reader carries it: a `Path`, or a `RemotePath` for what is a URL.
+    """*path* as a reader carries it: a `Path`, or a `RemotePath` for a URL.
 
     Args:
         path: text, a path, or a path of universal_pathlib, whose options are kept.
 
     Raises:
-        TypeError: for something else.
+        TypeError: for anything else.
 
     """
     if isinstance(path, RemotePath):
@@ -348,7 +348,7 @@ def location(path: Any) -> Path:
 
 
 def local_path(path: Any) -> Path:
-    """*path* as a writer takes it: a file of this machine.
+    """*path* as a writer takes it: a local file.
 
     Raises:
         CodecError: when it is a URL.
@@ -357,13 +357,13 @@ def local_path(path: Any) -> Path:
     found = location(path)
     if isinstance(found, RemotePath) or is_collapsed(found):
         raise CodecError(
-            f"{found} is a URL, which this is not written to: give a path of this machine, or see `trainlog sync`"
+            f"{found} is a URL, and this is only written to a local file: give a local path, or see `trainlog sync`"
         )
     return found
 
 
 def written_path(path: Any) -> Path:
-    """`local_path`, absolute, so that a program that changes its working folder goes on with the same file.
+    """`local_path`, made absolute, so that a program that changes its working folder continues with the same file.
 
     Raises:
         CodecError: when it is a URL.
@@ -377,10 +377,10 @@ def written_path(path: Any) -> Path:
 
 
 def fixed_part(pattern: Path) -> Path:
-    """The folder with which *pattern* begins."""
+    """The folder that *pattern* begins with."""
     return next(folder for folder in pattern.parents if not has_magic(str(folder)))
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder; `Path.is_dir` raises where a name is too long."""
+    """Whether there is a folder; `Path.is_dir` raises when a name is too long."""
     return path.is_dir() if isinstance(path, RemotePath) else os.path.isdir(path)  # noqa: PTH112

@@ -1,4 +1,4 @@
-"""One writer for each file: its lock, and who holds it."""
+"""The lock that allows one writer per file, and the process that holds it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from trainlog.storage.location import RemotePath
 
 __all__ = ["lock", "lock_owner", "open_locked", "unlock"]
 
-# What flock says on file systems that have no locks; there the log is written without one.
+# The errors of flock on file systems without locks; there the log is written without one.
 _NO_LOCKS: Final = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
-# Seconds between attempts to lock: whoever asks if a log is in use, holds its lock for a moment.
+# Seconds between attempts to lock: checking whether a log is in use holds its lock for a moment.
 _PAUSES: Final = (0.001, 0.004, 0.016, None)
 
 
 def open_locked(path: Path, flags: int, mode: int = 0o666) -> int:
-    """Open *path* for one writer alone, and be sure that it is still that file when the lock is had.
+    """Open *path* for a single writer, and make sure that it is still the same file once the lock is held.
 
     Raises:
         LogInUse: when another writer has it.
@@ -37,7 +37,7 @@ def open_locked(path: Path, flags: int, mode: int = 0o666) -> int:
             if os.path.samestat(os.fstat(fd), path.stat()):
                 return fd
         except FileNotFoundError:
-            pass  # it was deleted or replaced between the two
+            pass  # it was deleted or replaced in between
         except BaseException:
             os.close(fd)
             raise
@@ -45,10 +45,10 @@ def open_locked(path: Path, flags: int, mode: int = 0o666) -> int:
 
 
 def lock(fd: int, path: Path) -> None:
-    """Lock the open file *fd*, which is at *path*; where the file system has no locks, do nothing.
+    """Lock the open file *fd*, which is at *path*; do nothing if the file system has no locks.
 
     Raises:
-        LogInUse: when another writer has it; the error names it.
+        LogInUse: when another writer has it; the error names that writer.
 
     """
     for pause in _PAUSES:
@@ -60,21 +60,21 @@ def lock(fd: int, path: Path) -> None:
                 return
             if pause is None:
                 who = _lock_owner(path) or "another process"
-                message = f"{who} is writing this log; every process needs one of its own"
+                message = f"{who} is writing this log; each process needs its own log"
                 raise LogInUse(message, path=path) from error
             time.sleep(pause)
 
 
 def unlock(fd: int) -> None:
-    """Give the lock back."""
+    """Release the lock."""
     with contextlib.suppress(OSError):
         fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def lock_owner(path: Path) -> str:
-    """Who is writing the log at *path*, as words for a message; empty when nobody is, as far as one can tell."""
+    """Who is writing the log at *path*, as text for a message; empty if nobody is known to."""
     if isinstance(path, RemotePath):
-        return ""  # no storage knows of locks
+        return ""  # object storages have no locks
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
@@ -89,7 +89,7 @@ def lock_owner(path: Path) -> str:
 
 
 def _lock_owner(path: Path) -> str:
-    """The process that holds the lock on *path*, where the system tells: Linux does of those on the same machine."""
+    """The process that holds the lock on *path*, if the system says: Linux does for processes on the same machine."""
     try:
         status = path.stat()
         file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"

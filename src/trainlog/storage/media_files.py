@@ -1,4 +1,4 @@
-"""The files that belong to a log, in a folder beside it; see `trainlog.media`, which records them."""
+"""The files that belong to a log, in a folder next to it; see `trainlog.media`, which records them."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from trainlog.storage.source import Source
 __all__ = ["media_file", "media_folder", "with_image"]
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
-_MOST: Final = 1 << 26  # bytes of an image that is taken into a frame
+_MOST: Final = 1 << 26  # bytes of an image that is included in a frame
 
 
 def media_folder(log: str | os.PathLike[str]) -> Path:
-    """The folder of the files that belong to the log at that path; a compressed copy beside it has the same."""
+    """The folder of the files that belong to the log at that path; a compressed copy next to the log shares it."""
     path = location(log)
     return path.with_name(f"{path.name.removesuffix('.zst')}.media")
 
 
 def media_file(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Path:
-    """The file that the *event* of the log at that path tells of.
+    """The file that an *event* of the log at that path refers to.
 
     Raises:
-        KeyError: when it tells of none.
+        KeyError: when it refers to none.
 
     """
     return media_folder(log) / Path(str(event["file"])).name
 
 
 def with_image(log: str | os.PathLike[str], event: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    """*event* with the PNG in it that it tells of, as ``image``, ``width`` and ``height``; any other as it is."""
+    """*event* with the PNG that it refers to, as ``image``, ``width`` and ``height``; any other event unchanged."""
     if "tag" not in event or "file" not in event or (path := media_file(log, event)).is_symlink() or not path.is_file():
         return event
     if path.stat().st_size > _MOST:

@@ -1,8 +1,8 @@
-"""Logs in a bucket: a folder on any file system of fsspec (RemoteFolder), and which parts of a log are in it.
+"""Logs in a bucket: a folder on any file system of fsspec (RemoteFolder), and the parts of a log in it.
 
-The log ``run.flog`` is the folder ``run.flog.parts/``. Each object in it is called by the byte of the log where it
-begins, in 20 digits, and is never changed. The log is the chain of them: the part at byte 0, then the part whose name
-is where that one ends, and so on. Objects that are not in the chain are no part of the log.
+The log ``run.flog`` is the folder ``run.flog.parts/``. Each object in it is named by the byte of the log where it
+begins, in 20 digits, and is never changed. The log is their chain: the part at byte 0, then the part named by the byte
+where the first one ends, and so on. Objects outside the chain are not part of the log.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ __all__ = [
 _USER: Final = re.compile(r"//[^/@]*@")
 _PART: Final = re.compile(r"[0-9]{20}")
 
-# File systems on which an object appears as a whole or not at all; on others it is renamed when it is whole.
+# File systems where an object appears as a whole or not at all; on others it is renamed once it is whole.
 _WHOLE_AT_ONCE: Final = frozenset(
     ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2", "hf", "memory"),
 )
-_ABANDONED: Final = 3600.0  # seconds since it was written last, after which nobody goes on with a hidden object
+_ABANDONED: Final = 3600.0  # seconds since the last write after which nobody continues a hidden object
 _READ_ONLY: Final = frozenset(("http", "https"))
 
 
 def split_url(url: str) -> tuple[str, str, str]:
-    """Scheme, folder and name of the log at *url*; the folder without its scheme.
+    """The scheme, folder and name of the log at *url*; the folder is without its scheme.
 
     Raises:
-        UnknownFormat: when it has no name, or leads upwards.
+        UnknownFormat: when the URL has no name, or leads to a parent folder.
 
     """
     scheme, _, rest = url.partition("://")
     folder, _, name = _USER.sub("//", f"//{rest}")[2:].rpartition("/")
     if not name or not (folder or scheme == "memory") or ".." in rest.split("/"):
-        raise UnknownFormat(f"{_shown(url)!r} is no address of a log: it is like s3://bucket/folder/run.flog")
+        raise UnknownFormat(f"{_shown(url)!r} is not the address of a log, such as s3://bucket/folder/run.flog")
     return scheme, folder, name
 
 
 def _shown(url: str) -> str:
-    """*url* without the name and password of a user."""
+    """*url* without user name and password."""
     return _USER.sub("//", url)
 
 
@@ -73,14 +73,14 @@ def is_part(name: str) -> bool:
 
 
 def part_offsets(log: str, listed: Mapping[str, Stored]) -> dict[int, int]:
-    """Where the parts of *log* among the objects *listed* begin, and how many bytes each has."""
+    """The offsets of the parts of *log* among the objects *listed*, and the bytes of each."""
     start = len(log) + len(PARTS) + 1
     found = {name[start:]: stored.size for name, stored in listed.items() if name.startswith(f"{log}{PARTS}/")}
     return {int(name): size for name, size in found.items() if _PART.fullmatch(name)}
 
 
 def chain(parts: Mapping[int, int], start: int = 0) -> Iterator[tuple[int, int]]:
-    """Yield those of *parts* that are the log, from byte *start* on: where each begins, and where it ends."""
+    """Yield those of *parts* that make up the log from byte *start* on, each as its begin and end."""
     end = start
     while size := parts.get(end, 0):
         yield end, end + size
@@ -88,35 +88,35 @@ def chain(parts: Mapping[int, int], start: int = 0) -> Iterator[tuple[int, int]]
 
 
 def chain_end(parts: Mapping[int, int], start: int = 0) -> int:
-    """Where the chain of *parts* ends that begins at byte *start*."""
+    """Where the chain of *parts* that begins at byte *start* ends."""
     return max((end for _, end in chain(parts, start)), default=start)
 
 
 class Stored(NamedTuple):
-    """What is known of an object: its bytes, and when it was written, in seconds since 1970 (0.0 where unknown)."""
+    """What is known about an object: its bytes, and when it was written, in seconds since 1970 (0.0 if unknown)."""
 
     size: int
     modified: float
 
 
 class RemoteFolder:
-    """A folder of a bucket, or on another file system of fsspec. May be used from several threads.
+    """A folder of a bucket, or on another file system of fsspec. Can be used from several threads.
 
-    Every error of the file system, whatever its type, is a `LogWriteError` whose ``errno`` is EACCES where nothing
-    will help but other credentials, and ENOENT where there is no such bucket.
+    Every error of the file system, whatever its type, becomes a `LogWriteError`. Its ``errno`` is EACCES if only other
+    credentials will help, and ENOENT if there is no such bucket.
 
     Attributes:
         url: its address, without a password.
-        local: where it is on this machine, None for all others.
-        at_once: whether an object appears as a whole, and only one of two processes can make it.
+        local: its path if it is on this machine, otherwise None.
+        at_once: whether an object appears as a whole, and only one of two processes can create it.
 
     """
 
     def __init__(self, url: str) -> None:
-        """Only names the folder; nothing is looked at.
+        """Name the folder, without any access to it.
 
         Raises:
-            UnknownFormat: when there is no file system of this scheme, or it can only be read.
+            UnknownFormat: when there is no file system of this scheme, or it is read-only.
             MissingExtra: when fsspec, or what it needs for this scheme, is not installed.
 
         """
@@ -124,9 +124,9 @@ class RemoteFolder:
         self.url = begin + mark + path.rstrip("/")
         scheme = url.partition("://")[0] if is_url(url) else "file"
         if is_collapsed(url):
-            raise UnknownFormat(f"{self.url!r} is no address: it has one slash where s3://bucket/runs has two")
+            raise UnknownFormat(f"{self.url!r} is not an address: it has one slash where s3://bucket/runs has two")
         if "::" in url:
-            raise UnknownFormat(f"{self.url!r} is several file systems in a row, to which no logs are written")
+            raise UnknownFormat(f"{self.url!r} is several file systems in a row; logs cannot be written there")
         if scheme in _READ_ONLY:
             raise UnknownFormat(f"{self.url!r} can only be read; logs are written to s3://, gs://, file:// and others")
         self._fs, self._root = _connect(url)
@@ -140,7 +140,7 @@ class RemoteFolder:
         return f"{self.url}{'' if self.url.endswith('://') else '/'}{name}"
 
     def find(self, below: str = "") -> dict[str, Stored]:
-        """All objects below a folder, or the one of that name, by their names relative to this folder."""
+        """All objects below a folder, or the object of that name, by their names relative to this folder."""
         root = self._path(below) if below else self._root
         with self._named("list", below):
             self._fs.invalidate_cache()
@@ -149,20 +149,20 @@ class RemoteFolder:
         return {name[start:]: Stored(int(info["size"] or 0), modified_of(info)) for name, info in found.items()}
 
     def find_log(self, name: str) -> dict[str, Stored]:
-        """The parts of a log, and an object of its own name, as `find` gives them."""
+        """The parts of a log, and any object with the log's own name, as `find` returns them."""
         return self.find(name) | self.find(name + PARTS)
 
     def read(self, name: str, start: int, stop: int) -> bytes:
-        """The bytes of an object from *start* to before *stop*."""
+        """The bytes of an object from *start* up to *stop*, exclusive."""
         with self._named("read", name):
             data: bytes = self._fs.cat_file(self._path(name), start=start, end=stop)
             return data
 
     def create(self, name: str, data: bytes) -> None:
-        """Make an object, which appears as a whole.
+        """Create an object, which appears as a whole.
 
         Raises:
-            LogExists: when there is one of that name.
+            LogExists: when there is already an object of that name.
 
         """
         with self._named("write", name):
@@ -175,7 +175,7 @@ class RemoteFolder:
                 self._fs.pipe_file(temporary, data)
 
     def put(self, name: str, file: Path) -> None:
-        """Make an object of *file*, or put it in the place of the one that is there, as a whole."""
+        """Create an object from *file*, or replace an existing one, as a whole."""
         with self._named("write", name):
             if self.at_once:
                 self._fs.put_file(str(file), self._path(name))
@@ -184,12 +184,12 @@ class RemoteFolder:
                 self._fs.put_file(str(file), temporary)
 
     def delete(self, name: str) -> None:
-        """Delete an object; one that is not there is no error."""
+        """Delete an object; a missing object is not an error."""
         with self._named("delete", name), suppress(FileNotFoundError):
             self._fs.rm_file(self._path(name))
 
     def clean(self, listed: Mapping[str, Stored]) -> None:
-        """Delete what uploads that were killed long ago have left of objects that were to be renamed."""
+        """Delete hidden objects that uploads killed long ago have left before renaming them."""
         for name, stored in listed.items():
             if name.rpartition("/")[2].startswith(".") and 0 < stored.modified < time.time() - _ABANDONED:
                 self.delete(name)
@@ -199,7 +199,7 @@ class RemoteFolder:
 
     @contextmanager
     def _renamed(self, name: str) -> Iterator[str]:
-        """A name to write to, hidden beside the object *name*, which it becomes."""
+        """A hidden name to write to, next to the object *name*, which it becomes."""
         path = self._path(name)
         folder, _, last = path.rpartition("/")
         temporary = f"{folder}/{temporary_name(last)}"
@@ -220,8 +220,8 @@ class RemoteFolder:
         except TrainlogError:
             raise
         except FileExistsError as error:
-            raise LogExists(f"there is an object already at {where}") from error
-        except Exception as error:  # each file system has errors of its own, not all of them OSError
+            raise LogExists(f"there is already an object at {where}") from error
+        except Exception as error:  # each file system has its own errors, not all of them OSError
             failed = LogWriteError(f"cannot {what} {where}: {reason(error)}")
             failed.errno = _errno(error)
             raise failed from error
@@ -233,7 +233,7 @@ def _connect(url: str) -> tuple[Any, str]:
     except MissingExtra:
         raise
     except ValueError as error:
-        raise UnknownFormat(f"{_shown(url)!r} is on no file system that is known: {error}") from error
+        raise UnknownFormat(f"{_shown(url)!r} is on an unknown file system: {error}") from error
     except Exception as error:
         raise LogWriteError(f"cannot connect to {_shown(url)}: {reason(error)}") from error
 

@@ -1,12 +1,12 @@
-"""Logs in object storages: what is there, and their bytes.
+"""Logs in object storages: which exist, and their bytes.
 
-What the storage says holds for two seconds, and what was read of a file is shared by all that read it: a small log is
-one request. A file that has grown is followed, as far as a sample of its bytes says that it is the same; whoever reads
-one that was replaced is told (`InvalidPosition`).
+An answer of the storage is valid for two seconds, and the bytes that were read of a file are shared by all its readers:
+a small log takes one request. A file that has grown is followed if a sample of its bytes shows that it is the same;
+reading a file that was replaced raises `InvalidPosition`.
 
 A log that is being uploaded is a folder ``run.flog.parts`` of objects that never change, each named by the byte of the
-log at which it begins, in 20 digits. It is read as the file ``run.flog``: the part at byte 0, then the part that is
-called by where that one ends, and so on.
+log at which it begins, in 20 digits. It is read as the file ``run.flog``: the part at byte 0, then the part named by
+the byte where the first one ends, and so on.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ __all__ = [
 ]
 
 FIRST: Final = 1 << 20
-"""Bytes that are asked for of a file of which nothing is known: all of a small one."""
+"""Bytes to request of a file about which nothing is known: all of a small one."""
 
-_FRESH: Final = 2.0  # seconds for which an answer of the storage is taken for what is there
-_LISTED: Final = 30.0  # seconds for which a listing of a tree is
-_KNOWN: Final = 1 << 15  # files and folders of which an answer is kept
+_FRESH: Final = 2.0  # seconds for which an answer of the storage is valid
+_LISTED: Final = 30.0  # seconds for which a listing of a tree is valid
+_KNOWN: Final = 1 << 15  # files and folders whose answers are kept
 _WINDOW: Final = 64 << 20  # the most bytes that are read ahead
-_LEAST: Final = 1 << 18  # bytes that are read where somebody jumps to
-_TRIES: Final = 4  # how often a file that grows while it is read is asked again
+_LEAST: Final = 1 << 18  # bytes to read after a seek
+_TRIES: Final = 4  # how often reading a file that grows meanwhile is tried
 _PART: Final = re.compile(r"[0-9]{20}")
 
 
@@ -52,11 +52,11 @@ _files: Final[OrderedDict[RemotePath, tuple[float, Snapshot | None]]] = OrderedD
 _folders: Final[OrderedDict[RemotePath, tuple[float, tuple[str, ...] | None]]] = OrderedDict()
 _asking: Final = [
     threading.RLock() for _ in range(64)
-]  # each for some of the files: threads do not ask the same at once
+]  # each for some of the files, so that threads do not send the same request at once
 
 
 def _after_fork() -> None:
-    """The locks that other threads of the parent hold are nobody's here."""
+    """Replace the locks: other threads of the parent may hold them, and do not exist here."""
     _asking[:] = [threading.RLock() for _ in _asking]
 
 
@@ -64,7 +64,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def forget() -> None:
-    """Drop all that is known of all files, as in a new process."""
+    """Drop everything known about all files, as in a new process."""
     with lock:
         _files.clear()
         _folders.clear()
@@ -80,12 +80,12 @@ def _remember(cache: OrderedDict[RemotePath, tuple[float, Any]], path: RemotePat
 
 
 def look(path: RemotePath, age: float = _FRESH, before: Snapshot | None = None) -> Snapshot | None:
-    """The file at *path* as it was at most *age* seconds ago, or when it was listed; None when there is none.
+    """The file at *path* as it was at most *age* seconds ago, or when it was listed; None if there is no file.
 
     Args:
-        path: of the file.
-        age: 0 to ask the storage in any case.
-        before: what the file was when the caller looked last.
+        path: the path of the file.
+        age: the age; 0 to ask the storage in any case.
+        before: the file as it was when the caller last looked.
 
     Raises:
         LogReadError: when the storage does not say.
@@ -114,7 +114,7 @@ def _look(path: RemotePath, age: float, before: Snapshot | None) -> Snapshot | N
 
 
 def _first_look(path: RemotePath) -> Snapshot | None:
-    """The file with its first bytes, a small one with all."""
+    """The file with its first bytes; a small file with all."""
     start = None if path.name.endswith(PARTS) else start_of(path, FIRST)
     if start is None:
         return _in_parts(path)
@@ -123,12 +123,12 @@ def _first_look(path: RemotePath) -> Snapshot | None:
     found.keep(0, data[:FIRST])
     if len(data) < FIRST:
         return found
-    found.version = ""  # what it is called now, if the sample is the same
+    found.version = ""  # the current version, if the sample is the same
     return _another_look(path, found)
 
 
 def _another_look(path: RemotePath, known: Snapshot) -> Snapshot | None:
-    """The file now, which was *known*: the same snapshot when it has not changed."""
+    """The file as it is now, which was *known*: the same snapshot if it has not changed."""
     if known.is_immutable:
         found = _in_parts(path)
         return _first_look(path) if found is None else _after(path, known, found)
@@ -137,7 +137,7 @@ def _another_look(path: RemotePath, known: Snapshot) -> Snapshot | None:
 
 
 def _after(path: RemotePath, known: Snapshot, found: Snapshot) -> Snapshot:
-    """*found*, which is in the place of *known*, and follows it when the file has grown; *known* for the same."""
+    """*found*, which replaces *known*, and follows it if the file has grown; *known* if it is the same."""
     if known.is_same(found):
         return known
     if known.is_immutable or found.is_immutable:
@@ -151,21 +151,22 @@ def _after(path: RemotePath, known: Snapshot, found: Snapshot) -> Snapshot:
 
 
 def _has_sample(path: RemotePath, name: str, known: Snapshot) -> bool:
-    """Whether the file still holds what was read of it, as far as a sample tells: the last bytes."""
+    """Whether the file still holds what was read of it, judging by a sample: the last bytes."""
     start, sample = known.sample
     return not sample or fetch(path, [(name, start, start + len(sample))]) == [sample]
 
 
 def _in_parts(path: RemotePath) -> Snapshot | None:
-    """The log that was uploaded in parts; None when there are none."""
+    """The log that was uploaded in parts; None if there are no parts."""
     folder = path if path.name.endswith(PARTS) else path.with_name(path.name + PARTS)
     return _joined(list_folder(folder) or {})
 
 
 def _joined(objects: Mapping[str, Info | None]) -> Snapshot | None:
-    """The chain of the objects that are parts; None when there is none.
+    """The chain of the objects that are parts; None if there is none.
 
-    The first is at byte 0, and each further one where the one before ends; what is not in the chain is no part.
+    The first is at byte 0, and each further one begins where the previous one ends. Objects outside the chain are not
+    parts.
     """
     found = {int(name): info for name, info in objects.items() if info is not None and _PART.fullmatch(name)}
     parts: list[Info] = []
@@ -177,9 +178,9 @@ def _joined(objects: Mapping[str, Info | None]) -> Snapshot | None:
 
 
 def names_in(path: RemotePath) -> tuple[str, ...] | None:
-    """The names in a folder as it was two seconds ago, or when it was listed; None when there is no such folder.
+    """The names in a folder as it was two seconds ago, or when it was listed; None if there is no such folder.
 
-    A log in parts has the name of the log.
+    A log in parts appears under the name of the log.
 
     Raises:
         LogReadError: when the storage does not say.
@@ -197,17 +198,17 @@ def names_in(path: RemotePath) -> tuple[str, ...] | None:
 
 
 def status(path: RemotePath) -> os.stat_result:
-    """What `os.stat` would say of the file; raises as `trainlog.storage.location.RemotePath.stat`."""
+    """What `os.stat` would return for the file; raises as `trainlog.storage.location.RemotePath.stat` does."""
     found = look(path)
     if found is None:
         raise LogNotFound("there is no such file", path=path)
     if found.version is None and not found.modified and (info := info_of(path)) is not None:
-        found.modified = info.modified  # all was known but this
+        found.modified = info.modified  # the only thing that was not known
     return status_of(found)
 
 
 def status_of(found: Snapshot) -> os.stat_result:
-    """The same of a snapshot; ``st_ino`` is its lineage."""
+    """The same for a snapshot; ``st_ino`` is its lineage."""
     whole, exact = int(found.modified), int(found.modified * 1e9)
     numbers = (stat.S_IFREG | 0o444, found.lineage, 0, 1, 0, 0, found.size, whole, whole, whole)
     times = dict.fromkeys(("st_atime", "st_mtime", "st_ctime"), found.modified)
@@ -216,7 +217,7 @@ def status_of(found: Snapshot) -> os.stat_result:
 
 
 class Listing:
-    """The files below a folder as they were half a minute ago at most, hidden ones left out.
+    """The files below a folder as they were at most half a minute ago, without hidden ones.
 
     A log in parts is one file.
     """
@@ -229,24 +230,24 @@ class Listing:
         for inner in self._files:
             below, is_new = inner, True
             while below and is_new:
-                folder = below.rpartition("/")[0].rstrip("/")  # of two slashes in a row one belongs to the name
+                folder = below.rpartition("/")[0].rstrip("/")  # of two successive slashes, one belongs to the name
                 is_new = folder not in self._folders
                 self._folders.setdefault(folder, {})[below[len(folder) + bool(folder) :]] = None
                 below = folder
 
     def covers(self, path: RemotePath) -> bool:
-        """Whether it still answers questions, and *path* is the folder, or below it."""
+        """Whether the listing is still valid, and *path* is the folder or below it."""
         return time.monotonic() - self._taken < _LISTED and path.below(self._root) is not None
 
     def _inner(self, path: RemotePath) -> str:
         return path.below(self._root) or ""
 
     def knows(self, path: RemotePath) -> bool:
-        """Whether it tells whether there is a file at *path*, and which."""
+        """Whether the listing determines if there is a file at *path*, and which."""
         return self._files.get(self._inner(path), True) is not None
 
     def snapshot(self, path: RemotePath) -> Snapshot | None:
-        """The file at *path*; None when there is none."""
+        """The file at *path*; None if there is none."""
         inner = self._inner(path)
         found = self._files.get(inner)
         if isinstance(found, Info):
@@ -254,12 +255,12 @@ class Listing:
         return found
 
     def info(self, path: RemotePath) -> Info | None:
-        """What is known of the one object that the file at *path* is; None where it is none, or several."""
+        """What is known about the object at *path*, if the file is a single object; otherwise None."""
         found = self.snapshot(path)
         return None if found is None or found.is_immutable else found.parts[0]
 
     def names_in(self, path: RemotePath) -> tuple[str, ...] | None:
-        """The names in a folder; None when there is no such folder."""
+        """The names in a folder; None if there is no such folder."""
         found = self._folders.get(self._inner(path))
         return None if found is None else tuple(found)
 
@@ -269,7 +270,7 @@ class Listing:
         yield from filter(None, self._folders)
 
     def files(self) -> Iterator[tuple[str, Info]]:
-        """Yield the paths of all files of which something is known, and what; of a log in parts, of all of them."""
+        """Yield the paths of all known objects and what is known about them; for a log in parts, of all its parts."""
         for inner, found in self._files.items():
             if isinstance(found, Snapshot):
                 yield inner, Info(inner, found.size, found.version or "", found.modified)
@@ -278,7 +279,7 @@ class Listing:
 
 
 def list_tree(root: RemotePath) -> Listing:
-    """List all that is below *root*.
+    """List everything below *root*.
 
     Raises:
         LogReadError: when the storage does not say.
@@ -301,12 +302,12 @@ def list_tree(root: RemotePath) -> Listing:
 
 
 def prefetch(paths: Iterable[Path], most: int = FIRST) -> None:
-    """Fetch the beginnings of files at the same time; what goes wrong is said when they are read.
+    """Fetch the beginnings of files concurrently; errors are raised when the files are read.
 
     Args:
-        paths: those that are no URLs, or of another storage than the first, are passed over; small ones where they were
-            not listed.
-        most: bytes of each.
+        paths: the files. Paths that are not URLs, or are on another storage than the first, are skipped; of files that
+            were not listed, only small ones are kept.
+        most: the number of bytes of each.
 
     """
     wanted: list[tuple[RemotePath, Snapshot | None, Range]] = []
@@ -323,7 +324,7 @@ def prefetch(paths: Iterable[Path], most: int = FIRST) -> None:
         for (path, found, (name, start, end)), data in zip(wanted, answers, strict=True):
             if isinstance(data, BaseException):
                 continue
-            if found is None and len(data) < end:  # all of it
+            if found is None and len(data) < end:  # the whole file
                 found = Snapshot([Info(name, len(data))], None)
                 _remember(_files, path, found)
             if found is not None and len(data) == min(end - start, found.size):
@@ -339,10 +340,10 @@ def _is_known(path: RemotePath) -> bool:
 
 
 class RemoteSource(Source):
-    """The bytes of a log in an object storage; see `Source` for what its methods do.
+    """The bytes of a log in an object storage; see `Source` for the methods.
 
-    Where a file is read on, more and more is read ahead. A file that changes while it is read is noticed by its
-    version, which is asked for after each further read: bytes of two contents are never given.
+    Sequential reads read ahead by growing amounts. A file that changes while it is read is noticed by its version,
+    which is requested after each further read: bytes of two contents are never mixed.
     """
 
     def __init__(self, path: str | os.PathLike[str], wait: Wait = never) -> None:
@@ -367,7 +368,7 @@ class RemoteSource(Source):
                 raise UnknownFormat("this is a folder, not a log", path=url)
             raise LogNotFound("there is no such file", path=url)
         self._found = found
-        self._window = FIRST  # bytes of the last read of one who reads on
+        self._window = FIRST  # bytes of the last sequential read
         if wait is never:
             self.freeze()
 
@@ -376,12 +377,12 @@ class RemoteSource(Source):
 
     @property
     def status(self) -> os.stat_result:
-        """What is known of the file."""
+        """What is known about the file."""
         return status_of(self._found)
 
     @property
     def size(self) -> int:
-        """Bytes of the file as it was two seconds ago at most; no more than there were at the time of ``freeze``."""
+        """The size of the file at most two seconds ago; never larger than at the time of ``freeze``."""
         if self._limit is not None:
             return min(self._found.size, self._limit)
         if self._wait is not never and time.monotonic() - self._found.taken > _FRESH:
@@ -389,33 +390,33 @@ class RemoteSource(Source):
         return self._found.size
 
     def _look(self, age: float) -> bool:
-        """Look at the file again; whether it is as it was.
+        """Look at the file again; return whether it is unchanged.
 
         Raises:
-            InvalidPosition: when it is another one.
+            InvalidPosition: when it is another file.
 
         """
         found = look(self._url, age, self._found)
         if found is self._found:
             return True
         if found is None or found.lineage != self._found.lineage:
-            raise InvalidPosition("the log was replaced or cut while it was read; read it anew", path=self.path)
+            raise InvalidPosition("the log was replaced or cut while it was read; read it again", path=self.path)
         self._found = found
         return False
 
     def block(self, offset: int, need: int = 1, most: int = sys.maxsize) -> bytes:
-        """The bytes from *offset* on, as `Source.block`."""
+        """The bytes from *offset* on; see `Source.block`."""
         left = self.left(offset)
         chunk = min(most, self.CHUNK)
         stop = offset + min(left, chunk if need > left else max(need, chunk))
         return b"".join(data[max(offset - at, 0) : stop - at] for at, data in self._pieces(offset, stop))
 
     def is_at_hand(self, start: int, stop: int) -> bool:
-        """Whether the bytes are kept in memory."""
+        """Whether the bytes are in memory."""
         return not self._found.chunks.cover(start, min(stop, self.size))[1]
 
     def fill(self, buffer: memoryview, offset: int) -> int:
-        """Put the bytes from *offset* on into *buffer*, as `Source.fill`."""
+        """Put the bytes from *offset* on into *buffer*; see `Source.fill`."""
         size = self.size
         stop = min(offset + len(buffer), size)
         if offset > size:
@@ -426,17 +427,17 @@ class RemoteSource(Source):
         return max(stop - offset, 0)
 
     def data_from(self, offset: int) -> int:
-        """*offset* itself: no storage tells of holes."""
+        """*offset* itself: object storages do not report holes."""
         return offset
 
     def renew(self, at: int, before: str) -> None:
-        """Look again at a log whose `checksum` until byte *at* was *before*; see `Source.wait`."""
+        """Look again at a log whose `checksum` up to byte *at* was *before*; see `Source.wait`."""
         self._look(_FRESH)
         if self.size < at or self.checksum(at) != before:
             raise InvalidPosition("the log was cut or written over while it was followed; read it anew", path=self.path)
 
     def _pieces(self, start: int, stop: int) -> list[tuple[int, bytes]]:
-        """Pieces that have all the bytes from *start* to *stop* in their order, each with where it begins."""
+        """Pieces that cover the bytes from *start* to *stop*, in order, each with its offset."""
         for _ in range(_TRIES):
             found = self._found
             pieces, missing = found.chunks.cover(start, stop)
@@ -446,7 +447,7 @@ class RemoteSource(Source):
             ranges = [one for first, last in missing for one in found.ranges(first, last)]
             read = fetch(self._url, [one for _, one in ranges])
             is_one_content = len(ranges) == 1 and not found.chunks
-            # Parts that have come meanwhile leave the others as they were.
+            # New parts leave the others unchanged.
             if is_one_content or self._look(0) or found.is_immutable:
                 for (at, _), data in zip(ranges, read, strict=True):
                     found.keep(at, data)
@@ -456,13 +457,13 @@ class RemoteSource(Source):
         raise LogReadError("cannot read it: it changes faster than it can be read; try again", path=self.path)
 
     def _widened(self, first: int, last: int) -> tuple[int, int]:
-        """What to read where the bytes from *first* to *last* are missing."""
+        """The range to read if the bytes from *first* to *last* are missing."""
         chunks, size = self._found.chunks, self._found.size
         ahead = _LEAST
         if first < FIRST and chunks.has_end_at(first):  # the first MiB, of which a prefix is at hand
             ahead = FIRST - first
-        elif chunks.has_end_at(first):  # somebody reads on, of what can be kept to its end
+        elif chunks.has_end_at(first):  # sequential read; if the file can be kept as a whole, up to its end
             ahead = self._window = _WINDOW if size <= 2 * _WINDOW else min(16 * self._window, _WINDOW)
-        elif behind := chunks.run_from(last):  # somebody reads backwards: as much as was read of the end
+        elif behind := chunks.run_from(last):  # backward read: as much as was read of the end
             return max(first - min(behind, _WINDOW // 4), chunks.end_before(first)), last
         return first, max(last, min(first + ahead, size, chunks.next_after(first)))

@@ -1,4 +1,4 @@
-"""The one place where a file is replaced as a whole: readers see the old one or the new one, and nothing between."""
+"""The only place where a file is replaced as a whole: readers see the old file or the new one, nothing in between."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from trainlog.storage.location import local_path
 __all__ = ["atomic_write", "check_replaceable", "errors_name", "sync_folder", "temporary_beside", "temporary_name"]
 
 _numbers: Final = itertools.count()
-_LONGEST_NAME: Final = 200  # bytes; most file systems take 255
+_LONGEST_NAME: Final = 200  # bytes; most file systems allow 255
 _TEMPORARY: Final = re.compile(r"\..*\.([0-9a-f]{8})-([1-9][0-9]{0,8})-[0-9]+", re.DOTALL)
 _tidied: set[Path] = set()
 
 
 def temporary_name(name: str, suffix: str = "") -> str:
-    """A hidden name like *name* that only this process uses, as long as a name can be at most."""
+    """A hidden name like *name* that only this process uses, within the longest possible length."""
     name = os.fsdecode(os.fsencode(name)[: _LONGEST_NAME - len(suffix)])
     return f".{name}.{_process_space()}-{os.getpid()}-{next(_numbers)}{suffix}"
 
 
 def temporary_beside(path: Path, suffix: str = "") -> Path:
-    """A `temporary_name` beside *path*, which nothing has.
+    """An unused `temporary_name` next to *path*.
 
-    What killed processes of this machine have left under such names in the folder is deleted, once for each folder;
-    not what has a *suffix*, which is a log.
+    Files that killed processes of this machine have left under such names in the folder are deleted, once per folder,
+    except those with a *suffix*, which are logs.
     """
     if path.parent not in _tidied:
         _tidied.add(path.parent)
         _delete_leftovers(path.parent)
     while os.path.lexists(found := path.with_name(temporary_name(path.name, suffix))):
-        pass  # of a process that had this number before
+        pass  # left by an earlier process with this number
     return found
 
 
 @contextmanager
 def errors_name(target: Path, temporary: Path) -> Iterator[None]:
-    """Let errors that are raised in the block name *target* where they name *temporary*, or a file in it."""
+    """Make errors raised in the block name *target* where they name *temporary* or a file in it."""
     try:
         yield
     except TrainlogError as error:
@@ -62,7 +62,7 @@ def _delete_leftovers(folder: Path) -> None:
             if match is None or match[1] != _process_space() or _is_running(int(match[2])):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                from shutil import rmtree  # which loads much, and is seldom needed
+                from shutil import rmtree  # it imports much, and is rarely needed
 
                 rmtree(entry.path, ignore_errors=True)
             else:
@@ -71,7 +71,7 @@ def _delete_leftovers(folder: Path) -> None:
 
 @functools.cache
 def _process_space() -> str:
-    """What tells apart machines and containers, in each of which a number means another process."""
+    """An identifier of the machine or container, because process numbers are only unique within one."""
     try:
         namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError:  # not on Linux
@@ -85,18 +85,18 @@ def _is_running(process: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # it is another user's
+        return True  # it belongs to another user
     return True
 
 
 def check_replaceable(path: Path) -> None:
-    """Refuse to put a file in the place of a device, a pipe, a socket, or a link to one or to nothing.
+    """Refuse to replace a device, a pipe, a socket, or a link to one of these or to nothing.
 
-    The link ``/dev/stdout`` is refused, too, which leads to a file where the output is one. Nothing at *path*, and a
-    folder, are left to whoever puts the file there.
+    The link ``/dev/stdout`` is refused as well; it leads to a file when the output is redirected to one. If there is
+    nothing or a folder at *path*, that is left to the caller that puts the file there.
 
     Raises:
-        LogWriteError: when it may not be replaced.
+        LogWriteError: when *path* must not be replaced.
 
     """
     try:
@@ -106,10 +106,10 @@ def check_replaceable(path: Path) -> None:
             raise LogWriteError("this link leads to nothing, and is not replaced by a file", path=path) from None
         return
     except OSError:
-        return  # which whoever puts the file there is told as well
+        return  # the caller that puts the file there gets the same error
     is_open_file = path.is_symlink() and path.readlink().is_relative_to("/proc")
     if is_open_file or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise LogWriteError("this is no regular file, and is not replaced by one", path=path)
+        raise LogWriteError("this is not a regular file, and is not replaced by one", path=path)
 
 
 @contextmanager
@@ -120,10 +120,11 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
 
     Args:
         path: the file.
-        sync: whether it is on the disk at the end. Otherwise a power cut may lose it, as is enough for a copy.
+        sync: whether to wait until the file is on the disk. Otherwise a power cut may lose it, which is acceptable for
+            a copy.
 
     Raises:
-        LogWriteError: when it cannot be written, or what is there is no regular file.
+        LogWriteError: when it cannot be written, or *path* exists and is not a regular file.
         CodecError: when *path* is a URL.
 
     """

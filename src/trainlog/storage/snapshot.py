@@ -1,4 +1,4 @@
-"""What is known of a file in an object storage, and the bytes of it that are at hand."""
+"""What is known about a file in an object storage, and those of its bytes that are in memory."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from trainlog.storage.filesystem import Info, Range
 
 __all__ = ["Chunks", "Snapshot", "forget_bytes", "lock"]
 
-_KEPT: Final = 128 << 20  # bytes of all files that are kept
-_REQUEST: Final = 32 << 20  # bytes of one request; those of one read are made at the same time
+_KEPT: Final = 128 << 20  # bytes of all files kept in memory
+_REQUEST: Final = 32 << 20  # bytes of one request; the requests of one read are concurrent
 _SAMPLE: Final = 4096
 
 lock: Final = threading.RLock()
-"""Held for a moment by whoever reads or changes what is kept."""
+"""Held for a moment while kept bytes are read or changed."""
 
 
 class _Memory:
-    """Which chunks were used last, of all files."""
+    """The order in which the chunks of all files were last used."""
 
     def __init__(self) -> None:
         self._used: OrderedDict[tuple[int, int], tuple[Chunks, int]] = OrderedDict()
@@ -59,7 +59,7 @@ def forget_bytes() -> None:
 
 
 class Chunks:
-    """Bytes of a file that are at hand: pieces that do not overlap. Those that were not used for long are dropped."""
+    """Bytes of a file that are in memory, as pieces that do not overlap. The least recently used ones are dropped."""
 
     __slots__ = ("_data", "_starts")
 
@@ -68,7 +68,7 @@ class Chunks:
         self._data: dict[int, bytes] = {}
 
     def add(self, start: int, data: bytes) -> None:
-        """Keep *data*, unless another reader has brought some of it meanwhile."""
+        """Keep *data*, unless another reader has added some of it meanwhile."""
         with lock:
             if data and self.cover(start, start + len(data))[1] == [(start, start + len(data))]:
                 self._starts.insert(bisect_left(self._starts, start), start)
@@ -81,7 +81,7 @@ class Chunks:
         del self._data[start]
 
     def cover(self, start: int, stop: int) -> tuple[list[tuple[int, bytes]], list[tuple[int, int]]]:
-        """The pieces that have bytes from *start* to *stop*, and what is missing between them."""
+        """The pieces that have bytes from *start* to *stop*, and the ranges that are missing between them."""
         with lock:
             found, missing, at = [], [], start
             first = max(bisect_right(self._starts, start) - 1, 0)
@@ -97,7 +97,7 @@ class Chunks:
             if at < stop:
                 missing.append((at, stop))
             if self._starts:
-                _memory.touch(self, self._starts[-1])  # a footer, or a seek table, is asked for again and again
+                _memory.touch(self, self._starts[-1])  # a footer or a seek table is requested again and again
             return found, missing
 
     def next_after(self, start: int) -> int:
@@ -107,17 +107,17 @@ class Chunks:
             return self._starts[n] if n < len(self._starts) else sys.maxsize
 
     def end_before(self, stop: int) -> int:
-        """Where the last piece ends that begins before *stop*; 0 where there is none."""
+        """Where the last piece that begins before *stop* ends; 0 if there is none."""
         with lock:
             n = bisect_left(self._starts, stop) - 1
             return self._starts[n] + len(self._data[self._starts[n]]) if n >= 0 else 0
 
     def has_end_at(self, stop: int) -> bool:
-        """Whether there is a piece that ends at *stop*, or that is the beginning of the file."""
+        """Whether a piece ends at *stop*, or *stop* is the beginning of the file."""
         return self.end_before(stop) == stop
 
     def run_from(self, start: int) -> int:
-        """How many bytes from *start* on are at hand, where a piece begins there."""
+        """How many bytes from *start* on are in memory, if a piece begins there."""
         with lock:
             end = start
             while end in self._data:
@@ -135,16 +135,16 @@ class Snapshot:
     """A file as it was at one time.
 
     Attributes:
-        parts: the objects that it consists of, one behind the other.
-        starts: where each of them begins.
-        size: bytes of all.
-        version: of the content; None when the storage was not asked, and all bytes are at hand.
-        modified: seconds since 1970; 0.0 when that is not known.
-        is_immutable: whether the objects never change while the log is the same: what is added is another one.
-        lineage: the same number for what the file was before it grew.
+        parts: the objects that it consists of, in order.
+        starts: the offset of each of them.
+        size: the bytes of all objects together.
+        version: the version of the content; None if the storage was not asked, and all bytes are in memory.
+        modified: seconds since 1970; 0.0 if unknown.
+        is_immutable: whether the objects never change while the log is the same: additions are new objects.
+        lineage: a number that stays the same when the file grows.
         taken: when the storage was asked, by the monotonic clock.
-        chunks: bytes that are at hand.
-        sample: the last bytes of those that were read, with where they begin.
+        chunks: the bytes that are in memory.
+        sample: the last of the bytes that were read, with their offset.
 
     """
 
@@ -175,13 +175,13 @@ class Snapshot:
         return self.version is not None and (self.size, self.version) == (other.size, other.version)
 
     def follow(self, old: Snapshot) -> None:
-        """Be the same file as *old*, which has grown; its bytes stand for this one's, where their version is known."""
+        """Become the continuation of *old*, a file that has grown; its bytes are reused if their version is known."""
         self.sample, self.lineage = old.sample, old.lineage
         if old.version is not None:
             self.chunks = old.chunks
 
     def ranges(self, start: int, stop: int) -> Iterator[tuple[int, Range]]:
-        """Yield where to read the bytes from *start* to *stop*, each with where it begins in the file."""
+        """Yield the ranges to read for the bytes from *start* to *stop*, each with its offset in the file."""
         for n in range(max(bisect_right(self.starts, start) - 1, 0), len(self.parts)):
             begin, part = self.starts[n], self.parts[n]
             at, end = max(start - begin, 0), min(stop - begin, part.size)

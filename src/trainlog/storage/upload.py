@@ -1,12 +1,11 @@
-"""Uploading the files of a folder to a bucket: logs as parts that end at a frame, all other files as wholes.
+"""Uploading the files of a folder to a bucket: logs as parts that end at a frame, all other files whole.
 
-What the bucket has is found out by listing it, so that an upload goes on after any kill, and does nothing the second
-time. The local files are the truth, and are only read.
+The contents of the bucket are found by listing it, so that an upload continues after any kill, and does nothing the
+second time. The local files are authoritative, and are only read.
 
-A log in the bucket is only ever continued. Where its bytes are not the first ones of the local log (which was
-replaced, or cut and continued), the upload of that log is refused; with *overwrite* its parts are deleted, the last one
-first, and new ones come when none is left. So at each moment the parts are the first bytes of one log, never a mix of
-two.
+A log in the bucket is only ever continued. If its bytes are not the first ones of the local log (which was replaced, or
+cut and continued), the upload of that log is refused. With *overwrite* its parts are deleted, the last one first, and
+new ones are sent when none are left. So the parts are always the first bytes of one log, never a mix of two.
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ __all__ = ["FrameEnd", "Sent", "Upload", "Waiting"]
 FrameEnd = Callable[[int, int], int | None]
 """`trainlog.codec.Reader.frame_end` of a log."""
 
-_LARGEST: Final = 16 << 20  # bytes of a part, which is held in memory; a single frame may be larger
-_SAMPLE: Final = 4096  # bytes at the beginning, and at the end, by which two logs are told apart
-_QUIET: Final = 10.0  # seconds since a file was written, after which it is taken for complete
+_LARGEST: Final = 16 << 20  # bytes of a part, which is held in memory; one frame alone may be larger
+_SAMPLE: Final = 4096  # bytes at the beginning and at the end that are compared to distinguish two logs
+_QUIET: Final = 10.0  # seconds since the last write after which a file counts as complete
 _MOST_PAUSE: Final = 60.0  # between two parts of a log
 _PAUSE_RATIO: Final = 0.01  # of the time since the first part, so that a long run has few parts
-_GIVE_UP: Final = 8  # files that fail one after another, until the rest is not tried
+_GIVE_UP: Final = 8  # successive files that fail before the rest is not tried
 
 
 class Waiting(NamedTuple):
-    """Why bytes of a file are not in the bucket; ``failed`` where it is no matter of time."""
+    """Why bytes of a file are not in the bucket; ``failed`` if waiting does not help."""
 
     size: int
     why: str
@@ -49,7 +48,7 @@ class Waiting(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What was sent of a file: objects, and their bytes."""
+    """What was sent of a file: the number of objects, and their bytes."""
 
     objects: int
     size: int
@@ -66,24 +65,24 @@ class _Log:
         self._path = path
         self._name = name
         self._target = target
-        self._listed = listed  # what a listing of the bucket, just made, has of this log; None for no such listing
-        self._parts: dict[int, int] = {}  # in the bucket: where each begins, and its bytes
-        self._end: int | None = None  # of what is in the bucket, and was compared; None when that is to be done
-        self._checksum = ""  # of the local file until there
+        self._listed = listed  # this log's objects in a fresh listing of the bucket; None without one
+        self._parts: dict[int, int] = {}  # in the bucket: the offset and the size of each
+        self._end: int | None = None  # of the compared bytes in the bucket; None before a comparison
+        self._checksum = ""  # of the local file up to there
         self._first = time.monotonic()
         self._next = 0.0  # when the next small part is due
 
     def send(self, frame_end: FrameEnd, *, overwrite: bool, finish: bool, dry: bool) -> tuple[Sent, Waiting | None]:
-        """Send the whole frames that are new, all of them to *finish*; and say what is left.
+        """Send the new whole frames, all of them if *finish*; return what was sent and what is left.
 
         Raises:
             _Different: when the bucket has a log that is not the beginning of this one.
-            LogWriteError, LogReadError: as they say.
+            LogWriteError, LogReadError: when writing to the bucket or reading fails.
 
         """
         objects = size = 0
         with Source(self._path, growing) as source:
-            limit = source.size  # what is written meanwhile is the next call's, or this one might never end
+            limit = source.size  # what is written meanwhile is left to the next call: this one might never end
             end = self._compared(source, overwrite=overwrite, dry=dry)
             if dry:
                 left = (frame_end(end, source.size) or end) - end
@@ -94,7 +93,7 @@ class _Log:
                 if self._create(source, end, stop):
                     objects, size, end = objects + 1, size + stop - end, self._advanced(source, end)
                 elif (other := self._compared(source)) == end:
-                    raise self._different("an object that is no part of it where its next part belongs")
+                    raise self._different("an object that is not a part of it where its next part belongs")
                 else:
                     end = other
                 if end >= limit and not self._target.at_once:  # another process may have replaced a part
@@ -103,19 +102,19 @@ class _Log:
         return Sent(objects, size), None
 
     def _stop(self, frame_end: FrameEnd, end: int) -> int:
-        """Where the part that begins at *end* stops: at a frame, and before a part that is there already."""
+        """Where the part that begins at *end* stops: at a frame, and before the next existing part."""
         later = min((offset for offset in self._parts if offset > end), default=None)
         stop = frame_end(end, _LARGEST if later is None else min(_LARGEST, later - end)) or end
         if later is not None and stop > later:
-            raise self._different("a part begins inside of a frame")
+            raise self._different("a part begins inside a frame")
         return stop
 
     def _create(self, source: Source, start: int, stop: int) -> bool:
-        """Make the part; False when another process was faster."""
+        """Create the part; False if another process was faster."""
         data = source.read(start, stop - start)
         if len(data) < stop - start or source.status.st_size < stop:
             raise LogWriteError("it was cut while it was read", path=self._path)
-        end, self._end = self._end, None  # until it is known that the part is there
+        end, self._end = self._end, None  # unknown until the part has been created
         try:
             self._target.create(self._key(start), data)
         except LogExists:
@@ -125,28 +124,28 @@ class _Log:
         return True
 
     def _advanced(self, source: Source, start: int) -> int:
-        """Note where the chain ends, which goes on behind *start*."""
+        """Note the end of the chain, which continues after *start*."""
         self._end = end = chain_end(self._parts, start)
         self._checksum = source.checksum(end)
         return end
 
     @property
     def end(self) -> int:
-        """Where the log in the bucket ends, as far as that is known."""
+        """Where the log in the bucket ends, as far as known."""
         return chain_end(self._parts)
 
     def compare(self) -> None:
-        """Look at the bucket, and change nothing.
+        """Compare with the bucket without changing anything.
 
         Raises:
-            _Different: as `send`.
+            _Different: as for `send`.
 
         """
         with Source(self._path) as source:
             self._compared(source, dry=True)
 
     def _compared(self, source: Source, *, overwrite: bool = False, dry: bool = False) -> int:
-        """Where the log in the bucket ends, which is a beginning of the local one."""
+        """Where the log in the bucket, which is the beginning of the local one, ends."""
         if self._end is not None:
             try:
                 source.check(self._end, self._checksum)
@@ -161,7 +160,7 @@ class _Log:
                 self._compare(source, is_whole=self._name in listed)
             except _Different:
                 if not overwrite:
-                    self._parts = {}  # of another log: nothing of this one is there
+                    self._parts = {}  # they are of another log
                     raise
                 if dry:
                     return 0
@@ -173,7 +172,7 @@ class _Log:
         return self._end
 
     def _tidy(self, listed: Mapping[str, Stored]) -> None:
-        """Delete what killed uploads have left, and bytes that two of them have sent where none is exclusive."""
+        """Delete leftovers of killed uploads, and bytes that two uploads sent where creation is not exclusive."""
         self._target.clean(listed)
         chained, end = dict(chain(self._parts)), self.end
         self._delete(
@@ -192,10 +191,10 @@ class _Log:
             raise self._different("other bytes than the local file")
         for offset, size in self._parts.items():
             if offset > end and size and not self._is_same(source, offset, size):
-                raise self._different("other bytes than the local file behind a missing part")
+                raise self._different("other bytes than the local file after a missing part")
 
     def _is_same(self, source: Source, offset: int, size: int) -> bool:
-        """Whether all of a part behind a gap, which is to be filled, is what the local file has."""
+        """Whether a part after a gap that will be filled is the same as in the local file, byte for byte."""
         if offset + size > source.size:
             return False
         return self._target.read(self._key(offset), 0, size) == source.read(offset, size)
@@ -224,7 +223,7 @@ class _Log:
     def _different(self, what: str) -> _Different:
         where = self._target.address(self._name)
         return _Different(
-            f"the log at {where} is not the beginning of this one ({what}); it is not sent, unless you overwrite that",
+            f"the log at {where} is not the beginning of this one ({what}); it is only sent if you overwrite that one",
             path=self._path,
         )
 
@@ -239,7 +238,7 @@ class _File:
         self._stored = stored
 
     def send(self, *, finish: bool, dry: bool) -> tuple[Sent, Waiting | None]:
-        """Send the file when it has changed, and nobody is writing it."""
+        """Send the file if it has changed and nobody is writing it."""
         before = self._path.stat()
         stored, size = self._stored, before.st_size
         if stored is not None and stored.size == size and before.st_mtime <= stored.modified:
@@ -259,19 +258,19 @@ class _File:
 
 @dataclass
 class Upload:
-    """Uploads a folder, or one log of it, to a folder of a bucket: `step`, again and again.
+    """Uploads a folder, or one log in it, to a folder of a bucket, by repeated calls of `step`.
 
     Attributes:
         source: the folder.
         target: the folder of the bucket.
-        frame_end: tells of a file `trainlog.codec.Reader.frame_end`; None for what is uploaded as a whole.
-        only: the name of the log in *source*; what begins with its name and a dot is uploaded as well.
-        overwrite: whether a log of the bucket that is another than the local one is replaced.
+        frame_end: returns `trainlog.codec.Reader.frame_end` of a file; None for a file that is uploaded whole.
+        only: the name of the log in *source*; files whose names begin with its name and a dot are uploaded as well.
+        overwrite: whether to replace a log of the bucket that is not the local one.
         jobs: how many files are uploaded at once.
-        listed: what the bucket has, as `RemoteFolder.find` says; None to find out.
-        sent: what the last step has sent, by the names of files.
-        waiting: what the last step has not sent, by the names of files.
-        left_out: links, other files that are none, and parts beside their log; they are not uploaded.
+        listed: the contents of the bucket, as returned by `RemoteFolder.find`; None to list them.
+        sent: what the last step has sent, by file name.
+        waiting: what the last step has not sent, by file name.
+        left_out: links, anything that is not a regular file, and parts next to their log; these are not uploaded.
 
     """
 
@@ -287,20 +286,20 @@ class Upload:
     left_out: list[str] = field(default_factory=list)
     _logs: dict[str, _Log] = field(default_factory=dict)
     _files: dict[str, _File] = field(default_factory=dict)
-    _done: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # as they were when all of them was sent
-    _known: dict[str, dict[str, Stored]] | None = None  # of what was listed, by the names of files
-    _failures: int = 0  # one after another
+    _done: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # their states when all of each was sent
+    _known: dict[str, dict[str, Stored]] | None = None  # the listed objects, by file name
+    _failures: int = 0  # in succession
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def step(self, *, finish: bool = True, dry: bool = False) -> None:
         """Send what is new.
 
         Args:
-            finish: send all of it. Otherwise small parts wait until they are due, and files until nobody writes them.
-            dry: only say in ``sent`` what would be sent.
+            finish: send everything. Otherwise small parts wait until they are due, and files until nobody writes them.
+            dry: only report in ``sent`` what would be sent.
 
         Raises:
-            LogWriteError: when the bucket cannot be listed. What goes wrong with one file is in ``waiting``.
+            LogWriteError: when the bucket cannot be listed. Errors with single files are in ``waiting``.
 
         """
         self.sent, self.waiting, self.left_out, self._failures = {}, {}, [], 0
@@ -317,11 +316,11 @@ class Upload:
         self.sent, self.waiting = dict(sorted(self.sent.items())), dict(sorted(self.waiting.items()))
 
     def end(self, name: str) -> int:
-        """Where the log *name* ends in the bucket, as far as that is known."""
+        """Where the log *name* ends in the bucket, as far as known."""
         return self._logs[name].end if name in self._logs else 0
 
     def compare(self, name: str) -> None:
-        """Look whether the log *name* in the bucket, if there is one, is the beginning of the local one.
+        """Check that the log *name* in the bucket, if there is one, is the beginning of the local one.
 
         Raises:
             LogExists: when it is not.
@@ -340,13 +339,13 @@ class Upload:
         try:
             status = path.stat()
         except OSError:
-            return  # it was deleted meanwhile; the bucket keeps what it has
+            return  # it was deleted meanwhile; the bucket keeps its objects
         identity = status.st_ino, status.st_size, status.st_mtime_ns
         if self._done.get(name) == identity:
             return
         try:
             if self._failures >= _GIVE_UP:
-                raise LogWriteError("it was not tried, as all of the files before it failed")
+                raise LogWriteError("it was not tried, as all files before it failed")
             sent, waiting = self._sent(path, name, finish=finish, dry=dry)
             self._failures = 0
         except (TrainlogError, OSError) as error:
@@ -371,7 +370,7 @@ class Upload:
         return file.send(finish=finish, dry=dry)
 
     def _names(self) -> Iterator[str]:
-        """The files, by their names relative to the folder, without hidden ones."""
+        """The names of the files relative to the folder, without hidden ones."""
         for entry in self._entries(self.source):
             if self.only is None or entry.name == self.only or entry.name.startswith(f"{self.only}."):
                 yield from self._files_of(entry, entry.name)
@@ -379,7 +378,7 @@ class Upload:
     def _files_of(self, entry: os.DirEntry[str], name: str) -> Iterator[str]:
         is_folder = entry.is_dir(follow_symlinks=False)
         if is_folder and name.endswith(PARTS) and Path(entry.path.removesuffix(PARTS)).exists():
-            self.left_out.append(name)  # of the log beside it, whose parts have these names in the bucket
+            self.left_out.append(name)  # of the log next to it, whose parts have these names in the bucket
         elif is_folder:
             for inside in self._entries(Path(entry.path), name):
                 yield from self._files_of(inside, f"{name}/{inside.name}")
@@ -398,7 +397,7 @@ class Upload:
 
 
 def _grouped(listed: Mapping[str, Stored]) -> dict[str, dict[str, Stored]]:
-    """What was *listed*, by the name of the file that it is of, which parts have a folder for."""
+    """The *listed* objects, grouped by the file that they belong to; parts are in a folder named after it."""
     found: dict[str, dict[str, Stored]] = {}
     for name, stored in listed.items():
         folder = name.rpartition("/")[0]

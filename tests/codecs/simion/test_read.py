@@ -203,7 +203,7 @@ def test_no_data_and_no_descriptor(tmp_path: Path) -> None:
     assert trainlog.open(back).header.variables == log.header.variables
     path.write_bytes(by_hand.descriptor())
     data.unlink()
-    with pytest.raises(LogNotFound, match=r"no 'a.simion.log.bin' beside it"):
+    with pytest.raises(LogNotFound, match=r"no 'a.simion.log.bin' next to it"):
         trainlog.open(path)
 
 
@@ -293,7 +293,7 @@ def test_garbage_inside_of_an_episode_and_at_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [2**60, -1, 2**63 - 1, 65_537])
 def test_a_number_of_values_that_cannot_be(tmp_path: Path, count: int) -> None:
     path = by_hand.log(tmp_path, by_hand.experiment() + by_hand.episode(variables=count))
-    with pytest.raises(CorruptLog, match=f"{count:,} values each; 0 to 65,536 can be") as caught:
+    with pytest.raises(CorruptLog, match=f"{count:,} values each; possible are 0 to 65,536") as caught:
         trainlog.open(path)
     assert caught.value.offset == 128
     later = trainlog.open(
@@ -308,7 +308,7 @@ def test_a_number_of_values_that_cannot_be(tmp_path: Path, count: int) -> None:
 
 
 def test_other_files(tmp_path: Path) -> None:
-    with pytest.raises(CorruptLog, match="no RLSimion data"):
+    with pytest.raises(CorruptLog, match="not an RLSimion data file"):
         trainlog.open(by_hand.log(tmp_path, b"x" * 300))
     with pytest.raises(UnknownFormat, match="version 3; versions 1 and 2"):
         trainlog.open(by_hand.log(tmp_path, by_hand.experiment(version=3)))

@@ -348,17 +348,17 @@ def test_positions_of_another_log_are_refused(tmp_path: Path) -> None:
             list(log.scan(Scan(after=position)))
 
     for text in ("", "0", "0-", "nonsense", "12-deadbeef", last.position + "0", f"9.{last.position}", "1+2:3-00"):
-        refused(text, "is no position in an RLSimion log")
+        refused(text, "is not a position in an RLSimion log")
     path.write_bytes(data[:-1])
     refused(last.position, "shorter")
     assert len(rows_of(log.scan(Scan(after=batches[0].position)))) == 3
     path.write_bytes(data[:-1] + b"1")
-    refused(last.position, "another")
+    refused(last.position, "not the one that was read")
     path.write_bytes(data)
     functions.write_bytes(learned[:-1])
     refused(last.position, "shorter")
     functions.write_bytes(learned[:-1] + b"1")
-    refused(last.position, "another")
+    refused(last.position, "not the one that was read")
     functions.unlink()
     with pytest.raises(LogNotFound):
         list(log.scan(Scan(after=last.position)))
@@ -376,7 +376,7 @@ def test_a_position_whose_open_episode_is_none_is_refused(tmp_path: Path) -> Non
     log = made(evaluations([3, 2]), tmp_path)
     *_, batch = itertools.islice(log.scan(Scan(kinds="creature", batch_rows=1)), 2)
     assert ".128." in batch.position
-    with pytest.raises(InvalidPosition, match="another"):
+    with pytest.raises(InvalidPosition, match="not the one that was read"):
         list(log.scan(Scan(after=batch.position.replace(".128.", ".256."))))
 
 

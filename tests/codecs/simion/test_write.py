@@ -172,7 +172,7 @@ def test_what_is_lost_is_counted(tmp_path: Path) -> None:
         "event: seed of an episode_start": 1,
         "creature: a step without reward/r, NaN was": 1,
         "stats: loss": 1,
-        "creature: a step without reward/r, the last one before was taken": 1,
+        "creature: a step without reward/r, the last value was taken": 1,
         "creature: gait": 1,
     }
     table = trainlog.open(path).table("creature")
@@ -205,7 +205,7 @@ def test_a_frame_that_cannot_be_held_is_not_begun(tmp_path: Path, frame: Frame, 
 
 def test_headers_that_cannot_be_held(tmp_path: Path) -> None:
     path = tmp_path / "a.simion.log"
-    with pytest.raises(UnsupportedFrame, match="declared columns only"):
+    with pytest.raises(UnsupportedFrame, match="only declared columns"):
         trainlog.create(path)
     for meta in ({"version": 5}, {"functions": {"declared": [{"shape": [1, 1, 1]}]}}, {"steps_are": "nonsense"}):
         with pytest.raises(UnsupportedFrame, match="'simion' is not what it should be"):
@@ -272,7 +272,7 @@ def test_a_log_that_never_was_simion(tmp_path: Path) -> None:
         "stats: step": 4,
         "stats: name": 4,
         "creature: a step without reward, NaN was": 1,
-        "creature: a step without reward, the last one before was taken": 3,
+        "creature: a step without reward, the last value was taken": 3,
     }
     back = trainlog.open(target)
     assert [variable.key for variable in back.header.variables] == [

@@ -1,7 +1,7 @@
 """One frame's data from msgpack, or from the JSON of the original recorder.
 
-``decode`` takes from ormsgpack what it decodes with nothing left over; msgpack, which knows all of the format, is asked
-for the rest.
+``decode`` uses ormsgpack for payloads that it decodes with no bytes left over, and msgpack, which supports the whole
+format, for the others.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def decode(payload: bytes | memoryview) -> dict[Any, Any]:
     (`msgpack.ExtType`), timestamps (`msgpack.Timestamp`), and keys that are lists (as tuples).
 
     Raises:
-        ValueError: when *payload* is not exactly one such map, or nested deeper than `encode` writes any.
+        ValueError: when *payload* is not exactly one such map, or is nested deeper than anything that `encode` writes.
 
     """
     if not payload:
@@ -45,7 +45,7 @@ def decode(payload: bytes | memoryview) -> dict[Any, Any]:
         if end == _END and type(data) is dict:
             return not_too_deep(data, len(payload))
     except REFUSED:
-        pass  # text that is not UTF-8, an ext type, a key that is no text, or no msgpack
+        pass  # text that is not UTF-8, an ext type, a key that is not text, or not msgpack
     if len(payload) > _SMALL:
         _check_counts(payload)
     try:
@@ -59,8 +59,8 @@ def decode(payload: bytes | memoryview) -> dict[Any, Any]:
     return not_too_deep(data, len(payload))
 
 
-# ormsgpack overlooks bytes that are left over. So the payload is unpacked as the first element of a list, behind which
-# stands what no payload holds: where bytes are left over, the second element is not that.
+# ormsgpack overlooks bytes that are left over. So the payload is unpacked as the first element of a list whose second
+# element is a value that no payload holds: if bytes are left over, the second element is something else.
 _unpack_common = ormsgpack.unpackb
 _TWO = b"\x92"
 _END = os.urandom(16)
@@ -68,19 +68,20 @@ _PACKED_END = ormsgpack.packb(_END)
 
 
 _FLOAT32 = 0xCA
-# Where a list may begin with a float of four bytes. A bare 0xca is in most frames, as a byte of some number.
+# Finds lists that may begin with a four-byte float. A bare 0xca is in most frames, as a byte of some number.
 _FLOAT32_LIST = re.compile(rb"\xca(?:(?<=[\x90-\x9f]\xca)|(?<=\xdc..\xca)|(?<=\xdd....\xca))", re.DOTALL)
 _TEXT = frozenset([str])
-_NOT_TEXT = frozenset(["None", "True", "False", "nan", "inf"])  # columns that may come of keys that are no strings
+_NOT_TEXT = frozenset(["None", "True", "False", "nan", "inf"])  # columns that may come from keys that are not strings
 
 
 def decode_flat(payload: bytes | memoryview, wanted: frozenset[str] | None = None) -> dict[str, Any]:
-    """The values of one frame by their columns; only those *wanted*, when that is given.
+    """The values of one frame by their columns; only the *wanted* ones, if given.
 
-    Lists of floats of four bytes alone are float32 arrays where they have a shape: a table tells them from others.
+    Lists that hold only four-byte floats become float32 arrays if they have a shape, so that tables can distinguish
+    them.
 
     Raises:
-        ValueError: as `decode`.
+        ValueError: as for `decode`.
 
     """
     if wanted is not None and (choose := chooser(wanted)) and (chosen := choose.values(payload)) is not None:
@@ -98,20 +99,20 @@ def decode_flat(payload: bytes | memoryview, wanted: frozenset[str] | None = Non
 
 @lru_cache(maxsize=64)
 def _are_top_level(names: frozenset[str]) -> bool:
-    """Whether columns of these names can only be keys of the outermost map, of type str."""
+    """Whether columns of these names can only come from keys of the outermost map that are of type str."""
     return all(name.isidentifier() and name not in _NOT_TEXT for name in names)
 
 
 def decode_list(raw: bytes) -> Any:
-    """One value, a list or a map, as `decode_flat` has it."""
+    """One value, a list or a map, as `decode_flat` returns it."""
     value = _unpackb(raw, strict_map_key=False, unicode_errors="surrogateescape", ext_hook=_any_ext)
     return _float32(value) if _end_of_floats(raw, 0) == len(raw) else value
 
 
 def _float32(value: list[Any]) -> Any:
-    """The list *value* as an array of float32; itself where it has no shape, is too deep for numpy, or holds more.
+    """The list *value* as a float32 array; unchanged if it has no shape, is too deep for numpy, or holds other values.
 
-    The latter are lists of another key that is spelled the same, such as 1 beside "1".
+    Lists with other values belong to another key that is spelled the same, such as 1 next to "1".
     """
     try:
         wide = np.array(value)
@@ -150,7 +151,7 @@ def _float32_lists(raw: bytes, prefix: str) -> Iterator[str]:
 
 
 def _end_of_floats(raw: bytes, at: int) -> int:
-    """Where the list at byte *at* ends, when it and its lists hold floats of four bytes alone; else -1."""
+    """Where the list at byte *at* ends if it and its nested lists hold only four-byte floats; otherwise -1."""
     marker = raw[at]
     if 0x90 <= marker < 0xA0:
         count, at = marker & 0x0F, at + 1
@@ -177,7 +178,7 @@ def _decode_json(payload: bytes) -> dict[Any, Any]:
     try:
         data = json.loads(payload)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"the payload begins like JSON but is none ({error})") from error
+        raise ValueError(f"the payload begins like JSON but is not valid JSON ({error})") from error
     assert isinstance(data, dict)  # it began with a brace
     check_depth(data.values(), MAX_DEPTH)
     return data
@@ -196,21 +197,22 @@ def _decode_odd_keys(payload: bytes | memoryview) -> Any:
         raise ValueError(f"the payload is not msgpack ({error})") from error
 
 
-# A decoder makes room for as many elements as a list claims before it reads them. The one of msgpack believes no list
-# of more elements than the payload has bytes; but each of a thousand nested lists may claim as many. Up to this size
-# that does no harm (half a gigabyte of address space, never touched); beyond it the claims are added up first.
+# A decoder allocates as many elements as a list claims before it reads them. The decoder of msgpack rejects a list that
+# claims more elements than the payload has bytes; but each of a thousand nested lists may claim that many. Up to this
+# size that does no harm (half a gigabyte of address space, never touched); for larger payloads the claims are added up
+# first.
 _SMALL = 1 << 16
 
 
 def _check_counts(payload: bytes | memoryview) -> None:
-    """Refuse a payload whose lists and maps claim more elements, all together, than there are bytes for.
+    """Refuse a payload whose lists and maps together claim more elements than the payload has bytes for.
 
     Raises:
-        ValueError: when they do, or the payload ends early.
+        ValueError: when they do, or when the payload ends early.
 
     """
     view = memoryview(payload)
-    end, at, due = len(view), 0, 1  # due: elements that are still to come
+    end, at, due = len(view), 0, 1  # due: the elements that are still expected
     while due:
         due -= 1
         if at >= end or due > end - at:
@@ -235,8 +237,8 @@ def _check_counts(payload: bytes | memoryview) -> None:
                 at += count
 
 
-# For the markers from 0xc0 on: bytes of the count that follows, further bytes of fixed size, and how many elements
-# there are for each of that count (0: they are bytes).
+# For the markers from 0xc0 on: the bytes of the count that follows, further bytes of fixed size, and how many elements
+# each unit of the count stands for (0: the count is of bytes).
 _SIZES = (
     *[(0, 0, 0)] * 4,  # nil, never used, false, true
     *[(1, 0, 0), (2, 0, 0), (4, 0, 0)],  # bin
@@ -251,7 +253,7 @@ _SIZES = (
 
 
 def _any_ext(code: int, data: bytes) -> msgpack.ExtType:
-    # ExtType refuses the codes below zero, which msgpack reserves; a file may hold them all the same.
+    # ExtType refuses negative codes, which msgpack reserves; a file may hold them nevertheless.
     return tuple.__new__(msgpack.ExtType, (code, data))
 
 

@@ -9,11 +9,11 @@ import ormsgpack
 
 __all__ = ["MAX_DEPTH", "NO_NUMPY", "REFUSED", "check_depth", "not_too_deep"]
 
-# So many lists and maps inside of one another below the map of the frame: what ormsgpack packs at most. Deeper data are
-# taken for a mistake, a list that holds itself, or for malice: neither written nor read.
+# How many lists and maps may be nested below the map of the frame: the most that ormsgpack packs. Deeper data are taken
+# for a mistake (a list that holds itself) or for malice, and are neither written nor read.
 MAX_DEPTH: Final = 254
 
-# Options of ormsgpack with which it refuses whatever is of numpy, and what it would store as text.
+# Options that make ormsgpack refuse anything of numpy, and whatever it would store as text.
 NO_NUMPY: Final = (
     ormsgpack.OPT_PASSTHROUGH_BIG_INT
     | ormsgpack.OPT_PASSTHROUGH_DATACLASS
@@ -22,34 +22,34 @@ NO_NUMPY: Final = (
     | ormsgpack.OPT_PASSTHROUGH_UUID
 )
 
-REFUSED: Final = (TypeError, ValueError, RecursionError)  # what it raises
+REFUSED: Final = (TypeError, ValueError, RecursionError)  # what ormsgpack raises
 
 _CONTAINERS: Final = frozenset([dict, list, tuple])
 
 
 def not_too_deep(data: dict[Any, Any], size: int) -> dict[Any, Any]:
-    """*data* of a payload of *size* bytes.
+    """Return *data*, decoded from a payload of *size* bytes, if they are not nested too deep.
 
     Raises:
-        ValueError: when they are nested too deep.
+        ValueError: when they are.
 
     """
     if size > MAX_DEPTH and not _CONTAINERS.isdisjoint(set(map(type, data.values()))):
         try:
-            ormsgpack.packb(data, None, NO_NUMPY)  # the fastest way to know it
+            ormsgpack.packb(data, None, NO_NUMPY)  # the fastest check
         except REFUSED:
             check_depth(data.values(), MAX_DEPTH)
     return data
 
 
 def check_depth(values: Collection[Any], left: int) -> None:
-    """Refuse lists and maps among *values* that are nested more than *left* deep.
+    """Refuse lists and maps among *values* that are nested more than *left* levels deep.
 
     Raises:
-        ValueError: when there are such.
+        ValueError: when there are any.
 
     """
-    if _CONTAINERS.isdisjoint(set(map(type, values))):  # the set, as it costs less than a look for each
+    if _CONTAINERS.isdisjoint(set(map(type, values))):  # the set of types costs less than a lookup for each value
         return
     if not left:
         raise ValueError(f"the payload is nested deeper than {MAX_DEPTH}")

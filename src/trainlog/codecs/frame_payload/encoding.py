@@ -1,8 +1,8 @@
 """One frame's data to msgpack.
 
-``encode`` takes what training scripts hold: numpy scalars and arrays of any dtype become numbers and lists, never
-text. ormsgpack does the common cases in native code; what it does not take, or would store as something else
-(big-endian arrays come out wrong, datetime64 as text), goes through ``_plain`` first.
+``encode`` accepts what training scripts hold: numpy scalars and arrays of any dtype become numbers and lists, never
+text. ormsgpack handles the common cases in native code. Values that it refuses or would store as something else
+(big-endian arrays come out wrong, datetime64 as text) go through ``_plain`` first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["encode", "storable"]
 _NUMPY = NO_NUMPY | ormsgpack.OPT_SERIALIZE_NUMPY
 _packb = ormsgpack.packb
 
-# What ormsgpack stores as the number, string or bytes that it is.
+# Types that ormsgpack stores as the number, string or bytes that they are.
 _NUMPY_SCALARS = frozenset(
     [
         *[np.bool_, np.float16, np.float32, np.float64],
@@ -38,26 +38,26 @@ _NATIVE_DTYPES = frozenset(np.dtype(code) for code in "?bBhHiIlLqQefd")
 _FLOAT64 = np.dtype(np.float64)
 _ndarray = np.ndarray
 
-_MAX_DIMENSIONS = 64  # of an array of numpy
+_MAX_DIMENSIONS = 64  # of a numpy array
 
 
 def encode(data: Mapping[Any, Any]) -> bytes:
     """The msgpack map of one frame's *data*.
 
-    Python and numpy numbers and bools, strings, bytes, ``None``, lists, tuples, maps, and arrays of any shape and
-    memory layout. Complex numbers are stored as ``[re, im]``, ``datetime64`` and ``timedelta64`` as float seconds
-    (NaN for NaT), records as maps, and whatever offers ``__array__`` (tensors) as that array. Paths, dates,
-    enumerations, dataclasses, sets, decimals and the like are stored as `trainlog.codecs.plain_object` has them.
+    It can hold Python and numpy numbers and bools, strings, bytes, ``None``, lists, tuples, maps, and arrays of any
+    shape and memory layout. Complex numbers are stored as ``[re, im]``, ``datetime64`` and ``timedelta64`` as float
+    seconds (NaN for NaT), records as maps, and any object with ``__array__`` (a tensor) as that array. Paths, dates,
+    enumerations, dataclasses, sets, decimals and the like are stored as `trainlog.codecs.plain_object` converts them.
 
     Raises:
-        UnsupportedFrame: for any other value, an int outside of 64 bits, or what is nested without end; ``key`` says
-            where it stands.
+        UnsupportedFrame: for any other value, for an int that does not fit into 64 bits, and for endless nesting;
+            ``key`` says where the value is.
 
     """
     if type(data) is dict:
         try:
             options = NO_NUMPY
-            for value in data.values():  # for every frame: the commonest types come first, and nothing is called
+            for value in data.values():  # runs for every frame: the most common types come first, and nothing is called
                 kind = type(value)
                 if kind is float or kind is int:
                     continue
@@ -68,9 +68,9 @@ def encode(data: Mapping[Any, Any]) -> bytes:
             else:
                 return _packb(data, None, options)
             if options is NO_NUMPY and kind not in _OF_NUMPY:
-                return _packb(data, None, NO_NUMPY)  # lists and maps, of which nothing has to be asked
+                return _packb(data, None, NO_NUMPY)  # lists and maps, which need no check
         except REFUSED:
-            pass  # something of numpy deeper inside, a key that is no string, ...
+            pass  # something of numpy deeper inside, a key that is not a string, ...
         try:
             if _is_native(data.values()):
                 return _packb(data, None, _NUMPY)
@@ -87,12 +87,12 @@ def encode(data: Mapping[Any, Any]) -> bytes:
         raise UnsupportedFrame(f"its data are nested deeper than {MAX_DEPTH}") from error
     try:
         return bytes(msgpack.packb(plain, unicode_errors="surrogateescape"))
-    except (TypeError, ValueError, OverflowError) as error:  # an ExtType that was made by hand may hold anything
+    except (TypeError, ValueError, OverflowError) as error:  # an ExtType made by hand may hold anything
         raise UnsupportedFrame(f"cannot be stored: {error}") from error
 
 
 def storable(value: Any, text: Callable[[Any], str] = str, left: int = 64) -> Any:
-    """*value* with its *text* in place of whatever `encode` refuses, in lists and maps *left* deep."""
+    """*value* with *text* of it in place of anything that `encode` refuses, in lists and maps up to *left* deep."""
     if left and isinstance(value, Mapping):
         return {storable(key, text, 0): storable(one, text, left - 1) for key, one in value.items()}
     if left and isinstance(value, list | tuple):
@@ -108,7 +108,7 @@ def storable(value: Any, text: Callable[[Any], str] = str, left: int = 64) -> An
 
 
 def _is_native(values: Iterable[Any], left: int = MAX_DEPTH) -> bool:
-    """Whether ormsgpack stores *values*, of which some are of numpy, as what they are, and no deeper than may be."""
+    """Whether ormsgpack stores *values*, some of them of numpy, faithfully, and they are not nested too deep."""
     for value in values:
         kind = type(value)
         if kind is float or kind is int:
@@ -118,7 +118,7 @@ def _is_native(values: Iterable[Any], left: int = MAX_DEPTH) -> bool:
             if dtype is not _FLOAT64 and dtype not in _NATIVE_DTYPES:
                 return False
             if left < _MAX_DIMENSIONS and value.ndim > left:
-                return False  # ormsgpack would end the process
+                return False  # ormsgpack would abort the process
         elif kind not in _SCALARS:
             if kind is dict:
                 value = value.values()
@@ -130,7 +130,7 @@ def _is_native(values: Iterable[Any], left: int = MAX_DEPTH) -> bool:
 
 
 def _plain(value: Any, path: tuple[Any, ...]) -> Any:
-    """*value* in terms of what msgpack itself knows; *path* is where it stands."""
+    """*value* in types that msgpack itself knows; *path* is its place in the frame."""
     if value is None or isinstance(value, bool | float | bytes | msgpack.ExtType | msgpack.Timestamp):
         return value if type(value) is not np.float64 and not isinstance(value, np.bytes_) else value.item()
     if isinstance(value, enum.Enum):
@@ -190,7 +190,7 @@ def _seconds(array: Any, path: tuple[Any, ...]) -> Any:
     try:
         return np.where(np.isnat(array), np.nan, since / np.timedelta64(1, "s"))
     except TypeError as error:
-        raise _unsupported(path, f"{array.dtype} is no length of time in seconds") from error
+        raise _unsupported(path, f"{array.dtype} is not a length of time in seconds") from error
 
 
 def _records(array: Any, path: tuple[Any, ...]) -> Any:
@@ -214,7 +214,7 @@ def _text(value: str, path: tuple[Any, ...]) -> str:
     try:
         value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        raise _unsupported(path, "the string holds a lone surrogate, which UTF-8 cannot spell") from error
+        raise _unsupported(path, "the string holds a lone surrogate, which UTF-8 cannot encode") from error
     return value
 
 

@@ -1,8 +1,8 @@
-"""Parquet: a whole run as one table, for polars, pandas, DuckDB and all others that read it. The extra ``arrow``.
+"""Parquet: a whole run as one table, for polars, pandas, DuckDB and other readers. Needs the extra ``arrow``.
 
-A row is a frame, in the log's order; docs/formats/parquet.md says what its columns are. As Parquet wants to know all
-columns before the first row, frames go to a log of another format beside the target (the spool), which a killed process
-leaves behind, and become Parquet when the writer is closed.
+A row is a frame, in the log's order; docs/formats/parquet.md describes the columns. Parquet needs to know all columns
+before the first row. So frames go to a log of another format next to the target (the spool) and become Parquet when the
+writer is closed. A killed process leaves the spool behind.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class ParquetCodec(Codec):
     description = "one table of all frames, for polars, pandas, DuckDB (needs trainlog[arrow])"
 
     def __init__(self, spool: Codec) -> None:
-        """*spool* is the format that a log has until it is closed."""
+        """Use *spool* as the format that a log has until it is closed."""
         self._spool = spool
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        """Whether it is a Parquet file."""
+        """Whether the file is a Parquet file."""
         return head.startswith(MAGIC)
 
     def read(self, path: Path) -> Reader:
@@ -38,13 +38,13 @@ class ParquetCodec(Codec):
 
         Raises:
             MissingExtra: without pyarrow.
-            UnknownFormat: when it is a Parquet file that holds no log.
+            UnknownFormat: when it is a Parquet file without a log.
 
         """
         return ParquetReader(path)
 
     def write(self, path: Path, header: Header) -> Writer:
-        """Begin a log at *path*, which is there when the writer is closed.
+        """Create a log at *path*; the file appears when the writer is closed.
 
         Raises:
             MissingExtra: without pyarrow.

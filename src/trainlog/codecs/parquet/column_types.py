@@ -1,4 +1,4 @@
-"""The types of the file's columns: which one fits the values of a key, and what of a value a column can hold."""
+"""The types of the file's columns: which type fits the values of a key, and which values a column can hold."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class ColumnType(NamedTuple):
     """The type of a value, or of a column.
 
     Attributes:
-        leaf: Arrow's name of what it is, or of what its lists are of.
-        shape: how long the lists are, from the outermost to the innermost; None in it where lists differ in that.
+        leaf: Arrow's name of the type, or of the type of the items if it is a list.
+        shape: the lengths of the lists, from the outermost to the innermost; None for a length that varies.
 
     """
 
@@ -48,7 +48,7 @@ class ColumnType(NamedTuple):
         return cls(str(arrow), tuple(shape))
 
     def arrow(self, pa: Any) -> pyarrow.DataType:
-        """The same as a type of Arrow."""
+        """The same as an Arrow type."""
         found = pa.type_for_alias(self.leaf)
         for size in reversed(self.shape):
             found = pa.list_(found, -1 if size is None else size)
@@ -65,9 +65,9 @@ class ColumnType(NamedTuple):
         )
 
     def encode(self, pa: Any, column: Column) -> tuple[pyarrow.Array, Bools]:
-        """*column* as this type, null where it has no value or one that does not fit; and what may have been an int.
+        """*column* as this type, null where no value fits, and which values may have been ints.
 
-        A table has made floats of ints that stood among floats, so that only the frame can tell whether 2.0 was 2.
+        A table turns ints among floats into floats, so that only the frame can show whether 2.0 was 2.
         """
         values, state = column
         gaps = np.zeros(len(values), np.bool_) if state is None else state != VALUE
@@ -85,7 +85,7 @@ class ColumnType(NamedTuple):
         return (lists(values, gaps) if self.shape else pa.array(values, mask=gaps)), may_be_int
 
     def _encode_objects(self, pa: Any, values: npt.NDArray[Any], gaps: Bools, may_be_int: Bools) -> pyarrow.Array:
-        """*values*, of any types, as `encode` does; sets *may_be_int*."""
+        """Encode *values* of any types as `encode` does; sets *may_be_int*."""
         held: list[Any] = [None if gap else value for value, gap in zip(values.tolist(), gaps.tolist(), strict=True)]
         if not self.shape and {_BY_TYPE.get(one) for one in {*map(type, held)} - {type(None)}} == {self.leaf}:
             try:
@@ -123,7 +123,7 @@ def _type_of(value: Any) -> ColumnType | None:
 
 
 def is_text(value: str) -> bool:
-    """Whether UTF-8 can spell *value*."""
+    """Whether UTF-8 can encode *value*."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -142,10 +142,10 @@ def count_types(counts: Counter[ColumnType], column: Column) -> None:
 
 
 def common_type(counts: Counter[ColumnType], total: int) -> ColumnType | None:
-    """The type that most values have, of a column of *total* rows; None when there are none.
+    """The most common type of the values of a column of *total* rows; None when it has no values.
 
-    Ints and floats together are floats. What all values have in common is what they are and how deep their lists are.
-    Lists that few rows have are of no fixed size: in Arrow a null takes as much memory as such a list.
+    Ints and floats together are floats. All values share the type of their items and the depth of their lists. Lists
+    that only few rows have get no fixed size: in Arrow a null takes as much memory as a list of fixed size.
     """
     wider = {"float": "double"} if any(one.leaf == "double" for one in counts) else {}
     ranks: Counter[tuple[str, int]] = Counter()

@@ -1,4 +1,4 @@
-"""What the writer and the reader of Parquet files agree on: names of columns, the header, row groups."""
+"""The layout that the writer and the reader of Parquet files share: names of columns, the header, row groups."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["column_name", "header_of", "packed", "pyarrow_modules", "typed"]
 
 MAGIC: Final = b"PAR1"
 METADATA: Final = b"trainlog"
-# A list of the columns that do not tell all of their values exactly, and of the kinds with keys that have no column.
+# A list of the columns that do not hold all of their values exactly, and of the kinds with keys that have no column.
 INEXACT: Final = b"trainlog.inexact"
 FRAME: Final = "frame"  # the column of whole frames
 GROUP: Final = 1 << 15  # frames in a row group
-MOST_CELLS: Final = 1 << 26  # rows times columns of a row group that is read: half a gigabyte of numbers
+MOST_CELLS: Final = 1 << 26  # rows times columns of a row group to be read: half a gigabyte of numbers
 
 
 def pyarrow_modules() -> tuple[Any, Any]:
-    """Pyarrow and pyarrow.parquet.
+    """Import pyarrow and pyarrow.parquet.
 
     Raises:
         MissingExtra: when they are not installed.
@@ -35,12 +35,12 @@ def pyarrow_modules() -> tuple[Any, Any]:
 
 
 def column_name(kind: Kind, key: str) -> str:
-    """The column of a key of one kind."""
+    """The column name of a key of one kind."""
     return f"{kind}/{key}"
 
 
 def packed(header: Header) -> bytes:
-    """*header* as the schema's metadata have it."""
+    """*header* as it is stored in the schema's metadata."""
     said = {
         "version": 1,
         "meta": header.meta,
@@ -56,13 +56,13 @@ def header_of(schema: Any, path: Path) -> Header:
     """The header of a log with this *schema*.
 
     Raises:
-        UnknownFormat: when it is no log.
+        UnknownFormat: when it is not a log.
         CorruptLog: when the header cannot be understood, or a column is not as trainlog writes it.
 
     """
     said_packed = (schema.metadata or {}).get(METADATA)
     if said_packed is None:
-        raise UnknownFormat("this Parquet file holds no log: its metadata do not say `trainlog`", path=path)
+        raise UnknownFormat("this Parquet file holds no log: its metadata have no `trainlog`", path=path)
     _check_types(schema, path)
     try:
         said = json.loads(said_packed)
@@ -73,10 +73,10 @@ def header_of(schema: Any, path: Path) -> Header:
 
 
 def _check_types(schema: Any, path: Path) -> None:
-    """Refuse a file whose columns are not of the types that trainlog writes, or of what others make of these.
+    """Refuse a file with a column that has neither a type that trainlog writes nor one that other tools turn it into.
 
     Raises:
-        CorruptLog: when one is not.
+        CorruptLog: when there is such a column.
 
     """
     pa, _ = pyarrow_modules()
@@ -90,18 +90,18 @@ def _check_types(schema: Any, path: Path) -> None:
     known = {"time": types.is_float64, "kind": is_text, FRAME: lambda one: one in (pa.binary(), pa.large_binary())}
     for name, is_known in known.items():
         if schema.names.count(name) != 1 or not is_known(schema.field(name).type):
-            raise CorruptLog(f"its column {name!r} is missing, or is not what it is in a log", path=path)
+            raise CorruptLog(f"its column {name!r} is missing, or has another type than in a log", path=path)
     for field in schema:
         one = field.type
         while types.is_list(one) or types.is_large_list(one) or types.is_fixed_size_list(one):
             one = one.value_type
         if one.num_fields:
-            raise CorruptLog(f"its column {field.name!r} is {field.type}, which no value in a log is", path=path)
+            raise CorruptLog(f"its column {field.name!r} is {field.type}, a type that no value in a log has", path=path)
 
 
 @contextmanager
 def typed(pa: Any, path: Path) -> Iterator[None]:
-    """Errors of pyarrow as those of trainlog."""
+    """Turn errors of pyarrow into those of trainlog."""
     try:
         yield
     except FileNotFoundError as error:
@@ -109,4 +109,4 @@ def typed(pa: Any, path: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         if isinstance(error, TrainlogError):
             raise
-        raise CorruptLog(f"this is no whole Parquet file ({error})", path=path) from error
+        raise CorruptLog(f"this is not a complete Parquet file ({error})", path=path) from error

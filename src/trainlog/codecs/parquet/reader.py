@@ -28,7 +28,7 @@ __all__ = ["ParquetReader"]
 
 
 class ParquetReader(Reader):
-    """A log in Parquet; see `trainlog.codec.Reader` for what its methods do."""
+    """A log in Parquet; see `trainlog.codec.Reader` for the methods."""
 
     def __init__(self, path: Path) -> None:
         pa, parquet = pyarrow_modules()
@@ -45,7 +45,7 @@ class ParquetReader(Reader):
     def frames(
         self, kind: KindLike | None = None, *, wait: Wait = never, on_damage: OnDamage = "warn"
     ) -> Iterator[Frame]:
-        """Yield the frames; the file is complete, so that there is nothing to wait for."""
+        """Yield the frames; the file is complete, so there is nothing to wait for."""
         wanted = None if kind is None else Kind.of(kind)
         with self._open() as log:
             names = ["time", "kind", FRAME, *log.columns(None if wanted is None else [wanted])]
@@ -53,7 +53,7 @@ class ParquetReader(Reader):
                 yield from _frames_of(batch, wanted)
 
     def take(self, orders: Iterable[int]) -> Iterator[Frame]:
-        """Yield the frames at *orders*; only the row groups that have them are read."""
+        """Yield the frames at *orders*; only the row groups that hold them are read."""
         with self._open() as log:
             for group, some in itertools.groupby(orders, lambda order: bisect.bisect(log.starts, order) - 1):
                 if 0 <= group < len(log.starts) - 1:
@@ -65,20 +65,20 @@ class ParquetReader(Reader):
                         yield from _frames_of(table.take(rows[start : start + BATCH]))
 
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
-        """Yield what *scan* asks for; `Batch.order` is the number of the row in the file.
+        """Yield the rows that *scan* asks for; `Batch.order` is the number of the row in the file.
 
-        Only these columns are read, of the row groups that may hold such rows.
+        Only the requested columns are read, and only from the row groups that may hold requested rows.
         """
         with self._open() as log:
             check, total = log.checksum(), log.starts[-1]
             place = Place(0, 0) if scan.after is None else Place.parse(scan.after)
             if scan.after is not None and (place.check != check or not place.start <= place.ahead <= total):
-                raise InvalidPosition("the log is another than the one that was read; read it anew", path=self.path)
+                raise InvalidPosition("the log is not the one that was read; read it again", path=self.path)
             size = total + 1 if scan.batch_rows is None or scan.last is not None else max(scan.batch_rows, 1)
             pending, left, start = _Pending(), size, place.start
             done, given = place.done, False
             for group, chosen in _chosen(log, scan, place):
-                if done:  # a stretch that was given in part ends where it ended before
+                if done:  # a stretch that was returned in part ends where it ended before
                     before = {kind: rows[rows + group.start < place.ahead] for kind, rows in chosen.items()}
                     pending.add(group, before, scan, 0)
                     chosen = {kind: rows[len(before[kind]) :] for kind, rows in chosen.items()}
@@ -98,19 +98,19 @@ class ParquetReader(Reader):
 
 
 def _file(pa: Any, path: Path) -> Any:
-    """The file as pyarrow reads it."""
+    """The file in a form that pyarrow reads."""
     if isinstance(path, RemotePath):
         return pa.PythonFile(SourceFile(Source(path)), mode="r")
     return pa.OSFile(str(path))
 
 
 def _chosen(log: LogFile, scan: Scan, place: Place) -> Iterable[tuple[RowGroup, dict[Kind, Ints]]]:
-    """The row groups with the rows that *scan* asks for, by their kind."""
+    """The row groups, each with the rows that *scan* asks for, by their kind."""
     numbers = log.groups(scan, place)
     if scan.last is None:
         groups = (RowGroup(log, number, scan) for number in numbers)
         return ((group, group.select(place)) for group in groups)
-    # Row groups are read from the end, until there are enough rows; of which kinds there are, only all of them tell.
+    # Row groups are read from the end until there are enough rows; only all of them show which kinds there are.
     found = []
     missing: dict[Kind, int] = dict.fromkeys(scan.wanted or (), scan.last)
     while numbers and scan.last and (scan.wanted is None or any(missing.values())):
@@ -124,10 +124,10 @@ def _chosen(log: LogFile, scan: Scan, place: Place) -> Iterable[tuple[RowGroup, 
 
 
 class _Pending(dict[Kind, tuple[TableBuilder, list[Ints]]]):
-    """The rows of the next batches: of each kind the table as it grows, and the numbers of its rows in the file."""
+    """The rows of the next batches: for each kind the growing table, and the numbers of its rows in the file."""
 
     def add(self, group: RowGroup, rows: dict[Kind, Ints], scan: Scan, expected: int) -> int:
-        """Add *rows* of *group*, and return how many they are."""
+        """Add *rows* of *group*, and return their number."""
         for kind, some in rows.items():
             if len(some):
                 if kind not in self:
@@ -138,12 +138,12 @@ class _Pending(dict[Kind, tuple[TableBuilder, list[Ints]]]):
         return sum(map(len, rows.values()))
 
     def tables(self) -> dict[Kind, tuple[Table, Ints, int]]:
-        """The tables with the numbers of their rows, as `stretch` takes them."""
+        """The tables and the numbers of their rows, in the form that `stretch` takes."""
         return {kind: (builder.finish(), np.concatenate(rows), 0) for kind, (builder, rows) in self.items()}
 
 
 def _frames_of(rows: Any, wanted: Kind | None = None) -> Iterator[Frame]:
-    """Yield the frames of *rows*, an Arrow table or record batch; those of the *wanted* kind, or all."""
+    """Yield the frames of *rows*, an Arrow table or record batch: those of the *wanted* kind, or all."""
     times, kinds, raw = (rows.column(name).to_pylist() for name in ("time", "kind", FRAME))
     data: list[dict[Any, Any]] = [{} for _ in times]
     places = {kind: [row for row, one in enumerate(kinds) if one == kind] for kind in set(kinds)}

@@ -1,7 +1,7 @@
-"""Row groups as columns: only what a scan asks for, without a Python loop per row.
+"""Row groups as columns: only the data that a scan asks for, without a Python loop per row.
 
-Frames of which the columns do not tell all are in the column ``frame`` as well. They are decoded one by one, but only
-where columns are wanted that do not tell all of their values.
+Frames that the columns do not hold exactly are in the column ``frame`` as well. They are decoded one by one, but only
+if one of the requested columns does not hold all of its values exactly.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Ints = npt.NDArray[np.int64]
 
 
 class LogFile:
-    """A log in Parquet that is open.
+    """An open log in Parquet.
 
     Attributes:
         file: the `pyarrow.parquet.ParquetFile`.
-        starts: the row that each row group begins with, and how many rows there are.
+        starts: the first row of each row group, and finally the number of rows.
 
     """
 
@@ -48,20 +48,20 @@ class LogFile:
         sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         if max(sizes, default=0) * max(metadata.num_columns, 1) > MOST_CELLS or min(sizes, default=0) < 0:
             raise ValueError(
-                f"a row group has {max(sizes):,} rows of {metadata.num_columns:,} columns; that is too many"
+                f"a row group has {max(sizes):,} rows of {metadata.num_columns:,} columns, which is too many"
             )
         self.starts = list(itertools.accumulate(sizes, initial=0))
-        # The metadata's own names of columns; those of lists are others than in the schema.
+        # The metadata's own names of columns; for lists they differ from those in the schema.
         self._places = {metadata.schema.column(i).path: i for i in range(metadata.num_columns)}
 
     def checksum(self) -> str:
-        """A checksum of the footer, which says where each column of each row group is, and what is in it."""
+        """A checksum of the footer, which describes the place and the contents of each column of each row group."""
         end = self._source.size() - 8
         size = int.from_bytes(self._source.read_at(4, end), "little")
         return f"{zlib.crc32(self._source.read_at(size, end - size)):08x}"
 
     def columns(self, kinds: Collection[Kind] | None, keys: Collection[str] | None = None) -> list[str]:
-        """The names of the columns of *kinds* with these *keys*; all for None."""
+        """The names of the columns of *kinds* with these *keys*; None means all."""
         texts = None if kinds is None else set(map(str, kinds))
         return [
             name
@@ -70,7 +70,7 @@ class LogFile:
         ]
 
     def is_inexact(self, name: str) -> bool:
-        """Whether that column does not tell all of its values, or that kind of frame has keys without a column."""
+        """Whether that column does not hold all its values exactly, or that kind of frame has keys without a column."""
         return self._inexact is None or name in self._inexact
 
     def groups(self, scan: Scan, place: Place) -> list[int]:
@@ -80,14 +80,14 @@ class LogFile:
         if scan.steps is None:
             return groups
         names = self.columns(scan.wanted, [STEP])
-        return [  # a step that its column cannot hold is in `frame` alone
+        return [  # a step that its column cannot hold is only in `frame`
             group
             for group in groups
             if not self.is_null(group, FRAME) or any(self._meets(group, name, scan.steps) for name in names)
         ]
 
     def _meets(self, group: int, name: str, limits: Range | None) -> bool:
-        """Whether that column of a row group may have numbers inside of *limits*; its statistics leave NaN out."""
+        """Whether that column of a row group may have numbers within *limits*; its statistics leave NaN out."""
         if limits is None or name not in self._places:
             return True
         if self.is_null(group, name):
@@ -106,10 +106,10 @@ class LogFile:
 
 
 class RowGroup:
-    """What a scan asks for of one row group.
+    """The part of one row group that a scan asks for.
 
     Attributes:
-        start, end: the number of its first row in the file, and of the first behind it.
+        start, end: the number of its first row in the file, and of the first row after it.
 
     """
 
@@ -144,7 +144,7 @@ class RowGroup:
         return found
 
     def put(self, builder: TableBuilder, rows: Ints, keys: Sequence[str] | None) -> None:
-        """Add *rows*, which are of the builder's kind, to its table; of all columns, or of those of *keys*."""
+        """Add *rows*, which are of the builder's kind, to its table, with all columns or those of *keys*."""
         log, start, kind = self._log, builder.rows, builder.kind
         builder.rows += len(rows)
         builder.time.put(slice(start, builder.rows), self._time[rows])
@@ -163,7 +163,7 @@ class RowGroup:
             if plain[first] and held[key][first]:
                 met.setdefault(first, []).append(key)
             if log.is_inexact(name) and ColumnType.of(arrays[key].type).leaf == "double":
-                held[key] &= plain  # what it has as 2.0 may be 2 in the frame; all else that it has is exact
+                held[key] &= plain  # a 2.0 in the column may be 2 in the frame; all its other values are exact
         builder.meet(met.items())
         for key, array in arrays.items():
             if len(chosen := np.flatnonzero(held[key])):
@@ -182,14 +182,14 @@ class RowGroup:
         builder.put_frames(numbers, rest, alike=len(set(map(tuple, rest))) == 1)
 
     def _steps(self, kind: Kind, rows: Ints) -> npt.NDArray[np.float64]:
-        """The step of each of *rows* as a number; NaN where it is none."""
+        """The step of each of *rows* as a number; NaN where the step is not a number."""
         builder = TableBuilder(kind, [STEP])
         self.put(builder, rows, [STEP])
         steps = table.numbers(STEP) if STEP in (table := builder.finish()) else np.empty(0)
         return steps if steps.shape == rows.shape else np.full(len(rows), np.nan)
 
     def _frames(self, rows: Ints) -> dict[int, dict[str, Any]]:
-        """The data, flat, of those of *rows* that are in ``frame``, by their place among *rows*."""
+        """The flat data of those of *rows* that are in ``frame``, by their place among *rows*."""
         if self._log.is_null(self._group, FRAME):
             return {}
         packed = self._packed.take(rows).to_pylist()
@@ -212,9 +212,9 @@ def _values(array: Any) -> npt.NDArray[Any] | list[Any]:
 
 
 def split(rows: dict[Kind, Ints], first: int, size: int) -> Iterator[tuple[dict[Kind, Ints], int | None]]:
-    """Yield *rows* in pieces: one of *first* rows of all kinds, then of *size* each, with the row behind their last.
+    """Yield *rows* in pieces: first *first* rows of all kinds, then *size* at a time, each with the row after its last.
 
-    The last piece has less rows, perhaps none, and None with it.
+    The last piece has fewer rows, perhaps none, and comes with None.
     """
     is_cut = sum(map(len, rows.values())) >= first
     order = np.sort(np.concatenate(list(rows.values()))) if is_cut else np.empty(0, np.int64)

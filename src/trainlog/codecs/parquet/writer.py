@@ -1,4 +1,4 @@
-"""Writing a log as Parquet: into a log of another format at first, which becomes Parquet when it is closed."""
+"""Writing a log as Parquet: it is first a log of another format, which becomes Parquet when it is closed."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from trainlog.table.values import flatten
 
 __all__ = ["ParquetWriter"]
 
-_MOST_COLUMNS: Final = 2_000  # pyarrow's writer takes a tenth of a megabyte for each; other keys are in `frame`
-_MOST_CELLS: Final = 1 << 23  # of the rows that are made at once: with very many columns, row groups have fewer rows
+_MOST_COLUMNS: Final = 2_000  # pyarrow's writer takes a tenth of a megabyte for each; further keys are in `frame`
+_MOST_CELLS: Final = 1 << 23  # of rows built at once: with very many columns, row groups have fewer rows
 
-# Names of columns that may come from a nested map, or from a key that is no text: a number, bytes, a tuple.
+# Names of columns that may come from a nested map, or from a key that is not text: a number, bytes, a tuple.
 _AMBIGUOUS: Final = re.compile(r".*/|[-(\d]|b['\"]|(nan|inf|None|True|False)(#|$)", re.DOTALL)
 
 ColumnTypes = dict[tuple[Kind, str], ColumnType]
 
 
 class ParquetWriter(SpooledWriter):
-    """A log that becomes Parquet when it is closed, and is one of another format beside the target until then."""
+    """Writer of a log that is in another format next to the target, and becomes Parquet when it is closed."""
 
     def __init__(self, path: Path, header: Header, spool: Codec) -> None:
         """Begin; *spool* is that other format."""
@@ -72,7 +72,7 @@ def _write(log: Reader, path: Path) -> None:
 
 
 def _stretches(log: Reader, rows: int = GROUP) -> Iterator[list[Batch]]:
-    """Yield the whole *log*, about so many *rows* at a time, or some times as many."""
+    """Yield the whole *log*, about this many *rows* at a time, or a few times as many."""
     batches: list[Batch] = []
     for batch in log.scan(Scan(batch_rows=rows)):
         if batch.table.rows:
@@ -83,7 +83,7 @@ def _stretches(log: Reader, rows: int = GROUP) -> Iterator[list[Batch]]:
 
 
 def _column_types(log: Reader) -> ColumnTypes:
-    """The columns that the file will have, in the order of first sight, those of one kind together."""
+    """The columns that the file will have, grouped by kind, in the order of their first occurrence."""
     met: dict[tuple[Kind, str], Counter[ColumnType]] = {}
     rows = 0
     for batches in _stretches(log):
@@ -98,7 +98,7 @@ def _column_types(log: Reader) -> ColumnTypes:
 
 
 def _rows_of(pa: Any, schema: Any, types: ColumnTypes, log: Reader, batches: list[Batch], inexact: set[str]) -> Any:
-    """*batches*, which are one stretch of *log*, as rows of the file; adds to *inexact*, see `layout.INEXACT`."""
+    """*batches*, which are one stretch of *log*, as rows of the file; adds to *inexact* (see `layout.INEXACT`)."""
     order = np.sort(np.concatenate([batch.order for batch in batches]))
     total = len(order)
     time, kinds = np.empty(total), np.empty(total, np.int16)

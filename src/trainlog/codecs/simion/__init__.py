@@ -1,4 +1,4 @@
-"""RLSimion: an XML descriptor, a file of episodes of steps, a file of functions. See docs/formats/simion.md."""
+"""RLSimion: an XML descriptor, a data file of episodes and steps, a function log. See docs/formats/simion.md."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MAGICS = tuple(int(magic).to_bytes(8, "little") for magic in (Magic.EXPERIMENT,
 
 
 class SimionCodec(Codec):
-    """Logs of RLSimion (SimionZoo), by the path of any of their files."""
+    """Logs of RLSimion (SimionZoo), opened by the path of any of their files."""
 
     name = "simion"
     suffixes = SUFFIXES
     description = "RLSimion: descriptor (.simion.log), data (.bin), learned functions (.functions)"
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        """Whether the file is a descriptor, or begins as data or as functions do; an empty one by its name."""
+        """Whether the file is a descriptor, a data file or a function log; an empty file is judged by its name."""
         if is_descriptor(head):
             return True
         if len(head) >= EXPERIMENT.size:
@@ -40,7 +40,7 @@ class SimionCodec(Codec):
         return SimionReader(path)
 
     def write(self, path: Path, header: Header) -> SimionWriter:
-        """Begin a log whose descriptor is at *path*."""
+        """Create a log whose descriptor is at *path*."""
         return SimionWriter(path, header)
 
     def files(self, path: Path) -> tuple[Path, ...]:
@@ -48,5 +48,5 @@ class SimionCodec(Codec):
         return names_of(path)
 
     def declare_columns(self, header: Header, reader: Reader) -> Header:
-        """*header* with one column for each number that the named keys hold; see `declare_columns`."""
+        """Return *header* with one column for each number under the named keys; see `declare_columns`."""
         return declare_columns(header, reader)

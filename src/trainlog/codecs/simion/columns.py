@@ -21,29 +21,29 @@ __all__ = ["FrameColumns", "StepColumns", "table_of_steps"]
 Bools = npt.NDArray[np.bool_]
 
 Rows = tuple[Table, Ints, int]
-"""A table, where each row stands among the frames of the log, and how many bytes of the log the rows are."""
+"""A table, the number of each row's frame in the log, and how many bytes of the log the rows take."""
 
 
 def table_of_steps(words: Ints, keys: Sequence[str]) -> Table:
-    """Steps, shape (steps, 16 + variables), as a table of which the columns are views of them."""
+    """Steps, shape (steps, 16 + variables), as a table whose columns are views of them."""
     return _table(words, STEP_CLOCKS.start, _places(keys, words.shape[1] - HEAD_WORDS))
 
 
 def _table(words: Ints, time: int, places: dict[str, int]) -> Table:
-    """A table of the columns of *words* at *time* and at *places*."""
+    """A table of the columns at *time* and at *places* of *words*."""
     doubles = words.view(np.float64)
     columns = {name: (words if name == "step" else doubles)[:, place] for name, place in places.items()}
     return Table(Kind.CREATURE, doubles[:, time], columns)
 
 
 def _places(keys: Sequence[str], variables: int) -> dict[str, int]:
-    """Which word of a step is which column."""
+    """The place of each column among the words of a step."""
     places = {key: STEP_INDEX + i for i, key in enumerate(STEP_KEYS)}
     return places | {key: HEAD_WORDS + i for i, key in enumerate(keys_for(keys, variables))}
 
 
 class _Part:
-    """Rows of steps of as many variables: those that are filled of an array of all words, or of the wanted ones."""
+    """Rows of steps with the same number of variables, in a preallocated array of all words or of the wanted ones."""
 
     def __init__(self, keys: Sequence[str], wanted: Sequence[str] | None, variables: int, size: int) -> None:
         places = _places(keys, variables)
@@ -65,7 +65,7 @@ class _Part:
         self.order = np.empty(size, np.int64)
 
     def add(self, count: int, words: Ints, order: Ints, chosen: Bools | None) -> None:
-        """Add *count* steps, see `StepColumns.add`."""
+        """Add *count* steps; see `StepColumns.add`."""
         rows = slice(self.rows, self.rows + count)
         values = self._values[rows].reshape(*(order.shape if chosen is None else (count,)), -1)
         for target, source in self._copied:
@@ -74,7 +74,7 @@ class _Part:
         self.rows += count
 
     def finish(self, excess: int) -> Rows:
-        """The rows, but for the first ones that are in *excess*."""
+        """The rows without the first *excess* ones."""
         self._values.resize((self.rows, self._values.shape[1]), refcheck=False)
         self.order.resize(self.rows, refcheck=False)
         table = _table(self._values[excess:], self._time, self._places)
@@ -84,16 +84,16 @@ class _Part:
 class StepColumns:
     """The table of steps as it grows.
 
-    Steps of as many variables come into one array, of which the columns are views. Memory is asked for according to
-    the size of the file, never to what the file says, and the system gives only the part that is filled.
+    Steps with the same number of variables go into one array, and the columns are views of it. The array's size is
+    bounded by the size of the file, never by what the file claims, and the system commits only the filled part.
 
     Attributes:
-        rows: how many there are by now.
+        rows: the number of rows so far.
 
     """
 
     def __init__(self, keys: Sequence[str], wanted: Sequence[str] | None, last: int | None) -> None:
-        """Begin a table of the columns that are *wanted*, of the *last* rows."""
+        """Begin a table of the *wanted* columns and of the *last* rows."""
         self.rows = 0
         self._keys = keys
         self._wanted = None if wanted is None else list(dict.fromkeys(wanted))
@@ -101,13 +101,13 @@ class StepColumns:
         self._parts: deque[_Part] = deque()
 
     def add(self, words: Ints, order: Ints, chosen: Bools | None, expected: int) -> None:
-        """Add steps, copied.
+        """Add a copy of the steps.
 
         Args:
             words: shape (episodes, steps, words of a step).
-            order: where they stand among the frames of the log, shape (episodes, steps).
-            chosen: which of them, of the same shape; None for all.
-            expected: how many rows there may be, these included.
+            order: their frame numbers in the log, shape (episodes, steps).
+            chosen: which of the steps to add, of the same shape; None means all.
+            expected: how many rows there may be, including these.
 
         """
         count = order.size if chosen is None else int(np.count_nonzero(chosen))
@@ -129,7 +129,7 @@ class StepColumns:
             self.rows -= self._parts.popleft().rows
 
     def finish(self) -> Rows:
-        """The table of the rows so far; a new one begins."""
+        """The table of the rows so far; a new table begins."""
         excess = 0 if self._last is None else max(self.rows - self._last, 0)
         found = [part.finish(0 if i else excess) for i, part in enumerate(self._parts)]
         self._parts.clear()
@@ -143,10 +143,10 @@ class StepColumns:
 
 
 class FrameColumns:
-    """The table of all other frames of one kind, as it grows."""
+    """The table of frames of one kind other than steps, as it grows."""
 
     def __init__(self, kind: Kind, wanted: Sequence[str] | None, last: int | None) -> None:
-        """Begin a table of the columns that are *wanted*, of the *last* rows."""
+        """Begin a table of the *wanted* columns and of the *last* rows."""
         self._builder = TableBuilder(kind, wanted)
         self._last = last
         self._frames: deque[Frame] = deque(maxlen=last)
@@ -160,7 +160,7 @@ class FrameColumns:
             self._build()
 
     def finish(self) -> Rows:
-        """The table; this object is spent."""
+        """The table; the object cannot be used afterwards."""
         self._build()
         rows = np.array(self._rows, np.int64).reshape(-1, 2)
         return self._builder.finish(), rows[:, 0], int(rows[:, 1].sum())
@@ -172,7 +172,7 @@ class FrameColumns:
 
 
 def _size_of(frame: Frame) -> int:
-    """Bytes of the record that *frame* was; a summary is none."""
+    """Bytes of the record that *frame* was read from; a summary has no record."""
     if frame.kind != Kind.EVENT:
         return 0
     return SAMPLE.size + WORD * len(frame.data["values"]) if frame.data["type"] == FUNCTION_SAMPLE else HEAD

@@ -1,4 +1,4 @@
-"""What an RLSimion log needs to know of a log that never was one: which of its keys are columns, what makes a step."""
+"""What an RLSimion log needs from a log of another format: which keys are columns, and which frames are steps."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from trainlog.table.values import flatten
 
 __all__ = ["declare_columns", "leaves", "number"]
 
-_SHOWN: Final = 1000  # frames that are looked at to say which keys there are
+_SHOWN: Final = 1000  # frames that are read to list the keys of a log
 
 
 def leaves(data: Mapping[Any, Any]) -> dict[str, Any]:
-    """*data* flat: maps as in tables (``gait/phase``), and lists likewise, by place (``pos/0``)."""
+    """Flatten *data*: maps as in tables (``gait/phase``), and lists by index (``pos/0``)."""
     flat: dict[str, Any] = {}
     for key, value in flatten(data).items():
         if isinstance(value, list | tuple | np.ndarray):
@@ -33,7 +33,7 @@ def leaves(data: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def number(value: Any) -> float | None:
-    """*value* as a double, if it is a number or a bool."""
+    """*value* as a double if it is a number or a bool, otherwise None."""
     if isinstance(value, int | float | np.number | np.bool_):
         try:
             return float(value)
@@ -43,12 +43,12 @@ def number(value: Any) -> float | None:
 
 
 def declare_columns(header: Header, reader: Reader) -> Header:
-    """*header* with a column for each number that its variables stand for, and with the kind of frame that is a step.
+    """Return *header* with a column for each number under its variables, and with the kind of frame that is a step.
 
-    A key whose values are lists becomes as many columns, ``pos/0``, ``pos/1``, ...
+    A key whose values are lists becomes one column per item: ``pos/0``, ``pos/1``, ...
 
     Raises:
-        CodecError: when no keys were named, or one of them is not in the log or holds no numbers.
+        CodecError: when no keys are named, or when one of them is not in the log or holds anything but numbers.
 
     """
     origin = Origin.of(header)
@@ -76,7 +76,7 @@ def declare_columns(header: Header, reader: Reader) -> Header:
 
 
 def _values(reader: Reader, variables: tuple[Variable, ...]) -> Iterator[tuple[Kind, Any]]:
-    """For each variable the kind of frame that has it, and its first value."""
+    """For each variable, the kind of the first frame that has it, and its value there."""
     missing = {variable.key for variable in variables}
     found: dict[str, tuple[Kind, Any]] = {}
     for frame in reader.frames():

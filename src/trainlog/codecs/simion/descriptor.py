@@ -1,4 +1,4 @@
-"""The XML descriptor of an RLSimion log: which columns there are, and what the other files are called."""
+"""The XML descriptor of an RLSimion log: its columns, and the names of the other files."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _TAG_OF: Final = {role: tag for tag, role in _ROLES.items()}
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What the descriptor of a log says.
+    """The contents of a log's descriptor.
 
     Attributes:
         data: the data file's name, or None.
         functions: the function log's name, or None when no functions are logged.
         scene: the scene file's name, or None.
-        episode_types: names of the types of episodes that are logged, by number.
+        episode_types: names of the logged types of episodes, by number.
         variables: the columns, in the order of the doubles of a step.
         problems: what was wrong with the file and had to be guessed; one sentence each.
 
@@ -50,7 +50,7 @@ class Descriptor:
 
 
 def key_of(role: str, name: str, seen: Counter[str]) -> str:
-    """The key of a column, unique in its log: role and name, from the second on with a number (``stat/a#2``)."""
+    """The key of a column, unique in its log: role and name, with a number for any repetition (``stat/a#2``)."""
     key = base = f"{role}/{name}"
     while seen[key]:
         seen[base] += 1
@@ -60,7 +60,7 @@ def key_of(role: str, name: str, seen: Counter[str]) -> str:
 
 
 def decoded(content: bytes) -> str:
-    """*content* as text that `encoded` turns back into the very same bytes."""
+    """*content* as text that `encoded` turns back into exactly the same bytes."""
     return content.decode("utf-8", "surrogateescape")
 
 
@@ -70,7 +70,7 @@ def encoded(text: str) -> bytes:
 
 
 def _readable(content: bytes) -> str:
-    """*content* as people meant it: UTF-8, UTF-16 by its mark, or else a Windows code page."""
+    """*content* decoded as UTF-8, as UTF-16 if it has a byte order mark, or else by a Windows code page."""
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16", "replace")
     try:
@@ -85,11 +85,11 @@ def is_descriptor(head: bytes) -> bool:
 
 
 def parse(content: bytes, path: Path) -> Descriptor:
-    """Read a descriptor, malformed ones too: the original program escapes nothing.
+    """Read a descriptor, even malformed XML: the original program escapes nothing.
 
     Raises:
-        CorruptLog: when it is larger than 1 MiB, declares a document type or entities (the way to make a parser
-            read other files, or run out of memory), or is the descriptor of something else.
+        CorruptLog: when it is larger than 1 MiB, when it declares a document type or entities (which can make a
+            parser read other files or run out of memory), or when it describes something else.
 
     """
     if len(content) > MAX_SIZE:
@@ -97,7 +97,7 @@ def parse(content: bytes, path: Path) -> Descriptor:
     text = re.sub(r"^\s*<\?xml[^>]*\?>", "", _readable(content))
     if found := re.search(r"<!\s*(DOCTYPE|ENTITY)", text, re.IGNORECASE):
         raise CorruptLog(
-            f"this descriptor declares a {found[1].upper()}, which no RLSimion log does; it is not read",
+            f"this descriptor declares a {found[1].upper()}, which no RLSimion log has; it was not read",
             path=path,
             offset=len(text[: found.start()].encode("utf-8", "replace")),
         )
@@ -107,7 +107,7 @@ def parse(content: bytes, path: Path) -> Descriptor:
     if root is None:
         return Descriptor(problems=("the descriptor holds no XML",))
     if root.tag != _ROOT:
-        raise CorruptLog(f"this is no descriptor of an RLSimion log: its root is {root.tag!r}", path=path)
+        raise CorruptLog(f"this is not the descriptor of an RLSimion log: its root is {root.tag!r}", path=path)
     return _descriptor(root, [problem] if problem else [])
 
 
@@ -116,7 +116,7 @@ def _tree(text: str) -> tuple[Any, str]:
     from lxml import etree
 
     def parsed(text: str, *, recover: bool = False) -> Any:
-        # Spelt out although some are defaults: each of them is a way out of this file, or a way to fill the memory.
+        # Explicit although some are defaults: each guards against leaving this file or exhausting memory.
         parser = etree.XMLParser(
             resolve_entities=False,
             no_network=True,
@@ -134,7 +134,7 @@ def _tree(text: str) -> tuple[Any, str]:
     try:
         return parsed(text), ""
     except etree.XMLSyntaxError as error:
-        problem = f"the descriptor is malformed XML ({error.msg}); its names were read as they stand"
+        problem = f"the descriptor is malformed XML ({error.msg}); its names were read as they are"
     try:
         return parsed(_repaired(text)), problem
     except etree.XMLSyntaxError:
@@ -145,7 +145,7 @@ def _tree(text: str) -> tuple[Any, str]:
 
 
 _NAME: Final = "|".join([_ROOT, _EPISODE_TYPE, *_ROLES])
-# The lengths are bounded, so that no file makes the search quadratic.
+# The lengths are bounded so that no file can make the search quadratic.
 _ATTRIBUTE: Final = re.compile(
     r"\b(BinaryDataFile|FunctionsDataFile|SceneFile|Id|Min|Max|Circular|Units)=\"([^\n]{0,255}?)\""
     r"(?=\s{1,8}(?:FunctionsDataFile|SceneFile|BinaryDataFile|Id|Min|Max|Circular|Units)=|\s{0,8}/?>)"
@@ -158,8 +158,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def _repaired(text: str) -> str:
-    """The root of *text* with the characters escaped that the original left as they are in names."""
-    text = text[max(text.find(f"<{_ROOT}"), 0) :]  # a comment may stand before it
+    """The root of *text*, with the characters escaped that the original left unescaped in names."""
+    text = text[max(text.find(f"<{_ROOT}"), 0) :]  # a comment may precede it
     text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _TORN_TAG.sub("", text))
     text = _ANGLE.sub("&lt;", _AMPERSAND.sub("&amp;", text)).replace("]]>", "]]&gt;")
     return _ATTRIBUTE.sub(_quoted, text) if len(text) <= _REPAIRABLE else text
@@ -194,7 +194,7 @@ def _descriptor(root: Any, problems: list[str]) -> Descriptor:
                 )
             )
         else:
-            problems.append(f"the descriptor has an element {element.tag!r}, which means nothing to this reader")
+            problems.append(f"the descriptor has an element {element.tag!r}, which this reader does not know")
     return Descriptor(
         root.get("BinaryDataFile"),
         root.get("FunctionsDataFile"),
@@ -217,9 +217,9 @@ def _number(text: str | None) -> float | None:
 
 
 def render(descriptor: Descriptor) -> bytes:
-    """The file that says *descriptor*: as the original writes it, but escaped.
+    """The file content for *descriptor*: as the original writes it, but escaped.
 
-    There is no XML declaration: the original reader takes the first node of the file for the root.
+    There is no XML declaration: the original reader takes the first node of the file as the root.
     """
     attributes = {"BinaryDataFile": descriptor.data, "FunctionsDataFile": descriptor.functions}
     lines = [_opening(_ROOT, {**attributes, "SceneFile": descriptor.scene or ""})]

@@ -1,4 +1,4 @@
-"""What the records of an RLSimion log are as frames."""
+"""The records of an RLSimion log as frames."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FUNCTION_SAMPLE: Final = "function_sample"
 UNFINISHED: Final = "unfinished"
 
 _BATCH: Final = 1024
-# More than this is no record that was being written, but something else.
+# Anything longer is not an unfinished record but something else.
 _MAX_UNFINISHED: Final = 1 << 20
 
 
@@ -69,7 +69,7 @@ def function_frame(sample: Sample, time: float) -> Frame:
 
 
 def unfinished_record(path: Path, gap: Gap, time: float, part: str) -> Frame:
-    """The event that holds the unfinished record at the end of a file."""
+    """An event that holds the unfinished record at the end of a file."""
     with Source(path) as source:
         tail = source.read(gap.offset, gap.size) if gap.size <= _MAX_UNFINISHED else b""
     data = {"type": UNFINISHED, "msg": str(gap), "part": part, "hex": tail.hex()}
@@ -87,7 +87,7 @@ class NonZeroPadding(Gap):
 
 
 def count_non_zero_padding(record: Record) -> int:
-    """How many of the headers in *record* are padded with something else than zeros."""
+    """How many of the headers in *record* have padding other than zeros."""
     if not isinstance(record, Steps):
         return int(not record.is_padded)
     padding = record.words[..., STEP_PADDING]

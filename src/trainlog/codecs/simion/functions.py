@@ -1,4 +1,4 @@
-"""The function log: what an agent has learned, sampled now and then on a grid. See docs/formats/simion.md."""
+"""The function log: what an agent has learned, sampled from time to time on a grid. See docs/formats/simion.md."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A function that is sampled.
+    """A sampled function.
 
     Attributes:
-        id: of its samples.
+        id: the id in its samples.
         name: for example ``V(angle,angular-velocity)``.
-        shape: values along x, y and z.
-        rest: the bytes of the name's field after its NUL; the original leaves there what its memory held.
+        shape: the number of values along x, y and z.
+        rest: the bytes of the name field after its NUL; the original leaves whatever was in memory there.
 
     """
 
@@ -47,7 +47,7 @@ class Declaration:
 
     @property
     def size(self) -> int:
-        """Values of a sample."""
+        """The number of values in a sample."""
         x, y, z = self.shape
         return x * y * z
 
@@ -58,7 +58,7 @@ class Declaration:
         return DECLARATION.pack(FunctionMagic.DECLARATION, self.id, field, *self.shape)
 
     def as_json(self) -> dict[str, Any]:
-        """As it travels in the metadata of other formats."""
+        """The JSON form that the metadata of other formats carries."""
         return {"id": self.id, "name": self.name, "shape": list(self.shape), "rest": self.rest.hex()}
 
     @classmethod
@@ -66,7 +66,7 @@ class Declaration:
         """The inverse of `as_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: when it is something else.
+            KeyError, TypeError, ValueError: when the entry is something else.
 
         """
         x, y, z = map(int, entry["shape"])
@@ -75,11 +75,11 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class FunctionsHead:
-    """What a function log says of itself.
+    """The header of a function log.
 
     Attributes:
-        count: of the functions, as its header says; None for a log that is empty.
-        declared: the functions; fewer than that when the log ends before.
+        count: the number of functions that the header states; None for an empty log.
+        declared: the functions; fewer than *count* when the log ends too early.
 
     """
 
@@ -94,7 +94,7 @@ class FunctionsHead:
         return head + b"".join(declaration.pack() for declaration in self.declared)
 
     def as_json(self) -> dict[str, Any]:
-        """As it travels in the metadata of other formats."""
+        """The JSON form that the metadata of other formats carries."""
         return {"count": self.count, "declared": [declaration.as_json() for declaration in self.declared]}
 
     @classmethod
@@ -102,7 +102,7 @@ class FunctionsHead:
         """The inverse of `as_json`.
 
         Raises:
-            KeyError, TypeError, ValueError, struct.error: when it is something else.
+            KeyError, TypeError, ValueError, struct.error: when the entry is something else.
 
         """
         declared = tuple(Declaration.from_json({"id": i, **one}) for i, one in enumerate(entry["declared"]))
@@ -116,9 +116,9 @@ class SampleHead(NamedTuple):
     """Which function was sampled, and when.
 
     Attributes:
-        function: which.
+        function: the function that was sampled.
         episode: index of the evaluation that it belongs to; 0 when the run has none.
-        step: of the episode.
+        step: the step within the episode.
         experiment_step: steps of all episodes since the experiment began.
 
     """
@@ -130,7 +130,7 @@ class SampleHead(NamedTuple):
 
     @property
     def record_size(self) -> int:
-        """Bytes of the whole sample."""
+        """The size of the whole sample in bytes."""
         return SAMPLE.size + self.function.size * WORD
 
 
@@ -138,7 +138,7 @@ class Sample(NamedTuple):
     """One function at one moment.
 
     Attributes:
-        head: which, and when.
+        head: which function, and when.
         values: float64, shape (x * y * z,), x fastest.
 
     """
@@ -154,7 +154,7 @@ class Sample(NamedTuple):
 
 
 def take_head(source: Source) -> FunctionsHead:
-    """The header of a function log and its declarations, as many as there are.
+    """Read the header of a function log, and all the declarations that are present.
 
     Raises:
         CorruptLog: when it is something else, or a function's size cannot be right.
@@ -167,9 +167,9 @@ def take_head(source: Source) -> FunctionsHead:
         return FunctionsHead(None)
     magic, version, count = FUNCTIONS.unpack(head)
     if magic != FunctionMagic.HEADER:
-        raise CorruptLog(f"this is no function log: it begins with {head[:8]!r}", path=source.path, offset=0)
+        raise CorruptLog(f"this is not a function log: it begins with {head[:8]!r}", path=source.path, offset=0)
     if version != VERSION:
-        raise UnknownFormat(f"this is version {version} of function logs; only {VERSION} is known", path=source.path)
+        raise UnknownFormat(f"this is a function log of version {version}; only {VERSION} is known", path=source.path)
     declarations: list[Declaration] = []
     while len(declarations) < count:
         at = source.offset
@@ -180,7 +180,7 @@ def take_head(source: Source) -> FunctionsHead:
         if not record:
             break
         if int.from_bytes(record[:WORD], "little") != FunctionMagic.DECLARATION:
-            raise CorruptLog("here a function should be declared, and is not", path=source.path, offset=at)
+            raise CorruptLog("expected the declaration of a function here", path=source.path, offset=at)
         declarations.append(_declaration(record, source, at))
     return FunctionsHead(count, tuple(declarations))
 
@@ -189,7 +189,7 @@ def _declaration(record: bytes, source: Source, at: int) -> Declaration:
     _, number, field, x, y, z = DECLARATION.unpack(record)
     if min(x, y, z) < 0 or x * y * z > MAX_FUNCTION_VALUES:
         raise CorruptLog(
-            f"a function says that it has {x:,} by {y:,} by {z:,} values; {MAX_FUNCTION_VALUES:,} are the most",
+            f"a function claims {x:,} by {y:,} by {z:,} values; the most possible is {MAX_FUNCTION_VALUES:,}",
             path=source.path,
             offset=at,
         )
@@ -198,18 +198,18 @@ def _declaration(record: bytes, source: Source, at: int) -> Declaration:
 
 
 class FunctionSamples:
-    """The samples of a function log, in the file's order, taken as far as the caller wants at a time.
+    """The samples of a function log, in the file's order; the caller takes as many at a time as it wants.
 
-    Holds an open file: close it, or use it in a ``with``. The file may still be growing.
+    Holds an open file: close it, or use it in a ``with`` statement. The file may still be growing.
 
     Attributes:
         source: the file.
-        offset: of the next sample.
+        offset: the offset of the next sample.
 
     """
 
     def __init__(self, path: str | os.PathLike[str], offset: int = 0) -> None:
-        """Open *path*, and resume at the sample at *offset*; 0 for the first."""
+        """Open *path* and resume at the sample at *offset*; 0 means the first sample."""
         self.source = Source(path, growing)
         self.offset = offset
         self._by_id: dict[int, Declaration] | None = None  # when all functions are declared
@@ -222,7 +222,7 @@ class FunctionSamples:
         self.source.close()
 
     def until(self, wanted: Callable[[SampleHead], bool]) -> Iterator[Sample]:
-        """Yield whole samples up to the first that is not *wanted*; it is the next one again."""
+        """Yield whole samples up to the first that is not *wanted*; that one stays the next sample."""
         while (head := self.next()) is not None and wanted(head):
             first = self.offset - self._from + SAMPLE.size
             values = np.frombuffer(self._block, "<f8", head.function.size, first)
@@ -230,11 +230,11 @@ class FunctionSamples:
             yield Sample(head, values)
 
     def skip(self, head: SampleHead) -> None:
-        """Go behind the sample of *head*, which is the next one."""
+        """Skip the next sample, whose head is *head*."""
         self.offset += head.record_size
 
     def next(self) -> SampleHead | None:
-        """The head of the sample at ``offset``; None when no whole one is there."""
+        """The head of the sample at ``offset``; None when there is no complete sample."""
         if self._by_id is None:
             self._begin()
         if self._by_id is None or (at := self._find(SAMPLE.size)) < 0:
@@ -247,7 +247,7 @@ class FunctionSamples:
         return head if self._find(head.record_size) >= 0 else None
 
     def gap(self) -> Gap | None:
-        """The bytes after the last sample that was taken: when all are, those that are no whole sample."""
+        """The bytes after the last sample that was taken: once all are taken, those that are not a complete sample."""
         left = self.source.size - self.offset
         if left <= 0:
             return None
@@ -257,7 +257,7 @@ class FunctionSamples:
         return Gap(self.offset, left, torn=torn, file=self.source.path.name)
 
     def _begin(self) -> None:
-        """Read the declarations. A file that is something else has no samples, and is one gap."""
+        """Read the declarations. A file that is something else has no samples and is one gap."""
         if self._by_id is None:
             try:
                 self.source.offset = 0
@@ -269,7 +269,7 @@ class FunctionSamples:
                 self._by_id = {declaration.id: declaration for declaration in head.declared}
 
     def _find(self, size: int) -> int:
-        """Where in the block the *size* bytes at ``offset`` are; -1 when the file has not so many."""
+        """Where in the block the *size* bytes at ``offset`` are; -1 when the file does not have that many."""
         at = self.offset - self._from
         if not 0 <= at <= len(self._block) - size:
             self._block, self._from = self.source.block(self.offset, size), self.offset

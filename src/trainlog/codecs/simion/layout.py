@@ -1,4 +1,4 @@
-"""The bytes of an RLSimion log; all numbers little-endian. See docs/formats/simion.md."""
+"""The byte layout of an RLSimion log; all numbers are little-endian. See docs/formats/simion.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WORD: Final = 8
 HEAD_WORDS: Final = 16  # every header of the data file is padded with zeros to 16 words
 HEAD: Final = HEAD_WORDS * WORD
 
-# Of the many that a header may claim, the most that are believed: the largest real log has some hundred.
+# The highest counts that are accepted from a header: the largest real log has about a hundred variables.
 MAX_VARIABLES: Final = 2**16
 MAX_FUNCTION_VALUES: Final = 2**24
 
@@ -33,7 +33,7 @@ EXPERIMENT: Final = struct.Struct(
     "104x"  # padding      3
 )  #                      16
 
-EPISODES_AT: Final = 2 * WORD  # where that number is, which a writer may set right
+EPISODES_AT: Final = 2 * WORD  # the offset of that number, which a writer may correct
 
 EPISODE: Final = struct.Struct(
     "<"
@@ -61,7 +61,7 @@ EPISODE_END: Final = struct.Struct(
     "120x"  # padding      1
 )  #                      16
 
-# Columns of a step record as words: where the step's index, its clocks and its first value are.
+# Places of the step's index, its clocks and its padding among the words of a step record.
 STEP_INDEX: Final = 1
 STEP_CLOCKS: Final = slice(2, 5)
 STEP_PADDING: Final = slice(5, HEAD_WORDS)
@@ -88,7 +88,7 @@ FUNCTIONS: Final = struct.Struct(
 DECLARATION: Final = struct.Struct(
     "<"
     "q"  # magic           0      5432
-    "q"  # id              8      of the samples that are of this function
+    "q"  # id              8      the id in this function's samples
     "128s"  # name        16      ends with a NUL; what follows that is whatever the memory held
     "q"  # x             144      samples along x
     "q"  # y             152

@@ -1,6 +1,6 @@
-"""What a copy of an RLSimion log in another format must remember, so that the very same files can be made of it again.
+"""What a copy of an RLSimion log in another format must keep, so that it converts back to exactly the same files.
 
-It travels in the header, as ``meta["simion"]``.
+It is stored in the header, as ``meta["simion"]``.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ KEY = "simion"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a log comes from, and how its files are to be written.
+    """Where a log comes from, and how its files should be written.
 
     Attributes:
-        version: of the data file; None when that has no header.
-        episodes: the number that the data file's header claims; None for a log whose episodes are to be counted.
+        version: the version of the data file; None when that file has no header.
+        episodes: the number in the data file's header; None for a log whose episodes must be counted.
         name, data: names of the descriptor and of the data file.
         descriptor: the descriptor's text; None when there is none.
         functions: the function log; None when there is none.
-        steps_are: the kind of frames that are steps.
+        steps_are: the kind of frames that become steps.
 
     """
 
@@ -46,11 +46,11 @@ class Origin:
 
     @property
     def is_simion(self) -> bool:
-        """Whether the log was an RLSimion log, rather than is to become one."""
+        """Whether the log was an RLSimion log, as opposed to one that becomes an RLSimion log."""
         return self.name is not None
 
     def as_json(self) -> dict[str, Any]:
-        """As it travels."""
+        """The JSON form that the header carries."""
         return {
             "version": self.version,
             "episodes": self.episodes,
@@ -63,10 +63,10 @@ class Origin:
 
     @classmethod
     def of(cls, header: Header) -> Self:
-        """The inverse, for a header that may say little of this or nothing.
+        """The inverse of `as_json`, for a header that may hold only a part of this or nothing.
 
         Raises:
-            UnsupportedFrame: when what it says cannot be.
+            UnsupportedFrame: when the header's entry is invalid.
 
         """
         entry = header.meta.get(KEY)
@@ -90,7 +90,7 @@ class Origin:
             raise UnsupportedFrame(f"the header's {KEY!r} is not what it should be: {error!r}") from error
 
     def descriptor_for(self, header: Header, path: Path, data: Path, functions: Path) -> bytes:
-        """The content of the descriptor at *path*: the old one when it still holds, otherwise one like it."""
+        """The content of the descriptor at *path*: the old one if it is still right, otherwise one like it."""
         old = Descriptor(scene=str(header.meta.get("scene", "")))
         if self.descriptor is None:
             names = {int(kind): str(kind).capitalize() for kind in EpisodeType}
@@ -103,7 +103,7 @@ class Origin:
                 pass
             else:
                 names_hold = (path.name, data.name) == (self.name, self.data)
-                # As text, in which NaN is like NaN.
+                # Compared as text, where NaN equals NaN.
                 if names_hold and repr(header.variables[: len(old.variables)]) == repr(old.variables):
                     return content
         logged = self.functions is not None or old.functions is not None

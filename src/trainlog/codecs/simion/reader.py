@@ -41,11 +41,11 @@ __all__ = ["SimionReader"]
 
 
 class SimionReader(Reader):
-    """An RLSimion log: descriptor, data and functions; see `trainlog.codec.Reader` for what its methods do.
+    """An RLSimion log: descriptor, data and functions; see `trainlog.codec.Reader` for the methods.
 
-    A step is a creature frame: ``step``, the clocks (seconds), and every variable under its `Variable.key`. The start
-    and the end of an episode, and the samples of functions, are events; before an episode's end comes a stats frame
-    with the episode's summary.
+    A step is a creature frame with ``step``, the clocks (seconds), and every variable under its `Variable.key`. The
+    start and the end of an episode and the samples of functions are events. A stats frame with the episode's summary
+    comes before the end of the episode.
 
     Attributes:
         parts: the paths of its files.
@@ -53,18 +53,18 @@ class SimionReader(Reader):
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the log that *path*, any of its files, belongs to.
+        """Open a log; *path* can be any of its files.
 
         Raises:
-            LogNotFound: when the data are missing.
-            CorruptLog: when a file is something else, or would have this program read or fill what it must not.
+            LogNotFound: when the data file is missing.
+            CorruptLog: when a file is something else, or would make this program read other files or exhaust memory.
             UnknownFormat: for a version that this library does not know.
 
         """
         path = location(path)
         descriptor_path = descriptor_of(path)
         content = None if descriptor_path is None else _content(descriptor_path)
-        descriptor = Descriptor(problems=("there is no descriptor beside it; the columns are numbered",))
+        descriptor = Descriptor(problems=("there is no descriptor next to it; the columns are numbered",))
         if content is not None and descriptor_path is not None:
             descriptor = parse(content, descriptor_path)
         self.parts: Parts = parts_of(path, descriptor_path, descriptor)
@@ -93,7 +93,7 @@ class SimionReader(Reader):
         """Yield the frames in the file's order; see `trainlog.codec.Reader.frames`.
 
         Raises:
-            CorruptLog: when an episode's header says that its steps have less values than none, or too many.
+            CorruptLog: when the number of values per step in an episode's header is negative or too large.
 
         """
         wanted = None if kind is None else Kind.of(kind)
@@ -106,21 +106,21 @@ class SimionReader(Reader):
                     yield from frames_of_steps(item.words[0], self._keys)
 
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
-        """Yield what *scan* asks for; see `trainlog.codec.Reader.scan`.
+        """Yield the rows that *scan* asks for; see `trainlog.codec.Reader.scan`.
 
-        Steps are read as blocks, not one by one; their columns are views of one array where the episodes have as many
-        variables each. A scan after a position begins with the open episode, whose summary needs all its steps.
+        Steps are read as blocks, not one by one; their columns are views of one array where the episodes have the same
+        number of variables. A scan after a position begins with the open episode, whose summary needs all its steps.
         ``order`` is the number of the frame in the log.
 
-        While a log grows, a sample of a function may be written after the steps that it belongs before. It comes with
-        the next scan then, and the frames between are numbered one less until that.
+        While a log grows, a sample of a function may be written after the steps that it belongs before. The next scan
+        then returns it; until that scan, the frames in between have numbers lower by one.
         """
         with self._opened() as (source, functions):
             on_gap = damage_handler(scan.on_damage, self.path)
             yield from LogScan(self.header, self._keys, source, functions, scan).batches(on_gap)
 
     def take(self, orders: Iterable[int]) -> Iterator[Frame]:
-        """Yield the frames at *orders*, which rise; see `trainlog.codec.Reader.take`."""
+        """Yield the frames at *orders*, which must be ascending; see `trainlog.codec.Reader.take`."""
         wanted = iter(orders)
         order = next(wanted, None)
         with self._opened() as (source, functions):
@@ -141,14 +141,14 @@ class SimionReader(Reader):
                     return
 
     def contents(self, on_damage: OnDamage = "warn") -> Iterator[Frame | Table]:
-        """Yield the frames, runs of steps as tables.
+        """Yield the frames, with runs of steps as tables.
 
-        After the last come, for a run that was killed, the summary of its unfinished episode, and the bytes of the
-        unfinished record as an event, so that a copy can be turned back into the very same files.
+        For a run that was killed, the summary of its unfinished episode and an event with the bytes of the unfinished
+        record come last, so that a copy can be turned back into exactly the same files.
         """
         on_gap = damage_handler(on_damage, self.path)
         unfinished: list[Gap] = []
-        padding: list[tuple[int, int]] = []  # offsets, and numbers of headers
+        padding: list[tuple[int, int]] = []  # offset and number of headers
 
         def check_padding(record: Record) -> None:
             if count := count_non_zero_padding(record):
@@ -172,7 +172,7 @@ class SimionReader(Reader):
                 yield unfinished_record(file, gap, reading.state.time, part)
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Verdict:
-        """Read all of the log, and say what is wrong with it, and in which file."""
+        """Read the whole log and report what is wrong with it, and in which file."""
         verdict = super().verify(progress)
         data = self.parts.data.name
         verdict.problems = [replace(one, file=one.file or data) for one in verdict.problems]
@@ -180,7 +180,7 @@ class SimionReader(Reader):
 
     @contextmanager
     def _opened(self, wait: Wait = never) -> Iterator[tuple[Source, FunctionSamples | None]]:
-        """The files, opened. A function log that was not there when this log was opened may be there by now."""
+        """The open files. A function log that did not exist when this log was opened may exist by now."""
         path = self.parts.functions
         if path is None and self._unread is None:
             path = parts_of(self.path, self.parts.descriptor, self._descriptor).functions
@@ -190,7 +190,7 @@ class SimionReader(Reader):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The descriptor, the data and the functions, as far as they are there."""
+        """Those of the descriptor, the data and the functions that exist."""
         return tuple(part for part in self.parts if part is not None)
 
 
@@ -200,7 +200,7 @@ def _content(descriptor: Path) -> bytes:
 
 
 def _begin(data: Path) -> tuple[Experiment | None, int | None]:
-    """The file's header, and the number of values of a step of the first episode; None for what is not there."""
+    """The file's header, and the number of values per step of the first episode; None for either that is missing."""
     with Source(data) as source:
         try:
             experiment = take_experiment(source)
@@ -220,7 +220,7 @@ def _columns(descriptor: Descriptor, width: int | None) -> tuple[Variable, ...]:
 
 
 def _functions(path: Path | None, *, strict: bool) -> tuple[FunctionsHead | None, str]:
-    """What the function log declares, and why it cannot be read."""
+    """What the function log declares, or why it cannot be read."""
     if path is None:
         return None, ""
     with Source(path) as source:
@@ -242,7 +242,7 @@ def _header(
     variables: tuple[Variable, ...],
     functions: FunctionsHead | None,
 ) -> Header:
-    """What is true of the run."""
+    """The header of the run."""
     name = (parts.descriptor or parts.data).name
     stem = name.removesuffix(".bin").removesuffix(".log").removesuffix(".simion")
     origin = Origin(
@@ -260,13 +260,13 @@ def _header(
         "episode_types": {str(number): name for number, name in descriptor.episode_types.items()},
         "episodes_planned": experiment.episodes if experiment else 0,
         AVERAGED: experiment is not None and experiment.version >= 2 and _has_ranges(descriptor),
-        "checksums": False,  # a FLOG file made of this log holds frames of the four kinds and no others
+        "checksums": False,  # a FLOG file made from this log holds only frames of the four kinds
         KEY: origin.as_json(),
     }
     return Header(meta, 0, variables)
 
 
 def _has_ranges(descriptor: Descriptor) -> bool:
-    """Whether variables have the attributes Min and Max, without which RLSimion logged single samples."""
+    """Whether the variables have the attributes Min and Max; RLSimion without them logged single samples."""
     ranged = [variable for variable in descriptor.variables if variable.role != "stat"]
     return not ranged or any(variable.low is not None for variable in ranged)

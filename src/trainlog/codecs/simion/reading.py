@@ -1,4 +1,4 @@
-"""The one pass over the records and the function samples of an RLSimion log, which makes frames of them."""
+"""The pass over the records and the function samples of an RLSimion log that turns them into frames."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from trainlog.storage.source import Source
 __all__ = ["Mark", "Reading", "State"]
 
 _TALLY_BYTES: Final = 1 << 20
-_MOST_TOTAL: Final = 1 << 59  # steps of all episodes; no log has as many
+_MOST_TOTAL: Final = 1 << 59  # steps of all episodes; no log has that many
 
 
 class Mark(NamedTuple):
-    """How far the two files were read: offsets in the data and in the functions."""
+    """How far the two files were read: offsets in the data file and in the function log."""
 
     data: int = 0
     functions: int = 0
@@ -36,14 +36,14 @@ class Mark(NamedTuple):
 
 @dataclass(slots=True)
 class State:
-    """What must be known of all that comes before a record that is not inside of an episode.
+    """What must be known about everything before a record that is not inside an episode.
 
     Attributes:
-        frames: how many frames come before, those of kinds that were not asked for included.
+        frames: how many frames come before, including those of kinds that were not requested.
         data, functions: offsets of the next record and of the next sample.
         episodes: how many episodes began.
-        steps: of all episodes.
-        time: of the last step, seconds since the experiment began.
+        steps: the steps of all episodes.
+        time: the time of the last step, in seconds since the experiment began.
 
     """
 
@@ -58,8 +58,8 @@ class State:
 class _EpisodeTally:
     """The tally of one episode.
 
-    Sums of floats depend on where the blocks begin that are added up. Here that depends on the number of variables
-    alone, so that a summary is the same however the steps were read.
+    Sums of floats depend on how the steps are split into blocks. Here the split depends only on the number of
+    variables, so that a summary is the same however the steps were read.
     """
 
     def __init__(self, header: Header, variables: int) -> None:
@@ -89,10 +89,10 @@ class _EpisodeTally:
 
 
 class Reading:
-    """One pass over a log, from its beginning or from a `State` on.
+    """One pass over a log, from its beginning or from a `State`.
 
     Attributes:
-        state: behind what was yielded last. Inside of an episode its ``steps`` are those of the episodes before.
+        state: the state after the last item. Inside an episode its ``steps`` are those of the episodes before.
         is_whole: whether no other frame of the same record follows.
 
     """
@@ -110,13 +110,13 @@ class Reading:
         """Begin.
 
         Args:
-            header: of the log.
+            header: the header of the log.
             source: the data file.
-            functions: the function log, where there is one.
-            wants: whether frames of a kind are to be made; those that are not are counted all the same.
+            functions: the function log, if there is one.
+            wants: whether to make frames of a kind; the others are still counted.
             state: where to begin.
-            marks: how far earlier passes came: no steps on both sides of one of them come together, and samples on
-                the side of it that they were on. Gaps before the first are not told of again.
+            marks: how far earlier passes came. No block of steps crosses a mark, and each sample stays on the side of
+                a mark where it was before. Gaps before the first mark are not reported again.
 
         """
         self.state = replace(state or State())
@@ -129,8 +129,8 @@ class Reading:
         self._marks = marks
         self._until = marks[0].functions
         self._by_evaluation = list(header.meta["episode_types"]) == ["0"]
-        self._due = -1  # samples up to this evaluation, or to this step of the experiment, come before the next record
-        # Of the open episode: the state before it, its header, what its steps come to, and its last step.
+        self._due = -1  # samples up to this evaluation, or this step of the experiment, come before the next record
+        # The open episode: the state before it, its header, the tally of its steps, and its last step.
         self._before: State | None = None
         self._start: EpisodeStart | None = None
         self._tally: _EpisodeTally | None = None
@@ -143,7 +143,7 @@ class Reading:
         return Mark(self.state.data, self.state.functions)
 
     def resumable(self) -> State:
-        """The state to begin with in order to go on from here: that before the open episode."""
+        """The state from which a later pass can continue: the one before the open episode."""
         return replace(self._before or self.state)
 
     def items(
@@ -154,12 +154,12 @@ class Reading:
     ) -> Iterator[tuple[int, Frame | Steps | None]]:
         """Yield the frames, and steps as blocks, each with the number of its (first) frame.
 
-        None comes at each of the two marks, when all before it was yielded.
+        None comes at each of the two marks, once everything before the mark has been yielded.
 
         Args:
-            on_gap: called with the bytes that are no record, and no sample.
-            at_once: says how many of some whole episodes may come as one block, as no other frames of them are asked
-                for; None for none.
+            on_gap: called with the bytes that are neither a record nor a sample.
+            at_once: returns how many of the given whole episodes may come as one block, because no other frames of
+                them are requested; None means that no episodes come as a block.
             seen: called with every record.
 
         """
@@ -189,7 +189,7 @@ class Reading:
 
         def tell(gap: Gap) -> None:
             if gap.offset == first < marks[0].data:
-                message = "the log is another than the one that was read; read it anew"
+                message = "the log is not the one that was read; read it again"
                 raise InvalidPosition(message, path=self._source.path)
             if gap.offset >= marks[0].data:
                 on_gap(gap)
@@ -212,7 +212,7 @@ class Reading:
             yield record
 
     def _items_of(self, record: Record) -> Iterator[tuple[int, Frame | Steps]]:
-        """What *record* makes."""
+        """The items made from *record*."""
         state, number = self.state, self.state.frames
         match record:
             case Steps():
@@ -237,7 +237,7 @@ class Reading:
                 state.data += HEAD
                 state.frames += 1
                 state.episodes += 1
-                # The original counts one step more for each episode, and the first as 1.
+                # The original counts one extra step for each episode, and numbers the first step 1.
                 self._due = state.steps + state.episodes
                 if self._by_evaluation:
                     self._due = record.number if record.type == EpisodeType.EVALUATION else -1
@@ -261,9 +261,9 @@ class Reading:
                     yield number + 1, event
 
     def _samples(self, due: int) -> Iterator[tuple[int, Frame]]:
-        """The samples of functions that come before the next record, those that are *due* by then.
+        """The function samples that come before the next record: those that are *due* by then.
 
-        The original takes them at the first step of an episode.
+        The original takes the samples at the first step of an episode.
         """
         state, functions = self.state, self._functions
         if functions is None:
@@ -279,7 +279,7 @@ class Reading:
                 yield state.frames - 1, function_frame(sample, state.time)
 
     def _samples_within(self, episodes: Steps, functions: FunctionSamples) -> Ints:
-        """Pass the samples that are due at each of some whole *episodes*, and return how many there are."""
+        """Skip the samples that are due at each of these whole *episodes*, and return how many there are for each."""
         due: list[int] = self._due_at(episodes).tolist()
         counts = np.zeros(len(due), np.int64)
         first = 0
@@ -295,7 +295,7 @@ class Reading:
         return counts
 
     def _close(self) -> None:
-        """Forget the episode that is open."""
+        """Forget the open episode."""
         self.state.steps = self._steps_so_far()
         self._before = self._start = self._tally = None
         self._last_step = 0
@@ -308,7 +308,7 @@ class Reading:
         return sample.episode if self._by_evaluation else sample.experiment_step
 
     def _due_at(self, episodes: Steps) -> Ints:
-        """The samples that are due at each of some whole *episodes*."""
+        """The number up to which samples are due at each of these whole *episodes*."""
         assert episodes.starts is not None
         if self._by_evaluation:
             return np.where(episodes.starts[:, 1] == EpisodeType.EVALUATION, episodes.starts[:, 2], -1)
@@ -317,7 +317,7 @@ class Reading:
         return due
 
     def _totals(self, episodes: Steps) -> Ints:
-        """The steps of all episodes up to the end of each of some whole *episodes*."""
+        """The steps of all episodes up to the end of each of these whole *episodes*."""
         last = episodes.words[:, -1, STEP_INDEX]
         steps = np.where((last >= 0) & (last < MOST_STEPS), last, 0)
         totals: Ints = np.minimum(self._steps_so_far() + np.cumsum(steps), _MOST_TOTAL)

@@ -1,4 +1,4 @@
-"""Scans of an RLSimion log, and the positions behind their batches."""
+"""Scans of an RLSimion log, and the positions after their batches."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from trainlog.table.values import in_range
 
 __all__ = ["LogPosition", "LogScan"]
 
-_CHECKED: Final = 4096  # bytes at each end of what was read
+_CHECKED: Final = 4096  # bytes at each end of the part that was read
 
 
 class LogPosition(NamedTuple):
-    """What a `Position` in an RLSimion log says, as `trainlog.scan.Place` does for other formats.
+    """The contents of a `Position` in an RLSimion log, as `trainlog.scan.Place` is for other formats.
 
     Attributes:
         state: where to begin reading.
-        start: until there all rows were given,
-        ahead: and until there those of the kinds that are ``done``.
-        done: empty when no rows of other kinds of the same stretch are still to come.
-        check: checksums of both files until ``ahead``.
+        start: up to here, all rows were returned.
+        ahead: up to here, the rows of the kinds in ``done`` were returned.
+        done: kinds; empty when no rows of other kinds of the same stretch are left.
+        check: checksums of both files up to ``ahead``.
 
     """
 
@@ -53,7 +53,7 @@ class LogPosition(NamedTuple):
         """The inverse of `position`.
 
         Raises:
-            InvalidPosition: for a text that is none.
+            InvalidPosition: when the text is not a position.
 
         """
         if match := _POSITION.fullmatch(position):
@@ -61,26 +61,26 @@ class LogPosition(NamedTuple):
             start, ahead = (Mark(*map(int, match[i].split("."))) for i in (3, 4))
             if state.data <= start.data <= ahead.data and state.functions <= start.functions <= ahead.functions:
                 return cls(state, start, ahead, frozenset(map(int, filter(None, match[5].split(".")))), match[6])
-        raise InvalidPosition(f"{position[:80]!r} is no position in an RLSimion log")
+        raise InvalidPosition(f"{position[:80]!r} is not a position in an RLSimion log")
 
     @property
     def position(self) -> Position:
-        """As text."""
+        """The position as text."""
         *numbers, time = dataclasses.astuple(self.state)
         parts = (numbers, [struct.pack("<d", time).hex()], self.start, self.ahead, sorted(self.done))
         return Position("-".join([*(".".join(map(str, part)) for part in parts), self.check]))
 
     def verify(self, source: Source, functions: Source | None) -> None:
-        """Make sure that the files still hold what was read of them.
+        """Make sure that the files still hold what was read from them.
 
         Raises:
-            InvalidPosition: when one of them is shorter by now, or another file.
+            InvalidPosition: when one of them is shorter by now, or is another file.
 
         """
         if self.ahead.data > source.size or self.ahead.functions > (functions.size if functions else 0):
-            raise InvalidPosition("the log is shorter than what was read of it; read it anew", path=source.path)
+            raise InvalidPosition("the log is shorter than what was read of it; read it again", path=source.path)
         if self.check != _checksum(source, functions, self.ahead):
-            raise InvalidPosition("the log is another than the one that was read; read it anew", path=source.path)
+            raise InvalidPosition("the log is not the one that was read; read it again", path=source.path)
 
 
 _POSITION: Final = re.compile(
@@ -91,9 +91,9 @@ _POSITION: Final = re.compile(
 
 
 def _checksum(data: Source, functions: Source | None, mark: Mark) -> str:
-    """A checksum of the first and of the last bytes of each file before *mark*.
+    """A checksum of the first and the last bytes of each file before *mark*.
 
-    It leaves out the first words, of which the writer of a data file changes the number of episodes.
+    It leaves out the first words, because the writer of a data file changes the number of episodes there.
     """
     crcs = [0, 0]
     first = EPISODES_AT + WORD
@@ -105,15 +105,15 @@ def _checksum(data: Source, functions: Source | None, mark: Mark) -> str:
 
 
 class LogScan:
-    """One answer to a `Scan`."""
+    """One pass that answers a `Scan`."""
 
     def __init__(
         self, header: Header, keys: Sequence[str], source: Source, functions: FunctionSamples | None, scan: Scan
     ) -> None:
-        """Begin; *keys* are those of the variables, *source* is the data file.
+        """Begin; *keys* are the keys of the variables, *source* is the data file.
 
         Raises:
-            InvalidPosition: when ``scan.after`` does not fit the log, or does not any more.
+            InvalidPosition: when ``scan.after`` does not fit the log, or no longer does.
 
         """
         self._scan = scan
@@ -125,7 +125,7 @@ class LogScan:
             self._place.verify(source, self._functions)
         state, start, ahead, *_ = self._place
         self._reading = Reading(header, source, functions, wants=scan.wants, state=state, marks=(start, ahead))
-        self._marks_left = 2  # until the first all rows were given, until the second those of the kinds that are done
+        self._marks_left = 2  # up to the first, all rows were returned; up to the second, the done kinds
         self._steps = StepColumns(keys, scan.columns, scan.last)
         self._others: dict[Kind, FrameColumns] = {}
         self._rows = 0  # of all kinds since the last batch
@@ -133,13 +133,13 @@ class LogScan:
         self._most = max(scan.batch_rows or 0, 1) if is_bounded else sys.maxsize
 
     def batches(self, on_gap: Callable[[Gap], object]) -> Iterator[Batch]:
-        """The answer; *on_gap* is called with the bytes that are no record."""
+        """The batches of the scan; *on_gap* is called with the bytes that are not a record."""
         reading = self._reading
         only_steps = self._scan.wanted == frozenset([Kind.CREATURE])
         for number, item in reading.items(on_gap, self._at_once if only_steps else None):
             if item is None:
                 self._marks_left -= 1
-                if self._rows:  # a stretch that was given in part ends where it ended before
+                if self._rows:  # a stretch that was returned in part ends where it ended before
                     yield from self._flush(reading.mark)
                 if not self._marks_left:
                     self._place = LogPosition(reading.resumable(), reading.mark, reading.mark)
@@ -157,15 +157,15 @@ class LogScan:
         yield from self._flush(reading.mark)
 
     def _is_new(self, kind: Kind) -> bool:
-        """Whether the rows of *kind* are asked for, and were not given before."""
+        """Whether the rows of *kind* are requested and were not returned before."""
         return self._scan.wants(kind) and self._marks_left < (1 if kind in self._place.done else 2)
 
     def _at_once(self, episodes: Steps) -> int:
-        """How many of some whole *episodes* the batch has room for."""
+        """How many of these whole *episodes* fit into the batch."""
         return (self._most - self._rows) // int(episodes.words.shape[1])
 
     def _add_steps(self, number: int, steps: Steps) -> Iterator[Batch]:
-        """Add the steps that are asked for, as many at a time as a batch may have."""
+        """Add the requested steps, at most a batch of them at a time."""
         order, chosen = steps.orders(number), self._chosen(steps)
         left = (self._source.size - steps.offset) // steps.step_size + 1
         while True:
@@ -186,7 +186,7 @@ class LogScan:
             yield from self._flush(Mark(steps.offset, self._reading.state.functions))
 
     def _chosen(self, steps: Steps) -> npt.NDArray[np.bool_] | None:
-        """Which of the steps are in the ranges that are asked for; None when there are no ranges."""
+        """Which of the steps are in the requested ranges; None when there are no ranges."""
         if not self._scan.has_ranges:
             return None
         found = np.ones(steps.words.shape[:2], np.bool_)
@@ -197,7 +197,7 @@ class LogScan:
         return found
 
     def _flush(self, mark: Mark) -> Iterator[Batch]:
-        """The batches of the rows since the last ones, up to *mark*; the next begin there."""
+        """The batches of the rows since the last flush, up to *mark*, where the next batches begin."""
         tables: dict[Kind, Rows] = {kind: columns.finish() for kind, columns in self._others.items()}
         if self._steps.rows:
             tables[Kind.CREATURE] = self._steps.finish()

@@ -1,6 +1,6 @@
 """The walk over the records of a data file that may be damaged, and may still be growing.
 
-Steps come in runs, as blocks of words that are looked at where they lie; there is no Python loop per step.
+Steps come in runs, as blocks of words that are examined in place; there is no Python loop per step.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 Ints = npt.NDArray[np.int64]
 
 _INT: Final = np.dtype("<i8")
-# As plain ints: looking a member of an enumeration up takes as long as all else that is done for a short episode.
+# Plain ints: looking up a member of an enumeration takes as long as everything else that a short episode needs.
 _EPISODE, _STEP, _END = int(Magic.EPISODE), int(Magic.STEP), int(Magic.EPISODE_END)
 _FIRST_GUESS: Final = 64
 
@@ -55,13 +55,13 @@ class EpisodeStart(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """Successive steps of the open episode, or of successive whole episodes of as many steps and variables each.
+    """Successive steps of the open episode, or of whole successive episodes with equal numbers of steps and variables.
 
     Attributes:
-        offset: of the first record.
-        words: int64, shape (episodes, steps, 16 + variables), little-endian; valid until the next record is asked for.
+        offset: the offset of the first record.
+        words: int64, shape (episodes, steps, 16 + variables), little-endian; valid until the next record is requested.
         starts: headers of the episodes, int64, shape (episodes, 16); None for steps of the open episode.
-        samples: how many frames of learned functions come before the steps of each episode; None for none.
+        samples: how many frames of learned functions come before the steps of each episode; None means none.
 
     """
 
@@ -77,23 +77,23 @@ class Steps(NamedTuple):
 
     @property
     def step_size(self) -> int:
-        """Bytes of one step."""
+        """The size of one step in bytes."""
         return int(self.words.shape[2]) * WORD
 
     @property
     def end(self) -> int:
-        """The offset behind the last record."""
+        """The offset after the last record."""
         return self.offset + self.words.nbytes + (0 if self.starts is None else 2 * self.starts.nbytes)
 
     @property
     def frames(self) -> int:
-        """How many frames these records are, and the samples among them."""
+        """The number of frames of these records, including the samples among them."""
         count, steps = map(int, self.words.shape[:2])
         samples = 0 if self.samples is None else int(self.samples.sum())
         return count * (steps if self.starts is None else steps + 3) + samples
 
     def orders(self, number: int) -> Ints:
-        """Which frames of the log the steps are, when the first frame of all is *number*: shape (episodes, steps)."""
+        """The frame numbers of the steps, shape (episodes, steps); *number* is that of the first frame of all."""
         count, steps, _ = self.words.shape
         if self.starts is None:
             return np.arange(number, number + steps)[None]
@@ -120,7 +120,7 @@ Record = EpisodeStart | Steps | EpisodeEnd
 
 
 def take_experiment(source: Source) -> Experiment | None:
-    """The header of the file; None when the file is empty, as that of a run killed before its first write is.
+    """Read the header of the file; None for an empty file, as left by a run that was killed before its first write.
 
     Raises:
         CorruptLog: when the file begins with something else.
@@ -133,23 +133,23 @@ def take_experiment(source: Source) -> Experiment | None:
         return None
     magic, version, episodes = EXPERIMENT.unpack(head)
     if magic != Magic.EXPERIMENT:
-        raise CorruptLog(f"these are no RLSimion data: they begin with {head[:8]!r}", path=source.path, offset=0)
+        raise CorruptLog(f"this is not an RLSimion data file: it begins with {head[:8]!r}", path=source.path, offset=0)
     if version not in (1, 2):
         raise UnknownFormat(f"this is RLSimion version {version}; versions 1 and 2 are known", path=source.path)
     return Experiment(version, episodes)
 
 
 def episode_of(head: bytes | memoryview, source: Source, offset: int) -> EpisodeStart:
-    """The header of an episode.
+    """Parse the header of an episode.
 
     Raises:
-        CorruptLog: when it says that a step has less than none, or more values than can be.
+        CorruptLog: when its number of values per step is negative or larger than possible.
 
     """
     _, kind, index, variables, sub_index = EPISODE.unpack(head)
     if not 0 <= variables <= MAX_VARIABLES:
         raise CorruptLog(
-            f"an episode says that its steps have {variables:,} values each; 0 to {MAX_VARIABLES:,} can be",
+            f"an episode claims that its steps have {variables:,} values each; possible are 0 to {MAX_VARIABLES:,}",
             path=source.path,
             offset=offset,
         )
@@ -159,19 +159,19 @@ def episode_of(head: bytes | memoryview, source: Source, offset: int) -> Episode
 def walk(
     source: Source, on_gap: Callable[[Gap], object], start: int = 0, at_once: Callable[[Steps], int] | None = None
 ) -> Iterator[Record]:
-    """Yield the records from byte *start* on, steps in runs; each is valid until the next is asked for.
+    """Yield the records from byte *start* on, with steps in runs; each is valid until the next is requested.
 
-    ``source.wait`` is asked when the next record is not all there; when it says no, the walk is over.
+    ``source.wait`` is called when the next record is incomplete; when it returns false, the walk ends.
 
     Args:
         source: the data file.
-        on_gap: called with the bytes that are no record, in the file's order, and with the unfinished record at the
+        on_gap: called with the bytes that are not a record, in the file's order, and with the unfinished record at the
             end (``torn``).
-        start: where a record begins, and no episode is open; 0 for the file's header.
-        at_once: says how many of some whole episodes may come as one block, 0 for none; None for never.
+        start: an offset where a record begins and no episode is open; 0 means the file's header.
+        at_once: returns how many of the given whole episodes may come as one block (0 for none); None means never.
 
     Raises:
-        CorruptLog: when the file is no RLSimion data file, or the number of values of a step cannot be right.
+        CorruptLog: when the file is not an RLSimion data file, or the number of values per step cannot be right.
 
     """
     if not start:
@@ -183,8 +183,8 @@ def walk(
             return
     at = base = started = start or HEAD
     variables: int | None = None  # of the open episode
-    shape = 0, 0  # steps and variables of the episode before
-    # All is read into the same memory, which the processor has in its cache then: no more than a small file needs.
+    shape = 0, 0  # steps and variables of the previous episode
+    # Everything is read into the same memory, which then stays in the cache; a small file gets no more than it needs.
     memory = block = memoryview(b"")
     guess = episodes_ahead = _FIRST_GUESS
     while True:
@@ -201,7 +201,7 @@ def walk(
                 block, base = memory[: source.fill(memory, at)], at
                 continue
             if magic and not _is_due(magic, variables):
-                need = 0  # there is no use in waiting for the rest of this
+                need = 0  # it is useless to wait for the rest of this
             elif source.wait(at):
                 continue
             else:
@@ -217,7 +217,7 @@ def walk(
             if at_once is not None and (episodes := _equal_episodes(block, at - base, *shape, episodes_ahead)).size:
                 steps = episodes[:, HEAD_WORDS:-HEAD_WORDS].reshape(len(episodes), shape[0], -1)
                 count = at_once(Steps(at, steps, episodes[:, :HEAD_WORDS]))
-                episodes_ahead = 2 * count + 2  # as many are looked at as may well be taken
+                episodes_ahead = 2 * count + 2  # examine about as many as are likely to be taken
                 if count:
                     yield Steps(at, steps[:count], episodes[:count, :HEAD_WORDS])
                     at += count * episodes[0].nbytes
@@ -235,7 +235,7 @@ def walk(
         else:
             found = _next_record(source, at + 1, variables)
             if found is None:
-                # What follows may still come: a writer that is alive is not the one that wrote this.
+                # More records may still come: a writer that is alive did not write these bytes.
                 on_gap(Gap(at, source.size - at))
                 return
             on_gap(Gap(at, found - at))
@@ -248,9 +248,9 @@ def _is_due(magic: int, variables: int | None) -> bool:
 
 
 def _run(block: memoryview, start: int, words: int, guess: int) -> Ints:
-    """The steps of *words* words each that stand one after another in *block* from byte *start* on; one at least.
+    """The consecutive steps of *words* words each in *block* from byte *start* on; at least one.
 
-    Episodes are often of one length, so the length of the one before is tried first; then twice that, and so on.
+    Episodes often have the same length, so the previous length is tried first, then twice that, and so on.
     """
     count = (len(block) - start) // (words * WORD)
     records = np.frombuffer(block, _INT, count * words, start).reshape(count, words)
@@ -266,9 +266,9 @@ def _run(block: memoryview, start: int, words: int, guess: int) -> Ints:
 
 
 def _equal_episodes(block: memoryview, start: int, steps: int, variables: int, most: int) -> Ints:
-    """The whole episodes of that shape that stand one after another in *block* from byte *start* on, *most* at most.
+    """The consecutive whole episodes of that shape in *block* from byte *start* on, at most *most*.
 
-    As words: shape (episodes, words of an episode). One episode is as good as none.
+    They are returned as words, shape (episodes, words of an episode). A single episode counts as none.
     """
     step = HEAD_WORDS + variables
     size = 2 * HEAD_WORDS + steps * step
@@ -281,12 +281,12 @@ def _equal_episodes(block: memoryview, start: int, steps: int, variables: int, m
     return words if good.all() else words[: int(good.argmin())]
 
 
-# Words 5 to 15 of an episode and of a step are zero, and so are all but the first of an end: nothing else is like it.
+# Words 5 to 15 of an episode and of a step are zero, and so are all but the first of an end; no other bytes look so.
 _CANDIDATE: Final = re.compile(rb"[\x02-\x04]\0{7}")
 
 
 def _next_record(source: Source, start: int, variables: int | None) -> int | None:
-    """The first offset from *start* on where a whole record is followed by another, or by the end of the file."""
+    """The first offset from *start* on where a complete record is followed by another or by the end of the file."""
     total = source.size
     while total - start >= HEAD:
         block = source.block(start)

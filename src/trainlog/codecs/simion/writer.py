@@ -52,36 +52,36 @@ class _Open:
 
     began: float
     keys: tuple[str, ...]
-    last: int = 0  # step
-    is_implied: bool = False  # no event began it, so none will end it
+    last: int = 0  # the last step
+    is_implied: bool = False  # no event started it, so none will end it
 
 
 class SimionWriter(Writer):
-    """A new RLSimion log.
+    """Writer of a new RLSimion log.
 
-    Creature frames become steps, with the values of the header's variables by their keys; events of the types
+    Creature frames become steps, with the values of the header's variables by their keys. Events of the types
     ``episode_start`` (with ``episode_type``, ``index``, ``sub_index``), ``episode_end`` and ``function_sample`` become
-    what they say. Each record is written at once, and the file's count of episodes is set right at the end of each, so
-    that a run that is killed leaves a log that can be read.
+    the records of those names. Each record is written at once, and the file's count of episodes is updated at the end
+    of each episode, so that a killed run leaves a readable log.
 
-    What such a log cannot hold is not written, and counted in ``losses``. A step that comes before any episode begins
-    one for training, which ends with the log. Where a step lacks a value, the last one of another frame stands in, or
-    NaN; both are counted.
+    What such a log cannot hold is not written but counted in ``losses``. A step that comes before any episode starts
+    a training episode, which ends with the log. Where a step lacks a value, the last one from another frame is used,
+    or NaN; both cases are counted.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
-        """Begin the files.
+        """Create the files.
 
         Raises:
-            LogExists: when there is one of them already.
+            LogExists: when one of them already exists.
             LogWriteError: when they cannot be created.
-            UnsupportedFrame: when the header declares no variables, or no function log can hold its functions.
+            UnsupportedFrame: when the header declares no variables, or functions that no function log can hold.
 
         """
         self._origin = Origin.of(header)
         if not header.variables and not self._origin.is_simion:
             raise UnsupportedFrame(
-                "an RLSimion log has declared columns only: say which keys are state, action, reward and statistics"
+                "an RLSimion log has only declared columns: name the keys for state, action, reward and statistics"
             )
         self._counted: Counter[str] = Counter()
         self.losses = self._counted
@@ -130,7 +130,7 @@ class SimionWriter(Writer):
             self._leave_out(frame)
 
     def write_table(self, table: Table) -> None:
-        """Write the rows of *table*; steps that hold just the declared variables all at once."""
+        """Write the rows of *table*; steps with exactly the declared variables are written all at once."""
         keys = self._open.keys if self._open else ()
         is_plain = all(column.ndim == 1 and column.dtype.kind in "if" for column in table.values())
         if self._open is None or not is_plain or [*table] != [*STEP_KEYS, *keys] or table["step"].dtype.kind != "i":
@@ -167,20 +167,20 @@ class SimionWriter(Writer):
         episode.last = step
 
     def _values_of(self, frame: Frame, keys: tuple[str, ...]) -> list[Any]:
-        """The values of a step whose frame holds other keys than the declared ones, or nested ones."""
+        """The values of a step whose frame holds keys other than the declared ones, or nested keys."""
         flat = leaves(frame.data)
         for key in flat.keys() - self._known - set(keys):
             self._counted[f"{frame.kind}: {key}"] += 1
         values: list[Any] = []
         for key in keys:
             if key not in flat:
-                instead = "the last one before was taken" if key in self._latest else "NaN was"
+                instead = "the last value was taken" if key in self._latest else "NaN was"
                 self._counted[f"{frame.kind}: a step without {key}, {instead}"] += 1
             values.append(flat.get(key, self._latest.get(key, nan)))
         return values
 
     def _leave_out(self, frame: Frame) -> None:
-        """Count what is lost of a frame that makes no step; its declared keys are kept for the steps that follow."""
+        """Count what is lost from a frame that makes no step; its declared keys are kept for the steps that follow."""
         for key, value in leaves(frame.data).items():
             as_number = number(value)
             if key in self._keys and as_number is not None:
@@ -231,7 +231,7 @@ class SimionWriter(Writer):
         self._open = None
         self._ended += 1
         if not self._origin.is_simion and self._ended > (self._origin.episodes or 0):
-            # By a file of its own: one that was opened for appending writes at its end only.
+            # With a separate handle: a file that is open for appending writes only at its end.
             with self._data.path.open("r+b", buffering=0) as file:
                 os.pwrite(file.fileno(), struct.pack("<q", self._ended), EPISODES_AT)
 
@@ -252,7 +252,7 @@ class SimionWriter(Writer):
         self._functions.append(record)
 
     def _write_tail(self, frame: Frame) -> None:
-        """The bytes of the record that the original log ends in; nothing comes after them."""
+        """Write the bytes of the unfinished record at the end of the original log; nothing comes after them."""
         file = self._functions if frame.data.get("part") == "functions" else self._data
         tail = bytes.fromhex(str(frame.data.get("hex", "")))
         if file is None or not tail:
@@ -261,7 +261,7 @@ class SimionWriter(Writer):
             file.append(tail)
 
     def close(self) -> None:
-        """Close the files; an episode that an event began, and none ended, stays without an end."""
+        """Close the files; an episode that an event started and none ended stays without an end."""
         if self._open is not None and self._open.is_implied:
             self._finish()
         for file in self._files:
@@ -269,27 +269,27 @@ class SimionWriter(Writer):
 
 
 def _getter(keys: Sequence[str]) -> Callable[[Mapping[Any, Any]], Sequence[Any]]:
-    """A function that takes the values of *keys* out of a mapping; it raises KeyError where one is not there."""
+    """A function that takes the values of *keys* from a mapping; it raises KeyError when one is missing."""
     if len(keys) > 1:
         return itemgetter(*keys)
     return lambda data: [data[key] for key in keys]
 
 
 def _whole(value: Any) -> int | None:
-    """*value* as the number of a step, if it can be one."""
+    """*value* as a step number if it can be one, otherwise None."""
     as_number = number(value)
     return int(as_number) if as_number is not None and 0 < as_number < 2**63 and as_number % 1 == 0 else None
 
 
 def _unsupported(frame: Frame, keys: Sequence[str], kind: str = "double") -> UnsupportedFrame:
-    """The error that says which of the values *keys* of *frame* it is that cannot be stored as such a number."""
+    """The error that says which of the values *keys* of *frame* cannot be stored as a number of that kind."""
     flat = leaves(frame.data)
     for key in keys:
         if key in flat:
             try:
                 struct.pack("<d" if kind == "double" else "<q", flat[key])
             except (struct.error, TypeError, OverflowError):
-                what = f"a {type(flat[key]).__name__} is no {kind}"
+                what = f"its type is {type(flat[key]).__name__}, not {kind}"
                 error = UnsupportedFrame(f"the value of {key!r} cannot be stored: {what}")
                 error.key = key
                 return error

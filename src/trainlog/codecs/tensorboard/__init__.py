@@ -11,7 +11,7 @@ __all__ = ["TensorBoardCodec"]
 
 
 class TensorBoardCodec(Codec):
-    """Event files, as ``SummaryWriter`` of TensorFlow, PyTorch and tensorboardX writes them."""
+    """Event files, as the ``SummaryWriter`` of TensorFlow, PyTorch and tensorboardX writes them."""
 
     name = "tensorboard"
     suffixes = (".tfevents",)
@@ -19,20 +19,20 @@ class TensorBoardCodec(Codec):
     embeds_images = True
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        """Whether *path* is an event file, or a folder in which there are some."""
+        """Whether *path* is an event file, or a folder with event files."""
         from trainlog.codecs.tensorboard.reader import event_files
         from trainlog.codecs.tensorboard.wire import is_event_file
 
         return bool(event_files(path)) if path.is_dir() else is_event_file(head)
 
     def read(self, path: Path) -> Reader:
-        """Open the event file at *path*, or all those in that folder."""
+        """Open the event file at *path*, or all event files in that folder."""
         from trainlog.codecs.tensorboard.reader import TensorBoardReader
 
         return TensorBoardReader(path)
 
     def write(self, path: Path, header: Header) -> Writer:
-        """Begin an event file at *path*."""
+        """Create an event file at *path*."""
         from trainlog.codecs.tensorboard.writer import TensorBoardWriter
 
         return TensorBoardWriter(path, header)

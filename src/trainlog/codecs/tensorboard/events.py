@@ -18,7 +18,7 @@ __all__ = [
 
 _HPARAMS: Final = "hparams"
 _SESSION: Final = "_hparams_/session_start_info"
-_TENSOR_VALUES: Final = {  # by dtype of a TensorProto: its numpy dtype, the field of its values, how they are packed
+_TENSOR_VALUES: Final = {  # by dtype of a TensorProto: the numpy dtype, the field of the values, how they are packed
     1: ("<f4", 5, "<f4"),
     2: ("<f8", 6, "<f8"),
     3: ("<i4", 7, "varint"),
@@ -39,13 +39,13 @@ _MOST_KNOWN: Final = 1 << 14  # ends of events
 
 
 class Event(NamedTuple):
-    """What an event says.
+    """The contents of an event.
 
     Attributes:
         wall: seconds since 1970.
-        step: the step; 0 where it says none.
+        step: the step; 0 if the event has none.
         scalars: numbers by tag, in the event's order.
-        others: all else, as the data of event frames.
+        others: everything else, as the data of event frames.
 
     """
 
@@ -56,9 +56,9 @@ class Event(NamedTuple):
 
 
 class EventParser:
-    """Parses events, and remembers the ends of those that are one scalar: all that follows their step but the number.
+    """Parses events, and remembers the end of each that is one scalar: everything after the step except the number.
 
-    That is most of them, and the same bytes again and again.
+    Most events are of this form, and the same bytes occur again and again.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class EventParser:
         """The event in *message*.
 
         Raises:
-            ValueError: when it is none.
+            ValueError: when it is not an event.
 
         """
         at = 9
@@ -86,7 +86,7 @@ class EventParser:
             return Event(struct.unpack_from("<d", message, 1)[0], _signed(step), [(tag, number)], [])
         try:
             event = _parsed(message)
-        except OverflowError as error:  # of a tensor that claims more values than can be
+        except OverflowError as error:  # of a tensor that claims more values than possible
             raise ValueError(str(error)) from error
         if len(event.scalars) == 1 and not event.others and message[:1] == b"\x09" and len(self._tags) < _MOST_KNOWN:
             tag, end = event.scalars[0][0], message[at:-4]
@@ -96,7 +96,7 @@ class EventParser:
 
 
 def _end_of_scalar(tag: str) -> bytes:
-    """What an event that is one scalar holds behind its step, but for the number."""
+    """What follows the step in an event that is one scalar, except the number."""
     value = field(1, tag) + b"\x15"
     size = len(value) + 4
     return b"\x2a" + varint(1 + len(varint(size)) + size) + b"\x0a" + varint(size) + value
@@ -131,13 +131,13 @@ _EVENTS: Final = {4: "a graph", 6: "a log message", 7: "a session log", 8: "run 
 
 def _integer(value: Any) -> int:
     if not isinstance(value, int):
-        raise ValueError("something else where a whole number should be")
+        raise ValueError("expected a whole number")
     return value
 
 
 def _bytes(value: Any) -> bytes:
     if not isinstance(value, bytes):
-        raise ValueError("a number where a message should be")
+        raise ValueError("expected a message, not a number")
     return value
 
 
@@ -215,7 +215,7 @@ def _tensor(message: bytes) -> Any:
             shape.append(_signed(dict(fields(_bytes(value))).get(1, 0)))
     count = int(np.prod(shape, dtype=np.float64)) if shape else 1
     if not 0 <= count <= _MOST_ELEMENTS:
-        raise ValueError("a tensor of more elements than any")
+        raise ValueError("a tensor of more elements than possible")
     if dtype == _STRING:
         texts = [_bytes(one) for one in parts.get(8, [])]
         return texts[0] if not shape and texts else texts
@@ -230,15 +230,15 @@ def _tensor(message: bytes) -> Any:
             values = np.array(found, np.uint16).view(np.float16)
         else:
             values = np.array([_signed(one) if np.dtype(kind).kind == "i" else one for one in found], kind)
-        if 0 < len(values) < count:  # the last one stands for all that are missing
+        if 0 < len(values) < count:  # the last one stands for all the missing ones
             values = np.concatenate([values, np.full(count - len(values), values[-1])])
     if len(values) != count:
-        raise ValueError("a tensor has another number of values than its shape says")
+        raise ValueError("the number of values of a tensor does not match its shape")
     return values.reshape(shape).tolist()
 
 
 def _hparams(content: bytes) -> dict[str, Any]:
-    """What the plug-in's data say: the hyperparameters of a session, or that it ended."""
+    """The contents of the plug-in's data: the hyperparameters of a session, or the news that it ended."""
     found: dict[str, Any] = {}
     for number, value in fields(content):
         if number == 3:
@@ -266,13 +266,13 @@ def _json_value(message: bytes) -> Any:
 
 
 def packed_event(wall: float, step: int = 0, *, values: Iterable[bytes] = (), version: bool = False) -> bytes:
-    """An event of summary *values*, or the one with which a file begins."""
+    """An event of summary *values*, or the event at the start of a file."""
     content = field(3, VERSION) if version else field(5, b"".join(field(1, value) for value in values))
     return field(1, float(wall)) + (field(2, step) if step else b"") + content
 
 
 def packed_scalars(scalars: Iterable[tuple[str, float]]) -> list[bytes]:
-    """Values of a summary that are numbers of single precision."""
+    """Values of a summary that are single-precision numbers."""
     return [_before_number(tag) + struct.pack("<f", number) for tag, number in scalars]
 
 
@@ -296,7 +296,7 @@ def packed_tensor(tag: str, values: Any, plugin: str = "") -> bytes | None:
     try:
         array = np.asarray(values)
         if array.dtype.kind in "SUO":
-            array = np.asarray(values, object)  # which keeps zeros at the end of bytes
+            array = np.asarray(values, object)  # keeps trailing zero bytes
     except ValueError:  # lists of several lengths
         return None
     shape = field(2, b"".join(field(2, field(1, size)) for size in array.shape))
@@ -332,7 +332,7 @@ def packed_value(data: Mapping[Any, Any]) -> bytes | None:
 
 
 def packed_session(values: Mapping[Any, Any]) -> bytes:
-    """The value of a summary that says with which hyperparameters a session began."""
+    """The value of a summary that holds the hyperparameters of a session."""
     entries = b"".join(field(1, field(1, str(key)) + field(2, _packed_json(value))) for key, value in values.items())
     plugin = field(1, _HPARAMS) + field(2, field(1, 0) + field(3, entries))
     return field(1, _SESSION) + field(9, field(1, plugin))

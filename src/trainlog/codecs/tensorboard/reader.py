@@ -1,4 +1,4 @@
-"""Reading event files: one, or all those in a folder, one after another."""
+"""Reading event files: a single one, or all in a folder, one after another."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from trainlog.storage.source import Source, Wait, never
 
 __all__ = ["TensorBoardReader", "event_files"]
 
-_FILE: Final = 1 << 44  # what is read of the n-th file is at n times this
+_FILE: Final = 1 << 44  # offsets in the n-th file start at n times this
 _HEAD: Final = 4096
-_HPARAMS_WITHIN: Final = 1 << 16  # bytes of a file, in which hyperparameters belong to the header
-_MOST_VALUES: Final = 1 << 12  # of an event; that many bytes before a frame its record may begin
+_HPARAMS_WITHIN: Final = 1 << 16  # bytes at the start of a file; hyperparameters in them belong to the header
+_MOST_VALUES: Final = 1 << 12  # of an event; a frame's record may begin that many bytes before the frame
 
 Located = tuple[int, int, Frame]
 """Where a frame begins, where it ends, and the frame."""
 
 
 def event_files(folder: Path) -> list[Path]:
-    """The event files in *folder*, in the order in which they were begun."""
+    """The event files in *folder*, in the order of their creation."""
     with suppress(OSError):
         return sorted((one for one in folder.iterdir() if "tfevents" in one.name and one.is_file()), key=_began)
     return []
@@ -41,13 +41,13 @@ def _began(path: Path) -> tuple[int, str]:
 
 
 class TensorBoardReader(Reader):
-    """A log of TensorBoard's event files; see `trainlog.codec.Reader` for what its methods do.
+    """A log of TensorBoard's event files; see `trainlog.codec.Reader` for the methods.
 
-    Scalars are stats frames. Events that follow one another with the same step are one frame, until a tag comes again;
-    its time is that of the first. Text, images, histograms, tensors and hyperparameters are event frames. The time is
-    in seconds since the first event. The files of a folder come one after another.
+    Scalars are stats frames. Consecutive events with the same step are one frame, until a tag repeats; its time is that
+    of the first event. Text, images, histograms, tensors and hyperparameters are event frames. Times are in seconds
+    since the first event. The files of a folder come one after another.
 
-    While a file grows, a step that was read before it was complete comes in two frames.
+    While a file grows, a step that was read before it was complete comes as two frames.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,7 +59,7 @@ class TensorBoardReader(Reader):
         for file in self.files:
             with Source(file) as source:
                 if source.size and not is_event_file(source.read(0, _HEAD)):
-                    raise UnknownFormat("this is no event file of TensorBoard", path=file)
+                    raise UnknownFormat("this is not an event file of TensorBoard", path=file)
                 parser = EventParser()
                 for at, message in Records(source, lambda _: None).read():
                     if at > _HPARAMS_WITHIN:
@@ -75,7 +75,7 @@ class TensorBoardReader(Reader):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The event files, in the order in which they were begun."""
+        """The event files, in the order of their creation."""
         return tuple(event_files(self.path)) if self.path.is_dir() else (self.path,)
 
     def frames(
@@ -88,14 +88,14 @@ class TensorBoardReader(Reader):
                 yield frame
 
     def scan(self, scan: Scan = Scan()) -> Iterator[Batch]:  # noqa: B008 - it is frozen
-        """Yield what *scan* asks for; see `trainlog.codec.Reader.scan`."""
+        """Yield the rows that *scan* asks for; see `trainlog.codec.Reader.scan`."""
         place = Place(0, 0) if scan.after is None else Place.parse(scan.after)
         if place.ahead and self._checksum(place.ahead) != place.check:
-            raise InvalidPosition("the log is another than the one that was read; read it anew", path=self.path)
+            raise InvalidPosition("the log is not the one that was read; read it again", path=self.path)
         yield from batches_of(self._frames(place.start, never, scan.on_damage), scan, place, self._checksum)
 
     def take(self, orders: Iterable[int]) -> Iterator[Frame]:
-        """Yield the frames at *orders*, which rise; see `trainlog.codec.Reader.take`."""
+        """Yield the frames at *orders*, which must be ascending; see `trainlog.codec.Reader.take`."""
         frames: Iterator[Located] = iter(())
         after = -1
         for order in orders:
@@ -109,7 +109,7 @@ class TensorBoardReader(Reader):
                     break
 
     def _record_before(self, order: int) -> int:
-        """Where the record begins to which the frame at *order* belongs: it may be one of many in it."""
+        """Where the record of the frame at *order* begins; the record may hold many frames."""
         index, at = divmod(order, _FILE)
         files = self.files
         if index >= len(files):
@@ -119,7 +119,7 @@ class TensorBoardReader(Reader):
             return next((order - n for n in range(min(_MOST_VALUES, at) + 1) if records.is_record_at(at - n)), order)
 
     def _checksum(self, end: int) -> str:
-        """A checksum of what is before *end*: of the files before, and of the last one until there."""
+        """A checksum of everything before *end*: the files before, and the last file up to there."""
         index, at = divmod(end, _FILE)
         files = self.files
         if index >= len(files):
@@ -146,7 +146,7 @@ class TensorBoardReader(Reader):
             index, at = index + 1, 0
 
     def _frames_of(self, records: Records, base: int) -> Iterator[Located]:
-        """Yield the frames of one file; *base* is added to where they are."""
+        """Yield the frames of one file; *base* is added to their offsets."""
         parse = EventParser().parse
         row: dict[str, Any] = {}
         begin, wall, end = 0, 0.0, 0
@@ -157,7 +157,7 @@ class TensorBoardReader(Reader):
                 event = Event(wall, 0, [], [{"type": "not kept", "msg": f"an event that cannot be read ({error})"}])
             _, step, scalars, others = event
             if others and at <= _HPARAMS_WITHIN:
-                others = [other for other in others if "hparams" not in other]  # which are in the header
+                others = [other for other in others if "hparams" not in other]  # they are in the header
             if row and (others or step != row["step"] or not row.keys().isdisjoint([tag for tag, _ in scalars])):
                 yield begin, base + at, Frame(wall, Kind.STATS, row)
                 row = {}
@@ -174,7 +174,7 @@ class TensorBoardReader(Reader):
             yield begin, base + end, Frame(wall, Kind.STATS, row)
 
     def _others(self, event: Event, row: dict[str, Any], at: int, end: int) -> Iterator[Located]:
-        """The frames of one event that says more than numbers."""
+        """The frames of one event that holds more than numbers."""
         time = event.wall - self._began
         frames = [Frame(time, Kind.STATS, row)] if row else []
         frames += [Frame(time, Kind.EVENT, other) for other in event.others]

@@ -61,19 +61,20 @@ class Records:
     """The records of an event file that may be damaged, and may still be growing."""
 
     def __init__(self, source: Source, on_gap: Callable[[Gap], object], name: str = "") -> None:
-        """Begin at byte 0; *name* is that of the file in a log of several."""
+        """Begin at byte 0; *name* is the file's name in a log of several files."""
         self._source = source
         self._name = name
         self._on_gap = on_gap
         self._crc32c = _crc32c()
-        self._lengths: dict[int, int] = {}  # and the checksum of each
+        self._lengths: dict[int, int] = {}  # with the checksum of each
         self.at = 0
         """Where the next record should begin."""
 
     def read(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the whole records from ``at`` on: where each begins, and its message.
+        """Yield the complete records from ``at`` on: where each begins, and its message.
 
-        It ends where the file does, and may be called again when that has grown. What is no record is reported.
+        It stops at the end of the file, and can be called again when the file has grown. Bytes that are not a record
+        are reported.
         """
         source, crc32c = self._source, self._crc32c
         while source.size - self.at >= _LEAST:
@@ -95,7 +96,7 @@ class Records:
                 yield start, message
             else:
                 if self.at > base:
-                    continue  # it was only the block that ended
+                    continue  # only the block ended
                 return
             found = self._search(self.at + 1)
             if found is None:
@@ -104,7 +105,7 @@ class Records:
             self.at = found
 
     def finish(self) -> None:
-        """Report what is behind the last record."""
+        """Report the bytes after the last record."""
         if (left := self._source.size - self.at) > 0:
             self._on_gap(Gap(self.at, left, torn=True, file=self._name))
 
@@ -114,7 +115,7 @@ class Records:
         return len(head) == _HEAD.size and _unpack_head(head)[1] == self._crc_of(_unpack_head(head)[0])
 
     def _crc_of(self, length: int) -> int:
-        """The checksum of a length; of one that no message has, none."""
+        """The checksum of a length; -1 for a length that no message has."""
         crc = self._lengths.get(length)
         if crc is None:
             if length > _LARGEST:
@@ -125,7 +126,7 @@ class Records:
         return crc
 
     def _search(self, start: int) -> int | None:
-        """Where from byte *start* on the next whole record begins."""
+        """Where the next complete record begins, from byte *start* on."""
         source, size = self._source, self._source.size
         while size - start >= _LEAST:
             block = source.block(start)
@@ -143,12 +144,12 @@ class Records:
 
 
 def fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield the fields of a protobuf message: number, and value.
+    """Yield the fields of a protobuf message, as number and value.
 
-    A varint is an int of 64 bits, unsigned; eight and four bytes are a float; all else is bytes.
+    A varint is an unsigned 64-bit int; eight or four bytes are a float; everything else is bytes.
 
     Raises:
-        ValueError: when *message* is none.
+        ValueError: when *message* is not a protobuf message.
 
     """
     at, end = 0, len(message)
@@ -186,7 +187,7 @@ def _varint_at(message: bytes, at: int) -> tuple[int, int]:
 
 
 def varint(value: int) -> bytes:
-    """*value*, of which negative ones have ten bytes."""
+    """*value* as a varint; negative ones take ten bytes."""
     value &= 0xFFFFFFFFFFFFFFFF
     out = bytearray()
     while value > 0x7F:
@@ -197,7 +198,7 @@ def varint(value: int) -> bytes:
 
 
 def field(number: int, value: float | bytes | str | Iterable[float]) -> bytes:
-    """A field: ints as varints, floats of eight bytes, strings, messages, or packed floats of eight bytes."""
+    """A field: ints as varints, eight-byte floats, strings, messages, or packed eight-byte floats."""
     if isinstance(value, int):
         return varint(number << 3 | _VARINT) + varint(value)
     if isinstance(value, float):
@@ -212,12 +213,12 @@ def field(number: int, value: float | bytes | str | Iterable[float]) -> bytes:
 def _text(value: str) -> bytes:
     try:
         return value.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a lone surrogate, which JSON can spell
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can hold
         return value.encode("utf-8", "backslashreplace")
 
 
 def numbers(values: Iterable[Any], dtype: str) -> list[Any]:
-    """Repeated numbers, each of which may be a field of its own, or packed with others in bytes of *dtype*.
+    """Repeated numbers; each may be a separate field, or packed with others in bytes of *dtype*.
 
     Packed varints have the dtype ``varint``.
     """

@@ -30,7 +30,7 @@ __all__ = ["TensorBoardWriter"]
 
 
 class TensorBoardWriter(Writer):
-    """A new event file. `losses` counts what it does not hold: words and maps of frames, and digits of numbers."""
+    """Writer of an event file. `losses` counts what it cannot hold: words and maps of frames, digits of numbers."""
 
     def __init__(self, path: Path, header: Header) -> None:
         began = began_at(header)
@@ -42,7 +42,7 @@ class TensorBoardWriter(Writer):
         if meta:
             first += packed_record(packed_event(self._began, values=[packed_session(meta)]))
         if len(meta) < len(header.meta):
-            self.losses["metadata that are no numbers, words or bools"] += len(header.meta) - len(meta)
+            self.losses["metadata other than numbers, words or bools"] += len(header.meta) - len(meta)
         self._file = AppendFile(path, first)
         self.lock = self._file.lock
 
@@ -56,7 +56,7 @@ class TensorBoardWriter(Writer):
             values = [value]
         elif frame.kind == Kind.EVENT:
             if "file" in frame.data and "tag" in frame.data:  # as `trainlog.media` records them
-                losses[f"files beside the log, of {frame.data.get('type')} events"] += 1
+                losses[f"files next to the log, of {frame.data.get('type')} events"] += 1
             values = [packed_text(f"event/{frame.data.get('type', '')}", _words(frame.data))]
         else:
             values = _values(frame, losses)
@@ -66,11 +66,11 @@ class TensorBoardWriter(Writer):
         self.losses.update(losses)
 
     def sync(self) -> None:
-        """Wait until all is on the disk."""
+        """Wait until everything is on the disk."""
         self._file.sync()
 
     def close(self) -> None:
-        """Close the file; nothing was kept back."""
+        """Close the file; nothing was held back."""
         self._file.close()
 
 
@@ -80,7 +80,7 @@ def _int_of(value: Any, otherwise: int) -> int:
 
 
 def _values(frame: Frame, losses: Counter[str]) -> list[bytes]:
-    """The numbers of *frame* as scalars, and its vectors as tensors; what is neither is counted."""
+    """The numbers of *frame* as scalars and its vectors as tensors; anything else is counted."""
     scalars: list[tuple[str, float]] = []
     tensors: list[bytes] = []
     prefix = "" if frame.kind == Kind.STATS else f"{frame.kind}/"
@@ -92,13 +92,13 @@ def _values(frame: Frame, losses: Counter[str]) -> list[bytes]:
                 is_vector = isinstance(value, list | tuple | np.ndarray)
                 tensor = packed_tensor(prefix + name, value) if is_vector else None
                 if tensor is None:
-                    losses[f"values that are no numbers, of {frame.kind} frames"] += 1
+                    losses[f"values that are not numbers, of {frame.kind} frames"] += 1
                 else:
                     tensors.append(tensor)
                 continue
             single = float(np.float32(value))
             if single != value and value == value:
-                losses["digits beyond those of single precision, of so many numbers"] += 1
+                losses["digits beyond single precision, of this many numbers"] += 1
             scalars.append((prefix + name, single))
     return [*packed_scalars(scalars), *tensors]
 
