@@ -78,8 +78,8 @@ def tables(scale: Scale) -> Iterator[Table]:
     table = Table(
         "A log beside its frames: beginning, late metadata, the end",
         f"A recorder in a repository of {_FILES:,} files, of which one was changed; the median of {scale.passes} fresh "
-        f"processes. *First*: the first log that says so much of a process, for which git is asked; *others*: the "
-        f"median of {_LOGS} more. The end waits for the disk. *Checked*: what the log says of its commit, and its "
+        f"processes. *First*: the first log of a process with that much provenance, for which git is asked; *others*: "
+        f"the median of {_LOGS} more. The end waits for the disk. *Checked*: the commit that the log records, and its "
         "metadata.",
         ["provenance", "first, ms", "others, µs", "update_metadata, µs", "update_summary, µs", "close, µs", "checked"],
         words=frozenset([6]),

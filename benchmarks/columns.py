@@ -283,14 +283,14 @@ def _times(path: str, frames: int, size: int, passes: int, repeats: int) -> Tabl
     table = Table(
         "Columns of a FLOG file",
         f"A file of {size / 1e6:,.0f} MB in the page cache, made by msgpack and struct: {frames:,} creature frames of "
-        f"58 numbers, 26 + 24 of them in two vectors, and {frames // EVERY:,} stats frames in between of first 20, at "
-        f"last 130 keys. Each work is done in fresh processes of its own, {passes} of each, which take turns; once to "
+        f"58 numbers, 26 + 24 of them in two vectors, and {frames // EVERY:,} stats frames in between, of 20 keys at "
+        f"first and 130 at last. Each work is done in its own fresh processes, {passes} of each, in turns; once to "
         f"warm up, then {repeats} times (fewer if that takes {_ENOUGH:g} s); the median of the medians. The reader is "
-        "kept where the file is not opened anew. *Speed of the loop*: above 1 it takes less time than the loop that "
-        "keeps dicts. *Of a full read*: of the time that the columns of both kinds take. *MB/s*, and *of "
-        "np.fromfile*, the share of its speed: where the whole file must be looked at. *Peak*: what the first time "
-        "added to the memory of a process that had read a small file before; the result and the making of the index "
-        "are in it. *Checked*: every value, before anything was timed, equal to what was logged.",
+        "kept if the file is not opened anew. *Speed of the loop*: above 1 it takes less time than the loop that "
+        "keeps dicts. *Of a full read*: the share of the time that the columns of both kinds take. *MB/s*, and *of "
+        "np.fromfile*, the share of its speed: if the whole file must be looked at. *Peak*: the memory that the first "
+        "time added to a process that had read a small file before, including the result and the building of the "
+        "index. *Checked*: every value, before anything was timed, equal to what was logged.",
         [
             *("work", "ms", "MB/s", "speed of the loop", "of a full read", "of np.fromfile"),
             *("peak MB", "result MB", "checked"),
@@ -326,8 +326,8 @@ def _times(path: str, frames: int, size: int, passes: int, repeats: int) -> Tabl
 def _calls(path: str, frames: int) -> Table:
     table = Table(
         "Columns of a FLOG file: calls of functions",
-        "Functions that are called, by `cProfile`, those of Python's built-in types too, while all creature columns of "
-        "the same file are read, and while the loop passes it. Where something is done for each frame, the most "
+        "Function calls, counted by `cProfile`, including those of Python's built-in types, while all creature columns "
+        "of the same file are read, and while the loop reads it. If something is done for each frame, the most "
         "frequent function is called at least as often as there are frames.",
         ["work", "creature frames", "calls", "the most frequent", "its calls", "for each frame"],
         words=frozenset([3]),

@@ -124,8 +124,8 @@ def table() -> Table:
         "Faults tried, beside other loggers",
         f"{ROWS:,} steps of 20 scalars, logged by each library as it is meant to be used (see "
         "[benchmarks](benchmarks.md)) and read by its own reader. *Raised*: calls that ended a training loop without a "
-        "`try` around each. *Wrong*: rows that are given as data and are not, or only in part, what was logged. MCAP "
-        "comes through the full disk as it writes nothing in that quarter of the run: its chunk of 1 MB is in memory.",
+        "`try` around each. *Wrong*: rows that are returned as data but are not, or only partly, what was logged. MCAP "
+        "survives the full disk because it writes nothing in that quarter of the run: its chunk of 1 MB is in memory.",
         ["fault", *names],
         rows,
         words=frozenset(range(len(names) + 1)),

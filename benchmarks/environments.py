@@ -114,8 +114,8 @@ def _wrappers(scale: Scale) -> Table:
         f"µs per step of the environment, or of the whole vector (sync), {steps:,} random steps in turns with the bare "
         f"environment, each run in a fresh process; the median of blocks of {_BLOCK} steps, and that of {scale.passes} "
         "runs whose ratio *to bare* is the median. trainlog records every step with its observation and action; "
-        "*RecordEpisodeStatistics*, to bare, Gymnasium's own, keeps returns and lengths in memory only. *Checked*: the "
-        "returns of the episodes that trainlog reads back are those that RecordEpisodeStatistics tells.",
+        "Gymnasium's own *RecordEpisodeStatistics*, to bare, keeps only returns and lengths, in memory. *Checked*: the "
+        "returns of the episodes that trainlog reads back are those that RecordEpisodeStatistics gives.",
         ["environment", "bare", "with trainlog", "to bare", "RecordEpisodeStatistics", "bytes per step", "checked"],
         words=frozenset([6]),
     )

@@ -185,8 +185,8 @@ def _reading(author: str, scale: Scale, count: int, missing: str) -> Table:
     table = Table(
         f"Event files of TensorBoard: reading one by {author}",
         f"{count:,} steps of {len(_TAGS)} scalars, {a_record}, in the page cache; the median of {scale.passes} fresh "
-        "processes. All but the conversion end with a column of numbers for each tag. *Peak*: what the first reading "
-        "added to the memory of the process at most, with what it imported. (tensorboardX has no reader.)",
+        "processes. All but the conversion end with a column of numbers for each tag. *Peak*: the most memory that the "
+        "first reading added to the process, including its imports. (tensorboardX has no reader.)",
         ["reader", "ms", "µs per number", "to trainlog", "MB/s", "peak MB", "checked"],
         words=frozenset([6]),
     )
@@ -218,8 +218,8 @@ def _writing(scale: Scale, count: int, missing: str) -> Table:
     table = Table(
         "Event files of TensorBoard: writing",
         f"{count:,} steps of {len(_TAGS)} scalars, until the file is closed; the median of {scale.passes} fresh "
-        "processes. trainlog and EventFileWriter put a step into one record, tensorboardX a number. trainlog's are "
-        "with the operating system when each call returns; the others' wait in a queue, which a thread writes. "
+        "processes. trainlog and EventFileWriter put a step into one record, tensorboardX a number. The operating "
+        "system has trainlog's records when each call returns; the others' wait in a queue, which a thread writes. "
         "*Checked*: what TensorBoard's EventAccumulator and trainlog read back.",
         ["writer", "ms", "µs per number", "to trainlog", "bytes per number", "checked"],
         words=frozenset([5]),

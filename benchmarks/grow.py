@@ -138,11 +138,12 @@ def tables(scale: Scale) -> Iterator[Table]:
     """One table: each reader on files of each size."""
     table = Table(
         "How it grows: opening a log, and its first table",
-        f"FLOG files of creature frames as above, with a stats frame after every {_STATS_EVERY}, made by the format's "
-        "note alone; in the page cache. Each is read once, in a fresh process that has read a small one before; the "
-        f"median of {scale.passes} processes after one that does not count, above {_SLOW / 1e6:,.0f} MB of one. What "
-        "the first table made known of the largest files is beside them for the next process. *Peak*: what that added "
-        "to the memory of the process at most. *Checked*: every value of every column.",
+        f"FLOG files of creature frames as above, with a stats frame after every {_STATS_EVERY}, written from the "
+        "format's description alone; in the page cache. Each is read once, in a fresh process that has read a small "
+        f"one before; the median of {scale.passes} processes after one that does not count, above "
+        f"{_SLOW / 1e6:,.0f} MB of one. The index that the first table builds of the largest files is next to them for "
+        "the next process. *Peak*: the most memory that the read added to the process. *Checked*: every value of every "
+        "column.",
         ["reader", "file MB", "ms", "MB/s", "to trainlog's table", "peak MB", "checked"],
         words=frozenset([6]),
     )

@@ -42,8 +42,8 @@ def tables(scale: Scale) -> Iterator[Table]:
     repeats = 5 * scale.passes
     table = Table(
         "Importing",
-        f"ms until the statement is done, in an interpreter that has imported nothing yet; the median of {repeats} "
-        "fresh processes after one to warm the file cache. *Modules*: how many are loaded then.",
+        f"ms until the statement has run, in an interpreter that has imported nothing yet; the median of {repeats} "
+        "fresh processes after one that warms the file cache. *Modules*: how many are loaded then.",
         ["statement", "ms", "to numpy", "modules", "numpy among them"],
     )
     taken: dict[str, list[float]] = {statement: [] for statement in _STATEMENTS}

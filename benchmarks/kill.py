@@ -44,9 +44,9 @@ def tables(scale: Scale) -> Iterator[Table]:
     """One table: rows kept, for both kinds of row."""
     table = Table(
         "After SIGKILL",
-        f"Rows that the peer's own reader finds when the process was killed right after the call that logged row "
-        f"{scale.killed:,} had returned; one row every {scale.pace * 1e3:g} ms. What another process of the peer still "
-        "does is waited for. *Promise*: of rows whose call has returned, what the usage keeps when the process dies.",
+        f"Rows that the peer's own reader finds after the process was killed as soon as the call that logged row "
+        f"{scale.killed:,} had returned; one row every {scale.pace * 1e3:g} ms. If the peer has another process, its "
+        "work is waited for. *Promise*: which rows whose call has returned the usage keeps when the process dies.",
         ["peer", "creature frames kept", "steps of 20 scalars kept", "promise"],
         words=frozenset([3]),
     )

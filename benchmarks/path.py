@@ -200,9 +200,9 @@ def tables(scale: Scale) -> Iterator[Table]:
     turns, count = 2 * scale.repeats, scale.rows // 4
     table = Table(
         "Writing: where the time of one call goes",
-        f"µs for one creature frame as above, in one process, {_AT_ONCE:,} calls of each in turns of changing order; "
+        f"µs for one creature frame as above, in one process, {_AT_ONCE:,} calls of each in turns, in varying order; "
         f"the median of {(turns - 1) * count // _AT_ONCE} turns, and of {scale.passes} processes. "
-        f"*{_LEAST.capitalize()}*: the least that a frame costs which is in the kernel's hands when the call returns. "
+        f"*{_LEAST.capitalize()}*: the least that a frame costs if the kernel has it when the call returns. "
         "*Checked*: what is in the log, equal to what was logged.",
         ["what", "µs", "to the plain loop", "to the original recorder", "checked"],
         words=frozenset([4]),

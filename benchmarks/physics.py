@@ -202,13 +202,13 @@ def tables(scale: Scale) -> Iterator[Table]:
     killed = EPISODE * 2 + EPISODE // 2
     table = Table(
         "Physics: recording HalfCheetah-v5",
-        f"µs per step, at most {scale.rows:,} steps in episodes of {EPISODE} (fewer where that would take more than "
+        f"µs per step, at most {scale.rows:,} steps in episodes of {EPISODE} (fewer if that would take more than "
         f"{4 * scale.seconds:g} s), in turns with episodes of the environment alone, a fresh process each; the median "
-        f"of the episodes, and that of {scale.passes} runs whose ratio *to bare* is the median. *Costs*: more than the "
-        "environment alone, until the file is closed. *To bare*: a recorded step to one of the environment alone. "
-        "*Shows again*: steps that the file shows again, for trainlog simulated from each state to the next, equal in "
-        f"every bit. *After SIGKILL*: of {killed:,} steps. The episodes of numpy, Minari and RecordVideo are in memory "
-        "until they end.",
+        f"of the episodes, and that of {scale.passes} runs whose ratio *to bare* is the median. *Costs*: the time "
+        "beyond that of the environment alone, until the file is closed. *To bare*: a recorded step to one of the "
+        "environment alone. *Shows again*: steps that can be replayed from the file; for trainlog, simulated from each "
+        f"state to the next, equal in every bit. *After SIGKILL*: of {killed:,} steps. The episodes of numpy, Minari "
+        "and RecordVideo are in memory until they end.",
         [
             *("peer", "µs per step", "costs", "to trainlog", "to bare", "bytes per step", "shows again"),
             *("after SIGKILL", "usage"),

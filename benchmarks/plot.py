@@ -85,9 +85,9 @@ def _figures(scale: Scale) -> Table:
     count = _METRICS[scale.rows >= FULL.rows]
     table = Table(
         "Plotting: all figures of a log",
-        f"A log of 45 stats frames with {count} metrics; `trainlog plot` beside a script that draws each of them with "
-        "matplotlib, at the same size, as SVG and PNG; trainlog also draws sheets of several metrics. The whole "
-        f"process, the median of {scale.repeats}, in turns.",
+        f"A log of 45 stats frames with {count} metrics; `trainlog plot` compared with a script that draws each of "
+        "them with matplotlib, at the same size, as SVG and PNG; trainlog also draws sheets of several metrics. The "
+        f"whole process, the median of {scale.repeats}, in turns.",
         ["peer", "s", "to trainlog", "CPU s", "to trainlog", "figures"],
         words=frozenset([0]),
     )
@@ -112,10 +112,10 @@ def _points(scale: Scale) -> Table:
     points = _POINTS[scale.rows >= FULL.rows]
     table = Table(
         "Plotting: from a log to SVG and PNG",
-        f"A log of {points:,} stats frames; `trainlog plot -y reward` beside a script that reads the same log with "
-        "trainlog and draws the same two curves, every value and their moving average, with matplotlib, at the same "
-        f"size. Of the whole process, the median of {scale.repeats}; the two take turns, after one of each to warm up. "
-        "*CPU s*: what the process computed, which other work of the machine does not lengthen.",
+        f"A log of {points:,} stats frames; `trainlog plot -y reward` compared with a script that reads the same log "
+        "with trainlog and draws the same two curves, every value and their moving average, with matplotlib, at the "
+        f"same size. The whole process, the median of {scale.repeats}; the two take turns, after one of each to warm "
+        "up. *CPU s*: processor time, which other work of the machine does not lengthen.",
         ["peer", "data", "s", "to trainlog", "CPU s", "to trainlog", "SVG kB", "PNG kB"],
         words=frozenset([1]),
     )

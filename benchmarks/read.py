@@ -55,10 +55,10 @@ def tables(scale: Scale) -> Iterator[Table]:
 def _table(kind: Kind, what: str, scale: Scale) -> Table:
     table = Table(
         f"Reading: {what}",
-        f"Logs of {scale.rows:,} rows (fewer where a peer takes more than {4 * scale.seconds:g} s to write them), in "
+        f"Logs of {scale.rows:,} rows (fewer if a peer takes more than {4 * scale.seconds:g} s to write them), in "
         f"the page cache. Each is read in a fresh process, once to warm up, then {scale.repeats} times (fewer if that "
-        f"takes long); the median of {scale.passes} such medians. *Peak*: what the first reading added to the memory "
-        "of the process at most, the columns and what it imported in it. The numbers are random, so that a compressor "
+        f"takes long); the median of {scale.passes} such medians. *Peak*: the most memory that the first reading added "
+        "to the process, including the columns and its imports. The numbers are random, so a compressor "
         "leaves 8 bytes of each. *Checked*: all columns, equal to what was logged.",
         ["peer", "ms", "µs per row", "to trainlog", "MB/s", "peak MB", "bytes per row", "rows", "checked"],
         words=frozenset([8]),

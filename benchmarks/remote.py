@@ -37,14 +37,14 @@ def tables(scale: Scale) -> Iterator[Table]:
     size = min(_LARGE, max(scale.sizes) // 2)
     about = (
         f"A log of {size / 1e6:,.0f} MB with 15 keys in S3 (moto, a process on this machine): its bytes by s3fs, and "
-        "its rows by trainlog, in turn, nothing of it at hand. The rows are compared with those of the local file."
+        "its rows by trainlog, in turns, without a cache. The rows are compared with those of the local file."
     )
     heads = ["what", "seconds", "to the bytes", "requests"]
     yield Table("In object storage: a large log", about, heads, _rows(large, size=size, repeats=scale.repeats))
     about = (
-        f"{_SMALL} logs of {_ROWS} rows, nothing of them at hand: their bytes one after the other by s3fs, the logs "
+        f"{_SMALL} logs of {_ROWS} rows, without a cache: their bytes one after the other by s3fs, the logs "
         "opened one after the other, and `trainlog.runs` of the folder, which lists it and reads them together. "
-        "Requests are for one log."
+        "Requests are per log."
     )
     yield Table("In object storage: small logs", about, heads, _rows(small, count=_SMALL, repeats=scale.repeats))
 

@@ -156,8 +156,8 @@ def tables(scale: Scale) -> Iterator[Table]:
     for length in _LENGTHS:
         about = (
             f"A log of {size / 1e6:,.0f} MB in episodes of {length:,} steps of {_VARIABLES} variables, in the page "
-            f"cache; the median of {scale.passes} fresh processes. *Peak*: what the first reading added to the "
-            "process's memory. The struct loop reads a tenth of the file, and is reckoned up."
+            f"cache; the median of {scale.passes} fresh processes. *Peak*: the memory that the first reading added to "
+            "the process. The struct loop reads a tenth of the file, and is scaled up."
         )
         columns = ["reader", "ms", "MB/s", "speed of np.fromfile", "peak MB", "checked"]
         yield _reading(
@@ -189,8 +189,8 @@ def _converting(scale: Scale, size: int) -> Table:
     table = Table(
         "RLSimion: conversion to FLOG",
         f"A log of {size / 1e6:,.1f} MB in episodes of 1,000 steps. The loop that packs does the least that a loop "
-        "can: it reads by struct, packs each step by ormsgpack and writes it; no events, no statistics, nothing aside. "
-        "All wait until the new log is on the disk.",
+        "can: it reads with struct, packs each step with ormsgpack and writes it; no events, no statistics, no file "
+        "written aside. All wait until the new log is on the disk.",
         ["converter", "ms", "µs per step", "to trainlog.convert", "peak MB", "checked"],
         words=frozenset([5]),
     )

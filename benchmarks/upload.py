@@ -78,7 +78,7 @@ def tables(scale: Scale) -> Iterator[Table]:
         "Logs in a bucket: a call while the log is uploaded",
         f"µs for one creature frame, {_PACE * 1e6:.0f} µs of computing in Python after each; {turns} turns of "
         f"{count:,} calls with an upload and without, one after the other in one process. The thread sends a part "
-        f"every {_EVERY * 1e3:.0f} ms here; by default every 5 s. S3 is a server of moto on the same two cores. "
+        f"every {_EVERY * 1e3:.0f} ms here; by default every 5 s. S3 is a moto server on the same two cores. "
         "*Checked*: all parts together are the bytes of the local log.",
         ["to", "median without", "median with", "ratio", "99 % without", "99 % with", "checked"],
         words=frozenset([6]),

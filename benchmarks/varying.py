@@ -183,8 +183,8 @@ def tables(scale: Scale) -> Iterator[Table]:
         size = make(path, scale.rows)
         about = (
             f"{scale.rows:,} rows of stats ({size / 1e6:.0f} MB as FLOG), each with 62 of 130 keys at random. Each "
-            "reader makes numpy columns with NaN for what a row does not have, in a process of its own; the median of "
-            "some runs. JSON lines and Parquet were written before, and a log that is live has neither."
+            "reader makes numpy columns, with NaN for keys that a row does not have, in its own process; the median of "
+            "several runs. JSON lines and Parquet were written beforehand; for a live log neither is available."
         )
         table = Table("Keys that change from row to row", about, ["reader", *_CHOSEN, "to the plain loop, two keys"])
         loop = 0.0

@@ -70,9 +70,9 @@ def tables(scale: Scale) -> Iterator[Table]:
 def _table(kind: Kind, what: str, scale: Scale) -> Table:
     table = Table(
         f"Writing: {what}",
-        f"µs per call, {scale.rows:,} rows (fewer where a run would take more than {scale.seconds:g} s), each run in a "
+        f"µs per call, {scale.rows:,} rows (fewer if a run would take more than {scale.seconds:g} s), each run in a "
         f"fresh process, the first {_WARM_UP} calls to warm up; the median of {scale.passes} runs. *To close*: from "
-        "the first call to the closed log, by row; what threads and other processes did until then is in it. "
+        "the first call to the closed log, per row, including the work of threads and other processes. "
         "*Checked*: what the peer's own reader read back, equal to what was logged.",
         ["peer", "mean", "to trainlog", "p99", "maximum", "to close", "bytes per row", "rows", "checked"],
         words=frozenset([8]),

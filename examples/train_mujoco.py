@@ -1,13 +1,13 @@
-"""Teach a MuJoCo creature to run, with the flight recorder on.
+"""Train a MuJoCo creature to run, and record the training.
 
     pip install "trainlog[mujoco]"
     python examples/train_mujoco.py                        # HalfCheetah-v5, about 45 seconds
     python examples/train_mujoco.py --env Hopper-v5 --seed 3 --iterations 300
 
 The learner is augmented random search, version 2 (Mania, Guy and Recht, 2018): a linear policy over normalised
-observations, moved along those random directions that paid off most. It is plain numpy and has no gradient.
+observations, moved along the random directions with the best returns. It is plain numpy and uses no gradient.
 
-The same seed gives the same log, all but its times.
+The same seed gives the same log, except for its times.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ class Args:
     env: str = flag("HalfCheetah-v5", "any Gymnasium MuJoCo environment with Box actions")
     seed: int = flag(0, "the same seed gives the same training")
     iterations: int = flag(180, "generations; the step size shrinks over them")
-    horizon: int = flag(200, "steps of a rollout, where the environment does not end it before")
+    horizon: int = flag(200, "maximum number of steps of a rollout; the environment may end it earlier")
     directions: int = flag(16, "random directions in a generation; each is tried forwards and backwards")
-    elite: int = flag(8, "how many of them, the best, move the policy")
+    elite: int = flag(8, "how many of the directions, the best, move the policy")
     step_size: float = flag(0.04, "how far a generation moves the policy, at first")
     noise: float = flag(0.05, "how far from the policy its variations are tried (sigma)")
-    log_every: int = flag(10, "the state every so many steps of an evaluation; the others can be simulated from it")
-    out: str = flag("", "folder for the log and the pictures; runs/demo-<env>-s<seed>-<time> when left out")
+    log_every: int = flag(10, "record the state every N steps of an evaluation; the others can be simulated from it")
+    out: str = flag("", "folder for the log and the pictures; by default runs/demo-<env>-s<seed>-<time>")
     dashboard: bool = flag(True, "show the run in the browser while it trains; needs trainlog[server]")
-    video: bool = flag(True, "render the best evaluation; needs OpenGL, and is left out where there is none")
+    video: bool = flag(True, "render the best evaluation; needs OpenGL, and is skipped without it")
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -71,7 +71,7 @@ class Args:
 
 
 class WrongUse(Exception):
-    """What the user can put right; the message is all that is shown."""
+    """An error that the user can correct; only its message is shown."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -108,13 +108,13 @@ TASKS = {
     "InvertedDoublePendulum": "balance both poles",
 }
 
-TORSO = 1  # body 0 is the world; the first one in it carries all the others of a creature
-FLIPPED = 0.25  # less upright than that is lying on the back
+TORSO = 1  # body 0 is the world; the first body in it carries all the others of a creature
+FLIPPED = 0.25  # a creature less upright than this lies on its back
 GAITS = (("backward", -0.1), ("stand", 0.1), ("walk", 0.7), ("trot", 1.6), ("run", np.inf))
 
 
 class Creature:
-    """A Gymnasium MuJoCo environment, and what can be measured on the body in it."""
+    """A Gymnasium MuJoCo environment, and measurements of the body in it."""
 
     def __init__(self, env_id: str, **options: Any) -> None:
         graphics = os.environ.pop("MUJOCO_GL", None)  # MuJoCo would load it now and may fail; nothing is drawn here
@@ -127,13 +127,13 @@ class Creature:
             if graphics is not None:
                 os.environ["MUJOCO_GL"] = graphics
         self.warnings: list[str] = []
-        if hasattr(mujoco, "set_mju_user_warning"):  # they would go to a file MUJOCO_LOG.TXT in the present folder
+        if hasattr(mujoco, "set_mju_user_warning"):  # else they go to a file MUJOCO_LOG.TXT in the current folder
             mujoco.set_mju_user_warning(self.warnings.append)
         try:
             self.env = gymnasium.make(env_id, disable_env_checker=True, **options)
         except (gymnasium.error.Error, ImportError) as error:
             raise WrongUse(f"--env {env_id}: {error}") from error
-        self.warnings.clear()  # until here they were about the model's file
+        self.warnings.clear()  # so far they were about the model's file
 
         self.simulation = cast(Any, self.env.unwrapped)
         spaces: tuple[Any, ...] = (self.env.observation_space, self.env.action_space)
@@ -149,7 +149,7 @@ class Creature:
         self.height = max(float(self._copy.xpos[TORSO, 2]), 0.1)
 
     def pose(self) -> dict[str, Any]:
-        """The state as a creature frame has it. Computed on a copy: looking must not change what is looked at."""
+        """The state as the data of a creature frame. Computed on a copy, so that it does not change the simulation."""
         self._copy.qpos[:], self._copy.qvel[:] = self.data.qpos, self.data.qvel
         self._mujoco.mj_forward(self.model, self._copy)
         velocity = np.zeros(6)  # angular, then linear
@@ -168,7 +168,7 @@ class Creature:
         }
 
     def behavior(self, velocity: float, upright: float) -> str:
-        """A word for the gait. Animals of every size change theirs at the same speed over sqrt(g · height)."""
+        """A word for the gait. Animals of every size change their gait at the same speed over sqrt(g · height)."""
         pace = velocity / np.sqrt(9.81 * self.height)
         return "flipped" if upright < FLIPPED else next(gait for gait, limit in GAITS if pace < limit)
 
@@ -189,7 +189,7 @@ class Rollout:
 
 
 def rollout(creature: Creature, policy: Policy, start: int, env: Any = None) -> Rollout:
-    """One episode from the random state *start*, in the creature's environment, or that environment wrapped."""
+    """One episode from the random state *start*, in the creature's environment, or in *env*, a wrapper of it."""
     env = env or creature.env
     seen: list[Any] = []
     observation, _ = env.reset(seed=start)
@@ -207,7 +207,7 @@ class RandomSearch:
         self.args, self.creature, self.rng = args, creature, rng
         self.weights = np.zeros((len(creature.low), creature.inputs))
         self.directions = np.empty((0, *self.weights.shape))
-        # Of all observations so far. A little made-up evidence keeps the first deviations from being zero.
+        # Statistics of all observations so far. A small prior keeps the first deviations from being zero.
         self.count, self.mean = 0.01, np.zeros(creature.inputs)
         self.squares = np.full(creature.inputs, 0.01)
         self.step_size, self.update = args.step_size, 0.0
@@ -217,14 +217,14 @@ class RandomSearch:
             self.unit = np.where(bounded, (creature.high - creature.low) / 2, 1.0)
 
     def policy(self, offset: FloatArray | float = 0.0) -> Policy:
-        """The linear policy *offset* from the present one, with the normalisation folded into its numbers."""
+        """The linear policy at *offset* from the current one, with the normalisation folded into its weights."""
         std = np.sqrt(self.squares / self.count)
         gain = self.unit[:, None] * (self.weights + offset) / np.where(std > 1e-7, std, np.inf)
         bias, low, high = self.middle - gain @ self.mean, self.creature.low, self.creature.high
         return lambda observation: np.minimum(np.maximum(gain @ observation + bias, low), high)
 
     def explore(self) -> list[Rollout]:
-        """Try every direction both ways from the same start, so that only the direction tells the two apart."""
+        """Try every direction both ways from the same start, so that the two differ only in the direction."""
         self.directions = self.rng.standard_normal((self.args.directions, *self.weights.shape))
         starts = self.rng.integers(2**31, size=len(self.directions)).tolist()
         return [
@@ -260,7 +260,7 @@ class RandomSearch:
 
 
 class Evaluation:
-    """An episode that is recorded with the states of the simulation, and knows in the end how the creature moved."""
+    """An episode that is recorded with the states of the simulation, and its measurements of how the creature moved."""
 
     def __init__(
         self, log: trainlog.TrainingRecorder, states: StateRecorder, creature: Creature, every: int, gen: int, step: int
@@ -270,12 +270,12 @@ class Evaluation:
         self.log, self.creature, self.gen, self.step, self.states = log, creature, gen, step, states
         self.uprights: list[float] = []
         self.fallen = False
-        # What is observed and done is in the states already.
+        # Observations and actions are already in the states.
         kept: dict[str, Any] = {"observations": False, "actions": False, "stats": False, "episode_type": "evaluation"}
         self.env = RecordRun(states.wrap(creature.env), log, every=every, extra=self.extra, step=step, **kept)
 
     def extra(self, env: Any) -> dict[str, Any]:
-        """What else a recorded frame holds."""
+        """More keys for a recorded frame."""
         pose, steps = self.creature.pose(), round(self.creature.data.time / self.creature.dt)
         self.uprights.append(pose["upright"])
         if pose["upright"] < FLIPPED:
@@ -387,11 +387,11 @@ def show_progress(args: Args, stats: Mapping[str, Any], best: float, seconds: fl
     )
 
 
-# --- what is made of the log ------------------------------------------------------------------------------------------
+# --- results from the log ---------------------------------------------------------------------------------------------
 
 
 class Stopwatch:
-    """Times every call of a recorder, so that the price of logging can be told."""
+    """Times every call of a recorder, to report the cost of logging."""
 
     def __init__(self, log: trainlog.TrainingRecorder) -> None:
         self.calls, self.seconds = 0, 0.0
@@ -414,7 +414,7 @@ class Stopwatch:
 
 
 def draw_rewards(args: Args, log: Path, smooth: int = 10) -> list[Path]:
-    """The reward curve beside *log*, as SVG and PNG, and every other figure that `trainlog plot` would make."""
+    """Draw the reward curve next to *log*, as SVG and PNG, and every other figure that `trainlog plot` would draw."""
     stats = trainlog.open(log).table("stats")
     if not stats.rows:
         return []
@@ -440,13 +440,13 @@ def draw_rewards(args: Args, log: Path, smooth: int = 10) -> list[Path]:
 
 
 def replay(log: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    """Run ``trainlog replay``, in a process of its own, as OpenGL may end it."""
+    """Run ``trainlog replay``, in a separate process, because OpenGL may end it."""
     command = [sys.executable, "-m", "trainlog", "replay", str(log), *flags]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def render(log: Path, best: Best) -> str:
-    """Render the best evaluation out of the log, with its reward beside it, and say how that went."""
+    """Render the best evaluation from the log, with its reward next to it, and return a line about the outcome."""
     video, size = log.with_name("best.mp4"), "480x360"
     done = replay(log, "--video", str(video), "--episode", str(best.gen + 1), "--with", "reward", "--size", size)
     return f"Video:   {video}" if done.returncode == 0 else f"No video: {done.stderr.strip()}"
@@ -454,7 +454,7 @@ def render(log: Path, best: Best) -> str:
 
 @contextmanager
 def dashboard(folder: Path) -> Iterator[str | None]:
-    """The address of a dashboard of *folder*, served by a process of its own; None without the extra for it."""
+    """The address of a dashboard of *folder*, served by a separate process; None without the extra for it."""
     if not all(map(importlib.util.find_spec, ("starlette", "uvicorn"))):
         yield None
         return
