@@ -90,7 +90,7 @@ def test_the_local_file_can_be_chosen(tmp_path: Path, monkeypatch: pytest.Monkey
     url = new_bucket()
     with TrainingRecorder(f"{url}/a.flog") as log:
         assert log.path == Path.cwd().joinpath("trainlog-runs", "memory", url.partition("://")[2], "a.flog")
-    with pytest.raises(ValueError, match="is none"):
+    with pytest.raises(ValueError, match="is not a URL"):
         TrainingRecorder("a.flog", local="b.flog")
     with pytest.raises(ValueError, match=r"called 'a\.flog'"):
         TrainingRecorder(f"{url}/a.flog", local="b.flog")
