@@ -192,7 +192,7 @@ def test_another_local_file_is_not_resumed(local: Path) -> None:
     with TrainingRecorder(path, "go2"):
         pass
     before = path.read_bytes()
-    with pytest.raises(LogExists, match="another log"):
+    with pytest.raises(LogExists, match="is not the same log"):
         TrainingRecorder(f"{url}/a.flog", resume=True)
     assert path.read_bytes() == before
     path.unlink()
