@@ -105,7 +105,7 @@ class Episode:
             known = "" if self.length is not None else ", so that its length and return are not known"
             found.append(f"one step in {self.every} was recorded{known}")
         elif not self.by_step and isinstance(said := self.end.get("length"), int) and said != self.length:
-            found.append(f"its end tells of {said:,} steps, and {self.length:,} are recorded")
+            found.append(f"its end reports {said:,} steps, but {self.length:,} are recorded")
         return tuple(found)
 
     @property

@@ -220,7 +220,7 @@ class FlogReplay:
             arrays[name] = np.full((table.rows, 0), np.nan)
             if key is not None:
                 if table[key].ndim != 2:
-                    raise ValueError(f"{self.path}: the length of {key!r} changes within the log, so it is no array")
+                    raise ValueError(f"{self.path}: the length of {key!r} changes within the log: it is not an array")
                 arrays[name] = table[key].astype(np.float64, copy=False)
         steps = np.full(table.rows, -1, np.int64)
         if (step := self.conventions.find("step", table)) is not None:

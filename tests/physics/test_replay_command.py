@@ -64,9 +64,7 @@ class TestCheck:
         done = replay(tmp_path / "other.flog", "--check")
         assert (done.returncode, done.stderr) == (1, "")
         assert "diverged at frame 23 (" in done.stdout
-        assert (
-            "the state was changed since it was recorded, its checksum is wrong: vel[3] (bthigh): is " in done.stdout
-        )
+        assert "the state was changed since it was recorded, its checksum is wrong: vel[3] (bthigh): is " in done.stdout
         assert list(tmp_path.iterdir()) == [tmp_path / "other.flog"]
 
     def test_2_when_it_cannot_be_known(self, tmp_path: Path) -> None:

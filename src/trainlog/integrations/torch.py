@@ -109,7 +109,7 @@ class SummaryWriter(ClosedByBlock):
         frame = stats(values, step)
         for tag, value in frame.items():
             if not is_number(value):
-                raise UnsupportedFrame(f"the scalar {tag!r} is one number, not {type(value).__name__}")
+                raise UnsupportedFrame(f"the scalar {tag!r} must be one number, not {type(value).__name__}")
         time = self._at(walltime)
         self.log.record_stats_frame(time, frame)
 
