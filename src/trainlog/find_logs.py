@@ -131,7 +131,7 @@ def _log_of(path: Path) -> tuple[tuple[Path, ...], int | None]:
 
 
 def _is_named_as_a_log(path: Path) -> bool:
-    """Whether the file has the suffix of a format that cannot be confused with something else."""
+    """Whether the file has the suffix of a format whose codec does not reject it as something else."""
     for installed in registry.list_codecs():
         if installed.reads and path.name.lower().endswith(installed.codec.suffixes[0]):
             try:
