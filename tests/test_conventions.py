@@ -358,12 +358,12 @@ def test_a_log_says_what_its_keys_mean() -> None:
     ("said", "message"),
     [
         ("reward", "a mapping"),
-        ({"rewrad": "my_return"}, "'rewrad' is no meaning"),
+        ({"rewrad": "my_return"}, "'rewrad' is not a meaning"),
         ({"reward": 3}, "a name or a list of names, not 3"),
         ({"reward": []}, "a name or a list of names"),
         ({"step": ["a", None]}, "a name or a list of names"),
         ({"position": ["x", "y", "z"]}, "the two keys of x and y"),
-        ({3: "x"}, "3 is no meaning"),
+        ({3: "x"}, "3 is not a meaning"),
     ],
 )
 def test_wrong_metadata_is_left_out_with_a_warning(said: Any, message: str) -> None:

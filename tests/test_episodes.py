@@ -236,7 +236,7 @@ def test_what_is_wrong_with_an_episode_is_told(tmp_path: Path) -> None:
         found = list(trainlog.episodes(log_of(tmp_path / "a.flog", frames)))
     assert [(one.complete, one.length, one.problems) for one in found] == [
         (False, 1, ("it has no end: the next episode began before one",)),
-        (True, 1, ("its end tells of 5 steps, and 1 are recorded",)),
+        (True, 1, ("its end reports 5 steps, but 1 are recorded",)),
         (
             False,
             None,

@@ -87,7 +87,7 @@ def test_damaged_logs_are_logs(tmp_path: Path) -> None:
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     assert find_logs([tmp_path / "missing.flog"]) == [tmp_path / "missing.flog"]
-    with pytest.raises(LogNotFound, match="no log is named so"):
+    with pytest.raises(LogNotFound, match="no log matches this pattern"):
         find_logs([tmp_path / "*.flog"])
     with pytest.raises(LogNotFound, match="no logs in this folder"):
         find_logs([tmp_path])

@@ -423,7 +423,7 @@ def test_a_vector_environment_that_does_not_say_how_it_resets(tmp_path: Path) ->
     envs.metadata = {}
     with (
         trainlog.TrainingRecorder(tmp_path / "a.flog", sync_every=None) as log,
-        pytest.warns(TrainlogWarning, match="taken to be NEXT_STEP"),
+        pytest.warns(TrainlogWarning, match="assumed to be NEXT_STEP"),
     ):
         RecordVectorRun(envs, log)
 

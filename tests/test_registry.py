@@ -159,7 +159,7 @@ def test_two_codecs_of_one_name(site: Site, tmp_path: Path) -> None:
 
 def test_a_plug_in_with_the_name_of_a_built_in_is_named_and_not_used(site: Site) -> None:
     site.install("evil-flog", "flog = evil:Flog", evil="raise SystemExit('imported')")
-    with pytest.warns(trainlog.TrainlogWarning, match="'flog' of evil-flog has the name of one of trainlog itself"):
+    with pytest.warns(trainlog.TrainlogWarning, match="'flog' of evil-flog has the name of a codec of trainlog itself"):
         assert {one.distribution for one in trainlog.list_codecs()} == {"trainlog"}
     assert type(trainlog.open(GOLDEN / "plain.flog", codec="flog")).__name__ == "FlogReader"
     assert "evil" not in sys.modules
@@ -205,7 +205,7 @@ def test_a_plug_in_that_does_harm_ends_nothing(
     [
         ("broken = plug_in:Nothing", "", "cannot be loaded: AttributeError"),
         ("broken = plug_in:Thing", "1 / 0", "cannot be loaded: ZeroDivisionError"),
-        ("broken = plug_in:Thing", "Thing = dict", "is no trainlog.Codec but a dict"),
+        ("broken = plug_in:Thing", "Thing = dict", "is not a trainlog.Codec but a dict"),
         ("broken = plug_in:Lines", PLUG_IN, "calls itself 'lines'"),
     ],
 )

@@ -7,8 +7,8 @@
 
     trainlog.open("run.flog").table("stats")["reward"]
 
-Errors are imported from `trainlog.errors`, everything else that is not here from its module. Names are imported when
-they are first used, so that ``import trainlog`` costs next to nothing.
+Errors are imported from `trainlog.errors`, and everything else that is not here from its module. Names are imported on
+first use, so that ``import trainlog`` costs next to nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:  # the names of _MODULE_OF once more, as type checkers do not run __getattr__; a test compares the two
+if TYPE_CHECKING:  # the names of _MODULE_OF again, because type checkers do not run __getattr__; a test compares them
     from trainlog.catalog.runs import runs as runs
     from trainlog.codec import Codec as Codec
     from trainlog.codec import Reader as Reader
@@ -83,8 +83,8 @@ else:  # hidden from type checkers, for which a module with a __getattr__ has ev
         "show": "notebook",
         "verify": "verification",
     }
-    _OF_THE_RUN = {"config": "integrations.wandb", "summary": "integrations.wandb"}  # others after each `init`
-    # Names that were once here, and where they are now; each use warns. Remove them in version 0.2.
+    _OF_THE_RUN = {"config": "integrations.wandb", "summary": "integrations.wandb"}  # each `init` replaces them
+    # Names that used to be here, and where they are now; each use warns. Remove them in version 0.2.
     _DEPRECATED = {
         "Background": "writers.background.Background",
         "ClosedLog": "errors.ClosedLog",

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """`trainlog.cli.main`; Ctrl-C while it is imported is no traceback either."""
+    """Run `trainlog.cli.main`; Ctrl-C during its import does not show a traceback either."""
     try:
         from trainlog import cli
 

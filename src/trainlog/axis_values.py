@@ -1,4 +1,4 @@
-"""Where frames are on an axis: which column says so, and what is made of it. Figures and dashboard ask this."""
+"""The places of frames on an axis: which column has them, and how they are computed. For figures and dashboard."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 GUIDES: Final = (Kind.STATS, Kind.CREATURE, Kind.EVOLUTION)
-"""Kinds whose frames tell where those of other kinds are on an axis, in the order of trust."""
+"""Kinds whose frames determine the places of other kinds on an axis, in the order of trust."""
 
-_SLACK: Final = 0.1  # of the length of an axis, by which events may stand before or behind it
+_SLACK: Final = 0.1  # share of the length of an axis by which events can be before or after it
 
 COMPUTED: Final = AxisKey("")
 """An axis without a column: the time of the frames, episodes by the events of their starts, or `continued`."""
@@ -48,15 +48,15 @@ def axis_key(
     """The column of an axis for frames of *kind*; None when they do not have that axis.
 
     Args:
-        conventions: of the log.
-        kind: of the frames.
-        name: of the axis.
-        keys: of the frames.
-        is_usable: whether a column has nothing but numbers, and two different finite ones or only one row.
-        has_starts: whether events say when episodes start. They tell where frames of all kinds are, but statistics
-            have a counter of their own.
+        conventions: the conventions of the log.
+        kind: the kind of the frames.
+        name: the name of the axis.
+        keys: the keys of the frames.
+        is_usable: whether a column has only numbers, and two different finite ones or only one row.
+        has_starts: whether events mark the starts of episodes. They determine the places of frames of all kinds, but
+            statistics have a counter of their own.
         has_summaries: whether statistics are summaries of episodes, see `trainlog.episode_summary.is_summary`. Their
-            axes go on from one episode to the next.
+            axes continue from one episode to the next.
 
     """
     if has_summaries and kind == Kind.STATS:
@@ -69,7 +69,7 @@ def axis_key(
 
 
 def is_added_up(conventions: Conventions, kind: Kind, key: AxisKey) -> bool:
-    """Whether the values of an axis may begin anew with each episode, and are made monotonic."""
+    """Whether the values of an axis can restart with each episode, and are made monotonic."""
     return key != COMPUTED and (kind == Kind.CREATURE or conventions.restarts(key.key))
 
 
@@ -87,19 +87,19 @@ def without_restarts(values: Floats) -> Floats:
 
 
 def continued(order: Ints, ends_at: Ints, ends: Floats, value: Floats | None, length: Floats | None) -> Floats:
-    """Where frames are in a log whose statistics are summaries of episodes: each episode goes on where one ended.
+    """Places of frames in a log whose statistics are summaries of episodes: each episode continues after the last.
 
-    An episode is what stands before its summary, whatever clocks say. What its summary says counts, not how many of its
-    steps were recorded. The last one may not be finished: its parts are those of an episode as long as the one before.
+    An episode consists of the frames before its summary, whatever the clocks say. The values of its summary count, not
+    the number of recorded steps. The last episode may be unfinished: it is assumed to be as long as the previous one.
 
     Args:
-        order: int64, shape (n,): where the frames stand among those of all kinds.
-        ends_at: int64, shape (episodes,): where the summaries stand; at least one.
-        ends: float64, shape (episodes,): where on the axis each episode ends, by its summary.
-        value: float64, shape (n,): where in its episode each frame is: its step, or its simulated time; None of frames
-            that do not say so, which are placed between the ends of episodes.
-        length: float64, shape (episodes,): steps of the episodes, for an axis of which a frame's *value* is no part:
-            that of episodes; None for others.
+        order: int64, shape (n,): the orders of the frames among those of all kinds.
+        ends_at: int64, shape (episodes,): the orders of the summaries; at least one.
+        ends: float64, shape (episodes,): where on the axis each episode ends, according to its summary.
+        value: float64, shape (n,): where in its episode each frame is: its step, or its simulated time; None for frames
+            without it, which are placed between the ends of episodes.
+        length: float64, shape (episodes,): steps of the episodes, for an axis whose unit is not that of *value*: that
+            of episodes; None for other axes.
 
     """
     ends = np.concatenate(([0.0], ends))
@@ -108,37 +108,36 @@ def continued(order: Ints, ends_at: Ints, ends: Floats, value: Floats | None, le
     which = np.searchsorted(ends_at, order)
     if length is None:
         return ends[which] + value
-    length = np.maximum(np.append(length, length[-1]), 1)  # of one that is not finished it is not known yet
+    length = np.maximum(np.append(length, length[-1]), 1)  # that of an unfinished episode is not known yet
     part: Floats = np.append(ends[1:] - 1, ends[-1])[which] + np.minimum(value / length[which], 1)
     return part
 
 
 def places_by_time(time: Floats, known: Floats, values: Floats) -> Floats:
-    """Where moments are on an axis, by frames of the times *known* that are at *values* of it, one or more.
+    """Places of moments on an axis, interpolated between one or more frames with times *known* and places *values*.
 
-    A moment between two frames is between their places, as far as it is between their times; one before the first or
-    after the last frame is where that one is.
+    A moment before the first frame or after the last one is at the place of that frame.
     """
     order = np.argsort(known, kind="stable")
     return np.interp(time, known[order], values[order])
 
 
 def places_of_events(by_time: Floats, own: Iterable[Floats], axis: Floats) -> Floats:
-    """Where events are: what they say themselves, or else *by_time*.
+    """Places of events on an axis: their own values, or else *by_time*.
 
-    What events say counts where it does not go back, as steps of an episode do, and is about as large as the *axis* of
-    the frames that it is drawn with.
+    Their own values count if they do not go back, as steps of an episode do, and are about as large as the *axis* of
+    the frames that they are drawn with.
 
     Args:
         by_time: float64, shape (events,).
-        own: columns of the events that may be the axis, the best first; NaN where an event does not say so.
+        own: columns of the events that can be the axis, the best first; NaN if an event has no value.
         axis: finite values of the frames, one or more.
 
     """
     places = by_time
     slack = _SLACK * (axis.max() - axis.min())
     low, high = axis.min() - slack, axis.max() + slack
-    for column in reversed([*own]):  # the best last: it wins
+    for column in reversed([*own]):  # the best comes last, and so takes precedence
         said = column[np.isfinite(column)]
         if len(said) and (said[1:] >= said[:-1]).all() and low <= said[0] and said[-1] <= high:
             places = np.where(np.isfinite(column), column, places)
@@ -146,7 +145,7 @@ def places_of_events(by_time: Floats, own: Iterable[Floats], axis: Floats) -> Fl
 
 
 def episodes_by_starts(starts: Floats, time: Floats) -> Floats:
-    """The number of the episode at each *time*, and its part that is done, from the times at which episodes start."""
+    """The number of the episode at each *time* plus its progress, from the times at which episodes start."""
     number = np.searchsorted(starts, time, side="right").astype(np.float64)
     return number + _episode_progress(number)
 

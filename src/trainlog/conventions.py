@@ -1,11 +1,11 @@
 """What the keys of a log mean: which are steps, rewards, positions, clocks; which matter most, which belong together.
 
 The names are those of Stable-Baselines3, CleanRL, RLlib, Lightning, Brax, rsl_rl and mjlab, RLSimion, and the first
-FLOG trainer. A log may say otherwise in its metadata::
+FLOG trainer. A log can name its own keys in its metadata::
 
     {"conventions": {"reward": "my_return", "step": ["env_frames"], "position": ["base_x", "base_y"]}}
 
-These keys go before the known ones. ``docs/conventions.md`` has all of them in a table.
+These keys take precedence over the known ones. ``docs/conventions.md`` has a table of all of them.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ __all__ = [
 AxisName = Literal["step", "episode", "time", "sim_time"]
 
 AXES: Final[tuple[AxisName, ...]] = get_args(AxisName)
-"""What metrics can be shown over; ``time`` is that of the frames themselves, and has no key."""
+"""The axes that metrics can be shown over; ``time`` is the time of the frames themselves, and has no key."""
 
 AXIS_ALIASES: Final[Mapping[str, AxisName]] = MappingProxyType({"sim": "sim_time"})
-"""Other names of axes, which programs that know an older version send."""
+"""Old names of axes, which programs written for an older version still send."""
 
 Meaning = Literal[
     "step",
@@ -82,36 +82,37 @@ EPISODE_END: Final = "episode_end"
 FUNCTION_SAMPLE: Final = "function_sample"
 
 SIMULATED_MODEL: Final = Kind.of(77)
-"""Of the frames with a simulated model, and the names of its elements."""
+"""The kind of the frames with a simulated model, and the names of its elements."""
 
 RUN_STATE: Final = Kind.of(82)
-"""Of the frames by which a recorder tells of the run after its header was written: ``{"trainlog": 1, "meta": {...},
-"end": {...}}``. They are no frames of the run: readers put what the last one says into the header."""
+"""The kind of the frames in which a recorder stores what it learns about the run after the header was written:
+``{"trainlog": 1, "meta": {...}, "end": {...}}``. They are not frames of the run: readers merge the last one into the
+header."""
 
 REWIND: Final = {"type": "rewind", "by": "trainlog"}
-"""Of the event by which a recorder says that training went back to the checkpoint of its ``step``."""
+"""The event with which a recorder records that training went back to the checkpoint of its ``step``."""
 
 RANK: Final = "rank"
-"""Of the process that wrote a frame, in logs of several."""
+"""The key of the process that wrote a frame, in logs of several processes."""
 
 SUMMARY: Final = "summary"
-"""In the metadata: what the run came to, by its own word."""
+"""The key in the metadata of the results that the run itself recorded."""
 
 WALL: Final = "wall"
-"""In the metadata, or in what the recorder found out: when the run began; in the event of a resumed log: when it was
-resumed; in seconds since 1970."""
+"""The key of a wall time, in seconds since 1970. In the metadata, or in the recorder's own facts: when the run began;
+in the event of a resumed log: when it was resumed."""
 
 SEED_KEYS: Final = ("seed", "args/seed", "config/seed")
-"""Where the metadata have the seed of a run; nested keys are joined by ``/``."""
+"""The keys of the seed in the metadata of a run; nested keys are joined by ``/``."""
 
 _TASK_KEYS: Final[tuple[tuple[str, ...], ...]] = (("creature", "task"), ("env_id",), ("env",))
 
 EVOLUTION_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {"best_fitness": "best", "avg_fitness": "avg", "best_distance": "dist"}
 )
-"""The FLOG format's own names of an evolution frame, and the names that its first trainer writes."""
+"""The names in an evolution frame: the FLOG format's own, and those that its first trainer writes."""
 
-# The keys of each meaning, the best first. Position is not among them, as it takes one key or two.
+# The keys of each meaning, the best first. Position is not among them, because it takes one key or two.
 _KEYS: Final[Mapping[Meaning, tuple[str, ...]]] = MappingProxyType(
     {
         "step": (
@@ -127,13 +128,13 @@ _KEYS: Final[Mapping[Meaning, tuple[str, ...]]] = MappingProxyType(
         ),
         "env": ("env",),
         "sim_time": ("sim_time", "simulation_time", "simulated_time", "experiment_sim_time", "episode_sim_time"),
-        # Wall clocks and counters: nothing is shown over them, and they are nothing to look at.
+        # Wall clocks and counters: they are neither axes nor metrics.
         "clock": (
             *("time", "timestamp", "walltime", "wall_time", "time_elapsed", "time/time_elapsed", "time_total_s"),
             *("tot_time", "training/walltime", "eval/walltime", "experiment_real_time", "episode_real_time"),
             *("index", "sub_index", "n_updates", "train/n_updates", "state_step", "state_crc"),
         ),
-        # What whole episodes came to, then what may be the reward of a step or an average, then evolution.
+        # Returns of whole episodes, then what can be the reward of a step or an average, then evolution.
         "reward": (
             *("return", "episode_return", "episode_reward", "episodic_return", "charts/episodic_return"),
             *("ep_rew_mean", "rollout/ep_rew_mean", "episode_reward_mean", "env_runners/episode_return_mean"),
@@ -162,7 +163,7 @@ _KEYS: Final[Mapping[Meaning, tuple[str, ...]]] = MappingProxyType(
         "quiet_events": (EPISODE_START, EPISODE_END, FUNCTION_SAMPLE),
     }
 )
-# Generalized coordinates begin with a place only where the first joint is free, so that the centre of mass goes first.
+# Generalized coordinates begin with a place only if the first joint is free, so the centre of mass goes first.
 _POSITIONS: Final[tuple[tuple[str, ...], ...]] = (("x", "y"), ("com",), ("pos",), ("qpos",))
 _STATE_MEANINGS: Final[tuple[Meaning, ...]] = ("qpos", "qvel", "heading", "speed", "behavior")
 
@@ -184,17 +185,17 @@ _LEARNING: Final = frozenset(
 _VALIDATION: Final = frozenset({"val", "valid", "validation", "test", "testing"})
 _MEASURES: Final = frozenset({"loss", "losses", "error", "accuracy", "acc"})
 _COST: Final = frozenset({"loss", "losses", "error"})
-# What the dashboard of the first FLOG trainer shows beside the reward and the behaviour of the robot.
+# What the dashboard of the first FLOG trainer shows in addition to the reward and the behaviour of the robot.
 _FLOG_LEARNING: Final = frozenset(
     {"actor_competence", "cpg_weight", "task_pe", "pred_error", "pf_pkc_weight", "correction_mag", "grc_sparseness"}
 )
-_FEWEST: Final = 3  # keys that share a first word and make a group
+_FEWEST: Final = 3  # keys with the same first word that make a group
 
 Usable = Callable[[str], bool]
 
 
 def task_of(meta: Mapping[str, Any]) -> str:
-    """The creature and the task of the metadata, or else the environment; empty for none."""
+    """The creature and the task in the metadata, or else the environment; empty if there is none."""
     for keys in _TASK_KEYS:
         if named := [str(meta[key]) for key in keys if meta.get(key) not in (None, "", "unknown")]:
             return ": ".join(named)
@@ -202,7 +203,7 @@ def task_of(meta: Mapping[str, Any]) -> str:
 
 
 def seed_of(meta: Mapping[str, Any], run: Mapping[str, Any] = MappingProxyType({})) -> Any:
-    """The seed of a run by its metadata, nested or flattened, or else by its command line; None where none is known."""
+    """The seed of a run from its metadata, nested or flattened, or else from its command line; None if unknown."""
     for key in SEED_KEYS:
         outer, _, inner = key.partition("/")
         nested = meta.get(outer)
@@ -213,7 +214,7 @@ def seed_of(meta: Mapping[str, Any], run: Mapping[str, Any] = MappingProxyType({
 
 
 def began_at(header: Header) -> float | None:
-    """When the run began, in seconds since 1970; None where its log does not say."""
+    """When the run began, in seconds since 1970; None if its log does not say."""
     found: Any = header.meta.get(WALL, header.run.get(WALL))
     return float(found) if _is_number(found) and math.isfinite(found) else None
 
@@ -222,8 +223,8 @@ class AxisKey(NamedTuple):
     """Where the values of an axis are.
 
     Attributes:
-        key: of the column.
-        factor: what its values are multiplied by: seconds of a step for simulated time, otherwise 1.
+        key: the key of the column.
+        factor: what its values are multiplied by: seconds per step for simulated time, otherwise 1.
 
     """
 
@@ -232,12 +233,12 @@ class AxisKey(NamedTuple):
 
 
 class Event(NamedTuple):
-    """An event's frame, taken apart.
+    """The parts of an event's frame.
 
     Attributes:
-        type: what happened; empty where the frame does not say.
-        message: for people; empty where there is none.
-        data: all else.
+        type: what happened; empty if the frame does not say.
+        message: a text for people; empty if there is none.
+        data: everything else.
 
     """
 
@@ -255,9 +256,9 @@ class Conventions:
     """What the keys of a log mean.
 
     Attributes:
-        keys: of each meaning but ``position``, the best first.
-        positions: what this log says of them: one key of a vector, or the two keys of x and y, the best first.
-        dt: seconds of simulated time in a step, or None.
+        keys: the keys of each meaning except ``position``, the best first.
+        positions: the positions that this log declares: one key of a vector, or the two keys of x and y, best first.
+        dt: seconds of simulated time per step, or None.
 
     """
 
@@ -279,7 +280,7 @@ class Conventions:
     def of(cls, header: Header) -> Conventions:
         """The conventions of a log: those of its metadata first, then its declared variables, then the known ones.
 
-        What is wrong in the metadata is left out with a `TrainlogWarning`.
+        Invalid conventions in the metadata are ignored with a `TrainlogWarning`.
         """
         dt: Any = header.meta.get("dt")
         dt = float(dt) if _is_number(dt) and 0 < dt < math.inf else None
@@ -301,7 +302,7 @@ class Conventions:
     # --- axes ---
 
     def axis(self, name: AxisName, keys: Iterable[str], is_usable: Usable = _always) -> AxisKey | None:
-        """Where *keys* have the axis of that name; None where they do not, and for the time of the frames."""
+        """Where *keys* have the axis of that name; None if they do not have it, and for the time of the frames."""
         if name == "time":
             return None
         keys = frozenset(keys)
@@ -313,7 +314,7 @@ class Conventions:
 
     @property
     def axis_keys(self) -> tuple[str, ...]:
-        """Every key that may be one of `axis`."""
+        """Every key that `axis` can return."""
         return tuple(key for name in AXES if name != "time" for key in self.keys[name])
 
     @staticmethod
@@ -321,38 +322,39 @@ class Conventions:
         """The axes that metrics are shown over by default, the best first.
 
         Args:
-            summaries: whether each frame tells of a whole episode.
+            summaries: whether each frame describes a whole episode.
 
         """
         return ("episode", "step", "time") if summaries else ("step", "episode", "time")
 
     @staticmethod
     def restarts(key: str) -> bool:
-        """Whether a clock begins anew with each episode."""
+        """Whether a clock restarts with each episode."""
         return key.startswith("episode_")
 
     def is_clock(self, key: str) -> bool:
-        """Whether a key is a clock or a counter, which metrics are shown over, and which is not shown itself."""
+        """Whether a key is a clock or a counter: metrics are shown over it, and it is not a metric itself."""
         return key in self._clocks or key.endswith(_CLOCK_ENDS)
 
     # --- metrics ---
 
     @staticmethod
     def is_numeric(numbers: int, words: int, different: int) -> bool:
-        """Whether a column of numbers and words is one of numbers, in which the words are gaps, as ``n/a`` is.
+        """Whether a column of numbers and words is numeric, so that the words are gaps, like ``n/a``.
 
-        It is one of words, which name states, when it has two different ones or more, and more of them than numbers.
+        It is a column of words, which name states, when it has at least two different words, and more words than
+        numbers.
 
         Args:
-            numbers: how many frames have a number, or a text that spells one; NaN is none.
-            words: how many have another text, which is not empty.
+            numbers: how many frames have a number, or a text that spells one; NaN does not count.
+            words: how many have another text that is not empty.
             different: how many different words there are.
 
         """
         return numbers > 0 and (different < 2 or words <= numbers)
 
     def reward(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
-        """The key of the return or reward: the best known one, or else the first that is called so."""
+        """The key of the return or reward: the best known one, or else the first whose name says so."""
         keys = list(keys)
         known = self.find("reward", keys, is_usable)
         return known or next((key for key in keys if _is_goal(key) and is_usable(key)), None)
@@ -361,7 +363,7 @@ class Conventions:
         """How much a metric matters.
 
         0 is what the training is about, 1 how the robot behaves, 2 what is close to the goal (terms of the reward),
-        3 the learning itself, 4 all else, 5 the physical state.
+        3 the learning itself, 4 everything else, 5 the physical state.
         """
         if kind == Kind.CREATURE:
             return 5
@@ -376,7 +378,7 @@ class Conventions:
         return 2 if words & _GOAL else 3 if words & _LEARNING else 4
 
     def rank(self, kind: Kind, key: str) -> tuple[int, int, int]:
-        """What metrics are sorted by: the tier, the better known reward or a validation, the shorter name."""
+        """The sort key of metrics: the tier, the better known reward or a validation, the shorter name."""
         tier, words = self.tier(kind, key), _words(key)
         place = 0
         if tier in (0, 3):
@@ -398,7 +400,7 @@ class Conventions:
     def groups(keys: Iterable[str]) -> dict[str, str]:
         """The group of each key, ``""`` for none.
 
-        What stands before the first ``/`` is the trainer's own group. Other keys are one when at least three begin
+        The part before the first ``/`` is the trainer's own group. Other keys form a group when at least three begin
         with the same word.
         """
         firsts = {key: key.partition("/")[0] if "/" in key else re.split(r"[_.]", key, maxsplit=1)[0] for key in keys}
@@ -411,16 +413,16 @@ class Conventions:
     # --- the physical state ---
 
     def position(self, sample: Mapping[str, Any]) -> tuple[str, ...]:
-        """The keys of the place of the robot: those of x and y, or that of a vector that begins with them.
+        """The keys of the position of the robot: those of x and y, or that of a vector that begins with them.
 
         ``pos`` and ``qpos`` are generalized coordinates. They count when they begin with the coordinates of a free
-        joint (a place and a unit quaternion); ``pos`` also when it has two or three numbers only.
+        joint (a place and a unit quaternion); ``pos`` also when it has only two or three numbers.
 
         Args:
             sample: a frame of physical state: numbers, and lists of numbers.
 
         Returns:
-            one key or two; none where the frame has no place.
+            one key or two; none if the frame has no position.
 
         """
         for keys in self.positions:  # the log says so, and is taken at its word
@@ -433,17 +435,17 @@ class Conventions:
 
     @property
     def all_positions(self) -> tuple[tuple[str, ...], ...]:
-        """All that `position` may return, the best first."""
+        """Everything that `position` can return, the best first."""
         return (*self.positions, *_POSITIONS)
 
     @property
     def position_keys(self) -> frozenset[str]:
-        """Every key that may be one of `position`."""
+        """Every key that `position` can return."""
         return frozenset(key for keys in self.all_positions for key in keys)
 
     @staticmethod
     def coordinates(sample: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[float, float] | None:
-        """The x and y that *keys*, from `position`, have in a frame; None where it lacks them."""
+        """The x and y that *keys*, from `position`, have in a frame; None if it lacks them."""
         values: list[Any] = [sample.get(key) for key in keys]
         if len(values) == 1 and isinstance(values[0], Sequence):
             values = list(values[0][:2])
@@ -458,11 +460,11 @@ class Conventions:
         return self.find("qvel", keys, is_usable)
 
     def behavior(self, keys: Iterable[str], is_usable: Usable = _always) -> str | None:
-        """The key that tells in words what the robot does."""
+        """The key that describes in words what the robot does."""
         return self.find("behavior", keys, is_usable)
 
     def objects(self, sample: Mapping[str, Any]) -> dict[str, str]:
-        """The other things whose place is in a frame, by name, and the keys of it: vectors of two or three numbers."""
+        """The other objects whose position is in a frame: its key by name, for vectors of two or three numbers."""
         positions = self.position_keys
         return {
             key.removesuffix(_OBJECT_END): key
@@ -475,7 +477,7 @@ class Conventions:
     # --- events ---
 
     def event(self, data: Mapping[Any, Any]) -> Event:
-        """The frame of an event, taken apart."""
+        """The type, the message and the other data of an event's frame."""
         keys = [key for key in data if isinstance(key, str)]
         kind, message = self.find("event_type", keys), self.find("event_message", keys)
         rest = {str(key): value for key, value in data.items() if key not in (kind, message)}
@@ -486,13 +488,13 @@ class Conventions:
         return self.find("event_type", keys)
 
     def is_quiet(self, event_type: str) -> bool:
-        """Whether events of that type are left out of charts: they are shown otherwise, or are no news."""
+        """Whether events of that type are left out of charts, as they are shown elsewhere or are not news."""
         return event_type in self.keys["quiet_events"]
 
     # --- for other programs ---
 
     def as_json(self) -> dict[str, Any]:
-        """All of it but the rules, for a page that is no Python: names of axes, and the keys of each meaning."""
+        """Everything except the rules, for programs not in Python: names of axes, and the keys of each meaning."""
         return {
             "axes": list(AXES),
             "axis_order": list(self.axis_order()),
@@ -503,7 +505,7 @@ class Conventions:
         }
 
     def describe(self, kind: Kind, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """What a page has to know of each of *keys*, the most important first.
+        """What a page needs to know about each of *keys*, the most important first.
 
         Returns:
             by key: ``clock``, whether it is one; ``tier``; ``group``, see `groups`.
@@ -522,13 +524,13 @@ def _words(key: str) -> list[str]:
 
 
 def _is_goal(key: str) -> bool:
-    """Whether the last part of a key says nothing but that it is a reward: ``mean_reward``, ``agent/return``."""
+    """Whether the last part of a key only says that it is a reward: ``mean_reward``, ``agent/return``."""
     words = set(_words(key.rpartition("/")[2]))
     return bool(words & _GOAL) and words <= _GOAL | _MEAN
 
 
 def _learning_place(words: Sequence[str]) -> int:
-    """Validation is 0, other losses and accuracies 1, all else 2: learning rates, entropy."""
+    """Validation is 0, other losses and accuracies 1, everything else 2: learning rates, entropy."""
     return 0 if not _VALIDATION.isdisjoint(words) else 1 if not _MEASURES.isdisjoint(words) else 2
 
 
@@ -550,15 +552,15 @@ def _text(value: Any) -> str:
 
 @lru_cache(16)
 def _known_alone(dt: float | None) -> Conventions:
-    """The conventions of a log that says nothing of its keys."""
+    """The conventions of a log that says nothing about its keys."""
     return Conventions(dt=dt)
 
 
 def _with_declared(header: Header) -> tuple[dict[Meaning, tuple[str, ...]], tuple[tuple[str, ...], ...]]:
-    """The known keys, and those of declared variables that are rewards, or states that are called like a known one."""
+    """The known keys, and those of declared variables that are rewards, or states with the name of a known one."""
     keys = dict(_KEYS)
     rewards = [variable.key for variable in header.variables if variable.role == "reward"]
-    if rewards:  # they are those of a step, as `reward` is; what an episode came to goes before
+    if rewards:  # they are rewards of a step, like `reward`; returns of episodes go before
         place = keys["reward"].index("reward")
         keys["reward"] = tuple(dict.fromkeys((*keys["reward"][:place], *rewards, *keys["reward"][place:])))
     states = {variable.name: variable.key for variable in header.variables if variable.role in ("state", "stat")}
@@ -570,7 +572,7 @@ def _with_declared(header: Header) -> tuple[dict[Meaning, tuple[str, ...]], tupl
 
 
 def _overrides(said: Any) -> Iterable[tuple[Meaning, tuple[str, ...]]]:
-    """What the metadata says, as far as it can be understood."""
+    """The conventions in the metadata, as far as they are valid."""
     if said is None:
         return
     if not isinstance(said, Mapping):
@@ -580,7 +582,7 @@ def _overrides(said: Any) -> Iterable[tuple[Meaning, tuple[str, ...]]]:
     for name, value in said.items():
         keys = [value] if isinstance(value, str) else value
         if name not in meanings:
-            _warn(f"{name!r:.80} is no meaning of a key; meanings are {', '.join(meanings)}")
+            _warn(f"{name!r:.80} is not a meaning of a key; meanings are {', '.join(meanings)}")
         elif not (isinstance(keys, list | tuple) and keys and all(isinstance(key, str) and key for key in keys)):
             _warn(f"the keys of {name!r} are a name or a list of names, not {value!r:.80}")
         elif name == "position" and len(keys) > 2:

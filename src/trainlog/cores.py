@@ -1,4 +1,4 @@
-"""How many cores there are for this process."""
+"""The number of cores available to this process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["core_count"]
 
 
 def core_count() -> int:
-    """How many cores this process may use: fewer than the machine has in a container, or under ``taskset``."""
+    """How many cores this process can use: fewer than the machine has in a container, or under ``taskset``."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS

@@ -1,4 +1,4 @@
-"""Frames as rows of CSV: what a cell says of a value is decided here."""
+"""Frames as rows of CSV: defines how a value is written in a cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainlog.table.values import flatten
 __all__ = ["NOT_UTF8", "cells_of"]
 
 NOT_UTF8: Final = "backslashreplace"
-"""How text that is not UTF-8 is encoded: so that the file is, and nothing is lost."""
+"""The error handler for text that is not valid UTF-8: the file stays valid, and nothing is lost."""
 
 
 def cells_of(frames: Iterable[Frame], keys: Sequence[str]) -> Iterator[list[Any]]:
@@ -26,7 +26,7 @@ def cells_of(frames: Iterable[Frame], keys: Sequence[str]) -> Iterator[list[Any]
         places.setdefault(key, []).append(place)
     empty: list[Any] = [""] * (1 + len(keys))
     for frame in frames:
-        row = empty.copy()  # of which a log with many keys fills few cells
+        row = empty.copy()  # a log with many keys fills few cells
         row[0] = frame.time
         for key, value in flatten(frame.data).items():
             for place in places.get(key, ()):

@@ -1,4 +1,4 @@
-"""Many runs as a frame of Dask."""
+"""Many runs as a Dask DataFrame."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_runs"]
 
-_BYTES = 32 << 20  # of the logs of a partition
+_BYTES = 32 << 20  # size of the logs of a partition
 
 
 def read_runs(
@@ -30,21 +30,21 @@ def read_runs(
     partition_bytes: int = _BYTES,
     **rows: Unpack[RowChoice],
 ) -> dask.dataframe.DataFrame:
-    """The rows of all runs as a frame of Dask: ``run``, ``task``, ``seed``, ``time``, then the columns of the logs.
+    """The rows of all runs as a Dask DataFrame: ``run``, ``task``, ``seed``, ``time``, then the columns of the logs.
 
-    The columns have pandas' types for Arrow. Columns that a query does not need are not read. The plan is made here,
-    where the catalog is; the workers must see the logs under the same paths.
+    The columns have pandas' Arrow types. Columns that a query does not need are not read. The plan is made in this
+    process, where the catalog is; the workers must see the logs under the same paths.
 
     Args:
-        where: folders, patterns and logs, or what `trainlog.runs` gave.
-        kind: of which frames.
+        where: folders, patterns and logs, or the result of `trainlog.runs`.
+        kind: the kind of the frames.
         filter: which runs, see docs/runs.md.
         on_error: as for `trainlog.runs`.
-        partition_bytes: bytes of the logs of a partition, about.
-        rows: which of them, and which of their columns: ``keys``, ``time``, ``steps``, ``last``, as for `Runs.table`.
+        partition_bytes: the approximate size of the logs of a partition, in bytes.
+        rows: which rows and columns: ``keys``, ``time``, ``steps``, ``last``, as for `Runs.table`.
 
     Raises:
-        MissingExtra: without Dask's data frames and pyarrow.
+        MissingExtra: without Dask DataFrame and pyarrow.
         LogNotFound, ExpressionError, DamagedLog: as `trainlog.runs` and `Runs.filter`.
         KeyError: when no run has one of *keys*.
 
@@ -62,7 +62,7 @@ def read_runs(
 
 
 class _Read:
-    """What a task of Dask calls; Dask asks for fewer columns by `columns`, as it does of its own readers."""
+    """The function of a Dask task; Dask requests fewer columns by `columns`, as with its own readers."""
 
     def __call__(self, fragment: Fragment, columns: Sequence[str] | None = None) -> pandas.DataFrame:
         return _pandas((fragment if columns is None else fragment.select(columns)).arrow())

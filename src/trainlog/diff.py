@@ -1,4 +1,4 @@
-"""A run beside another: metadata, keys, last values, and where their metrics part."""
+"""Compares two runs: metadata, keys, last values, and where their metrics diverge."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from trainlog.table.values import flatten
 
 __all__ = ["Change", "Diff", "LeftOut", "MetricDiff", "diff"]
 
-_OF_ONE_RUN: Final = frozenset({"began", "wall", "pid"})  # facts of the provenance that differ in any two runs
+_OF_ONE_RUN: Final = frozenset({"began", "wall", "pid"})  # facts of the provenance that differ between any two runs
 _BLOCKS: Final = 50  # parts of training whose means are compared
-_VALUES: Final = 8  # of a run in each of them; means of fewer are not normal enough
-_FEWEST: Final = 3  # values of a run that say anything about its noise
-_SERIES: Final = 20  # means of parts that say how their differences scatter
-_FALSE_ALARMS: Final = 0.05  # probability that a metric of two equal runs is said to differ
-_ROUNDING: Final = 1e-9  # relative; metrics without noise may differ by this
+_VALUES: Final = 8  # values of a run in each part; means of fewer are not normal enough
+_FEWEST: Final = 3  # values of a run that are needed to estimate its noise
+_SERIES: Final = 20  # means of parts that are needed to estimate the scatter of their differences
+_FALSE_ALARMS: Final = 0.05  # probability that a metric of two equal runs is reported to differ
+_ROUNDING: Final = 1e-9  # relative; metrics without noise can differ by this
 
 
 class Change(NamedTuple):
     """A fact that differs, such as a key of the metadata.
 
     Attributes:
-        name: of the fact.
-        a, b: its value in each run; None where it is absent, as ``only`` says.
-        only: ``a`` or ``b`` when only that run has it; else empty.
+        name: the name of the fact.
+        a, b: its value in each run; None if it is absent, see ``only``.
+        only: ``a`` or ``b`` when only that run has it; otherwise empty.
 
     """
 
@@ -49,8 +49,8 @@ class LeftOut(NamedTuple):
     """A column of both runs that could not be compared.
 
     Attributes:
-        name: of the column, with the type of the episodes.
-        reason: why.
+        name: the name of the column, with the type of the episodes.
+        reason: why it was left out.
 
     """
 
@@ -64,15 +64,15 @@ class MetricDiff:
 
     Attributes:
         metric: the column.
-        part: the type of the episodes, where there are several.
-        a, b: the last values, be they NaN or infinite; None for a column of words or vectors, and for no value.
-        axis: the name of the x axis; ``time`` where there is no better one.
+        part: the type of the episodes, if there are several.
+        a, b: the last values, even if NaN or infinite; None for a column of words or vectors, and for no value.
+        axis: the name of the x axis; ``time`` if there is no better one.
         first: the first x at which the runs differ; None when they do not, or share no x.
         noise: the standard deviation of the noise of the difference between two values; 0 for an exact comparison.
-        largest: the largest difference: of the means of the compared parts, or of two values; of a vector that of the
+        largest: the largest difference: of the means of the compared parts, or of two values; for a vector that of the
             element that differs most.
-        note: what differs, where it is not a finite number: ``not finite in b``, ``in [2]`` for an element of a vector,
-            ``no common steps`` and ``only in a``, where nothing could be compared.
+        note: what differs, if it is not a finite number: ``not finite in b``, ``in [2]`` for an element of a vector,
+            ``no common steps`` and ``only in a`` if nothing could be compared.
 
     """
 
@@ -105,10 +105,10 @@ class Diff:
         a, b: the names of the runs.
         exact: whether all values were compared one by one.
         meta: what differs in the metadata.
-        run: what differs in where the runs come from, and in how they ended.
+        run: what differs in the provenance of the runs, and in how they ended.
         frames: kinds with different numbers of frames.
         keys: keys that only one run has.
-        metrics: all metrics of both runs; those that differ come first, by where.
+        metrics: all metrics of both runs; those that differ come first, ordered by where they differ.
         left_out: columns of both runs that could not be compared, with the reason.
 
     """
@@ -130,33 +130,33 @@ class Diff:
 
     @property
     def same(self) -> bool:
-        """Whether no metric differs and both runs have the same keys; exact: also the same number of frames."""
+        """Whether no metric differs and both runs have the same keys; if exact, also the same numbers of frames."""
         return not self.differing and not self.keys and not (self.exact and self.frames)
 
 
 def diff(a: Run, b: Run, *, exact: bool = False, ignore: Sequence[str] = ()) -> Diff:
     """Compare two runs.
 
-    By default a metric differs where the means of a part of training differ by more than the noise of both runs: the
+    By default a metric differs if the means of a part of training differ by more than the noise of both runs: the
     x axis is cut into at most 50 parts of at least 8 values, and a difference counts when it is improbable (5 % for the
     whole metric, by Student's t and Bonferroni). The noise is estimated from the second differences of successive
-    values, where the whole run and the part differ by the larger one; from 20 parts on, it is at least that of the
-    differences of the means, so that noise which is correlated over less than a part is no difference. Noise that is
-    correlated over longer times is one: docs/plot.md has how often.
+    values, for the whole run and for the part, and the larger estimate is used. With at least 20 parts, the noise is at
+    least that of the differences of the means, so that noise correlated over less than a part is not a difference.
+    Noise correlated over longer times is; docs/plot.md says how often.
 
-    A value that is not finite is a difference where the other run has finite values only, or by more than chance where
-    it has not. A vector is compared by its elements. Other columns, such as words, are compared step by step, without
-    any noise. Clocks and counters are the x axis, and not compared.
+    A value that is not finite is a difference if the other run has only finite values; if both have such values, they
+    count when they differ by more than chance. A vector is compared by its elements. Other columns, such as words, are
+    compared step by step, without any noise. Clocks and counters are the x axis, and are not compared.
 
     With *exact*, every value of every column of every frame is compared, in the order of the frames, as for two runs of
-    the same seed. Times of the frames are not: they are those of a clock.
+    the same seed. Times of the frames are not compared, because they come from a clock.
 
     Source of the estimate of the noise: Gasser, Sroka & Jennen-Steinmetz 1986, "Residual variance and residual pattern
     in nonlinear regression".
 
     Args:
         a: a run.
-        b: the run beside it.
+        b: the run to compare it with.
         exact: compare values, not means of parts.
         ignore: patterns of keys that are left out, such as ``time/*``.
 
@@ -170,7 +170,7 @@ def diff(a: Run, b: Run, *, exact: bool = False, ignore: Sequence[str] = ()) -> 
     left_out: list[LeftOut] = []
     for kind in Kind:
         columns = [[key for key in side[kind] if not _fits(key, ignore)] for side in sides]
-        # A run without any event logs none of this kind; one without any other frame has lost what the other has.
+        # A run without events does not log any; a run without frames of another kind has lost what the other one has.
         if kind != Kind.EVENT or all(side[kind].rows for side in sides):
             keys += [Change(f"{kind}:{key}", key, None, "a") for key in columns[0] if key not in sides[1][kind]]
             keys += [Change(f"{kind}:{key}", None, key, "b") for key in columns[1] if key not in sides[0][kind]]
@@ -195,7 +195,7 @@ def diff(a: Run, b: Run, *, exact: bool = False, ignore: Sequence[str] = ()) -> 
 
 
 def _provenance(header: Header) -> dict[str, Any]:
-    """Where a run comes from, without what no two runs share; of the patch only which it is."""
+    """Where a run comes from, without the facts that no two runs share; the patch is reduced to size and hash."""
     found = {key: value for key, value in flatten(header.run).items() if key not in _OF_ONE_RUN}
     if "git/patch" in found:
         text = str(found["git/patch"]).encode("utf-8", "surrogateescape")
@@ -215,7 +215,7 @@ def _changes(a: dict[str, Any], b: dict[str, Any]) -> Iterator[Change]:
             yield Change(key, a[key], None, "a")
         elif key not in a:
             yield Change(key, None, b[key], "b")
-        elif repr(a[key]) != repr(b[key]):  # which NaN is equal in
+        elif repr(a[key]) != repr(b[key]):  # so that NaN equals NaN
             yield Change(key, a[key], b[key])
 
 
@@ -273,7 +273,7 @@ def _numbers(a: Run, b: Run, metric: Metric, axis: Any, alarms: float) -> Iterat
 
 
 def _vector(a: Run, b: Run, metric: Metric, axis: Any, length: int) -> Iterator[MetricDiff | LeftOut]:
-    """Compare a column of vectors by its elements, so that a false alarm of the whole is as seldom as of a number."""
+    """Compare a column of vectors by its elements, with the same false alarm rate for the whole as for a number."""
     found: dict[str, list[MetricDiff]] = {}
     for number in range(length):
         for one in _numbers(a, b, metric._replace(part=number), axis, _FALSE_ALARMS / length):
@@ -290,13 +290,13 @@ def _vector(a: Run, b: Run, metric: Metric, axis: Any, length: int) -> Iterator[
 
 
 def _by_step(a: Run, b: Run, metric: Metric, axis: Any) -> MetricDiff | LeftOut:
-    """Compare the values of a column that are no numbers at each x that both runs have."""
+    """Compare the values of a column of non-numbers at each x that both runs have."""
     places = [run.axis_values(metric.kind, axis) for run in (a, b)]
     known = [np.flatnonzero(np.isfinite(x)) for x in places]
     x_a, x_b = (x[own] for x, own in zip(places, known, strict=True))
     common, *rows = np.intersect1d(x_a, x_b, return_indices=True)
     if not len(common):
-        return LeftOut(str(metric), "its values are no numbers, and the runs have no step in common")
+        return LeftOut(str(metric), "its values are not numbers, and the runs have no step in common")
     one, two = (
         run.columns(metric.kind).table.column(metric.key).take(own[chosen])
         for run, own, chosen in zip((a, b), known, rows, strict=True)
@@ -307,7 +307,7 @@ def _by_step(a: Run, b: Run, metric: Metric, axis: Any) -> MetricDiff | LeftOut:
 
 
 def _in_order(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """A curve in the order of x."""
+    """A curve sorted by x."""
     order = np.argsort(x, kind="stable")
     return x[order], y[order]
 
@@ -315,7 +315,7 @@ def _in_order(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 def _not_finite(
     curves: Sequence[tuple[Floats, Floats]], low: float, high: float, alarms: float
 ) -> tuple[float | None, str]:
-    """The first x at which one run is NaN or infinite and the other one is not, and which one that is."""
+    """The first x at which one run is NaN or infinite and the other is not, and a note that names the run."""
     odd = [(x, (~np.isfinite(y)).astype(np.float64)) for x, y in curves]
     places = [x[(y > 0) & (x >= low) & (x <= high)] for x, y in odd]
     for name, own, other in (("a", places[0], places[1]), ("b", places[1], places[0])):
@@ -328,8 +328,8 @@ def _not_finite(
 def _variance(y: Floats) -> tuple[float, float]:
     """The variance of the noise of a curve, and its degrees of freedom; 0 and 1 for fewer than three values.
 
-    Second differences, so that a slope is no noise; those of independent values have six times their variance, and
-    are correlated by -2/3 and 1/6 with the next ones, which leaves about half as many degrees of freedom.
+    It uses second differences, so that a slope is not noise; those of independent values have six times their variance,
+    and are correlated by -2/3 and 1/6 with the next ones, which leaves about half as many degrees of freedom.
     """
     count = len(y) - _FEWEST + 1
     if count < 1:
@@ -366,7 +366,7 @@ def _part_ways_scaled(
         count = np.bincount(number, minlength=blocks)
         with np.errstate(invalid="ignore", divide="ignore"):
             means.append(np.bincount(number, y[inside], minlength=blocks) / count)
-            # Where a part has more noise than the whole, as at the start of a training or at an outlier, its own.
+            # A part with more noise than the whole, as at the start of a training or at an outlier, uses its own noise.
             squares = np.diff(y[inside], 2) ** 2 / 6
             own = np.bincount(number[1:-1], squares, minlength=blocks) / np.bincount(number[1:-1], minlength=blocks)
             errors.append(np.fmax(own, variance) / count)

@@ -1,4 +1,4 @@
-"""Frames and events of each environment, out of those that tell of one environment, or of many at once."""
+"""Splits frames and events, which hold one environment or many at once, by environment."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ Ints = npt.NDArray[np.int64]
 
 
 class EnvironmentKey(NamedTuple):
-    """Whose episodes: the process, and its environment."""
+    """Identifies an environment: the process, and the environment within it."""
 
     rank: Any
     env: Any
 
     def __str__(self) -> str:
-        """Its name: its number, behind the rank of its process where there is one."""
+        """Its name: its number, after the rank of its process if there is one."""
         return "/".join(str(one) for one in self if one is not None)
 
 
@@ -52,7 +52,7 @@ class EpisodeMark(NamedTuple):
 
 
 def episode_marks(events: Table, order: Ints, conventions: Conventions) -> Iterator[EpisodeMark]:
-    """The marks among *events*, which stand at *order* in the log; one of several environments is as many."""
+    """The marks among *events*, whose orders in the log are *order*; an event of N environments gives N marks."""
     kind = conventions.event_type(events)
     if kind is None:
         return
@@ -65,11 +65,11 @@ def episode_marks(events: Table, order: Ints, conventions: Conventions) -> Itera
 
 
 def by_environment(data: Mapping[Any, Any], key: str | None) -> Iterator[tuple[Any, Mapping[Any, Any]]]:
-    """Yield the data of one frame by environment: the environment, None without one, and its part of the data.
+    """Yield the data of one frame by environment: the environment, None if there is none, and its part of the data.
 
     Args:
-        data: of a frame or event, see `episodes`.
-        key: that of the environment.
+        data: the data of a frame or event, see `episodes`.
+        key: the key of the environment.
 
     """
     env = None if key is None else data.get(key)
@@ -97,9 +97,9 @@ class EnvironmentRows:
     """The rows of one environment in a batch.
 
     Attributes:
-        table, order: of the batch, or of a part of it.
-        rows: which of them, rising; None for all.
-        place: which of the environments of a frame, and how many there are; None for frames of one environment.
+        table, order: the table and the orders of the batch, or of a part of it.
+        rows: the indices of its rows, ascending; None means all.
+        place: the index of the environment in a frame, and their number; None for frames of one environment.
 
     """
 
@@ -110,11 +110,11 @@ class EnvironmentRows:
 
     @property
     def places(self) -> Ints:
-        """Where its rows stand in the log."""
+        """The orders of its rows in the log."""
         return self.order if self.rows is None else self.order[self.rows]
 
     def between(self, begin: int, end: int | None) -> tuple[Ints, Table] | None:
-        """The rows behind the place *begin* of the log and before *end*, and where they stand; None without any."""
+        """The orders and the table of the rows after the order *begin* and before *end*; None if there are none."""
         order = self.places
         first = int(np.searchsorted(order, begin, "right"))
         last = len(order) if end is None else int(np.searchsorted(order, end))
@@ -132,7 +132,7 @@ class EnvironmentRows:
 
 
 def together(several: Sequence[EnvironmentRows], begin: int = -1, end: int | None = None) -> tuple[Ints, Table] | None:
-    """As `EnvironmentRows.between`, of frames of several shapes that tell of one environment."""
+    """Like `EnvironmentRows.between`, for frames of several shapes that hold the same environment."""
     parts = [part for part in (rows.between(begin, end) for rows in several) if part is not None]
     if len(parts) < 2:
         return parts[0] if parts else None
@@ -142,7 +142,7 @@ def together(several: Sequence[EnvironmentRows], begin: int = -1, end: int | Non
 
 
 def _of_place(column: Column, rows: Ints, place: int, count: int) -> Column:
-    """Of *rows* the values of one environment; what is no list of *count* values is the same for all."""
+    """The values of one environment in *rows*; a value that is not a list of *count* items applies to all."""
     values, state = column.values, None if column.state is None else column.state[rows]
     if values.ndim > 1:
         return Column(values[rows, place] if values.shape[1] == count else values[rows], state)
@@ -159,9 +159,9 @@ def steps_by_environment(
     """The rows of a batch by process and environment.
 
     Args:
-        table: of the batch.
-        order: int64, shape (rows,), rising: where each row stands in the log.
-        conventions: of the log.
+        table: the table of the batch.
+        order: int64, shape (rows,), ascending: the order of each row in the log.
+        conventions: the conventions of the log.
 
     """
     found: dict[EnvironmentKey, list[EnvironmentRows]] = {}
@@ -183,16 +183,16 @@ def steps_by_environment(
 
 
 def last_environment(grouped: Mapping[EnvironmentKey, Sequence[EnvironmentRows]]) -> EnvironmentKey | None:
-    """Which environment of `steps_by_environment` has the last row, the first of several; None where there is no row.
+    """The environment of `steps_by_environment` with the last row, the first of several; None if there are no rows.
 
-    It is the one whose path is shown, as paths of several are no path.
+    Its path is the one that is shown, because the paths of several environments do not make one path.
     """
     ends = {key: max(int(one.places[-1]) for one in rows) for key, rows in grouped.items()}
     return max(ends, key=lambda key: ends[key], default=None)
 
 
 def _by_value(table: Table, order: Ints, name: str | None) -> Iterator[tuple[Any, Table, Ints]]:
-    """The parts of *table* that have one value in the column *name*, None for those without."""
+    """The parts of *table* with the same value in the column *name*; the value is None for rows without one."""
     if name is None or name not in table:
         yield None, table, order
         return
@@ -205,7 +205,7 @@ def _by_value(table: Table, order: Ints, name: str | None) -> Iterator[tuple[Any
 
 
 def _by_count(table: Table, order: Ints, name: str | None) -> Iterator[tuple[int, Table, Ints]]:
-    """The parts of *table* whose frames tell of as many environments each; -1 for frames of one."""
+    """The parts of *table* whose frames hold the same number of environments; -1 for frames of one environment."""
     if name is None or name not in table:
         yield -1, table, order
         return
@@ -225,20 +225,20 @@ def _by_count(table: Table, order: Ints, name: str | None) -> Iterator[tuple[int
     for count, rows in groups:
         if len(groups) == 1:
             yield count, table, order
-        else:  # made anew, as columns of lists of several lengths are objects
+        else:  # converted again, because columns of lists of different lengths are objects
             part = table.rows_where(rows)
             yield count, dense_table(part), order[rows]
 
 
 def _dense(column: Column) -> npt.NDArray[Any]:
-    """A column of lists of one length as an array of shape (rows, length)."""
+    """A column of lists of the same length as an array of shape (rows, length)."""
     if column.values.ndim > 1:
         return column.values
     return np.stack([objects(list(one)) for one in column.values])
 
 
 def dense_table(part: Table) -> Table:
-    """*part* with arrays where its columns are objects only because of what stood beside its rows."""
+    """*part* with arrays for columns that are objects only because of the rows that were around its own."""
     columns: dict[str, Column | SparseColumn] = {}
     for key in part:
         column = part.column(key)
@@ -254,7 +254,7 @@ def dense_table(part: Table) -> Table:
 
 
 def _rows_by_value(values: npt.NDArray[Any]) -> list[tuple[Any, Ints]]:
-    """Each value and its rows, rising; None for NaN, which stands for what is absent."""
+    """Each value and its rows, ascending; None for NaN, which stands for an absent value."""
     is_plain = values.ndim == 1 and values.dtype.kind in "iub"
     if is_plain and len(values) and (values == values[0]).all():
         return [(values[0].item(), np.arange(len(values)))]
@@ -272,7 +272,7 @@ def _rows_by_value(values: npt.NDArray[Any]) -> list[tuple[Any, Ints]]:
 
 
 def _hashable(value: Any) -> Any:
-    """*value* as the name of an environment: a whole number is an int, as beside frames without one it is a float."""
+    """*value* as the name of an environment: an integral float becomes an int (absent rows make a column float)."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if value is None or isinstance(value, int | float | str | bytes) else str(value)

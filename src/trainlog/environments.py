@@ -1,6 +1,6 @@
-"""EnvironmentRecorder and VectorRecorder: the steps and the episodes of one environment, or of many in one frame each.
+"""EnvironmentRecorder and VectorRecorder: the steps and episodes of one environment, or of many in a shared frame.
 
-``docs/environments.md`` has the keys. `trainlog.episodes` reads them apart again.
+``docs/environments.md`` lists the keys. `trainlog.episodes` separates the environments again.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Ints = npt.NDArray[np.int64]
 Autoreset = Literal["next_step", "same_step", "disabled"] | enum.Enum  # or Gymnasium's AutoresetMode
 AUTORESETS: Final = ("next_step", "same_step", "disabled")
 
-# What the next row of an environment is: a step of its episode, the first step of one, its reset, or nothing.
+# What the next row of an environment is: a step of its episode, the first step of an episode, its reset, or nothing.
 _OPEN, _BEGINS, _RESETS, _ENDED = range(4)
 
 
 class Log(Protocol):
-    """What a recorder is asked for here."""
+    """The methods of a recorder that are used here."""
 
     def record_creature_frame(self, timestamp: float | None, data: Mapping[str, Any], /) -> None: ...
     def record_stats_frame(self, timestamp: float | None, stats: Mapping[str, Any], /) -> None: ...
@@ -42,7 +42,7 @@ class Log(Protocol):
 
 
 def leaves(value: Any) -> Any:
-    """An observation or action as a frame holds it: what is a tuple becomes a map with the keys "0", "1", and so on."""
+    """An observation or action as a frame holds it: a tuple becomes a map with the keys "0", "1", and so on."""
     if isinstance(value, Mapping):
         return {str(key): leaves(one) for key, one in value.items()}
     if isinstance(value, tuple):
@@ -52,14 +52,14 @@ def leaves(value: Any) -> Any:
 
 
 class Settings(TypedDict, total=False):
-    """What every recorder of environments, and every wrapper, can be told; all of it by keyword.
+    """The settings of every environment recorder and every wrapper; all are keyword arguments.
 
     Attributes:
-        every: record every n-th step of an episode only, the first and the last in any case. The end of each episode
-            tells its whole length and return. 1 by default.
+        every: record only every n-th step of an episode, and always the first and the last. The end of each episode
+            records its full length and return. 1 by default.
         env_id: the number of the environment in the log, or of the first of several; 0 by default. Other environments
-            of the same log have other numbers.
-        step: how many steps there were before, of a resumed run; 0 by default.
+            in the same log need other numbers.
+        step: how many steps a resumed run had before; 0 by default.
         episode_type: what the episodes are for, ``training`` (by default) or ``evaluation``.
         stats: also record a stats frame at the end of each episode: ``step``, ``episode``, ``env``, ``return``,
             ``length``. True by default.
@@ -74,7 +74,7 @@ class Settings(TypedDict, total=False):
 
 
 class _Recorder:
-    """What both recorders share: the settings, and how an episode's events are written."""
+    """The part that both recorders share: the settings, and writing the events of an episode."""
 
     def __init__(
         self,
@@ -113,24 +113,24 @@ class _Recorder:
 
 
 class EnvironmentRecorder(_Recorder):
-    """Records the steps of one environment, a creature frame each, and the events of its episodes.
+    """Records the steps of one environment, one creature frame per step, and the events of its episodes.
 
     Attributes:
-        steps: how many steps there were, those that were not recorded included.
+        steps: how many steps there were, including those that were not recorded.
         episodes: how many episodes ended.
 
     """
 
     def __init__(self, log: Log, **settings: Unpack[Settings]) -> None:
-        """Begin.
+        """Create a recorder that writes to *log*.
 
         Args:
             log: a `trainlog.TrainingRecorder`.
             **settings: see `Settings`.
 
         Raises:
-            TypeError: for what is no whole number.
-            ValueError: for numbers below the least.
+            TypeError: for a setting that must be an integer and is not.
+            ValueError: for a number below its minimum.
 
         """
         super().__init__(log, **settings)
@@ -140,22 +140,22 @@ class EnvironmentRecorder(_Recorder):
         self._return = 0.0
 
     def reset(self, obs: Any = None) -> None:
-        """An episode begins with the next step. One that is open stays without an end."""
+        """Begin an episode with the next step. An open episode stays without an end."""
         self._begins, self._start = True, snapshot(leaves(obs))
 
     @property
     def is_due(self) -> bool:
-        """Whether the next step is recorded whatever comes of it."""
+        """Whether the next step is recorded in any case."""
         return self._every == 1 or self._begins or self._length % self._every == 0
 
     def step(self, reward: float, terminated: bool, truncated: bool, data: Mapping[str, Any] | None = None) -> None:
         """Record a step.
 
         Args:
-            reward: of the step.
-            terminated: whether the episode came to an end of its own.
-            truncated: whether it was cut off.
-            data: more keys of the frame.
+            reward: the reward of the step.
+            terminated: whether the episode reached a terminal state.
+            truncated: whether the episode was cut off.
+            data: more keys for the frame.
 
         Raises:
             As `trainlog.TrainingRecorder.record_creature_frame`.
@@ -164,7 +164,7 @@ class EnvironmentRecorder(_Recorder):
         reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
         is_due, begins, start, before = self.is_due, self._begins, self._start, self.steps
         done = terminated or truncated
-        # All is counted before anything is recorded, so that an error of the log costs frames alone.
+        # Everything is counted before anything is recorded, so that an error of the log costs only frames.
         if begins:
             self._start, self._length, self._return = None, 0, 0.0
         self._begins = done
@@ -185,10 +185,10 @@ class EnvironmentRecorder(_Recorder):
 
 
 class VectorRecorder(_Recorder):
-    """Records the steps of several environments that go on together, one creature frame for all of them.
+    """Records the steps of several environments that step together, one creature frame for all of them.
 
     Attributes:
-        steps: how many steps all environments made together, those that were not recorded included.
+        steps: how many steps all environments made in total, including those that were not recorded.
         episodes: how many episodes ended.
 
     """
@@ -196,19 +196,19 @@ class VectorRecorder(_Recorder):
     def __init__(
         self, log: Log, num_envs: int, autoreset: Autoreset = "next_step", **settings: Unpack[Settings]
     ) -> None:
-        """Begin.
+        """Create a recorder that writes to *log*.
 
         Args:
             log: a `trainlog.TrainingRecorder`.
-            num_envs: how many environments.
-            autoreset: how an environment is reset after the end of its episode, as Gymnasium has it, as text or as
-                its ``AutoresetMode``. ``next_step``: by the next step, which is none of an episode. ``same_step``: at
-                once. ``disabled``: by a call of `reset`.
+            num_envs: the number of environments.
+            autoreset: how an environment is reset after the end of its episode, as in Gymnasium: a string or its
+                ``AutoresetMode``. ``next_step``: by the next step, which belongs to no episode. ``same_step``: at
+                once. ``disabled``: by a call to `reset`.
             **settings: see `Settings`.
 
         Raises:
-            TypeError: for what is no whole number.
-            ValueError: for a mode that is not known, and numbers below the least.
+            TypeError: for an argument that must be an integer and is not.
+            ValueError: for an unknown mode, and for a number below its minimum.
 
         """
         super().__init__(log, **settings)
@@ -227,11 +227,11 @@ class VectorRecorder(_Recorder):
         self._warned = False
 
     def reset(self, obs: Any = None, mask: Any = None) -> None:
-        """Episodes begin with the next step; those that are open stay without an end.
+        """Begin episodes with the next step. Open episodes stay without an end.
 
         Args:
-            obs: what the environments were reset to: an array of shape (num_envs, ...), or maps of such.
-            mask: bools, shape (num_envs,): only these environments.
+            obs: the observations after the reset: an array of shape (num_envs, ...), or maps of such arrays.
+            mask: bools, shape (num_envs,): reset only these environments.
 
         Raises:
             ValueError: when *mask* or *obs* has another shape.
@@ -254,13 +254,13 @@ class VectorRecorder(_Recorder):
 
         Args:
             reward: numbers, shape (num_envs,).
-            terminated: bools, shape (num_envs,): which episodes came to an end of their own.
+            terminated: bools, shape (num_envs,): which episodes reached a terminal state.
             truncated: bools, shape (num_envs,): which were cut off.
-            obs: what was observed, by environment: an array of shape (num_envs, ...), or maps and tuples of such.
-            final_obs: with the mode ``same_step``, by environment what was observed at the end of the episode, as
-                ``obs`` has what it was reset to; a sequence of length num_envs, of which only the rows count whose
-                episode ends. Without it the frames of such steps have no ``obs``.
-            data: more keys of the frame; arrays of num_envs rows are by environment.
+            obs: the observations by environment: an array of shape (num_envs, ...), or maps and tuples of such arrays.
+            final_obs: with the mode ``same_step``, the last observation of each episode that ends, because ``obs``
+                holds the one after the reset. A sequence of length num_envs; rows of other episodes are ignored.
+                Without it the frames of such steps have no ``obs``.
+            data: more keys for the frame; arrays with num_envs rows are by environment.
 
         Raises:
             ValueError: when an array has another shape; nothing is recorded.
@@ -275,7 +275,7 @@ class VectorRecorder(_Recorder):
         done = terminations | truncations
         obs = self._by_row("obs", obs)
         env, real, begun, before = self._ids, None, None, self.steps
-        # All is counted before anything is recorded, so that an error of the log costs frames alone.
+        # Everything is counted before anything is recorded, so that an error of the log costs only frames.
         if not self._all_open:
             real, begun = self._advance(obs)
             if real.all():
@@ -311,7 +311,7 @@ class VectorRecorder(_Recorder):
                 if last is not None:
                     frame["obs"] = last
                 elif not self._warned:
-                    self._warn("the final observations were not given, so that the frames of last steps have no obs")
+                    self._warn("the final observations were not given, so the frames of last steps have no obs")
             self._log.record_creature_frame(None, frame)
         if ended is not None:
             self._record_ends(ended, terminations, truncations)
@@ -325,7 +325,7 @@ class VectorRecorder(_Recorder):
         return row
 
     def _by_row(self, name: str, values: Any) -> Any:
-        """*values* as a frame holds them; those of each environment must be a row of them."""
+        """*values* as a frame holds them; they must have one row per environment."""
         values = leaves(values)
         if isinstance(values, dict):
             return {key: self._by_row(f"{name}/{key}", one) for key, one in values.items()}
@@ -350,10 +350,10 @@ class VectorRecorder(_Recorder):
         self._all_open = False
 
     def _advance(self, obs: Any) -> tuple[Bools, tuple[Ints, Any] | None]:
-        """Begin what begins with this step.
+        """Begin the episodes that start with this step.
 
         Returns:
-            Which rows are steps: bools, shape (num_envs,); which environments begin, and what they were reset to.
+            Which rows are steps: bools, shape (num_envs,). The environments that begin, and their first observations.
 
         """
         state = self._state
@@ -398,7 +398,7 @@ class VectorRecorder(_Recorder):
 
 
 def _whole(value: Any, least: int, what: str) -> int:
-    """*value* as a whole number, *least* at the least; raises what says *what* it is."""
+    """*value* as an integer of at least *least*; the error says *what* it must be."""
     try:
         number = operator.index(int(value) if isinstance(value, float) and value.is_integer() else value)
     except TypeError:
@@ -409,14 +409,14 @@ def _whole(value: Any, least: int, what: str) -> int:
 
 
 def of_row(values: Any, row: int) -> Any:
-    """The values of one environment out of those of all."""
+    """The values of one environment, taken from those of all."""
     return {key: of_row(one, row) for key, one in values.items()} if isinstance(values, dict) else values[row]
 
 
 def _stacked(values: Sequence[Any]) -> Any:
     """The values of several environments as those of one frame."""
     if isinstance(values[0], dict):
-        if any(one.keys() != values[0].keys() for one in values):  # sequences of several lengths
+        if any(one.keys() != values[0].keys() for one in values):  # sequences of different lengths
             return list(values)
         return {key: _stacked([one[key] for one in values]) for key in values[0]}
     try:
@@ -425,19 +425,19 @@ def _stacked(values: Sequence[Any]) -> Any:
             if isinstance(values[0], np.ndarray | np.generic)
             else [*values]
         )
-    except ValueError:  # of several shapes
+    except ValueError:  # of different shapes
         return list(values)
 
 
 def _with_final(obs: Any, final: Any, rows: Ints) -> Any:
-    """*obs* with the final observations in *rows*; None where those are not given."""
+    """*obs* with the final observations in *rows*; None when those are not given."""
     if final is None or any(final[row] is None for row in rows.tolist()):
         return None
     return _replaced(obs, {row: leaves(final[row]) for row in rows.tolist()})
 
 
 def _replaced(values: Any, rows: Mapping[int, Any]) -> Any:
-    """A copy of *values*, by environment, with those of *rows* in their place."""
+    """A copy of *values*, by environment, with *rows* replaced."""
     if isinstance(values, dict):
         return {key: _replaced(one, {row: new[key] for row, new in rows.items()}) for key, one in values.items()}
     copy = np.array(values) if isinstance(values, np.ndarray) else list(values)

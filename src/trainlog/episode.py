@@ -1,7 +1,7 @@
-"""Episodes: the steps of one environment between an episode's start and its end, and what they come to.
+"""Episodes: the steps of one environment between an episode's start and its end, and their return and means.
 
-Works on every log whose events mark episodes: RLSimion logs, what was converted from them, what the recorders of
-environments wrote, and any log with events of the types ``episode_start`` and ``episode_end``.
+Works on every log whose events mark episodes: RLSimion logs, logs converted from them, logs written by environment
+recorders, and any log with events of the types ``episode_start`` and ``episode_end``.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ class Episode:
     """One episode of a log.
 
     Attributes:
-        number: its place in the log among the starts of episodes, from 1.
+        number: its number in the log, in the order of episode starts, from 1.
         type: evaluation or training.
-        index: its number among those of its type; of an evaluation, the number of the evaluation.
-        sub_index: which of the episodes of one evaluation; 1 where there is only one.
+        index: its number among the episodes of its type; for an evaluation, the number of the evaluation.
+        sub_index: its number among the episodes of one evaluation; 1 if there is only one.
         complete: whether it has a start and an end.
         steps: its records: ``step``, the clocks, every variable; ``time`` is seconds since the run began.
         variables: the declared columns.
-        averaged: each record is the mean of the steps since the record before it, not a single sample.
+        averaged: each record is the mean of the steps since the previous record, not a single sample.
         env: the environment, None in logs that do not name any.
-        rank: the process that recorded it, in logs of several; else None.
-        start, end: the data of the two events; of the end none where it is missing.
+        rank: the process that recorded it, in logs of several processes; otherwise None.
+        start, end: the data of the two events; *end* is empty when the event is missing.
         began: time of the start, seconds.
         missing: why it has no end; empty when it has one.
-        by_step: ``step`` counts the steps of the episode, as in RLSimion logs, so that it tells how many steps a record
-            stands for. Otherwise each record is one step.
+        by_step: ``step`` counts the steps of the episode, as in RLSimion logs, and so gives the number of steps that a
+            record stands for. Otherwise each record is one step.
 
     """
 
@@ -86,34 +86,34 @@ class Episode:
 
     @property
     def weights(self) -> Floats:
-        """How many steps each record tells of: float64, shape (records,); all 1 for single samples."""
+        """How many steps each record stands for: float64, shape (records,); all 1 for single samples."""
         if not self.averaged or "step" not in self.steps:
             return np.ones(self.steps.rows)
         return weights_of(self.steps["step"])
 
     @property
     def every(self) -> int:
-        """One step in so many was recorded, as the start says; 1 where it does not."""
+        """N if one step in N was recorded, according to the start event; 1 if it does not say."""
         every = self.start.get("every", 1)
         return every if isinstance(every, int) and every > 1 else 1
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with it or cannot be known, a sentence each; none when all is well."""
+        """What is wrong with it or cannot be known, one sentence each; empty when all is well."""
         found = [self.missing] if self.missing else []
         if self.every > 1:
             known = "" if self.length is not None else ", so that its length and return are not known"
             found.append(f"one step in {self.every} was recorded{known}")
         elif not self.by_step and isinstance(said := self.end.get("length"), int) and said != self.length:
-            found.append(f"its end tells of {said:,} steps, and {self.length:,} are recorded")
+            found.append(f"its end reports {said:,} steps, but {self.length:,} are recorded")
         return tuple(found)
 
     @property
     def length(self) -> int | None:
-        """How many steps the episode had: the recorded ones, counted.
+        """How many steps the episode had: the number of recorded steps.
 
-        Where only some steps were recorded it is what the end says, and None without an end, as nobody can know it.
-        Records without a reward, beside others with one, are no steps.
+        When only some steps were recorded, it is the length in the end event, and None without an end, because it
+        cannot be known. If any record has a reward, records without one are not steps.
         """
         if self.by_step:
             return self._tally().length
@@ -121,7 +121,7 @@ class Episode:
 
     @property
     def reward(self) -> float:
-        """Mean reward of a step, the reward variables added up."""
+        """Mean reward per step, summed over the reward variables."""
         if self.by_step:
             return self._tally().reward
         length = self.length
@@ -129,9 +129,9 @@ class Episode:
 
     @property
     def total_reward(self) -> float:
-        """The return: what all steps together were rewarded.
+        """The return: the sum of the rewards of all steps.
 
-        NaN where there is no reward, or where only some steps were recorded and the end does not tell.
+        NaN when there is no reward, or when only some steps were recorded and the end event has no return.
         """
         if self.by_step:
             tally = self._tally()
@@ -142,24 +142,24 @@ class Episode:
         keys = [key for key in self._reward_keys() if key in self.steps]
         if not keys or not self.steps.rows:
             return math.nan
-        # One after another, as a training loop adds them up: numpy's sum has other roundings.
+        # Added in order, as in a training loop: numpy's sum rounds differently.
         parts = [np.where(self.steps.column(key).valid, self.steps.numbers(key), 0.0) for key in keys]
         with np.errstate(invalid="ignore", over="ignore"):
             return float(sum(parts[1:], parts[0]).cumsum()[-1])
 
     @property
     def terminated(self) -> bool | None:
-        """Whether it came to an end of its own; None where the log does not say."""
+        """Whether it reached a terminal state; None if the log does not say."""
         return self._flag("terminated")
 
     @property
     def truncated(self) -> bool | None:
-        """Whether it was cut off; None where the log does not say."""
+        """Whether it was cut off; None if the log does not say."""
         return self._flag("truncated")
 
     @property
     def final_obs(self) -> Any:
-        """What was observed at its end: an array, or a map of such by key; None where that was not recorded."""
+        """The last observation: an array, or a map of arrays by key; None if it was not recorded."""
         if not self.complete or not self.steps.rows:
             return None
         parts = {key: self.steps.column(key) for key in self.steps if key == _OBS or key.startswith(f"{_OBS}/")}
@@ -172,13 +172,15 @@ class Episode:
         """The mean of every variable over the steps.
 
         Args:
-            circular: angles have the mean of their directions. Otherwise that of their plain numbers, as RLSimion and
-                Badger have it; also within a record, where nothing can be done about it.
-            weighted: each record weighs as many steps as it tells of, which gives the mean of all steps, as in what
-                RLSimion says of an evaluation. Otherwise all records weigh the same, as in Badger's reports.
-            clock: what *between* is of, such as ``step``.
-            between: values of *clock* from and to, without the latter, None for an open end; where no record is there
-                the means are NaN. These are Badger's offset and end of time, the end of which is inside.
+            circular: the mean of an angle is that of its directions. Otherwise it is that of the plain numbers, as in
+                RLSimion and Badger. Within an averaged record it is always the latter, which cannot be undone.
+            weighted: each record is weighted by the number of steps it stands for, which gives the mean over all
+                steps, as RLSimion reports for an evaluation. Otherwise all records weigh the same, as in Badger's
+                reports.
+            clock: the clock of *between*, such as ``step``.
+            between: the first value of *clock*, and the one to stop before; None for an open end. Without records in
+                the range the means are NaN. In Badger these are the time offset and end time, where the end is
+                included.
 
         Raises:
             KeyError: when *between* is given, and the steps have no *clock*.
@@ -188,13 +190,13 @@ class Episode:
         return self._tally(inside, weighted=weighted).means(circular=circular)
 
     def resampled(self, count: int, *, clock: str = SIM_TIME, between: Range | None = None) -> dict[str, Floats]:
-        """Every variable at *count* equally distant values of *clock*, linearly interpolated, as Badger does.
+        """Every variable at *count* evenly spaced values of *clock*, linearly interpolated, as Badger does.
 
-        So episodes of different lengths or rates can be averaged; each has its own first and last value of *clock*.
-        Angles are interpolated as plain numbers.
+        This allows episodes of different lengths or rates to be averaged; each has its own first and last value of
+        *clock*. Angles are interpolated as plain numbers.
 
         Returns:
-            float64 arrays of the shape (count,) by key, that of *clock* first.
+            float64 arrays of shape (count,) by key, *clock* first.
 
         Raises:
             KeyError: when the steps have no *clock*.
@@ -222,10 +224,10 @@ class Episode:
         return in_range(self.steps.numbers(clock), between)
 
     def summary(self) -> dict[str, Any]:
-        """What the episode comes to, as one flat record for tables and reports.
+        """The summary of the episode, as one flat record for tables and reports.
 
         Keys: ``episode``, ``episode_type``, ``index``, ``sub_index``, ``complete``, those of `Tally.summary`, and the
-        clocks of the last record. Where the log has them, ``env``, ``rank``, ``terminated``, ``truncated``.
+        clocks of the last record; ``env``, ``rank``, ``terminated`` and ``truncated`` if the log has them.
         """
         clocks = [key for key in self.steps if key.endswith("_time")] if self.steps.rows else []
         return {
@@ -271,7 +273,7 @@ class Episode:
         return np.any(rewarded, axis=0) if np.any(rewarded) else np.ones(self.steps.rows, np.bool_)
 
     def _tally(self, inside: npt.NDArray[np.bool_] | None = None, *, weighted: bool = True) -> Tally:
-        """What the records *inside*, by default all, come to."""
+        """The tally of the records *inside*, by default of all."""
         counted = np.ones(self.steps.rows, np.bool_) if self.by_step else self._are_steps()
         counted = counted if inside is None else counted & inside
         steps = self.steps if counted.all() else self.steps.rows_where(counted)
@@ -286,14 +288,14 @@ class Episode:
         for n, variable in enumerate(self.variables):
             if (key := variable.key) in steps:
                 values[:, n] = steps.numbers(key)
-                # The return comes of the mean reward: it is not known where a step has none.
+                # The return is computed from the mean reward, so it is unknown when a step has no reward.
                 if not (self.by_step and variable.role == "reward"):
                     there[:, n] = steps.valid(key)
         tally.add(step, values, there)
         return tally
 
     def _repr_html_(self) -> str:
-        """What it came to in a notebook."""
+        """The facts of the episode, for notebooks."""
         facts = {**self._facts(), **self._origin()}
         return facts_html(repr(self), ((key, value) for key, value in facts.items() if value is not None))
 
@@ -308,28 +310,29 @@ class Episode:
 def episodes(
     log: Reader | str | os.PathLike[str], *, env: Any = None, on_damage: OnDamage = "warn"
 ) -> Iterator[Episode]:
-    """Yield the episodes of *log* in the order in which they end; at last those that have no end.
+    """Yield the episodes of *log* in the order in which they end; those without an end come last.
 
-    Frames of the kind ``creature`` between an event of type ``episode_start`` and one of type ``episode_end`` are
-    its steps, of the same environment: that of the key ``env``, and in a log of several processes that of the same
-    ``rank``. A frame or event whose ``env`` is a list tells of so many environments, and so do its other lists of that
-    length; a number below 0 in it marks a row that is no step. ``docs/environments.md`` has an example.
+    The steps of an episode are the frames of kind ``creature`` between an event of type ``episode_start`` and one of
+    type ``episode_end`` that belong to the same environment: they have the same ``env`` and, in a log of several
+    processes, the same ``rank``. A frame or event whose ``env`` is a list holds several environments, and its other
+    lists of that length have one value for each; a number below 0 in ``env`` marks a row that is not a step.
+    ``docs/environments.md`` has an example.
 
-    The start's ``episode_type``, ``index`` and ``sub_index`` say which it is; where they are missing it is taken for a
-    training episode, and counted. A log without such events has no episodes. An episode without an end, and what else
-    is wrong with one, is in its ``problems``.
+    The start's ``episode_type``, ``index`` and ``sub_index`` identify the episode; without them it is taken to be a
+    training episode, and is numbered. A log without such events has no episodes. A missing end and other defects of
+    an episode are listed in its ``problems``.
 
     Args:
-        log: what `trainlog.open` gives, or a path.
+        log: a log from `trainlog.open`, or a path.
         env: only the episodes of this environment.
-        on_damage: what to do about bytes that are no record, see `trainlog.scan.OnDamage`.
+        on_damage: what to do about bytes that are not a record, see `trainlog.scan.OnDamage`.
 
     Raises:
         LogNotFound, UnknownFormat, DamagedLog: as `trainlog.open`, for a path.
 
     Warns:
         TrainlogWarning: for an end without a start; the steps before it are in no episode.
-        DamagedLogWarning: for bytes that are no record, unless *on_damage* says something else.
+        DamagedLogWarning: for bytes that are not a record, unless *on_damage* says otherwise.
 
     """
     return _episodes(_reader_of(log), env, None, on_damage)
@@ -340,12 +343,12 @@ def _reader_of(log: Reader | str | os.PathLike[str]) -> Reader:
 
 
 def episode_table(log: Reader | str | os.PathLike[str], *, env: Any = None, on_damage: OnDamage = "warn") -> Table:
-    """The episodes of *log* as a table of stats, a row each, in the order of their starts.
+    """The episodes of *log* as a table of stats, one row per episode, in the order of their starts.
 
-    Its columns: ``episode``, ``env`` and ``rank`` (where the log has them), ``episode_type``, ``index``, ``sub_index``,
-    ``complete``, ``length`` (absent where it cannot be known), ``records``, ``return``, ``reward``, ``terminated``
-    and ``truncated`` (where the log has them), ``began`` (s), ``problems`` (text). The time of a row is that of the
-    last record. Only the columns are read that this takes. See `episodes` for the arguments and the warnings.
+    Its columns: ``episode``, ``env`` and ``rank`` (if the log has them), ``episode_type``, ``index``, ``sub_index``,
+    ``complete``, ``length`` (absent when it cannot be known), ``records``, ``return``, ``reward``, ``terminated``
+    and ``truncated`` (if the log has them), ``began`` (s), ``problems`` (text). The time of a row is that of the
+    last record. Only the columns needed for this are read. See `episodes` for the arguments and the warnings.
     """
     log = _reader_of(log)
     conventions = Conventions.of(log.header)
@@ -365,13 +368,13 @@ def _table_row(episode: Episode) -> tuple[float, dict[str, Any]]:
 
 @dataclass(slots=True)
 class _Open:
-    """An episode that has begun."""
+    """An episode that has started and not ended."""
 
     number: int
     key: EnvironmentKey
     start: Mapping[str, Any]
     time: float
-    order: int  # its steps stand behind this, in the stretch that is read
+    order: int  # its steps come after this order, in the stretch that is read
     parts: list[Table] = field(default_factory=list)
 
 
@@ -415,7 +418,7 @@ def _episodes(log: Reader, env: Any, columns: Sequence[str] | None, on_damage: O
 
 
 def _take(steps: Mapping[EnvironmentKey, list[EnvironmentRows]], one: _Open, end: int | None) -> None:
-    """Add to *one* its steps until the place *end* in the log."""
+    """Add to *one* its steps before the order *end*."""
     if (found := together(steps.get(one.key, ()), one.order, end)) is not None:
         one.parts.append(found[1])
 
@@ -450,7 +453,7 @@ def _episode(
 
 
 def _copied(parts: Sequence[Table]) -> Table:
-    """The rows of *parts* as one table that keeps no batch in memory, without columns of which no row has a value."""
+    """The rows of *parts* as one table that keeps no batch in memory, without columns that are absent in every row."""
     if len(parts) == 1 and all(parts[0].column(key).state is None for key in parts[0]):
         columns = {key: parts[0].column(key).values.copy() for key in parts[0]}
         return Table(Kind.CREATURE, parts[0].time.copy(), columns)
@@ -468,18 +471,18 @@ def _int_of(value: Any, default: int) -> int:
 def _type_of(value: Any) -> EpisodeType:
     try:
         return EpisodeType.of(value)
-    except (ValueError, AttributeError):  # what another program means by that key
+    except (ValueError, AttributeError):  # another program uses that key for something else
         return EpisodeType.TRAINING
 
 
 def _step_rewards(conventions: Conventions) -> list[str]:
-    """What the reward of a step may be called: as the log says, or `reward`."""
+    """The possible names of the reward of a step: those that the log declares, or `reward`."""
     known = Conventions().keys["reward"]
     return [*(key for key in conventions.keys["reward"] if key not in known), "reward"]
 
 
 def _undeclared(steps: Table, rewards: Sequence[str], others: Collection[str]) -> tuple[Variable, ...]:
-    """The columns of numbers of a log that declares none: the reward, and those that are not among the *others*."""
+    """The numeric columns of a log that declares no variables: the reward, and those not among the *others*."""
     reward = next((key for key in rewards if key in steps), None)
     return tuple(
         Variable(key, "reward" if key == reward else "stat")

@@ -1,4 +1,4 @@
-"""What an episode is for, and what its steps come to, counted block by block."""
+"""The type of an episode, and a tally of its steps, computed block by block."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from trainlog.model import Header, Variable
 
 __all__ = ["AVERAGED", "MOST_STEPS", "EpisodeType", "Tally", "is_averaged", "is_summary", "period_of", "weights_of"]
 
-# In the header's metadata: true when each record is the mean of the steps since the record before it.
+# A key in the header's metadata: true when each record is the mean of the steps since the previous record.
 AVERAGED: Final = "averaged"
 
-# An episode's number of steps beyond this is none.
+# A larger number of steps in an episode is invalid.
 MOST_STEPS: Final = 2**48
 
 Floats = npt.NDArray[np.float64]
 
 
 class EpisodeType(enum.IntEnum):
-    """What an episode is for. A number that is neither is kept as it is: ``EpisodeType(7).name == "TYPE_7"``."""
+    """What an episode is for. Any other number is kept as it is: ``EpisodeType(7).name == "TYPE_7"``."""
 
     EVALUATION = 0
     TRAINING = 1
@@ -34,7 +34,7 @@ class EpisodeType(enum.IntEnum):
         """The type of that number or name.
 
         Raises:
-            ValueError: for a name that is not known.
+            ValueError: for an unknown name.
 
         """
         if isinstance(value, int):
@@ -56,18 +56,18 @@ class EpisodeType(enum.IntEnum):
 
 
 def is_averaged(header: Header) -> bool:
-    """Whether each record of the log is the mean of the steps since the record before it."""
+    """Whether each record of the log is the mean of the steps since the previous record."""
     return header.meta.get(AVERAGED) is True
 
 
 class Tally:
-    """What the steps of an episode come to, gathered block by block.
+    """The length, return and means of an episode's steps, accumulated block by block.
 
     A record that is the mean of several steps weighs as much as they do; single samples all weigh the same.
     """
 
     def __init__(self, variables: Sequence[Variable], *, averaged: bool, before: int = 0) -> None:
-        """Of *variables*; *before* is the step of the record before the first one that is added."""
+        """Create a tally of *variables*; *before* is the step of the record before the first one that is added."""
         self._variables = variables
         self._averaged = averaged
         self._sums = np.zeros(len(variables))
@@ -84,9 +84,9 @@ class Tally:
         """Count a block of records.
 
         Args:
-            step: int64, shape (records,): index of the last step that each record tells of.
-            values: float64, shape (records, variables); may have fewer variables than the log declares.
-            present: which of the values there are, of the same shape; the others do not count. None for all.
+            step: int64, shape (records,): index of the last step that each record stands for.
+            values: float64, shape (records, variables); can have fewer variables than the log declares.
+            present: which of the values are present, of the same shape; the others do not count. None means all.
 
         """
         if not len(step):
@@ -114,7 +114,7 @@ class Tally:
         return length if self.records <= length < MOST_STEPS else self.records
 
     def means(self, *, circular: bool = True) -> dict[str, float]:
-        """The mean of each variable over the steps; NaN where there is none. Angles: see `Episode.means`."""
+        """The mean of each variable over the steps; NaN if it has no values. For angles see `Episode.means`."""
         with np.errstate(invalid="ignore", divide="ignore"):
             means = self._sums / self._counted
         if circular:
@@ -124,13 +124,13 @@ class Tally:
 
     @property
     def reward(self) -> float:
-        """Mean reward of a step: the sum of the reward variables' means, NaN when there are none."""
+        """Mean reward per step: the sum of the reward variables' means, NaN when there are none."""
         rewards = [i for i, variable in enumerate(self._variables) if variable.role == "reward"]
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             return float((self._sums[rewards] / self._counted[rewards]).sum()) if rewards else math.nan
 
     def summary(self) -> dict[str, Any]:
-        """``length``, ``records``, ``return`` and ``reward`` (mean of a step), and ``mean`` of each variable."""
+        """``length``, ``records``, ``return`` and ``reward`` (mean per step), and ``mean`` of each variable."""
         return {
             "length": self.length,
             "records": self.records,
@@ -141,11 +141,11 @@ class Tally:
 
 
 def weights_of(step: npt.NDArray[Any], before: int = 0) -> Floats:
-    """How many steps each record tells of: the distance to the record before it, at least 1.
+    """How many steps each record stands for: the distance to the previous record, at least 1.
 
     Args:
         step: int64, shape (records,): index of the last step of each record, from 1.
-        before: step of the record before the first of them.
+        before: step of the record before the first one.
 
     """
     weights = np.empty(len(step))
@@ -175,5 +175,5 @@ def _angle(turns: complex, period: float, variable: Variable) -> float:
 
 
 def is_summary(data: Mapping[Any, Any]) -> bool:
-    """Whether a stats frame is an episode's summary, which can be had from its steps."""
+    """Whether a stats frame is an episode's summary, which can be computed from its steps."""
     return {"episode", "episode_type", "index", "sub_index", "complete", "return", "length"} <= data.keys()

@@ -1,4 +1,4 @@
-"""Every error that trainlog raises, and every warning that it gives.
+"""Every error and warning of trainlog.
 
 ::
 
@@ -6,22 +6,22 @@
     ├── LogNotFound        (FileNotFoundError)   there is nothing at that path
     ├── LogExists          (FileExistsError)     a log is never overwritten unless the caller says so
     ├── UnknownFormat      (ValueError)          no codec accepts this file
-    ├── CodecError         (ValueError)          a codec cannot do what was asked of it
-    │   └── CodecClash                           two codecs of one name
-    ├── DamagedLog         (ValueError)          the bytes are not what the format says
+    ├── CodecError         (ValueError)          a codec does not support the operation
+    │   └── CodecClash                           two codecs have the same name
+    ├── DamagedLog         (ValueError)          the bytes do not follow the format
     │   ├── TruncatedLog   (EOFError)            ... because they end too early
     │   └── CorruptLog                           ... because they are something else
-    ├── InvalidPosition    (ValueError)          a position that is not in this log, or not any more
-    ├── EmptyLog           (ValueError)          there are no frames of the kind that was asked for
+    ├── InvalidPosition    (ValueError)          a position that is not, or no longer, in this log
+    ├── EmptyLog           (ValueError)          there are no frames of the requested kind
     ├── UnsupportedFrame   (TypeError)           a value that the format cannot hold
     ├── ClosedLog          (ValueError)          the writer was closed, or belongs to another process
     ├── LogInUse           (BlockingIOError)     another process is writing this log
-    ├── LogReadError       (OSError)             the system, or a storage, did not give the bytes
-    ├── LogWriteError      (OSError)             the system did not take the bytes
-    ├── SettingError       (ValueError)          an environment variable holds what it cannot mean
-    ├── PlotError          (ValueError)          these logs do not hold what a figure was asked to show
+    ├── LogReadError       (OSError)             the system or a storage failed to read
+    ├── LogWriteError      (OSError)             the system failed to write
+    ├── SettingError       (ValueError)          an environment variable has an invalid value
+    ├── PlotError          (ValueError)          these logs do not hold what a figure should show
     │   └── NothingToDraw                        no number in these logs varies
-    ├── ExpressionError    (ValueError)          a gate or score that cannot be read, or cannot be computed
+    ├── ExpressionError    (ValueError)          a gate or score that cannot be parsed or computed
     ├── StatisticsError    (ValueError)          scores that an estimator cannot use
     └── MissingExtra       (ImportError)         an optional dependency is not installed
 
@@ -29,8 +29,8 @@
     ├── DamagedLogWarning                        bytes were skipped; says which
     └── LogWriteWarning                          a log cannot be written at present; says what is done about it
 
-Each one is also the builtin that it resembles, so that ``except FileNotFoundError`` works as expected, and
-knows the ``path`` and the byte ``offset`` that it speaks of (``None`` where there is none).
+Each one is also a subclass of the builtin that it resembles, so that ``except FileNotFoundError`` works as expected.
+It has the ``path`` and the byte ``offset`` that it refers to (``None`` if there is none).
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ __all__ = [
 
 
 class TrainlogError(Exception):
-    """The root of all errors of this library.
+    """The base class of all errors of this library.
 
     Attributes:
         message: one sentence: what, where, what to do.
-        path: the file that it speaks of, or None.
+        path: the file that it refers to, or None.
         offset: the byte in that file, or None.
 
     """
@@ -83,7 +83,7 @@ class TrainlogError(Exception):
     def __init__(self, message: str, *, path: str | os.PathLike[str] | None = None, offset: int | None = None) -> None:
         super().__init__(message)
         self.message = message
-        # A URL is no `Path`, and has what messages need.
+        # A URL is not a `Path`, but has everything that messages need.
         self.path: Path | None = path if path is None or hasattr(path, "as_uri") else Path(path)  # type: ignore[assignment]
         self.offset = offset
 
@@ -95,7 +95,7 @@ class TrainlogError(Exception):
         return f"{where}{self.message}{at}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions cross process borders (pools, queues) by pickle; the default forgets the keywords.
+        # Exceptions cross process boundaries (pools, queues) by pickle, which drops keyword arguments by default.
         return _rebuild, (type(self), self.message, {**vars(self), "path": self.path})
 
 
@@ -111,23 +111,23 @@ class LogNotFound(TrainlogError, FileNotFoundError):
 
 
 class LogExists(TrainlogError, FileExistsError):
-    """A log is there already, and a log is never overwritten unless the caller says so."""
+    """The log already exists, and a log is never overwritten unless the caller says so."""
 
 
 class UnknownFormat(TrainlogError, ValueError):
-    """No codec takes this file."""
+    """No codec accepts this file."""
 
 
 class CodecError(TrainlogError, ValueError):
-    """A codec cannot do what was asked of it, or a plug-in's codec cannot be used."""
+    """A codec does not support the operation, or a plug-in's codec cannot be used."""
 
 
 class CodecClash(CodecError):
-    """Two distributions bring a codec of the same name."""
+    """Two distributions provide a codec of the same name."""
 
 
 class DamagedLog(TrainlogError, ValueError):
-    """The bytes of the file are not what its format says."""
+    """The bytes of the file do not follow its format."""
 
 
 class TruncatedLog(DamagedLog, EOFError):
@@ -135,22 +135,22 @@ class TruncatedLog(DamagedLog, EOFError):
 
 
 class CorruptLog(DamagedLog):
-    """There are bytes in the file that are no record."""
+    """The file contains bytes that are not a record."""
 
 
 class InvalidPosition(TrainlogError, ValueError):
-    """A position that does not fit the log: it was replaced or cut since, or training went back."""
+    """A position that does not fit the log: the log was replaced or cut since, or training went back."""
 
 
 class EmptyLog(TrainlogError, ValueError):
-    """The log is whole, and has no frame of the kind that was asked for."""
+    """The log is intact, but has no frame of the requested kind."""
 
 
 class UnsupportedFrame(TrainlogError, TypeError):
     """A value that the format cannot hold.
 
     Attributes:
-        key: where in the frame's data it stands, nested keys joined by ``/``.
+        key: its key in the frame's data, nested keys joined by ``/``.
 
     """
 
@@ -165,35 +165,35 @@ FORKED: Final = "this log belongs to the process that this one was forked from; 
 
 
 class LogInUse(TrainlogError, BlockingIOError):
-    """Another process, or another writer of this one, is writing the log; the message names it."""
+    """Another process, or another writer in this process, is writing the log; the message names it."""
 
 
 class LogReadError(TrainlogError, OSError):
-    """The operating system, or an object storage, did not give the bytes of a log that is there."""
+    """The operating system or an object storage failed to read a log that exists."""
 
 
 class LogWriteError(TrainlogError, OSError):
-    """The operating system did not take the bytes; what was written before is whole."""
+    """The operating system failed to write; everything written before is intact."""
 
 
 class SettingError(TrainlogError, ValueError):
-    """An environment variable holds what it cannot mean; the message names it."""
+    """An environment variable has an invalid value; the message names it."""
 
 
 class PlotError(TrainlogError, ValueError):
-    """These logs do not hold what a figure was asked to show."""
+    """These logs do not hold what a figure should show."""
 
 
 class NothingToDraw(PlotError):
-    """There is no figure, as no number in these logs varies, or none is finite."""
+    """There is no figure, because no number in these logs varies, or none is finite."""
 
 
 class ExpressionError(TrainlogError, ValueError):
-    """An expression that cannot be read, or cannot be computed from a log; the message points at the place.
+    """An expression that cannot be parsed, or cannot be computed from a log; the message points at the place.
 
     Attributes:
-        expression: all of it.
-        column: the letter where it goes wrong, from 1.
+        expression: the full text.
+        column: the position of the character where it goes wrong, from 1.
 
     """
 
@@ -206,24 +206,24 @@ class StatisticsError(TrainlogError, ValueError):
 
 
 class MissingExtra(TrainlogError, ImportError):  # type: ignore[misc]  # both have a path
-    """An optional dependency is not installed; the message names the extra that brings it."""
+    """An optional dependency is not installed; the message names the extra that provides it."""
 
 
 class TrainlogWarning(UserWarning):
-    """The root of all warnings of this library."""
+    """The base class of all warnings of this library."""
 
 
 class DamagedLogWarning(TrainlogWarning):
-    """Bytes that are no record were skipped; the records before and after them were read."""
+    """Bytes that are not a record were skipped; the records before and after them were read."""
 
 
 class LogWriteWarning(TrainlogWarning):
-    """A log cannot be written as it should be at present; says what becomes of the frames."""
+    """A log cannot be written as it should be at present; the message says what happens to the frames."""
 
 
 def raise_together(errors: Sequence[BaseException], message: str) -> None:
-    """Raise the only one of *errors*, or several of them as a group with *message*; without any, do nothing."""
+    """Raise a single error of *errors*, or several as a group with *message*; without any, do nothing."""
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        raise BaseExceptionGroup(message, errors)  # an ExceptionGroup, where each is an Exception
+        raise BaseExceptionGroup(message, errors)  # an ExceptionGroup, if each is an Exception

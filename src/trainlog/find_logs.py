@@ -1,4 +1,4 @@
-"""Which logs a path, a folder or a pattern means."""
+"""Finds the logs that a path, a folder or a pattern stands for."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ from trainlog.storage.location import RemotePath, fixed_part, location
 __all__ = ["Look", "find_logs", "matching", "natural", "without_repeats"]
 
 Look = Callable[[Path], tuple[tuple[Path, ...], int | None] | None]
-"""The files of the log that a file belongs to, none for what is no log, and its rank among shards; None where that is
-not known."""
+"""The files of the log that a file belongs to, none if it is not a log, and its rank among shards; None if this is not
+known."""
 
 
 def find_logs(paths: Iterable[str | os.PathLike[str]], look: Look = lambda path: None) -> list[Path]:
-    """The logs that *paths* mean: files, folders, and patterns (``runs/*/run.flog``, ``**`` for folders in folders).
+    """The logs that *paths* stand for: files, folders, and patterns (``runs/*/run.flog``, ``**`` for nested folders).
 
-    Each log of a folder, and of the folders in it, is one run; so is each log that fits a pattern. Files are shards of
-    one log only when they are made so: a folder that is named like a log (``run.flog/``), or files of one folder
-    whose metadata say that they are shards, of different ranks. That log is the folder, or a pattern for these files.
+    Each log in a folder, or in the folders below it, is one run; so is each log that matches a pattern. Files are
+    shards of one log only if they were created so: a folder that is named like a log (``run.flog/``), or files in one
+    folder whose metadata say that they are shards with different ranks. That log is the folder, or a pattern for these
+    files.
 
     Args:
-        paths: of logs of any format, or URLs. One that does not exist and is no pattern is returned as it is.
-        look: what is known of files, which are not opened then.
+        paths: paths of logs of any format, or URLs. A path that does not exist and is not a pattern is returned as it
+            is.
+        look: returns what is known about a file, which is not opened then.
 
     Returns:
-        The paths for `trainlog.open`, each once; those of a folder or a pattern in natural order (2 before 10). Damaged
-        logs are among them. Files that are no logs, hidden ones, and linked folders in a folder are not.
+        The paths for `trainlog.open`, each once; those of a folder or a pattern in natural order (2 before 10). They
+        include damaged logs, but not files that are not logs, hidden files, or linked folders in a folder.
 
     Raises:
-        LogNotFound: when there are no logs in a folder, or none fits a pattern.
+        LogNotFound: when there are no logs in a folder, or none matches a pattern.
 
     """
     found: dict[Path, None] = {}
@@ -44,10 +46,10 @@ def find_logs(paths: Iterable[str | os.PathLike[str]], look: Look = lambda path:
         if path.is_dir():
             files, problem = (
                 [path.listed() if isinstance(path, RemotePath) else path],
-                "there are no logs in this folder that may be read",
+                "there are no logs in this folder that can be read",
             )
         elif glob.has_magic(str(path)) and not path.exists():
-            files, problem = matching(path), "no log is named so"
+            files, problem = matching(path), "no log matches this pattern"
         else:
             found[path] = None
             continue
@@ -69,14 +71,14 @@ def without_repeats(paths: Iterable[Path]) -> list[Path]:
 def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:
     """Yield the logs among *paths*, files and folders; shards as one."""
     folders: dict[Path, dict[Path, int | None]] = {}
-    known: set[Path] = set()  # files of logs that were found
+    known: set[Path] = set()  # files of the logs found so far
     for path in paths:
         if path in known:
             continue
         seen = look(path)
         files, rank = seen or _log_of(path)
         known.update(files)
-        if (seen and files[:1] == (path,)) or path.is_file():  # the first without asking the file system
+        if (seen and files[:1] == (path,)) or path.is_file():  # the first test does not ask the file system
             folders.setdefault(path.parent, {}).update(dict.fromkeys(files[:1], rank))
         elif files:
             yield path
@@ -94,7 +96,7 @@ def _logs(paths: Iterable[Path], look: Look) -> Iterator[Path]:
 
 
 def _are_shards(folder: Path, ranks: Mapping[Path, int | None]) -> bool:
-    """Whether these logs are shards of different *ranks*, and all that *folder* has of their suffix."""
+    """Whether these logs are shards with different *ranks*, and the only files in *folder* with their suffix."""
     if len(ranks) < 2 or None in ranks.values() or len(set(ranks.values())) < len(ranks):
         return False
     suffix = next(iter(ranks)).suffix
@@ -102,23 +104,23 @@ def _are_shards(folder: Path, ranks: Mapping[Path, int | None]) -> bool:
 
 
 def _inside(folder: Path) -> Iterator[Path]:
-    """What may be logs in *folder*; nothing in one that may not be listed, or in a link that leads to itself."""
+    """The possible logs in *folder*; none if it cannot be listed, or is a link that leads to itself."""
     try:
         found = list(folder.iterdir())
-    except TrainlogError:  # of an object storage
+    except TrainlogError:  # from an object storage
         raise
     except OSError:
         return
     for one in found:
-        if one.name[0] != "." and not (one.is_symlink() and one.is_dir()):  # which might lead back to this one
+        if one.name[0] != "." and not (one.is_symlink() and one.is_dir()):  # a link could lead back to this folder
             yield one
 
 
 def _log_of(path: Path) -> tuple[tuple[Path, ...], int | None]:
-    """The files of the log that *path* belongs to, and its rank among shards; no files for what is no log."""
+    """The files of the log that *path* belongs to, and its rank among shards; no files if it is not a log."""
     try:
         reader = registry.open(path)
-    except (UnknownFormat, CodecError):  # no log, or a picture
+    except (UnknownFormat, CodecError):  # not a log, or a picture
         return ((path,) if path.is_file() and _is_named_as_a_log(path) else ()), None
     except TrainlogError:
         return (path,), None  # a log that cannot be read
@@ -129,7 +131,7 @@ def _log_of(path: Path) -> tuple[tuple[Path, ...], int | None]:
 
 
 def _is_named_as_a_log(path: Path) -> bool:
-    """Whether the file has the suffix of a format that cannot say that it is something else."""
+    """Whether the file has the suffix of a format whose codec does not reject it as something else."""
     for installed in registry.list_codecs():
         if installed.reads and path.name.lower().endswith(installed.codec.suffixes[0]):
             try:
@@ -143,7 +145,7 @@ def _is_named_as_a_log(path: Path) -> bool:
 
 
 def matching(pattern: Path) -> list[Path]:
-    """The files and folders that *pattern* names."""
+    """The files and folders that match *pattern*."""
     if isinstance(pattern, RemotePath):
         folder = fixed_part(pattern)
         return list(folder.glob(pattern.relative_to(folder).as_posix()))
@@ -154,7 +156,7 @@ _numbers: Final = re.compile(r"\d+")
 
 
 def natural(name: str) -> str:
-    """The key by which names are sorted as people do it: 2 before 10, and ``a`` and its numbers before ``a-b``."""
+    """The sort key of a name in natural order: 2 before 10, and ``a`` and its numbers before ``a-b``."""
     return _numbers.sub(lambda number: "\0" + number[0].zfill(32), name)
 
 

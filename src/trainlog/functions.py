@@ -1,6 +1,6 @@
 """Learned functions of state and action, which the trainer sampled on a grid during the training.
 
-They are events of the type ``function_sample``, which RLSimion logs have, and logs converted from them.
+They are events of the type ``function_sample``, in RLSimion logs and in logs converted from them.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class LearnedFunction:
     """The samples of one learned function.
 
     Attributes:
-        name: for example ``V(angle,angular-velocity)``; numbered, ``name#2``, where the log has it twice.
-        values: float64, shape (samples, y, x), or (samples, z, y, x) where there are several layers.
+        name: for example ``V(angle,angular-velocity)``; numbered, ``name#2``, if the log has it twice.
+        values: float64, shape (samples, y, x), or (samples, z, y, x) if there are several layers.
         episode: int64, shape (samples,): index of the evaluation before which each sample was taken; 0 when a run
             has only training episodes.
         step: int64, shape (samples,): step of that episode.
-        experiment_step: int64, shape (samples,): steps of all episodes until then.
+        experiment_step: int64, shape (samples,): steps of all episodes up to then.
         axes: the variables of x and y, as far as the name contains them, with the range that the log declares.
 
     """
@@ -58,7 +58,7 @@ class LearnedFunction:
         return len(self.values)
 
     def figure(self, sample: int = -1) -> Figure:
-        """Make the figure of one sample: a heat map, or a curve for a function of one variable.
+        """The figure of one sample: a heat map, or a curve for a function of one variable.
 
         All samples of a function have the same color scale.
         """
@@ -152,7 +152,7 @@ def learned_functions(log: Reader) -> dict[str, LearnedFunction]:
 
 
 def grid_of(data: Mapping[Any, Any]) -> npt.NDArray[np.float64]:
-    """The values of a sample, of the shape that it says: (z, y, x).
+    """The values of a sample, in its declared shape: (z, y, x).
 
     Raises:
         KeyError, TypeError, ValueError, OverflowError: when it has no grid of values.

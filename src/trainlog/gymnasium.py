@@ -5,8 +5,8 @@
     env = RecordRun(gymnasium.make("HalfCheetah-v5"), log)
     envs = RecordVectorRun(gymnasium.make_vec("HalfCheetah-v5", num_envs=64), log)
 
-They change nothing of what the environments return. `trainlog.episodes` reads the episodes back; the keys are in
-``docs/environments.md``.
+They do not change what the environments return. `trainlog.episodes` reads the episodes back; ``docs/environments.md``
+lists the keys.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ except ImportError as error:
 __all__ = ["RecordRun", "RecordVectorRun"]
 
 LARGE: Final = 4096
-"""Bytes of one observation, or of a part of it, above which it is recorded only where it is asked for."""
+"""Bytes of one observation, or of a part of it, above which it is recorded only on request."""
 
 Extra = Callable[[Any], Mapping[str, Any]]
 
@@ -36,8 +36,8 @@ Extra = Callable[[Any], Mapping[str, Any]]
 class RecordRun(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordConstructorArgs):
     """Records each step of an environment as a creature frame, and where its episodes begin and end.
 
-    A frame has ``step`` (of all episodes together), ``env``, ``reward``, ``terminated``, ``truncated``, ``obs`` (what
-    was observed after the step) and ``action``.
+    A frame has ``step`` (of all episodes together), ``env``, ``reward``, ``terminated``, ``truncated``, ``obs`` (the
+    observation after the step) and ``action``.
     """
 
     def __init__(
@@ -55,16 +55,16 @@ class RecordRun(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordCon
         Args:
             env: the environment.
             log: a `trainlog.TrainingRecorder`.
-            observations: whether to record what was observed. None: those parts that have not more than 4096 bytes,
-                with a warning for others, such as images.
+            observations: whether to record observations. None records the parts of at most 4096 bytes, with a warning
+                for other parts, such as images.
             actions: whether to record the actions.
-            extra: called with *env* for each recorded step; returns more keys of the frame, such as the state of a
+            extra: called with *env* for each recorded step; returns more keys for the frame, such as the state of a
                 simulator.
             **settings: ``every``, ``env_id``, ``step``, ``episode_type``, ``stats``: see
                 `trainlog.environments.Settings`.
 
         Raises:
-            ValueError: for numbers below the least.
+            ValueError: for a number below its minimum.
 
         """
         gymnasium.utils.RecordConstructorArgs.__init__(
@@ -83,7 +83,7 @@ class RecordRun(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordCon
         self._extra = extra
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Reset the environment; an episode that is open stays without an end."""
+        """Reset the environment; an open episode stays without an end."""
         obs, info = super().reset(seed=seed, options=options)
         self._recorder.reset(self._observed(obs))
         return obs, info
@@ -106,10 +106,9 @@ class RecordRun(gymnasium.Wrapper[Any, Any, Any, Any], gymnasium.utils.RecordCon
 class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
     """Records each step of a vector environment as one creature frame, and where the episodes begin and end.
 
-    All modes of autoreset are understood. A frame has ``step`` (of all environments together), and by environment, in
-    arrays of num_envs rows: ``env``, its number, or -1 where the row is no step; ``reward``, ``terminated``,
-    ``truncated``, ``obs`` (what was observed after the step, also where the environment was reset at once) and
-    ``action``.
+    All autoreset modes are supported. A frame has ``step`` (of all environments together), and by environment, in
+    arrays with num_envs rows: ``env``, its number, or -1 if the row is not a step; ``reward``, ``terminated``,
+    ``truncated``, ``obs`` (the observation after the step, even if the environment was reset at once) and ``action``.
     """
 
     def __init__(
@@ -124,20 +123,20 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
     ) -> None:
         """Wrap *envs*; see `RecordRun` for the arguments.
 
-        What *extra* returns is recorded with every frame; its arrays of num_envs rows are by environment.
+        The keys that *extra* returns are recorded with every frame; arrays with num_envs rows are by environment.
 
-        A vector environment that does not say in its metadata how it resets is taken for one of ``NEXT_STEP``, with a
-        warning, as Gymnasium's own wrappers do.
+        A vector environment without an autoreset mode in its metadata is assumed to use ``NEXT_STEP``, with a warning,
+        as in Gymnasium's own wrappers.
 
         Raises:
-            ValueError: for numbers below the least.
+            ValueError: for a number below its minimum.
 
         """
         super().__init__(envs)
         mode = envs.metadata.get("autoreset_mode")
         if mode is None:
             mode = AutoresetMode.NEXT_STEP
-            _warn(f"{envs} has no autoreset_mode in its metadata; it is taken to be NEXT_STEP")
+            _warn(f"{envs} has no autoreset_mode in its metadata; it is assumed to be NEXT_STEP")
         self._recorder = VectorRecorder(log, envs.num_envs, mode, **settings)
         self._seen_space, self._done_space = envs.single_observation_space, envs.single_action_space
         self._observed = _observed(self._seen_space, observations)
@@ -147,7 +146,7 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environments, or those of ``options["reset_mask"]``; open episodes stay without an end."""
         mask = (options or {}).get("reset_mask")
-        # A copy, as Gymnasium's vector environments take the mask out, which wrappers around this one want to see.
+        # A copy, because Gymnasium's vector environments remove the mask, which wrappers around this one need.
         obs, info = self.env.reset(seed=seed, options=None if options is None else dict(options))
         self._recorder.reset(self._seen(obs), mask)
         return obs, info
@@ -156,7 +155,7 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
         """Make a step of all environments and record it; raises as the environments and the log do."""
         obs, reward, terminated, truncated, info = self.env.step(actions)
         final = info.get("final_obs")
-        if isinstance(final, Mapping):  # of a custom environment, which has the parts by environment
+        if isinstance(final, Mapping):  # from a custom environment, which has the parts by environment
             final = leaves(final)
             final = [of_row(final, row) for row in range(self.num_envs)]
         if final is not None:
@@ -168,14 +167,14 @@ class RecordVectorRun(VectorWrapper[Any, Any, Any, Any, Any]):
         return obs, reward, terminated, truncated, info
 
     def _seen(self, obs: Any) -> Any:
-        """What is recorded of the observations of all environments."""
+        """The recorded part of the observations of all environments."""
         return self._observed(_by_part(self._seen_space, obs))
 
 
 def _by_part(space: Any, values: Any) -> Any:
-    """Observations or actions of all environments, whose rows are by environment in each part of *space*.
+    """Observations or actions of all environments, with rows by environment in each part of *space*.
 
-    Gymnasium has a tuple of them where a space has no arrays: those of text, graphs and sequences.
+    Gymnasium has a tuple instead if a space has no arrays: for text, graphs and sequences.
     """
     if isinstance(space, gymnasium.spaces.Dict) and isinstance(values, Mapping):
         return {str(key): _by_part(space.get(key), one) for key, one in values.items()}
@@ -188,14 +187,14 @@ def _by_part(space: Any, values: Any) -> Any:
 
 
 def _observed(space: Any, observations: bool | None) -> Callable[[Any], Any]:
-    """What is recorded of an observation, as a function of it; the same for those of a vector."""
+    """A function that returns the recorded part of an observation, or of the observations of a vector environment."""
     if observations is False:
         return lambda obs: None
     large: dict[str, int] = {} if observations else _large(space, "obs")
     if not large:
         return lambda obs: obs
     sizes = ", ".join(f"{name} ({size:,} bytes)" for name, size in large.items())
-    _warn(f"not recorded, as it is large: {sizes}; observations=True records it, observations=False says that it is so")
+    _warn(f"not recorded, as it is large: {sizes}; observations=True records it, observations=False hides this warning")
     return lambda obs: _without(leaves(obs), large, "obs")
 
 
@@ -208,7 +207,7 @@ def _large(space: Any, name: str) -> dict[str, int]:
 
 
 def _without(value: Any, large: Mapping[str, int], name: str) -> Any:
-    """*value* without its large parts; None where nothing is left."""
+    """*value* without its large parts; None if nothing is left."""
     if name in large:
         return None
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The frames of a log as a sequence, none of which is read before it is asked for."""
+"""The frames of a log as a sequence that reads them on demand."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from trainlog.scan import Scan, stretches
 
 __all__ = ["LazyFrames", "orders_of"]
 
-_BLOCK: Final = 256  # frames that are read and kept where one is asked for by its index
+_BLOCK: Final = 256  # frames that are read and kept when one is requested by its index
 
 
 def orders_of(reader: Reader, kinds: Collection[Kind] | None) -> npt.NDArray[np.int64]:
-    """Where the frames of *kinds*, None for all, stand in the log, in its order; nothing of them is decoded.
+    """The orders of the frames of *kinds* (None means all) in the log; no frame is decoded.
 
     Returns:
-        What `Reader.take` takes: int64, shape (frames,).
+        Orders for `Reader.take`: int64, shape (frames,).
 
     """
     scan = Scan(kinds=None if kinds is None else frozenset(kinds), columns=())
@@ -31,14 +31,14 @@ def orders_of(reader: Reader, kinds: Collection[Kind] | None) -> npt.NDArray[np.
 
 
 class LazyFrames(Sequence[dict[str, Any]]):
-    """Frames as dicts, which can be counted, indexed, sliced, and iterated as often as wanted.
+    """Frames as dicts, which can be counted, indexed, sliced, and iterated any number of times.
 
-    Iterating holds no frames in memory; an index holds some hundreds around it, a slice those that it names. Frames
-    that are written after the first of these calls are not among them.
+    Iterating holds no frames in memory; an index holds some hundreds around it, a slice those that it selects. Frames
+    that are written after the first of these calls are not included.
     """
 
     def __init__(self, reader: Reader, kinds: Collection[Kind] | None, made: Callable[[Frame], dict[str, Any]]) -> None:
-        """Of the frames of *kinds*, None for all; *made* gives the dict of a frame."""
+        """Create a sequence of the frames of *kinds*, None means all; *made* returns the dict of a frame."""
         self._reader = reader
         self._kinds = kinds
         self._made = made
@@ -62,10 +62,10 @@ class LazyFrames(Sequence[dict[str, Any]]):
     @overload
     def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
     def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
-        """The frame at *index*, or a list of those that a slice names.
+        """The frame at *index*, or a list of the frames in a slice.
 
         Raises:
-            IndexError: for an index that is not there.
+            IndexError: for an index out of range.
 
         """
         if isinstance(index, slice):

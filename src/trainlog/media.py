@@ -1,4 +1,4 @@
-"""Images, videos, sounds, figures and files that belong to a log, in a folder beside it; histograms, in the log.
+"""Images, videos, sounds, figures and files that belong to a log, in a folder next to it; histograms, in the log.
 
 ::
 
@@ -8,10 +8,10 @@
     frame = next(trainlog.open("run.flog").frames("event"))
     Image.open(media_file("run.flog", frame.data))
 
-A file is named by its content, so that the same picture is stored once. The frame of the log that tells of it is an
-event: ``type``, ``tag``, ``step``, ``file``, its name in the folder ``<log>.media``, and its size in pixels or seconds.
-A histogram is an event with the keys of TensorBoard's: ``min``, ``max``, ``num``, ``sum``, ``sum_squares``, ``counts``
-and ``limits``, the upper ends of the bins.
+A file is named by its content, so that the same picture is stored once. Its frame in the log is an event: ``type``,
+``tag``, ``step``, ``file``, its name in the folder ``<log>.media``, and its size in pixels or seconds. A histogram is
+an event with the keys of a TensorBoard histogram: ``min``, ``max``, ``num``, ``sum``, ``sum_squares``, ``counts`` and
+``limits``, the upper ends of the bins.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Log(Protocol):
-    """What a recorder is asked for here."""
+    """The methods of a recorder that are used here."""
 
     @property
     def path(self) -> str | os.PathLike[str]: ...
@@ -50,7 +50,10 @@ class Log(Protocol):
 
 
 class MediaRecorder:
-    """Records what is no number. Times are as those of `trainlog.TrainingRecorder`; ``step`` may be left out."""
+    """Records images, videos, sounds, figures, files and histograms.
+
+    Times are those of `trainlog.TrainingRecorder`; ``step`` is optional.
+    """
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -58,10 +61,10 @@ class MediaRecorder:
     def file(
         self, time: float | None, kind: str, tag: str, content: bytes, suffix: str, step: Any = None, **facts: Any
     ) -> Path:
-        """Record *content* as a file, by an event of the type *kind* with the keys *facts*; returns where it is.
+        """Record *content* as a file, with an event of the type *kind* and the keys *facts*; returns its path.
 
         Raises:
-            LogWriteError: when the file cannot be written; the log does not tell of it then.
+            LogWriteError: when the file cannot be written; the log gets no event then.
             As `trainlog.TrainingRecorder.record_event`.
 
         """
@@ -73,15 +76,15 @@ class MediaRecorder:
         return path
 
     def image(self, time: float | None, tag: str, image: Any, *, axes: str = "HWC", step: Any = None) -> None:
-        """Record an image as PNG, which loses nothing.
+        """Record an image as PNG, which is lossless.
 
         Args:
             time: seconds since the run began, None for now.
             tag: its name.
-            image: numbers from 0 to 255 where they are integers, from 0 to 1 otherwise; those beyond are cut off. Of
-                several (an axis N), each is recorded, as ``tag/0``, ``tag/1``, ...
-            axes: what the axes of *image* are: H, W, C (1, 3 or 4 of them) and N in any order; all but H and W may
-                be missing.
+            image: integers from 0 to 255, or floats from 0 to 1; values outside are clipped. With an axis N, each of
+                the images is recorded, as ``tag/0``, ``tag/1``, ...
+            axes: the axes of *image*: H, W, C (1, 3 or 4 channels) and N in any order; all except H and W can be
+                missing.
             step: its step.
 
         Raises:
@@ -95,22 +98,22 @@ class MediaRecorder:
     def video(
         self, time: float | None, tag: str, frames: Any, *, fps: float = 4, axes: str = "THWC", step: Any = None
     ) -> None:
-        """Record a video as animated PNG, which browsers show, and which loses nothing; see `image`.
+        """Record a video as animated PNG, which is lossless and works in browsers; see `image`.
 
         Args:
             time: seconds since the run began, None for now.
             tag: its name.
             frames: the pictures, with an axis T.
             fps: pictures per second.
-            axes: what the axes of *frames* are.
+            axes: the axes of *frames*.
             step: its step.
 
         Raises:
-            ValueError: when *frames* has other axes, or none, and when *fps* is not more than 0.
+            ValueError: when *frames* has other axes or is empty, and when *fps* is not greater than 0.
 
         """
         if not 0 < fps < math.inf:
-            raise ValueError(f"fps is how many pictures a second has, a number above 0, not {fps!r}")
+            raise ValueError(f"fps is a rate in pictures per second, a number above 0, not {fps!r}")
         for name, one in _named(tag, _arranged(frames, axes, "NTHWC"), "N" in axes):
             if not len(one):
                 raise ValueError(f"the video {tag!r} has no frames")
@@ -118,7 +121,7 @@ class MediaRecorder:
             self.file(time, "video", name, _png(one, fps), ".png", step, **facts)
 
     def figure(self, time: float | None, tag: str, figure: Any, *, step: Any = None) -> None:
-        """Record a figure of Matplotlib as PNG, or one that offers ``to_html`` (Plotly's) as a page.
+        """Record a Matplotlib figure as PNG, or a figure with ``to_html`` (Plotly) as an HTML page.
 
         Raises:
             TypeError: for any other object.
@@ -134,13 +137,13 @@ class MediaRecorder:
             raise TypeError(f"a figure offers savefig or to_html, which a {type(figure).__name__} does not")
 
     def sound(self, time: float | None, tag: str, samples: Any, rate: int, *, step: Any = None) -> None:
-        """Record a sound of one channel, numbers from -1 to 1, as WAV of 16 bits.
+        """Record a mono sound, numbers from -1 to 1, as 16-bit WAV.
 
         Raises:
             ValueError: when *rate*, in hertz, is less than 1.
 
         """
-        if not 1 <= rate < 1 << 31:  # what the file has room for
+        if not 1 <= rate < 1 << 31:  # the limit of the file format
             raise ValueError(f"the rate of a sound is a number of samples per second, 1 or more, not {rate!r}")
         values = np.clip(as_array(samples).astype(np.float64).ravel(), -1, 1)
         buffer = io.BytesIO()
@@ -152,7 +155,7 @@ class MediaRecorder:
         self.file(time, "audio", tag, buffer.getvalue(), ".wav", step, rate=int(rate), seconds=len(values) / rate)
 
     def histogram(self, time: float | None, tag: str, values: Any, *, bins: Any = 64, step: Any = None) -> None:
-        """Record how *values* are distributed; *bins* are as `numpy.histogram` takes them. NaN is not counted."""
+        """Record the distribution of *values*; *bins* are those of `numpy.histogram`. NaN is not counted."""
         self._event(time, "histogram", tag, step, histogram_of(values, bins))
 
     def _event(self, time: float | None, kind: str, tag: str, step: Any, data: Mapping[str, Any]) -> None:
@@ -178,14 +181,14 @@ def histogram_of(values: Any, bins: Any = 64) -> dict[str, Any]:
     found = {key: float(value) for key, value in {**sums, "sum_squares": numbers @ numbers}.items()}
     if len(numbers) < len(given):
         found["not_finite"] = len(given) - len(numbers)
-    # An empty bin in front says where the first one begins.
+    # An empty bin in front marks where the first one begins.
     bounds = {"limits": edges[first : last + 2].tolist(), "counts": [0.0, *counts[first : last + 1].tolist()]}
     return {**found, **bounds}
 
 
 @cache
 def bins_of_tensorboard() -> Sequence[float]:
-    """The ends of the bins that TensorBoard's writers use: each a tenth more than the one before, from 1e-12 on."""
+    """The ends of the bins that TensorBoard's writers use: each is a tenth larger than the last, from 1e-12."""
     count = int(np.log(1e32) / np.log(1.1)) + 1
     positive = np.multiply.accumulate(np.array([1e-12, *[1.1] * count]))
     positive = positive[positive < 1e20]
@@ -198,7 +201,7 @@ def _named(tag: str, parts: Any, several: bool) -> list[tuple[str, Any]]:
 
 
 def _arranged(values: Any, axes: str, wanted: str) -> Pixels:
-    """*values*, whose axes are named, with those that are wanted, as bytes."""
+    """*values*, whose axes are *axes*, with the axes *wanted*, as bytes."""
     array, axes = as_array(values), axes.upper()
     if array.ndim != len(axes) or len({*axes}) < len(axes) or not {"H", "W"} <= {*axes} <= {*wanted}:
         raise ValueError(f"the axes {axes!r} do not fit an array of the shape {array.shape}")

@@ -1,19 +1,19 @@
-"""The calls of MH-FLOCKE, the program that FLOG comes from: for its scripts, of which only the import is changed.
+"""The API of MH-FLOCKE, the program that FLOG comes from: its scripts need only a changed import.
 
 ::
 
     from trainlog.mhflocke import TrainingRecorder      # was: from src.brain.creature_store import TrainingRecorder
     from trainlog.mhflocke import FlogReplay            # was: from src.viz.flog_replay import FlogReplay
 
-The import is the switch: what these do as the original does, and the rest of trainlog does not, is
+The import is the switch. These classes behave like the original, and unlike the rest of trainlog, in these points:
 
-- a log that is there already is replaced;
-- a value that no log can hold is stored as ``str(value)``, where `trainlog.TrainingRecorder` raises;
+- an existing log is replaced;
+- a value that a log cannot hold is stored as ``str(value)``, where `trainlog.TrainingRecorder` raises;
 - frames after ``close`` are dropped, with a warning, where that raises;
-- an export of nothing gives a warning and writes nothing, where `trainlog.FlogReplay` raises.
+- an export without data gives a warning and writes nothing, where `trainlog.FlogReplay` raises.
 
-What the original loses is kept: numbers of numpy and tensors are stored as numbers, not as text, and every frame is in
-the file when its call returns.
+Data that the original loses are kept: numpy numbers and tensors are stored as numbers, not as text, and every frame is
+in the file when its call returns.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from trainlog.strictjson import lenient_json
 __all__ = ["FlogReplay", "TrainingLogReader", "TrainingRecorder", "flog_to_assemble"]
 
 _SPIKES: Final = 200  # neurons of a step whose spikes are recorded
-_DEPTH: Final = 64  # of lists and maps that are looked into for what cannot be stored
-_STEPS_OF_A_FRAME: Final = 10  # between two creature frames, where they have no step
+_DEPTH: Final = 64  # nesting of lists and maps that are searched for values that cannot be stored
+_STEPS_OF_A_FRAME: Final = 10  # steps between two creature frames, if they have no step
 _CSV: Final = (
     *("step", "timestamp", "distance", "max_distance", "best_episode", "avg_episode", "falls", "resets", "reward"),
     *("consciousness_level", "emotion", "valence", "skill", "grc_sparseness", "cf_magnitude", "pf_pkc_weight"),
@@ -54,19 +54,19 @@ _CSV: Final = (
 
 
 class TrainingRecorder(ClosedByBlock):
-    """Records a run by the calls of the original recorder; see the module for what differs from trainlog's own.
+    """Records a run with the API of the original recorder; see the module for the differences from trainlog's own.
 
     Attributes:
-        path: the log.
-        log: the `trainlog.TrainingRecorder` below, which has all the rest: ``sync``, ``rewind``, ``keep_last``, ...
+        path: the path of the log.
+        log: the underlying `trainlog.TrainingRecorder`, which has the rest: ``sync``, ``rewind``, ``keep_last``, ...
 
     """
 
     def __init__(self, path: str | os.PathLike[str], meta: Mapping[str, Any] | None = None) -> None:
-        """Begin the log at *path*, in place of one that is there.
+        """Create the log at *path*, replacing an existing one.
 
         Args:
-            path: folders above it are made.
+            path: the path of the log; missing parent folders are created.
             meta: metadata of the run: ``creature``, ``task``, ...
 
         Raises:
@@ -117,7 +117,7 @@ class TrainingRecorder(ClosedByBlock):
         spike_count: int = 0,
         **extra: Any,
     ) -> None:
-        """Record the statistics of a step; of *spikes*, one for each neuron, 200 at most, as the original does."""
+        """Record the statistics of a step, with at most 200 of the *spikes*, one per neuron, as the original does."""
         data = {"step": step, "gwt": gwt_winner, "c_level": consciousness_level, "pci": pci}
         data |= {"spike_count": spike_count, **extra}
         if spikes is not None:
@@ -145,7 +145,7 @@ class TrainingRecorder(ClosedByBlock):
         self._write(Kind.CREATURE, data)
 
     def record_event(self, event_type: str, message: str, **extra: Any) -> None:
-        """Record that something happened."""
+        """Record an event."""
         self._write(Kind.EVENT, {"type": event_type, "msg": message, **extra})
 
     def record_training_stats(self, data: Mapping[str, Any]) -> None:
@@ -153,7 +153,7 @@ class TrainingRecorder(ClosedByBlock):
         self.log_frame(data)
 
     def log_frame(self, data: Mapping[str, Any]) -> None:
-        """Record *data* as what its keys say: a generation, the statistics of a step, or else an event."""
+        """Record *data* according to its keys: as a generation, the statistics of a step, or else an event."""
         rest = dict(data)
         phase = rest.get("phase")
         if "gen" in rest or "generation" in rest or phase == "cpg_evolution":
@@ -177,7 +177,7 @@ class TrainingRecorder(ClosedByBlock):
         data = {key: _text_keys(value) if isinstance(value, Mapping) else value for key, value in data.items()}
         for key, value in data.items():
             if _is_unreadable(key, _DEPTH) or _is_unreadable(value, _DEPTH) or not isinstance(key, str):
-                self._say(f"the original program cannot read {key!r}: a key that is no text, or text that is no UTF-8")
+                self._say(f"the original program cannot read {key!r}: a key that is not text, or text not in UTF-8")
         try:
             try:
                 self.log.record(None, kind, data)
@@ -194,12 +194,12 @@ class TrainingRecorder(ClosedByBlock):
             warnings.warn(TrainlogWarning(f"{self.path}: {what}"), stacklevel=4)
 
     def close(self, state: EndState | None = None, reason: str = "") -> None:
-        """Close the log, which may say how the run ended; may be called again."""
+        """Close the log, optionally with how the run ended; can be called again."""
         self.log.close(state, reason)
 
 
 class FlogReplay(replay.FlogReplay):
-    """Reads a log back by the calls of the original reader; see the module for what differs from trainlog's own."""
+    """Reads back a log with the API of the original reader; see the module for the differences from trainlog's own."""
 
     def __init__(self, flog_path: str | os.PathLike[str]) -> None:
         """Open the log at *flog_path*, of any format; raises as `trainlog.open`."""
@@ -211,7 +211,7 @@ class FlogReplay(replay.FlogReplay):
         return dict(super().meta)
 
     def events(self) -> list[dict[str, Any]]:
-        """The events, as a list, which `json` can write."""
+        """The events, as a list that `json` can write."""
         return list(super().events())
 
     def evolution_frames(self) -> list[dict[str, Any]]:
@@ -219,9 +219,9 @@ class FlogReplay(replay.FlogReplay):
         return list(super().evolution_frames())
 
     def iter_physics(self, fps: float = 30.0, clock: str | None = None, *, env: Any = None) -> Iterator[dict[str, Any]]:
-        """Yield the physical state at a constant rate, by the original's rule: of the time of logging, from 0 on.
+        """Yield the physical state at a constant rate, as the original does: by the time of logging, from 0 on.
 
-        Neither episodes nor environments are told apart. With *clock* or *env* it is that of `trainlog.FlogReplay`.
+        Episodes and environments are not distinguished. With *clock* or *env* it behaves like `trainlog.FlogReplay`.
         """
         if clock is not None or env is not None:
             yield from super().iter_physics(fps, clock, env=env)
@@ -240,9 +240,9 @@ class FlogReplay(replay.FlogReplay):
             now += 1.0 / fps
 
     def export_physics_npz(self, output_path: str | os.PathLike[str]) -> None:
-        """Write ``qpos``, ``qvel``, ``timestamps`` and ``steps`` (int32, ten times the frame's number without one).
+        """Write ``qpos``, ``qvel``, ``timestamps`` and ``steps`` (int32; ten times the frame's number if it has none).
 
-        A coordinate that no frame has is zeros of width 1. Raises as that of `trainlog.FlogReplay`, but for `EmptyLog`.
+        A coordinate that no frame has is zeros of width 1. Raises like `trainlog.FlogReplay`, except for `EmptyLog`.
         """
         arrays = self._physics_arrays()
         rows = len(arrays["timestamps"])
@@ -256,9 +256,9 @@ class FlogReplay(replay.FlogReplay):
         replay.save_npz(output_path, arrays)
 
     def export_stats_csv(self, output_path: str | os.PathLike[str], keys: Sequence[str] | None = None) -> None:
-        """Write the statistics as CSV of the original's 25 columns, the time with three digits.
+        """Write the statistics as CSV with the original's 25 columns, the time with three digits.
 
-        With *keys* it is that of `trainlog.FlogReplay`, which by default has all columns and all digits.
+        With *keys* it behaves like `trainlog.FlogReplay`, which by default writes all columns and all digits.
         """
         if keys is not None or not self.n_stats:
             if keys is None:
@@ -280,10 +280,10 @@ class FlogReplay(replay.FlogReplay):
 
 
 class TrainingLogReader:
-    """Reads a log back as frames with ``timestamp`` (s), ``type`` (1 to 4, or another) and ``data``.
+    """Reads back a log as frames with ``timestamp`` (s), ``type`` (1 to 4, or another) and ``data``.
 
     Attributes:
-        path: the log.
+        path: the path of the log.
         reader: its `trainlog.Reader`.
 
     """
@@ -328,11 +328,11 @@ class TrainingLogReader:
 
 
 def flog_to_assemble(flog_path: str | os.PathLike[str], output_dir: str | os.PathLike[str]) -> dict[str, str]:
-    """Write ``physics.npz``, ``stats.csv`` and ``events.json`` of a log into a folder, which is made.
+    """Write ``physics.npz``, ``stats.csv`` and ``events.json`` of a log into a folder, which is created.
 
     Returns:
-        Their paths, as ``physics_npz``, ``stats_csv`` and ``events_json``; also of those that are not written as there
-        is nothing to write, which a warning says.
+        Their paths, as ``physics_npz``, ``stats_csv`` and ``events_json``; including files that are not written because
+        there is no data, with a warning.
 
     """
     log, folder = FlogReplay(flog_path), Path(output_dir)
@@ -349,7 +349,7 @@ def _typed(frame: Frame) -> dict[str, Any]:
 
 
 def _spikes(spikes: Any) -> list[Any]:
-    """At most 200 of them: those of an array at equal distances, as ints; the first of anything else."""
+    """At most 200 of them: evenly spaced ones of an array, as ints; the first ones of anything else."""
     if not hasattr(spikes, "__array__"):
         return list(spikes)[:_SPIKES]
     found = as_array(spikes)
@@ -364,7 +364,7 @@ def _text_keys(value: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _is_unreadable(value: Any, left: int) -> bool:
-    """Whether the original's reader raises at *value*: a key that is no text, or text that is no UTF-8."""
+    """Whether the original's reader raises for *value*: a key that is not text, or text that is not UTF-8."""
     if isinstance(value, str):
         try:
             return not value.isascii() and not value.encode()

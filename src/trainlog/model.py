@@ -13,16 +13,16 @@ __all__ = ["End", "EndState", "Frame", "Header", "Kind", "KindLike", "Role", "Va
 Role = Literal["state", "action", "reward", "stat"]
 
 EndState = Literal["finished", "failed", "interrupted"]
-"""How a run ended, as its log says: it came to its end, an exception ended it, or somebody did."""
+"""How a run ended, according to its log: it completed, an exception ended it, or somebody stopped it."""
 
 
 class Kind(enum.IntEnum):
-    """What a frame tells of. A number that is none of the four is kept as it is: ``Kind(7).name == "KIND_7"``.
+    """What a frame describes. A number other than the four is kept as it is: ``Kind(7).name == "KIND_7"``.
 
     ``Kind("stats")``, ``Kind(2)`` and ``Kind.STATS`` are the same.
 
     Raises:
-        ValueError: for a name that is not known, or a number outside of 0 to 255.
+        ValueError: for an unknown name, or a number outside of 0 to 255.
 
     """
 
@@ -45,7 +45,7 @@ class Kind(enum.IntEnum):
             number = name.removeprefix("KIND_")
             if number.isdecimal():
                 return cls(int(number))
-            raise ValueError(f"{value!r} is no kind of frame; kinds are {', '.join(map(str, cls))}")
+            raise ValueError(f"{value!r} is not a kind of frame; kinds are {', '.join(map(str, cls))}")
         if isinstance(value, int) and 0 <= value <= 255:
             member = int.__new__(cls, value)
             member._name_ = f"KIND_{value}"
@@ -54,7 +54,7 @@ class Kind(enum.IntEnum):
         return None
 
     def __reduce_ex__(self, protocol: object) -> tuple[type[Kind], tuple[int]]:
-        """By number: some versions of Python 3.11 pickle by name, which a number that is none of the four has not."""
+        """By number: some versions of Python 3.11 pickle by name, and only the four kinds have a name."""
         return Kind, (int(self),)
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ class Frame(NamedTuple):
 
     Attributes:
         time: seconds since the run began.
-        kind: what it tells of.
+        kind: what it describes.
         data: the values by name; whatever the format can hold.
 
     """
@@ -84,9 +84,9 @@ class Variable:
     """A declared column of a log.
 
     Attributes:
-        name: as the experiment calls it; not always unique.
+        name: its name in the experiment; not always unique.
         role: state, action, reward or stat.
-        unit: for example ``m/s``; empty where none is declared.
+        unit: for example ``m/s``; empty if none is declared.
         low, high: the declared range, or None.
         circular: True for an angle: ``low`` and ``high`` are the same point.
         key: the column's name in frames and tables, unique in its log.
@@ -112,7 +112,7 @@ class End:
 
     Attributes:
         state: see `EndState`.
-        reason: what ended it, such as ``ValueError: the loss is NaN``; empty where there is nothing to say.
+        reason: what ended it, such as ``ValueError: the loss is NaN``; empty if there is nothing to say.
         time: when, in seconds since the run began.
         wall: when, in seconds since 1970.
 
@@ -125,7 +125,7 @@ class End:
 
     @classmethod
     def of(cls, said: Any) -> End | None:
-        """The end that the map *said* of a log tells of; None when it tells of none."""
+        """The end in the map *said*, as a log stores it; None if it is not one."""
         if not isinstance(said, Mapping) or said.get("state") not in get_args(EndState):
             return None
         time, wall = (_finite(said.get(key)) for key in ("time", "wall"))
@@ -138,16 +138,16 @@ def _finite(value: Any) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is true of the whole run.
+    """The facts that apply to the whole run.
 
     Attributes:
-        meta: whatever the trainer said of the run: creature, task, scene, steps, device, seed, ...; what it said later
-            is in it, too.
-        phase: a tag of the training phase, 0 to 255.
-        variables: the declared columns, in the log's own order; empty where the format declares none.
-        run: what the recorder found out by itself: when and where the run began, by which command, from which commit,
+        meta: the metadata from the trainer: creature, task, scene, steps, device, seed, ...; including those that it
+            added later.
+        phase: a tag for the training phase, 0 to 255.
+        variables: the declared columns, in the log's own order; empty if the format declares none.
+        run: the facts that the recorder collected: when and where the run began, with which command, from which commit,
             with which versions; see docs/provenance.md. Empty for logs that no recorder wrote.
-        end: how it ended; None while it goes on, when it was killed, and for logs that do not say.
+        end: how it ended; None while it is running, when it was killed, and for logs that do not say.
 
     """
 

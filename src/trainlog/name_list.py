@@ -1,4 +1,4 @@
-"""Several names in one text, as people type them: with commas, or as JSON where a name has a comma in it."""
+"""Several names in one text, as people type them: with commas, or as JSON if a name contains a comma."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["parse_names"]
 
 
 def parse_names(text: str) -> list[str]:
-    """The names in *text*, each once: with commas between them, or a JSON list of names that may have commas.
+    """The names in *text*, each once: separated by commas, or a JSON list of names that can contain commas.
 
-    Blanks around a comma, and empty names, are left out. What is no JSON list is taken as names with commas: a name may
-    begin with a bracket.
+    Blanks around a comma, and empty names, are left out. Text that is not a JSON list is read as names separated by
+    commas, because a name can begin with a bracket.
     """
     found: Any = [one.strip() for one in text.split(",")]
     if text.lstrip().startswith("["):

@@ -4,7 +4,7 @@
 
     trainlog.show("runs/")
 
-The server is a process of its own, so that it takes no time from a training in the notebook, and ends with it.
+The server is a separate process, so that it takes no time from a training in the notebook. It ends with the notebook.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from trainlog.served_process import PATIENCE, ServedPage
 
 __all__ = ["Dashboard", "jupyter_server", "show"]
 
-# Whose pages may have the frame: notebooks on this machine, in a browser or in an editor.
+# The origins of pages that can embed the frame: notebooks on this machine, in a browser or in an editor.
 _NOTEBOOKS: Final = (
     *("'self'", "http://localhost:*", "http://127.0.0.1:*", "https://localhost:*", "https://127.0.0.1:*"),
     *("vscode-webview:", "vscode-file:"),
@@ -33,11 +33,11 @@ _open: Final[dict[tuple[str, ...], Dashboard]] = {}
 
 
 class Dashboard(ServedPage):
-    """A dashboard that is served; a notebook shows it as a frame.
+    """A running dashboard, which a notebook shows as a frame.
 
     Attributes:
-        url: of the page, for a browser on this machine.
-        height: of the frame, in pixels.
+        url: the address of the page, for a browser on this machine.
+        height: the height of the frame, in pixels.
 
     """
 
@@ -61,18 +61,18 @@ def show(
 ) -> Dashboard:
     """Serve the dashboard of *logs*, and show it below the cell of a notebook.
 
-    The same logs are served once in a process. The server listens on this machine alone.
+    A process serves the same logs only once. The server listens only on this machine.
 
     Args:
-        logs: folders and files; the present folder where there are none.
-        height: of the frame, in pixels.
-        port: to listen on; 0 for any free one.
+        logs: folders and files; by default the current folder.
+        height: the height of the frame, in pixels.
+        port: the port to listen on; 0 for any free one.
         proxy: the address under which a browser on another machine reaches a port of this one, with ``{port}`` in it,
-            as ``/user/me/proxy/{port}/``. By default the environment's ``TRAINLOG_PROXY``, or what JupyterHub sets.
-        hostnames: of the proxy, where it passes on the name that the browser asked for.
+            such as ``/user/me/proxy/{port}/``. By default the variable ``TRAINLOG_PROXY``, or what JupyterHub sets.
+        hostnames: the host names of the proxy, if it passes on the name that the browser requested.
 
     Returns:
-        What a notebook shows as a frame; it has the address, and `Dashboard.close`.
+        The dashboard, which a notebook shows as a frame; it has the address, and `Dashboard.close`.
 
     Raises:
         LogNotFound: when one of *logs* does not exist.
@@ -100,9 +100,9 @@ def show(
 
 
 def jupyter_server() -> dict[str, Any]:
-    """The dashboard of Jupyter's own folder for jupyter-server-proxy, which asks this by its entry point.
+    """The dashboard of Jupyter's own folder for jupyter-server-proxy, which calls this by its entry point.
 
-    Only Jupyter knows the token of this server, and only who may use Jupyter reaches it.
+    Only Jupyter knows the token of this server, and only users of Jupyter can reach it.
     """
     token = secrets.token_urlsafe(24)
     return {

@@ -1,12 +1,12 @@
-"""The recorders of OaK-Architecture's example, for its scripts, of which only the import is changed.
+"""The recorders of OaK-Architecture's example, for its scripts, which need only a changed import.
 
 ::
 
     from trainlog.oak import animation_recorder_from_env, curve_recorder_from_env
     # was: from examples.example_01.training_logging import animation_recorder_from_env, curve_recorder_from_env
 
-They are those of `trainlog.curves`, by OaK's own environment variables (``OAK_EXAMPLE_CURVE_DIR``, ...), and in its
-folder: ``tests/results``.
+They are those of `trainlog.curves`, with OaK's own environment variables (``OAK_EXAMPLE_CURVE_DIR``, ...) and its own
+folder, ``tests/results``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 PREFIX: Final = "OAK_EXAMPLE_"
-"""Begins the names of the variables, in place of ``TRAINLOG_``."""
+"""The prefix of the variables' names, in place of ``TRAINLOG_``."""
 
 _ROOT: Final = "tests"
 

@@ -1,4 +1,4 @@
-"""How the log of a recorder is begun: new, in the place of another, resumed, or not at all."""
+"""Opening the log of a recorder: a new one, a replacement, a resumed one, or none at all."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class OpenedLog(NamedTuple):
     """A log that was opened for writing.
 
     Attributes:
-        writer: of the log.
+        writer: the writer of the log.
         elapsed: seconds since the run began.
-        meta: all metadata, where they are not those that were given: of a resumed log; else None.
-        uploader: the same writer, where it uploads the log; else None.
+        meta: the metadata of a resumed log; None for a new log, whose metadata are those that were given.
+        uploader: the same writer, if it uploads the log; otherwise None.
 
     """
 
@@ -43,10 +43,10 @@ class OpenedLog(NamedTuple):
 
 
 def is_switched_off() -> bool:
-    """Whether the variable ``TRAINLOG_MODE`` says that nothing is to be recorded.
+    """Whether the variable ``TRAINLOG_MODE`` turns recording off.
 
     Raises:
-        ValueError: when it says something that has no meaning.
+        ValueError: when its value is invalid.
 
     """
     mode = os.environ.get("TRAINLOG_MODE", "")
@@ -59,8 +59,8 @@ class RecordingPlace(NamedTuple):
     """Where a log is recorded.
 
     Attributes:
-        path: the file.
-        url: where it is uploaded to; None for nowhere.
+        path: the local file.
+        url: the URL that it is uploaded to, or None.
 
     """
 
@@ -71,24 +71,24 @@ class RecordingPlace(NamedTuple):
 def recording_place(
     path: str | os.PathLike[str], local: str | os.PathLike[str] | None = None, shard: int | None = None
 ) -> RecordingPlace:
-    """Where a log is recorded at *path*: a relative path is below the folder that ``TRAINLOG_DIR`` names.
+    """The place where the log at *path* is recorded. A relative path is resolved against ``TRAINLOG_DIR``.
 
-    It is made absolute, as a program may change its working folder.
+    The path is made absolute, because a program can change its working folder.
 
     Args:
-        path: a file or a URL; of the log of several processes a folder.
-        local: the file of a log at a URL.
+        path: a file or a URL; a folder for the log of several processes.
+        local: the local file of a log at a URL.
         shard: the rank of this process among several.
 
     Raises:
-        CodecError: when *path* was a URL until a `Path` was made of it.
-        ValueError, TypeError: when *local* is given and *path* is no URL, and for a *shard* that is no rank.
+        CodecError: when *path* is a URL that was turned into a `Path`.
+        ValueError, TypeError: when *local* is given and *path* is not a URL, and for a *shard* that is not a rank.
         UnknownFormat: when *path* is a URL that cannot be written to.
 
     """
     url = str(path) if is_url(path) else None
     if local is not None and url is None:
-        raise ValueError(f"local is the local file of a log at a URL, and {os.fspath(path)!r} is none")
+        raise ValueError(f"local is the local file of a log at a URL, and {os.fspath(path)!r} is not a URL")
     if url is None:
         place: Path | None = written_path(Path(os.environ.get("TRAINLOG_DIR", ""), local_path(path)))
     else:
@@ -104,13 +104,13 @@ def recording_place(
 
 
 def rank_of(shard: object) -> int:
-    """The rank of a process that *shard* is.
+    """*shard* as the rank of a process.
 
     Raises:
-        TypeError, ValueError: when it is no whole number from 0 on.
+        TypeError, ValueError: when it is not an integer of 0 or more.
 
     """
-    why = f"shard is the rank of this process among several, a whole number from 0 on, not {shard!r}"
+    why = f"shard is the rank of this process among several, an integer of 0 or more, not {shard!r}"
     if isinstance(shard, bool) or not isinstance(shard, SupportsIndex):
         raise TypeError(why)
     rank = operator.index(shard)
@@ -120,7 +120,7 @@ def rank_of(shard: object) -> int:
 
 
 def begin(place: RecordingPlace, header: Header, *, overwrite: bool, resume: bool) -> OpenedLog:
-    """Begin the log at *place*; see `trainlog.TrainingRecorder`."""
+    """Create, replace or resume the log at *place*; see `trainlog.TrainingRecorder`."""
     if place.url is None:
         return _opened(place.path, header, overwrite=overwrite, resume=resume)
     from trainlog.writers.uploading import UploadingWriter, begin_upload
@@ -151,7 +151,7 @@ def _opened(path: Path, header: Header, *, overwrite: bool, resume: bool) -> Ope
             if isinstance(error, UnknownFormat) and any(_head(path)):
                 raise
             aside = set_aside(path)
-            text = f"{path}: {error.message}; the file is {aside.name} now, and the log was started anew"
+            text = f"{path}: {error.message}; the file is {aside.name} now, and a new log was started"
             warnings.warn(LogWriteWarning(text), stacklevel=4)
             writer = _created(path, header)
             writer.write(Frame(0.0, Kind.EVENT, {"type": "begun_anew", "by": "trainlog", "msg": text}))
@@ -170,7 +170,7 @@ def _size(path: Path) -> int | None:
 
 
 def _head(path: Path) -> bytes:
-    """The bytes with which the file begins; all zero where a power cut came before they were on the disk."""
+    """The first bytes of the file; all zero if a power cut came before they reached the disk."""
     with Source(path) as source:
         return source.read(0, 8)
 
@@ -186,7 +186,7 @@ def _resumed(path: Path, header: Header) -> OpenedLog:
     began = shard.get("began") if isinstance(shard, dict) else None
     elapsed = writer.resumed_at
     if "shard" in header.meta and isinstance(began, int | float):
-        # The shards are merged by the time since each began: a pause counts, as it does for the others.
+        # Shards are merged by the time since each began, so a pause counts here as it does for the other shards.
         elapsed = max(elapsed, time.time() - began)
     return OpenedLog(writer, elapsed, old)
 

@@ -1,4 +1,4 @@
-"""Codecs of third parties: the entry points of the group ``trainlog.codecs``."""
+"""Third-party codecs: the entry points of the group ``trainlog.codecs``."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def find(name: str) -> Codec | None:
 
 
 def names() -> list[str]:
-    """The names of all plug-ins, of which none is imported for that."""
+    """The names of all plug-ins, without importing them."""
     return list(_by_name())
 
 
 def plug_ins(built_in: Collection[str]) -> Iterator[tuple[EntryPoint, Codec]]:
     """Yield every plug-in that can be used; a `TrainlogWarning` names each one that cannot.
 
-    That is one that cannot be loaded, that has one of the names *built_in*, or that of another plug-in.
+    A plug-in cannot be used if it cannot be loaded, or has one of the names *built_in* or that of another plug-in.
     """
     for name, entries in _by_name().items():
         if name in built_in:
             owners = " and ".join(map(distribution_of, entries))
-            _warn(f"the codec {name!r} of {owners} has the name of one of {BUILT_IN} itself, and is not used")
+            _warn(f"the codec {name!r} of {owners} has the name of a codec of {BUILT_IN} itself, and is not used")
             continue
         if len(entries) > 1:
             _warn(f"{_clash(name, entries)}; until then neither is used")
@@ -59,13 +59,13 @@ def plug_ins(built_in: Collection[str]) -> Iterator[tuple[EntryPoint, Codec]]:
 
 
 def _by_name() -> dict[str, list[EntryPoint]]:
-    """The plug-ins by name; all distributions are looked at again where one may have been installed or removed."""
+    """The plug-ins by name; all distributions are read again when one may have been installed or removed."""
     return _installed(tuple((place, _changed(place)) for place in sys.path))
 
 
 def _changed(place: str) -> int:
     try:
-        return os.stat(place or os.curdir).st_mtime_ns  # noqa: PTH116 - it is asked for every file that is no log
+        return os.stat(place or os.curdir).st_mtime_ns  # noqa: PTH116 - runs for every file that is not a log
     except OSError:
         return 0
 
@@ -85,10 +85,10 @@ def _clash(name: str, entries: Sequence[EntryPoint]) -> str:
 
 
 def accepts(codec: Codec, owner: str, path: Path, head: bytes) -> bool:
-    """Whether the *codec* of the distribution *owner* accepts a file; no, with a `TrainlogWarning`, when it fails."""
+    """Whether the *codec* of the distribution *owner* accepts a file; False, with a `TrainlogWarning`, if it fails."""
     try:
         return codec.accepts(path, head)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever foreign code raises
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - third-party code can raise anything
         _warn(f"the codec {codec.name!r} of {owner} fails at {path.name}: {_described(error)}")
         return False
 
@@ -97,7 +97,7 @@ def load(entry: EntryPoint) -> Codec:
     """Load the codec of *entry*.
 
     Raises:
-        CodecError: when it cannot be imported, is no codec, or has another name.
+        CodecError: when it cannot be imported, is not a codec, or has another name.
 
     """
     subject = f"the codec {entry.name!r} of {distribution_of(entry)}"
@@ -106,7 +106,7 @@ def load(entry: EntryPoint) -> Codec:
     except (Exception, SystemExit) as error:
         raise CodecError(f"{subject} cannot be loaded: {_described(error)}") from error
     if not isinstance(codec, Codec):
-        raise CodecError(f"{subject} is no trainlog.Codec but a {type(codec).__name__}")
+        raise CodecError(f"{subject} is not a trainlog.Codec but a {type(codec).__name__}")
     if getattr(codec, "name", None) != entry.name:
         raise CodecError(f"{subject} calls itself {getattr(codec, 'name', None)!r}; the two names must be the same")
     suffixes = getattr(codec, "suffixes", None)

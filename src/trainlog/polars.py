@@ -1,4 +1,4 @@
-"""Many runs as a lazy frame of Polars, and so of whatever reads one (DuckDB, for example)."""
+"""Many runs as a Polars LazyFrame, and so for everything that reads one (DuckDB, for example)."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def scan_runs(
 ) -> polars.LazyFrame:
     """The rows of all runs as a lazy frame: ``run``, ``task``, ``seed``, ``time``, then the columns of the logs.
 
-    Only the columns that the query needs are read. What it asks of ``run``, ``task`` and ``seed`` leaves out whole
-    logs, a range of ``time`` or ``step`` leaves out rows before they are decoded, and ``head`` ends the read early. The
-    logs are read by new processes; none is forked.
+    Only the columns that the query needs are read. Conditions on ``run``, ``task`` and ``seed`` skip whole logs, a
+    range of ``time`` or ``step`` skips rows before they are decoded, and ``head`` ends the read early. The logs are
+    read by new processes; none is forked.
 
     Args:
-        where: folders, patterns and logs, or what `trainlog.runs` gave.
-        kind: of which frames.
+        where: folders, patterns and logs, or the result of `trainlog.runs`.
+        kind: the kind of the frames.
         filter: which runs, see docs/runs.md.
         on_error: as for `trainlog.runs`.
-        workers: likewise.
+        workers: as for `trainlog.runs`.
 
     Raises:
         MissingExtra: without polars and pyarrow.
@@ -95,7 +95,7 @@ def _in_order(pl: Any, fragments: Sequence[Fragment], workers: int | None) -> It
 
 
 def _pruned(pl: Any, members: Sequence[Member], parts: Sequence[polars.Expr], schema: Schema) -> list[Member]:
-    """The logs whose run, task and seed fit all of *parts*."""
+    """The logs whose run, task and seed match all of *parts*."""
     if not parts:
         return list(members)
     types = {name: pl.Int64 if name == "seed" and schema.seed else pl.String for name in LABELS}
@@ -105,14 +105,14 @@ def _pruned(pl: Any, members: Sequence[Member], parts: Sequence[polars.Expr], sc
 
 
 def _conjunction(predicate: polars.Expr) -> list[polars.Expr]:
-    """The conditions that all must be true; *predicate* itself where that cannot be seen."""
+    """The conditions that must all be true; *predicate* itself if it cannot be split."""
     if _tree(predicate).get("BinaryExpr", {}).get("op") != "And":
         return [predicate]
     return [part for side in reversed(predicate.meta.pop()) for part in _conjunction(side)]
 
 
 def _tree(expression: polars.Expr) -> dict[str, Any]:
-    """An expression as Polars writes it; empty for one that it cannot write, such as a function of Python."""
+    """An expression as Polars serializes it; empty if it cannot be serialized, such as a Python function."""
     pl = extra("polars", '"trainlog[polars]"')
     try:
         tree = json.loads(expression.meta.serialize(format="json"))
@@ -122,10 +122,10 @@ def _tree(expression: polars.Expr) -> dict[str, Any]:
 
 
 def _ranges(parts: Iterable[polars.Expr], types: Mapping[str, frozenset[str]]) -> dict[str, tuple[float, float]]:
-    """The ranges of time and step that *parts* ask for; rows are filtered once more, so that they may be too wide.
+    """The ranges of time and step in *parts*; they can be too wide, because rows are filtered again.
 
-    A time that is NaN is above all others for Polars, and in no range for a scan: so one needs an upper limit. A step
-    must be a whole number in all logs.
+    A NaN time is above all others for Polars, and in no range for a scan, so a range of times needs an upper limit. A
+    step must be an integer in all logs.
     """
     low, high = (dict.fromkeys(_RANGES, math.inf * sign) for sign in (-1, 1))
     for part in parts:
@@ -153,7 +153,7 @@ _MIRRORED: Final = {"Lt": "Gt", "LtEq": "GtEq", "Gt": "Lt", "GtEq": "LtEq", "Eq"
 
 
 def _number(literal: Any) -> float:
-    """The number that a literal is, whatever type it has; raises TypeError for what is none."""
+    """The number in a literal of any type; raises TypeError if it is not a number."""
     while isinstance(literal, dict) and len(literal) == 1:
         (literal,) = literal.values()
     if isinstance(literal, bool) or not isinstance(literal, int | float) or math.isnan(literal):

@@ -1,4 +1,4 @@
-"""The one place where text from a log, which anybody may have written, is made safe for a terminal or for Markdown."""
+"""Makes text from a log, which is untrusted, safe for a terminal or for Markdown."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Final
 __all__ = ["UNPRINTABLE", "markdown_code", "markdown_text", "printable"]
 
 UNPRINTABLE: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f"  # what terminals obey
-    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb\U000e0000-\U000e007f"  # what reorders or hides letters
-    "\ud800-\udfff]"  # what UTF-8 cannot spell
+    "[\x00-\x1f\x7f-\x9f"  # control characters, which terminals interpret
+    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb\U000e0000-\U000e007f"  # reorder or hide letters
+    "\ud800-\udfff]"  # surrogates, which UTF-8 cannot encode
 )
 _MARKDOWN: Final = re.compile(r"([\\`*_\[\]<>|#~&])")
-# Words that become links, notices to people, issues or formulas, whether they have escapes or not.
+# Words that become links, mentions, issues or formulas, even if they are escaped.
 _REFERENCE: Final = re.compile(r"://|www\.|[@$]|#\d", re.IGNORECASE)
 
 
 def printable(text: str) -> str:
-    r"""*text* on one line, with escapes such as ``\x1b`` for what a terminal would obey, or could not show.
+    r"""*text* on one line, with escapes such as ``\x1b`` for characters that a terminal interprets, or cannot show.
 
-    These are control characters, those that change the direction of writing, and lone surrogates.
+    These are control characters, characters that change the direction of writing, and lone surrogates.
     """
     return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def markdown_text(text: str) -> str:
-    """*text* on one line of Markdown, as it is; a word that would be a link or a notice to somebody is code."""
+    """*text* on one line of Markdown, verbatim; a word that would be a link or a mention becomes code."""
     return " ".join(
         markdown_code(word) if _REFERENCE.search(word) else _MARKDOWN.sub(r"\\\1", printable(word))
         for word in text.split()
@@ -34,7 +34,7 @@ def markdown_text(text: str) -> str:
 
 
 def markdown_code(text: str) -> str:
-    """*text* as code in one cell of a table; a bar would end the cell, and is escaped."""
+    """*text* as code in one cell of a table; a bar, which would end the cell, is escaped."""
     plain = printable(" ".join(text.split())).replace("|", "\\|")
     if "`" not in plain:
         return f"`{plain}`"

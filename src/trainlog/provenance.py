@@ -1,8 +1,8 @@
-"""Where a run comes from: when, where and by which command it began, from which commit, with which versions.
+"""Where a run comes from: when, where and with which command it was started, from which commit, with which versions.
 
-`facts` finds that out for a recorder, which puts it into the header of its log. Nothing of the environment's variables
-is looked at, secrets on the command line are left out, and git is given a second at most. docs/provenance.md tells of
-each fact, and how to leave them out.
+`facts` collects this for a recorder, which puts it into the header of its log. The environment variables are not
+stored, secrets on the command line are left out, and git is given at most a second. docs/provenance.md describes
+each fact, and how to leave it out.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from trainlog.redaction import redacted_arguments, redacted_source
 __all__ = ["Provenance", "facts", "provenance_wanted"]
 
 Provenance = Literal["on", "no-patch", "off"]
-"""What is found out: all of it, all but what differs from the commit, or nothing."""
+"""What is collected: everything, everything except the diff to the commit, or nothing."""
 
 SWITCH: Final = "TRAINLOG_PROVENANCE"
 
-_SECONDS: Final = 1.0  # that git may take
+_SECONDS: Final = 1.0  # time limit for git
 _FRESH: Final = 5.0  # seconds for which a process does not ask git again
-_PATCH: Final = 1 << 16  # bytes of a difference to the commit that is kept
-_COMMAND: Final = 4096  # letters
-# What is changed in these files is nobody else's business.
+_PATCH: Final = 1 << 16  # largest diff to the commit that is kept, in bytes
+_COMMAND: Final = 4096  # characters
+# Changes in these files are private.
 _PRIVATE: Final = (
     *(".env*", "*.env", ".netrc", ".npmrc", ".pypirc", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx", "id_*"),
     *("*secret*", "*credential*", "*password*"),
 )
-# Libraries whose versions matter, as far as the process has imported them.
+# Libraries whose versions are recorded if the process has imported them.
 _LIBRARIES: Final = (
     *("numpy", "torch", "jax", "jaxlib", "tensorflow", "keras", "flax", "optax", "warp"),
     *("gymnasium", "gym", "pettingzoo", "mujoco", "brax", "dm_control", "pybullet", "genesis", "isaaclab", "mjlab"),
@@ -51,10 +51,10 @@ _looked_up: dict[tuple[str, bool], tuple[float, dict[str, Any]]] = {}
 
 
 def provenance_wanted(asked: bool | Provenance) -> Provenance:
-    """What is to be found out: the less of what the caller and the variable ``TRAINLOG_PROVENANCE`` allow.
+    """What to collect: the smaller of what the caller and the variable ``TRAINLOG_PROVENANCE`` allow.
 
     Raises:
-        ValueError: when one of them says something else.
+        ValueError: when one of them has an invalid value.
 
     """
     levels = get_args(Provenance)
@@ -67,9 +67,9 @@ def provenance_wanted(asked: bool | Provenance) -> Provenance:
 
 
 def facts(wanted: Provenance) -> dict[str, Any]:
-    """What there is to know of this process and its code now; only the version of trainlog where nothing is *wanted*.
+    """The facts about this process and its code now; only the version of trainlog when *wanted* is ``off``.
 
-    It raises nothing: what cannot be found out is left out.
+    It never raises: facts that cannot be determined are left out.
     """
     from trainlog import __version__
 
@@ -82,7 +82,7 @@ def facts(wanted: Provenance) -> dict[str, Any]:
     if versions := dict(_versions()):
         found["versions"] = versions
     try:
-        found["folder"] = os.getcwd()  # noqa: PTH109 - it may be deleted, or be no text
+        found["folder"] = os.getcwd()  # noqa: PTH109 - it may be deleted, or not be text
     except OSError:
         return found
     if git := _git(found["folder"], with_patch=wanted == "on"):
@@ -92,7 +92,7 @@ def facts(wanted: Provenance) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _of_the_process(given: Sequence[str]) -> Mapping[str, Any]:
-    """What stays as it is; *given* is the command line."""
+    """The facts that do not change while the process runs; *given* is the command line."""
     arguments = redacted_arguments(given)
     system = os.uname()
     found: dict[str, Any] = {"host": system.nodename, "command": _command(arguments)}
@@ -102,12 +102,12 @@ def _of_the_process(given: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _arguments() -> list[str]:
-    """The command line; code that stands in it is left out."""
+    """The command line, without code that it contains."""
     return [one.encode("utf-8", "replace").decode() for one in _without_code(sys.orig_argv)]
 
 
 def _without_code(command: Sequence[str]) -> list[str]:
-    """*command* without the code behind the interpreter's own ``-c``, which may be in one word with other options."""
+    """*command* without the code after the interpreter's own ``-c``, which can share a word with other options."""
     found, rest = list(command[:1]), iter(command[1:])
     for one in rest:
         found.append(one)
@@ -115,7 +115,7 @@ def _without_code(command: Sequence[str]) -> list[str]:
             found += [*itertools.islice(rest, one == "--check-hash-based-pycs")]
             continue
         options = re.match(r"-[^-WXmc]+|-(?=[WXmc])", one)
-        if options is None:  # a script, or what is read from standard input
+        if options is None:  # a script, or ``-`` for standard input
             break
         name, value = one[options.end() : options.end() + 1], one[options.end() + 1 :]
         if name == "c":
@@ -153,7 +153,7 @@ def _installed(name: str) -> str:
 
 
 def _git(folder: str, *, with_patch: bool) -> dict[str, Any]:
-    """The commit of *folder*, and what differs from it; a process that begins many logs does not ask for each."""
+    """The commit of *folder*, and the diff to it; cached, so that a process with many logs does not ask for each."""
     at, found = _looked_up.get((folder, with_patch), (-_FRESH, {}))
     if time.monotonic() - at > _FRESH:
         found = _asked(folder, with_patch=with_patch) if _may_be_versioned(Path(folder)) else {}
@@ -178,23 +178,23 @@ def _asked(folder: str, *, with_patch: bool) -> dict[str, Any]:
     command = ["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=dirty", "HEAD", "--"]
     difference, why = _output([*command, ":(top)", *private], folder, end, _PATCH if with_patch else 1)
     if why == "time":
-        return {**found, "note": f"what differs from the commit was not found within {_SECONDS:g} s"}
+        return {**found, "note": f"the diff to the commit was not found within {_SECONDS:g} s"}
     if why == "failed":
         return found
     found["dirty"] = bool(difference)
     if with_patch and difference:
         if why == "size":
-            return {**found, "note": f"what differs from the commit has more than {_PATCH:,} bytes, and is left out"}
+            return {**found, "note": f"the diff to the commit has more than {_PATCH:,} bytes, and is left out"}
         found["patch"], redacted = redacted_source(difference.decode("utf-8", "replace"))
         if redacted:
-            found["note"] = "what looked like a secret was taken out of the patch"
+            found["note"] = "text that looked like a secret was removed from the patch"
     return found
 
 
 def _output(command: Sequence[str], folder: str, end: float, most: int) -> tuple[bytes, str]:
-    """What git answers until the monotonic time *end*, *most* bytes of it; and why that is not all: time, size, failed.
+    """The output of git up to the monotonic time *end* and about *most* bytes, and why it is cut: time, size, failed.
 
-    Nothing that a repository could name is run, and nothing is locked or written.
+    No program that a repository can configure is run, and nothing is locked or written.
     """
     import select
     import subprocess

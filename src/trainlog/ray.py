@@ -1,4 +1,4 @@
-"""Many runs as a data set of Ray Data."""
+"""Many runs as a Ray Data dataset."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def read_runs(
     on_error: OnError = "report",
     **options: Any,
 ) -> ray.data.Dataset:
-    """The rows of all runs as a data set: ``run``, ``task``, ``seed``, ``time``, then the columns of the logs.
+    """The rows of all runs as a dataset: ``run``, ``task``, ``seed``, ``time``, then the columns of the logs.
 
-    The plan is made here, where the catalog is; the tasks of Ray read the logs, which their machines must see under the
-    same paths. A task that fails is tried again as the settings of Ray say.
+    The plan is made in this process, where the catalog is; the Ray tasks read the logs, which their machines must see
+    under the same paths. A failed task is retried according to the settings of Ray.
 
     Args:
-        where: folders, patterns and logs, or what `trainlog.runs` gave.
-        kind: of which frames.
+        where: folders, patterns and logs, or the result of `trainlog.runs`.
+        kind: the kind of the frames.
         filter: which runs, see docs/runs.md.
         keys: only these columns of the logs.
         time: only rows in this range of seconds.
         steps: only rows in this range of steps.
-        last: of those, only so many from the end of each run.
+        last: of those, only the last N of each run.
         on_error: as for `trainlog.runs`.
-        options: of `ray.data.read_datasource`: ``override_num_blocks``, ``concurrency``, ``ray_remote_args``.
+        options: options of `ray.data.read_datasource`: ``override_num_blocks``, ``concurrency``, ``ray_remote_args``.
 
     Raises:
         MissingExtra: without Ray Data and pyarrow.
@@ -60,7 +60,7 @@ def read_runs(
 
 
 def _source(data: Any, plan: Plan) -> Any:
-    class RunsDatasource(data.Datasource):  # type: ignore[misc]  # Ray is imported here alone
+    class RunsDatasource(data.Datasource):  # type: ignore[misc]  # Ray is imported only here
         """Reads fragments."""
 
         def get_name(self) -> str:
@@ -83,7 +83,7 @@ def _source(data: Any, plan: Plan) -> Any:
 
 
 class _Read:
-    """What a task of Ray calls."""
+    """The function of a Ray task."""
 
     def __init__(self, fragment: Fragment) -> None:
         self._fragment = fragment

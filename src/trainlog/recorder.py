@@ -48,14 +48,14 @@ class TrainingRecorder(ClosedByBlock):
     A recorder can be used from several threads, and from signal handlers. It closes itself when the interpreter exits
     (or, with a `ResourceWarning`, when it is dropped), and refuses to write in a forked child process.
 
-    The log says when, where and by which command the run began, from which commit, and how it ended; see
-    docs/provenance.md. ``TRAINLOG_MODE=off`` makes every call do nothing, ``TRAINLOG_DIR`` names the folder that
-    relative paths are below.
+    The log records when, where and with which command the run was started, from which commit, and how it ended; see
+    docs/provenance.md. ``TRAINLOG_MODE=off`` turns every call into a no-op. ``TRAINLOG_DIR`` is the folder that
+    relative paths are resolved against.
 
     Attributes:
-        path: where the log is recorded; of a log at a URL, the local file.
-        uploader: of a log at a URL, what uploads it: ``uploader.wait(60)`` waits until all is there. None otherwise.
-        is_recording: False where ``TRAINLOG_MODE`` says that nothing is to be recorded.
+        path: where the log is written; for a log at a URL, the local file.
+        uploader: uploads a log at a URL; ``uploader.wait(60)`` waits until everything is uploaded. None otherwise.
+        is_recording: False when ``TRAINLOG_MODE`` turns recording off.
 
     """
 
@@ -77,49 +77,49 @@ class TrainingRecorder(ClosedByBlock):
         provenance: bool | Provenance = True,
         local: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Begin the log at *path*.
+        """Create the log at *path*.
 
         Args:
-            path: the suffix decides the format: ``.flog`` or ``.bin`` is FLOG. Folders above it are made. A URL
-                (``s3://bucket/run.flog``) is written to a local file, and uploaded by a thread; see docs/remote.md.
+            path: the suffix decides the format: ``.flog`` or ``.bin`` is FLOG. Missing parent folders are created. A
+                URL (``s3://bucket/run.flog``) is written to a local file and uploaded by a thread; see docs/remote.md.
             creature_name: ``creature`` in the metadata.
             task: ``task`` in the metadata.
-            phase: a tag of the training phase, 0 to 255.
+            phase: a tag for the training phase, 0 to 255.
             metadata: more metadata of the run: seed, arguments, versions, ...
-            overwrite: replace an existing log, which stays as it is until the new one has begun. A recorder of this
-                process that has it open is closed. Otherwise an existing log is an error.
-            resume: resume an existing log, as `trainlog.resume` does. Metadata that differ from the old ones take
-                their place, and are in the ``resume`` event. The clock continues from its last frame; that of a shard
-                from when it began, by the wall clock. A log whose header is damaged (a power cut before it was on the
-                disk) is renamed, with a warning, and started anew.
-            shard: the rank of this process among several that log one run: *path* is a folder with one file for each
+            overwrite: replace an existing log, which stays as it is until the new one is created. A recorder in this
+                process that has it open is closed. Without this, an existing log is an error.
+            resume: resume an existing log, as `trainlog.resume` does. Metadata that differ from the old ones replace
+                them, and are listed in the ``resume`` event. The clock continues from the last frame; that of a shard
+                continues from its start, by the wall clock. A log whose header is damaged (a power cut before it
+                reached the disk) is renamed, with a warning, and a new one is started.
+            shard: the rank of this process among several that log one run: *path* is a folder with one file per
                 process, which `trainlog.open` reads as one log.
             on_error: what happens to a frame that cannot be written (a full disk, a deleted folder).
                 ``warn``: a warning is issued, and the frame waits in memory, see
                 `trainlog.writers.retrying.RetryingWriter`.
-                ``raise``: the call raises `LogWriteError`, and the frame is not in the log. Errors of this
+                ``raise``: the call raises `LogWriteError`, and the frame is not in the log. Errors in this
                 constructor are always raised.
-            sync_every: a thread syncs the log to the disk at this interval in seconds, against a power cut. None to
-                leave that to the system.
+            sync_every: a thread syncs the log to the disk at this interval in seconds, to protect it from a power cut.
+                None leaves that to the operating system.
             background: write in a thread, with a queue of this many frames; see
                 `trainlog.writers.background.Background`. For slow file systems: queued frames are lost when the
-                process is killed. None, the default, to write every frame before the call returns.
+                process is killed. None, the default, writes every frame before the call returns.
             when_full: what happens to a frame when the queue is full: ``block``, ``drop_oldest`` or ``spill``.
-            provenance: whether to find out where the run comes from; ``"no-patch"`` leaves out what differs from the
-                commit. The variable ``TRAINLOG_PROVENANCE`` (``off``, ``no-patch``) does so for all recorders.
-            local: the local file, when *path* is a URL. Otherwise it is in the folder that the environment variable
-                ``TRAINLOG_DIR`` names, or in ``trainlog-runs``; the attribute ``path`` says where.
+            provenance: whether to find out where the run comes from; ``"no-patch"`` leaves out the differences from
+                the commit. The variable ``TRAINLOG_PROVENANCE`` (``off``, ``no-patch``) does so for all recorders.
+            local: the local file, when *path* is a URL. By default it is in the folder that the environment variable
+                ``TRAINLOG_DIR`` names, or in ``trainlog-runs``; see the attribute ``path``.
 
         Raises:
-            LogExists: when there is a file at *path* already.
+            LogExists: when a file at *path* already exists.
             LogInUse: when another process is writing the log that would be replaced or resumed.
             LogWriteError: when the file cannot be created, or the bucket cannot be reached.
             MissingExtra: when the file system of a URL is not installed.
-            UnknownFormat: when what is to be resumed is no log, or may not be read.
+            UnknownFormat: when the file to be resumed is not a log, or cannot be read.
             UnsupportedFrame: when the metadata cannot be stored.
-            TypeError: when *creature_name* or *task* is no text, or *shard* no whole number.
-            ValueError: when *path* is a URL that cannot be written to, or was one until a `Path` was made of it, or
-                another argument has no meaning.
+            TypeError: when *creature_name* or *task* is not a string, or *shard* is not an integer.
+            ValueError: when *path* is a URL that cannot be written to, or a URL that was turned into a `Path`, or
+                another argument is invalid.
 
         """
         if not all(isinstance(name, str) for name in (creature_name, task)):
@@ -150,14 +150,14 @@ class TrainingRecorder(ClosedByBlock):
         self._noted: tuple[Ending, int | None] | None = None
         self._ending: Ending | None = None
         self._has_told = False
-        self._error_before = sys.exc_info()[1]  # which ends no run that begins while it is handled
+        self._error_before = sys.exc_info()[1]  # being handled already, so that it does not end this run
         self.is_recording = not is_switched_off()
         began = time.monotonic()  # with the wall clock of the header; git may take a while
         header = Header(meta, phase, run=facts(wanted if shard in (None, 0) else "off") if self.is_recording else {})
         opened = self._opened(place, header, overwrite=overwrite, resume=resume)
         self._writer, self.uploader = opened.writer, opened.uploader
         self._start = began if opened.meta is None else time.monotonic() - opened.elapsed
-        # What was said since the header was written. Both are replaced as a whole, by statements that call nothing.
+        # Metadata added since the header was written. Both are replaced as a whole, by statements that call nothing.
         self._changes: Mapping[str, Any] = {}
         self._summary: Mapping[str, Any] = {}
         self._given: Mapping[str, Any] = meta if opened.meta is None else opened.meta
@@ -176,7 +176,7 @@ class TrainingRecorder(ClosedByBlock):
             self._take_over(meta)
 
     def _opened(self, place: RecordingPlace, header: Header, *, overwrite: bool, resume: bool) -> OpenedLog:
-        """Begin the log, in the place of one that another recorder of this process may have open."""
+        """Create the log; with *overwrite*, first close another recorder of this process that has it open."""
         if not self.is_recording:
             return OpenedLog(Nowhere())
         if overwrite:
@@ -186,10 +186,11 @@ class TrainingRecorder(ClosedByBlock):
         return begin(place, header, overwrite=overwrite, resume=resume)
 
     def _take_over(self, meta: Mapping[str, Any]) -> None:
-        """Go on with the metadata of a resumed log, and those of *meta* that say something else."""
+        """Continue with the metadata of a resumed log, and record those of *meta* that differ."""
         default = {"creature": "unknown", "task": ""}
         before = self._given
-        # A header holds what no frame does, such as an int of more than 64 bits: it stays there, and a new one is text.
+        # A header can hold values that no frame can, such as an int of more than 64 bits. An old one stays in the
+        # header, a new one becomes text.
         self._changes = {key: one for key, one in before.items() if storable(one) == one}
         values = {key: one for key, one in plain_metadata(meta).items() if key != "shard" and default.get(key) != one}
         if any(before.get(key) != one for key, one in values.items()):
@@ -224,8 +225,8 @@ class TrainingRecorder(ClosedByBlock):
             data: more keys, or the text of the key ``msg``.
 
         Raises:
-            TypeError: when *event_type* is no text, or *data* neither a map nor a text.
-            UnsupportedFrame: when *data* have another ``type``.
+            TypeError: when *event_type* is not a string, or *data* is neither a map nor a string.
+            UnsupportedFrame: when *data* has another ``type``.
             As ``record_creature_frame``.
 
         """
@@ -234,13 +235,13 @@ class TrainingRecorder(ClosedByBlock):
                 f"the type of an event is text, not {type(event_type).__name__}: record_event(None, 'fall', {{...}})"
             )
         if not (data is None or isinstance(data, str | Mapping)):
-            raise TypeError(f"what an event holds is a map or a text, not {type(data).__name__}")
+            raise TypeError(f"the data of an event are a map or a text, not {type(data).__name__}")
         event: dict[str, Any] = {"type": event_type}
         event |= {"msg": data} if isinstance(data, str) else data or {}
         if not isinstance(event["type"], str) or event["type"] != event_type:
             error = UnsupportedFrame(
-                f"the type of an event is {event_type!r}, and its data have {event['type']!r} as their own: give the "
-                "one that is stored as the key 'type' alone, and the other one as another key"
+                f"the type of the event is {event_type!r}, but its data also have the key 'type', {event['type']!r}: "
+                "store one of them under another key"
             )
             error.key = "type"
             raise error
@@ -251,29 +252,29 @@ class TrainingRecorder(ClosedByBlock):
         self._put(self.now() if timestamp is None else timestamp, _EVOLUTION, data)
 
     def stats(self, values: Mapping[str, Any], *, time: float | None = None) -> None:
-        """``record_stats_frame`` of now: ``log.stats({"step": step, "loss": loss})``; of any training."""
+        """``record_stats_frame`` for now: ``log.stats({"step": step, "loss": loss})``; for any kind of training."""
         self._put(self.now() if time is None else time, _STATS, values)
 
     def state(self, values: Mapping[str, Any], *, time: float | None = None) -> None:
-        """``record_creature_frame`` of now: the state of a robot, a simulation, or whatever learns."""
+        """``record_creature_frame`` for now: the state of a robot, a simulation, or whatever learns."""
         self._put(self.now() if time is None else time, _CREATURE, values)
 
     def event(self, event_type: str, data: Mapping[str, Any] | str | None = None, *, time: float | None = None) -> None:
-        """``record_event`` of now: ``log.event("checkpoint", {"step": step})``."""
+        """``record_event`` for now: ``log.event("checkpoint", {"step": step})``."""
         self.record_event(time, event_type, data)
 
     def record(self, timestamp: float | None, kind: Kind, data: Mapping[str, Any]) -> None:
-        """Record a frame of any kind, also one of your own (``Kind(100)``); raises as ``record_creature_frame``."""
+        """Record a frame of any kind, including your own (``Kind(100)``); raises as ``record_creature_frame``."""
         self._put(self.now() if timestamp is None else timestamp, kind, data)
 
     def record_many(self, frames: Iterable[tuple[float | None, Kind, Mapping[str, Any]]]) -> None:
-        """Record many small frames at once, by one system call: those of all environments at a step, for example.
+        """Record many small frames with one system call, for example those of all environments at a step.
 
-        When this returns, all of them are with the operating system, as after ``record_creature_frame`` for each. FLOG
-        has all of them or none: when one cannot be stored, or not all can be written, none is.
+        When this returns, the operating system has all of them, as after ``record_creature_frame`` for each. In FLOG
+        it is all or nothing: when one frame cannot be stored, or not all can be written, none is.
 
         Args:
-            frames: time in seconds (None for now, the same for all of them), kind and data of each.
+            frames: time in seconds (None for now, the same for all of them), kind and data of each frame.
 
         Raises:
             As ``record_creature_frame``.
@@ -297,37 +298,37 @@ class TrainingRecorder(ClosedByBlock):
 
         ::
 
-            with log.keep_last(seconds=2) as dense:     # an exception in the block writes what is kept
+            with log.keep_last(seconds=2) as dense:     # an exception in the block writes the buffer
                 ...
-                dense.record(None, {"qpos": data.qpos, "qvel": data.qvel})      # a NaN writes it, too
+                dense.record(None, {"qpos": data.qpos, "qvel": data.qvel})      # so does a NaN
                 if fell:
                     dense.write("fall")
 
         Args:
-            seconds: keep the frames of the last so many seconds.
-            frames: keep the last so many frames; one of the two is needed.
-            kind: of the frames.
-            on_nan: whether the first frame with a NaN or an infinity writes what is kept.
+            seconds: keep the frames of the last N seconds.
+            frames: keep the last N frames; at least one of the two limits is required.
+            kind: the kind of the frames.
+            on_nan: whether the first frame with a NaN or an infinity writes the buffer.
 
         Raises:
-            ValueError: when neither limit is given, or one is not more than 0.
+            ValueError: when neither limit is given, or one is not greater than 0.
 
         """
         return KeepLast(self._writer, self.now, seconds=seconds, frames=frames, kind=kind, on_nan=on_nan)
 
     def vector(self, num_envs: int, autoreset: Autoreset = "next_step", **settings: Unpack[Settings]) -> VectorRecorder:
-        """A recorder of *num_envs* environments that go on together; see `trainlog.environments.VectorRecorder`."""
+        """A recorder for *num_envs* environments that step together; see `trainlog.environments.VectorRecorder`."""
         return VectorRecorder(self, num_envs, autoreset, **settings)
 
     def update_metadata(self, values: Mapping[str, Any]) -> None:
-        """Add *values* to the metadata, or replace those of the same keys: what is known only now.
+        """Add *values* that become known during the run to the metadata, or replace those of the same keys.
 
         Readers show them in ``header.meta``, as if they had been there from the beginning. Formats that have no place
-        for them (all but FLOG and Parquet) keep them as an event ``metadata``.
+        for them (all but FLOG and Parquet) store them as an event ``metadata``.
 
         Raises:
             UnsupportedFrame: for a value that cannot be stored; nothing is changed.
-            TypeError: for a key that is no text, and for *values* that are no map.
+            TypeError: for a key that is not a string, and for *values* that are not a map.
             As ``record_creature_frame``.
 
         """
@@ -339,25 +340,25 @@ class TrainingRecorder(ClosedByBlock):
         self._put_changes(values)
 
     def update_summary(self, values: Mapping[str, Any]) -> None:
-        """Add *values* to what the run came to, ``summary`` of the metadata; raises as ``update_metadata``."""
+        """Add *values* to the results of the run, ``summary`` in the metadata; raises as ``update_metadata``."""
         values = _checked(values)
         with self._merging:
             self._summary = {**self._summary, **values}
         self._put_changes({SUMMARY: values})
 
     def _put_changes(self, values: Mapping[str, Any]) -> None:
-        """Record *values*, which were merged with what was said before."""
+        """Record *values*, which are already merged into the earlier ones."""
         if not self._writer.keeps_run_state:
             self.record_event(None, "metadata", {"metadata": values})
             return
-        while True:  # a thread or a signal handler that added more meanwhile must not be overtaken
+        while True:  # values added meanwhile by a thread or a signal handler must not be lost
             changes, summary = self._changes, self._summary
             self._put_state(changes, summary)
             if self._changes is changes and self._summary is summary:
                 return
 
     def _put_state(self, changes: Mapping[str, Any], summary: Mapping[str, Any], **end: Any) -> None:
-        """Record all that was said of the run since its header was written; the last such frame counts."""
+        """Record everything added to the metadata since the header was written; the last such frame counts."""
         if summary:
             before = changes.get(SUMMARY, self._given.get(SUMMARY))
             changes = {**changes, SUMMARY: {**(before if isinstance(before, Mapping) else {}), **summary}}
@@ -367,18 +368,18 @@ class TrainingRecorder(ClosedByBlock):
     def rewind(self, step: int) -> None:
         """Record that training went back to the checkpoint of *step*; raises as ``record_creature_frame``.
 
-        All earlier frames from the first one with a larger ``step`` on are superseded: readers, tables, curves and
+        The earlier frames are superseded from the first one with a larger ``step`` on: readers, tables, curves and
         pictures leave them out. They stay in the file; `trainlog.Reader.with_superseded` shows them. ``step`` must
         count the same thing in all frames that have one.
         """
         self._put(self.now(), _EVENT, {**REWIND, "step": int(step)})
 
     def now(self) -> float:
-        """Seconds since the run began; of a resumed log, seconds since the restart plus the time of its last frame."""
+        """Seconds since the run began; for a resumed log, the time of its last frame plus seconds since the restart."""
         return time.monotonic() - self._start
 
     def flush(self) -> None:
-        """Write all frames that wait in memory or in a queue. Without those, every frame is written already."""
+        """Write all frames that wait in memory or in a queue. Without a queue, every frame is already written."""
         self._writer.flush()
 
     def sync(self) -> None:
@@ -392,7 +393,7 @@ class TrainingRecorder(ClosedByBlock):
         self._raise_sync_error()
 
     def _sync(self) -> None:
-        """Sync; runs in the thread, so that an error, or a warning that is one, is raised by the next call."""
+        """Sync. Runs in the thread, so an error, or a warning turned into an error, is raised by the next call."""
         try:
             try:
                 self._writer.sync()
@@ -407,7 +408,7 @@ class TrainingRecorder(ClosedByBlock):
             self._put = self._raise_then_put
 
     def _raise_then_put(self, time: float, kind: Kind, data: Mapping[str, Any]) -> None:
-        """Record the first frame after an error of the thread, or after what may have ended the run."""
+        """Record the first frame after an error in the thread, or after something that may have ended the run."""
         self._noted = None
         self._raise_sync_error()
         self._put(time, kind, data)
@@ -422,11 +423,11 @@ class TrainingRecorder(ClosedByBlock):
         """Record how the run ended, sync all frames to the disk, and close the log.
 
         Args:
-            state: how it ended; by default ``finished`` or, while an exception is on its way, what that stands for.
+            state: how it ended; by default ``finished`` or, while an exception propagates, the state it stands for.
             reason: what ended it, in words.
 
-        May be called again. A call that is ended by an exception of the caller (KeyboardInterrupt) has lost nothing:
-        the next one, the end of ``with``, or the end of the process goes on with it.
+        Can be called again. Nothing is lost when an exception (KeyboardInterrupt) interrupts the call: the next call,
+        the end of ``with``, or the end of the process continues it.
 
         Raises:
             LogWriteError: with ``on_error="raise"``, when that fails, or when the thread failed before.
@@ -439,7 +440,7 @@ class TrainingRecorder(ClosedByBlock):
         if self._ticker is not None:
             self._ticker.stop(wait=not interrupts(self._writer.lock))
             with contextlib.suppress(ClosedLog):  # in a forked child, whose log it is not
-                with contextlib.suppress(OSError):  # raised by the writer's close as well, or told in a warning
+                with contextlib.suppress(OSError):  # the writer's close raises it as well, or a warning reports it
                     self._writer.flush()
                 self._sync()
             self._ticker = None
@@ -453,7 +454,7 @@ class TrainingRecorder(ClosedByBlock):
             warnings.warn(LogWriteWarning(f"{failed}; the log does not say how the run ended"), stacklevel=2)
 
     def _tell_end(self, ending: Ending | None) -> OSError | Warning | None:
-        """Record the end, once; it is decided by the first call. Returns why it could not be recorded."""
+        """Record the end, once; the first call decides what it is. Returns why it could not be recorded."""
         if self._has_told or self._pid != os.getpid():
             return None
         if self._ending is None:
@@ -464,14 +465,14 @@ class TrainingRecorder(ClosedByBlock):
             self._put_state(self._changes, self._summary, end=end)
         except ClosedLog:
             pass
-        except (OSError, Warning) as error:  # told when the log is closed
+        except (OSError, Warning) as error:  # reported when the log is closed
             return error
         self._has_told = True
         return None
 
     def note(self, ending: Ending) -> None:
         """See `trainlog.run_end.OpenLog`."""
-        self._noted = ending, self._writer.size()  # which frames of `keep_last` change, too
+        self._noted = ending, self._writer.size()  # frames of `keep_last` change the size, too
         self._put = self._raise_then_put
 
     def close_at_exit(self, ending: Ending | None) -> None:
@@ -493,10 +494,10 @@ class TrainingRecorder(ClosedByBlock):
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata as a header would give them back.
+    """Metadata as they would be read back from a header.
 
     Raises:
-        UnsupportedFrame, TypeError: when they are none.
+        UnsupportedFrame, TypeError: when they are not valid metadata.
 
     """
     if not isinstance(values, Mapping):
@@ -506,5 +507,5 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
         raise TypeError(f"keys of the metadata are text, not {wrong[0]!r}")
     plain = plain_metadata(values)
     encode(plain)  # for the name of the key in the error
-    encode({"meta": {SUMMARY: plain}})  # as deep as they can stand
+    encode({"meta": {SUMMARY: plain}})  # as deeply nested as they can be
     return plain

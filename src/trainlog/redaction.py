@@ -1,4 +1,4 @@
-"""What looks like a secret, taken out of command lines and of source code."""
+"""Removes text that looks like a secret from command lines and source code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 __all__ = ["redacted_arguments", "redacted_source"]
 
 _REDACTED: Final = "[redacted]"
-# Patterns are text, which `re` compiles when it is used: that would be a tenth of the time of importing the recorder.
+# Patterns are text that `re` compiles on use: compiling them here would take a tenth of the recorder's import time.
 _WORD: Final = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+"
 _NAMES: Final = frozenset(
     {"password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "credential", "credentials", "auth"}
@@ -18,7 +18,7 @@ _NAMES: Final = frozenset(
 )
 _KEYS: Final = frozenset({"api", "access", "private", "secret", "account", "license", "signing", "encryption", "ssh"})
 
-# Tokens that are known by their form: of OpenAI, GitHub, Hugging Face, GitLab, Slack, AWS, Google, and JWT.
+# Tokens of known form: of OpenAI, GitHub, Hugging Face, GitLab, Slack, AWS, Google, and JWT.
 _TOKEN: Final = (
     r"\b(?:[spr]k-[\w-]{16,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|hf_\w{20,}|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{10,}"
     r"|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
@@ -49,7 +49,7 @@ def redacted_arguments(arguments: Sequence[str]) -> list[str]:
 def redacted_source(text: str) -> tuple[str, bool]:
     """Source code without its secrets, and whether there were any: literals with such a name, and known tokens.
 
-    Names alone tell nothing there: ``token = next(tokens)`` stays.
+    A name alone is not enough there: ``token = next(tokens)`` stays.
     """
 
     def literal(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""FlogReplay: reads a run back, with the method names of the original FLOG reader."""
+"""FlogReplay: reads back a run, with the method names of the original FLOG reader."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _SHOWN: Final = 5  # events at the beginning and at the end that a summary shows
 class FlogReplay:
     """A recorded run of any installed format.
 
-    Methods that give frames give sequences of dicts: the frame's data, and its time as ``timestamp``. They can be
-    counted, indexed, sliced and iterated, and are read while that is done; see `trainlog.lazy_frames.LazyFrames`. The
+    Methods that return frames return sequences of dicts: the frame's data, and its time as ``timestamp``. The sequences
+    can be counted, indexed, sliced and iterated, and read the log as needed; see `trainlog.lazy_frames.LazyFrames`. The
     properties are read once.
 
     Attributes:
-        path: the log.
+        path: the path of the log.
         reader: its `trainlog.Reader`, for tables and more.
         conventions: the meaning of its keys.
 
@@ -67,7 +67,7 @@ class FlogReplay:
 
     @property
     def task(self) -> str:
-        """The task that it learned."""
+        """The task that the creature learned."""
         return str(self.meta.get("task", ""))
 
     @property
@@ -139,12 +139,12 @@ class FlogReplay:
 
         Each state is a dict: ``timestamp`` (s), ``qpos``, ``qvel`` and ``com`` (float64 arrays; the first two linearly
         interpolated between the logged frames; the caller must normalise quaternions, as MuJoCo does), and the other
-        keys of the previous frame. Between two frames of different lengths, the previous one is repeated. As in the
-        original reader, ``speed`` is 0.0, ``step`` 0 and ``skill`` empty where they were not logged.
+        keys of the previous frame. Between two frames with vectors of different lengths, the previous one is repeated.
+        As in the original reader, ``speed`` is 0.0, ``step`` is 0 and ``skill`` is empty if they were not logged.
 
-        Nothing is interpolated between two episodes or two environments. An episode is over at its event, where the
-        key of the episode changes, and where a simulated time steps back. The first and the last frame of each are
-        among the states, the last one also where it comes early.
+        Nothing is interpolated between two episodes or two environments. An episode ends at its event, when the key of
+        the episode changes, or when a simulated time steps back. The states include the first and the last frame of
+        each episode, even if the last one comes before its turn.
 
         Args:
             fps: states per second of *clock*.
@@ -159,7 +159,7 @@ class FlogReplay:
 
         """
         check_fps(fps)
-        motions: dict[Any, _Motion] = {}  # of each process and environment, of the episode that goes on
+        motions: dict[Any, _Motion] = {}  # the current episode of each process and environment
         for logged in self.reader.take(orders_of(self.reader, {Kind.CREATURE, Kind.EVENT}).tolist()):
             for one, data in by_environment(logged.data, self.conventions.find("env", logged.data)):
                 key = data.get(RANK), one
@@ -185,7 +185,7 @@ class FlogReplay:
             yield from motion.end()
 
     def _clock_of(self, frame: dict[str, Any], *, alone: bool) -> str:
-        """The default clock of *frame*, which gets it where it is made of the step of one environment *alone*."""
+        """The default clock of *frame*. One computed from the step, of one environment *alone*, is added to *frame*."""
         axis = self.conventions.axis("sim_time", frame)
         if axis is None or (axis.factor != 1 and not alone):
             return "timestamp"
@@ -197,7 +197,7 @@ class FlogReplay:
     def export_physics_npz(self, output_path: str | os.PathLike[str]) -> None:
         """Write the physical states as a numpy archive; ``.npz`` is added to a name without it, as numpy does.
 
-        Its arrays: ``qpos`` (frames, nq) and ``qvel`` (frames, nv), float64, NaN for frames without one;
+        The arrays are ``qpos`` (frames, nq) and ``qvel`` (frames, nv), float64, NaN for frames without one;
         ``timestamps`` (frames,), float64 seconds; ``steps`` (frames,), int64, -1 for frames without one.
 
         Raises:
@@ -212,7 +212,7 @@ class FlogReplay:
         save_npz(output_path, arrays)
 
     def _physics_arrays(self) -> dict[str, np.ndarray[Any, Any]]:
-        """What `export_physics_npz` tells of; a coordinate that no frame has is of width 0."""
+        """The arrays of `export_physics_npz`; a coordinate that no frame has is of width 0."""
         table = self.reader.table(Kind.CREATURE)
         arrays: dict[str, np.ndarray[Any, Any]] = {}
         for name in _COORDINATES:
@@ -220,7 +220,7 @@ class FlogReplay:
             arrays[name] = np.full((table.rows, 0), np.nan)
             if key is not None:
                 if table[key].ndim != 2:
-                    raise ValueError(f"{self.path}: the length of {key!r} changes within the log, so it is no array")
+                    raise ValueError(f"{self.path}: the length of {key!r} changes within the log: it is not an array")
                 arrays[name] = table[key].astype(np.float64, copy=False)
         steps = np.full(table.rows, -1, np.int64)
         if (step := self.conventions.find("step", table)) is not None:
@@ -231,10 +231,10 @@ class FlogReplay:
     def export_stats_csv(self, output_path: str | os.PathLike[str], keys: Sequence[str] | None = None) -> None:
         """Write the training statistics as CSV in UTF-8: ``timestamp``, the step, then the other keys.
 
-        Numbers have all their digits, lists are JSON, and absent and null values are empty.
+        Numbers keep all their digits, lists are JSON, and absent and null values are empty.
 
         Args:
-            output_path: the file.
+            output_path: the path of the CSV file.
             keys: only these columns, in this order, after ``timestamp``.
 
         Raises:
@@ -254,7 +254,7 @@ class FlogReplay:
             text = io.TextIOWrapper(file, "utf-8", NOT_UTF8, newline="", write_through=True)
             rows = csv.writer(text)
             rows.writerow(["timestamp", *keys])
-            # The frames have the values as they were logged; a table has floats in a column of ints and floats.
+            # Frames have the values as they were logged; in a table, a column of ints and floats is float.
             rows.writerows(cells_of(self.reader.frames(Kind.STATS), keys))
             text.detach()
 
@@ -282,7 +282,7 @@ class FlogReplay:
         return f"    {time:8.1f} s  [{event.type or '?'}] {event.message}".rstrip()
 
     def _with_arrays(self, frame: dict[str, Any]) -> dict[str, Any]:
-        """Return *frame* with its position and velocity as arrays, under MuJoCo's names, and what it lacks."""
+        """Return *frame* with its position and velocity as arrays, under MuJoCo's names, and defaults for the rest."""
         for name in _COORDINATES:
             if (key := self.conventions.find(name, frame)) is not None:
                 frame[name] = np.asarray(frame.pop(key), np.float64)
@@ -295,7 +295,7 @@ class FlogReplay:
 
 
 def check_fps(fps: float) -> None:
-    """Refuse what is no rate.
+    """Check a frame rate.
 
     Raises:
         ValueError: when *fps* is not a positive number.
@@ -356,7 +356,7 @@ class _Motion:
 
 
 def interpolate(previous: dict[str, Any], following: dict[str, Any], now: float, clock: str) -> dict[str, Any]:
-    """The state at the time *now* of *clock* between two others; that of the nearer one where it is not between."""
+    """The state at the time *now* of *clock* between two others; outside of them, the nearer one."""
     span = following[clock] - previous[clock]
     weight = min(max((now - previous[clock]) / span, 0.0), 1.0) if span > 0 else 0.0
     state = {**previous, clock: now}

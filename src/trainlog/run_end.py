@@ -1,9 +1,9 @@
 """How a run ends: what ended the process, or the block, in which its log was open.
 
-The interpreter says of an exception that nobody caught in ``sys.last_value``, and of a thread's in
-``threading.excepthook``, which is called through. What ``sys.exit`` was given it says nowhere, so that ``sys.exit`` is
-called through, too. Both are done when the first recorder is opened. No signal handler is installed: a process that is
-ended by a signal that it does not handle says nothing of its end.
+The interpreter stores an uncaught exception in ``sys.last_value``, and passes one of a thread to
+``threading.excepthook``, which is wrapped. It does not store the argument of ``sys.exit``, so ``sys.exit`` is wrapped,
+too. Both are wrapped when the first recorder is opened. No signal handler is installed: a process that is killed by a
+signal without a handler records no end.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ Ending = tuple[EndState, str]
 
 FINISHED: Final[Ending] = ("finished", "")
 _NO_END: Final[Ending] = ("interrupted", "the session ended while the log was open")
-# What a shell says of a process that one of these signals ended.
+# The exit codes that a shell reports for a process killed by one of these signals.
 _BY_SIGNAL: Final = {128 + number: number.name for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
 
 class OpenLog(Protocol):
-    """What is told of the end of the process."""
+    """An open log, which is informed of the end of the process."""
 
     def note(self, ending: Ending) -> None:
-        """Take down what may end the run: it does where nothing is recorded after it."""
+        """Remember a possible end of the run: it counts if nothing is recorded after it."""
         ...
 
     def close_at_exit(self, ending: Ending | None) -> None:
-        """Close at the end of the process, which ended so, or as it was noted."""
+        """Close at the end of the process, with *ending*, or with the one that was noted."""
         ...
 
 
 class ClosedByBlock(ABC):
-    """Is closed by the end of its ``with`` block, with how that ended."""
+    """Closed at the end of its ``with`` block, with the way in which the block ended."""
 
     @abstractmethod
     def close(self, state: EndState | None = None, reason: str = "") -> None:
@@ -67,15 +67,15 @@ class ClosedByBlock(ABC):
 open_logs: weakref.WeakSet[Any] = weakref.WeakSet()
 """The `OpenLog`s of this process."""
 
-_known_error: BaseException | None = None  # of the interactive session, from before the first log was opened
+_known_error: BaseException | None = None  # the last uncaught error from before the first log was opened
 _is_informed = False
 
 
 def ending_of(error: BaseException | None) -> Ending:
-    """How a run ended that *error* ended.
+    """The ending of a run that *error* ended.
 
-    Errors and exit codes that tell of one are failures; an exit code of 0 is none. Ctrl-C, and whatever else is no
-    error (a task that was cancelled), is an interruption, as are exit codes that stand for SIGINT, SIGTERM and SIGHUP.
+    Errors, and exit codes that signal one, are failures; an exit code of 0 is not. Ctrl-C and other exceptions that are
+    not errors (a cancelled task) are interruptions, as are the exit codes that stand for SIGINT, SIGTERM and SIGHUP.
     """
     match error:
         case None:
@@ -88,7 +88,7 @@ def ending_of(error: BaseException | None) -> Ending:
 
 
 def _exited(code: Any) -> Ending:
-    """How a run ended that left by ``sys.exit(code)``."""
+    """The ending of a run that left by ``sys.exit(code)``."""
     if code is None or code == 0:
         return FINISHED
     if isinstance(code, int) and code in _BY_SIGNAL:
@@ -99,14 +99,14 @@ def _exited(code: Any) -> Ending:
 def _words(error: BaseException) -> str:
     try:
         said = str(error)
-    except Exception:  # noqa: BLE001 - it is somebody else's, and may fail in any way
+    except Exception:  # noqa: BLE001 - third-party code, which can fail in any way
         said = ""
     name = type(error).__name__
     return (f"{name}: {said}" if said else name)[:_LETTERS]
 
 
 def stay_informed() -> None:
-    """See to it that the end of the process is known; may be called again."""
+    """Install the hooks that detect the end of the process; can be called again."""
     global _is_informed, _known_error
     if _is_informed:
         return
@@ -142,7 +142,7 @@ def _telling_first(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _at_the_end_of_a_child() -> None:
-    """A process of `multiprocessing` ends without the functions of `atexit`, and while its exception is on its way."""
+    """Close the logs of a `multiprocessing` child, which skips `atexit` and ends while its exception propagates."""
     from multiprocessing import process, util
 
     if process.parent_process() is not None:
@@ -150,14 +150,14 @@ def _at_the_end_of_a_child() -> None:
 
 
 def close_first() -> None:
-    """Close the logs before whatever else was registered until now for the end of the process."""
+    """Close the logs before everything else that is registered so far for the end of the process."""
     atexit.unregister(_close_all)
     atexit.register(_close_all)
 
 
 @atexit.register
 def _close_all() -> None:
-    """Close the logs, each of them, also when others cannot be; raises what they raised."""
+    """Close every log, even if others fail to close; raises their errors."""
     ending = _ending_of_the_process()
     errors: list[BaseException] = []
     for log in list(open_logs):
@@ -169,9 +169,9 @@ def _close_all() -> None:
 
 
 def _ending_of_the_process() -> Ending | None:
-    """How the process ends; None for all that an exception in its main thread does not tell."""
+    """How the process ends; None when no exception in its main thread says so."""
     if hasattr(sys, "ps1") or hasattr(builtins, "__IPYTHON__"):
-        return _NO_END  # errors are shown there, and the session goes on
+        return _NO_END  # an interactive session shows errors and continues
     if (error := sys.exc_info()[1]) is not None:
         return ending_of(error)
     last = getattr(sys, "last_value", None)

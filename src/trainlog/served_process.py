@@ -13,23 +13,23 @@ from trainlog.errors import TrainlogError
 
 __all__ = ["PATIENCE", "ServedPage"]
 
-PATIENCE: Final = 60.0  # seconds until the page has to be there
+PATIENCE: Final = 60.0  # seconds within which the page must be available
 _FAREWELL: Final = 10.0  # seconds that the process has to end by itself
 
 
 class ServedPage:
-    """A page that another process serves, which ends with its standard input: at the latest with this process.
+    """A page served by another process, which ends when its standard input does: at the latest with this process.
 
     Attributes:
-        url: of the page, for a browser on this machine.
+        url: the address of the page, for a browser on this machine.
 
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        """Run the command line with *arguments* until it says its address.
+        """Run the command line with *arguments*, and wait until it prints its address.
 
         Raises:
-            TrainlogError: when it ends before, or says none for a minute: with what it said last.
+            TrainlogError: when it ends before that, or prints no address for a minute; with its last output.
 
         """
         command = [sys.executable, "-m", "trainlog", *arguments]
@@ -52,7 +52,7 @@ class ServedPage:
 
     @property
     def is_running(self) -> bool:
-        """Whether its server is there."""
+        """Whether its server is running."""
         return self._process.poll() is None
 
     def say(self, line: str) -> None:
@@ -67,10 +67,10 @@ class ServedPage:
         self._process.stdin.flush()
 
     def close(self) -> None:
-        """End the server; an open page stays, and says that there is none."""
+        """End the server; an open page stays, and says that the server is gone."""
         assert self._process.stdin is not None
         assert self._process.stderr is not None
-        with suppress(OSError):  # a line that it has not read
+        with suppress(OSError):  # for a line that the process has not read
             self._process.stdin.close()
         try:
             self._process.wait(_FAREWELL)
@@ -80,7 +80,7 @@ class ServedPage:
         self._process.stderr.close()
 
     def _drain(self) -> None:
-        """Read what the process says, so that it never waits for a reader."""
+        """Read the output of the process, so that it never waits for a reader."""
         assert self._process.stderr is not None
         with suppress(ValueError):  # it was closed meanwhile
             for _ in self._process.stderr:

@@ -1,7 +1,7 @@
-"""Many runs as a data source of Spark, for batches and for streams: ``trainlog`` as a format.
+"""Many runs as a Spark data source, for batches and for streams: ``trainlog`` as a format.
 
-As Spark is set up by default, it pushes neither columns nor conditions down to a data source in Python. So ``keys``,
-``time``, ``steps`` and ``filter`` say what is read.
+By default, Spark pushes neither columns nor conditions down to a Python data source. Therefore ``keys``, ``time``,
+``steps`` and ``filter`` select what is read.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RunsDataSource", "read_runs", "read_stream"]
 
-_BYTES: Final = 32 << 20  # of the logs of a task
-_BATCH: Final = 1 << 16  # rows that are given to Spark at once
+_BYTES: Final = 32 << 20  # size of the logs of a task
+_BATCH: Final = 1 << 16  # rows that are passed to Spark at once
 
 
 def read_runs(
@@ -48,17 +48,17 @@ def read_runs(
 ) -> DataFrame:
     """The rows of all runs as a data frame: ``run``, ``task``, ``seed``, ``time``, then the columns of the logs.
 
-    The columns are found out here. Each time that Spark reads the frame, it is looked which logs there are, and tasks
-    read them, which must see them under the same paths.
+    The columns are determined in this call. Each time that Spark reads the frame, it looks for the logs again; the
+    tasks that read them must see them under the same paths.
 
     Args:
         spark: the session, in which the format ``trainlog`` is registered.
         where: folders, patterns and logs.
-        kind: of which frames.
+        kind: the kind of the frames.
         filter: which runs, see docs/runs.md.
         on_error: as for `trainlog.runs`.
-        partition_bytes: bytes of the logs of a task, about.
-        rows: which of them, and which of their columns: ``keys``, ``time``, ``steps``, ``last``, as for `Runs.table`.
+        partition_bytes: the approximate size of the logs of a task, in bytes.
+        rows: which rows and columns: ``keys``, ``time``, ``steps``, ``last``, as for `Runs.table`.
 
     Raises:
         MissingExtra: without pyarrow.
@@ -80,16 +80,16 @@ def read_stream(
     on_error: OnError = "report",
     keys: Iterable[str] | None = None,
 ) -> DataFrame:
-    """The same as a stream: the rows that there are, then those that are logged, each once.
+    """The same as a stream: the existing rows, then those that are logged later, each once.
 
-    Its columns are those of now. A log that was replaced, or went back to a checkpoint, ends the stream with
-    `InvalidPosition`, as rows cannot be taken back.
+    Its columns are those at the time of the call. A log that was replaced, or went back to a checkpoint, ends the
+    stream with `InvalidPosition`, because rows cannot be taken back.
 
     Args:
         spark: the session.
         where: folders, patterns and logs.
-        kind: of which frames.
-        filter: which runs; one that does not fit any more is passed over until it does.
+        kind: the kind of the frames.
+        filter: which runs; a run that no longer matches is skipped until it does.
         on_error: as for `trainlog.runs`.
         keys: only these columns of the logs.
 
@@ -113,7 +113,7 @@ def _load(
 ) -> Any:
     several = [where] if isinstance(where, str | os.PathLike) or hasattr(where, "as_uri") else list(where)
     paths = [str(location(one).absolute()) for one in several]
-    schema = _schema_of(selected(paths, filter, on_error).plan(kind, **rows))  # what is wrong is raised here, as it is
+    schema = _schema_of(selected(paths, filter, on_error).plan(kind, **rows))  # raises errors here, unwrapped
     settings = {"paths": paths, "kind": int(Kind.of(kind)), "filter": filter, "onError": on_error, **rows}
     texts = {name: one if isinstance(one, str) else json.dumps(one, default=float) for name, one in settings.items()}
     spark.dataSource.register(RunsDataSource)
@@ -121,13 +121,13 @@ def _load(
 
 
 class _Question:
-    """What the options ask for: text, as Spark has it, lists and numbers as JSON."""
+    """The request in the options: text, as Spark requires, with lists and numbers as JSON."""
 
     def __init__(self, options: MutableMapping[str, str]) -> None:
         self._options = options
 
     def runs(self) -> Runs:
-        """The runs, looked at anew."""
+        """The runs, found again on each call."""
         options = self._options
         where = json.loads(options["paths"]) if "paths" in options else options.get("path", "")
         on_error: Any = options.get("onError", "report")
@@ -158,7 +158,7 @@ class RunsDataSource(DataSource):
 
     @classmethod
     def name(cls) -> str:
-        """What Spark calls it."""
+        """The name of the format in Spark."""
         return "trainlog"
 
     def schema(self) -> StructType:
@@ -166,11 +166,11 @@ class RunsDataSource(DataSource):
         return _schema_of(_Question(self.options).plan())
 
     def reader(self, schema: StructType) -> DataSourceReader:
-        """Reads what there is."""
+        """A reader of the existing rows."""
         return _Reader(_Question(dict(self.options)), schema)
 
-    def streamReader(self, schema: StructType) -> DataSourceStreamReader:  # noqa: N802 - Spark calls it so
-        """Reads what comes."""
+    def streamReader(self, schema: StructType) -> DataSourceStreamReader:  # noqa: N802 - the name in Spark's API
+        """A reader of new rows."""
         return _StreamReader(_Question(dict(self.options)), schema)
 
 
@@ -186,7 +186,7 @@ class _Reader(DataSourceReader):
         return [InputPartition(fragment) for fragment in chosen.fragments(size)]
 
     def read(self, partition: InputPartition) -> Iterator[pyarrow.RecordBatch]:
-        if partition.value is not None:  # which is how Spark calls it when there is nothing
+        if partition.value is not None:  # Spark passes None when there is nothing to read
             yield from _batches(partition.value.arrow(), self._schema)
 
 
@@ -201,7 +201,7 @@ class _Stretch(NamedTuple):
         """The rows.
 
         Raises:
-            InvalidPosition: when the log is not the one that it was.
+            InvalidPosition: when the log is no longer the same one.
 
         """
         table = self.fragment.arrow()
@@ -210,14 +210,14 @@ class _Stretch(NamedTuple):
         before = table["time"][skipped - 1].as_py() if 0 < skipped <= table.num_rows else self.begin.time
         if count < 0 or table.num_rows < skipped + count or before != self.begin.time:
             text = (
-                "the log was replaced, or went back to a checkpoint: its rows cannot be taken back; begin a new stream"
+                "the log was replaced, or went back to a checkpoint: its rows cannot be taken back; start a new stream"
             )
             raise InvalidPosition(text, path=self.fragment.members[0].path)
         return table.slice(skipped, count)
 
 
 class _StreamReader(DataSourceStreamReader):
-    """An offset has the place in each run, as JSON, by its name."""
+    """An offset has the position in each run, as JSON, by the name of the run."""
 
     def __init__(self, question: _Question, schema: StructType) -> None:
         self._question = question
@@ -261,7 +261,7 @@ def _schema_of(plan: Plan) -> StructType:
 
 
 def _spark_type(pa: Any, one: pyarrow.DataType) -> pyarrow.DataType:
-    """The nearest type that Spark has: lists of any length, and no numbers without a sign."""
+    """The nearest type that Spark has: lists of variable length, and no unsigned numbers."""
     if pa.types.is_fixed_size_list(one):
         return pa.list_(_spark_type(pa, one.value_type))
     return pa.decimal128(20, 0) if pa.types.is_uint64(one) else one

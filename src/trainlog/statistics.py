@@ -1,7 +1,7 @@
 """Estimators and intervals for the scores of several runs, in numpy alone.
 
-A *score* is one number of a run, such as its mean return at the end. `Scores` are those of the runs of one task, an
-array whose first axis is the runs; or a sequence of such arrays, one for each task, which may differ in their runs.
+A *score* is one number per run, such as its mean return at the end. `Scores` are the scores of one task, an array
+whose first axis is the runs; or a sequence of such arrays, one for each task, which can have different numbers of runs.
 Further axes, such as the points of a curve, are kept: everything is computed for each point.
 
 ::
@@ -43,22 +43,22 @@ CenterName = Literal["mean", "iqm", "median"]
 CENTERS: Final[tuple[CenterName, ...]] = ("mean", "iqm", "median")
 
 _RESAMPLES: Final = 2000
-_FEWEST_CORRECTED: Final = 5  # runs of a task, of which the skewness says something
-# Chosen by simulation, so that intervals of normal and of lognormal scores hold what they say (docs/ci.md): the weight
-# of the skewness, which few scores show too little of, and the bounds of a side, in those of Student's interval.
+_FEWEST_CORRECTED: Final = 5  # runs of a task; the skewness of fewer is meaningless
+# Chosen by simulation, so that intervals of normal and of lognormal scores have their nominal coverage (docs/ci.md):
+# the weight of the skewness, which few scores underestimate, and the bounds of a side relative to Student's interval.
 _SKEWNESS: Final[dict[CenterName, float]] = {"mean": 5.0, "iqm": 1.5}
 _SHORTEST: Final = 0.9
 _LONGEST: Final = 2.5
-_OF_MEDIAN: Final = 2.0  # over n²: by which Student's is too long with the bootstrap's standard error of a median
+_OF_MEDIAN: Final = 2.0  # over n²: how much too long Student's is with the bootstrap's standard error of a median
 _FEW: Final = 2.0  # degrees of freedom of a t distribution with heavy tails
 _MANY: Final = 1000  # degrees of freedom of a t distribution that is nearly normal
-_NORMAL: Final = 1e8  # more change nothing, and cost digits
-_FAR: Final = 9.0  # no quantile of a nearly normal distribution is beyond
+_NORMAL: Final = 1e8  # degrees of freedom; more change nothing, and cost digits
+_FAR: Final = 9.0  # beyond any quantile of a nearly normal distribution
 _CHUNK: Final = 2_000_000  # numbers in memory while resampling
 
 
 class Interval(NamedTuple):
-    """An estimate and its interval; float64 of the shape of the scores without their first axis.
+    """An estimate and its interval; float64, with the shape of the scores without their first axis.
 
     Attributes:
         value: the estimate.
@@ -128,9 +128,9 @@ def median(scores: Scores) -> Floats:
 
 
 def iqm(scores: Scores) -> Floats:
-    """The interquartile mean, of the middle half of all runs of all tasks.
+    """The interquartile mean: the mean of the middle half of all runs of all tasks.
 
-    A quarter is left out at each end, rounded down to whole scores: of fewer than four scores it is the mean.
+    A quarter is left out at each end, rounded down to whole scores: for fewer than four scores it is the mean.
 
     Source: Agarwal et al. 2021, section 4.3; ``scipy.stats.trim_mean(x, 0.25, axis=None)``.
     """
@@ -158,7 +158,7 @@ def performance_profile(scores: Scores, thresholds: npt.ArrayLike) -> Floats:
     al. 2021, section 4.2.
 
     Args:
-        scores: of one task or several.
+        scores: the scores of one task or several.
         thresholds: float64, shape (k,).
 
     Returns:
@@ -187,17 +187,18 @@ def probability_of_improvement(new: Scores, old: Scores) -> Floats:
 
 
 def gap_interval(scores: Scores, target: float = 1.0, *, confidence: float = 0.95) -> Interval:
-    """The `optimality_gap` and its interval: that of a mean, of the scores that are cut at *target*.
+    """The `optimality_gap` and its interval: that of a mean, for the scores cut at *target*.
 
-    Of few runs of which most reach the target it is too short, as they show little of how far others fall short: where
-    84 % of normal scores do, it holds in 38 % for 3 runs of one task, 54 % for 5, 76 % for 10 and 88 % for 20.
+    It is too short for few runs of which most reach the target, because they show little of how far others fall short:
+    when 84 % of normal scores reach it, the coverage is 38 % for 3 runs of one task, 54 % for 5, 76 % for 10 and 88 %
+    for 20.
     """
     found = interval([np.minimum(task, target) for task in _tasks(scores)], "mean", confidence=confidence)
     return Interval(target - found.value, np.maximum(target - found.high, 0.0), target - found.low)
 
 
 def profile_interval(scores: Scores, thresholds: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
-    """The `performance_profile` and its interval at each threshold, which is not empty where all runs are above.
+    """The `performance_profile` and its interval at each threshold, which is not empty even if all runs are above.
 
     Sources: Wilson 1927, "Probable inference, the law of succession, and statistical inference"; for several tasks, Zou
     & Donner 2008, "Construction of confidence limits about effect measures" (MOVER).
@@ -214,7 +215,7 @@ def profile_interval(scores: Scores, thresholds: npt.ArrayLike, *, confidence: f
 
 
 def improvement_interval(new: Scores, old: Scores, *, confidence: float = 0.95) -> Interval:
-    """The `probability_of_improvement` and its interval, which is not empty where all runs are better.
+    """The `probability_of_improvement` and its interval, which is not empty even if all runs are better.
 
     Sources: Newcombe 2006, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic", its
     method 5; for several tasks, Zou & Donner 2008.
@@ -254,8 +255,8 @@ def sample_efficiency(curves: Scores, center: CenterName = "iqm", *, confidence:
 
     Args:
         curves: an array of shape (runs, points) for each task; all at the same points.
-        center: of the runs.
-        confidence: of the interval at each point; it does not hold for all points at once.
+        center: the center of the runs.
+        confidence: the confidence of the interval at each point; it does not hold for all points at once.
 
     """
     return interval(curves, center, confidence=confidence)
@@ -267,11 +268,11 @@ def bootstrap(scores: Scores, statistic: Statistic, *, resamples: int = _RESAMPL
     Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, section 8.3; Agarwal et al. 2021.
 
     Args:
-        scores: of one task or several.
-        statistic: of a list of arrays, one for each task, of shape (runs, m, ...); it reduces the first axes, and keeps
-            the others, as every function of this module does.
-        resamples: how many are drawn.
-        seed: of the random numbers, which are always the same.
+        scores: the scores of one task or several.
+        statistic: a function of a list of arrays, one for each task, of shape (runs, m, ...); it reduces the first
+            axes, and keeps the others, as every function of this module does.
+        resamples: how many samples are drawn.
+        seed: the seed of the random numbers, which makes them reproducible.
 
     Returns:
         float64, shape (resamples, ...).
@@ -291,17 +292,17 @@ def bootstrap(scores: Scores, statistic: Statistic, *, resamples: int = _RESAMPL
 def bootstrap_interval(scores: Scores, statistic: Statistic, *, confidence: float = 0.95) -> Interval:
     """The BCa bootstrap interval (bias-corrected and accelerated) of any *statistic*, stratified by task.
 
-    BCa intervals of fewer than 20 runs are too narrow, and empty where all scores are alike: use `interval` for a
-    center, `gap_interval`, `profile_interval` and `improvement_interval`. With several groups, give the tasks of all
-    groups, and let the statistic take them apart.
+    BCa intervals of fewer than 20 runs are too narrow, and empty if all scores are equal: use `interval` for a
+    center, `gap_interval`, `profile_interval` and `improvement_interval`. For several groups, pass the tasks of all
+    groups, and let the statistic separate them.
 
     Source: Efron 1987, "Better Bootstrap Confidence Intervals"; acceleration of several strata from Davison & Hinkley,
     "Bootstrap Methods and their Application", 1997, section 5.3.2.
 
     Args:
-        scores: of one task or several.
+        scores: the scores of one task or several.
         statistic: see `bootstrap`.
-        confidence: of the interval.
+        confidence: the confidence of the interval.
 
     """
     tasks = _tasks(scores)
@@ -334,24 +335,25 @@ def bootstrap_interval(scores: Scores, statistic: Statistic, *, confidence: floa
 
 
 def interval(scores: Scores, center: CenterName = "mean", *, confidence: float = 0.95) -> Interval:
-    """The center of scores, and a confidence interval that also holds for few runs.
+    """The center of scores, and a confidence interval that is also valid for few runs.
 
-    It is Student's t interval, which is too short on the long side of skewed scores. From five runs of each task on, a
-    side of that of the mean or the IQM is longer by the first term of Edgeworth's expansion, or shorter, within 0.9 to
-    2.5 times Student's: ``t + c g (2 t² + 1) / (6 √n)``, where g is the skewness of the n scores towards this side. The
-    weight c makes up for what few scores show of it: 5 for the mean, 1.5 for the IQM. The standard error of the median
-    is that of the bootstrap, and its interval 1 - 2/n² times Student's. Over several tasks the middle task alone may
-    decide: there are as many degrees of freedom as in the task with the fewest runs, and the bootstrap's variance is
-    taken times n/(n - 1). docs/ci.md and docs/plot.md have the measured coverage.
+    It is Student's t interval, which is too short on the long side of skewed scores. With at least five runs of each
+    task, a side of the interval of the mean or the IQM is therefore lengthened or shortened by the first term of
+    Edgeworth's expansion, within 0.9 to 2.5 times Student's: ``t + c g (2 t² + 1) / (6 √n)``, where g is the skewness
+    of the n scores towards this side. The weight c compensates for few scores underestimating it: 5 for the mean, 1.5
+    for the IQM. The standard error of the median is that of the bootstrap, and its interval is 1 - 2/n² times
+    Student's. Over several tasks the middle task alone may decide: there are as many degrees of freedom as in the task
+    with the fewest runs, and the bootstrap's variance is multiplied by n/(n - 1). docs/ci.md and docs/plot.md have the
+    measured coverage.
 
     Sources: Johnson 1978, "Modified t tests and confidence intervals for asymmetrical populations"; Hall 1992, "The
     Bootstrap and Edgeworth Expansion", section 2.6. For the standard error of the IQM, Tukey & McLaughlin 1963
     (Winsorised variance); over several tasks, Satterthwaite 1946.
 
     Args:
-        scores: of one task or several.
-        center: of all runs.
-        confidence: of the interval.
+        scores: the scores of one task or several.
+        center: the center of all runs.
+        confidence: the confidence of the interval.
 
     Raises:
         StatisticsError: for a task without runs, or a confidence that is not between 0 and 1.
@@ -384,10 +386,10 @@ def compare(
 
     Args:
         new: the scores of one group.
-        old: those of the other one, of the same tasks in the same order.
-        center: of the runs.
-        confidence: of the interval.
-        paired: whether run i of both groups has the same seed, and the differences of the pairs count.
+        old: the scores of the other group, for the same tasks in the same order.
+        center: the center of the runs.
+        confidence: the confidence of the interval.
+        paired: whether run i of both groups has the same seed, so that the differences of the pairs are compared.
 
     Raises:
         StatisticsError: for different numbers of tasks, or of paired runs.
@@ -412,7 +414,7 @@ def compare(
 
 
 def welch(new: Scores, old: Scores) -> WelchTest:
-    """Welch's t-test: whether the means of two groups of runs differ; their variances may.
+    """Welch's t-test: whether the means of two groups of runs differ; their variances can differ.
 
     Source: Welch 1947, "The generalization of 'Student's' problem when several different population variances are
     involved"; ``scipy.stats.ttest_ind(new, old, equal_var=False)``.
@@ -426,7 +428,7 @@ def welch(new: Scores, old: Scores) -> WelchTest:
 
 
 def student_quantile(df: npt.ArrayLike, share: float) -> Floats:
-    """The value that *share* of Student's t distribution with *df* degrees of freedom is below; NaN for no *df*.
+    """The *share* quantile of Student's t distribution with *df* degrees of freedom; NaN if *df* is not above 0.
 
     Source: the substitution ``t = sqrt(df) * tan(angle)`` makes the density a power of a cosine, which Gauss-Legendre
     quadrature integrates; bisection finds the angle.
@@ -452,7 +454,7 @@ def _student_quantile(df: float, share: float) -> float:
 
 
 def _bisected(rising: Callable[[float], float], wanted: float, high: float) -> float:
-    """Where a function from 0 to *high* reaches a value; a rising one, or a falling one of the negative value."""
+    """Where a rising or falling function from 0 to *high* reaches the value *wanted*."""
     low = 0.0
     falls = rising(low) > rising(high)
     for _ in range(60):
@@ -463,7 +465,7 @@ def _bisected(rising: Callable[[float], float], wanted: float, high: float) -> f
 
 @cache
 def _gauss_legendre() -> tuple[Floats, Floats]:
-    """Nodes and weights; made when they are first needed, as numpy.polynomial takes long to load."""
+    """Nodes and weights; computed on first use, because numpy.polynomial takes long to import."""
     nodes, weights = np.polynomial.legendre.leggauss(64)
     return nodes, weights
 
@@ -525,7 +527,7 @@ def _sides(new: Scores, old: Scores) -> tuple[list[Floats], list[Floats]]:
 
 
 def scaled(*groups: Sequence[Floats]) -> tuple[list[list[Floats]], npt.NDArray[np.intp]]:
-    """Groups of tasks with their scores over a power of two, so that sums and squares are neither infinite nor lost.
+    """Groups of tasks with their scores divided by a power of two, so that sums and squares do not over- or underflow.
 
     Returns:
         The groups, and the exponent at each point: that of the largest score. The division is exact.
@@ -561,7 +563,7 @@ def _center(tasks: list[Floats], center: CenterName) -> Floats:
         pooled = np.concatenate(tasks)
         cut = len(pooled) // 4
         middle = _mean(np.sort(pooled, axis=0)[cut : len(pooled) - cut] if cut else pooled)
-        return np.where(np.isnan(pooled).any(axis=0), np.nan, middle)  # NaN is sorted behind the highest
+        return np.where(np.isnan(pooled).any(axis=0), np.nan, middle)  # NaN is sorted last
     if center == "median" and len(tasks) == 1:
         return np.asarray(np.median(tasks[0], axis=0))
     means = np.array([_mean(task) for task in tasks])
@@ -569,7 +571,7 @@ def _center(tasks: list[Floats], center: CenterName) -> Floats:
 
 
 def _mean(values: Floats) -> Floats:
-    """The mean along the first axis, without the rounding error that gives scores that are all alike a spread."""
+    """The mean along the first axis, without the rounding error that would give equal scores a spread."""
     with np.errstate(invalid="ignore"):  # infinities of both signs
         return np.asarray(np.clip(values.mean(axis=0), values.min(axis=0), values.max(axis=0)))
 
@@ -581,7 +583,7 @@ def _variance(values: Floats) -> Floats:
 
 
 def _standard_error(tasks: list[Floats], center: CenterName) -> tuple[Floats, Floats, Floats]:
-    """The center, its standard error, and the degrees of freedom of that; NaN errors where a task has one run."""
+    """The center, its standard error, and the degrees of freedom of the error, which is NaN if a task has one run."""
     value = _center(tasks, center)
     counts = [len(task) for task in tasks]
     if min(counts) < 2:
@@ -608,12 +610,12 @@ def _standard_error(tasks: list[Floats], center: CenterName) -> tuple[Floats, Fl
 
 
 def _weights(counts: Sequence[int], center: CenterName) -> list[float]:
-    """The weight of each task in a center, from the numbers of runs."""
+    """The weight of each task in a center, computed from the numbers of runs."""
     return [1 / len(counts) if center == "mean" else count / sum(counts) for count in counts]
 
 
 def _skewness(tasks: list[Floats], center: CenterName) -> Floats:
-    """The skewness of a center of the scores, which is theirs over the square root of their number; 0 without any."""
+    """The skewness of a center: that of the scores over the square root of their number; 0 if undefined."""
     second, third = np.zeros(tasks[0].shape[1:]), np.zeros(tasks[0].shape[1:])
     with np.errstate(all="ignore"):
         for task, weight in zip(tasks, _weights([len(task) for task in tasks], center), strict=True):

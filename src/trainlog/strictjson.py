@@ -1,4 +1,4 @@
-"""JSON that every parser accepts: RFC 8259 without Python's extensions; and JSON of whatever a frame holds."""
+"""JSON that every parser accepts: RFC 8259 without Python's extensions; and JSON for anything that a frame holds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["lenient_json", "strict_json"]
 def strict_json(value: Any, *, indent: int | None = None) -> str:
     """Encode *value*: NaN and infinities become null, bytes become base64, keys become strings.
 
-    What a terminal would obey is escaped, see `trainlog.printable`.
+    Characters that a terminal would interpret are escaped, see `trainlog.printable`.
     """
     text = json.dumps(_strict(value), allow_nan=False, ensure_ascii=False, indent=indent)
     if text.isascii() and "\x7f" not in text:
@@ -45,12 +45,12 @@ def _strict(value: Any) -> Any:
 
 
 def lenient_json(value: Any, *, default: Callable[[Any], Any] = str, indent: int | None = None) -> str:
-    """Encode *value* as `json` does, NaN and infinities as such, with the keys that it refuses as text.
+    """Encode *value* as `json` does, with NaN and infinities; keys that `json` refuses become text.
 
     Args:
-        value: of a frame; its maps may have keys that are bytes or tuples.
-        default: makes of a value that is none of JSON one that is.
-        indent: of nested lines.
+        value: the value of a frame; its maps can have keys that are bytes or tuples.
+        default: converts a value that is not valid in JSON into one that is.
+        indent: the indentation of nested lines.
 
     """
     try:

@@ -44,7 +44,7 @@ __all__ = ["CodecContract", "FramesOnly", "assert_same_table", "same"]
 
 
 class FramesOnly(Reader):
-    """The log of another reader, of which nothing but ``frames`` is used: what every faster way is compared with."""
+    """The log of another reader, read only by its ``frames``: the reference for every faster way to read."""
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(reader.path, reader.header)
@@ -77,7 +77,7 @@ def assert_same_table(table: Table, expected: Table) -> None:
     np.testing.assert_array_equal(table.time, expected.time)
     for key, column in expected.items():
         given = table[key]
-        if given.dtype == np.float32 and given.ndim > 1:  # frames do not tell how wide the floats of a list were
+        if given.dtype == np.float32 and given.ndim > 1:  # frames do not record the width of the floats in a list
             given = given.astype(np.float64)
         assert (given.dtype, given.shape) == (column.dtype, column.shape), key
         np.testing.assert_array_equal(table.valid(key), expected.valid(key), key)
@@ -88,16 +88,17 @@ def assert_same_table(table: Table, expected: Table) -> None:
 
 
 class CodecContract:
-    """Subclass this in a test module, and set what is said here.
+    """Subclass this in a test module, and set these attributes.
 
     Attributes:
-        codec: the codec that is tested.
+        codec: the codec under test.
         header: a header that it can hold; the default has metadata, a phase, and declared variables.
         frames: frames that it can hold, at least three; the default has all four kinds.
-        gaps: stats frames whose ``reward`` is a number, absent, None and NaN; empty for a format without one of them.
-        live: False for a format whose frames are in the log only when the writer is closed.
+        gaps: stats frames whose ``reward`` is a number, absent, None and NaN; empty for a format that lacks one of
+            these.
+        live: False for a format whose frames are in the log only after the writer is closed.
         unsupported: a frame that it cannot hold, or None.
-        max_cuts: a log of more bytes than this is cut at this many places instead of at every one.
+        max_cuts: a log of more bytes than this is cut at this many places instead of at every byte.
 
     """
 
@@ -158,7 +159,7 @@ class CodecContract:
         assert self._reads or self._writes
 
     def test_says_what_it_cannot_do(self, tmp_path: Path) -> None:
-        """A direction that it does not have is a typed error."""
+        """A direction that it does not support is a typed error."""
         if not self._reads:
             with pytest.raises(CodecError):
                 self.codec.read(self._path(tmp_path))
@@ -178,7 +179,7 @@ class CodecContract:
         assert reader.header.variables == self.header.variables
 
     def test_keeps_what_a_run_says_later(self, tmp_path: Path) -> None:
-        """Where the writer says so: late metadata and the end are in the header, the last ones count, no frame more."""
+        """If the writer supports it, the last metadata and end that it got are in the header, and add no frames."""
         path = self._path(tmp_path)
         meta = {**self.header.meta, "late": 1}
         end = End("failed", "ValueError: naïve ☂", 2.5, 1_700_000_000.5)
@@ -226,7 +227,7 @@ class CodecContract:
             assert_same_table(reader.table(kind), expected)
 
     def test_table_of_some_rows_and_columns(self, tmp_path: Path) -> None:
-        """With keys and ranges, ``table`` is what `trainlog.codec.Reader` makes of the frames."""
+        """With keys and ranges, ``table`` equals what `trainlog.codec.Reader` makes of the frames."""
         reader = self._round_trip(tmp_path)
         oracle = FramesOnly(reader)
         for kind in {frame.kind for frame in self.frames} | {Kind(9)}:
@@ -241,7 +242,7 @@ class CodecContract:
                             reader.table(kind, keys=some, **rows)
 
     def test_table_of_an_unknown_key(self, tmp_path: Path) -> None:
-        """A key that no chosen frame has is a KeyError that names it; where no frame is chosen, an empty column."""
+        """A key that no chosen frame has is a KeyError that names it; without chosen frames, it is an empty column."""
         reader = self._round_trip(tmp_path)
         for kind in {frame.kind for frame in self.frames}:
             with pytest.raises(KeyError, match="no such key"):
@@ -264,7 +265,7 @@ class CodecContract:
         ],
     )
     def test_ranges_that_are_none(self, tmp_path: Path, rows: dict[str, Any]) -> None:
-        """What is no pair of numbers, and *last* below 0, is a ValueError that names the argument."""
+        """A range that is not a pair of numbers, or a *last* below 0, is a ValueError that names the argument."""
         reader = self._round_trip(tmp_path)
         for kind in {frame.kind for frame in self.frames} | {Kind(9)}:
             with pytest.raises(ValueError, match=next(iter(rows))):
@@ -284,7 +285,7 @@ class CodecContract:
             list(reader.slice(math.nan))
 
     def test_at_is_the_last_frame_until_then(self, tmp_path: Path) -> None:
-        """``at`` is the last frame of a kind in the log that is not later, and EmptyLog when there is none."""
+        """``at`` returns the last frame of a kind in the log that is not later; EmptyLog if there is none."""
         reader = self._round_trip(tmp_path)
         times = [frame.time for frame in self.frames]
         for kind in {frame.kind for frame in self.frames} | {Kind(9)}:
@@ -301,7 +302,7 @@ class CodecContract:
                 reader.at(math.nan, kind)
 
     def _time_ranges(self) -> Iterator[tuple[float | None, float | None]]:
-        """Ranges that begin and end at the frames' own times, which they hold or just do not."""
+        """Ranges that begin at the time of a frame, which includes it, or end at one, which excludes it."""
         times = [frame.time for frame in self.frames]
         yield from [(None, None), (times[-1], times[0]), (times[-1] + 1.0, None), (-math.inf, math.inf)]
         for time in times:
@@ -350,7 +351,7 @@ class CodecContract:
                         )
 
     def test_scans_of_one_batch_each(self, tmp_path: Path) -> None:
-        """Scans of which only the first batch is taken, each after the position of the one before, give all rows."""
+        """Scans that stop after one batch, each resuming after the position of the previous one, give all rows."""
         reader = self._round_trip(tmp_path)
         for sizes in ((1,), (2, 1), (None, 1), (1, None)):
             seen: list[int] = []
@@ -391,7 +392,7 @@ class CodecContract:
         assert [time for _, time in sorted(seen)] == [frame.time for frame in self.frames]
 
     def test_a_position_of_another_log_is_refused(self, tmp_path: Path) -> None:
-        """A log that was replaced or cut refuses a position, and so does any log what is none."""
+        """A log that was replaced or cut refuses a position, and every log refuses bytes that are not a position."""
         reader = self._round_trip(tmp_path)
         (*_, last) = reader.scan()
         other = tmp_path / "other"
@@ -410,7 +411,7 @@ class CodecContract:
                 list(reader.scan(Scan(after=nonsense)))
 
     def _with_other_values(self) -> list[Frame]:
-        """The frames, of which two of one kind have the data of each other."""
+        """The frames, with the data of two of the same kind swapped."""
         frames = list(self.frames)
         one, two = next(
             (one, two)
@@ -452,7 +453,7 @@ class CodecContract:
         assert list(self.codec.read(path).frames(on_damage="raise")) == []
 
     def test_never_overwrites(self, tmp_path: Path) -> None:
-        """A log that is there stays as it is."""
+        """An existing log stays as it is."""
         if not self._writes:
             pytest.skip(f"{self.codec.name} does not write")
         path = self._written(tmp_path)
@@ -462,7 +463,7 @@ class CodecContract:
         assert path.read_bytes() == before
 
     def test_closed_log_takes_no_frames(self, tmp_path: Path) -> None:
-        """``close`` may be called again, ``write`` may not."""
+        """``close`` can be called again, ``write`` cannot."""
         if not self._writes:
             pytest.skip(f"{self.codec.name} does not write")
         writer = self.codec.write(self._path(tmp_path), self.header)
@@ -487,7 +488,7 @@ class CodecContract:
         ]
 
     def test_cut_anywhere(self, tmp_path: Path) -> None:
-        """Of a log that ends too early, the whole frames before the cut are read, or the error is a typed one."""
+        """In a log that ends too early, the whole frames before the cut are read, or the error is a typed one."""
         path = self._round_trip(tmp_path).path
         whole = path.read_bytes()
         ends = self._ends_of_frames(tmp_path / "again", whole)
@@ -513,7 +514,7 @@ class CodecContract:
         assert counts == sorted(counts), "a longer file gave fewer frames"
 
     def test_pieces_of_a_file_hold_whole_frames(self, tmp_path: Path) -> None:
-        """As `Reader.frame_end` says, where it does; they are what is uploaded of a log that grows."""
+        """As `Reader.frame_end` says, if it is supported; these pieces of a growing log are what is uploaded."""
         reader = self._round_trip(tmp_path / "log")
         path = reader.path
         whole, at = path.read_bytes() if path.is_file() else b"", 0
@@ -530,7 +531,7 @@ class CodecContract:
         assert end is None or at == len(whole) == reader.frame_end(0, len(whole))
 
     def _ends_of_frames(self, folder: Path, whole: bytes) -> list[int]:
-        """How long the file was after each frame, as far as it was the beginning of the *whole* then."""
+        """How long the file was after each frame, as far as it was a prefix of the *whole* file."""
         path = self._path(folder)
         ends: list[int] = []
         with self.codec.write(path, self.header) as writer:

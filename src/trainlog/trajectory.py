@@ -1,4 +1,4 @@
-"""Where the robot is in each frame: which columns of a log say so, and what they say."""
+"""The position of the robot in each frame: the columns that have it, and their values."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Floats = npt.NDArray[np.float64]
 
 
 class Extent:
-    """How far a path reaches; one that reaches nowhere is not drawn, as a metric that never changes is not."""
+    """The extent of a path; one without any extent is not drawn, like a metric that never changes."""
 
     def __init__(self) -> None:
         self._low, self._high = np.full(2, np.inf), np.full(2, -np.inf)
 
     def add(self, x: Floats, y: Floats) -> None:
-        """Add the places (x, y), both of shape (rows,); those that are not finite do not count."""
+        """Add the positions (x, y), both of shape (rows,); those that are not finite do not count."""
         places = np.stack((x, y))
         places = places[:, np.isfinite(places).all(axis=0)]
         self._low = np.minimum(self._low, places.min(axis=1, initial=np.inf))
@@ -32,14 +32,14 @@ class Extent:
 
     @property
     def is_path(self) -> bool:
-        """Whether there are two different places."""
+        """Whether there are two different positions."""
         return bool((self._low < self._high).any())
 
 
 def sample_of(table: Table) -> dict[str, float | list[float]]:
-    """An example frame for `Conventions.position`: of each column the first finite number, or vector of such.
+    """An example frame for `Conventions.position`: the first finite number or vector of each column.
 
-    It is made of the whole table, as single frames may lack a key that the others have.
+    It is made from the whole table, because single frames can lack a key that others have.
     """
     found: dict[str, float | list[float]] = {}
     for key in table:
@@ -62,7 +62,7 @@ def _first_of(column: Column) -> float | list[float] | None:
 
 
 def _finite(value: Any) -> float | list[float] | None:
-    """*value*, which may be of any type, as a finite number or a vector of such."""
+    """*value*, which can have any type, as a finite number or a vector of finite numbers."""
     if isinstance(value, list | np.ndarray):
         numbers = [number(one) for one in value]
         return numbers if all(map(math.isfinite, numbers)) else None
@@ -73,7 +73,7 @@ def _finite(value: Any) -> float | list[float] | None:
 
 
 def coordinates_of(table: Table, keys: tuple[str, ...]) -> tuple[Floats, Floats]:
-    """The x and y of every row by *keys*, from `Conventions.position`: float64, shape (rows,); NaN for none."""
+    """The x and y of every row in *keys*, from `Conventions.position`: float64, shape (rows,); NaN if there is none."""
     if len(keys) == 2:
         x, y = (table.numbers(key) if key in table else np.full(table.rows, np.nan) for key in keys)
         return x, y
@@ -81,7 +81,7 @@ def coordinates_of(table: Table, keys: tuple[str, ...]) -> tuple[Floats, Floats]
     if values.ndim == 2 and values.shape[1] > 1 and values.dtype != object:
         return values[:, 0].astype(np.float64), values[:, 1].astype(np.float64)
     places = np.full((table.rows, 2), np.nan)
-    if values.dtype == object:  # vectors of several lengths, or with elements that are no numbers
+    if values.dtype == object:  # vectors of different lengths, or with elements that are not numbers
         for row, value in enumerate(values):
             if isinstance(value, list | np.ndarray) and len(value) > 1:
                 places[row] = number(value[0]), number(value[1])

@@ -20,10 +20,10 @@ class Problem:
     """A problem of a log.
 
     Attributes:
-        what: ``header``: one that does not say what it must. ``torn tail``: an unfinished record at the end. ``hole``:
-            bytes that are no record. ``payload``: a record that cannot be decoded. ``length``: an impossible length of
-            a record or a file. ``checksum``: bytes that differ from those that were written. ``time``: times that step
-            back. ``end``: the mark of a log that was closed is missing.
+        what: ``header``: an invalid header. ``torn tail``: an unfinished record at the end. ``hole``: bytes that are
+            not a record. ``payload``: a record that cannot be decoded. ``length``: an impossible length of a record or
+            a file. ``checksum``: bytes that differ from those that were written. ``time``: times that step back.
+            ``end``: the end mark of a closed log is missing.
         offset: the first byte.
         size: the number of bytes.
         text: one sentence for people.
@@ -45,12 +45,12 @@ class Verdict:
     """The result of `trainlog.verify`.
 
     Attributes:
-        path: the log.
-        size: bytes of its files.
+        path: the path of the log.
+        size: the size of its files in bytes.
         kinds: the number of whole frames of each kind.
-        problems: in the order of the file.
-        sealed: how many bytes a correct checksum covers; 0 for a log without checksums.
-        closed: whether it ends with the mark of a log that was closed; None for a log without such marks.
+        problems: the problems, in the order of the file.
+        sealed: how many bytes are covered by a correct checksum; 0 for a log without checksums.
+        closed: whether it ends with the end mark of a closed log; None for a log without such marks.
 
     """
 
@@ -68,7 +68,7 @@ class Verdict:
 
     @property
     def damage(self) -> list[Problem]:
-        """The problems that are more than a note."""
+        """The problems that are not only notes."""
         return [problem for problem in self.problems if problem.damage]
 
 
@@ -79,9 +79,9 @@ class Repair:
     Attributes:
         target: the repaired log.
         kept: the number of frames of each kind in it.
-        lost: the number of lost frames by the name of their kind; ``unknown`` where the kind is not known, and
-            ``header`` for a header that may have said more than what was rebuilt of it.
-        lost_bytes: bytes of the source that are no whole frame.
+        lost: the number of lost frames by the name of their kind; ``unknown`` if the kind is not known, and ``header``
+            for a header that may have held more than could be rebuilt.
+        lost_bytes: bytes of the source that are not a whole frame.
         doubtful: ranges of the source, (offset, size), with a wrong checksum; their frames are kept.
         header: why the header was rebuilt; empty when it is the source's.
 

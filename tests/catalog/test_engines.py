@@ -321,7 +321,7 @@ def test_a_stream_of_spark_has_each_row_once(tmp_path: Path, spark: Any) -> None
         make_run(folder / "new.flog", {}, rows(0, 2, 1))
         assert logged(query) == {"small.flog": [*range(8)], "large.flog": [*range(150)], "new.flog": [0, 1]}
         make_run(small, {}, rows(0, 3, 1))
-        with pytest.raises(Exception, match="its rows cannot be taken back; begin a new stream"):
+        with pytest.raises(Exception, match="its rows cannot be taken back; start a new stream"):
             logged(query)
     finally:
         query.stop()

@@ -58,7 +58,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         trainlog.runs(tmp_path / "nothing")
     with pytest.raises(LogNotFound, match="there are no logs in this folder"):
         len(trainlog.runs(tmp_path))
-    with pytest.raises(LogNotFound, match="no log is named so"):
+    with pytest.raises(LogNotFound, match="no log matches this pattern"):
         len(trainlog.runs(tmp_path / "*.flog"))
     with pytest.raises(ValueError, match="on_error is"):
         trainlog.runs(tmp_path, on_error="ignore")  # type: ignore[arg-type]

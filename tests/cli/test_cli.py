@@ -197,7 +197,7 @@ def test_codecs() -> None:
         (["info", "png"], "no codec accepts this file"),
         (["info", "cut.flog"], "ends inside"),
         (["info"], "Missing argument"),
-        (["dump", "--kind", "walk", "png"], "'walk' is no kind of frame"),
+        (["dump", "--kind", "walk", "png"], "'walk' is not a kind of frame"),
         (["tail", "-n", "-1", "png"], "-1"),
         (["fly"], "No such command 'fly'"),
         (["--wings"], "No such option"),

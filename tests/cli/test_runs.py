@@ -110,7 +110,7 @@ def test_list_counts_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["compare", "{}", "--filter", "algo:td3"], "no run fits this filter"),
         (["compact", "{}", "{}", "--by", "algo"], "this folder holds other files"),
         (["compact", "{}/ppo/0.flog", "--by", "algo"], "--filter and --by are for a tree"),
-        (["compact", "{}", "{}/all", "--kinds", "statistics"], "is no kind of frame"),
+        (["compact", "{}", "{}/all", "--kinds", "statistics"], "is not a kind of frame"),
     ],
 )
 def test_wrong_use_is_a_sentence(

@@ -126,9 +126,9 @@ def test_a_dark_frame_does_not_flash_in_a_film_of_levels() -> None:
     [
         ([np.zeros((3, 2, 2))], r"frame 0 has the shape \(3, 2, 2\)"),
         ([np.zeros(5)], r"frame 0 has the shape \(5,\)"),
-        ([np.zeros((2, 2)), np.zeros((0, 2))], "frame 1 is no picture"),
-        ([np.zeros((2, 2), complex)], "frame 0 is no picture: it holds complex128"),
-        ([["a", "b"]], "frame 0 is no picture"),
+        ([np.zeros((2, 2)), np.zeros((0, 2))], "frame 1 is not a picture"),
+        ([np.zeros((2, 2), complex)], "frame 0 is not a picture: it holds complex128"),
+        ([["a", "b"]], "frame 0 is not a picture"),
         ([np.zeros((2, 2)), np.zeros((3, 4))], "frame 1 and frame 0 are 4 x 3 and 2 x 2 pixels"),
     ],
 )

@@ -137,7 +137,7 @@ def test_of_several_at_once_one_writes(tmp_path: Path, mode: dict[str, Any], bef
 def test_a_log_without_a_whole_header_is_begun_anew(tmp_path: Path, head: bytes) -> None:
     path = tmp_path / "a.flog"
     path.write_bytes(head)
-    with pytest.warns(LogWriteWarning, match=r"the file is a\.flog\.damaged now, and the log was started anew"):
+    with pytest.warns(LogWriteWarning, match=r"the file is a\.flog\.damaged now, and a new log was started"):
         log = TrainingRecorder(path, "ant", resume=True)
     log.record_stats_frame(1.0, {"a": 1})
     log.close()

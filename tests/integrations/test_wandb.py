@@ -241,7 +241,7 @@ def test_runs_that_are_named_the_same_have_a_log_each() -> None:
 
 
 def test_a_run_is_resumed_by_its_id() -> None:
-    with pytest.raises(LogNotFound, match="to go on with"):
+    with pytest.raises(LogNotFound, match="to resume"):
         wandb.init(id="x1", resume="must")
     for n in range(2):
         with wandb.init(id="x1", name="named", resume="allow") as run:

@@ -458,7 +458,7 @@ class TestPositionsOnly:
             Replay(log, model=load_model(env_id="Ant-v5")).at(0)
 
     def test_they_cannot_be_checked(self, log: Path) -> None:
-        with pytest.raises(CodecError, match="positions only"):
+        with pytest.raises(CodecError, match="only positions"):
             check(Replay(log, model=load_model(env_id="HalfCheetah-v5")))
 
 
@@ -468,8 +468,8 @@ class TestPositionsOnly:
         (lambda data: data.pop("warmstart"), "has no 'warmstart'"),
         (lambda data: data.update(pos=[1.0]), "'pos' is not 9 numbers"),
         (lambda data: data.update(vel="fast"), "'vel' is not 9 numbers"),
-        (lambda data: data.update({INPUTS: {"ctrl": [[1], [2, 3]]}}), "inputs are no numbers"),
-        (lambda data: data.update({INPUTS: 7}), "inputs are no numbers"),
+        (lambda data: data.update({INPUTS: {"ctrl": [[1], [2, 3]]}}), "inputs are not numbers"),
+        (lambda data: data.update({INPUTS: 7}), "inputs are not numbers"),
     ],
 )
 def test_a_state_that_is_none_is_told(change: Any, why: str, tmp_path: Path) -> None:

@@ -64,9 +64,7 @@ class TestCheck:
         done = replay(tmp_path / "other.flog", "--check")
         assert (done.returncode, done.stderr) == (1, "")
         assert "diverged at frame 23 (" in done.stdout
-        assert (
-            "the state was changed since it was recorded, as its checksum is wrong: vel[3] (bthigh): is " in done.stdout
-        )
+        assert "the state was changed since it was recorded, its checksum is wrong: vel[3] (bthigh): is " in done.stdout
         assert list(tmp_path.iterdir()) == [tmp_path / "other.flog"]
 
     def test_2_when_it_cannot_be_known(self, tmp_path: Path) -> None:
@@ -75,7 +73,7 @@ class TestCheck:
         done = replay(tmp_path / "old.flog", "--check", "--env-id", "HalfCheetah-v5")
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.count("\n") == 1
-        assert "positions only" in done.stderr
+        assert "only positions" in done.stderr
         done = replay(tmp_path / "old.flog", "--check")
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert "--env-id" in done.stderr

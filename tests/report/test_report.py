@@ -307,7 +307,7 @@ def test_tasks_are_compared_one_by_one() -> None:
     assert "equal weight" not in together
     pooled = compare("score", [*scores(*walker, *hopper)], [*scores(*walker, *hopper)], Tolerance.of("5%"))
     assert found.high - found.low < (pooled.high - pooled.low) / 3
-    with pytest.raises(StatisticsError, match="of different tasks: hopper"):
+    with pytest.raises(StatisticsError, match="have different tasks: hopper"):
         compare("score", new, scores(*walker, task="walker"), Tolerance.of("5%"))
 
 
@@ -332,7 +332,7 @@ def test_the_score_of_a_trainer(tmp_path: Path, key: str, score: str) -> None:
 def test_a_metric_that_no_expression_can_name_needs_a_score(tmp_path: Path, key: str) -> None:
     runs = [runs_of([write_log(tmp_path / name, [{key: n} for n in range(20)])]) for name in ("new.flog", "old.flog")]
     content = gather(runs[0], PlotOptions(), baseline=runs[1])
-    assert [one.reason.partition(",")[0] for one in content.failures] == ["give a score to compare"]
+    assert [one.reason.partition(";")[0] for one in content.failures] == ["give a score to compare"]
     assert not content.passed
     assert content.pictures
 

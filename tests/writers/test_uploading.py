@@ -90,7 +90,7 @@ def test_the_local_file_can_be_chosen(tmp_path: Path, monkeypatch: pytest.Monkey
     url = new_bucket()
     with TrainingRecorder(f"{url}/a.flog") as log:
         assert log.path == Path.cwd().joinpath("trainlog-runs", "memory", url.partition("://")[2], "a.flog")
-    with pytest.raises(ValueError, match="is none"):
+    with pytest.raises(ValueError, match="is not a URL"):
         TrainingRecorder("a.flog", local="b.flog")
     with pytest.raises(ValueError, match=r"called 'a\.flog'"):
         TrainingRecorder(f"{url}/a.flog", local="b.flog")
@@ -192,7 +192,7 @@ def test_another_local_file_is_not_resumed(local: Path) -> None:
     with TrainingRecorder(path, "go2"):
         pass
     before = path.read_bytes()
-    with pytest.raises(LogExists, match="another log"):
+    with pytest.raises(LogExists, match="is not the same log"):
         TrainingRecorder(f"{url}/a.flog", resume=True)
     assert path.read_bytes() == before
     path.unlink()

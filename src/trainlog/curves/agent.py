@@ -1,4 +1,4 @@
-"""What the curve recorder reads from an agent."""
+"""The metrics that the curve recorder reads from an agent."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _PARTS: Final = ("perception", "value_function", "reactive_policy", "transition_
 class SupportsTrainingMetrics(Protocol):
     """An agent, or a part of one, that has metrics of its learning.
 
-    An agent needs nothing of this: what it does not have is not recorded. The recorder reads
+    All of this is optional: attributes that an agent does not have are not recorded. The recorder reads
 
     - ``agent.training_metrics()``, and those of the parts ``agent.perception``, ``agent.value_function``,
-      ``agent.reactive_policy`` and ``agent.transition_model``. Of two metrics of one name the later counts.
+      ``agent.reactive_policy`` and ``agent.transition_model``. Of two metrics with the same name the later one counts.
     - ``agent.reactive_policy.epsilon``, or else ``agent.epsilon``: how often the agent explores.
     - ``agent.reactive_policy.options``, or ``._options``, or else ``agent.options``: how many options (skills) it
-      has; a number, or a collection of them.
+      has; a number, or a collection of options.
     """
 
     def training_metrics(self) -> Mapping[str, float]:
-        """The current numbers by name: losses, entropies, ... They may change from call to call."""
+        """The current numbers by name: losses, entropies, ... The names can change from call to call."""
         ...
 
 
@@ -42,7 +42,7 @@ def to_float(name: str, value: Any) -> float:
     """*value* as a float.
 
     Raises:
-        UnsupportedFrame: when it is no number; it calls the value *name*.
+        UnsupportedFrame: when it is not a number; the message calls the value *name*.
 
     """
     try:
@@ -55,7 +55,7 @@ def to_whole(name: str, value: Any) -> int:
     """*value* as an int.
 
     Raises:
-        UnsupportedFrame: when it is no whole number; it calls the value *name*.
+        UnsupportedFrame: when it is not an integer; the message calls the value *name*.
 
     """
     try:
@@ -68,10 +68,10 @@ def to_whole(name: str, value: Any) -> int:
 
 
 def agent_metrics(agent: Any) -> AgentMetrics:
-    """The current metrics of *agent*, which may be None.
+    """The current metrics of *agent*, which can be None.
 
     Raises:
-        UnsupportedFrame: when a metric is no number.
+        UnsupportedFrame: when a metric is not a number.
 
     """
     metrics: dict[str, float] = {}
@@ -88,7 +88,7 @@ def agent_metrics(agent: Any) -> AgentMetrics:
 
 
 def _number_or_size(owner: Any, name: str, default: float | None = None) -> float | None:
-    """An attribute that is a number, or the size of one that is a collection."""
+    """The value of an attribute that is a number, or the size of one that is a collection."""
     value = getattr(owner, name, None)
     if value is None or callable(value):
         return default

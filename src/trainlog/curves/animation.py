@@ -18,7 +18,7 @@ from trainlog.strictjson import strict_json
 
 __all__ = ["EpisodeAnimationRecorder", "EpisodeCaptureSchedule", "EpisodeTrace"]
 
-_LARGE: Final = 1e15  # a longer number is no part of a file's name
+_LARGE: Final = 1e15  # a larger number is left out of the file name
 _NO_FRAMES: Final = (
     "No frames were captured for this episode. Ensure that the environment was created with render_mode='rgb_array' "
     "and that its rendering dependencies are installed."
@@ -26,7 +26,7 @@ _NO_FRAMES: Final = (
 
 
 class EpisodeTrace(Protocol):
-    """What the recorder reads of an episode."""
+    """The attributes of an episode that the recorder reads."""
 
     @property
     def episode(self) -> int:
@@ -51,7 +51,7 @@ class EpisodeCaptureSchedule:
 
     Attributes:
         episode_indices: episodes, counted from 0.
-        every_n_episodes: captures every multiple of this number, with episode 0; None or 0 for none.
+        every_n_episodes: captures every multiple of this number, including episode 0; None or 0 for none.
         last_n_episodes: how many episodes are captured at the end of the training.
 
     """
@@ -72,7 +72,7 @@ class EpisodeCaptureSchedule:
 
 @dataclass(slots=True)
 class EpisodeAnimationRecorder:
-    """Saves the frames of an episode as a GIF, and its results as JSON beside it.
+    """Saves the frames of an episode as a GIF, and its results as JSON next to it.
 
     ::
 
@@ -85,8 +85,8 @@ class EpisodeAnimationRecorder:
     Attributes:
         output_dir: folder of the files; created when it is needed.
         schedule: which episodes ``should_capture`` chooses.
-        prefix: begins the name of every file.
-        fps: frames per second. A GIF counts in hundredths of a second, and viewers show at most 50 a second.
+        prefix: the beginning of every file name.
+        fps: frames per second. A GIF counts in hundredths of a second, and viewers show at most 50 per second.
         max_frames: how many frames are saved, from the first one; None or 0 for all.
         save_metadata: whether to write the JSON.
 
@@ -132,14 +132,14 @@ class EpisodeAnimationRecorder:
             episode: the number of the episode.
             reward: the return of the episode.
             avg_reward: the average of the last returns; not in the name when it is None.
-            metadata: anything else that the JSON must hold.
+            metadata: anything else that the JSON should hold.
 
         Returns:
-            The path of the GIF; None when there are no frames, which the JSON and a `TrainlogWarning` then say.
+            The path of the GIF; None when there are no frames, which the JSON and a `TrainlogWarning` report.
 
         Raises:
-            ValueError: for a frame that is no image, or of another size than the first.
-            UnsupportedFrame: for an episode that is no whole number, and a reward that is no number.
+            ValueError: for a frame that is not an image, or has another size than the first.
+            UnsupportedFrame: for an episode that is not an integer, and a reward that is not a number.
             LogWriteError: when a file cannot be written.
 
         """
@@ -169,7 +169,7 @@ class EpisodeAnimationRecorder:
     def _write_gif(self, path: Path, frames: Sequence[Any]) -> None:
         first, *others = to_images(frames)
         hundredths = max(round(100 / max(self.fps, 1)), 2)
-        # In memory first, because Pillow seeks in the file that it writes.
+        # To memory first, because Pillow seeks in the file that it writes.
         buffer = io.BytesIO()
         first.save(buffer, "GIF", save_all=True, append_images=others, duration=10 * hundredths, loop=0)
         with atomic_write(path) as file:
@@ -177,5 +177,5 @@ class EpisodeAnimationRecorder:
 
 
 def _rounded(value: float) -> str:
-    """A reward as a part of a file's name, which may be ``nan`` or ``inf``."""
+    """A reward as a part of a file name; it can be ``nan`` or ``inf``."""
     return str(round(value)) if abs(value) < _LARGE else f"{value:g}"

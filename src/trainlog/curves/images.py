@@ -15,15 +15,15 @@ __all__ = ["to_images"]
 
 
 def to_images(frames: Sequence[Any]) -> list[Image]:
-    """*frames* as RGB images of one size.
+    """*frames* as RGB images of the same size.
 
-    A frame is a PIL image, or an array of any numeric type of the shape (height, width), (height, width, 1), (…, 3) or
-    (…, 4): gray, RGB, RGBA, on a white background. Integers, and floats in general, are levels from 0 to 255, and are
-    clipped to that range. Floats are levels from 0 to 1 when none in all frames is below 0 or above 1. Bools are black
+    A frame is a PIL image, or an array of any numeric type with the shape (height, width), (height, width, 1), (…, 3)
+    or (…, 4): gray, RGB, RGBA, on a white background. Integers, and floats in general, are levels from 0 to 255, and
+    are clipped to that range. Floats are levels from 0 to 1 if none in any frame is below 0 or above 1. Bools are black
     and white, and NaN is black.
 
     Raises:
-        ValueError: for a frame of another shape or type, or of another size than the first.
+        ValueError: for a frame with another shape or type, or with another size than the first.
 
     """
     from PIL import Image
@@ -45,7 +45,7 @@ def to_images(frames: Sequence[Any]) -> list[Image]:
 def _checked_array(frame: Any, n: int) -> npt.NDArray[Any]:
     array = np.asarray(frame)
     if array.dtype.kind not in "buif" or not array.size:
-        raise ValueError(f"frame {n} is no picture: it holds {array.dtype} of the shape {array.shape}")
+        raise ValueError(f"frame {n} is not a picture: it holds {array.dtype} of the shape {array.shape}")
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
@@ -56,7 +56,7 @@ def _checked_array(frame: Any, n: int) -> npt.NDArray[Any]:
 
 
 def _is_unit_range(arrays: Sequence[npt.NDArray[Any]]) -> bool:
-    """Whether floats are levels from 0 to 1. All frames are needed: a dark one may have levels from 0 to 255."""
+    """Whether floats are levels from 0 to 1. All frames are needed: a dark one can have levels from 0 to 255."""
     floats = [array for array in arrays if array.dtype.kind == "f"]
     with np.errstate(invalid="ignore"):
         return bool(floats) and not any((array < 0).any() or (array > 1).any() for array in floats)

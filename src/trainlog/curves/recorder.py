@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StatsLog", "TrainingCurveRecorder"]
 
-_RAW_CONTRAST: Final = 3.0  # of every value to the background
+_RAW_CONTRAST: Final = 3.0  # contrast of the raw values to the background
 _RAW_WIDTH: Final = 1.0
 _AVERAGE_WIDTH: Final = 2.75
 _DEFAULT_METRIC_COLOR: Final = "#6b7280"
@@ -49,7 +49,7 @@ _RESERVED_NAMES: Final = ("reward_curve", "training_state", "reward_history", "r
 
 # The keys of a stats frame that the recorder writes through to a log. `curve` holds its prefix and marks such a frame.
 _OWN_KEYS: Final = ("curve", "average_window", "episode", "reward", "avg_reward", "epsilon", "options")
-_ASIDE: Final = "metrics/"  # before the name of a metric that is called like one of those
+_ASIDE: Final = "metrics/"  # prefix of a metric that has the name of one of those
 _TAKEN: Final = re.compile(rf"(?:{_ASIDE})*(?:{'|'.join(_OWN_KEYS)})")
 
 
@@ -62,7 +62,7 @@ class StatsLog(Protocol):
 
 
 class _Episode(NamedTuple):
-    """The results of an episode; None for unknown ones."""
+    """The results of an episode; None if unknown."""
 
     episode: int
     reward: float
@@ -85,21 +85,21 @@ class TrainingCurveRecorder:
                 curves.log_episode(episode, reward, avg_reward, agent)
             curves.save()
 
-    With a ``log``, nothing is lost when the process is killed: the same figures are drawn by
-    ``TrainingCurveRecorder.from_log("runs/7/run.flog").save()``.
+    With a ``log``, nothing is lost when the process is killed: ``TrainingCurveRecorder.from_log("runs/7/run.flog")``
+    draws the same figures with ``save()``.
 
     Attributes:
         output_dir: folder of the figures; created when it is needed.
-        prefix: begins the name of every file.
+        prefix: the beginning of every file name.
         average_window: number of episodes in the moving averages.
         reward_color, average_color, epsilon_color, option_color: ``#rrggbb``.
         reward_history, average_history, epsilon_history, option_history: a value for each episode; NaN for none.
         metric_histories: the same for each metric, by name.
-        checkpoint_every: number of episodes between calls of ``save_checkpoint``; 0 for never.
+        checkpoint_every: number of episodes between calls to ``save_checkpoint``; 0 for never.
         metric_colors: colours by name of the metric.
         episode_history: the number of each episode.
         log: a `trainlog.TrainingRecorder` or `trainlog.Writer`; every episode is written to it at once.
-        width, height: of a figure, in pixels; those of its PNG are twice as large.
+        width, height: the size of a figure, in pixels; its PNG is twice as large.
         theme: ``"light"`` or ``"dark"``.
 
     """
@@ -147,12 +147,12 @@ class TrainingCurveRecorder:
             reward: the return of the episode.
             avg_reward: the trainer's own average; None for the mean of the last ``average_window`` returns.
             agent: its metrics are recorded, see `trainlog.curves.SupportsTrainingMetrics`; None for none.
-            epsilon: how often the agent explored; replaces the number of the agent.
-            options: how many options (skills) the agent has; replaces the number of the agent.
-            metrics: more numbers by name; they replace those of the agent.
+            epsilon: how often the agent explored; overrides the value of the agent.
+            options: how many options (skills) the agent has; overrides the value of the agent.
+            metrics: more numbers by name; they override those of the agent.
 
         Raises:
-            UnsupportedFrame: when a value is no number; then nothing is recorded.
+            UnsupportedFrame: when a value is not a number; then nothing is recorded.
             ClosedLog, LogWriteError: from the log, if there is one.
 
         """
@@ -172,7 +172,7 @@ class TrainingCurveRecorder:
             self.save_checkpoint()
 
     def _append(self, results: _Episode) -> None:
-        """Put an episode into all histories; into none, where Ctrl-C or the like comes in between."""
+        """Add an episode to all histories, or to none if Ctrl-C or the like interrupts."""
         histories: list[list[Any]] = [self.episode_history, self.reward_history, self.average_history]
         histories += [self.epsilon_history, self.option_history, *self.metric_histories.values()]
         before = [(history, len(history)) for history in histories]
@@ -213,16 +213,16 @@ class TrainingCurveRecorder:
     def from_log(
         cls, path: str | os.PathLike[str], output_dir: str | os.PathLike[str] | None = None, **fields: Any
     ) -> TrainingCurveRecorder:
-        """The recorder as it was when the log ended, however that came about; ``save()`` draws its figures.
+        """Restore the recorder as it was when the log ended, for whatever reason; ``save()`` draws its figures.
 
-        The stats frames that a recorder wrote through to the log are taken. A log that has none is read as a log of
-        episodes all the same: `trainlog.conventions` says which column is the reward and which the episode, and every
-        other number but clocks is a metric.
+        It is restored from the stats frames that a recorder wrote through to the log. A log without such frames is
+        also read as a log of episodes: `trainlog.conventions` determines which columns are the reward and the episode,
+        and every other number except clocks is a metric.
 
         Args:
             path: a log of any format.
-            output_dir: folder of the figures; that of the log when it is left out.
-            fields: other fields of the recorder. ``prefix`` chooses, where several recorders wrote to the log.
+            output_dir: folder of the figures; by default that of the log.
+            fields: other fields of the recorder. ``prefix`` selects one if several recorders wrote to the log.
 
         Raises:
             LogNotFound, UnknownFormat, DamagedLog: as `trainlog.open`.
@@ -240,7 +240,7 @@ class TrainingCurveRecorder:
 
     @classmethod
     def _replayed(cls, reader: Reader, folder: Path, fields: Mapping[str, Any]) -> TrainingCurveRecorder | None:
-        """From the frames of a recorder, each as ``log_episode`` had it; None when there are none."""
+        """Restore from the frames of a recorder, each as ``log_episode`` received it; None when there are none."""
         recorder: TrainingCurveRecorder | None = None
         prefix, has_own = fields.get("prefix"), False
         for frame in reader.frames(Kind.STATS) if _has_curve(reader) else ():
@@ -253,7 +253,7 @@ class TrainingCurveRecorder:
             if curve != prefix:
                 continue
             if recorder is None:
-                name = re.sub(r"[/\\\0]", "_", str(curve))  # a log must not say which folder is written to
+                name = re.sub(r"[/\\\0]", "_", str(curve))  # a log must not choose the folder that is written to
                 recorder = cls(folder, **{"prefix": name, "average_window": window, **fields})
             metrics = {
                 key.removeprefix(_ASIDE) if _TAKEN.fullmatch(key) else key: float(value)
@@ -266,7 +266,7 @@ class TrainingCurveRecorder:
         return recorder
 
     def _take(self, table: Table, conventions: Conventions, path: Path) -> None:
-        """From the statistics of any trainer."""
+        """Fill the histories from the statistics of any trainer."""
         numbers = {key: table.numbers(key) for key in table if table[key].ndim == 1}
         rewards = conventions.reward(numbers, lambda key: bool(np.isfinite(numbers[key]).any()))
         if rewards is None:
@@ -378,7 +378,7 @@ class TrainingCurveRecorder:
             yield stem, chart(f"{label} over episodes", label, lines)
 
     def _color(self, color: str) -> str:
-        """The colour, which is lightened for a dark background."""
+        """The colour, lightened for a dark background."""
         from trainlog.draw.color import mix, parse_color
 
         return mix(parse_color(color), "#ffffff", 0.45) if self.theme == "dark" else color
@@ -396,7 +396,7 @@ def _has_curve(reader: Reader) -> bool:
 
 
 def _is_own(data: Mapping[str, Any]) -> bool:
-    """Whether a recorder wrote this frame; another trainer may have a metric that is called ``curve``."""
+    """Whether a recorder wrote this frame; another trainer can have a metric named ``curve``."""
     whole, numbers = ("average_window", "episode"), ("reward", "avg_reward")
     return (
         isinstance(data.get("curve"), str)

@@ -1,4 +1,4 @@
-"""Recorders from environment variables, so that recording needs no change of code."""
+"""Recorders configured by environment variables, so that recording needs no code changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Setting:
     """An environment variable.
 
     Attributes:
-        name: of the variable; another prefix may stand in place of ``TRAINLOG_``.
+        name: the name of the variable; ``TRAINLOG_`` can be replaced by another prefix.
         default: the value when the variable is unset or empty.
         meaning: one line of the table in docs/curves.md.
 
@@ -56,7 +56,7 @@ SETTINGS: Final = (
 
 
 class _Environment:
-    """The settings as environment variables say them."""
+    """The settings, read from environment variables."""
 
     def __init__(self, variables: Mapping[str, str] | None, prefix: str) -> None:
         self._variables = os.environ if variables is None else variables
@@ -103,10 +103,10 @@ def curve_recorder_from_env(
     """A curve recorder with the settings of the environment, see docs/curves.md; None when it is disabled.
 
     Args:
-        mode: of the run (``train``, ``eval``): the prefix of the files, and the name of their subfolder.
+        mode: the mode of the run (``train``, ``eval``): the prefix of the files, and the name of their subfolder.
         average_window: number of episodes in the moving averages.
         environment: used instead of ``os.environ``.
-        prefix: of the variables' names, in place of ``TRAINLOG_``.
+        prefix: the prefix of the variables' names, in place of ``TRAINLOG_``.
         root: the folder that the default folder is in.
 
     Raises:
@@ -135,9 +135,9 @@ def animation_recorder_from_env(
     """An animation recorder with the settings of the environment, see docs/curves.md; None when it is disabled.
 
     Args:
-        mode: of the run (``train``, ``eval``): the prefix of the files, and the name of their subfolder.
+        mode: the mode of the run (``train``, ``eval``): the prefix of the files, and the name of their subfolder.
         environment: used instead of ``os.environ``.
-        prefix: of the variables' names, in place of ``TRAINLOG_``.
+        prefix: the prefix of the variables' names, in place of ``TRAINLOG_``.
         root: the folder that the default folder is in.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Trainers and loggers that others wrote: one module for each, which only its users import.
+"""Integrations with third-party trainers and loggers: one module for each, imported only by its users.
 
-They share how numbers are taken out of what a library hands over, and how a call is answered that a log has no place
-for.
+This package has their shared code: extracting numbers from the values of a library, and answering calls whose data a
+log cannot hold.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["NotKept", "configuration", "is_number", "number", "stats"]
 
 
 class NotKept:
-    """Says once of each thing that the log does not hold it."""
+    """Warns once about each thing that the log does not keep."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
@@ -31,7 +31,7 @@ class NotKept:
 
 
 def number(value: Any) -> Any:
-    """The number in a tensor or array of one; any other value as it is."""
+    """The number in a tensor or array with one element; any other value as it is."""
     if hasattr(value, "__array__") and not isinstance(value, str):
         array = as_array(value)
         return array.reshape(()).item() if array.size == 1 else array
@@ -39,19 +39,19 @@ def number(value: Any) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    """Whether *value*, a result of `number`, is one."""
+    """Whether *value*, a result of `number`, is a number."""
     return isinstance(value, int | float)
 
 
 def stats(values: Mapping[str, Any], step: Any = None) -> dict[str, Any]:
-    """The stats frame of *values*, their step under ``step``; a value of that name is ``step#2``."""
+    """The stats frame of *values*, with their step as ``step``; a value of that name becomes ``step#2``."""
     if step is None:
         return {key: number(value) for key, value in values.items()}
     return {"step": number(step), **{"step#2" if key == "step" else key: number(one) for key, one in values.items()}}
 
 
 def configuration(values: Mapping[Any, Any]) -> dict[str, Any]:
-    """A configuration with text keys, and text in place of what no log holds: functions and classes by name."""
+    """A configuration with text keys; values that a log cannot hold become text, functions and classes their name."""
     return {str(key): storable(one, _name) for key, one in values.items()}
 
 

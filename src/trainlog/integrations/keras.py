@@ -24,19 +24,19 @@ __all__ = ["TrainlogCallback"]
 
 
 class TrainlogCallback(Callback):
-    """Records each epoch as a stats frame: ``step``, the batches until then, ``epoch`` from 0, and Keras' own names.
+    """Records each epoch as a stats frame: ``step``, the batches so far, ``epoch`` from 0, and Keras' own names.
 
     The model's name, its optimizer and the arguments of ``fit`` are metadata. The log is closed when ``fit`` returns,
-    and goes on with the next one.
+    and is continued by the next call.
     """
 
     def __init__(self, log: str | os.PathLike[str] | TrainingRecorder, *, every: int = 0, **settings: Any) -> None:
-        """Begin with the training.
+        """Create the callback; the log starts with the training.
 
         Args:
             log: a path, or a recorder, which stays open.
-            every: also record every so many batches, as ``batch/loss`` and the like; 0 for none.
-            **settings: of `trainlog.TrainingRecorder`, for a path.
+            every: also record every N-th batch, as ``batch/loss`` and the like; 0 for none.
+            **settings: arguments of `trainlog.TrainingRecorder`, for a path.
 
         Raises:
             ValueError: when *every* is negative.
@@ -50,13 +50,13 @@ class TrainlogCallback(Callback):
         self._batches = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Begin the log."""
+        """Start the log."""
         optimizer = getattr(self.model, "optimizer", None)
         facts = {"model": self.model.name, "optimizer": None if optimizer is None else optimizer.get_config()}
         self._log.hyperparameters({**facts, **(self.params or {})})
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Count a batch, and record it where it is asked for."""
+        """Count a batch, and record it if requested."""
         self._batches += 1
         if self._every and self._batches % self._every == 0:
             values = {f"batch/{key}": value for key, value in (logs or {}).items()}

@@ -1,4 +1,4 @@
-"""A log that begins when there is something to record, and goes on after it was closed."""
+"""A log that is started when there is something to record, and can be continued after it was closed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["LateLog"]
 
 
 class LateLog:
-    """A recorder, or a path where one is begun by the first use, with the metadata that are known then."""
+    """A recorder, or a path where the first use creates one, with the metadata that are known by then."""
 
     def __init__(self, log: str | os.PathLike[str] | TrainingRecorder, settings: Mapping[str, Any]) -> None:
         self._given = log
@@ -23,7 +23,7 @@ class LateLog:
         self._has_begun = self._open is not None
 
     def recorder(self) -> TrainingRecorder:
-        """The recorder, which is open."""
+        """The open recorder."""
         if self._open is None:
             settings = self._settings
             if self._has_begun:
@@ -33,7 +33,7 @@ class LateLog:
         return self._open
 
     def hyperparameters(self, values: Mapping[str, Any]) -> None:
-        """Metadata of the log, which may have begun."""
+        """Add metadata to the log, which may have been started."""
         values = configuration(values)
         if not self._has_begun:
             self._settings["metadata"] = {**values, **self._settings.get("metadata", {})}

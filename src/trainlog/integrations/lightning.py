@@ -1,4 +1,4 @@
-"""A logger of Lightning.
+"""A logger for Lightning.
 
 ::
 
@@ -19,7 +19,7 @@ from trainlog.integrations.late_log import LateLog
 from trainlog.media import MediaRecorder
 from trainlog.recorder import TrainingRecorder
 
-# One library of two names, whose trainers take their own loggers alone: the one that is imported already is meant.
+# One library under two names, whose trainers accept only their own loggers: use the one that is already imported.
 if TYPE_CHECKING:
     from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
     from pytorch_lightning.utilities import rank_zero_only
@@ -42,16 +42,16 @@ __all__ = ["TrainlogLogger"]
 class TrainlogLogger(Logger):
     """Records what a ``LightningModule`` logs: one stats frame for each call of the trainer, with its ``step``.
 
-    Hyperparameters are metadata, late ones as well. Only the process of rank 0 writes. The log is closed when the
-    trainer is done, with how it ended, and goes on with its next call.
+    Hyperparameters are metadata, including late ones. Only the process of rank 0 writes. When the trainer is done, the
+    log records how it ended and is closed; the next call of the trainer continues it.
     """
 
     def __init__(self, log: str | os.PathLike[str] | TrainingRecorder, **settings: Any) -> None:
-        """Begin with the first hyperparameters or numbers.
+        """Create the logger; the log starts with the first hyperparameters or numbers.
 
         Args:
             log: a path, or a recorder, which stays open.
-            **settings: of `trainlog.TrainingRecorder`, for a path.
+            **settings: arguments of `trainlog.TrainingRecorder`, for a path.
 
         """
         super().__init__()
@@ -60,7 +60,7 @@ class TrainlogLogger(Logger):
 
     @property
     def name(self) -> str:
-        """The name of the log without its suffix; checkpoints are in a folder of that name beside it."""
+        """The name of the log without its suffix; checkpoints are in a folder of that name next to it."""
         return self._path.stem
 
     @property
@@ -76,12 +76,12 @@ class TrainlogLogger(Logger):
     @property
     @rank_zero_experiment  # type: ignore[untyped-decorator]
     def experiment(self) -> Any:
-        """What has the methods of the recorder; in processes of other ranks it takes any call, and does nothing."""
+        """An object with the methods of the recorder; in processes of other ranks it ignores every call."""
         return _Recorder(self._log)
 
     @property
     def media(self) -> MediaRecorder:
-        """For images, videos and the like: ``logger.media.image(None, "digits", pixels, step=step)``."""
+        """A recorder for images, videos and the like: ``logger.media.image(None, "digits", pixels, step=step)``."""
         return MediaRecorder(self._log.recorder())
 
     @rank_zero_only  # type: ignore[untyped-decorator]
@@ -97,7 +97,7 @@ class TrainlogLogger(Logger):
 
     @rank_zero_only  # type: ignore[untyped-decorator]
     def finalize(self, status: str) -> None:
-        """Close the log with how the trainer ended: an exception that is on its way tells more than *status*."""
+        """Close the log, with how the trainer ended: a propagating exception says more than *status*."""
         self._log.recorder()
         if status in ("success", "finished"):
             self._log.close("finished")
@@ -106,7 +106,7 @@ class TrainlogLogger(Logger):
 
 
 class _Recorder:
-    """The recorder, which its first use opens: the trainer asks for it before it tells of hyperparameters."""
+    """The recorder, opened on first use: the trainer asks for it before it passes the hyperparameters."""
 
     def __init__(self, log: LateLog) -> None:
         self._log = log

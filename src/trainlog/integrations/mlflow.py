@@ -1,11 +1,11 @@
-"""The calls of MLflow's tracking, for scripts that have them; no server, and nothing leaves the machine.
+"""The API of MLflow Tracking, for scripts that use it; without a server, and nothing leaves the machine.
 
 ::
 
     import trainlog.integrations.mlflow as mlflow      # was: import mlflow
 
 A run is the log ``runs/<experiment>/<run name or id>.flog``. Parameters are its configuration, and tags are ``tags`` in
-it; see `trainlog.integrations.wandb`.
+that; see `trainlog.integrations.wandb`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
     "start_run",
 ]
 
-# By MLflow's names; any other one is a failure.
+# By MLflow's names; every other name is a failure.
 _ENDS: Final[Mapping[str, Ending]] = {"FINISHED": ("finished", ""), "KILLED": ("interrupted", "KILLED")}
 
 _experiment = ""
@@ -55,7 +55,7 @@ _not_kept = NotKept()
 
 
 class ActiveRun:
-    """A run; ends with its ``with`` block, as failed where that raises.
+    """A run, which ends with its ``with`` block, as failed if that raises.
 
     Attributes:
         info: ``run_id`` and ``run_name``, which name the log, and ``status``.
@@ -67,7 +67,7 @@ class ActiveRun:
     def __init__(self, run: wandb.Run) -> None:
         self.run = run
         self.tags: dict[str, Any] = {}
-        id = run.id if run.log_file is None else run.log_file.stem  # of a name that was taken, with a number
+        id = run.id if run.log_file is None else run.log_file.stem  # has a number if the name was taken
         self.info = SimpleNamespace(run_id=id, run_name=run.name, status="RUNNING")
 
     def __enter__(self) -> Self:
@@ -83,14 +83,14 @@ class ActiveRun:
 
 
 def set_tracking_uri(uri: str | os.PathLike[str]) -> None:
-    """The folder of all runs, where *uri* is one, also as ``file:``; ``runs`` where it is that of a server."""
+    """Set the folder of all runs, if *uri* is a folder or a ``file:`` URI; ``runs`` if it is that of a server."""
     global _folder
     text = os.fspath(uri).removeprefix("file://").removeprefix("file:")
     _folder = None if "://" in text or not text else Path(text)
 
 
 def set_experiment(experiment_name: str | None = None, **_: Any) -> None:
-    """The folder of the runs that are started from now on."""
+    """Set the folder of the runs that are started from now on."""
     global _experiment
     _experiment = experiment_name or ""
 
@@ -104,11 +104,11 @@ def start_run(
     description: str | None = None,
     **_: Any,
 ) -> ActiveRun:
-    """Begin a run, or go on with the one of *run_id*.
+    """Start a run, or continue the one with *run_id*.
 
     Raises:
-        RuntimeError: when there is a run already, and this one is not *nested*.
-        LogNotFound: when there is no run of that id.
+        RuntimeError: when a run is active already, and this one is not *nested*.
+        LogNotFound: when there is no run with that id.
 
     """
     if _runs and not nested:
@@ -132,12 +132,12 @@ def start_run(
 
 
 def active_run() -> ActiveRun | None:
-    """The run that is recorded, if there is one."""
+    """The run that is being recorded, or None."""
     return _runs[-1] if _runs else None
 
 
 def end_run(status: str = "FINISHED") -> None:
-    """Close the log of the run, if there is one, which says how it ended; the one that it is nested in goes on."""
+    """Record how the run ended and close its log, if there is a run; the one that it is nested in continues."""
     if _runs:
         ended = _runs.pop()
         ended.info.status = status
@@ -152,12 +152,12 @@ class _File(wandb.Html):
     """A file, as bytes."""
 
     def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
-        """Record it as an event, and beside the log."""
+        """Record it as an event, and as a file next to the log."""
         media.file(now, "file", tag, self.data, Path(tag).suffix, step)
 
 
 def log_metric(key: str, value: Any, step: int | None = None, timestamp: int | None = None, **_: Any) -> None:
-    """Record a number at *step*, 0 by default; begins a run where there is none. The time is now."""
+    """Record a number at *step*, 0 by default; starts a run if there is none. The time is now."""
     log_metrics({key: value}, step)
 
 
@@ -190,29 +190,29 @@ def set_tags(tags: Mapping[str, Any], **_: Any) -> None:
 
 
 def log_text(text: str, artifact_file: str, **_: Any) -> None:
-    """Record a text as a file beside the log."""
+    """Record a text as a file next to the log."""
     _current().run.log({artifact_file: _File(text.encode())}, 0, commit=False)
 
 
 def log_dict(dictionary: Mapping[str, Any], artifact_file: str, **_: Any) -> None:
-    """Record a map as a file of JSON beside the log, whatever its suffix."""
+    """Record a map as a JSON file next to the log, whatever its suffix."""
     log_text(json.dumps(dictionary, indent=2, default=str), artifact_file)
 
 
 def log_image(
     image: Any, artifact_file: str | None = None, key: str | None = None, step: int | None = None, **_: Any
 ) -> None:
-    """Record an image: an array (H, W) or (H, W, C), or a picture of Pillow."""
+    """Record an image: an array (H, W) or (H, W, C), or a Pillow image."""
     _current().run.log({key or artifact_file or "image": wandb.Image(image)}, step or 0, commit=False)
 
 
 def log_figure(figure: Any, artifact_file: str, **_: Any) -> None:
-    """Record a figure of Matplotlib."""
+    """Record a Matplotlib figure."""
     _current().run.log({artifact_file: figure}, 0, commit=False)
 
 
 def log_table(data: Any, artifact_file: str, **_: Any) -> None:
-    """Record a table, of columns by name or of pandas, as an event."""
+    """Record a table, given as columns by name or a pandas DataFrame, as an event."""
     if hasattr(data, "columns"):
         table = wandb.Table(dataframe=data)
     else:
@@ -222,15 +222,15 @@ def log_table(data: Any, artifact_file: str, **_: Any) -> None:
 
 
 def log_artifact(local_path: Any, artifact_path: Any = None, **_: Any) -> None:
-    """Not kept, which is said once."""
+    """Not kept; warns once."""
     _not_kept.say("the files of log_artifact")
 
 
 def log_artifacts(local_dir: Any, artifact_path: Any = None, **_: Any) -> None:
-    """Not kept, which is said once."""
+    """Not kept; warns once."""
     _not_kept.say("the files of log_artifacts")
 
 
 def autolog(*_: Any, **__: Any) -> None:
-    """Not kept, which is said once: other libraries are not watched."""
+    """Not kept; warns once. Other libraries are not watched."""
     _not_kept.say("what autolog finds")

@@ -1,10 +1,10 @@
-"""A callback of Ray Tune and Ray Train: a log for each trial.
+"""A callback for Ray Tune and Ray Train: a log for each trial.
 
 ::
 
     RunConfig(callbacks=[TrainlogLoggerCallback("runs")])
 
-or, without a change of the script, ``RAY_TUNE_CALLBACKS=trainlog.integrations.ray.TrainlogLoggerCallback``.
+or, without changing the script, ``RAY_TUNE_CALLBACKS=trainlog.integrations.ray.TrainlogLoggerCallback``.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ __all__ = ["TrainlogLoggerCallback"]
 class TrainlogLoggerCallback(LoggerCallback):
     """Records each result of a trial as a stats frame, with ``training_iteration`` as ``step``.
 
-    The metadata are the trial's name, its identifier and its configuration. The log says how it ended.
+    The metadata are the trial's name, its identifier and its configuration. The log records how the trial ended.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None, **settings: Any) -> None:
-        """Begin a log with each trial.
+        """Create the callback, which starts a log with each trial.
 
         Args:
-            folder: of the logs, ``<experiment>/<trial>.flog``; by default each is ``run.flog`` in its trial's folder.
-            **settings: of `trainlog.TrainingRecorder`.
+            folder: the folder of the logs, ``<experiment>/<trial>.flog``; by default each log is ``run.flog`` in its
+                trial's folder.
+            **settings: arguments of `trainlog.TrainingRecorder`.
 
         """
         self._folder = None if folder is None else Path(folder)
@@ -44,7 +45,7 @@ class TrainlogLoggerCallback(LoggerCallback):
         self._logs: dict[Any, TrainingRecorder] = {}
 
     def log_trial_start(self, trial: Any) -> None:
-        """Begin the log of a trial; that of one that is restored goes on."""
+        """Start the log of a trial; the log of a restored trial is continued."""
         if trial in self._logs:
             return
         path = Path(trial.local_path, "run.flog")
@@ -56,7 +57,7 @@ class TrainlogLoggerCallback(LoggerCallback):
         self._logs[trial] = TrainingRecorder(path, **settings)
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
-        """Record a result; what no log holds of it is there as text, as in Ray's own files."""
+        """Record a result; values that a log cannot hold become text, as in Ray's own files."""
         self.log_trial_start(trial)
         values = configuration({key: one for key, one in result.items() if key != "config"})
         self._logs[trial].record_stats_frame(None, stats(values, values.get("training_iteration")))

@@ -24,26 +24,26 @@ __all__ = ["TrainlogWriter"]
 
 
 class TrainlogWriter(SummaryWriter, LogWriter):
-    """Writes ``<log_dir>/run.flog``: the numbers that rsl_rl logs, its configurations, checkpoints by name, and videos.
+    """Writes ``<log_dir>/run.flog``: the numbers that rsl_rl logs, configurations, names of checkpoints, and videos.
 
-    The runner gives ``log_dir``; every other key of ``cfg["logger"]`` is an argument of `trainlog.TrainingRecorder`.
+    The runner passes ``log_dir``; every other key of ``cfg["logger"]`` is an argument of `trainlog.TrainingRecorder`.
     """
 
     def store_config(self, env_cfg: Any, train_cfg: dict[str, Any]) -> None:
-        """Add both configurations to the metadata; what cannot be stored of them is there as text."""
+        """Add both configurations to the metadata; values that cannot be stored become text."""
         env_cfg = env_cfg.to_dict() if hasattr(env_cfg, "to_dict") else env_cfg
         self.log.update_metadata(configuration({"train_cfg": train_cfg, "env_cfg": env_cfg}))
 
     def save_model(self, model_path: str, it: int) -> None:
-        """Record that there is a checkpoint, as an event ``checkpoint``."""
+        """Record a checkpoint, as an event ``checkpoint``."""
         self._event(None, "checkpoint", it, {"file": os.fspath(model_path)})
 
     def save_file(self, path: str) -> None:
-        """Copy a file, such as the difference to the last commit, beside the log."""
+        """Copy a file, such as the diff to the last commit, next to the log."""
         self._media.file(None, "file", Path(path).name, Path(path).read_bytes(), Path(path).suffix)
 
     def save_video(self, video: Path, it: int) -> None:
-        """Copy a video beside the log."""
+        """Copy a video next to the log."""
         self._media.file(None, "video", Path(video).name, Path(video).read_bytes(), Path(video).suffix, it)
 
     def stop(self) -> None:

@@ -28,22 +28,22 @@ except ImportError as error:
 __all__ = ["TrainlogCallback", "TrainlogOutputFormat"]
 
 NAME = "trainlog"
-"""What keys are excluded by: ``logger.record("time/fps", fps, exclude="trainlog")``."""
+"""The name for excluding keys: ``logger.record("time/fps", fps, exclude="trainlog")``."""
 
 
 class TrainlogOutputFormat(KVWriter):
-    """An output format of the logger: ``Logger(None, [TrainlogOutputFormat("run.flog")])``.
+    """An output format for the logger: ``Logger(None, [TrainlogOutputFormat("run.flog")])``.
 
     Each dump is a stats frame: ``step``, and the values as they were recorded. Videos, figures and images are events,
     see `trainlog.media`; hyperparameters are metadata.
     """
 
     def __init__(self, log: str | os.PathLike[str] | TrainingRecorder, **settings: Any) -> None:
-        """Begin.
+        """Create the log.
 
         Args:
-            log: a path, where a log is begun, or a recorder, which stays open.
-            **settings: of `trainlog.TrainingRecorder`, for a path.
+            log: a path, where a log is created, or a recorder, which stays open.
+            **settings: arguments of `trainlog.TrainingRecorder`, for a path.
 
         Raises:
             As `trainlog.TrainingRecorder`.
@@ -91,8 +91,8 @@ class TrainlogOutputFormat(KVWriter):
 class TrainlogCallback(BaseCallback):
     """Records what the logger dumps, every step of the environments as a creature frame, and the episodes.
 
-    The metadata are the algorithm, its arguments and the environment. A log at a path is begun with the training,
-    closed at its end, and resumed when ``learn`` is called again.
+    The metadata are the algorithm, its arguments and the environment. A log at a path is created when training starts,
+    closed when it ends, and resumed when ``learn`` is called again.
     """
 
     def __init__(
@@ -104,14 +104,14 @@ class TrainlogCallback(BaseCallback):
         recorder: Mapping[str, Any] | None = None,
         **settings: Unpack[Settings],
     ) -> None:
-        """Begin with the training.
+        """Create the callback; the log starts with the training.
 
         Args:
             log: a path, or a recorder, which stays open.
-            observations: whether to record what was observed after each step.
+            observations: whether to record the observation after each step.
             actions: whether to record the actions.
             recorder: arguments of `trainlog.TrainingRecorder`, for a path.
-            **settings: of the steps and episodes; see `trainlog.environments.Settings`.
+            **settings: settings for steps and episodes; see `trainlog.environments.Settings`.
 
         """
         super().__init__()
@@ -125,12 +125,12 @@ class TrainlogCallback(BaseCallback):
 
     @property
     def log(self) -> TrainingRecorder:
-        """The recorder, while the training goes on."""
+        """The recorder, during training."""
         if self._format is None:
-            raise RuntimeError("the log is begun by the training")
+            raise RuntimeError("there is no log before the training starts")
         return self._format.log
 
-    # VectorRecorder outlives a log that is closed and resumed, so that it writes to whatever is open.
+    # VectorRecorder outlives a log that is closed and resumed, so it writes to whichever is open.
     def record_creature_frame(self, timestamp: float | None, data: Mapping[str, Any], /) -> None:
         """As `trainlog.TrainingRecorder.record_creature_frame`."""
         self.log.record_creature_frame(timestamp, data)
@@ -144,7 +144,7 @@ class TrainlogCallback(BaseCallback):
         self.log.record_event(timestamp, event_type, data)
 
     def _on_training_start(self) -> None:
-        self._leave()  # where Ctrl-C or an error ended the training before, nothing has said so
+        self._leave()  # no callback is called when Ctrl-C or an error ends a training
         if isinstance(self._to, TrainingRecorder):
             self._format = TrainlogOutputFormat(self._to)
         else:
@@ -187,7 +187,7 @@ class TrainlogCallback(BaseCallback):
 
 
 def _facts(model: Any) -> dict[str, Any]:
-    """The algorithm and those of its arguments that are numbers or text, and the environment."""
+    """The algorithm, its arguments that are numbers or text, and the environment."""
     values = {key: one for key, one in vars(model).items() if not key.startswith("_")}
     facts = {key: one for key, one in values.items() if isinstance(one, str | int | float)}
     spec = model.env.get_attr("spec")[0] if model.env is not None else None

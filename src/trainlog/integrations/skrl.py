@@ -1,10 +1,10 @@
-"""skrl, from version 2 on, whose agents make their writer themselves.
+"""skrl, from version 2 on, whose agents create their own writer.
 
 ::
 
     from trainlog.integrations.skrl import record_agents
 
-    record_agents()     # before an agent is trained
+    record_agents()     # before training an agent
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ except ImportError as error:
 __all__ = ["TrainlogWriter", "record_agents"]
 
 
-_settings: dict[str, Any] = {}  # that `record_agents` was given
+_settings: dict[str, Any] = {}  # the arguments of `record_agents`
 
 
 class TrainlogWriter(tensorboard.SummaryWriter):
-    """Writes ``<log_dir>/run.flog`` by the calls of skrl's own writer; the numbers of a step are a frame each."""
+    """Writes ``<log_dir>/run.flog`` with the API of skrl's own writer; the numbers of a step are one frame each."""
 
     def __init__(self, log_dir: str | os.PathLike[str], *, queue_size: int = 10, flush_seconds: int = 120) -> None:
-        """Begin, or go on; nothing waits here, so that the other arguments are of no use."""
+        """Create or continue the log; the other arguments are ignored, because nothing is buffered."""
         super().__init__(log_dir, **_settings)
 
     def add_scalar(self, tag: str, value: Any, timestep: int) -> None:  # type: ignore[override]
@@ -40,16 +40,16 @@ class TrainlogWriter(tensorboard.SummaryWriter):
 
 
 def record_agents(**settings: Any) -> None:
-    """Let agents that are trained from now on write ``run.flog`` in their experiment's folder, not an event file.
+    """Make agents that are trained from now on write ``run.flog`` in their experiment's folder, not an event file.
 
     Args:
-        **settings: of `trainlog.TrainingRecorder`.
+        **settings: arguments of `trainlog.TrainingRecorder`.
 
     """
     _settings.clear()
     _settings.update(settings)
     theirs = library.SummaryWriter
     modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "skrl"]
-    for module in modules:  # those of agents have it by that name
+    for module in modules:  # the modules of agents import it by that name
         if getattr(module, "SummaryWriter", None) is theirs:
             module.SummaryWriter = TrainlogWriter  # type: ignore[attr-defined]

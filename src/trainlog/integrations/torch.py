@@ -1,4 +1,4 @@
-"""The calls of TensorBoard's writer, for scripts that have them; needs neither PyTorch nor TensorBoard.
+"""The API of TensorBoard's writer, for scripts that use it; needs neither PyTorch nor TensorBoard.
 
 ::
 
@@ -30,18 +30,18 @@ def _no_place(name: str) -> Callable[..., None]:
         self.not_kept.say(f"what {name} gives")
 
     call.__name__ = name
-    call.__doc__ = "Not kept, which is said once."
+    call.__doc__ = "Not kept; warns once."
     return call
 
 
 class SummaryWriter(ClosedByBlock):
-    """Writes ``<log_dir>/run.flog`` by the calls of ``torch.utils.tensorboard.SummaryWriter``.
+    """Writes ``<log_dir>/run.flog`` with the API of ``torch.utils.tensorboard.SummaryWriter``.
 
-    Every call is in the log when it returns. Scalars are stats frames with ``step`` and the tag as key, in the
-    precision that they have; texts, images, videos, figures, sounds and histograms are events, see `trainlog.media`;
-    hyperparameters are metadata. Calls that a log has no place for say so once.
+    The data of every call are in the log when it returns. Scalars are stats frames with ``step`` and the tag as key, in
+    their original precision; texts, images, videos, figures, sounds and histograms are events, see `trainlog.media`;
+    hyperparameters are metadata. Calls whose data a log cannot hold warn once.
 
-    A folder that has a log already goes on with it, as TensorBoard begins a second file there.
+    An existing log in the folder is continued, where TensorBoard would start a second file.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class SummaryWriter(ClosedByBlock):
         filename_suffix: str = "",
         **settings: Any,
     ) -> None:
-        """Begin, or go on.
+        """Create or continue the log.
 
         Args:
-            log_dir: the folder, or the log itself (``run.flog``); by default ``runs/`` and a name out of the time, the
+            log_dir: the folder, or the log itself (``run.flog``); by default ``runs/`` and a name made of the time, the
                 host and *comment*.
             comment: see *log_dir*.
-            purge_step: training goes on from this step: frames of it and of later steps are superseded, see
+            purge_step: training continues from this step: frames of this and later steps are superseded, see
                 `trainlog.TrainingRecorder.rewind`.
-            max_queue: of no use here, as nothing waits.
-            flush_secs: of no use here either.
-            filename_suffix: is added to ``run``.
-            **settings: more of `trainlog.TrainingRecorder`.
+            max_queue: ignored, because nothing is buffered.
+            flush_secs: ignored as well.
+            filename_suffix: is appended to ``run``.
+            **settings: more arguments of `trainlog.TrainingRecorder`.
 
         Raises:
             LogWriteError: when the log cannot be created.
@@ -86,7 +86,7 @@ class SummaryWriter(ClosedByBlock):
             self.log.rewind(int(purge_step) - 1)
 
     def _opened(self) -> TrainingRecorder:
-        """The recorder; where the log of this folder is being written already, that of another one beside it."""
+        """The recorder; if the log of this folder is already being written, that of another log next to it."""
         path, n = self._path, 1
         while True:
             try:
@@ -100,7 +100,7 @@ class SummaryWriter(ClosedByBlock):
                 return log
 
     def _at(self, walltime: float | None) -> float | None:
-        """The time of a frame; a writer that was closed is opened again, as TensorBoard's is."""
+        """The time of a frame; a closed writer is opened again, like TensorBoard's."""
         if not self._is_open:
             self.log, self._is_open = self._opened(), True
         return None if walltime is None else walltime - self._began
@@ -109,7 +109,7 @@ class SummaryWriter(ClosedByBlock):
         frame = stats(values, step)
         for tag, value in frame.items():
             if not is_number(value):
-                raise UnsupportedFrame(f"the scalar {tag!r} is one number, not {type(value).__name__}")
+                raise UnsupportedFrame(f"the scalar {tag!r} must be one number, not {type(value).__name__}")
         time = self._at(walltime)
         self.log.record_stats_frame(time, frame)
 
@@ -122,10 +122,10 @@ class SummaryWriter(ClosedByBlock):
         new_style: bool = False,
         double_precision: bool = False,
     ) -> None:
-        """Record a number; its precision is kept in any case.
+        """Record a number; its precision is always kept.
 
         Raises:
-            UnsupportedFrame: when it is no number, and no tensor of one.
+            UnsupportedFrame: when it is neither a number nor a tensor with one element.
             As `trainlog.TrainingRecorder.record_stats_frame`.
 
         """
@@ -142,7 +142,7 @@ class SummaryWriter(ClosedByBlock):
         self._scalars({f"{main_tag}/{tag}": one for tag, one in tag_scalar_dict.items()}, global_step, walltime)
 
     def add_tensor(self, tag: str, tensor: Any, global_step: int | None = None, walltime: float | None = None) -> None:
-        """Record an array, whose column has its shape."""
+        """Record an array; its column has the same shape."""
         time = self._at(walltime)
         self.log.record_stats_frame(time, stats({tag: tensor}, global_step))
 
@@ -162,7 +162,7 @@ class SummaryWriter(ClosedByBlock):
     ) -> None:
         """Add hyperparameters to the metadata, and record numbers that belong to them.
 
-        Several sets of them in one folder, told apart by *run_name*, are sets under these names.
+        Several sets in one folder, distinguished by *run_name*, are stored under these names.
         """
         self._at(None)
         values = plain_metadata(hparam_dict)
@@ -184,7 +184,7 @@ class SummaryWriter(ClosedByBlock):
         walltime: float | None = None,
         max_bins: int | None = None,
     ) -> None:
-        """Record how *values* are distributed, by default in the bins of TensorBoard; *max_bins* is of no use here.
+        """Record the distribution of *values*, by default in TensorBoard's bins; *max_bins* is ignored.
 
         Raises:
             ValueError: when none of them is finite.
@@ -214,7 +214,7 @@ class SummaryWriter(ClosedByBlock):
         walltime: float | None = None,
         dataformats: str = "NCHW",
     ) -> None:
-        """Record several images, each as one of its own."""
+        """Record several images, each as a separate image."""
         self.add_image(tag, img_tensor, global_step, walltime, dataformats)
 
     def add_image_with_boxes(
@@ -228,7 +228,7 @@ class SummaryWriter(ClosedByBlock):
         dataformats: str = "CHW",
         labels: Any = None,
     ) -> None:
-        """Record the image; its boxes are not kept, which is said once."""
+        """Record the image; its boxes are not kept, with a single warning."""
         self.not_kept.say("the boxes of add_image_with_boxes")
         self.add_image(tag, img_tensor, global_step, walltime, dataformats)
 
@@ -240,7 +240,7 @@ class SummaryWriter(ClosedByBlock):
         close: bool = True,
         walltime: float | None = None,
     ) -> None:
-        """Record a figure of Matplotlib, or a list of them, and close it."""
+        """Record a Matplotlib figure, or a list of figures, and close them."""
         several = isinstance(figure, Iterable) and not hasattr(figure, "savefig")
         time = self._at(walltime)
         for i, one in enumerate(figure if several else [figure]):
@@ -270,7 +270,7 @@ class SummaryWriter(ClosedByBlock):
         sample_rate: int = 44100,
         walltime: float | None = None,
     ) -> None:
-        """Record a sound of one channel."""
+        """Record a mono sound."""
         time = self._at(walltime)
         self._media.sound(time, tag, snd_tensor, sample_rate, step=global_step)
 
@@ -290,11 +290,11 @@ class SummaryWriter(ClosedByBlock):
         return self.log_dir
 
     def flush(self) -> None:
-        """Write what waits because the disk was full; all else is written already."""
+        """Write frames that wait because the disk was full; everything else is already written."""
         if self._is_open:
             self.log.flush()
 
     def close(self, state: EndState | None = None, reason: str = "") -> None:
-        """Close the log, which may say how the run ended; a later call opens it again."""
+        """Close the log, optionally with how the run ended; a later call opens it again."""
         self._is_open = False
         self.log.close(state, reason)

@@ -1,4 +1,4 @@
-"""A logger of TorchRL.
+"""A logger for TorchRL.
 
 ::
 
@@ -23,10 +23,9 @@ __all__ = ["TrainlogLogger"]
 
 
 class TrainlogLogger(Logger):
-    """Writes ``<log_dir>/<exp_name>/run.flog``: each number is a stats frame, with its ``step`` where it has one.
+    """Writes ``<log_dir>/<exp_name>/run.flog``: each number is a stats frame, with its ``step`` if it has one.
 
-    Hyperparameters are metadata; videos and histograms are events, see `trainlog.media`. A log that is there already
-    goes on.
+    Hyperparameters are metadata; videos and histograms are events, see `trainlog.media`. An existing log is continued.
 
     Attributes:
         experiment: a `trainlog.integrations.torch.SummaryWriter`.
@@ -36,12 +35,12 @@ class TrainlogLogger(Logger):
     experiment: SummaryWriter
 
     def __init__(self, exp_name: str, log_dir: str | os.PathLike[str] | None = None, **settings: Any) -> None:
-        """Begin, or go on.
+        """Create or continue the log.
 
         Args:
             exp_name: the folder of the log.
-            log_dir: the folder of that folder; ``runs`` by default.
-            **settings: of `trainlog.TrainingRecorder`.
+            log_dir: the parent of that folder; ``runs`` by default.
+            **settings: arguments of `trainlog.TrainingRecorder`.
 
         Raises:
             LogWriteError: when the log cannot be created.
@@ -62,13 +61,13 @@ class TrainlogLogger(Logger):
         self.experiment.add_video(name, video, step, fps)
 
     def log_hparams(self, cfg: Any) -> None:
-        """Record hyperparameters; what no log holds is there as text."""
+        """Record hyperparameters; values that a log cannot hold become text."""
         self.experiment.add_hparams(configuration(cfg), {})
 
     def log_histogram(
         self, name: str, data: Any, *, step: int | None = None, bins: Any = "tensorflow", **_: Any
     ) -> None:
-        """Record how numbers are distributed."""
+        """Record the distribution of numbers."""
         self.experiment.add_histogram(name, data, step, bins)
 
     def __repr__(self) -> str:

@@ -26,23 +26,23 @@ __all__ = ["TrainlogCallback"]
 class TrainlogCallback(TrainerCallback):
     """Records what a trainer logs, under its own names, one stats frame each time; its arguments are metadata.
 
-    Checkpoints are events. Only the process of rank 0 writes. The log is closed when the training ends, and goes on
-    with an evaluation after it.
+    Checkpoints are events. Only the process of rank 0 writes. The log is closed when the training ends; an evaluation
+    after it continues the log.
     """
 
     def __init__(self, log: str | os.PathLike[str] | TrainingRecorder, **settings: Any) -> None:
-        """Begin with the training.
+        """Create the callback; the log starts with the training.
 
         Args:
             log: a path, or a recorder, which stays open.
-            **settings: of `trainlog.TrainingRecorder`, for a path.
+            **settings: arguments of `trainlog.TrainingRecorder`, for a path.
 
         """
         self._log = LateLog(log, settings)
         self._is_training = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Begin the log."""
+        """Start the log."""
         self._is_training = True
         if state.is_world_process_zero:
             self._log.hyperparameters(args.to_sanitized_dict())
@@ -51,11 +51,11 @@ class TrainlogCallback(TrainerCallback):
         """Record what was logged."""
         if state.is_world_process_zero and logs:
             self._log.recorder().record_stats_frame(None, stats(logs, state.global_step))
-        if not self._is_training:  # nothing says when the last evaluation was
+        if not self._is_training:  # no callback marks the last evaluation
             self._log.close()
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Record that there is a checkpoint."""
+        """Record a checkpoint."""
         if state.is_world_process_zero:
             file = f"{args.output_dir}/checkpoint-{state.global_step}"
             self._log.recorder().record_event(None, "checkpoint", {"step": state.global_step, "file": file})

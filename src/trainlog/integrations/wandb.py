@@ -1,11 +1,11 @@
-"""The calls of Weights & Biases and of Trackio, for scripts that have them; nothing leaves the machine.
+"""The API of Weights & Biases and of Trackio, for scripts that use it; nothing leaves the machine.
 
 ::
 
     import trainlog.integrations.wandb as wandb      # was: import wandb, or: import trackio as wandb
 
-A run is the log ``runs/<project>/<name>.flog``. The configuration is its metadata, what is set later as well; what is
-put into the summary is ``summary`` in them.
+A run is the log ``runs/<project>/<name>.flog``. The configuration, including later changes, is its metadata; the values
+set in the summary are ``summary`` in the metadata.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _current: Run | None = None
 
 
 class _Values(MutableMapping[str, Any]):
-    """A map whose keys are attributes, too, and of which the log is told when it changes."""
+    """A map whose keys are also attributes, and whose changes are passed to the log."""
 
     def __init__(self, tell: Callable[[Mapping[str, Any]], object] | None, values: Mapping[str, Any]) -> None:
         vars(self).update(_tell=tell, _values=dict(values))
@@ -97,7 +97,7 @@ class _Values(MutableMapping[str, Any]):
         return repr(vars(self)["_values"])
 
     def update(self, values: Any = (), /, **more: Any) -> None:
-        """Set several; the log is told of all of them at once. *allow_val_change* is no value."""
+        """Set several values, which are passed to the log at once. *allow_val_change* is not a value."""
         more.pop("allow_val_change", None)
         changed = {**_mapping(values), **more}
         if changed and vars(self)["_tell"] is not None:
@@ -110,22 +110,22 @@ class _Values(MutableMapping[str, Any]):
 
 
 class Config(_Values):
-    """The configuration of a run: its metadata, what was set later among them."""
+    """The configuration of a run: its metadata, including values that were set later."""
 
 
 class Summary(_Values):
-    """The last value of each number that was logged, and what was set, which is ``summary`` in the metadata."""
+    """The last value of each logged number, and the values that were set, which are ``summary`` in the metadata."""
 
     def _logged(self, values: Mapping[str, Any]) -> None:
         vars(self)["_values"].update(values)
 
 
 class Run(ClosedByBlock):
-    """A run; made by `init`.
+    """A run; created by `init`.
 
     Attributes:
-        log_file: where its log is; None of one that is disabled.
-        name, id, project, group, tags, notes: as they were given, or made up.
+        log_file: the path of its log; None for a disabled run.
+        name, id, project, group, tags, notes: as they were given, or generated.
         config, summary: see `Config` and `Summary`.
         step: the step of the next frame.
 
@@ -151,11 +151,11 @@ class Run(ClosedByBlock):
         """Record *data* as a stats frame, at once.
 
         Args:
-            data: numbers, text, arrays, maps of such; images, videos, tables and the like become events. Its own key
-                ``step``, where it has one, stays, and the step is ``_step`` then.
-            step: the step; by default one more than that of the call before. One below an earlier step is recorded as
-                well.
-            commit: whether the next call is at the next step; by default where *step* is not given.
+            data: numbers, text, arrays, or maps of these; images, videos, tables and the like become events. If *data*
+                has a key ``step``, it is kept, and the step is stored as ``_step``.
+            step: the step; by default one more than that of the previous call. A step below an earlier one is recorded
+                as well.
+            commit: whether the next call is at the next step; by default if *step* is not given.
 
         Raises:
             As `trainlog.TrainingRecorder.record_stats_frame`.
@@ -174,35 +174,35 @@ class Run(ClosedByBlock):
         self.step = max(self.step, at + (step is None if commit is None else commit))
 
     def alert(self, title: str, text: str = "", level: Any = "INFO", wait_duration: Any = None) -> None:
-        """Record an event ``alert``; nobody is sent a message."""
+        """Record an event ``alert``; no message is sent."""
         if self._log is not None:
             self._log.record_event(None, "alert", {"title": title, "msg": text, "level": str(level), "step": self.step})
 
     def define_metric(self, *_: Any, **__: Any) -> None:
-        """Not kept, which is said once."""
+        """Not kept; warns once."""
         self.not_kept.say("what define_metric says", 4)
 
     def watch(self, *_: Any, **__: Any) -> None:
-        """Not kept, which is said once."""
+        """Not kept; warns once."""
         self.not_kept.say("what watch gives", 4)
 
     def unwatch(self, *_: Any) -> None:
-        """Does nothing, as nothing is watched."""
+        """Does nothing, because nothing is watched."""
 
     def save(self, *_: Any, **__: Any) -> None:
-        """Not kept, which is said once."""
+        """Not kept; warns once."""
         self.not_kept.say("the files that save names", 4)
 
     def log_artifact(self, *_: Any, **__: Any) -> None:
-        """Not kept, which is said once."""
+        """Not kept; warns once."""
         self.not_kept.say("the files of log_artifact", 4)
 
     def log_code(self, *_: Any, **__: Any) -> None:
-        """Not kept, which is said once."""
+        """Not kept; warns once."""
         self.not_kept.say("the files of log_code", 4)
 
     def finish(self, exit_code: int | None = None, quiet: bool | None = None) -> None:
-        """Close the log; another *exit_code* than 0 says that the run failed."""
+        """Close the log; an *exit_code* other than 0 means that the run failed."""
         self.close(*(() if exit_code is None else ending_of(SystemExit(exit_code))))
 
     def close(self, state: EndState | None = None, reason: str = "") -> None:
@@ -231,25 +231,25 @@ def init(
     notes: str | None = None,
     **others: Any,
 ) -> Run:
-    """Begin a run, the log ``<dir>/<project>/<id or name>.flog``; of a name that is taken, with a number behind it.
+    """Start a run, the log ``<dir>/<project>/<id or name>.flog``; a number is appended to a name that is taken.
 
     Args:
-        project: the folder of its log; without it there is none.
+        project: the folder of its log; without it, the log is directly in *dir*.
         name: its name; the time and some letters by default.
         config: a map, a namespace or a dataclass: metadata of the log.
         dir: the folder of all runs; ``runs`` by default.
         id: names the log for *resume*.
-        resume: ``allow``, ``auto`` or True go on with the log of that id or name where there is one, ``must`` refuses
-            when there is none; ``never``, False and None begin another.
-        reinit: what becomes of a run that was not finished: by default it is returned again; True and
+        resume: ``allow``, ``auto`` or True continue the log of that id or name if it exists, ``must`` requires it;
+            ``never``, False and None start another.
+        reinit: what happens to a run that was not finished: by default it is returned again; True and
             ``finish_previous`` finish it, ``create_new`` leaves it open.
-        mode: ``disabled`` records nothing; all others are the same here.
+        mode: ``disabled`` records nothing; all other modes are the same here.
         entity: metadata.
         group: metadata.
         job_type: metadata.
         tags: metadata.
         notes: metadata.
-        **others: said once not to be kept.
+        **others: not kept; warns once.
 
     Raises:
         LogNotFound: when *resume* is ``must``, and there is no such log.
@@ -272,7 +272,7 @@ def init(
         folder = Path("runs" if dir is None else dir, *([_file_name(project)] if project else []))
         path = recording_place(folder / f"{_file_name(stem)}.flog").path
         if resume == "must" and not path.exists():
-            raise LogNotFound("there is no run of this id or name to go on with", path=path)
+            raise LogNotFound("there is no run of this id or name to resume", path=path)
         is_resumed = resume in (True, "allow", "must", "auto")
         step = _next_step(path) if is_resumed and path.exists() else 0
         metadata = {**facts, **values}
@@ -300,7 +300,7 @@ def _next_step(path: Path) -> int:
 
     table = registry.open(path).table("stats")
     steps, own = (table.numbers(key) if key in table else np.full(table.rows, np.nan) for key in ("step", "_step"))
-    steps = np.where(np.isfinite(own), own, steps)  # of frames whose ``step`` is one of the script
+    steps = np.where(np.isfinite(own), own, steps)  # frames whose ``step`` is a key of the script
     return int(np.nanmax(steps)) + 1 if np.isfinite(steps).any() else 0
 
 
@@ -335,7 +335,7 @@ def log(data: Mapping[str, Any], step: int | None = None, commit: bool | None = 
 
 
 def finish(exit_code: int | None = None, quiet: bool | None = None) -> None:
-    """Close the log of the run, if there is one; see `Run.finish`."""
+    """Close the log of the current run, if any; see `Run.finish`."""
     if _current is not None:
         _current.finish(exit_code)
 
@@ -346,36 +346,36 @@ def alert(title: str, text: str = "", level: Any = "INFO", wait_duration: Any = 
 
 
 def define_metric(*args: Any, **settings: Any) -> None:
-    """Not kept, which is said once."""
+    """Not kept; warns once."""
     _run("define_metric()").define_metric(*args, **settings)
 
 
 def watch(*args: Any, **settings: Any) -> None:
-    """Not kept, which is said once."""
+    """Not kept; warns once."""
     _run("watch()").watch(*args, **settings)
 
 
 def unwatch(*_: Any) -> None:
-    """Does nothing, as nothing is watched."""
+    """Does nothing, because nothing is watched."""
 
 
 def save(*args: Any, **settings: Any) -> None:
-    """Not kept, which is said once."""
+    """Not kept; warns once."""
     _run("save()").save(*args, **settings)
 
 
 def log_artifact(*args: Any, **settings: Any) -> None:
-    """Not kept, which is said once."""
+    """Not kept; warns once."""
     _run("log_artifact()").log_artifact(*args, **settings)
 
 
 def login(*_: Any, **__: Any) -> bool:
-    """Does nothing, as nothing leaves the machine."""
+    """Does nothing, because nothing leaves the machine."""
     return True
 
 
 class Artifact:
-    """Takes the calls of an artifact, whose files are not kept; `log_artifact` says so."""
+    """Accepts the calls to an artifact, whose files are not kept; `log_artifact` warns about it."""
 
     def __init__(self, name: str, type: str, **_: Any) -> None:
         self.name, self.type = name, type
@@ -387,13 +387,13 @@ class Artifact:
 
 
 class Settings:
-    """Takes the settings of W&B, of which none has a meaning here."""
+    """Accepts the settings of W&B, which have no effect here."""
 
     def __init__(self, **settings: Any) -> None:
         vars(self).update(settings)
 
 
-if not TYPE_CHECKING:  # the run is another after each init
+if not TYPE_CHECKING:  # each init changes the run
 
     def __getattr__(name: str) -> Any:
         if name == "run":

@@ -1,4 +1,4 @@
-"""What the calls of W&B log beside numbers and text: each becomes an event, with a file beside the log."""
+"""The objects other than numbers and text that W&B calls log: each becomes an event, with a file next to the log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Audio", "Histogram", "Html", "Image", "LoggedObject", "Table", "Vide
 
 
 class LoggedObject(ABC):
-    """What `log` takes beside numbers and text."""
+    """An object other than numbers and text that `log` accepts."""
 
     def __init__(self, data_or_path: Any, caption: str | None = None, **settings: Any) -> None:
         self.data = data_or_path
@@ -32,12 +32,12 @@ class LoggedObject(ABC):
 
 
 class _Media(LoggedObject):
-    """Data, or the path of a file with it."""
+    """Data, or the path of a file with the data."""
 
     _kind: str
 
     def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
-        """Record it as an event; a path is that of a file which is copied beside the log."""
+        """Record it as an event; a file given by its path is copied next to the log."""
         if isinstance(self.data, str | os.PathLike):
             path = Path(self.data)
             facts = {} if self.caption is None else {"caption": self.caption}
@@ -52,7 +52,7 @@ class _Media(LoggedObject):
 
 
 class Image(_Media):
-    """An image: an array (H, W) or (H, W, C), a tensor (C, H, W), a picture of Pillow, a figure, or a path."""
+    """An image: an array (H, W) or (H, W, C), a tensor (C, H, W), a Pillow image, a figure, or a path."""
 
     _kind = "image"
 
@@ -79,7 +79,7 @@ class Video(_Media):
 
 
 class Audio(_Media):
-    """A sound of one channel, numbers from -1 to 1, or a path; ``sample_rate`` is in hertz."""
+    """A mono sound, numbers from -1 to 1, or a path; ``sample_rate`` is in hertz."""
 
     _kind = "audio"
 
@@ -96,7 +96,7 @@ class Html(LoggedObject):
 
 
 class Histogram(LoggedObject):
-    """How numbers are distributed: the numbers, or counts and edges as ``np_histogram``."""
+    """The distribution of numbers: the numbers, or counts and edges as ``np_histogram``."""
 
     def __init__(self, sequence: Any = None, np_histogram: Any = None, num_bins: int = 64) -> None:
         super().__init__(sequence, np_histogram=np_histogram, num_bins=num_bins)
@@ -128,7 +128,7 @@ class Table:
         self.data.append(list(row))
 
     def record(self, media: MediaRecorder, log: TrainingRecorder, now: float, tag: str, step: int) -> None:
-        """Record it; images and the like in its cells are recorded as events of their own."""
+        """Record it; images and the like in its cells are recorded as separate events."""
         rows = [list(row) for row in self.data]
         for i, row in enumerate(rows):
             for j, cell in enumerate(row):
@@ -139,7 +139,7 @@ class Table:
 
 
 def parted(data: Mapping[str, Any], prefix: str) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
-    """The values of a frame, and what becomes an event, by tag; *prefix* is in front of the tags."""
+    """Split *data* into the values of a frame and the objects that become events, by tag prefixed with *prefix*."""
     values: dict[str, Any] = {}
     objects: list[tuple[str, Any]] = []
     for key, value in data.items():
@@ -152,7 +152,7 @@ def parted(data: Mapping[str, Any], prefix: str) -> tuple[dict[str, Any], list[t
             if inner or not value:
                 values[key] = inner
             objects += more
-        elif hasattr(value, "savefig"):  # a figure, or pyplot itself
+        elif hasattr(value, "savefig"):  # a figure, or the pyplot module
             objects.append((f"{prefix}{key}", Image(value.gcf() if hasattr(value, "gcf") else value)))
         else:
             values[key] = number(value)

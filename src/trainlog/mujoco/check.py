@@ -1,4 +1,4 @@
-"""Whether the simulation does again what was recorded, bit for bit."""
+"""Checks whether the simulation reproduces the recording, bit for bit."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ __all__ = ["Check", "Divergence", "check"]
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """Where a recorded state is not what the simulation of the one before it gives.
+    """A recorded state that differs from the simulation of the previous state.
 
     Attributes:
-        environment: in which; empty where the log has only one.
+        environment: its environment; empty if the log has only one.
         frame: the number of the state in its environment, from 0.
         time: when it was logged, s.
-        step: its ``step``; NaN where there is none.
-        element: the first that differs, by name; empty when it is not known which does.
-        recorded, expected: its values.
-        elements: how many differ.
-        is_damage: whether the state is not what was recorded: its checksum is wrong. Otherwise the physics is another.
+        step: its ``step``; NaN if there is none.
+        element: the name of the first element that differs; empty when it is not known which one does.
+        recorded, expected: the values of that element.
+        elements: how many elements differ.
+        is_damage: whether the state was changed after it was recorded: its checksum is wrong. Otherwise the physics
+            differs.
 
     """
 
@@ -51,23 +52,23 @@ class Divergence:
         step = f", step {self.step:,.0f}" if np.isfinite(self.step) else ""
         place = f"{where}frame {self.frame:,} ({self.time:.3f} s{step})"
         if not self.element:
-            return f"{place}: the state is not the one that was recorded, as its checksum is wrong"
+            return f"{place}: the state is not the one that was recorded: its checksum is wrong"
         more = f", and {self.elements - 1:,} more elements differ" if self.elements > 1 else ""
-        what = "the state was changed since it was recorded, as its checksum is wrong: " if self.is_damage else ""
+        what = "the state was changed since it was recorded, its checksum is wrong: " if self.is_damage else ""
         values = f"{'is' if self.is_damage else 'recorded'} {self.recorded!r}, expected {self.expected!r}"
         return f"{place}: {what}{self.element}: {values}, a difference of {self.size:.3g}{more}"
 
 
 @dataclass(slots=True)
 class Check:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
-        states: how many were compared with their checksums.
-        simulated: how many were simulated from the one before them, too.
-        episodes: how many there are; the first state of each has none before it.
-        gaps: states that could not be simulated, as the log lacks frames before them.
-        divergences: the first one of each environment that has one.
+        states: how many states were compared with their checksums.
+        simulated: how many of them were also simulated from the previous state.
+        episodes: the number of episodes; the first state of each has no previous state.
+        gaps: states that could not be simulated, because the log lacks frames before them.
+        divergences: the first divergence of each environment that has one.
 
     """
 
@@ -79,7 +80,7 @@ class Check:
 
 
 def check(replay: Replay, env: str | None = None, progress: Callable[[int], object] | None = None) -> Check:
-    """Simulate from each recorded state to the next, until the first of an environment that differs in one bit.
+    """Simulate from each recorded state to the next, up to the first state of an environment that differs in any bit.
 
     Args:
         replay: the log.
@@ -93,7 +94,7 @@ def check(replay: Replay, env: str | None = None, progress: Callable[[int], obje
     """
     if not replay.is_complete:
         raise CodecError(
-            "this log has positions only, from which nothing can be simulated again; "
+            "this log has only positions, which cannot be simulated again; "
             "trainlog.mujoco.StateRecorder records the complete state",
             path=replay.reader.path,
         )

@@ -1,4 +1,4 @@
-"""The run in three dimensions: a page in the browser that shows the robot of a log at any moment."""
+"""The run in 3D: a page in the browser that shows the robot of a log at any moment."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ __all__ = ["Page"]
 
 _HOST: Final = "127.0.0.1"
 _TICK: Final = 1 / 30  # seconds between two states while it plays
-_REFRESH: Final = 0.5  # seconds between two looks for new frames
+_REFRESH: Final = 0.5  # seconds between two checks for new frames
 _SPEEDS: Final = ("0.1", "0.25", "0.5", "1", "2", "4", "10")
-_LISTED: Final = 250  # episodes before and after the present one
-_POINTS: Final = 600  # of a curve
+_LISTED: Final = 250  # episodes before and after the current one
+_POINTS: Final = 600  # points of a curve
 _GHOSTS: Final = ((230, 119, 0), (156, 54, 181), (9, 146, 104), (224, 49, 49))
 _TABLES: Final = {"pos": "Position", "vel": "Velocity", "ctrl": "Control", "act": "Activation"}
 
 
 class Page:
-    """A page on 127.0.0.1 with the first log's robot, the other logs' as ghosts, and what to choose the moment by.
+    """A page on 127.0.0.1 with the robot of the first log, those of other logs as ghosts, and controls for the moment.
 
-    A ghost is shown in the episode of the same number, as many simulated seconds after its beginning.
+    A ghost is shown in the episode with the same number, the same number of simulated seconds after its beginning.
 
     Attributes:
         frame: the number of the state that is shown.
-        episode: the one that it belongs to.
+        episode: the episode that it belongs to.
 
     """
 
     def __init__(self, replays: Sequence[Replay], *, curves: Sequence[str] = (), port: int = 0) -> None:
-        """Serve it.
+        """Serve the page.
 
         Args:
             replays: the log, and those of the ghosts.
             curves: keys that are drawn below; by default the reward, if the frames have it. See `Replay.curve`.
-            port: 0 for any free one.
+            port: the port; 0 for any free one.
 
         Raises:
             MissingExtra: without mjviser.
@@ -66,8 +66,8 @@ class Page:
         self.episode = self._replay.episodes[0]
         self._playing, self._second = False, 0.0
         self._curve_keys = list(curves) or self._default_curves()
-        model = self._replay.model()  # before the server, as the log may not have it
-        with redirect_stdout(None):  # it prints its address, whatever verbose says
+        model = self._replay.model()  # before the server, because the log may not have it
+        with redirect_stdout(None):  # it prints its address even if verbose is off
             self._server: Any = viser.ViserServer(host=_HOST, port=port, label="trainlog", verbose=False)
         if port and self._server.get_port() != port:
             self._server.stop()
@@ -106,7 +106,7 @@ class Page:
         self.show(self._replay.frame_at(time=time))
 
     def seek_order(self, order: int) -> None:
-        """Show the state that stands at *order* in the log (see `trainlog.scan.Batch`), of whichever environment."""
+        """Show the state at *order* in the log (see `trainlog.scan.Batch`), of any environment."""
         with self._lock:
             environment, frame = self._replay.locate(order)
             if environment != self._replay.environment:
@@ -115,7 +115,7 @@ class Page:
             self.show(frame)
 
     def show(self, frame: int) -> None:
-        """Show the state of that number."""
+        """Show the state with that number."""
         with self._lock:
             frame = min(max(frame, 0), self._replay.frames - 1)
             if not self.episode.first <= frame < self.episode.stop:
@@ -126,7 +126,7 @@ class Page:
             self._place_slider()
             self._draw()
 
-    # --- what is built once ---
+    # --- built once ---
 
     def _default_curves(self) -> list[str]:
         try:
@@ -187,10 +187,10 @@ class Page:
             distance = 3 * self._replay.subject(self.frame)[1]
             self._scene.create_scene_gui(camera_distance=distance, camera_azimuth=90.0, camera_elevation=12.0)
 
-    # --- what is chosen; all under the lock ---
+    # --- choosing what is shown; all under the lock ---
 
     def _guarded(self, do: Callable[..., object], *arguments: Any) -> None:
-        """Call *do*; what is wrong with the log is shown on the page."""
+        """Call *do*; errors of the log are shown on the page."""
         with self._lock:
             try:
                 do(*arguments)
@@ -199,7 +199,7 @@ class Page:
                 self._facts.content = f"**{error.args[0]}**"
 
     def _from_client(self, event: Any, do: Callable[[], object]) -> None:
-        if event.client_id is not None:  # and not from what is set here
+        if event.client_id is not None:  # not a change that was made here
             self._guarded(do)
 
     def _choose_environment(self, name: str) -> None:
@@ -243,7 +243,7 @@ class Page:
         if self._playing and self.frame == self.episode.stop - 1:
             self.show(self.episode.first)
 
-    # --- what is shown ---
+    # --- drawing ---
 
     def _draw(self) -> None:
         replay = self._replay
@@ -279,7 +279,7 @@ class Page:
             ]
         places = ("  ".join(f"{value:.3f}" for value in place) for place in data.xpos.tolist())
         named = zip(body_names(replay.model(frame)), places, strict=True)
-        tables["Place of the body (x, y, z)"] = [(name, "m", place) for name, place in named][1:]  # without the world
+        tables["Position of the body (x, y, z)"] = [(name, "m", place) for name, place in named][1:]  # not the world
         rows = [
             row
             for title, table in tables.items()
@@ -336,7 +336,7 @@ class Page:
             before = now
 
     def _advance(self, seconds: float) -> None:
-        """Play on by so many seconds of the wall clock."""
+        """Play on by *seconds* of wall clock time."""
         self._second += seconds * float(self._speed.value)
         clock = self._replay.clock[self.episode.first : self.episode.stop]
         place = int(np.searchsorted(clock, clock[0] + self._second, "right")) - 1
@@ -348,7 +348,7 @@ class Page:
             self._toggle()
 
     def _look(self) -> None:
-        """Look for new frames."""
+        """Check for new frames."""
         grown = self._replay.refresh()
         for replay in self._ghosts_of:
             replay.refresh()
@@ -365,14 +365,14 @@ class Page:
 
 
 class _Ghost:
-    """The robot of another log, of one colour that can be seen through."""
+    """The robot of another log, in one translucent colour."""
 
     def __init__(self, server: Any, replay: Replay, name: str, color: tuple[int, int, int]) -> None:
         self._server, self._replay, self._name, self._color = server, replay, name, color
         self.build()
 
     def build(self) -> None:
-        """Add what is visible of each moving body to the scene."""
+        """Add the visible geometry of each moving body to the scene."""
         from mjviser.conversions import is_fixed_body, merge_geoms
 
         model = self._replay.model()
@@ -392,7 +392,7 @@ class _Ghost:
             self._bodies.append((body, handle))
 
     def show(self, episode: int, second: float, offset: Any) -> None:
-        """Show it so many seconds after the beginning of its episode of that number, or of its last one."""
+        """Show it *second* seconds after the beginning of its episode with that number, or of its last episode."""
         episodes = self._replay.episodes
         data = self._replay.at_second(episodes[min(episode, len(episodes)) - 1], second)
         with self._server.atomic():

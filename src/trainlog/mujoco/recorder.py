@@ -20,10 +20,10 @@ class StateRecorder:
     """Records the state of a MuJoCo simulation into a log, and the compiled model once.
 
     Every recorded state is a creature frame: ``pos`` (qpos), ``vel`` (qvel), ``episode_sim_time`` (s), ``ctrl``,
-    ``act``, ``warmstart`` and whatever else of ``mjSTATE_INTEGRATION`` the model has, with a checksum. What the user
-    set at the steps in between is in it as well, so that ``every=10`` loses nothing that `Replay` could not simulate.
+    ``act``, ``warmstart`` and whatever else of ``mjSTATE_INTEGRATION`` the model has, with a checksum. The frame also
+    has the inputs that the user set at the steps in between, so that with ``every=10`` `Replay` can simulate the rest.
 
-    Call ``step`` after each step of the environment, however many ``mj_step`` it consists of, and ``reset`` after each
+    Call ``step`` after each step of the environment, however many ``mj_step`` calls it makes, and ``reset`` after each
     reset. Controls, applied forces and mocap poses must not change within a step.
     """
 
@@ -34,7 +34,7 @@ class StateRecorder:
             log: the log.
             model: the ``MjModel``.
             data: the ``MjData`` that is simulated.
-            every: a state after so many steps, and the last one of an episode.
+            every: record a state every N steps, and the last one of an episode.
             env: the number of the environment in the log.
 
         Raises:
@@ -58,24 +58,24 @@ class StateRecorder:
         self._pending: list[Floats] = []  # states since the last recorded one, with that of now
         self._step = self._total = 0
         self._counts = True
-        self._time = np.inf  # of the last state; nothing comes before the first one
+        self._time = np.inf  # time of the last state; infinite before the first one
         self._model_id = store_model(log, model)
 
     def model_changed(self) -> None:
-        """Store the model again, as the user changed it: other masses, other friction. A new episode begins."""
+        """Store the model again after the user changed it: other masses, other friction. A new episode begins."""
         self.close()
         self._model_id = store_model(self._log, self._model)
 
     def reset(self, more: Mapping[str, Any] | None = None) -> None:
-        """Record the state of now as the first one of an episode; *more* as in ``step``."""
+        """Record the current state as the first one of an episode; *more* as in ``step``."""
         self.close()
         self.step(more)
 
     def step(self, more: Mapping[str, Any] | None = None) -> None:
-        """Record the state of now, with the keys of *more* in the same frame: ``step``, ``reward``, ...
+        """Record the current state, with the keys of *more* in the same frame: ``step``, ``reward``, ...
 
-        The *more* of a step that is not recorded is not recorded either. Without a ``step`` in it, the frame has the
-        number of steps so far. When the clock of the simulation does not go forward, a new episode begins.
+        The *more* of a step that is not recorded is not recorded either. If it has no ``step``, the frame has the
+        number of steps so far. When the clock of the simulation does not advance, a new episode begins.
 
         Raises:
             As `trainlog.TrainingRecorder.record_creature_frame`.
@@ -86,20 +86,20 @@ class StateRecorder:
             self._record(more)
 
     def close(self) -> None:
-        """Record the last state, where *every* left it out: after the last step. The next step begins an episode."""
+        """Record the last state if *every* left it out. Call it after the last step; the next one begins an episode."""
         if self._pending:
             self._record()
         self._time = np.inf
 
     def wrap(self, env: Any) -> Any:
-        """A Gymnasium environment that does what *env* does, and lets `state` know of every step.
+        """A Gymnasium environment that behaves like *env*, and informs `state` of every step.
 
-        For `trainlog.gymnasium.RecordRun`, which records a frame for each step already::
+        It is for `trainlog.gymnasium.RecordRun`, which already records a frame for each step::
 
             env = RecordRun(states.wrap(env), log, every=10, extra=states.state)
 
-        The first state of each episode is a frame of its own. *every* of this recorder is not asked, and no frame has
-        its count of steps.
+        The first state of each episode is a frame of its own. The *every* and the step count of this recorder are not
+        used.
         """
         import gymnasium
 
@@ -119,7 +119,7 @@ class StateRecorder:
         return RecordStates(env)
 
     def state(self, env: Any = None) -> dict[str, Any]:
-        """The keys of the last state, for a frame that somebody else records; see `wrap`.
+        """The keys of the last state, for a frame that another recorder writes; see `wrap`.
 
         Raises:
             ValueError: when there was no step since the last state.
@@ -152,7 +152,7 @@ class StateRecorder:
         for key, place in self._always:
             state[key] = vector[place]
         for key, place, start, zeros in self._unless_zero:
-            if not raw.startswith(zeros, start):  # -0.0 is no zero here
+            if not raw.startswith(zeros, start):  # -0.0 does not count as zero
                 state[key] = vector[place]
         state[CLOCK] = vector[0]
         if self._pending:
@@ -161,11 +161,11 @@ class StateRecorder:
         return state
 
     def _inputs_between(self, now: npt.NDArray[np.int64]) -> dict[str, Floats]:
-        """The inputs of the steps since the last state, by part; without those that are the same as *now*."""
+        """The inputs of the steps since the last state, by part; without parts that are the same as *now*."""
         rows, self._pending = np.array(self._pending), []
         bits = rows.view(np.int64)
         return {
-            part.key: np.ascontiguousarray(rows[:, part.place])  # which is stored far faster
+            part.key: np.ascontiguousarray(rows[:, part.place])  # contiguous arrays are stored far faster
             for part in self._layout.parts
             if part.is_input and (bits[:, part.place] != now[part.place]).any()
         }

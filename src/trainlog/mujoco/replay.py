@@ -1,4 +1,4 @@
-"""Reading recorded physics back: an ``MjData`` at any moment of a log."""
+"""Reading back recorded physics: an ``MjData`` at any moment of a log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trainlog.table.table import Table
 __all__ = ["Episode", "Replay", "State", "load_model"]
 
 _BLOCK: Final = 256  # states that are read at once
-_MOST_STEPS: Final = 100_000  # between two states, be it of the environment or of MuJoCo; more of them are damage
+_MOST_STEPS: Final = 100_000  # between two states, of the environment or of MuJoCo; more steps mean damage
 
 Ints = npt.NDArray[np.int64]
 
@@ -37,9 +37,9 @@ class State(NamedTuple):
     """One recorded state.
 
     Attributes:
-        frame: as it was logged.
+        frame: the frame as it was logged.
         vector: the state that ``mj_setState`` takes.
-        inputs: what was set at the steps before it, by part, shape (steps - 1, size of the part).
+        inputs: the inputs at the steps before it, by part, shape (steps - 1, size of the part).
 
     """
 
@@ -49,14 +49,14 @@ class State(NamedTuple):
 
 
 class Replay:
-    """The physics of a log, of one environment at a time. It holds an index in memory, 40 bytes for each state.
+    """The physics of a log, one environment at a time. It holds an index in memory, 40 bytes per state.
 
     Attributes:
         reader: the log.
         is_complete: whether `StateRecorder` wrote it. Otherwise its frames have ``pos`` and perhaps ``vel``, which is
-            enough to look at, and not enough to simulate.
-        environments: those in the log; one without a number is ``""``.
-        environment: the one that all other methods are about.
+            enough to show the robot, but not to simulate it.
+        environments: the environments in the log; one without a number is ``""``.
+        environment: the current environment, which all other methods refer to.
 
     """
 
@@ -65,7 +65,7 @@ class Replay:
 
         Args:
             log: a log of any format.
-            model: an ``MjModel`` in place of the recorded one; needed where none was recorded. See `load_model`.
+            model: an ``MjModel`` in place of the recorded one; required if none was recorded. See `load_model`.
             env: the environment; by default the first.
 
         Raises:
@@ -99,7 +99,7 @@ class Replay:
         self.environment = self.environments[0] if env is None else env
 
     def refresh(self) -> bool:
-        """Read what was written since; whether there is more."""
+        """Read the frames written since; returns whether there are any."""
         return self._index.refresh()
 
     @property
@@ -123,17 +123,17 @@ class Replay:
 
     @property
     def clock(self) -> Floats:
-        """Simulated time of each state: float64, shape (frames,); seconds. That of the log where it has none."""
+        """Simulated time of each state: float64, shape (frames,); seconds. Without one, the time of the log."""
         return self._states.clock
 
     @property
     def steps(self) -> Floats:
-        """The ``step`` of each state: float64, shape (frames,); NaN where there is none."""
+        """The ``step`` of each state: float64, shape (frames,); NaN if there is none."""
         return self._states.step
 
     @property
     def orders(self) -> Ints:
-        """Where in the log each state is, as in `trainlog.scan.Batch`: int64, shape (frames,)."""
+        """The order of each state in the log, as in `trainlog.scan.Batch`: int64, shape (frames,)."""
         return self._states.order
 
     @property
@@ -150,16 +150,16 @@ class Replay:
         return int(before[-1]) if len(before) else 0
 
     def locate(self, order: int) -> tuple[str, int]:
-        """The environment and the number of the state at *order* in the log, or else of the last one before it."""
+        """The environment and the number of the state at *order* in the log, or else of the last state before it."""
         return self._index.locate(order)
 
     # --- states ---
 
     def state(self, frame: int) -> State:
-        """The recorded state of that number; neighbours are read along with it.
+        """The recorded state with that number; its neighbours are read along with it.
 
         Raises:
-            IndexError: when there is none.
+            IndexError: when there is no such state.
             CorruptLog: when the frame does not fit the model.
 
         """
@@ -178,7 +178,7 @@ class Replay:
         return self._blocks[block][frame % _BLOCK]
 
     def _own(self, frame: Frame) -> Frame:
-        """What *frame* tells of this environment, where it tells of several."""
+        """The part of *frame* for this environment, if it holds several."""
         parts = by_environment(frame.data, self._conventions.find("env", frame.data))
         named = (data for env, data in parts if str(EnvironmentKey(data.get(RANK), env)) == self.environment)
         return Frame(frame.time, frame.kind, next(named, frame.data))
@@ -197,11 +197,11 @@ class Replay:
                 if part.key in inputs
             }
         except (TypeError, ValueError):
-            raise CorruptLog(f"{where}: its inputs are no numbers, as many as the model has") from None
+            raise CorruptLog(f"{where}: its inputs are not numbers, or not as many as the model has") from None
         return State(frame, layout.vector(data, where), rows)
 
     def _pose(self, frame: Frame, model: Any, layout: StateLayout) -> Floats:
-        """The state of a frame that has a position, and perhaps a velocity: all else is as at the beginning."""
+        """The state of a frame that has a position, and perhaps a velocity; everything else has its initial value."""
         mujoco = import_mujoco()
         data = mujoco.MjData(model)
         for meaning, there in (("qpos", data.qpos), ("qvel", data.qvel)):
@@ -239,7 +239,7 @@ class Replay:
         return self._loaded[id]
 
     def names(self, frame: int = 0) -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
-        """By key of the state of that number: the names of its elements, and their units."""
+        """By key of the state with that number: the names of its elements, and their units."""
         state = self.state(frame)
         stored = self._stored.get(str(state.frame.data.get(MODEL)))
         if stored is not None and self._given is None:
@@ -250,8 +250,8 @@ class Replay:
     def at(self, frame: int | None = None, *, time: float | None = None, step: float | None = None) -> Any:
         """An ``MjData`` with the state of that number, or the last one not after a time (s, of the log) or a step.
 
-        A step between two recorded ones is simulated from the one before it, bit for bit. Everything that follows
-        from the state (places of bodies, contacts, sensors) is computed as by ``mj_forward``.
+        A step between two recorded ones is simulated from the previous one, bit for bit. Everything that follows
+        from the state (positions of bodies, contacts, sensors) is computed as by ``mj_forward``.
         """
         if frame is not None:
             return self._simulated(frame, 0.0)
@@ -259,14 +259,14 @@ class Replay:
         return self._simulated(found, 0.0 if step is None else self._part(self.steps, found, step))
 
     def at_second(self, episode: Episode, seconds: float) -> Any:
-        """An ``MjData`` so many simulated seconds after the first state of *episode*, steps in between as by `at`."""
+        """An ``MjData`` *seconds* of simulated time after the first state of *episode*; steps in between as in `at`."""
         clock = self.clock[episode.first : episode.stop]
         moment = clock[0] + seconds + 1e-9
         found = episode.first + max(int(np.searchsorted(clock, moment, "right")) - 1, 0)
         return self._simulated(found, self._part(self.clock, found, moment))
 
     def _part(self, values: Floats, frame: int, wanted: float) -> float:
-        """How far *wanted* is on the way from a state to the next one of its episode, from 0 to 1."""
+        """How far *wanted* is between a state and the next one of its episode, from 0 to 1."""
         if not (self.is_complete and self._continues(frame)):
             return 0.0
         span = float(values[frame + 1] - values[frame])
@@ -285,17 +285,17 @@ class Replay:
 
     @staticmethod
     def forward(model: Any, data: Any, layout: StateLayout) -> None:
-        """Compute what follows from the state, which stays as it is."""
+        """Compute everything that follows from the state, which stays as it is."""
         mujoco = import_mujoco()
         vector = np.empty(layout.size)
         mujoco.mj_getState(model, data, vector, layout.whole)
         mujoco.mj_forward(model, data)
-        mujoco.mj_setState(model, data, vector, layout.whole)  # the warm start is another one by now
+        mujoco.mj_setState(model, data, vector, layout.whole)  # mj_forward changed the warm start
 
     # --- simulation ---
 
     def _steps_between(self, frame: int) -> int:
-        """Steps from a state to the next one; 0 or less where a new episode begins there."""
+        """Steps from a state to the next one; 0 or less if the next one begins an episode."""
         now, following = (self.state(one).frame.data.get(STATE_STEP, 0) for one in (frame, frame + 1))
         return following - now if isinstance(now, int) and isinstance(following, int) else 0
 
@@ -303,7 +303,7 @@ class Replay:
         return frame + 1 < self.frames and self._states.counter[frame + 1] != 0 and not self.has_gap(frame)
 
     def has_gap(self, frame: int) -> bool:
-        """Whether states are missing between one and the next of the same episode: the log is damaged there."""
+        """Whether states are missing between a state and the next one of its episode: the log is damaged there."""
         steps, following = self._steps_between(frame), self.state(frame + 1)
         if not 1 <= steps <= _MOST_STEPS:
             return True
@@ -312,7 +312,7 @@ class Replay:
         return any(len(rows) != steps - 1 for rows in following.inputs.values())
 
     def simulate(self, data: Any, frame: int, steps: int | None = None) -> None:
-        """Bring *data* from a state, whose it is, towards the next one by *steps*; all of them by default."""
+        """Advance *data*, which has the state *frame*, by *steps* towards the next state; by default all of them."""
         mujoco = import_mujoco()
         target = self.state(frame + 1)
         model, layout = self._model(target.frame)
@@ -332,11 +332,11 @@ class Replay:
             mujoco.mj_step(model, data, nstep=ends[n + 1] - ends[n])
 
     def layout(self, frame: int) -> StateLayout:
-        """How the state of that number is laid out."""
+        """The layout of the state with that number."""
         return self._model(self.state(frame).frame)[1]
 
     def element(self, frame: int, place: int) -> str:
-        """What an element of the state is called: ``vel of bthigh``."""
+        """The name of an element of the state: ``vel of bthigh``."""
         part = self.layout(frame).part_of(place)
         names = self.names(frame)[0].get(part.key, [])
         n = place - part.place.start
@@ -345,9 +345,9 @@ class Replay:
         return f"{part.key}[{n}] ({names[n]})" if n < len(names) else f"{part.key}[{n}]"
 
     def subject(self, frame: int = 0) -> tuple[int, float]:
-        """The first body that moves, for a camera to follow, and how far (m) from it anything reaches that moves.
+        """The first body that moves, for a camera to follow, and how far (m) from it any moving geometry reaches.
 
-        The body is 0 where nothing does.
+        The body is 0 if nothing moves.
         """
         model, data = self.model(frame), self.at(frame)
         body = int(next(iter(np.flatnonzero(model.body_weldid)), 0))
@@ -361,8 +361,8 @@ class Replay:
         """A key over an episode: seconds since its first state, and the values; both float64, shape (n,).
 
         Args:
-            name: a key of the creature frames, or else of the statistics; of a list ``pos[2]`` or ``pos[bthigh]``.
-            episode: which.
+            name: a key of the creature frames, or else of the statistics; for a list ``pos[2]`` or ``pos[bthigh]``.
+            episode: the episode.
 
         Raises:
             KeyError: when there is no such key.
@@ -390,7 +390,7 @@ class Replay:
                 if len(rows):
                     x.append(self.clock[episode.first + states] - began)
                     y.append(values[rows])
-                else:  # frames of their own, as those of a vector beside the states of its environments
+                else:  # separate frames, such as those of a vector recorder next to the states of its environments
                     times = self.times[episode.first : episode.stop]
                     x.append(np.interp(table.time, times, self.clock[episode.first : episode.stop]) - began)
                     y.append(values)
@@ -399,7 +399,7 @@ class Replay:
         raise KeyError(f"no frame of the episode has the key {key!r}")
 
     def reward_key(self) -> str:
-        """The key of the reward of a step, in the frames of the states or in creature frames beside them.
+        """The key of the reward of a step, in the frames of the states or in other creature frames.
 
         Raises:
             KeyError: when they have none.
@@ -416,9 +416,9 @@ class Replay:
         raise KeyError("the creature frames have no reward")
 
     def returns(self) -> Floats:
-        """The return of each episode: float64, shape (episodes,); NaN where it cannot be known.
+        """The return of each episode: float64, shape (episodes,); NaN if it cannot be known.
 
-        It is that of `trainlog.episodes`, where the log has events of episodes, or else the sum of the rewards.
+        It is that of `trainlog.episodes` if the log has events of episodes, or else the sum of the rewards.
         """
         key, found = self.reward_key(), np.full(len(self.episodes), np.nan)
         firsts = np.array([episode.first for episode in self.episodes])
@@ -464,7 +464,7 @@ def load_model(path: str | os.PathLike[str] | None = None, env_id: str | None = 
 
     Raises:
         LogNotFound: when there is no such file.
-        CodecError: when it is no model, or the environment has none.
+        CodecError: when it is not a model, or the environment has none.
         MissingExtra: when Gymnasium or MuJoCo is not installed.
 
     """

@@ -1,7 +1,7 @@
-"""The complete state of a MuJoCo simulation as keys of a frame: which there are, and what their elements are called.
+"""The complete state of a MuJoCo simulation as keys of a frame, and the names of their elements.
 
-The state is ``mjSTATE_INTEGRATION``, which is all that the next step depends on. Each of its parts is a key of its own,
-so that what knows nothing of MuJoCo finds ``pos`` and ``vel`` where other trainers put them.
+The state is ``mjSTATE_INTEGRATION``, which is everything that the next step depends on. Each of its parts is a separate
+key, so that tools that know nothing about MuJoCo find ``pos`` and ``vel`` where other trainers put them.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ __all__ = [
     *("Floats", "Part", "StateLayout", "body_names", "crc_of", "element_names", "flipped_bit", "import_mujoco"),
 ]
 
-STATE_STEP: Final = "state_step"  # steps of the environment since the episode began; 0 where nothing came before
+STATE_STEP: Final = "state_step"  # steps of the environment since the episode began; 0 for its first state
 CRC: Final = "state_crc"
-INPUTS: Final = "inputs"  # what was set before each step since the last recorded state, but the last one
+INPUTS: Final = "inputs"  # the inputs before each step since the last recorded state, except the last step
 MODEL: Final = "model"  # the first digits of the hash of the model
 
-CLOCK: Final = "episode_sim_time"  # seconds of the simulation, of its state
+CLOCK: Final = "episode_sim_time"  # the time in the state of the simulation, in seconds
 _KEYS: Final = {"time": CLOCK, "qpos": "pos", "qvel": "vel"}
-_LEFT_OUT: Final = frozenset({"qfrc_applied", "xfrc_applied"})  # where all of them are zero, which is nearly always
+_LEFT_OUT: Final = frozenset({"qfrc_applied", "xfrc_applied"})  # if all of them are zero, which is nearly always
 
-_MOST_SEARCHED: Final = 1 << 14  # bytes of a state in which a flipped bit is looked for; each takes microseconds
+_MOST_SEARCHED: Final = 1 << 14  # largest state, in bytes, to search for a flipped bit; each takes microseconds
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,7 +40,7 @@ def import_mujoco() -> ModuleType:
 
     Raises:
         MissingExtra: when it is not installed.
-        SettingError: when ``MUJOCO_GL`` is not what it knows.
+        SettingError: when MuJoCo does not know the value of ``MUJOCO_GL``.
 
     """
     try:
@@ -57,11 +57,11 @@ class Part(NamedTuple):
     """One part of the state.
 
     Attributes:
-        key: in the frame.
-        bit: of ``mjtState``.
-        place: where it is in the vector of the whole state.
+        key: its key in the frame.
+        bit: its bit of ``mjtState``.
+        place: its slice of the vector of the whole state.
         is_input: whether the user sets it, and the simulation does not change it.
-        optional: whether frames lack it when all of it is zero.
+        optional: whether frames lack it when all its values are zero.
 
     """
 
@@ -73,14 +73,14 @@ class Part(NamedTuple):
 
 
 class StateLayout:
-    """The parts of the state of a model, in the order of the vector that ``mj_getState`` makes.
+    """The parts of the state of a model, in the order of the vector that ``mj_getState`` returns.
 
     Attributes:
         whole: ``mjSTATE_INTEGRATION``.
-        inputs: the bits of what the user sets, of ``whole``.
-        size: numbers of the vector.
-        parts: those that are not empty.
-        input_places: int64, shape (n,): where the inputs are in the vector.
+        inputs: the bits of ``whole`` that the user sets.
+        size: the length of the vector.
+        parts: the parts that are not empty.
+        input_places: int64, shape (n,): the indices of the inputs in the vector.
 
     """
 
@@ -94,7 +94,7 @@ class StateLayout:
         bits = {int(bit): name for name, bit in mujoco.mjtState.__members__.items() if name.startswith("mjSTATE_")}
         for bit, name in sorted(bits.items()):
             if bit & self.whole != bit or bit & (bit - 1):
-                continue  # one that is made of others
+                continue  # a combination of others
             if size := mujoco.mj_stateSize(model, bit):
                 name = name.removeprefix("mjSTATE_").lower()
                 key = _KEYS.get(name, name)
@@ -108,7 +108,7 @@ class StateLayout:
         """The state that a frame holds: float64, shape (size,).
 
         Raises:
-            CorruptLog: when a part is missing, or has another length than the model wants; the message says *where*.
+            CorruptLog: when a part is missing, or has another length than the model needs; the message says *where*.
 
         """
         vector = np.zeros(self.size)
@@ -121,7 +121,7 @@ class StateLayout:
                 vector[part.place] = np.asarray(data[part.key], np.float64).reshape(vector[part.place].shape)
             except (TypeError, ValueError):
                 expected = part.place.stop - part.place.start
-                raise CorruptLog(f"{where}: {part.key!r} is not {expected} numbers, as the model wants") from None
+                raise CorruptLog(f"{where}: {part.key!r} is not {expected} numbers, as the model needs") from None
         return vector
 
     def part_of(self, element: int) -> Part:
@@ -137,8 +137,8 @@ def crc_of(vector: Floats) -> int:
 def flipped_bit(vector: Floats, crc: int) -> tuple[int, Floats] | None:
     """The element in which one bit must be flipped for the checksum to be *crc*, and the state with it flipped.
 
-    None where no bit does that. A CRC is linear: a flipped bit changes it by a value that depends on its place alone,
-    and for fewer than 2**31 bits no two places have the same one.
+    None if there is no such bit. A CRC is linear: a flipped bit changes it by a value that depends only on its
+    position, and for fewer than 2**31 bits no two positions have the same value.
     """
     state = bytearray(np.ascontiguousarray(vector, "<f8").tobytes())
     if len(state) > _MOST_SEARCHED:
@@ -160,21 +160,21 @@ _FORCES: Final = (*((f"f{axis}", "N") for axis in "xyz"), *((f"t{axis}", "N·m")
 
 
 def _names(model: Any, kind: str, count: int) -> list[str]:
-    """The names of the objects of a kind, numbers for those without one."""
+    """The names of the objects of a kind; those without a name get their number."""
     mujoco = import_mujoco()
     code = getattr(mujoco.mjtObj, f"mjOBJ_{kind.upper()}")
     return [mujoco.mj_id2name(model, code, i) or f"{kind} {i}" for i in range(count)]
 
 
 def body_names(model: Any) -> list[str]:
-    """What the bodies of *model* are called; one without a name by its number, ``body 3``."""
+    """The names of the bodies of *model*; a body without a name is named by its number, ``body 3``."""
     return _names(model, "body", model.nbody)
 
 
 def element_names(model: Any) -> dict[str, dict[str, list[str]]]:
-    """What the elements of the state of *model* are called, and their units: ``{"names": {key: [...]}, "units": ...}``.
+    """The names and units of the elements of the state of *model*: ``{"names": {key: [...]}, "units": ...}``.
 
-    A joint without a name is called by its number, ``joint 3``. Only parts with names are there.
+    A joint without a name is named by its number, ``joint 3``. Only parts with names are included.
     """
     joints, bodies = _names(model, "joint", model.njnt), body_names(model)
     actuators = _names(model, "actuator", model.nu)
@@ -221,7 +221,7 @@ def _coordinates(joint: str, kind: int) -> Iterator[tuple[str, str]]:
 
 
 def _velocities(joint: str, kind: int) -> Iterator[tuple[str, str]]:
-    """Names of the degrees of freedom of a joint, and the unit of what they are the speed of."""
+    """Names of the degrees of freedom of a joint, and the unit of the coordinate whose speed they are."""
     if kind == 0:
         yield from ((f"{joint}.v{axis}", "m") for axis in "xyz")
     if kind in (0, 1):

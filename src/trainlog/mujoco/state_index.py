@@ -1,4 +1,4 @@
-"""Where the states of a log are, by environment, and where episodes begin: an index in memory that follows the log."""
+"""An index in memory of the states and episodes of a log, by environment, which follows the log."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Episode(NamedTuple):
     """States between two resets of one environment.
 
     Attributes:
-        number: its place among those of its environment, from 1.
-        first, stop: its states: numbers from the first to before ``stop``.
+        number: its number among the episodes of its environment, from 1.
+        first, stop: its states: those from the number ``first`` to before ``stop``.
         seconds: simulated time from its first state to its last.
 
     """
@@ -40,14 +40,14 @@ class Episode(NamedTuple):
 
 
 class States(NamedTuple):
-    """The states of one environment, and what is known of each without reading it: shape (states,) each.
+    """The states of one environment, and the facts about each that the index holds: shape (states,) each.
 
     Attributes:
-        order: where in the log it is, as in `trainlog.scan.Batch`.
+        order: its order in the log, as in `trainlog.scan.Batch`.
         time: when it was logged, seconds since the run began.
-        step: its ``step``; NaN where there is none.
-        clock: simulated seconds; the time where there are none.
-        counter: of steps in the episode; of episodes, where the log has positions only.
+        step: its ``step``; NaN if there is none.
+        clock: simulated seconds; the time if there are none.
+        counter: the number of steps in the episode; the number of episodes, if the log has only positions.
 
     """
 
@@ -58,21 +58,21 @@ class States(NamedTuple):
     counter: Floats
 
     def extended(self, other: States) -> States:
-        """These, and *other* ones behind them."""
+        """These states, followed by those of *other*."""
         return States(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
 
 
 class StateIndex:
-    """The states of a log, 40 bytes of memory for each.
+    """The states of a log, with 40 bytes of memory for each.
 
     Attributes:
         by_name: the states of each environment; one without a number is ``""``.
-        reads: how often the log was read from its beginning: states have other numbers then.
+        reads: how often the log was read from its beginning, which changes the numbers of the states.
 
     """
 
     def __init__(self, reader: Reader, *, is_complete: bool) -> None:
-        """Begin; *is_complete* where `StateRecorder` wrote the log. Otherwise its frames have ``pos``."""
+        """Create the index; *is_complete* if `StateRecorder` wrote the log. Otherwise its frames have ``pos``."""
         self.by_name: dict[str, States] = {}
         self.reads = 0
         self._reader = reader
@@ -83,8 +83,8 @@ class StateIndex:
         self._position: Position | None = None
 
     def refresh(self) -> bool:
-        """Read what was written since; whether there is more."""
-        if "shards" in self._reader.header.meta:  # the orders of shards are those of one scan
+        """Read the frames written since; returns whether there are any."""
+        if "shards" in self._reader.header.meta:  # the orders of shards are valid within one scan
             self._position = None
         before = {name: len(states.order) for name, states in self.by_name.items()}
         try:
@@ -125,7 +125,7 @@ class StateIndex:
         key = STATE_STEP if self._is_complete else self._conventions.find("episode", table)
         for name, own, places, alone in self.by_environment(table, order):
             clock = own.numbers(CLOCK) if CLOCK in own else own.time
-            # The step of a frame of several environments counts those of all.
+            # The step of a frame of several environments counts the steps of all of them.
             if axis is not None and axis.key in own and (alone or axis.factor == 1):
                 clock = own.numbers(axis.key) * axis.factor
             step = self._conventions.find("step", own)
@@ -135,7 +135,7 @@ class StateIndex:
             self.by_name[name] = new if old is None else old.extended(new)
 
     def by_environment(self, table: Table, order: Ints) -> Iterator[tuple[str, Table, Ints, bool]]:
-        """Yield the rows of each environment, where they stand, and whether all are of frames of it alone."""
+        """Yield the rows of each environment, their orders, and whether all frames hold only this environment."""
         for key, several in steps_by_environment(table, order, self._conventions).items():
             if (found := together(several)) is not None:
                 yield str(key), found[1], found[0], all(part.place is None for part in several)
@@ -168,12 +168,12 @@ class StateIndex:
         return np.asarray(starts)
 
     def locate(self, order: int) -> tuple[str, int]:
-        """The environment and the number of the state at *order* in the log, or else of the last one before it."""
+        """The environment and the number of the state at *order* in the log, or else of the last state before it."""
         places = {name: int(np.searchsorted(one.order, order, "right")) - 1 for name, one in self.by_name.items()}
         name = max(places, key=lambda name: int(self.by_name[name].order[places[name]]) if places[name] >= 0 else -1)
         return name, max(places[name], 0)
 
 
 def _by_number(name: str) -> list[tuple[bool, int, str]]:
-    """What the names of environments are sorted by."""
+    """The sort key of the name of an environment."""
     return [(False, int(one), "") if one.isdecimal() else (True, 0, one) for one in name.split("/")]

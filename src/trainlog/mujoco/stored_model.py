@@ -1,8 +1,8 @@
-"""The compiled model in the log: once, compressed, with its hash, and with the names of what is in it.
+"""The compiled model in the log: stored once, compressed, with its hash and the names of its elements.
 
-It is an MJB, MuJoCo's own format of a compiled model, as an MJCF that is written from one (``mj_saveLastXML``) rounds
-its numbers: a simulation of that drifts. The frames have a kind of their own, so that whoever reads events or
-statistics never decodes a model; other programs pass them, as FLOG allows.
+It is an MJB, MuJoCo's own format for a compiled model, because an MJCF written from one (``mj_saveLastXML``) rounds its
+numbers, and a simulation of that drifts. The frames have their own kind, so that readers of events or statistics never
+decode a model; other programs skip them, as FLOG allows.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from trainlog.scan import Scan
 
 __all__ = ["Names", "StoredModel", "element_names_of", "store_model", "stored_models"]
 
-_PART: Final = 1 << 27  # bytes of a frame; FLOG takes twice as many
-_MOST: Final = 1 << 31  # bytes that a compressed model may have when it is not
+_PART: Final = 1 << 27  # bytes per frame; FLOG allows twice as many
+_MOST: Final = 1 << 31  # largest size of a decompressed model, in bytes
 _DIGITS: Final = 16
 
 Names = tuple[dict[str, list[str]], dict[str, list[str]]]  # and units, both by key of the state
@@ -44,8 +44,8 @@ class StoredModel:
     Attributes:
         id: the first 16 hexadecimal digits of ``hash``, which the frames of its states name.
         hash: SHA-256 of the MJB.
-        mujoco: the version of MuJoCo that it was compiled by, which alone can load it.
-        names, units: of the elements of each key of the state; see `trainlog.mujoco.state.element_names`.
+        mujoco: the version of MuJoCo that compiled it, which is the only one that can load it.
+        names, units: those of the elements of each key of the state; see `trainlog.mujoco.state.element_names`.
 
     """
 
@@ -60,8 +60,8 @@ class StoredModel:
         """The ``MjModel``, bit for bit as it was recorded; errors name the log *path*.
 
         Raises:
-            CorruptLog: when the log does not hold all of it, or other bytes.
-            CodecError: when it is of another version of MuJoCo.
+            CorruptLog: when the log does not hold all of it, or holds other bytes.
+            CodecError: when another version of MuJoCo compiled it.
 
         """
         mujoco = import_mujoco()
@@ -71,7 +71,7 @@ class StoredModel:
         except zlib.error as error:
             raise CorruptLog(f"the model {self.id} is damaged: {error}", path=path) from error
         if hashlib.sha256(mjb).hexdigest() != self.hash:
-            raise CorruptLog(f"the model {self.id} is damaged: its hash is another", path=path)
+            raise CorruptLog(f"the model {self.id} is damaged: its hash differs", path=path)
         if mujoco.__version__ != self.mujoco:
             raise CodecError(
                 f"the model was compiled by MuJoCo {self.mujoco}, and this is {mujoco.__version__}: "
@@ -85,7 +85,7 @@ class StoredModel:
 
 
 def stored_models(reader: Reader) -> dict[str, StoredModel]:
-    """The models of a log by their ids, those that are complete; of a shard, also those of the others."""
+    """The complete models of a log by id; for a shard, also those of the other shards."""
     found = _models(reader)
     if "shard" in reader.header.meta:
         found = {**_models(registry.open(reader.path.parent)), **found}
@@ -110,7 +110,7 @@ def _models(reader: Reader) -> dict[str, StoredModel]:
 
 
 def element_names_of(frames: Iterable[Frame]) -> dict[str, Names]:
-    """By model: the names and units that the *frames* of models say."""
+    """By model: the names and units in the *frames* of models."""
     return {str(frame.data["hash"])[:_DIGITS]: _names(frame.data) for frame in frames if "hash" in frame.data}
 
 
@@ -129,7 +129,7 @@ def _texts(lists: Mapping[Any, Any]) -> dict[str, list[str]]:
 
 
 def store_model(log: TrainingRecorder, model: Any) -> str:
-    """Store *model* in *log*, if it is not in it yet, nor in another shard of the same log; its id."""
+    """Store *model* in *log*, unless it or another shard of the same log has it already; returns its id."""
     mujoco = import_mujoco()
     buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)
     mujoco.mj_saveModel(model, None, buffer)
@@ -150,7 +150,7 @@ def store_model(log: TrainingRecorder, model: Any) -> str:
 
 
 def _already(log: TrainingRecorder) -> dict[str, StoredModel]:
-    """The models that are in the log; none where its format cannot be read while it is written."""
+    """The models that are in the log; none if its format cannot be read while it is written."""
     try:
         return stored_models(registry.open(log.path))
     except TrainlogError:
@@ -159,9 +159,9 @@ def _already(log: TrainingRecorder) -> dict[str, StoredModel]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Until the end nobody else looks for models in *folder*, so that no two shards store the same one.
+    """Within this block no other process looks for models in *folder*, so that no two shards store the same one.
 
-    Where the file system has no locks, two shards may store it twice.
+    Without locks in the file system, two shards may both store it.
     """
     fd = -1
     try:

@@ -1,4 +1,4 @@
-"""A video of what was recorded, rendered from the states of the log."""
+"""A video of a recording, rendered from the states of the log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WEBM: tuple[str, ...] = ("-crf", "30", "-b:v", "0", "-deadline", "realtime", "-
 
 
 def choose_graphics(*, draws: bool) -> None:
-    """Say by ``MUJOCO_GL`` how MuJoCo is to draw, before it is imported: without a display, or not at all."""
+    """Set ``MUJOCO_GL``, before MuJoCo is imported, so that it draws without a display, or not at all."""
     if not draws:
         os.environ["MUJOCO_GL"] = "disable"  # nothing that is not needed can fail
     elif sys.platform == "linux":
@@ -52,17 +52,17 @@ def write_video(
     curves: Sequence[str] = (),
     progress: Callable[[int], object] | None = None,
 ) -> int:
-    """Render *episodes* into a video; the number of pictures in it.
+    """Render *episodes* into a video; returns the number of pictures in it.
 
     Args:
         replay: the log.
-        path: the file; its suffix says the format: .mp4, .webm, .mov, .mkv, or .gif.
-        episodes: one after the other.
+        path: the file; its suffix decides the format: .mp4, .webm, .mov, .mkv, or .gif.
+        episodes: the episodes, shown one after the other.
         fps: pictures per second of the video.
         speed: simulated seconds per second of the video.
-        size: width and height of the picture in pixels; even numbers. The curves are beside it.
+        size: width and height of the picture in pixels; even numbers. The curves are next to it.
         camera: the name or number of a camera of the model; by default one that follows the first moving body.
-        curves: keys that are drawn beside the picture, see `Replay.curve`.
+        curves: keys that are drawn next to the picture, see `Replay.curve`.
         progress: called with the number of pictures that are done.
 
     Raises:
@@ -88,7 +88,7 @@ def write_video(
     count, encoder = 0, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch()  # where nothing can be written, that is said before anything is rendered
+        partial.touch()  # so that an unwritable path is reported before anything is rendered
         for picture in pictures(replay, episodes, fps=fps, speed=speed, size=size, camera=camera, curves=curves):
             if encoder is None:
                 encoder = imageio_ffmpeg.write_frames(str(partial), (picture.shape[1], picture.shape[0]), **options)
@@ -103,7 +103,7 @@ def write_video(
                 raise LogWriteError("the encoder did not write all pictures; is the disk full?", path=path)
             partial.replace(path)
     except OSError as error:
-        said = str(error).partition("\n")[0]  # and behind it the command of ffmpeg
+        said = str(error).partition("\n")[0]  # the command of ffmpeg follows
         raise LogWriteError(f"cannot write the video: {said}", path=path) from error
     finally:
         with suppress(OSError):
@@ -112,7 +112,7 @@ def write_video(
 
 
 def _count_written(path: Path) -> int:
-    """How many pictures a video has; 0 for one that cannot be read. An encoder that fails at its end is silent."""
+    """How many pictures a video has; 0 if it cannot be read. An encoder that fails at the end reports no error."""
     import imageio_ffmpeg
 
     try:
@@ -125,7 +125,7 @@ def count_pictures(episodes: Sequence[Episode], fps: float, speed: float) -> int
     """How many pictures the video of *episodes* has.
 
     Raises:
-        CodecError: when that are more than a video can have.
+        CodecError: when there are more than a video can have.
 
     """
     total = sum(max(episode.seconds, 0.0) / speed * fps for episode in episodes)
@@ -170,7 +170,7 @@ def _renderer(model: Any, width: int, height: int) -> Any:
     model.vis.global_.offheight = max(height, model.vis.global_.offheight)
     try:
         return mujoco.Renderer(model, height, width)
-    except Exception as error:  # a missing OpenGL shows itself as nearly any error
+    except Exception as error:  # a missing OpenGL can raise nearly any error
         how = os.environ.get("MUJOCO_GL", "")
         raise CodecError(
             f"MuJoCo cannot draw here with MUJOCO_GL={how or '(not set)'} ({type(error).__name__}: {error}); "

@@ -63,10 +63,10 @@ class Score(NamedTuple):
 
     Attributes:
         log: its name.
-        value: NaN where it has none, and where it is none, as of a training that diverged.
-        seed: of its metadata, as text; empty for none.
-        task: of its metadata; empty for none.
-        error: why it has no score, as it lacks a column; such a log is left out.
+        value: NaN if the log has no score, or if the score itself is NaN, as for a training that diverged.
+        seed: the seed in its metadata, as text; empty if there is none.
+        task: the task in its metadata; empty if there is none.
+        error: why it has no score, such as a missing column; such a log is left out.
 
     """
 
@@ -85,10 +85,10 @@ class Comparison:
         score: the expression.
         center: how the scores of several logs are combined.
         tolerance: the accepted loss, as the user wrote it.
-        new_scores, old_scores: of each log that has one.
-        left_out: the scores of the others, new and old.
-        tasks: how many tasks the logs are of; the center is over all of them.
-        matched: whether both sides have the same seeds, one log for each.
+        new_scores, old_scores: the scores of the logs that have one.
+        left_out: the scores of the other logs, new and old.
+        tasks: the number of tasks in the logs; the center is over all of them.
+        matched: whether both sides have the same seeds, with one log each.
         paired: whether the interval is over the differences of logs with the same seed.
         new, old: the center of the scores.
         low, high: the 95 % interval of new minus old; NaN with a single log of a task on one side.
@@ -149,8 +149,8 @@ def compare(
     """Compare scores, one for each log (seed); see `trainlog.statistics.compare` for the interval.
 
     Raises:
-        StatisticsError: when no log of a side has a score, when the two sides have different tasks, or when pairs are
-            wanted and the seeds do not match.
+        StatisticsError: when no log on a side has a score, when the two sides have different tasks, or when *paired* is
+            set and the seeds do not match.
 
     """
     left_new, left_old = (tuple(one for one in side if one.error) for side in (new, old))
@@ -165,8 +165,8 @@ def compare(
     tasks = sorted({one.task for one in new})
     if tasks != sorted({one.task for one in old}):
         only = sorted({one.task or "no task" for one in new} ^ {one.task or "no task" for one in old})
-        raise StatisticsError(f"the new logs and those of the baseline are of different tasks: {', '.join(only)}")
-    # In the order of their seeds, for pairs.
+        raise StatisticsError(f"the new logs and those of the baseline have different tasks: {', '.join(only)}")
+    # Sorted by seed, for pairs.
     new_side, old_side = (sorted(side, key=lambda one: one.seed) for side in (new, old))
     found = statistics.compare(_by_task(new_side, tasks), _by_task(old_side, tasks), center, paired=paired)
     low, high, difference = float(found.low), float(found.high), float(found.difference)
@@ -197,7 +197,7 @@ def compare(
 
 
 def _finite(scores: Sequence[Score], difference: float) -> bool:
-    # A robust center is finite beside an infinite score.
+    # A robust center is finite even with an infinite score.
     return bool(np.isfinite([*(one.value for one in scores), difference]).all())
 
 

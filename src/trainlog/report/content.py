@@ -1,4 +1,4 @@
-"""The content of a report, before it is written in any form."""
+"""The content of a report, independent of its format."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Content:
         checks: the verdict on each log; those of the baseline come last.
         logs: the facts of each new log that can be read.
         metrics: the names of all metrics, the most important first.
-        results: of every gate in every log that can be read, and of the score in new logs that have none.
-        comparison: with the baseline, if there is one.
+        results: the result of every gate in every log that can be read, and of the score in new logs without one.
+        comparison: the comparison with the baseline, if there is one.
         failures: parts of the report that could not be made.
         groups: the table of results: each metric of each group of logs.
         pictures: the figures, the most important first.
-        theme: of the figures.
-        width, height: of a figure, in pixels.
+        theme: the theme of the figures.
+        width, height: the size of a figure, in pixels.
 
     """
 
@@ -71,7 +71,7 @@ class Content:
 
     @property
     def passed(self) -> bool:
-        """Whether all logs are whole, all gates and the baseline are passed, and no part of the report is missing."""
+        """Whether all logs are whole, all gates and the baseline passed, and no part of the report is missing."""
         compared = self.comparison is None or self.comparison.passed
         logs = all(check.passed for check in self.checks)
         return compared and logs and not self.failures and all(result.passed for result in self.results)
@@ -98,11 +98,11 @@ def gather(
 ) -> Content:
     """Verify the logs, evaluate the gates, compare with the baseline, and make the figures.
 
-    A log that is damaged, empty, or lacks a column fails; everything else is made of the others.
+    A log that is damaged, empty, or lacks a column fails; the rest of the report is made from the other logs.
 
     Args:
         runs: the logs.
-        options: of the figures.
+        options: the options of the figures.
         unreadable: logs that could not be opened, see `trainlog.report.logs.open_runs`.
         requirements: conditions for every log.
         baseline: older logs to compare with; None for no comparison.
@@ -111,8 +111,8 @@ def gather(
             important metric, negative for a loss.
         paired: compare logs of the same seed with each other.
         fail_on: the mildest outcome of the comparison that fails.
-        title: of the report.
-        size: pixels of a figure.
+        title: the title of the report.
+        size: the size of a figure in pixels.
 
     Raises:
         ExpressionError: for an expression that cannot be parsed.
@@ -137,7 +137,7 @@ def gather(
             metrics = metrics_of(new, options)
             groups = results_of(groups_of(new, options), metrics, options)
             figures = pictures(new, options)
-    except NothingToDraw:  # which is no fault of the logs
+    except NothingToDraw:  # not a fault of the logs
         pass
     except PlotError as error:
         failures.append(Failure("figures", error.message))
@@ -155,7 +155,7 @@ def gather(
             figures[:0] = _with_baseline(main, new, old, options)
         except (PlotError, StatisticsError) as error:
             failures.append(Failure("baseline", error.message))
-    # A metric without any finite value is in no figure, and the first that one must hear of.
+    # A metric without finite values is in no figure, but is the first that the reader must see.
     facts = tuple(facts_of(run, [*([] if options.y else undrawn_metrics(new)[1]), *metrics]) for run in new)
     return Content(
         title=title or title_of(new, f"{len(checks) - len(old_checks)} logs"),
@@ -174,7 +174,7 @@ def gather(
 
 
 def _names(logs: Sequence[LogFacts]) -> tuple[str, ...]:
-    """The names of the metrics of all logs, in an order that fits that of each."""
+    """The names of the metrics of all logs, in an order that agrees with that of each log."""
     names: list[str] = []
     for log in logs:
         place = 0
@@ -188,7 +188,7 @@ def _names(logs: Sequence[LogFacts]) -> tuple[str, ...]:
 
 
 def _judge(gate: Gate, run: Run) -> GateResult:
-    """The result of a gate; one that cannot be evaluated in this log, as it lacks a column, is not passed."""
+    """The result of a gate, which fails if it cannot be evaluated in this log, for example without its column."""
     try:
         return judge(gate, run)
     except ExpressionError as error:
@@ -196,7 +196,7 @@ def _judge(gate: Gate, run: Run) -> GateResult:
 
 
 def _first_line(error: ExpressionError) -> str:
-    """The message without the lines that point at the place."""
+    """The message without the lines that show the position."""
     return str(error).partition("\n")[0]
 
 
@@ -215,7 +215,7 @@ def _default_score(metric: Metric) -> Gate:
     try:
         return Gate.of(f"{sign}mean({kind}{name_of(metric.key)}[-10%:])")
     except ExpressionError as error:
-        raise StatisticsError(f"give a score to compare, as the main metric has none: {_first_line(error)}") from None
+        raise StatisticsError(f"give a score to compare; the main metric has none: {_first_line(error)}") from None
 
 
 def _with_baseline(metric: Metric, new: Sequence[Run], old: Sequence[Run], options: PlotOptions) -> list[Picture]:

@@ -52,12 +52,12 @@ def _nan_if_empty(function: Callable[[Floats], Any]) -> Callable[[Floats], float
 
 
 def _nan_if_nan(function: Callable[[Floats], Any]) -> Callable[[Floats], float]:
-    """Make *function* return NaN for a column with a NaN, which is neither true nor false."""
+    """Make *function* return NaN for a column with a NaN, because NaN is neither true nor false."""
     return lambda values: math.nan if np.isnan(values).any() else float(function(values))
 
 
 def _smooth(values: Floats, window: int) -> Floats:
-    """The moving average, in which values that are not finite count: a window with a NaN has no mean."""
+    """The moving average, including values that are not finite: a window with a NaN has no mean."""
     means = np.nan_to_num(moving_average(values, window))
     for odd, places in ((math.nan, np.isnan(values)), (math.inf, values == math.inf), (-math.inf, values == -math.inf)):
         if places.any():
@@ -95,7 +95,7 @@ class GateResult:
     Attributes:
         gate: the expression.
         log: the log's name.
-        passed: whether it is true; False when a compared value is NaN, also one of a column.
+        passed: whether it is true; False when a compared value is NaN, even a single one in a column.
         measured: the compared expressions with their values.
         error: why it cannot be evaluated in this log, such as a column that the log lacks.
 
@@ -126,7 +126,7 @@ class Gate:
         """Parse *text*.
 
         Raises:
-            ExpressionError: when it is no expression, or has an unknown function.
+            ExpressionError: when it is not an expression, or has an unknown function.
 
         """
         tree = parse(text)
@@ -152,7 +152,7 @@ def judge(gate: Gate, run: Run) -> GateResult:
     """Evaluate a condition in a log.
 
     Raises:
-        ExpressionError: for an unknown column, for what cannot be computed, and when it is no condition.
+        ExpressionError: for an unknown column, when it cannot be computed, and when it is not a condition.
 
     """
     evaluation = _Evaluation(gate.text, run)
@@ -165,7 +165,7 @@ def measure(score: Gate, run: Run) -> float:
     """Evaluate a score in a log.
 
     Raises:
-        ExpressionError: for an unknown column, for what cannot be computed, and when it is no number.
+        ExpressionError: for an unknown column, when it cannot be computed, and when it is not a number.
 
     """
     evaluation = _Evaluation(score.text, run)
@@ -222,7 +222,7 @@ class _Evaluation:
         """Both values as numbers; two columns must have the same length."""
         if isinstance(one, np.ndarray) and isinstance(two, np.ndarray) and len(one) != len(two):
             raise self.fail(node, f"these columns have {len(one):,} and {len(two):,} values")
-        return np.float64(one), np.float64(two)  # of columns too: NumPy does not subtract truth values
+        return np.float64(one), np.float64(two)  # also for columns: NumPy does not subtract truth values
 
     def _compare(self, node: ast.Compare) -> Value:
         result: Value = True
@@ -263,7 +263,7 @@ class _Evaluation:
         if columns.parts(name):
             raise self.fail(node, f"the values of {name!r} are lists, which cannot be compared")
         if not columns.is_number(name):
-            raise self.fail(node, f"{name!r} is no column of numbers")
+            raise self.fail(node, f"{name!r} is not a column of numbers")
         return columns.numbers(name)[columns.present(name)]
 
     def _call(self, name: str, arguments: list[ast.expr]) -> Value:
@@ -287,7 +287,7 @@ class _Evaluation:
         return float(np.quantile(value, number)) if len(value) else math.nan
 
     def _events(self, node: ast.expr) -> Floats:
-        """The times of the events of a type, such as falls; no event is no error."""
+        """The times of the events of a type, such as falls; no events is not an error."""
         if not isinstance(node, ast.Name) or node.id[0] not in "\"'`":
             raise self.fail(node, 'events takes the type of the events in quotes, as in events("fall")')
         return self.run.events().get(node.id[1:-1], np.empty(0))
@@ -306,7 +306,7 @@ class _Evaluation:
         share = node.value if isinstance(node, ast.Constant) and isinstance(node.value, Share) else None
         number = self._one_number(node) if share is None else share * length / 100
         if share is not None and math.isfinite(number):
-            # At least one value, so that the last 10 % of a short column are not nothing.
+            # At least one value, so that the last 10 % of a short column are not empty.
             return int(math.copysign(math.ceil(abs(number)), number))
         if not number.is_integer():  # nor are NaN and infinities
             raise self.fail(node, "a place in a column is a whole number, or a share such as 10%")

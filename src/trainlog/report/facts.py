@@ -25,7 +25,7 @@ class MetricFacts:
     Attributes:
         count: the number of logged values.
         odd: how many of them are NaN or infinite. The statistics ignore those, and are NaN without finite values.
-        first, last, lowest, highest, mean, std: of the finite values.
+        first, last, lowest, highest, mean, std: statistics of the finite values.
         final: the mean of the last tenth.
         values: float64, shape (count,).
 
@@ -66,12 +66,12 @@ class LogFacts:
     """A log.
 
     Attributes:
-        name: as in legends.
+        name: its name, as in legends.
         meta: the strings and numbers of its metadata.
         frames: the number of frames of each kind.
         duration: time of the last frame, in seconds.
-        metrics: by name; of several types of episodes each has its own, as ``return (evaluation)``.
-        end: how the run ended, by its own word; empty where it does not say.
+        metrics: the metrics by name; with several types of episodes one for each, such as ``return (evaluation)``.
+        end: how the run ended, according to its log; empty if it does not say.
 
     """
 
@@ -106,7 +106,7 @@ def facts_of(run: Run, metrics: Sequence[Metric]) -> LogFacts:
 
 
 def values_of(run: Run, metric: Metric) -> dict[str, Floats]:
-    """The logged values of a metric, with NaN, by its name; those of each of several types of episodes by another."""
+    """The logged values of a metric, with NaN, by its name; with several types of episodes, by the name of each."""
     if metric.key not in run.columns(metric.kind).table:
         return {}
     points = run.points(metric, "time")

@@ -56,7 +56,7 @@ details { margin: 1rem 0; } summary { cursor: pointer; font-size: 1.05rem; }
 _COLORS: Final = {"light": ("#00794d", "#b3261e"), "dark": ("#2fc79a", "#ff8a7a")}
 _SHARE: Final = 2 / 3
 _BEHAVIOR: Final = ("trajectory", "states")  # names of figures
-_MAX_OPEN: Final = 8  # single figures that are not folded
+_MAX_OPEN: Final = 8  # single figures that are not collapsed
 
 
 def html(content: Content) -> str:
@@ -86,7 +86,7 @@ def html(content: Content) -> str:
 
 
 def _colors(theme: str) -> str:
-    """The colours of the page as variables of CSS."""
+    """The colours of the page as CSS variables."""
     own = find_theme(theme)
     colors = {name: getattr(own, name) for name in ("background", "text", "muted", "grid")}
     colors |= dict(zip(("good", "bad"), _COLORS[theme], strict=True))
@@ -94,7 +94,7 @@ def _colors(theme: str) -> str:
 
 
 def _recolor(drawn: Theme, wanted: Theme) -> str:
-    """Rules that give figures the colours of another theme: CSS is stronger than the attributes of SVG."""
+    """Rules that give figures the colours of another theme: CSS overrides the attributes of SVG."""
     names = ("background", "text", "muted", "grid", "axis", "missing")
     pairs = [(getattr(drawn, name), getattr(wanted, name)) for name in names]
     pairs += list(zip(drawn.palette, wanted.palette, strict=True))
@@ -136,7 +136,7 @@ def _gates(content: Content) -> Iterator[str]:
 
 
 def _figures(content: Content) -> Iterator[str]:
-    """The sheet and the most important figures, and the others folded, by group."""
+    """The sheet and the most important figures; the others are collapsed, by group."""
     loose = [picture for picture in content.pictures if not picture.group]
     sheets = [picture for picture in loose if not picture.blocks]
     behavior = [picture for picture in loose if picture.name in _BEHAVIOR]
@@ -166,7 +166,7 @@ def _figure(picture: Picture, content: Content) -> str:
     share = 1.0 if not picture.blocks else _SHARE
     figure, texts = picture.figure, [picture.title]
     if isinstance(figure, Chart):
-        # Below the figure there is room for what its legend and its caption would cut.
+        # Below the figure there is room for text that its legend and its caption would cut.
         bands = [mark.label for mark in figure.marks if isinstance(mark, Band) and mark.label]
         texts += [f"band: {label}" for label in dict.fromkeys(bands)]
         texts += [figure.caption] if figure.caption else []

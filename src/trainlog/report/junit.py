@@ -11,7 +11,7 @@ __all__ = ["junit"]
 
 
 def junit(content: Content) -> str:
-    """Render the document, as the schemas of Jenkins' xUnit plugin and of GitLab have it."""
+    """Render the document, according to the schemas of Jenkins' xUnit plugin and of GitLab."""
     cases: list[tuple[str, str, str | None]] = [
         ("log", one.log, None if one.passed else f"{one.verdict}: {'; '.join(one.problems)}") for one in content.checks
     ]

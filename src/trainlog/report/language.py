@@ -32,7 +32,7 @@ _TOKENS: Final = re.compile(
     |(?P<other>.)""",
     re.VERBOSE,
 )
-# Groups of _TOKENS that are a value, and what Python parses in their place.
+# Groups of _TOKENS that are a value, and the text that Python parses in their place.
 _OPERANDS: Final = {"share": "0", "number": "0", "column": "_", "name": "_"}
 # Kinds of open brackets: "call" is a "(" after a name, and ":" is a "[" that has its colon.
 _CLOSING: Final = {"(": ")", "call": ")", "[": "]", ":": "]"}
@@ -83,20 +83,20 @@ def parse(expression: str) -> ast.expr:
 
     Returns:
         The tree. ``col_offset`` and ``end_col_offset`` of each node count the characters of *expression*, from 0;
-        line numbers mean nothing. The ``id`` of a name is as written, with quotes if it has any. The ``value`` of a
+        line numbers are meaningless. The ``id`` of a name is as written, with quotes if it has any. The ``value`` of a
         constant is a float, or a `Share`, which occurs only as a bound of a part of a column.
 
     Raises:
-        ExpressionError: when it is no expression of the language; it has the column.
+        ExpressionError: when it is not an expression of the language; it has the column.
 
     """
     if len(expression) > _MAX_LENGTH:
         raise fail(expression[:60], 0, f"an expression has at most {_MAX_LENGTH:,} letters, not {len(expression):,}")
     tokens = [token for token in _TOKENS.finditer(expression) if token.lastgroup != "space"]
     _check(expression, tokens)
-    # Each token has a line of its own, so that a line number tells which token it is, and so that two tokens never
-    # become one, such as the number and the keyword of "1or 2". Names and numbers are replaced, so that they are never
-    # a keyword of Python, nor a literal that Python limits or warns of.
+    # Each token has a line of its own, so that a line number identifies the token, and so that two tokens never become
+    # one, such as the number and the keyword of "1or 2". Names and numbers are replaced, so that they are never a
+    # keyword of Python, nor a literal that Python limits or warns about.
     python = "\n".join(_OPERANDS.get(str(token.lastgroup), token[0]) for token in tokens)
     try:
         tree = ast.parse(f"(\n{python}\n)", mode="eval").body
@@ -119,7 +119,7 @@ def parse(expression: str) -> ast.expr:
 
 
 def _check(expression: str, tokens: Sequence[re.Match[str]]) -> None:
-    """Check the limits, and that each token may follow the one before.
+    """Check the limits, and that each token can follow the previous one.
 
     `ast.parse` would find most of these errors as well. But its messages, and the places that they point at, differ
     between versions of Python; and it accepts tuples, lists, and steps of slices.
@@ -132,7 +132,7 @@ def _check(expression: str, tokens: Sequence[re.Match[str]]) -> None:
         message = f"an expression has at most {_MAX_TOKENS} names, numbers and signs"
         raise fail(expression, tokens[_MAX_TOKENS].start(), message)
     brackets: list[str] = []  # the open ones
-    prefixes = 0  # how many prefix operators stand directly before this token
+    prefixes = 0  # how many prefix operators are directly before this token
     before, after_name, after_value = "", False, False
     for token in tokens:
         text = "call" if token[0] == "(" and after_name else token[0]
@@ -176,4 +176,4 @@ def _number(expression: str, token: re.Match[str]) -> float:
     try:
         return Share(re.sub(r"[\s%]", "", token[0])) if token.lastgroup == "share" else float(token[0])
     except ValueError:
-        raise fail(expression, token.start(), f"{token[0]!r} is no number") from None
+        raise fail(expression, token.start(), f"{token[0]!r} is not a number") from None

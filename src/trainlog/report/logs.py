@@ -1,4 +1,4 @@
-"""The logs of a report: which of them can be read, and what is wrong with the others."""
+"""The logs of a report: which ones can be read, and what is wrong with the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainlog.plot.run import log_names
 __all__ = ["LogCheck", "Verdict", "check", "open_runs"]
 
 Verdict = Literal["whole", "damaged", "empty", "unreadable"]
-_MAX_PROBLEMS = 5  # of a log that are named
+_MAX_PROBLEMS = 5  # problems of a log that are listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class LogCheck:
 
     Attributes:
         log: its name.
-        verdict: ``whole``; ``damaged``, where the other frames count; ``empty``, without any frame; or ``unreadable``.
+        verdict: ``whole``; ``damaged``, where the other frames still count; ``empty``, without frames; or
+            ``unreadable``.
         problems: sentences; empty for a whole log.
 
     """
@@ -41,7 +42,7 @@ class LogCheck:
 
 
 def open_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LogCheck]]:
-    """Open logs; those that cannot be opened are the second list.
+    """Open logs; the second list has those that cannot be opened.
 
     Args:
         paths: see `trainlog.find_logs.find_logs`.
@@ -57,7 +58,7 @@ def open_runs(paths: Sequence[Path]) -> tuple[list[Run], list[LogCheck]]:
 
 
 def check(run: Run) -> LogCheck:
-    """Read all of a log, and verify it."""
+    """Read a whole log, and verify it."""
     try:
         verdict = run.reader.verify()
         rows = sum(run.columns(kind).table.rows for kind in Kind)

@@ -35,7 +35,7 @@ def markdown(content: Content, files: Sequence[str], images: str | None = None) 
     """Render the report as GitHub-flavoured Markdown.
 
     Args:
-        content: of the report.
+        content: the content of the report.
         files: paths of the figures, relative to the folder of the report.
         images: the address of the published folder, to show the most important figures; a comment cannot contain
             pictures itself.

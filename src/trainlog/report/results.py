@@ -37,10 +37,10 @@ class Result:
     """A metric of a group of logs.
 
     Attributes:
-        metric: its name, with the type of the episodes where there are several.
-        group: its name, as in legends; empty for all logs.
+        metric: the name of the metric, with the type of the episodes if there are several.
+        group: the name of the group, as in legends; empty for all logs.
         runs: how many logs have a finite value.
-        tasks: how many tasks they are of, see `trainlog.plot.options.tasks_note`.
+        tasks: how many tasks these logs have, see `trainlog.plot.options.tasks_note`.
         center: how the logs are combined.
         value: the center of the means of the last tenth of each log.
         low, high: the 95 % interval of the center; NaN with a single run of a task.
@@ -60,7 +60,7 @@ class Result:
 def results_of(groups: Sequence[Group], metrics: Sequence[Metric], options: PlotOptions) -> tuple[Result, ...]:
     """The results of *groups* of logs; a log that lacks a metric is left out, and not counted.
 
-    Where the options normalise scores, these are the reward, or else the first metric; its name says so.
+    If the options normalise scores, this applies to the reward, or else to the first metric, whose name says so.
 
     Raises:
         PlotError: when the options have no scores for a task.
@@ -114,7 +114,7 @@ def csv_table(results: Sequence[Result]) -> str:
 
 
 def latex_table(results: Sequence[Result], caption: str) -> str:
-    """A ``table`` environment with the rules of booktabs: a row for each metric, a column for each group."""
+    """A ``table`` environment with booktabs rules: a row for each metric, a column for each group."""
     groups = list(dict.fromkeys(result.group for result in results))
     cells = {(result.metric, result.group): result for result in results}
     lines = [
@@ -137,4 +137,4 @@ def latex_table(results: Sequence[Result], caption: str) -> str:
 def _latex(text: str) -> str:
     plain = printable(" ".join(text.split()))
     escaped = re.sub(r"[&%$#_{}\\~^<>|−∞]", lambda match: (_LATEX | _LATEX_MORE)[match[0]], plain)
-    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped  # which \\\\ before it would take
+    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped  # an argument of the \\\\ before it

@@ -1,4 +1,4 @@
-"""The tables of a report as text, for all of its formats."""
+"""The tables of a report as text, for all formats."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def baseline_sentence(one: Comparison) -> str:
 
 
 def _verdict(one: Comparison) -> str:
-    """The outcome as a sentence, which claims what the interval shows, and no more."""
+    """The outcome as a sentence that claims only what the interval shows."""
     tolerance = f"the tolerance of {one.tolerance}"
     if one.outcome == "worse":
         if not one.finite:
@@ -101,7 +101,7 @@ def _verdict(one: Comparison) -> str:
 
 
 def _span(one: Comparison, low: float, high: float) -> str:
-    """Two amounts in percent, or in points where the old score is 0."""
+    """Two amounts in percent, or in points if the old score is 0."""
     low_percent, high_percent = one.percent(low), one.percent(high)
     if np.isnan(low_percent):
         return f"{human(low)} to {human(high)}"
@@ -171,9 +171,9 @@ def metric_rows(content: Content) -> Iterator[Row]:
         curve = sparkline(found[0].values)
         odd = sum(one.odd for one in found)
         note = f" ({odd:,} not finite)" if odd else ""
-        known = [one for one in found if math.isfinite(one.first)] or found  # what others lack, the note says
+        known = [one for one in found if math.isfinite(one.first)] or found  # the note counts the others
         first = float(np.mean([one.first for one in known]))
-        finals = [one.final for one in found]  # one that ends as NaN makes the mean NaN
+        finals = [one.final for one in found]  # a log that ends as NaN makes the mean NaN
         final = human(float(np.mean(finals)))
         ends = [value for value in finals if math.isfinite(value)]
         if len(found) > 1 and ends:

@@ -30,13 +30,13 @@ def write_report(
     """Write the report in all its forms, the table of results and the figures; see docs/ci.md for the files.
 
     Args:
-        content: of the report.
-        folder: where to; it is created.
-        formats: of the figures.
+        content: the content of the report.
+        folder: the folder for the files; it is created.
+        formats: the formats of the figures.
         images: see `trainlog.report.markdown.markdown`.
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
         LogWriteError: when a file cannot be written.
@@ -80,7 +80,7 @@ def write_report(
 def csv_of(picture: Picture) -> Iterator[bytes]:
     """Yield the numbers of *picture* as CSV in UTF-8: the curve, its x values, its y values.
 
-    Columns that a curve does not have are empty, a NaN is ``nan``.
+    Columns that a curve does not have are empty; NaN is written as ``nan``.
     """
     columns = dict.fromkeys(name for block in picture.blocks for name in block.columns)
     yield _rows([["curve", *columns]])

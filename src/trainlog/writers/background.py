@@ -27,22 +27,22 @@ __all__ = ["Background", "Policy", "check_queue"]
 
 Policy = Literal["block", "drop_oldest", "spill"]
 
-_PAUSE: Final = 0.001  # seconds between two looks if there is room in the queue
-_LONGEST_PAUSE: Final = 1.0  # between two attempts to write a frame that the system refuses
+_PAUSE: Final = 0.001  # seconds between two checks for room in the queue
+_LONGEST_PAUSE: Final = 1.0  # seconds between two attempts to write a frame that the system refuses
 
-_LENGTH: Final = struct.Struct("<Q")  # of a frame in the temporary file
+_LENGTH: Final = struct.Struct("<Q")  # the length of a frame in the temporary file
 
 
 class Background(Writer):
     """Writes in a thread of its own; ``write`` only copies the frame into a queue.
 
     Frames in the queue are lost when the process is killed. The FLOG writer is fast and durable without it. An error
-    of the thread is raised by the next call. A frame that the other writer refuses by an `OSError` stays in the queue,
-    and is tried again; one that it cannot hold is left out, and counted. ``close`` warns of frames that were lost.
+    in the thread is raised by the next call. A frame that the other writer refuses with an `OSError` stays in the queue
+    and is retried; a frame that it cannot hold is left out, and counted. ``close`` warns about frames that were lost.
 
     ``close`` writes an event, which ``trainlog info`` shows. Its ``type`` is ``background``; it has ``calls``,
-    ``mean_us`` and ``max_us`` (the duration of a call of ``write``), ``dropped`` and ``failed`` (frames of each kind)
-    and ``spilled`` (how many frames).
+    ``mean_us`` and ``max_us`` (the duration of a call to ``write``), ``dropped`` and ``failed`` (frames of each kind)
+    and ``spilled`` (the number of frames).
 
     Attributes:
         dropped: frames that were dropped, by kind.
@@ -55,11 +55,11 @@ class Background(Writer):
         """Start the thread.
 
         Args:
-            writer: where to.
+            writer: the writer that the frames go to.
             size: how many frames the queue holds.
             policy: what happens to a frame when the queue is full. ``block``: the call waits. ``drop_oldest``: the
                 oldest frame of the queue is dropped, and counted. ``spill``: the frame goes through a temporary file;
-                when that cannot be written either, the frame is dropped, and counted.
+                if that cannot be written either, the frame is dropped, and counted.
 
         Raises:
             ValueError: for a *size* below 1, or another policy.
@@ -71,7 +71,7 @@ class Background(Writer):
         self.keeps_run_state = writer.keeps_run_state
         self._size = size
         self._policy: Policy = policy
-        # No Condition: its methods are Python, and an exception of a signal handler would leave them locked.
+        # Not a Condition: its methods are Python code, and an exception from a signal handler would leave it locked.
         self._lock = threading.RLock()
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._ended = threading.Lock()  # locked by the thread when it ends
@@ -79,7 +79,7 @@ class Background(Writer):
         self._spill = _SpillFile()
         self._late: deque[Frame] = deque()  # on their way to the temporary file
         self._is_changing = False
-        self._busy = False  # the thread has a frame; set before that is taken from where it was
+        self._busy = False  # the thread has a frame; set before the frame leaves the queue
         self._error: Exception | None = None
         self._closing = self._has_reported = self._closed = False
         self._pid = os.getpid()
@@ -103,7 +103,7 @@ class Background(Writer):
             time.sleep(_PAUSE)
             self._raise_error()
         self._wake.put(None)
-        if frame.kind == RUN_STATE:  # which is no call of the training
+        if frame.kind == RUN_STATE:  # not a call of the training loop
             return
         self._last_time = frame.time
         duration = time.perf_counter_ns() - start
@@ -116,11 +116,11 @@ class Background(Writer):
         self._writer.check(frame)
 
     def _enqueue(self, frame: Frame) -> bool:
-        """Put *frame* where the thread finds it; False when there is no room."""
+        """Put *frame* where the thread finds it; returns False when there is no room."""
         with self._lock:
             if self._closing:
                 raise ClosedLog("this log was closed")
-            if self._is_changing:  # a signal handler interrupted this very method, and cannot wait for room
+            if self._is_changing:  # called from a signal handler that interrupted this method, and cannot wait
                 (self._late if self._late or self._spill.frames else self._queue).append(frame)
                 return True
             self._is_changing = True
@@ -164,7 +164,7 @@ class Background(Writer):
             self._ended.acquire()
 
     def _write_all(self) -> None:
-        """Write what there is and what comes, until this writer is closed."""
+        """Write the frames that are queued and those that follow, until this writer is closed."""
         while True:
             with self._lock:
                 self._busy = True
@@ -188,13 +188,13 @@ class Background(Writer):
         try:
             return self._spill.get()
         except (OSError, EOFError, pickle.UnpicklingError) as error:
-            self.dropped[Kind(0)] += self._spill.frames  # of kinds that nobody knows any more
+            self.dropped[Kind(0)] += self._spill.frames  # their kinds are lost
             self._error = error
             self._spill.clear()
             return None
 
     def _write(self, frame: Frame) -> None:
-        """Write *frame*, again and again while the system refuses it, but once more only when this writer is closed."""
+        """Write *frame*, retrying while the system refuses it; once this writer is closed, only one more time."""
         pause = _PAUSE
         while True:
             closing = self._closing
@@ -210,12 +210,12 @@ class Background(Writer):
                 pause = min(2 * pause, _LONGEST_PAUSE)
             except Exception as error:  # noqa: BLE001 - raised by the next call
                 self._error = error
-                if not isinstance(error, Warning):  # one that was made an error: the frame is kept or written
+                if not isinstance(error, Warning):  # with a warning raised as an error, the frame is kept or written
                     self.failed[frame.kind] += 1
                 return
 
     def _pause(self, seconds: float) -> None:
-        """Wait until there is news, which may be just a frame, or for so long."""
+        """Wait until there is something to do, for at most *seconds*."""
         with contextlib.suppress(Empty):
             self._wake.get(timeout=seconds)
 
@@ -227,7 +227,7 @@ class Background(Writer):
     def flush(self) -> None:
         """Wait until the queue is empty, and flush the other writer; raises the error of an earlier frame.
 
-        A signal handler that interrupts a call of this writer does not wait.
+        A signal handler that interrupts a call to this writer does not wait.
         """
         if self._pid == os.getpid() and not self._closed and not self._interrupts():
             wait_until(self._is_idle)
@@ -239,7 +239,7 @@ class Background(Writer):
         return not (self._queue or self._spill.frames or self._late or self._busy) or self._ended.locked()
 
     def _is_free(self) -> bool:
-        """Whether no other thread holds a lock that is needed to write, not even one that has been ended."""
+        """Whether no other thread, alive or ended, holds a lock that is needed to write."""
         for lock in (self._lock, self.lock):
             if lock is not None:
                 if not lock.acquire(blocking=False):
@@ -257,8 +257,8 @@ class Background(Writer):
     def close(self) -> None:
         """Write the queue and the final event, and close the other writer.
 
-        May be called again, and goes on where an exception of the caller ended it. When a signal handler calls it that
-        interrupts a call of this writer, the rest is left to the next ``close``, or to the exit of the interpreter.
+        Can be called again, and continues where an exception interrupted it. When it is called by a signal handler that
+        interrupts a call to this writer, the rest is left to the next ``close``, or to the exit of the interpreter.
         """
         if not self._closed:
             self._closing = True
@@ -266,7 +266,7 @@ class Background(Writer):
                 if self._interrupts():
                     return
                 self._wake.put(None)
-                if threading.current_thread() is self._thread:  # which a finalizer interrupted
+                if threading.current_thread() is self._thread:  # called by a finalizer that interrupted the thread
                     self._write_all()
                 else:
                     wait_until(self._ended.locked)
@@ -286,7 +286,7 @@ class Background(Writer):
         self._raise_error()
 
     def _warn_of_lost(self) -> None:
-        """Say what the final event says, which may be lost as well."""
+        """Warn about lost frames; the final event says the same, but can be lost as well."""
         if self._pid != os.getpid():
             return
         for count, why in ((self.dropped.total(), "the queue was full"), (self.failed.total(), "of errors")):
@@ -311,7 +311,7 @@ class Background(Writer):
         try:
             self._writer.write(Frame(self._last_time, Kind.EVENT, event))
             self._has_reported = True
-        except Exception as error:  # noqa: BLE001 - raised by close, when the other writer is closed
+        except Exception as error:  # noqa: BLE001 - raised by close, after the other writer is closed
             self._has_reported = True
             self._error = self._error or error
         except BaseException:
@@ -320,7 +320,7 @@ class Background(Writer):
 
 
 def check_queue(size: int, policy: str) -> None:
-    """Raise ValueError or TypeError when there is no such queue."""
+    """Raise ValueError or TypeError for an invalid *size* or *policy*."""
     if not isinstance(size, SupportsIndex):
         raise TypeError(f"size is the number of frames in the queue, a whole number, not {size!r}")
     if operator.index(size) < 1:
@@ -332,17 +332,17 @@ def check_queue(size: int, policy: str) -> None:
 class _SpillFile:
     """Frames in a temporary file, first in, first out.
 
-    Its places are its own: a forked child shares the position of an open file.
+    It keeps its own offsets, because a forked child shares the position of an open file.
 
     Attributes:
-        frames: how many.
+        frames: the number of frames in the file.
 
     """
 
     def __init__(self) -> None:
         self.frames = 0
         self._file: BinaryIO | None = None
-        self._start = self._end = 0  # of the frames in the file
+        self._start = self._end = 0  # offsets of the frames in the file
 
     @property
     def _descriptor(self) -> int:
@@ -393,8 +393,8 @@ class _SpillFile:
 def _temporary_file() -> BinaryIO:
     """A file without a name.
 
-    `tempfile` looks for its folder under a lock, which stays locked when Ctrl-C comes right behind it: the next call
-    would wait for ever.
+    `tempfile` looks for its folder under a lock, which stays locked when Ctrl-C comes at the wrong moment; the next
+    call would wait forever.
     """
     folders = [os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")] + ["/tmp", "/var/tmp", "."]
     name = f"trainlog-{os.urandom(8).hex()}"

@@ -1,4 +1,4 @@
-"""Tee writes to several writers, Nowhere to none, ForwardingWriter to another one, Every one of every n frames."""
+"""Tee writes to several writers, Nowhere to none, ForwardingWriter to another one; Every writes every n-th frame."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from trainlog.model import Frame, Kind, KindLike
 __all__ = ["Every", "ForwardingWriter", "Nowhere", "Tee", "first_to_drop", "snapshot"]
 
 _IMMUTABLE: Final = frozenset([float, int, bool, str, bytes, type(None)])
-_DEPTH: Final = 300  # of lists and maps
+_DEPTH: Final = 300  # nesting of lists and maps
 
 
 def first_to_drop(frames: Iterable[Frame]) -> int | None:
-    """Which of the waiting *frames* is dropped for want of room; None for none of them.
+    """The index of the waiting frame to drop when there is no more room; None if none can be dropped.
 
-    It is the oldest that is no rewind: without those, frames would count that training has replaced. Of two rewinds
-    with nothing between them, the one to the earlier step says what both do.
+    It is the oldest frame that is not a rewind: without the rewinds, frames that training has replaced would count. Of
+    two rewinds with nothing between them, the one to the earlier step has the effect of both.
     """
     rewinds: list[Frame] = []
     for frame in frames:
@@ -96,7 +96,7 @@ class Nowhere(Writer):
 
 
 class ForwardingWriter(Writer):
-    """Another writer, of which a subclass changes how frames are written; all else is handed on, its lock as well."""
+    """Wraps another writer. A subclass changes how frames are written; everything else, with its lock, is forwarded."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -128,9 +128,9 @@ class Every(ForwardingWriter):
     """Writes one of every *n* frames of a kind, beginning with the first, and all frames of other kinds.
 
     Args:
-        writer: where to.
+        writer: the writer that the frames go to.
         n: 1 for every frame.
-        kind: the kind that is thinned; None for every kind, each counted separately.
+        kind: the kind that is thinned out; None means every kind, each counted separately.
 
     """
 
@@ -155,8 +155,8 @@ class Every(ForwardingWriter):
 def snapshot(value: Any, left: int = _DEPTH) -> Any:
     """Copy *value*: simulators and trainers change their arrays, tensors and queues in place at the next step.
 
-    What cannot be copied, and what is nested deeper than any log holds, is given back as it is: the other writer raises
-    a better error.
+    Values that cannot be copied, or are nested deeper than a log can hold, are returned as they are, because the other
+    writer raises a better error.
     """
     if type(value) in _IMMUTABLE or not left:
         return value
@@ -175,5 +175,5 @@ def snapshot(value: Any, left: int = _DEPTH) -> Any:
             return np.array(value)
     try:
         return value.detach().clone() if is_tensor and hasattr(value, "detach") else copy.deepcopy(value)
-    except Exception:  # noqa: BLE001 - what belongs to others may raise anything
+    except Exception:  # noqa: BLE001 - third-party objects can raise anything
         return value

@@ -21,7 +21,7 @@ _Clock = Callable[[], float]
 
 
 class _Kept(NamedTuple):
-    """A frame, which of all it is, counted from 1, and by how many seconds times went on until then."""
+    """A frame, its number among all recorded ones, from 1, and the seconds that had elapsed at that point."""
 
     number: int
     elapsed: float
@@ -31,9 +31,9 @@ class _Kept(NamedTuple):
 class KeepLast:
     """A ring buffer of frames: every physics step costs a copy in memory, and nothing is written until `write`.
 
-    `write` puts the frames that are kept into the log by one system call, behind them an event that says why, and
-    empties the buffer. It is called for you when a frame holds a NaN or an infinity, and when an exception ends the
-    ``with`` block. What is not written is lost with the process, which is what this is for.
+    `write` puts the kept frames into the log with one system call, followed by an event that says why, and empties the
+    buffer. It is called automatically when a frame holds a NaN or an infinity, and when an exception ends the ``with``
+    block. Frames that are not written are lost with the process, by design.
     """
 
     def __init__(
@@ -46,23 +46,23 @@ class KeepLast:
         kind: KindLike = Kind.CREATURE,
         on_nan: bool = True,
     ) -> None:
-        """Begin with nothing.
+        """Create an empty buffer.
 
         Args:
-            writer: where to.
+            writer: the writer that the frames go to.
             clock: the time of frames without one, in seconds.
-            seconds: keep the frames of the last so many seconds, by their times. Where these step back, as simulated
-                time does at a reset, they go on from there.
-            frames: keep the last so many frames. One of the two is needed, both may be given.
-            kind: of the frames.
-            on_nan: write when a frame holds a NaN or an infinity and the one before it did not.
+            seconds: keep the frames of the last N seconds, by their times. When the times step back, as simulated time
+                does at a reset, counting continues from there.
+            frames: keep the last N frames. At least one of the two limits is required.
+            kind: the kind of the frames.
+            on_nan: write when a frame holds a NaN or an infinity and the frame before it did not.
 
         Raises:
-            ValueError: when neither limit is given, or one is not more than 0.
+            ValueError: when neither limit is given, or one is not greater than 0.
 
         """
         if seconds is None and frames is None:
-            raise ValueError("say how many seconds or frames are to be kept")
+            raise ValueError("give the number of seconds or frames to keep")
         if (seconds is not None and not seconds > 0) or (frames is not None and frames < 1):
             raise ValueError(f"the limit is more than 0 seconds, or at least 1 frame, not {seconds!r} and {frames!r}")
         self._writer = writer
@@ -71,14 +71,14 @@ class KeepLast:
         self._kind = Kind.of(kind)
         self._on_nan = on_nan
         self._was_nan = False
-        self._elapsed = 0.0  # seconds by which times went on so far
+        self._elapsed = 0.0  # seconds that have passed so far, by the times of the frames
         self._kept: deque[_Kept] = deque(maxlen=frames)
         self._recorded = 0
-        self._written = 0  # which of those are in the log: a number, as one statement sets it, whatever interrupts
+        self._written = 0  # frames up to this number are in the log; a number, because setting it is atomic
 
     @property
     def frames(self) -> list[Frame]:
-        """Those that are kept, the oldest first."""
+        """The kept frames, the oldest first."""
         return [kept.frame for kept in self._unwritten()]
 
     def _unwritten(self) -> list[_Kept]:
@@ -89,7 +89,7 @@ class KeepLast:
 
         Raises:
             UnsupportedFrame: for a value that cannot be stored; the frame is not kept.
-            ClosedLog, LogWriteError: when it holds a NaN, as `write`.
+            ClosedLog, LogWriteError: as `write`, when it holds a NaN.
 
         """
         time = self._clock() if timestamp is None else timestamp
@@ -97,7 +97,7 @@ class KeepLast:
         self._writer.check(frame)
         if self._kept and self._seconds is not None:
             since = time - self._kept[-1].frame.time
-            self._elapsed += min(max(0.0, since), 2 * self._seconds)  # also of NaN and infinity
+            self._elapsed += min(max(0.0, since), 2 * self._seconds)  # also for NaN and infinity
         self._recorded += 1
         self._kept.append(_Kept(self._recorded, self._elapsed, frame))
         if self._seconds is not None:
@@ -110,12 +110,12 @@ class KeepLast:
             self._was_nan = bool(bad)
 
     def write(self, event_type: str, data: Mapping[str, Any] | None = None) -> int:
-        """Write the frames that are kept, and behind them an event; return how many frames there were.
+        """Write the kept frames, followed by an event; return the number of frames.
 
         Args:
-            event_type: why; the event's ``type``. The event has ``kept`` (how many frames), ``from`` and ``to`` (their
-                times, s) as well.
-            data: more keys of the event.
+            event_type: the reason, which becomes the event's ``type``. The event also has ``kept`` (the number of
+                frames), ``from`` and ``to`` (their times, s).
+            data: more keys for the event.
 
         Raises:
             ClosedLog: after the log was closed, and in a forked child.
@@ -132,7 +132,7 @@ class KeepLast:
             self._written = max(self._written, written)
         except (OSError, UnsupportedFrame, ClosedLog):
             raise
-        except BaseException:  # of a signal handler, or a warning; they may have been written before it
+        except BaseException:  # from a signal handler, or a warning; the frames may have been written before it
             if self._writer.size() != before:
                 self._written = max(self._written, written)
             raise

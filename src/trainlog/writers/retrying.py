@@ -27,18 +27,18 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 
 _MAX_DRAIN: Final = 100  # waiting frames that one call of `write` writes at most, so that no call takes long
-_FRAME_OVERHEAD: Final = 500  # bytes of memory for a frame without its values
+_FRAME_OVERHEAD: Final = 500  # bytes of memory that a frame takes without its values
 
 
 class RetryingWriter(Writer):
     """Writes to another writer; while that one raises `OSError`, frames wait in memory, and no error is raised.
 
-    When it can write again, the next ``write``, ``flush``, ``sync`` or ``close`` writes the waiting frames in their
-    order. Above the memory limit the oldest frames are dropped, and an event is written: its ``type`` is ``dropped``,
-    and it has ``frames`` (how many of each kind), ``from`` and ``to`` (their times, s) and ``why``. A
-    `LogWriteWarning` is issued at the first failure, and when writing works again.
+    When it can write again, the next ``write``, ``flush``, ``sync`` or ``close`` writes the waiting frames in order.
+    Above the memory limit the oldest frames are dropped, and an event is written: its ``type`` is ``dropped``, and it
+    has ``frames`` (the number of each kind), ``from`` and ``to`` (their times, s) and ``why``. A `LogWriteWarning` is
+    issued at the first failure, and when writing works again.
 
-    Errors of the caller are raised: `UnsupportedFrame`, `ClosedLog`.
+    Errors that are the caller's fault are still raised: `UnsupportedFrame`, `ClosedLog`.
 
     Attributes:
         lost: how many frames were dropped, by kind.
@@ -46,10 +46,10 @@ class RetryingWriter(Writer):
     """
 
     def __init__(self, writer: Writer, limit_bytes: int = 64 << 20) -> None:
-        """Begin.
+        """Wrap *writer*.
 
         Args:
-            writer: where to.
+            writer: the writer that the frames go to.
             limit_bytes: memory limit for the waiting frames.
 
         """
@@ -114,7 +114,7 @@ class RetryingWriter(Writer):
             for entry in copies:
                 self._waiting.append(entry)
                 self._held += entry[1]
-            if not self._draining:  # else a signal handler interrupted the loop that writes them
+            if not self._draining:  # otherwise a signal handler interrupted the loop that writes them
                 while self._held > self._limit and (place := self._first_to_drop()) is not None:
                     self._drop(place)
                 if time.monotonic() >= self._retry_at:
@@ -140,14 +140,14 @@ class RetryingWriter(Writer):
         frame, size = self._waiting[place]
         del self._waiting[place]
         self._held -= size
-        if frame.kind == RUN_STATE:  # no frame of the run; a later one says all that it said
+        if frame.kind == RUN_STATE:  # not a frame of the run; a later one repeats everything in it
             return
         self._dropped_kinds[frame.kind] += 1
         self.lost[frame.kind] += 1
         self._dropped[1:] = [frame.time]
 
     def _drain(self, messages: list[str]) -> bool:
-        """Write some waiting frames, and return whether those were all; the caller holds the lock."""
+        """Write some waiting frames, and return whether none are left; the caller holds the lock."""
         if self._draining:
             return True
         self._draining = True
@@ -180,7 +180,7 @@ class RetryingWriter(Writer):
             self._waiting.popleft()
         except (OSError, UnsupportedFrame):
             raise
-        except BaseException:  # of a signal handler, or a warning; the frame may have been written before it
+        except BaseException:  # from a signal handler, or a warning; the frame may have been written before it
             if self._waiting and self._waiting[0] is entry and self._writer.size() != before:
                 self._waiting.popleft()
             raise
@@ -193,7 +193,7 @@ class RetryingWriter(Writer):
         return Frame(last, Kind.EVENT, {"type": "dropped", "by": "trainlog", **facts})
 
     def retry(self) -> None:
-        """Write the waiting frames, if that is possible now."""
+        """Write the waiting frames, if possible now."""
         if not self._failing:
             return
         self._check_process()
@@ -229,9 +229,9 @@ class RetryingWriter(Writer):
         self._writer.check(frame)
 
     def close(self) -> None:
-        """Write the waiting frames, warn of those that cannot be written, and close the other writer.
+        """Write the waiting frames, warn about those that cannot be written, and close the other writer.
 
-        May be called again, and goes on where an exception of the caller ended it.
+        Can be called again, and continues where an exception interrupted it.
         """
         if self._pid == os.getpid():
             with contextlib.suppress(ClosedLog):
@@ -248,7 +248,7 @@ class RetryingWriter(Writer):
             except Warning:
                 self._forget()
                 raise
-            self._forget()  # not when an exception of the caller kept it from being told
+            self._forget()  # not if an exception kept the warning from being issued
 
     def _forget(self) -> None:
         self.lost.update(frame.kind for frame, _ in self._waiting if frame.kind != RUN_STATE)
@@ -256,7 +256,7 @@ class RetryingWriter(Writer):
         self._failing = False
 
     def _check_process(self) -> None:
-        # In a forked child the lock may be locked forever, by a thread that the child does not have.
+        # In a forked child the lock may stay locked forever, by a thread that the child does not have.
         if self._pid != os.getpid():
             raise ClosedLog(FORKED)
 

@@ -25,32 +25,33 @@ class Ticker:
         """Start the thread.
 
         Args:
-            seconds: between two calls, more than 0.
+            seconds: the time between two calls, greater than 0.
             method: a bound method, which must not raise.
-            name: of the thread.
+            name: the name of the thread.
 
         Raises:
-            ValueError: when *seconds* is no interval.
+            ValueError: when *seconds* is not a valid interval.
 
         """
         check_interval(seconds)
         self._pid = os.getpid()  # a forked child has no such thread
-        # Neither Event nor Condition, whose methods are Python: an exception of a signal handler leaves them locked.
+        # Not an Event or Condition: their methods are Python code, and an exception from a signal handler would leave
+        # them locked.
         self._stop: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._ended = threading.Lock()  # Thread.join, when it is interrupted, takes a thread that runs for ended
+        self._ended = threading.Lock()  # an interrupted Thread.join marks a running thread as ended
         arguments = (self._stop, self._ended, seconds, weakref.WeakMethod(method))
         self._thread = threading.Thread(target=_run, args=arguments, name=name, daemon=True)
         self._thread.start()
 
     def stop(self, *, wait: bool = True) -> None:
-        """End the thread, and wait until it has; may be called again, also when an exception ended the first call."""
+        """End the thread, and wait for it; can be called again, even if an exception interrupted the first call."""
         self._stop.put(None)
         if wait and self._thread is not threading.current_thread() and self._pid == os.getpid():
             wait_until(self._ended.locked)
 
 
 def check_interval(seconds: float) -> None:
-    """Raise ValueError or TypeError when *seconds* is no interval."""
+    """Raise ValueError or TypeError when *seconds* is not a valid interval."""
     if not isinstance(seconds, SupportsFloat):
         raise TypeError(f"the interval is a number of seconds, not {seconds!r}")
     if not 0 < seconds <= threading.TIMEOUT_MAX:
@@ -59,17 +60,18 @@ def check_interval(seconds: float) -> None:
 
 
 def interrupts(lock: threading.RLock | None) -> bool:
-    """Whether this code runs in a signal handler or finalizer that interrupts one which holds *lock*.
+    """Whether this code runs in a signal handler or finalizer that interrupted code which holds *lock*.
 
-    Such code must not wait for another thread, which may wait for that lock. (It does not hold it itself.)
+    It must not wait for another thread then, which may be waiting for that lock. The caller must not hold the lock
+    itself.
     """
-    return lock is not None and lock._is_owned()  # type: ignore[attr-defined]  # as Condition has it
+    return lock is not None and lock._is_owned()  # type: ignore[attr-defined]  # as Condition does
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = math.inf) -> None:
-    """Wait until *condition* holds, so long at most. An exception of a signal handler ends it, and locks nothing.
+    """Wait until *condition* holds, for at most *seconds*; an exception from a signal handler leaves nothing locked.
 
-    It does not wait when the interpreter has ended its daemon threads: what they would do is never done.
+    It does not wait once the interpreter has ended its daemon threads, because their work is never done.
     """
     pause, until = 1e-4, time.monotonic() + seconds
     while not condition() and time.monotonic() < until and not sys.is_finalizing():

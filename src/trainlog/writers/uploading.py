@@ -1,4 +1,4 @@
-"""UploadingWriter: a log in a bucket, which is written to a local file, and uploaded by a thread."""
+"""UploadingWriter: a log in a bucket, which is written to a local file and uploaded by a thread."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from trainlog.writers.ticker import check_interval, wait_until
 __all__ = ["LOCAL_FOLDER", "UploadingWriter", "begin_upload", "local_file"]
 
 LOCAL_FOLDER: Final = "TRAINLOG_DIR"
-"""The environment variable that names the folder of the local files; ``trainlog-runs`` in the working folder else."""
+"""The environment variable with the folder of the local files; by default ``trainlog-runs`` in the working folder."""
 
 _EVERY: Final = 5.0  # seconds between two looks at the local file
 _LONGEST_PAUSE: Final = 60.0  # between two attempts, while the bucket cannot be reached
-_FIRST_PAUSE: Final = 0.2  # between two attempts, while somebody waits for the upload
+_FIRST_PAUSE: Final = 0.2  # between two attempts, while a caller waits for the upload
 _PATIENCE: Final = 30.0  # seconds that ``close`` waits
 
 
 def local_file(url: str) -> Path:
-    """Where the local file of the log at *url* is, when nothing else is said.
+    """The default path of the local file of the log at *url*.
 
     Raises:
-        UnknownFormat: when *url* is no address of a log.
+        UnknownFormat: when *url* is not the address of a log.
 
     """
     scheme, folder, name = split_url(url)
@@ -56,18 +56,18 @@ def begin_upload(
     overwrite: bool = False,
     resume: bool = False,
 ) -> Upload:
-    """The upload of the log *local* to *url*, before that log is created or resumed.
+    """Prepare the upload of the log *local* to *url*, before that log is created or resumed.
 
     Args:
         url: the log in the bucket.
         local: the local file.
         frame_end: see `trainlog.storage.upload.Upload`.
-        overwrite: replace a log that is there.
-        resume: continue a log that is there. What the local file lacks of it is fetched.
+        overwrite: replace an existing log.
+        resume: continue an existing log. The part that the local file lacks is fetched.
 
     Raises:
-        LogExists: when there is a log at *url*, and it is not to be overwritten or resumed; when it is to be resumed,
-            and is another than the local one.
+        LogExists: when there is a log at *url* that should be neither overwritten nor resumed, or that should be
+            resumed but is not the same log as the local one.
         UnknownFormat, MissingExtra: when *url* cannot be written.
         LogWriteError: when the bucket cannot be reached.
 
@@ -88,15 +88,15 @@ def begin_upload(
 
 
 def _fetch(target: RemoteFolder, name: str, parts: dict[int, int], local: Path) -> None:
-    """Make *local* of what the bucket has, where it is not there, or is only the beginning of that."""
+    """Fetch the log in the bucket to *local*, if that does not exist or is only the beginning of it."""
     end = chain_end(parts)
     have = local.stat().st_size if local.exists() else 0
     if have >= end > 0:
-        return  # whether it is the same log is looked at later
+        return  # whether it is the same log is checked later
     if owner := lock_owner(local):
         raise LogInUse(f"{owner} is writing the local file, which lacks some of the log in the bucket", path=local)
     if not end:
-        raise LogExists(f"{target.address(name)} is there, and is no log in parts, which could be resumed")
+        raise LogExists(f"{target.address(name)} exists, but is not stored in parts and cannot be resumed")
     with atomic_write(local) as file:
         for start, stop in chain(parts):
             data = target.read(f"{name}{PARTS}/{part_name(start)}", 0, stop - start)
@@ -107,19 +107,19 @@ def _fetch(target: RemoteFolder, name: str, parts: dict[int, int], local: Path) 
         if have:
             with Source(local) as old, Source(file.name) as new:
                 if old.checksum(have) != new.checksum(have):
-                    raise LogExists(f"{target.address(name)} is another log than the local file", path=local)
+                    raise LogExists(f"{target.address(name)} is not the same log as the local file", path=local)
 
 
 class UploadingWriter(ForwardingWriter):
     """A log that is written to a local file by another writer, and uploaded by a thread.
 
-    The file is the truth: a call returns when the other writer's does, whatever the network does. The thread looks
-    every few seconds for whole frames that are new. While the bucket cannot be reached, one `LogWriteWarning` says so.
+    The file is the source of truth: a call returns when the other writer's does, whatever the network does. The thread
+    checks every few seconds for whole new frames. If the bucket cannot be reached, one `LogWriteWarning` says so.
 
     Attributes:
         upload: what is uploaded, from where, and to where.
         url: the log in the bucket.
-        error: why the last attempt has not sent everything; empty when it has.
+        error: why the last attempt did not send everything; empty if it did.
 
     """
 
@@ -129,14 +129,14 @@ class UploadingWriter(ForwardingWriter):
         Args:
             writer: writes the local file.
             upload: the upload of that file, see `begin_upload`.
-            every: seconds between two looks at the file.
+            every: seconds between two checks of the file.
             patience: seconds that ``close`` waits for the thread.
 
         """
         check_interval(every)
         super().__init__(writer)
         self.resumed_at = writer.resumed_at
-        self.put = writer.put  # type: ignore[method-assign]  # on the way of the training loop
+        self.put = writer.put  # type: ignore[method-assign]  # the hot path of the training loop
         self.upload = upload
         self.url = upload.target.address(str(upload.only))
         self.error = ""
@@ -144,12 +144,12 @@ class UploadingWriter(ForwardingWriter):
         self._patience = patience
         self._pid = os.getpid()
         self._wake: SimpleQueue[None] = SimpleQueue()
-        self._asked = 0  # how often everything was asked for,
-        self._given = 0  # and which of that has been sent
+        self._asked = 0  # number of requests to send everything
+        self._given = 0  # the last of these requests that was fulfilled
         self._stopping = self._closed = False
-        self._has_warned = False  # that the bucket cannot be reached
-        self._warning: Warning | None = None  # that is an error, and was raised in the thread
-        arguments = weakref.ref(self), self._wake, every  # so that a writer that is dropped ends its thread
+        self._has_warned = False  # about a bucket that cannot be reached
+        self._warning: Warning | None = None  # a warning that was raised as an error in the thread
+        arguments = weakref.ref(self), self._wake, every  # so that the thread ends when the writer is dropped
         self._thread = threading.Thread(target=_run, args=arguments, name="trainlog upload", daemon=True)
         self._thread.start()
 
@@ -175,10 +175,10 @@ class UploadingWriter(ForwardingWriter):
         self._writer.write_table(table)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until everything that was written before this call is in the bucket, at most so many seconds.
+        """Wait until everything written before this call is in the bucket, for at most *seconds*.
 
         Returns:
-            Whether it is. What is not is sent later, or by ``trainlog sync``.
+            Whether it is. The rest is sent later, or by ``trainlog sync``.
 
         """
         if self._pid != os.getpid() or self._thread is threading.current_thread():
@@ -189,9 +189,9 @@ class UploadingWriter(ForwardingWriter):
         return self._given >= asked
 
     def close(self) -> None:
-        """Close the local file, wait a while for the upload, and warn of what is not in the bucket then.
+        """Close the local file, wait a while for the upload, and warn about data that is not in the bucket by then.
 
-        May be called again, and goes on where an exception of the caller ended it.
+        Can be called again, and continues where an exception interrupted it.
 
         Raises:
             LogWriteError: as the other writer.
@@ -202,7 +202,7 @@ class UploadingWriter(ForwardingWriter):
         failed: Exception | None = None
         try:
             self._writer.close()
-        except (OSError, Warning) as error:  # it is closed all the same; any other exception is the caller's
+        except (OSError, Warning) as error:  # it is closed all the same; any other exception propagates
             failed = error
         complete = self.wait(self._patience)
         self._stopping = self._closed = True
@@ -225,7 +225,7 @@ class UploadingWriter(ForwardingWriter):
         )
 
     def _look(self, pause: float) -> float:
-        """Send what is new; after *pause* seconds, and return those until the next time."""
+        """Send new data after a pause of *pause* seconds; returns the seconds until the next time."""
         asked = self._asked
         if self._round(finish=asked > self._given):
             self._given = asked
@@ -235,7 +235,7 @@ class UploadingWriter(ForwardingWriter):
         return min(2 * pause, _LONGEST_PAUSE) if self.error else self._every
 
     def _round(self, *, finish: bool) -> bool:
-        """Send what is new; whether all of it is there."""
+        """Send new data; returns whether everything is in the bucket."""
         try:
             self.upload.step(finish=finish)
         except (TrainlogError, OSError) as error:
@@ -244,12 +244,12 @@ class UploadingWriter(ForwardingWriter):
             failed = [waiting.why for waiting in self.upload.waiting.values() if waiting.failed]
             self.error = failed[0] if failed else ""
             if not failed:
-                self.upload.overwrite = False  # the log that was there is gone, and this one is never to be
+                self.upload.overwrite = False  # the old log is gone, and this one must never be overwritten
                 self._has_warned = False
         if self.error and not self._has_warned:
             self._has_warned = True
             try:
-                _warn(f"{self.url}: cannot upload ({self.error}); nothing is lost: all is in {self.local}")
+                _warn(f"{self.url}: cannot upload ({self.error}); nothing is lost: everything is in {self.local}")
             except Warning as warning:
                 self._warning = warning
         return not self.error and not self.upload.waiting
