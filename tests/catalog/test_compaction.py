@@ -172,7 +172,7 @@ def test_what_reads_back_otherwise_is_not_said_to_be_there(
         return pa.compute.add(array, 1e-9) if str(wanted) == "double" else array
 
     monkeypatch.setattr(fragments, "_array", wrong)
-    with pytest.raises(LogWriteError, match="reads back as something else in 'reward'"):
+    with pytest.raises(LogWriteError, match="read back differently from the log in 'reward'"):
         trainlog.runs(folder).to_parquet(tmp_path / "all")
     assert not list((tmp_path / "all").rglob("*.parquet"))
 

@@ -93,13 +93,13 @@ def test_list_counts_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert code == 0
     assert len(out.splitlines()) == 7
     assert "ppo/0.flog: " in err
-    assert "bytes that are no record" in err
+    assert "bytes that are not a record" in err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["list", "{}", "--filter", "lr="], "column 4: a value is missing behind '='"),
+        (["list", "{}", "--filter", "lr="], "column 4: a value is missing after '='"),
         (["list", "{}", "--filter", "sede=1"], "no run has the key 'sede'; near it: seed"),
         (["list", "{}", "--columns", "run,rewrad"], "no run has the key 'rewrad'; near it: reward"),
         (["list", "{}", "--sort", "-rewrad"], "no run has the key 'rewrad'; near it: reward"),
