@@ -123,7 +123,7 @@ def test_new_columns_come_into_all_parts(folder: Path, tmp_path: Path) -> None:
     assert set(found["step"].to_list()) >= {"0", "40", "1.5", '"first"'}
     (folder / "ppo" / "0.flog").unlink()
     make_run(folder / "td3" / "2.flog", {"algo": "td3"}, [{"step": 1, "reward": [1]}])
-    with pytest.raises(CodecError, match=r"the logs of 1 runs that .* are gone, such as ppo/0\.flog"):
+    with pytest.raises(CodecError, match=r"the logs of 1 runs are gone, such as ppo/0\.flog"):
         trainlog.runs(folder).to_parquet(target, partition_by="algo")
 
 

@@ -219,8 +219,8 @@ def _plan(
         fresh.setdefault(start, []).append(member)
     if reread and (gone := [run for run in place if run not in by_run]):
         raise CodecError(
-            f"the columns have changed, so that the logs must be read again, but those of {len(gone):,} runs are gone, "
-            f"such as {gone[0]}; choose a new folder",
+            f"the columns have changed, so that all logs must be read again, but the logs of {len(gone):,} runs are "
+            f"gone, such as {gone[0]}; choose a new folder",
             path=target,
         )
     tasks: list[_Task] = []

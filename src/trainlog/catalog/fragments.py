@@ -200,7 +200,7 @@ class Fragment:
         return sum(member.size for member in self.members)
 
     def select(self, columns: Sequence[str]) -> Fragment:
-        """This fragment with only these columns of the schema, in this order."""
+        """The fragment with only these columns of the schema, in this order."""
         assert self.schema is not None
         keys = [self.schema.keys[name] for name in columns if name in self.schema.keys]
         return replace(self, scan=replace(self.scan, columns=keys), columns=tuple(columns))

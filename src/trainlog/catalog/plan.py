@@ -67,7 +67,7 @@ class Plan:
         return self.schema.arrow(self.columns)
 
     def narrowed(self, members: Sequence[Member], columns: Sequence[str] | None, **rows: Any) -> Plan:
-        """This plan for some of the logs, other *columns*, and other ranges (``time``, ``steps``)."""
+        """The plan for some of the logs, other *columns*, and other ranges (``time``, ``steps``)."""
         return replace(self, members=members, columns=columns, scan=replace(self.scan, **rows))
 
     def fragments(self, size: int) -> list[Fragment]:
