@@ -1,4 +1,4 @@
-"""Which charts the page shows first, and what it has to know of each key: the page itself knows no names of keys."""
+"""The charts that the page shows first, and what it must know about each key: the page itself knows no key names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FUNCTION: Final = "function"
 
 
 class _Card(NamedTuple):
-    """A chart of stats: its curves (label, color, keys or a meaning), and how it looks where that is not the usual."""
+    """A chart of stats: its curves (label, color, keys or a meaning), and where its look differs from the default."""
 
     id: str
     title: str
@@ -51,7 +51,7 @@ _CARDS: Final = (
 )
 # fmt: on
 
-# Of the summaries of episodes, see `trainlog.episode_summary.Tally.summary`.
+# For summaries of episodes, see `trainlog.episode_summary.Tally.summary`.
 _EPISODE_TITLES: Final = {"return": "Return", "reward": "Mean reward of a step", "length": "Length of an episode"}
 _EPISODE_COLORS: Final = {EpisodeType.EVALUATION: "blue", EpisodeType.TRAINING: "orange"}
 
