@@ -67,7 +67,7 @@ class Facts:
 
     @property
     def problem(self) -> str:
-        """What is wrong with the log; empty if nothing is. A torn end is no problem: a killed run ends like that."""
+        """What is wrong with the log; empty if nothing is. A torn end is not a problem: killed runs end like that."""
         if self.error:
             return self.error
         return f"{self.damage:,} bytes that are not a record, in {self.holes} places" if self.holes else ""

@@ -39,7 +39,7 @@ __all__ = ["command"]
 @click.option(
     "--center", type=click.Choice(CENTERS), default="iqm", show_default=True, help="The center of the runs of a group."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line for each group.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per group, each on its own line.")
 def command(
     where: tuple[Path, ...],
     text: str,

@@ -25,7 +25,7 @@ _MOST_KEYS: Final = 1000  # listed at most per kind, and of anything else that c
 
 @click.command
 @click.argument("logs", nargs=-1, required=True, type=LogPath(), metavar="LOG...")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line for each log.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per log, each on its own line.")
 def command(logs: tuple[Path, ...], as_json: bool) -> None:
     """Summarise logs: frames, keys, time span, rate and size of each kind, and damage."""
     for path in logs:

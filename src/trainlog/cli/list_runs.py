@@ -37,7 +37,7 @@ where_arguments = click.argument("where", nargs=-1, type=LogPath(), metavar="[WH
 )
 @click.option("--sort", metavar="KEY", help="Sort by this column; '-reward' for the highest first.")
 @click.option("--limit", type=click.IntRange(0), help="Show at most this many runs.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line for each run.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per run, each on its own line.")
 def command(
     where: tuple[Path, ...], text: str, columns: str, sort: str | None, limit: int | None, as_json: bool
 ) -> None:

@@ -17,7 +17,7 @@ _WHOLE, _DAMAGED, _NO_LOG = 0, 1, 2
 
 @click.command
 @click.argument("logs", nargs=-1, required=True, type=LogPath(), metavar="LOG...")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line for each log.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per log, each on its own line.")
 def command(logs: tuple[Path, ...], as_json: bool) -> int:
     """Check whether logs are whole: torn tails, holes, payloads, lengths, checksums, times that go backwards.
 

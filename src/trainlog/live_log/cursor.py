@@ -52,7 +52,7 @@ class Cursor(NamedTuple):
 
         """
         if _TEXT.fullmatch(text) is None:
-            raise ValueError("it is no cursor of this server")
+            raise ValueError("it is not a cursor of this server")
         identity, *parts = text.split(".")
         marks = [
             Mark(int(end), base64.urlsafe_b64decode(code + "=" * (-len(code) % 4)).decode())
@@ -60,7 +60,7 @@ class Cursor(NamedTuple):
         ]
         cursor = cls(identity, tuple(marks))
         if str(cursor) != text:
-            raise ValueError("it is no cursor of this server")
+            raise ValueError("it is not a cursor of this server")
         return cursor
 
     def advanced(self, other: Cursor) -> Cursor:
