@@ -163,7 +163,7 @@ def figure_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--together", type=click.Choice(TOGETHER), help="Draw all metrics of -y in one chart."),
         click.option("--line", "lines", type=float, multiple=True, help="Draw a horizontal line at this value."),
         click.option("--until", type=click.Choice(["common"]), help="Cut all logs where the shortest ends."),
-        click.option("--xlim", type=RangeType(), help="The limits of the x axis: 0,1e6; or 0, for one."),
+        click.option("--xlim", type=RangeType(), help="The limits of the x axis, such as 0,1e6; one can be empty."),
         click.option("--ylim", type=RangeType(), help="The limits of the y axis."),
         click.option("--label", "labels", type=PairType(), multiple=True, help="Rename a curve."),
         click.option("--order", metavar="A,B", help="Draw these curves first, in this order."),
