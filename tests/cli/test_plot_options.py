@@ -65,7 +65,7 @@ def test_outlines_need_no_font(tmp_path: Path) -> None:
         (["--ylim", "a"], "are not limits"),
         (["--label", "a"], "is not a pair"),
         (["--color", "a=nothing"], "is no colour"),
-        (["--color", "algo", "--color", "seed"], "the color of one key of the metadata, not of algo and seed"),
+        (["--color", "algo", "--color", "seed"], "are colored by one metadata key, not by algo and seed"),
         (["--format", "eps"], "there is no format"),
     ],
 )
